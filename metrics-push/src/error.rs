@@ -1,0 +1,187 @@
+//! The one error type: what went wrong, where, the likely cause and what to do about it.
+//!
+//! It is opaque, so that kinds and context can grow without breaking anybody; predicates answer
+//! the questions a caller has. It never carries a secret: URLs arrive here without credentials.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What can go wrong between a metric and a gateway that holds it.
+///
+/// `Display` is one lowercase sentence fragment that names the place and ends with the remedy, where
+/// one is known; [`source`](StdError::source) is the underlying error, if any.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    what: Cow<'static, str>,
+    context: Vec<(&'static str, String)>,
+    remedy: Option<Cow<'static, str>>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The classes of failure; what is retried and what is told to whom depends on nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request could never work: a setting, a name or a URL has to change.
+    Config,
+    /// Two metrics claim one name, or a metric cannot be exported.
+    Metric,
+    /// The gateway answered and said no; the same parcel would be refused again.
+    Rejected { status: u16 },
+    /// The gateway answered that it can't just now.
+    Unavailable { status: u16 },
+    /// No connection, or one that broke.
+    Unreachable,
+    /// Time ran out; what the gateway did is unknown.
+    Timeout,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            what: what.into(),
+            context: Vec::new(),
+            remedy: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn config(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Config, what)
+    }
+
+    /// Adds where it happened. The innermost context comes first in the text.
+    pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.0.context.push((name, value.to_string()));
+        self
+    }
+
+    pub(crate) fn remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
+        self.0.remedy = Some(remedy.into());
+        self
+    }
+
+    pub(crate) fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync + 'static>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Whether a setting, a name or a URL has to change before this can work.
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        self.0.kind == Kind::Config
+    }
+
+    /// Whether a metric is at fault: its name, its labels, or a clash with another metric.
+    #[must_use]
+    pub fn is_metric(&self) -> bool {
+        self.0.kind == Kind::Metric
+    }
+
+    /// Whether the gateway refused this very parcel. It would refuse it again.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self.0.kind, Kind::Rejected { .. })
+    }
+
+    /// Whether there was no connection to the gateway, or it broke.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.0.kind == Kind::Unreachable
+    }
+
+    /// Whether time ran out. The gateway may have applied the parcel all the same.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// Whether the same parcel may be accepted later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.0.kind, Kind::Unavailable { .. } | Kind::Unreachable | Kind::Timeout)
+    }
+
+    /// The gateway's HTTP status, if it answered at all.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.0.kind {
+            Kind::Rejected { status } | Kind::Unavailable { status } => Some(status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        f.write_str(&inner.what)?;
+        for (position, (name, value)) in inner.context.iter().enumerate() {
+            f.write_str(if position == 0 { " (" } else { ", " })?;
+            write!(f, "{name}: {value}")?;
+        }
+        if !inner.context.is_empty() {
+            f.write_str(")")?;
+        }
+        match &inner.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `main` prints errors with `Debug`: let it read like `Display`, causes included.
+        fmt::Display::fmt(self, f)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_names_the_place_and_ends_with_the_remedy() {
+        let error = Error::config("the job name is empty")
+            .at("url", "http://gateway:9091")
+            .at("job", "\"\"")
+            .remedy("give the job a name");
+        assert_eq!(
+            error.to_string(),
+            "the job name is empty (url: http://gateway:9091, job: \"\"); give the job a name"
+        );
+        assert!(error.is_config() && !error.is_retryable());
+    }
+
+    #[test]
+    fn debug_adds_the_chain_of_causes() {
+        let error = Error::new(Kind::Unreachable, "no connection")
+            .caused_by(std::io::Error::other("refused"));
+        assert_eq!(format!("{error:?}"), "no connection: refused");
+        assert!(error.is_retryable() && error.is_unreachable());
+    }
+
+    #[test]
+    fn a_result_is_no_larger_for_it() {
+        assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
+    }
+}

@@ -1,0 +1,1 @@
+//! Behaviour of the crates as their users meet it; a module per area.
