@@ -24,8 +24,11 @@ pub use process_wide::{
     histogram_with,
 };
 pub use registry::Catalog;
-pub(crate) use snapshot::{Refusal, Snapshot};
+pub(crate) use snapshot::Snapshot;
 pub(crate) use text::write_family;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::{Registry, proto};
+pub(crate) use prometheus::core::Collector;
+pub(crate) use prometheus::{Registry, default_registry};
+
+use prometheus::core::Desc;
+use prometheus::proto;

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
+use super::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use super::{Registry, registry};
 use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, is_label_name, is_metric_name};
@@ -65,6 +65,23 @@ impl Snapshot {
             snapshot.insert(family);
         }
         snapshot
+    }
+
+    /// Adds a gauge of ours, with its labels' names and values for each sample.
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, samples: &[(&[(&str, &str)], f64)]) {
+        let metrics = samples.iter().map(|(labels, value)| {
+            let mut gauge = Gauge::default();
+            gauge.set_value(*value);
+            let mut metric = Metric::from_gauge(gauge);
+            metric.set_label(labels.iter().map(|(name, value)| pair(name, value)).collect());
+            metric
+        });
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(MetricType::GAUGE);
+        family.set_metric(metrics.collect());
+        self.insert(family);
     }
 
     /// Adds what another registry told. Where both have a family, the metrics of both are in it, unless
@@ -154,6 +171,13 @@ impl Snapshot {
     fn refuse(&mut self, metric: &str, reason: impl Into<String>) {
         self.refusals.push(Refusal { metric: metric.to_owned(), reason: reason.into() });
     }
+}
+
+fn pair(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
 }
 
 /// Makes a family fit for the wire, or says why that can't be.
