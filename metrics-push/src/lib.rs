@@ -1,5 +1,8 @@
 //! One attribute on a batch function, and its outcome reaches Prometheus whatever happens to the process.
 
+#[doc(hidden)]
+#[path = "macro_support/mod.rs"]
+pub mod __private;
 mod clock;
 mod config;
 mod courier;
