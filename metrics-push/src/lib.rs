@@ -17,6 +17,7 @@ mod notice;
 mod parcel;
 mod pusher;
 mod sink;
+mod state_dir;
 mod ticket;
 
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};

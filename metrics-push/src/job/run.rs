@@ -57,7 +57,7 @@ impl Run {
             None
         } else {
             address(&job, &deployment, grouping)
-                .map_err(|error| notice::warn(format_args!("{error}; this run is not pushed")))
+                .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
         };
         let open = Arc::new(Open {
