@@ -2,6 +2,8 @@
 
 mod error;
 mod labels;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use error::Error;
 pub use labels::GroupingKey;
