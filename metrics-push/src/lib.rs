@@ -19,6 +19,8 @@ mod pusher;
 mod sink;
 mod state_dir;
 mod ticket;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use error::Error;
