@@ -6,19 +6,23 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// What can go wrong between a metric and a gateway that holds it.
 ///
 /// `Display` is one lowercase sentence fragment that names the place and ends with the remedy, where
 /// one is known; [`source`](StdError::source) is the underlying error, if any.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: Kind,
     what: Cow<'static, str>,
     context: Vec<(&'static str, String)>,
     remedy: Option<Cow<'static, str>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    // Shared, because one receipt may answer several askers.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The classes of failure; what is retried and what is told to whom depends on nothing else.
@@ -68,7 +72,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync + 'static>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
