@@ -18,11 +18,12 @@ mod parcel;
 mod pusher;
 mod sink;
 mod state_dir;
-mod ticket;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod ticket;
 
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
+pub use courier::flush;
 pub use error::Error;
 pub use gateway::Gateway;
 pub use job::{Job, Outcome, Run, Stage};
