@@ -9,6 +9,7 @@ mod gateway;
 mod http;
 mod job;
 mod labels;
+mod macro_support;
 mod metrics;
 mod notice;
 mod parcel;
@@ -30,3 +31,9 @@ pub use prometheus;
 pub use pusher::Pusher;
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+
+/// What expansions of the attributes call. Not for people: it changes with any version.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::macro_support::*;
+}
