@@ -1,8 +1,5 @@
 //! One attribute on a batch function, and its outcome reaches Prometheus whatever happens to the process.
 
-#[doc(hidden)]
-#[path = "macro_support/mod.rs"]
-pub mod __private;
 mod clock;
 mod config;
 mod courier;
@@ -12,6 +9,7 @@ mod gateway;
 mod http;
 mod job;
 mod labels;
+mod macro_support;
 mod metrics;
 mod notice;
 mod parcel;
@@ -37,3 +35,9 @@ pub use prometheus;
 pub use pusher::Pusher;
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+
+/// What expansions of the attributes call. Not for people: it changes with any version.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::macro_support::*;
+}

@@ -3,4 +3,5 @@
 mod contexts;
 mod metrics;
 mod runs;
+mod sites;
 mod tidy;

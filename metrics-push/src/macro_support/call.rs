@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::counted::{CountedCall, PreparedCount};
 use super::start::PreparedRun;
+use super::timed::{PreparedTime, TimedCall};
 use crate::job::{Outcome, Run};
 
 /// What is measured from its start to its outcome: a counted or timed call, a run.
@@ -36,6 +38,34 @@ impl Measure for &Run {
 impl Measure for Run {
     fn finish(self, outcome: Outcome) {
         Run::finish(&self, outcome);
+    }
+}
+
+impl Measure for CountedCall {
+    fn finish(self, outcome: Outcome) {
+        Self::finish(self, outcome);
+    }
+}
+
+impl Measure for TimedCall {
+    fn finish(self, outcome: Outcome) {
+        Self::finish(self, outcome);
+    }
+}
+
+impl Prepare for PreparedCount {
+    type Call = CountedCall;
+
+    fn enter(self) -> CountedCall {
+        Self::enter(self)
+    }
+}
+
+impl Prepare for PreparedTime {
+    type Call = TimedCall;
+
+    fn enter(self) -> TimedCall {
+        Self::enter(self)
     }
 }
 

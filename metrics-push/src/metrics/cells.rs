@@ -91,7 +91,7 @@ impl Drop for Lease {
 /// Eight cells that share a cache line with nobody else's.
 #[derive(Default)]
 #[repr(align(64))]
-struct Line([AtomicU64; Line::CELLS]);
+pub(crate) struct Line([AtomicU64; Line::CELLS]);
 
 impl Line {
     const CELLS: usize = 8;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::origin::Origin;
 use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
-use super::series::SeriesTable;
+use super::series::{SeriesTable, Values};
 use super::{Collector, Desc};
 
 /// What a series measures: a [`Counter`](super::Counter), a [`Gauge`](super::Gauge) or a
@@ -55,13 +55,18 @@ impl<S: Sealed> Family<S> {
         Ok(Self { desc, shape, origin, series: SeriesTable::new() })
     }
 
+    /// A series that has no labels yet.
+    pub(crate) fn fresh(&self) -> S {
+        S::new(&self.shape)
+    }
+
     /// The series with these label values, made if need be.
-    pub(crate) fn series<V: AsRef<str>>(&self, values: &[V]) -> S {
-        self.series_or(values, || S::new(&self.shape))
+    pub(crate) fn series<'v>(&self, values: impl Values<'v>) -> S {
+        self.series_or(values, || self.fresh())
     }
 
     /// The series with these label values, or else `make`'s.
-    pub(crate) fn series_or<V: AsRef<str>>(&self, values: &[V], make: impl Fn() -> S) -> S {
+    pub(crate) fn series_or<'v>(&self, values: impl Values<'v>, make: impl Fn() -> S) -> S {
         let series = self.series.find_or_make(values, |_| Some(make()));
         series.cloned().unwrap_or_else(make)
     }
@@ -120,7 +125,7 @@ impl<S: Kind, const N: usize> Labelled<S, N> {
     /// The series with these label values, in the order of the names. It exists from now on.
     #[must_use]
     pub fn with(&self, values: &[&str; N]) -> S {
-        self.0.series(values)
+        self.0.series(values.iter().copied())
     }
 }
 

@@ -47,7 +47,13 @@ pub struct Bounds(Arc<[f64]>);
 impl Bounds {
     /// The bounds, if they are such.
     pub(crate) fn checked(bounds: &[f64]) -> Option<Self> {
-        are_bounds(bounds).then(|| Self(bounds.into()))
+        are_bounds(bounds).then(|| Self::trusted(bounds))
+    }
+
+    /// The bounds, which somebody has checked with [`are_bounds`].
+    pub(crate) fn trusted(bounds: &[f64]) -> Self {
+        debug_assert!(are_bounds(bounds), "{bounds:?}");
+        Self(bounds.into())
     }
 
     /// The first bucket that holds `value`; the one after the last bound for what exceeds all, and for NaN.

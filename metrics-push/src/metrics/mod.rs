@@ -17,13 +17,18 @@ mod text;
 
 pub use counter::Counter;
 pub use family::Labelled;
+pub(crate) use family::{Family, Sealed};
 pub use gauge::Gauge;
+pub(crate) use histogram::{Bounds, are_bounds};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
+pub(crate) use origin::Origin;
 pub use process_wide::{
     counter, counter_with, gauge, gauge_with, histogram, histogram_in, histogram_in_with,
     histogram_with,
 };
 pub use registry::Catalog;
+pub(crate) use registry::{Request, is_gathering};
+pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use text::write_family;
 

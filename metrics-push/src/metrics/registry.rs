@@ -193,7 +193,7 @@ impl Catalog {
         origin: Origin,
     ) -> Result<S, Error> {
         let family = self.family::<S>(&Request { name, help, labels: &[], shape, origin })?;
-        Ok(family.series::<&str>(&[]))
+        Ok(family.series(std::iter::empty()))
     }
 
     fn labelled<S: Kind, const N: usize>(

@@ -25,6 +25,11 @@ pub(crate) struct SeriesTable<S> {
     count: Mutex<usize>,
 }
 
+/// Label values, in the order of the names.
+pub(crate) trait Values<'v>: Iterator<Item = &'v str> + Clone {}
+
+impl<'v, I: Iterator<Item = &'v str> + Clone> Values<'v> for I {}
+
 type Slot<S> = OnceLock<Box<Series<S>>>;
 
 impl<S> SeriesTable<S> {
@@ -33,16 +38,15 @@ impl<S> SeriesTable<S> {
     }
 
     /// The series with these values, if there is one.
-    #[inline]
-    pub(crate) fn find<V: AsRef<str>>(&self, values: &[V]) -> Option<&S> {
-        self.look_up(hash(values), values)
+    pub(crate) fn find<'v>(&self, values: impl Values<'v>) -> Option<&S> {
+        self.look_up(hash(values.clone()), &values)
     }
 
-    fn look_up<V: AsRef<str>>(&self, hash: u64, values: &[V]) -> Option<&S> {
+    fn look_up<'v>(&self, hash: u64, values: &impl Values<'v>) -> Option<&S> {
         self.tables.iter().map_while(OnceLock::get).find_map(|table| {
             probe(table, hash)
                 .map_while(|slot| table[slot].get())
-                .find(|series| series.hash == hash && series.has(values))
+                .find(|series| series.hash == hash && series.has(values.clone()))
                 .map(|series| &series.cells)
         })
     }
@@ -50,21 +54,21 @@ impl<S> SeriesTable<S> {
     /// The series with these values; a new one if `make` gives it what it needs.
     ///
     /// `make` learns how many series there are, and may refuse.
-    pub(crate) fn find_or_make<V: AsRef<str>>(
+    pub(crate) fn find_or_make<'v>(
         &self,
-        values: &[V],
+        values: impl Values<'v>,
         make: impl FnOnce(usize) -> Option<S>,
     ) -> Option<&S> {
-        let hash = hash(values);
-        if let Some(found) = self.look_up(hash, values) {
+        let hash = hash(values.clone());
+        if let Some(found) = self.look_up(hash, &values) {
             return Some(found);
         }
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = self.look_up(hash, values) {
+        if let Some(found) = self.look_up(hash, &values) {
             return Some(found);
         }
         let cells = make(*count)?;
-        let values = values.iter().map(|value| value.as_ref().into()).collect();
+        let values = values.map(Box::from).collect();
         let table = self.table_with_room(*count);
         let slot = probe(table, hash).find(|&slot| table[slot].get().is_none())?;
         *count += 1;
@@ -93,9 +97,8 @@ impl<S> SeriesTable<S> {
 }
 
 impl<S> Series<S> {
-    fn has<V: AsRef<str>>(&self, values: &[V]) -> bool {
-        self.values.len() == values.len()
-            && self.values.iter().zip(values).all(|(own, other)| **own == *other.as_ref())
+    fn has<'v>(&self, values: impl Values<'v>) -> bool {
+        self.values.iter().map(AsRef::as_ref).eq(values)
     }
 }
 
@@ -108,9 +111,9 @@ fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = usize> + use<S
 }
 
 /// Mixes eight bytes at a time, from a seed that no sender of label values can know.
-fn hash<V: AsRef<str>>(values: &[V]) -> u64 {
+fn hash<'v>(values: impl Values<'v>) -> u64 {
     static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
-    values.iter().fold(*SEED, |hash, value| mix_text(hash, value.as_ref().as_bytes()))
+    values.fold(*SEED, |hash, value| mix_text(hash, value.as_bytes()))
 }
 
 fn mix_text(seed: u64, text: &[u8]) -> u64 {
