@@ -30,6 +30,7 @@ pub use metrics::{
     Catalog, Counter, DEFAULT_BUCKETS, Gauge, Histogram, Labelled, counter, counter_with, gauge,
     gauge_with, histogram, histogram_in, histogram_in_with, histogram_with,
 };
+pub use metrics_push_macros::{counted, push_job, timed};
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
