@@ -4,4 +4,6 @@
 
 mod fake_gateway;
 mod http;
+mod jobs;
 mod real;
+mod round_trips;
