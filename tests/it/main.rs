@@ -2,6 +2,7 @@
 
 mod contexts;
 mod metrics;
+mod readme;
 mod runs;
 mod sites;
 mod tidy;
