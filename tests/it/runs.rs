@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use metrics_push::prometheus::{GaugeVec, Opts};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Job, Outcome, Run, Scope, Verb, flush};
 
@@ -187,11 +188,7 @@ fn a_metric_that_clashes_with_the_key_is_left_out_and_the_outcome_is_not() {
     let (gateway, _scope) = gateway();
     let job = Job::named("import");
     let run = job.start();
-    let clash = metrics_push::prometheus::GaugeVec::new(
-        metrics_push::prometheus::Opts::new("clash", "Has a job label."),
-        &["job"],
-    )
-    .unwrap();
+    let clash = GaugeVec::new(Opts::new("clash", "Has a job label."), &["job"]).unwrap();
     clash.with_label_values(&["other"]).set(1.0);
     run.registry().register(Box::new(clash)).unwrap();
     run.finish(Outcome::Success);
