@@ -3,6 +3,7 @@
 mod attributes;
 mod contexts;
 mod metrics;
+mod parity;
 mod readme;
 mod runs;
 mod sites;
