@@ -1,6 +1,7 @@
 //! `#[timed]`: how long a function ran, and how often it is running right now.
 
 use std::fmt::Display;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -158,20 +159,23 @@ impl TimedSite {
     }
 
     /// Finds the series without starting a call.
+    #[inline]
     pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedTime {
-        let resolved = match self.resolved.get() {
-            Some(resolved) => resolved.as_deref(),
-            None => self.resolve(),
-        };
-        PreparedTime(resolved.map(|resolved| match &resolved.plain {
-            Some(plain) => plain,
-            None => resolved.sets.of(&self.site, labels, |values| self.durations(resolved, values)),
-        }))
+        let plain = self.resolved.get().and_then(|resolved| resolved.as_ref()?.plain.as_ref());
+        PreparedTime(plain.or_else(|| self.first_or_labelled(labels)))
     }
 
-    #[cold]
+    #[inline(never)]
+    fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Durations> {
+        let resolved = self.resolve()?;
+        Some(match &resolved.plain {
+            Some(plain) => plain,
+            None => resolved.sets.of(&self.site, labels, |values| self.durations(resolved, values)),
+        })
+    }
+
     fn resolve(&'static self) -> Option<&'static Resolved> {
-        if is_gathering() {
+        if self.resolved.get().is_none() && is_gathering() {
             // A registry can't be changed by its own collectors; a later call will do.
             return None;
         }
@@ -241,13 +245,14 @@ pub struct TimedCall {
 impl TimedCall {
     /// Ends the call with a known outcome.
     #[inline]
-    pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome);
+    pub fn finish(self, outcome: Outcome) {
+        // What is left of it has nothing to drop, and must not end twice.
+        ManuallyDrop::new(self).end(outcome);
     }
 
     #[inline]
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(durations) = self.durations.take() {
+    fn end(&self, outcome: Outcome) {
+        if let Some(durations) = self.durations {
             durations.histograms.of(outcome).observe_duration(self.start.elapsed());
             if let Some(gauge) = &durations.in_flight {
                 gauge.leave();

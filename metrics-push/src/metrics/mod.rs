@@ -8,6 +8,7 @@ mod counter;
 mod family;
 mod gauge;
 mod histogram;
+mod key;
 mod origin;
 mod process_wide;
 mod registry;
@@ -21,6 +22,7 @@ pub(crate) use family::{Family, Sealed};
 pub use gauge::Gauge;
 pub(crate) use histogram::{Bounds, are_bounds};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
+pub(crate) use key::Key;
 pub(crate) use origin::Origin;
 pub use process_wide::{
     counter, counter_with, gauge, gauge_with, histogram, histogram_in, histogram_in_with,
