@@ -1,4 +1,8 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
+mod contexts;
 mod metrics;
+mod readme;
+mod runs;
 mod sites;
+mod tidy;

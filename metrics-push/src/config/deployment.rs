@@ -11,6 +11,7 @@ use super::Config;
 use crate::error::Error;
 use crate::notice;
 use crate::sink::Sink;
+use crate::state_dir::StateDir;
 
 /// A configuration with its connections made: what runs are delivered with.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Deployment {
     pub(crate) job: Option<String>,
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
+    pub(crate) state_dir: StateDir,
 }
 
 impl Deployment {
@@ -28,6 +30,7 @@ impl Deployment {
             job: config.job.clone(),
             grouping: config.grouping.clone(),
             timeout: config.timeout,
+            state_dir: StateDir::new(config.state_dir.clone()),
         })
     }
 
@@ -45,15 +48,16 @@ impl Deployment {
     fn from_env() -> Arc<Self> {
         let (config, problems) = Config::from_env();
         for problem in problems {
-            notice::warn(format_args!("{problem}; the job runs on without this setting"));
+            notice::warn(format_args!("{problem:?}; the job runs on without this setting"));
         }
         let deployment = Self::new(&config).unwrap_or_else(|error| {
-            notice::warn(format_args!("{error}; the job runs on, and nothing is pushed"));
+            notice::warn(format_args!("{error:?}; the job runs on, and nothing is pushed"));
             Self {
                 sinks: Vec::new(),
                 job: None,
                 grouping: BTreeMap::new(),
                 timeout: config.timeout,
+                state_dir: StateDir::default(),
             }
         });
         if deployment.sinks.is_empty() {

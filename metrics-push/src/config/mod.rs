@@ -50,6 +50,7 @@ pub struct Config {
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -69,6 +70,7 @@ impl Default for Config {
             ca_file: None,
             cert_file: None,
             key_file: None,
+            state_dir: None,
             is_disabled: false,
             is_dry_run: false,
         }
@@ -170,6 +172,13 @@ impl Config {
     pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.cert_file = Some(cert.into());
         self.key_file = Some(key.into());
+        self
+    }
+
+    /// Where undelivered outcomes wait for a later run. A configuration from code keeps nothing unless this is set.
+    #[must_use]
+    pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(directory.into());
         self
     }
 

@@ -1,6 +1,7 @@
 //! The table of variables, and the only place that reads the environment.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Config;
@@ -150,6 +151,15 @@ pub(super) static ALL: &[Variable] = &[
         },
     },
     Variable {
+        name: STATE_DIR,
+        example: "/var/lib/metrics-push",
+        meaning: "where undelivered outcomes wait; `off` for nowhere. Unset: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
+        read: |config, value| {
+            config.state_dir = (value != "off").then(|| value.into());
+            Ok(())
+        },
+    },
+    Variable {
         name: "METRICS_PUSH_DISABLED",
         example: "true",
         meaning: "pushes nothing, whatever else is set",
@@ -170,8 +180,22 @@ pub(super) static ALL: &[Variable] = &[
 ];
 
 const URL: &str = "METRICS_PUSH_URL";
+const STATE_DIR: &str = "METRICS_PUSH_STATE_DIR";
 /// What other clients call the gateway's URL.
 const FALLBACK_URL: &str = "PUSHGATEWAY_URL";
+
+/// Where systemd, the XDG base directory specification and custom keep a program's state, in this order.
+fn usual_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let within = |base: OsString, below: &str| {
+        let base = PathBuf::from(base);
+        // A relative path would depend on where the job happens to be started.
+        base.is_absolute().then(|| base.join(below))
+    };
+    let of_unit = || std::env::split_paths(&value_of("STATE_DIRECTORY")?).next();
+    of_unit()
+        .or_else(|| within(value_of("XDG_STATE_HOME")?, "metrics-push"))
+        .or_else(|| within(value_of("HOME")?, ".local/state/metrics-push"))
+}
 
 /// The process' own environment.
 pub(super) fn of_process(name: &str) -> Option<OsString> {
@@ -180,10 +204,10 @@ pub(super) fn of_process(name: &str) -> Option<OsString> {
 
 /// What a source of variables says, and an error for every bad value.
 pub(super) fn read(look_up: impl Fn(&str) -> Option<OsString>) -> (Config, Vec<Error>) {
-    let mut config = Config::default();
     let mut problems = Vec::new();
     // An empty value is how many deployments say that a variable is not set.
     let value_of = |name: &str| look_up(name).filter(|value| !value.is_empty());
+    let mut config = Config { state_dir: usual_state_dir(&value_of), ..Config::default() };
     for variable in ALL {
         let mut name = variable.name;
         let mut value = value_of(name);
@@ -300,6 +324,25 @@ mod tests {
         assert_eq!(config.urls, ["other:9091"]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
         assert_eq!(config.urls, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn state_is_kept_where_such_things_are() {
+        let state_dir = |variables: &[(&str, &str)]| {
+            read(variables).0.state_dir.map(|path| path.display().to_string())
+        };
+        let mut variables = vec![("HOME", "/home/job")];
+        assert_eq!(state_dir(&variables).unwrap(), "/home/job/.local/state/metrics-push");
+        variables.push(("XDG_STATE_HOME", "/xdg"));
+        assert_eq!(state_dir(&variables).unwrap(), "/xdg/metrics-push");
+        variables.push(("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"));
+        assert_eq!(state_dir(&variables).unwrap(), "/var/lib/a");
+        variables.push(("METRICS_PUSH_STATE_DIR", "/own"));
+        assert_eq!(state_dir(&variables).unwrap(), "/own");
+        variables.pop();
+        variables.push(("METRICS_PUSH_STATE_DIR", "off"));
+        assert_eq!(state_dir(&variables), None);
+        assert_eq!(state_dir(&[("HOME", "relative")]), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::facts::{self, Ending, Progress, Records};
 use super::{Extent, Job, Outcome, exit, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
-use crate::courier::courier;
+use crate::courier::{GRACE, courier};
 use crate::delivery::Receipt;
 use crate::error::Error;
 use crate::labels::GroupingKey;
@@ -57,7 +57,7 @@ impl Run {
             None
         } else {
             address(&job, &deployment, grouping)
-                .map_err(|error| notice::warn(format_args!("{error}; this run is not pushed")))
+                .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
         };
         let open = Arc::new(Open {
@@ -282,7 +282,7 @@ impl Open {
             .map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget)))
             .collect();
         if self.job.extent == Extent::Process {
-            let deadline = Moment::now().after(budget);
+            let deadline = Moment::now().after(budget + GRACE);
             for ticket in told {
                 if ticket.wait(deadline.remaining()).is_none() {
                     notice::warn(format_args!(
@@ -333,6 +333,8 @@ fn address(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::Config;
 
