@@ -15,6 +15,7 @@ mod registry;
 mod series;
 mod snapshot;
 mod text;
+mod ticks;
 
 pub use counter::Counter;
 pub use family::Labelled;
@@ -33,6 +34,7 @@ pub(crate) use registry::{Request, is_gathering};
 pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use text::write_family;
+pub(crate) use ticks::Start;
 
 pub(crate) use prometheus::core::Collector;
 pub(crate) use prometheus::{Registry, default_registry};
