@@ -5,9 +5,7 @@ use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 
 use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OutcomeLabel, Place, Site, ending};
-use once_cell::race::OnceRef;
-
+use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Place, Site, ending};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{Counter, Family, Registry, is_gathering};
