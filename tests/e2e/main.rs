@@ -2,6 +2,9 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/child.rs"]
+mod child;
 mod fake_gateway;
 mod http;
+mod lifecycle;
 mod real;

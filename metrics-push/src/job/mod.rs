@@ -1,9 +1,13 @@
 //! Job (static): what is known of a task before any run of it, and how a run is started by hand.
 
-pub(crate) mod exit;
+mod ending;
+mod exit;
 mod facts;
+mod open;
 pub(crate) mod outcome;
+mod panic;
 pub(crate) mod run;
+mod signal;
 mod usage;
 
 use std::borrow::Cow;
@@ -48,6 +52,16 @@ pub struct Job {
     version: Option<&'static str>,
     registry: Option<fn() -> &'static Registry>,
     extent: Extent,
+    signals: Signals,
+}
+
+/// Whose signals are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signals {
+    /// A whole process reports before one ends it.
+    Reported,
+    /// The program's alone.
+    Untouched,
 }
 
 /// What ends when a run does.
@@ -82,6 +96,7 @@ impl Job {
             version: None,
             registry: None,
             extent: Extent::Task,
+            signals: Signals::Reported,
         }
     }
 
@@ -145,6 +160,20 @@ impl Job {
     pub const fn whole_process(mut self) -> Self {
         self.extent = Extent::Process;
         self
+    }
+
+    /// Leaves signals alone: one that ends the process is then found by the journal or by a supervisor.
+    ///
+    /// Without this, TERM, INT, HUP and QUIT are reported before they end a [whole process](Self::whole_process),
+    /// unless the program handles or ignores them itself. For a task they always are the scheduler's.
+    #[must_use]
+    pub const fn signals_off(mut self) -> Self {
+        self.signals = Signals::Untouched;
+        self
+    }
+
+    fn listens_to_signals(&self) -> bool {
+        self.signals == Signals::Reported
     }
 
     /// The name.
