@@ -8,3 +8,6 @@ mod fake_gateway;
 mod http;
 mod lifecycle;
 mod real;
+#[path = "../it/state.rs"]
+mod state;
+mod sweep;

@@ -116,6 +116,10 @@ impl Running {
         send_signal(self.id(), name);
     }
 
+    pub(crate) fn kill(&self) {
+        send_signal(self.id(), "KILL");
+    }
+
     pub(crate) fn wait(mut self) -> Ended {
         let mut stdout = std::mem::take(&mut self.seen);
         self.output.read_to_string(&mut stdout).unwrap();

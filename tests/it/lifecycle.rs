@@ -9,13 +9,13 @@ use crate::child::{Ended, Panics, job};
 
 /// The outcomes that hold in a group: one, unless a run is open.
 #[track_caller]
-fn outcomes(group: &Group) -> Vec<&'static str> {
+pub(crate) fn outcomes(group: &Group) -> Vec<&'static str> {
     let value = |outcome: &str| group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
     Outcome::ALL.into_iter().map(Outcome::as_str).filter(|outcome| value(outcome) > 0.5).collect()
 }
 
 /// How many requests told of an end.
-fn endings(gateway: &FakeGateway, job: &str) -> usize {
+pub(crate) fn endings(gateway: &FakeGateway, job: &str) -> usize {
     let tells = |body: &[u8]| String::from_utf8_lossy(body).contains("batch_job_last_completion_");
     let path = format!("/metrics/job/{job}");
     gateway.requests().iter().filter(|sent| sent.path == path && tells(&sent.body)).count()

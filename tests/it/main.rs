@@ -2,8 +2,10 @@
 
 mod child;
 mod contexts;
+mod journal;
 mod lifecycle;
 mod metrics;
 mod runs;
 mod sites;
+mod state;
 mod tidy;

@@ -46,16 +46,15 @@ pub(super) struct Ending {
 }
 
 impl Ending {
+    /// An end at this time, in Unix seconds.
+    pub(super) fn at(cause: Cause, started: f64, ended: f64) -> Self {
+        Self { cause, started, ended, duration: None, usage: None, panics: None }
+    }
+
     /// The end of a run that started here, now.
     pub(super) fn now(cause: Cause, started: Moment) -> Self {
         let now = Moment::now();
-        Self {
-            cause,
-            started: started.unix_seconds(),
-            ended: now.unix_seconds(),
-            duration: Some(now.since(started)),
-            usage: None,
-            panics: None,
-        }
+        let duration = Some(now.since(started));
+        Self { duration, ..Self::at(cause, started.unix_seconds(), now.unix_seconds()) }
     }
 }

@@ -15,6 +15,7 @@ use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::courier;
 use crate::notice;
+use crate::ticket::{Ticket, ticket};
 
 /// The process that pushes. A child that was forked from it has its memory, and none of its threads.
 static PROCESS: OnceCell<u32> = OnceCell::new();
@@ -91,6 +92,28 @@ fn told(registered: std::ffi::c_int) {
     }
 }
 
+/// The last work that the process does not leave unfinished, if it can be finished in time.
+static KEPT_UP: Mutex<Option<Ticket<()>>> = Mutex::new(None);
+
+/// Does `work` on a thread of ours; the end of the process waits for it, within its budget.
+pub(super) fn keep_up(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let (stub, ticket) = ticket();
+    let mut spawned = Ok(());
+    signal::apart(|| {
+        let thread = std::thread::Builder::new().name("metrics-push-recovery".into());
+        spawned = thread
+            .spawn(move || {
+                work();
+                stub.answer(())
+            })
+            .map(drop);
+    });
+    if spawned.is_ok() {
+        *KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
+    }
+    spawned
+}
+
 /// Ends what is open and delivers what waits.
 fn conclude(code: Option<i32>) {
     if !is_own_process() {
@@ -102,6 +125,10 @@ fn conclude(code: Option<i32>) {
         let begun = *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = begun.unwrap_or_else(|| begin_ending(budget()));
         end_all(|open| cause(open, code), deadline).wait();
+        let kept_up = KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = kept_up {
+            work.wait(deadline.remaining());
+        }
         let left = courier().flush(deadline.remaining());
         if left > 0 {
             notice::warn(format_args!("the process ends with {left} groups not delivered in time"));

@@ -134,10 +134,8 @@ fn instants(snapshot: &mut Snapshot, ending: &Ending) {
         "When the last run ended, however it did.",
         &[(&[], ended)],
     );
-    let (name, help) = match ending.cause.outcome {
-        Outcome::Success => {
-            ("batch_job_last_success_timestamp_seconds", "When a run last succeeded.")
-        }
+    match ending.cause.outcome {
+        Outcome::Success => success(snapshot, ending),
         Outcome::Skipped => {
             snapshot.gauge(
                 "batch_job_last_skipped_timestamp_seconds",
@@ -146,13 +144,36 @@ fn instants(snapshot: &mut Snapshot, ending: &Ending) {
             );
             return;
         }
-        _ => ("batch_job_last_failure_timestamp_seconds", "When a run last failed."),
-    };
-    snapshot.gauge(name, help, &[(&[], ended)]);
+        Outcome::Abandoned => {
+            failure(snapshot, ending);
+            abandoned(snapshot, ending);
+        }
+        _ => failure(snapshot, ending),
+    }
     snapshot.gauge(
         "batch_job_last_run_success",
         "Whether the last run succeeded.",
         &[(&[], f64::from(ending.cause.outcome == Outcome::Success))],
+    );
+}
+
+pub(super) fn success(snapshot: &mut Snapshot, ending: &Ending) {
+    let name = "batch_job_last_success_timestamp_seconds";
+    snapshot.gauge(name, "When a run last succeeded.", &[(&[], ending.ended)]);
+}
+
+pub(super) fn failure(snapshot: &mut Snapshot, ending: &Ending) {
+    let name = "batch_job_last_failure_timestamp_seconds";
+    snapshot.gauge(name, "When a run last failed.", &[(&[], ending.ended)]);
+}
+
+/// It stays when the next run starts, which sets all outcomes to 0.
+pub(super) fn abandoned(snapshot: &mut Snapshot, ending: &Ending) {
+    let name = "batch_job_last_abandoned_timestamp_seconds";
+    snapshot.gauge(
+        name,
+        "When a run was last found whose process is gone.",
+        &[(&[], ending.ended)],
     );
 }
 

@@ -1,11 +1,14 @@
 //! Job (static): what is known of a task before any run of it, and how a run is started by hand.
 
 mod ending;
+mod entry;
 mod exit;
 mod facts;
+mod journal;
 mod open;
 pub(crate) mod outcome;
 mod panic;
+pub(crate) mod recovery;
 pub(crate) mod run;
 mod signal;
 mod usage;
@@ -14,6 +17,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use self::journal::Durability;
 use crate::metrics::Registry;
 use crate::parcel::Verb;
 
@@ -53,6 +57,7 @@ pub struct Job {
     registry: Option<fn() -> &'static Registry>,
     extent: Extent,
     signals: Signals,
+    durability: Durability,
 }
 
 /// Whose signals are.
@@ -97,6 +102,7 @@ impl Job {
             registry: None,
             extent: Extent::Task,
             signals: Signals::Reported,
+            durability: Durability::Process,
         }
     }
 
@@ -169,6 +175,16 @@ impl Job {
     #[must_use]
     pub const fn signals_off(mut self) -> Self {
         self.signals = Signals::Untouched;
+        self
+    }
+
+    /// Has the journal survive a power loss: each start and end waits until it is on the disk, some milliseconds.
+    ///
+    /// Without this it survives the death of the process, and of the machine up to what the file system had not yet
+    /// written. Without a state directory there is no journal.
+    #[must_use]
+    pub const fn synced(mut self) -> Self {
+        self.durability = Durability::Machine;
         self
     }
 

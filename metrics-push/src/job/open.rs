@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -13,7 +14,10 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::ending::{Cause, Ending};
+use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
+use super::journal::{Journal, Page};
+use super::recovery::{self, Starting};
 use super::{Extent, Job, Outcome, exit, panic, signal, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
@@ -56,6 +60,11 @@ pub(super) struct Open {
     pub(super) is_skipped: AtomicBool,
     progress: Mutex<Progress>,
     pub(super) registry: OnceCell<Registry>,
+    page: Option<Arc<Page>>,
+    /// Held while a start is handed over, so that no end overtakes it.
+    wire: Mutex<()>,
+    /// Answered when the start has been handed over.
+    begun: Mutex<Option<Ticket<()>>>,
 }
 
 impl Open {
@@ -71,25 +80,30 @@ impl Open {
                 .ok()
                 .filter(|_| exit::is_prepared())
         };
+        let started = Moment::now();
+        let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
         let open = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             job,
             address,
             deployment,
-            started: Moment::now(),
+            started,
             process: std::process::id(),
             panics_before: panic::count(),
             is_over: AtomicBool::new(false),
             is_skipped: AtomicBool::new(false),
             progress: Mutex::default(),
             registry: OnceCell::new(),
+            page: page.map(Arc::new),
+            wire: Mutex::default(),
+            begun: Mutex::default(),
         });
         if open.address.is_some() {
             all().insert(open.id, Arc::downgrade(&open));
             if open.is_process() && open.job.listens_to_signals() {
                 signal::listen();
             }
-            open.push_start();
+            open.begin();
             start_heart(&open);
         }
         open
@@ -108,7 +122,44 @@ impl Open {
         add(self.progress().records.get_or_insert_default());
     }
 
+    /// Pushes the start, after what is to be said of the dead.
+    fn begin(self: &Arc<Self>) {
+        let Some(folder) = self.page.as_ref().and_then(|page| recovery_is_due(page)) else {
+            return self.push_start();
+        };
+        let (stub, begun) = ticket();
+        let open = Arc::clone(self);
+        let recovery = exit::keep_up(move || {
+            let starting = open.page.as_ref().map(|page| Starting { id: page.id() });
+            let found = recovery::find(&folder, &open.deployment).map(|mut found| {
+                found.report(&open.deployment, starting);
+                found
+            });
+            open.push_start();
+            stub.answer(());
+            if let Some(found) = found {
+                found.settle(open.deployment.timeout);
+            }
+        });
+        match recovery {
+            Ok(()) => *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun),
+            Err(_) => self.push_start(),
+        }
+    }
+
+    /// Waits until the start was handed over, as long as that leaves time for the end.
+    fn wait_until_begun(&self) {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(begun) = begun {
+            begun.wait(self.deployment.timeout / SHARE_ON_THE_WAY);
+        }
+    }
+
     fn push_start(&self) {
+        let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over.load(Ordering::Acquire) {
+            return;
+        }
         let started = self.started.unix_seconds();
         let families = encode(&facts::at_start(&Expectations::of(&self.job), started));
         self.hand_over_on_the_way(families);
@@ -142,6 +193,7 @@ impl Open {
         if self.is_process() {
             // Whoever is being ended by a signal does not end otherwise meanwhile.
             signal::wait_while_ending();
+            self.wait_until_begun();
         }
         let Some(key) = self.close() else { return };
         let budget = self.deployment.timeout;
@@ -150,7 +202,7 @@ impl Open {
         }
         let mut snapshot = self.facts(outcome.into());
         snapshot.merge(self.gather());
-        let told = self.hand_over(&finished(snapshot, key), outcome, budget);
+        let told = self.hand_over(finished(snapshot, key), outcome, budget);
         if self.is_process() {
             wait(key, told, Moment::now().after(budget + GRACE));
         }
@@ -158,6 +210,7 @@ impl Open {
 
     /// Marks the run as over; its key, if this is its first end and somebody is to know.
     fn close(&self) -> Option<&GroupingKey> {
+        let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_over.swap(true, Ordering::AcqRel) {
             return None;
         }
@@ -167,13 +220,16 @@ impl Open {
         self.address.as_ref()
     }
 
-    /// What the run itself knows of its end. No code of the user's runs here.
+    /// What the run itself knows of its end, written down before it is told. No code of the user's runs here.
     fn facts(&self, cause: Cause) -> Snapshot {
         let mut ending =
             Ending::now(Cause { outcome: self.judged(cause.outcome), ..cause }, self.started);
         if self.is_process() {
             ending.usage = usage::of_process();
             ending.panics = Some(panic::count() - self.panics_before);
+        }
+        if let Some(page) = &self.page {
+            page.ended(Ended { cause: ending.cause, at: ending.ended, duration: ending.duration });
         }
         facts::at_end(&Expectations::of(&self.job), &self.progress(), &ending)
     }
@@ -197,19 +253,15 @@ impl Open {
         snapshot
     }
 
-    fn hand_over(
-        &self,
-        families: &Families,
-        outcome: Outcome,
-        budget: Duration,
-    ) -> Vec<Ticket<()>> {
+    fn hand_over(&self, families: Families, outcome: Outcome, budget: Duration) -> Vec<Ticket<()>> {
         let Some(key) = &self.address else { return Vec::new() };
         let parcel = match (self.judged(outcome), self.job.on_success) {
-            (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families.clone()),
-            _ => Parcel::add(key.clone(), families.clone()),
+            (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families),
+            _ => Parcel::add(key.clone(), families),
         };
+        let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
         let sinks = self.deployment.sinks.iter();
-        sinks.map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget))).collect()
+        sinks.map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget), &told)).collect()
     }
 }
 
@@ -222,11 +274,32 @@ fn finished(mut snapshot: Snapshot, key: &GroupingKey) -> Families {
     encode(&snapshot)
 }
 
+/// One end on its way to all sinks. When the last one has answered, the journal need not know of it any more, unless
+/// one did not take it and may yet.
+struct Telling {
+    page: Option<Arc<Page>>,
+    is_lost: AtomicBool,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let (Some(page), false) = (&self.page, self.is_lost.load(Ordering::Acquire)) {
+            page.done();
+        }
+    }
+}
+
 /// Tells of a parcel that could not be delivered, whoever waits for it or not.
-fn tell(ticket: Ticket<Receipt>) -> Ticket<()> {
+fn tell(ticket: Ticket<Receipt>, telling: &Arc<Telling>) -> Ticket<()> {
+    let telling = Arc::clone(telling);
     courier().run(async move {
-        if let Some(Receipt::Dropped(error)) = ticket.await {
-            notice::warn(format_args!("the run's outcome is lost: {error:?}"));
+        match ticket.await {
+            Some(Receipt::Dropped(error)) => {
+                telling.is_lost.fetch_or(!error.is_rejected(), Ordering::AcqRel);
+                notice::warn(format_args!("the run's outcome is lost: {error:?}"));
+            }
+            Some(_) => {}
+            None => telling.is_lost.store(true, Ordering::Release),
         }
     })
 }
@@ -258,7 +331,7 @@ pub(super) fn end_all(cause: impl Fn(&Open) -> Cause, deadline: Moment) -> Farew
         let Some(key) = open.close() else { continue };
         let mut snapshot = open.facts(cause);
         snapshot.merge(gathered.unwrap_or_default());
-        let told = open.hand_over(&finished(snapshot, key), cause.outcome, deadline.remaining());
+        let told = open.hand_over(finished(snapshot, key), cause.outcome, deadline.remaining());
         ended.push((open, told));
     }
     Farewell { ended, deadline }
@@ -306,6 +379,37 @@ fn start_heart(open: &Arc<Open>) {
         let open: Weak<Open> = Arc::downgrade(open);
         courier().every(interval, move || open.upgrade().is_some_and(|open| open.push_heartbeat()));
     }
+}
+
+/// Writes the run down, where there is a state directory.
+fn turn_page(
+    job: &Job,
+    deployment: &Deployment,
+    key: &GroupingKey,
+    started: Moment,
+) -> Option<Page> {
+    let folder = deployment.state_dir.folder(recovery::FOLDER)?;
+    let run = Opened {
+        key: key.clone(),
+        sinks: recovery::sinks_of(deployment),
+        started: started.unix_seconds(),
+        expected: Expectations::of(job),
+    };
+    Journal::of_folder(&folder, None).open(run, job.durability)
+}
+
+/// The folder to look for dead processes in: at the first run, and then now and again.
+fn recovery_is_due(page: &Page) -> Option<PathBuf> {
+    const INTERVAL: Duration = Duration::from_secs(60);
+    static LAST: Mutex<BTreeMap<PathBuf, Moment>> = Mutex::new(BTreeMap::new());
+
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Moment::now();
+    if last.get(page.folder()).is_some_and(|last| now.since(*last) < INTERVAL) {
+        return None;
+    }
+    last.insert(page.folder().to_owned(), now);
+    Some(page.folder().to_owned())
 }
 
 /// The grouping key: the attribute's labels, and the deployment's over them.

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     for argument in std::env::args().skip(1) {
         job = match argument.as_str() {
             "signals-off" => job.signals_off(),
+            "synced" => job.synced(),
             "beating" => job.heartbeat(Duration::from_millis(20)),
             _ => {
                 ending = argument;
@@ -135,6 +136,7 @@ fn wait(run: &Run, ending: &str) -> Result<(), String> {
         std::io::stdout().flush().unwrap();
     };
     match ending {
+        "ready" => ready(),
         "wait" => {
             ready();
             loop {
