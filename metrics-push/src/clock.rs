@@ -27,6 +27,11 @@ impl Moment {
         }
     }
 
+    /// Whole nanoseconds since the Unix epoch, for names that sort by time.
+    pub(crate) fn unix_nanos(self) -> u128 {
+        self.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
+    }
+
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.monotonic.saturating_duration_since(earlier.monotonic)
     }
