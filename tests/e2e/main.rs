@@ -2,8 +2,14 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/child.rs"]
+mod child;
 mod fake_gateway;
 mod http;
 mod jobs;
+mod lifecycle;
 mod real;
 mod round_trips;
+#[path = "../it/state.rs"]
+mod state;
+mod sweep;
