@@ -114,6 +114,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("serde_json", "sink/listing.rs"),
         ("tracing", "notice.rs"),
         ("hostname", "macro_support/start.rs"),
+        ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
     ] {
         for (path, text) in sources("metrics-push/src") {
