@@ -174,6 +174,15 @@ impl Function {
         Some(erase_impl_trait(of_type.cloned().collect()))
     }
 
+    /// Whether the result is an `impl Trait`, of which callers and judges know no more than the trait.
+    ///
+    /// What `main` returns is judged all the same: its trait says that it is an exit status.
+    pub(crate) fn is_opaque(&self) -> bool {
+        let output = open_all(self.output().iter().cloned().collect());
+        is_word(output.first(), "impl")
+            && !output.iter().any(|token| is_word(Some(token), "Termination"))
+    }
+
     fn output(&self) -> &[TokenTree] {
         if !(is_punct(self.after.first(), '-') && is_punct(self.after.get(1), '>')) {
             return &[];
@@ -199,6 +208,14 @@ impl Function {
         let tokens: Vec<TokenTree> = self.body.stream().into_iter().collect();
         let start = attributes_len(&tokens, Style::Inner);
         regroup(&self.body, tokens.into_iter().skip(start).collect())
+    }
+
+    /// The same block where it is the last expression of another: the empty statement keeps lints from telling the
+    /// user that its braces are unnecessary.
+    pub(crate) fn inner_block(&self) -> Group {
+        let block = self.block();
+        let tokens = block.stream();
+        regroup(&block, quote_spanned!(generated()=> ; #tokens))
     }
 
     /// The function with another body.

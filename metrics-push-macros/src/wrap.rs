@@ -161,6 +161,12 @@ pub(crate) fn expand(
         Holder::Function => quote!(&#local),
     };
     let of_type = if shape == Shape::Future { function.future_output() } else { None };
+    let is_value = matches!(shape, Shape::Call | Shape::AsyncCall);
+    let judge = match judge {
+        // The body may leave its hidden type open, which no judge could bear.
+        Judge::Type if is_value && function.is_opaque() => &Judge::Nobody,
+        judge => judge,
+    };
     let judge = judge.expand(runtime, of_type);
     let block = function.block();
     let span = generated();
@@ -171,7 +177,10 @@ pub(crate) fn expand(
         quote_spanned!(span=> #bars -> #output #block)
     };
     match shape {
-        Shape::Guard => function.with_body(&quote!(#start #block)),
+        Shape::Guard => {
+            let block = function.inner_block();
+            function.with_body(&quote!(#start #block))
+        }
         Shape::Call => {
             let body = closure();
             function.with_body(&quote_spanned!(span=> #start #runtime::call(#call, #body, #judge)))
@@ -235,7 +244,8 @@ fn async_block(function: &Function) -> TokenStream {
     });
     let bindings = function.bindings();
     let block = function.block();
-    let future = regroup(&block, quote_spanned!(span=> #pinned #receiver #(#bindings)* #block));
+    let inner = function.inner_block();
+    let future = regroup(&block, quote_spanned!(span=> #pinned #receiver #(#bindings)* #inner));
     // In the block's place: lints about how a body ends look there.
     quote_spanned!(block.span()=> async move #future)
 }
