@@ -16,11 +16,14 @@ mod metrics;
 mod notice;
 mod parcel;
 mod pusher;
+mod recover;
+mod retry;
 mod sink;
+mod spool;
 mod state_dir;
-mod ticket;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod ticket;
 
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use error::Error;
@@ -34,5 +37,6 @@ pub use metrics::{
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
+pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};

@@ -14,7 +14,7 @@ use super::{Extent, Job, Outcome, exit, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::courier;
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Urgency};
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry, Snapshot, default_registry};
@@ -230,7 +230,7 @@ impl Open {
         for sink in &self.deployment.sinks {
             let parcel = Parcel::add(key.clone(), families.clone());
             // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget));
+            drop(courier().hand_over(sink, parcel, budget, Urgency::Passing));
         }
     }
 
@@ -273,17 +273,24 @@ impl Open {
         snapshot
     }
 
+    fn urgency(&self) -> Urgency {
+        match self.job.extent {
+            Extent::Task => Urgency::Outcome,
+            Extent::Process => Urgency::LastWord,
+        }
+    }
+
     fn deliver(&self, parcel: &Parcel) {
         let budget = self.deployment.timeout;
-        let told: Vec<_> = self
+        let tickets: Vec<Ticket<Receipt>> = self
             .deployment
             .sinks
             .iter()
-            .map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget)))
+            .map(|sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency()))
             .collect();
         if self.job.extent == Extent::Process {
             let deadline = Moment::now().after(budget);
-            for ticket in told {
+            for ticket in tickets {
                 if ticket.wait(deadline.remaining()).is_none() {
                     notice::warn(format_args!(
                         "{} was not delivered within {budget:?}",
@@ -293,15 +300,6 @@ impl Open {
             }
         }
     }
-}
-
-/// Tells of a parcel that could not be delivered, whoever waits for it or not.
-fn tell(ticket: Ticket<Receipt>) -> Ticket<()> {
-    courier().run(async move {
-        if let Some(Receipt::Dropped(error)) = ticket.await {
-            notice::warn(format_args!("the run's outcome is lost: {error:?}"));
-        }
-    })
 }
 
 fn start_heart(open: &Arc<Open>) {
