@@ -28,10 +28,22 @@ const MOST_IN_FLIGHT: usize = 16;
 /// How long what waited on disk may take, once its sink is known to be there. It goes on waiting after that.
 const DRAIN_BUDGET: Duration = Duration::from_secs(10);
 
+/// How much longer than its time-out anybody waits for a receipt: the courier keeps the time, and its answer says
+/// more than that there was none.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
+
 /// The process' courier. Its thread starts with the first parcel.
 pub(crate) fn courier() -> &'static Courier {
     static COURIER: Lazy<Courier> = Lazy::new(Courier::default);
     &COURIER
+}
+
+/// Waits until everything handed over so far has been delivered or given up, at most for `timeout`. Returns how
+/// many groups are left.
+///
+/// A process does this by itself before it ends; a scheduler may want to before it sleeps.
+pub fn flush(timeout: Duration) -> usize {
+    courier().flush(timeout)
 }
 
 /// A group at the end of a route.

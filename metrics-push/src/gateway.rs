@@ -8,7 +8,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use crate::config::DEFAULT_TIMEOUT;
-use crate::courier::courier;
+use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
@@ -18,10 +18,6 @@ use crate::sink::gateway::GatewayClient;
 use crate::sink::listing::StoredGroup;
 use crate::sink::{Acceptance, Sink};
 use crate::ticket::Ticket;
-
-/// How much longer than its time-out a request is waited for: the courier keeps the time, and its answer says
-/// more than that there was none.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// A Pushgateway, and how to reach it.
 ///

@@ -1,6 +1,11 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
+mod attributes;
+mod contexts;
 mod delivery;
 mod metrics;
 mod place;
+mod readme;
+mod runs;
+mod sites;
 mod tidy;

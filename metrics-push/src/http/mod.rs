@@ -359,7 +359,7 @@ async fn read_reply(mut response: reqwest::Response, limit: usize) -> Result<Rep
     while body.len() < limit {
         match response.chunk().await {
             Ok(Some(chunk)) => {
-                body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())])
+                body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())]);
             }
             Ok(None) => break,
             // A status has arrived and says it all; only a text for people is cut short.

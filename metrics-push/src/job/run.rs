@@ -13,7 +13,7 @@ use super::facts::{self, Ending, Progress, Records};
 use super::{Extent, Job, Outcome, exit, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
-use crate::courier::courier;
+use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Urgency};
 use crate::error::Error;
 use crate::labels::GroupingKey;
@@ -289,7 +289,7 @@ impl Open {
             .map(|sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency()))
             .collect();
         if self.job.extent == Extent::Process {
-            let deadline = Moment::now().after(budget);
+            let deadline = Moment::now().after(budget + GRACE);
             for ticket in tickets {
                 if ticket.wait(deadline.remaining()).is_none() {
                     notice::warn(format_args!(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::key::Key;
 use super::origin::Origin;
 use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use super::series::SeriesTable;
@@ -55,22 +56,33 @@ impl<S: Sealed> Family<S> {
         Ok(Self { desc, shape, origin, series: SeriesTable::new() })
     }
 
+    /// A series that has no labels yet.
+    pub(crate) fn fresh(&self) -> S {
+        S::new(&self.shape)
+    }
+
     /// The series with these label values, made if need be.
-    pub(crate) fn series<V: AsRef<str>>(&self, values: &[V]) -> S {
-        self.series_or(values, || S::new(&self.shape))
+    pub(crate) fn series<'v>(&self, values: impl Iterator<Item = &'v str>) -> S {
+        self.series_or(values, || self.fresh())
     }
 
     /// The series with these label values, or else `make`'s.
-    pub(crate) fn series_or<V: AsRef<str>>(&self, values: &[V], make: impl Fn() -> S) -> S {
-        let series = self.series.find_or_make(values, |_| Some(make()));
-        series.cloned().unwrap_or_else(make)
+    pub(crate) fn series_or<'v>(
+        &self,
+        values: impl Iterator<Item = &'v str>,
+        make: impl Fn() -> S,
+    ) -> S {
+        Key::of(values, |key| {
+            let series = self.series.find_or_make(key, |_| Some(make()));
+            series.cloned().unwrap_or_else(make)
+        })
     }
 
-    fn labels(&self, values: &[Box<str>]) -> Vec<LabelPair> {
+    fn labels<'v>(&self, values: impl Iterator<Item = &'v str>) -> Vec<LabelPair> {
         let pairs = self.desc.variable_labels.iter().zip(values).map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name(name.clone());
-            pair.set_value(value.to_string());
+            pair.set_value(value.to_owned());
             pair
         });
         pairs.collect()
@@ -89,7 +101,7 @@ impl<S: Sealed> Collector for Registered<S> {
         let family = &*self.0;
         let metrics = family.series.iter().map(|series| {
             let mut metric = series.cells.sample();
-            metric.set_label(family.labels(&series.values));
+            metric.set_label(family.labels(series.values()));
             metric
         });
         let mut gathered = MetricFamily::default();
@@ -120,7 +132,7 @@ impl<S: Kind, const N: usize> Labelled<S, N> {
     /// The series with these label values, in the order of the names. It exists from now on.
     #[must_use]
     pub fn with(&self, values: &[&str; N]) -> S {
-        self.0.series(values)
+        self.0.series(values.iter().copied())
     }
 }
 

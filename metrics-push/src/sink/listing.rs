@@ -1,6 +1,7 @@
 //! What a gateway holds, read from its query API (`GET /api/v1/metrics`) into typed values.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -68,6 +69,18 @@ pub enum StoredValue {
         /// How many there were.
         count: f64,
     },
+}
+
+impl fmt::Display for StoredValue {
+    /// A single value as it is; of a histogram or a summary its count and sum.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(value) => write!(f, "{value}"),
+            Self::Histogram { sum, count, .. } | Self::Summary { sum, count, .. } => {
+                write!(f, "count {count}, sum {sum}")
+            }
+        }
+    }
 }
 
 impl StoredGroup {

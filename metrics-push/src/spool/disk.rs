@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Moment;
 
-/// How long another process may hold the lock. It is held for one change, so it is stopped, or the disk is very slow.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// How long others may hold the lock. It is held for moments, so whoever holds it that long is stopped.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// One file of the folder.
 #[derive(Clone, Debug)]
@@ -21,6 +22,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn age(&self, now: SystemTime) -> Duration {
+        // A time in the future is a clock's mistake, and no age.
+        now.duration_since(self.modified).unwrap_or_default()
+    }
+
     pub(super) fn has_extension(&self, extension: &str) -> bool {
         self.path.extension().is_some_and(|own| own == extension)
     }
@@ -112,21 +118,24 @@ impl Disk {
         }
     }
 
-    /// Puts a whole file in the place of another: whoever looks, and whenever the power fails, there is the one or
-    /// the other.
-    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let temporary = temporary(path);
-        let written = self.write(&temporary, bytes).and_then(|()| {
-            self.operate()?;
-            fs::rename(&temporary, path)
-        });
-        if written.is_err() {
-            // If this fails as well, whoever holds the lock next will do it.
-            let _ = fs::remove_file(&temporary);
-            return written;
-        }
+    /// Writes a file beside its place, down to the disk. It needs no lock: nobody else knows its name.
+    pub(super) fn prepare(&self, path: &Path, bytes: &[u8]) -> io::Result<Prepared> {
+        let prepared = Prepared { path: unfinished(path) };
+        self.write(&prepared.path, bytes)?;
+        Ok(prepared)
+    }
+
+    /// Puts a prepared file in the place of another: whoever looks, and whenever the power fails, there is the one
+    /// or the other, and both are whole.
+    pub(super) fn put(&self, prepared: &Prepared, path: &Path) -> io::Result<()> {
         self.operate()?;
-        sync_folder(path.parent().unwrap_or(path))
+        fs::rename(&prepared.path, path)
+    }
+
+    /// Makes sure that what was put into a folder is there after a loss of power.
+    pub(super) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.operate()?;
+        sync_folder(folder)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -142,11 +151,25 @@ impl Disk {
     }
 }
 
-/// What a file is called before it is whole.
-fn temporary(path: &Path) -> PathBuf {
+/// A file that is written and not yet in its place. Removed, if it never gets there.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    path: PathBuf,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // It may be in its place by now. If it can't be removed, whoever comes later will.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What a file is called before it is whole: by a name that nobody else uses.
+fn unfinished(path: &Path) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut name = OsString::from(path);
-    name.push(".");
-    name.push(UNFINISHED);
+    name.push(format!(".{}-{number}.{UNFINISHED}", std::process::id()));
     PathBuf::from(name)
 }
 

@@ -1,7 +1,7 @@
 //! Spool: parcels that wait on disk for a gateway, one record per sink and grouping key.
 //!
-//! Invariants: a record is whole or not there (written beside its place, synced, renamed); changes are made under the
-//! folder's lock, by one process at a time; reading needs no lock; a record is removed only by whoever has delivered
+//! Invariants: a record is whole or not there (written beside its place, synced, renamed); it takes its place, or is
+//! removed, under the folder's lock, by one process at a time; reading needs no lock; a record is removed only by whoever has delivered
 //! exactly that record. It is bounded in number, bytes and age; what goes for that reason is counted, oldest first.
 
 mod disk;
@@ -33,6 +33,9 @@ pub(crate) const MOST_BYTES: u64 = 32 * 1024 * 1024;
 pub(crate) const LARGEST_RECORD: usize = 4 * 1024 * 1024;
 /// How long a record waits: a week has the working day on which somebody mends the gateway.
 pub(crate) const LONGEST_STAY: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How long a file may be unfinished; after that, whoever was writing it is dead.
+const LONGEST_WRITING: Duration = Duration::from_secs(3_600);
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
@@ -103,8 +106,7 @@ impl Spool {
                 .folder(FOLDER)
                 .ok_or_else(|| Error::config("the state directory can't be used"))
         })?;
-        let kept = self.disk.lock(folder).and_then(|lock| self.merge(&lock, folder, parcel));
-        kept.map(|()| folder.as_path()).map_err(|error| {
+        self.merge(folder, parcel).map(|()| folder.as_path()).map_err(|error| {
             Error::new(Kind::Config, "the parcel can't be kept on disk")
                 .at("directory", folder.display())
                 .caused_by(error)
@@ -195,29 +197,46 @@ impl Spool {
         Ok(())
     }
 
-    fn merge(&self, lock: &Lock, folder: &Path, parcel: &Parcel) -> io::Result<()> {
+    /// Writes first and locks then, so that a hundred jobs that end in the same moment wait for the disk together and
+    /// not for each other.
+    fn merge(&self, folder: &Path, parcel: &Parcel) -> io::Result<()> {
         let path = folder.join(self.name_of(parcel.key()));
-        let before = self.disk.read(&path)?.and_then(|bytes| record::decode(&bytes).ok());
-        let merged = match before {
-            Some(Record { parcel: before, .. }) if before.key() == parcel.key() => {
-                in_order(before, parcel.clone())
+        let seen = self.disk.read(&path)?;
+        let mut bytes = self.merged(seen.as_deref(), parcel)?;
+        let mut prepared = self.disk.prepare(&path, &bytes)?;
+        let lock = self.disk.lock(folder)?;
+        let found = self.disk.read(&path)?;
+        if found != seen {
+            bytes = self.merged(found.as_deref(), parcel)?;
+            prepared = self.disk.prepare(&path, &bytes)?;
+        }
+        self.make_room(&lock, folder, &path, bytes.len() as u64)?;
+        self.disk.put(&prepared, &path)?;
+        drop(lock);
+        self.disk.sync_folder(folder)
+    }
+
+    /// The record of a parcel, and of what waits in its place.
+    fn merged(&self, found: Option<&[u8]>, parcel: &Parcel) -> io::Result<Vec<u8>> {
+        let before = found.and_then(|bytes| record::decode(bytes).ok());
+        match before {
+            Some(record) if record.parcel.key() == parcel.key() => {
+                fitting(&self.sink, &in_order(record.parcel, parcel.clone()))
             }
-            _ => parcel.clone(),
-        };
-        let bytes = fitting(&self.sink, &merged)?;
-        self.make_room(lock, folder, &path, bytes.len() as u64)?;
-        self.disk.replace(&path, &bytes)
+            _ => fitting(&self.sink, parcel),
+        }
     }
 
     /// Removes what is unfinished, what is too old, and then the oldest, until there is room for one more.
     fn make_room(&self, lock: &Lock, folder: &Path, path: &Path, bytes: u64) -> io::Result<()> {
+        let now = Moment::now().wall();
         let (unfinished, others): (Vec<_>, Vec<_>) =
             self.disk.list(folder)?.into_iter().partition(|entry| entry.has_extension(UNFINISHED));
-        for entry in unfinished {
+        for entry in unfinished.iter().filter(|entry| entry.age(now) > LONGEST_WRITING) {
             self.disk.remove(&entry.path)?;
         }
         let records = others.into_iter().filter(|e| e.has_extension(RECORD) && e.path != path);
-        let surplus = surplus(records.collect(), bytes, Moment::now().wall());
+        let surplus = surplus(records.collect(), bytes, now);
         self.drop_records(lock, folder, surplus.iter().map(|entry| entry.path.as_path()))
     }
 
@@ -235,7 +254,9 @@ impl Spool {
         }
         if dropped > 0 {
             let total = self.dropped(folder).saturating_add(dropped);
-            self.disk.replace(&folder.join(DROPPED), total.to_string().as_bytes())?;
+            let path = folder.join(DROPPED);
+            let prepared = self.disk.prepare(&path, total.to_string().as_bytes())?;
+            self.disk.put(&prepared, &path)?;
         }
         Ok(())
     }
@@ -276,9 +297,8 @@ fn surplus(mut records: Vec<Entry>, bytes: u64, now: SystemTime) -> Vec<Entry> {
     let mut left = records.len();
     let mut total: u64 = records.iter().map(|entry| entry.bytes).sum();
     let goes = records.into_iter().take_while(|entry| {
-        // A time in the future is a clock's mistake, and not a reason to go.
-        let age = now.duration_since(entry.modified).unwrap_or_default();
-        let goes = age > LONGEST_STAY || left >= MOST_RECORDS || total + bytes > MOST_BYTES;
+        let goes =
+            entry.age(now) > LONGEST_STAY || left >= MOST_RECORDS || total + bytes > MOST_BYTES;
         left -= 1;
         total -= entry.bytes;
         goes

@@ -198,9 +198,15 @@ fn what_a_dead_process_left_unfinished_is_cleared_away() {
     let place = Place::new();
     let spool = place.spool();
     spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
-    std::fs::write(place.0.join(FOLDER).join("abc.parcel.new"), "half").unwrap();
+    let (dead, alive) = ("abc.parcel.7-0.new", "abc.parcel.8-0.new");
+    for name in [dead, alive] {
+        std::fs::write(place.0.join(FOLDER).join(name), "half").unwrap();
+    }
+    let file = std::fs::File::options().write(true).open(place.0.join(FOLDER).join(dead)).unwrap();
+    file.set_modified(Moment::now().wall() - LONGEST_WRITING * 2).unwrap();
     spool.keep(&add("b", 1, &[("x", "1\n")])).unwrap();
-    assert!(place.files().iter().all(|name| name.ends_with(RECORD)), "{:?}", place.files());
+    let files = place.files();
+    assert!(files.len() == 3 && files.contains(&alive.to_owned()), "{files:?}");
 }
 
 #[test]

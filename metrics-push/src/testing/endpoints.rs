@@ -50,7 +50,7 @@ pub(super) fn answer(
 ) -> Response {
     let (target, query) = split_query(&request.path);
     let Some(path) = percent_decode(target.as_bytes()) else {
-        return Response::error(400, "400 Bad Request");
+        return Response { status: 400, ..text("400 Bad Request") };
     };
     let cleaned = clean(&path);
     let api = format!("{}/api/v1", flags.prefix);
@@ -85,8 +85,7 @@ fn routed(
         return respond(request, &endpoint, store, flags);
     }
     if let Some(near) = near_miss(&flags.prefix, &request.method, path) {
-        let status = if request.method == "GET" { 301 } else { 307 };
-        return redirect(request, status, &near, query);
+        return redirect(request, redirect_status(request), &near, query);
     }
     let others = METHODS.into_iter().filter(|method| find(&flags.prefix, method, path).is_some());
     refuse_method(request, others.collect())
@@ -243,23 +242,33 @@ fn api_answer(
     flags: &Flags,
     started: SystemTime,
 ) -> Response {
-    let can_wipe = flags.admin_api == AdminApi::On;
-    let body = match (request.method.as_str(), path) {
-        ("GET", b"/metrics") => json::metrics(store),
-        ("GET", b"/status") => json::status(started, &flags.to_map()),
-        ("GET", b"/metrics/" | b"/status/") => {
+    let mut routes = vec![("GET", "/metrics"), ("GET", "/status")];
+    if flags.admin_api == AdminApi::On {
+        routes.push(("PUT", "/admin/wipe"));
+    }
+    let method = request.method.as_str();
+    if method == "OPTIONS" {
+        return cross_origin(Response::new(200));
+    }
+    let same_path = |near: &[u8]| routes.iter().find(|(_, path)| path.as_bytes() == near);
+    let trimmed = path.strip_suffix(b"/").unwrap_or(path);
+    match (same_path(path), same_path(trimmed)) {
+        (Some((owner, _)), _) if *owner != method => refuse_method(request, vec![owner]),
+        (Some((_, "/admin/wipe")), _) => {
+            store.clear();
+            Response::new(202)
+        }
+        (Some((_, "/status")), _) => json_answer(json::status(started, &flags.to_map())),
+        (Some(_), _) => json_answer(json::metrics(store)),
+        (None, Some((owner, _))) if *owner == method => {
             // The route does not know where it is mounted, and so its redirect leads astray.
-            return redirect(request, 301, &path[..path.len() - 1], "");
+            redirect(request, redirect_status(request), trimmed, "")
         }
-        ("PUT", b"/admin/wipe") if can_wipe => {
-            store.groups.clear();
-            return Response::new(202);
-        }
-        ("OPTIONS", _) => return cross_origin(Response::new(200)),
-        (_, b"/metrics" | b"/status") => return refuse_method(request, vec!["GET"]),
-        (_, b"/admin/wipe") if can_wipe => return refuse_method(request, vec!["PUT"]),
-        _ => return refuse_method(request, Vec::new()),
-    };
+        _ => refuse_method(request, Vec::new()),
+    }
+}
+
+fn json_answer(body: String) -> Response {
     cross_origin(Response::new(200)).header("Content-Type", "application/json").body(body)
 }
 
@@ -281,6 +290,11 @@ fn refuse_method(request: &Request, mut others: Vec<&str>) -> Response {
         return Response::new(200).header("Allow", allow);
     }
     Response::error(405, "Method Not Allowed").header("Allow", allow)
+}
+
+/// The router's redirects keep the method where there is a body to keep.
+fn redirect_status(request: &Request) -> u16 {
+    if request.method == "GET" { 301 } else { 307 }
 }
 
 fn redirect(request: &Request, status: u16, path: &[u8], query: &str) -> Response {

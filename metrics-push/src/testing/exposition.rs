@@ -12,7 +12,10 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         let mut separator = '{';
-        for (name, value) in &self.labels {
+        let is_last = |name: &str| self.last == Some(name);
+        let first = self.labels.iter().filter(|(name, _)| !is_last(name));
+        let last = self.labels.iter().filter(|(name, _)| is_last(name));
+        for (name, value) in first.chain(last) {
             write!(f, "{separator}{name}=\"{}\"", escape_value(value))?;
             separator = ',';
         }

@@ -103,6 +103,8 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// The value.
     pub value: f64,
+    /// The label that an exposition has at the end, out of order: `le` or `quantile`.
+    pub(super) last: Option<&'static str>,
 }
 
 impl Family {
@@ -114,10 +116,11 @@ impl Family {
 
     #[expect(clippy::cast_precision_loss, reason = "the text format knows nothing but floats")]
     pub(super) fn samples_of(&self, metric: &Metric) -> Vec<Sample> {
-        let sample = |suffix: &str, extra: Option<(&str, f64)>, value: f64| {
+        let sample = |suffix: &str, extra: Option<(&'static str, f64)>, value: f64| {
             let mut labels = metric.labels.clone();
             labels.extend(extra.map(|(name, bound)| (name.to_owned(), print_float(bound))));
-            Sample { name: format!("{}{suffix}", self.name), labels, value }
+            let last = extra.map(|(name, _)| name);
+            Sample { name: format!("{}{suffix}", self.name), labels, value, last }
         };
         match &metric.value {
             Value::Number(value) => vec![sample("", None, *value)],

@@ -63,6 +63,7 @@ pub(super) fn clean(path: &[u8]) -> Vec<u8> {
 /// The grouping key of a push: the job's segment and everything after it, with its leading slash.
 pub(super) fn grouping_key(job: &[u8], is_base64: bool, labels: &[u8]) -> Result<Key, String> {
     let job = if is_base64 {
+        // The real text quotes what could be decoded, which for most mistakes is nothing.
         decode_base64(job, Alphabet::Url).map_err(|position| {
             format!("invalid base64 encoding in job name \"\": {}", illegal(position))
         })?

@@ -1,0 +1,769 @@
+//! The fake gateway compared with the real one: same requests, same answers, same groups.
+//!
+//! First by a table of everything the protocol notes tell, then by random sequences. Groups are compared
+//! through the query API and through the exposition; only times and the order of groups may differ.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use metrics_push::testing::FakeGateway;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use serde_json::Value;
+
+use crate::http::{Answer, send, send_raw};
+use crate::real::{Prometheus, Pushgateway};
+
+/// How long random sequences are tried at most.
+const RANDOM_BUDGET: Duration = Duration::from_secs(15);
+
+/// Both gateways, given the same requests.
+struct Pair {
+    real: Pushgateway,
+    fake: FakeGateway,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+struct Step {
+    method: &'static str,
+    path: String,
+    body: String,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let real = Pushgateway::with_flags(&["--web.enable-admin-api"]);
+        Self { real, fake: FakeGateway::builder().admin_api().start() }
+    }
+
+    fn addresses(&self) -> [SocketAddr; 2] {
+        [self.real.address(), self.fake.address()]
+    }
+
+    /// Sends a step to both; what differs between the answers is the error.
+    fn step(&self, step: &Step) -> Result<(), String> {
+        let [real, fake] = self.addresses().map(|address| {
+            send(address, step.method, &step.path, step.body.as_bytes()).map_err(|e| e.to_string())
+        });
+        same(&format!("the answers to {step:?}"), &seen(&real?), &seen(&fake?))
+    }
+
+    /// Compares all that both hold.
+    fn compare(&self) -> Result<(), String> {
+        // Deletions are queued; a push after them is answered when they are done.
+        self.step(&Step { method: "POST", path: "/metrics/job/last".into(), body: String::new() })?;
+        let [real, fake] = self.addresses().map(|address| get(address, "/api/v1/metrics"));
+        same("the groups", &groups(&real), &groups(&fake))?;
+        let [real, fake] = self.addresses().map(|address| get(address, "/metrics"));
+        same("the status of a scrape", &real.status, &fake.status)?;
+        let (real, fake) = (lines(&real), lines(&fake));
+        same("the samples", &real.samples, &fake.samples)?;
+        let missing: Vec<_> = fake.heads.difference(&real.heads).collect();
+        same("the types and helps", &Vec::new(), &missing)
+    }
+
+    /// Empties both.
+    fn wipe(&self) {
+        for address in self.addresses() {
+            assert_eq!(send(address, "PUT", "/api/v1/admin/wipe", b"").unwrap().status, 202);
+        }
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, real: &T, fake: &T) -> Result<(), String> {
+    if real == fake {
+        return Ok(());
+    }
+    Err(format!("{what} differ:\nreal: {real:?}\nfake: {fake:?}"))
+}
+
+fn get(address: SocketAddr, path: &str) -> Answer {
+    send(address, "GET", path, b"").unwrap_or_else(|why| panic!("GET {path}: {why}"))
+}
+
+/// What a client sees of an answer.
+fn seen(answer: &Answer) -> (u16, [Option<String>; 3], String) {
+    let headers = ["location", "allow", "content-type"];
+    let headers = headers.map(|name| answer.header(name).map(str::to_owned));
+    (answer.status, headers, essence(&answer.text()))
+}
+
+/// A text without what depends on the order of a hash map, on the clock or on a library's notation.
+fn essence(text: &str) -> String {
+    let Some((start, problem)) = text.split_once("existing metrics: ") else {
+        return text.to_owned();
+    };
+    // Which family comes first decides who collides with whom, and how often.
+    if ["error(s) occurred", "collides with", "is not a"].iter().any(|kind| problem.contains(kind))
+    {
+        return start.to_owned();
+    }
+    match (problem.find("{ "), problem.rfind("} ")) {
+        (Some(open), Some(close)) => format!("{start}: {}{}", &problem[..open], &problem[close..]),
+        _ => format!("{start}: {problem}"),
+    }
+}
+
+/// The groups, sorted, with times reduced to whether there is one.
+fn groups(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut json: Value = serde_json::from_slice(&answer.body).expect("the query API answers JSON");
+    let groups = json["data"].as_array_mut().unwrap_or_else(|| panic!("no groups: {answer:?}"));
+    let mut groups: Vec<_> = groups
+        .iter_mut()
+        .map(|group| {
+            group
+                .as_object_mut()
+                .into_iter()
+                .flatten()
+                .for_each(|(_, family)| forget_times(family));
+            group.to_string()
+        })
+        .collect();
+    groups.sort();
+    groups
+}
+
+fn forget_times(family: &mut Value) {
+    let Some(family) = family.as_object_mut() else { return };
+    if let Some(stamp) = family.get_mut("time_stamp") {
+        let text = stamp.as_str().unwrap_or("");
+        assert!(text.len() > 20 && text.contains('T'), "{text:?} is no time");
+        *stamp = Value::Null;
+    }
+    for metric in family.get_mut("metrics").and_then(Value::as_array_mut).into_iter().flatten() {
+        let value = metric["value"].as_str().and_then(|value| value.parse().ok());
+        if value.is_some_and(is_now) {
+            metric["value"] = "now".into();
+        }
+    }
+}
+
+/// Whether it can only be the time of the test.
+fn is_now(value: f64) -> bool {
+    value > 1.7e9 && value < 5e9
+}
+
+/// An exposition in parts that can be compared.
+struct Lines {
+    samples: Vec<String>,
+    heads: BTreeSet<String>,
+}
+
+/// The samples of groups, sorted; the real gateway's own have no job.
+fn lines(answer: &Answer) -> Lines {
+    let text = if answer.status == 200 { answer.text() } else { String::new() };
+    let sample = |line: &&str| !line.starts_with('#') && line.contains("job=\"");
+    let mut samples: Vec<_> = text.lines().filter(sample).map(forget_time).collect();
+    samples.sort();
+    // Groups may disagree about the help, and then any of them may be shown.
+    let head = |line: &&str| line.starts_with("# TYPE ");
+    Lines { samples, heads: text.lines().filter(head).map(str::to_owned).collect() }
+}
+
+fn forget_time(line: &str) -> String {
+    match line.rsplit_once(' ') {
+        Some((start, value)) if value.parse().is_ok_and(is_now) => format!("{start} now"),
+        _ => line.to_owned(),
+    }
+}
+
+fn put(path: &str, body: &str) -> Step {
+    Step { method: "PUT", path: path.into(), body: body.into() }
+}
+
+fn post(path: &str, body: &str) -> Step {
+    Step { method: "POST", ..put(path, body) }
+}
+
+fn delete(path: &str) -> Step {
+    Step { method: "DELETE", ..put(path, "") }
+}
+
+/// Runs sequences one after the other, each on empty gateways; all differences are reported at once.
+#[track_caller]
+fn check(sequences: &[Vec<Step>]) {
+    let pair = Pair::start();
+    let mut differences = Vec::new();
+    for sequence in sequences {
+        let outcome = sequence.iter().try_for_each(|step| pair.step(step));
+        if let Err(difference) = outcome.and_then(|()| pair.compare()) {
+            differences.push(format!("after {sequence:?}:\n{difference}"));
+        }
+        pair.wipe();
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n\n"));
+}
+
+#[test]
+fn odd_paths_lead_to_the_same_place() {
+    let long = format!("/metrics/job/{}", "x".repeat(255));
+    let paths = [
+        "/metrics/job/a%20b",
+        "/metrics/job/a+b",
+        "/metrics/job/a%2Bb",
+        "/metrics/job/a%2Fb",
+        "/metrics/job@base64/YS9i",
+        "/metrics/job@base64/YS9i==",
+        "/metrics/job@base64/YS8",
+        "/metrics/job@base64/YS8=",
+        "/metrics/job@base64/Lg",
+        "/metrics/job@base64/Li4=",
+        "/metrics/job@base64/",
+        "/metrics/job@base64/=",
+        "/metrics/job@base64/_-8=",
+        "/metrics/job@base64/YS9i/x@base64/YQ==/y/b",
+        "/metrics/job/a%2541",
+        "/metrics/job/a%41",
+        "/metrics/job/q%3Fx",
+        "/metrics/job/q?x=1",
+        "/metrics/job/h%23x",
+        "/metrics/job/etl:daily",
+        "/metrics/job/etl%3Adaily",
+        "/metrics/job/.",
+        "/metrics/job/..",
+        "/metrics/job/%2e%2e",
+        "/metrics/job/./x",
+        "/metrics/job/../x",
+        "/metrics/job/%C3%A9",
+        "/metrics/job/a;b,c=d&e@f",
+        "/metrics/job/line%0Abreak",
+        "/metrics/job/%FF",
+        "/metrics/job/a%zz",
+        "/metrics/job/a%",
+        "/metrics/job",
+        "/metrics/job/",
+        "/metrics/job//",
+        "/metrics/job//x/y",
+        "//metrics/job/a",
+        "///metrics//job//a",
+        "/metrics/job/a/",
+        "/metrics/job/a//",
+        "/metrics/job/a/x",
+        "/metrics/job/a/x/",
+        "/metrics/job/a/x/1",
+        "/metrics/job/a/x/1/",
+        "/metrics/job/a/x/1/x/2",
+        "/metrics/job/a/x//y/1",
+        "/metrics/job/a/job/b",
+        "/metrics/job/a/job@base64/Yg",
+        "/metrics/job/a/x%2Fy/1",
+        "/metrics/job/a/x/1%2F2",
+        "/metrics/job/a/b-c/1",
+        "/metrics/job/a/__x/1",
+        "/metrics/job/a/_x/1",
+        "/metrics/job/a/9x/1",
+        "/metrics/job/a/foo.bar/1",
+        "/metrics/job/a/U__foo_2e_bar/1",
+        "/metrics/job/a/%C3%A9/1",
+        "/metrics/job/a/x@base64/MQ",
+        "/metrics/job/a/x@base64/=",
+        "/metrics/job/a/x@base64/",
+        "/metrics/job/a/x@base64/*",
+        "/metrics/job/a/x@base64/a+b/",
+        "/metrics/job/a/x@base64/a",
+        "/metrics/job/a/x@base64/MQ%0A",
+        "/metrics/job/a/@base64/MQ",
+        "/metrics/job/a/x@base64@base64/MQ",
+        "/metrics/job/a/instance/i",
+        "/metrics/job/a/instance/",
+        "/metrics/job/a/instance@base64/=",
+        "/metrics/job/a/quantile/0.5",
+        "/metrics/job/a/le/1",
+        "/METRICS/job/a",
+        "/Metrics/Job/a/",
+        "/METRICS/JOB@BASE64/YQ",
+        "/metrics/jobs/a",
+        "/metrics/jo",
+        "/metrics",
+        "/metrics/",
+        "/",
+        "/status",
+        "/nowhere",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/metrics",
+        "/api/v1/status",
+        "/api/v1/nowhere",
+        "/api/v1/admin/wipe/",
+        "/-/ready",
+        "/-/healthy",
+        "/-/ready/",
+        "/-/quit",
+        &long,
+    ];
+    let mut sequences = Vec::new();
+    for path in paths {
+        sequences.push(vec![put(path, "m 1\n")]);
+        sequences.push(vec![post(path, "m 1\n"), delete(path)]);
+    }
+    check(&sequences);
+}
+
+/// Apart from the other paths, because afterwards the real gateway answers no push of that method to any
+/// job in base64: it has returned without unlocking.
+#[test]
+fn a_job_in_broken_base64_is_refused_alike() {
+    let pair = Pair::start();
+    for (method, path) in [("PUT", "*"), ("POST", "a"), ("DELETE", "*/x/1")] {
+        let path = format!("/metrics/job@base64/{path}");
+        assert_eq!(pair.step(&Step { method, path, body: "m 1\n".into() }), Ok(()));
+    }
+    assert_eq!(pair.compare(), Ok(()));
+}
+
+#[test]
+fn reading_answers_alike() {
+    let mut sequences = Vec::new();
+    let own = ["/-/ready", "/-/healthy", "/-/ready/", "/-/quit", "/nowhere", "/-/READY"];
+    let groups = ["/metrics/job/a", "/metrics/", "/METRICS", "/metrics/job", "/metrics/job/"];
+    let api = ["/api/v1", "/api/v1/", "/api/v1/metrics/", "/api/v1/admin/wipe", "/api//v1/metrics"];
+    for path in own.into_iter().chain(groups).chain(api) {
+        for method in ["GET", "PATCH", "OPTIONS", "DELETE"] {
+            sequences.push(vec![Step { method, ..put(path, "") }]);
+        }
+    }
+    check(&sequences);
+}
+
+#[test]
+fn bodies_are_read_alike() {
+    let bodies = [
+        "",
+        "\n",
+        "\n\n  \n",
+        "m 1",
+        "m 1\n",
+        "m 1\r\n",
+        "m 1 \n",
+        "m\t1\n",
+        "  m 1\n",
+        "m  1\n",
+        "m1\n",
+        "m\n",
+        "m \n",
+        "m one\n",
+        "m 1 2\n",
+        "m 1 2 \n",
+        "m 1 2 3\n",
+        "m 1 2",
+        "m 1 +2\n",
+        "m 1 2.5\n",
+        "m 1 99999999999999999999\n",
+        "m NaN\n",
+        "m nan\n",
+        "m +NaN\n",
+        "m -Inf\n",
+        "m +Inf\n",
+        "m infinity\n",
+        "m 1e999\n",
+        "m 1e-999\n",
+        "m 0x1p3\n",
+        "m 0x10\n",
+        "m 1_0\n",
+        "m 1e\n",
+        "m .5\n",
+        "m 5.\n",
+        "m .\n",
+        "m -0\n",
+        "m 1e6\n",
+        "m 123456789.125\n",
+        "m 0.00001\n",
+        "m 1e21\n",
+        "m{} 1\n",
+        "m{}1\n",
+        "m {} 1\n",
+        "m{a=\"b\"} 1\n",
+        "m{a=\"b\",} 1\n",
+        "m{a=\"b\",,} 1\n",
+        "m{,} 1\n",
+        "m{ a = \"b\" , c = \"d\" } 1\n",
+        "m{c=\"d\",a=\"b\"} 1\n",
+        "m{a=\"b\"c=\"d\"} 1\n",
+        "m{a=\"b\" 1\n",
+        "m{a=\"b} 1\n",
+        "m{a=b} 1\n",
+        "m{a} 1\n",
+        "m{a=} 1\n",
+        "m{a=\"\"} 1\n",
+        "m{a=\"q\\\"b\\\\n\\n\"} 1\n",
+        "m{a=\"\\t\"} 1\n",
+        "m{a=\"x\ny\"} 1\n",
+        "m{a=\"b\",a=\"c\"} 1\n",
+        "m{__name__=\"b\"} 1\n",
+        "m{__a=\"b\"} 1\n",
+        "m{9=\"b\"} 1\n",
+        "m{a-b=\"c\"} 1\n",
+        "m{\"a\"=\"b\"} 1\n",
+        "m{é=\"b\"} 1\n",
+        "m{a=\"é\"} 1\n",
+        "m{a=\"b\"} 1 # {x=\"y\"} 2\n",
+        "{\"m\"} 1\n",
+        "é 1\n",
+        "9m 1\n",
+        "m-n 1\n",
+        "m:n 1\n",
+        ":m 1\n",
+        "m 1\nm 2\n",
+        "m{a=\"1\"} 1\nm{a=\"2\"} 2\n",
+        "m{a=\"1\"} 1\nn 1\nm{a=\"2\"} 2\n",
+        "m{job=\"other\"} 1\n",
+        "m{instance=\"other\"} 1\n",
+        "m{job=\"other\",instance=\"i\",a=\"b\"} 1\n",
+        "m{job=\"1\"} 1\nm{job=\"2\"} 2\n",
+        "#\n",
+        "#",
+        "# \n",
+        "# comment",
+        "# comment\nm 1\n",
+        "#comment\nm 1\n",
+        "# TYPE\nm 1\n",
+        "# TYPE m\nm 1\n",
+        "# TYPE m \nm 1\n",
+        "# TYPE m counter",
+        "# TYPE m counter\n",
+        "# TYPE m counter\nm 1\n",
+        "#TYPE m counter\nm 1\n",
+        "#\tTYPE\tm\tcounter\nm 1\n",
+        "# TYPE m counter \nm 1\n",
+        "# TYPE m counter\r\nm 1\n",
+        "# TYPE m COUNTER\nm 1\n",
+        "# TYPE m gau\\ge\nm 1\n",
+        "# TYPE m info\nm 1\n",
+        "# TYPE m stateset\nm 1\n",
+        "# TYPE m unknown\nm 1\n",
+        "# TYPE m untyped\nm 1\n",
+        "# TYPE m counter\n# TYPE m counter\nm 1\n",
+        "# TYPE m counter\nm 1\n# TYPE m counter\nm{a=\"b\"} 1\n",
+        "m 1\n# TYPE m counter\n",
+        "# TYPE -m counter\n",
+        "# TYPE m-n counter\n",
+        "# TYPE é counter\n",
+        "# HELP m\nm 1\n",
+        "# HELP m \nm 1\n",
+        "# HELP m text",
+        "# HELP m text\nm 1\n",
+        "# HELP m   spaced  text \nm 1\n",
+        "# HELP m a\\\\b\\nc\nm 1\n",
+        "# HELP m a\\qb\nm 1\n",
+        "# HELP m a\\\"b\nm 1\n",
+        "# HELP m a\\",
+        "# HELP m text\n# HELP m text\nm 1\n",
+        "# HELP m text\n# TYPE m gauge\nm 1\n",
+        "# TYPE m gauge\n# HELP m text\nm 1\n",
+        "m 1\n# HELP m text\n",
+        "# help m text\n# type m gauge\nm 1\n",
+        "# UNIT m seconds\nm 1\n# EOF\n",
+        "# EOF",
+        "# TYPE m_total counter\nm_total 1\nm_created 2\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 3\nh_count 2\n",
+        "# TYPE h histogram\nh_bucket{le=\"5\"} 2\nh_bucket{le=\"1\"} 1\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 2\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 2\n",
+        "# TYPE h histogram\nh_bucket{le=\"x\"} 1\n",
+        "# TYPE h histogram\nh_bucket{le=\"NaN\"} 1\n",
+        "# TYPE h histogram\nh_bucket{le=\"1\",le=\"2\"} 1\n",
+        "# TYPE h histogram\nh_bucket 1\n",
+        "# TYPE h histogram\nh 1\n",
+        "# TYPE h histogram\nh{le=\"1\"} 1\n",
+        "# TYPE h histogram\nh_count NaN\nh_bucket{le=\"1\"} -1\nh_bucket{le=\"2\"} 1e30\n",
+        "# TYPE h histogram\nh_count 2.7\nh_sum NaN\n",
+        "# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 1\nh_bucket{le=\"1\",a=\"2\"} 1\nh_sum{a=\"2\"} 5\n",
+        "# TYPE h histogram\nh_bucket{job=\"1\",le=\"1\"} 1\nh_bucket{job=\"2\",le=\"1\"} 1\n",
+        "# TYPE h histogram\nh_sum 1\n# TYPE h_sum gauge\n",
+        "# TYPE h histogram\n# TYPE h_count counter\nh_count 1\n",
+        "# TYPE h_count counter\n# TYPE h histogram\nh_count 1\nh_sum 2\n",
+        "# TYPE h histogram\nh_sum 1\nh_count 1 5\n",
+        "h_count 1\n# TYPE h histogram\nh_sum 1\n",
+        "_count 1\n_sum 1\n_bucket 1\n",
+        "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.9\"} 2\ns_sum 3\ns_count 4\n",
+        "# TYPE s summary\ns_bucket 1\ns_sum 3\n",
+        "# TYPE s summary\ns{quantile=\"half\"} 1\n",
+        "# TYPE s summary\ns{quantile=\"NaN\"} 1\n",
+        "# TYPE s summary\ns_sum{quantile=\"0.5\"} 1\n",
+        "# TYPE s summary\ns{le=\"1\"} 1\n",
+        "# TYPE s summary\ns_bucket 1\n# TYPE s_bucket gauge\n",
+        "# TYPE c counter\nc_count 1\nc_sum 2\nc 3\n",
+        "c{quantile=\"0.5\",le=\"1\"} 1\n",
+        "go_goroutines 1\n",
+        "# TYPE go_goroutines gauge\ngo_goroutines 1\n",
+        "process_cpu_seconds_total 1\n",
+        "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 1\n",
+        "# TYPE process_threads gauge\nprocess_threads 1\n",
+        "# TYPE go_gc_duration_seconds_count counter\ngo_gc_duration_seconds_count 1\n",
+        "go_gc_duration_seconds_bucket 1\n",
+        "# TYPE go histogram\ngo_count 1\n",
+        "push_time_seconds 5\n",
+        "# TYPE push_time_seconds gauge\npush_time_seconds 5\n",
+        "push_failure_time_seconds 5\n",
+        "# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds 5\n",
+        "# TYPE push_failure_time_seconds gauge\npush_failure_time_seconds{a=\"b\"} 5\npush_failure_time_seconds 6\n",
+        "# TYPE labels gauge\nlabels 1\nlast_push_successful 2\n",
+    ];
+    let path = "/metrics/job/a/x/1";
+    let mut sequences = Vec::new();
+    for body in bodies {
+        sequences.push(vec![put(path, body)]);
+        sequences.push(vec![post(path, "m 7\nz 8\n"), post(path, body)]);
+        sequences.push(vec![put(path, "z 8\n"), put("/metrics/job/b", "m 7\n"), put(path, body)]);
+    }
+    check(&sequences);
+}
+
+#[test]
+fn groups_get_in_each_others_way_alike() {
+    let histogram = "# TYPE m histogram\nm_sum 1\nm_count 1\n";
+    let gauge = "# TYPE m gauge\nm 1\n";
+    let bad = "m 1 5\n";
+    check(&[
+        // Types agree across the gateway, but one's own may change.
+        vec![put("/metrics/job/a", gauge), put("/metrics/job/a", "m 1\n")],
+        vec![put("/metrics/job/a", gauge), post("/metrics/job/a", histogram)],
+        vec![put("/metrics/job/a", gauge), put("/metrics/job/b", "m 1\n")],
+        vec![
+            put("/metrics/job/a", gauge),
+            put("/metrics/job/b", "m 1\n"),
+            delete("/metrics/job/a"),
+        ],
+        vec![
+            put("/metrics/job/a", gauge),
+            put("/metrics/job/b", "m 1\n"),
+            delete("/metrics/job/a"),
+            put("/metrics/job/b", "m 1\n"),
+        ],
+        vec![put("/metrics/job/a", histogram), put("/metrics/job/b", "m_count 1\n")],
+        vec![put("/metrics/job/a", "m_bucket 1\n"), put("/metrics/job/b", histogram)],
+        vec![
+            put("/metrics/job/a", "# HELP m x\nm 1\n"),
+            put("/metrics/job/b", "# HELP m y\nm 1\n"),
+        ],
+        // Only the exact group is deleted.
+        vec![
+            put("/metrics/job/a", gauge),
+            put("/metrics/job/a/x/1", gauge),
+            delete("/metrics/job/a"),
+        ],
+        vec![put("/metrics/job/a/x/1", gauge), delete("/metrics/job/a")],
+        // Replace and merge.
+        vec![put("/metrics/job/a", "m 1\nn 1\n"), put("/metrics/job/a", "m 2\n")],
+        vec![put("/metrics/job/a", "m 1\nn 1\n"), post("/metrics/job/a", "m{l=\"1\"} 2\n")],
+        vec![
+            put("/metrics/job/a", "m{l=\"1\"} 1\nm{l=\"2\"} 1\n"),
+            post("/metrics/job/a", "m{l=\"1\"} 2\n"),
+        ],
+        vec![put("/metrics/job/a", gauge), put("/metrics/job/a", "")],
+        vec![put("/metrics/job/a", gauge), post("/metrics/job/a", "")],
+        vec![put("/metrics/job/a", "")],
+        vec![delete("/metrics/job/a")],
+        // Failures, and the stamps they leave.
+        vec![put("/metrics/job/a", bad)],
+        vec![put("/metrics/job/a", bad), put("/metrics/job/a", gauge)],
+        vec![put("/metrics/job/a", gauge), put("/metrics/job/a", bad)],
+        vec![put("/metrics/job/a", bad), post("/metrics/job/a", "")],
+        vec![put("/metrics/job/a", bad), delete("/metrics/job/a")],
+        // Ghosts that break the gateway for everybody, and their cure.
+        vec![put("/metrics/job/a", gauge), put("/metrics/job/a/instance/", gauge)],
+        vec![put("/metrics/job/a/instance/", gauge), put("/metrics/job/a", gauge)],
+        vec![
+            put("/metrics/job/a", gauge),
+            put("/metrics/job/a/instance@base64/=", gauge),
+            put("/metrics/job/b", gauge),
+            delete("/metrics/job/a/instance/"),
+            put("/metrics/job/b", gauge),
+        ],
+        vec![put("/metrics/job/a", gauge), put("/metrics/job/a/x/", gauge)],
+        vec![put("/metrics/job/%FF", gauge), put("/metrics/job/b", gauge)],
+        vec![
+            put("/metrics/job/a/x/%FF", gauge),
+            delete("/metrics/job/a/x/%FF"),
+            put("/metrics/job/b", gauge),
+        ],
+        vec![
+            put("/metrics/job/a", "m{instance=\"i\"} 1\n"),
+            put("/metrics/job/a/instance/i", "m 1\n"),
+        ],
+        vec![put("/metrics/job/a/quantile/1", "# TYPE s summary\ns_sum 1\n")],
+        // The same group by another path.
+        vec![
+            put("/metrics/job/a/x/1/y/2", gauge),
+            post("/metrics/job/a/y/2/x@base64/MQ==", "n 1\n"),
+        ],
+    ]);
+}
+
+#[test]
+fn odd_requests_are_answered_alike() {
+    let pair = Pair::start();
+    let push = "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let requests = [
+        format!("{push}Transfer-Encoding: chunked\r\n\r\n4\r\nm 1\n\r\n0\r\n\r\n"),
+        format!(
+            "{push}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\nm \r\n2\r\n1\n\r\n0\r\nT: x\r\n\r\n"
+        ),
+        format!("{push}Transfer-Encoding: gzip\r\n\r\n"),
+        format!("{push}Expect: 100-continue\r\nContent-Length: 4\r\n\r\nm 2\n"),
+        format!("{push}Content-Length: 4\r\nContent-Length: 4\r\n\r\nm 3\n"),
+        format!("{push}Content-Length: 4\r\nContent-Length: 5\r\n\r\nm 3\n"),
+        format!("{push}Content-Length: four\r\n\r\nm 3\n"),
+        format!("{push}Content-Length: 4\r\nContent-Type: text/html\r\n\r\nm 4\n"),
+        format!("{push}\r\n"),
+        "PUT /metrics/job/b HTTP/1.0\r\n\r\nm 1\n".to_owned(),
+        "PUT /metrics/job/b HTTP/1.0\r\nContent-Length: 4\r\n\r\nm 1\n".to_owned(),
+        "PUT http://x/metrics/job/c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(),
+        "PUT /metrics/job/c HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(),
+        "HEAD /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned(),
+        "no request at all\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1}\r\n\r\n".to_owned(),
+    ];
+    for request in requests {
+        let [real, fake] =
+            pair.addresses().map(|address| send_raw(address, request.as_bytes()).unwrap());
+        let what = format!("the answers to {request:?}");
+        assert_eq!(same(&what, &(real.status, real.text()), &(fake.status, fake.text())), Ok(()));
+        assert_eq!(pair.compare(), Ok(()), "{request:?}");
+    }
+}
+
+#[test]
+fn flags_have_the_same_effect() {
+    let real =
+        Pushgateway::with_flags(&["--web.route-prefix=/push", "--push.disable-consistency-check"]);
+    let pair =
+        Pair { real, fake: FakeGateway::builder().route_prefix("push/").unchecked().start() };
+    for step in [
+        put("/metrics/job/a", "m 1\n"),
+        put("/push/metrics/job/a", "m 1\n"),
+        put("/push/metrics/job/b", "# TYPE m gauge\nm 1 5\n"),
+        put("/push/metrics/job/b", "m"),
+        put("/push//metrics/job/b", "m 1\n"),
+        put("/push/metrics/job/", "m 1\n"),
+        put("/push/api/v1/admin/wipe", ""),
+        Step { method: "GET", ..put("/push/-/ready", "") },
+        Step { method: "GET", ..put("/-/ready", "") },
+        Step { method: "GET", ..put("/push", "") },
+    ] {
+        assert_eq!(pair.step(&step), Ok(()));
+    }
+}
+
+#[test]
+fn prometheus_scrapes_both_alike() {
+    let pair = Pair::start();
+    let body = "# TYPE d histogram\nd_bucket{le=\"0.5\"} 1\nd_sum 2.5\nd_count 3\n# TYPE r gauge\nr{kind=\"x\"} 7\n";
+    assert_eq!(pair.step(&put("/metrics/job/nightly/region/eu", body)), Ok(()));
+    let [real, fake] = pair.addresses().map(|address| {
+        let prometheus = Prometheus::scraping(address, Duration::from_millis(200));
+        prometheus.wait_for("r", |result| result.len() == 1);
+        let mut samples = prometheus.query("{job=\"nightly\",__name__!~\"push_.*\"}");
+        samples.sort_by_key(|(labels, _)| format!("{labels:?}"));
+        samples
+    });
+    assert_eq!(real.len(), 5);
+    assert_eq!(real, fake);
+}
+
+fn any_path() -> impl Strategy<Value = String> {
+    let job = prop::sample::select(vec!["/job/a", "/job/b", "/job@base64/YQ=="]);
+    let labels = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        "/",
+        "/x/1",
+        "/x@base64/MQ",
+        "/x/",
+        "/instance/i",
+        "/instance/",
+        "/job/b",
+        "/x",
+        "/x/1/y/2",
+        "/y/2/x/1",
+        "/x/%FF",
+        "/quantile/1",
+    ]);
+    (job, labels).prop_map(|(job, labels)| format!("/metrics{job}{labels}"))
+}
+
+fn any_line() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "m",
+        "m",
+        "n",
+        "m_count",
+        "m_sum",
+        "m_bucket",
+        "push_time_seconds",
+    ]);
+    let kind = prop::sample::select(vec!["counter", "gauge", "untyped", "histogram", "summary"]);
+    let labels = prop::sample::select(vec![
+        "",
+        "",
+        "{}",
+        "{l=\"1\"}",
+        "{l=\"2\"}",
+        "{le=\"1\"}",
+        "{quantile=\"0.5\"}",
+        "{job=\"b\"}",
+        "{instance=\"i\"}",
+        "{l=\"1\",le=\"+Inf\"}",
+        "{x=\"1\"}",
+    ]);
+    let value = prop::sample::select(vec!["1", "2.5", "-1", "NaN", "+Inf", "1e9", "0"]);
+    let sample = (name.clone(), labels, value)
+        .prop_map(|(name, labels, value)| format!("{name}{labels} {value}\n"));
+    let typed = (name.clone(), kind).prop_map(|(name, kind)| format!("# TYPE {name} {kind}\n"));
+    prop_oneof![
+        6 => sample,
+        4 => typed,
+        1 => name.prop_map(|name| format!("# HELP {name} Some text.\n")),
+        1 => Just("m 1 5\n".to_owned()),
+    ]
+}
+
+/// Lines that mostly make sense, sometimes with a character changed.
+fn any_body() -> impl Strategy<Value = String> {
+    let lines = prop::collection::vec(any_line(), 0..6).prop_map(|lines| lines.concat());
+    let slip = (
+        any::<prop::sample::Index>(),
+        prop::sample::select(vec!["", "\"", "\\", " ", "\n", "{", "}", "é", "1", "#"]),
+    );
+    (lines, prop::option::weighted(0.3, slip)).prop_map(|(mut text, slip)| {
+        if let Some((place, insertion)) = slip.filter(|_| !text.is_empty()) {
+            let place = place.index(text.len());
+            text.replace_range(place..=place, insertion);
+        }
+        text
+    })
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let method = prop::sample::select(vec!["PUT", "PUT", "POST", "POST", "POST", "DELETE"]);
+    (method, any_path(), any_body()).prop_map(|(method, path, body)| Step { method, path, body })
+}
+
+#[test]
+fn random_sequences_end_alike() {
+    let pair = Pair::start();
+    let started = Instant::now();
+    let config = Config {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400),
+        rng_seed: RngSeed::Fixed(0x9091),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let sequences = prop::collection::vec(any_step(), 1..12);
+    let outcome = TestRunner::new(config).run(&sequences, |sequence| {
+        if started.elapsed() > RANDOM_BUDGET {
+            return Ok(());
+        }
+        pair.wipe();
+        let outcome = sequence.iter().try_for_each(|step| pair.step(step));
+        outcome.and_then(|()| pair.compare()).map_err(TestCaseError::fail)
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}

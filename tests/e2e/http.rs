@@ -1,0 +1,95 @@
+//! The smallest HTTP client that can send what a proper one would refuse to send.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// An answer, its body without chunk marks.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {}", self.status, self.headers, self.text())
+    }
+}
+
+/// Sends a request with a proper head for its body.
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> io::Result<Answer> {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    send_raw(address, &[head.as_bytes(), body].concat())
+}
+
+/// Sends these bytes and reads until the peer closes.
+pub(crate) fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_nodelay(true)?;
+    stream.write_all(bytes)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    read_answer(&answer).ok_or_else(|| {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP answer: {text:?}"))
+    })
+}
+
+fn read_answer(bytes: &[u8]) -> Option<Answer> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).ok()?;
+    let mut lines = head.split("\r\n");
+    let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let header = |line: &str| {
+        line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+    };
+    let mut answer =
+        Answer { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
+    let body = &bytes[end + 4..];
+    // After an interim answer comes the final one.
+    if status == 100 {
+        return read_answer(body);
+    }
+    answer.body = if answer.header("transfer-encoding") == Some("chunked") {
+        join_chunks(body)?
+    } else {
+        body.to_vec()
+    };
+    Some(answer)
+}
+
+fn join_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let end = bytes.windows(2).position(|two| two == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).ok()?, 16).ok()?;
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend_from_slice(bytes.get(end + 2..end + 2 + length)?);
+        bytes = bytes.get(end + 2 + length + 2..)?;
+    }
+}

@@ -1,0 +1,223 @@
+//! Real servers as children of a test: started on a free port, ready when handed out, ended when dropped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::send;
+
+/// How long a server may take to get ready.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long Prometheus may take to see what there is to scrape.
+const SCRAPE_PATIENCE: Duration = Duration::from_secs(20);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A child that is killed, by its id, when it is dropped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a binary of a Debian package and waits until `/-/ready`, below the prefix, says so.
+    fn start(
+        binary: &str,
+        package: &str,
+        prefix: &str,
+        arguments: impl Fn(SocketAddr) -> Vec<String>,
+    ) -> Self {
+        assert!(
+            Path::new(binary).exists(),
+            "{binary} is missing: install the Debian package `{package}` (apt-get install {package})",
+        );
+        for _ in 0..5 {
+            let address = free_address();
+            let mut command = Command::new(binary);
+            command.args(arguments(address)).stdin(Stdio::null());
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            let child = command.spawn().unwrap_or_else(|why| panic!("can't run {binary}: {why}"));
+            let mut server = Self { child, address };
+            if server.gets_ready(prefix, &command) {
+                return server;
+            }
+            // Somebody else was given the port in the meantime.
+        }
+        panic!("{binary} ends as soon as it is started, on any port");
+    }
+
+    /// `false` if the child has ended, so that whoever may answer there is not ours.
+    fn gets_ready(&mut self, prefix: &str, command: &Command) -> bool {
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            let answer = send(self.address, "GET", &format!("{prefix}/-/ready"), b"");
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return false;
+            }
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return true;
+            }
+            assert!(Instant::now() < deadline, "not ready in {START_PATIENCE:?}: {command:?}");
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+    listener.local_addr().expect("a bound socket has an address")
+}
+
+/// Debian's Pushgateway, keeping nothing on disk.
+pub(crate) struct Pushgateway(Server);
+
+impl Pushgateway {
+    pub(crate) fn start() -> Self {
+        Self::with_flags(&[])
+    }
+
+    /// With further flags, such as `--web.enable-admin-api`.
+    pub(crate) fn with_flags(flags: &[&str]) -> Self {
+        let arguments = |address| {
+            let mut arguments = vec![
+                // Else all gateways on this machine would share Debian's default file.
+                "--persistence.file=".to_owned(),
+                format!("--web.listen-address={address}"),
+            ];
+            arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
+            arguments
+        };
+        let prefix = flags.iter().find_map(|flag| flag.strip_prefix("--web.route-prefix="));
+        let (binary, package) = ("/usr/bin/prometheus-pushgateway", "prometheus-pushgateway");
+        Self(Server::start(binary, package, prefix.unwrap_or_default(), arguments))
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+}
+
+/// Debian's Prometheus, scraping one target and nothing else.
+pub(crate) struct Prometheus {
+    server: Server,
+    directory: PathBuf,
+}
+
+/// The labels of a result, `__name__` included.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+impl Prometheus {
+    /// Scrapes `target` that often, taking its labels as they are.
+    pub(crate) fn scraping(target: SocketAddr, interval: Duration) -> Self {
+        let directory = new_directory();
+        let config = directory.join("prometheus.yml");
+        let interval = interval.as_millis();
+        let text = format!(
+            "global:\n  scrape_interval: {interval}ms\n  scrape_timeout: {interval}ms\n\
+             scrape_configs:\n- job_name: pushgateway\n  honor_labels: true\n  \
+             static_configs:\n  - targets: ['{target}']\n"
+        );
+        fs::write(&config, text).expect("the configuration can be written");
+        let arguments = |address| {
+            vec![
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={}", directory.join("tsdb").display()),
+                format!("--web.listen-address={address}"),
+            ]
+        };
+        let server = Server::start("/usr/bin/prometheus", "prometheus", "", arguments);
+        Self { server, directory }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// The instant vector that the expression gives now.
+    #[track_caller]
+    pub(crate) fn query(&self, expression: &str) -> Vec<(Labels, f64)> {
+        let path = format!("/api/v1/query?query={}", percent_encode(expression));
+        let answer = send(self.server.address, "GET", &path, b"").expect("Prometheus answers");
+        let json: Value = serde_json::from_slice(&answer.body).expect("Prometheus answers JSON");
+        let Some(result) = json["data"]["result"].as_array() else {
+            panic!("Prometheus does not take {expression}: {json}");
+        };
+        result.iter().map(sample).collect()
+    }
+
+    /// The same as soon as it fits, for what has yet to be scraped.
+    #[track_caller]
+    pub(crate) fn wait_for(
+        &self,
+        expression: &str,
+        fits: impl Fn(&[(Labels, f64)]) -> bool,
+    ) -> Vec<(Labels, f64)> {
+        let deadline = Instant::now() + SCRAPE_PATIENCE;
+        loop {
+            let result = self.query(expression);
+            if fits(&result) {
+                return result;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{expression} does not become what it should in {SCRAPE_PATIENCE:?}; it is {result:?}",
+            );
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // While it runs it writes, and the directory would come back.
+        let _ = self.server.child.kill();
+        let _ = self.server.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn sample(sample: &Value) -> (Labels, f64) {
+    let labels = sample["metric"].as_object().into_iter().flatten();
+    let labels =
+        labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or("").to_owned()));
+    let value = sample["value"][1].as_str().and_then(|text| text.parse().ok());
+    (labels.collect(), value.unwrap_or_else(|| panic!("no number in {sample}")))
+}
+
+/// A directory that no other test has.
+fn new_directory() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name =
+        format!("prometheus-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&directory).expect("the temporary directory can be made");
+    directory
+}
+
+fn percent_encode(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
