@@ -3,9 +3,11 @@
 mod attributes;
 mod child;
 mod contexts;
+mod delivery;
 mod journal;
 mod lifecycle;
 mod metrics;
+mod place;
 mod readme;
 mod runs;
 mod sites;

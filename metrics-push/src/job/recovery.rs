@@ -18,7 +18,7 @@ use super::journal::EXTENSION;
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::courier;
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Urgency};
 use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
 use crate::notice;
@@ -49,12 +49,11 @@ pub(crate) struct Recovered {
 }
 
 /// Reports the runs of dead processes in the deployment's state directory.
-#[cfg_attr(not(test), expect(dead_code, reason = "the public `recover` adds the spool's part"))]
-pub(crate) fn recover(deployment: &Deployment) -> Recovered {
+pub(crate) fn recover(deployment: &Deployment, budget: Duration) -> Recovered {
     let found = deployment.state_dir.folder(FOLDER).and_then(|folder| find(&folder, deployment));
     let Some(mut recovery) = found else { return Recovered::default() };
     recovery.report(deployment, None);
-    recovery.settle(deployment.timeout)
+    recovery.settle(budget)
 }
 
 /// A folder's dead, while nobody else may speak for them.
@@ -80,7 +79,8 @@ struct Dead {
 struct Told {
     journal: usize,
     id: u64,
-    ticket: Ticket<Receipt>,
+    /// `None`: there was nothing to say any more.
+    ticket: Option<Ticket<Receipt>>,
 }
 
 /// The run on whose behalf somebody recovers: it is newer than all dead ones, and has yet to say so.
@@ -170,7 +170,7 @@ impl Recovery {
     /// Hands over a report of each dead run. With `starting`, that run's own start comes after them.
     pub(super) fn report(&mut self, deployment: &Deployment, starting: Option<Starting>) {
         let stored: BTreeMap<_, _> =
-            deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink))).collect();
+            deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink.sink()))).collect();
         let mut dead: Vec<_> = self
             .dead
             .iter()
@@ -194,9 +194,9 @@ impl Recovery {
                 let snapshot = what_to_say(&run, found, is_outdated, group.as_ref());
                 let parcel = Parcel::add(run.opened.key.clone(), encode(&snapshot));
                 let ticket = if snapshot.families().is_empty() {
-                    courier().run(async { Receipt::Delivered(crate::sink::Acceptance::Applied) })
+                    None
                 } else {
-                    courier().hand_over(sink, parcel, deployment.timeout)
+                    Some(courier().hand_over(sink, parcel, deployment.timeout, Urgency::Outcome))
                 };
                 self.told.push(Told { journal, id: run.id, ticket });
             }
@@ -225,17 +225,12 @@ impl Recovery {
         let deadline = Moment::now().after(budget.saturating_add(crate::courier::GRACE));
         let mut undelivered: BTreeMap<(usize, u64), bool> = BTreeMap::new();
         for Told { journal, id, ticket } in self.told {
-            let is_lost = match ticket.wait(deadline.remaining()) {
-                Some(Receipt::Dropped(error)) => {
-                    notice::warn(format_args!(
-                        "a run that was found dead could not be reported: {error:?}"
-                    ));
-                    // The same would be refused again.
-                    !error.is_rejected()
-                }
-                Some(_) => false,
+            let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
+                Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+                // The same would be refused again.
+                Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
                 None => true,
-            };
+            });
             *undelivered.entry((journal, id)).or_default() |= is_lost;
         }
         let mut recovered = Recovered::default();
