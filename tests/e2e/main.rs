@@ -3,5 +3,7 @@
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
 mod fake_gateway;
+mod fake_random;
 mod http;
+mod pair;
 mod real;

@@ -36,7 +36,10 @@
 //! What it does not do: protobuf and gzip bodies are answered with a 415, nothing is kept on disk, and
 //! `/metrics` shows what was pushed but no metrics about the gateway itself.
 
+mod access;
+mod connection;
 mod consistency;
+mod cursor;
 mod endpoints;
 mod exposition;
 mod family;
@@ -55,11 +58,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use access::Access;
 use endpoints::{AdminApi, Flags};
 pub use family::{Family, Kind, Sample};
 pub use fault::Fault;
 pub use group::Group;
-use server::{Access, Server};
+use server::Server;
 use store::Checks;
 pub use wire::Request;
 
