@@ -6,19 +6,23 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// What can go wrong between a metric and a gateway that holds it.
 ///
 /// `Display` is one lowercase sentence fragment that names the place and ends with the remedy, where
 /// one is known; [`source`](StdError::source) is the underlying error, if any.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: Kind,
     what: Cow<'static, str>,
     context: Vec<(&'static str, String)>,
     remedy: Option<Cow<'static, str>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    // Shared, because one receipt may answer several askers.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The classes of failure; what is retried and what is told to whom depends on nothing else.
@@ -68,7 +72,7 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync + 'static>>,
     ) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -118,34 +122,46 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        f.write_str(&inner.what)?;
-        for (position, (name, value)) in inner.context.iter().enumerate() {
+impl Error {
+    fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.what)?;
+        for (position, (name, value)) in self.0.context.iter().enumerate() {
             f.write_str(if position == 0 { " (" } else { ", " })?;
             write!(f, "{name}: {value}")?;
         }
-        if !inner.context.is_empty() {
-            f.write_str(")")?;
-        }
-        match &inner.remedy {
-            Some(remedy) => write!(f, "; {remedy}"),
-            None => Ok(()),
-        }
+        if self.0.context.is_empty() { Ok(()) } else { f.write_str(")") }
     }
-}
 
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `main` prints errors with `Debug`: let it read like `Display`, causes included.
-        fmt::Display::fmt(self, f)?;
+    fn write_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cause = self.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();
         }
         Ok(())
+    }
+
+    fn write_remedy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_place(f)?;
+        self.write_remedy(f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `main` prints errors with `Debug`: let it read like `Display`, causes included.
+        self.write_place(f)?;
+        self.write_causes(f)?;
+        self.write_remedy(f)
     }
 }
 
@@ -175,8 +191,9 @@ mod tests {
     #[test]
     fn debug_adds_the_chain_of_causes() {
         let error = Error::new(Kind::Unreachable, "no connection")
-            .caused_by(std::io::Error::other("refused"));
-        assert_eq!(format!("{error:?}"), "no connection: refused");
+            .caused_by(std::io::Error::other("refused"))
+            .remedy("try again");
+        assert_eq!(format!("{error:?}"), "no connection: refused; try again");
         assert!(error.is_retryable() && error.is_unreachable());
     }
 

@@ -5,5 +5,7 @@
 mod fake_gateway;
 mod fake_random;
 mod http;
+mod jobs;
 mod pair;
 mod real;
+mod round_trips;

@@ -1,5 +1,12 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
+mod attributes;
+mod contexts;
 mod fake_gateway;
 #[path = "../e2e/http.rs"]
 mod http;
+mod metrics;
+mod readme;
+mod runs;
+mod sites;
+mod tidy;

@@ -1,0 +1,48 @@
+// #[counted]
+// async fn load(mut path: String, #[cfg(unix)] mode: u32, (a, _): (u8, u8)) -> Result<u32, Error> { todo!() }
+
+async fn load(
+    path: String,
+    #[cfg(unix)]
+    mode: u32,
+    (a, _): (u8, u8),
+) -> Result<u32, Error> {
+    let call = {
+        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+            ::metrics_push::__private::Place {
+                function: "load",
+                module: ::core::module_path!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+            },
+            "function_calls_total",
+            "Calls of functions by outcome.",
+        );
+        &__SITE
+    }
+        .enter(&[]);
+    ::metrics_push::__private::call_async(
+            call,
+            async move {
+                #[allow(
+                    unknown_lints,
+                    unreachable_code,
+                    clippy::all,
+                    clippy::pedantic,
+                    clippy::nursery,
+                    clippy::restriction
+                )]
+                if false {
+                    let never: Result<u32, Error> = loop {};
+                    return never;
+                }
+                let mut path = path;
+                #[cfg(unix)]
+                let mode = mode;
+                let a = a;
+                { todo!() }
+            },
+            |result| ::metrics_push::__private::judge(result).outcome(),
+        )
+        .await
+}

@@ -1,0 +1,27 @@
+// #[counted]
+// fn parts() -> Result<(impl Fn(u8) -> u8, Vec<impl Iterator<Item = &'static str> + use<>>), &'static (impl Send + Sync)> { todo!() }
+
+fn parts() -> Result<
+    (impl Fn(u8) -> u8, Vec<impl Iterator<Item = &'static str> + use<>>),
+    &'static (impl Send + Sync),
+> {
+    let call = {
+        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+            ::metrics_push::__private::Place {
+                function: "parts",
+                module: ::core::module_path!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+            },
+            "function_calls_total",
+            "Calls of functions by outcome.",
+        );
+        &__SITE
+    }
+        .enter(&[]);
+    ::metrics_push::__private::call(
+        call,
+        || -> Result<(_, Vec<_>), &'static _> { todo!() },
+        |result| ::metrics_push::__private::judge(result).outcome(),
+    )
+}

@@ -1,0 +1,75 @@
+// #[counted(name = "store_calls_total")]
+// /// A store.
+// impl<T: Clone> Store<T> where T: Send { #![allow(unused)] const MAX: Limit = Limit { of: 1 }; type Item = T; pub fn flush(&self) { work() } #[counted(labels(full = "yes"))] #[inline] async fn sync(self) { self.work().await } #[metrics_push::counted(skip)] const fn len(&self) -> usize { 0 } }
+
+/// A store.
+impl<T: Clone> Store<T>
+where
+    T: Send,
+{
+    #![allow(unused)]
+    const MAX: Limit = Limit { of: 1 };
+    type Item = T;
+    pub fn flush(&self) {
+        let call = {
+            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                ::metrics_push::__private::Place {
+                    function: "Store::flush",
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+                "store_calls_total",
+                "A store.",
+            );
+            &__SITE
+        }
+            .enter(&[]);
+        ::metrics_push::__private::call(
+            call,
+            || -> () { work() },
+            |result| ::metrics_push::__private::judge(result).outcome(),
+        )
+    }
+    #[inline]
+    async fn sync(self) {
+        let call = {
+            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                    ::metrics_push::__private::Place {
+                        function: "Store::sync",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "store_calls_total",
+                    "A store.",
+                )
+                .fixed_labels(&[("full", "yes")]);
+            &__SITE
+        }
+            .enter(&[]);
+        ::metrics_push::__private::call_async(
+                call,
+                async move {
+                    #[allow(
+                        unknown_lints,
+                        unreachable_code,
+                        clippy::all,
+                        clippy::pedantic,
+                        clippy::nursery,
+                        clippy::restriction
+                    )]
+                    if false {
+                        return;
+                    }
+                    let _ = &self;
+                    { self.work().await }
+                },
+                |result| ::metrics_push::__private::judge(result).outcome(),
+            )
+            .await
+    }
+    const fn len(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,31 @@
+// #[counted(name = "payments_total", help = "Payments.", labels(service = "checkout", method = payment.method), ok_if = Option::is_some, only = error, registry = REGISTRY, crate = ::facade::metrics, max_series = 20)]
+// fn pay(payment: &Payment) -> Option<Receipt> { None }
+
+fn pay(payment: &Payment) -> Option<Receipt> {
+    let call = {
+        static __SITE: ::facade::metrics::__private::CountedSite = ::facade::metrics::__private::CountedSite::new(
+                ::facade::metrics::__private::Place {
+                    function: "pay",
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+                "payments_total",
+                "Payments.",
+            )
+            .labels(&["method"])
+            .fixed_labels(&[("service", "checkout")])
+            .only_errors()
+            .max_series(20)
+            .registry(|| -> &'static ::facade::metrics::prometheus::Registry {
+                &REGISTRY
+            });
+        &__SITE
+    }
+        .enter(&[&(payment.method)]);
+    ::facade::metrics::__private::call(
+        call,
+        || -> Option<Receipt> { None },
+        |result| ::facade::metrics::__private::ok_if(result, Option::is_some),
+    )
+}

@@ -1,0 +1,41 @@
+// #[push_job(every = "24h")]
+// #[tokio::main] async fn main() -> Result<(), Error> { work().await }
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let run = ::metrics_push::__private::start(
+        {
+            static __JOB: ::metrics_push::Job = ::metrics_push::Job::new(
+                    ::metrics_push::__private::binary_name(
+                        ::core::option_env!("CARGO_BIN_NAME"),
+                        ::core::module_path!(),
+                    ),
+                )
+                .every(::core::time::Duration::from_secs(86400u64))
+                .version(::core::option_env!("CARGO_PKG_VERSION"))
+                .whole_process();
+            &__JOB
+        },
+        &[],
+    );
+    ::metrics_push::__private::call_async(
+            &run,
+            async move {
+                #[allow(
+                    unknown_lints,
+                    unreachable_code,
+                    clippy::all,
+                    clippy::pedantic,
+                    clippy::nursery,
+                    clippy::restriction
+                )]
+                if false {
+                    let never: Result<(), Error> = loop {};
+                    return never;
+                }
+                { work().await }
+            },
+            |result| ::metrics_push::__private::judge(result).outcome(),
+        )
+        .await
+}

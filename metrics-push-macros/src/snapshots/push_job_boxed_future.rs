@@ -1,0 +1,22 @@
+// #[push_job]
+// fn import<'async_trait>(&'async_trait self) -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> { Box::pin(async move {}) }
+
+fn import<'async_trait>(
+    &'async_trait self,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> {
+    let prepared = ::metrics_push::__private::prepare(
+        {
+            static __JOB: ::metrics_push::Job = ::metrics_push::Job::new("import")
+                .version(::core::option_env!("CARGO_PKG_VERSION"));
+            &__JOB
+        },
+        &[],
+    );
+    ::metrics_push::__private::call_boxed(
+        prepared,
+        || -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> {
+            Box::pin(async move {})
+        },
+        |result| ::metrics_push::__private::judge(result).outcome(),
+    )
+}

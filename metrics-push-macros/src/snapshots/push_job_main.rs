@@ -1,0 +1,24 @@
+// #[push_job]
+// fn main() { work() }
+
+fn main() {
+    let run = ::metrics_push::__private::start(
+        {
+            static __JOB: ::metrics_push::Job = ::metrics_push::Job::new(
+                    ::metrics_push::__private::binary_name(
+                        ::core::option_env!("CARGO_BIN_NAME"),
+                        ::core::module_path!(),
+                    ),
+                )
+                .version(::core::option_env!("CARGO_PKG_VERSION"))
+                .whole_process();
+            &__JOB
+        },
+        &[],
+    );
+    ::metrics_push::__private::call(
+        &run,
+        || -> () { work() },
+        |result| ::metrics_push::__private::judge(result).outcome(),
+    )
+}

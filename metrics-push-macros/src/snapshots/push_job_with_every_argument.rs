@@ -1,0 +1,33 @@
+// #[push_job(name = NAME, grouping(region = "eu", shard = shard), instance, run = job, every = "1h30m", max_runtime = MAX, heartbeat = "500ms", on_success = add, error_if = |n| *n == 0, registry = registry(), crate = crate::facade)]
+// fn import(shard: u32) -> u32 { job.processed(1); 1 }
+
+fn import(shard: u32) -> u32 {
+    let run = crate::facade::__private::start(
+        {
+            static __JOB: crate::facade::Job = crate::facade::Job::new(NAME)
+                .every(::core::time::Duration::from_secs(5400u64))
+                .max_runtime(MAX)
+                .heartbeat(::core::time::Duration::from_millis(500u64))
+                .on_success(crate::facade::Verb::Add)
+                .version(::core::option_env!("CARGO_PKG_VERSION"))
+                .registry(|| -> &'static crate::facade::prometheus::Registry {
+                    &registry()
+                });
+            &__JOB
+        },
+        &[
+            ("region", &("eu")),
+            ("shard", &(shard)),
+            ("instance", &crate::facade::__private::host_name()),
+        ],
+    );
+    let job: &crate::facade::Run = &run;
+    crate::facade::__private::call(
+        &run,
+        || -> u32 {
+            job.processed(1);
+            1
+        },
+        |result| crate::facade::__private::error_if(result, |n| *n == 0),
+    )
+}

@@ -1,0 +1,37 @@
+// #[timed(outcome, name = "load_seconds", error_if = |n: &Result<u32, u32>| n.is_err(), labels(n = n.len()))]
+// /// Loads *everything*,
+// /// slowly.
+// ///
+// /// Twice.
+// fn load(n: &str) -> Result<u32, u32> { Ok(1) }
+
+/// Loads *everything*,
+/// slowly.
+///
+/// Twice.
+fn load(n: &str) -> Result<u32, u32> {
+    let call = {
+        static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
+                ::metrics_push::__private::Place {
+                    function: "load",
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+                "load_seconds",
+                "Loads *everything*, slowly.",
+            )
+            .labels(&["n"])
+            .outcome();
+        &__SITE
+    }
+        .enter(&[&(n.len())]);
+    ::metrics_push::__private::call(
+        call,
+        || -> Result<u32, u32> { Ok(1) },
+        |result| ::metrics_push::__private::error_if(
+            result,
+            |n: &Result<u32, u32>| n.is_err(),
+        ),
+    )
+}

@@ -1,0 +1,253 @@
+//! The five shapes that a measured function can take, and how its result is judged.
+//!
+//! No allowance for a lint encloses the user's block, and no name is introduced that the block can
+//! see. Which shape fits is decided by the signature alone.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::args::{Errors, Given, generated};
+use crate::function::{Asyncness, Function, Returns};
+
+pub(crate) const TWO_PREDICATES: &str =
+    "`ok_if` and `error_if` answer the same question; keep one of the two";
+
+/// How the outcome of a call that returned is told.
+pub(crate) enum Judge {
+    /// By the type of the result.
+    Type,
+    OkIf(TokenStream),
+    ErrorIf(TokenStream),
+    /// Not at all: only that the call is over counts.
+    Nobody,
+}
+
+impl Judge {
+    pub(crate) fn parse(given: &mut Given) -> (Self, Option<TokenStream>) {
+        let ok_if = given.expression("ok_if", "ok_if = |result| result.is_ok()");
+        let error_if = given.expression("error_if", "error_if = |result| result.is_err()");
+        match (ok_if, error_if) {
+            (Some(ok_if), extra) => (Self::OkIf(ok_if), extra),
+            (None, Some(error_if)) => (Self::ErrorIf(error_if), None),
+            (None, None) => (Self::Type, None),
+        }
+    }
+
+    /// The predicate, if there is one.
+    pub(crate) fn predicate(&self) -> Option<(&'static str, &TokenStream)> {
+        match self {
+            Self::OkIf(predicate) => Some(("ok_if", predicate)),
+            Self::ErrorIf(predicate) => Some(("error_if", predicate)),
+            Self::Type | Self::Nobody => None,
+        }
+    }
+
+    /// A closure over the result, whose type is told where the body doesn't tell it.
+    fn expand(&self, runtime: &TokenStream, of_type: Option<TokenStream>) -> TokenStream {
+        let span = generated();
+        let of_type = of_type.map(|of_type| quote_spanned!(span=> : &#of_type));
+        match self {
+            Self::Type => {
+                quote_spanned!(span=> |result #of_type| #runtime::judge(result).outcome())
+            }
+            Self::OkIf(ok) => quote_spanned!(span=> |result #of_type| #runtime::ok_if(result, #ok)),
+            Self::ErrorIf(error) => {
+                quote_spanned!(span=> |result #of_type| #runtime::error_if(result, #error))
+            }
+            Self::Nobody => quote_spanned!(span=> #runtime::unjudged),
+        }
+    }
+}
+
+/// What begins when the function is called.
+pub(crate) struct Entry {
+    /// The expression that starts measuring.
+    pub(crate) enter: TokenStream,
+    /// The expression that looks everything up, for futures that start later or never.
+    pub(crate) prepare: TokenStream,
+    pub(crate) holder: Holder,
+    /// The user's name for it, and its type.
+    pub(crate) handle: Option<(Ident, TokenStream)>,
+}
+
+/// Who keeps what was started while the body runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// The runtime's function.
+    Callee,
+    /// The annotated function, so that its body can use it.
+    Function,
+}
+
+/// Whether `future` was given: the result is a boxed future, whatever its type is called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Future {
+    AsDeclared,
+    Boxed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    /// A local that records when it is dropped. Costs least, and knows nothing of the result.
+    Guard,
+    /// The body is a closure.
+    Call,
+    /// The body is an `async` block.
+    AsyncCall,
+    /// The body is an `async` block that never ends well.
+    AsyncForever,
+    /// The body makes a future, and that is measured.
+    Future,
+    /// The same for a future in a box.
+    BoxedFuture,
+}
+
+fn shape(function: &Function, judge: &Judge, future: Future, holder: Holder) -> Shape {
+    let is_guarded = matches!(judge, Judge::Nobody);
+    match (function.asyncness(), function.returns()) {
+        (Asyncness::Async, _) if is_guarded => Shape::Guard,
+        (Asyncness::Async, Returns::Never) => Shape::AsyncForever,
+        (Asyncness::Async, _) => Shape::AsyncCall,
+        (Asyncness::Sync, Returns::BoxedFuture) => Shape::BoxedFuture,
+        (Asyncness::Sync, _) if future == Future::Boxed => Shape::BoxedFuture,
+        (Asyncness::Sync, Returns::Future) => Shape::Future,
+        (Asyncness::Sync, Returns::Never) => Shape::Guard,
+        (Asyncness::Sync, _) if is_guarded => Shape::Guard,
+        // A run's outcome is worth more than the place that a panic names.
+        (Asyncness::Sync, _) if holder == Holder::Function => Shape::Call,
+        (Asyncness::Sync, _) if function.is_tracking_caller() => Shape::Guard,
+        (Asyncness::Sync, _) => Shape::Call,
+    }
+}
+
+/// Reports arguments that have no effect on this function.
+pub(crate) fn check(
+    function: &Function,
+    judge: &Judge,
+    future: Option<&Ident>,
+    entry: Holder,
+    errors: &mut Errors,
+) {
+    let declared = if future.is_some() { Future::Boxed } else { Future::AsDeclared };
+    if let (Some(future), Asyncness::Async) = (future, function.asyncness()) {
+        errors.at(
+            future,
+            "`future` is for functions that return a future; an `async fn` needs no word",
+        );
+    }
+    let shape = shape(function, judge, declared, entry);
+    if let (Some((name, predicate)), Shape::Guard) = (judge.predicate(), shape) {
+        let reason = match function.returns() {
+            Returns::Never => "this function never returns",
+            _ => "nothing may stand between a `#[track_caller]` function and its caller",
+        };
+        errors.at(predicate, format!("`{name}` would never see a result: {reason}; remove it"));
+    }
+}
+
+/// The function with `entry` at its start and its result judged.
+pub(crate) fn expand(
+    function: &Function,
+    entry: &Entry,
+    judge: &Judge,
+    future: Future,
+    runtime: &TokenStream,
+) -> TokenStream {
+    let shape = shape(function, judge, future, entry.holder);
+    let (local, start) = start(entry, shape);
+    let call = match entry.holder {
+        Holder::Callee => quote!(#local),
+        Holder::Function => quote!(&#local),
+    };
+    let of_type = if shape == Shape::Future { function.future_output() } else { None };
+    let judge = judge.expand(runtime, of_type);
+    let block = function.block();
+    let span = generated();
+    let closure = || {
+        let output = function.erased_output();
+        quote_spanned!(span=> || -> #output #block)
+    };
+    match shape {
+        Shape::Guard => function.with_body(&quote!(#start #block)),
+        Shape::Call => {
+            let body = closure();
+            function.with_body(&quote_spanned!(span=> #start #runtime::call(#call, #body, #judge)))
+        }
+        Shape::AsyncCall => {
+            let body = async_block(function);
+            function.with_rebound_body(
+                &quote_spanned!(span=> #start #runtime::call_async(#call, #body, #judge).await),
+            )
+        }
+        Shape::AsyncForever => {
+            let body = async_block(function);
+            function.with_rebound_body(
+                &quote_spanned!(span=> #start #runtime::call_forever(#call, #body).await),
+            )
+        }
+        Shape::Future | Shape::BoxedFuture => {
+            let body = closure();
+            let measure = match shape {
+                Shape::Future => quote_spanned!(span=> call_future),
+                _ => quote_spanned!(span=> call_boxed),
+            };
+            function
+                .with_body(&quote_spanned!(span=> #start #runtime::#measure(#local, #body, #judge)))
+        }
+    }
+}
+
+/// The statement that starts measuring, and the name of what it makes.
+///
+/// It is a statement of its own: what label expressions borrow is free again when the body begins,
+/// and nothing that isn't `Send` is held while it waits.
+fn start(entry: &Entry, shape: Shape) -> (Ident, TokenStream) {
+    let span = generated();
+    let is_prepared = matches!(shape, Shape::Future | Shape::BoxedFuture);
+    let name = match (entry.holder, shape, &entry.handle) {
+        _ if is_prepared => "prepared",
+        (Holder::Callee, Shape::Guard, _) => "_call",
+        (Holder::Callee, _, _) => "call",
+        (Holder::Function, Shape::Guard, None) => "_run",
+        (Holder::Function, _, _) => "run",
+    };
+    let local = Ident::new(name, span);
+    let begun = if is_prepared { &entry.prepare } else { &entry.enter };
+    let handle = entry
+        .handle
+        .as_ref()
+        .map(|(handle, of_type)| quote_spanned!(span=> let #handle: &#of_type = &#local;));
+    let start = quote_spanned!(span=> let #local = #begun; #handle);
+    (local, start)
+}
+
+/// The body as a future that owns its arguments.
+fn async_block(function: &Function) -> TokenStream {
+    let span = generated();
+    let pinned = pinned_output(function);
+    // Captures `self` whole, so that its fields are dropped together.
+    let receiver = function.moves_self().then(|| {
+        let receiver = Ident::new("self", function.name().span());
+        quote_spanned!(span=> let _ = &#receiver;)
+    });
+    let bindings = function.bindings();
+    let block = function.block();
+    quote_spanned!(span=> async move { #pinned #receiver #(#bindings)* #block })
+}
+
+/// A `return` that is never taken: from it the compiler learns the type of an `async` block.
+fn pinned_output(function: &Function) -> TokenStream {
+    let span = generated();
+    let returned = match function.returns() {
+        Returns::Never => return TokenStream::new(),
+        Returns::Unit => quote_spanned!(span=> return;),
+        _ => {
+            let output = function.erased_output();
+            quote_spanned!(span=> let never: #output = loop {}; return never;)
+        }
+    };
+    quote_spanned! {span=>
+        #[allow(unknown_lints, unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+        if false { #returned }
+    }
+}

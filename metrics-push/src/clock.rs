@@ -1,0 +1,77 @@
+//! Time: the one file that asks the machine for it.
+//!
+//! Wall-clock time goes into timestamps, monotonic time into durations; the two are never mixed.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Longer than any process runs, and short enough for every clock to be added to.
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// One moment on both clocks, so that a later one gives a timestamp *and* a true duration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    }
+
+    /// Seconds since the Unix epoch, as Prometheus wants its timestamps.
+    pub(crate) fn unix_seconds(self) -> f64 {
+        match self.wall.duration_since(UNIX_EPOCH) {
+            Ok(after) => after.as_secs_f64(),
+            Err(before) => -before.duration().as_secs_f64(),
+        }
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.monotonic.saturating_duration_since(earlier.monotonic)
+    }
+
+    /// The moment `duration` later; one that no clock can reach is very late.
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        let duration = duration.min(FOREVER);
+        Self { wall: self.wall + duration, monotonic: self.monotonic + duration }
+    }
+
+    /// What is left until this moment; nothing, if it has passed.
+    pub(crate) fn remaining(self) -> Duration {
+        self.monotonic.saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn later_of(self, other: Self) -> Self {
+        if other.monotonic > self.monotonic { other } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_come_from_the_monotonic_clock() {
+        let start = Moment::now();
+        let mut end = start.after(Duration::from_secs(3));
+        end.wall = UNIX_EPOCH;
+        assert_eq!(end.since(start), Duration::from_secs(3));
+        assert_eq!(start.since(end), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_duration_is_too_long() {
+        let now = Moment::now();
+        assert_eq!(now.after(Duration::MAX).since(now), FOREVER);
+    }
+
+    #[test]
+    fn timestamps_are_seconds_since_the_epoch() {
+        let mut moment = Moment::now();
+        moment.wall = UNIX_EPOCH + Duration::from_millis(1_500);
+        assert_eq!(moment.unix_seconds().to_bits(), 1.5_f64.to_bits());
+        moment.wall = UNIX_EPOCH - Duration::from_secs(2);
+        assert_eq!(moment.unix_seconds().to_bits(), (-2.0_f64).to_bits());
+    }
+}

@@ -1,0 +1,128 @@
+//! Deployment: a configuration in force, of the process or of a scope.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use super::Config;
+use crate::error::Error;
+use crate::notice;
+use crate::sink::Sink;
+use crate::state_dir::StateDir;
+
+/// A configuration with its connections made: what runs are delivered with.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) sinks: Vec<Sink>,
+    pub(crate) job: Option<String>,
+    pub(crate) grouping: BTreeMap<String, String>,
+    pub(crate) timeout: Duration,
+    pub(crate) state_dir: StateDir,
+}
+
+impl Deployment {
+    fn new(config: &Config) -> Result<Self, Error> {
+        Ok(Self {
+            sinks: config.sinks()?,
+            job: config.job.clone(),
+            grouping: config.grouping.clone(),
+            timeout: config.timeout,
+            state_dir: StateDir::new(config.state_dir.clone()),
+        })
+    }
+
+    /// The one in force here: of the innermost [`Scope`] on this thread, or the process'.
+    pub(crate) fn current() -> Arc<Self> {
+        // A thread that ends has no scopes any more.
+        let scoped = SCOPES.try_with(|scopes| scopes.borrow().last().cloned());
+        scoped.ok().flatten().unwrap_or_else(Self::of_process)
+    }
+
+    pub(crate) fn of_process() -> Arc<Self> {
+        Arc::clone(PROCESS.get_or_init(Self::from_env))
+    }
+
+    fn from_env() -> Arc<Self> {
+        let (config, problems) = Config::from_env();
+        for problem in problems {
+            notice::warn(format_args!("{problem:?}; the job runs on without this setting"));
+        }
+        let deployment = Self::new(&config).unwrap_or_else(|error| {
+            notice::warn(format_args!("{error:?}; the job runs on, and nothing is pushed"));
+            Self {
+                sinks: Vec::new(),
+                job: None,
+                grouping: BTreeMap::new(),
+                timeout: config.timeout,
+                state_dir: StateDir::default(),
+            }
+        });
+        if deployment.sinks.is_empty() {
+            notice::debug("nothing is pushed: METRICS_PUSH_URL is not set, or pushing is disabled");
+        }
+        Arc::new(deployment)
+    }
+}
+
+static PROCESS: OnceCell<Arc<Deployment>> = OnceCell::new();
+
+thread_local! {
+    static SCOPES: RefCell<Vec<Arc<Deployment>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets the configuration of the process, in place of the environment's.
+///
+/// # Errors
+/// `is_config`, if the configuration contradicts itself, or if one is in use already: call this first in `main`.
+pub fn init(config: Config) -> Result<(), Error> {
+    let deployment = Arc::new(Deployment::new(&config)?);
+    PROCESS.set(deployment).map_err(|_| {
+        Error::config("the configuration is in use already")
+            .remedy("call init once, before the first run starts")
+    })
+}
+
+/// Uses a configuration on this thread until it is dropped: for tests, which share a process.
+///
+/// Runs that start on this thread meanwhile keep it until they end.
+#[must_use = "the configuration is in use only as long as this lives"]
+#[derive(Debug)]
+pub struct Scope {
+    // Scopes end on the thread where they began.
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Config {
+    /// Uses this configuration on this thread until the returned value is dropped.
+    ///
+    /// # Errors
+    /// `is_config`, if the configuration contradicts itself.
+    pub fn scope(self) -> Result<Scope, Error> {
+        let deployment = Arc::new(Deployment::new(&self)?);
+        SCOPES.with_borrow_mut(|scopes| scopes.push(deployment));
+        Ok(Scope { not_send: std::marker::PhantomData })
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        SCOPES.with_borrow_mut(Vec::pop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_ends_where_it_began() {
+        let config = Config::default().job("scoped").unwrap();
+        let scope = config.scope().unwrap();
+        assert_eq!(Deployment::current().job.as_deref(), Some("scoped"));
+        drop(scope);
+        assert_ne!(Deployment::current().job.as_deref(), Some("scoped"));
+    }
+}

@@ -1,0 +1,237 @@
+//! Configuration: every choice in one place.
+//!
+//! A setting is looked up in [`init`]'s configuration first, then in the environment, then in the attribute: a
+//! deployment knows better than the source. A bad value is reported once, by name, and never ends a job.
+
+mod deployment;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::labels::GroupingKey;
+use crate::sink::Sink;
+use crate::sink::gateway::GatewayClient;
+
+pub(crate) use deployment::Deployment;
+pub use deployment::{Scope, init};
+pub use variables::Variable;
+
+/// How long an ending may take to be delivered, all attempts together: far below the 30 s that orchestrators
+/// commonly grant, and long enough for a gateway to restart.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How and where to push.
+///
+/// Usually read from the environment by the first thing that needs it; [`init`] sets it from code.
+///
+/// ```
+/// # fn main() -> Result<(), metrics_push::Error> {
+/// let config = metrics_push::Config::default().url("http://gateway:9091")?.grouping("region", "eu")?;
+/// metrics_push::init(config)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    urls: Vec<String>,
+    job: Option<String>,
+    grouping: BTreeMap<String, String>,
+    timeout: Duration,
+    username: Option<String>,
+    password: Option<SecretSource>,
+    token: Option<SecretSource>,
+    headers: Vec<(String, Secret)>,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    is_disabled: bool,
+    is_dry_run: bool,
+}
+
+impl Default for Config {
+    /// Nothing set: no gateway, so nothing is pushed.
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            job: None,
+            grouping: BTreeMap::new(),
+            timeout: DEFAULT_TIMEOUT,
+            username: None,
+            password: None,
+            token: None,
+            headers: Vec::new(),
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            state_dir: None,
+            is_disabled: false,
+            is_dry_run: false,
+        }
+    }
+}
+
+impl Config {
+    /// The variables that [`from_env`](Self::from_env) reads.
+    #[must_use]
+    pub fn variables() -> &'static [Variable] {
+        variables::ALL
+    }
+
+    /// What the environment says, and an error for every variable that has a bad value and was left out.
+    #[must_use]
+    pub fn from_env() -> (Self, Vec<Error>) {
+        Self::from_variables(variables::of_process)
+    }
+
+    /// The same for any source of variables.
+    ///
+    /// ```
+    /// let variables = |name: &str| (name == "METRICS_PUSH_TIMEOUT").then(|| "soon".into());
+    /// let (_, problems) = metrics_push::Config::from_variables(variables);
+    /// assert!(problems[0].to_string().contains("METRICS_PUSH_TIMEOUT"));
+    /// ```
+    #[must_use]
+    pub fn from_variables(look_up: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<Error>) {
+        variables::read(look_up)
+    }
+
+    /// Pushes to the gateway at `url`, too, if one is set already.
+    ///
+    /// # Errors
+    /// `is_config`, if it is no base URL.
+    pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
+        let url = url.into();
+        Server::new(&url, Transport::default())?;
+        self.urls.push(url);
+        Ok(self)
+    }
+
+    /// Names the job of a `main` with `#[push_job]`.
+    ///
+    /// # Errors
+    /// `is_config`, if the name is empty.
+    pub fn job(mut self, job: impl Into<String>) -> Result<Self, Error> {
+        self.job = Some(GroupingKey::new(job)?.job().to_owned());
+        Ok(self)
+    }
+
+    /// Adds a grouping label to every run. An empty value takes away a label that an attribute gives.
+    ///
+    /// # Errors
+    /// `is_config`, if the name is no label name, or is `job`.
+    pub fn grouping(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        self.set_label(name, value)?;
+        Ok(self)
+    }
+
+    /// How long an ending may take to be delivered. The default is [`DEFAULT_TIMEOUT`].
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Basic authentication.
+    #[must_use]
+    pub fn basic_auth(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self.password = Some(SecretSource::Value(Secret::new(password)));
+        self
+    }
+
+    /// Authentication by a bearer token.
+    #[must_use]
+    pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(SecretSource::Value(Secret::new(token)));
+        self
+    }
+
+    /// A further request header. Its value is treated as a secret.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), Secret::new(value)));
+        self
+    }
+
+    /// Certificates to trust besides the machine's own, in PEM format.
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(file.into());
+        self
+    }
+
+    /// The client certificate with its chain, and its key, in PEM format.
+    #[must_use]
+    pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.cert_file = Some(cert.into());
+        self.key_file = Some(key.into());
+        self
+    }
+
+    /// Where undelivered outcomes wait for a later run. A configuration from code keeps nothing unless this is set.
+    #[must_use]
+    pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(directory.into());
+        self
+    }
+
+    fn set_urls(&mut self, list: &str) -> Result<(), Error> {
+        for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
+            Server::new(url, Transport::default())?;
+            self.urls.push(url.to_owned());
+        }
+        Ok(())
+    }
+
+    fn set_label(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        GroupingKey::new("any")?.label(name, value)?;
+        self.grouping.insert(name.into(), value.into());
+        Ok(())
+    }
+
+    fn transport(&self) -> Result<Transport, Error> {
+        let auth = match (&self.token, &self.username, &self.password) {
+            (Some(token), _, _) => Auth::Bearer(token.clone()),
+            (None, Some(user), password) => Auth::Basic {
+                user: user.clone(),
+                password: password.clone().unwrap_or(SecretSource::Value(Secret::new(""))),
+            },
+            (None, None, None) => Auth::None,
+            (None, None, Some(_)) => {
+                return Err(Error::config("there is a password and no user")
+                    .remedy("set METRICS_PUSH_USERNAME as well"));
+            }
+        };
+        Ok(Transport {
+            auth,
+            headers: self.headers.clone(),
+            ca_file: self.ca_file.clone(),
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            proxy: Proxy::Environment,
+        })
+    }
+
+    fn sinks(&self) -> Result<Vec<Sink>, Error> {
+        if self.is_disabled {
+            return Ok(Vec::new());
+        }
+        let transport = self.transport()?;
+        let sink = |url: &String| {
+            let server = Server::new(url, transport.clone())?;
+            Ok(if self.is_dry_run {
+                Sink::DryRun(server.shown().into())
+            } else {
+                Sink::Gateway(Arc::new(GatewayClient::new(server)))
+            })
+        };
+        self.urls.iter().map(sink).collect()
+    }
+}

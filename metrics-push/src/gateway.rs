@@ -1,0 +1,196 @@
+//! Gateway: a remote Pushgateway as its users address it: what it holds, whether it is ready, what to remove.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use crate::config::DEFAULT_TIMEOUT;
+use crate::courier::{GRACE, courier};
+use crate::delivery::Receipt;
+use crate::error::{Error, Kind};
+use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::labels::GroupingKey;
+use crate::parcel::Parcel;
+use crate::sink::gateway::GatewayClient;
+use crate::sink::listing::StoredGroup;
+use crate::sink::{Acceptance, Sink};
+use crate::ticket::Ticket;
+
+/// A Pushgateway, and how to reach it.
+///
+/// Every request is made by the library's own thread, so that both forms of each call work anywhere: inside any
+/// runtime, on a plain thread, in `Drop` while unwinding.
+///
+/// ```no_run
+/// # fn main() -> Result<(), metrics_push::Error> {
+/// let gateway = metrics_push::Gateway::new("http://gateway:9091")?;
+/// gateway.ready()?;
+/// for group in gateway.metrics()? {
+///     println!("{:?}: {:?}", group.labels, group.value("batch_job_last_run_success", &[]));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Gateway {
+    url: String,
+    transport: Transport,
+    timeout: Duration,
+    client: OnceCell<Arc<GatewayClient>>,
+}
+
+impl Gateway {
+    /// The gateway at `url`. Credentials in the URL are moved to the request's header.
+    ///
+    /// # Errors
+    /// `is_config`, if it is no base URL.
+    pub fn new(url: impl Into<String>) -> Result<Self, Error> {
+        let url = url.into();
+        Server::new(&url, Transport::default())?;
+        let transport = Transport { proxy: Proxy::Environment, ..Transport::default() };
+        Ok(Self { url, transport, timeout: DEFAULT_TIMEOUT, client: OnceCell::new() })
+    }
+
+    /// Basic authentication.
+    #[must_use]
+    pub fn basic_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        let (user, password) = (user.into(), SecretSource::Value(Secret::new(password)));
+        self.with(|transport| transport.auth = Auth::Basic { user, password })
+    }
+
+    /// Authentication by a bearer token.
+    #[must_use]
+    pub fn bearer_token(self, token: impl Into<String>) -> Self {
+        let token = SecretSource::Value(Secret::new(token));
+        self.with(|transport| transport.auth = Auth::Bearer(token))
+    }
+
+    /// A further request header. Its value is treated as a secret.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let header = (name.into(), Secret::new(value));
+        self.with(|transport| transport.headers.push(header))
+    }
+
+    /// How long a request may take, waiting for earlier ones included. The default is [`DEFAULT_TIMEOUT`].
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Transport)) -> Self {
+        change(&mut self.transport);
+        // Connections that were made with other settings are not used again.
+        self.client = OnceCell::new();
+        self
+    }
+
+    /// Everything the gateway holds, by group.
+    ///
+    /// # Errors
+    /// Whatever kept the gateway from answering.
+    pub fn metrics(&self) -> Result<Vec<StoredGroup>, Error> {
+        answer(self.ask(list)?.wait(self.patience()))
+    }
+
+    /// [`metrics`](Self::metrics), awaited.
+    ///
+    /// # Errors
+    /// Whatever kept the gateway from answering.
+    pub async fn metrics_async(&self) -> Result<Vec<StoredGroup>, Error> {
+        answer(self.ask(list)?.await)
+    }
+
+    /// Whether the gateway is ready to take pushes.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn ready(&self) -> Result<(), Error> {
+        answer(self.ask(probe)?.wait(self.patience()))
+    }
+
+    /// [`ready`](Self::ready), awaited.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn ready_async(&self) -> Result<(), Error> {
+        answer(self.ask(probe)?.await)
+    }
+
+    /// Removes the group with exactly this key. There need not be one.
+    ///
+    /// # Errors
+    /// Whatever kept the gateway from accepting it.
+    pub fn delete(&self, key: &GroupingKey) -> Result<Acceptance, Error> {
+        self.deliver(Parcel::delete(key.clone()))
+    }
+
+    /// [`delete`](Self::delete), awaited.
+    ///
+    /// # Errors
+    /// Whatever kept the gateway from accepting it.
+    pub async fn delete_async(&self, key: &GroupingKey) -> Result<Acceptance, Error> {
+        self.deliver_async(Parcel::delete(key.clone())).await
+    }
+
+    pub(crate) fn deliver(&self, parcel: Parcel) -> Result<Acceptance, Error> {
+        answer(self.hand_over(parcel)?.wait(self.patience()).map(Receipt::into_result))
+    }
+
+    pub(crate) async fn deliver_async(&self, parcel: Parcel) -> Result<Acceptance, Error> {
+        answer(self.hand_over(parcel)?.await.map(Receipt::into_result))
+    }
+
+    fn hand_over(&self, parcel: Parcel) -> Result<Ticket<Receipt>, Error> {
+        let sink = Sink::Gateway(Arc::clone(self.client()?));
+        Ok(courier().hand_over(&sink, parcel, self.timeout))
+    }
+
+    fn ask<T, F>(
+        &self,
+        question: fn(Arc<GatewayClient>, Duration) -> F,
+    ) -> Result<Ticket<Result<T, Error>>, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        Ok(courier().run(question(Arc::clone(self.client()?), self.timeout)))
+    }
+
+    fn client(&self) -> Result<&Arc<GatewayClient>, Error> {
+        self.client.get_or_try_init(|| {
+            let server = Server::new(&self.url, self.transport.clone())?;
+            Ok(Arc::new(GatewayClient::new(server)))
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout.saturating_add(GRACE)
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold credentials; the client shows it without.
+        f.debug_struct("Gateway").field("client", &self.client().ok()).finish_non_exhaustive()
+    }
+}
+
+async fn list(client: Arc<GatewayClient>, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
+    client.metrics(timeout).await
+}
+
+async fn probe(client: Arc<GatewayClient>, timeout: Duration) -> Result<(), Error> {
+    client.ready(timeout).await
+}
+
+fn answer<T>(answer: Option<Result<T, Error>>) -> Result<T, Error> {
+    answer.unwrap_or_else(|| {
+        Err(Error::new(Kind::Timeout, "the request was not finished in time")
+            .remedy("what the gateway did is unknown"))
+    })
+}

@@ -1,0 +1,132 @@
+//! TLS: certificates in, errors a person can act on out. For a plain URL it does no work.
+//!
+//! The configuration is ours alone: nothing is installed process-wide, so a program keeps its own choices.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use reqwest::{ClientBuilder, Url};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
+
+use super::Transport;
+use crate::error::{Error, Kind};
+
+pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
+    if transport.cert_file.is_some() == transport.key_file.is_some() {
+        return Ok(());
+    }
+    Err(Error::config("a client certificate needs its key, and a key its certificate")
+        .remedy("name both files"))
+}
+
+pub(super) fn configure(
+    builder: ClientBuilder,
+    base: &Url,
+    transport: &Transport,
+) -> Result<ClientBuilder, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(broken)?;
+    let config = if base.scheme() == "https" {
+        let roots = certificates(transport.ca_file.as_deref())?;
+        let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(broken)?;
+        let verified = versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        match (&transport.cert_file, &transport.key_file) {
+            (Some(cert), Some(key)) => {
+                let (chain, key_der) = identity(cert, key)?;
+                verified.with_client_auth_cert(chain, key_der).map_err(|error| {
+                    broken(error).at("certificate", cert.display()).at("key", key.display())
+                })?
+            }
+            _ => verified.with_no_client_auth(),
+        }
+    } else {
+        // The client wants a configuration; an empty one keeps it from reading the machine's certificates.
+        versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    };
+    Ok(builder.tls_backend_preconfigured(config))
+}
+
+fn identity(
+    cert: &Path,
+    key: &PathBuf,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(error, key))?;
+    Ok((certificates(Some(cert))?, key))
+}
+
+fn certificates(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let Some(file) = file else { return Ok(Vec::new()) };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(error, file))?;
+    if certificates.is_empty() {
+        return Err(Error::config("the file holds no certificate")
+            .at("file", file.display())
+            .remedy("name a file in PEM format"));
+    }
+    Ok(certificates)
+}
+
+fn unreadable(error: rustls::pki_types::pem::Error, file: &Path) -> Error {
+    Error::config("the PEM file can't be read").at("file", file.display()).caused_by(error)
+}
+
+fn broken(error: rustls::Error) -> Error {
+    Error::config("TLS can't be set up").caused_by(error)
+}
+
+/// What went wrong in the handshake, if that is where it was.
+pub(super) fn failure(error: &reqwest::Error) -> Option<Error> {
+    let cause = handshake_error(error)?;
+    let refused = |what: &'static str, remedy: &'static str| {
+        Some(Error::config(what).remedy(remedy).caused_by(cause.clone()))
+    };
+    match &cause {
+        rustls::Error::InvalidMessage(_) => refused(
+            "the gateway does not speak TLS on this port",
+            "use http:// for it, or the port that has TLS",
+        ),
+        rustls::Error::InvalidCertificate(reason) => match reason {
+            rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
+                refused(
+                    "the gateway's certificate has expired",
+                    "renew it, or check this machine's clock",
+                )
+            }
+            rustls::CertificateError::NotValidForName
+            | rustls::CertificateError::NotValidForNameContext { .. } => refused(
+                "the gateway's certificate is for another name",
+                "use the name it was issued for in the URL",
+            ),
+            _ => refused(
+                "the gateway's certificate is not trusted",
+                "name the file of its certificate authority in METRICS_PUSH_CA_FILE",
+            ),
+        },
+        rustls::Error::AlertReceived(_) => refused(
+            "the gateway refused the TLS handshake",
+            "it may want a client certificate: METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
+        ),
+        _ => Some(Error::new(Kind::Unreachable, "the TLS handshake failed").caused_by(cause)),
+    }
+}
+
+/// The handshake's error hides in I/O errors, whose `source` skips what they wrap.
+fn handshake_error(error: &reqwest::Error) -> Option<rustls::Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(found.clone());
+        }
+        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}

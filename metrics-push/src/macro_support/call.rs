@@ -1,0 +1,244 @@
+//! How the body of an annotated function runs, and how its end becomes an outcome, exactly one per call.
+//!
+//! All state is the call's own. Whether a body panicked is told by its not having returned, never by the state
+//! of the thread: a function may well do its work while the thread unwinds for another reason.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::counted::{CountedCall, PreparedCount};
+use super::start::PreparedRun;
+use super::timed::{PreparedTime, TimedCall};
+use crate::job::{Outcome, Run};
+
+/// What is measured from its start to its outcome: a counted or timed call, a run.
+pub trait Measure {
+    /// Takes the outcome.
+    fn finish(self, outcome: Outcome);
+}
+
+/// What is looked up when a function is called, and starts when its future does.
+pub trait Prepare {
+    /// What starts.
+    type Call: Measure;
+
+    /// Starts it.
+    fn enter(self) -> Self::Call;
+}
+
+impl Measure for &Run {
+    fn finish(self, outcome: Outcome) {
+        Run::finish(self, outcome);
+    }
+}
+
+impl Measure for Run {
+    fn finish(self, outcome: Outcome) {
+        Run::finish(&self, outcome);
+    }
+}
+
+impl Measure for CountedCall {
+    fn finish(self, outcome: Outcome) {
+        Self::finish(self, outcome);
+    }
+}
+
+impl Measure for TimedCall {
+    fn finish(self, outcome: Outcome) {
+        Self::finish(self, outcome);
+    }
+}
+
+impl Prepare for PreparedCount {
+    type Call = CountedCall;
+
+    fn enter(self) -> CountedCall {
+        Self::enter(self)
+    }
+}
+
+impl Prepare for PreparedTime {
+    type Call = TimedCall;
+
+    fn enter(self) -> TimedCall {
+        Self::enter(self)
+    }
+}
+
+impl Prepare for PreparedRun {
+    type Call = Run;
+
+    fn enter(self) -> Run {
+        self.start()
+    }
+}
+
+/// Runs a body and judges what it returns. A body that doesn't return has panicked.
+#[inline]
+pub fn call<C: Measure, R>(
+    call: C,
+    body: impl FnOnce() -> R,
+    judge: impl FnOnce(&R) -> Outcome,
+) -> R {
+    let armed = Armed(Some(call));
+    let result = body();
+    armed.finish(judge(&result));
+    result
+}
+
+/// Runs an `async` body that has been entered already.
+#[inline]
+pub fn call_async<C: Measure, F: Future, J: FnOnce(&F::Output) -> Outcome>(
+    call: C,
+    body: F,
+    judge: J,
+) -> Measured<Entered<C>, F, J> {
+    measured(Entered(call), body, judge)
+}
+
+/// Runs an `async` body whose type says that it has no end.
+///
+/// # Panics
+/// If it ends all the same, which no safe code can bring about.
+#[inline]
+pub async fn call_forever<C: Measure, F: Future>(call: C, body: F) -> ! {
+    measured(Entered(call), body, super::unjudged).await;
+    unreachable!("the body's type says that it has no end")
+}
+
+/// Measures the future that `body` makes, from its first poll.
+#[inline]
+pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
+    prepared: P,
+    body: impl FnOnce() -> F,
+    judge: J,
+) -> Measured<P, F, J> {
+    measured(prepared, body(), judge)
+}
+
+/// The same for functions whose declared type is a box.
+#[inline]
+pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
+    prepared: P,
+    body: impl FnOnce() -> F,
+    judge: J,
+) -> Pin<Box<Measured<P, F, J>>> {
+    Box::pin(measured(prepared, body(), judge))
+}
+
+fn measured<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
+    prepared: P,
+    future: F,
+    judge: J,
+) -> Measured<P, F, J> {
+    Measured { future, stage: Stage(Progress::Ready(prepared)), judge: Some(judge) }
+}
+
+/// A call that has begun before its future.
+pub struct Entered<C>(C);
+
+impl<C: Measure> Prepare for Entered<C> {
+    type Call = C;
+
+    fn enter(self) -> C {
+        self.0
+    }
+}
+
+/// A call whose body is running: one that is left without a result has panicked.
+struct Armed<C: Measure>(Option<C>);
+
+impl<C: Measure> Armed<C> {
+    fn finish(mut self, outcome: Outcome) {
+        if let Some(call) = self.0.take() {
+            call.finish(outcome);
+        }
+    }
+
+    fn disarm(mut self) -> Option<C> {
+        self.0.take()
+    }
+}
+
+impl<C: Measure> Drop for Armed<C> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call.finish(Outcome::Panic);
+        }
+    }
+}
+
+pin_project! {
+    /// A future and the measure of its run: from the first poll, so that one that is never polled leaves no trace.
+    pub struct Measured<P: Prepare, F, J> {
+        #[pin]
+        future: F,
+        stage: Stage<P>,
+        judge: Option<J>,
+    }
+}
+
+/// How far a measured future has come. One that is dropped on the way was cancelled.
+struct Stage<P: Prepare>(Progress<P>);
+
+enum Progress<P: Prepare> {
+    Ready(P),
+    Open(P::Call),
+    Over,
+}
+
+impl<P: Prepare> Stage<P> {
+    /// The call of a poll that begins.
+    fn enter(&mut self) -> Armed<P::Call> {
+        Armed(match std::mem::replace(&mut self.0, Progress::Over) {
+            Progress::Ready(prepared) => Some(prepared.enter()),
+            Progress::Open(call) => Some(call),
+            Progress::Over => None,
+        })
+    }
+
+    /// The poll ended, and the future goes on.
+    fn leave(&mut self, armed: Armed<P::Call>) {
+        if let Some(call) = armed.disarm() {
+            self.0 = Progress::Open(call);
+        }
+    }
+}
+
+impl<P: Prepare> Drop for Stage<P> {
+    fn drop(&mut self) {
+        if let Progress::Open(call) = std::mem::replace(&mut self.0, Progress::Over) {
+            call.finish(Outcome::Cancelled);
+        }
+    }
+}
+
+impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome> Future for Measured<P, F, J> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let armed = this.stage.enter();
+        // A future that is polled after its end speaks for itself.
+        let polled = this.future.poll(context);
+        match &polled {
+            Poll::Pending => this.stage.leave(armed),
+            Poll::Ready(result) => {
+                let outcome = this.judge.take().map_or(Outcome::Success, |judge| judge(result));
+                armed.finish(outcome);
+            }
+        }
+        polled
+    }
+}
+
+impl<P: Prepare, F, J> fmt::Debug for Measured<P, F, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measured").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,20 @@
+//! What the attributes' expansions call, re-exported hidden as `__private`.
+//!
+//! Expansions stay small and know nothing; everything they need is one call away from here.
+
+mod call;
+mod counted;
+mod judge;
+mod labels;
+mod site;
+mod start;
+mod timed;
+
+pub use call::{
+    Entered, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever, call_future,
+};
+pub use counted::{CountedCall, CountedSite, PreparedCount};
+pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
+pub use site::Place;
+pub use start::{PreparedRun, binary_name, host_name, prepare, start};
+pub use timed::{PreparedTime, TimedCall, TimedSite};

@@ -1,0 +1,240 @@
+//! One annotated function: where it is, what its metric is called, and the labels of its series.
+//!
+//! A site is a constant; what it measures with is resolved at the first call. A site that can't register its
+//! metric says so in one line and measures nothing: the function must not notice.
+
+use std::sync::Arc;
+
+/// A reference that is read with one load; `std` has none.
+pub(super) use once_cell::race::OnceRef;
+
+use crate::error::Error;
+use crate::job::Outcome;
+use crate::labels::{is_label_name, is_metric_name};
+use crate::metrics::{Catalog, Family, Origin, Registry, Request, Sealed};
+use crate::notice;
+
+/// The labels that a site sets by itself, and the one that a histogram's buckets have.
+const RESERVED: [&str; 4] = [FUNCTION, MODULE, OUTCOME, "le"];
+const FUNCTION: &str = "function";
+const MODULE: &str = "module";
+const OUTCOME: &str = "outcome";
+
+/// More series than this flood a gateway sooner than they tell a person anything.
+const DEFAULT_MAX_SERIES: usize = 100;
+
+/// Where an annotated function is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The value of the `function` label.
+    pub function: &'static str,
+    /// The value of the `module` label.
+    pub module: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line in it.
+    pub line: u32,
+}
+
+impl Place {
+    const fn origin(&self) -> Origin {
+        Origin::of_function(self.function, self.file, self.line)
+    }
+}
+
+/// What counted and timed functions have in common.
+pub(super) struct Site {
+    pub(super) place: Place,
+    pub(super) metric: &'static str,
+    help: &'static str,
+    labels: &'static [&'static str],
+    fixed_labels: &'static [(&'static str, &'static str)],
+    pub(super) max_series: usize,
+    registry: Option<fn() -> &'static Registry>,
+}
+
+impl Site {
+    pub(super) const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
+        assert!(
+            is_metric_name(metric),
+            "a metric's name has letters, digits, underscores and colons, and doesn't start with a digit"
+        );
+        assert!(!help.is_empty(), "a metric needs a help text");
+        Self {
+            place,
+            metric,
+            help,
+            labels: &[],
+            fixed_labels: &[],
+            max_series: DEFAULT_MAX_SERIES,
+            registry: None,
+        }
+    }
+
+    pub(super) const fn labels(mut self, labels: &'static [&'static str]) -> Self {
+        let mut position = 0;
+        while position < labels.len() {
+            check_label(labels[position]);
+            position += 1;
+        }
+        self.labels = labels;
+        self
+    }
+
+    pub(super) const fn fixed_labels(
+        mut self,
+        labels: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let mut position = 0;
+        while position < labels.len() {
+            check_label(labels[position].0);
+            position += 1;
+        }
+        self.fixed_labels = labels;
+        self
+    }
+
+    pub(super) const fn max_series(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
+    }
+
+    pub(super) const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Whether there are labels with values of the call.
+    pub(super) const fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
+    fn catalog(&self) -> Result<Catalog, Error> {
+        self.registry.map_or_else(Catalog::process_wide, |registry| Catalog::of(registry()))
+    }
+
+    /// The metric, with all its labels.
+    pub(super) fn family<K: Sealed>(
+        &self,
+        shape: K::Shape,
+        outcome: OutcomeLabel,
+    ) -> Result<Arc<Family<K>>, Error> {
+        let names: Vec<_> =
+            self.pairs(self.labels, outcome).iter().map(|(name, _)| *name).collect();
+        self.catalog()?.family(&Request {
+            name: self.metric,
+            help: self.help,
+            labels: &names,
+            shape,
+            origin: self.place.origin(),
+        })
+    }
+
+    /// The series with these values for the run-time labels.
+    pub(super) fn series<K: Sealed>(
+        &self,
+        family: &Family<K>,
+        values: &[&str],
+        outcome: OutcomeLabel,
+        make: impl Fn() -> K,
+    ) -> K {
+        let pairs = self.pairs(values, outcome);
+        family.series_or(pairs.iter().map(|(_, value)| *value), make)
+    }
+
+    /// A gauge of this site beside its metric.
+    pub(super) fn own<K: Sealed<Shape = ()>>(&self, name: &str, help: &str) -> Result<K, Error> {
+        let Place { function, module, .. } = self.place;
+        let labels = [FUNCTION, MODULE];
+        let origin = self.place.origin();
+        let family =
+            self.catalog()?.family(&Request { name, help, labels: &labels, shape: (), origin })?;
+        Ok(family.series([function, module].into_iter()))
+    }
+
+    /// Names and values, sorted: sites of one metric agree, whatever order and kind their labels have.
+    fn pairs<'v>(&self, values: &[&'v str], outcome: OutcomeLabel) -> Vec<(&'static str, &'v str)> {
+        let mut pairs = vec![(FUNCTION, self.place.function), (MODULE, self.place.module)];
+        if let OutcomeLabel::Is(outcome) = outcome {
+            pairs.push((OUTCOME, outcome.as_str()));
+        }
+        pairs.extend(self.fixed_labels);
+        pairs.extend(self.labels.iter().copied().zip(values.iter().copied()));
+        pairs.sort_by_key(|(name, _)| *name);
+        pairs
+    }
+
+    /// What a site measures with, or nothing after saying why.
+    pub(super) fn report<T>(&self, measured: Result<T, Error>) -> Option<T> {
+        measured
+            .map_err(|error| notice::warn(format_args!("{} is not measured: {error}", self.metric)))
+            .ok()
+    }
+}
+
+/// Whether the series of a metric are told apart by outcome.
+#[derive(Clone, Copy)]
+pub(super) enum OutcomeLabel {
+    Is(Outcome),
+    Absent,
+}
+
+const fn check_label(label: &str) {
+    assert!(
+        is_label_name(label),
+        "a label's name has letters, digits and underscores, and starts with neither a digit nor two underscores"
+    );
+    let mut position = 0;
+    while position < RESERVED.len() {
+        assert!(
+            !is_same(label, RESERVED[position]),
+            "`function`, `module`, `outcome` and `le` are labels that the attribute sets itself"
+        );
+        position += 1;
+    }
+}
+
+const fn is_same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut position = 0;
+    while position < left.len() && position < right.len() && left[position] == right[position] {
+        position += 1;
+    }
+    position == left.len() && position == right.len()
+}
+
+/// How calls end, in the order of their series.
+pub(super) const ENDINGS: [Outcome; 4] =
+    [Outcome::Success, Outcome::Error, Outcome::Panic, Outcome::Cancelled];
+
+/// The position in [`ENDINGS`]. Calls know no other outcome; whatever else a run could have is a failure.
+#[inline]
+pub(super) const fn ending(outcome: Outcome) -> usize {
+    match outcome {
+        Outcome::Success => 0,
+        Outcome::Panic => 2,
+        Outcome::Cancelled => 3,
+        _ => 1,
+    }
+}
+
+/// Whether this thread was unwinding when a call began.
+///
+/// A call that begins in a destructor while unwinding has not panicked itself.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    panicking: bool,
+}
+
+impl Entry {
+    #[inline]
+    pub(super) fn now() -> Self {
+        Self { panicking: std::thread::panicking() }
+    }
+
+    /// The outcome of a call that is dropped without having been told one.
+    #[inline]
+    pub(super) fn outcome_at_drop(self) -> Outcome {
+        if !self.panicking && std::thread::panicking() { Outcome::Panic } else { Outcome::Success }
+    }
+}

@@ -1,0 +1,47 @@
+//! How `#[push_job]` starts its runs.
+
+use std::fmt;
+
+use crate::job::{Job, Run};
+
+/// A run that is to start later, with its grouping labels as they were when it was prepared.
+#[derive(Debug)]
+pub struct PreparedRun {
+    job: &'static Job,
+    grouping: Vec<(&'static str, String)>,
+}
+
+/// Starts a run.
+pub fn start(job: &'static Job, grouping: &[(&str, &dyn fmt::Display)]) -> Run {
+    job.start_with(grouping)
+}
+
+/// Prepares a run, for functions that return a future: it starts when the future does.
+#[must_use]
+pub fn prepare(job: &'static Job, grouping: &[(&'static str, &dyn fmt::Display)]) -> PreparedRun {
+    let grouping = grouping.iter().map(|(name, value)| (*name, value.to_string())).collect();
+    PreparedRun { job, grouping }
+}
+
+impl PreparedRun {
+    /// Starts the run.
+    pub fn start(&self) -> Run {
+        let values = self.grouping.iter().map(|(name, value)| (*name, value as &dyn fmt::Display));
+        self.job.start_with(&values.collect::<Vec<_>>())
+    }
+}
+
+/// The default name of a `main`: its binary's, else its crate's.
+#[must_use]
+pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> &'static str {
+    match binary {
+        Some(name) => name,
+        None => module,
+    }
+}
+
+/// The machine's name; empty, and thus no label, where it is unknown or not UTF-8.
+#[must_use]
+pub fn host_name() -> String {
+    hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+}

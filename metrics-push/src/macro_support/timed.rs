@@ -1,0 +1,267 @@
+//! `#[timed]`: how long a function ran, and how often it is running right now.
+
+use std::fmt::Display;
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, OnceLock};
+
+use super::labels::Sets;
+use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Place, Site, ending};
+use crate::error::Error;
+use crate::job::Outcome;
+use crate::metrics::{
+    Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Registry, Start, are_bounds, is_gathering,
+};
+
+/// The gauge of `in_flight`.
+const IN_FLIGHT: &str = "function_in_flight";
+const IN_FLIGHT_HELP: &str = "Calls of the function that are under way.";
+
+/// A function that is timed.
+///
+/// Names and buckets are checked when compiling:
+///
+/// ```compile_fail,E0080
+/// use metrics_push::__private::{Place, TimedSite};
+/// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
+/// static SITE: TimedSite = TimedSite::new(PLACE, "my_seconds", "Time.").buckets(&[1.0, 1.0]);
+/// ```
+pub struct TimedSite {
+    site: Site,
+    buckets: &'static [f64],
+    split: Split,
+    in_flight: InFlight,
+    /// Without labels of the call, all that a call needs.
+    plain: OnceRef<'static, Durations>,
+    resolved: OnceLock<Option<Box<Resolved>>>,
+}
+
+/// Whether durations are told apart by outcome.
+#[derive(Clone, Copy)]
+enum Split {
+    ByOutcome,
+    Together,
+}
+
+/// Whether calls under way are counted.
+#[derive(Clone, Copy)]
+enum InFlight {
+    Counted,
+    Ignored,
+}
+
+/// What a site measures with, once it was called.
+struct Resolved {
+    family: Arc<Family<Histogram>>,
+    in_flight: Option<Gauge>,
+    sets: Sets<Durations>,
+}
+
+/// One histogram, or one per ending.
+struct Durations {
+    histograms: Histograms,
+    in_flight: Option<Gauge>,
+}
+
+enum Histograms {
+    Together(Histogram),
+    ByOutcome([Histogram; ENDINGS.len()]),
+}
+
+impl Histograms {
+    #[inline]
+    fn of(&self, outcome: Outcome) -> &Histogram {
+        match self {
+            Self::Together(histogram) => histogram,
+            Self::ByOutcome(histograms) => &histograms[ending(outcome)],
+        }
+    }
+}
+
+impl TimedSite {
+    /// A histogram `metric` for the function at `place`.
+    ///
+    /// # Panics
+    /// If the name is none for a metric; when compiling, as sites are constants.
+    #[must_use]
+    pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
+        Self {
+            site: Site::new(place, metric, help),
+            buckets: DEFAULT_BUCKETS,
+            split: Split::Together,
+            in_flight: InFlight::Ignored,
+            plain: OnceRef::new(),
+            resolved: OnceLock::new(),
+        }
+    }
+
+    /// Labels whose values are known when the function is called, in the order of [`enter`](Self::enter).
+    ///
+    /// # Panics
+    /// If a name is none for a label, or one of ours; when compiling, as sites are constants.
+    #[must_use]
+    pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
+        self.site = self.site.labels(labels);
+        self
+    }
+
+    /// Labels whose values are known already.
+    ///
+    /// # Panics
+    /// As [`labels`](Self::labels).
+    #[must_use]
+    pub const fn fixed_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
+        self.site = self.site.fixed_labels(labels);
+        self
+    }
+
+    /// How many sets of label values are told apart.
+    #[must_use]
+    pub const fn max_series(mut self, max_series: usize) -> Self {
+        self.site = self.site.max_series(max_series);
+        self
+    }
+
+    /// Registers in another registry than the process-wide one.
+    #[must_use]
+    pub const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
+        self.site = self.site.registry(registry);
+        self
+    }
+
+    /// The upper bounds of the buckets.
+    ///
+    /// # Panics
+    /// If they aren't finite and increasing; when compiling, as sites are constants.
+    #[must_use]
+    pub const fn buckets(mut self, buckets: &'static [f64]) -> Self {
+        assert!(are_bounds(buckets), "buckets have upper bounds, finite and increasing");
+        self.buckets = buckets;
+        self
+    }
+
+    /// Adds the label `outcome`.
+    #[must_use]
+    pub const fn outcome(mut self) -> Self {
+        self.split = Split::ByOutcome;
+        self
+    }
+
+    /// Adds the gauge of calls under way.
+    #[must_use]
+    pub const fn in_flight(mut self) -> Self {
+        self.in_flight = InFlight::Counted;
+        self
+    }
+
+    /// A call of this function with these label values, which starts now.
+    #[inline]
+    pub fn enter(&'static self, labels: &[&dyn Display]) -> TimedCall {
+        self.prepare(labels).enter()
+    }
+
+    /// Finds the series without starting a call.
+    #[inline]
+    pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedTime {
+        PreparedTime(self.plain.get().or_else(|| self.first_or_labelled(labels)))
+    }
+
+    #[inline(never)]
+    fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Durations> {
+        let resolved = self.resolve()?;
+        if self.site.has_labels() {
+            let make = |values: &[&str]| self.durations(resolved, values);
+            return Some(resolved.sets.of(&self.site, labels, make));
+        }
+        // A site is never dropped: what it refers to may stay as long.
+        Some(self.plain.get_or_init(|| Box::leak(Box::new(self.durations(resolved, &[])))))
+    }
+
+    fn resolve(&'static self) -> Option<&'static Resolved> {
+        if self.resolved.get().is_none() && is_gathering() {
+            // A registry can't be changed by its own collectors; a later call will do.
+            return None;
+        }
+        self.resolved.get_or_init(|| self.site.report(self.register()).map(Box::new)).as_deref()
+    }
+
+    fn register(&self) -> Result<Resolved, Error> {
+        let family =
+            self.site.family(Bounds::trusted(self.buckets), self.label(Outcome::Success))?;
+        let in_flight = match self.in_flight {
+            InFlight::Counted => self.site.report(self.site.own(IN_FLIGHT, IN_FLIGHT_HELP)),
+            InFlight::Ignored => None,
+        };
+        Ok(Resolved { family, in_flight, sets: Sets::new() })
+    }
+
+    fn durations(&self, resolved: &Resolved, values: &[&str]) -> Durations {
+        let Resolved { family, in_flight, .. } = resolved;
+        let histogram =
+            |outcome| self.site.series(family, values, self.label(outcome), || family.fresh());
+        let histograms = match self.split {
+            Split::Together => Histograms::Together(histogram(Outcome::Success)),
+            Split::ByOutcome => Histograms::ByOutcome(ENDINGS.map(histogram)),
+        };
+        Durations { histograms, in_flight: in_flight.clone() }
+    }
+
+    fn label(&self, outcome: Outcome) -> OutcomeLabel {
+        match self.split {
+            Split::ByOutcome => OutcomeLabel::Is(outcome),
+            Split::Together => OutcomeLabel::Absent,
+        }
+    }
+}
+
+/// A call that is timed as soon as it starts.
+#[derive(Clone, Copy)]
+#[must_use = "nothing is timed before `enter`"]
+pub struct PreparedTime(Option<&'static Durations>);
+
+impl PreparedTime {
+    /// The call starts.
+    #[inline]
+    pub fn enter(self) -> TimedCall {
+        if let Some(Durations { in_flight: Some(gauge), .. }) = self.0 {
+            gauge.enter();
+        }
+        // Last, so that none of our own work is in the duration.
+        TimedCall { durations: self.0, entry: Entry::now(), start: Start::now() }
+    }
+}
+
+/// A call of a timed function, which is observed when it ends.
+///
+/// Dropped, it counts as a panic if the thread began to unwind since it started, and as a success otherwise.
+#[must_use = "dropping it ends the call"]
+pub struct TimedCall {
+    durations: Option<&'static Durations>,
+    entry: Entry,
+    start: Start,
+}
+
+impl TimedCall {
+    /// Ends the call with a known outcome.
+    #[inline]
+    pub fn finish(self, outcome: Outcome) {
+        // What is left of it has nothing to drop, and must not end twice.
+        ManuallyDrop::new(self).end(outcome);
+    }
+
+    #[inline]
+    fn end(&self, outcome: Outcome) {
+        if let Some(durations) = self.durations {
+            durations.histograms.of(outcome).observe_nanos(self.start.elapsed_nanos());
+            if let Some(gauge) = &durations.in_flight {
+                gauge.leave();
+            }
+        }
+    }
+}
+
+impl Drop for TimedCall {
+    #[inline]
+    fn drop(&mut self) {
+        self.end(self.entry.outcome_at_drop());
+    }
+}

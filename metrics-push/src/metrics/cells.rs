@@ -1,0 +1,259 @@
+//! Numbers that many threads add to without meeting: a row of cells per thread, summed when they are read.
+//!
+//! A row belongs to one thread at a time, so a plain load and store is an exact addition there. Threads lease
+//! a seat, which names their row in every [`Cells`], and give it back when they end; whoever takes the seat
+//! next goes on from what it finds. Threads that get no seat share one row and add atomically.
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Seats for as many threads as have a bit in [`LEASED`]; more than that is rare and merely slower.
+const SEATS: u32 = u64::BITS;
+
+/// Rows come in blocks of 1, 1, 2, 4, 8, 16 and 32 seats, made when a thread sitting there first adds.
+const BLOCKS: usize = SEATS.ilog2() as usize + 1;
+
+/// One bit per seat that is taken. Giving back releases what was added, taking acquires it.
+static LEASED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    // Without a destructor, so that it can be read in the thread's last moments and costs one load.
+    static SEAT: Cell<Seat> = const { Cell::new(Seat::NONE) };
+    static LEASE: Lease = Lease::take();
+}
+
+/// Where the rows of a thread are.
+#[derive(Clone, Copy)]
+struct Seat {
+    block: usize,
+    row: usize,
+}
+
+impl Seat {
+    /// No block has this number: a thread without a seat finds no row of its own.
+    const NONE: Self = Self { block: BLOCKS, row: 0 };
+
+    fn numbered(number: u32) -> Self {
+        match number.checked_ilog2() {
+            None => Self { block: 0, row: 0 },
+            Some(power) => {
+                Self { block: power as usize + 1, row: (number - (1 << power)) as usize }
+            }
+        }
+    }
+
+    fn is_none(self) -> bool {
+        self.block == BLOCKS
+    }
+
+    /// How many seats share its block.
+    fn neighbours(self) -> usize {
+        self.block.checked_sub(1).map_or(1, |power| 1 << power)
+    }
+}
+
+/// A seat for as long as the thread lives.
+struct Lease {
+    bit: u64,
+}
+
+impl Lease {
+    /// Takes the lowest free seat, or none.
+    fn take() -> Self {
+        let mut leased = LEASED.load(Ordering::Relaxed);
+        loop {
+            let free = leased.trailing_ones();
+            if free == SEATS {
+                return Self { bit: 0 };
+            }
+            let bit = 1 << free;
+            match LEASED.compare_exchange_weak(
+                leased,
+                leased | bit,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    SEAT.set(Seat::numbered(free));
+                    return Self { bit };
+                }
+                Err(now) => leased = now,
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Destructors of other thread-locals may still add: they must not touch a row given back.
+        SEAT.set(Seat::NONE);
+        LEASED.fetch_and(!self.bit, Ordering::Release);
+    }
+}
+
+/// The cells of one seat, on a cache line of their own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Row([AtomicU64; Cells::COUNT]);
+
+/// Eight numbers, once per seat and once more for the threads without one.
+#[derive(Default)]
+pub(crate) struct Cells {
+    blocks: [OnceLock<Box<[Row]>>; BLOCKS],
+    shared: OnceLock<Box<Row>>,
+}
+
+impl Cells {
+    /// As many as fit into a cache line.
+    pub(crate) const COUNT: usize = 8;
+
+    /// Adds `amount` to a cell, wrapping.
+    #[inline]
+    pub(crate) fn add(&self, index: usize, amount: u64) {
+        match self.row() {
+            Some(row) => row.add(index, amount),
+            None => self.add_first_or_shared(index, amount),
+        }
+    }
+
+    /// Adds `amount` to the pair of cells at `index`: the sum, and what rounding took from it.
+    #[inline]
+    pub(crate) fn add_real(&self, index: usize, amount: f64) {
+        match self.row() {
+            Some(row) => row.add_real(index, amount),
+            None => self.add_real_first_or_shared(index, amount),
+        }
+    }
+
+    /// The row that this thread alone adds to, if there is one already.
+    #[inline]
+    fn row(&self) -> Option<&Row> {
+        let seat = SEAT.get();
+        self.blocks.get(seat.block)?.get()?.get(seat.row)
+    }
+
+    #[cold]
+    fn add_first_or_shared(&self, index: usize, amount: u64) {
+        match self.first_row() {
+            Some(row) => row.add(index, amount),
+            None => {
+                self.shared().cell(index).fetch_add(amount, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[cold]
+    fn add_real_first_or_shared(&self, index: usize, amount: f64) {
+        match self.first_row() {
+            Some(row) => row.add_real(index, amount),
+            None => {
+                let old = exchange_sum(self.shared().cell(index), amount);
+                exchange_sum(self.shared().cell(index + 1), two_sum(old, amount).1);
+            }
+        }
+    }
+
+    /// Makes the row of this thread, after finding it a seat.
+    fn first_row(&self) -> Option<&Row> {
+        if SEAT.get().is_none() {
+            // A thread whose lease is gone, or was for no seat, has none.
+            LEASE.try_with(|_| ()).ok()?;
+        }
+        let seat = SEAT.get();
+        let rows = || std::iter::repeat_with(Row::default).take(seat.neighbours()).collect();
+        self.blocks.get(seat.block)?.get_or_init(rows).get(seat.row)
+    }
+
+    fn shared(&self) -> &Row {
+        self.shared.get_or_init(Box::default)
+    }
+
+    /// The sum of one cell over all rows, wrapping.
+    ///
+    /// Everything that happened before the call is in it; what goes on meanwhile may be.
+    pub(crate) fn total(&self, index: usize) -> u64 {
+        self.rows().map(|row| row.cell(index).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    }
+
+    /// The sum of a pair of cells that [`Row::add_real`] adds to.
+    pub(crate) fn total_real(&self, index: usize) -> f64 {
+        let read = |row: &Row, index| f64::from_bits(row.cell(index).load(Ordering::Relaxed));
+        let mut total = Compensated::default();
+        self.rows().for_each(|row| total.add(read(row, index)));
+        // What was lost on the way to an infinity is no number, and means nothing.
+        if total.sum.is_finite() {
+            self.rows().for_each(|row| total.add(read(row, index + 1)));
+        }
+        total.value()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let own = self.blocks.iter().filter_map(OnceLock::get).flatten();
+        own.chain(self.shared.get().map(AsRef::as_ref))
+    }
+}
+
+impl Row {
+    #[inline]
+    fn cell(&self, index: usize) -> &AtomicU64 {
+        &self.0[index % Cells::COUNT]
+    }
+
+    /// Adds to a cell that no other thread writes.
+    #[inline]
+    fn add(&self, index: usize, amount: u64) {
+        let cell = self.cell(index);
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Adds to a pair of cells that no other thread writes.
+    #[inline]
+    fn add_real(&self, index: usize, amount: f64) {
+        let (sum, rest) = (self.cell(index), self.cell(index + 1));
+        let old = f64::from_bits(sum.load(Ordering::Relaxed));
+        let (new, lost) = two_sum(old, amount);
+        sum.store(new.to_bits(), Ordering::Relaxed);
+        let lost = f64::from_bits(rest.load(Ordering::Relaxed)) + lost;
+        rest.store(lost.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// Adds to a shared cell; returns what it held.
+fn exchange_sum(cell: &AtomicU64, amount: f64) -> f64 {
+    let mut old = cell.load(Ordering::Relaxed);
+    loop {
+        let new = (f64::from_bits(old) + amount).to_bits();
+        match cell.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return f64::from_bits(old),
+            Err(now) => old = now,
+        }
+    }
+}
+
+/// The rounded sum, and exactly what the rounding left out (Knuth's `TwoSum`).
+#[inline]
+fn two_sum(left: f64, right: f64) -> (f64, f64) {
+    let sum = left + right;
+    let right_part = sum - left;
+    let left_part = sum - right_part;
+    (sum, (left - left_part) + (right - right_part))
+}
+
+/// A sum that keeps what rounding takes, so that the order of its terms doesn't show.
+#[derive(Default)]
+struct Compensated {
+    sum: f64,
+    rest: f64,
+}
+
+impl Compensated {
+    fn add(&mut self, amount: f64) {
+        let (sum, lost) = two_sum(self.sum, amount);
+        (self.sum, self.rest) = (sum, self.rest + lost);
+    }
+
+    fn value(&self) -> f64 {
+        if self.sum.is_finite() { self.sum + self.rest } else { self.sum }
+    }
+}

@@ -1,0 +1,196 @@
+//! Histograms: counts per bucket and an exact sum, without contention between threads.
+//!
+//! The cells hold the nanoseconds observed as durations, the sum of all other observations with what rounding
+//! took from it, then a count per bucket, not cumulative. The count of observations is the sum of those.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cells::Cells;
+use super::family::Sealed;
+use super::proto::{self, Bucket, Metric, MetricType};
+
+/// Upper bounds of the buckets where none are given, in seconds.
+///
+/// Batch work takes anything from a millisecond to an hour; the `prometheus` crate's own defaults end at ten
+/// seconds, which suits requests.
+pub const DEFAULT_BUCKETS: &[f64] =
+    &[0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+const NANOS: usize = 0;
+const SUM: usize = 1;
+const FIRST_BUCKET: usize = 3;
+
+/// Observations counted in buckets, and their sum. Clones observe together.
+///
+/// ```
+/// # fn main() -> Result<(), metrics_push::Error> {
+/// let sizes = metrics_push::histogram_in("order_bytes", "Size of orders.", &[100.0, 1000.0])?;
+/// sizes.observe(250.0);
+/// assert_eq!((sizes.count(), sizes.sum()), (1, 250.0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Histogram(Arc<Inner>);
+
+struct Inner {
+    bounds: Bounds,
+    sums: Cells,
+    /// The buckets for which there is no room beside the sums.
+    more: Box<[Cells]>,
+}
+
+impl Inner {
+    #[inline]
+    fn bucket(&self, number: usize) -> (&Cells, usize) {
+        let index = FIRST_BUCKET + number;
+        let cells = match index / Cells::COUNT {
+            0 => &self.sums,
+            further => &self.more[further - 1],
+        };
+        (cells, index % Cells::COUNT)
+    }
+
+    #[inline]
+    fn count(&self, value: f64) {
+        let (cells, index) = self.bucket(self.bounds.bucket_of(value));
+        cells.add(index, 1);
+    }
+}
+
+#[inline]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / NANOS_PER_SECOND as f64
+}
+
+/// The buckets' upper bounds: finite and increasing.
+#[derive(Clone, PartialEq)]
+pub struct Bounds(Arc<[f64]>);
+
+impl Bounds {
+    /// The bounds, if they are such.
+    pub(crate) fn checked(bounds: &[f64]) -> Option<Self> {
+        are_bounds(bounds).then(|| Self::trusted(bounds))
+    }
+
+    /// The bounds, which somebody has checked with [`are_bounds`].
+    pub(crate) fn trusted(bounds: &[f64]) -> Self {
+        debug_assert!(are_bounds(bounds), "{bounds:?}");
+        Self(bounds.into())
+    }
+
+    /// The first bucket that holds `value`; the one after the last bound for what exceeds all, and for NaN.
+    #[inline]
+    fn bucket_of(&self, value: f64) -> usize {
+        self.0.iter().position(|bound| value <= *bound).unwrap_or(self.0.len())
+    }
+}
+
+/// Whether buckets can have these upper bounds: some, finite and increasing.
+pub(crate) const fn are_bounds(bounds: &[f64]) -> bool {
+    let mut position = 0;
+    while position < bounds.len() {
+        if !bounds[position].is_finite() {
+            return false;
+        }
+        if position > 0 && bounds[position - 1] >= bounds[position] {
+            return false;
+        }
+        position += 1;
+    }
+    position > 0
+}
+
+impl fmt::Debug for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Histogram {
+    /// Counts `value`.
+    #[inline]
+    pub fn observe(&self, value: f64) {
+        self.0.count(value);
+        self.0.sums.add_real(SUM, value);
+    }
+
+    /// Counts a duration, in seconds. Their sum is exact to the nanosecond.
+    #[inline]
+    pub fn observe_duration(&self, duration: Duration) {
+        // What no sum could hold, 584 years, is the longest there is.
+        let seconds = duration.as_secs().saturating_mul(NANOS_PER_SECOND);
+        self.observe_nanos(seconds.saturating_add(duration.subsec_nanos().into()));
+    }
+
+    /// Counts a duration given in nanoseconds.
+    #[inline]
+    pub(crate) fn observe_nanos(&self, nanos: u64) {
+        self.0.count(seconds(nanos));
+        self.0.sums.add(NANOS, nanos);
+    }
+
+    /// How many values were observed.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets().sum()
+    }
+
+    /// The sum of the values observed. It doesn't depend on their order.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.0.sums.total_real(SUM) + seconds(self.0.sums.total(NANOS))
+    }
+
+    /// The count of each bucket alone, the one without bound included.
+    fn buckets(&self) -> impl Iterator<Item = u64> {
+        (0..=self.0.bounds.0.len()).map(|number| {
+            let (cells, index) = self.0.bucket(number);
+            cells.total(index)
+        })
+    }
+}
+
+impl Sealed for Histogram {
+    type Shape = Bounds;
+    const KIND: &'static str = "histogram";
+    const TYPE: MetricType = MetricType::HISTOGRAM;
+
+    fn new(bounds: &Bounds) -> Self {
+        let further = (FIRST_BUCKET + bounds.0.len()) / Cells::COUNT;
+        let more = std::iter::repeat_with(Cells::default).take(further).collect();
+        Self(Arc::new(Inner { bounds: bounds.clone(), sums: Cells::default(), more }))
+    }
+
+    fn sample(&self) -> Metric {
+        let mut buckets = Vec::with_capacity(self.0.bounds.0.len());
+        let mut count = 0;
+        let bounds = self.0.bounds.0.iter().map(Some).chain([None]);
+        for (bound, observed) in bounds.zip(self.buckets()) {
+            count += observed;
+            if let Some(bound) = bound {
+                let mut bucket = Bucket::default();
+                bucket.set_upper_bound(*bound);
+                bucket.set_cumulative_count(count);
+                buckets.push(bucket);
+            }
+        }
+        let mut histogram = proto::Histogram::default();
+        histogram.set_sample_count(count);
+        histogram.set_sample_sum(self.sum());
+        histogram.set_bucket(buckets);
+        let mut metric = Metric::default();
+        metric.set_histogram(histogram);
+        metric
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram").field("count", &self.count()).field("sum", &self.sum()).finish()
+    }
+}

@@ -1,0 +1,152 @@
+//! Parcel: verb, grouping key and encoded families; what is sent, waits and is merged.
+//!
+//! The merge rule is the gateway's own: applying the merged parcel leaves a group as applying both in
+//! turn would. It is the one place that knows it; everything that lets parcels wait uses it.
+
+use std::collections::BTreeMap;
+
+use crate::labels::GroupingKey;
+use crate::metrics::{Snapshot, write_family};
+
+/// What a parcel does to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Replaces the whole group.
+    Push,
+    /// Replaces the families of the same name and keeps the others.
+    Add,
+    /// Removes the group.
+    Delete,
+}
+
+impl Verb {
+    /// The verb in one lowercase word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Add => "add",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Families by name, each whole and in the text format.
+pub(crate) type Families = BTreeMap<String, String>;
+
+/// The families of a snapshot, each in the text format.
+pub(crate) fn encode(snapshot: &Snapshot) -> Families {
+    let encoded = snapshot.families().iter().map(|family| {
+        let mut text = String::new();
+        write_family(family, &mut text);
+        (family.name().to_owned(), text)
+    });
+    encoded.collect()
+}
+
+/// One request to a sink, not yet sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parcel {
+    verb: Verb,
+    key: GroupingKey,
+    families: Families,
+}
+
+impl Parcel {
+    pub(crate) fn push(key: GroupingKey, families: Families) -> Self {
+        Self { verb: Verb::Push, key, families }
+    }
+
+    pub(crate) fn add(key: GroupingKey, families: Families) -> Self {
+        Self { verb: Verb::Add, key, families }
+    }
+
+    pub(crate) fn delete(key: GroupingKey) -> Self {
+        Self { verb: Verb::Delete, key, families: Families::new() }
+    }
+
+    pub(crate) fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    pub(crate) fn key(&self) -> &GroupingKey {
+        &self.key
+    }
+
+    /// The exposition: all families, in the order of their names.
+    pub(crate) fn body(&self) -> String {
+        let mut body = String::with_capacity(self.families.values().map(String::len).sum());
+        for family in self.families.values() {
+            body.push_str(family);
+        }
+        body
+    }
+
+    /// The one parcel that does what `self` and then `later` would.
+    ///
+    /// Both are for the same group.
+    pub(crate) fn then(mut self, mut later: Self) -> Self {
+        debug_assert_eq!(self.key, later.key);
+        match (self.verb, later.verb) {
+            (_, Verb::Push | Verb::Delete) => later,
+            (Verb::Push | Verb::Add, Verb::Add) => {
+                self.families.append(&mut later.families);
+                self
+            }
+            (Verb::Delete, Verb::Add) => Self { verb: Verb::Push, ..later },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A group as the gateway keeps it; absent before the first push and after a delete.
+    type Group = Option<Families>;
+
+    fn apply(group: Group, parcel: &Parcel) -> Group {
+        match parcel.verb {
+            Verb::Push => Some(parcel.families.clone()),
+            Verb::Add => {
+                let mut families = group.unwrap_or_default();
+                families.extend(parcel.families.clone());
+                Some(families)
+            }
+            Verb::Delete => None,
+        }
+    }
+
+    fn families() -> impl Strategy<Value = Families> {
+        proptest::collection::btree_map("[abc]", "[0-9]", 1..4)
+    }
+
+    fn parcel() -> impl Strategy<Value = Parcel> {
+        let key = || GroupingKey::new("job").unwrap();
+        prop_oneof![
+            families().prop_map(move |families| Parcel::push(key(), families)),
+            families().prop_map(move |families| Parcel::add(key(), families)),
+            Just(Parcel::delete(key())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn merged_parcels_do_what_they_would_do_in_turn(
+            group in proptest::option::of(families()),
+            parcels in proptest::collection::vec(parcel(), 1..8),
+        ) {
+            let in_turn = parcels.iter().fold(group.clone(), apply);
+            let merged = parcels.into_iter().reduce(Parcel::then).unwrap();
+            prop_assert_eq!(apply(group, &merged), in_turn);
+        }
+    }
+
+    #[test]
+    fn a_body_is_its_families_in_order() {
+        let key = GroupingKey::new("job").unwrap();
+        let families = [("b", "b 1\n"), ("a", "a 1\n")].map(|(n, t)| (n.into(), t.into()));
+        assert_eq!(Parcel::push(key, families.into()).body(), "a 1\nb 1\n");
+    }
+}

@@ -1,0 +1,192 @@
+//! Pusher: gather, check, encode, hand over. The builder and the three verbs of the field.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+use crate::gateway::Gateway;
+use crate::labels::GroupingKey;
+use crate::metrics::{Collector, Registry, Snapshot};
+use crate::parcel::{Families, Parcel, encode};
+use crate::sink::Acceptance;
+
+/// Pushes metrics to one group of a gateway, whenever it is told to.
+///
+/// The calls are those of Prometheus' Go client, so that the program everybody starts from ports line by line:
+/// `push.New(url, "db_backup")` is [`Pusher::new`], `.Grouping("db", "customers")` is [`grouping`](Self::grouping),
+/// `.Collector(completionTime)` is [`collector`](Self::collector), `.Gatherer(registry)` is [`gatherer`](Self::gatherer),
+/// `.BasicAuth(user, password)` is [`basic_auth`](Self::basic_auth), and `.Push()`, `.Add()` and `.Delete()` are
+/// [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete), with the same meaning.
+///
+/// ```
+/// # fn main() -> Result<(), metrics_push::Error> {
+/// use metrics_push::{Pusher, testing::FakeGateway};
+/// use metrics_push::prometheus::Gauge;
+///
+/// # let gateway = FakeGateway::start();
+/// let completion_time = Gauge::new("db_backup_last_completion_timestamp_seconds", "Last backup.").unwrap();
+/// completion_time.set(1_700_000_000.0);
+/// Pusher::new(gateway.url(), "db_backup")?
+///     .grouping("db", "customers")?
+///     .collector(completion_time)?
+///     .push()?;
+/// # assert!(gateway.to_string().contains(r#"db="customers""#));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Pusher {
+    gateway: Gateway,
+    key: GroupingKey,
+    registries: Vec<Registry>,
+    own: Registry,
+}
+
+impl Pusher {
+    /// A pusher to the group of `job` on the gateway at `url`.
+    ///
+    /// # Errors
+    /// `is_config`, if the URL is no base URL, or the job's name is empty.
+    pub fn new(url: impl Into<String>, job: impl Into<String>) -> Result<Self, Error> {
+        let own = Registry::new();
+        Ok(Self {
+            gateway: Gateway::new(url)?,
+            key: GroupingKey::new(job)?,
+            registries: vec![own.clone()],
+            own,
+        })
+    }
+
+    /// One more grouping label. An empty value is left out: for Prometheus it is the same as no label.
+    ///
+    /// # Errors
+    /// `is_config`, if the name is no label name, or is `job`.
+    pub fn grouping(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Result<Self, Error> {
+        self.key = self.key.label(name, value)?;
+        Ok(self)
+    }
+
+    /// One more metric to push. It need not be registered anywhere.
+    ///
+    /// # Errors
+    /// `is_metric`, if it clashes with one that was given before.
+    pub fn collector(self, collector: impl Collector + 'static) -> Result<Self, Error> {
+        let registered = self.own.register(Box::new(collector));
+        registered.map_err(|error| {
+            Error::new(Kind::Metric, "the collector clashes with one given before").caused_by(error)
+        })?;
+        Ok(self)
+    }
+
+    /// One more registry to push. Several are merged.
+    #[must_use]
+    pub fn gatherer(mut self, registry: &Registry) -> Self {
+        self.registries.push(registry.clone());
+        self
+    }
+
+    /// Basic authentication.
+    #[must_use]
+    pub fn basic_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        Self { gateway: self.gateway.basic_auth(user, password), ..self }
+    }
+
+    /// Authentication by a bearer token.
+    #[must_use]
+    pub fn bearer_token(self, token: impl Into<String>) -> Self {
+        Self { gateway: self.gateway.bearer_token(token), ..self }
+    }
+
+    /// A further request header. Its value is treated as a secret.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { gateway: self.gateway.header(name, value), ..self }
+    }
+
+    /// How long a call may take. The default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { gateway: self.gateway.timeout(timeout), ..self }
+    }
+
+    /// Replaces the group with what is gathered now.
+    ///
+    /// # Errors
+    /// `is_metric`, if the metrics can't be pushed as they are; else whatever kept the gateway from accepting them.
+    pub fn push(&self) -> Result<Acceptance, Error> {
+        self.gateway.deliver(Parcel::push(self.key.clone(), self.gather()?))
+    }
+
+    /// Adds what is gathered now to the group: families of the same name are replaced, others are kept.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn add(&self) -> Result<Acceptance, Error> {
+        self.gateway.deliver(Parcel::add(self.key.clone(), self.gather()?))
+    }
+
+    /// Removes the group. There need not be one.
+    ///
+    /// # Errors
+    /// Whatever kept the gateway from accepting it.
+    pub fn delete(&self) -> Result<Acceptance, Error> {
+        self.gateway.delete(&self.key)
+    }
+
+    /// [`push`](Self::push), awaited.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub async fn push_async(&self) -> Result<Acceptance, Error> {
+        let parcel = Parcel::push(self.key.clone(), self.gather()?);
+        self.gateway.deliver_async(parcel).await
+    }
+
+    /// [`add`](Self::add), awaited.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub async fn add_async(&self) -> Result<Acceptance, Error> {
+        let parcel = Parcel::add(self.key.clone(), self.gather()?);
+        self.gateway.deliver_async(parcel).await
+    }
+
+    /// [`delete`](Self::delete), awaited.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub async fn delete_async(&self) -> Result<Acceptance, Error> {
+        self.gateway.delete_async(&self.key).await
+    }
+
+    /// What a push would send, or why it can't.
+    fn gather(&self) -> Result<Families, Error> {
+        let mut snapshot = Snapshot::default();
+        for registry in &self.registries {
+            snapshot.merge(Snapshot::gather(registry));
+        }
+        snapshot.retain_apart_from(&self.key);
+        if let Some(refusal) = snapshot.refusals().first() {
+            return Err(Error::from(refusal.clone()).at("group", &self.key));
+        }
+        if snapshot.families().is_empty() {
+            // An empty push is a silent deletion.
+            return Err(Error::new(Kind::Metric, "there is nothing to push")
+                .at("group", &self.key)
+                .remedy("give the pusher a collector or a gatherer; to empty a group, delete it"));
+        }
+        Ok(encode(&snapshot))
+    }
+}
+
+impl fmt::Debug for Pusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pusher")
+            .field("gateway", &self.gateway)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! A push works wherever it is called, and never panics.
+
+use std::panic::catch_unwind;
+
+use metrics_push::prometheus::Gauge;
+use metrics_push::testing::FakeGateway;
+use metrics_push::{Gateway, GroupingKey, Pusher};
+
+fn pusher(gateway: &FakeGateway, job: &str) -> Pusher {
+    let gauge = Gauge::new("context", "Where it came from.").unwrap();
+    Pusher::new(gateway.url(), job).unwrap().collector(gauge).unwrap()
+}
+
+fn assert_arrived(gateway: &FakeGateway, job: &str) {
+    assert!(gateway.group(job, &[]).has_family("context"), "{job}");
+}
+
+#[test]
+fn on_a_plain_thread() {
+    let gateway = FakeGateway::start();
+    pusher(&gateway, "plain").push().unwrap();
+    assert_arrived(&gateway, "plain");
+    let second = pusher(&gateway, "second");
+    std::thread::spawn(move || second.push().unwrap()).join().unwrap();
+    assert_arrived(&gateway, "second");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn inside_a_single_threaded_runtime() {
+    every_way_inside_a_runtime().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inside_a_multi_threaded_runtime() {
+    every_way_inside_a_runtime().await;
+}
+
+async fn every_way_inside_a_runtime() {
+    let gateway = FakeGateway::start();
+    pusher(&gateway, "blocking").push().unwrap();
+    pusher(&gateway, "awaited").push_async().await.unwrap();
+    let (task, blocking_task) = (pusher(&gateway, "task"), pusher(&gateway, "blocking_task"));
+    tokio::spawn(async move { task.push().unwrap() }).await.unwrap();
+    tokio::task::spawn_blocking(move || blocking_task.push().unwrap()).await.unwrap();
+    drop(PushInDrop(pusher(&gateway, "drop")));
+    for job in ["blocking", "awaited", "task", "blocking_task", "drop"] {
+        assert_arrived(&gateway, job);
+    }
+}
+
+struct PushInDrop(Pusher);
+
+impl Drop for PushInDrop {
+    fn drop(&mut self) {
+        self.0.push().unwrap();
+    }
+}
+
+#[test]
+fn in_drop_while_unwinding() {
+    let gateway = FakeGateway::start();
+    let in_drop = PushInDrop(pusher(&gateway, "unwinding"));
+    catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _in_drop = in_drop;
+        panic!("unwind");
+    }))
+    .unwrap_err();
+    assert_arrived(&gateway, "unwinding");
+}
+
+#[test]
+fn after_the_runtime_is_gone() {
+    let gateway = FakeGateway::start();
+    let pusher = pusher(&gateway, "afterwards");
+    tokio::runtime::Runtime::new().unwrap().block_on(async { pusher.add_async().await.unwrap() });
+    gateway.clear();
+    pusher.push().unwrap();
+    assert_arrived(&gateway, "afterwards");
+}
+
+#[test]
+fn awaited_without_any_runtime() {
+    let gateway = FakeGateway::start();
+    let pusher = pusher(&gateway, "no_runtime");
+    futures_lite_block_on(pusher.push_async()).unwrap();
+    assert_arrived(&gateway, "no_runtime");
+}
+
+/// The least executor there is: the thread parks until it is woken.
+fn futures_lite_block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn the_three_verbs_do_what_they_say() {
+    let gateway = FakeGateway::start();
+    let first = pusher(&gateway, "verbs");
+    first.push().unwrap();
+    let other = Gauge::new("other", "Another one.").unwrap();
+    let second = Pusher::new(gateway.url(), "verbs").unwrap().collector(other).unwrap();
+    second.add().unwrap();
+    assert!(gateway.group("verbs", &[]).has_family("context"));
+    second.push().unwrap();
+    assert!(!gateway.group("verbs", &[]).has_family("context"));
+    second.delete().unwrap();
+    assert!(gateway.find_group("verbs", &[]).is_none());
+}
+
+#[test]
+fn what_a_gateway_holds_can_be_read_back() {
+    let fake = FakeGateway::start();
+    let gauge = Gauge::new("held", "What is held.").unwrap();
+    gauge.set(2.5);
+    let pusher = Pusher::new(fake.url(), "read").unwrap().grouping("shard", "a/b").unwrap();
+    pusher.collector(gauge).unwrap().push().unwrap();
+    let gateway = Gateway::new(fake.url()).unwrap();
+    gateway.ready().unwrap();
+    let groups = gateway.metrics().unwrap();
+    assert_eq!(groups[0].labels["shard"], "a/b");
+    assert_eq!(groups[0].value("held", &[]), Some(2.5));
+    gateway.delete(&GroupingKey::new("read").unwrap().label("shard", "a/b").unwrap()).unwrap();
+    assert!(gateway.metrics().unwrap().is_empty());
+}
+
+#[test]
+fn credentials_go_along_and_are_not_shown() {
+    let gateway = FakeGateway::start();
+    gateway.require_basic_auth("batch", "hunter2");
+    let refused = pusher(&gateway, "auth").push().unwrap_err();
+    assert!(refused.is_config() && refused.to_string().contains("credentials"), "{refused}");
+    let wrong = pusher(&gateway, "auth").basic_auth("batch", "hunter3").push().unwrap_err();
+    assert!(!format!("{wrong:?}").contains("hunter3"), "{wrong:?}");
+    pusher(&gateway, "auth").basic_auth("batch", "hunter2").push().unwrap();
+    gateway.require_bearer_token("t0ken");
+    pusher(&gateway, "token").bearer_token("t0ken").push().unwrap();
+    let with_userinfo = gateway.url().replace("http://", "http://batch:hunter2@");
+    gateway.require_basic_auth("batch", "hunter2");
+    let gauge = Gauge::new("context", "From a URL with credentials.").unwrap();
+    let pusher = Pusher::new(with_userinfo, "userinfo").unwrap().collector(gauge).unwrap();
+    pusher.push().unwrap();
+    assert!(!format!("{pusher:?}").contains("hunter2"));
+    for request in gateway.requests() {
+        assert!(!request.path.contains("hunter2"), "{request:?}");
+    }
+}
+
+#[test]
+fn a_push_of_nothing_is_an_error_and_nothing_is_sent() {
+    let gateway = FakeGateway::start();
+    let error = Pusher::new(gateway.url(), "empty").unwrap().push().unwrap_err();
+    assert!(error.is_metric() && error.to_string().contains("nothing to push"), "{error}");
+    assert!(gateway.requests().is_empty());
+}

@@ -1,0 +1,257 @@
+//! Metrics: the same one wherever it is asked for, clashes that name both places, totals that are exact.
+
+use std::thread;
+
+use metrics_push::prometheus::proto::MetricFamily;
+use metrics_push::prometheus::{self, IntCounter, IntGauge, Registry};
+use metrics_push::{Catalog, Error};
+
+fn catalog() -> (Registry, Catalog) {
+    let registry = Registry::new();
+    let catalog = Catalog::of(&registry).expect("a fresh registry takes metrics");
+    (registry, catalog)
+}
+
+fn text(registry: &Registry) -> String {
+    prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("typed families")
+}
+
+/// The parts that every clash has: what is wrong, and both places.
+fn assert_names_both_places(error: &Error, what: &str, first_line: u32) {
+    let text = error.to_string();
+    assert!(error.is_metric() && text.contains(what), "{text}");
+    let places = text.matches(file!()).count();
+    assert!(places == 2 && text.contains(&format!("first: {}:{first_line}", file!())), "{text}");
+}
+
+#[test]
+fn the_same_metric_is_found_from_anywhere() {
+    let (registry, catalog) = catalog();
+    catalog.counter("orders_total", "Orders.").unwrap().add(2);
+    let elsewhere = thread::spawn({
+        let registry = registry.clone();
+        move || Catalog::of(&registry).unwrap().counter("orders_total", "Orders.").unwrap().inc()
+    });
+    elsewhere.join().unwrap();
+    assert_eq!(
+        text(&registry),
+        "# HELP orders_total Orders.\n# TYPE orders_total counter\norders_total 3\n"
+    );
+}
+
+#[test]
+fn labelled_metrics_have_a_series_per_set_of_values() {
+    let (registry, catalog) = catalog();
+    let orders = catalog.counter_with("orders_total", "Orders.", &["service", "payment"]).unwrap();
+    orders.with(&["checkout", "card"]).inc();
+    orders.with(&["checkout", "cash"]).add(2);
+    orders.with(&["checkout", "card"]).inc();
+    let _ = orders.with(&["check", "outcard"]);
+    assert_eq!(
+        text(&registry),
+        "# HELP orders_total Orders.\n# TYPE orders_total counter\n\
+         orders_total{service=\"check\",payment=\"outcard\"} 0\n\
+         orders_total{service=\"checkout\",payment=\"card\"} 2\n\
+         orders_total{service=\"checkout\",payment=\"cash\"} 2\n"
+    );
+}
+
+#[test]
+fn histograms_count_what_prometheus_counts() {
+    let (registry, catalog) = catalog();
+    let bounds = [0.1, 1.0, 10.0];
+    let ours = catalog.histogram_in("ours", "H.", &bounds).unwrap();
+    let opts = prometheus::HistogramOpts::new("theirs", "H.").buckets(bounds.to_vec());
+    let theirs = prometheus::Histogram::with_opts(opts).unwrap();
+    registry.register(Box::new(theirs.clone())).unwrap();
+    for value in [0.05, 0.1, 0.5, 1.0, 1.5, 10.0, 11.0, -3.0, 0.0] {
+        ours.observe(value);
+        theirs.observe(value);
+    }
+    let text = text(&registry);
+    let (ours, theirs) = text.split_at(text.find("# HELP theirs").unwrap());
+    assert_eq!(ours, theirs.replace("theirs", "ours"));
+}
+
+#[test]
+fn not_a_number_is_beyond_every_bound() {
+    let (registry, catalog) = catalog();
+    let histogram = catalog.histogram_in("h", "H.", &[1.0]).unwrap();
+    histogram.observe(f64::NAN);
+    assert!(text(&registry).contains("h_bucket{le=\"1\"} 0\nh_bucket{le=\"+Inf\"} 1\nh_sum NaN"));
+}
+
+#[test]
+fn sums_do_not_depend_on_the_order() {
+    let (_registry, catalog) = catalog();
+    let values = [1e16, 1.0, -1e16, 3.25, 1e9, 0.1, 0.2, 0.3, 0.0];
+    let sums = (0..values.len()).map(|start| {
+        let histogram = catalog.histogram(&format!("h{start}"), "H.").unwrap();
+        let turned = (0..values.len()).map(|step| values[(start + step * 4) % values.len()]);
+        turned.for_each(|value| histogram.observe(value));
+        histogram.sum()
+    });
+    assert_eq!(sums.collect::<Vec<_>>(), [1_000_000_004.85; 9]);
+}
+
+#[test]
+fn gauges_are_set_and_moved() {
+    let (registry, catalog) = catalog();
+    let gauge = catalog.gauge_with("temperature_celsius", "T.", &["room"]).unwrap();
+    gauge.with(&["cellar"]).set(-3.5);
+    gauge.with(&["cellar"]).inc();
+    gauge.with(&["cellar"]).sub(0.25);
+    assert!(text(&registry).contains("temperature_celsius{room=\"cellar\"} -2.75\n"));
+}
+
+#[test]
+fn another_type_is_a_clash() {
+    let (_registry, catalog) = catalog();
+    let first = line!() + 1;
+    catalog.counter("a", "A.").unwrap();
+    let error = catalog.gauge("a", "A.").unwrap_err();
+    assert_names_both_places(&error, "asked for as a gauge, and it is a counter", first);
+}
+
+#[test]
+fn other_labels_help_or_buckets_are_clashes() {
+    let (_registry, catalog) = catalog();
+    let first = line!() + 1;
+    catalog.histogram_in_with("a", "A.", &[1.0], &["x"]).unwrap();
+    let labels = catalog.histogram_in_with("a", "A.", &[1.0], &["y"]).unwrap_err();
+    assert_names_both_places(&labels, r#"with the labels ["y"], and it has ["x"]"#, first);
+    let buckets = catalog.histogram_in_with("a", "A.", &[2.0], &["x"]).unwrap_err();
+    assert_names_both_places(&buckets, "with the buckets [2.0], and it has [1.0]", first);
+    let help = catalog.histogram_in_with("a", "B.", &[1.0], &["x"]).unwrap_err();
+    assert_names_both_places(&help, r#"with the help "B.", and it has "A.""#, first);
+}
+
+#[test]
+fn a_name_that_prometheus_holds_is_a_clash() {
+    let (registry, catalog) = catalog();
+    registry.register(Box::new(IntCounter::new("a", "A.").unwrap())).unwrap();
+    for error in [catalog.counter("a", "A.").unwrap_err(), catalog.gauge("a", "B.").unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.contains("first: elsewhere, through the prometheus crate"), "{text}");
+        assert!(text.contains(file!()) && error.is_metric(), "{text}");
+    }
+    assert_eq!(registry.gather().len(), 1);
+}
+
+#[test]
+fn names_that_prometheus_refuses_are_errors() {
+    let (registry, catalog) = catalog();
+    for error in [
+        catalog.counter("my-metric", "A.").unwrap_err(),
+        catalog.counter_with("a", "A.", &["b-c"]).unwrap_err(),
+        catalog.counter_with("a", "A.", &["b", "b"]).unwrap_err(),
+        catalog.counter("a", "").unwrap_err(),
+        catalog.histogram_with("a", "A.", &["le"]).unwrap_err(),
+        catalog.histogram_in("a", "A.", &[]).unwrap_err(),
+        catalog.histogram_in("a", "A.", &[1.0, 1.0]).unwrap_err(),
+        catalog.histogram_in("a", "A.", &[f64::INFINITY]).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains(file!()), "{error}");
+    }
+    assert_eq!(registry.gather().len(), 0);
+}
+
+#[test]
+fn the_process_wide_registry_is_that_of_the_macros() {
+    let theirs = prometheus::register_int_gauge!("theirs_in_use", "Theirs.").unwrap();
+    theirs.set(4);
+    metrics_push::counter("ours_in_use_total", "Ours.").unwrap().inc();
+    let text = text(prometheus::default_registry());
+    assert!(text.contains("theirs_in_use 4\n") && text.contains("ours_in_use_total 1\n"), "{text}");
+    assert!(metrics_push::gauge("theirs_in_use", "Theirs.").is_err());
+}
+
+#[test]
+fn a_metric_that_was_unregistered_comes_back_when_asked_for() {
+    let (registry, catalog) = catalog();
+    catalog.gauge("a", "A.").unwrap().set(3.0);
+    registry.unregister(Box::new(IntGauge::new("a", "A.").unwrap())).unwrap();
+    assert_eq!(registry.gather().len(), 0);
+    catalog.gauge("a", "A.").unwrap();
+    assert!(text(&registry).contains("a 3\n"));
+}
+
+#[test]
+fn registries_are_told_apart() {
+    let (one, other) = (catalog(), catalog());
+    one.1.counter("a", "A.").unwrap().inc();
+    other.1.gauge("a", "B.").unwrap().set(7.0);
+    assert!(text(&one.0).contains("a 1\n") && text(&other.0).contains("a 7\n"));
+}
+
+#[test]
+fn all_who_ask_at_once_get_the_same_metric() {
+    let registry = Registry::new();
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for number in 0..50 {
+                    let catalog = Catalog::of(&registry).unwrap();
+                    catalog.counter(&format!("c{number}"), "C.").unwrap().inc();
+                    let labelled = catalog.counter_with("labelled", "L.", &["number"]).unwrap();
+                    labelled.with(&[&number.to_string()]).inc();
+                }
+            });
+        }
+    });
+    let families = registry.gather();
+    assert_eq!(families.len(), 51);
+    let counts = families.iter().flat_map(MetricFamily::get_metric);
+    assert!(counts.clone().all(|metric| metric.get_counter().get_value() == 16.0));
+    assert_eq!(counts.count(), 100);
+}
+
+#[test]
+fn a_million_counts_from_threads_that_come_and_go_are_a_million() {
+    const THREADS: u64 = 64;
+    const WAVES: u64 = 5;
+    const COUNTS: u64 = 1_000_000 / (THREADS * WAVES);
+    let (_registry, catalog) = catalog();
+    let counter = catalog.counter("calls_total", "Calls.").unwrap();
+    let histogram = catalog.histogram_in("sizes", "Sizes.", &[0.5, 1.5]).unwrap();
+    for _ in 0..WAVES {
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (counter, histogram) = (&counter, &histogram);
+                scope.spawn(move || {
+                    for _ in 0..COUNTS {
+                        counter.inc();
+                        histogram.observe((thread % 3) as f64);
+                    }
+                });
+            }
+        });
+    }
+    let calls = THREADS * WAVES * COUNTS;
+    assert_eq!((calls, counter.get(), histogram.count()), (1_000_000, calls, calls));
+    let sum: u64 = (0..THREADS).map(|thread| thread % 3 * COUNTS * WAVES).sum();
+    assert_eq!(histogram.sum(), sum as f64);
+}
+
+#[test]
+fn more_threads_than_seats_lose_nothing() {
+    const THREADS: usize = 150;
+    let (_registry, catalog) = catalog();
+    let counter = catalog.counter("calls_total", "Calls.").unwrap();
+    let histogram = catalog.histogram_in("sizes", "Sizes.", &[0.5]).unwrap();
+    let all_are_there = std::sync::Barrier::new(THREADS);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                counter.inc();
+                all_are_there.wait();
+                for _ in 0..1000 {
+                    counter.inc();
+                    histogram.observe(0.25);
+                }
+            });
+        }
+    });
+    assert_eq!(counter.get(), 150 * 1001);
+    assert_eq!((histogram.count(), histogram.sum()), (150_000, 37_500.0));
+}

@@ -1,0 +1,330 @@
+//! Annotated functions as their expansions describe them: every ending of a call, labels and their limit,
+//! and clashes that the function doesn't notice.
+
+use std::fmt::Display;
+use std::panic::catch_unwind;
+use std::process::Command;
+use std::sync::{LazyLock, Once};
+use std::thread;
+
+use metrics_push::__private::{CountedSite, Place, TimedSite};
+use metrics_push::Outcome;
+use metrics_push::prometheus::core::{Collector, Desc};
+use metrics_push::prometheus::proto::MetricFamily;
+use metrics_push::prometheus::{Registry, TextEncoder};
+
+const NO_LABELS: &[&dyn Display] = &[];
+
+/// A place in this file.
+macro_rules! place {
+    ($function:literal) => {
+        Place { function: $function, module: "m", file: file!(), line: line!() }
+    };
+}
+
+/// A registry of its own, as `registry = ..` wants it.
+macro_rules! registry {
+    () => {{
+        static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+        || &REGISTRY
+    }};
+}
+
+/// The samples, without the comments.
+fn samples(registry: fn() -> &'static Registry) -> Vec<String> {
+    let text = TextEncoder::new().encode_to_string(&registry().gather()).expect("typed families");
+    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+fn sample(registry: fn() -> &'static Registry, name: &str) -> String {
+    let samples = samples(registry);
+    let found = samples.iter().find_map(|line| line.strip_prefix(name));
+    found.unwrap_or_else(|| panic!("no {name} in {samples:#?}")).trim().to_owned()
+}
+
+#[test]
+fn every_ending_has_its_series_from_the_first_call() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite =
+        CountedSite::new(place!("load"), "calls_total", "Calls.").registry(REGISTRY);
+    drop(SITE.enter(NO_LABELS));
+    assert_eq!(
+        samples(REGISTRY),
+        [
+            r#"calls_total{function="load",module="m",outcome="cancelled"} 0"#,
+            r#"calls_total{function="load",module="m",outcome="error"} 0"#,
+            r#"calls_total{function="load",module="m",outcome="panic"} 0"#,
+            r#"calls_total{function="load",module="m",outcome="success"} 1"#,
+        ]
+    );
+    for outcome in [Outcome::Error, Outcome::Cancelled, Outcome::Panic, Outcome::Cancelled] {
+        SITE.enter(NO_LABELS).finish(outcome);
+    }
+    let counts: Vec<_> =
+        samples(REGISTRY).iter().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(counts, ["2", "1", "1", "1"]);
+}
+
+#[test]
+fn a_site_of_errors_has_no_successes() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite =
+        CountedSite::new(place!("load"), "e_total", "E.").only_errors().registry(REGISTRY);
+    SITE.enter(NO_LABELS).finish(Outcome::Success);
+    SITE.enter(NO_LABELS).finish(Outcome::Error);
+    assert_eq!(
+        samples(REGISTRY),
+        [
+            r#"e_total{function="load",module="m",outcome="cancelled"} 0"#,
+            r#"e_total{function="load",module="m",outcome="error"} 1"#,
+            r#"e_total{function="load",module="m",outcome="panic"} 0"#,
+        ]
+    );
+}
+
+/// Calls a counted function while unwinding.
+struct CallsWhenDropped(&'static CountedSite);
+
+impl Drop for CallsWhenDropped {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "the test means to drop it while unwinding");
+        drop(self.0.enter(NO_LABELS));
+    }
+}
+
+#[test]
+fn a_call_panics_only_if_unwinding_begins_in_it() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite = CountedSite::new(place!("load"), "c", "C.").registry(REGISTRY);
+    let unwound = catch_unwind(|| {
+        let _cleans_up = CallsWhenDropped(&SITE);
+        let _call = SITE.enter(NO_LABELS);
+        panic!("in the middle of the call");
+    });
+    assert!(unwound.is_err());
+    let count = |outcome| {
+        sample(REGISTRY, &format!(r#"c{{function="load",module="m",outcome="{outcome}"}}"#))
+    };
+    assert_eq!((count("panic").as_str(), count("success").as_str()), ("1", "1"));
+}
+
+#[test]
+fn labels_of_a_call_find_their_series() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite = CountedSite::new(place!("pay"), "pay_total", "P.")
+        .labels(&["zone", "amount"])
+        .fixed_labels(&[("service", "checkout")])
+        .registry(REGISTRY);
+    for (zone, amount) in [("eu", 5), ("eu", 5), ("", 15), ("e", 5)] {
+        drop(SITE.enter(&[&zone, &amount]));
+    }
+    let count = |zone, amount| {
+        let labels = format!(
+            r#"amount="{amount}",function="pay",module="m",outcome="success",service="checkout",zone="{zone}""#
+        );
+        sample(REGISTRY, &format!("pay_total{{{labels}}}"))
+    };
+    assert_eq!([count("eu", 5), count("", 15), count("e", 5)], ["2", "1", "1"]);
+    assert_eq!(samples(REGISTRY).len(), 3 * 4);
+}
+
+#[test]
+fn sites_share_a_metric_whatever_the_order_and_kind_of_their_labels() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static ONE: CountedSite =
+        CountedSite::new(place!("one"), "both_total", "B.").labels(&["b", "a"]).registry(REGISTRY);
+    static OTHER: CountedSite = CountedSite::new(place!("other"), "both_total", "B.")
+        .labels(&["a"])
+        .fixed_labels(&[("b", "2")])
+        .registry(REGISTRY);
+    drop((ONE.enter(&[&2, &1]), OTHER.enter(&[&1])));
+    for function in ["one", "other"] {
+        let series = format!(
+            r#"both_total{{a="1",b="2",function="{function}",module="m",outcome="success"}}"#
+        );
+        assert_eq!(sample(REGISTRY, &series), "1");
+    }
+}
+
+/// A label value whose text is made by a counted function.
+struct Nested(&'static CountedSite);
+
+impl Display for Nested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("before-")?;
+        drop(self.0.enter(&[&"inner"]));
+        f.write_str("after")
+    }
+}
+
+#[test]
+fn a_label_may_be_shown_by_another_counted_function() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite =
+        CountedSite::new(place!("f"), "n", "N.").labels(&["l"]).registry(REGISTRY);
+    drop(SITE.enter(&[&Nested(&SITE)]));
+    for value in ["inner", "before-after"] {
+        let series = format!(r#"n{{function="f",l="{value}",module="m",outcome="success"}}"#);
+        assert_eq!(sample(REGISTRY, &series), "1");
+    }
+}
+
+#[test]
+fn durations_are_observed_and_calls_under_way_counted() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: TimedSite = TimedSite::new(place!("load"), "load_seconds", "L.")
+        .buckets(&[1e9])
+        .in_flight()
+        .registry(REGISTRY);
+    let in_flight = || sample(REGISTRY, r#"function_in_flight{function="load",module="m"}"#);
+    let call = SITE.enter(NO_LABELS);
+    let elsewhere = SITE.enter(NO_LABELS);
+    assert_eq!(in_flight(), "2");
+    thread::spawn(move || drop(elsewhere)).join().unwrap();
+    assert_eq!(in_flight(), "1");
+    call.finish(Outcome::Error);
+    let unwound = catch_unwind(|| {
+        let _call = SITE.enter(NO_LABELS);
+        panic!("in the middle of the call");
+    });
+    assert!(unwound.is_err());
+    assert_eq!(in_flight(), "0");
+    assert_eq!(sample(REGISTRY, r#"load_seconds_count{function="load",module="m"}"#), "3");
+    let sum = sample(REGISTRY, r#"load_seconds_sum{function="load",module="m"}"#);
+    assert!(sum.parse::<f64>().is_ok_and(|sum| sum > 0.0), "{sum}");
+}
+
+#[test]
+fn durations_are_told_apart_by_outcome_where_asked() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: TimedSite =
+        TimedSite::new(place!("load"), "d", "D.").outcome().labels(&["l"]).registry(REGISTRY);
+    SITE.enter(&[&"x"]).finish(Outcome::Cancelled);
+    SITE.prepare(&[&"x"]).enter().finish(Outcome::Cancelled);
+    let _ = SITE.prepare(&[&"x"]);
+    let count = |outcome| {
+        let labels = format!(r#"function="load",l="x",module="m",outcome="{outcome}""#);
+        sample(REGISTRY, &format!("d_count{{{labels}}}"))
+    };
+    assert_eq!(["success", "error", "panic", "cancelled"].map(count), ["0", "0", "0", "2"]);
+}
+
+#[test]
+fn threads_meet_on_the_same_series() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite =
+        CountedSite::new(place!("f"), "t", "T.").labels(&["l"]).registry(REGISTRY);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for value in (0..80).cycle().take(4_000) {
+                    drop(SITE.enter(&[&value]));
+                }
+            });
+        }
+    });
+    let successes: Vec<_> =
+        samples(REGISTRY).into_iter().filter(|line| line.contains("success")).collect();
+    assert_eq!(successes.len(), 80);
+    assert!(successes.iter().all(|line| line.ends_with(" 400")), "{successes:?}");
+}
+
+/// A collector that calls a counted function the first time, as one might that connects to a database.
+struct Counted(Desc, Once, &'static CountedSite);
+
+impl Collector for Counted {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.0]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.1.call_once(|| drop(self.2.enter(NO_LABELS)));
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_function_first_called_while_its_registry_is_gathered_does_not_hang() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite = CountedSite::new(place!("f"), "g", "G.").registry(REGISTRY);
+    let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
+    REGISTRY().register(Box::new(Counted(desc, Once::new(), &SITE))).unwrap();
+    let _ = metrics_push::Pusher::new("http://127.0.0.1:9", "job")
+        .map(|pusher| pusher.gatherer(REGISTRY()).push());
+    drop(SITE.enter(NO_LABELS));
+    assert_eq!(sample(REGISTRY, r#"g{function="f",module="m",outcome="success"}"#), "1");
+}
+
+/// What a test says on stderr when run alone, in a process of its own.
+fn stderr_of(test: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+            &format!("sites::{test}"),
+        ])
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && stdout.contains("1 passed"), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn too_many_label_values_become_other_and_are_reported_once() {
+    let stderr = stderr_of("floods_its_labels");
+    let expected = "metrics-push: flood_total has 3 sets of label values from flood, which is its limit: \
+                    further ones are counted as \"_other\"; use fewer values, or raise max_series\n";
+    assert_eq!(stderr, expected);
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn floods_its_labels() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite = CountedSite::new(place!("flood"), "flood_total", "F.")
+        .labels(&["a", "b"])
+        .max_series(3)
+        .registry(REGISTRY);
+    for value in 0..10 {
+        drop(SITE.enter(&[&value, &"x"]));
+        drop(SITE.enter(&[&0, &"x"]));
+    }
+    let count = |a, b| {
+        let labels = format!(r#"a="{a}",b="{b}",function="flood",module="m",outcome="success""#);
+        sample(REGISTRY, &format!("flood_total{{{labels}}}"))
+    };
+    assert_eq!([count("0", "x"), count("2", "x"), count("_other", "_other")], ["11", "1", "7"]);
+    assert_eq!(samples(REGISTRY).len(), 4 * 4);
+}
+
+#[test]
+fn clashing_sites_are_reported_with_both_places_and_run_unmeasured() {
+    let stderr = stderr_of("clashes");
+    let lines: Vec<_> = stderr.lines().collect();
+    let [line] = lines.as_slice() else { panic!("{stderr}") };
+    assert!(line.starts_with("metrics-push: clash_total is not measured: metric \"clash_total\""));
+    let (here, first) =
+        (format!("asked for: second at {}", file!()), format!("first: one at {}", file!()));
+    assert!(line.contains(&here) && line.contains(&first), "{line}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn clashes() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static ONE: CountedSite =
+        CountedSite::new(place!("one"), "clash_total", "C.").registry(REGISTRY);
+    static SECOND: TimedSite =
+        TimedSite::new(place!("second"), "clash_total", "C.").in_flight().registry(REGISTRY);
+    for _ in 0..3 {
+        drop((ONE.enter(NO_LABELS), SECOND.enter(NO_LABELS)));
+    }
+    assert_eq!(
+        sample(REGISTRY, r#"clash_total{function="one",module="m",outcome="success"}"#),
+        "3"
+    );
+    assert!(samples(REGISTRY).iter().all(|line| line.contains("one")));
+}

@@ -1,0 +1,280 @@
+//! Rules of the repository that nobody should have to remember.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = Path::new(ROOT).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All Rust files below a folder, with their text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(ROOT).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = read(&path);
+                found.push((path.strip_prefix(ROOT).unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources below {folder}");
+    found
+}
+
+/// Code without its comments and its tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).fold(
+        String::new(),
+        |mut code, line| {
+            code.push_str(line);
+            code.push('\n');
+            code
+        },
+    )
+}
+
+/// The first folder or file below `src/`: what the table of layers speaks of.
+fn module(path: &Path) -> String {
+    let inner = path.iter().skip_while(|part| *part != "src").nth(1).unwrap();
+    inner.to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// Who may import whom: a module's layer is its line here, and it imports from layers above its line only, and from
+/// those beside it that are listed with it.
+const LAYERS: [&[(&str, &[&str])]; 9] = [
+    &[("error", &[]), ("clock", &[]), ("notice", &[]), ("ticket", &[]), ("labels", &["error"])],
+    &[("metrics", &[]), ("http", &[]), ("state_dir", &[]), ("parcel", &["metrics"])],
+    &[("sink", &[])],
+    &[("delivery", &[])],
+    &[("courier", &[])],
+    &[("config", &[])],
+    &[("gateway", &[]), ("pusher", &["gateway"])],
+    &[("job", &[])],
+    &[("macro_support", &[])],
+];
+
+/// Which modules a module may import.
+fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut below: BTreeSet<&str> = BTreeSet::new();
+    let mut allowed = BTreeMap::new();
+    for layer in LAYERS {
+        for (module, beside) in layer {
+            allowed.insert(*module, below.iter().chain(*beside).copied().collect());
+        }
+        below.extend(layer.iter().map(|(module, _)| *module));
+    }
+    // Re-exports only, and a gateway that must not share our mistakes.
+    allowed.insert("testing", BTreeSet::new());
+    allowed
+}
+
+#[test]
+fn modules_import_only_from_layers_below() {
+    let allowed = allowed();
+    for (path, text) in sources("metrics-push/src") {
+        let module = module(&path);
+        if module == "lib" || module == "attributes" {
+            continue;
+        }
+        let may = allowed.get(module.as_str()).unwrap_or_else(|| panic!("{module} has no layer"));
+        for after in code(&text).split("crate::").skip(1) {
+            let name: String =
+                after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            assert!(
+                name == module || name.is_empty() || may.contains(name.as_str()),
+                "{} imports crate::{name}, which is not below {module}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn each_outside_crate_is_named_in_one_place() {
+    for (name, home) in [
+        ("prometheus", "metrics/"),
+        ("reqwest", "http/"),
+        ("rustls", "http/tls.rs"),
+        ("rustls_platform_verifier", "http/tls.rs"),
+        ("quanta", "metrics/ticks.rs"),
+        ("tokio", "courier.rs"),
+        ("base64", "labels.rs"),
+        ("serde_json", "sink/listing.rs"),
+        ("tracing", "notice.rs"),
+        ("hostname", "macro_support/start.rs"),
+        ("libc", "job/exit.rs"),
+    ] {
+        for (path, text) in sources("metrics-push/src") {
+            let shown = path.display().to_string();
+            if shown.contains("src/testing/") || shown.ends_with("src/lib.rs") {
+                continue;
+            }
+            let names = code(&text).lines().any(|line| {
+                line.match_indices(&format!("{name}::")).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
+                })
+            });
+            assert!(!names || shown.contains(&format!("src/{home}")), "{shown} names {name}");
+        }
+    }
+}
+
+#[test]
+fn the_environment_is_read_in_one_file() {
+    for (path, text) in sources("metrics-push/src") {
+        let reads =
+            ["env::var", "env::vars", "env::args"].iter().any(|call| code(&text).contains(call));
+        assert!(!reads || path.ends_with("config/variables.rs"), "{}", path.display());
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_it_is_expected() {
+    for (path, text) in sources("metrics-push/src") {
+        let has = code(&text).contains("unsafe ");
+        assert!(!has || path.ends_with("job/exit.rs"), "{}", path.display());
+    }
+}
+
+#[test]
+fn features_choose_modules_and_nothing_else() {
+    for (path, text) in sources("metrics-push/src") {
+        let code = code(&text);
+        let lines: Vec<_> = code.lines().map(str::trim).collect();
+        for (number, line) in lines.iter().enumerate() {
+            assert!(!line.contains("cfg!(feature"), "{}: {line}", path.display());
+            if line.starts_with("#[cfg(") && line.contains("feature =") {
+                let item = lines[number + 1..].iter().find(|line| !line.starts_with("#["));
+                let chooses = item.is_some_and(|item| {
+                    let item = item.trim_start_matches("pub ").trim_start_matches("pub(crate) ");
+                    item.starts_with("mod ") || item.starts_with("use ")
+                });
+                assert!(chooses, "{}: {line} {item:?}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_changelog_knows_the_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = read("CHANGELOG.md");
+    assert!(changelog.contains("## Unreleased") || changelog.contains(&format!("## {version}")));
+}
+
+#[test]
+fn banned_words_name_nothing() {
+    const BANNED: [&str; 6] = ["manager", "handler", "helper", "util", "common", "misc"];
+    for folder in ["metrics-push/src", "metrics-push-macros/src"] {
+        for (path, text) in sources(folder) {
+            for line in code(&text).lines() {
+                let Some(name) = declared(line) else { continue };
+                let words: Vec<_> = name.split('_').map(str::to_lowercase).collect();
+                for banned in BANNED {
+                    assert!(!words.iter().any(|word| word == banned), "{}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
+
+/// The name that a line declares, if it declares one.
+fn declared(line: &str) -> Option<&str> {
+    let after = ["fn ", "struct ", "enum ", "trait ", "mod ", "type "]
+        .iter()
+        .find_map(|keyword| line.split_once(keyword).map(|(_, after)| after))?;
+    after.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+fn metadata(filter: &[&str]) -> Value {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--all-features"])
+        .args(filter)
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The strings of one array of `deny.toml`.
+fn listed(array: &str) -> Vec<String> {
+    let text = read("deny.toml");
+    let (_, after) = text.split_once(&format!("{array} = [")).unwrap();
+    let (inside, _) = after.split_once("\n]").unwrap();
+    let lines = inside.lines().map(|line| line.split('#').next().unwrap_or_default());
+    lines.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// What users of the published crates build: normal and build dependencies, no tests.
+fn published(metadata: &Value) -> Vec<&Value> {
+    let packages: BTreeMap<&str, &Value> =
+        metadata["packages"].as_array().unwrap().iter().map(|p| (id(p), p)).collect();
+    let nodes: BTreeMap<&str, &Value> =
+        metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|n| (id(n), n)).collect();
+    let mut reached = BTreeSet::new();
+    let mut queue: Vec<&str> =
+        packages.iter().filter(|(_, p)| p["name"] == "metrics-push").map(|(id, _)| *id).collect();
+    while let Some(package) = queue.pop() {
+        if !reached.insert(package) {
+            continue;
+        }
+        for dependency in nodes[package]["deps"].as_array().unwrap() {
+            let kinds = dependency["dep_kinds"].as_array().unwrap();
+            if kinds.iter().any(|kind| kind["kind"] != "dev") {
+                queue.push(dependency["pkg"].as_str().unwrap());
+            }
+        }
+    }
+    reached.into_iter().map(|id| packages[id]).collect()
+}
+
+fn id(value: &Value) -> &str {
+    value["id"].as_str().unwrap()
+}
+
+#[test]
+fn licences_are_allowed() {
+    let allowed = listed("allow");
+    let metadata = metadata(&[]);
+    for package in published(&metadata) {
+        let licence = package["license"].as_str().unwrap_or("none");
+        let is_allowed = licence.split(" AND ").all(|part| {
+            let part = part.trim_matches(['(', ')', ' ']);
+            part.split(" OR ").flat_map(|choice| choice.split('/')).any(|choice| {
+                allowed.iter().any(|known| known == choice.trim_matches(['(', ')', ' ']))
+            })
+        });
+        assert!(is_allowed, "{} has the licence {licence}", package["name"]);
+    }
+}
+
+#[test]
+fn no_crate_is_built_in_two_versions() {
+    let skipped = listed("skip");
+    // Platforms differ in what they need, and nobody builds for two at once.
+    let metadata = metadata(&["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in published(&metadata) {
+        let name = package["name"].as_str().unwrap();
+        if !skipped.iter().any(|known| known == name) {
+            versions.entry(name).or_default().insert(package["version"].as_str().unwrap());
+        }
+    }
+    versions.retain(|_, versions| versions.len() > 1);
+    assert!(versions.is_empty(), "{versions:?}");
+}
