@@ -4,6 +4,9 @@ mod attributes;
 mod child;
 mod contexts;
 mod delivery;
+mod fake_gateway;
+#[path = "../e2e/http.rs"]
+mod http;
 mod journal;
 mod lifecycle;
 mod metrics;
