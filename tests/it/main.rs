@@ -10,6 +10,7 @@ mod http;
 mod journal;
 mod lifecycle;
 mod metrics;
+mod parity;
 mod place;
 mod readme;
 mod runs;

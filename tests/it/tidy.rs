@@ -116,6 +116,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("tracing", "notice.rs"),
         ("hostname", "macro_support/start.rs"),
         ("httpdate", "retry.rs"),
+        ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
     ] {
         for (path, text) in sources("metrics-push/src") {
