@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::courier;
 use crate::delivery::Receipt;
+use crate::spool::Spool;
 
 /// What became of the outcomes that waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub fn recover(budget: Duration) -> Recovery {
     let mut recovery = Recovery::default();
     let mut tickets = Vec::new();
     for route in &deployment.sinks {
-        let keys = route.spool().map(|spool| spool.keys()).unwrap_or_default();
+        let keys = route.spool().map(Spool::keys).unwrap_or_default();
         tickets.extend(keys.into_iter().map(|key| courier().replay(route, key, budget)));
     }
     for ticket in tickets {

@@ -7,3 +7,4 @@ mod http;
 mod jobs;
 mod real;
 mod round_trips;
+mod survival;

@@ -14,13 +14,12 @@ use super::{Extent, Job, Outcome, exit, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
-use crate::delivery::{Receipt, Urgency};
+use crate::delivery::Urgency;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry, Snapshot, default_registry};
 use crate::notice;
 use crate::parcel::{Families, Parcel, Verb, encode};
-use crate::ticket::Ticket;
 
 /// The share of an ending's time that a start push or a heartbeat may take, so that one that hangs leaves the
 /// ending enough to be delivered after it.
@@ -227,11 +226,9 @@ impl Open {
     fn hand_over_on_the_way(&self, families: Families) {
         let Some(key) = &self.address else { return };
         let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
-        for sink in &self.deployment.sinks {
-            let parcel = Parcel::add(key.clone(), families.clone());
-            // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget, Urgency::Passing));
-        }
+        let parcel = Parcel::add(key.clone(), families);
+        // Nobody waits: if it is lost, the ending says so.
+        drop(self.deployment.hand_over(parcel, budget, Urgency::Passing));
     }
 
     fn end(&self, outcome: Outcome) {
@@ -246,7 +243,7 @@ impl Open {
             (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families),
             _ => Parcel::add(key.clone(), families),
         };
-        self.deliver(&parcel);
+        self.deliver(parcel);
     }
 
     /// Everything that is known at the end. The facts come first: no metric of others displaces one of them.
@@ -280,22 +277,15 @@ impl Open {
         }
     }
 
-    fn deliver(&self, parcel: &Parcel) {
+    fn deliver(&self, parcel: Parcel) {
         let budget = self.deployment.timeout;
-        let tickets: Vec<Ticket<Receipt>> = self
-            .deployment
-            .sinks
-            .iter()
-            .map(|sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency()))
-            .collect();
+        let key = parcel.key().clone();
+        let tickets = self.deployment.hand_over(parcel, budget, self.urgency());
         if self.job.extent == Extent::Process {
             let deadline = Moment::now().after(budget + GRACE);
             for ticket in tickets {
                 if ticket.wait(deadline.remaining()).is_none() {
-                    notice::warn(format_args!(
-                        "{} was not delivered within {budget:?}",
-                        parcel.key()
-                    ));
+                    notice::warn(format_args!("{key} was not delivered within {budget:?}"));
                 }
             }
         }
