@@ -14,4 +14,5 @@ mod real;
 mod round_trips;
 #[path = "../it/state.rs"]
 mod state;
+mod survival;
 mod sweep;

@@ -53,16 +53,18 @@ fn module(path: &Path) -> String {
 
 /// Who may import whom: a module's layer is its line here, and it imports from layers above its line only, and from
 /// those beside it that are listed with it.
-const LAYERS: [&[(&str, &[&str])]; 10] = [
+const LAYERS: [&[(&str, &[&str])]; 11] = [
     &[("retry", &[]), ("clock", &[]), ("notice", &[]), ("ticket", &[])],
     &[("error", &[]), ("labels", &["error"])],
     &[("metrics", &[]), ("http", &[]), ("state_dir", &[]), ("parcel", &["metrics"])],
     &[("sink", &[]), ("spool", &[])],
     &[("delivery", &[])],
     &[("courier", &[])],
+    &[("hold", &[])],
     &[("config", &[])],
     &[("gateway", &[]), ("pusher", &["gateway"])],
     &[("job", &[]), ("recover", &["job"])],
+    &[("job", &[]), ("recover", &[]), ("batch", &[])],
     &[("macro_support", &[])],
 ];
 
