@@ -8,4 +8,5 @@ mod metrics;
 mod runs;
 mod sites;
 mod state;
+mod supervise;
 mod tidy;
