@@ -11,7 +11,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::num::ParseIntError;
 
-use metrics_push::{counted, push_job, timed};
+use metrics_push::{counted, prometheus, push_job, timed};
 
 const READINGS: &str = "21 22 x 23 24 - 25 26 27 28";
 
@@ -35,7 +35,7 @@ fn report(values: &[i64], format: &str) -> String {
     report
 }
 
-#[push_job(run = run, registry = metrics_push::prometheus::default_registry())]
+#[push_job(run = run, registry = prometheus::default_registry())]
 fn etl_steps() -> Result<(), Box<dyn Error>> {
     let words: Vec<_> = {
         let _extract = run.stage("extract");

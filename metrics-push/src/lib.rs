@@ -1,5 +1,34 @@
 //! One attribute on a batch function, and its outcome reaches Prometheus whatever happens to the process.
+//!
+//! ```no_run
+//! use metrics_push::push_job;
+//!
+//! #[push_job(name = "nightly_import", every = "24h")]
+//! fn main() -> Result<(), std::io::Error> {
+//!     let orders = std::fs::read_to_string("orders.csv")?;
+//!     println!("{} orders", orders.lines().count());
+//!     Ok(())
+//! }
+//! ```
+//!
+//! With `METRICS_PUSH_URL` set to a [Pushgateway](https://github.com/prometheus/pushgateway), the run's start, its outcome, its
+//! duration and the time of the last success are there to alert on; without it, the program runs as if it had no attribute.
+//!
+//! | to | there is |
+//! | --- | --- |
+//! | report the runs of a function | [`push_job`], and the handle [`Run`] inside it |
+//! | count and time functions | [`counted`], [`timed`] |
+//! | report runs by hand, as a scheduler does | [`Job`], [`Run`], [`Outcome`] |
+//! | push, add and delete by hand | [`Pusher`], [`GroupingKey`] |
+//! | read what a gateway holds, or remove it | [`Gateway`], [`StoredGroup`] |
+//! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
+//! | configure from code, or for a test | [`Config`], [`init`] |
+//! | test jobs against a gateway | [`testing`] |
+//!
+//! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
+//! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
+mod attributes;
 mod clock;
 mod config;
 mod courier;
@@ -14,12 +43,16 @@ mod metrics;
 mod notice;
 mod parcel;
 mod pusher;
+mod recover;
+mod retry;
 mod sink;
+mod spool;
 mod state_dir;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticket;
 
+pub use attributes::{counted, push_job, timed};
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
 pub use error::Error;
@@ -30,10 +63,10 @@ pub use metrics::{
     Catalog, Counter, DEFAULT_BUCKETS, Gauge, Histogram, Labelled, counter, counter_with, gauge,
     gauge_with, histogram, histogram_in, histogram_in_with, histogram_with,
 };
-pub use metrics_push_macros::{counted, push_job, timed};
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
+pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 
@@ -42,3 +75,8 @@ pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 pub mod __private {
     pub use crate::macro_support::*;
 }
+
+/// The README's examples compile, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -22,7 +22,7 @@ use super::{Extent, Job, Outcome, Supervision, exit, panic, signal, supervise, u
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Urgency};
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::metrics::{Registry, Snapshot, default_registry};
@@ -119,6 +119,13 @@ impl Open {
         self.job.extent == Extent::Process
     }
 
+    fn urgency(&self) -> Urgency {
+        match self.job.extent {
+            Extent::Task => Urgency::Outcome,
+            Extent::Process => Urgency::LastWord,
+        }
+    }
+
     pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
         // Plain values: a panic elsewhere leaves none of them half-written.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
@@ -187,7 +194,7 @@ impl Open {
         for sink in &self.deployment.sinks {
             let parcel = Parcel::add(key.clone(), families.clone());
             // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget));
+            drop(courier().hand_over(sink, parcel, budget, Urgency::Passing));
         }
     }
 
@@ -210,7 +217,7 @@ impl Open {
         snapshot.merge(self.gather());
         let told = self.hand_over(finished(snapshot, key), outcome, budget);
         if self.is_process() {
-            wait(key, told, Moment::now().after(budget + GRACE));
+            wait(key, told, Moment::now().after(budget.saturating_add(GRACE)));
         }
     }
 
@@ -267,7 +274,8 @@ impl Open {
         };
         let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
         let sinks = self.deployment.sinks.iter();
-        sinks.map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget), &told)).collect()
+        let deliver = |sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency());
+        sinks.map(|sink| tell(deliver(sink), &told)).collect()
     }
 }
 
@@ -295,18 +303,18 @@ impl Drop for Telling {
     }
 }
 
-/// Tells of a parcel that could not be delivered, whoever waits for it or not.
+/// Tells the journal what became of a parcel; whoever delivers it tells people.
 fn tell(ticket: Ticket<Receipt>, telling: &Arc<Telling>) -> Ticket<()> {
     let telling = Arc::clone(telling);
     courier().run(async move {
-        match ticket.await {
-            Some(Receipt::Dropped(error)) => {
-                telling.is_lost.fetch_or(!error.is_rejected(), Ordering::AcqRel);
-                notice::warn(format_args!("the run's outcome is lost: {error:?}"));
-            }
-            Some(_) => {}
-            None => telling.is_lost.store(true, Ordering::Release),
-        }
+        let is_lost = match ticket.await {
+            // What waits on disk will be delivered from there.
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            // The same would be refused again.
+            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
+            None => true,
+        };
+        telling.is_lost.fetch_or(is_lost, Ordering::AcqRel);
     })
 }
 

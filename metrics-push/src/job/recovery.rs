@@ -19,7 +19,7 @@ use super::{Extent, Outcome};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Urgency};
 use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
 use crate::notice;
@@ -53,12 +53,11 @@ pub(crate) struct Recovered {
 }
 
 /// Reports the runs of dead processes in the deployment's state directory.
-#[cfg_attr(not(test), expect(dead_code, reason = "the public `recover` adds the spool's part"))]
-pub(crate) fn recover(deployment: &Deployment) -> Recovered {
+pub(crate) fn recover(deployment: &Deployment, budget: Duration) -> Recovered {
     let found = deployment.state_dir.folder(FOLDER).and_then(|folder| find(&folder, deployment));
     let Some(mut recovery) = found else { return Recovered::default() };
     recovery.report(deployment, None);
-    recovery.settle(deployment.timeout)
+    recovery.settle(budget)
 }
 
 /// A folder's dead, while nobody else may speak for them.
@@ -84,7 +83,8 @@ pub(super) struct Dead {
 struct Told {
     journal: usize,
     id: u64,
-    ticket: Ticket<Receipt>,
+    /// `None`: there was nothing to say any more.
+    ticket: Option<Ticket<Receipt>>,
 }
 
 /// The run on whose behalf somebody recovers: it is newer than all dead ones, and has yet to say so.
@@ -177,7 +177,7 @@ impl Recovery {
     /// Hands over a report of each dead run. With `starting`, that run's own start comes after them.
     pub(super) fn report(&mut self, deployment: &Deployment, starting: Option<Starting>) {
         let stored: BTreeMap<_, _> =
-            deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink))).collect();
+            deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink.sink()))).collect();
         let mut dead: Vec<_> = self
             .dead
             .iter()
@@ -201,9 +201,9 @@ impl Recovery {
                 let snapshot = what_to_say(&run, found, is_outdated, group.as_ref());
                 let parcel = Parcel::add(run.opened.key.clone(), encode(&snapshot));
                 let ticket = if snapshot.families().is_empty() {
-                    courier().run(async { Receipt::Delivered(crate::sink::Acceptance::Applied) })
+                    None
                 } else {
-                    courier().hand_over(sink, parcel, deployment.timeout)
+                    Some(courier().hand_over(sink, parcel, deployment.timeout, Urgency::Outcome))
                 };
                 self.told.push(Told { journal, id: run.id, ticket });
             }
@@ -235,20 +235,15 @@ impl Recovery {
 
 /// Waits for the receipts. Journals of which nothing is left are removed.
 fn settle(journals: &mut [Dead], told: Vec<Told>, budget: Duration) -> Recovered {
-    let deadline = Moment::now().after(budget + GRACE);
+    let deadline = Moment::now().after(budget.saturating_add(GRACE));
     let mut lost: BTreeMap<(usize, u64), bool> = BTreeMap::new();
     for Told { journal, id, ticket } in told {
-        let is_lost = match ticket.wait(deadline.remaining()) {
-            Some(Receipt::Dropped(error)) => {
-                notice::warn(format_args!(
-                    "a run that was found dead could not be reported: {error:?}"
-                ));
-                // The same would be refused again.
-                !error.is_rejected()
-            }
-            Some(_) => false,
+        let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            // The same would be refused again.
+            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
             None => true,
-        };
+        });
         *lost.entry((journal, id)).or_default() |= is_lost;
     }
     let mut recovered = Recovered::default();
@@ -298,8 +293,8 @@ pub(super) fn report_at_once(mut dead: Dead, deployment: &Deployment, usage: Usa
         let families = encode(&facts::at_end(expected, &Progress::default(), &ending));
         for sink in &deployment.sinks {
             let parcel = Parcel::add(run.opened.key.clone(), families.clone());
-            let ticket = courier().hand_over(sink, parcel, deployment.timeout);
-            told.push(Told { journal: 0, id: run.id, ticket });
+            let ticket = courier().hand_over(sink, parcel, deployment.timeout, Urgency::LastWord);
+            told.push(Told { journal: 0, id: run.id, ticket: Some(ticket) });
         }
     }
     settle(&mut [dead], told, deployment.timeout);

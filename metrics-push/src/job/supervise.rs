@@ -150,9 +150,11 @@ mod unix {
                 None => temporary(&stem)?,
             };
             let supervisor = format!("{stem}.{}", recovery::SUPERVISOR);
-            let lock =
-                OpenOptions::new().append(true).create_new(true).open(folder.join(&supervisor))?;
+            // It gets its name when its lock is held, so that nobody takes it for a dead one's.
+            let hidden = folder.join(&stem).with_extension("new");
+            let lock = OpenOptions::new().append(true).create_new(true).open(&hidden)?;
             lock.try_lock()?;
+            fs::rename(&hidden, folder.join(&supervisor))?;
             let (reader, writer) = UnixStream::pair()?;
             writer.set_nonblocking(true)?;
             WRITER.store(writer.into_raw_fd(), Ordering::Release);

@@ -1,0 +1,133 @@
+//! Annotated programs as child processes, and what Prometheus then knows of them.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::real::{Prometheus, Pushgateway};
+
+/// A fixture program. Cargo builds examples into a folder beside the one of this test.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples");
+    let program = folder.join(format!("job_{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "no {}: cargo build --examples --features e2e", program.display());
+    program
+}
+
+fn run(name: &str, ending: &str, url: &str) -> Output {
+    Command::new(program(name))
+        .arg(ending)
+        .env("METRICS_PUSH_URL", url)
+        .env("METRICS_PUSH_JOB", name)
+        .env("METRICS_PUSH_STATE_DIR", "off")
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .unwrap()
+}
+
+/// The panic message names a place in the source, which differs, and a thread's number.
+fn panic_message(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    text.lines().filter(|line| !line.contains("panicked at")).collect::<Vec<_>>().join("\n")
+}
+
+const VARIANTS: [(&str, &str); 3] =
+    [("annotated", "bare"), ("annotated_above", "bare_async"), ("annotated_below", "bare_async")];
+
+#[test]
+fn annotated_programs_end_as_bare_ones_and_prometheus_knows_how() {
+    let gateway = Pushgateway::start();
+    let prometheus = Prometheus::scraping(gateway.address(), Duration::from_millis(200));
+    for (variant, bare) in VARIANTS {
+        let mut last_success = None;
+        for (ending, outcome) in
+            [("ok", "success"), ("error", "error"), ("early", "error"), ("panic", "panic")]
+        {
+            let (annotated, plain) = (run(variant, ending, &gateway.url()), run(bare, ending, ""));
+            assert_eq!(annotated.status.code(), plain.status.code(), "{variant} {ending}");
+            assert_eq!(annotated.stdout, plain.stdout, "{variant} {ending}");
+            assert_eq!(
+                panic_message(&annotated.stderr),
+                panic_message(&plain.stderr),
+                "{variant} {ending}"
+            );
+
+            let holds = format!(
+                "batch_job_last_run_outcome{{job=\"{variant}\",outcome=\"{outcome}\"}} == 1"
+            );
+            let found = prometheus.wait_for(&holds, |series| !series.is_empty());
+            assert_eq!(found[0].0.get("exported_job"), None, "honor_labels");
+            let value = |name: &str, label: &str| {
+                let series =
+                    prometheus.query(&format!("batch_job_{name}{{job=\"{variant}\"{label}}}"));
+                assert_eq!(series.len(), 1, "{variant} {ending}: {name}: {series:?}");
+                series[0].1
+            };
+            let all =
+                prometheus.query(&format!("sum(batch_job_last_run_outcome{{job=\"{variant}\"}})"));
+            assert!((all[0].1 - 1.0).abs() < f64::EPSILON, "{all:?}");
+            assert!((value("last_run_success", "") > 0.5) == (outcome == "success"));
+            assert!(
+                (value("last_run_records", ",result=\"processed\"") - 3.0).abs() < f64::EPSILON
+            );
+            assert!((0.0..60.0).contains(&value("last_run_duration_seconds", "")));
+            assert!((value("success_deadline_seconds", "") - 7_200.0).abs() < f64::EPSILON);
+            assert!(
+                value("last_completion_timestamp_seconds", "")
+                    >= value("last_start_timestamp_seconds", "")
+            );
+            let success = value("last_success_timestamp_seconds", "");
+            assert_eq!(
+                *last_success.get_or_insert(success.to_bits()),
+                success.to_bits(),
+                "{variant} {ending}"
+            );
+        }
+    }
+}
+
+#[test]
+fn tasks_of_a_process_that_ends_are_delivered() {
+    let gateway = Pushgateway::start();
+    let output = run("tasks", "", &gateway.url());
+    assert!(output.status.success(), "{output:?}");
+    let groups = metrics_push::Gateway::new(gateway.url()).unwrap().metrics().unwrap();
+    let outcome = |job: &str, outcome: &str| {
+        let group = groups.iter().find(|group| group.labels["job"] == job);
+        let group = group.unwrap_or_else(|| panic!("no {job} in {groups:?}"));
+        group.value("batch_job_last_run_outcome", &[("outcome", outcome)])
+    };
+    assert_eq!(outcome("cancelled_task", "cancelled"), Some(1.0));
+    assert_eq!(outcome("blocking_task", "success"), Some(1.0));
+    assert!(groups.iter().any(|group| group.labels.get("shard").is_some_and(|shard| shard == "1")));
+}
+
+#[test]
+fn without_a_gateway_nothing_is_said_and_nothing_changes() {
+    for (variant, bare) in VARIANTS {
+        let (annotated, plain) = (run(variant, "error", ""), run(bare, "error", ""));
+        assert_eq!(annotated, plain, "{variant}");
+    }
+}
+
+#[test]
+fn an_unreachable_gateway_is_named_on_stderr_and_changes_nothing_else() {
+    let (annotated, plain) = (run("annotated", "ok", "http://127.0.0.1:9"), run("bare", "ok", ""));
+    assert_eq!((annotated.status, &annotated.stdout), (plain.status, &plain.stdout));
+    let said = String::from_utf8_lossy(&annotated.stderr);
+    assert!(said.contains("http://127.0.0.1:9") && said.contains("refused"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_bad_setting_is_named_on_stderr_and_the_job_still_runs() {
+    let output = Command::new(program("annotated"))
+        .env("METRICS_PUSH_URL", "http://gateway/?tenant=a")
+        .env("METRICS_PUSH_TIMEOUT", "soon")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.starts_with(b"the job's own output"));
+    assert!(said.contains("METRICS_PUSH_URL") && said.contains("METRICS_PUSH_TIMEOUT"), "{said}");
+}

@@ -1,0 +1,9 @@
+//! The asynchronous job with its attribute above the runtime's.
+
+mod body;
+
+#[metrics_push::push_job(run = run, every = "1h")]
+#[tokio::main]
+async fn main() -> Result<(), String> {
+    body::body(|records| run.processed(records))
+}
