@@ -18,4 +18,5 @@ mod readme;
 mod runs;
 mod sites;
 mod state;
+mod supervise;
 mod tidy;

@@ -142,7 +142,10 @@ fn the_environment_is_read_in_one_file() {
     for (path, text) in sources("metrics-push/src") {
         let reads =
             ["env::var", "env::vars", "env::args"].iter().any(|call| code(&text).contains(call));
-        assert!(!reads || path.ends_with("config/variables.rs"), "{}", path.display());
+        // A supervisor starts its own program again, with its own arguments.
+        let may =
+            ["config/variables.rs", "job/supervise.rs"].iter().any(|home| path.ends_with(home));
+        assert!(!reads || may, "{}", path.display());
     }
 }
 

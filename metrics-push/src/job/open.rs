@@ -18,7 +18,7 @@ use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
 use super::journal::{Journal, Page};
 use super::recovery::{self, Starting};
-use super::{Extent, Job, Outcome, exit, panic, signal, usage};
+use super::{Extent, Job, Outcome, Supervision, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
@@ -78,8 +78,14 @@ impl Open {
             address(&job, &deployment, grouping)
                 .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
-                .filter(|_| exit::is_prepared())
         };
+        if address.is_some()
+            && job.extent == Extent::Process
+            && job.supervision == Supervision::Parent
+        {
+            supervise::supervise(&job, &deployment);
+        }
+        let address = address.filter(|_| exit::is_prepared());
         let started = Moment::now();
         let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
         let open = Arc::new(Self {
@@ -393,14 +399,20 @@ fn turn_page(
     key: &GroupingKey,
     started: Moment,
 ) -> Option<Page> {
-    let folder = deployment.state_dir.folder(recovery::FOLDER)?;
+    let place = supervise::place();
+    let folder = match place {
+        Some(place) => place.folder.clone(),
+        None => deployment.state_dir.folder(recovery::FOLDER)?,
+    };
     let run = Opened {
         key: key.clone(),
         sinks: recovery::sinks_of(deployment),
         started: started.unix_seconds(),
+        extent: job.extent,
         expected: Expectations::of(job),
     };
-    Journal::of_folder(&folder, None).open(run, job.durability)
+    Journal::of_folder(&folder, place.map(|place| place.supervisor.as_str()))
+        .open(run, job.durability)
 }
 
 /// The folder to look for dead processes in: at the first run, and then now and again.
