@@ -63,8 +63,7 @@ const LAYERS: [&[(&str, &[&str])]; 11] = [
     &[("hold", &[])],
     &[("config", &[])],
     &[("gateway", &[]), ("pusher", &["gateway"])],
-    &[("job", &[]), ("recover", &["job"])],
-    &[("job", &[]), ("recover", &[]), ("batch", &[])],
+    &[("job", &[]), ("recover", &["job"]), ("batch", &[])],
     &[("macro_support", &[])],
 ];
 
