@@ -29,12 +29,14 @@
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
 mod attributes;
+mod batch;
 mod clock;
 mod config;
 mod courier;
 mod delivery;
 mod error;
 mod gateway;
+mod hold;
 mod http;
 mod job;
 mod labels;
@@ -43,17 +45,21 @@ mod metrics;
 mod notice;
 mod parcel;
 mod pusher;
+mod recover;
+mod retry;
 mod sink;
+mod spool;
 mod state_dir;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticket;
 
 pub use attributes::{counted, push_job, timed};
+pub use batch::Batcher;
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
 pub use error::Error;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Removal};
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
 pub use metrics::{
@@ -63,6 +69,7 @@ pub use metrics::{
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
+pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 

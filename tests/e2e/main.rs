@@ -5,11 +5,15 @@
 #[path = "../it/child.rs"]
 mod child;
 mod fake_gateway;
+mod fake_random;
 mod http;
 mod jobs;
 mod lifecycle;
+mod pair;
 mod real;
 mod round_trips;
 #[path = "../it/state.rs"]
 mod state;
+mod supervise;
+mod survival;
 mod sweep;

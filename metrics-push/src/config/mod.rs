@@ -12,11 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delivery::Route;
 use crate::error::Error;
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
+use crate::spool::Spool;
+use crate::state_dir::StateDir;
 
 pub(crate) use deployment::Deployment;
 pub use deployment::{Scope, init};
@@ -51,6 +54,7 @@ pub struct Config {
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
+    batch_interval: Option<Duration>,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -71,6 +75,7 @@ impl Default for Config {
             cert_file: None,
             key_file: None,
             state_dir: None,
+            batch_interval: None,
             is_disabled: false,
             is_dry_run: false,
         }
@@ -182,6 +187,18 @@ impl Config {
         self
     }
 
+    /// Pushes each group of a task at most once per interval: for schedulers with many short runs. What a whole
+    /// process reports is not held back.
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[must_use]
+    pub fn batch(mut self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "batches need an interval longer than zero");
+        self.batch_interval = Some(interval);
+        self
+    }
+
     fn set_urls(&mut self, list: &str) -> Result<(), Error> {
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             Server::new(url, Transport::default())?;
@@ -217,6 +234,17 @@ impl Config {
             key_file: self.key_file.clone(),
             proxy: Proxy::Environment,
         })
+    }
+
+    fn routes(&self, state_dir: &Arc<StateDir>) -> Result<Vec<Route>, Error> {
+        let route = |sink: Sink| {
+            let spool = match &sink {
+                Sink::Gateway(gateway) => Spool::new(state_dir, gateway.url()),
+                Sink::DryRun(_) => None,
+            };
+            Route::remembering(sink, spool)
+        };
+        Ok(self.sinks()?.into_iter().map(route).collect())
     }
 
     fn sinks(&self) -> Result<Vec<Sink>, Error> {

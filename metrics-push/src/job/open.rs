@@ -18,11 +18,11 @@ use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
 use super::journal::{Journal, Page};
 use super::recovery::{self, Starting};
-use super::{Extent, Job, Outcome, exit, panic, signal, usage};
+use super::{Extent, Job, Outcome, Supervision, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Urgency};
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::metrics::{Registry, Snapshot, default_registry};
@@ -78,8 +78,14 @@ impl Open {
             address(&job, &deployment, grouping)
                 .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
-                .filter(|_| exit::is_prepared())
         };
+        if address.is_some()
+            && job.extent == Extent::Process
+            && job.supervision == Supervision::Parent
+        {
+            supervise::supervise(&job, &deployment);
+        }
+        let address = address.filter(|_| exit::is_prepared());
         let started = Moment::now();
         let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
         let open = Arc::new(Self {
@@ -111,6 +117,13 @@ impl Open {
 
     fn is_process(&self) -> bool {
         self.job.extent == Extent::Process
+    }
+
+    fn urgency(&self) -> Urgency {
+        match self.job.extent {
+            Extent::Task => Urgency::Outcome,
+            Extent::Process => Urgency::LastWord,
+        }
     }
 
     pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -178,11 +191,9 @@ impl Open {
     fn hand_over_on_the_way(&self, families: Families) {
         let Some(key) = &self.address else { return };
         let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
-        for sink in &self.deployment.sinks {
-            let parcel = Parcel::add(key.clone(), families.clone());
-            // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget));
-        }
+        let parcel = Parcel::add(key.clone(), families);
+        // Nobody waits: if it is lost, the ending says so.
+        drop(self.deployment.hand_over(parcel, budget, Urgency::Passing));
     }
 
     /// Ends the run on this thread; the first end counts. A whole process waits for the delivery.
@@ -260,8 +271,8 @@ impl Open {
             _ => Parcel::add(key.clone(), families),
         };
         let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
-        let sinks = self.deployment.sinks.iter();
-        sinks.map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget), &told)).collect()
+        let tickets = self.deployment.hand_over(parcel, budget, self.urgency());
+        tickets.into_iter().map(|ticket| tell(ticket, &told)).collect()
     }
 }
 
@@ -289,18 +300,18 @@ impl Drop for Telling {
     }
 }
 
-/// Tells of a parcel that could not be delivered, whoever waits for it or not.
+/// Tells the journal what became of a parcel; whoever delivers it tells people.
 fn tell(ticket: Ticket<Receipt>, telling: &Arc<Telling>) -> Ticket<()> {
     let telling = Arc::clone(telling);
     courier().run(async move {
-        match ticket.await {
-            Some(Receipt::Dropped(error)) => {
-                telling.is_lost.fetch_or(!error.is_rejected(), Ordering::AcqRel);
-                notice::warn(format_args!("the run's outcome is lost: {error:?}"));
-            }
-            Some(_) => {}
-            None => telling.is_lost.store(true, Ordering::Release),
-        }
+        let is_lost = match ticket.await {
+            // What waits on disk will be delivered from there.
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            // The same would be refused again.
+            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
+            None => true,
+        };
+        telling.is_lost.fetch_or(is_lost, Ordering::AcqRel);
     })
 }
 
@@ -388,14 +399,20 @@ fn turn_page(
     key: &GroupingKey,
     started: Moment,
 ) -> Option<Page> {
-    let folder = deployment.state_dir.folder(recovery::FOLDER)?;
+    let place = supervise::place();
+    let folder = match place {
+        Some(place) => place.folder.clone(),
+        None => deployment.state_dir.folder(recovery::FOLDER)?,
+    };
     let run = Opened {
         key: key.clone(),
         sinks: recovery::sinks_of(deployment),
         started: started.unix_seconds(),
+        extent: job.extent,
         expected: Expectations::of(job),
     };
-    Journal::of_folder(&folder, None).open(run, job.durability)
+    Journal::of_folder(&folder, place.map(|place| place.supervisor.as_str()))
+        .open(run, job.durability)
 }
 
 /// The folder to look for dead processes in: at the first run, and then now and again.
