@@ -108,12 +108,18 @@ impl Cells {
     /// As many as fit into a cache line.
     pub(crate) const COUNT: usize = 8;
 
-    /// Adds `amount` to a cell, wrapping.
+    /// Adds to a cell, wrapping.
     #[inline]
     pub(crate) fn add(&self, index: usize, amount: u64) {
+        self.add_each([(index, amount)]);
+    }
+
+    /// Adds to several cells, wrapping.
+    #[inline]
+    pub(crate) fn add_each<const N: usize>(&self, amounts: [(usize, u64); N]) {
         match self.row() {
-            Some(row) => row.add(index, amount),
-            None => self.add_first_or_shared(index, amount),
+            Some(row) => amounts.iter().for_each(|(index, amount)| row.add(*index, *amount)),
+            None => self.add_first_or_shared(&amounts),
         }
     }
 
@@ -134,11 +140,14 @@ impl Cells {
     }
 
     #[cold]
-    fn add_first_or_shared(&self, index: usize, amount: u64) {
-        match self.first_row() {
-            Some(row) => row.add(index, amount),
-            None => {
-                self.shared().cell(index).fetch_add(amount, Ordering::Relaxed);
+    fn add_first_or_shared(&self, amounts: &[(usize, u64)]) {
+        let own = self.first_row();
+        for (index, amount) in amounts {
+            match own {
+                Some(row) => row.add(*index, *amount),
+                None => {
+                    self.shared().cell(*index).fetch_add(*amount, Ordering::Relaxed);
+                }
             }
         }
     }
