@@ -4,6 +4,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Longer than any process runs, and short enough for every clock to be added to.
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 /// One moment on both clocks, so that a later one gives a timestamp *and* a true duration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
@@ -18,17 +21,44 @@ impl Moment {
 
     /// Seconds since the Unix epoch, as Prometheus wants its timestamps.
     pub(crate) fn unix_seconds(self) -> f64 {
-        match self.wall.duration_since(UNIX_EPOCH) {
-            Ok(after) => after.as_secs_f64(),
-            Err(before) => -before.duration().as_secs_f64(),
+        unix_seconds(self.wall)
+    }
+
+    /// Milliseconds since the Unix epoch, for what is written to disk.
+    pub(crate) fn unix_millis(self) -> u64 {
+        let since_epoch = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock's reading, to compare with times of files.
+    pub(crate) fn wall(self) -> SystemTime {
+        self.wall
+    }
+
+    pub(crate) fn is_at_or_after(self, other: Self) -> bool {
+        self.monotonic >= other.monotonic
+    }
+
+    /// This moment, brought forward.
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        Self {
+            wall: self.wall - duration,
+            monotonic: self.monotonic.checked_sub(duration).unwrap_or(self.monotonic),
         }
+    }
+
+    /// Whole nanoseconds since the Unix epoch, for names that sort by time.
+    pub(crate) fn unix_nanos(self) -> u128 {
+        self.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
     }
 
     pub(crate) fn since(self, earlier: Self) -> Duration {
         self.monotonic.saturating_duration_since(earlier.monotonic)
     }
 
+    /// The moment `duration` later; one that no clock can reach is very late.
     pub(crate) fn after(self, duration: Duration) -> Self {
+        let duration = duration.min(FOREVER);
         Self { wall: self.wall + duration, monotonic: self.monotonic + duration }
     }
 
@@ -39,6 +69,14 @@ impl Moment {
 
     pub(crate) fn later_of(self, other: Self) -> Self {
         if other.monotonic > self.monotonic { other } else { self }
+    }
+}
+
+/// Seconds since the Unix epoch of any reading of the wall clock.
+pub(crate) fn unix_seconds(wall: SystemTime) -> f64 {
+    match wall.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
     }
 }
 
@@ -53,6 +91,12 @@ mod tests {
         end.wall = UNIX_EPOCH;
         assert_eq!(end.since(start), Duration::from_secs(3));
         assert_eq!(start.since(end), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_duration_is_too_long() {
+        let now = Moment::now();
+        assert_eq!(now.after(Duration::MAX).since(now), FOREVER);
     }
 
     #[test]

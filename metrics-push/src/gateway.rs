@@ -9,7 +9,7 @@ use once_cell::sync::OnceCell;
 
 use crate::config::DEFAULT_TIMEOUT;
 use crate::courier::{GRACE, courier};
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
@@ -39,7 +39,14 @@ pub struct Gateway {
     url: String,
     transport: Transport,
     timeout: Duration,
-    client: OnceCell<Arc<GatewayClient>>,
+    connection: OnceCell<Connection>,
+}
+
+/// The client, and the way that parcels take to it: one, so that they stay in order.
+#[derive(Clone)]
+struct Connection {
+    client: Arc<GatewayClient>,
+    route: Route,
 }
 
 impl Gateway {
@@ -51,7 +58,7 @@ impl Gateway {
         let url = url.into();
         Server::new(&url, Transport::default())?;
         let transport = Transport { proxy: Proxy::Environment, ..Transport::default() };
-        Ok(Self { url, transport, timeout: DEFAULT_TIMEOUT, client: OnceCell::new() })
+        Ok(Self { url, transport, timeout: DEFAULT_TIMEOUT, connection: OnceCell::new() })
     }
 
     /// Basic authentication.
@@ -85,7 +92,7 @@ impl Gateway {
     fn with(mut self, change: impl FnOnce(&mut Transport)) -> Self {
         change(&mut self.transport);
         // Connections that were made with other settings are not used again.
-        self.client = OnceCell::new();
+        self.connection = OnceCell::new();
         self
     }
 
@@ -146,8 +153,9 @@ impl Gateway {
     }
 
     fn hand_over(&self, parcel: Parcel) -> Result<Ticket<Receipt>, Error> {
-        let sink = Sink::Gateway(Arc::clone(self.client()?));
-        Ok(courier().hand_over(&sink, parcel, self.timeout))
+        let route = &self.connection()?.route;
+        // Whoever asks is told what becomes of it.
+        Ok(courier().hand_over(route, parcel, self.timeout, Urgency::Passing))
     }
 
     fn ask<T, F>(
@@ -158,13 +166,15 @@ impl Gateway {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        Ok(courier().run(question(Arc::clone(self.client()?), self.timeout)))
+        Ok(courier().run(question(Arc::clone(&self.connection()?.client), self.timeout)))
     }
 
-    fn client(&self) -> Result<&Arc<GatewayClient>, Error> {
-        self.client.get_or_try_init(|| {
+    fn connection(&self) -> Result<&Connection, Error> {
+        self.connection.get_or_try_init(|| {
             let server = Server::new(&self.url, self.transport.clone())?;
-            Ok(Arc::new(GatewayClient::new(server)))
+            let client = Arc::new(GatewayClient::new(server));
+            let route = Route::direct(Sink::Gateway(Arc::clone(&client)));
+            Ok(Connection { client, route })
         })
     }
 
@@ -176,7 +186,8 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold credentials; the client shows it without.
-        f.debug_struct("Gateway").field("client", &self.client().ok()).finish_non_exhaustive()
+        let client = self.connection().ok().map(|connection| &connection.client);
+        f.debug_struct("Gateway").field("client", &client).finish_non_exhaustive()
     }
 }
 

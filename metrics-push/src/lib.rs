@@ -28,6 +28,7 @@
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
+mod attributes;
 mod clock;
 mod config;
 mod courier;
@@ -42,12 +43,16 @@ mod metrics;
 mod notice;
 mod parcel;
 mod pusher;
+mod recover;
+mod retry;
 mod sink;
+mod spool;
 mod state_dir;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticket;
 
+pub use attributes::{counted, push_job, timed};
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
 pub use error::Error;
@@ -58,10 +63,10 @@ pub use metrics::{
     Catalog, Counter, DEFAULT_BUCKETS, Gauge, Histogram, Labelled, counter, counter_with, gauge,
     gauge_with, histogram, histogram_in, histogram_in_with, histogram_with,
 };
-pub use metrics_push_macros::{counted, push_job, timed};
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
+pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 

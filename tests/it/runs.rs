@@ -239,7 +239,8 @@ fn a_heart_beats_until_the_run_is_over() {
 #[test]
 fn a_slow_gateway_does_not_delay_the_body_and_gets_one_push() {
     let (gateway, _scope) = gateway();
-    gateway.fail_next(1, Fault::stall(Duration::from_millis(300)));
+    let stall = Duration::from_millis(300);
+    gateway.fail_next(1, Fault::stall(stall));
     let job = Job::named("quick");
     let first = job.start();
     gateway.wait_for(PATIENCE, |gateway| !gateway.requests().is_empty());
@@ -247,7 +248,9 @@ fn a_slow_gateway_does_not_delay_the_body_and_gets_one_push() {
     let before = std::time::Instant::now();
     first.finish(Outcome::Error);
     job.run(|_| Ok::<_, ()>(())).unwrap();
-    assert!(before.elapsed() < Duration::from_millis(250), "{:?}", before.elapsed());
+    assert!(before.elapsed() < stall / 2, "{:?}", before.elapsed());
+    gateway.wait_for(PATIENCE, |gateway| gateway.requests().len() == 2);
+    assert!(before.elapsed() > stall / 2, "two pushes to one group were under way at once");
     assert_eq!(outcome_of(&group(&gateway, "quick")), ["success"]);
     assert_eq!(gateway.requests().len(), 2, "{:?}", gateway.requests());
 }

@@ -12,11 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delivery::Route;
 use crate::error::Error;
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
+use crate::spool::Spool;
+use crate::state_dir::StateDir;
 
 pub(crate) use deployment::Deployment;
 pub use deployment::{Scope, init};
@@ -217,6 +220,17 @@ impl Config {
             key_file: self.key_file.clone(),
             proxy: Proxy::Environment,
         })
+    }
+
+    fn routes(&self, state_dir: &Arc<StateDir>) -> Result<Vec<Route>, Error> {
+        let route = |sink: Sink| {
+            let spool = match &sink {
+                Sink::Gateway(gateway) => Spool::new(state_dir, gateway.url()),
+                Sink::DryRun(_) => None,
+            };
+            Route::remembering(sink, spool)
+        };
+        Ok(self.sinks()?.into_iter().map(route).collect())
     }
 
     fn sinks(&self) -> Result<Vec<Sink>, Error> {

@@ -150,7 +150,7 @@ mod tests {
         let table = SeriesTable::new();
         for number in 0..500 {
             assert!(with_key(number, |key| table.find(key).is_none()));
-            with_key(number, |key| table.find_or_make(key, |count| Some(count)).copied());
+            with_key(number, |key| table.find_or_make(key, Some).copied());
         }
         for number in 0..500 {
             assert_eq!(with_key(number, |key| table.find(key).copied()), Some(number));
