@@ -7,4 +7,5 @@ mod http;
 mod jobs;
 mod real;
 mod round_trips;
+mod security;
 mod survival;

@@ -9,5 +9,6 @@ mod metrics;
 mod place;
 mod readme;
 mod runs;
+mod secrets;
 mod sites;
 mod tidy;
