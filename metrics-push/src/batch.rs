@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Deployment;
-use crate::courier::courier;
+use crate::courier::{Held as _, courier};
 use crate::delivery::Urgency;
 use crate::error::Error;
 use crate::hold::Hold;
@@ -100,7 +100,8 @@ impl Batcher {
     /// Pushes what waits now, and waits until it is delivered or given up, at most for `timeout`. Returns how many
     /// groups are left.
     pub fn flush(&self, timeout: Duration) -> usize {
-        courier().flush(timeout)
+        self.hold.release();
+        courier().wait_until_idle(timeout)
     }
 
     /// How many parcels were dropped because there was no room for another group.

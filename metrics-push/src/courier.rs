@@ -22,7 +22,8 @@ use crate::parcel::Parcel;
 use crate::spool::Spool;
 use crate::ticket::{Stub, Ticket, ticket};
 
-/// How many parcels travel at once: enough to hide a slow gateway's latency, too few to flood it.
+/// How many parcels travel at once to one sink: enough to hide a slow gateway's latency, too few to flood it. A sink
+/// that is dead keeps its own waiting, and nobody else's.
 const MOST_IN_FLIGHT: usize = 16;
 
 /// How long what waited on disk may take, once its sink is known to be there. It goes on waiting after that.
@@ -198,12 +199,18 @@ impl Courier {
         state.held.push(held);
     }
 
-    /// Waits until nothing waits and nothing travels, at most for `budget`. Returns how many parcels are left.
+    /// Has everything handed over that is held back, and waits until it has arrived or been given up, at most for
+    /// `budget`. Returns how many parcels are left.
     pub(crate) fn flush(&self, budget: Duration) -> usize {
         let held = self.shared.lock().held.clone();
         for held in held.iter().filter_map(Weak::upgrade) {
             held.release();
         }
+        self.wait_until_idle(budget)
+    }
+
+    /// Waits until nothing waits and nothing travels, at most for `budget`. Returns how many parcels are left.
+    pub(crate) fn wait_until_idle(&self, budget: Duration) -> usize {
         let left = |state: &mut State| state.waiting.len() + state.in_flight.len();
         let guard = self.shared.lock();
         let (mut state, _) = self
@@ -233,6 +240,19 @@ impl Courier {
 }
 
 impl State {
+    /// The position of the first address that is free, of a route that has room.
+    fn next(&self) -> Option<usize> {
+        let mut travelling: BTreeMap<usize, usize> = BTreeMap::new();
+        for (route, _) in &self.in_flight {
+            *travelling.entry(*route).or_default() += 1;
+        }
+        let has_room =
+            |route: &usize| travelling.get(route).is_none_or(|number| *number < MOST_IN_FLIGHT);
+        self.order
+            .iter()
+            .position(|address| has_room(&address.0) && !self.in_flight.contains(address))
+    }
+
     fn enqueue(&mut self, address: Address, later: Waiting) {
         match self.waiting.entry(address) {
             Entry::Occupied(mut before) => before.get_mut().join(later),
@@ -252,10 +272,7 @@ impl Shared {
 
     fn next(&self) -> Option<(Address, Waiting)> {
         let mut state = self.lock();
-        if state.in_flight.len() >= MOST_IN_FLIGHT {
-            return None;
-        }
-        let position = state.order.iter().position(|address| !state.in_flight.contains(address))?;
+        let position = state.next()?;
         let address = state.order.remove(position)?;
         let waiting = state.waiting.remove(&address)?;
         state.in_flight.insert(address.clone());

@@ -5,6 +5,7 @@
 mod fake_gateway;
 mod http;
 mod jobs;
+mod merging;
 mod real;
 mod round_trips;
 mod security;

@@ -11,4 +11,5 @@ mod readme;
 mod runs;
 mod secrets;
 mod sites;
+mod spool;
 mod tidy;
