@@ -114,8 +114,26 @@ impl Courier {
         budget: Duration,
         urgency: Urgency,
     ) -> Ticket<Receipt> {
+        self.hand_over_for(route, parcel, budget, urgency, Vec::new())
+    }
+
+    /// The same, with others who want to know what becomes of it.
+    pub(crate) fn hand_over_for(
+        &self,
+        route: &Route,
+        parcel: Parcel,
+        budget: Duration,
+        urgency: Urgency,
+        others: Vec<Stub<Receipt>>,
+    ) -> Ticket<Receipt> {
+        let (stub, ticket) = ticket();
+        let mut askers = others;
+        askers.push(stub);
         let key = parcel.key().clone();
-        self.enqueue(route, key, Some(parcel), budget, urgency)
+        let deadline = Moment::now().after(budget);
+        let route = route.clone();
+        self.enqueue(key, Waiting { route, parcel: Some(parcel), deadline, urgency, askers });
+        ticket
     }
 
     /// Delivers what waits on disk for a group, within `budget`. Returns at once.
@@ -125,30 +143,26 @@ impl Courier {
         key: GroupingKey,
         budget: Duration,
     ) -> Ticket<Receipt> {
+        let (stub, ticket) = ticket();
+        let (route, deadline) = (route.clone(), Moment::now().after(budget));
         // Whoever asks wants to know whether the gateway is there now.
-        self.enqueue(route, key, None, budget, Urgency::LastWord)
+        let (urgency, askers) = (Urgency::LastWord, vec![stub]);
+        self.enqueue(key, Waiting { route, parcel: None, deadline, urgency, askers });
+        ticket
     }
 
-    fn enqueue(
-        &self,
-        route: &Route,
-        key: GroupingKey,
-        parcel: Option<Parcel>,
-        budget: Duration,
-        urgency: Urgency,
-    ) -> Ticket<Receipt> {
-        let (stub, ticket) = ticket();
-        let deadline = Moment::now().after(budget);
+    fn enqueue(&self, key: GroupingKey, later: Waiting) {
         let mut state = self.shared.lock();
         if let Err(error) = self.ensure_thread(&mut state) {
-            stub.answer(Receipt::undelivered(error));
-            return ticket;
+            drop(state);
+            for asker in later.askers {
+                asker.answer(Receipt::undelivered(error.clone()));
+            }
+            return;
         }
-        let later = Waiting { route: route.clone(), parcel, deadline, urgency, askers: vec![stub] };
-        state.enqueue((route.id(), key), later);
+        state.enqueue((later.route.id(), key), later);
         drop(state);
         self.shared.work.notify_one();
-        ticket
     }
 
     /// Runs `errand` on the courier's thread, where the runtime is. Returns at once.
@@ -206,11 +220,6 @@ impl Courier {
         for held in held.iter().filter_map(Weak::upgrade) {
             held.release();
         }
-        self.wait_until_idle(budget)
-    }
-
-    /// Waits until nothing waits and nothing travels, at most for `budget`. Returns how many parcels are left.
-    pub(crate) fn wait_until_idle(&self, budget: Duration) -> usize {
         let left = |state: &mut State| state.waiting.len() + state.in_flight.len();
         let guard = self.shared.lock();
         let (mut state, _) = self

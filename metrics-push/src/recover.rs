@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::courier;
 use crate::delivery::Receipt;
+use crate::job::recovery;
 use crate::spool::Spool;
 
 /// What became of the outcomes that waited.
@@ -19,9 +20,12 @@ pub struct Recovery {
     pub delivered: usize,
     /// For how many groups something waits on.
     pub left: usize,
+    /// How many runs whose process had died were reported as abandoned.
+    pub abandoned: usize,
 }
 
-/// Delivers what waits in the state directory for the gateways this process is configured for, within `budget`.
+/// Delivers what waits in the state directory for the gateways this process is configured for, and reports runs whose
+/// process died, within `budget`.
 ///
 /// What a gateway holds that is newer stays. Several processes may do this at once, and while jobs run. Waits; inside
 /// a runtime, call it where blocking is allowed.
@@ -33,7 +37,9 @@ pub struct Recovery {
 pub fn recover(budget: Duration) -> Recovery {
     let deadline = Moment::now().after(budget);
     let deployment = Deployment::current();
-    let mut recovery = Recovery::default();
+    let of_journal = recovery::recover(&deployment, budget);
+    let mut recovery =
+        Recovery { abandoned: of_journal.reported, left: of_journal.left, ..Recovery::default() };
     let mut tickets = Vec::new();
     for route in &deployment.sinks {
         let keys = route.spool().map(Spool::keys).unwrap_or_default();

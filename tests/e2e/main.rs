@@ -2,11 +2,20 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/child.rs"]
+mod child;
 mod fake_gateway;
+mod fake_random;
 mod http;
 mod jobs;
+mod lifecycle;
 mod merging;
+mod pair;
 mod real;
 mod round_trips;
 mod security;
+#[path = "../it/state.rs"]
+mod state;
+mod supervise;
 mod survival;
+mod sweep;

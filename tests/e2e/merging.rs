@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use metrics_push::prometheus::{Gauge, Registry};
+use metrics_push::prometheus::{Counter, Gauge, Registry};
 use metrics_push::{Batcher, Config, Gateway, GroupingKey, Pusher, StoredGroup};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
@@ -107,7 +107,7 @@ fn no_push_of_ours_breaks_the_gateway_for_others() {
             pusher = pusher.grouping(*name, *value).unwrap();
         }
         if counter {
-            let counter = metrics_push::prometheus::Counter::new(metric, "A clash.").unwrap();
+            let counter = Counter::new(metric, "A clash.").unwrap();
             return pusher.collector(counter).unwrap().push();
         }
         pusher.collector(Gauge::new(metric, "Fine.").unwrap()).unwrap().push()

@@ -204,9 +204,9 @@ fn write_client(folder: &Path, authority: &Authority) {
 
 #[test]
 fn a_client_certificate_opens_the_gateway_and_a_renewed_one_is_found() {
-    let (authority, stranger) = (authority(), self::authority());
+    let [ours, stranger] = [authority(), authority()];
     let more = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
-    let gateway = tls_gateway("mtls", &authority, params("127.0.0.1", Life::Now), more);
+    let gateway = tls_gateway("mtls", &ours, params("127.0.0.1", Life::Now), more);
     let trusting = || gateway.pusher("https").ca_file(gateway.file("ca.pem"));
     let error = refusal(|| trusting().push());
     assert!(error.is_config() && error.to_string().contains("METRICS_PUSH_CERT_FILE"), "{error:?}");
@@ -218,6 +218,6 @@ fn a_client_certificate_opens_the_gateway_and_a_renewed_one_is_found() {
     assert!(error.is_config(), "{error:?}");
 
     // The same pusher, once the files are mended.
-    write_client(&gateway.folder, &authority);
+    write_client(&gateway.folder, &ours);
     known.push().unwrap();
 }

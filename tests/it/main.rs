@@ -2,14 +2,23 @@
 
 mod attributes;
 mod batch;
+mod child;
 mod contexts;
 mod delivery;
+mod fake_gateway;
 mod group_life;
+#[path = "../e2e/http.rs"]
+mod http;
+mod journal;
+mod lifecycle;
 mod metrics;
+mod parity;
 mod place;
 mod readme;
 mod runs;
 mod secrets;
 mod sites;
 mod spool;
+mod state;
+mod supervise;
 mod tidy;

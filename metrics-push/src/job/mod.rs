@@ -1,15 +1,24 @@
 //! Job (static): what is known of a task before any run of it, and how a run is started by hand.
 
-pub(crate) mod exit;
+mod ending;
+mod entry;
+mod exit;
 mod facts;
+mod journal;
+mod open;
 pub(crate) mod outcome;
+mod panic;
+pub(crate) mod recovery;
 pub(crate) mod run;
+mod signal;
+mod supervise;
 mod usage;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use self::journal::Durability;
 use crate::metrics::Registry;
 use crate::parcel::Verb;
 
@@ -48,6 +57,37 @@ pub struct Job {
     version: Option<&'static str>,
     registry: Option<fn() -> &'static Registry>,
     extent: Extent,
+    signals: Signals,
+    durability: Durability,
+    supervision: Supervision,
+    enforcement: Enforcement,
+}
+
+/// Whose signals are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signals {
+    /// A whole process reports before one ends it.
+    Reported,
+    /// The program's alone.
+    Untouched,
+}
+
+/// Who sees how a whole process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supervision {
+    /// The process itself, as far as it can.
+    None,
+    /// A parent process of ours.
+    Parent,
+}
+
+/// What happens to a run that takes longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Enforcement {
+    /// Somebody is told, by an alert rule.
+    Alert,
+    /// Its supervisor ends it.
+    Kill,
 }
 
 /// What ends when a run does.
@@ -82,6 +122,10 @@ impl Job {
             version: None,
             registry: None,
             extent: Extent::Task,
+            signals: Signals::Reported,
+            durability: Durability::Process,
+            supervision: Supervision::None,
+            enforcement: Enforcement::Alert,
         }
     }
 
@@ -147,6 +191,50 @@ impl Job {
         self
     }
 
+    /// Leaves signals alone: one that ends the process is then found by the journal or by a supervisor.
+    ///
+    /// Without this, TERM, INT, HUP and QUIT are reported before they end a [whole process](Self::whole_process),
+    /// unless the program handles or ignores them itself. For a task they always are the scheduler's.
+    #[must_use]
+    pub const fn signals_off(mut self) -> Self {
+        self.signals = Signals::Untouched;
+        self
+    }
+
+    /// Has the journal survive a power loss: each start and end waits until it is on the disk, some milliseconds.
+    ///
+    /// Without this it survives the death of the process, and of the machine up to what the file system had not yet
+    /// written. Without a state directory there is no journal.
+    #[must_use]
+    pub const fn synced(mut self) -> Self {
+        self.durability = Durability::Machine;
+        self
+    }
+
+    /// Has a parent process of ours see how a [whole process](Self::whole_process) ends, so that SIGKILL, running out of
+    /// memory, `abort`, a stack overflow and `_exit` are reported at once and exactly.
+    ///
+    /// The program starts itself once more where the run starts, and stays as the parent: what `main` did before it is
+    /// done twice. Signals, the terminal, the exit status and death by a signal pass through. On platforms other than
+    /// Unix, and if nothing is pushed, this does nothing.
+    #[must_use]
+    pub const fn supervise(mut self) -> Self {
+        self.supervision = Supervision::Parent;
+        self
+    }
+
+    /// Ends a run that takes longer than [`max_runtime`](Self::max_runtime): TERM, ten seconds' grace, KILL. Its outcome is
+    /// a timeout. Implies [`supervise`](Self::supervise).
+    #[must_use]
+    pub const fn kill_after_max_runtime(mut self) -> Self {
+        self.enforcement = Enforcement::Kill;
+        self.supervise()
+    }
+
+    fn listens_to_signals(&self) -> bool {
+        self.signals == Signals::Reported
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -175,6 +263,6 @@ impl Job {
     }
 
     fn success_deadline(&self) -> Option<Duration> {
-        self.every.map(|interval| interval * INTERVALS_TO_DEADLINE)
+        self.every.map(|interval| interval.saturating_mul(INTERVALS_TO_DEADLINE))
     }
 }
