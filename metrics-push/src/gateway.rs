@@ -4,6 +4,7 @@ mod life;
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,22 @@ impl Gateway {
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let header = (name.into(), Secret::new(value));
         self.with(|transport| transport.headers.push(header))
+    }
+
+    /// Certificates to trust besides the machine's own, in PEM format.
+    #[must_use]
+    pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        self.with(|transport| transport.ca_file = Some(file))
+    }
+
+    /// The client certificate with its chain, and its key, in PEM format.
+    #[must_use]
+    pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let (cert, key) = (cert.into(), key.into());
+        self.with(|transport| {
+            (transport.cert_file, transport.key_file) = (Some(cert), Some(key));
+        })
     }
 
     /// How long a request may take, waiting for earlier ones included. The default is [`DEFAULT_TIMEOUT`].

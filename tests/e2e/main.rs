@@ -9,9 +9,11 @@ mod fake_random;
 mod http;
 mod jobs;
 mod lifecycle;
+mod merging;
 mod pair;
 mod real;
 mod round_trips;
+mod security;
 #[path = "../it/state.rs"]
 mod state;
 mod supervise;

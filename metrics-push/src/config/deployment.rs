@@ -47,24 +47,34 @@ impl Deployment {
         })
     }
 
-    /// Takes a parcel to all sinks, in time or at once. Nobody has a ticket for what is held back.
+    /// Takes a parcel to all sinks, at once or with others for the same group. The tickets are for each of them; for
+    /// what is only passing, there may be none.
     pub(crate) fn hand_over(
         &self,
         mut parcel: Parcel,
         budget: Duration,
         urgency: Urgency,
     ) -> Vec<Ticket<Receipt>> {
-        if let Some(hold) = &self.hold {
-            if urgency < Urgency::LastWord {
+        let mut others = Vec::new();
+        match (&self.hold, urgency) {
+            (Some(hold), Urgency::Passing) => {
                 hold.hand_in(parcel, urgency);
                 return Vec::new();
             }
-            if let Some(before) = hold.take(parcel.key()) {
-                parcel = before.then(parcel);
+            (Some(hold), Urgency::Outcome) => return hold.hand_in_asking(parcel, urgency),
+            (Some(hold), Urgency::LastWord) => {
+                if let Some(kept) = hold.take(parcel.key()) {
+                    parcel = kept.parcel.then(parcel);
+                    others = kept.askers;
+                }
             }
+            (None, _) => {}
         }
-        let hand_over = |route| courier().hand_over(route, parcel.clone(), budget, urgency);
-        self.sinks.iter().map(hand_over).collect()
+        let others = others.into_iter().chain(std::iter::repeat_with(Vec::new));
+        let hand_over = |(route, others)| {
+            courier().hand_over_for(route, parcel.clone(), budget, urgency, others)
+        };
+        self.sinks.iter().zip(others).map(hand_over).collect()
     }
 
     /// The one in force here: of the innermost [`Scope`] on this thread, or the process'.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::delivery::Route;
 use crate::error::Error;
-use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
@@ -42,7 +42,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    urls: Vec<String>,
+    urls: Vec<Address>,
     job: Option<String>,
     grouping: BTreeMap<String, String>,
     timeout: Duration,
@@ -114,7 +114,7 @@ impl Config {
     pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
         let url = url.into();
         Server::new(&url, Transport::default())?;
-        self.urls.push(url);
+        self.urls.push(Address::new(url));
         Ok(self)
     }
 
@@ -202,7 +202,7 @@ impl Config {
     fn set_urls(&mut self, list: &str) -> Result<(), Error> {
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             Server::new(url, Transport::default())?;
-            self.urls.push(url.to_owned());
+            self.urls.push(Address::new(url));
         }
         Ok(())
     }
@@ -252,8 +252,8 @@ impl Config {
             return Ok(Vec::new());
         }
         let transport = self.transport()?;
-        let sink = |url: &String| {
-            let server = Server::new(url, transport.clone())?;
+        let sink = |url: &Address| {
+            let server = Server::new(url.as_str(), transport.clone())?;
             Ok(if self.is_dry_run {
                 Sink::DryRun(server.shown().into())
             } else {

@@ -274,6 +274,7 @@ fn parse_duration(text: &str) -> Result<Duration, Error> {
 mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
+    use crate::http::Address;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
         let (config, problems) = Config::from_variables(|name| {
@@ -321,9 +322,9 @@ mod tests {
     #[test]
     fn the_url_has_a_fallback_and_empty_means_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
-        assert_eq!(config.urls, ["other:9091"]);
+        assert_eq!(config.urls, [Address::new("other:9091")]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
-        assert_eq!(config.urls, ["a:1", "b:2"]);
+        assert_eq!(config.urls, ["a:1", "b:2"].map(Address::new));
     }
 
     #[test]
