@@ -29,12 +29,14 @@
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
 mod attributes;
+mod batch;
 mod clock;
 mod config;
 mod courier;
 mod delivery;
 mod error;
 mod gateway;
+mod hold;
 mod http;
 mod job;
 mod labels;
@@ -53,10 +55,11 @@ pub mod testing;
 mod ticket;
 
 pub use attributes::{counted, push_job, timed};
+pub use batch::Batcher;
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
 pub use error::Error;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Removal};
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
 pub use metrics::{

@@ -15,4 +15,5 @@ mod round_trips;
 #[path = "../it/state.rs"]
 mod state;
 mod supervise;
+mod survival;
 mod sweep;

@@ -54,6 +54,7 @@ pub struct Config {
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
+    batch_interval: Option<Duration>,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -74,6 +75,7 @@ impl Default for Config {
             cert_file: None,
             key_file: None,
             state_dir: None,
+            batch_interval: None,
             is_disabled: false,
             is_dry_run: false,
         }
@@ -182,6 +184,18 @@ impl Config {
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(directory.into());
+        self
+    }
+
+    /// Pushes each group of a task at most once per interval: for schedulers with many short runs. What a whole
+    /// process reports is not held back.
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[must_use]
+    pub fn batch(mut self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "batches need an interval longer than zero");
+        self.batch_interval = Some(interval);
         self
     }
 

@@ -191,11 +191,9 @@ impl Open {
     fn hand_over_on_the_way(&self, families: Families) {
         let Some(key) = &self.address else { return };
         let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
-        for sink in &self.deployment.sinks {
-            let parcel = Parcel::add(key.clone(), families.clone());
-            // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget, Urgency::Passing));
-        }
+        let parcel = Parcel::add(key.clone(), families);
+        // Nobody waits: if it is lost, the ending says so.
+        drop(self.deployment.hand_over(parcel, budget, Urgency::Passing));
     }
 
     /// Ends the run on this thread; the first end counts. A whole process waits for the delivery.
@@ -273,9 +271,8 @@ impl Open {
             _ => Parcel::add(key.clone(), families),
         };
         let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
-        let sinks = self.deployment.sinks.iter();
-        let deliver = |sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency());
-        sinks.map(|sink| tell(deliver(sink), &told)).collect()
+        let tickets = self.deployment.hand_over(parcel, budget, self.urgency());
+        tickets.into_iter().map(|ticket| tell(ticket, &told)).collect()
     }
 }
 
