@@ -18,7 +18,7 @@ use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
 use super::journal::{Journal, Page};
 use super::recovery::{self, Starting};
-use super::{Extent, Job, Outcome, Supervision, exit, panic, signal, supervise, usage};
+use super::{Extent, Job, Outcome, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
@@ -79,12 +79,7 @@ impl Open {
                 .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
         };
-        if address.is_some()
-            && job.extent == Extent::Process
-            && job.supervision == Supervision::Parent
-        {
-            supervise::supervise(&job, &deployment);
-        }
+        job.ensure_supervisor();
         let address = address.filter(|_| exit::is_prepared());
         let started = Moment::now();
         let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
