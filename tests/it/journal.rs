@@ -288,3 +288,17 @@ fn a_file_that_never_got_its_name_is_nobodys_run() {
     end(&gateway, &state, "other", "ok");
     assert_eq!((fresh.exists(), old.exists()), (true, false));
 }
+
+#[test]
+fn a_run_of_before_a_restart_of_the_machine_was_abandoned_with_it() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    end(&gateway, &state, "import", "kill");
+    let journal = state.journals().remove(0);
+    let text = fs::read_to_string(&journal).unwrap();
+    let (before, after) = text.split_once("\tboot=").unwrap();
+    let rest = after.split_once('\n').unwrap().1;
+    fs::write(&journal, format!("{before}\tboot=another\n{rest}")).unwrap();
+    let ended = end(&gateway, &state, "other", "ok");
+    assert!(ended.notices[0].contains("the machine's last start"), "{:?}", ended.notices);
+    assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
+}

@@ -222,7 +222,7 @@ fn lines_of(id: u64, run: &Opened, end: &Option<Ended>) -> String {
 }
 
 /// Tells one start of the machine from another.
-fn boot_id() -> String {
+pub(super) fn boot_id() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use super::ending::Ending;
 use super::entry::{Entry, Head, Known, Opened, Unreadable, parse};
 use super::facts::{self, Progress};
-use super::journal::EXTENSION;
+use super::journal::{EXTENSION, boot_id};
 use super::usage::Usage;
 use super::{Extent, Outcome};
 use crate::clock::Moment;
@@ -216,9 +216,10 @@ impl Recovery {
         *run.found.get_or_insert_with(|| {
             let now = Moment::now().unix_seconds();
             if run.ended.is_none() {
-                let Head { process, .. } = dead.head;
+                let Head { process, boot, .. } = &dead.head;
+                let why = if *boot == boot_id() { "is gone" } else { "went with the machine's last start" };
                 notice::warn(format_args!(
-                    "the run of {} that started at {:.3} was abandoned: its process {process} is gone",
+                    "the run of {} that started at {:.3} was abandoned: its process {process} {why}",
                     run.opened.key, run.opened.started
                 ));
             }
