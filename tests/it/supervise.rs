@@ -143,6 +143,19 @@ fn input_passes_through() {
 }
 
 #[test]
+fn the_jobs_own_children_inherit_what_they_would_without_us() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let bare = job(Panics::Unwind, &["what-children-inherit"])
+        .variable("PATH", "/usr/bin:/bin")
+        .to_its_end();
+    assert!(bare.stdout.contains("SigBlk"), "{bare:?}");
+    let unsupervised = job(Panics::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
+    unsupervised.variable("PATH", "/usr/bin:/bin").to_its_end().assert_same_as(&bare);
+    let start = supervised(&gateway, &state, "what-children-inherit");
+    start.variable("PATH", "/usr/bin:/bin").to_its_end().assert_same_as(&bare);
+}
+
+#[test]
 fn a_job_that_takes_too_long_is_ended_and_was_a_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
