@@ -36,6 +36,7 @@ mod courier;
 mod delivery;
 mod error;
 mod gateway;
+pub mod guarantees;
 mod hold;
 mod http;
 mod job;

@@ -6,6 +6,7 @@
 mod child;
 mod fake_gateway;
 mod fake_random;
+mod guarantees;
 mod http;
 mod jobs;
 mod lifecycle;

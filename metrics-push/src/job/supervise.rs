@@ -112,7 +112,8 @@ mod unix {
 
     /// Becomes the parent and never returns; or returns in the job, and where there can be no parent.
     pub(in crate::job) fn supervise(job: &Job, deployment: &Deployment) {
-        if place().is_some() {
+        static TRIED: OnceCell<()> = OnceCell::new();
+        if place().is_some() || TRIED.set(()).is_err() {
             return;
         }
         match Parent::new(job, deployment).and_then(|mut parent| Ok((parent.start()?, parent))) {
