@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::DEFAULT_TIMEOUT;
+use crate::config::{Config, Connection, DEFAULT_TIMEOUT, Mode};
 use crate::courier::{GRACE, courier};
 use crate::delivery::Receipt;
 use crate::error::{Error, Kind};
+use crate::exposition::Exposition;
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::parcel::Parcel;
@@ -39,6 +40,7 @@ pub struct Gateway {
     url: String,
     transport: Transport,
     timeout: Duration,
+    mode: Mode,
     client: OnceCell<Arc<GatewayClient>>,
 }
 
@@ -48,10 +50,44 @@ impl Gateway {
     /// # Errors
     /// `is_config`, if it is no base URL.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
-        let url = url.into();
+        Self::connected(Connection {
+            url: url.into(),
+            transport: Transport { proxy: Proxy::Environment, ..Transport::default() },
+            timeout: DEFAULT_TIMEOUT,
+            mode: Mode::Live,
+        })
+    }
+
+    /// The gateways of a configuration, with its credentials, certificates and time-out; none, if it has no URL or
+    /// pushing is switched off. In a dry run, what would change one is shown on stderr.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), metrics_push::Error> {
+    /// let config = metrics_push::Config::default().url("http://gateway:9091")?;
+    /// assert_eq!(metrics_push::Gateway::all_of(&config)?[0].url(), "http://gateway:9091");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `is_config`, if the configuration contradicts itself.
+    pub fn all_of(config: &Config) -> Result<Vec<Self>, Error> {
+        config.connections()?.into_iter().map(Self::connected).collect()
+    }
+
+    fn connected(connection: Connection) -> Result<Self, Error> {
+        let Connection { url, transport, timeout, mode } = connection;
         Server::new(&url, Transport::default())?;
-        let transport = Transport { proxy: Proxy::Environment, ..Transport::default() };
-        Ok(Self { url, transport, timeout: DEFAULT_TIMEOUT, client: OnceCell::new() })
+        Ok(Self { url, transport, timeout, mode, client: OnceCell::new() })
+    }
+
+    /// The URL, without credentials.
+    #[must_use]
+    pub fn url(&self) -> String {
+        // The URL was checked when the gateway was made.
+        Server::new(&self.url, Transport::default())
+            .map(|server| server.shown().to_owned())
+            .unwrap_or_default()
     }
 
     /// Basic authentication.
@@ -121,6 +157,22 @@ impl Gateway {
         answer(self.ask(probe)?.await)
     }
 
+    /// Replaces the group with these metrics.
+    ///
+    /// # Errors
+    /// `is_metric`, if there is none, or one has a label of the key; else whatever kept the gateway from accepting them.
+    pub fn push(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
+        self.deliver(Parcel::push(key.clone(), metrics.families_for(key)?))
+    }
+
+    /// Adds these metrics to the group: families of the same name are replaced, others are kept.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn add(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
+        self.deliver(Parcel::add(key.clone(), metrics.families_for(key)?))
+    }
+
     /// Removes the group with exactly this key. There need not be one.
     ///
     /// # Errors
@@ -146,7 +198,10 @@ impl Gateway {
     }
 
     fn hand_over(&self, parcel: Parcel) -> Result<Ticket<Receipt>, Error> {
-        let sink = Sink::Gateway(Arc::clone(self.client()?));
+        let sink = match self.mode {
+            Mode::Live => Sink::Gateway(Arc::clone(self.client()?)),
+            Mode::DryRun => Sink::DryRun(self.url().into()),
+        };
         Ok(courier().hand_over(&sink, parcel, self.timeout))
     }
 

@@ -20,6 +20,7 @@
 //! | count and time functions | [`counted`], [`timed`] |
 //! | report runs by hand, as a scheduler does | [`Job`], [`Run`], [`Outcome`] |
 //! | push, add and delete by hand | [`Pusher`], [`GroupingKey`] |
+//! | push an exposition that was written elsewhere | [`Gateway`], [`Exposition`] |
 //! | read what a gateway holds, or remove it | [`Gateway`], [`StoredGroup`] |
 //! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
@@ -32,7 +33,9 @@ mod clock;
 mod config;
 mod courier;
 mod delivery;
+mod duration;
 mod error;
+mod exposition;
 mod gateway;
 mod http;
 mod job;
@@ -50,7 +53,9 @@ mod ticket;
 
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
+pub use duration::parse_duration;
 pub use error::Error;
+pub use exposition::Exposition;
 pub use gateway::Gateway;
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;

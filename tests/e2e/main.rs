@@ -2,6 +2,7 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+mod cli;
 mod fake_gateway;
 mod http;
 mod jobs;

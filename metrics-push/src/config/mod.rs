@@ -55,6 +55,23 @@ pub struct Config {
     is_dry_run: bool,
 }
 
+/// How to reach one gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) url: String,
+    pub(crate) transport: Transport,
+    pub(crate) timeout: Duration,
+    pub(crate) mode: Mode,
+}
+
+/// Whether anything is sent that changes what a gateway holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Live,
+    /// What would be sent is shown on stderr.
+    DryRun,
+}
+
 impl Default for Config {
     /// Nothing set: no gateway, so nothing is pushed.
     fn default() -> Self {
@@ -182,6 +199,50 @@ impl Config {
         self
     }
 
+    /// Shows on stderr what would be pushed, and pushes nothing.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry_run = true;
+        self
+    }
+
+    /// Whether pushing is switched off.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled
+    }
+
+    /// The name for the job of a `main`, if one is set.
+    #[must_use]
+    pub fn job_name(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+
+    /// The group of a job of this name, with the grouping labels of this configuration.
+    ///
+    /// # Errors
+    /// `is_config`, if the name is empty.
+    pub fn grouping_key(&self, job: impl Into<String>) -> Result<GroupingKey, Error> {
+        let key = GroupingKey::new(job)?;
+        self.grouping.iter().try_fold(key, |key, (name, value)| key.label(name, value))
+    }
+
+    /// How to reach each gateway; none, if pushing is switched off.
+    pub(crate) fn connections(&self) -> Result<Vec<Connection>, Error> {
+        if self.is_disabled {
+            return Ok(Vec::new());
+        }
+        let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
+        let transport = self.transport()?;
+        let connection = |url: &String| Connection {
+            url: url.clone(),
+            transport: transport.clone(),
+            timeout: self.timeout,
+            mode,
+        };
+        Ok(self.urls.iter().map(connection).collect())
+    }
+
     fn set_urls(&mut self, list: &str) -> Result<(), Error> {
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             Server::new(url, Transport::default())?;
@@ -220,18 +281,13 @@ impl Config {
     }
 
     fn sinks(&self) -> Result<Vec<Sink>, Error> {
-        if self.is_disabled {
-            return Ok(Vec::new());
-        }
-        let transport = self.transport()?;
-        let sink = |url: &String| {
-            let server = Server::new(url, transport.clone())?;
-            Ok(if self.is_dry_run {
-                Sink::DryRun(server.shown().into())
-            } else {
-                Sink::Gateway(Arc::new(GatewayClient::new(server)))
+        let sink = |connection: Connection| {
+            let server = Server::new(&connection.url, connection.transport)?;
+            Ok(match connection.mode {
+                Mode::DryRun => Sink::DryRun(server.shown().into()),
+                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server))),
             })
         };
-        self.urls.iter().map(sink).collect()
+        self.connections()?.into_iter().map(sink).collect()
     }
 }

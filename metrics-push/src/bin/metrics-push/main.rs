@@ -1,0 +1,29 @@
+//! `metrics-push`, the command: what operators and scripts do with a gateway.
+//!
+//! Each subcommand has a file; this one dispatches. Everything goes through the library's public interface, and the
+//! library's variables of the environment hold here, too.
+
+mod arguments;
+mod delete;
+mod ending;
+mod generate;
+mod push;
+mod session;
+mod spelling;
+mod status;
+mod terminal;
+
+use std::process::ExitCode;
+
+use arguments::Subcommand;
+
+fn main() -> ExitCode {
+    let ended = match arguments::parse() {
+        Subcommand::Status(arguments) => status::run(&arguments),
+        Subcommand::Push(arguments) => push::run(&arguments),
+        Subcommand::Delete(arguments) => delete::run(&arguments),
+        Subcommand::Completions(arguments) => generate::completions(&arguments),
+        Subcommand::Man(arguments) => generate::man_page(&arguments),
+    };
+    ended.unwrap_or_else(|failure| failure.tell())
+}
