@@ -159,6 +159,21 @@ impl Function {
         }
     }
 
+    /// The `T` of `impl Future<Output = T>`, which the compiler can't read off an erased type.
+    pub(crate) fn future_output(&self) -> Option<TokenStream> {
+        let output = self.output();
+        let start = (0..output.len()).find(|&position| {
+            is_word(output.get(position), "Future")
+                && is_punct(output.get(position + 1), '<')
+                && is_word(output.get(position + 2), "Output")
+                && is_punct(output.get(position + 3), '=')
+        })?;
+        let mut angles = Angles::default();
+        let rest = output[start + 4..].iter();
+        let of_type = rest.take_while(|token| !ends_bounds(&mut angles, token));
+        Some(erase_impl_trait(of_type.cloned().collect()))
+    }
+
     fn output(&self) -> &[TokenTree] {
         if !(is_punct(self.after.first(), '-') && is_punct(self.after.get(1), '>')) {
             return &[];
@@ -453,7 +468,7 @@ fn mentions_self(tokens: TokenStream) -> bool {
 /// The first paragraph of a doc comment as one line; nothing if it is no prose.
 pub(crate) fn summary(attributes: &[TokenTree]) -> Option<String> {
     let docs: Vec<String> = attributes.iter().filter_map(doc_text).collect();
-    let lines = docs.iter().flat_map(|doc| doc.lines());
+    let lines = docs.iter().flat_map(|doc| doc.split('\n'));
     let lines = lines.map(|line| line.trim().trim_start_matches(['*', '#']).trim());
     let paragraph: Vec<&str> =
         lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).collect();

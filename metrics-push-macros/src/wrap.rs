@@ -42,13 +42,17 @@ impl Judge {
         }
     }
 
-    fn expand(&self, runtime: &TokenStream) -> TokenStream {
+    /// A closure over the result, whose type is told where the body doesn't tell it.
+    fn expand(&self, runtime: &TokenStream, of_type: Option<TokenStream>) -> TokenStream {
         let span = generated();
+        let of_type = of_type.map(|of_type| quote_spanned!(span=> : &#of_type));
         match self {
-            Self::Type => quote_spanned!(span=> |result| #runtime::judge(result).outcome()),
-            Self::OkIf(ok) => quote_spanned!(span=> |result| #runtime::ok_if(result, #ok)),
+            Self::Type => {
+                quote_spanned!(span=> |result #of_type| #runtime::judge(result).outcome())
+            }
+            Self::OkIf(ok) => quote_spanned!(span=> |result #of_type| #runtime::ok_if(result, #ok)),
             Self::ErrorIf(error) => {
-                quote_spanned!(span=> |result| #runtime::error_if(result, #error))
+                quote_spanned!(span=> |result #of_type| #runtime::error_if(result, #error))
             }
             Self::Nobody => quote_spanned!(span=> #runtime::unjudged),
         }
@@ -155,7 +159,8 @@ pub(crate) fn expand(
         Holder::Callee => quote!(#local),
         Holder::Function => quote!(&#local),
     };
-    let judge = judge.expand(runtime);
+    let of_type = if shape == Shape::Future { function.future_output() } else { None };
+    let judge = judge.expand(runtime, of_type);
     let block = function.block();
     let span = generated();
     let closure = || {

@@ -4,6 +4,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Longer than any process runs, and short enough for every clock to be added to.
+const FOREVER: Duration = Duration::from_secs(100 * 366 * 86_400);
+
 /// One moment on both clocks, so that a later one gives a timestamp *and* a true duration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
@@ -28,7 +31,9 @@ impl Moment {
         self.monotonic.saturating_duration_since(earlier.monotonic)
     }
 
+    /// The moment `duration` later; one that no clock can reach is very late.
     pub(crate) fn after(self, duration: Duration) -> Self {
+        let duration = duration.min(FOREVER);
         Self { wall: self.wall + duration, monotonic: self.monotonic + duration }
     }
 
@@ -53,6 +58,12 @@ mod tests {
         end.wall = UNIX_EPOCH;
         assert_eq!(end.since(start), Duration::from_secs(3));
         assert_eq!(start.since(end), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_duration_is_too_long() {
+        let now = Moment::now();
+        assert_eq!(now.after(Duration::MAX).since(now), FOREVER);
     }
 
     #[test]

@@ -29,6 +29,7 @@
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
+mod attributes;
 mod clock;
 mod config;
 mod courier;
@@ -51,6 +52,7 @@ mod state_dir;
 pub mod testing;
 mod ticket;
 
+pub use attributes::{counted, push_job, timed};
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
 pub use duration::parse_duration;
@@ -63,7 +65,6 @@ pub use metrics::{
     Catalog, Counter, DEFAULT_BUCKETS, Gauge, Histogram, Labelled, counter, counter_with, gauge,
     gauge_with, histogram, histogram_in, histogram_in_with, histogram_with,
 };
-pub use metrics_push_macros::{counted, push_job, timed};
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{self, IntCounter, IntGauge, Registry};
 use metrics_push::{Catalog, Error};
 
@@ -83,14 +84,14 @@ fn not_a_number_is_beyond_every_bound() {
 #[test]
 fn sums_do_not_depend_on_the_order() {
     let (_registry, catalog) = catalog();
-    let values = [1e16, 1.0, -1e16, 3.25, 1e9, 0.1, 0.2, 0.3, 1e-9];
+    let values = [1e16, 1.0, -1e16, 3.25, 1e9, 0.1, 0.2, 0.3, 0.0];
     let sums = (0..values.len()).map(|start| {
         let histogram = catalog.histogram(&format!("h{start}"), "H.").unwrap();
         let turned = (0..values.len()).map(|step| values[(start + step * 4) % values.len()]);
         turned.for_each(|value| histogram.observe(value));
         histogram.sum()
     });
-    assert_eq!(sums.collect::<Vec<_>>(), [1_000_000_004.850_000_001; 9]);
+    assert_eq!(sums.collect::<Vec<_>>(), [1_000_000_004.85; 9]);
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn all_who_ask_at_once_get_the_same_metric() {
     });
     let families = registry.gather();
     assert_eq!(families.len(), 51);
-    let counts = families.iter().flat_map(|family| family.get_metric());
+    let counts = families.iter().flat_map(MetricFamily::get_metric);
     assert!(counts.clone().all(|metric| metric.get_counter().get_value() == 16.0));
     assert_eq!(counts.count(), 100);
 }

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::panic::catch_unwind;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Once};
 use std::thread;
 
 use metrics_push::__private::{CountedSite, Place, TimedSite};
@@ -229,8 +229,8 @@ fn threads_meet_on_the_same_series() {
     assert!(successes.iter().all(|line| line.ends_with(" 400")), "{successes:?}");
 }
 
-/// A collector that calls a counted function, as one might that asks a database.
-struct Counted(Desc, &'static CountedSite);
+/// A collector that calls a counted function the first time, as one might that connects to a database.
+struct Counted(Desc, Once, &'static CountedSite);
 
 impl Collector for Counted {
     fn desc(&self) -> Vec<&Desc> {
@@ -238,7 +238,7 @@ impl Collector for Counted {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        drop(self.1.enter(NO_LABELS));
+        self.1.call_once(|| drop(self.2.enter(NO_LABELS)));
         Vec::new()
     }
 }
@@ -248,7 +248,7 @@ fn a_function_first_called_while_its_registry_is_gathered_does_not_hang() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite = CountedSite::new(place!("f"), "g", "G.").registry(REGISTRY);
     let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
-    REGISTRY().register(Box::new(Counted(desc, &SITE))).unwrap();
+    REGISTRY().register(Box::new(Counted(desc, Once::new(), &SITE))).unwrap();
     let _ = metrics_push::Pusher::new("http://127.0.0.1:9", "job")
         .map(|pusher| pusher.gatherer(REGISTRY()).push());
     drop(SITE.enter(NO_LABELS));

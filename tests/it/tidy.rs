@@ -122,6 +122,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("reqwest", "http/"),
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),
+        ("quanta", "metrics/ticks.rs"),
         ("tokio", "courier.rs"),
         ("base64", "labels.rs"),
         ("serde_json", "sink/listing.rs"),

@@ -19,6 +19,6 @@ fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
     ::metrics_push::__private::call_future(
         prepared,
         || -> _ { async move { n } },
-        |result| ::metrics_push::__private::judge(result).outcome(),
+        |result: &u32| ::metrics_push::__private::judge(result).outcome(),
     )
 }

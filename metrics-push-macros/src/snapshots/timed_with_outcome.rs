@@ -19,7 +19,7 @@ fn load(n: &str) -> Result<u32, u32> {
                     line: ::core::line!(),
                 },
                 "load_seconds",
-                "Loads *everything*, slowly. Twice.",
+                "Loads *everything*, slowly.",
             )
             .labels(&["n"])
             .outcome();

@@ -175,6 +175,6 @@ impl Job {
     }
 
     fn success_deadline(&self) -> Option<Duration> {
-        self.every.map(|interval| interval * INTERVALS_TO_DEADLINE)
+        self.every.map(|interval| interval.saturating_mul(INTERVALS_TO_DEADLINE))
     }
 }

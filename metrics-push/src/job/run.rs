@@ -282,7 +282,7 @@ impl Open {
             .map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget)))
             .collect();
         if self.job.extent == Extent::Process {
-            let deadline = Moment::now().after(budget + GRACE);
+            let deadline = Moment::now().after(budget.saturating_add(GRACE));
             for ticket in told {
                 if ticket.wait(deadline.remaining()).is_none() {
                     notice::warn(format_args!(

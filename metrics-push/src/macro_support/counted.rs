@@ -1,10 +1,11 @@
 //! `#[counted]`: how often a function was called, by outcome.
 
 use std::fmt::Display;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 
 use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OutcomeLabel, Place, Site, ending};
+use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Place, Site, ending};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{Counter, Family, Registry, is_gathering};
@@ -27,6 +28,8 @@ use crate::metrics::{Counter, Family, Registry, is_gathering};
 pub struct CountedSite {
     site: Site,
     counts: Counts,
+    /// Without labels of the call, all that a call needs.
+    plain: OnceRef<'static, Outcomes>,
     resolved: OnceLock<Option<Box<Resolved>>>,
 }
 
@@ -40,12 +43,18 @@ enum Counts {
 /// What a site counts with, once it was called.
 struct Resolved {
     family: Arc<Family<Counter>>,
-    plain: Option<Outcomes>,
     sets: Sets<Outcomes>,
 }
 
-/// A counter per ending, side by side; none for those that are not counted.
-struct Outcomes([Option<Counter>; ENDINGS.len()]);
+/// A counter per ending, side by side. Nobody gathers those of endings that are not counted.
+struct Outcomes([Counter; ENDINGS.len()]);
+
+impl Outcomes {
+    #[inline]
+    fn count(&self, ending: usize) {
+        self.0[ending % ENDINGS.len()].inc();
+    }
+}
 
 impl CountedSite {
     /// A counter `metric` for the function at `place`.
@@ -57,6 +66,7 @@ impl CountedSite {
         Self {
             site: Site::new(place, metric, help),
             counts: Counts::All,
+            plain: OnceRef::new(),
             resolved: OnceLock::new(),
         }
     }
@@ -109,20 +119,24 @@ impl CountedSite {
     }
 
     /// Finds the series without starting a call.
+    #[inline]
     pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedCount {
-        let resolved = match self.resolved.get() {
-            Some(resolved) => resolved.as_deref(),
-            None => self.resolve(),
-        };
-        PreparedCount(resolved.map(|resolved| match &resolved.plain {
-            Some(plain) => plain,
-            None => resolved.sets.of(&self.site, labels, |values| self.outcomes(resolved, values)),
-        }))
+        PreparedCount(self.plain.get().or_else(|| self.first_or_labelled(labels)))
     }
 
-    #[cold]
+    #[inline(never)]
+    fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Outcomes> {
+        let resolved = self.resolve()?;
+        if self.site.has_labels() {
+            let make = |values: &[&str]| self.outcomes(resolved, values);
+            return Some(resolved.sets.of(&self.site, labels, make));
+        }
+        // A site is never dropped: what it refers to may stay as long.
+        Some(self.plain.get_or_init(|| Box::leak(Box::new(self.outcomes(resolved, &[])))))
+    }
+
     fn resolve(&'static self) -> Option<&'static Resolved> {
-        if is_gathering() {
+        if self.resolved.get().is_none() && is_gathering() {
             // A registry can't be changed by its own collectors; a later call will do.
             return None;
         }
@@ -131,24 +145,18 @@ impl CountedSite {
 
     fn register(&self) -> Result<Resolved, Error> {
         let family = self.site.family((), OutcomeLabel::Is(Outcome::Success))?;
-        let mut resolved = Resolved { family, plain: None, sets: Sets::new() };
-        if !self.site.has_labels() {
-            resolved.plain = Some(self.outcomes(&resolved, &[]));
-        }
-        Ok(resolved)
+        Ok(Resolved { family, sets: Sets::new() })
     }
 
     fn outcomes(&self, resolved: &Resolved, values: &[&str]) -> Outcomes {
         let fresh = Counter::together::<{ ENDINGS.len() }>();
         Outcomes(std::array::from_fn(|position| {
-            let outcome = ENDINGS[position];
+            let (outcome, fresh) = (ENDINGS[position], &fresh[position]);
             if matches!((self.counts, outcome), (Counts::Errors, Outcome::Success)) {
-                return None;
+                return fresh.clone();
             }
             let label = OutcomeLabel::Is(outcome);
-            let counter =
-                self.site.series(&resolved.family, values, label, || fresh[position].clone());
-            Some(counter)
+            self.site.series(&resolved.family, values, label, || fresh.clone())
         }))
     }
 }
@@ -178,16 +186,15 @@ pub struct CountedCall {
 impl CountedCall {
     /// Ends the call with a known outcome.
     #[inline]
-    pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome);
+    pub fn finish(self, outcome: Outcome) {
+        // What is left of it has nothing to drop, and must not end twice.
+        ManuallyDrop::new(self).end(outcome);
     }
 
     #[inline]
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(Outcomes(counters)) = self.outcomes.take()
-            && let Some(counter) = &counters[ending(outcome)]
-        {
-            counter.inc();
+    fn end(&self, outcome: Outcome) {
+        if let Some(outcomes) = self.outcomes {
+            outcomes.count(ending(outcome));
         }
     }
 }

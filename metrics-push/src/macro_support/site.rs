@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+/// A reference that is read with one load; `std` has none.
+pub(super) use once_cell::race::OnceRef;
+
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::labels::{is_label_name, is_metric_name};

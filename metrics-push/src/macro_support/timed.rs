@@ -1,15 +1,15 @@
 //! `#[timed]`: how long a function ran, and how often it is running right now.
 
 use std::fmt::Display;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OutcomeLabel, Place, Site, ending};
+use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Place, Site, ending};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Registry, are_bounds, is_gathering,
+    Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Registry, Start, are_bounds, is_gathering,
 };
 
 /// The gauge of `in_flight`.
@@ -30,6 +30,8 @@ pub struct TimedSite {
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
+    /// Without labels of the call, all that a call needs.
+    plain: OnceRef<'static, Durations>,
     resolved: OnceLock<Option<Box<Resolved>>>,
 }
 
@@ -51,7 +53,6 @@ enum InFlight {
 struct Resolved {
     family: Arc<Family<Histogram>>,
     in_flight: Option<Gauge>,
-    plain: Option<Durations>,
     sets: Sets<Durations>,
 }
 
@@ -88,6 +89,7 @@ impl TimedSite {
             buckets: DEFAULT_BUCKETS,
             split: Split::Together,
             in_flight: InFlight::Ignored,
+            plain: OnceRef::new(),
             resolved: OnceLock::new(),
         }
     }
@@ -158,20 +160,24 @@ impl TimedSite {
     }
 
     /// Finds the series without starting a call.
+    #[inline]
     pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedTime {
-        let resolved = match self.resolved.get() {
-            Some(resolved) => resolved.as_deref(),
-            None => self.resolve(),
-        };
-        PreparedTime(resolved.map(|resolved| match &resolved.plain {
-            Some(plain) => plain,
-            None => resolved.sets.of(&self.site, labels, |values| self.durations(resolved, values)),
-        }))
+        PreparedTime(self.plain.get().or_else(|| self.first_or_labelled(labels)))
     }
 
-    #[cold]
+    #[inline(never)]
+    fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Durations> {
+        let resolved = self.resolve()?;
+        if self.site.has_labels() {
+            let make = |values: &[&str]| self.durations(resolved, values);
+            return Some(resolved.sets.of(&self.site, labels, make));
+        }
+        // A site is never dropped: what it refers to may stay as long.
+        Some(self.plain.get_or_init(|| Box::leak(Box::new(self.durations(resolved, &[])))))
+    }
+
     fn resolve(&'static self) -> Option<&'static Resolved> {
-        if is_gathering() {
+        if self.resolved.get().is_none() && is_gathering() {
             // A registry can't be changed by its own collectors; a later call will do.
             return None;
         }
@@ -185,11 +191,7 @@ impl TimedSite {
             InFlight::Counted => self.site.report(self.site.own(IN_FLIGHT, IN_FLIGHT_HELP)),
             InFlight::Ignored => None,
         };
-        let mut resolved = Resolved { family, in_flight, plain: None, sets: Sets::new() };
-        if !self.site.has_labels() {
-            resolved.plain = Some(self.durations(&resolved, &[]));
-        }
-        Ok(resolved)
+        Ok(Resolved { family, in_flight, sets: Sets::new() })
     }
 
     fn durations(&self, resolved: &Resolved, values: &[&str]) -> Durations {
@@ -224,7 +226,7 @@ impl PreparedTime {
             gauge.enter();
         }
         // Last, so that none of our own work is in the duration.
-        TimedCall { durations: self.0, entry: Entry::now(), start: Instant::now() }
+        TimedCall { durations: self.0, entry: Entry::now(), start: Start::now() }
     }
 }
 
@@ -235,20 +237,21 @@ impl PreparedTime {
 pub struct TimedCall {
     durations: Option<&'static Durations>,
     entry: Entry,
-    start: Instant,
+    start: Start,
 }
 
 impl TimedCall {
     /// Ends the call with a known outcome.
     #[inline]
-    pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome);
+    pub fn finish(self, outcome: Outcome) {
+        // What is left of it has nothing to drop, and must not end twice.
+        ManuallyDrop::new(self).end(outcome);
     }
 
     #[inline]
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(durations) = self.durations.take() {
-            durations.histograms.of(outcome).observe_duration(self.start.elapsed());
+    fn end(&self, outcome: Outcome) {
+        if let Some(durations) = self.durations {
+            durations.histograms.of(outcome).observe_nanos(self.start.elapsed_nanos());
             if let Some(gauge) = &durations.in_flight {
                 gauge.leave();
             }

@@ -12,17 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SEATS: u32 = u64::BITS;
 
 /// Rows come in blocks of 1, 1, 2, 4, 8, 16 and 32 seats, made when a thread sitting there first adds.
-const SEAT_BLOCKS: usize = SEATS.ilog2() as usize + 1;
-
-/// The block behind those of the seats: one row for all threads without a seat.
-const SHARED_BLOCK: usize = SEAT_BLOCKS;
+const BLOCKS: usize = SEATS.ilog2() as usize + 1;
 
 /// One bit per seat that is taken. Giving back releases what was added, taking acquires it.
 static LEASED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     // Without a destructor, so that it can be read in the thread's last moments and costs one load.
-    static SEAT: Cell<Seat> = const { Cell::new(Seat::UNKNOWN) };
+    static SEAT: Cell<Seat> = const { Cell::new(Seat::NONE) };
     static LEASE: Lease = Lease::take();
 }
 
@@ -34,9 +31,8 @@ struct Seat {
 }
 
 impl Seat {
-    /// No block has this number: the first addition of a thread ends in [`Cells::first_row`].
-    const UNKNOWN: Self = Self { block: usize::MAX, row: 0 };
-    const SHARED: Self = Self { block: SHARED_BLOCK, row: 0 };
+    /// No block has this number: a thread without a seat finds no row of its own.
+    const NONE: Self = Self { block: BLOCKS, row: 0 };
 
     fn numbered(number: u32) -> Self {
         match number.checked_ilog2() {
@@ -45,6 +41,15 @@ impl Seat {
                 Self { block: power as usize + 1, row: (number - (1 << power)) as usize }
             }
         }
+    }
+
+    fn is_none(self) -> bool {
+        self.block == BLOCKS
+    }
+
+    /// How many seats share its block.
+    fn neighbours(self) -> usize {
+        self.block.checked_sub(1).map_or(1, |power| 1 << power)
     }
 }
 
@@ -60,7 +65,6 @@ impl Lease {
         loop {
             let free = leased.trailing_ones();
             if free == SEATS {
-                SEAT.set(Seat::SHARED);
                 return Self { bit: 0 };
             }
             let bit = 1 << free;
@@ -83,74 +87,98 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // Destructors of other thread-locals may still add: they must not touch a row given back.
-        SEAT.set(Seat::SHARED);
+        SEAT.set(Seat::NONE);
         LEASED.fetch_and(!self.bit, Ordering::Release);
     }
 }
 
-/// Eight cells that share a cache line with nobody else's.
+/// The cells of one seat, on a cache line of their own.
 #[derive(Default)]
 #[repr(align(64))]
-pub(crate) struct Line([AtomicU64; Line::CELLS]);
+struct Row([AtomicU64; Cells::COUNT]);
 
-impl Line {
-    const CELLS: usize = 8;
-}
-
-/// A fixed number of cells, once per seat.
+/// Eight numbers, once per seat and once more for the threads without one.
+#[derive(Default)]
 pub(crate) struct Cells {
-    lines: usize,
-    blocks: [OnceLock<Box<[Line]>>; SEAT_BLOCKS + 1],
+    blocks: [OnceLock<Box<[Row]>>; BLOCKS],
+    shared: OnceLock<Box<Row>>,
 }
 
 impl Cells {
-    /// As many cells as `width`, all zero.
-    pub(crate) fn new(width: usize) -> Self {
-        Self { lines: width.div_ceil(Line::CELLS), blocks: Default::default() }
-    }
+    /// As many as fit into a cache line.
+    pub(crate) const COUNT: usize = 8;
 
-    /// The row this thread adds to.
+    /// Adds `amount` to a cell, wrapping.
     #[inline]
-    pub(crate) fn row(&self) -> Row<'_> {
-        let seat = SEAT.get();
-        match self.blocks.get(seat.block).and_then(OnceLock::get) {
-            Some(block) => self.row_of(seat, block),
-            None => self.first_row(),
+    pub(crate) fn add(&self, index: usize, amount: u64) {
+        match self.row() {
+            Some(row) => row.add(index, amount),
+            None => self.add_first_or_shared(index, amount),
         }
     }
 
+    /// Adds `amount` to the pair of cells at `index`: the sum, and what rounding took from it.
     #[inline]
-    fn row_of<'a>(&self, seat: Seat, block: &'a [Line]) -> Row<'a> {
-        let start = seat.row * self.lines;
-        let lines = &block[start..start + self.lines];
-        if seat.block == SHARED_BLOCK { Row::Shared(lines) } else { Row::Own(lines) }
+    pub(crate) fn add_real(&self, index: usize, amount: f64) {
+        match self.row() {
+            Some(row) => row.add_real(index, amount),
+            None => self.add_real_first_or_shared(index, amount),
+        }
+    }
+
+    /// The row that this thread alone adds to, if there is one already.
+    #[inline]
+    fn row(&self) -> Option<&Row> {
+        let seat = SEAT.get();
+        self.blocks.get(seat.block)?.get()?.get(seat.row)
     }
 
     #[cold]
-    fn first_row(&self) -> Row<'_> {
-        if SEAT.get().block > SHARED_BLOCK {
-            // A thread whose lease is gone stays where the lease put it.
-            let _ = LEASE.try_with(|_| ());
+    fn add_first_or_shared(&self, index: usize, amount: u64) {
+        match self.first_row() {
+            Some(row) => row.add(index, amount),
+            None => {
+                self.shared().cell(index).fetch_add(amount, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[cold]
+    fn add_real_first_or_shared(&self, index: usize, amount: f64) {
+        match self.first_row() {
+            Some(row) => row.add_real(index, amount),
+            None => {
+                let old = exchange_sum(self.shared().cell(index), amount);
+                exchange_sum(self.shared().cell(index + 1), two_sum(old, amount).1);
+            }
+        }
+    }
+
+    /// Makes the row of this thread, after finding it a seat.
+    fn first_row(&self) -> Option<&Row> {
+        if SEAT.get().is_none() {
+            // A thread whose lease is gone, or was for no seat, has none.
+            LEASE.try_with(|_| ()).ok()?;
         }
         let seat = SEAT.get();
-        let block = self.blocks[seat.block].get_or_init(|| {
-            let rows =
-                if matches!(seat.block, 0 | SHARED_BLOCK) { 1 } else { 1 << (seat.block - 1) };
-            std::iter::repeat_with(Line::default).take(rows * self.lines).collect()
-        });
-        self.row_of(seat, block)
+        let rows = || std::iter::repeat_with(Row::default).take(seat.neighbours()).collect();
+        self.blocks.get(seat.block)?.get_or_init(rows).get(seat.row)
+    }
+
+    fn shared(&self) -> &Row {
+        self.shared.get_or_init(Box::default)
     }
 
     /// The sum of one cell over all rows, wrapping.
     ///
     /// Everything that happened before the call is in it; what goes on meanwhile may be.
     pub(crate) fn total(&self, index: usize) -> u64 {
-        self.rows().map(|row| cell(row, index).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+        self.rows().map(|row| row.cell(index).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 
     /// The sum of a pair of cells that [`Row::add_real`] adds to.
     pub(crate) fn total_real(&self, index: usize) -> f64 {
-        let read = |row, index| f64::from_bits(cell(row, index).load(Ordering::Relaxed));
+        let read = |row: &Row, index| f64::from_bits(row.cell(index).load(Ordering::Relaxed));
         let mut total = Compensated::default();
         self.rows().for_each(|row| total.add(read(row, index)));
         // What was lost on the way to an infinity is no number, and means nothing.
@@ -160,56 +188,34 @@ impl Cells {
         total.value()
     }
 
-    fn rows(&self) -> impl Iterator<Item = &[Line]> {
-        self.blocks.iter().filter_map(OnceLock::get).flat_map(|block| block.chunks(self.lines))
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        let own = self.blocks.iter().filter_map(OnceLock::get).flatten();
+        own.chain(self.shared.get().map(AsRef::as_ref))
     }
 }
 
-#[inline]
-fn cell(row: &[Line], index: usize) -> &AtomicU64 {
-    &row[index / Line::CELLS].0[index % Line::CELLS]
-}
-
-/// The cells of one seat.
-pub(crate) enum Row<'a> {
-    /// No other thread writes here while this one sits here.
-    Own(&'a [Line]),
-    /// For all threads without a seat.
-    Shared(&'a [Line]),
-}
-
-impl Row<'_> {
-    /// Adds `amount` to a cell, wrapping.
+impl Row {
     #[inline]
-    pub(crate) fn add(&self, index: usize, amount: u64) {
-        match self {
-            Self::Own(row) => {
-                let cell = cell(row, index);
-                cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
-            }
-            Self::Shared(row) => {
-                cell(row, index).fetch_add(amount, Ordering::Relaxed);
-            }
-        }
+    fn cell(&self, index: usize) -> &AtomicU64 {
+        &self.0[index % Cells::COUNT]
     }
 
-    /// Adds `amount` to the pair of cells at `index`: the sum, and what rounding took from it.
+    /// Adds to a cell that no other thread writes.
     #[inline]
-    pub(crate) fn add_real(&self, index: usize, amount: f64) {
-        match self {
-            Self::Own(row) => {
-                let (sum, rest) = (cell(row, index), cell(row, index + 1));
-                let old = f64::from_bits(sum.load(Ordering::Relaxed));
-                let (new, lost) = two_sum(old, amount);
-                sum.store(new.to_bits(), Ordering::Relaxed);
-                let lost = f64::from_bits(rest.load(Ordering::Relaxed)) + lost;
-                rest.store(lost.to_bits(), Ordering::Relaxed);
-            }
-            Self::Shared(row) => {
-                let old = exchange_sum(cell(row, index), amount);
-                exchange_sum(cell(row, index + 1), two_sum(old, amount).1);
-            }
-        }
+    fn add(&self, index: usize, amount: u64) {
+        let cell = self.cell(index);
+        cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Adds to a pair of cells that no other thread writes.
+    #[inline]
+    fn add_real(&self, index: usize, amount: f64) {
+        let (sum, rest) = (self.cell(index), self.cell(index + 1));
+        let old = f64::from_bits(sum.load(Ordering::Relaxed));
+        let (new, lost) = two_sum(old, amount);
+        sum.store(new.to_bits(), Ordering::Relaxed);
+        let lost = f64::from_bits(rest.load(Ordering::Relaxed)) + lost;
+        rest.store(lost.to_bits(), Ordering::Relaxed);
     }
 }
 

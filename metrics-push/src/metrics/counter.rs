@@ -25,9 +25,10 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// As many counters as fit into one row: counters that belong together share their cache lines.
+    /// Counters that belong together share their cache lines.
     pub(crate) fn together<const N: usize>() -> [Self; N] {
-        let cells = Arc::new(Cells::new(N));
+        const { assert!(N <= Cells::COUNT, "that many don't fit") };
+        let cells = Arc::new(Cells::default());
         std::array::from_fn(|index| Self { cells: Arc::clone(&cells), index })
     }
 
@@ -40,7 +41,7 @@ impl Counter {
     /// Adds `amount`.
     #[inline]
     pub fn add(&self, amount: u64) {
-        self.cells.row().add(self.index, amount);
+        self.cells.add(self.index, amount);
     }
 
     /// What was counted so far.

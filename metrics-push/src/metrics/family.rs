@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::key::Key;
 use super::origin::Origin;
 use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
-use super::series::{SeriesTable, Values};
+use super::series::SeriesTable;
 use super::{Collector, Desc};
 
 /// What a series measures: a [`Counter`](super::Counter), a [`Gauge`](super::Gauge) or a
@@ -61,21 +62,27 @@ impl<S: Sealed> Family<S> {
     }
 
     /// The series with these label values, made if need be.
-    pub(crate) fn series<'v>(&self, values: impl Values<'v>) -> S {
+    pub(crate) fn series<'v>(&self, values: impl Iterator<Item = &'v str>) -> S {
         self.series_or(values, || self.fresh())
     }
 
     /// The series with these label values, or else `make`'s.
-    pub(crate) fn series_or<'v>(&self, values: impl Values<'v>, make: impl Fn() -> S) -> S {
-        let series = self.series.find_or_make(values, |_| Some(make()));
-        series.cloned().unwrap_or_else(make)
+    pub(crate) fn series_or<'v>(
+        &self,
+        values: impl Iterator<Item = &'v str>,
+        make: impl Fn() -> S,
+    ) -> S {
+        Key::of(values, |key| {
+            let series = self.series.find_or_make(key, |_| Some(make()));
+            series.cloned().unwrap_or_else(make)
+        })
     }
 
-    fn labels(&self, values: &[Box<str>]) -> Vec<LabelPair> {
+    fn labels<'v>(&self, values: impl Iterator<Item = &'v str>) -> Vec<LabelPair> {
         let pairs = self.desc.variable_labels.iter().zip(values).map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name(name.clone());
-            pair.set_value(value.to_string());
+            pair.set_value(value.to_owned());
             pair
         });
         pairs.collect()
@@ -94,7 +101,7 @@ impl<S: Sealed> Collector for Registered<S> {
         let family = &*self.0;
         let metrics = family.series.iter().map(|series| {
             let mut metric = series.cells.sample();
-            metric.set_label(family.labels(&series.values));
+            metric.set_label(family.labels(series.values()));
             metric
         });
         let mut gathered = MetricFamily::default();

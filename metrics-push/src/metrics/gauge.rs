@@ -60,17 +60,17 @@ impl Gauge {
     /// One more inside, until [`leave`](Self::leave), which may be called on another thread.
     #[inline]
     pub(crate) fn enter(&self) {
-        self.level().row().add(0, 1);
+        self.level().add(0, 1);
     }
 
     #[inline]
     pub(crate) fn leave(&self) {
-        self.level().row().add(0, u64::MAX);
+        self.level().add(0, u64::MAX);
     }
 
     #[inline]
     fn level(&self) -> &Cells {
-        self.0.level.get_or_init(|| Cells::new(1))
+        self.0.level.get_or_init(Cells::default)
     }
 
     /// The value.

@@ -1,7 +1,7 @@
 //! Histograms: counts per bucket and an exact sum, without contention between threads.
 //!
-//! A row of cells holds the nanoseconds observed as durations, the sum of all other observations with what
-//! rounding took from it, then a count per bucket, not cumulative. The count of observations is their sum.
+//! The cells hold the nanoseconds observed as durations, the sum of all other observations with what rounding
+//! took from it, then a count per bucket, not cumulative. The count of observations is the sum of those.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use super::proto::{self, Bucket, Metric, MetricType};
 /// seconds, which suits requests.
 pub const DEFAULT_BUCKETS: &[f64] =
     &[0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 const NANOS: usize = 0;
 const SUM: usize = 1;
@@ -37,7 +39,32 @@ pub struct Histogram(Arc<Inner>);
 
 struct Inner {
     bounds: Bounds,
-    cells: Cells,
+    sums: Cells,
+    /// The buckets for which there is no room beside the sums.
+    more: Box<[Cells]>,
+}
+
+impl Inner {
+    #[inline]
+    fn bucket(&self, number: usize) -> (&Cells, usize) {
+        let index = FIRST_BUCKET + number;
+        let cells = match index / Cells::COUNT {
+            0 => &self.sums,
+            further => &self.more[further - 1],
+        };
+        (cells, index % Cells::COUNT)
+    }
+
+    #[inline]
+    fn count(&self, value: f64) {
+        let (cells, index) = self.bucket(self.bounds.bucket_of(value));
+        cells.add(index, 1);
+    }
+}
+
+#[inline]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / NANOS_PER_SECOND as f64
 }
 
 /// The buckets' upper bounds: finite and increasing.
@@ -88,19 +115,23 @@ impl Histogram {
     /// Counts `value`.
     #[inline]
     pub fn observe(&self, value: f64) {
-        let row = self.0.cells.row();
-        row.add(FIRST_BUCKET + self.0.bounds.bucket_of(value), 1);
-        row.add_real(SUM, value);
+        self.0.count(value);
+        self.0.sums.add_real(SUM, value);
     }
 
     /// Counts a duration, in seconds. Their sum is exact to the nanosecond.
     #[inline]
     pub fn observe_duration(&self, duration: Duration) {
-        // More than 584 years would not fit, in a sum neither.
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let row = self.0.cells.row();
-        row.add(FIRST_BUCKET + self.0.bounds.bucket_of(nanos as f64 / 1e9), 1);
-        row.add(NANOS, nanos);
+        // What no sum could hold, 584 years, is the longest there is.
+        let seconds = duration.as_secs().saturating_mul(NANOS_PER_SECOND);
+        self.observe_nanos(seconds.saturating_add(duration.subsec_nanos().into()));
+    }
+
+    /// Counts a duration given in nanoseconds.
+    #[inline]
+    pub(crate) fn observe_nanos(&self, nanos: u64) {
+        self.0.count(seconds(nanos));
+        self.0.sums.add(NANOS, nanos);
     }
 
     /// How many values were observed.
@@ -112,13 +143,15 @@ impl Histogram {
     /// The sum of the values observed. It doesn't depend on their order.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        let Inner { cells, .. } = &*self.0;
-        cells.total_real(SUM) + cells.total(NANOS) as f64 / 1e9
+        self.0.sums.total_real(SUM) + seconds(self.0.sums.total(NANOS))
     }
 
     /// The count of each bucket alone, the one without bound included.
     fn buckets(&self) -> impl Iterator<Item = u64> {
-        (0..=self.0.bounds.0.len()).map(|bucket| self.0.cells.total(FIRST_BUCKET + bucket))
+        (0..=self.0.bounds.0.len()).map(|number| {
+            let (cells, index) = self.0.bucket(number);
+            cells.total(index)
+        })
     }
 }
 
@@ -128,8 +161,9 @@ impl Sealed for Histogram {
     const TYPE: MetricType = MetricType::HISTOGRAM;
 
     fn new(bounds: &Bounds) -> Self {
-        let width = FIRST_BUCKET + bounds.0.len() + 1;
-        Self(Arc::new(Inner { bounds: bounds.clone(), cells: Cells::new(width) }))
+        let further = (FIRST_BUCKET + bounds.0.len()) / Cells::COUNT;
+        let more = std::iter::repeat_with(Cells::default).take(further).collect();
+        Self(Arc::new(Inner { bounds: bounds.clone(), sums: Cells::default(), more }))
     }
 
     fn sample(&self) -> Metric {

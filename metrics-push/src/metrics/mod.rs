@@ -8,12 +8,17 @@ mod counter;
 mod family;
 mod gauge;
 mod histogram;
+mod key;
+mod marker;
+mod model;
 mod origin;
 mod process_wide;
 mod registry;
+mod request;
 mod series;
 mod snapshot;
 mod text;
+mod ticks;
 
 pub use counter::Counter;
 pub use family::Labelled;
@@ -21,16 +26,19 @@ pub(crate) use family::{Family, Sealed};
 pub use gauge::Gauge;
 pub(crate) use histogram::{Bounds, are_bounds};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
+pub(crate) use key::Key;
+pub(crate) use marker::is_gathering;
 pub(crate) use origin::Origin;
 pub use process_wide::{
     counter, counter_with, gauge, gauge_with, histogram, histogram_in, histogram_in_with,
     histogram_with,
 };
 pub use registry::Catalog;
-pub(crate) use registry::{Request, is_gathering};
+pub(crate) use request::Request;
 pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use text::write_family;
+pub(crate) use ticks::Start;
 
 pub(crate) use prometheus::core::Collector;
 pub(crate) use prometheus::{Registry, default_registry};

@@ -3,9 +3,9 @@
 //! Tables of growing size, filled up to half, one after the other. An entry never moves or goes, so readers
 //! need nothing but the acquire load of its slot; only making a new series takes the lock.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::key::{Key, values_of};
 
 /// What the first table holds; each further one is four times as large.
 const FIRST_ROOM: usize = 4;
@@ -13,22 +13,25 @@ const FIRST_ROOM: usize = 4;
 /// Enough for more series than memory can hold.
 const TABLES: usize = 24;
 
-/// What identifies a series within its family: label values, in the order of the names.
+/// A series and the label values that lead to it.
 pub(crate) struct Series<S> {
     hash: u64,
-    pub(crate) values: Box<[Box<str>]>,
+    key: Box<[u8]>,
     pub(crate) cells: S,
 }
 
+impl<S> Series<S> {
+    /// The label values, in the order of the names.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
+        values_of(&self.key)
+    }
+}
+
+/// All series of a family.
 pub(crate) struct SeriesTable<S> {
     tables: [OnceLock<Box<[Slot<S>]>>; TABLES],
     count: Mutex<usize>,
 }
-
-/// Label values, in the order of the names.
-pub(crate) trait Values<'v>: Iterator<Item = &'v str> + Clone {}
-
-impl<'v, I: Iterator<Item = &'v str> + Clone> Values<'v> for I {}
 
 type Slot<S> = OnceLock<Box<Series<S>>>;
 
@@ -38,41 +41,43 @@ impl<S> SeriesTable<S> {
     }
 
     /// The series with these values, if there is one.
-    pub(crate) fn find<'v>(&self, values: impl Values<'v>) -> Option<&S> {
-        self.look_up(hash(values.clone()), &values)
+    #[inline]
+    pub(crate) fn find(&self, key: &Key) -> Option<&S> {
+        self.look_up(key.hash(), key)
     }
 
-    fn look_up<'v>(&self, hash: u64, values: &impl Values<'v>) -> Option<&S> {
-        self.tables.iter().map_while(OnceLock::get).find_map(|table| {
-            probe(table, hash)
-                .map_while(|slot| table[slot].get())
-                .find(|series| series.hash == hash && series.has(values.clone()))
-                .map(|series| &series.cells)
-        })
+    fn look_up(&self, hash: u64, key: &Key) -> Option<&S> {
+        for table in self.tables.iter().map_while(OnceLock::get) {
+            for series in probe(table, hash).map_while(OnceLock::get) {
+                if series.hash == hash && *series.key == *key.as_bytes() {
+                    return Some(&series.cells);
+                }
+            }
+        }
+        None
     }
 
     /// The series with these values; a new one if `make` gives it what it needs.
     ///
     /// `make` learns how many series there are, and may refuse.
-    pub(crate) fn find_or_make<'v>(
+    pub(crate) fn find_or_make(
         &self,
-        values: impl Values<'v>,
+        key: &Key,
         make: impl FnOnce(usize) -> Option<S>,
     ) -> Option<&S> {
-        let hash = hash(values.clone());
-        if let Some(found) = self.look_up(hash, &values) {
+        let hash = key.hash();
+        if let Some(found) = self.look_up(hash, key) {
             return Some(found);
         }
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = self.look_up(hash, &values) {
+        if let Some(found) = self.look_up(hash, key) {
             return Some(found);
         }
         let cells = make(*count)?;
-        let values = values.map(Box::from).collect();
-        let table = self.table_with_room(*count);
-        let slot = probe(table, hash).find(|&slot| table[slot].get().is_none())?;
+        let slot = probe(self.table_with_room(*count), hash).find(|slot| slot.get().is_none())?;
         *count += 1;
-        Some(&table[slot].get_or_init(|| Box::new(Series { hash, values, cells })).cells)
+        let series = || Box::new(Series { hash, key: key.as_bytes().into(), cells });
+        Some(&slot.get_or_init(series).cells)
     }
 
     /// The table for the entry after `count` others.
@@ -96,40 +101,10 @@ impl<S> SeriesTable<S> {
     }
 }
 
-impl<S> Series<S> {
-    fn has<'v>(&self, values: impl Values<'v>) -> bool {
-        self.values.iter().map(AsRef::as_ref).eq(values)
-    }
-}
-
 /// The slots where an entry may be, nearest first. A table's size is a power of two.
-fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = usize> + use<S> {
-    let size = table.len();
+#[inline]
+fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = &Slot<S>> {
     #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-    let start = hash as usize;
-    (0..size).map(move |step| start.wrapping_add(step) & (size - 1))
-}
-
-/// Mixes eight bytes at a time, from a seed that no sender of label values can know.
-fn hash<'v>(values: impl Values<'v>) -> u64 {
-    static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
-    values.fold(*SEED, |hash, value| mix_text(hash, value.as_bytes()))
-}
-
-fn mix_text(seed: u64, text: &[u8]) -> u64 {
-    let (words, rest) = text.as_chunks::<8>();
-    let hash = words.iter().fold(seed, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    // The length keeps a value apart from the same one with zeros behind it.
-    mix(mix(hash, u64::from_le_bytes(last)), text.len() as u64)
-}
-
-/// Both halves of the product count, so that every bit of the input reaches the low bits.
-fn mix(hash: u64, word: u64) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let product = u128::from(hash ^ word) * u128::from(ODD);
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half is added to it")]
-    let low = product as u64;
-    low ^ (product >> 64) as u64
+    let start = hash as usize & (table.len() - 1);
+    table[start..].iter().chain(&table[..start])
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use super::{Registry, registry};
+use super::{Registry, marker};
 use crate::error::{Error, Kind};
 use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
 
@@ -43,7 +43,7 @@ impl Snapshot {
     /// What a registry has to tell right now.
     pub(crate) fn gather(registry: &Registry) -> Self {
         // A collector that panics must not take the job with it.
-        match catch_unwind(AssertUnwindSafe(|| registry::gather(registry))) {
+        match catch_unwind(AssertUnwindSafe(|| marker::gather(registry))) {
             Ok(families) => Self::from_families(families),
             Err(_) => Self {
                 families: Vec::new(),
@@ -98,11 +98,6 @@ impl Snapshot {
     /// What was left out.
     pub(crate) fn refusals(&self) -> &[Refusal] {
         &self.refusals
-    }
-
-    /// Keeps the families whose name passes.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        self.families.retain(|family| keep(family.name()));
     }
 
     /// Leaves out what carries one of the key's labels: the gateway would overwrite it without a word.
@@ -362,11 +357,9 @@ mod tests {
         foreign.with_label_values(&[""]).set(1.0);
         registry.register(Box::new(foreign)).unwrap();
         Catalog::of(&registry).unwrap().counter("ours_total", "Ours.").unwrap();
-        let mut snapshot = Snapshot::gather(&registry);
+        let snapshot = Snapshot::gather(&registry);
         assert_eq!(names(&snapshot), ["ours_total", "theirs"]);
-        snapshot.retain(|name| name == "theirs");
-        assert_eq!(names(&snapshot), ["theirs"]);
-        assert_eq!(snapshot.families()[0].get_metric()[0].get_label().len(), 0);
+        assert_eq!(snapshot.families()[1].get_metric()[0].get_label().len(), 0);
     }
 
     struct Panics(Desc);
@@ -389,6 +382,6 @@ mod tests {
         let snapshot = Snapshot::gather(&registry);
         assert_eq!(names(&snapshot), Vec::<&str>::new());
         assert!(reasons(&snapshot)[0].contains("panicked"), "{snapshot:?}");
-        assert!(!registry::is_gathering());
+        assert!(!marker::is_gathering());
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use super::model::{counter_value, gauge_value, untyped_value};
 use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 /// Appends a family. Nothing is written for one without metrics.
@@ -49,8 +50,8 @@ type Extra = Option<(&'static str, f64)>;
 impl Samples<'_> {
     fn write(&mut self, kind: MetricType, metric: &Metric) {
         match kind {
-            MetricType::COUNTER => self.number(metric, metric.get_counter().get_value()),
-            MetricType::GAUGE => self.number(metric, metric.get_gauge().get_value()),
+            MetricType::COUNTER => self.number(metric, counter_value(metric)),
+            MetricType::GAUGE => self.number(metric, gauge_value(metric)),
             MetricType::UNTYPED => self.number(metric, untyped_value(metric)),
             MetricType::HISTOGRAM => self.histogram(metric),
             MetricType::SUMMARY => self.summary(metric),
@@ -127,12 +128,6 @@ impl Samples<'_> {
         push_integer(self.text, count);
         self.text.push('\n');
     }
-}
-
-/// The model calls untyped values a leftover of another encoding; the format still has them.
-#[expect(deprecated, reason = "there is no other way to read the value")]
-fn untyped_value(metric: &Metric) -> f64 {
-    metric.get_untyped().get_value()
 }
 
 fn push_escaped(text: &mut String, value: &str, special: &[char]) {

@@ -3,8 +3,9 @@
 //! The real gateway answers that by gathering all it has, its own metrics included, which is why
 //! one group's type can be in another group's way, and why one broken group stops every push.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use super::exposition::escape_value;
 use super::family::{Family, Kind, Labels, Metric, Value};
@@ -75,36 +76,42 @@ pub(super) struct Held<'a> {
     pub(super) unreadable: Option<&'a str>,
 }
 
+/// The kind of one of the gateway's own families.
+pub(super) fn own_kind(name: &str) -> Option<Kind> {
+    static KINDS: LazyLock<HashMap<&str, Kind>> = LazyLock::new(|| {
+        OWN.iter().flat_map(|(kind, names)| names.iter().map(|name| (*name, *kind))).collect()
+    });
+    KINDS.get(name).copied()
+}
+
 /// Everything that keeps the families from being scraped together; empty if nothing does.
 pub(super) fn problems<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> {
-    let mut kinds: BTreeMap<&str, Kind> =
-        OWN.iter().flat_map(|(kind, names)| names.iter().map(|name| (*name, *kind))).collect();
-    let own = kinds.clone();
     let mut by_name: BTreeMap<&str, Vec<Held<'a>>> = BTreeMap::new();
     for one in held {
         by_name.entry(&one.family.name).or_default().push(one);
     }
+    let mut seen: BTreeMap<&str, Kind> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, families) in by_name {
         let kind = families[0].family.kind;
-        match own.get(name) {
-            Some(own) if *own != kind => {
+        let collision = match own_kind(name) {
+            Some(own) if own != kind => {
                 let (is, should) = (kind.word().to_uppercase(), own.word().to_uppercase());
-                problems.push(format!(
+                Some(format!(
                     "gathered metric family {name} has type {is} but should have {should}"
-                ));
-                continue;
+                ))
             }
-            Some(_) => {}
-            None => {
-                if let Some(collision) = suffix_collision(name, kind, &kinds) {
-                    problems.push(collision);
-                    continue;
-                }
-                kinds.insert(name, kind);
-            }
+            Some(_) => None,
+            None => suffix_collision(name, kind, |other| {
+                own_kind(other).or_else(|| seen.get(other).copied())
+            }),
+        };
+        if let Some(collision) = collision {
+            problems.push(collision);
+        } else {
+            seen.insert(name, kind);
+            check_metrics(kind, &families, &mut problems);
         }
-        check_metrics(kind, &families, &mut problems);
     }
     problems
 }
@@ -134,7 +141,7 @@ fn check_metrics(kind: Kind, families: &[Held<'_>], problems: &mut Vec<String>) 
 }
 
 /// What is wrong with a metric whatever else there is.
-fn fault_of(metric: &Metric, unreadable: Option<&str>) -> Option<String> {
+pub(super) fn fault_of(metric: &Metric, unreadable: Option<&str>) -> Option<String> {
     for name in metric.labels.keys() {
         if !is_label_name(name) {
             return Some(format!("has a label with an invalid name: {name}"));
@@ -151,17 +158,21 @@ fn fault_of(metric: &Metric, unreadable: Option<&str>) -> Option<String> {
 }
 
 /// A name that is also the name of some histogram's or summary's samples.
-fn suffix_collision(name: &str, kind: Kind, others: &BTreeMap<&str, Kind>) -> Option<String> {
+pub(super) fn suffix_collision(
+    name: &str,
+    kind: Kind,
+    kind_of: impl Fn(&str) -> Option<Kind>,
+) -> Option<String> {
     for suffix in ["_count", "_sum", "_bucket"] {
         let base = name.strip_suffix(suffix).filter(|base| !base.is_empty());
-        let owner = base.and_then(|base| Some((base, *others.get(base)?)));
+        let owner = base.and_then(|base| Some((base, kind_of(base)?)));
         if let Some((base, owner)) = owner.filter(|(_, owner)| has_sample(*owner, suffix)) {
             return Some(format!(
                 "collected metric named {name:?} collides with previously collected {owner} named {base:?}"
             ));
         }
         let part = format!("{name}{suffix}");
-        if has_sample(kind, suffix) && others.contains_key(part.as_str()) {
+        if has_sample(kind, suffix) && kind_of(&part).is_some() {
             return Some(format!(
                 "collected histogram or summary named {name:?} collides with previously collected metric named {part:?}"
             ));

@@ -255,7 +255,7 @@ fn api_answer(
     match (same_path(path), same_path(trimmed)) {
         (Some((owner, _)), _) if *owner != method => refuse_method(request, vec![owner]),
         (Some((_, "/admin/wipe")), _) => {
-            store.groups.clear();
+            store.clear();
             Response::new(202)
         }
         (Some((_, "/status")), _) => json_answer(json::status(started, &flags.to_map())),

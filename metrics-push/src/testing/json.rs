@@ -12,7 +12,8 @@ use super::store::{FAILURE_TIME, Families, PUSH_TIME, Store, Timed};
 
 /// What `/api/v1/metrics` answers.
 pub(super) fn metrics(store: &Store) -> String {
-    let groups: Vec<_> = store.groups.iter().map(|(key, families)| group(key, families)).collect();
+    let groups: Vec<_> =
+        store.groups().iter().map(|(key, families)| group(key, families)).collect();
     success(&format!("[{}]", groups.join(",")))
 }
 

@@ -43,6 +43,7 @@ mod family;
 mod fault;
 mod group;
 mod json;
+mod ledger;
 mod number;
 mod parse;
 mod path;
@@ -154,7 +155,7 @@ impl FakeGateway {
     #[must_use]
     pub fn groups(&self) -> Vec<Group> {
         let state = self.server.state();
-        state.store.groups.iter().map(|(key, families)| Group::new(key, families)).collect()
+        state.store.groups().iter().map(|(key, families)| Group::new(key, families)).collect()
     }
 
     /// The group with exactly these labels.
@@ -269,7 +270,7 @@ impl FakeGateway {
     /// Forgets all groups and requests; faults stay.
     pub fn clear(&self) {
         let mut state = self.server.state();
-        state.store.groups.clear();
+        state.store.clear();
         state.requests.clear();
     }
 }

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::consistency::{Held, problems};
 use super::exposition;
 use super::family::{Family, Kind, Labels, Metric, Value};
+use super::ledger::Ledger;
 use super::number::lossy;
 use super::parse::Body;
 use super::path::Key;
@@ -46,7 +47,8 @@ pub(super) type Families = BTreeMap<String, Timed>;
 /// All groups.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    pub(super) groups: BTreeMap<Key, Families>,
+    groups: BTreeMap<Key, Families>,
+    ledger: Ledger,
 }
 
 impl Store {
@@ -63,59 +65,76 @@ impl Store {
             self.note_failure(key, at);
             return Err("pushed metrics must not have timestamps".into());
         }
-        let before = self.groups.remove(key);
+        let before = self.groups.get(key).cloned();
         let after = merged(mode, key, before.clone().unwrap_or_default(), body, at);
-        self.groups.insert(key.clone(), after);
-        let problems = match checks {
-            Checks::On => problems(self.held()),
-            Checks::Off => Vec::new(),
-        };
-        let Some(first) = problems.first() else {
+        self.set(key, Some(after));
+        if checks == Checks::Off || self.ledger.is_consistent() {
             return Ok(());
-        };
-        let text = if problems.len() == 1 { first.clone() } else { list(&problems) };
-        match before {
-            Some(before) => self.groups.insert(key.clone(), before),
-            None => self.groups.remove(key),
-        };
+        }
+        let problems = problems(self.held());
+        self.set(key, before);
         self.note_failure(key, at);
-        Err(text)
+        Err(if problems.len() == 1 { problems.concat() } else { list(&problems) })
     }
 
     pub(super) fn delete(&mut self, key: &Key) {
-        self.groups.remove(key);
+        self.set(key, None);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) const fn groups(&self) -> &BTreeMap<Key, Families> {
+        &self.groups
     }
 
     /// What a scrape gets: the exposition, or why there is none.
     pub(super) fn exposition(&self) -> Result<String, String> {
         let problems = problems(self.held());
-        if !problems.is_empty() {
-            return Err(list(&problems));
-        }
-        Ok(self.print())
+        if problems.is_empty() { Ok(self.print()) } else { Err(list(&problems)) }
     }
 
     /// The exposition, whether or not it can be scraped.
     pub(super) fn print(&self) -> String {
-        exposition::print(
-            self.groups.values().flat_map(|families| families.values().map(|timed| &timed.family)),
-        )
+        exposition::print(self.held().map(|held| held.family))
     }
 
     fn held(&self) -> impl Iterator<Item = Held<'_>> {
         self.groups.iter().flat_map(|(key, families)| {
-            let unreadable = key.iter().find(|(_, value)| std::str::from_utf8(value).is_err());
-            let unreadable = unreadable.map(|(name, _)| name.as_str());
+            let unreadable = unreadable(key);
             families.values().map(move |timed| Held { family: &timed.family, unreadable })
         })
     }
 
     /// Stamps a refused push, in a group that may not have been there before.
     fn note_failure(&mut self, key: &Key, at: SystemTime) {
-        let families = self.groups.entry(key.clone()).or_default();
+        let mut families = self.groups.get(key).cloned().unwrap_or_default();
         families.insert(FAILURE_TIME.into(), stamp(FAILURE_TIME, key, Some(at), at));
         families.entry(PUSH_TIME.into()).or_insert_with(|| stamp(PUSH_TIME, key, None, at));
+        self.set(key, Some(families));
     }
+
+    /// Puts a group in the place of another; the only way in which groups change.
+    fn set(&mut self, key: &Key, families: Option<Families>) {
+        let unreadable = unreadable(key);
+        for timed in families.iter().flat_map(BTreeMap::values) {
+            self.ledger.add(&timed.family, unreadable);
+        }
+        let before = match families {
+            Some(families) => self.groups.insert(key.clone(), families),
+            None => self.groups.remove(key),
+        };
+        for timed in before.iter().flat_map(BTreeMap::values) {
+            self.ledger.remove(&timed.family, unreadable);
+        }
+    }
+}
+
+/// The name of a label whose value is not UTF-8.
+fn unreadable(key: &Key) -> Option<&str> {
+    let mut labels = key.iter();
+    labels.find(|(_, value)| std::str::from_utf8(value).is_err()).map(|(name, _)| name.as_str())
 }
 
 /// The group after the push.

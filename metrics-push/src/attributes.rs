@@ -1,0 +1,2 @@
+//! The attributes.
+pub use metrics_push_macros::{counted, push_job, timed};

@@ -1,0 +1,252 @@
+//! Arguments and patterns.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use metrics_push::{counted, timed};
+
+use super::{block_on, calls, label, series};
+
+struct Pair {
+    a: u32,
+    b: u32,
+}
+
+/// Says when it is dropped.
+struct Loud(&'static str, Rc<RefCell<Vec<&'static str>>>);
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push(self.0);
+    }
+}
+
+#[test]
+fn patterns_of_every_kind() {
+    #[counted]
+    fn tuple((a, b): (u32, u32)) -> u32 {
+        a + b
+    }
+    #[counted]
+    fn fields(Pair { a, b: c }: Pair) -> u32 {
+        a + c
+    }
+    #[counted]
+    fn some_fields(Pair { a, .. }: Pair, &x: &u32) -> u32 {
+        a + x
+    }
+    #[counted]
+    fn wildcards(_: u32, _: String) {}
+    #[counted]
+    fn by_reference(ref x: String, [a, _]: [u8; 2]) -> usize {
+        x.len() + usize::from(a)
+    }
+    #[counted]
+    fn bound(x @ (a, b): (u8, u8)) -> u8 {
+        x.0 + a + b
+    }
+    assert_eq!(tuple((1, 2)), 3);
+    assert_eq!(fields(Pair { a: 1, b: 2 }) + some_fields(Pair { a: 1, b: 2 }, &3), 7);
+    wildcards(1, String::new());
+    assert_eq!(by_reference("ab".to_owned(), [1, 2]), 3);
+    assert_eq!(bound((1, 2)), 4);
+    assert_eq!(calls!("wildcards"), "success 1");
+}
+
+#[test]
+fn the_same_patterns_in_async_functions() {
+    #[counted]
+    async fn later_tuple((a, mut b): (u32, u32)) -> u32 {
+        b += a;
+        b
+    }
+    #[counted]
+    async fn later_fields(Pair { a, b: c }: Pair, Pair { b: mut d, .. }: Pair) -> u32 {
+        d += 1;
+        a + c + d
+    }
+    #[counted]
+    async fn later_rest(&x: &u32, _: u32, ref y: String, [z, _]: [u8; 2]) -> usize {
+        x as usize + y.len() + usize::from(z)
+    }
+    #[counted]
+    async fn later_bound(x @ (a, b): (u8, u8), mut list: Vec<u8>) -> Vec<u8> {
+        list.extend([x.0, a, b]);
+        list
+    }
+    #[counted]
+    async fn later_nothing(_unused: String, ref mut changed: u32) {
+        *changed += 1;
+    }
+    assert_eq!(block_on(later_tuple((1, 2))), 3);
+    assert_eq!(block_on(later_fields(Pair { a: 1, b: 2 }, Pair { a: 3, b: 4 })), 8);
+    assert_eq!(block_on(later_rest(&1, 2, "ab".to_owned(), [4, 5])), 7);
+    assert_eq!(block_on(later_bound((1, 2), vec![0])), [0, 1, 1, 2]);
+    block_on(later_nothing(String::new(), 1));
+    assert_eq!(calls!("later_bound"), "success 1");
+}
+
+#[test]
+fn mutable_raw_removed_and_annotated_parameters() {
+    #[counted]
+    fn grown(mut list: Vec<u8>) -> Vec<u8> {
+        list.push(1);
+        list
+    }
+    #[counted(name = "raw_total", labels(kind = r#type))]
+    fn r#match(r#type: &str) -> usize {
+        r#type.len()
+    }
+    #[counted]
+    fn removed(#[cfg(any())] gone: Missing, #[allow(unused)] kept: u64) -> u64 {
+        1
+    }
+    #[counted]
+    async fn removed_later(#[cfg(any())] gone: Missing, #[allow(unused)] kept: u64) -> u64 {
+        1
+    }
+    assert_eq!(grown(vec![]), [1]);
+    assert_eq!(r#match("loop"), 4);
+    assert_eq!(removed(1) + block_on(removed_later(1)), 2);
+    assert_eq!(series("raw_total", &[("function", "match"), ("kind", "loop")]).len(), 4);
+}
+
+#[test]
+fn no_name_of_ours_is_in_the_way() {
+    #[counted]
+    #[timed(outcome, name = "collision_seconds")]
+    fn collision(result: u32, call: u32, run: u32, body: u32, judge: u32, _call: u32) -> u32 {
+        result + call + run + body + judge + _call
+    }
+    #[counted]
+    async fn collision_later(result: u32, call: u32, never: u32, prepared: u32) -> u32 {
+        result + call + never + prepared
+    }
+    assert_eq!(collision(1, 2, 3, 4, 5, 6), 21);
+    assert_eq!(block_on(collision_later(1, 2, 3, 4)), 10);
+}
+
+#[test]
+fn closures_and_iterators_as_arguments() {
+    #[counted]
+    fn once<T>(x: impl FnOnce() -> T) -> T {
+        x()
+    }
+    #[counted]
+    fn twice(x: &mut dyn FnMut()) {
+        x();
+        x();
+    }
+    #[counted]
+    fn total(x: impl Iterator<Item = impl AsRef<str>>) -> usize {
+        x.map(|text| text.as_ref().len()).sum()
+    }
+    let mut count = 0;
+    twice(&mut || count += 1);
+    assert_eq!((once(|| 7), count, total(["a", "bc"].into_iter())), (7, 2, 3));
+}
+
+#[test]
+fn a_label_is_computed_before_the_body_moves_its_argument() {
+    #[counted(name = "moved_total", labels(item = item, length = item.len()))]
+    fn moved(item: String, out: &mut Vec<String>) {
+        out.push(item);
+    }
+    #[counted(name = "moved_later_total", labels(item = item))]
+    async fn moved_later(item: String, out: &mut Vec<String>) {
+        out.push(item);
+    }
+    let mut out = Vec::new();
+    moved("ab".to_owned(), &mut out);
+    block_on(moved_later("cd".to_owned(), &mut out));
+    assert_eq!(out, ["ab", "cd"]);
+    let found = series("moved_total", &[("item", "ab"), ("length", "2"), ("outcome", "success")]);
+    assert_eq!(super::value(&found[0]), 1.0);
+    assert_eq!(series("moved_later_total", &[("item", "cd")]).len(), 4);
+}
+
+#[test]
+fn labels_are_evaluated_once_at_entry_from_left_to_right() {
+    #[counted(name = "ordered_total", labels(first = next(x), second = next(x), fixed = "here", number = 3))]
+    fn ordered(x: &Cell<u32>) -> u32 {
+        next(x)
+    }
+    fn next(x: &Cell<u32>) -> u32 {
+        x.set(x.get() + 1);
+        x.get()
+    }
+    assert_eq!(ordered(&Cell::new(0)), 3);
+    let labels = [("first", "1"), ("second", "2"), ("fixed", "here"), ("number", "3")];
+    assert_eq!(series("ordered_total", &labels).len(), 4);
+}
+
+#[test]
+fn arguments_need_no_trait_and_are_not_exported_unless_named() {
+    struct Opaque;
+    #[counted(name = "secret_total")]
+    fn secret(_password: &str, _opaque: Opaque, _big: &[u8; 4096]) {}
+    secret("hunter2", Opaque, &[0; 4096]);
+    let exported = series("secret_total", &[]);
+    let labels = exported.iter().flat_map(|series| series.get_label());
+    let mut names: Vec<_> = labels.map(|pair| pair.name().to_owned()).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names, ["function", "module", "outcome"]);
+    assert_eq!(label(&exported[0], "function"), Some("secret"));
+}
+
+/// The order in which a function drops its arguments and its variables.
+fn drops(call: impl FnOnce(&dyn Fn(&'static str) -> Loud)) -> Vec<&'static str> {
+    let order = Rc::default();
+    call(&|name| Loud(name, Rc::clone(&order)));
+    order.take()
+}
+
+#[test]
+fn arguments_are_dropped_in_their_native_order() {
+    fn bare(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
+        let _inner = Loud("inner", Rc::clone(&a.1));
+        drop(b);
+        let _ = (&c, &d);
+    }
+    #[counted]
+    #[timed]
+    fn annotated(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
+        let _inner = Loud("inner", Rc::clone(&a.1));
+        drop(b);
+        let _ = (&c, &d);
+    }
+    let expected = drops(|new| bare(new("a"), new("b"), new("unused"), (new("c"), new("d"))));
+    let found = drops(|new| annotated(new("a"), new("b"), new("unused"), (new("c"), new("d"))));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn async_arguments_are_dropped_in_their_native_order() {
+    async fn bare(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
+        let _inner = Loud("inner", Rc::clone(&a.1));
+        super::pause().await;
+        let _ = (&d, &c, b);
+    }
+    #[counted]
+    #[timed]
+    async fn annotated(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
+        let _inner = Loud("inner", Rc::clone(&a.1));
+        super::pause().await;
+        let _ = (&d, &c, b);
+    }
+    for polls in 0..3 {
+        let drive = |mut future: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+            for _ in 0..polls {
+                let _ = super::poll(future.as_mut());
+            }
+        };
+        let expected = drops(|new| {
+            drive(Box::pin(bare(new("a"), new("b"), new("unused"), (new("c"), new("d")))));
+        });
+        let found = drops(|new| {
+            drive(Box::pin(annotated(new("a"), new("b"), new("unused"), (new("c"), new("d")))));
+        });
+        assert_eq!(found, expected, "after {polls} polls");
+    }
+}

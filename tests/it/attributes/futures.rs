@@ -1,0 +1,123 @@
+//! Functions that return a future are measured over its run.
+
+use std::cell::Cell;
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::rc::Rc;
+
+use metrics_push::{counted, push_job, timed};
+
+use super::{block_on, calls, pause, poll, timings};
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+#[test]
+fn a_returned_future_is_measured_from_its_first_poll_to_its_end() {
+    #[counted]
+    #[timed]
+    fn returned(fails: bool) -> impl Future<Output = Result<u8, u8>> {
+        async move {
+            pause().await;
+            if fails { Err(1) } else { Ok(1) }
+        }
+    }
+    drop(returned(true));
+    assert!(block_on(returned(true)).is_err());
+    assert!(block_on(returned(false)).is_ok());
+    let mut cancelled = Box::pin(returned(true));
+    assert!(poll(cancelled.as_mut()).is_pending());
+    drop(cancelled);
+    assert_eq!(calls!("returned"), "cancelled 1, error 1, success 1");
+    assert_eq!(timings!("returned"), "calls 3");
+}
+
+#[test]
+fn what_happens_before_the_future_happens_at_once() {
+    #[counted]
+    fn eager(seen: Rc<Cell<u8>>) -> impl Future<Output = u8> + Unpin {
+        seen.set(1);
+        Box::pin(async move { seen.get() })
+    }
+    let seen = Rc::new(Cell::new(0));
+    let future = eager(Rc::clone(&seen));
+    assert_eq!(seen.get(), 1);
+    assert_eq!(block_on(future), 1);
+    assert_eq!(calls!("eager"), "success 1");
+}
+
+#[test]
+fn an_alias_needs_the_word_future() {
+    #[counted(future)]
+    fn aliased(n: &u8) -> BoxFuture<'_, Result<u8, ()>> {
+        Box::pin(async move {
+            pause().await;
+            if *n == 0 { Err(()) } else { Ok(*n) }
+        })
+    }
+    #[counted]
+    fn constructed(n: &u8) -> BoxFuture<'_, Result<u8, ()>> {
+        Box::pin(async move { if *n == 0 { Err(()) } else { Ok(*n) } })
+    }
+    assert!(block_on(aliased(&0)).is_err() && block_on(aliased(&1)).is_ok());
+    assert!(block_on(constructed(&0)).is_err());
+    assert_eq!(calls!("aliased"), "error 1, success 1");
+    assert_eq!(calls!("constructed"), "success 1");
+}
+
+#[test]
+fn other_types_around_futures_are_measured_as_values() {
+    #[counted]
+    fn finished() -> Ready<u8> {
+        ready(1)
+    }
+    #[counted]
+    fn paired() -> (impl Future<Output = u8>, u8) {
+        (async { 1 }, 2)
+    }
+    #[counted]
+    fn tried(fails: bool) -> Result<impl Future<Output = u8>, u8> {
+        if fails { Err(1) } else { Ok(async { 1 }) }
+    }
+    assert_eq!(block_on(finished()) + block_on(paired().0), 2);
+    assert!(tried(true).is_err() && tried(false).is_ok());
+    assert_eq!(calls!("tried"), "error 1, success 1");
+}
+
+#[test]
+fn bounds_and_borrows_are_kept() {
+    struct Client {
+        base: String,
+    }
+    impl Client {
+        #[counted]
+        #[timed(outcome, name = "client_seconds")]
+        fn get<'a>(&'a self, path: &'a str) -> impl Future<Output = String> + Send + use<'a> {
+            async move { format!("{}{path}", self.base) }
+        }
+        #[counted(name = "client_total", labels(path = path))]
+        fn get_boxed<'a>(
+            &'a self,
+            path: &'a str,
+        ) -> Pin<Box<dyn Future<Output = String> + Send + 'a>> {
+            Box::pin(self.get(path))
+        }
+    }
+    let client = Client { base: "http://".to_owned() };
+    let future: Pin<Box<dyn Future<Output = String> + Send + '_>> = client.get_boxed("a");
+    assert_eq!(block_on(future), "http://a");
+    assert_eq!(super::series("client_total", &[("path", "a")]).len(), 4);
+}
+
+#[test]
+fn a_job_that_returns_a_future_runs_with_it() {
+    #[push_job(grouping(n = n))]
+    fn job(n: u8) -> impl Future<Output = Result<u8, u8>> + Send {
+        async move { Err(n) }
+    }
+    #[push_job]
+    fn boxed_job() -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async {})
+    }
+    assert_eq!(block_on(job(1)), Err(1));
+    block_on(boxed_job());
+}

@@ -1,0 +1,226 @@
+//! One outcome per call, whatever happens to it.
+
+use std::cell::Cell;
+use std::pin::pin;
+
+use metrics_push::{counted, timed};
+
+use super::{block_on, calls, panic_of, pause, poll, series, timings, value};
+
+#[test]
+fn all_four_outcomes_are_there_from_the_first_gather() {
+    #[counted]
+    fn first_gather() {}
+    first_gather();
+    let found = series("function_calls_total", &[("function", "first_gather")]);
+    let mut outcomes: Vec<_> =
+        found.iter().filter_map(|series| super::label(series, "outcome")).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["cancelled", "error", "panic", "success"]);
+}
+
+#[test]
+fn a_panic_goes_on_and_is_recorded_once() {
+    #[counted]
+    #[timed]
+    fn panicking(text: &str) -> u32 {
+        panic!("{text}")
+    }
+    assert_eq!(panic_of(|| panicking("boom")), "boom");
+    assert_eq!(calls!("panicking"), "panic 1");
+    assert_eq!(timings!("panicking"), "calls 1");
+}
+
+#[test]
+fn a_future_that_was_never_polled_was_never_called() {
+    #[counted]
+    #[timed]
+    async fn unpolled(run: bool) {
+        assert!(run);
+    }
+    drop(unpolled(false));
+    block_on(unpolled(true));
+    assert_eq!(calls!("unpolled"), "success 1");
+    assert_eq!(timings!("unpolled"), "calls 1");
+}
+
+#[test]
+fn a_future_that_is_dropped_half_way_was_cancelled() {
+    #[counted]
+    #[timed(in_flight)]
+    async fn dropped() {
+        pause().await;
+    }
+    let in_flight = || value(&series("function_in_flight", &[("function", "dropped")])[0]);
+    {
+        let mut future = pin!(dropped());
+        assert!(poll(future.as_mut()).is_pending());
+        assert_eq!(in_flight(), 1.0);
+    }
+    assert_eq!(calls!("dropped"), "cancelled 1");
+    assert_eq!(timings!("dropped"), "calls 1");
+    assert_eq!(in_flight(), 0.0);
+}
+
+#[test]
+fn no_panic_leaks_an_in_flight_gauge() {
+    #[timed(in_flight)]
+    fn in_flight() {
+        let found = series("function_in_flight", &[("function", "in_flight")]);
+        assert_eq!(value(&found[0]), 1.0);
+        panic!("over");
+    }
+    assert_eq!(panic_of(in_flight), "over");
+    assert_eq!(value(&series("function_in_flight", &[("function", "in_flight")])[0]), 0.0);
+}
+
+#[test]
+fn a_panic_inside_a_poll_is_no_cancellation() {
+    #[counted]
+    async fn panicking_poll() {
+        pause().await;
+        panic!("in the poll");
+    }
+    assert_eq!(panic_of(|| block_on(panicking_poll())), "in the poll");
+    assert_eq!(calls!("panicking_poll"), "panic 1");
+}
+
+#[test]
+fn a_future_dropped_by_the_panic_of_another_was_cancelled() {
+    #[counted]
+    async fn bystander() {
+        pause().await;
+    }
+    #[counted]
+    async fn untouched() {}
+    let message = panic_of(|| {
+        let mut future = pin!(bystander());
+        let _untouched = untouched();
+        assert!(poll(future.as_mut()).is_pending());
+        panic!("somebody else's");
+    });
+    block_on(untouched());
+    assert_eq!(message, "somebody else's");
+    assert_eq!(calls!("bystander"), "cancelled 1");
+    assert_eq!(calls!("untouched"), "success 1");
+}
+
+#[test]
+fn a_future_polled_after_its_end_panics_as_it_would_bare() {
+    async fn bare() {}
+    #[counted]
+    async fn annotated() {}
+    #[counted(future)]
+    fn boxed() -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(async {
+            pause().await;
+        })
+    }
+    fn too_often(future: impl Future) -> String {
+        panic_of(|| {
+            let mut future = pin!(future);
+            while poll(future.as_mut()).is_pending() {}
+            poll(future.as_mut()).is_ready()
+        })
+    }
+    assert_eq!(too_often(annotated()), too_often(bare()));
+    assert_eq!(too_often(boxed()), too_often(bare()));
+    assert_eq!((calls!("annotated"), calls!("boxed")), ("success 1".into(), "success 1".into()));
+}
+
+#[test]
+fn work_in_a_destructor_succeeds_while_the_thread_unwinds() {
+    struct Cleanup;
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            clean_up();
+            block_on(clean_up_later());
+            if std::thread::panicking() {
+                silent();
+            }
+        }
+    }
+    #[counted]
+    #[timed]
+    fn clean_up() {}
+    #[counted]
+    async fn clean_up_later() {
+        pause().await;
+    }
+    #[counted]
+    #[track_caller]
+    fn silent() {}
+    panic_of(|| {
+        let _cleanup = Cleanup;
+        panic!("unwind");
+    });
+    for recorded in [calls!("clean_up"), calls!("clean_up_later"), calls!("silent")] {
+        assert_eq!(recorded, "success 1");
+    }
+}
+
+#[test]
+fn every_level_of_a_recursion_counts() {
+    #[counted]
+    #[timed(in_flight)]
+    fn down(n: u32) -> Result<u32, u32> {
+        if n == 0 { Err(0) } else { down(n - 1).or(Ok(n)) }
+    }
+    #[counted]
+    #[timed]
+    async fn down_later(n: u32) -> u32 {
+        if n == 0 { 0 } else { 1 + Box::pin(down_later(n - 1)).await }
+    }
+    assert_eq!(down(3), Ok(1));
+    assert_eq!(block_on(down_later(3)), 3);
+    assert_eq!(calls!("down"), "error 1, success 3");
+    assert_eq!(calls!("down_later"), "success 4");
+    assert_eq!(timings!("down_later"), "calls 4");
+}
+
+#[test]
+fn overlapping_calls_keep_apart() {
+    #[counted]
+    async fn overlapping(fails: bool) -> Result<(), ()> {
+        pause().await;
+        if fails { Err(()) } else { Ok(()) }
+    }
+    let (mut first, mut second) = (Box::pin(overlapping(true)), Box::pin(overlapping(false)));
+    let mut third = Box::pin(overlapping(true));
+    assert!(poll(first.as_mut()).is_pending());
+    assert!(poll(second.as_mut()).is_pending());
+    assert!(poll(third.as_mut()).is_pending());
+    assert!(poll(first.as_mut()).is_ready() && poll(second.as_mut()).is_ready());
+    drop(third);
+    assert_eq!(calls!("overlapping"), "cancelled 1, error 1, success 1");
+}
+
+#[test]
+fn stacked_attributes_each_record_once() {
+    #[counted]
+    #[counted(name = "stacked_total")]
+    #[timed]
+    #[timed(name = "stacked_seconds", outcome)]
+    fn stacked(fails: bool) -> Result<(), ()> {
+        if fails { Err(()) } else { Ok(()) }
+    }
+    #[timed]
+    #[counted]
+    #[timed(name = "stacked_later_seconds", outcome, in_flight)]
+    async fn stacked_later(mut n: Cell<u8>) -> u8 {
+        *n.get_mut() += 1;
+        pause().await;
+        n.get()
+    }
+    assert!(stacked(true).is_err() && stacked(false).is_ok());
+    assert_eq!(block_on(stacked_later(Cell::new(1))), 2);
+    assert_eq!(calls!("stacked"), "error 1, success 1");
+    assert_eq!(timings!("stacked"), "calls 2");
+    let errors = series("stacked_total", &[("outcome", "error")]);
+    let timed_errors = series("stacked_seconds", &[("outcome", "error")]);
+    assert_eq!((value(&errors[0]), value(&timed_errors[0])), (1.0, 1.0));
+    assert_eq!(
+        (calls!("stacked_later"), timings!("stacked_later")),
+        ("success 1".into(), "calls 1".into())
+    );
+}

@@ -1,0 +1,171 @@
+//! Qualifiers, other attributes, linkage.
+
+#![allow(unsafe_code, clippy::missing_safety_doc, reason = "some qualifiers are about it")]
+
+use std::panic::Location;
+
+use metrics_push::{counted, timed};
+
+use super::{block_on, calls, timings};
+
+#[test]
+fn unsafe_and_foreign_functions() {
+    #[counted]
+    unsafe fn read(p: *const u8) -> u8 {
+        // SAFETY: the caller knows.
+        unsafe { *p }
+    }
+    #[counted]
+    async unsafe fn read_later(p: &u8) -> u8 {
+        let p: *const u8 = p;
+        // SAFETY: the caller knows.
+        unsafe { *p }
+    }
+    #[counted]
+    extern "C" fn foreign(n: u32) -> u32 {
+        n
+    }
+    #[counted]
+    #[unsafe(no_mangle)]
+    pub(crate) extern "C-unwind" fn metrics_push_attribute_test(n: u32) -> u32 {
+        n
+    }
+    // SAFETY: the pointers are to live values.
+    unsafe {
+        assert_eq!(read(&1) + block_on(read_later(&2)), 3);
+    }
+    assert_eq!(foreign(1) + metrics_push_attribute_test(1), 2);
+    assert_eq!(calls!("metrics_push_attribute_test"), "success 1");
+}
+
+#[test]
+fn unsafe_traits_and_methods() {
+    unsafe trait Trusted {
+        unsafe fn first(&self) -> u8;
+    }
+    // SAFETY: there is nothing to break.
+    unsafe impl Trusted for [u8; 2] {
+        #[counted]
+        unsafe fn first(&self) -> u8 {
+            // SAFETY: the array is not empty.
+            unsafe { *self.as_ptr() }
+        }
+    }
+    // SAFETY: the array is there.
+    let first = unsafe { [1, 2].first() };
+    assert_eq!(first, 1);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn target_features_reach_the_body() {
+    #[target_feature(enable = "sse2")]
+    fn with_feature() -> u32 {
+        1
+    }
+    #[counted]
+    #[timed]
+    #[target_feature(enable = "sse2")]
+    fn caller() -> u32 {
+        with_feature()
+    }
+    // SAFETY: every x86-64 has SSE2.
+    assert_eq!(unsafe { caller() }, 1);
+}
+
+#[test]
+fn the_caller_stays_the_caller() {
+    #[counted]
+    #[timed]
+    #[track_caller]
+    fn located() -> &'static Location<'static> {
+        Location::caller()
+    }
+    assert_eq!(located().line(), line!());
+    assert_eq!(calls!("located"), "success 1");
+}
+
+#[test]
+fn attributes_of_the_language_stay_where_they_are() {
+    #[inline]
+    #[cold]
+    #[must_use]
+    #[deprecated = "the case at hand"]
+    #[doc(hidden)]
+    #[rustfmt::skip]
+    #[counted]
+    fn adorned() -> u32 {
+        1
+    }
+    #[expect(deprecated, reason = "the case at hand")]
+    let one = adorned();
+    assert_eq!(one, 1);
+}
+
+#[counted]
+#[test]
+fn above_a_test() {}
+
+#[test]
+#[timed]
+fn below_a_test() {}
+
+#[counted]
+#[tokio::test]
+async fn above_an_async_test() {
+    tokio::task::yield_now().await;
+}
+
+#[tokio::test]
+#[counted]
+async fn below_an_async_test() -> Result<(), String> {
+    tokio::task::yield_now().await;
+    Ok(())
+}
+
+#[cfg_attr(all(), counted)]
+#[cfg_attr(any(), missing)]
+#[cfg(all())]
+fn conditional() {}
+
+#[test]
+fn attributes_can_be_conditional() {
+    conditional();
+    assert_eq!(calls!("conditional"), "success 1");
+}
+
+#[test]
+fn inner_attributes_stay_in_the_body() {
+    #[counted]
+    fn inner() -> u32 {
+        #![allow(unused_variables)]
+        //! Inner documentation.
+        let unused = 1;
+        2
+    }
+    #[counted]
+    #[timed]
+    async fn inner_later() -> u32 {
+        #![allow(unused_variables)]
+        //! Inner documentation.
+        let unused = 1;
+        2
+    }
+    assert_eq!(inner() + block_on(inner_later()), 4);
+    assert_eq!(timings!("inner_later"), "calls 1");
+}
+
+mod outer {
+    pub(super) mod inner {
+        #[metrics_push::counted]
+        pub(in crate::attributes) fn restricted() -> &'static str {
+            module_path!()
+        }
+    }
+}
+
+#[test]
+fn visibility_and_module_are_those_of_the_function() {
+    let module = outer::inner::restricted();
+    assert_eq!(super::recorded("function_calls_total", module, "restricted"), "success 1");
+}
