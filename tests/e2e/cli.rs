@@ -111,3 +111,35 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
         thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// What the command prints, to be kept as a file.
+fn printed(subcommand: &str) -> String {
+    let output = Command::new(command()).arg(subcommand).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
+    let printed = printed("rules");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/rules");
+    let mut count = 0;
+    for file in std::fs::read_dir(rules).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in text.lines().filter(|line| !line.is_empty() && *line != "groups:") {
+            assert!(printed.contains(line), "{line}");
+            count += usize::from(line.contains("- alert:"));
+        }
+    }
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed-rules.yaml");
+    std::fs::write(&file, &printed).unwrap();
+    let check = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+    assert!(count > 10 && printed.matches("- alert:").count() == count, "{count}");
+}
+
+#[test]
+fn the_shipped_dashboard_is_printed_as_it_is() {
+    let dashboard = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/dashboard.json");
+    assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
+}

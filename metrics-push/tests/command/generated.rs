@@ -34,7 +34,7 @@ fn man_pages_tell_of_subcommands_arguments_and_variables() {
 
 #[test]
 fn help_is_there_for_everything() {
-    for subcommand in ["status", "push", "delete", "completions", "man"] {
+    for subcommand in ["status", "push", "delete", "rules", "dashboard", "completions", "man"] {
         assert!(printed(&["help", subcommand]).contains("Usage: metrics-push"), "{subcommand}");
         assert!(printed(&["--help"]).contains(subcommand));
     }

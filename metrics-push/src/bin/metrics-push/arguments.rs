@@ -25,6 +25,10 @@ pub(crate) enum Subcommand {
     Status(Status),
     Push(Push),
     Delete(Delete),
+    /// Prints the alert rules that go with this version, as one file for Prometheus' rule_files.
+    Rules,
+    /// Prints the dashboard that goes with this version, to be imported into Grafana.
+    Dashboard,
     Completions(Completions),
     Man(Man),
 }

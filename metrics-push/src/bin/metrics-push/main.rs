@@ -9,6 +9,7 @@ mod ending;
 mod generate;
 mod push;
 mod session;
+mod shipped;
 mod spelling;
 mod status;
 mod terminal;
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         Subcommand::Status(arguments) => status::run(&arguments),
         Subcommand::Push(arguments) => push::run(&arguments),
         Subcommand::Delete(arguments) => delete::run(&arguments),
+        Subcommand::Rules => shipped::rules(),
+        Subcommand::Dashboard => shipped::dashboard(),
         Subcommand::Completions(arguments) => generate::completions(&arguments),
         Subcommand::Man(arguments) => generate::man_page(&arguments),
     };
