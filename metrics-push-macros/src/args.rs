@@ -7,8 +7,9 @@
 use std::collections::HashSet;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::ToTokens;
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::{Lit, LitInt, LitStr};
 
 use crate::tokens::{as_group, expression_len, is_punct, open_all};
@@ -415,12 +416,18 @@ fn distance(left: &str, right: &str) -> usize {
 /// The user's tokens as a message quotes them.
 pub(crate) fn excerpt(tokens: impl ToTokens) -> String {
     const LONGEST: usize = 40;
-    let text = tokens.to_token_stream().to_string();
+    let text = tokens.to_token_stream().to_string().replace(" :: ", "::").replace("- ", "-");
     if text.chars().count() > LONGEST {
         let start: String = text.chars().take(LONGEST).collect();
         return format!("`{start}..`");
     }
     format!("`{text}`")
+}
+
+/// `&(expression)`, in the expression's place: there rustc reports what the expression lacks.
+pub(crate) fn borrowed(expression: &TokenStream) -> TokenStream {
+    let span = generated().located_at(expression.span());
+    quote_spanned!(span=> &(#expression))
 }
 
 /// The place of generated tokens: locals that no user code can see or be seen by.

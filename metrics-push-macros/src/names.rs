@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{Lit, LitStr};
 
-use crate::args::{Errors, Pair, as_literal};
-use crate::tokens::{is_punct, split_at_commas};
+use crate::args::{Errors, Pair, as_literal, excerpt};
+use crate::tokens::{as_group, is_punct, open_all, split_at_commas};
 
 /// What a metric's name promises.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(crate) fn metric(name: &LitStr, kind: Kind, conventions: Conventions, errors
     let text = name.value();
     if !is_name(&text, ':') {
         errors.at(name, format!(
-            "{text:?} is not a metric name; use letters, digits and underscores, not starting with a digit: {:?}",
+            "{text:?} is not a metric name, which has letters, digits and underscores, and no digit first; write {:?}",
             suggestion(&text),
         ));
     } else if OF_THE_GATEWAY.contains(&text.as_str()) {
@@ -86,6 +86,7 @@ fn convention(name: &LitStr, text: &str, kind: Kind, errors: &mut Errors) {
         }
         Kind::Timer if !text.ends_with("_seconds") => {
             let stem = stem(stem(stem(text, &["_total"]), &OF_HISTOGRAMS), &OTHER_UNITS);
+            let stem = stem.trim_end_matches("_seconds");
             errors.at(name, format!(
                 "durations are in seconds, and the name ends in `_seconds`; write \"{stem}_seconds\", {OFF}"
             ));
@@ -175,38 +176,49 @@ fn suggestion(name: &str) -> String {
     }
 }
 
-/// Checks `[0.1, 1, 5]`: finite and increasing. Anything but a list of literals is left to rustc.
+/// Checks `[0.1, 1, 5]`: finite and increasing. The elements of other expressions are left to rustc.
 ///
 /// The result is the expression to emit, with integers turned into floats.
 pub(crate) fn buckets(value: &TokenStream, errors: &mut Errors) -> TokenStream {
-    let Ok(TokenTree::Group(list)) = syn::parse2::<TokenTree>(value.clone()) else {
-        return value.clone();
-    };
-    if list.delimiter() != proc_macro2::Delimiter::Bracket {
-        return value.clone();
+    const FORM: &str = "write the upper bounds: `buckets = [0.1, 1, 10]`";
+    if as_literal(value).is_some() {
+        errors.at(
+            value,
+            format!("`buckets` is a list or a constant, found {}; {FORM}", excerpt(value)),
+        );
     }
+    let tokens = open_all(value.clone());
+    let list = match &tokens[..] {
+        [list] => as_group(Some(list), Delimiter::Bracket),
+        _ => None,
+    };
+    let Some(list) = list else { return value.clone() };
     if list.stream().is_empty() {
-        errors.at(&list, "`buckets` is empty; write the upper bounds: `buckets = [0.1, 1, 10]`");
+        errors.at(list, format!("`buckets` is empty; {FORM}"));
     }
     let mut last = f64::NEG_INFINITY;
-    let mut bounds = Vec::new();
-    for element in split_at_commas(list.stream()) {
-        let element: TokenStream = element.into_iter().collect();
-        match bound(&element) {
-            Some(bound) if !bound.is_finite() => errors.at(
-                &element,
-                format!("bucket {element} is not finite; leave it out, the last bucket `+Inf` is always there"),
-            ),
-            Some(bound) if bound <= last => errors.at(
-                &element,
-                format!("bucket {element} is not above the one before it, {last}; buckets increase"),
-            ),
-            Some(bound) => last = bound,
-            None => {}
-        }
-        bounds.push(as_float(&element));
-    }
+    let elements = split_at_commas(list.stream()).into_iter().map(TokenStream::from_iter);
+    let bounds = elements.map(|element| {
+        check_bound(&element, &mut last, errors);
+        as_float(element)
+    });
     quote!(&[#(#bounds),*])
+}
+
+fn check_bound(element: &TokenStream, last: &mut f64, errors: &mut Errors) {
+    let text = excerpt(element);
+    match bound(element) {
+        Some(bound) if !bound.is_finite() => errors.at(
+            element,
+            format!("bucket {text} is not finite; leave it out, the last bucket `+Inf` is always there"),
+        ),
+        Some(bound) if bound <= *last => errors.at(
+            element,
+            format!("bucket {text} is not above the one before it, {last}; write them in increasing order"),
+        ),
+        Some(bound) => *last = bound,
+        None => {}
+    }
 }
 
 /// The value of a literal, or of one of the float constants that can't be a bound.
@@ -227,7 +239,7 @@ fn bound(element: &TokenStream) -> Option<f64> {
     }
 }
 
-fn as_float(element: &TokenStream) -> TokenStream {
+fn as_float(element: TokenStream) -> TokenStream {
     let mut tokens: Vec<TokenTree> = element.clone().into_iter().collect();
     let number = tokens.pop().map(ToTokens::into_token_stream).unwrap_or_default();
     match as_literal(&number) {
@@ -237,7 +249,7 @@ fn as_float(element: &TokenStream) -> TokenStream {
             float.set_span(integer.span());
             quote!(#(#tokens)* #float)
         }
-        _ => element.clone(),
+        _ => element,
     }
 }
 

@@ -13,7 +13,7 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 
 use crate::Attribute;
-use crate::args::{Duration, Errors, Given, Pair, Text, generated};
+use crate::args::{Duration, Errors, Given, Pair, Text, borrowed, generated};
 use crate::function::{Asyncness, Function, Returns};
 use crate::names;
 use crate::site::{registry_function, runtime_crate};
@@ -156,10 +156,14 @@ impl Args {
         let span = generated();
         let grouping = self.grouping.iter().map(|Pair { name, value }| {
             let name = name.unraw().to_string();
-            quote_spanned!(span=> (#name, &(#value)))
+            let value = borrowed(value);
+            quote_spanned!(span=> (#name, #value))
         });
         let instance = self.instance.as_ref().map(|expression| match expression {
-            Some(expression) => quote_spanned!(span=> ("instance", &(#expression))),
+            Some(expression) => {
+                let value = borrowed(expression);
+                quote_spanned!(span=> ("instance", #value))
+            }
             None => quote_spanned!(span=> ("instance", &#runtime::host_name())),
         });
         grouping.chain(instance).collect()

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Lit, LitInt, LitStr};
 
-use crate::args::{Errors, Given, Pair, Text, as_literal, generated};
+use crate::args::{Errors, Given, Pair, Text, as_literal, borrowed, generated};
 use crate::function::Function;
 use crate::names::{self, Conventions, Kind};
 use crate::wrap::{Entry, Future, Holder};
@@ -33,6 +33,16 @@ pub(crate) struct Metric {
     pub(crate) site: &'static str,
     /// The labels that the attribute adds itself.
     pub(crate) own_labels: &'static [&'static str],
+}
+
+impl Metric {
+    /// Why the shared metric can't have what only one function asks for.
+    pub(crate) fn shared(&self, argument: &str) -> String {
+        let shared_name = self.shared_name;
+        format!(
+            "`{argument}` needs a metric of its own, and `{shared_name}` is shared by all functions; add `name = \"..\"`"
+        )
+    }
 }
 
 impl Site {
@@ -67,14 +77,19 @@ impl Site {
         }
     }
 
-    /// A metric that all functions share has one text for all of them.
+    /// A metric that all functions share has one text and one set of label names: those of the attribute.
     fn check_shared(&self, metric: &Metric, errors: &mut Errors) {
         if let Some(help) = &self.help {
-            errors.at(help, format!(
-                "`help` describes a metric of your own, and `{}` is shared by all functions; add `name = \"..\"`",
-                metric.shared_name
-            ));
+            errors.at(help, metric.shared("help"));
         }
+        if let Some(label) = self.labels.first() {
+            errors.at(&label.name, metric.shared("labels"));
+        }
+    }
+
+    /// Whether the metric is the one that all functions share.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.name.is_none()
     }
 
     pub(crate) fn runtime(&self) -> TokenStream {
@@ -104,6 +119,7 @@ impl Site {
         };
         let help = self.help_text(metric, function);
         let (labels, values) = self.label_tokens();
+        let values = values.into_iter().map(borrowed).collect::<Vec<_>>();
         let max_series =
             self.max_series.as_ref().map(|max| quote_spanned!(span=> .max_series(#max)));
         let registry = self.registry.as_ref().map(|registry| {
@@ -115,8 +131,8 @@ impl Site {
                 #labels #options #max_series #registry; &__SITE }
         };
         Entry {
-            enter: quote_spanned!(span=> #site.enter(&[#(&(#values)),*])),
-            prepare: quote_spanned!(span=> #site.prepare(&[#(&(#values)),*])),
+            enter: quote_spanned!(span=> #site.enter(&[#(#values),*])),
+            prepare: quote_spanned!(span=> #site.prepare(&[#(#values),*])),
             holder: Holder::Callee,
             handle: None,
         }

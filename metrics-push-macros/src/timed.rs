@@ -58,6 +58,9 @@ impl Attribute for Args {
         if let Some(second) = &self.second_predicate {
             errors.at(second, wrap::TWO_PREDICATES);
         }
+        if let (Some(outcome), true) = (&self.outcome, self.site.is_shared()) {
+            errors.at(outcome, METRIC.shared("outcome"));
+        }
         match (self.judge.predicate(), &self.outcome) {
             (Some((name, predicate)), None) => errors.at(
                 predicate,

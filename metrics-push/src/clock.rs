@@ -21,10 +21,35 @@ impl Moment {
 
     /// Seconds since the Unix epoch, as Prometheus wants its timestamps.
     pub(crate) fn unix_seconds(self) -> f64 {
-        match self.wall.duration_since(UNIX_EPOCH) {
-            Ok(after) => after.as_secs_f64(),
-            Err(before) => -before.duration().as_secs_f64(),
+        unix_seconds(self.wall)
+    }
+
+    /// Milliseconds since the Unix epoch, for what is written to disk.
+    pub(crate) fn unix_millis(self) -> u64 {
+        let since_epoch = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock's reading, to compare with times of files.
+    pub(crate) fn wall(self) -> SystemTime {
+        self.wall
+    }
+
+    pub(crate) fn is_at_or_after(self, other: Self) -> bool {
+        self.monotonic >= other.monotonic
+    }
+
+    /// This moment, brought forward.
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        Self {
+            wall: self.wall - duration,
+            monotonic: self.monotonic.checked_sub(duration).unwrap_or(self.monotonic),
         }
+    }
+
+    /// Whole nanoseconds since the Unix epoch, for names that sort by time.
+    pub(crate) fn unix_nanos(self) -> u128 {
+        self.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
     }
 
     pub(crate) fn since(self, earlier: Self) -> Duration {
@@ -44,6 +69,14 @@ impl Moment {
 
     pub(crate) fn later_of(self, other: Self) -> Self {
         if other.monotonic > self.monotonic { other } else { self }
+    }
+}
+
+/// Seconds since the Unix epoch of any reading of the wall clock.
+pub(crate) fn unix_seconds(wall: SystemTime) -> f64 {
+    match wall.duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs_f64(),
+        Err(before) => -before.duration().as_secs_f64(),
     }
 }
 

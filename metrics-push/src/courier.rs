@@ -4,6 +4,7 @@
 //! while they wait and sent in order, one in flight per group. It never panics and never gives an error back:
 //! what became of a parcel is in its receipt.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -14,16 +15,18 @@ use once_cell::sync::Lazy;
 use tokio::sync::Notify;
 
 use crate::clock::Moment;
-use crate::delivery::{Receipt, deliver};
+use crate::delivery::{Delivery, Next, Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
-use crate::notice;
 use crate::parcel::Parcel;
-use crate::sink::Sink;
-use crate::ticket::{Ticket, ticket};
+use crate::spool::Spool;
+use crate::ticket::{Stub, Ticket, ticket};
 
 /// How many parcels travel at once: enough to hide a slow gateway's latency, too few to flood it.
 const MOST_IN_FLIGHT: usize = 16;
+
+/// How long what waited on disk may take, once its sink is known to be there. It goes on waiting after that.
+const DRAIN_BUDGET: Duration = Duration::from_secs(10);
 
 /// How much longer than its time-out anybody waits for a receipt: the courier keeps the time, and its answer says
 /// more than that there was none.
@@ -43,7 +46,7 @@ pub fn flush(timeout: Duration) -> usize {
     courier().flush(timeout)
 }
 
-/// A group on a sink.
+/// A group at the end of a route.
 type Address = (usize, GroupingKey);
 
 type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -73,41 +76,67 @@ struct State {
 
 /// A parcel on its way, and everybody who wants to know what becomes of it.
 struct Waiting {
-    sink: Sink,
-    parcel: Parcel,
+    route: Route,
+    /// `None`: what waits on disk is to be delivered, and nothing else.
+    parcel: Option<Parcel>,
     deadline: Moment,
-    askers: Vec<crate::ticket::Stub<Receipt>>,
+    urgency: Urgency,
+    askers: Vec<Stub<Receipt>>,
+}
+
+impl Waiting {
+    fn join(&mut self, later: Self) {
+        self.parcel = match (self.parcel.take(), later.parcel) {
+            (Some(before), Some(later)) => Some(before.then(later)),
+            (before, later) => later.or(before),
+        };
+        self.deadline = self.deadline.later_of(later.deadline);
+        self.urgency = self.urgency.max(later.urgency);
+        self.askers.extend(later.askers);
+    }
 }
 
 impl Courier {
     /// Takes a parcel to be delivered within `budget`. Returns at once.
     pub(crate) fn hand_over(
         &self,
-        sink: &Sink,
+        route: &Route,
         parcel: Parcel,
         budget: Duration,
+        urgency: Urgency,
+    ) -> Ticket<Receipt> {
+        let key = parcel.key().clone();
+        self.enqueue(route, key, Some(parcel), budget, urgency)
+    }
+
+    /// Delivers what waits on disk for a group, within `budget`. Returns at once.
+    pub(crate) fn replay(
+        &self,
+        route: &Route,
+        key: GroupingKey,
+        budget: Duration,
+    ) -> Ticket<Receipt> {
+        // Whoever asks wants to know whether the gateway is there now.
+        self.enqueue(route, key, None, budget, Urgency::LastWord)
+    }
+
+    fn enqueue(
+        &self,
+        route: &Route,
+        key: GroupingKey,
+        parcel: Option<Parcel>,
+        budget: Duration,
+        urgency: Urgency,
     ) -> Ticket<Receipt> {
         let (stub, ticket) = ticket();
-        let address = (sink.id(), parcel.key().clone());
         let deadline = Moment::now().after(budget);
         let mut state = self.shared.lock();
         if let Err(error) = self.ensure_thread(&mut state) {
-            stub.answer(Receipt::Dropped(error));
+            stub.answer(Receipt::undelivered(error));
             return ticket;
         }
-        match state.waiting.remove(&address) {
-            Some(mut before) => {
-                before.parcel = before.parcel.then(parcel);
-                before.deadline = before.deadline.later_of(deadline);
-                before.askers.push(stub);
-                state.waiting.insert(address, before);
-            }
-            None => {
-                let waiting = Waiting { sink: sink.clone(), parcel, deadline, askers: vec![stub] };
-                state.order.push_back(address.clone());
-                state.waiting.insert(address, waiting);
-            }
-        }
+        let later = Waiting { route: route.clone(), parcel, deadline, urgency, askers: vec![stub] };
+        state.enqueue((route.id(), key), later);
         drop(state);
         self.shared.work.notify_one();
         ticket
@@ -174,6 +203,18 @@ impl Courier {
     }
 }
 
+impl State {
+    fn enqueue(&mut self, address: Address, later: Waiting) {
+        match self.waiting.entry(address) {
+            Entry::Occupied(mut before) => before.get_mut().join(later),
+            Entry::Vacant(place) => {
+                self.order.push_back(place.key().clone());
+                place.insert(later);
+            }
+        }
+    }
+}
+
 impl Shared {
     /// No code of others runs under this lock; if a panic ever poisoned it, the state is still whole.
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -190,6 +231,14 @@ impl Shared {
         let waiting = state.waiting.remove(&address)?;
         state.in_flight.insert(address.clone());
         Some((address, waiting))
+    }
+
+    /// What was handed over for an address while a delivery to it was under way.
+    fn take(&self, address: &Address) -> Option<Waiting> {
+        let mut state = self.lock();
+        let waiting = state.waiting.remove(address)?;
+        state.order.retain(|other| other != address);
+        Some(waiting)
     }
 
     fn done(&self, address: &Address) {
@@ -219,14 +268,57 @@ fn carry_all(shared: &Arc<Shared>) {
 }
 
 async fn carry(arrival: Arrival, waiting: Waiting) {
-    let Waiting { sink, parcel, deadline, askers } = waiting;
-    let receipt = deliver(&sink, &parcel, deadline).await;
-    notice::debug(format_args!("{} {}: {receipt:?}", parcel.verb().as_str(), parcel.key()));
+    let Waiting { route, parcel, deadline, urgency, mut askers } = waiting;
+    let key = arrival.address.1.clone();
+    let mut delivery = Delivery::new(route.clone(), key, parcel, deadline, urgency);
+    let has_spool = delivery.has_spool();
+    if has_spool {
+        let looked_up = apart(move || {
+            delivery.look_up();
+            delivery
+        });
+        let Some(found) = looked_up.await else { return };
+        delivery = found;
+    }
+    while let Next::AttemptAfter(pause) = delivery.attempt().await {
+        tokio::time::sleep(pause).await;
+        if let Some(later) = arrival.shared.take(&arrival.address) {
+            delivery.join(later.parcel, later.deadline, later.urgency);
+            askers.extend(later.askers);
+        }
+    }
+    let receipt =
+        if has_spool { apart(|| delivery.settle()).await } else { Some(delivery.settle()) };
+    let Some(receipt) = receipt else { return };
+    if matches!(receipt, Receipt::Delivered { .. }) && route.is_drain_due() {
+        drain(&arrival.shared, route).await;
+    }
     // First the address is free again, then people are told: who asks next finds it so.
     drop(arrival);
     for asker in askers {
         asker.answer(receipt.clone());
     }
+}
+
+/// Does what blocks where it keeps nobody waiting; `None`, if it panicked.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// Lets everything that waits on disk for a sink travel, now that the sink is there.
+async fn drain(shared: &Shared, route: Route) {
+    let of_route = route.clone();
+    let listed = apart(move || of_route.spool().map(Spool::keys).unwrap_or_default());
+    let keys = listed.await.unwrap_or_default();
+    let deadline = Moment::now().after(DRAIN_BUDGET);
+    let mut state = shared.lock();
+    for key in keys {
+        let (route, urgency) = (route.clone(), Urgency::Passing);
+        let replay = Waiting { route, parcel: None, deadline, urgency, askers: Vec::new() };
+        state.enqueue((replay.route.id(), key), replay);
+    }
+    drop(state);
+    shared.work.notify_one();
 }
 
 /// Frees an address, even if delivering to it panicked.
@@ -252,7 +344,7 @@ fn give_up(shared: &Shared, error: &std::io::Error) {
     let dropped = Error::new(Kind::Unreachable, "no runtime could be started to push from")
         .caused_by(error.to_string());
     for asker in waiting.into_values().flat_map(|waiting| waiting.askers) {
-        asker.answer(Receipt::Dropped(dropped.clone()));
+        asker.answer(Receipt::undelivered(dropped.clone()));
     }
     shared.finished.notify_all();
 }

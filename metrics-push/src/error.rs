@@ -7,6 +7,9 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+
+use crate::retry;
 
 /// What can go wrong between a metric and a gateway that holds it.
 ///
@@ -21,6 +24,7 @@ struct Inner {
     what: Cow<'static, str>,
     context: Vec<(&'static str, String)>,
     remedy: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
     // Shared, because one receipt may answer several askers.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -32,10 +36,10 @@ pub(crate) enum Kind {
     Config,
     /// Two metrics claim one name, or a metric cannot be exported.
     Metric,
-    /// The gateway answered and said no; the same parcel would be refused again.
-    Rejected { status: u16 },
-    /// The gateway answered that it can't just now.
-    Unavailable { status: u16 },
+    /// The gateway wants other credentials than it got.
+    Credentials { status: Option<u16> },
+    /// The gateway answered, and its answer was not that it has taken the parcel.
+    Refused { status: u16 },
     /// No connection, or one that broke.
     Unreachable,
     /// Time ran out; what the gateway did is unknown.
@@ -49,6 +53,7 @@ impl Error {
             what: what.into(),
             context: Vec::new(),
             remedy: None,
+            retry_after: None,
             source: None,
         }))
     }
@@ -76,10 +81,25 @@ impl Error {
         self
     }
 
+    /// When the server asks to be tried again.
+    pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether other credentials might help.
+    pub(crate) fn is_about_credentials(&self) -> bool {
+        matches!(self.0.kind, Kind::Credentials { .. })
+    }
+
     /// Whether a setting, a name or a URL has to change before this can work.
     #[must_use]
     pub fn is_config(&self) -> bool {
-        self.0.kind == Kind::Config
+        matches!(self.0.kind, Kind::Config | Kind::Credentials { .. })
     }
 
     /// Whether a metric is at fault: its name, its labels, or a clash with another metric.
@@ -91,7 +111,7 @@ impl Error {
     /// Whether the gateway refused this very parcel. It would refuse it again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
-        matches!(self.0.kind, Kind::Rejected { .. })
+        matches!(self.0.kind, Kind::Refused { status } if !retry::is_transient(status))
     }
 
     /// Whether there was no connection to the gateway, or it broke.
@@ -109,14 +129,19 @@ impl Error {
     /// Whether the same parcel may be accepted later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self.0.kind, Kind::Unavailable { .. } | Kind::Unreachable | Kind::Timeout)
+        match self.0.kind {
+            Kind::Unreachable | Kind::Timeout => true,
+            Kind::Refused { status } => retry::is_transient(status),
+            Kind::Config | Kind::Metric | Kind::Credentials { .. } => false,
+        }
     }
 
     /// The gateway's HTTP status, if it answered at all.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.0.kind {
-            Kind::Rejected { status } | Kind::Unavailable { status } => Some(status),
+            Kind::Refused { status } => Some(status),
+            Kind::Credentials { status } => status,
             _ => None,
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::{Config, Connection, DEFAULT_TIMEOUT, Mode};
+use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target};
 use crate::courier::{GRACE, courier};
-use crate::delivery::Receipt;
+use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
@@ -41,7 +41,14 @@ pub struct Gateway {
     transport: Transport,
     timeout: Duration,
     mode: Mode,
-    client: OnceCell<Arc<GatewayClient>>,
+    connection: OnceCell<Connection>,
+}
+
+/// The client, and the way that parcels take to it: one, so that they stay in order.
+#[derive(Clone)]
+struct Connection {
+    client: Arc<GatewayClient>,
+    route: Route,
 }
 
 impl Gateway {
@@ -50,7 +57,7 @@ impl Gateway {
     /// # Errors
     /// `is_config`, if it is no base URL.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
-        Self::connected(Connection {
+        Self::at(Target {
             url: url.into(),
             transport: Transport { proxy: Proxy::Environment, ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
@@ -72,13 +79,13 @@ impl Gateway {
     /// # Errors
     /// `is_config`, if the configuration contradicts itself.
     pub fn all_of(config: &Config) -> Result<Vec<Self>, Error> {
-        config.connections()?.into_iter().map(Self::connected).collect()
+        config.targets()?.into_iter().map(Self::at).collect()
     }
 
-    fn connected(connection: Connection) -> Result<Self, Error> {
-        let Connection { url, transport, timeout, mode } = connection;
+    fn at(target: Target) -> Result<Self, Error> {
+        let Target { url, transport, timeout, mode } = target;
         Server::new(&url, Transport::default())?;
-        Ok(Self { url, transport, timeout, mode, client: OnceCell::new() })
+        Ok(Self { url, transport, timeout, mode, connection: OnceCell::new() })
     }
 
     /// The URL, without credentials.
@@ -121,7 +128,7 @@ impl Gateway {
     fn with(mut self, change: impl FnOnce(&mut Transport)) -> Self {
         change(&mut self.transport);
         // Connections that were made with other settings are not used again.
-        self.client = OnceCell::new();
+        self.connection = OnceCell::new();
         self
     }
 
@@ -198,11 +205,9 @@ impl Gateway {
     }
 
     fn hand_over(&self, parcel: Parcel) -> Result<Ticket<Receipt>, Error> {
-        let sink = match self.mode {
-            Mode::Live => Sink::Gateway(Arc::clone(self.client()?)),
-            Mode::DryRun => Sink::DryRun(self.url().into()),
-        };
-        Ok(courier().hand_over(&sink, parcel, self.timeout))
+        let route = &self.connection()?.route;
+        // Whoever asks is told what becomes of it.
+        Ok(courier().hand_over(route, parcel, self.timeout, Urgency::Passing))
     }
 
     fn ask<T, F>(
@@ -213,13 +218,19 @@ impl Gateway {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        Ok(courier().run(question(Arc::clone(self.client()?), self.timeout)))
+        Ok(courier().run(question(Arc::clone(&self.connection()?.client), self.timeout)))
     }
 
-    fn client(&self) -> Result<&Arc<GatewayClient>, Error> {
-        self.client.get_or_try_init(|| {
+    fn connection(&self) -> Result<&Connection, Error> {
+        self.connection.get_or_try_init(|| {
             let server = Server::new(&self.url, self.transport.clone())?;
-            Ok(Arc::new(GatewayClient::new(server)))
+            let client = Arc::new(GatewayClient::new(server));
+            let sink = match self.mode {
+                Mode::Live => Sink::Gateway(Arc::clone(&client)),
+                Mode::DryRun => Sink::DryRun(client.url().into()),
+            };
+            let route = Route::direct(sink);
+            Ok(Connection { client, route })
         })
     }
 
@@ -231,7 +242,8 @@ impl Gateway {
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold credentials; the client shows it without.
-        f.debug_struct("Gateway").field("client", &self.client().ok()).finish_non_exhaustive()
+        let client = self.connection().ok().map(|connection| &connection.client);
+        f.debug_struct("Gateway").field("client", &client).finish_non_exhaustive()
     }
 }
 

@@ -46,7 +46,10 @@ mod metrics;
 mod notice;
 mod parcel;
 mod pusher;
+mod recover;
+mod retry;
 mod sink;
+mod spool;
 mod state_dir;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -68,6 +71,7 @@ pub use metrics::{
 pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
+pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Moment;
 use crate::labels::GroupingKey;
 use crate::metrics::{Snapshot, write_family};
 
@@ -44,25 +45,40 @@ pub(crate) fn encode(snapshot: &Snapshot) -> Families {
     encoded.collect()
 }
 
+/// What the names of the families that tell a run's outcome begin with.
+const OUTCOME_PREFIX: &str = "batch_job_";
+
+/// Whether a family tells of a run, and not of what the run did.
+pub(crate) fn tells_outcome(family: &str) -> bool {
+    family.starts_with(OUTCOME_PREFIX)
+}
+
 /// One request to a sink, not yet sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parcel {
     verb: Verb,
     key: GroupingKey,
     families: Families,
+    /// When its newest part was made, in milliseconds since the Unix epoch.
+    made: u64,
 }
 
 impl Parcel {
     pub(crate) fn push(key: GroupingKey, families: Families) -> Self {
-        Self { verb: Verb::Push, key, families }
+        Self::made_at(Moment::now().unix_millis(), Verb::Push, key, families)
     }
 
     pub(crate) fn add(key: GroupingKey, families: Families) -> Self {
-        Self { verb: Verb::Add, key, families }
+        Self::made_at(Moment::now().unix_millis(), Verb::Add, key, families)
     }
 
     pub(crate) fn delete(key: GroupingKey) -> Self {
-        Self { verb: Verb::Delete, key, families: Families::new() }
+        Self::made_at(Moment::now().unix_millis(), Verb::Delete, key, Families::new())
+    }
+
+    /// A parcel as it was once made.
+    pub(crate) fn made_at(made: u64, verb: Verb, key: GroupingKey, families: Families) -> Self {
+        Self { verb, key, families, made }
     }
 
     pub(crate) fn verb(&self) -> Verb {
@@ -71,6 +87,37 @@ impl Parcel {
 
     pub(crate) fn key(&self) -> &GroupingKey {
         &self.key
+    }
+
+    pub(crate) fn families(&self) -> &Families {
+        &self.families
+    }
+
+    pub(crate) fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// The same, with these families in place of those of the same name.
+    pub(crate) fn with(mut self, families: Families) -> Self {
+        self.families.extend(families);
+        self
+    }
+
+    /// An addition of those families that pass; `None`, if nothing is left to add.
+    pub(crate) fn adding_only(mut self, mut keep: impl FnMut(&str, &str) -> bool) -> Option<Self> {
+        self.families.retain(|name, text| keep(name, text));
+        (!self.families.is_empty()).then_some(Self { verb: Verb::Add, ..self })
+    }
+
+    pub(crate) fn tells_outcome(&self) -> bool {
+        self.families.keys().any(|name| tells_outcome(name))
+    }
+
+    /// What tells the outcome, without anything that could keep it from being accepted; `None`, if there is no
+    /// outcome, or nothing else.
+    pub(crate) fn outcome_alone(&self) -> Option<Self> {
+        let is_mixed = self.families.keys().any(|name| !tells_outcome(name));
+        is_mixed.then(|| self.clone().adding_only(|name, _| tells_outcome(name))).flatten()
     }
 
     /// The exposition: all families, in the order of their names.
@@ -87,11 +134,12 @@ impl Parcel {
     /// Both are for the same group.
     pub(crate) fn then(mut self, mut later: Self) -> Self {
         debug_assert_eq!(self.key, later.key);
+        later.made = later.made.max(self.made);
         match (self.verb, later.verb) {
             (_, Verb::Push | Verb::Delete) => later,
             (Verb::Push | Verb::Add, Verb::Add) => {
                 self.families.append(&mut later.families);
-                self
+                Self { made: later.made, ..self }
             }
             (Verb::Delete, Verb::Add) => Self { verb: Verb::Push, ..later },
         }
@@ -140,6 +188,20 @@ mod tests {
             let in_turn = parcels.iter().fold(group.clone(), apply);
             let merged = parcels.into_iter().reduce(Parcel::then).unwrap();
             prop_assert_eq!(apply(group, &merged), in_turn);
+        }
+    }
+
+    #[test]
+    fn the_outcome_can_go_alone() {
+        let key = || GroupingKey::new("job").unwrap();
+        let families = |names: &[&str]| -> Families {
+            names.iter().map(|name| ((*name).to_owned(), format!("{name} 1\n"))).collect()
+        };
+        let mixed = Parcel::push(key(), families(&["batch_job_info", "rows"]));
+        let alone = mixed.outcome_alone().unwrap();
+        assert_eq!((alone.verb(), alone.body().as_str()), (Verb::Add, "batch_job_info 1\n"));
+        for names in [&["batch_job_info"][..], &["rows"]] {
+            assert_eq!(Parcel::push(key(), families(names)).outcome_alone(), None);
         }
     }
 

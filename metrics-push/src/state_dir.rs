@@ -38,6 +38,17 @@ impl StateDir {
         let folder = location.join(name);
         (is_usable && make_private(&folder).is_ok()).then_some(folder)
     }
+
+    /// The same, if it is there: nothing is made only to look for what waits in it.
+    pub(crate) fn existing_folder(&self, name: &str) -> Option<PathBuf> {
+        let is_there = self.location.as_deref()?.join(name).is_dir();
+        is_there.then(|| self.folder(name)).flatten()
+    }
+
+    /// Whether there may be folders at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.location.is_some()
+    }
 }
 
 /// Makes sure of a directory that only its owner can read.

@@ -2,9 +2,17 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/child.rs"]
+mod child;
 mod cli;
 mod fake_gateway;
+mod fake_random;
 mod http;
 mod jobs;
+mod lifecycle;
+mod pair;
 mod real;
 mod round_trips;
+#[path = "../it/state.rs"]
+mod state;
+mod sweep;

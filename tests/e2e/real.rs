@@ -149,10 +149,6 @@ impl Prometheus {
         Self { server, directory }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.server.address)
-    }
-
     /// The instant vector that the expression gives now.
     #[track_caller]
     pub(crate) fn query(&self, expression: &str) -> Vec<(Labels, f64)> {

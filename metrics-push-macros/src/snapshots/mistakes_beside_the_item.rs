@@ -8,6 +8,9 @@
     "`#[counted]` has no argument `nmae`; did you mean `name`?"
 }
 ::core::compile_error! {
+    "`labels` needs a metric of its own, and `function_calls_total` is shared by all functions; add `name = \"..\"`"
+}
+::core::compile_error! {
     "`le` is the label of histograms and summaries; choose another name"
 }
 ::core::compile_error! {

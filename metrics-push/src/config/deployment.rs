@@ -8,29 +8,31 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::Config;
+use crate::delivery::Route;
 use crate::error::Error;
 use crate::notice;
-use crate::sink::Sink;
 use crate::state_dir::StateDir;
 
 /// A configuration with its connections made: what runs are delivered with.
 #[derive(Debug)]
 pub(crate) struct Deployment {
-    pub(crate) sinks: Vec<Sink>,
+    /// Every run is delivered to all of them.
+    pub(crate) sinks: Vec<Route>,
     pub(crate) job: Option<String>,
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
-    pub(crate) state_dir: StateDir,
+    pub(crate) state_dir: Arc<StateDir>,
 }
 
 impl Deployment {
     fn new(config: &Config) -> Result<Self, Error> {
+        let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
         Ok(Self {
-            sinks: config.sinks()?,
+            sinks: config.routes(&state_dir)?,
             job: config.job.clone(),
             grouping: config.grouping.clone(),
             timeout: config.timeout,
-            state_dir: StateDir::new(config.state_dir.clone()),
+            state_dir,
         })
     }
 
@@ -57,7 +59,7 @@ impl Deployment {
                 job: None,
                 grouping: BTreeMap::new(),
                 timeout: config.timeout,
-                state_dir: StateDir::default(),
+                state_dir: Arc::default(),
             }
         });
         if deployment.sinks.is_empty() {

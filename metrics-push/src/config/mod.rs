@@ -12,11 +12,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delivery::Route;
 use crate::error::Error;
 use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
+use crate::spool::Spool;
+use crate::state_dir::StateDir;
 
 pub(crate) use deployment::Deployment;
 pub use deployment::{Scope, init};
@@ -57,7 +60,7 @@ pub struct Config {
 
 /// How to reach one gateway.
 #[derive(Clone, Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Target {
     pub(crate) url: String,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
@@ -228,19 +231,19 @@ impl Config {
     }
 
     /// How to reach each gateway; none, if pushing is switched off.
-    pub(crate) fn connections(&self) -> Result<Vec<Connection>, Error> {
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, Error> {
         if self.is_disabled {
             return Ok(Vec::new());
         }
         let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
         let transport = self.transport()?;
-        let connection = |url: &String| Connection {
+        let target = |url: &String| Target {
             url: url.clone(),
             transport: transport.clone(),
             timeout: self.timeout,
             mode,
         };
-        Ok(self.urls.iter().map(connection).collect())
+        Ok(self.urls.iter().map(target).collect())
     }
 
     fn set_urls(&mut self, list: &str) -> Result<(), Error> {
@@ -280,14 +283,25 @@ impl Config {
         })
     }
 
+    fn routes(&self, state_dir: &Arc<StateDir>) -> Result<Vec<Route>, Error> {
+        let route = |sink: Sink| {
+            let spool = match &sink {
+                Sink::Gateway(gateway) => Spool::new(state_dir, gateway.url()),
+                Sink::DryRun(_) => None,
+            };
+            Route::remembering(sink, spool)
+        };
+        Ok(self.sinks()?.into_iter().map(route).collect())
+    }
+
     fn sinks(&self) -> Result<Vec<Sink>, Error> {
-        let sink = |connection: Connection| {
-            let server = Server::new(&connection.url, connection.transport)?;
-            Ok(match connection.mode {
+        let sink = |target: Target| {
+            let server = Server::new(&target.url, target.transport)?;
+            Ok(match target.mode {
                 Mode::DryRun => Sink::DryRun(server.shown().into()),
                 Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server))),
             })
         };
-        self.connections()?.into_iter().map(sink).collect()
+        self.targets()?.into_iter().map(sink).collect()
     }
 }

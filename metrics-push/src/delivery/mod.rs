@@ -1,44 +1,454 @@
-//! Delivery: getting one parcel accepted, within its time; the receipt says what became of it.
+//! Delivery: getting one parcel accepted within its time, and if that can't be, keeping it for later.
+//!
+//! It goes step by step: look up what waits on disk, attempt until a step says that it is over, settle. It sleeps
+//! and blocks nowhere itself; the courier does, who has the runtime. The receipt says what became of the parcel, and
+//! a person is told on stderr only of what is late, changed or lost.
+
+mod backoff;
+mod breaker;
+mod honesty;
+mod replay;
+mod route;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
-use crate::parcel::Parcel;
-use crate::sink::{Acceptance, Sink};
+use crate::labels::GroupingKey;
+use crate::notice;
+use crate::parcel::{Parcel, Verb};
+use crate::sink::Acceptance;
+use crate::spool::{Census, Spooled};
+use backoff::Backoff;
+pub(crate) use route::Route;
+
+/// An attempt has half of what is left of the budget, so that there is always another, but not more than this: a
+/// gateway that has not answered by then has most likely forgotten.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(5);
+/// Below this, half of what is left is too little to be answered in.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+/// The share of the budget that is left for the disk.
+const SHARE_OF_SETTLING: u32 = 10;
+/// The most of it: syncing a file and its folder takes tens of milliseconds.
+const LONGEST_SETTLING: Duration = Duration::from_millis(500);
+
+/// How much depends on a parcel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// It is followed by one that says the same and more, or somebody is told if it is lost.
+    Passing,
+    /// It is kept on disk, if it can't be delivered.
+    Outcome,
+    /// So is this, and the process ends after it: it is attempted even if there is little hope.
+    LastWord,
+}
 
 /// What became of a parcel.
 #[derive(Clone, Debug)]
 pub(crate) enum Receipt {
-    /// The sink has taken it.
-    Delivered(Acceptance),
-    /// It is gone, and this is why.
-    Dropped(Error),
+    /// The sink has taken it; with less in it, if this error says why.
+    Delivered { acceptance: Acceptance, attempts: u32, refused: Option<Error> },
+    /// It waits on disk, for this reason.
+    Spooled { error: Error, attempts: u32, folder: PathBuf },
+    /// It is gone, for this reason.
+    Dropped { error: Error, attempts: u32 },
 }
 
 impl Receipt {
+    /// Nobody has tried.
+    pub(crate) fn undelivered(error: Error) -> Self {
+        Self::Dropped { error, attempts: 0 }
+    }
+
     /// The receipt as a result.
     ///
     /// # Errors
-    /// Why the parcel was not delivered.
+    /// Why the parcel was not delivered, or not all of it.
     pub(crate) fn into_result(self) -> Result<Acceptance, Error> {
         match self {
-            Self::Delivered(acceptance) => Ok(acceptance),
-            Self::Dropped(error) => Err(error),
+            Self::Delivered { acceptance, refused: None, .. } => Ok(acceptance),
+            Self::Delivered { refused: Some(error), .. }
+            | Self::Spooled { error, .. }
+            | Self::Dropped { error, .. } => Err(error),
         }
     }
 }
 
-/// Delivers `parcel`, if it can be done until `deadline`.
-pub(crate) async fn deliver(sink: &Sink, parcel: &Parcel, deadline: Moment) -> Receipt {
-    let time_left = deadline.remaining();
-    if time_left.is_zero() {
-        return Receipt::Dropped(
-            Error::new(Kind::Timeout, "the time for the push was over before it could be sent")
-                .at("url", sink)
-                .at("group", parcel.key()),
-        );
+/// What comes after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another attempt, after a pause.
+    AttemptAfter(Duration),
+    /// No more of them.
+    Settle,
+}
+
+/// One parcel on its way.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    route: Route,
+    key: GroupingKey,
+    /// `None`: only what waits on disk is to be delivered.
+    fresh: Option<Parcel>,
+    waited: Waited,
+    census: Option<Census>,
+    until: Moment,
+    urgency: Urgency,
+    backoff: Backoff,
+    attempts: u32,
+    /// Why the outcome travels alone.
+    refused: Option<Error>,
+    end: Option<Result<Acceptance, Error>>,
+}
+
+/// The parcel from disk that travels with a fresh one.
+#[derive(Debug)]
+enum Waited {
+    Nothing,
+    /// To be compared with what the sink holds.
+    Unchecked(Spooled),
+    /// What is left of it, and the record it comes from.
+    Checked(Option<Parcel>, Spooled),
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        route: Route,
+        key: GroupingKey,
+        fresh: Option<Parcel>,
+        deadline: Moment,
+        urgency: Urgency,
+    ) -> Self {
+        let mut delivery = Self {
+            route,
+            key,
+            fresh,
+            waited: Waited::Nothing,
+            census: None,
+            until: deadline,
+            urgency,
+            backoff: Backoff::new(),
+            attempts: 0,
+            refused: None,
+            end: None,
+        };
+        delivery.until = delivery.last_moment_to_send(deadline);
+        delivery.trace("pending");
+        delivery
     }
-    match sink.send(parcel, time_left).await {
-        Ok(acceptance) => Receipt::Delivered(acceptance),
-        Err(error) => Receipt::Dropped(error),
+
+    /// Whether [`look_up`](Self::look_up) and [`settle`](Self::settle) have to do with a disk.
+    pub(crate) fn has_spool(&self) -> bool {
+        self.route.spool().is_some()
+    }
+
+    /// Finds what waits on disk for the same group. Blocks.
+    pub(crate) fn look_up(&mut self) {
+        let Some(spool) = self.route.spool() else { return };
+        if let Some(spooled) = spool.look_up(&self.key) {
+            self.waited = Waited::Unchecked(spooled);
+        }
+        let is_outcome = self.urgency > Urgency::Passing;
+        self.census = is_outcome.then(|| spool.census());
+    }
+
+    /// Takes along what was handed over since.
+    pub(crate) fn join(&mut self, later: Option<Parcel>, deadline: Moment, urgency: Urgency) {
+        self.fresh = match (self.fresh.take(), later) {
+            (Some(fresh), Some(later)) => Some(fresh.then(later)),
+            (fresh, later) => later.or(fresh),
+        };
+        self.until = self.until.later_of(self.last_moment_to_send(deadline));
+        self.urgency = self.urgency.max(urgency);
+        // The later one may be what the sink does take.
+        self.refused = None;
+    }
+
+    /// Makes one attempt, if there is time for one and hope.
+    pub(crate) async fn attempt(&mut self) -> Next {
+        if let Err(error) = self.check_time().and_then(|()| self.check_breaker()) {
+            return self.over(Err(error));
+        }
+        let error = match self.try_once().await {
+            Ok(acceptance) => return self.over(Ok(acceptance)),
+            Err(error) => error,
+        };
+        if !error.is_retryable() {
+            return self.over(Err(error));
+        }
+        let pause = error.retry_after().or_else(|| self.backoff.next()).unwrap_or_default();
+        if pause >= self.until.remaining() {
+            return self.over(Err(error));
+        }
+        notice::debug(format_args!(
+            "attempt {} failed, next in {pause:?}: {error:?}",
+            self.attempts
+        ));
+        Next::AttemptAfter(pause)
+    }
+
+    fn over(&mut self, end: Result<Acceptance, Error>) -> Next {
+        if self.attempts > 0 {
+            self.tell_breaker(end.as_ref().is_err_and(Error::is_retryable));
+        }
+        self.end = Some(end);
+        Next::Settle
+    }
+
+    fn tell_breaker(&self, has_failed: bool) {
+        let Some(mut breaker) = self.route.breaker() else { return };
+        let before = breaker.state();
+        if has_failed {
+            breaker.failed(Moment::now());
+        } else {
+            breaker.answered();
+        }
+        let after = breaker.state();
+        if before != after {
+            notice::debug(format_args!("the breaker of {} is {after}", self.route));
+        }
+    }
+
+    async fn try_once(&mut self) -> Result<Acceptance, Error> {
+        self.attempts += 1;
+        self.trace("in flight");
+        self.check_waited().await?;
+        let Some(parcel) = self.load() else {
+            // What waited is there already, in a newer form.
+            return Ok(Acceptance::Applied);
+        };
+        match self.send(parcel.clone()).await {
+            Err(error) if is_about_metrics(&error) => self.isolate(&parcel, error).await,
+            answer => answer,
+        }
+    }
+
+    async fn send(&self, parcel: Parcel) -> Result<Acceptance, Error> {
+        let parcel = match parcel.verb() {
+            Verb::Push | Verb::Add if parcel.tells_outcome() && self.urgency > Urgency::Passing => {
+                parcel.with(honesty::families(self.attempts, self.census))
+            }
+            _ => parcel,
+        };
+        self.route.sink().send(&parcel, self.time_of_attempt()).await
+    }
+
+    /// Sends what tells the outcome again, alone: a metric of the program must not keep it from being known.
+    async fn isolate(&mut self, parcel: &Parcel, refused: Error) -> Result<Acceptance, Error> {
+        let Some(alone) = parcel.outcome_alone() else {
+            self.remove_ghost().await;
+            return Err(refused);
+        };
+        self.fresh = Some(alone.clone());
+        self.refused = Some(refused);
+        let answer = self.send(alone).await;
+        if answer.as_ref().is_err_and(is_about_metrics) {
+            self.remove_ghost().await;
+        }
+        answer
+    }
+
+    /// A first push that is refused leaves a group behind that can make the gateway refuse everybody's.
+    async fn remove_ghost(&self) {
+        match self.route.sink().remove_ghost(&self.key, self.time_of_attempt()).await {
+            Ok(true) => notice::debug(format_args!(
+                "the empty group that the refused push left behind is removed: {}",
+                self.key
+            )),
+            Ok(false) => {}
+            Err(error) => notice::debug(format_args!("{error:?}; an empty group may be left")),
+        }
+    }
+
+    /// Finds out what of a parcel that has waited is still news.
+    async fn check_waited(&mut self) -> Result<(), Error> {
+        let Waited::Unchecked(spooled) = &self.waited else { return Ok(()) };
+        let spooled = spooled.clone();
+        let is_replaced = self.fresh.as_ref().is_some_and(|fresh| fresh.verb() != Verb::Add);
+        let news = if is_replaced {
+            None
+        } else {
+            match self.route.sink().group(&self.key, self.time_of_attempt()).await {
+                Ok(Some(group)) => replay::what_is_news(spooled.parcel.clone(), &group),
+                Ok(None) => Some(spooled.parcel.clone()),
+                Err(error) if error.is_retryable() || error.is_about_credentials() => {
+                    return Err(error);
+                }
+                // A sink that can't be asked knows no newer or older.
+                Err(_) => Some(spooled.parcel.clone()),
+            }
+        };
+        self.waited = Waited::Checked(news, spooled);
+        Ok(())
+    }
+
+    /// What is to be sent: what has waited first, by the merge rule.
+    fn load(&self) -> Option<Parcel> {
+        let news = match &self.waited {
+            // An outcome that travels alone has the waiting one's in it.
+            Waited::Checked(news, _) if self.refused.is_none() => news.clone(),
+            _ => None,
+        };
+        match (news, self.fresh.clone()) {
+            (Some(news), Some(fresh)) => Some(news.then(fresh)),
+            (news, fresh) => fresh.or(news),
+        }
+    }
+
+    fn check_time(&self) -> Result<(), Error> {
+        if self.until.remaining().is_zero() {
+            return Err(self.refuse("the time for the push was over before it could be sent"));
+        }
+        Ok(())
+    }
+
+    fn check_breaker(&self) -> Result<(), Error> {
+        if self.urgency == Urgency::LastWord || self.attempts > 0 {
+            return Ok(());
+        }
+        let breaker = self.route.breaker();
+        if breaker.is_none_or(|mut breaker| breaker.admits(Moment::now())) {
+            return Ok(());
+        }
+        Err(self.refuse("the gateway has not answered for a while, and is left alone"))
+    }
+
+    fn refuse(&self, why: &'static str) -> Error {
+        Error::new(Kind::Timeout, why).at("url", &self.route).at("group", &self.key)
+    }
+
+    fn time_of_attempt(&self) -> Duration {
+        time_of_attempt(self.until.remaining())
+    }
+
+    fn last_moment_to_send(&self, deadline: Moment) -> Moment {
+        if !self.has_spool() {
+            return deadline;
+        }
+        deadline.before((deadline.remaining() / SHARE_OF_SETTLING).min(LONGEST_SETTLING))
+    }
+
+    fn trace(&self, state: &str) {
+        let verb = self.fresh.as_ref().map_or("replay", |parcel| parcel.verb().as_str());
+        notice::debug(format_args!("{verb} {}: {state} ({})", self.key, self.route));
+    }
+}
+
+impl Delivery {
+    /// Says what became of the parcel, and keeps or forgets what is on disk accordingly. Blocks.
+    pub(crate) fn settle(mut self) -> Receipt {
+        let receipt = match self.end.take() {
+            Some(Ok(acceptance)) => {
+                self.forget_waited();
+                let attempts = self.attempts;
+                Receipt::Delivered { acceptance, attempts, refused: self.refused.take() }
+            }
+            Some(Err(error)) => self.keep(error),
+            None => self.keep(self.refuse("the delivery was not finished")),
+        };
+        self.tell(&receipt);
+        receipt
+    }
+
+    fn keep(&mut self, error: Error) -> Receipt {
+        let attempts = self.attempts;
+        if error.is_rejected() || error.is_metric() {
+            // It would be refused again, and stand in the way of what comes after it.
+            if matches!(self.waited, Waited::Checked(Some(_), _)) {
+                self.forget_waited();
+            }
+            return Receipt::Dropped { error, attempts };
+        }
+        let spool = self.route.spool().filter(|_| self.urgency > Urgency::Passing);
+        let (Some(spool), Some(fresh)) = (spool, &self.fresh) else {
+            if let (Some(spool), None) = (self.route.spool(), &self.fresh) {
+                // What waited goes on waiting.
+                let folder = spool.folder();
+                return Receipt::Spooled { error, attempts, folder };
+            }
+            return Receipt::Dropped { error, attempts };
+        };
+        self.route.expect_drain();
+        match spool.keep(fresh) {
+            Ok(folder) => Receipt::Spooled { error, attempts, folder: folder.to_owned() },
+            Err(disk) => {
+                spool.warn(&format_args!("{disk:?}"));
+                Receipt::Dropped { error, attempts }
+            }
+        }
+    }
+
+    fn forget_waited(&mut self) {
+        if let (Waited::Checked(_, spooled), Some(spool)) = (&self.waited, self.route.spool()) {
+            spool.remove(spooled);
+        }
+    }
+
+    fn tell(&self, receipt: &Receipt) {
+        let key = &self.key;
+        match receipt {
+            Receipt::Delivered { refused: Some(error), .. } => notice::warn(format_args!(
+                "{error:?}; the outcome of {key} was pushed without the program's own metrics"
+            )),
+            Receipt::Spooled { error, attempts, folder } => self.say(format_args!(
+                "the outcome of {key} is not delivered yet after {}: {error:?}; it waits in {} and the next run \
+                 delivers it",
+                Count(*attempts),
+                folder.display()
+            )),
+            Receipt::Dropped { error, attempts } => self.say(format_args!(
+                "the outcome of {key} is lost after {}: {error:?}",
+                Count(*attempts)
+            )),
+            Receipt::Delivered { attempts, .. } => {
+                self.trace(&format!("acknowledged after {}", Count(*attempts)));
+            }
+        }
+    }
+
+    /// A person wants to know of outcomes; of the rest, only who looks for it.
+    fn say(&self, line: fmt::Arguments<'_>) {
+        if self.urgency > Urgency::Passing { notice::warn(line) } else { notice::debug(line) }
+    }
+}
+
+/// Whether the sink has understood the request, and does not want these metrics.
+fn is_about_metrics(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 413 | 422)) && error.is_rejected()
+}
+
+/// How long an attempt may take when that much is left.
+fn time_of_attempt(left: Duration) -> Duration {
+    (left / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT).min(left)
+}
+
+struct Count(u32);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("no attempt"),
+            1 => f.write_str("1 attempt"),
+            many => write!(f, "{many} attempts"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_attempt_takes_all_the_time_there_is() {
+        let seconds = |left: u64| time_of_attempt(Duration::from_secs(left)).as_millis();
+        assert_eq!([60, 10, 8, 3, 1].map(seconds), [5_000, 5_000, 4_000, 1_500, 1_000]);
+        assert_eq!(time_of_attempt(Duration::from_millis(300)), Duration::from_millis(300));
+    }
+
+    #[test]
+    fn more_depends_on_an_outcome_than_on_a_heartbeat() {
+        assert!(Urgency::Passing < Urgency::Outcome && Urgency::Outcome < Urgency::LastWord);
     }
 }

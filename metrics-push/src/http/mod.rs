@@ -5,11 +5,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use once_cell::sync::OnceCell;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Client, Url};
+
+use crate::clock::Moment;
+use crate::retry;
 
 use crate::error::{Error, Kind};
 
@@ -22,7 +27,7 @@ mod tls;
 pub(crate) use reqwest::Method;
 
 /// How long a connection may take to open: a gateway is near, and a dead one should not use up a budget.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of a reply is read. A gateway answers with a line; a wrong server may never stop.
 pub(crate) const REPLY_LIMIT: usize = 64 * 1024;
 /// How much of the query API's answer is read: it lists everything that a gateway holds.
@@ -106,7 +111,7 @@ pub(crate) struct Server {
     base: Url,
     transport: Transport,
     headers: HeaderMap,
-    client: OnceCell<Client>,
+    client: Mutex<Option<Client>>,
 }
 
 /// What came back.
@@ -114,6 +119,8 @@ pub(crate) struct Server {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
+    /// How long the server asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) body: String,
 }
 
@@ -138,12 +145,28 @@ impl Server {
         move_userinfo(&mut base, &mut transport)?;
         tls::check(&base, &transport)?;
         let headers = header_map(&transport.headers)?;
-        Ok(Self { base, transport, headers, client: OnceCell::new() })
+        Ok(Self { base, transport, headers, client: Mutex::default() })
     }
 
     /// The address as a person may see it: without credentials.
     pub(crate) fn shown(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Whether another attempt would use other credentials: those in files may have been changed. Certificates are
+    /// read anew by the next request.
+    pub(crate) fn renew(&self) -> bool {
+        let secret_is_in_file = match &self.transport.auth {
+            Auth::None => false,
+            Auth::Basic { password: secret, .. } | Auth::Bearer(secret) => {
+                matches!(secret, SecretSource::File(_))
+            }
+        };
+        let has_certificates = self.transport.cert_file.is_some();
+        if has_certificates {
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        secret_is_in_file || has_certificates
     }
 
     /// Sends one request and reads the reply.
@@ -202,19 +225,25 @@ impl Server {
         })
     }
 
-    fn client(&self) -> Result<&Client, Error> {
-        self.client.get_or_try_init(|| {
-            let mut builder = Client::builder()
-                .user_agent(concat!("metrics-push/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT);
-            if self.transport.proxy == Proxy::Never || is_loopback(&self.base) {
-                builder = builder.no_proxy();
-            }
-            tls::configure(builder, &self.base, &self.transport)?
-                .build()
-                .map_err(|error| Error::config("the HTTP client can't be made").caused_by(error))
-        })
+    fn client(&self) -> Result<Client, Error> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        Ok(client.insert(self.make_client()?).clone())
+    }
+
+    fn make_client(&self) -> Result<Client, Error> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("metrics-push/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT);
+        if self.transport.proxy == Proxy::Never || is_loopback(&self.base) {
+            builder = builder.no_proxy();
+        }
+        tls::configure(builder, &self.base, &self.transport)?
+            .build()
+            .map_err(|error| Error::config("the HTTP client can't be made").caused_by(error))
     }
 }
 
@@ -325,6 +354,7 @@ async fn read_reply(mut response: reqwest::Response, limit: usize) -> Result<Rep
         .headers()
         .get(LOCATION)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let retry_after = retry_after(response.headers());
     let mut body = Vec::new();
     while body.len() < limit {
         match response.chunk().await {
@@ -337,7 +367,12 @@ async fn read_reply(mut response: reqwest::Response, limit: usize) -> Result<Rep
             Err(error) => return Err(failure(&error)),
         }
     }
-    Ok(Reply { status, location, body: String::from_utf8_lossy(&body).into_owned() })
+    Ok(Reply { status, location, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    retry::retry_after(text(RETRY_AFTER)?, text(DATE), Moment::now().wall())
 }
 
 /// The client's error in our terms. Its own text repeats the URL, so only its causes are kept.

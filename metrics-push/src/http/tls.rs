@@ -108,9 +108,12 @@ pub(super) fn failure(error: &reqwest::Error) -> Option<Error> {
                 "name the file of its certificate authority in METRICS_PUSH_CA_FILE",
             ),
         },
-        rustls::Error::AlertReceived(_) => refused(
-            "the gateway refused the TLS handshake",
-            "it may want a client certificate: METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
+        rustls::Error::AlertReceived(_) => Some(
+            Error::new(Kind::Credentials { status: None }, "the gateway refused the TLS handshake")
+                .remedy(
+                    "it may want a client certificate: METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
+                )
+                .caused_by(cause),
         ),
         _ => Some(Error::new(Kind::Unreachable, "the TLS handshake failed").caused_by(cause)),
     }

@@ -1,34 +1,149 @@
-//! What happens when the process ends: parcels that still wait are delivered first.
+//! What happens when the process exits: runs that are still open end, and parcels that wait are delivered.
 //!
-//! This is one of the files with `unsafe` code: registering an exit handler is a call into C.
+//! The handler runs on whichever thread ends the process, after `main` or inside `process::exit`; the courier's
+//! thread is still alive then. This is one of the files with `unsafe` code: registering is a call into C.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
+use super::ending::Cause;
+use super::open::{Open, end_all};
+use super::{Extent, Outcome, panic, signal};
+use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::courier;
 use crate::notice;
+use crate::ticket::{Ticket, ticket};
 
-#[expect(unsafe_code, reason = "a call into C")]
-/// Makes sure that the process does not end before its parcels are delivered, or their time is over.
-pub(crate) fn deliver_before_exit() {
-    static REGISTERED: OnceCell<()> = OnceCell::new();
-    REGISTERED.get_or_init(|| {
-        // SAFETY: `deliver` has the signature the C standard asks for, lives as long as the program, and never unwinds.
-        if unsafe { libc::atexit(deliver) } != 0 {
-            notice::debug(
-                "no exit handler could be registered: only runs that wait are sure to be delivered",
-            );
-        }
+/// The process that pushes. A child that was forked from it has its memory, and none of its threads.
+static PROCESS: OnceCell<u32> = OnceCell::new();
+
+/// Until when the process has its ending delivered, once it has begun to end.
+static DEADLINE: Mutex<Option<Moment>> = Mutex::new(None);
+
+/// Gets the process ready for its end, at its first run. `false` in a child that was forked later: it has no courier,
+/// and the runs in its memory are its parent's.
+pub(super) fn is_prepared() -> bool {
+    let own = std::process::id();
+    let first = *PROCESS.get_or_init(|| {
+        register();
+        panic::listen();
+        signal::apart(|| drop(courier().run(async {})));
+        own
     });
+    if first != own {
+        notice::warn(
+            "this process was forked from one that pushes, so its runs are not pushed; start the first run after the fork",
+        );
+    }
+    first == own
 }
 
-/// Runs on whichever thread ends the process; the courier's thread is still alive then.
-extern "C" fn deliver() {
+/// Whether this is the process that [`is_prepared`] prepared.
+pub(super) fn is_own_process() -> bool {
+    PROCESS.get().is_some_and(|process| *process == std::process::id())
+}
+
+/// How long an ending of the whole process may take.
+pub(super) fn budget() -> Duration {
+    Deployment::of_process().timeout
+}
+
+/// Begins the ending of the process and says until when it may last: the last of several endings counts.
+pub(super) fn begin_ending(budget: Duration) -> Moment {
+    let deadline = Moment::now().after(budget);
+    *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+    deadline
+}
+
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "a call into C")]
+fn register() {
+    use std::ffi::{c_int, c_void};
+
+    unsafe extern "C" {
+        /// Of glibc: like `atexit`, and the handler is told the code.
+        safe fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void)
+        -> c_int;
+    }
+    extern "C" fn exits(code: c_int, _: *mut c_void) {
+        conclude(Some(code & 0xff));
+    }
+    told(on_exit(exits, std::ptr::null_mut()));
+}
+
+#[cfg(not(target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a call into C")]
+fn register() {
+    extern "C" fn exits() {
+        conclude(None);
+    }
+    // SAFETY: `exits` has the signature the C standard asks for, lives as long as the program, and never unwinds.
+    told(unsafe { libc::atexit(exits) });
+}
+
+fn told(registered: std::ffi::c_int) {
+    if registered != 0 {
+        notice::debug(
+            "no exit handler could be registered: only runs that wait are sure to be delivered",
+        );
+    }
+}
+
+/// The last work that the process does not leave unfinished, if it can be finished in time.
+static KEPT_UP: Mutex<Option<Ticket<()>>> = Mutex::new(None);
+
+/// Does `work` on a thread of ours; the end of the process waits for it, within its budget.
+pub(super) fn keep_up(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let (stub, ticket) = ticket();
+    let mut spawned = Ok(());
+    signal::apart(|| {
+        let thread = std::thread::Builder::new().name("metrics-push-recovery".into());
+        spawned = thread
+            .spawn(move || {
+                work();
+                stub.answer(())
+            })
+            .map(drop);
+    });
+    if spawned.is_ok() {
+        *KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
+    }
+    spawned
+}
+
+/// Ends what is open and delivers what waits.
+fn conclude(code: Option<i32>) {
+    if !is_own_process() {
+        return;
+    }
     // A panic must not cross into C, and here nobody could be told of one.
     let _ = std::panic::catch_unwind(|| {
-        let left = courier().flush(Deployment::of_process().timeout);
+        signal::wait_while_ending();
+        let begun = *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = begun.unwrap_or_else(|| begin_ending(budget()));
+        end_all(|open| cause(open, code), deadline).wait();
+        let kept_up = KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(work) = kept_up {
+            work.wait(deadline.remaining());
+        }
+        let left = courier().flush(deadline.remaining());
         if left > 0 {
             notice::warn(format_args!("the process ends with {left} groups not delivered in time"));
         }
     });
+}
+
+/// What an exit makes of a run that has not ended. A whole process that exits with 0 says itself that all is well;
+/// for a task among others it is an end in the middle.
+fn cause(open: &Open, code: Option<i32>) -> Cause {
+    let outcome = match (code, open.job.extent) {
+        // A hook of the program's own may have ended it.
+        _ if panic::is_being_told() || std::thread::panicking() => Outcome::Panic,
+        (Some(0), Extent::Process) => Outcome::Success,
+        _ => Outcome::Exit,
+    };
+    Cause::of_exit(outcome, code)
 }

@@ -3,9 +3,11 @@
 //! Names and reasons are those of Prometheus' instrumentation practices for batch jobs: everything is a gauge,
 //! instants are Unix seconds, and the last success survives whatever comes after it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ending::{Cause, Ending};
 use super::usage::Usage;
 use super::{Job, Outcome};
 use crate::clock::Moment;
@@ -27,20 +29,28 @@ pub(super) struct Records {
     pub(super) skipped: u64,
 }
 
-/// How and when a run came to its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ending {
-    pub(super) outcome: Outcome,
-    pub(super) started: Moment,
-    pub(super) ended: Moment,
-    /// Of the process, where the run is all that it did.
-    pub(super) usage: Option<Usage>,
+/// What is known of a run before its end: it is pushed with the start and once more with the end.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Expectations<'a> {
+    pub(super) deadline: Option<Duration>,
+    pub(super) max_runtime: Option<Duration>,
+    pub(super) version: Cow<'a, str>,
+}
+
+impl Expectations<'static> {
+    pub(super) fn of(job: &Job) -> Self {
+        Self {
+            deadline: job.success_deadline(),
+            max_runtime: job.max_runtime,
+            version: job.version.unwrap_or_default().into(),
+        }
+    }
 }
 
 /// What is pushed when a run begins. No outcome holds while it lasts.
-pub(super) fn at_start(job: &Job, started: Moment) -> Snapshot {
+pub(super) fn at_start(expected: &Expectations<'_>, started: f64) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    expectations(&mut snapshot, job, started);
+    expectations(&mut snapshot, expected, started);
     outcome_states(&mut snapshot, None);
     pushed_at(&mut snapshot, started);
     snapshot
@@ -50,49 +60,56 @@ pub(super) fn at_start(job: &Job, started: Moment) -> Snapshot {
 pub(super) fn on_the_way(progress: &Progress, now: Moment) -> Snapshot {
     let mut snapshot = Snapshot::default();
     told(&mut snapshot, progress);
-    pushed_at(&mut snapshot, now);
+    pushed_at(&mut snapshot, now.unix_seconds());
     snapshot
 }
 
 /// What is pushed when a run has ended. Together with [`at_start`]'s families, so that one request tells it all.
-pub(super) fn at_end(job: &Job, progress: &Progress, ending: &Ending) -> Snapshot {
+pub(super) fn at_end(
+    expected: &Expectations<'_>,
+    progress: &Progress,
+    ending: &Ending,
+) -> Snapshot {
     let mut snapshot = Snapshot::default();
-    expectations(&mut snapshot, job, ending.started);
-    outcome_states(&mut snapshot, Some(ending.outcome));
+    expectations(&mut snapshot, expected, ending.started);
+    outcome_states(&mut snapshot, Some(ending.cause.outcome));
     instants(&mut snapshot, ending);
-    snapshot.gauge(
-        "batch_job_last_run_duration_seconds",
-        "How long the last run took.",
-        &[(&[], ending.ended.since(ending.started).as_secs_f64())],
-    );
+    if let Some(duration) = ending.duration {
+        snapshot.gauge(
+            "batch_job_last_run_duration_seconds",
+            "How long the last run took.",
+            &[(&[], duration.as_secs_f64())],
+        );
+    }
+    said_by_the_system(&mut snapshot, ending);
     told(&mut snapshot, progress);
     used(&mut snapshot, ending.usage);
     pushed_at(&mut snapshot, ending.ended);
     snapshot
 }
 
-fn expectations(snapshot: &mut Snapshot, job: &Job, started: Moment) {
+fn expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, started: f64) {
     snapshot.gauge(
         "batch_job_last_start_timestamp_seconds",
         "When the last run started.",
-        &[(&[], started.unix_seconds())],
+        &[(&[], started)],
     );
-    if let Some(deadline) = job.success_deadline() {
+    if let Some(deadline) = expected.deadline {
         snapshot.gauge(
             "batch_job_success_deadline_seconds",
             "How old the last success may become.",
             &[(&[], deadline.as_secs_f64())],
         );
     }
-    if let Some(max_runtime) = job.max_runtime {
+    if let Some(max_runtime) = expected.max_runtime {
         snapshot.gauge(
             "batch_job_max_runtime_seconds",
             "How long a run may take.",
             &[(&[], max_runtime.as_secs_f64())],
         );
     }
-    let version = job.version.unwrap_or_default();
-    snapshot.gauge("batch_job_info", "What runs.", &[(&[("version", version)], 1.0)]);
+    let version = [("version", &*expected.version)];
+    snapshot.gauge("batch_job_info", "What runs.", &[(&version, 1.0)]);
 }
 
 fn outcome_states(snapshot: &mut Snapshot, holds: Option<Outcome>) {
@@ -111,16 +128,14 @@ fn outcome_states(snapshot: &mut Snapshot, holds: Option<Outcome>) {
 
 /// The time stamps that alert rules compare. A skipped run is neither a success nor a failure.
 fn instants(snapshot: &mut Snapshot, ending: &Ending) {
-    let ended = ending.ended.unix_seconds();
+    let ended = ending.ended;
     snapshot.gauge(
         "batch_job_last_completion_timestamp_seconds",
         "When the last run ended, however it did.",
         &[(&[], ended)],
     );
-    let (name, help) = match ending.outcome {
-        Outcome::Success => {
-            ("batch_job_last_success_timestamp_seconds", "When a run last succeeded.")
-        }
+    match ending.cause.outcome {
+        Outcome::Success => success(snapshot, ending),
         Outcome::Skipped => {
             snapshot.gauge(
                 "batch_job_last_skipped_timestamp_seconds",
@@ -129,13 +144,36 @@ fn instants(snapshot: &mut Snapshot, ending: &Ending) {
             );
             return;
         }
-        _ => ("batch_job_last_failure_timestamp_seconds", "When a run last failed."),
-    };
-    snapshot.gauge(name, help, &[(&[], ended)]);
+        Outcome::Abandoned => {
+            failure(snapshot, ending);
+            abandoned(snapshot, ending);
+        }
+        _ => failure(snapshot, ending),
+    }
     snapshot.gauge(
         "batch_job_last_run_success",
         "Whether the last run succeeded.",
-        &[(&[], f64::from(ending.outcome == Outcome::Success))],
+        &[(&[], f64::from(ending.cause.outcome == Outcome::Success))],
+    );
+}
+
+pub(super) fn success(snapshot: &mut Snapshot, ending: &Ending) {
+    let name = "batch_job_last_success_timestamp_seconds";
+    snapshot.gauge(name, "When a run last succeeded.", &[(&[], ending.ended)]);
+}
+
+pub(super) fn failure(snapshot: &mut Snapshot, ending: &Ending) {
+    let name = "batch_job_last_failure_timestamp_seconds";
+    snapshot.gauge(name, "When a run last failed.", &[(&[], ending.ended)]);
+}
+
+/// It stays when the next run starts, which sets all outcomes to 0.
+pub(super) fn abandoned(snapshot: &mut Snapshot, ending: &Ending) {
+    let name = "batch_job_last_abandoned_timestamp_seconds";
+    snapshot.gauge(
+        name,
+        "When a run was last found whose process is gone.",
+        &[(&[], ending.ended)],
     );
 }
 
@@ -172,6 +210,32 @@ fn told(snapshot: &mut Snapshot, progress: &Progress) {
     }
 }
 
+/// Exit code, signal and panics, each where it is known.
+fn said_by_the_system(snapshot: &mut Snapshot, ending: &Ending) {
+    let mut gauge = |name: &str, help: &str, value: Option<f64>| {
+        if let Some(value) = value {
+            snapshot.gauge(name, help, &[(&[], value)]);
+        }
+    };
+    let Cause { exit_code, signal, .. } = ending.cause;
+    gauge(
+        "batch_job_last_run_exit_code",
+        "The code the last run exited with.",
+        exit_code.map(f64::from),
+    );
+    gauge(
+        "batch_job_last_run_signal",
+        "The signal that ended the last run.",
+        signal.map(f64::from),
+    );
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+    gauge(
+        "batch_job_last_run_panics",
+        "Panics during the last run, on any thread, those that were caught included.",
+        ending.panics.map(|panics| panics as f64),
+    );
+}
+
 fn used(snapshot: &mut Snapshot, usage: Option<Usage>) {
     let Some(usage) = usage else { return };
     snapshot.gauge(
@@ -187,11 +251,11 @@ fn used(snapshot: &mut Snapshot, usage: Option<Usage>) {
 }
 
 /// The client's clock, to be compared with the gateway's.
-fn pushed_at(snapshot: &mut Snapshot, now: Moment) {
+fn pushed_at(snapshot: &mut Snapshot, now: f64) {
     snapshot.gauge(
         "batch_job_pushed_at_timestamp_seconds",
         "When this was pushed, by the job's clock.",
-        &[(&[], now.unix_seconds())],
+        &[(&[], now)],
     );
 }
 
@@ -205,12 +269,17 @@ mod tests {
     }
 
     fn ending(outcome: Outcome) -> Ending {
-        let started = Moment::now();
-        Ending { outcome, started, ended: started.after(Duration::from_millis(1_500)), usage: None }
+        let mut ending = Ending::now(outcome.into(), Moment::now());
+        ending.duration = Some(Duration::from_millis(1_500));
+        ending
+    }
+
+    fn expected() -> Expectations<'static> {
+        Expectations::of(&Job::new("job"))
     }
 
     fn at_end_of(outcome: Outcome) -> Snapshot {
-        at_end(&Job::new("job"), &Progress::default(), &ending(outcome))
+        at_end(&expected(), &Progress::default(), &ending(outcome))
     }
 
     #[test]
@@ -237,14 +306,14 @@ mod tests {
             assert!(text.contains(&format!("{{outcome=\"{outcome}\"}} 1\n")), "{text}");
             assert_eq!(text.matches(" 0\n").count(), Outcome::ALL.len() - 1, "{text}");
         }
-        let text = states(&at_start(&Job::new("job"), Moment::now()));
+        let text = states(&at_start(&expected(), 0.0));
         assert_eq!(text.matches(" 0\n").count(), Outcome::ALL.len(), "{text}");
     }
 
     #[test]
     fn the_deadline_leaves_room_for_one_more_interval() {
         let job = Job::new("job").every(Duration::from_secs(86_400));
-        let text = encode(&at_start(&job, Moment::now()));
+        let text = encode(&at_start(&Expectations::of(&job), 0.0));
         assert!(text["batch_job_success_deadline_seconds"].ends_with(" 172800\n"));
     }
 
@@ -255,11 +324,29 @@ mod tests {
             stages: [("load".to_owned(), Duration::from_millis(250))].into(),
             ratio: Some(0.5),
         };
-        let text = encode(&at_end(&Job::new("job"), &progress, &ending(Outcome::Error)));
+        let text = encode(&at_end(&expected(), &progress, &ending(Outcome::Error)));
         assert!(text["batch_job_last_run_duration_seconds"].ends_with(" 1.5\n"));
         assert!(text["batch_job_last_run_records"].contains("{result=\"processed\"} 5\n"));
         assert!(text["batch_job_stage_duration_seconds"].contains("{stage=\"load\"} 0.25\n"));
         assert!(text["batch_job_progress_ratio"].ends_with(" 0.5\n"));
+    }
+
+    #[test]
+    fn only_what_the_system_said_is_told() {
+        let of = |cause| {
+            encode(&at_end(
+                &expected(),
+                &Progress::default(),
+                &Ending { cause, ..ending(Outcome::Exit) },
+            ))
+        };
+        let exited = of(Cause::of_exit(Outcome::Exit, Some(3)));
+        assert!(exited["batch_job_last_run_exit_code"].ends_with(" 3\n"));
+        assert!(!exited.contains_key("batch_job_last_run_signal"));
+        let ended = of(Cause::of_signal(Outcome::Signal, 15));
+        assert!(ended["batch_job_last_run_signal"].ends_with(" 15\n"));
+        assert!(!ended.contains_key("batch_job_last_run_exit_code"));
+        assert!(!ended.contains_key("batch_job_last_run_panics"));
     }
 
     #[test]

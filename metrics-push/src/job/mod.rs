@@ -1,15 +1,23 @@
 //! Job (static): what is known of a task before any run of it, and how a run is started by hand.
 
-pub(crate) mod exit;
+mod ending;
+mod entry;
+mod exit;
 mod facts;
+mod journal;
+mod open;
 pub(crate) mod outcome;
+mod panic;
+pub(crate) mod recovery;
 pub(crate) mod run;
+mod signal;
 mod usage;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use self::journal::Durability;
 use crate::metrics::Registry;
 use crate::parcel::Verb;
 
@@ -48,6 +56,17 @@ pub struct Job {
     version: Option<&'static str>,
     registry: Option<fn() -> &'static Registry>,
     extent: Extent,
+    signals: Signals,
+    durability: Durability,
+}
+
+/// Whose signals are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signals {
+    /// A whole process reports before one ends it.
+    Reported,
+    /// The program's alone.
+    Untouched,
 }
 
 /// What ends when a run does.
@@ -82,6 +101,8 @@ impl Job {
             version: None,
             registry: None,
             extent: Extent::Task,
+            signals: Signals::Reported,
+            durability: Durability::Process,
         }
     }
 
@@ -145,6 +166,30 @@ impl Job {
     pub const fn whole_process(mut self) -> Self {
         self.extent = Extent::Process;
         self
+    }
+
+    /// Leaves signals alone: one that ends the process is then found by the journal or by a supervisor.
+    ///
+    /// Without this, TERM, INT, HUP and QUIT are reported before they end a [whole process](Self::whole_process),
+    /// unless the program handles or ignores them itself. For a task they always are the scheduler's.
+    #[must_use]
+    pub const fn signals_off(mut self) -> Self {
+        self.signals = Signals::Untouched;
+        self
+    }
+
+    /// Has the journal survive a power loss: each start and end waits until it is on the disk, some milliseconds.
+    ///
+    /// Without this it survives the death of the process, and of the machine up to what the file system had not yet
+    /// written. Without a state directory there is no journal.
+    #[must_use]
+    pub const fn synced(mut self) -> Self {
+        self.durability = Durability::Machine;
+        self
+    }
+
+    fn listens_to_signals(&self) -> bool {
+        self.signals == Signals::Reported
     }
 
     /// The name.

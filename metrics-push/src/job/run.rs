@@ -4,27 +4,15 @@
 //! cannot be delivered is told on stderr, and the job goes on.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use once_cell::sync::OnceCell;
-
-use super::facts::{self, Ending, Progress, Records};
-use super::{Extent, Job, Outcome, exit, usage};
+use super::open::Open;
+use super::{Job, Outcome};
 use crate::clock::Moment;
-use crate::config::Deployment;
-use crate::courier::{GRACE, courier};
-use crate::delivery::Receipt;
 use crate::error::Error;
-use crate::labels::GroupingKey;
-use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry, Snapshot, default_registry};
+use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry};
 use crate::notice;
-use crate::parcel::{Families, Parcel, Verb, encode};
-use crate::ticket::Ticket;
-
-/// The share of an ending's time that a start push or a heartbeat may take, so that one that hangs leaves the
-/// ending enough to be delivered after it.
-const SHARE_ON_THE_WAY: u32 = 3;
 
 /// One execution of a [`Job`].
 ///
@@ -33,51 +21,12 @@ const SHARE_ON_THE_WAY: u32 = 3;
 #[must_use = "a run that is dropped has ended"]
 pub struct Run {
     open: Arc<Open>,
-}
-
-struct Open {
-    job: Job,
-    /// `None`: nothing is pushed, because no gateway is configured, or the key is invalid.
-    address: Option<GroupingKey>,
-    deployment: Arc<Deployment>,
-    started: Moment,
-    /// A child that was forked has this run in its memory, but it is not the child's to report.
-    process: u32,
     was_panicking: bool,
-    is_over: AtomicBool,
-    is_skipped: AtomicBool,
-    progress: Mutex<Progress>,
-    registry: OnceCell<Registry>,
 }
 
 impl Run {
     pub(super) fn start(job: Job, grouping: &[(&str, &dyn fmt::Display)]) -> Self {
-        let deployment = Deployment::current();
-        let address = if deployment.sinks.is_empty() {
-            None
-        } else {
-            address(&job, &deployment, grouping)
-                .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
-                .ok()
-        };
-        let open = Arc::new(Open {
-            job,
-            address,
-            deployment,
-            started: Moment::now(),
-            process: std::process::id(),
-            was_panicking: std::thread::panicking(),
-            is_over: AtomicBool::new(false),
-            is_skipped: AtomicBool::new(false),
-            progress: Mutex::default(),
-            registry: OnceCell::new(),
-        });
-        if open.address.is_some() {
-            exit::deliver_before_exit();
-            open.push_start();
-            start_heart(&open);
-        }
-        Self { open }
+        Self { open: Open::start(job, grouping), was_panicking: std::thread::panicking() }
     }
 
     /// Counts records that were processed.
@@ -164,7 +113,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let unwinds = std::thread::panicking() && !self.open.was_panicking;
+        let unwinds = std::thread::panicking() && !self.was_panicking;
         self.open.end(if unwinds { Outcome::Panic } else { Outcome::Cancelled });
     }
 }
@@ -199,154 +148,12 @@ impl fmt::Debug for Stage<'_> {
     }
 }
 
-impl Open {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        // Plain values: a panic elsewhere leaves none of them half-written.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn count(&self, add: impl FnOnce(&mut Records)) {
-        add(self.progress().records.get_or_insert_default());
-    }
-
-    fn push_start(&self) {
-        let families = encode(&facts::at_start(&self.job, self.started));
-        self.hand_over_on_the_way(families);
-    }
-
-    /// Returns whether the heart is to beat again.
-    fn push_heartbeat(&self) -> bool {
-        if self.is_over.load(Ordering::Acquire) {
-            return false;
-        }
-        let progress = self.progress().clone();
-        self.hand_over_on_the_way(encode(&facts::on_the_way(&progress, Moment::now())));
-        true
-    }
-
-    fn hand_over_on_the_way(&self, families: Families) {
-        let Some(key) = &self.address else { return };
-        let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
-        for sink in &self.deployment.sinks {
-            let parcel = Parcel::add(key.clone(), families.clone());
-            // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget));
-        }
-    }
-
-    fn end(&self, outcome: Outcome) {
-        if self.is_over.swap(true, Ordering::AcqRel) || self.process != std::process::id() {
-            return;
-        }
-        let Some(key) = &self.address else { return };
-        let is_skipped = self.is_skipped.load(Ordering::Relaxed) && outcome == Outcome::Success;
-        let outcome = if is_skipped { Outcome::Skipped } else { outcome };
-        let families = encode(&self.snapshot(outcome, key));
-        let parcel = match (outcome, self.job.on_success) {
-            (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families),
-            _ => Parcel::add(key.clone(), families),
-        };
-        self.deliver(&parcel);
-    }
-
-    /// Everything that is known at the end. The facts come first: no metric of others displaces one of them.
-    fn snapshot(&self, outcome: Outcome, key: &GroupingKey) -> Snapshot {
-        let is_process = self.job.extent == Extent::Process;
-        let ending = Ending {
-            outcome,
-            started: self.started,
-            ended: Moment::now(),
-            usage: if is_process { usage::of_process() } else { None },
-        };
-        let mut snapshot = facts::at_end(&self.job, &self.progress(), &ending);
-        let shared = match self.job.registry {
-            Some(registry) => Some(registry()),
-            None => is_process.then(default_registry),
-        };
-        for registry in self.registry.get().into_iter().chain(shared) {
-            snapshot.merge(Snapshot::gather(registry));
-        }
-        snapshot.retain_apart_from(key);
-        for refusal in snapshot.refusals() {
-            notice::warn(refusal);
-        }
-        snapshot
-    }
-
-    fn deliver(&self, parcel: &Parcel) {
-        let budget = self.deployment.timeout;
-        let told: Vec<_> = self
-            .deployment
-            .sinks
-            .iter()
-            .map(|sink| tell(courier().hand_over(sink, parcel.clone(), budget)))
-            .collect();
-        if self.job.extent == Extent::Process {
-            let deadline = Moment::now().after(budget.saturating_add(GRACE));
-            for ticket in told {
-                if ticket.wait(deadline.remaining()).is_none() {
-                    notice::warn(format_args!(
-                        "{} was not delivered within {budget:?}",
-                        parcel.key()
-                    ));
-                }
-            }
-        }
-    }
-}
-
-/// Tells of a parcel that could not be delivered, whoever waits for it or not.
-fn tell(ticket: Ticket<Receipt>) -> Ticket<()> {
-    courier().run(async move {
-        if let Some(Receipt::Dropped(error)) = ticket.await {
-            notice::warn(format_args!("the run's outcome is lost: {error:?}"));
-        }
-    })
-}
-
-fn start_heart(open: &Arc<Open>) {
-    if let Some(interval) = open.job.heartbeat {
-        let open: Weak<Open> = Arc::downgrade(open);
-        courier().every(interval, move || open.upgrade().is_some_and(|open| open.push_heartbeat()));
-    }
-}
-
-/// The grouping key: the attribute's labels, and the deployment's over them.
-fn address(
-    job: &Job,
-    deployment: &Deployment,
-    grouping: &[(&str, &dyn fmt::Display)],
-) -> Result<GroupingKey, Error> {
-    let name = match (&deployment.job, job.extent) {
-        (Some(name), Extent::Process) => name,
-        _ => job.name(),
-    };
-    let mut key = GroupingKey::new(name)?;
-    for (name, value) in grouping {
-        key = key.label(*name, value.to_string())?;
-    }
-    for (name, value) in &deployment.grouping {
-        key = key.label(name, value)?;
-    }
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::config::Config;
-
-    #[test]
-    fn the_deployment_beats_the_attribute() {
-        let config = Config::default().job("deployed").unwrap().grouping("region", "eu").unwrap();
-        let _scope = config.grouping("shard", "").unwrap().scope().unwrap();
-        let grouping: [(&str, &dyn fmt::Display); 2] = [("region", &"us"), ("shard", &7)];
-        let key = |job: Job| address(&job, &Deployment::current(), &grouping).unwrap().to_string();
-        assert_eq!(key(Job::new("task")), r#"{job="task",region="eu"}"#);
-        assert_eq!(key(Job::new("main").whole_process()), r#"{job="deployed",region="eu"}"#);
-    }
 
     #[test]
     fn a_run_without_a_gateway_is_as_good_as_none() {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::http::{LISTING_LIMIT, Method, REPLY_LIMIT, Reply, Request, Server};
 use crate::labels::GroupingKey;
@@ -13,9 +14,6 @@ use crate::sink::listing::{self, StoredGroup};
 
 /// The text format's media type. It is the one that every compatible server understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Statuses that say "not now". The same parcel may be accepted later.
-const TRANSIENT: [u16; 3] = [408, 425, 429];
 
 #[derive(Debug)]
 pub(crate) struct GatewayClient {
@@ -36,6 +34,17 @@ impl GatewayClient {
         parcel: &Parcel,
         timeout: Duration,
     ) -> Result<Acceptance, Error> {
+        let until = Moment::now().after(timeout);
+        match self.send_once(parcel, timeout).await {
+            // Secrets change while jobs run; a file that is read again may have the new one.
+            Err(error) if error.is_about_credentials() && self.server.renew() => {
+                self.send_once(parcel, until.remaining()).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send_once(&self, parcel: &Parcel, timeout: Duration) -> Result<Acceptance, Error> {
         let method = match parcel.verb() {
             Verb::Push => Method::PUT,
             Verb::Add => Method::POST,
@@ -61,6 +70,58 @@ impl GatewayClient {
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
         let reply = self.get("/api/v1/metrics", timeout).await?;
         listing::parse(&reply.body).map_err(|error| error.at("url", self.url()))
+    }
+
+    /// What the gateway holds for this key.
+    ///
+    /// # Errors
+    /// Whatever kept it from answering; `is_config` or `is_rejected`, if it can't be asked such things.
+    pub(crate) async fn group(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<StoredGroup>, Error> {
+        let groups = self.metrics(timeout).await?;
+        Ok(groups.into_iter().find(|group| group.is_at(key)))
+    }
+
+    /// Removes what a first push that was refused leaves behind: a group that has never held anything, but can clash
+    /// with others. Returns whether there was one.
+    ///
+    /// # Errors
+    /// Whatever kept it from being found or removed.
+    pub(crate) async fn remove_ghost(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<bool, Error> {
+        let until = Moment::now().after(timeout);
+        let is_ghost =
+            self.group(key, timeout).await?.is_some_and(|group| group.has_never_been_pushed_to());
+        if is_ghost {
+            self.send(&Parcel::delete(key.clone()), until.remaining()).await?;
+        }
+        Ok(is_ghost)
+    }
+
+    /// Removes every group, where the server was started with its admin API.
+    pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
+        let request = Request {
+            method: Method::PUT,
+            path: "/api/v1/admin/wipe",
+            content_type: None,
+            body: String::new(),
+            reply_limit: REPLY_LIMIT,
+            timeout,
+        };
+        let reply = self.server.send(request).await?;
+        match reply.status {
+            200 | 202 => Ok(()),
+            404 => Err(Error::config("the gateway's admin API is off")
+                .at("url", self.url())
+                .remedy("start the gateway with --web.enable-admin-api, or delete its groups")),
+            _ => Err(refusal(&reply, None).at("url", self.url())),
+        }
     }
 
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
@@ -92,6 +153,10 @@ fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, Error> {
             Err(Error::config("a web page answered, not a gateway")
                 .remedy("check the URL: a proxy or a login page may stand in front of the gateway"))
         }
+        200..=299 if reply.body.len() >= REPLY_LIMIT => {
+            Err(Error::config("something answered at length, as no gateway does")
+                .remedy("check the URL: another server may listen there"))
+        }
         200 => Ok(Acceptance::Applied),
         // Not checked, as the server was told to, or queued; aggregating and compatible servers answer 204.
         202 | 204 => Ok(Acceptance::Queued),
@@ -103,12 +168,11 @@ fn refusal(reply: &Reply, key: Option<&GroupingKey>) -> Error {
     let status = reply.status;
     let (what, remedy) = cause(reply, key);
     let kind = match status {
-        _ if TRANSIENT.contains(&status) => Kind::Unavailable { status },
-        500..=599 => Kind::Unavailable { status },
-        300..=399 | 401 | 403 | 404 | 405 => Kind::Config,
-        _ => Kind::Rejected { status },
+        401 | 403 => Kind::Credentials { status: Some(status) },
+        300..=399 | 404 | 405 => Kind::Config,
+        _ => Kind::Refused { status },
     };
-    let mut error = Error::new(kind, what).at("status", status);
+    let mut error = Error::new(kind, what).at("status", status).after(reply.retry_after);
     if let Some(location) = &reply.location {
         error = error.at("location", location);
     }
@@ -200,7 +264,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<Acceptance, Error> {
         let location = (300..400).contains(&status).then(|| "https://elsewhere/metrics".to_owned());
-        let reply = Reply { status, location, body: body.into() };
+        let reply = Reply { status, location, retry_after: None, body: body.into() };
         accepted(&reply, &GroupingKey::new("import").unwrap())
     }
 

@@ -6,6 +6,10 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind};
+use crate::labels::{GroupingKey, JOB};
+
+/// The gateway's own stamp of every push that it has accepted for a group.
+const PUSH_TIME: &str = "push_time_seconds";
 
 /// One group, as a gateway holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +84,25 @@ impl fmt::Display for StoredValue {
 }
 
 impl StoredGroup {
+    /// Whether this is the group with exactly this key.
+    pub(crate) fn is_at(&self, key: &GroupingKey) -> bool {
+        let own = std::iter::once((JOB, key.job())).chain(key.labels());
+        // The gateway keeps labels whose value is empty, although they mean nothing.
+        let stored = self.labels.iter().filter(|(_, value)| !value.is_empty());
+        own.collect::<BTreeMap<_, _>>() == stored.map(|(n, v)| (n.as_str(), v.as_str())).collect()
+    }
+
+    /// Whether all it has is the memory of pushes that were refused.
+    pub(crate) fn has_never_been_pushed_to(&self) -> bool {
+        self.value(PUSH_TIME, &[]) == Some(0.0)
+    }
+
+    /// When something was last pushed to it with success, in Unix seconds by the gateway's clock.
+    #[must_use]
+    pub fn pushed_at(&self) -> Option<f64> {
+        self.value(PUSH_TIME, &[]).filter(|seconds| *seconds > 0.0)
+    }
+
     /// The single value of the metric that has exactly `labels` besides the grouping labels.
     #[must_use]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::labels::GroupingKey;
 use crate::notice;
 use crate::parcel::{Parcel, Verb};
 use gateway::GatewayClient;
+use listing::StoredGroup;
 
 /// How sure it is that a sink has taken a parcel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +32,6 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// What tells this sink from others. Two may share a URL and differ in credentials, so it is no URL.
-    pub(crate) fn id(&self) -> usize {
-        match self {
-            Self::Gateway(gateway) => Arc::as_ptr(gateway).addr(),
-            Self::DryRun(url) => Arc::as_ptr(url).addr(),
-        }
-    }
-
     /// Makes one attempt.
     ///
     /// # Errors
@@ -53,6 +47,38 @@ impl Sink {
                 show(url, parcel);
                 Ok(Acceptance::Queued)
             }
+        }
+    }
+}
+
+impl Sink {
+    /// What the sink holds for a key, where it can be asked.
+    ///
+    /// # Errors
+    /// Whatever kept it from answering.
+    pub(crate) async fn group(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<StoredGroup>, Error> {
+        match self {
+            Self::Gateway(gateway) => gateway.group(key, timeout).await,
+            Self::DryRun(_) => Ok(None),
+        }
+    }
+
+    /// Removes what a refused first push leaves behind. Returns whether there was something.
+    ///
+    /// # Errors
+    /// Whatever kept it from being found or removed.
+    pub(crate) async fn remove_ghost(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<bool, Error> {
+        match self {
+            Self::Gateway(gateway) => gateway.remove_ghost(key, timeout).await,
+            Self::DryRun(_) => Ok(false),
         }
     }
 }

@@ -155,3 +155,55 @@ pub(super) fn key_of(job: &str, labels: &[(&str, &str)]) -> BTreeMap<String, Str
     let labels = labels.iter().copied().chain([("job", job)]);
     labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse;
+    use super::super::path::grouping_key;
+    use super::super::store::{Checks, Mode, Store};
+    use super::*;
+
+    fn group(text: &str) -> Group {
+        let key = grouping_key(b"j", false, b"/region/eu").unwrap();
+        let mut store = Store::default();
+        let body = parse(text.as_bytes()).unwrap();
+        store.push(Mode::Replace, Checks::On, &key, body, SystemTime::now()).unwrap();
+        Group::new(&key, &store.groups()[&key])
+    }
+
+    /// The message of the panic.
+    fn complaint(act: impl FnOnce() -> Option<f64> + std::panic::UnwindSafe) -> String {
+        *std::panic::catch_unwind(act).unwrap_err().downcast::<String>().unwrap()
+    }
+
+    #[test]
+    fn values_are_found_by_name_and_as_many_labels_as_it_takes() {
+        let group = group(
+            "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 3\nr{k=\"a\"} 1\nr{k=\"b\"} 2\n",
+        );
+        assert_eq!(group.value("r", &[("k", "b")]), 2.0);
+        assert_eq!(group.value("r", &[("k", "b"), ("job", "j"), ("instance", "")]), 2.0);
+        assert_eq!(group.value("h_bucket", &[("le", "+Inf")]), 3.0);
+        assert_eq!(group.value("h_count", &[]), 3.0);
+        assert_eq!(group.get("r", &[("k", "c")]), None);
+        assert_eq!(group.get("h", &[]), None);
+        assert!(group.has_family("h") && !group.has_family("h_count"));
+        assert!(group.last_push.is_some() && group.last_failure.is_none());
+    }
+
+    #[test]
+    fn what_is_missing_is_answered_with_what_is_there() {
+        let group = group("r{k=\"a\"} 1\nr{k=\"b\"} 2\n");
+        let several = complaint(|| group.get("r", &[]));
+        assert!(several.starts_with("r fits 2 samples; give more labels"), "{several}");
+        let other = complaint(|| Some(group.value("r", &[("k", "c")])));
+        assert_eq!(
+            other,
+            "no sample r{k=\"c\"} in the group {job=\"j\",region=\"eu\"}; there is:\n  \
+             r{instance=\"\",job=\"j\",k=\"a\",region=\"eu\"} 1\n  \
+             r{instance=\"\",job=\"j\",k=\"b\",region=\"eu\"} 2\n"
+        );
+        let unknown = complaint(|| Some(group.value("s", &[])));
+        assert!(unknown.contains("r{instance=") && unknown.contains("push_time_seconds"));
+    }
+}

@@ -6,6 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::cursor::{
+    Cursor, Escapes, Problem, invalid_escape, is_label_name_byte, is_metric_name_byte,
+};
 use super::family::{Family, Kind, Labels, Metric, Value};
 use super::number::{count_of, lossy, parse_float};
 
@@ -19,21 +22,17 @@ pub(super) struct Body {
 
 /// Reads a body, or says why it can't be read, in the words of the real gateway.
 pub(super) fn parse(bytes: &[u8]) -> Result<Body, String> {
-    let mut parser =
-        Parser { bytes, position: 0, line: 0, drafts: BTreeMap::new(), has_timestamps: false };
+    let mut parser = Parser {
+        cursor: Cursor::new(bytes),
+        line: 0,
+        drafts: BTreeMap::new(),
+        has_timestamps: false,
+    };
     match parser.read_lines() {
         Ok(()) => Ok(parser.finish()),
         Err(Problem(what)) => {
             Err(format!("text format parsing error in line {}: {what}", parser.line))
         }
-    }
-}
-
-struct Problem(String);
-
-impl From<String> for Problem {
-    fn from(what: String) -> Self {
-        Self(what)
     }
 }
 
@@ -57,8 +56,7 @@ enum Suffix {
 }
 
 struct Parser<'a> {
-    bytes: &'a [u8],
-    position: usize,
+    cursor: Cursor<'a>,
     line: usize,
     drafts: BTreeMap<String, Draft>,
     has_timestamps: bool,
@@ -78,13 +76,13 @@ impl Parser<'_> {
     fn read_lines(&mut self) -> Result<(), Problem> {
         loop {
             self.line += 1;
-            self.skip_blanks();
-            match self.bytes.get(self.position) {
+            self.cursor.skip_blanks();
+            match self.cursor.peek().ok() {
                 // The only place where the end is no surprise.
                 None => return Ok(()),
-                Some(b'\n') => self.position += 1,
+                Some(b'\n') => self.cursor.skip(),
                 Some(b'#') => {
-                    self.position += 1;
+                    self.cursor.skip();
                     self.read_comment()?;
                 }
                 Some(_) => self.read_sample()?,
@@ -93,26 +91,26 @@ impl Parser<'_> {
     }
 
     fn read_comment(&mut self) -> Result<(), Problem> {
-        self.skip_blanks();
-        let keyword = self.read_word()?;
-        self.skip_blanks();
-        if self.peek()? == b'\n' || (keyword != b"HELP" && keyword != b"TYPE") {
-            self.read_rest(Escapes::Ignored)?;
+        self.cursor.skip_blanks();
+        let keyword = self.cursor.read_word()?;
+        self.cursor.skip_blanks();
+        if self.cursor.peek()? == b'\n' || (keyword != b"HELP" && keyword != b"TYPE") {
+            self.cursor.read_rest(Escapes::Ignored)?;
             return Ok(());
         }
         let is_help = keyword == b"HELP";
-        let name = self.read_name(is_metric_name_byte)?;
-        match self.peek()? {
+        let name = self.cursor.read_name(is_metric_name_byte)?;
+        match self.cursor.peek()? {
             b'\n' => {
-                self.position += 1;
+                self.cursor.skip();
                 return Ok(());
             }
-            b' ' | b'\t' => self.skip_blanks(),
+            b' ' | b'\t' => self.cursor.skip_blanks(),
             _ => return Err(Problem("invalid metric name in comment".into())),
         }
         let (name, _) = self.resolve(name);
-        if self.peek()? == b'\n' {
-            self.position += 1;
+        if self.cursor.peek()? == b'\n' {
+            self.cursor.skip();
             return Ok(());
         }
         if is_help { self.read_help(&name) } else { self.read_type(&name) }
@@ -122,7 +120,7 @@ impl Parser<'_> {
         if self.draft(name).help.is_some() {
             return Err(format!("second HELP line for metric name {name:?}").into());
         }
-        let help = self.read_rest(Escapes::Known)?;
+        let help = self.cursor.read_rest(Escapes::Known)?;
         self.draft(name).help = Some(lossy(&help));
         Ok(())
     }
@@ -134,30 +132,30 @@ impl Parser<'_> {
             );
             return Err(what.into());
         }
-        let word = lossy(&self.read_rest(Escapes::Ignored)?);
+        let word = lossy(&self.cursor.read_rest(Escapes::Ignored)?);
         let kind = Kind::from_word(&word).ok_or_else(|| format!("unknown metric type {word:?}"))?;
         self.draft(name).kind = Some(kind);
         Ok(())
     }
 
     fn read_sample(&mut self) -> Result<(), Problem> {
-        let name = self.read_name(is_metric_name_byte)?;
+        let name = self.cursor.read_name(is_metric_name_byte)?;
         // The end of the input comes before everything else that may be wrong.
-        self.peek()?;
+        self.cursor.peek()?;
         if name.is_empty() {
             return Err(Problem("invalid metric name".into()));
         }
         let (family, suffix) = self.resolve(name);
         let kind = *self.draft(&family).kind.get_or_insert(Kind::Untyped);
-        self.skip_blanks();
+        self.cursor.skip_blanks();
         let mut labels = Labels::new();
         let mut bound = None;
-        if self.peek()? == b'{' {
-            self.position += 1;
+        if self.cursor.peek()? == b'{' {
+            self.cursor.skip();
             self.read_labels(&family, kind, &mut labels, &mut bound)?;
-            self.skip_blanks();
+            self.cursor.skip_blanks();
         }
-        let word = self.read_word()?;
+        let word = self.cursor.read_word()?;
         let value = std::str::from_utf8(&word).ok().and_then(parse_float);
         let value =
             value.ok_or_else(|| format!("expected float as value, got {:?}", lossy(&word)))?;
@@ -166,20 +164,20 @@ impl Parser<'_> {
     }
 
     fn read_end_of_sample(&mut self) -> Result<(), Problem> {
-        if self.peek()? != b'\n' {
-            self.skip_blanks();
-            let word = lossy(&self.read_word()?);
+        if self.cursor.peek()? != b'\n' {
+            self.cursor.skip_blanks();
+            let word = lossy(&self.cursor.read_word()?);
             if word.parse::<i64>().is_err() {
                 return Err(format!("expected integer as timestamp, got {word:?}").into());
             }
             self.has_timestamps = true;
-            let rest = self.read_rest(Escapes::Ignored)?;
+            let rest = self.cursor.read_rest(Escapes::Ignored)?;
             if !rest.is_empty() {
                 return Err(format!("spurious string after timestamp: {:?}", lossy(&rest)).into());
             }
             return Ok(());
         }
-        self.position += 1;
+        self.cursor.skip();
         Ok(())
     }
 
@@ -197,9 +195,9 @@ impl Parser<'_> {
             Kind::Counter | Kind::Gauge | Kind::Untyped => None,
         };
         loop {
-            self.skip_blanks();
-            if self.peek()? == b'}' {
-                self.position += 1;
+            self.cursor.skip_blanks();
+            if self.cursor.peek()? == b'}' {
+                self.cursor.skip();
                 return Ok(());
             }
             let name = self.read_label_name(family)?;
@@ -215,9 +213,9 @@ impl Parser<'_> {
             } else {
                 labels.insert(name, value.clone());
             }
-            self.skip_blanks();
-            match self.peek()? {
-                b',' => self.position += 1,
+            self.cursor.skip_blanks();
+            match self.cursor.peek()? {
+                b',' => self.cursor.skip(),
                 b'}' => {}
                 _ => return Err(format!("unexpected end of label value {value:?}").into()),
             }
@@ -225,17 +223,17 @@ impl Parser<'_> {
     }
 
     fn read_label_name(&mut self, family: &str) -> Result<String, Problem> {
-        let name = self.read_name(is_label_name_byte)?;
-        self.peek()?;
+        let name = self.cursor.read_name(is_label_name_byte)?;
+        self.cursor.peek()?;
         if name.is_empty() {
             return Err(format!("invalid label name for metric {family:?}").into());
         }
         if name == "__name__" {
             return Err(Problem("label name \"__name__\" is reserved".into()));
         }
-        self.skip_blanks();
-        match self.peek()? {
-            b'=' => self.position += 1,
+        self.cursor.skip_blanks();
+        match self.cursor.peek()? {
+            b'=' => self.cursor.skip(),
             other => {
                 let found = char::from(other);
                 return Err(format!("expected '=' after label name, found {found:?}").into());
@@ -245,9 +243,9 @@ impl Parser<'_> {
     }
 
     fn read_label_value(&mut self) -> Result<String, Problem> {
-        self.skip_blanks();
-        match self.peek()? {
-            b'"' => self.position += 1,
+        self.cursor.skip_blanks();
+        match self.cursor.peek()? {
+            b'"' => self.cursor.skip(),
             other => {
                 let found = char::from(other);
                 return Err(
@@ -257,13 +255,13 @@ impl Parser<'_> {
         }
         let mut value = Vec::new();
         loop {
-            match self.next()? {
+            match self.cursor.next()? {
                 b'"' => break,
                 b'\n' => {
                     let value = lossy(&value);
                     return Err(format!("label value {value:?} contains unescaped new-line").into());
                 }
-                b'\\' => value.push(match self.next()? {
+                b'\\' => value.push(match self.cursor.next()? {
                     b'n' => b'\n',
                     same @ (b'"' | b'\\') => same,
                     other => return Err(invalid_escape(other)),
@@ -301,68 +299,6 @@ impl Parser<'_> {
     fn draft(&mut self, name: &str) -> &mut Draft {
         self.drafts.entry(name.to_owned()).or_default()
     }
-
-    fn peek(&self) -> Result<u8, Problem> {
-        let byte = self.bytes.get(self.position).copied();
-        byte.ok_or_else(|| Problem("unexpected end of input stream".into()))
-    }
-
-    fn next(&mut self) -> Result<u8, Problem> {
-        let byte = self.peek()?;
-        self.position += 1;
-        Ok(byte)
-    }
-
-    fn skip_blanks(&mut self) {
-        while matches!(self.bytes.get(self.position), Some(b' ' | b'\t')) {
-            self.position += 1;
-        }
-    }
-
-    fn read_while(&mut self, fits: impl Fn(u8) -> bool) -> Vec<u8> {
-        let rest = &self.bytes[self.position..];
-        let length = rest.iter().position(|&byte| !fits(byte)).unwrap_or(rest.len());
-        self.position += length;
-        rest[..length].to_vec()
-    }
-
-    /// Everything up to a blank or the end of the line, which has to be there.
-    fn read_word(&mut self) -> Result<Vec<u8>, Problem> {
-        let word = self.read_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
-        self.peek()?;
-        Ok(word)
-    }
-
-    fn read_name(&mut self, fits: fn(u8) -> bool) -> Result<String, Problem> {
-        if self.peek()?.is_ascii_digit() {
-            return Ok(String::new());
-        }
-        Ok(lossy(&self.read_while(fits)))
-    }
-
-    /// The rest of the line, with its end.
-    fn read_rest(&mut self, escapes: Escapes) -> Result<Vec<u8>, Problem> {
-        let mut rest = Vec::new();
-        loop {
-            match (self.next()?, escapes) {
-                (b'\n', _) => return Ok(rest),
-                // Odd, but so it is: here, a backslash is just left out.
-                (b'\\', Escapes::Ignored) => {}
-                (b'\\', Escapes::Known) => rest.push(match self.next()? {
-                    b'n' => b'\n',
-                    b'\\' => b'\\',
-                    other => return Err(invalid_escape(other)),
-                }),
-                (byte, _) => rest.push(byte),
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Escapes {
-    Known,
-    Ignored,
 }
 
 impl Draft {
@@ -406,14 +342,88 @@ impl Draft {
     }
 }
 
-fn invalid_escape(byte: u8) -> Problem {
-    Problem(format!("invalid escape sequence '\\{}'", char::from(byte)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const fn is_label_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
-}
+    /// The families that are read, as an exposition; or the complaint.
+    fn read(text: &str) -> Result<String, String> {
+        let body = parse(text.as_bytes())?;
+        Ok(super::super::exposition::print(body.families.values()))
+    }
 
-const fn is_metric_name_byte(byte: u8) -> bool {
-    is_label_name_byte(byte) || byte == b':'
+    #[test]
+    fn an_exposition_is_read_back_as_it_was_printed() {
+        let text = "# HELP c Back\\\\slash and \\n.\n# TYPE c counter\nc{a=\"q\\\"\\\\\\n\",b=\"é\"} 1e+06\n\
+                    # TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 2.5\nh_count 3\n\
+                    # TYPE s summary\ns{quantile=\"0.9\"} NaN\ns_sum 1\ns_count 2\n\
+                    # TYPE u untyped\nu -Inf\n";
+        assert_eq!(read(text).as_deref(), Ok(text));
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let last = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 0\nh_count 3\n";
+        assert_eq!(
+            read(&last.replace("h_bucket{le=\"+Inf\"} 3\nh_sum 0\n", "")).as_deref(),
+            Ok(last)
+        );
+        assert_eq!(read("\n  m\t{ } 1\n# EOF\n").as_deref(), Ok("# TYPE m untyped\nm 1\n"));
+        assert_eq!(read("# TYPE m gauge\n# HELP m Nothing follows.\n").as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn lines_of_one_histogram_are_told_apart_by_their_labels() {
+        let body =
+            parse(b"# TYPE h histogram\nh_sum{a=\"1\"} 1\nh_sum{a=\"2\"} 2\nh_count{a=\"1\"} 3\n");
+        assert_eq!(body.unwrap().families["h"].metrics.len(), 2);
+    }
+
+    #[test]
+    fn timestamps_are_read_and_noted() {
+        assert!(parse(b"m 1 1700000000000\n").unwrap().has_timestamps);
+        assert!(!parse(b"m 1\n").unwrap().has_timestamps);
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_line() {
+        for (text, line, what) in [
+            ("m 1", 1, "unexpected end of input stream"),
+            ("m 1\n# comment", 2, "unexpected end of input stream"),
+            ("m 1\nn 2\r\n", 2, "expected float as value, got \"2\\r\""),
+            ("m 1 \n", 1, "expected integer as timestamp, got \"\""),
+            ("m 1 2 3\n", 1, "spurious string after timestamp: \" 3\""),
+            (
+                "# TYPE m gauge\n# TYPE m gauge\n",
+                2,
+                "second TYPE line for metric name \"m\", or TYPE reported after samples",
+            ),
+            (
+                "m 1\n# TYPE m gauge\n",
+                2,
+                "second TYPE line for metric name \"m\", or TYPE reported after samples",
+            ),
+            ("# HELP m a\n# HELP m a\n", 2, "second HELP line for metric name \"m\""),
+            ("# TYPE m info\n", 1, "unknown metric type \"info\""),
+            ("# TYPE m-n gauge\n", 1, "invalid metric name in comment"),
+            ("# HELP m \\q\n", 1, "invalid escape sequence '\\q'"),
+            ("9m 1\n", 1, "invalid metric name"),
+            ("m{9=\"\"} 1\n", 1, "invalid label name for metric \"m\""),
+            ("m{a=\"1\",a=\"2\"} 1\n", 1, "duplicate label names for metric \"m\""),
+            ("m{__name__=\"n\"} 1\n", 1, "label name \"__name__\" is reserved"),
+            ("m{a=1} 1\n", 1, "expected '\"' at start of label value, found '1'"),
+            ("m{a:\"1\"} 1\n", 1, "expected '=' after label name, found ':'"),
+            ("m{a=\"1\" 1\n", 1, "unexpected end of label value \"1\""),
+            ("m{a=\"\n\"} 1\n", 1, "label value \"\" contains unescaped new-line"),
+            (
+                "# TYPE h histogram\nh_bucket{le=\"x\"} 1\n",
+                2,
+                "expected float as value for 'le' label, got \"x\"",
+            ),
+        ] {
+            let expected = format!("text format parsing error in line {line}: {what}");
+            assert_eq!(read(text), Err(expected), "{text:?}");
+        }
+        assert!(parse(b"m{a=\"\xFF\"} 1\n").unwrap_err().contains("invalid label value"));
+    }
 }

@@ -10,49 +10,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::access::Access;
+use super::connection::talk;
 use super::endpoints::{Flags, answer};
-use super::fault::{Effect, Fault, Script, Storing};
-use super::path::{Alphabet, decode_base64};
+use super::fault::{Fault, Script};
 use super::store::Store;
-use super::wire::{BodyWanted, Broken, Framing, KeepAlive, Request, Response, Wire};
+use super::wire::{Request, Response, Wire};
 
 /// How many requests are remembered; older ones are forgotten, or a long test would eat all memory.
 pub(super) const REMEMBERED_REQUESTS: usize = 16 * 1024;
 
 /// How long the port may be in other hands when connections are to be accepted again.
 const REBIND_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Whose pushes are let in.
-#[derive(Debug, Default)]
-pub(super) enum Access {
-    #[default]
-    Anybody,
-    Basic {
-        user: String,
-        password: String,
-    },
-    Bearer(String),
-}
-
-impl Access {
-    fn admits(&self, request: &Request) -> bool {
-        let sent = request.header("authorization").and_then(|value| value.split_once(' '));
-        match (self, sent) {
-            (Self::Anybody, _) => true,
-            (Self::Basic { user, password }, Some(("Basic", sent))) => {
-                let expected = format!("{user}:{password}").into_bytes();
-                decode_base64(sent.as_bytes(), Alphabet::Standard) == Ok(expected)
-            }
-            (Self::Bearer(token), Some(("Bearer", sent))) => token == sent,
-            _ => false,
-        }
-    }
-
-    fn challenge(&self) -> Response {
-        let scheme = if matches!(self, Self::Bearer(_)) { "Bearer" } else { "Basic" };
-        Response::error(401, "Unauthorized").header("WWW-Authenticate", scheme)
-    }
-}
 
 /// What the accepting thread is to do with its port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,17 +52,40 @@ pub(super) struct State {
     changes: u64,
     /// Goes up when pending faults are to end.
     healings: u64,
+    /// Goes up whenever all connections are cut: what belongs to an earlier life is not stored.
+    life: u64,
     wanted: Wanted,
     port: Port,
     connections: BTreeMap<u64, TcpStream>,
     accepted: u64,
 }
 
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     flags: Flags,
     started: SystemTime,
+}
+
+/// When a fault began, counted in healings and lives.
+#[derive(Clone, Copy)]
+pub(super) struct Since {
+    healings: u64,
+    life: u64,
+}
+
+impl Since {
+    const fn is_over(self, state: &State) -> bool {
+        state.healings != self.healings || state.life != self.life
+    }
+}
+
+/// What is to become of a request.
+pub(super) enum Received {
+    Answered(Response),
+    Failing(Fault, Since),
+    /// The gateway was killed between its last byte and now.
+    Lost,
 }
 
 /// A running server.
@@ -171,7 +163,7 @@ impl Server {
     fn turn(&self, wanted: Wanted) {
         let mut state = self.shared.lock();
         state.wanted = wanted;
-        state.healings += 1;
+        state.life += 1;
         for stream in state.connections.values() {
             // One that is closed already needs no closing.
             let _ = stream.shutdown(Shutdown::Both);
@@ -219,32 +211,42 @@ impl Shared {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits that long, or without end; `false` if the gateway was healed or dropped meanwhile.
-    fn pause(&self, pause: Option<Duration>) -> bool {
-        let healings = self.lock().healings;
-        let is_over = |state: &State| state.healings != healings;
+    /// Whether a fault that came at that time is to end.
+    pub(super) fn is_over(&self, since: Since) -> bool {
+        since.is_over(&self.lock())
+    }
+
+    /// Waits that long, or without end; `false` if the fault is to end before that.
+    pub(super) fn pause(&self, pause: Option<Duration>, since: Since) -> bool {
         match pause {
-            Some(pause) => !is_over(&self.wait_until(Instant::now() + pause, is_over)),
+            Some(pause) => {
+                let deadline = Instant::now() + pause;
+                !since.is_over(&self.wait_until(deadline, |state| since.is_over(state)))
+            }
             None => {
-                drop(self.wait_while(|state| !is_over(state)));
+                drop(self.wait_while(|state| !since.is_over(state)));
                 false
             }
         }
     }
 
     /// Records a request, and answers it unless there is a fault for it.
-    fn receive(&self, request: &Request) -> Result<Response, Fault> {
+    pub(super) fn receive(&self, request: &Request, life: u64) -> Received {
         let mut state = self.lock();
+        if state.life != life {
+            return Received::Lost;
+        }
         if state.requests.len() == REMEMBERED_REQUESTS {
             state.requests.pop_front();
         }
         state.requests.push_back(request.clone());
-        let outcome = match state.script.take(request) {
-            Some(fault) => Err(fault),
-            None => Ok(self.admit(&mut state, request)),
+        let received = match state.script.take(request) {
+            // Counted here and not later: whoever sees the request may heal at once.
+            Some(fault) => Received::Failing(fault, Since { healings: state.healings, life }),
+            None => Received::Answered(self.admit(&mut state, request)),
         };
         self.note(&mut state);
-        outcome
+        received
     }
 
     /// Does what the request asks for.
@@ -256,11 +258,15 @@ impl Shared {
         }
     }
 
-    fn store_now(&self, request: &Request) -> Response {
+    /// Does it in spite of a fault; none if the gateway was killed meanwhile.
+    pub(super) fn store_now(&self, request: &Request, since: Since) -> Option<Response> {
         let mut state = self.lock();
+        if state.life != since.life {
+            return None;
+        }
         let response = self.admit(&mut state, request);
         self.note(&mut state);
-        response
+        Some(response)
     }
 }
 
@@ -325,96 +331,15 @@ fn serve(shared: &Arc<Shared>, stream: TcpStream) -> Option<JoinHandle<()>> {
     if state.wanted != Wanted::Listening {
         return None;
     }
+    let life = state.life;
     state.connections.insert(number, registered);
     drop(state);
     let shared = Arc::clone(shared);
     let talk = move || {
-        talk(&shared, &mut Wire::new(stream, number));
+        talk(&shared, &mut Wire::new(stream, number), life);
         if let Some(stream) = shared.lock().connections.remove(&number) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     };
     thread::Builder::new().name(format!("fake-gateway-{number}")).spawn(talk).ok()
-}
-
-/// Answers requests until the peer or a fault ends the connection.
-fn talk(shared: &Shared, wire: &mut Wire) {
-    loop {
-        let (request, framing) = match wire.read() {
-            Ok(read) => read,
-            Err(Broken::Gone) => return,
-            Err(Broken::Refused(response)) => {
-                let framing = Framing { keep_alive: KeepAlive::No, body: BodyWanted::Yes };
-                // Whoever sent that may not be there to hear of it.
-                let _ = wire.send(&response.frame(framing));
-                return;
-            }
-        };
-        let sent = match shared.receive(&request) {
-            Ok(response) => wire.send(&response.frame(framing)),
-            Err(fault) => match misbehave(shared, wire, &request, framing, fault) {
-                Next::Close => return,
-                Next::Continue(sent) => sent,
-            },
-        };
-        if sent.is_err() || framing.keep_alive == KeepAlive::No {
-            return;
-        }
-    }
-}
-
-/// What becomes of the connection after a fault.
-enum Next {
-    Continue(io::Result<()>),
-    Close,
-}
-
-fn misbehave(
-    shared: &Shared,
-    wire: &mut Wire,
-    request: &Request,
-    framing: Framing,
-    fault: Fault,
-) -> Next {
-    if let Effect::Stall(pause) = fault.effect {
-        shared.pause(Some(pause));
-    }
-    let proper = match fault.storing {
-        Storing::Yes => shared.store_now(request).frame(framing),
-        Storing::No => Vec::new(),
-    };
-    match fault.effect {
-        Effect::Answer(response) => return Next::Continue(wire.send(&response.frame(framing))),
-        Effect::Stall(_) => return Next::Continue(wire.send(&proper)),
-        Effect::Drip(pause) => return Next::Continue(drip(shared, wire, &proper, pause)),
-        Effect::CutOff(bytes) => {
-            let _ = wire.send(&proper[..bytes.min(proper.len())]);
-        }
-        Effect::Endless => flood(shared, wire),
-        Effect::Hang => {
-            shared.pause(None);
-        }
-        Effect::Close => {}
-    }
-    Next::Close
-}
-
-fn drip(shared: &Shared, wire: &mut Wire, bytes: &[u8], pause: Duration) -> io::Result<()> {
-    for (position, byte) in bytes.iter().enumerate() {
-        if !shared.pause(Some(pause)) {
-            // Healed: the rest comes at once.
-            return wire.send(&bytes[position..]);
-        }
-        wire.send(&[*byte])?;
-    }
-    Ok(())
-}
-
-fn flood(shared: &Shared, wire: &mut Wire) {
-    let healings = shared.lock().healings;
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n";
-    let mut sent = wire.send(head.as_bytes());
-    while sent.is_ok() && shared.lock().healings == healings {
-        sent = wire.send(&[b'x'; 4096]);
-    }
 }

@@ -179,3 +179,158 @@ fn list(problems: &[String]) -> String {
     let lines: Vec<_> = problems.iter().map(|problem| format!("\n* {problem}")).collect();
     format!("{} error(s) occurred:{}", problems.len(), lines.concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse;
+    use super::super::path::grouping_key;
+    use super::*;
+
+    /// A store that is told what to do by paths and bodies; its clock goes on by a second a push.
+    #[derive(Default)]
+    struct Told {
+        store: Store,
+        seconds: u64,
+    }
+
+    fn key(path: &str) -> Key {
+        let (job, labels) = path.split_at(path.find('/').unwrap_or(path.len()));
+        grouping_key(job.as_bytes(), false, labels.as_bytes()).unwrap()
+    }
+
+    impl Told {
+        fn send(&mut self, mode: Mode, path: &str, text: &str) -> Result<(), String> {
+            self.seconds += 1;
+            let at = UNIX_EPOCH + std::time::Duration::from_secs(self.seconds);
+            let body = parse(text.as_bytes()).unwrap();
+            let outcome = self.store.push(mode, Checks::On, &key(path), body, at);
+            assert_eq!(self.store.ledger.is_consistent(), problems(self.store.held()).is_empty());
+            outcome
+        }
+
+        fn put(&mut self, path: &str, text: &str) -> Result<(), String> {
+            self.send(Mode::Replace, path, text)
+        }
+
+        fn post(&mut self, path: &str, text: &str) -> Result<(), String> {
+            self.send(Mode::Merge, path, text)
+        }
+
+        /// The samples without heads, and without stamps unless they are asked for.
+        fn samples(&self, stamps: &str) -> Vec<String> {
+            let text = self.store.print();
+            let wanted = |line: &&str| {
+                !line.starts_with('#') && line.starts_with("push_") == (stamps == "stamps")
+            };
+            text.lines().filter(wanted).map(str::to_owned).collect()
+        }
+    }
+
+    #[test]
+    fn replacing_drops_other_families_and_merging_keeps_them() {
+        let mut told = Told::default();
+        told.put("j", "a 1\nb{l=\"1\"} 1\nb{l=\"2\"} 1\n").unwrap();
+        told.post("j", "b{l=\"1\"} 2\n").unwrap();
+        let [a, b] = ["a{instance=\"\",job=\"j\"} 1", "b{instance=\"\",job=\"j\",l=\"1\"} 2"];
+        assert_eq!(told.samples(""), [a, b]);
+        told.put("j", "b{l=\"1\"} 2\n").unwrap();
+        assert_eq!(told.samples(""), [b]);
+        told.put("j", "").unwrap();
+        assert!(told.samples("").is_empty());
+        assert_eq!(
+            told.samples("stamps"),
+            [
+                "push_failure_time_seconds{instance=\"\",job=\"j\"} 0",
+                "push_time_seconds{instance=\"\",job=\"j\"} 4"
+            ]
+        );
+    }
+
+    #[test]
+    fn grouping_labels_win_over_those_of_the_metric() {
+        let mut told = Told::default();
+        told.put("j/x/1", "a{job=\"k\",x=\"2\",instance=\"i\"} 1\n").unwrap();
+        assert_eq!(told.samples(""), ["a{instance=\"i\",job=\"j\",x=\"1\"} 1"]);
+    }
+
+    #[test]
+    fn only_the_exact_group_is_deleted() {
+        let mut told = Told::default();
+        told.put("j", "a 1\n").unwrap();
+        told.put("j/x/1", "a 1\n").unwrap();
+        told.store.delete(&key("j"));
+        assert_eq!(told.samples(""), ["a{instance=\"\",job=\"j\",x=\"1\"} 1"]);
+        assert!(told.store.ledger.is_consistent());
+    }
+
+    #[test]
+    fn a_type_belongs_to_the_whole_gateway() {
+        let mut told = Told::default();
+        told.put("j", "# TYPE a counter\na 1\n").unwrap();
+        let why = told.put("k", "a 1\n").unwrap_err();
+        assert!(why.starts_with("collected metric \"a\" {") && why.contains("is not a COUNTER"));
+        told.post("j", "a 1\n").unwrap();
+        told.put("k", "a 1\n").unwrap();
+        let why = told.put("k", "go_threads 1\n").unwrap_err();
+        assert_eq!(why, "gathered metric family go_threads has type UNTYPED but should have GAUGE");
+        told.put("k", "# TYPE h histogram\nh_sum 1\n").unwrap();
+        let why = told.put("j", "h_count 1\n").unwrap_err();
+        assert!(why.contains("collides with previously collected histogram named \"h\""));
+    }
+
+    #[test]
+    fn what_could_not_be_scraped_is_refused() {
+        let mut told = Told::default();
+        for (path, text, expected) in [
+            ("j", "a 1\na 2\n", "was collected before with the same name and label values"),
+            ("j", "a{__x=\"1\"} 1\n", "has a label with an invalid name: __x"),
+            (
+                "j/quantile/1",
+                "# TYPE s summary\ns_sum 1\n",
+                "must not have an explicit \"quantile\" label",
+            ),
+            ("j", "a 1 5\n", "pushed metrics must not have timestamps"),
+        ] {
+            let why = told.put(path, text).unwrap_err();
+            assert!(why.contains(expected), "{why}");
+            assert!(told.samples("").is_empty());
+        }
+    }
+
+    #[test]
+    fn a_refused_push_leaves_a_ghost_that_an_accepted_one_brings_to_life() {
+        let mut told = Told::default();
+        told.put("j", "a 1\na 2\n").unwrap_err();
+        let stamp =
+            |name: &str, seconds: u8| format!("{name}{{instance=\"\",job=\"j\"}} {seconds}");
+        assert_eq!(told.samples("stamps"), [stamp(FAILURE_TIME, 1), stamp(PUSH_TIME, 0)]);
+        told.post("j", "").unwrap();
+        assert_eq!(told.samples("stamps"), [stamp(FAILURE_TIME, 1), stamp(PUSH_TIME, 2)]);
+        told.put("j", "a 1 5\n").unwrap_err();
+        assert_eq!(told.samples("stamps"), [stamp(FAILURE_TIME, 3), stamp(PUSH_TIME, 2)]);
+    }
+
+    #[test]
+    fn a_ghost_with_an_empty_instance_stops_everybody_until_it_is_deleted() {
+        let mut told = Told::default();
+        told.put("j", "a 1\n").unwrap();
+        told.put("j/instance/", "a 1\n").unwrap_err();
+        told.put("k", "a 1\n").unwrap_err();
+        assert!(told.store.exposition().unwrap_err().starts_with("2 error(s) occurred:\n* "));
+        told.store.delete(&key("j/instance/"));
+        told.put("k", "a 1\n").unwrap();
+        assert!(told.store.exposition().is_ok());
+    }
+
+    #[test]
+    fn without_checks_everything_is_taken_but_timestamps() {
+        let mut store = Store::default();
+        let mut push = |text: &str| {
+            let body = parse(text.as_bytes()).unwrap();
+            store.push(Mode::Merge, Checks::Off, &key("j"), body, SystemTime::now())
+        };
+        push("a 1\na 2\n").unwrap();
+        push("b 1 5\n").unwrap_err();
+        assert!(store.exposition().is_err());
+    }
+}

@@ -1,0 +1,457 @@
+//! Open runs: the state of each, and the list of all that the process has not ended yet.
+//!
+//! A run that ends by itself gathers and delivers on its own thread. When the process is about to end, nothing of
+//! the user's may hold it up: then metrics are gathered on a thread of ours, with a deadline, and the facts go
+//! without them if need be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use super::ending::{Cause, Ending};
+use super::entry::{Ended, Opened};
+use super::facts::{self, Expectations, Progress, Records};
+use super::journal::{Journal, Page};
+use super::recovery::{self, Starting};
+use super::{Extent, Job, Outcome, exit, panic, signal, usage};
+use crate::clock::Moment;
+use crate::config::Deployment;
+use crate::courier::{GRACE, courier};
+use crate::delivery::{Receipt, Urgency};
+use crate::error::Error;
+use crate::labels::GroupingKey;
+use crate::metrics::{Registry, Snapshot, default_registry};
+use crate::notice;
+use crate::parcel::{Families, Parcel, Verb, encode};
+use crate::ticket::{Ticket, ticket};
+
+/// The share of an ending's time that a start push or a heartbeat may take, so that one that hangs leaves the
+/// ending enough to be delivered after it.
+const SHARE_ON_THE_WAY: u32 = 3;
+
+/// How long users' collectors may take when the process is about to end. They take microseconds, unless they wait
+/// for a lock that the thread that ends the process holds.
+const GATHERING: Duration = Duration::from_secs(1);
+
+/// The runs of this process that have not ended.
+static ALL: Mutex<BTreeMap<u64, Weak<Open>>> = Mutex::new(BTreeMap::new());
+
+fn all() -> MutexGuard<'static, BTreeMap<u64, Weak<Open>>> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One run, from its start to its end.
+pub(super) struct Open {
+    id: u64,
+    pub(super) job: Job,
+    /// `None`: nothing is pushed, because no gateway is configured, or the key is invalid.
+    pub(super) address: Option<GroupingKey>,
+    deployment: Arc<Deployment>,
+    started: Moment,
+    /// A child that was forked has this run in its memory, but it is not the child's to report.
+    process: u32,
+    panics_before: u64,
+    is_over: AtomicBool,
+    pub(super) is_skipped: AtomicBool,
+    progress: Mutex<Progress>,
+    pub(super) registry: OnceCell<Registry>,
+    page: Option<Arc<Page>>,
+    /// Held while a start is handed over, so that no end overtakes it.
+    wire: Mutex<()>,
+    /// Answered when the start has been handed over.
+    begun: Mutex<Option<Ticket<()>>>,
+}
+
+impl Open {
+    pub(super) fn start(job: Job, grouping: &[(&str, &dyn fmt::Display)]) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+
+        let deployment = Deployment::current();
+        let address = if deployment.sinks.is_empty() {
+            None
+        } else {
+            address(&job, &deployment, grouping)
+                .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
+                .ok()
+                .filter(|_| exit::is_prepared())
+        };
+        let started = Moment::now();
+        let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
+        let open = Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            job,
+            address,
+            deployment,
+            started,
+            process: std::process::id(),
+            panics_before: panic::count(),
+            is_over: AtomicBool::new(false),
+            is_skipped: AtomicBool::new(false),
+            progress: Mutex::default(),
+            registry: OnceCell::new(),
+            page: page.map(Arc::new),
+            wire: Mutex::default(),
+            begun: Mutex::default(),
+        });
+        if open.address.is_some() {
+            all().insert(open.id, Arc::downgrade(&open));
+            if open.is_process() && open.job.listens_to_signals() {
+                signal::listen();
+            }
+            open.begin();
+            start_heart(&open);
+        }
+        open
+    }
+
+    fn is_process(&self) -> bool {
+        self.job.extent == Extent::Process
+    }
+
+    fn urgency(&self) -> Urgency {
+        match self.job.extent {
+            Extent::Task => Urgency::Outcome,
+            Extent::Process => Urgency::LastWord,
+        }
+    }
+
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
+        // Plain values: a panic elsewhere leaves none of them half-written.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count(&self, add: impl FnOnce(&mut Records)) {
+        add(self.progress().records.get_or_insert_default());
+    }
+
+    /// Pushes the start, after what is to be said of the dead.
+    fn begin(self: &Arc<Self>) {
+        let Some(folder) = self.page.as_ref().and_then(|page| recovery_is_due(page)) else {
+            return self.push_start();
+        };
+        let (stub, begun) = ticket();
+        let open = Arc::clone(self);
+        let recovery = exit::keep_up(move || {
+            let starting = open.page.as_ref().map(|page| Starting { id: page.id() });
+            let found = recovery::find(&folder, &open.deployment).map(|mut found| {
+                found.report(&open.deployment, starting);
+                found
+            });
+            open.push_start();
+            stub.answer(());
+            if let Some(found) = found {
+                found.settle(open.deployment.timeout);
+            }
+        });
+        match recovery {
+            Ok(()) => *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun),
+            Err(_) => self.push_start(),
+        }
+    }
+
+    /// Waits until the start was handed over, as long as that leaves time for the end.
+    fn wait_until_begun(&self) {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(begun) = begun {
+            begun.wait(self.deployment.timeout / SHARE_ON_THE_WAY);
+        }
+    }
+
+    fn push_start(&self) {
+        let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over.load(Ordering::Acquire) {
+            return;
+        }
+        let started = self.started.unix_seconds();
+        let families = encode(&facts::at_start(&Expectations::of(&self.job), started));
+        self.hand_over_on_the_way(families);
+    }
+
+    /// Returns whether the heart is to beat again.
+    fn push_heartbeat(&self) -> bool {
+        if self.is_over.load(Ordering::Acquire) {
+            return false;
+        }
+        let progress = self.progress().clone();
+        self.hand_over_on_the_way(encode(&facts::on_the_way(&progress, Moment::now())));
+        true
+    }
+
+    fn hand_over_on_the_way(&self, families: Families) {
+        let Some(key) = &self.address else { return };
+        let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
+        for sink in &self.deployment.sinks {
+            let parcel = Parcel::add(key.clone(), families.clone());
+            // Nobody waits: if it is lost, the ending says so.
+            drop(courier().hand_over(sink, parcel, budget, Urgency::Passing));
+        }
+    }
+
+    /// Ends the run on this thread; the first end counts. A whole process waits for the delivery.
+    pub(super) fn end(&self, outcome: Outcome) {
+        if self.process != std::process::id() {
+            return;
+        }
+        if self.is_process() {
+            // Whoever is being ended by a signal does not end otherwise meanwhile.
+            signal::wait_while_ending();
+            self.wait_until_begun();
+        }
+        let Some(key) = self.close() else { return };
+        let budget = self.deployment.timeout;
+        if self.is_process() {
+            exit::begin_ending(budget);
+        }
+        let mut snapshot = self.facts(outcome.into());
+        snapshot.merge(self.gather());
+        let told = self.hand_over(finished(snapshot, key), outcome, budget);
+        if self.is_process() {
+            wait(key, told, Moment::now().after(budget.saturating_add(GRACE)));
+        }
+    }
+
+    /// Marks the run as over; its key, if this is its first end and somebody is to know.
+    fn close(&self) -> Option<&GroupingKey> {
+        let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        if self.address.is_some() {
+            all().remove(&self.id);
+        }
+        self.address.as_ref()
+    }
+
+    /// What the run itself knows of its end, written down before it is told. No code of the user's runs here.
+    fn facts(&self, cause: Cause) -> Snapshot {
+        let mut ending =
+            Ending::now(Cause { outcome: self.judged(cause.outcome), ..cause }, self.started);
+        if self.is_process() {
+            ending.usage = usage::of_process();
+            ending.panics = Some(panic::count() - self.panics_before);
+        }
+        if let Some(page) = &self.page {
+            page.ended(Ended { cause: ending.cause, at: ending.ended, duration: ending.duration });
+        }
+        facts::at_end(&Expectations::of(&self.job), &self.progress(), &ending)
+    }
+
+    /// A run that said there was nothing to do and then ended well was skipped.
+    fn judged(&self, outcome: Outcome) -> Outcome {
+        let is_skipped = self.is_skipped.load(Ordering::Relaxed) && outcome == Outcome::Success;
+        if is_skipped { Outcome::Skipped } else { outcome }
+    }
+
+    /// What users' registries hold.
+    fn gather(&self) -> Snapshot {
+        let shared = match self.job.registry {
+            Some(registry) => Some(registry()),
+            None => self.is_process().then(default_registry),
+        };
+        let mut snapshot = Snapshot::default();
+        for registry in self.registry.get().into_iter().chain(shared) {
+            snapshot.merge(Snapshot::gather(registry));
+        }
+        snapshot
+    }
+
+    fn hand_over(&self, families: Families, outcome: Outcome, budget: Duration) -> Vec<Ticket<()>> {
+        let Some(key) = &self.address else { return Vec::new() };
+        let parcel = match (self.judged(outcome), self.job.on_success) {
+            (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families),
+            _ => Parcel::add(key.clone(), families),
+        };
+        let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
+        let sinks = self.deployment.sinks.iter();
+        let deliver = |sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency());
+        sinks.map(|sink| tell(deliver(sink), &told)).collect()
+    }
+}
+
+/// The facts come first: no metric of others displaces one of them.
+fn finished(mut snapshot: Snapshot, key: &GroupingKey) -> Families {
+    snapshot.retain_apart_from(key);
+    for refusal in snapshot.refusals() {
+        notice::warn(refusal);
+    }
+    encode(&snapshot)
+}
+
+/// One end on its way to all sinks. When the last one has answered, the journal need not know of it any more, unless
+/// one did not take it and may yet.
+struct Telling {
+    page: Option<Arc<Page>>,
+    is_lost: AtomicBool,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let (Some(page), false) = (&self.page, self.is_lost.load(Ordering::Acquire)) {
+            page.done();
+        }
+    }
+}
+
+/// Tells the journal what became of a parcel; whoever delivers it tells people.
+fn tell(ticket: Ticket<Receipt>, telling: &Arc<Telling>) -> Ticket<()> {
+    let telling = Arc::clone(telling);
+    courier().run(async move {
+        let is_lost = match ticket.await {
+            // What waits on disk will be delivered from there.
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            // The same would be refused again.
+            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
+            None => true,
+        };
+        telling.is_lost.fetch_or(is_lost, Ordering::AcqRel);
+    })
+}
+
+fn wait(key: &GroupingKey, told: Vec<Ticket<()>>, deadline: Moment) {
+    for ticket in told {
+        if ticket.wait(deadline.remaining()).is_none() {
+            notice::warn(format_args!("{key} was not delivered in time"));
+        }
+    }
+}
+
+/// Runs that were ended all at once, on their way.
+pub(super) struct Farewell {
+    ended: Vec<(Arc<Open>, Vec<Ticket<()>>)>,
+    deadline: Moment,
+}
+
+/// Ends all runs that are still open, because the process is about to end; `deadline` is for all of them.
+pub(super) fn end_all(cause: impl Fn(&Open) -> Cause, deadline: Moment) -> Farewell {
+    let open: Vec<_> =
+        std::mem::take(&mut *all()).into_values().filter_map(|open| open.upgrade()).collect();
+    let gathered = gather_apart(&open);
+    let until = Moment::now().after(GATHERING.min(deadline.remaining()));
+    let mut ended = Vec::new();
+    for (open, gathered) in open.into_iter().zip(gathered) {
+        let cause = cause(&open);
+        let gathered = gathered.wait(until.remaining());
+        let Some(key) = open.close() else { continue };
+        let mut snapshot = open.facts(cause);
+        snapshot.merge(gathered.unwrap_or_default());
+        let told = open.hand_over(finished(snapshot, key), cause.outcome, deadline.remaining());
+        ended.push((open, told));
+    }
+    Farewell { ended, deadline }
+}
+
+/// Gathers on a thread of ours: collectors may wait for locks that this thread holds, or panic.
+fn gather_apart(runs: &[Arc<Open>]) -> Vec<Ticket<Snapshot>> {
+    let (stubs, tickets): (Vec<_>, Vec<_>) = runs.iter().map(|_| ticket()).unzip();
+    let work: Vec<_> = runs.iter().cloned().zip(stubs).collect();
+    if !work.is_empty() {
+        // Without a thread nobody answers, and the facts go alone.
+        let _ = std::thread::Builder::new().name("metrics-push-end".into()).spawn(move || {
+            for (open, stub) in work {
+                stub.answer(open.gather());
+            }
+        });
+    }
+    tickets
+}
+
+impl Farewell {
+    /// Waits until all is delivered, at most until the deadline.
+    pub(super) fn wait(self) -> Vec<Arc<Open>> {
+        let deadline = self.deadline;
+        let wait_for_one = |(open, told): (Arc<Open>, _)| {
+            if let Some(key) = &open.address {
+                wait(key, told, deadline);
+            }
+            open
+        };
+        self.ended.into_iter().map(wait_for_one).collect()
+    }
+}
+
+/// Opens runs again that had been reported, because the process lives on after all.
+pub(super) fn reopen(runs: Vec<Arc<Open>>) {
+    for open in runs {
+        all().insert(open.id, Arc::downgrade(&open));
+        open.is_over.store(false, Ordering::Release);
+    }
+}
+
+fn start_heart(open: &Arc<Open>) {
+    if let Some(interval) = open.job.heartbeat {
+        let open: Weak<Open> = Arc::downgrade(open);
+        courier().every(interval, move || open.upgrade().is_some_and(|open| open.push_heartbeat()));
+    }
+}
+
+/// Writes the run down, where there is a state directory.
+fn turn_page(
+    job: &Job,
+    deployment: &Deployment,
+    key: &GroupingKey,
+    started: Moment,
+) -> Option<Page> {
+    let folder = deployment.state_dir.folder(recovery::FOLDER)?;
+    let run = Opened {
+        key: key.clone(),
+        sinks: recovery::sinks_of(deployment),
+        started: started.unix_seconds(),
+        expected: Expectations::of(job),
+    };
+    Journal::of_folder(&folder, None).open(run, job.durability)
+}
+
+/// The folder to look for dead processes in: at the first run, and then now and again.
+fn recovery_is_due(page: &Page) -> Option<PathBuf> {
+    const INTERVAL: Duration = Duration::from_secs(60);
+    static LAST: Mutex<BTreeMap<PathBuf, Moment>> = Mutex::new(BTreeMap::new());
+
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Moment::now();
+    if last.get(page.folder()).is_some_and(|last| now.since(*last) < INTERVAL) {
+        return None;
+    }
+    last.insert(page.folder().to_owned(), now);
+    Some(page.folder().to_owned())
+}
+
+/// The grouping key: the attribute's labels, and the deployment's over them.
+fn address(
+    job: &Job,
+    deployment: &Deployment,
+    grouping: &[(&str, &dyn fmt::Display)],
+) -> Result<GroupingKey, Error> {
+    let name = match (&deployment.job, job.extent) {
+        (Some(name), Extent::Process) => name,
+        _ => job.name(),
+    };
+    let mut key = GroupingKey::new(name)?;
+    for (name, value) in grouping {
+        key = key.label(*name, value.to_string())?;
+    }
+    for (name, value) in &deployment.grouping {
+        key = key.label(name, value)?;
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_deployment_beats_the_attribute() {
+        let config = Config::default().job("deployed").unwrap().grouping("region", "eu").unwrap();
+        let _scope = config.grouping("shard", "").unwrap().scope().unwrap();
+        let grouping: [(&str, &dyn fmt::Display); 2] = [("region", &"us"), ("shard", &7)];
+        let key = |job: Job| address(&job, &Deployment::current(), &grouping).unwrap().to_string();
+        assert_eq!(key(Job::new("task")), r#"{job="task",region="eu"}"#);
+        assert_eq!(key(Job::new("main").whole_process()), r#"{job="deployed",region="eu"}"#);
+    }
+}

@@ -1,0 +1,347 @@
+//! Recovery: runs whose process died are reported by a later one, once, oldest first, never over newer facts.
+//!
+//! Who holds a dead process' lock may speak for it; one process at a time does so in a folder, so that reports are in
+//! order. A run is newer than a dead one if another journal knows it, or if the gateway does. Then all that is said of
+//! the dead one is what moves nothing back.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::Outcome;
+use super::ending::Ending;
+use super::entry::{Entry, Head, Known, Opened, Unreadable, parse};
+use super::facts::{self, Progress};
+use super::journal::EXTENSION;
+use crate::clock::Moment;
+use crate::config::Deployment;
+use crate::courier::courier;
+use crate::delivery::{Receipt, Urgency};
+use crate::labels::GroupingKey;
+use crate::metrics::Snapshot;
+use crate::notice;
+use crate::parcel::{Parcel, encode};
+use crate::sink::Sink;
+use crate::sink::listing::StoredGroup;
+use crate::ticket::Ticket;
+
+/// The folder of the state directory.
+pub(super) const FOLDER: &str = "journal";
+
+/// How long a gateway may take to say what it knows. One that takes longer is not asked to say more.
+const LISTING: Duration = Duration::from_secs(3);
+
+/// How long a journal waits for somebody who pushes where it wants to be pushed.
+const OLDEST: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Files that never got their name: nobody takes this long to give them one.
+const UNNAMED: Duration = Duration::from_secs(600);
+
+/// What became of the runs of dead processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    /// Runs that were reported.
+    pub(crate) reported: usize,
+    /// Runs that wait for the next attempt.
+    pub(crate) left: usize,
+}
+
+/// Reports the runs of dead processes in the deployment's state directory.
+pub(crate) fn recover(deployment: &Deployment, budget: Duration) -> Recovered {
+    let found = deployment.state_dir.folder(FOLDER).and_then(|folder| find(&folder, deployment));
+    let Some(mut recovery) = found else { return Recovered::default() };
+    recovery.report(deployment, None);
+    recovery.settle(budget)
+}
+
+/// A folder's dead, while nobody else may speak for them.
+pub(super) struct Recovery {
+    /// Its lock is what keeps others out.
+    _turn: File,
+    dead: Vec<Dead>,
+    /// Runs of processes that live, by which the dead ones may be outdated.
+    living: Vec<(u32, Known)>,
+    told: Vec<Told>,
+}
+
+/// A dead process' journal, its lock held.
+struct Dead {
+    file: File,
+    path: PathBuf,
+    head: Head,
+    runs: Vec<Known>,
+    left: usize,
+}
+
+/// What was said of one run, to one sink.
+struct Told {
+    journal: usize,
+    id: u64,
+    /// `None`: there was nothing to say any more.
+    ticket: Option<Ticket<Receipt>>,
+}
+
+/// The run on whose behalf somebody recovers: it is newer than all dead ones, and has yet to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Starting {
+    pub(super) id: u64,
+}
+
+/// Looks for dead processes. `None` if there are none, or somebody else takes care of them.
+pub(super) fn find(folder: &Path, deployment: &Deployment) -> Option<Recovery> {
+    let turn =
+        OpenOptions::new().create(true).append(true).open(folder.join("recovery.lock")).ok()?;
+    turn.try_lock().ok()?;
+    let mut recovery =
+        Recovery { _turn: turn, dead: Vec::new(), living: Vec::new(), told: Vec::new() };
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some(EXTENSION) => recovery.look_at(path, folder),
+            Some("new") if is_older(&path, UNNAMED) => drop(fs::remove_file(path)),
+            _ => {}
+        }
+    }
+    let ours = sinks_of(deployment);
+    recovery.dead.retain_mut(|dead| keep(dead, &ours));
+    (!recovery.dead.is_empty()).then_some(recovery)
+}
+
+/// What can be spoken for by a process that pushes to these sinks. The rest waits for others, but not for ever.
+fn keep(dead: &mut Dead, ours: &[String]) -> bool {
+    let all = dead.runs.len();
+    dead.runs.retain(|run| run.opened.sinks.iter().all(|sink| ours.contains(sink)));
+    dead.left = all - dead.runs.len();
+    if all == 0 || (dead.runs.is_empty() && is_older(&dead.path, OLDEST)) {
+        let _ = fs::remove_file(&dead.path);
+    }
+    !dead.runs.is_empty()
+}
+
+pub(super) fn sinks_of(deployment: &Deployment) -> Vec<String> {
+    deployment.sinks.iter().map(ToString::to_string).collect()
+}
+
+fn is_older(path: &Path, age: Duration) -> bool {
+    let changed = fs::metadata(path).and_then(|found| found.modified());
+    changed.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|since| since > age))
+}
+
+/// Whether nobody who lives holds the file's lock. Where there are no locks, nobody is taken for dead.
+fn got_lock(file: &File) -> bool {
+    match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+    }
+}
+
+impl Recovery {
+    fn look_at(&mut self, path: PathBuf, folder: &Path) {
+        let Ok((mut file, text)) = read(&path) else { return };
+        let is_dead = got_lock(&file);
+        // Its owner, or another one, may have removed it since.
+        if is_dead && !path.exists() {
+            return;
+        }
+        let contents = match parse(&text) {
+            Ok(contents) => contents,
+            Err(why) => return tell_unreadable(&path, why, is_dead),
+        };
+        let supervisor = contents.head.supervisor.as_ref();
+        let is_supervised = supervisor.is_some_and(|name| {
+            File::open(folder.join(name)).is_ok_and(|supervisor| !got_lock(&supervisor))
+        });
+        if is_dead && !is_supervised {
+            // The last line may be unfinished, and what is said now is not to be a part of it.
+            if !text.ends_with('\n') {
+                let _ = file.write_all(b"\n");
+            }
+            self.dead.push(Dead { file, path, head: contents.head, runs: contents.runs, left: 0 });
+        } else {
+            let process = contents.head.process;
+            self.living.extend(contents.runs.into_iter().map(|run| (process, run)));
+        }
+    }
+
+    /// Hands over a report of each dead run. With `starting`, that run's own start comes after them.
+    pub(super) fn report(&mut self, deployment: &Deployment, starting: Option<Starting>) {
+        let stored: BTreeMap<_, _> =
+            deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink.sink()))).collect();
+        let mut dead: Vec<_> = self
+            .dead
+            .iter()
+            .enumerate()
+            .flat_map(|(journal, dead)| dead.runs.iter().map(move |run| (journal, run.clone())))
+            .collect();
+        dead.sort_by(|(_, a), (_, b)| a.opened.started.total_cmp(&b.opened.started));
+        for (journal, mut run) in dead.clone() {
+            let is_outdated = dead.iter().any(|(_, other)| is_newer(other, &run))
+                || self.living.iter().any(|(process, other)| {
+                    let is_starting = *process == std::process::id()
+                        && starting == Some(Starting { id: other.id });
+                    !is_starting && is_newer(other, &run)
+                });
+            let found = self.stamp(journal, &mut run);
+            for sink in
+                deployment.sinks.iter().filter(|sink| run.opened.sinks.contains(&sink.to_string()))
+            {
+                let stored = stored.get(&sink.to_string()).and_then(Option::as_ref);
+                let group = stored.map(|groups| group_of(groups, &run.opened.key));
+                let snapshot = what_to_say(&run, found, is_outdated, group.as_ref());
+                let parcel = Parcel::add(run.opened.key.clone(), encode(&snapshot));
+                let ticket = if snapshot.families().is_empty() {
+                    None
+                } else {
+                    Some(courier().hand_over(sink, parcel, deployment.timeout, Urgency::Outcome))
+                };
+                self.told.push(Told { journal, id: run.id, ticket });
+            }
+        }
+    }
+
+    /// When the run was found, the same time at every attempt: what is said twice says the same.
+    fn stamp(&mut self, journal: usize, run: &mut Known) -> f64 {
+        let dead = &mut self.dead[journal];
+        *run.found.get_or_insert_with(|| {
+            let now = Moment::now().unix_seconds();
+            if run.ended.is_none() {
+                let Head { process, .. } = dead.head;
+                notice::warn(format_args!(
+                    "the run of {} that started at {:.3} was abandoned: its process {process} is gone",
+                    run.opened.key, run.opened.started
+                ));
+            }
+            let _ = dead.file.write_all(Entry::Found(run.id, now).to_line().as_bytes());
+            now
+        })
+    }
+
+    /// Waits for the receipts. Journals of which nothing is left are removed.
+    pub(super) fn settle(mut self, budget: Duration) -> Recovered {
+        let deadline = Moment::now().after(budget.saturating_add(crate::courier::GRACE));
+        let mut undelivered: BTreeMap<(usize, u64), bool> = BTreeMap::new();
+        for Told { journal, id, ticket } in self.told {
+            let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
+                Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+                // The same would be refused again.
+                Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
+                None => true,
+            });
+            *undelivered.entry((journal, id)).or_default() |= is_lost;
+        }
+        let mut recovered = Recovered::default();
+        for ((journal, id), is_lost) in undelivered {
+            let dead = &mut self.dead[journal];
+            if is_lost {
+                recovered.left += 1;
+                dead.left += 1;
+            } else {
+                recovered.reported += 1;
+                let _ = dead.file.write_all(Entry::Done(id).to_line().as_bytes());
+            }
+        }
+        for dead in self.dead.iter().filter(|dead| dead.left == 0) {
+            let _ = fs::remove_file(&dead.path);
+        }
+        recovered
+    }
+}
+
+fn read(path: &Path) -> io::Result<(File, String)> {
+    let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok((file, String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn tell_unreadable(path: &Path, why: Unreadable, is_dead: bool) {
+    let path = path.display();
+    match why {
+        Unreadable::Torn if is_dead => {
+            notice::warn(format_args!("{path} was torn before it said anything; it is removed"));
+            let _ = fs::remove_file(path.to_string());
+        }
+        Unreadable::Torn => {}
+        Unreadable::Newer => {
+            notice::warn(format_args!("{path} was written by a newer version and is left to it"));
+        }
+        Unreadable::Foreign => {
+            notice::warn(format_args!("{path} is no journal and is left alone; move it elsewhere"));
+        }
+    }
+}
+
+fn is_newer(other: &Known, run: &Known) -> bool {
+    let (other, run) = (&other.opened, &run.opened);
+    other.key == run.key
+        && other.started > run.started
+        && other.sinks.iter().any(|sink| run.sinks.contains(sink))
+}
+
+/// What the gateway holds; `None` if it does not say.
+fn listing(sink: &Sink) -> Option<Vec<StoredGroup>> {
+    let Sink::Gateway(gateway) = sink.clone() else { return None };
+    courier().run(async move { gateway.metrics(LISTING).await.ok() }).wait(LISTING).flatten()
+}
+
+fn group_of(groups: &[StoredGroup], key: &GroupingKey) -> StoredInstants {
+    let is_it = |group: &&StoredGroup| {
+        let labels = std::iter::once(("job", key.job())).chain(key.labels());
+        group
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .eq(labels.collect::<BTreeMap<_, _>>())
+    };
+    let group = groups.iter().find(is_it);
+    let value = |name: &str| group?.value(name, &[]);
+    StoredInstants {
+        start: value("batch_job_last_start_timestamp_seconds"),
+        success: value("batch_job_last_success_timestamp_seconds"),
+        failure: value("batch_job_last_failure_timestamp_seconds"),
+    }
+}
+
+/// What a group says of other runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct StoredInstants {
+    start: Option<f64>,
+    success: Option<f64>,
+    failure: Option<f64>,
+}
+
+/// The whole ending, or, if a newer run is known, what moves nothing back.
+fn what_to_say(
+    run: &Known,
+    found: f64,
+    is_outdated: bool,
+    group: Option<&StoredInstants>,
+) -> Snapshot {
+    let Opened { started, expected, .. } = &run.opened;
+    let ending = match &run.ended {
+        Some(ended) => {
+            Ending { duration: ended.duration, ..Ending::at(ended.cause, *started, ended.at) }
+        }
+        None => Ending::at(Outcome::Abandoned.into(), *started, found),
+    };
+    let is_outdated = is_outdated || group.is_some_and(|group| group.start > Some(*started));
+    if !is_outdated {
+        return facts::at_end(expected, &Progress::default(), &ending);
+    }
+    let mut snapshot = Snapshot::default();
+    let is_later = |stored: Option<f64>| stored.is_none_or(|stored| stored < ending.ended);
+    match (ending.cause.outcome, group) {
+        (Outcome::Abandoned, _) => facts::abandoned(&mut snapshot, &ending),
+        (Outcome::Success, Some(group)) if is_later(group.success) => {
+            facts::success(&mut snapshot, &ending)
+        }
+        (Outcome::Success | Outcome::Skipped, _) => {}
+        (_, Some(group)) if is_later(group.failure) => facts::failure(&mut snapshot, &ending),
+        _ => {}
+    }
+    snapshot
+}

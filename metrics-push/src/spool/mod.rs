@@ -1,0 +1,310 @@
+//! Spool: parcels that wait on disk for a gateway, one record per sink and grouping key.
+//!
+//! Invariants: a record is whole or not there (written beside its place, synced, renamed); it takes its place, or is
+//! removed, under the folder's lock, by one process at a time; reading needs no lock; a record is removed only by whoever has delivered
+//! exactly that record. It is bounded in number, bytes and age; what goes for that reason is counted, oldest first.
+
+mod disk;
+mod record;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use once_cell::sync::OnceCell;
+
+use crate::clock::Moment;
+use crate::error::{Error, Kind};
+use crate::labels::GroupingKey;
+use crate::notice;
+use crate::parcel::Parcel;
+use crate::state_dir::StateDir;
+use disk::{Disk, Entry, Lock, UNFINISHED};
+use record::{Record, Unreadable};
+
+/// How many records wait at most: every group of a large scheduler, and still a folder to look through in no time.
+pub(crate) const MOST_RECORDS: usize = 4_096;
+/// How many bytes they have together: small beside any disk.
+pub(crate) const MOST_BYTES: u64 = 32 * 1024 * 1024;
+/// How many bytes one record has: more is left to its outcome alone.
+pub(crate) const LARGEST_RECORD: usize = 4 * 1024 * 1024;
+/// How long a record waits: a week has the working day on which somebody mends the gateway.
+pub(crate) const LONGEST_STAY: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// How long a file may be unfinished; after that, whoever was writing it is dead.
+const LONGEST_WRITING: Duration = Duration::from_secs(3_600);
+
+/// The folder in the state directory.
+const FOLDER: &str = "spool";
+/// The extension of a record.
+const RECORD: &str = "parcel";
+/// The file that counts what had to go.
+const DROPPED: &str = "dropped";
+
+/// The parcels that wait for one sink.
+pub(crate) struct Spool {
+    state_dir: Arc<StateDir>,
+    /// The sink's URL without credentials: what a record remembers of it.
+    sink: String,
+    folder: OnceCell<PathBuf>,
+    disk: Disk,
+    has_warned: AtomicBool,
+}
+
+/// A parcel that waits, and what tells its record from a later one in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Spooled {
+    pub(crate) parcel: Parcel,
+    seal: u128,
+}
+
+/// What a folder holds, for all sinks together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Census {
+    pub(crate) parcels: u32,
+    pub(crate) oldest: Option<SystemTime>,
+    pub(crate) dropped: u32,
+}
+
+impl Spool {
+    /// The spool of a sink, if there is a place for it.
+    pub(crate) fn new(state_dir: &Arc<StateDir>, sink: &str) -> Option<Self> {
+        state_dir.is_on().then(|| Self {
+            state_dir: Arc::clone(state_dir),
+            sink: sink.to_owned(),
+            folder: OnceCell::new(),
+            disk: Disk::default(),
+            has_warned: AtomicBool::new(false),
+        })
+    }
+
+    /// What waits for this key.
+    pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<Spooled> {
+        let path = self.existing_folder()?.join(self.name_of(key));
+        let record = self.read(&path)?;
+        (record.parcel.key() == key).then_some(Spooled { parcel: record.parcel, seal: record.seal })
+    }
+
+    /// The keys for which something waits.
+    pub(crate) fn keys(&self) -> Vec<GroupingKey> {
+        let Some(folder) = self.existing_folder() else { return Vec::new() };
+        let entries = self.tolerate(self.disk.list(folder)).unwrap_or_default();
+        let records = entries.iter().filter(|entry| entry.has_extension(RECORD));
+        records.filter_map(|entry| Some(self.read(&entry.path)?.parcel.key().clone())).collect()
+    }
+
+    /// Keeps a parcel, merged with what waits for its key already. Returns where.
+    ///
+    /// # Errors
+    /// Why it can't be kept.
+    pub(crate) fn keep(&self, parcel: &Parcel) -> Result<&Path, Error> {
+        let folder = self.folder.get_or_try_init(|| {
+            self.state_dir
+                .folder(FOLDER)
+                .ok_or_else(|| Error::config("the state directory can't be used"))
+        })?;
+        self.merge(folder, parcel).map(|()| folder.as_path()).map_err(|error| {
+            Error::new(Kind::Config, "the parcel can't be kept on disk")
+                .at("directory", folder.display())
+                .caused_by(error)
+        })
+    }
+
+    /// Removes what was looked up, unless it has changed since. It has been delivered, or never can be.
+    pub(crate) fn remove(&self, spooled: &Spooled) {
+        let Some(folder) = self.existing_folder() else { return };
+        let path = folder.join(self.name_of(spooled.parcel.key()));
+        let removed = self.disk.lock(folder).and_then(|_lock| {
+            let found = self.disk.read(&path)?;
+            let is_same = found.is_some_and(|bytes| {
+                record::decode(&bytes).is_ok_and(|record| record.seal == spooled.seal)
+            });
+            if is_same { self.disk.remove(&path) } else { Ok(()) }
+        });
+        // It is delivered once more, then; that changes nothing.
+        self.tolerate(removed);
+    }
+
+    /// How much waits, how long, and how much had to go.
+    pub(crate) fn census(&self) -> Census {
+        let folder = self.existing_folder();
+        let Some(entries) = folder.and_then(|folder| self.tolerate(self.disk.list(folder))) else {
+            return Census { parcels: 0, oldest: None, dropped: 0 };
+        };
+        let records = || entries.iter().filter(|entry| entry.has_extension(RECORD));
+        Census {
+            parcels: u32::try_from(records().count()).unwrap_or(u32::MAX),
+            oldest: records().map(|entry| entry.modified).min(),
+            dropped: folder.map_or(0, |folder| self.dropped(folder)),
+        }
+    }
+
+    /// Where the parcels are.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.existing_folder().map_or_else(|| PathBuf::from(FOLDER), Path::to_owned)
+    }
+
+    /// Says so, once, and makes the best of it.
+    fn tolerate<T>(&self, result: io::Result<T>) -> Option<T> {
+        result.map_err(|error| self.warn(&error)).ok()
+    }
+
+    /// Tells why the disk is of no use, the first time.
+    pub(crate) fn warn(&self, error: &dyn fmt::Display) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            notice::warn(format_args!(
+                "parcels for {} can't wait on disk as they should: {error}",
+                self.sink
+            ));
+        }
+    }
+
+    fn existing_folder(&self) -> Option<&Path> {
+        let found =
+            self.folder.get_or_try_init(|| self.state_dir.existing_folder(FOLDER).ok_or(()));
+        found.ok().map(PathBuf::as_path)
+    }
+
+    fn name_of(&self, key: &GroupingKey) -> String {
+        let path = key.url_path();
+        let id = record::fingerprint(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
+        format!("{id:032x}.{RECORD}")
+    }
+
+    /// A record of ours for this sink. A broken one is removed: it would be in the way for ever.
+    fn read(&self, path: &Path) -> Option<Record> {
+        let bytes = self.tolerate(self.disk.read(path))??;
+        match record::decode(&bytes) {
+            Ok(record) => (record.sink == self.sink).then_some(record),
+            Err(Unreadable::Foreign | Unreadable::Newer) => None,
+            Err(Unreadable::Torn) => {
+                self.warn(&format_args!("{} is damaged, and is removed", path.display()));
+                self.tolerate(self.remove_damaged(path, &bytes));
+                None
+            }
+        }
+    }
+
+    fn remove_damaged(&self, path: &Path, seen: &[u8]) -> io::Result<()> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        let lock = self.disk.lock(folder)?;
+        if self.disk.read(path)?.is_some_and(|found| found == seen) {
+            self.drop_records(&lock, folder, [path])?;
+        }
+        Ok(())
+    }
+
+    /// Writes first and locks then, so that a hundred jobs that end in the same moment wait for the disk together and
+    /// not for each other.
+    fn merge(&self, folder: &Path, parcel: &Parcel) -> io::Result<()> {
+        let path = folder.join(self.name_of(parcel.key()));
+        let seen = self.disk.read(&path)?;
+        let mut bytes = self.merged(seen.as_deref(), parcel)?;
+        let mut prepared = self.disk.prepare(&path, &bytes)?;
+        let lock = self.disk.lock(folder)?;
+        let found = self.disk.read(&path)?;
+        if found != seen {
+            bytes = self.merged(found.as_deref(), parcel)?;
+            prepared = self.disk.prepare(&path, &bytes)?;
+        }
+        self.make_room(&lock, folder, &path, bytes.len() as u64)?;
+        self.disk.put(&prepared, &path)?;
+        drop(lock);
+        self.disk.sync_folder(folder)
+    }
+
+    /// The record of a parcel, and of what waits in its place.
+    fn merged(&self, found: Option<&[u8]>, parcel: &Parcel) -> io::Result<Vec<u8>> {
+        let before = found.and_then(|bytes| record::decode(bytes).ok());
+        match before {
+            Some(record) if record.parcel.key() == parcel.key() => {
+                fitting(&self.sink, &in_order(record.parcel, parcel.clone()))
+            }
+            _ => fitting(&self.sink, parcel),
+        }
+    }
+
+    /// Removes what is unfinished, what is too old, and then the oldest, until there is room for one more.
+    fn make_room(&self, lock: &Lock, folder: &Path, path: &Path, bytes: u64) -> io::Result<()> {
+        let now = Moment::now().wall();
+        let (unfinished, others): (Vec<_>, Vec<_>) =
+            self.disk.list(folder)?.into_iter().partition(|entry| entry.has_extension(UNFINISHED));
+        for entry in unfinished.iter().filter(|entry| entry.age(now) > LONGEST_WRITING) {
+            self.disk.remove(&entry.path)?;
+        }
+        let records = others.into_iter().filter(|e| e.has_extension(RECORD) && e.path != path);
+        let surplus = surplus(records.collect(), bytes, now);
+        self.drop_records(lock, folder, surplus.iter().map(|entry| entry.path.as_path()))
+    }
+
+    /// Removes records for good, and counts them.
+    fn drop_records<'a>(
+        &self,
+        _lock: &Lock,
+        folder: &Path,
+        paths: impl IntoIterator<Item = &'a Path>,
+    ) -> io::Result<()> {
+        let mut dropped = 0;
+        for path in paths {
+            self.disk.remove(path)?;
+            dropped += 1;
+        }
+        if dropped > 0 {
+            let total = self.dropped(folder).saturating_add(dropped);
+            let path = folder.join(DROPPED);
+            let prepared = self.disk.prepare(&path, total.to_string().as_bytes())?;
+            self.disk.put(&prepared, &path)?;
+        }
+        Ok(())
+    }
+
+    fn dropped(&self, folder: &Path) -> u32 {
+        let bytes = self.disk.read(&folder.join(DROPPED)).ok().flatten();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spool").field("sink", &self.sink).finish_non_exhaustive()
+    }
+}
+
+/// Two parcels as one, whichever of them was brought first.
+fn in_order(one: Parcel, other: Parcel) -> Parcel {
+    if one.made() <= other.made() { one.then(other) } else { other.then(one) }
+}
+
+/// The record of a parcel, or of its outcome alone if it is too large.
+fn fitting(sink: &str, parcel: &Parcel) -> io::Result<Vec<u8>> {
+    let whole = record::encode(sink, parcel);
+    if whole.len() <= LARGEST_RECORD {
+        return Ok(whole);
+    }
+    let alone = parcel.outcome_alone().map(|parcel| record::encode(sink, &parcel));
+    alone
+        .filter(|record| record.len() <= LARGEST_RECORD)
+        .ok_or_else(|| io::Error::other(format!("it has more than {LARGEST_RECORD} bytes")))
+}
+
+/// What has to go so that one more of this size fits: all that is too old, then the oldest.
+fn surplus(mut records: Vec<Entry>, bytes: u64, now: SystemTime) -> Vec<Entry> {
+    records.sort_by_key(|entry| entry.modified);
+    let mut left = records.len();
+    let mut total: u64 = records.iter().map(|entry| entry.bytes).sum();
+    let goes = records.into_iter().take_while(|entry| {
+        let goes =
+            entry.age(now) > LONGEST_STAY || left >= MOST_RECORDS || total + bytes > MOST_BYTES;
+        left -= 1;
+        total -= entry.bytes;
+        goes
+    });
+    goes.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! Jobs as children of a test: started with and without a gateway, their ends compared.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+/// What a panic does in the job's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Panics {
+    Unwind,
+    Abort,
+}
+
+impl Panics {
+    /// The program of `tests/e2e/jobs/ending.rs`.
+    fn program(self) -> PathBuf {
+        // Tests are in `target/<profile>/deps`, examples beside that folder.
+        let own = std::env::current_exe().unwrap();
+        let profile = own.ancestors().nth(2).unwrap();
+        match self {
+            Self::Unwind => profile.join("examples/ending"),
+            Self::Abort => aborting(profile).to_owned(),
+        }
+    }
+}
+
+/// Cargo builds examples for tests, but with one profile only.
+fn aborting(profile: &Path) -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let target = profile.parent().unwrap();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo)
+            .args(["build", "--quiet", "--profile", "abort", "--example", "ending", "--target-dir"])
+            .arg(target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()
+            .unwrap();
+        assert!(built.success(), "the aborting job can't be built");
+        target.join("abort/examples/ending")
+    })
+}
+
+/// A job that is yet to be started.
+pub(crate) struct Start(Command);
+
+/// A job with these arguments, the last of which says how it ends, and nothing of the test's environment.
+pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
+    let mut command = Command::new(panics.program());
+    command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
+    // Core dumps and their traces are of no use here.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Start(command)
+}
+
+impl Start {
+    pub(crate) fn gateway(self, url: &str) -> Self {
+        self.variable("METRICS_PUSH_URL", url)
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    /// Has this program start the job, as `nohup` does.
+    pub(crate) fn within(self, launcher: &[&str]) -> Self {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
+        for (name, value) in self.0.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        command.env("PATH", "/usr/bin:/bin");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    pub(crate) fn command(&mut self) -> &mut Command {
+        &mut self.0
+    }
+
+    pub(crate) fn to_its_end(self) -> Ended {
+        self.start().wait()
+    }
+
+    /// Starts it.
+    pub(crate) fn start(mut self) -> Running {
+        let mut child = self.0.spawn().unwrap_or_else(|why| panic!("{:?}: {why}", self.0));
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Running { child, output, seen: String::new() }
+    }
+}
+
+/// A job that has been started; it is killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    seen: String,
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the job says that it is ready.
+    pub(crate) fn ready(mut self) -> Self {
+        while !self.seen.ends_with("ready\n") {
+            assert_ne!(self.output.read_line(&mut self.seen).unwrap(), 0, "ended: {}", self.seen);
+        }
+        self
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        send_signal(self.id(), name);
+    }
+
+    pub(crate) fn kill(&self) {
+        send_signal(self.id(), "KILL");
+    }
+
+    pub(crate) fn wait(mut self) -> Ended {
+        let mut stdout = std::mem::take(&mut self.seen);
+        self.output.read_to_string(&mut stdout).unwrap();
+        let mut all = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut all).unwrap();
+        let status = self.child.wait().unwrap();
+        let (notices, stderr): (Vec<_>, Vec<_>) = all
+            .lines()
+            .filter(|line| !line.starts_with(' '))
+            .map(without_ids)
+            .partition(|line| line.starts_with("metrics-push: "));
+        Ended { status, stdout, stderr, notices }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Thread ids in std's messages differ from run to run, as the frames of a backtrace do.
+fn without_ids(line: &str) -> String {
+    let is_id = |word: &str| {
+        let inside = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
+        inside.is_some_and(|id| id.parse::<u64>().is_ok())
+    };
+    line.split(' ').filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// How a job ended, as whoever started it sees it.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: Vec<String>,
+    /// What we said on stderr.
+    pub(crate) notices: Vec<String>,
+}
+
+impl Ended {
+    /// Fails unless both ended in the same way and said the same.
+    #[track_caller]
+    pub(crate) fn assert_same_as(&self, bare: &Self) {
+        assert_eq!(self.status, bare.status, "{self:?}\n{bare:?}");
+        assert_eq!(self.stdout, bare.stdout);
+        assert_eq!(self.stderr, bare.stderr);
+    }
+}
+
+/// Sends a signal by its name, without `SIG`.
+pub(crate) fn send_signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.unwrap().success(), "kill -{name} {process}");
+}

@@ -1,0 +1,27 @@
+use metrics_push::timed;
+
+#[timed(buckets = [])]
+fn none() {}
+
+#[timed(buckets = [1.0, 0.5, 0.5, -1])]
+fn not_increasing() {}
+
+#[timed(buckets = [0.1, f64::INFINITY, f64::NAN, 1e400])]
+fn not_finite() {}
+
+#[timed(buckets = 3)]
+fn no_list() {}
+
+#[timed(buckets(1, 2))]
+fn parentheses() {}
+
+#[timed(name = "load_ms")]
+fn milliseconds() {}
+
+#[timed(name = "load_seconds_total")]
+fn total() {}
+
+#[timed(name = "load_time")]
+fn no_unit() {}
+
+fn main() {}
