@@ -15,4 +15,5 @@ mod readme;
 mod runs;
 mod sites;
 mod state;
+mod testing;
 mod tidy;
