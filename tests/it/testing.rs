@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
+use std::time::Duration;
 
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Config, Scope, push_job};
+use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome, Scope, push_job};
 
 #[push_job(name = "import", grouping(region = region), run = run)]
 fn import(region: &str, records: u64) -> Result<(), String> {
@@ -78,15 +79,13 @@ fn what_is_there_instead_is_shown() {
 #[test]
 fn a_run_that_has_not_ended_is_no_outcome() {
     let (gateway, _scope) = scoped();
-    let run = metrics_push::Job::new("open").start();
-    gateway.wait_for(std::time::Duration::from_secs(10), |gateway| {
-        gateway.find_group("open", &[]).is_some()
-    });
+    let run = Job::new("open").start();
+    gateway.wait_for(Duration::from_secs(10), |gateway| gateway.find_group("open", &[]).is_some());
     let group = gateway.group("open", &[]);
     assert_eq!(group.outcome(), None);
     let told = message(|| drop(group.assert_outcome("success").outcome()));
     assert!(told.contains("and has not ended"), "{told}");
-    run.finish(metrics_push::Outcome::Success);
+    run.finish(Outcome::Success);
     gateway.after_run("open", &[]).assert_outcome("success");
 }
 
@@ -135,4 +134,19 @@ async fn a_scope_holds_while_its_future_is_polled_and_no_longer() {
     gateway.after_run("reindex", &[]).assert_outcome("success");
     let pushes = gateway.requests().iter().filter(|request| request.method == "PUT").count();
     assert_eq!(pushes, 1, "{gateway}");
+}
+
+#[test]
+fn a_gateway_that_goes_answers_what_it_has_taken() {
+    for _ in 0..50 {
+        let gateway = FakeGateway::start();
+        let pusher = Gateway::new(gateway.url()).unwrap();
+        let push = thread::spawn(move || {
+            let key = GroupingKey::new("quick").unwrap();
+            pusher.timeout(Duration::from_secs(2)).push(&key, &"x 1".parse().unwrap())
+        });
+        gateway.wait_for(Duration::from_secs(10), |gateway| !gateway.groups().is_empty());
+        drop(gateway);
+        push.join().unwrap().unwrap();
+    }
 }
