@@ -4,12 +4,12 @@
 //! nothing about them can be lost; a half-typed body is no concern of ours.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Lit;
 use syn::ext::IdentExt;
 
 use crate::Attribute;
-use crate::args::as_literal;
+use crate::args::{as_literal, generated};
 use crate::tokens::{
     Angles, Style, as_group, attributes_len, is_punct, is_word, open_all, open_items, regroup,
     split_at_commas,
@@ -246,7 +246,9 @@ pub(crate) struct Binding {
 impl ToTokens for Binding {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let Self { attributes, mutability, name } = self;
-        tokens.extend(quote!(#attributes let #mutability #name = #name;));
+        tokens.extend(quote_spanned! {generated()=>
+            #attributes #[allow(unknown_lints, clippy::shadow_same)] let #mutability #name = #name;
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use quote::{quote, quote_spanned};
 
 use crate::args::{Errors, Given, generated};
 use crate::function::{Asyncness, Function, Returns};
+use crate::tokens::regroup;
 
 pub(crate) const TWO_PREDICATES: &str =
     "`ok_if` and `error_if` answer the same question; keep one of the two";
@@ -165,7 +166,9 @@ pub(crate) fn expand(
     let span = generated();
     let closure = || {
         let output = function.erased_output();
-        quote_spanned!(span=> || -> #output #block)
+        // In the block's place: lints about how a body ends look there.
+        let bars = quote_spanned!(block.span()=> ||);
+        quote_spanned!(span=> #bars -> #output #block)
     };
     match shape {
         Shape::Guard => function.with_body(&quote!(#start #block)),
@@ -232,7 +235,9 @@ fn async_block(function: &Function) -> TokenStream {
     });
     let bindings = function.bindings();
     let block = function.block();
-    quote_spanned!(span=> async move { #pinned #receiver #(#bindings)* #block })
+    let future = regroup(&block, quote_spanned!(span=> #pinned #receiver #(#bindings)* #block));
+    // In the block's place: lints about how a body ends look there.
+    quote_spanned!(block.span()=> async move #future)
 }
 
 /// A `return` that is never taken: from it the compiler learns the type of an `async` block.

@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use once_cell::sync::Lazy;
@@ -72,6 +72,14 @@ struct State {
     order: VecDeque<Address>,
     in_flight: BTreeSet<Address>,
     errands: Vec<Errand>,
+    /// What else has parcels, and is to hand them over before anybody flushes.
+    held: Vec<Weak<dyn Held>>,
+}
+
+/// Whatever keeps parcels back for a while.
+pub(crate) trait Held: Send + Sync {
+    /// Hands them all over.
+    fn release(&self);
 }
 
 /// A parcel on its way, and everybody who wants to know what becomes of it.
@@ -157,6 +165,11 @@ impl Courier {
         ticket
     }
 
+    /// A ticket that is answered after this time, for whoever has no clock to wait by.
+    pub(crate) fn pause(&self, time: Duration) -> Ticket<()> {
+        self.run(tokio::time::sleep(time))
+    }
+
     /// Calls `beat` at this interval on the courier's thread, until it returns `false`.
     pub(crate) fn every(
         &self,
@@ -173,8 +186,24 @@ impl Courier {
         }));
     }
 
+    /// How many groups wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.lock().waiting.len()
+    }
+
+    /// Has parcels handed over before anybody flushes, as long as whoever holds them is there.
+    pub(crate) fn release_before_flush(&self, held: Weak<dyn Held>) {
+        let mut state = self.shared.lock();
+        state.held.retain(|held| held.strong_count() > 0);
+        state.held.push(held);
+    }
+
     /// Waits until nothing waits and nothing travels, at most for `budget`. Returns how many parcels are left.
     pub(crate) fn flush(&self, budget: Duration) -> usize {
+        let held = self.shared.lock().held.clone();
+        for held in held.iter().filter_map(Weak::upgrade) {
+            held.release();
+        }
         let left = |state: &mut State| state.waiting.len() + state.in_flight.len();
         let guard = self.shared.lock();
         let (mut state, _) = self

@@ -1,5 +1,7 @@
 //! Gateway: a remote Pushgateway as its users address it: what it holds, whether it is ready, what to remove.
 
+mod life;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -19,6 +21,8 @@ use crate::sink::gateway::GatewayClient;
 use crate::sink::listing::StoredGroup;
 use crate::sink::{Acceptance, Sink};
 use crate::ticket::Ticket;
+
+pub use life::Removal;
 
 /// A Pushgateway, and how to reach it.
 ///

@@ -151,12 +151,26 @@ impl GroupingKey {
     }
 }
 
+/// The path of a group as a gateway lists it, which may have labels that no [`GroupingKey`] has.
+pub(crate) fn exact_path(labels: &BTreeMap<String, String>) -> String {
+    let mut path = String::from("/metrics");
+    // The gateway wants the job first.
+    let (job, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(name, _)| *name == JOB);
+    for (name, value) in job.into_iter().chain(others) {
+        push_pair(&mut path, name, value);
+    }
+    path
+}
+
 /// Appends `/name/value`, or `/name@base64/value` where a plain segment would not arrive as it was sent.
 fn push_pair(path: &mut String, name: &str, value: &str) {
     path.push('/');
     path.push_str(name);
     // A slash would end the segment even when percent-encoded, and dots would be resolved away.
-    if value.contains('/') || value == "." || value == ".." {
+    if value.is_empty() {
+        // What the gateway reads as base64 of nothing; a segment without anything in it is no segment.
+        path.push_str("@base64/=");
+    } else if value.contains('/') || value == "." || value == ".." {
         path.push_str("@base64/");
         // The padding is optional for the Pushgateway and required by some compatible servers.
         path.push_str(&URL_SAFE.encode(value));
@@ -228,6 +242,13 @@ mod tests {
         ] {
             assert_eq!(path_of_job(value), format!("/metrics/job{segment}"), "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_listed_group_is_addressed_by_all_its_labels() {
+        let labels = [("instance", ""), ("job", "x"), ("a", "b/c")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(exact_path(&labels.into()), "/metrics/job/x/a@base64/Yi9j/instance@base64/=");
     }
 
     #[test]

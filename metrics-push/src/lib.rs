@@ -30,6 +30,7 @@
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
 mod attributes;
+mod batch;
 mod clock;
 mod config;
 mod courier;
@@ -38,6 +39,7 @@ mod duration;
 mod error;
 mod exposition;
 mod gateway;
+mod hold;
 mod http;
 mod job;
 mod labels;
@@ -56,12 +58,13 @@ pub mod testing;
 mod ticket;
 
 pub use attributes::{counted, push_job, timed};
+pub use batch::Batcher;
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
 pub use duration::parse_duration;
 pub use error::Error;
 pub use exposition::Exposition;
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Removal};
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
 pub use metrics::{

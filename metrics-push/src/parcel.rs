@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Moment;
+use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
-use crate::metrics::{Snapshot, write_family};
+use crate::metrics::{Registry, Snapshot, write_family};
 
 /// What a parcel does to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,31 @@ pub(crate) fn encode(snapshot: &Snapshot) -> Families {
         (family.name().to_owned(), text)
     });
     encoded.collect()
+}
+
+/// What a push of these registries sends to this group, or why it can't.
+///
+/// # Errors
+/// `is_metric`, if a metric can't go on the wire, or there is none.
+pub(crate) fn gather<'a>(
+    key: &GroupingKey,
+    registries: impl IntoIterator<Item = &'a Registry>,
+) -> Result<Families, Error> {
+    let mut snapshot = Snapshot::default();
+    for registry in registries {
+        snapshot.merge(Snapshot::gather(registry));
+    }
+    snapshot.retain_apart_from(key);
+    if let Some(refusal) = snapshot.refusals().first() {
+        return Err(Error::from(refusal.clone()).at("group", key));
+    }
+    if snapshot.families().is_empty() {
+        // An empty push is a silent deletion.
+        return Err(Error::new(Kind::Metric, "there is nothing to push")
+            .at("group", key)
+            .remedy("give it a metric; to empty a group, delete it"));
+    }
+    Ok(encode(&snapshot))
 }
 
 /// What the names of the families that tell a run's outcome begin with.
@@ -132,16 +158,21 @@ impl Parcel {
     /// The one parcel that does what `self` and then `later` would.
     ///
     /// Both are for the same group.
-    pub(crate) fn then(mut self, mut later: Self) -> Self {
+    pub(crate) fn then(mut self, later: Self) -> Self {
+        self.join(later);
+        self
+    }
+
+    /// [`then`](Self::then), in place.
+    pub(crate) fn join(&mut self, mut later: Self) {
         debug_assert_eq!(self.key, later.key);
-        later.made = later.made.max(self.made);
+        self.made = self.made.max(later.made);
         match (self.verb, later.verb) {
-            (_, Verb::Push | Verb::Delete) => later,
-            (Verb::Push | Verb::Add, Verb::Add) => {
-                self.families.append(&mut later.families);
-                Self { made: later.made, ..self }
+            (Verb::Push | Verb::Add, Verb::Add) => self.families.append(&mut later.families),
+            (Verb::Delete, Verb::Add) => (self.verb, self.families) = (Verb::Push, later.families),
+            (_, Verb::Push | Verb::Delete) => {
+                (self.verb, self.families) = (later.verb, later.families);
             }
-            (Verb::Delete, Verb::Add) => Self { verb: Verb::Push, ..later },
         }
     }
 }

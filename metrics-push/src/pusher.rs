@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::error::{Error, Kind};
 use crate::gateway::Gateway;
 use crate::labels::GroupingKey;
-use crate::metrics::{Collector, Registry, Snapshot};
-use crate::parcel::{Families, Parcel, encode};
+use crate::metrics::{Collector, Registry};
+use crate::parcel::{Families, Parcel, gather};
 use crate::sink::Acceptance;
 
 /// Pushes metrics to one group of a gateway, whenever it is told to.
@@ -164,21 +164,7 @@ impl Pusher {
 
     /// What a push would send, or why it can't.
     fn gather(&self) -> Result<Families, Error> {
-        let mut snapshot = Snapshot::default();
-        for registry in &self.registries {
-            snapshot.merge(Snapshot::gather(registry));
-        }
-        snapshot.retain_apart_from(&self.key);
-        if let Some(refusal) = snapshot.refusals().first() {
-            return Err(Error::from(refusal.clone()).at("group", &self.key));
-        }
-        if snapshot.families().is_empty() {
-            // An empty push is a silent deletion.
-            return Err(Error::new(Kind::Metric, "there is nothing to push")
-                .at("group", &self.key)
-                .remedy("give the pusher a collector or a gatherer; to empty a group, delete it"));
-        }
-        Ok(encode(&snapshot))
+        gather(&self.key, &self.registries)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::Deployment;
 use crate::courier::courier;
 use crate::delivery::Receipt;
 use crate::job::recovery;
+use crate::spool::Spool;
 
 /// What became of the outcomes that waited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn recover(budget: Duration) -> Recovery {
         Recovery { abandoned: of_journal.reported, left: of_journal.left, ..Recovery::default() };
     let mut tickets = Vec::new();
     for route in &deployment.sinks {
-        let keys = route.spool().map(|spool| spool.keys()).unwrap_or_default();
+        let keys = route.spool().map(Spool::keys).unwrap_or_default();
         tickets.extend(keys.into_iter().map(|key| courier().replay(route, key, budget)));
     }
     for ticket in tickets {

@@ -143,3 +143,30 @@ fn the_shipped_dashboard_is_printed_as_it_is() {
     let dashboard = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/dashboard.json");
     assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
 }
+
+#[test]
+fn any_command_is_a_run_and_ends_as_it_would_by_itself() {
+    let gateway = Pushgateway::start();
+    for (job, command, status, outcome) in [
+        ("fine", &["sleep", "1"][..], Some(0), "success"),
+        ("fails", &["false"], Some(1), "exit_code"),
+        ("killed", &["sh", "-c", "kill -9 $$"], None, "signal"),
+        ("missing", &["no-such-command"], Some(127), "exit_code"),
+        ("stubborn", &["sh", "-c", "trap '' TERM; kill -TERM $$; exit 4"], Some(4), "exit_code"),
+    ] {
+        let arguments = [&["exec", "--job", job, "--every", "24h", "--"], command].concat();
+        let output = metrics_push(&gateway, &arguments, "");
+        assert_eq!(output.status.code(), status, "{job}: {}", text(&output.stderr));
+        let groups = Gateway::new(gateway.url()).unwrap().metrics().unwrap();
+        let group = groups.iter().find(|group| group.labels["job"] == job).unwrap();
+        let holds = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
+        assert_eq!(holds, Some(1.0), "{job}: {group:?}");
+        assert_eq!(
+            group.value("batch_job_last_run_exit_code", &[]),
+            status.map(f64::from),
+            "{job}: {group:?}"
+        );
+    }
+    assert_eq!(metrics_push(&gateway, &["status", "--job", "fine"], "").status.code(), Some(0));
+    assert_eq!(metrics_push(&gateway, &["status"], "").status.code(), Some(1));
+}

@@ -9,7 +9,7 @@ use crate::http::send;
 use crate::real::Pushgateway;
 
 /// What the gateway's API says of a group: values by metric, or by outcome for the state set.
-fn stored(gateway: &Pushgateway, job: &str) -> BTreeMap<String, f64> {
+pub(crate) fn stored(gateway: &Pushgateway, job: &str) -> BTreeMap<String, f64> {
     let answer = send(gateway.address(), "GET", "/api/v1/metrics", b"").unwrap();
     let listing: Value = serde_json::from_slice(&answer.body).unwrap();
     let groups = listing["data"].as_array().unwrap();
@@ -23,6 +23,13 @@ fn stored(gateway: &Pushgateway, job: &str) -> BTreeMap<String, f64> {
         Some((name.to_owned(), metric["value"].as_str()?.parse().ok()?))
     };
     metrics.filter_map(value).collect()
+}
+
+/// The outcomes that hold.
+pub(crate) fn held(stored: &BTreeMap<String, f64>) -> Vec<&str> {
+    let is_outcome = |name: &str| !name.contains("batch_job") && !name.contains("push_");
+    let held = stored.iter().filter(|(name, value)| is_outcome(name) && **value > 0.5);
+    held.map(|(outcome, _)| outcome.as_str()).collect()
 }
 
 #[test]
@@ -55,14 +62,7 @@ fn every_ending_reaches_the_real_gateway_with_both_panic_strategies() {
                 ended.assert_same_as(&bare);
             }
             let stored = stored(&gateway, &name);
-            let held: Vec<_> = stored
-                .iter()
-                .filter(|(key, value)| {
-                    !key.contains("batch_job") && !key.contains("push_") && **value > 0.5
-                })
-                .map(|(outcome, _)| outcome.as_str())
-                .collect();
-            assert_eq!(held, [expected], "{name}: {ended:?} {stored:?}");
+            assert_eq!(held(&stored), [expected], "{name}: {ended:?} {stored:?}");
         }
     }
 }

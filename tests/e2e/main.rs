@@ -15,4 +15,6 @@ mod real;
 mod round_trips;
 #[path = "../it/state.rs"]
 mod state;
+mod supervise;
+mod survival;
 mod sweep;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use metrics_push::prometheus::{Counter, Registry};
+use metrics_push::prometheus::{Counter, Gauge, Registry};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Error, Job, Outcome, Pusher, Scope};
 
@@ -311,7 +311,7 @@ fn clashing() -> &'static Registry {
 /// A gateway on which another group has `orders` as a gauge.
 fn gateway_with_orders() -> FakeGateway {
     let gateway = FakeGateway::start();
-    let orders = metrics_push::prometheus::Gauge::new("orders", "As a gauge.").unwrap();
+    let orders = Gauge::new("orders", "As a gauge.").unwrap();
     Pusher::new(gateway.url(), "other").unwrap().collector(orders).unwrap().push().unwrap();
     gateway
 }

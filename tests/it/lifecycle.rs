@@ -42,7 +42,7 @@ fn told_once(ending: &str, outcome: &str) -> Group {
 }
 
 #[track_caller]
-fn assert_value(group: &Group, name: &str, expected: Option<f64>) {
+pub(crate) fn assert_value(group: &Group, name: &str, expected: Option<f64>) {
     let name = format!("batch_job_last_run_{name}");
     assert_eq!(group.get(&name, &[]), expected, "{name}");
 }

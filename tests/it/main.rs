@@ -1,19 +1,23 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
 mod attributes;
+mod batch;
 mod child;
 mod contexts;
 mod delivery;
 mod fake_gateway;
+mod group_life;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;
 mod lifecycle;
 mod metrics;
+mod parity;
 mod place;
 mod readme;
 mod runs;
 mod sites;
 mod state;
+mod supervise;
 mod testing;
 mod tidy;

@@ -36,9 +36,12 @@ async fn load(
                     let never: Result<u32, Error> = loop {};
                     return never;
                 }
+                #[allow(unknown_lints, clippy::shadow_same)]
                 let mut path = path;
                 #[cfg(unix)]
+                #[allow(unknown_lints, clippy::shadow_same)]
                 let mode = mode;
+                #[allow(unknown_lints, clippy::shadow_same)]
                 let a = a;
                 { todo!() }
             },

@@ -135,7 +135,7 @@ const CASES: &[Case] = &[
 
 fn expansion(case: &Case) -> String {
     let parse = |text: &str| TokenStream::from_str(text).expect("the case is made of tokens");
-    let (arguments, item) = (parse(case.arguments), parse(&case.item.replace("work }", "work }")));
+    let (arguments, item) = (parse(case.arguments), parse(case.item));
     let tokens = match case.attribute {
         "counted" => on_function_or_impl::<counted::Args>(arguments, item),
         "timed" => on_function_or_impl::<timed::Args>(arguments, item),

@@ -8,16 +8,22 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::Config;
-use crate::delivery::Route;
+use crate::courier::courier;
+use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::Error;
+use crate::hold::{Hold, MOST_KEYS};
 use crate::notice;
+use crate::parcel::Parcel;
 use crate::state_dir::StateDir;
+use crate::ticket::Ticket;
 
 /// A configuration with its connections made: what runs are delivered with.
 #[derive(Debug)]
 pub(crate) struct Deployment {
     /// Every run is delivered to all of them.
     pub(crate) sinks: Vec<Route>,
+    /// Where the parcels of tasks are held back for a while.
+    hold: Option<Arc<Hold>>,
     pub(crate) job: Option<String>,
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
@@ -27,13 +33,38 @@ pub(crate) struct Deployment {
 impl Deployment {
     fn new(config: &Config) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
+        let sinks = config.routes(&state_dir)?;
+        let hold = config
+            .batch_interval
+            .map(|interval| Hold::start(sinks.clone(), config.timeout, interval, MOST_KEYS / 2));
         Ok(Self {
-            sinks: config.routes(&state_dir)?,
+            sinks,
+            hold,
             job: config.job.clone(),
             grouping: config.grouping.clone(),
             timeout: config.timeout,
             state_dir,
         })
+    }
+
+    /// Takes a parcel to all sinks, in time or at once. Nobody has a ticket for what is held back.
+    pub(crate) fn hand_over(
+        &self,
+        mut parcel: Parcel,
+        budget: Duration,
+        urgency: Urgency,
+    ) -> Vec<Ticket<Receipt>> {
+        if let Some(hold) = &self.hold {
+            if urgency < Urgency::LastWord {
+                hold.hand_in(parcel, urgency);
+                return Vec::new();
+            }
+            if let Some(before) = hold.take(parcel.key()) {
+                parcel = before.then(parcel);
+            }
+        }
+        let hand_over = |route| courier().hand_over(route, parcel.clone(), budget, urgency);
+        self.sinks.iter().map(hand_over).collect()
     }
 
     /// The one in force here: of the innermost [`Scope`] on this thread, or the process'.
@@ -56,6 +87,7 @@ impl Deployment {
             notice::warn(format_args!("{error:?}; the job runs on, and nothing is pushed"));
             Self {
                 sinks: Vec::new(),
+                hold: None,
                 job: None,
                 grouping: BTreeMap::new(),
                 timeout: config.timeout,

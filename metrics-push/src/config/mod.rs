@@ -54,6 +54,7 @@ pub struct Config {
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     state_dir: Option<PathBuf>,
+    batch_interval: Option<Duration>,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -91,6 +92,7 @@ impl Default for Config {
             cert_file: None,
             key_file: None,
             state_dir: None,
+            batch_interval: None,
             is_disabled: false,
             is_dry_run: false,
         }
@@ -209,6 +211,12 @@ impl Config {
         self
     }
 
+    /// Whether nothing is pushed, but shown.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.is_dry_run
+    }
+
     /// Whether pushing is switched off.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
@@ -244,6 +252,18 @@ impl Config {
             mode,
         };
         Ok(self.urls.iter().map(target).collect())
+    }
+
+    /// Pushes each group of a task at most once per interval: for schedulers with many short runs. What a whole
+    /// process reports is not held back.
+    ///
+    /// # Panics
+    /// If the interval is zero.
+    #[must_use]
+    pub fn batch(mut self, interval: Duration) -> Self {
+        assert!(!interval.is_zero(), "batches need an interval longer than zero");
+        self.batch_interval = Some(interval);
+        self
     }
 
     fn set_urls(&mut self, list: &str) -> Result<(), Error> {

@@ -28,7 +28,7 @@ impl Backoff {
         Self { ceiling: FIRST, state: seed }
     }
 
-    /// SplitMix64: chance enough to spread pauses.
+    /// `SplitMix64`: chance enough to spread pauses.
     fn chance(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;

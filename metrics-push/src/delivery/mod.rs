@@ -22,6 +22,7 @@ use crate::parcel::{Parcel, Verb};
 use crate::sink::Acceptance;
 use crate::spool::{Census, Spooled};
 use backoff::Backoff;
+use breaker::{FAILURES_TO_OPEN, PAUSE};
 pub(crate) use route::Route;
 
 /// An attempt has half of what is left of the budget, so that there is always another, but not more than this: a
@@ -206,6 +207,12 @@ impl Delivery {
             breaker.answered();
         }
         let after = breaker.state();
+        if before == "closed" && after == "open" {
+            notice::warn(format_args!(
+                "{} has not answered {FAILURES_TO_OPEN} times in a row, and is asked once per {PAUSE:?} until it does",
+                self.route
+            ));
+        }
         if before != after {
             notice::debug(format_args!("the breaker of {} is {after}", self.route));
         }
@@ -408,9 +415,15 @@ impl Delivery {
         }
     }
 
-    /// A person wants to know of outcomes; of the rest, only who looks for it.
+    /// A person wants to know of outcomes, but not of each while a gateway is known to be down; of the rest, only who
+    /// looks for it.
     fn say(&self, line: fmt::Arguments<'_>) {
-        if self.urgency > Urgency::Passing { notice::warn(line) } else { notice::debug(line) }
+        let is_known = self.attempts == 0 && self.urgency < Urgency::LastWord;
+        if self.urgency > Urgency::Passing && !is_known {
+            notice::warn(line);
+        } else {
+            notice::debug(line);
+        }
     }
 }
 

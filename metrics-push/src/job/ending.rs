@@ -12,15 +12,17 @@ pub(super) struct Cause {
     pub(super) outcome: Outcome,
     pub(super) exit_code: Option<i32>,
     pub(super) signal: Option<i32>,
+    /// Known to whoever waited for the process, if a signal ended it.
+    pub(super) core_dumped: Option<bool>,
 }
 
 impl Cause {
     pub(super) const fn of_exit(outcome: Outcome, code: Option<i32>) -> Self {
-        Self { outcome, exit_code: code, signal: None }
+        Self { outcome, exit_code: code, signal: None, core_dumped: None }
     }
 
     pub(super) const fn of_signal(outcome: Outcome, signal: i32) -> Self {
-        Self { outcome, exit_code: None, signal: Some(signal) }
+        Self { outcome, exit_code: None, signal: Some(signal), core_dumped: None }
     }
 }
 

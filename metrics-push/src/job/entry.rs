@@ -8,13 +8,16 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Outcome;
 use super::ending::Cause;
 use super::facts::Expectations;
+use super::{Extent, Outcome};
 use crate::labels::GroupingKey;
 
 const MAGIC: &str = "metrics-push journal";
 const VERSION: u32 = 1;
+
+/// The extent that is said; without it, a run is a task.
+const PROCESS: &str = "process";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Entry {
@@ -43,6 +46,7 @@ pub(super) struct Opened {
     /// The URLs it reports to, without credentials.
     pub(super) sinks: Vec<String>,
     pub(super) started: f64,
+    pub(super) extent: Extent,
     pub(super) expected: Expectations<'static>,
 }
 
@@ -96,6 +100,7 @@ impl Entry {
                 line.begin("open", *id);
                 line.field("started", run.started);
                 run.sinks.iter().for_each(|sink| line.field("sink", sink));
+                line.optional("extent", (run.extent == Extent::Process).then_some(PROCESS));
                 line.field("job", run.key.job());
                 run.key
                     .labels()
@@ -111,6 +116,7 @@ impl Entry {
                 line.optional("duration", ended.duration.map(|it| it.as_secs_f64()));
                 line.optional("code", ended.cause.exit_code);
                 line.optional("signal", ended.cause.signal);
+                line.optional("core_dumped", ended.cause.core_dumped);
             }
             Self::Done(id) => line.begin("done", *id),
             Self::Found(id, at) => {
@@ -206,14 +212,22 @@ fn opened(fields: &[(&str, String)]) -> Option<Opened> {
         version: last(fields, "version").unwrap_or_default().to_owned().into(),
     };
     let sinks = all(fields, "sink").map(str::to_owned).collect();
-    Some(Opened { key, sinks, started: number(fields, "started")?, expected })
+    let extent = match last(fields, "extent") {
+        Some(PROCESS) => Extent::Process,
+        _ => Extent::Task,
+    };
+    Some(Opened { key, sinks, started: number(fields, "started")?, extent, expected })
 }
 
 fn ended(fields: &[(&str, String)]) -> Option<Ended> {
     let said = last(fields, "outcome")?;
     let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == said)?;
-    let cause =
-        Cause { outcome, exit_code: number(fields, "code"), signal: number(fields, "signal") };
+    let cause = Cause {
+        outcome,
+        exit_code: number(fields, "code"),
+        signal: number(fields, "signal"),
+        core_dumped: number(fields, "core_dumped"),
+    };
     Some(Ended { cause, at: number(fields, "at")?, duration: duration(fields, "duration") })
 }
 
@@ -267,6 +281,7 @@ mod tests {
             key: GroupingKey::new(job).unwrap().label("path", "a=b\tc\\n\n").unwrap(),
             sinks: vec!["http://a:9091".into(), "http://b:9091/x".into()],
             started: 1_763_806_500.123_456_7,
+            extent: if job == "open" { Extent::Process } else { Extent::Task },
             expected: Expectations {
                 deadline: Some(Duration::from_secs(60)),
                 max_runtime: None,
@@ -277,7 +292,7 @@ mod tests {
 
     fn journal() -> Vec<Entry> {
         let head = Head { process: 7, boot: "b-1".into(), supervisor: Some("s".into()) };
-        let cause = Cause { outcome: Outcome::Exit, exit_code: Some(3), signal: None };
+        let cause = Cause { core_dumped: Some(true), ..Cause::of_exit(Outcome::Exit, Some(3)) };
         let ended =
             Ended { cause, at: 1_763_806_512.5, duration: Some(Duration::from_millis(12_250)) };
         vec![

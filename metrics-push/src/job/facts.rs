@@ -217,7 +217,7 @@ fn said_by_the_system(snapshot: &mut Snapshot, ending: &Ending) {
             snapshot.gauge(name, help, &[(&[], value)]);
         }
     };
-    let Cause { exit_code, signal, .. } = ending.cause;
+    let Cause { exit_code, signal, core_dumped, .. } = ending.cause;
     gauge(
         "batch_job_last_run_exit_code",
         "The code the last run exited with.",
@@ -227,6 +227,11 @@ fn said_by_the_system(snapshot: &mut Snapshot, ending: &Ending) {
         "batch_job_last_run_signal",
         "The signal that ended the last run.",
         signal.map(f64::from),
+    );
+    gauge(
+        "batch_job_last_run_core_dumped",
+        "Whether the last run left a core dump.",
+        core_dumped.map(f64::from),
     );
     #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
     gauge(

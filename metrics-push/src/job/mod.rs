@@ -2,6 +2,8 @@
 
 mod ending;
 mod entry;
+#[cfg(unix)]
+mod exec;
 mod exit;
 mod facts;
 mod journal;
@@ -11,6 +13,7 @@ mod panic;
 pub(crate) mod recovery;
 pub(crate) mod run;
 mod signal;
+mod supervise;
 mod usage;
 
 use std::borrow::Cow;
@@ -58,6 +61,8 @@ pub struct Job {
     extent: Extent,
     signals: Signals,
     durability: Durability,
+    supervision: Supervision,
+    enforcement: Enforcement,
 }
 
 /// Whose signals are.
@@ -67,6 +72,24 @@ enum Signals {
     Reported,
     /// The program's alone.
     Untouched,
+}
+
+/// Who sees how a whole process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supervision {
+    /// The process itself, as far as it can.
+    None,
+    /// A parent process of ours.
+    Parent,
+}
+
+/// What happens to a run that takes longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Enforcement {
+    /// Somebody is told, by an alert rule.
+    Alert,
+    /// Its supervisor ends it.
+    Kill,
 }
 
 /// What ends when a run does.
@@ -103,6 +126,8 @@ impl Job {
             extent: Extent::Task,
             signals: Signals::Reported,
             durability: Durability::Process,
+            supervision: Supervision::None,
+            enforcement: Enforcement::Alert,
         }
     }
 
@@ -186,6 +211,26 @@ impl Job {
     pub const fn synced(mut self) -> Self {
         self.durability = Durability::Machine;
         self
+    }
+
+    /// Has a parent process of ours see how a [whole process](Self::whole_process) ends, so that SIGKILL, running out of
+    /// memory, `abort`, a stack overflow and `_exit` are reported at once and exactly.
+    ///
+    /// The program starts itself once more where the run starts, and stays as the parent: what `main` did before it is
+    /// done twice. Signals, the terminal, the exit status and death by a signal pass through. On platforms other than
+    /// Unix, and if nothing is pushed, this does nothing.
+    #[must_use]
+    pub const fn supervise(mut self) -> Self {
+        self.supervision = Supervision::Parent;
+        self
+    }
+
+    /// Ends a run that takes longer than [`max_runtime`](Self::max_runtime): TERM, ten seconds' grace, KILL. Its outcome is
+    /// a timeout. Implies [`supervise`](Self::supervise).
+    #[must_use]
+    pub const fn kill_after_max_runtime(mut self) -> Self {
+        self.enforcement = Enforcement::Kill;
+        self.supervise()
     }
 
     fn listens_to_signals(&self) -> bool {

@@ -18,7 +18,7 @@ use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
 use super::journal::{Journal, Page};
 use super::recovery::{self, Starting};
-use super::{Extent, Job, Outcome, exit, panic, signal, usage};
+use super::{Extent, Job, Outcome, Supervision, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
@@ -78,8 +78,14 @@ impl Open {
             address(&job, &deployment, grouping)
                 .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
-                .filter(|_| exit::is_prepared())
         };
+        if address.is_some()
+            && job.extent == Extent::Process
+            && job.supervision == Supervision::Parent
+        {
+            supervise::supervise(&job, &deployment);
+        }
+        let address = address.filter(|_| exit::is_prepared());
         let started = Moment::now();
         let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
         let open = Arc::new(Self {
@@ -162,6 +168,18 @@ impl Open {
         }
     }
 
+    /// Waits until the sinks have answered to the start, or have had their time.
+    pub(super) fn wait_for_start(&self, patience: Duration) {
+        if self.address.is_none() {
+            return;
+        }
+        let deadline = Moment::now().after(patience);
+        if let Some(begun) = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            begun.wait(deadline.remaining());
+        }
+        courier().flush(deadline.remaining());
+    }
+
     fn push_start(&self) {
         let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_over.load(Ordering::Acquire) {
@@ -185,11 +203,9 @@ impl Open {
     fn hand_over_on_the_way(&self, families: Families) {
         let Some(key) = &self.address else { return };
         let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
-        for sink in &self.deployment.sinks {
-            let parcel = Parcel::add(key.clone(), families.clone());
-            // Nobody waits: if it is lost, the ending says so.
-            drop(courier().hand_over(sink, parcel, budget, Urgency::Passing));
-        }
+        let parcel = Parcel::add(key.clone(), families);
+        // Nobody waits: if it is lost, the ending says so.
+        drop(self.deployment.hand_over(parcel, budget, Urgency::Passing));
     }
 
     /// Ends the run on this thread; the first end counts. A whole process waits for the delivery.
@@ -267,9 +283,8 @@ impl Open {
             _ => Parcel::add(key.clone(), families),
         };
         let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
-        let sinks = self.deployment.sinks.iter();
-        let deliver = |sink| courier().hand_over(sink, parcel.clone(), budget, self.urgency());
-        sinks.map(|sink| tell(deliver(sink), &told)).collect()
+        let tickets = self.deployment.hand_over(parcel, budget, self.urgency());
+        tickets.into_iter().map(|ticket| tell(ticket, &told)).collect()
     }
 }
 
@@ -396,14 +411,20 @@ fn turn_page(
     key: &GroupingKey,
     started: Moment,
 ) -> Option<Page> {
-    let folder = deployment.state_dir.folder(recovery::FOLDER)?;
+    let place = supervise::place();
+    let folder = match place {
+        Some(place) => place.folder.clone(),
+        None => deployment.state_dir.folder(recovery::FOLDER)?,
+    };
     let run = Opened {
         key: key.clone(),
         sinks: recovery::sinks_of(deployment),
         started: started.unix_seconds(),
+        extent: job.extent,
         expected: Expectations::of(job),
     };
-    Journal::of_folder(&folder, None).open(run, job.durability)
+    Journal::of_folder(&folder, place.map(|place| place.supervisor.as_str()))
+        .open(run, job.durability)
 }
 
 /// The folder to look for dead processes in: at the first run, and then now and again.

@@ -10,14 +10,15 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::Outcome;
 use super::ending::Ending;
 use super::entry::{Entry, Head, Known, Opened, Unreadable, parse};
 use super::facts::{self, Progress};
 use super::journal::EXTENSION;
+use super::usage::Usage;
+use super::{Extent, Outcome};
 use crate::clock::Moment;
 use crate::config::Deployment;
-use crate::courier::courier;
+use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Urgency};
 use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
@@ -29,6 +30,9 @@ use crate::ticket::Ticket;
 
 /// The folder of the state directory.
 pub(super) const FOLDER: &str = "journal";
+
+/// The end of the name of a supervisor's file.
+pub(super) const SUPERVISOR: &str = "supervisor";
 
 /// How long a gateway may take to say what it knows. One that takes longer is not asked to say more.
 const LISTING: Duration = Duration::from_secs(3);
@@ -67,11 +71,11 @@ pub(super) struct Recovery {
 }
 
 /// A dead process' journal, its lock held.
-struct Dead {
+pub(super) struct Dead {
     file: File,
     path: PathBuf,
-    head: Head,
-    runs: Vec<Known>,
+    pub(super) head: Head,
+    pub(super) runs: Vec<Known>,
     left: usize,
 }
 
@@ -102,6 +106,9 @@ pub(super) fn find(folder: &Path, deployment: &Deployment) -> Option<Recovery> {
     for path in paths {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some(EXTENSION) => recovery.look_at(path, folder),
+            Some(SUPERVISOR) if File::open(&path).is_ok_and(|file| got_lock(&file)) => {
+                drop(fs::remove_file(path));
+            }
             Some("new") if is_older(&path, UNNAMED) => drop(fs::remove_file(path)),
             _ => {}
         }
@@ -220,35 +227,77 @@ impl Recovery {
         })
     }
 
-    /// Waits for the receipts. Journals of which nothing is left are removed.
+    /// Waits for the receipts.
     pub(super) fn settle(mut self, budget: Duration) -> Recovered {
-        let deadline = Moment::now().after(budget.saturating_add(crate::courier::GRACE));
-        let mut undelivered: BTreeMap<(usize, u64), bool> = BTreeMap::new();
-        for Told { journal, id, ticket } in self.told {
-            let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
-                Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
-                // The same would be refused again.
-                Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
-                None => true,
-            });
-            *undelivered.entry((journal, id)).or_default() |= is_lost;
-        }
-        let mut recovered = Recovered::default();
-        for ((journal, id), is_lost) in undelivered {
-            let dead = &mut self.dead[journal];
-            if is_lost {
-                recovered.left += 1;
-                dead.left += 1;
-            } else {
-                recovered.reported += 1;
-                let _ = dead.file.write_all(Entry::Done(id).to_line().as_bytes());
-            }
-        }
-        for dead in self.dead.iter().filter(|dead| dead.left == 0) {
-            let _ = fs::remove_file(&dead.path);
-        }
-        recovered
+        settle(&mut self.dead, self.told, budget)
     }
+}
+
+/// Waits for the receipts. Journals of which nothing is left are removed.
+fn settle(journals: &mut [Dead], told: Vec<Told>, budget: Duration) -> Recovered {
+    let deadline = Moment::now().after(budget.saturating_add(GRACE));
+    let mut lost: BTreeMap<(usize, u64), bool> = BTreeMap::new();
+    for Told { journal, id, ticket } in told {
+        let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            // The same would be refused again.
+            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
+            None => true,
+        });
+        *lost.entry((journal, id)).or_default() |= is_lost;
+    }
+    let mut recovered = Recovered::default();
+    for ((journal, id), is_lost) in lost {
+        let dead = &mut journals[journal];
+        if is_lost {
+            recovered.left += 1;
+            dead.left += 1;
+        } else {
+            recovered.reported += 1;
+            let _ = dead.file.write_all(Entry::Done(id).to_line().as_bytes());
+        }
+    }
+    for dead in journals.iter().filter(|dead| dead.left == 0) {
+        let _ = fs::remove_file(&dead.path);
+    }
+    recovered
+}
+
+/// The journals in a folder whose owners are dead, for somebody who knows that one of them is.
+pub(super) fn journals(folder: &Path) -> impl Iterator<Item = Dead> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let journals =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+    journals.filter_map(|path| {
+        let (file, text) = read(&path).ok()?;
+        let contents = parse(&text).ok()?;
+        Some(Dead { file, path, head: contents.head, runs: contents.runs, left: 0 })
+    })
+}
+
+/// Reports the runs of a process that has just died, whose ends are known.
+pub(super) fn report_at_once(mut dead: Dead, deployment: &Deployment, usage: Usage) {
+    let mut told = Vec::new();
+    for run in &dead.runs {
+        let Some(ended) = &run.ended else { continue };
+        // Should this process die, too, a later one knows as much.
+        let _ = dead.file.write_all(Entry::Ended(run.id, ended.clone()).to_line().as_bytes());
+        let Opened { started, extent, expected, .. } = &run.opened;
+        let usage = (*extent == Extent::Process).then_some(usage);
+        let ending = Ending {
+            duration: ended.duration,
+            usage,
+            ..Ending::at(ended.cause, *started, ended.at)
+        };
+        let families = encode(&facts::at_end(expected, &Progress::default(), &ending));
+        for sink in &deployment.sinks {
+            let parcel = Parcel::add(run.opened.key.clone(), families.clone());
+            let ticket = courier().hand_over(sink, parcel, deployment.timeout, Urgency::LastWord);
+            told.push(Told { journal: 0, id: run.id, ticket: Some(ticket) });
+        }
+    }
+    settle(&mut [dead], told, deployment.timeout);
 }
 
 fn read(path: &Path) -> io::Result<(File, String)> {

@@ -8,7 +8,10 @@
 //! This is one of the files with `unsafe` code: dispositions and masks are calls into C.
 
 #[cfg(unix)]
-pub(super) use unix::{apart, listen, wait_while_ending};
+pub(super) use unix::{
+    apart, is_default, keep_errno, listen, raise_with_default, set_default, wait_while_ending,
+    write_bytes,
+};
 
 /// How long the ending may take after a signal: orchestrators commonly kill after ten seconds, some sooner.
 #[cfg(unix)]
@@ -46,7 +49,7 @@ mod unix {
     use crate::courier::{GRACE, courier};
     use crate::job::ending::Cause;
     use crate::job::open::{end_all, reopen};
-    use crate::job::{Outcome, exit};
+    use crate::job::{Outcome, exit, supervise};
     use crate::notice;
 
     const TAKEN: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
@@ -133,8 +136,9 @@ mod unix {
         set_ending(true);
         let deadline = exit::begin_ending(BUDGET.min(exit::budget()));
         let done = done.try_clone();
+        let outcome = if supervise::is_timeout() { Outcome::Timeout } else { Outcome::Signal };
         let report = move || {
-            let ended = end_all(|_| Cause::of_signal(Outcome::Signal, signal), deadline).wait();
+            let ended = end_all(|_| Cause::of_signal(outcome, signal), deadline).wait();
             courier().flush(deadline.remaining());
             if let Ok(mut done) = done {
                 let _ = done.write_all(&[DONE]);
@@ -188,19 +192,20 @@ mod unix {
             return;
         }
         let writer = WRITER.load(Ordering::Acquire);
-        keep_errno(|| write_byte(writer, u8::try_from(signal).unwrap_or(DONE)));
+        keep_errno(|| write_bytes(writer, &[u8::try_from(signal).unwrap_or(DONE)]));
     }
 
+    /// For signal handlers: to a descriptor that is never closed and does not block. A full one has bytes enough.
     #[expect(unsafe_code, reason = "a call into C")]
-    fn write_byte(writer: c_int, byte: u8) {
-        // SAFETY: one byte is read from a live variable; the descriptor is never closed. A full pipe has bytes enough.
-        unsafe { libc::write(writer, ptr::from_ref(&byte).cast(), 1) };
+    pub(in crate::job) fn write_bytes(writer: c_int, bytes: &[u8]) {
+        // SAFETY: as many bytes are read as there are.
+        unsafe { libc::write(writer, bytes.as_ptr().cast(), bytes.len()) };
     }
 
     /// The code that was interrupted may be about to look at its own error.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[expect(unsafe_code, reason = "a call into C")]
-    fn keep_errno(call: impl FnOnce()) {
+    pub(in crate::job) fn keep_errno(call: impl FnOnce()) {
         #[cfg(target_os = "android")]
         use libc::__errno as errno;
         #[cfg(target_os = "linux")]
@@ -214,7 +219,7 @@ mod unix {
 
     /// Elsewhere the place has many names; a write to a live descriptor with room does not fail.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn keep_errno(call: impl FnOnce()) {
+    pub(in crate::job) fn keep_errno(call: impl FnOnce()) {
         call();
     }
 
@@ -228,7 +233,7 @@ mod unix {
         (answer == 0).then_some(current.sa_sigaction)
     }
 
-    fn is_default(signal: c_int) -> bool {
+    pub(in crate::job) fn is_default(signal: c_int) -> bool {
         disposition(signal) == Some(libc::SIG_DFL)
     }
 
@@ -248,13 +253,19 @@ mod unix {
         }
     }
 
+    #[expect(unsafe_code, reason = "a call into C")]
+    pub(in crate::job) fn set_default(signal: c_int) {
+        // SAFETY: a plain call.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+
     /// Returns only where the signal does not end the process: inside its handler, and in the first process of a
     /// container.
     #[expect(unsafe_code, reason = "calls into C")]
-    fn raise_with_default(signal: c_int) {
+    pub(in crate::job) fn raise_with_default(signal: c_int) {
+        set_default(signal);
         // SAFETY: plain calls about this process' own signals, with a set that was emptied before it is used.
         unsafe {
-            libc::signal(signal, libc::SIG_DFL);
             let mut set = MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigemptyset(set.as_mut_ptr());
             libc::sigaddset(set.as_mut_ptr(), signal);

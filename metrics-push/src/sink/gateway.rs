@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::http::{LISTING_LIMIT, Method, REPLY_LIMIT, Reply, Request, Server};
-use crate::labels::GroupingKey;
+use crate::labels::{GroupingKey, exact_path};
 use crate::parcel::{Parcel, Verb};
 use crate::sink::Acceptance;
 use crate::sink::listing::{self, StoredGroup};
@@ -102,6 +102,26 @@ impl GatewayClient {
             self.send(&Parcel::delete(key.clone()), until.remaining()).await?;
         }
         Ok(is_ghost)
+    }
+
+    /// Removes a group with exactly its labels, those among them that no key of ours would have.
+    ///
+    /// # Errors
+    /// Whatever kept the gateway from accepting it.
+    pub(crate) async fn remove(&self, group: &StoredGroup, timeout: Duration) -> Result<(), Error> {
+        let request = Request {
+            method: Method::DELETE,
+            path: &exact_path(&group.labels),
+            content_type: None,
+            body: String::new(),
+            reply_limit: REPLY_LIMIT,
+            timeout,
+        };
+        let reply = self.server.send(request).await?;
+        match reply.status {
+            200 | 202 | 204 => Ok(()),
+            _ => Err(refusal(&reply, None).at("url", self.url())),
+        }
     }
 
     /// Removes every group, where the server was started with its admin API.

@@ -34,7 +34,20 @@ fn man_pages_tell_of_subcommands_arguments_and_variables() {
 
 #[test]
 fn help_is_there_for_everything() {
-    for subcommand in ["status", "push", "delete", "rules", "dashboard", "completions", "man"] {
+    let subcommands = [
+        "status",
+        "push",
+        "delete",
+        "prune",
+        "wipe",
+        "recover",
+        "exec",
+        "rules",
+        "dashboard",
+        "completions",
+        "man",
+    ];
+    for subcommand in subcommands {
         assert!(printed(&["help", subcommand]).contains("Usage: metrics-push"), "{subcommand}");
         assert!(printed(&["--help"]).contains(subcommand));
     }

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -34,7 +35,7 @@ pub(crate) fn piped(mut command: Command, input: &str) -> Ended {
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     Ended {
-        status: output.status.code().unwrap(),
+        status: shell_status(output.status),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
@@ -56,8 +57,13 @@ pub(crate) fn on_terminal(columns: u16, mut command: Command) -> Ended {
     // What this process holds of the terminal goes with it, so that reading ends when the child does.
     drop(command);
     let shown = read_to_end(screen);
-    let status = child.wait().unwrap().code().unwrap();
+    let status = shell_status(child.wait().unwrap());
     Ended { status, stdout: shown.replace("\r\n", "\n"), stderr: String::new() }
+}
+
+/// What a shell makes of it.
+pub(crate) fn shell_status(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap()
 }
 
 /// Without making it the one that controls the test.

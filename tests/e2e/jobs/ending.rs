@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         job = match argument.as_str() {
             "signals-off" => job.signals_off(),
             "synced" => job.synced(),
+            "supervised" => job.supervise(),
+            "limited" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
             "beating" => job.heartbeat(Duration::from_millis(20)),
             _ => {
                 ending = argument;
@@ -26,7 +28,6 @@ fn main() -> ExitCode {
             }
         };
     }
-    println!("before");
     let result = job.run(|run| end(run, &ending));
     println!("after");
     match result {
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn end(run: &Run, ending: &str) -> Result<(), String> {
+    println!("before");
     run.processed(7);
     match ending {
         "ok" => {}

@@ -187,7 +187,7 @@ fn arguments_need_no_trait_and_are_not_exported_unless_named() {
     fn secret(_password: &str, _opaque: Opaque, _big: &[u8; 4096]) {}
     secret("hunter2", Opaque, &[0; 4096]);
     let exported = series("secret_total", &[]);
-    let labels = exported.iter().flat_map(|series| series.get_label());
+    let labels = exported.iter().flat_map(prometheus::proto::Metric::get_label);
     let mut names: Vec<_> = labels.map(|pair| pair.name().to_owned()).collect();
     names.sort();
     names.dedup();

@@ -127,7 +127,7 @@ fn durations_by_outcome() {
             .get_histogram()
             .get_bucket()
             .iter()
-            .map(|bucket| bucket.upper_bound())
+            .map(prometheus::proto::Bucket::upper_bound)
             .collect();
         assert_eq!(bounds[..3], [0.1, 1.0, 10.0]);
     }

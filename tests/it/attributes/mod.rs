@@ -1,6 +1,18 @@
 //! The attributes on every kind of function: the result is that of the bare function, and the one right outcome
 //! is recorded.
 
+#![allow(
+    clippy::boxed_local,
+    clippy::duplicate_underscore_argument,
+    clippy::needless_question_mark,
+    clippy::never_loop,
+    clippy::non_minimal_cfg,
+    clippy::redundant_closure_call,
+    clippy::semicolon_if_nothing_returned,
+    clippy::toplevel_ref_arg,
+    reason = "cases are about the code that people write, good or not"
+)]
+
 mod arguments;
 mod asynchronous;
 mod futures;
@@ -54,7 +66,7 @@ fn series(metric: &str, labels: &[(&str, &str)]) -> Vec<Metric> {
     let families = prometheus::gather();
     let families = families.iter().filter(|family| family.name() == metric);
     families
-        .flat_map(|family| family.get_metric())
+        .flat_map(prometheus::proto::MetricFamily::get_metric)
         .filter(|series| labels.iter().all(|(name, value)| label(series, name) == Some(*value)))
         .cloned()
         .collect()

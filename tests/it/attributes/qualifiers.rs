@@ -125,7 +125,7 @@ async fn below_an_async_test() -> Result<(), String> {
 
 #[cfg_attr(all(), counted)]
 #[cfg_attr(any(), missing)]
-#[cfg(all())]
+#[cfg(not(any()))]
 fn conditional() {}
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the command's help, for terminals")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ pub(crate) enum Subcommand {
     Status(Status),
     Push(Push),
     Delete(Delete),
+    Prune(Prune),
+    Wipe(Wipe),
+    Recover(Recover),
+    Exec(Exec),
     /// Prints the alert rules that go with this version, as one file for Prometheus' rule_files.
     Rules,
     /// Prints the dashboard that goes with this version, to be imported into Grafana.
@@ -96,6 +101,76 @@ pub(crate) struct Delete {
     /// Shows what would be removed, and removes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Removes the groups to which nothing has been pushed for long.
+///
+/// A gateway forgets nothing by itself: this is for groups of jobs, hosts and tenants that are no more. Their alerts go
+/// with them.
+#[derive(Debug, Args)]
+pub(crate) struct Prune {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+    /// How long ago the last push must have been, such as 30d.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) older_than: Duration,
+    /// Shows what would be removed, and removes nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Removes everything a gateway holds, of every job.
+///
+/// The gateway must have been started with --web.enable-admin-api.
+#[derive(Debug, Args)]
+pub(crate) struct Wipe {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+    /// Shows what would be removed, and removes nothing.
+    #[arg(long, conflicts_with = "yes", required_unless_present = "yes")]
+    pub(crate) dry_run: bool,
+    /// Removes it.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Delivers what waits in the state directory, and reports runs whose process died.
+///
+/// Each run does this on its way; this is for a timer, or for when a gateway is back and no run is due.
+///
+/// Exit status: 0, if nothing is left; 1, if something waits on.
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+}
+
+/// Runs a command as a run of a job: its end is reported, whatever it is.
+///
+/// Exit codes, signals, kills and the kernel's out-of-memory killer are told apart. The exit status is that of the
+/// command; 127, if there is no such command, 126, if it can't be run. Signals are passed on to it. Its input and output
+/// are its own, and if no gateway is configured, it is run and nothing else.
+///
+///     metrics-push exec --job backup --every 24h -- /usr/local/bin/backup --all
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Exec {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+    #[command(flatten)]
+    pub(crate) group: Group,
+    /// How often a success is expected, such as 24h: twice this is the deadline that alert rules use.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) every: Option<Duration>,
+    /// How long a run may take before it counts as lost.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) max_runtime: Option<Duration>,
+    /// Ends the command when it has taken that long: with TERM, and with KILL if that does not help.
+    #[arg(long, requires = "max_runtime")]
+    pub(crate) kill: bool,
+    /// The command and its arguments.
+    #[arg(required = true, last = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Prints the completions for a shell.

@@ -4,10 +4,12 @@
 //! library's variables of the environment hold here, too.
 
 mod arguments;
-mod delete;
 mod ending;
+mod exec;
 mod generate;
 mod push;
+mod recover;
+mod remove;
 mod session;
 mod shipped;
 mod spelling;
@@ -22,7 +24,11 @@ fn main() -> ExitCode {
     let ended = match arguments::parse() {
         Subcommand::Status(arguments) => status::run(&arguments),
         Subcommand::Push(arguments) => push::run(&arguments),
-        Subcommand::Delete(arguments) => delete::run(&arguments),
+        Subcommand::Delete(arguments) => remove::delete(&arguments),
+        Subcommand::Prune(arguments) => remove::prune(&arguments),
+        Subcommand::Wipe(arguments) => remove::wipe(&arguments),
+        Subcommand::Recover(arguments) => recover::run(&arguments),
+        Subcommand::Exec(arguments) => exec::run(&arguments),
         Subcommand::Rules => shipped::rules(),
         Subcommand::Dashboard => shipped::dashboard(),
         Subcommand::Completions(arguments) => generate::completions(&arguments),

@@ -9,17 +9,23 @@ use crate::ending::Failure;
 
 /// The configuration in force.
 pub(crate) fn config(arguments: &Gateways) -> Result<Config, Failure> {
-    let (mut config, mut problems) = Config::from_variables(|name| match (name, &arguments.url) {
+    let (config, problems) = config_and_problems(arguments);
+    match problems.into_iter().next() {
+        None => Ok(config),
+        Some(problem) => Err(problem.into()),
+    }
+}
+
+/// The same for those who go on without what is wrong.
+pub(crate) fn config_and_problems(arguments: &Gateways) -> (Config, Vec<Error>) {
+    let (config, problems) = Config::from_variables(|name| match (name, &arguments.url) {
         ("METRICS_PUSH_URL", Some(url)) => Some(url.into()),
         _ => std::env::var_os(name),
     });
-    if !problems.is_empty() {
-        return Err(problems.remove(0).into());
+    match arguments.timeout {
+        Some(timeout) => (config.timeout(timeout), problems),
+        None => (config, problems),
     }
-    if let Some(timeout) = arguments.timeout {
-        config = config.timeout(timeout);
-    }
-    Ok(config)
 }
 
 /// The gateways of a configuration, of which there is at least one.

@@ -1,0 +1,83 @@
+//! Jobs with a parent of ours against the real gateway: what the kernel does to them is told at once.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+
+use crate::child::{Panics, job};
+use crate::lifecycle::{held, stored};
+use crate::real::Pushgateway;
+use crate::state::StateDir;
+
+#[test]
+fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {
+    let gateway = Pushgateway::start();
+    for panics in [Panics::Unwind, Panics::Abort] {
+        for (ending, outcome) in [
+            ("ok", "success"),
+            ("err", "error"),
+            ("panic", "panic"),
+            ("panic-in-drop", "panic"),
+            ("exit-3", "exit_code"),
+            ("_exit", "exit_code"),
+            ("exec", "success"),
+            ("kill", "signal"),
+            ("abort", "signal"),
+            ("segv", "signal"),
+            ("overflow", "signal"),
+        ] {
+            let state = StateDir::new();
+            let name = format!("{panics:?}-{ending}");
+            let bare = job(panics, &[ending]).to_its_end();
+            let start = job(panics, &["supervised", ending]).gateway(&gateway.url());
+            let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
+            let ended = start.variable("METRICS_PUSH_JOB", &name).to_its_end();
+            ended.assert_same_as(&bare);
+            let stored = stored(&gateway, &name);
+            assert_eq!(held(&stored), [outcome], "{name}: {ended:?} {stored:?}");
+            assert!(state.journals().is_empty(), "{name}");
+        }
+    }
+}
+
+/// A memory control group of one test, removed when it ends.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    fn new(bytes: u64) -> Self {
+        let base = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
+        let base = base.into_iter().map(PathBuf::from).find(|path| path.exists()).unwrap();
+        let is_second = base.join("cgroup.controllers").exists();
+        let group = base.join(format!("metrics-push-{}", std::process::id()));
+        fs::create_dir_all(&group).expect("run this test as root: it needs a control group");
+        let limit = if is_second { "memory.max" } else { "memory.limit_in_bytes" };
+        fs::write(group.join(limit), bytes.to_string()).unwrap();
+        Self(group)
+    }
+
+    fn launcher(&self) -> [String; 4] {
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
+        ["sh".into(), "-c".into(), enter, "sh".into()]
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn running_out_of_the_control_groups_memory_is_told_as_that() {
+    let (gateway, state) = (Pushgateway::start(), StateDir::new());
+    let group = MemoryGroup::new(64 << 20);
+    let launcher = group.launcher();
+    let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
+    let start = job(Panics::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
+    let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
+    let ended = start.within(&launcher).to_its_end();
+    assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
+    let stored = stored(&gateway, "ending");
+    assert_eq!(held(&stored), ["oom"], "{ended:?} {stored:?}");
+    assert!(stored["batch_job_last_run_max_resident_memory_bytes"] > 3e7);
+}

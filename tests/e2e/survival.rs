@@ -1,0 +1,203 @@
+//! Nothing lost, nothing false: many runs against a gateway that is killed, frozen and restarted throughout.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_push::prometheus::Registry;
+use metrics_push::{Config, Gateway, Job, Outcome};
+
+const JOBS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+const RUNS_OF_EACH: usize = 260;
+/// Short, so that many runs meet a gateway that is away for longer.
+const BUDGET: Duration = Duration::from_millis(400);
+
+/// A gateway that keeps its groups on disk when it is asked to end, on a port it comes back to.
+struct Restless {
+    address: SocketAddr,
+    directory: PathBuf,
+    child: Child,
+}
+
+impl Restless {
+    fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let name = format!("metrics-push-survival-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let child = spawn(address, &directory);
+        Self { address, directory, child }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    fn restart(&mut self) {
+        self.child.wait().unwrap();
+        self.child = spawn(self.address, &self.directory);
+    }
+
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let gateway = Gateway::new(self.url()).unwrap().timeout(Duration::from_secs(1));
+        while gateway.ready().is_err() {
+            assert!(Instant::now() < deadline, "the gateway does not come back");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Restless {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn spawn(address: SocketAddr, directory: &std::path::Path) -> Child {
+    let binary = "/usr/bin/prometheus-pushgateway";
+    Command::new(binary)
+        .arg(format!("--web.listen-address={address}"))
+        .arg(format!("--persistence.file={}", directory.join("groups").display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|why| panic!("{binary}: install prometheus-pushgateway: {why}"))
+}
+
+/// What the gateway should hold of a job in the end.
+#[derive(Debug, Default, PartialEq)]
+struct Model {
+    last_run: f64,
+    last_success: f64,
+    has_succeeded: f64,
+}
+
+fn nothing() -> &'static Registry {
+    static NOTHING: OnceLock<Registry> = OnceLock::new();
+    NOTHING.get_or_init(Registry::new)
+}
+
+/// The runs of one job, one after the other, as processes would run them: each with its own configuration.
+fn run_all(url: &str, state: &std::path::Path, name: &'static str, done: &AtomicUsize) -> Model {
+    let mut model = Model::default();
+    for number in 1..=RUNS_OF_EACH {
+        let config = Config::default().url(url).unwrap().state_dir(state).timeout(BUDGET);
+        let _scope = config.scope().unwrap();
+        let run = Job::new(name).registry(nothing).whole_process().start();
+        let number_of_run = number as f64;
+        run.gauge("run_number", "The last run's.").unwrap().set(number_of_run);
+        // Not in step with anything else, and the same every time.
+        let succeeds = (number * 7 + name.len() + usize::from(name.as_bytes()[0])) % 5 < 3;
+        if succeeds {
+            run.gauge("success_number", "The last success'.").unwrap().set(number_of_run);
+            model.last_success = number_of_run;
+        }
+        model.last_run = number_of_run;
+        model.has_succeeded = f64::from(succeeds);
+        let started = Instant::now();
+        run.finish(if succeeds { Outcome::Success } else { Outcome::Error });
+        let took = started.elapsed();
+        assert!(took < BUDGET + Duration::from_secs(3), "run {number} of {name} took {took:?}");
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    model
+}
+
+/// Ends, freezes and kills the gateway until all runs are done. Kills only in the first third: what a gateway has
+/// acknowledged and then forgotten, no client can know of.
+fn make_trouble(gateway: &mut Restless, done: &AtomicUsize) -> [usize; 3] {
+    const ALL: usize = JOBS.len() * RUNS_OF_EACH;
+    let mut troubles = [0; 3];
+    for step in 0_u64.. {
+        let finished = done.load(Ordering::Relaxed);
+        if finished >= ALL {
+            break;
+        }
+        thread::sleep(Duration::from_millis(60 + step * 37 % 90));
+        let away = Duration::from_millis(50 + step * 71 % 500);
+        let kind = if step % 2 == 0 {
+            0
+        } else if finished < ALL / 3 {
+            2
+        } else {
+            1
+        };
+        troubles[kind] += 1;
+        match kind {
+            0 => {
+                gateway.signal("-STOP");
+                thread::sleep(away);
+                gateway.signal("-CONT");
+            }
+            1 => {
+                gateway.signal("-TERM");
+                thread::sleep(away);
+                gateway.restart();
+            }
+            _ => {
+                gateway.signal("-KILL");
+                thread::sleep(away);
+                gateway.restart();
+            }
+        }
+    }
+    troubles
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_is_false() {
+    let mut gateway = Restless::start();
+    gateway.wait_until_ready();
+    let (url, state) = (gateway.url(), gateway.directory.join("state"));
+    let done = AtomicUsize::new(0);
+    let started = Instant::now();
+    let (models, troubles) = thread::scope(|scope| {
+        let (url, state, done) = (&url, &state, &done);
+        let threads = JOBS.map(|name| scope.spawn(move || (name, run_all(url, state, name, done))));
+        let troubles = make_trouble(&mut gateway, done);
+        (threads.map(|thread| thread.join().unwrap()), troubles)
+    });
+    gateway.wait_until_ready();
+    let waited = fs::read_dir(state.join("spool")).map_or(0, Iterator::count);
+    let config = Config::default().url(&url).unwrap().state_dir(&state);
+    let _scope = config.scope().unwrap();
+    let recovery = metrics_push::recover(Duration::from_secs(30));
+    assert_eq!(recovery.left, 0);
+    println!(
+        "{} runs in {:?}, {troubles:?} freezes, ends and kills, {waited} files waited, {recovery:?}",
+        done.load(Ordering::Relaxed),
+        started.elapsed()
+    );
+    let groups = Gateway::new(&url).unwrap().metrics().unwrap();
+    for (name, model) in models {
+        let group = groups.iter().find(|group| group.labels["job"] == name).unwrap();
+        let value = |metric: &str| group.value(metric, &[]).unwrap_or(f64::NAN);
+        let held = Model {
+            last_run: value("run_number"),
+            last_success: value("success_number"),
+            has_succeeded: value("batch_job_last_run_success"),
+        };
+        assert_eq!(held, model, "job {name}");
+        let (success, completion) = (
+            value("batch_job_last_success_timestamp_seconds"),
+            value("batch_job_last_completion_timestamp_seconds"),
+        );
+        assert!(success <= completion && (success == completion) == (model.has_succeeded == 1.0));
+    }
+}
