@@ -25,6 +25,7 @@
 //! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
+//! | read on | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
@@ -39,6 +40,7 @@ mod duration;
 mod error;
 mod exposition;
 mod gateway;
+pub mod guide;
 mod hold;
 mod http;
 mod job;

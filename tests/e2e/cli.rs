@@ -91,6 +91,7 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
     assert_eq!(stored.families["size_bytes"].kind, "histogram");
     assert_eq!(stored.value("note", &[("text", "a \"b\" \\ c\n")]), Some(-1.5e-3));
 
+    assert!(push("second", "other 1").status.success());
     let output = push("second", "# TYPE note counter\nnote 1\n");
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);

@@ -7,6 +7,7 @@ mod contexts;
 mod delivery;
 mod fake_gateway;
 mod group_life;
+mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;

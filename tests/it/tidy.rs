@@ -54,7 +54,7 @@ fn module(path: &Path) -> String {
 /// Who may import whom: a module's layer is its line here, and it imports from layers above its line only, and from
 /// those beside it that are listed with it.
 const LAYERS: [&[(&str, &[&str])]; 11] = [
-    &[("retry", &[]), ("clock", &[]), ("notice", &[]), ("ticket", &[])],
+    &[("guide", &[]), ("retry", &[]), ("clock", &[]), ("notice", &[]), ("ticket", &[])],
     &[("error", &[]), ("labels", &["error"]), ("duration", &["error"])],
     &[
         ("metrics", &[]),

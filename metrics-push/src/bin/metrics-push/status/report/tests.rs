@@ -103,6 +103,7 @@ fn a_refused_push_is_told_and_comes_first() {
         gateway.push(&GroupingKey::new(job).unwrap(), &text.parse().unwrap())
     };
     push("a", "# TYPE x gauge\nx 1\n").unwrap();
+    push("b", "y 1\n").unwrap();
     push("b", "# TYPE x counter\nx 1\n").unwrap_err();
     let mut reports: Vec<_> =
         gateway.metrics().unwrap().iter().map(|group| Report::of(group, NOW)).collect();
