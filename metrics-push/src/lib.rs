@@ -25,6 +25,7 @@
 //! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
+//! | see and deliver what waits on disk | [`spooled()`], [`recover`] |
 //! | read on | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
@@ -54,6 +55,7 @@ mod recover;
 mod retry;
 mod sink;
 mod spool;
+mod spooled;
 mod state_dir;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -79,6 +81,7 @@ pub use pusher::Pusher;
 pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+pub use spooled::{Spooled, spooled};
 
 /// What expansions of the attributes call. Not for people: it changes with any version.
 #[doc(hidden)]

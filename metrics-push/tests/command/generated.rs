@@ -41,6 +41,7 @@ fn help_is_there_for_everything() {
         "prune",
         "wipe",
         "recover",
+        "spool",
         "exec",
         "rules",
         "dashboard",

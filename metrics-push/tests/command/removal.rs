@@ -76,6 +76,14 @@ fn what_waited_on_disk_is_delivered_when_the_gateway_is_back() {
     assert_eq!((still_down.status, gateway.groups().len()), (1, 0), "{still_down:?}");
     assert!(still_down.stdout.ends_with("1 left.\n"), "{still_down:?}");
 
+    let listed = with_state(&["spool", "list"]);
+    assert_eq!(listed.status, 1, "{listed:?}");
+    let expected = format!(" ago  add     {{job=\"backup\"}}  {}\n", gateway.url());
+    assert!(listed.stdout.ends_with(&expected), "{listed:?}");
+    let shown = with_state(&["spool", "show", "--job", "backup"]);
+    assert!(shown.stdout.contains("outcome=\"exit_code\"} 1\n"), "{shown:?}");
+    assert_eq!(with_state(&["spool", "show", "--job", "other"]).status, 1);
+
     gateway.accept_connections();
     let back = with_state(&["recover"]);
     assert_eq!(
@@ -85,5 +93,34 @@ fn what_waited_on_disk_is_delivered_when_the_gateway_is_back() {
     );
     gateway.after_run("backup", &[]).assert_outcome("exit_code");
     assert!(with_state(&["recover"]).stdout.starts_with("0 outcomes delivered"));
+    let empty = with_state(&["spool", "list"]);
+    assert_eq!((empty.status, empty.stdout.as_str()), (0, "Nothing waits.\n"));
+    std::fs::remove_dir_all(&state).unwrap();
+}
+
+#[test]
+fn what_nobody_wants_any_more_is_given_up() {
+    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("drop-{}", std::process::id()));
+    let gateway = FakeGateway::start();
+    let with_state = |arguments: &[&str]| {
+        let mut command = metrics_push(&gateway.url(), arguments);
+        command.env("METRICS_PUSH_STATE_DIR", &state).env("PATH", "/usr/bin:/bin");
+        piped(command, "")
+    };
+    gateway.refuse_connections();
+    for job in ["a", "b", "c"] {
+        with_state(&["exec", "--job", job, "--timeout", "300ms", "--", "false"]);
+    }
+    let waiting = || with_state(&["spool", "list"]).stdout.matches(" ago  ").count();
+    assert_eq!(waiting(), 3);
+    assert!(with_state(&["spool", "drop", "--all", "--dry-run"]).stdout.contains("Would drop"));
+    assert_eq!(waiting(), 3);
+    let dropped = with_state(&["spool", "drop", "--job", "a"]);
+    let expected = format!("Dropped what waited for {{job=\"a\"}} at {}.\n", gateway.url());
+    assert_eq!((dropped.status, dropped.stdout), (0, expected));
+    assert_eq!(waiting(), 2);
+    assert_eq!(with_state(&["spool", "drop"]).status, 2);
+    assert_eq!(with_state(&["spool", "drop", "--all"]).status, 0);
+    assert_eq!(waiting(), 0);
     std::fs::remove_dir_all(&state).unwrap();
 }

@@ -29,6 +29,9 @@ pub(crate) enum Subcommand {
     Prune(Prune),
     Wipe(Wipe),
     Recover(Recover),
+    /// Lists, shows and drops what waits in the state directory for a gateway.
+    #[command(subcommand)]
+    Spool(Spool),
     Exec(Exec),
     /// Prints the alert rules that go with this version, as one file for Prometheus' rule_files.
     Rules,
@@ -143,6 +146,46 @@ pub(crate) struct Wipe {
 pub(crate) struct Recover {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Spool {
+    List(SpoolList),
+    Show(SpoolShow),
+    Drop(SpoolDrop),
+}
+
+/// Lists what waits, oldest first.
+///
+/// Exit status: 0, if nothing does; 1, if something does.
+#[derive(Debug, Args)]
+pub(crate) struct SpoolList {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+}
+
+/// Shows what waits for a group, in the text format.
+#[derive(Debug, Args)]
+pub(crate) struct SpoolShow {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+    #[command(flatten)]
+    pub(crate) group: Group,
+}
+
+/// Gives up what waits for a group: it will not be delivered.
+#[derive(Debug, Args)]
+pub(crate) struct SpoolDrop {
+    #[command(flatten)]
+    pub(crate) gateways: Gateways,
+    #[command(flatten)]
+    pub(crate) group: Group,
+    /// Gives up everything that waits, for all groups.
+    #[arg(long, conflicts_with_all = ["job", "grouping"])]
+    pub(crate) all: bool,
+    /// Shows what would be given up, and keeps it.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Runs a command as a run of a job: its end is reported, whatever it is.

@@ -13,6 +13,7 @@ mod remove;
 mod session;
 mod shipped;
 mod spelling;
+mod spool;
 mod status;
 mod terminal;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Subcommand::Prune(arguments) => remove::prune(&arguments),
         Subcommand::Wipe(arguments) => remove::wipe(&arguments),
         Subcommand::Recover(arguments) => recover::run(&arguments),
+        Subcommand::Spool(arguments) => spool::run(&arguments),
         Subcommand::Exec(arguments) => exec::run(&arguments),
         Subcommand::Rules => shipped::rules(),
         Subcommand::Dashboard => shipped::dashboard(),
