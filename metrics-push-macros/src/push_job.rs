@@ -13,9 +13,11 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 
 use crate::Attribute;
-use crate::args::{Duration, Errors, Given, Pair, Text, borrowed, generated};
-use crate::function::{Asyncness, Function, Returns};
+use crate::args::{Duration, Given, Pair, Text, borrowed, generated};
+use crate::errors::Errors;
+use crate::function::{Asyncness, Function};
 use crate::names;
+use crate::output::Returns;
 use crate::site::{registry_function, runtime_crate};
 use crate::wrap::{self, Entry, Future, Holder, Judge};
 
@@ -88,7 +90,7 @@ impl Attribute for Args {
             errors.at(second, wrap::TWO_PREDICATES);
         }
         let starts_later = function.asyncness() == Asyncness::Sync
-            && matches!(function.returns(), Returns::Future | Returns::BoxedFuture);
+            && matches!(function.output().returns(), Returns::Future | Returns::BoxedFuture);
         if let (Some(run), true) = (&self.run, starts_later) {
             errors.at(run, "there is no run yet when this function returns its future; make it an `async fn`, or leave `run` out");
         }
