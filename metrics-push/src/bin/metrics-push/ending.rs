@@ -28,12 +28,13 @@ impl Failure {
         Self { status, ..self }
     }
 
-    /// Says it on stderr and returns the status.
-    pub(crate) fn tell(&self) -> ExitCode {
-        if !self.sentence.is_empty() {
-            // Where stderr is closed, the status still says it.
-            let _ = writeln!(std::io::stderr(), "metrics-push: {}", self.sentence);
-        }
+    /// Says it on stderr.
+    pub(crate) fn tell(&self) {
+        // Where stderr is closed, the status still says it.
+        let _ = writeln!(std::io::stderr(), "metrics-push: {}", self.sentence);
+    }
+
+    pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(self.status)
     }
 }

@@ -31,14 +31,14 @@ pub(crate) fn run(arguments: &Exec) -> Result<ExitCode, Failure> {
     // Where there is somebody to report to, the process that was started stays in here and waits.
     let run = job(name, arguments).start();
     for problem in problems {
-        drop(Failure::from(problem).tell());
+        Failure::from(problem).tell();
     }
     let mut command = Command::new(program);
     command.args(rest);
     replace_by(&mut command, &run).map_err(|error| {
         let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };
         let sentence = format!("{} can't be run: {error}", program.to_string_lossy());
-        drop(Failure::misused(sentence).tell());
+        Failure::misused(sentence).tell();
         // With the run still open, so that it is reported with this status.
         std::process::exit(status.into())
     })

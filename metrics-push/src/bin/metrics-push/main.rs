@@ -36,5 +36,8 @@ fn main() -> ExitCode {
         Subcommand::Completions(arguments) => generate::completions(&arguments),
         Subcommand::Man(arguments) => generate::man_page(&arguments),
     };
-    ended.unwrap_or_else(|failure| failure.tell())
+    ended.unwrap_or_else(|failure| {
+        failure.tell();
+        failure.code()
+    })
 }
