@@ -4,6 +4,7 @@
 
 #[path = "../it/child.rs"]
 mod child;
+mod cli;
 mod fake_gateway;
 mod fake_random;
 mod guarantees;
