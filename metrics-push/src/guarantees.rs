@@ -11,46 +11,46 @@
 //!
 //! # The table
 //!
-//! A cell is the outcome that is reported. L0 and L3 report at once, L2 as soon as another run starts. *open* means that
+//! A cell is the outcome that is reported. L0 and L3 report at once, L2 as soon as another run starts. `open` means that
 //! nothing is reported: the start push alone tells of the run, so that it is detected once `max_runtime` is over (L1).
 //! The end-to-end tests read this table from this file, bring about each ending as the second column says, with the
 //! real gateway, and compare every cell.
 //!
 //! | how the run ends | in the tests | L0 | L2 | L3 |
 //! | --- | --- | --- | --- | --- |
-//! | returns `Ok`, `()`, a success | `ok` | success | success | success |
-//! | returns `Err`, a failing `ExitCode` | `err` | error | error | error |
-//! | says that there was nothing to do | `skip` | skipped | skipped | skipped |
-//! | panics | `panic` | panic | panic | panic |
-//! | panics, in a program with `panic = "abort"` | `panic` aborting | panic | panic | panic |
-//! | panics, and the program has a hook of its own | `panic-with-own-hook` | panic | panic | panic |
-//! | panics, and the program's hook exits | `exit-in-hook` | panic | panic | panic |
-//! | panics while it unwinds from a panic | `panic-in-drop` | panic | panic | panic |
-//! | a thread of its own panics, and it goes on | `panic-in-thread` | success | success | success |
-//! | a thread of its own panics, in a program with `panic = "abort"` | `panic-in-thread` aborting | panic | panic | panic |
-//! | a task's future is dropped | `dropped-runtime` task | cancelled | cancelled | cancelled |
-//! | a task is left behind by the runtime's shutdown | `background-shutdown` task | exit_code | exit_code | exit_code |
-//! | a task's guard is leaked by `mem::forget` | `forgotten-task` task | exit_code | exit_code | exit_code |
-//! | `process::exit` with a failure | `exit-3` | exit_code | exit_code | exit_code |
-//! | `process::exit` in another thread | `exit-in-thread` | exit_code | exit_code | exit_code |
-//! | `process::exit` in a worker of tokio's | `exit-in-worker` | exit_code | exit_code | exit_code |
-//! | `process::exit(0)` | `exit-0` | success | success | success |
-//! | forks, and the child exits | `fork` | success | success | success |
-//! | TERM | `wait` TERM | signal | signal | signal |
-//! | INT | `wait` INT | signal | signal | signal |
-//! | HUP | `wait` HUP | signal | signal | signal |
-//! | QUIT | `wait` QUIT | signal | signal | signal |
-//! | a signal that the program handles, and returns `Ok` | `tokio-signal` TERM | success | success | success |
-//! | TERM, with `signals = off` | `wait` TERM signals-off | open | abandoned | signal |
-//! | any other signal | `wait` USR1 | open | abandoned | signal |
-//! | SIGKILL of the job | `wait` KILL | open | abandoned | signal |
-//! | SIGKILL because the control group is out of memory | `out-of-memory` oom | open | abandoned | oom |
-//! | `abort`, or no memory for an allocation | `abort` | open | abandoned | signal |
-//! | a stack overflow | `overflow` | open | abandoned | signal |
-//! | a bad pointer | `segv` | open | abandoned | signal |
-//! | `_exit` | `_exit` | open | abandoned | exit_code |
-//! | replaces itself by another program, which succeeds | `exec` | open | abandoned | success |
-//! | takes longer than `max_runtime`, with `kill` | `wait` limited | timeout | timeout | timeout |
+//! | returns `Ok`, `()`, a success | `ok` | `success` | `success` | `success` |
+//! | returns `Err`, a failing `ExitCode` | `err` | `error` | `error` | `error` |
+//! | says that there was nothing to do | `skip` | `skipped` | `skipped` | `skipped` |
+//! | panics | `panic` | `panic` | `panic` | `panic` |
+//! | panics, in a program with `panic = "abort"` | `panic` aborting | `panic` | `panic` | `panic` |
+//! | panics, and the program has a hook of its own | `panic-with-own-hook` | `panic` | `panic` | `panic` |
+//! | panics, and the program's hook exits | `exit-in-hook` | `panic` | `panic` | `panic` |
+//! | panics while it unwinds from a panic | `panic-in-drop` | `panic` | `panic` | `panic` |
+//! | a thread of its own panics, and it goes on | `panic-in-thread` | `success` | `success` | `success` |
+//! | a thread of its own panics, in a program with `panic = "abort"` | `panic-in-thread` aborting | `panic` | `panic` | `panic` |
+//! | a task's future is dropped | `dropped-runtime` task | `cancelled` | `cancelled` | `cancelled` |
+//! | a task is left behind by the runtime's shutdown | `background-shutdown` task | `exit_code` | `exit_code` | `exit_code` |
+//! | a task's guard is leaked by `mem::forget` | `forgotten-task` task | `exit_code` | `exit_code` | `exit_code` |
+//! | `process::exit` with a failure | `exit-3` | `exit_code` | `exit_code` | `exit_code` |
+//! | `process::exit` in another thread | `exit-in-thread` | `exit_code` | `exit_code` | `exit_code` |
+//! | `process::exit` in a worker of tokio's | `exit-in-worker` | `exit_code` | `exit_code` | `exit_code` |
+//! | `process::exit(0)` | `exit-0` | `success` | `success` | `success` |
+//! | forks, and the child exits | `fork` | `success` | `success` | `success` |
+//! | TERM | `wait` TERM | `signal` | `signal` | `signal` |
+//! | INT | `wait` INT | `signal` | `signal` | `signal` |
+//! | HUP | `wait` HUP | `signal` | `signal` | `signal` |
+//! | QUIT | `wait` QUIT | `signal` | `signal` | `signal` |
+//! | a signal that the program handles, and returns `Ok` | `tokio-signal` TERM | `success` | `success` | `success` |
+//! | TERM, with `signals = off` | `wait` TERM signals-off | `open` | `abandoned` | `signal` |
+//! | any other signal | `wait` USR1 | `open` | `abandoned` | `signal` |
+//! | SIGKILL of the job | `wait` KILL | `open` | `abandoned` | `signal` |
+//! | SIGKILL because the control group is out of memory | `out-of-memory` oom | `open` | `abandoned` | `oom` |
+//! | `abort`, or no memory for an allocation | `abort` | `open` | `abandoned` | `signal` |
+//! | a stack overflow | `overflow` | `open` | `abandoned` | `signal` |
+//! | a bad pointer | `segv` | `open` | `abandoned` | `signal` |
+//! | `_exit` | `_exit` | `open` | `abandoned` | `exit_code` |
+//! | replaces itself by another program, which succeeds | `exec` | `open` | `abandoned` | `success` |
+//! | takes longer than `max_runtime`, with `kill` | `wait` limited | `timeout` | `timeout` | `timeout` |
 //!
 //! (`kill` brings its own supervisor, so the last line is L3 in every column.)
 //!

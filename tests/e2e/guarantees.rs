@@ -40,9 +40,9 @@ impl Line {
         if self.has("oom") {
             let group = MemoryGroup::new(64 << 20);
             let launcher = group.launcher();
-            return start.within(&launcher.each_ref().map(String::as_str)).to_its_end();
+            return start.within(&launcher.each_ref().map(String::as_str)).run_to_end();
         }
-        let Some(signal) = self.signal() else { return start.to_its_end() };
+        let Some(signal) = self.signal() else { return start.run_to_end() };
         let running = start.start().ready();
         wait_for(|| {
             stored(gateway, "ending").contains_key("batch_job_last_start_timestamp_seconds")
@@ -78,12 +78,13 @@ fn table() -> Vec<Line> {
     let lines: Vec<_> = rows
         .map(|row| {
             let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let promised = |cell: usize| cells[cell].trim_matches('`').to_owned();
             let mut words = cells[1].split_whitespace();
             Line {
                 how: cells[0].to_owned(),
                 ending: words.next().unwrap().trim_matches('`').to_owned(),
                 flags: words.map(str::to_owned).collect(),
-                promised: [cells[2].to_owned(), cells[3].to_owned(), cells[4].to_owned()],
+                promised: [promised(2), promised(3), promised(4)],
             }
         })
         .collect();
@@ -128,7 +129,7 @@ fn level_2_with_a_state_directory() {
         let later = job(Panics::Unwind, &["ok"])
             .gateway(&gateway.url())
             .variable("METRICS_PUSH_JOB", "later");
-        assert!(with_state(later, Some(&state)).to_its_end().status.success());
+        assert!(with_state(later, Some(&state)).run_to_end().status.success());
         assert_kept(&line, 1, &gateway, &ended);
         assert!(state.journals().is_empty(), "{}", line.how);
     }

@@ -29,10 +29,10 @@ fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {
         ] {
             let state = StateDir::new();
             let name = format!("{panics:?}-{ending}");
-            let bare = job(panics, &[ending]).to_its_end();
+            let bare = job(panics, &[ending]).run_to_end();
             let start = job(panics, &["supervised", ending]).gateway(&gateway.url());
             let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
-            let ended = start.variable("METRICS_PUSH_JOB", &name).to_its_end();
+            let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
             ended.assert_same_as(&bare);
             let stored = stored(&gateway, &name);
             assert_eq!(held(&stored), [outcome], "{name}: {ended:?} {stored:?}");
@@ -78,7 +78,7 @@ fn running_out_of_the_control_groups_memory_is_told_as_that() {
     let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
     let start = job(Panics::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
     let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
-    let ended = start.within(&launcher).to_its_end();
+    let ended = start.within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
     let stored = stored(&gateway, "ending");
     assert_eq!(held(&stored), ["oom"], "{ended:?} {stored:?}");

@@ -80,7 +80,7 @@ impl Start {
         &mut self.0
     }
 
-    pub(crate) fn to_its_end(self) -> Ended {
+    pub(crate) fn run_to_end(self) -> Ended {
         self.start().wait()
     }
 

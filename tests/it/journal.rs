@@ -18,7 +18,7 @@ fn run(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Sta
 }
 
 fn end(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Ended {
-    run(gateway, state, name, ending).to_its_end()
+    run(gateway, state, name, ending).run_to_end()
 }
 
 #[track_caller]
@@ -113,7 +113,7 @@ fn an_outcome_that_no_gateway_took_is_delivered_by_a_later_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     gateway.refuse_connections();
     let start = run(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
-    let ended = start.to_its_end();
+    let ended = start.run_to_end();
     assert!(!ended.notices.is_empty());
     gateway.accept_connections();
     end(&gateway, &state, "other", "ok");
@@ -151,7 +151,7 @@ fn no_credentials_are_in_the_journal() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let url = gateway.url().replace("http://", "http://batch:pa55word@");
     let start = run(&gateway, &state, "import", "kill").gateway(&url);
-    start.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").to_its_end();
+    start.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").run_to_end();
     let text = fs::read_to_string(&state.journals()[0]).unwrap();
     assert!(text.contains(&gateway.url()), "{text}");
     assert!(
@@ -184,7 +184,7 @@ fn an_unusable_state_directory_costs_one_warning() {
     let full = Path::new("/dev/full");
     for directory in [file.as_path(), full, &file.join("below")] {
         let start = run(&gateway, &state, "import", "ok");
-        let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).to_its_end();
+        let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).run_to_end();
         assert!(ended.status.success());
         assert_eq!(ended.notices.len(), 1, "{directory:?}: {ended:?}");
         assert_eq!(outcomes(&gateway.group("import", &[])), ["success"]);
@@ -195,7 +195,7 @@ fn an_unusable_state_directory_costs_one_warning() {
 fn a_synced_run_leaves_no_journal_either() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let start = job(Panics::Unwind, &["synced", "ok"]).gateway(&gateway.url());
-    start.variable("METRICS_PUSH_STATE_DIR", state.path()).to_its_end();
+    start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
     assert!(state.journals().is_empty());
 }

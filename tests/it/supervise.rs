@@ -30,8 +30,8 @@ fn assert_nothing_left(state: &StateDir) {
 #[track_caller]
 fn told_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let bare = job(Panics::Unwind, &[ending]).to_its_end();
-    let ended = supervised(&gateway, &state, ending).to_its_end();
+    let bare = job(Panics::Unwind, &[ending]).run_to_end();
+    let ended = supervised(&gateway, &state, ending).run_to_end();
     ended.assert_same_as(&bare);
     assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
     assert_eq!(endings(&gateway, "ending"), 1, "{ending}");
@@ -78,7 +78,7 @@ fn without_a_state_directory_the_parent_tells_as_well() {
     let gateway = FakeGateway::start();
     let start = job(Panics::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
     let temporary = StateDir::new();
-    let ended = start.variable("TMPDIR", temporary.path()).to_its_end();
+    let ended = start.variable("TMPDIR", temporary.path()).run_to_end();
     assert_eq!(ended.status.signal(), Some(9));
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["signal"]);
     let left = std::fs::read_dir(temporary.path()).unwrap().count();
@@ -89,7 +89,7 @@ fn without_a_state_directory_the_parent_tells_as_well() {
 fn running_out_of_address_space_is_an_abort() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let launcher = ["sh", "-c", "ulimit -v 2000000; exec \"$@\"", "sh"];
-    let ended = supervised(&gateway, &state, "out-of-memory").within(&launcher).to_its_end();
+    let ended = supervised(&gateway, &state, "out-of-memory").within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(6), "{ended:?}");
     assert_value(&gateway.group("ending", &[]), "signal", Some(6.0));
 }
@@ -127,7 +127,7 @@ fn who_kills_the_parent_kills_the_job() {
     running.wait();
     let other =
         job(Panics::Unwind, &["ok"]).gateway(&gateway.url()).variable("METRICS_PUSH_JOB", "other");
-    let ended = other.variable("METRICS_PUSH_STATE_DIR", state.path()).to_its_end();
+    let ended = other.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["abandoned"], "{ended:?}");
     assert_nothing_left(&state);
 }
@@ -147,12 +147,12 @@ fn the_jobs_own_children_inherit_what_they_would_without_us() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let bare = job(Panics::Unwind, &["what-children-inherit"])
         .variable("PATH", "/usr/bin:/bin")
-        .to_its_end();
+        .run_to_end();
     assert!(bare.stdout.contains("SigBlk"), "{bare:?}");
     let unsupervised = job(Panics::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
-    unsupervised.variable("PATH", "/usr/bin:/bin").to_its_end().assert_same_as(&bare);
+    unsupervised.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
     let start = supervised(&gateway, &state, "what-children-inherit");
-    start.variable("PATH", "/usr/bin:/bin").to_its_end().assert_same_as(&bare);
+    start.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_job_that_takes_too_long_is_ended_and_was_a_timeout() {
     for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
         let start = job(Panics::Unwind, options).gateway(&gateway.url());
         let begun = Instant::now();
-        let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).to_its_end();
+        let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
         assert_eq!(ended.status.signal(), Some(15), "{ended:?}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let group = gateway.group("ending", &[]);

@@ -1,7 +1,11 @@
 //! A job that ends in the way its last argument names; those before it are options of the job.
 //!
 //! Tests start it as a child: with a gateway, and without one to see how the bare program ends.
-#![expect(unsafe_code, reason = "endings that no safe code can bring about")]
+#![expect(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "endings that no safe code can bring about"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
