@@ -4,47 +4,15 @@
 //! types. It collects every mistake and never stops at the first. Values stay tokens: rustc reads the
 //! expressions and reports what is wrong with them where they stand.
 
-use std::collections::HashSet;
-
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Lit, LitInt, LitStr};
 
+use crate::errors::{Errors, excerpt, unknown};
 use crate::tokens::{as_group, expression_len, is_punct, open_all};
 use crate::{Attribute, names};
-
-/// The mistakes found so far, each said once.
-#[derive(Default)]
-pub(crate) struct Errors {
-    found: Vec<syn::Error>,
-    said: HashSet<String>,
-}
-
-impl Errors {
-    pub(crate) fn at(&mut self, place: impl ToTokens, message: impl std::fmt::Display) {
-        self.add(syn::Error::new_spanned(place, message));
-    }
-
-    /// A method inherits the mistakes of its `impl` block's attribute: they are one mistake.
-    pub(crate) fn add(&mut self, error: syn::Error) {
-        if self.said.insert(format!("{:?}: {error}", error.span())) {
-            self.found.push(error);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    /// The mistakes, and the item as the user wrote it.
-    pub(crate) fn beside(self, item: TokenStream) -> TokenStream {
-        let mut tokens: TokenStream = self.found.iter().map(syn::Error::to_compile_error).collect();
-        tokens.extend(item);
-        tokens
-    }
-}
 
 /// The arguments of one attribute, as they were given.
 #[derive(Clone)]
@@ -243,7 +211,7 @@ impl Given {
         };
         let mut errors = Errors::default();
         let entries = read_entries(list.stream(), &mut errors);
-        self.wrong.extend(errors.found);
+        self.wrong.extend(errors.into_inner());
         if entries.is_empty() && self.wrong.is_empty() {
             let _: Option<()> = self.wrong(&entry, example, "needs at least one label");
         }
@@ -378,50 +346,6 @@ fn first_word(value: &TokenStream) -> Option<Ident> {
         Some(TokenTree::Ident(word)) => Some(word),
         _ => None,
     }
-}
-
-fn unknown<A: Attribute>(name: &str, known: &[&str]) -> String {
-    let attribute = A::NAME;
-    let nearest = known.iter().map(|known| (distance(name, known), known)).min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 1 + name.len() / 4 => {
-            format!("`#[{attribute}]` has no argument `{name}`; did you mean `{nearest}`?")
-        }
-        _ => {
-            let known = known.join("`, `");
-            format!("`#[{attribute}]` has no argument `{name}`; it takes `{known}`")
-        }
-    }
-}
-
-/// How many letters must be changed, added, dropped or swapped with their neighbour.
-fn distance(left: &str, right: &str) -> usize {
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
-    for (i, from) in left.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, to) in right.iter().enumerate() {
-            let changed = rows[i][j] + usize::from(from != to);
-            let mut best = changed.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *from == right[j - 1] && left[i - 1] == *to {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[left.len()][right.len()]
-}
-
-/// The user's tokens as a message quotes them.
-pub(crate) fn excerpt(tokens: impl ToTokens) -> String {
-    const LONGEST: usize = 40;
-    let text = tokens.to_token_stream().to_string().replace(" :: ", "::").replace("- ", "-");
-    if text.chars().count() > LONGEST {
-        let start: String = text.chars().take(LONGEST).collect();
-        return format!("`{start}..`");
-    }
-    format!("`{text}`")
 }
 
 /// `&(expression)`, in the expression's place: there rustc reports what the expression lacks.

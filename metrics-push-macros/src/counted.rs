@@ -11,7 +11,8 @@ use proc_macro2::TokenStream;
 use quote::quote_spanned;
 
 use crate::Attribute;
-use crate::args::{Errors, Given, generated};
+use crate::args::{Given, generated};
+use crate::errors::Errors;
 use crate::function::Function;
 use crate::names::Kind;
 use crate::site::{Metric, Site};

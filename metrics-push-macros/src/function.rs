@@ -4,15 +4,16 @@
 //! nothing about them can be lost; a half-typed body is no concern of ours.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::Lit;
 use syn::ext::IdentExt;
 
 use crate::Attribute;
 use crate::args::{as_literal, generated};
+use crate::output::Output;
+use crate::parameters::{self, Binding};
 use crate::tokens::{
-    Angles, Style, as_group, attributes_len, is_punct, is_word, open_all, open_items, regroup,
-    split_at_commas,
+    Angles, Style, as_group, attributes_len, is_punct, is_word, open_items, regroup,
 };
 
 /// A function with a body.
@@ -45,18 +46,6 @@ pub(crate) struct Owner {
 pub(crate) enum Asyncness {
     Sync,
     Async,
-}
-
-/// What a function gives back, as far as it can be told from the text.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Returns {
-    Unit,
-    Never,
-    Value,
-    /// `impl Future`.
-    Future,
-    /// `Pin<Box<dyn Future>>`, as `async_trait` writes it.
-    BoxedFuture,
 }
 
 impl Function {
@@ -134,47 +123,12 @@ impl Function {
         summary(&self.before[..self.attributes])
     }
 
-    pub(crate) fn returns(&self) -> Returns {
-        let output = self.output();
-        let flat = open_all(output.iter().cloned().collect());
-        match flat.first() {
-            None => Returns::Unit,
-            Some(_) if flat.len() == 1 && is_punct(flat.first(), '!') => Returns::Never,
-            Some(TokenTree::Group(group)) if flat.len() == 1 && group.stream().is_empty() => {
-                Returns::Unit
-            }
-            Some(first) if is_word(Some(first), "impl") && is_plain_future(&flat[1..]) => {
-                Returns::Future
-            }
-            Some(_) if is_boxed_future(&flat) => Returns::BoxedFuture,
-            Some(_) => Returns::Value,
-        }
+    /// What it returns, as declared.
+    pub(crate) fn output(&self) -> Output<'_> {
+        Output::of(self.output_tokens())
     }
 
-    /// The declared return type, each `impl Trait` replaced by `_`; `()` if nothing is declared.
-    pub(crate) fn erased_output(&self) -> TokenStream {
-        match self.returns() {
-            Returns::Unit => quote!(()),
-            _ => erase_impl_trait(self.output().iter().cloned().collect()),
-        }
-    }
-
-    /// The `T` of `impl Future<Output = T>`, which the compiler can't read off an erased type.
-    pub(crate) fn future_output(&self) -> Option<TokenStream> {
-        let output = self.output();
-        let start = (0..output.len()).find(|&position| {
-            is_word(output.get(position), "Future")
-                && is_punct(output.get(position + 1), '<')
-                && is_word(output.get(position + 2), "Output")
-                && is_punct(output.get(position + 3), '=')
-        })?;
-        let mut angles = Angles::default();
-        let rest = output[start + 4..].iter();
-        let of_type = rest.take_while(|token| !ends_bounds(&mut angles, token));
-        Some(erase_impl_trait(of_type.cloned().collect()))
-    }
-
-    fn output(&self) -> &[TokenTree] {
+    fn output_tokens(&self) -> &[TokenTree] {
         if !(is_punct(self.after.first(), '-') && is_punct(self.after.get(1), '>')) {
             return &[];
         }
@@ -201,6 +155,14 @@ impl Function {
         regroup(&self.body, tokens.into_iter().skip(start).collect())
     }
 
+    /// The same block where it is the last expression of another: the empty statement keeps lints from telling the
+    /// user that its braces are unnecessary.
+    pub(crate) fn inner_block(&self) -> Group {
+        let block = self.block();
+        let tokens = block.stream();
+        regroup(&block, quote_spanned!(generated()=> ; #tokens))
+    }
+
     /// The function with another body.
     pub(crate) fn with_body(&self, body: &TokenStream) -> TokenStream {
         self.emit(&self.parameters, body)
@@ -208,7 +170,7 @@ impl Function {
 
     /// The function with another body that begins by taking over the parameters (see [`Binding`]).
     pub(crate) fn with_rebound_body(&self, body: &TokenStream) -> TokenStream {
-        self.emit(&rebound(&self.parameters), body)
+        self.emit(&parameters::rebound(&self.parameters), body)
     }
 
     fn emit(&self, parameters: &Group, body: &TokenStream) -> TokenStream {
@@ -220,151 +182,13 @@ impl Function {
 
     /// The variables that the parameters bind, in order; `self` is none of them.
     pub(crate) fn bindings(&self) -> Vec<Binding> {
-        let parameters = split_at_commas(self.parameters.stream());
-        parameters.iter().flat_map(|parameter| Parameter::of(parameter).bindings()).collect()
+        parameters::bindings(&self.parameters)
     }
 
     /// Whether `self` is taken by value or by a smart pointer, and mentioned in the body.
     pub(crate) fn moves_self(&self) -> bool {
-        let parameters = split_at_commas(self.parameters.stream());
-        let Some(first) = parameters.first() else { return false };
-        let receiver = &first[attributes_len(first, Style::Outer)..];
-        let by_value = is_word(receiver.first(), "self")
-            || (is_word(receiver.first(), "mut") && is_word(receiver.get(1), "self"));
-        by_value && mentions_self(self.body.stream())
+        parameters::take_self(&self.parameters) && mentions_self(self.body.stream())
     }
-}
-
-/// A variable that an `async` block takes over, as the compiler's own `async fn` does: it is dropped
-/// with the body, in the order of declaration, whether the body mentions it or not.
-pub(crate) struct Binding {
-    attributes: TokenStream,
-    mutability: Option<TokenTree>,
-    name: Ident,
-}
-
-impl ToTokens for Binding {
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attributes, mutability, name } = self;
-        tokens.extend(quote_spanned! {generated()=>
-            #attributes #[allow(unknown_lints, clippy::shadow_same)] let #mutability #name = #name;
-        });
-    }
-}
-
-/// One parameter, cut where its parts meet.
-struct Parameter<'a> {
-    attributes: &'a [TokenTree],
-    pattern: &'a [TokenTree],
-    rest: &'a [TokenTree],
-}
-
-impl<'a> Parameter<'a> {
-    fn of(tokens: &'a [TokenTree]) -> Self {
-        let start = attributes_len(tokens, Style::Outer);
-        let (attributes, tokens) = tokens.split_at(start);
-        let colon = (0..tokens.len()).find(|&position| {
-            is_punct(tokens.get(position), ':')
-                && !is_punct(tokens.get(position + 1), ':')
-                && !(position > 0 && is_punct(tokens.get(position - 1), ':'))
-        });
-        let (pattern, rest) = tokens.split_at(colon.unwrap_or(0));
-        Self { attributes, pattern, rest }
-    }
-
-    fn bindings(&self) -> Vec<Binding> {
-        let mut bindings = Vec::new();
-        collect_bindings(self.pattern, self.attributes, &mut bindings);
-        bindings
-    }
-}
-
-fn collect_bindings(pattern: &[TokenTree], attributes: &[TokenTree], found: &mut Vec<Binding>) {
-    for (position, token) in pattern.iter().enumerate() {
-        match token {
-            TokenTree::Group(group) => {
-                let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-                collect_bindings(&inner, attributes, found);
-            }
-            TokenTree::Ident(name) if is_binding(pattern, position, name) => {
-                let mutability = position
-                    .checked_sub(1)
-                    .filter(|&before| is_binding_mut(pattern, before))
-                    .map(|before| pattern[before].clone());
-                let attributes = attributes.iter().cloned().collect();
-                found.push(Binding { attributes, mutability, name: name.clone() });
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Whether the word is a variable. A name in capitals may be a constant, and is left where it is.
-fn is_binding(pattern: &[TokenTree], position: usize, name: &Ident) -> bool {
-    let text = name.to_string();
-    let keyword =
-        matches!(text.as_str(), "_" | "mut" | "ref" | "self" | "true" | "false" | "const");
-    let next = pattern.get(position + 1);
-    let part_of_more = is_punct(next, ':')
-        || is_punct(next, '!')
-        || as_group(next, Delimiter::Parenthesis).is_some()
-        || as_group(next, Delimiter::Brace).is_some()
-        || is_punct(next, '<')
-        || (position > 0
-            && is_punct(pattern.get(position - 1), ':')
-            && is_path_end(pattern, position));
-    !keyword && !part_of_more && !text.starts_with(char::is_uppercase)
-}
-
-fn is_path_end(pattern: &[TokenTree], position: usize) -> bool {
-    position > 1 && is_punct(pattern.get(position - 2), ':')
-}
-
-/// Whether this `mut` makes a variable mutable, and is not part of `&mut` or `ref mut`.
-fn is_binding_mut(pattern: &[TokenTree], position: usize) -> bool {
-    let before = position.checked_sub(1).and_then(|before| pattern.get(before));
-    is_word(pattern.get(position), "mut")
-        && !is_punct(before, '&')
-        && !is_word(before, "ref")
-        && !is_word(pattern.get(position + 1), "self")
-}
-
-/// The parameters without what moves to the new variables: `mut`, and attributes other than `cfg`.
-fn rebound(parameters: &Group) -> Group {
-    let mut tokens = TokenStream::new();
-    for parameter in split_at_commas(parameters.stream()) {
-        let parts = Parameter::of(&parameter);
-        let attributes = match parts.bindings().is_empty() {
-            true => parts.attributes.iter().cloned().collect(),
-            false => only_cfg(parts.attributes),
-        };
-        let pattern = without_mut(parts.pattern);
-        let rest = parts.rest;
-        tokens.extend(quote!(#attributes #pattern #(#rest)*,));
-    }
-    regroup(parameters, tokens)
-}
-
-fn only_cfg(attributes: &[TokenTree]) -> TokenStream {
-    let pairs = attributes.chunks(2).filter(|pair| {
-        as_group(pair.get(1), Delimiter::Bracket).is_some_and(|group| {
-            let first = group.stream().into_iter().next();
-            is_word(first.as_ref(), "cfg") || is_word(first.as_ref(), "cfg_attr")
-        })
-    });
-    pairs.flatten().cloned().collect()
-}
-
-fn without_mut(pattern: &[TokenTree]) -> TokenStream {
-    let kept = (0..pattern.len()).filter(|&position| !is_binding_mut(pattern, position));
-    kept.map(|position| match &pattern[position] {
-        TokenTree::Group(group) => {
-            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-            TokenTree::Group(regroup(group, without_mut(&inner)))
-        }
-        token => token.clone(),
-    })
-    .collect()
 }
 
 /// The position of `fn`, or of the word that says what else this is.
@@ -390,73 +214,6 @@ fn parameters_position(tokens: &[TokenTree], start: usize) -> Option<usize> {
         angles.step(token) && as_group(Some(token), Delimiter::Parenthesis).is_some()
     });
     found.map(|position| start + position)
-}
-
-fn erase_impl_trait(output: TokenStream) -> TokenStream {
-    let mut erased = TokenStream::new();
-    let mut tokens = output.into_iter().peekable();
-    while let Some(token) = tokens.next() {
-        match token {
-            TokenTree::Ident(word) if word == "impl" => {
-                let mut angles = Angles::default();
-                while tokens.next_if(|token| !ends_bounds(&mut angles, token)).is_some() {}
-                erased.extend(quote!(_));
-            }
-            TokenTree::Group(group) => erased.extend(erase_in_group(&group)),
-            token => erased.extend([token]),
-        }
-    }
-    erased
-}
-
-/// `(impl Trait)` loses its parentheses: there is nothing left for them to hold together.
-fn erase_in_group(group: &Group) -> TokenStream {
-    let inner = erase_impl_trait(group.stream());
-    let is_hole = inner.to_string() == "_";
-    if is_hole && matches!(group.delimiter(), Delimiter::Parenthesis | Delimiter::None) {
-        return inner;
-    }
-    regroup(group, inner).into_token_stream()
-}
-
-fn ends_bounds(angles: &mut Angles, token: &TokenTree) -> bool {
-    angles.is_closed_by(token)
-        || (angles.step(token) && (is_punct(Some(token), ',') || is_punct(Some(token), ';')))
-}
-
-/// Whether these bounds are `Future` and markers that a wrapper around a future has as well.
-fn is_plain_future(bounds: &[TokenTree]) -> bool {
-    let mut angles = Angles::default();
-    let mut is_future = false;
-    for (position, token) in bounds.iter().enumerate() {
-        let TokenTree::Ident(word) = token else {
-            angles.step(token);
-            continue;
-        };
-        let is_lifetime = position > 0 && is_punct(bounds.get(position - 1), '\'');
-        if !angles.step(token) || is_lifetime || is_punct(bounds.get(position + 1), ':') {
-            continue;
-        }
-        match word.to_string().as_str() {
-            "Future" => is_future = true,
-            "Send" | "Sync" | "Unpin" | "Sized" | "Captures" | "use" => {}
-            _ => return false,
-        }
-    }
-    is_future
-}
-
-/// Whether this is `Pin<Box<dyn Future..>>`, by whatever path.
-fn is_boxed_future(output: &[TokenTree]) -> bool {
-    let Some(start) = output.iter().position(|token| is_word(Some(token), "dyn")) else {
-        return false;
-    };
-    let paths: String = output[..start].iter().map(ToString::to_string).collect();
-    let names: Vec<_> = paths.split('<').map(|path| path.rsplit(':').next()).collect();
-    let end = output.len() - 2;
-    names == [Some("Pin"), Some("Box"), Some("")]
-        && output[end..].iter().all(|token| is_punct(Some(token), '>'))
-        && is_plain_future(&output[start + 1..end])
 }
 
 fn mentions_self(tokens: TokenStream) -> bool {

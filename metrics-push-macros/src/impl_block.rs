@@ -6,7 +6,8 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
 use crate::Attribute;
-use crate::args::{Errors, Given};
+use crate::args::Given;
+use crate::errors::Errors;
 use crate::function::{Function, Owner, keyword, summary};
 use crate::tokens::{
     Angles, Style, as_group, attributes_len, is_punct, is_word, open_all, open_items, regroup,

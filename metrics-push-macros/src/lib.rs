@@ -6,9 +6,12 @@
 
 mod args;
 mod counted;
+mod errors;
 mod function;
 mod impl_block;
 mod names;
+mod output;
+mod parameters;
 mod push_job;
 mod site;
 #[cfg(test)]
@@ -19,7 +22,8 @@ mod wrap;
 
 use proc_macro2::TokenStream;
 
-use crate::args::{Errors, Given};
+use crate::args::Given;
+use crate::errors::Errors;
 use crate::function::Function;
 
 #[allow(missing_docs, reason = "documented at its re-export")]

@@ -10,7 +10,8 @@ use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{Lit, LitStr};
 
-use crate::args::{Errors, Pair, as_literal, excerpt};
+use crate::args::{Pair, as_literal};
+use crate::errors::{Errors, excerpt};
 use crate::tokens::{as_group, is_punct, open_all, split_at_commas};
 
 /// What a metric's name promises.

@@ -5,7 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Lit, LitInt, LitStr};
 
-use crate::args::{Errors, Given, Pair, Text, as_literal, borrowed, generated};
+use crate::args::{Given, Pair, Text, as_literal, borrowed, generated};
+use crate::errors::Errors;
 use crate::function::Function;
 use crate::names::{self, Conventions, Kind};
 use crate::wrap::{Entry, Future, Holder};

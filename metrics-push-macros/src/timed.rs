@@ -13,7 +13,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 
 use crate::Attribute;
-use crate::args::{Errors, Given, generated};
+use crate::args::{Given, generated};
+use crate::errors::Errors;
 use crate::function::Function;
 use crate::names::{self, Kind};
 use crate::site::{Metric, Site};

@@ -6,8 +6,10 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::args::{Errors, Given, generated};
-use crate::function::{Asyncness, Function, Returns};
+use crate::args::{Given, generated};
+use crate::errors::Errors;
+use crate::function::{Asyncness, Function};
+use crate::output::Returns;
 use crate::tokens::regroup;
 
 pub(crate) const TWO_PREDICATES: &str =
@@ -105,7 +107,7 @@ enum Shape {
 
 fn shape(function: &Function, judge: &Judge, future: Future, holder: Holder) -> Shape {
     let is_guarded = matches!(judge, Judge::Nobody);
-    match (function.asyncness(), function.returns()) {
+    match (function.asyncness(), function.output().returns()) {
         (Asyncness::Async, _) if is_guarded => Shape::Guard,
         (Asyncness::Async, Returns::Never) => Shape::AsyncForever,
         (Asyncness::Async, _) => Shape::AsyncCall,
@@ -138,7 +140,7 @@ pub(crate) fn check(
     }
     let shape = shape(function, judge, declared, entry);
     if let (Some((name, predicate)), Shape::Guard) = (judge.predicate(), shape) {
-        let reason = match function.returns() {
+        let reason = match function.output().returns() {
             Returns::Never => "this function never returns",
             _ => "nothing may stand between a `#[track_caller]` function and its caller",
         };
@@ -160,18 +162,27 @@ pub(crate) fn expand(
         Holder::Callee => quote!(#local),
         Holder::Function => quote!(&#local),
     };
-    let of_type = if shape == Shape::Future { function.future_output() } else { None };
+    let of_type = if shape == Shape::Future { function.output().of_future() } else { None };
+    let is_value = matches!(shape, Shape::Call | Shape::AsyncCall);
+    let judge = match judge {
+        // The body may leave its hidden type open, which no judge could bear.
+        Judge::Type if is_value && function.output().is_opaque() => &Judge::Nobody,
+        judge => judge,
+    };
     let judge = judge.expand(runtime, of_type);
     let block = function.block();
     let span = generated();
     let closure = || {
-        let output = function.erased_output();
+        let output = function.output().erased();
         // In the block's place: lints about how a body ends look there.
         let bars = quote_spanned!(block.span()=> ||);
         quote_spanned!(span=> #bars -> #output #block)
     };
     match shape {
-        Shape::Guard => function.with_body(&quote!(#start #block)),
+        Shape::Guard => {
+            let block = function.inner_block();
+            function.with_body(&quote!(#start #block))
+        }
         Shape::Call => {
             let body = closure();
             function.with_body(&quote_spanned!(span=> #start #runtime::call(#call, #body, #judge)))
@@ -235,7 +246,8 @@ fn async_block(function: &Function) -> TokenStream {
     });
     let bindings = function.bindings();
     let block = function.block();
-    let future = regroup(&block, quote_spanned!(span=> #pinned #receiver #(#bindings)* #block));
+    let inner = function.inner_block();
+    let future = regroup(&block, quote_spanned!(span=> #pinned #receiver #(#bindings)* #inner));
     // In the block's place: lints about how a body ends look there.
     quote_spanned!(block.span()=> async move #future)
 }
@@ -243,11 +255,11 @@ fn async_block(function: &Function) -> TokenStream {
 /// A `return` that is never taken: from it the compiler learns the type of an `async` block.
 fn pinned_output(function: &Function) -> TokenStream {
     let span = generated();
-    let returned = match function.returns() {
+    let returned = match function.output().returns() {
         Returns::Never => return TokenStream::new(),
         Returns::Unit => quote_spanned!(span=> return;),
         _ => {
-            let output = function.erased_output();
+            let output = function.output().erased();
             quote_spanned!(span=> let never: #output = loop {}; return never;)
         }
     };

@@ -36,7 +36,8 @@ impl StateDir {
             }
         });
         let folder = location.join(name);
-        (is_usable && make_private(&folder).is_ok()).then_some(folder)
+        let is_ready = || is_private_part(&folder, location) || make_private(&folder).is_ok();
+        (is_usable && is_ready()).then_some(folder)
     }
 
     /// The same, if it is there: nothing is made only to look for what waits in it.
@@ -90,6 +91,22 @@ fn check(path: &Path) -> io::Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Whether a folder is as private as the directory it is in, which was checked: two looks instead of a probe.
+#[cfg(unix)]
+fn is_private_part(folder: &Path, whole: &Path) -> bool {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let (Ok(part), Ok(whole)) = (fs::symlink_metadata(folder), fs::metadata(whole)) else {
+        return false;
+    };
+    part.is_dir() && part.uid() == whole.uid() && part.permissions().mode() & 0o077 == 0
+}
+
+#[cfg(not(unix))]
+fn is_private_part(_: &Path, _: &Path) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

@@ -4,8 +4,10 @@
 
 #[path = "../it/child.rs"]
 mod child;
+mod cli;
 mod fake_gateway;
 mod fake_random;
+mod guarantees;
 mod http;
 mod jobs;
 mod lifecycle;

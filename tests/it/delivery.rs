@@ -434,7 +434,7 @@ fn push_large(url: &str) -> Error {
 
 #[test]
 fn a_server_that_takes_a_body_byte_by_byte_is_given_up() {
-    let url = raw_server(|stream| std::mem::forget(stream));
+    let url = raw_server(std::mem::forget);
     assert!(push_large(&url).is_timeout());
 }
 
@@ -477,7 +477,8 @@ fn a_name_that_nobody_knows_is_told_within_the_time() {
 
 #[test]
 fn a_run_ends_as_it_would_whatever_the_gateway_does() {
-    let rows: [(&str, fn(&FakeGateway)); 7] = [
+    type Trouble = fn(&FakeGateway);
+    let rows: [(&str, Trouble); 7] = [
         ("refuses", FakeGateway::refuse_connections),
         ("is silent", |gateway| gateway.fault(Fault::hang())),
         ("drips", |gateway| gateway.fault(Fault::drip(Duration::from_millis(100)))),

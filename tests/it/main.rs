@@ -7,6 +7,7 @@ mod contexts;
 mod delivery;
 mod fake_gateway;
 mod group_life;
+mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;
@@ -21,4 +22,5 @@ mod sites;
 mod spool;
 mod state;
 mod supervise;
+mod testing;
 mod tidy;

@@ -255,6 +255,39 @@ fn a_function_first_called_while_its_registry_is_gathered_does_not_hang() {
     assert_eq!(sample(REGISTRY, r#"g{function="f",module="m",outcome="success"}"#), "1");
 }
 
+#[test]
+fn a_call_of_a_known_label_set_allocates_nothing() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static COUNTED: CountedSite =
+        CountedSite::new(place!("f"), "a_total", "A.").labels(&["l", "m"]).registry(REGISTRY);
+    static TIMED: TimedSite =
+        TimedSite::new(place!("f"), "a_seconds", "A.").in_flight().registry(REGISTRY);
+    let calls = || {
+        for value in 0..50 {
+            drop((COUNTED.enter(&[&value, &"constant"]), TIMED.enter(NO_LABELS)));
+        }
+    };
+    assert_ne!(allocation_counter::measure(calls).count_total, 0);
+    assert_eq!(allocation_counter::measure(calls).count_total, 0);
+}
+
+#[test]
+fn threads_that_come_and_go_leave_no_memory_behind() {
+    const REGISTRY: fn() -> &'static Registry = registry!();
+    static SITE: CountedSite = CountedSite::new(place!("f"), "w_total", "W.").registry(REGISTRY);
+    let calls_of_a_thread = || {
+        let allocated = thread::spawn(|| {
+            allocation_counter::measure(|| (0..1_000).for_each(|_| drop(SITE.enter(NO_LABELS))))
+        });
+        allocated.join().unwrap().bytes_current
+    };
+    // The first threads make the rows of their seats, which later ones sit down to.
+    let kept: i64 = (0..200).map(|_| calls_of_a_thread()).sum();
+    let row_and_metric = 16 * 1024;
+    assert!(kept < row_and_metric, "{kept} bytes for one row of cells per seat");
+    assert_eq!(sample(REGISTRY, r#"w_total{function="f",module="m",outcome="success"}"#), "200000");
+}
+
 /// What a test says on stderr when run alone, in a process of its own.
 fn stderr_of(test: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())

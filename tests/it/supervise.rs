@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Ended, Panics, Start, job, send_signal};
+use crate::child::{Ended, Panics, Start, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, endings, outcomes};
 use crate::state::StateDir;
 
@@ -143,6 +143,19 @@ fn input_passes_through() {
 }
 
 #[test]
+fn the_jobs_own_children_inherit_what_they_would_without_us() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let bare = job(Panics::Unwind, &["what-children-inherit"])
+        .variable("PATH", "/usr/bin:/bin")
+        .to_its_end();
+    assert!(bare.stdout.contains("SigBlk"), "{bare:?}");
+    let unsupervised = job(Panics::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
+    unsupervised.variable("PATH", "/usr/bin:/bin").to_its_end().assert_same_as(&bare);
+    let start = supervised(&gateway, &state, "what-children-inherit");
+    start.variable("PATH", "/usr/bin:/bin").to_its_end().assert_same_as(&bare);
+}
+
+#[test]
 fn a_job_that_takes_too_long_is_ended_and_was_a_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
@@ -187,12 +200,6 @@ fn first_process(gateway: &FakeGateway, state: &StateDir, arguments: &[&str]) ->
     ])
 }
 
-/// The id that the namespace's first process has out here.
-fn inner(outer: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
-    children.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 /// Whether this machine lets the test make namespaces; root may.
 fn may_unshare() -> bool {
     let unshare =
@@ -205,7 +212,7 @@ fn stopped_like_a_container(arguments: &[&str]) -> (FakeGateway, Ended) {
     assert!(may_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = first_process(&gateway, &state, arguments).start().ready();
-    let first = inner(running.id());
+    let first = child_of(running.id());
     send_signal(first, "TERM");
     std::thread::sleep(Duration::from_secs(2));
     // Whoever is gone by now has ended in time.
@@ -225,7 +232,7 @@ fn a_first_process_that_outlives_its_signal_tells_how_it_really_ended() {
     assert!(may_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = first_process(&gateway, &state, &["wait-a-little"]).start().ready();
-    send_signal(inner(running.id()), "TERM");
+    send_signal(child_of(running.id()), "TERM");
     assert!(running.wait().status.success());
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
 }

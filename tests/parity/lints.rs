@@ -187,3 +187,46 @@ pub fn complicated(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8
         _ => if f > g { g } else { h },
     }
 }
+
+//@
+pub fn in_one_line(list: Vec<u32>) -> Option<u32> { list.iter().copied().max() }
+
+//@
+pub async fn in_one_line_later(list: Vec<u32>) -> Option<u32> { list.iter().copied().max() }
+
+//@
+pub fn needless_braces(number: u32) -> u32 { { number } }
+
+//@
+pub async fn needless_braces_later(number: u32) -> u32 { { number } }
+
+//@
+pub fn needless_return_in_one_line(number: u32) -> u32 { return number; }
+
+//@
+pub fn empty() {}
+
+//@
+pub async fn empty_later() {}
+
+//@
+pub fn needless_unsafe() -> u32 { unsafe { 1 } }
+
+//@
+pub fn ending_in_a_block(number: u32) -> u32 {
+    let doubled = number * 2;
+    { doubled }
+}
+
+//@
+pub fn unused_result() {
+    std::fs::read("file");
+    let _guard = std::sync::Mutex::new(1);
+    must(1);
+}
+
+//@
+pub async fn unused_future() {
+    in_one_line_later(vec![]);
+    must(1);
+}

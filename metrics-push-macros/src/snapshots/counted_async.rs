@@ -43,7 +43,9 @@ async fn load(
                 let mode = mode;
                 #[allow(unknown_lints, clippy::shadow_same)]
                 let a = a;
-                { todo!() }
+                {
+                    todo!()
+                }
             },
             |result| ::metrics_push::__private::judge(result).outcome(),
         )

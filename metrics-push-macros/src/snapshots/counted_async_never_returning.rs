@@ -16,5 +16,13 @@ async fn serve() -> ! {
         &__SITE
     }
         .enter(&[]);
-    ::metrics_push::__private::call_forever(call, async move { { loop {} } }).await
+    ::metrics_push::__private::call_forever(
+            call,
+            async move {
+                {
+                    loop {}
+                }
+            },
+        )
+        .await
 }

@@ -63,7 +63,9 @@ where
                         return;
                     }
                     let _ = &self;
-                    { self.work().await }
+                    {
+                        self.work().await
+                    }
                 },
                 |result| ::metrics_push::__private::judge(result).outcome(),
             )

@@ -16,5 +16,7 @@ fn serve() -> ! {
         &__SITE
     }
         .enter(&[]);
-    { loop {} }
+    {
+        loop {}
+    }
 }

@@ -33,7 +33,9 @@ async fn main() -> Result<(), Error> {
                     let never: Result<(), Error> = loop {};
                     return never;
                 }
-                { work().await }
+                {
+                    work().await
+                }
             },
             |result| ::metrics_push::__private::judge(result).outcome(),
         )

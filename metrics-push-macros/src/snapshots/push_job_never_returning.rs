@@ -17,5 +17,7 @@ fn main() -> ! {
         &[],
     );
     let run: &::metrics_push::Run = &run;
-    { std::process::exit(0) }
+    {
+        std::process::exit(0)
+    }
 }

@@ -18,5 +18,7 @@ async fn load(path: String) -> u32 {
         &__SITE
     }
         .enter(&[]);
-    { 1 }
+    {
+        1
+    }
 }

@@ -18,5 +18,7 @@ fn load(path: &str) -> u32 {
         &__SITE
     }
         .enter(&[]);
-    { 1 }
+    {
+        1
+    }
 }

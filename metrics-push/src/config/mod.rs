@@ -59,6 +59,23 @@ pub struct Config {
     is_dry_run: bool,
 }
 
+/// How to reach one gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) url: Address,
+    pub(crate) transport: Transport,
+    pub(crate) timeout: Duration,
+    pub(crate) mode: Mode,
+}
+
+/// Whether anything is sent that changes what a gateway holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Live,
+    /// What would be sent is shown on stderr.
+    DryRun,
+}
+
 impl Default for Config {
     /// Nothing set: no gateway, so nothing is pushed.
     fn default() -> Self {
@@ -187,6 +204,56 @@ impl Config {
         self
     }
 
+    /// Shows on stderr what would be pushed, and pushes nothing.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry_run = true;
+        self
+    }
+
+    /// Whether nothing is pushed, but shown.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.is_dry_run
+    }
+
+    /// Whether pushing is switched off.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled
+    }
+
+    /// The name for the job of a `main`, if one is set.
+    #[must_use]
+    pub fn job_name(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+
+    /// The group of a job of this name, with the grouping labels of this configuration.
+    ///
+    /// # Errors
+    /// `is_config`, if the name is empty.
+    pub fn grouping_key(&self, job: impl Into<String>) -> Result<GroupingKey, Error> {
+        let key = GroupingKey::new(job)?;
+        self.grouping.iter().try_fold(key, |key, (name, value)| key.label(name, value))
+    }
+
+    /// How to reach each gateway; none, if pushing is switched off.
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, Error> {
+        if self.is_disabled {
+            return Ok(Vec::new());
+        }
+        let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
+        let transport = self.transport()?;
+        let target = |url: &Address| Target {
+            url: url.clone(),
+            transport: transport.clone(),
+            timeout: self.timeout,
+            mode,
+        };
+        Ok(self.urls.iter().map(target).collect())
+    }
+
     /// Pushes each group of a task at most once per interval: for schedulers with many short runs. What a whole
     /// process reports is not held back.
     ///
@@ -248,18 +315,13 @@ impl Config {
     }
 
     fn sinks(&self) -> Result<Vec<Sink>, Error> {
-        if self.is_disabled {
-            return Ok(Vec::new());
-        }
-        let transport = self.transport()?;
-        let sink = |url: &Address| {
-            let server = Server::new(url.as_str(), transport.clone())?;
-            Ok(if self.is_dry_run {
-                Sink::DryRun(server.shown().into())
-            } else {
-                Sink::Gateway(Arc::new(GatewayClient::new(server)))
+        let sink = |target: Target| {
+            let server = Server::new(target.url.as_str(), target.transport)?;
+            Ok(match target.mode {
+                Mode::DryRun => Sink::DryRun(server.shown().into()),
+                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server))),
             })
         };
-        self.urls.iter().map(sink).collect()
+        self.targets()?.into_iter().map(sink).collect()
     }
 }

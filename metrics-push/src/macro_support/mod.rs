@@ -16,5 +16,5 @@ pub use call::{
 pub use counted::{CountedCall, CountedSite, PreparedCount};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
 pub use site::Place;
-pub use start::{PreparedRun, binary_name, host_name, prepare, start};
+pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};
 pub use timed::{PreparedTime, TimedCall, TimedSite};

@@ -108,12 +108,18 @@ impl Cells {
     /// As many as fit into a cache line.
     pub(crate) const COUNT: usize = 8;
 
-    /// Adds `amount` to a cell, wrapping.
+    /// Adds to a cell, wrapping.
     #[inline]
     pub(crate) fn add(&self, index: usize, amount: u64) {
+        self.add_each([(index, amount)]);
+    }
+
+    /// Adds to several cells, wrapping.
+    #[inline]
+    pub(crate) fn add_each<const N: usize>(&self, amounts: [(usize, u64); N]) {
         match self.row() {
-            Some(row) => row.add(index, amount),
-            None => self.add_first_or_shared(index, amount),
+            Some(row) => amounts.iter().for_each(|(index, amount)| row.add(*index, *amount)),
+            None => self.add_first_or_shared(&amounts),
         }
     }
 
@@ -134,11 +140,14 @@ impl Cells {
     }
 
     #[cold]
-    fn add_first_or_shared(&self, index: usize, amount: u64) {
-        match self.first_row() {
-            Some(row) => row.add(index, amount),
-            None => {
-                self.shared().cell(index).fetch_add(amount, Ordering::Relaxed);
+    fn add_first_or_shared(&self, amounts: &[(usize, u64)]) {
+        let own = self.first_row();
+        for (index, amount) in amounts {
+            match own {
+                Some(row) => row.add(*index, *amount),
+                None => {
+                    self.shared().cell(*index).fetch_add(*amount, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -255,5 +264,90 @@ impl Compensated {
 
     fn value(&self) -> f64 {
         if self.sum.is_finite() { self.sum + self.rest } else { self.sum }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn every_seat_has_a_row_of_its_own() {
+        let seats: Vec<_> = (0..SEATS).map(Seat::numbered).collect();
+        let rows: BTreeSet<_> = seats.iter().map(|seat| (seat.block, seat.row)).collect();
+        assert_eq!(rows.len(), seats.len());
+        assert!(seats.iter().all(|seat| seat.block < BLOCKS && seat.row < seat.neighbours()));
+        assert!(Seat::NONE.is_none() && !seats.iter().any(|seat| seat.is_none()));
+    }
+
+    #[test]
+    fn a_seat_is_taken_and_given_back() {
+        let seat_of = |thread: thread::JoinHandle<Seat>| thread.join().unwrap();
+        let sit = |cells: &Cells| {
+            cells.add(0, 1);
+            SEAT.get()
+        };
+        let cells = Arc::new(Cells::default());
+        for _ in 0..3 * SEATS {
+            let cells = Arc::clone(&cells);
+            assert!(!seat_of(thread::spawn(move || sit(&cells))).is_none());
+        }
+        assert_eq!(cells.total(0), u64::from(3 * SEATS));
+    }
+
+    /// Adds when its thread ends, and tells whether the thread still had the right to its seat.
+    struct AddsAtTheEnd(Arc<Cells>, Sender<bool>);
+
+    impl Drop for AddsAtTheEnd {
+        fn drop(&mut self) {
+            self.0.add(0, 1);
+            let leased = LEASED.load(Ordering::Relaxed);
+            let is_leased = (0..SEATS).any(|number| {
+                let seat = Seat::numbered(number);
+                let here = SEAT.get();
+                (seat.block, seat.row) == (here.block, here.row) && leased & (1 << number) != 0
+            });
+            let _ = self.1.send(SEAT.get().is_none() || is_leased);
+        }
+    }
+
+    #[test]
+    fn a_thread_in_its_last_moments_adds_beside_the_seat_it_gave_back() {
+        thread_local! {
+            static EARLY: RefCell<Option<AddsAtTheEnd>> = const { RefCell::new(None) };
+            static LATE: RefCell<Option<AddsAtTheEnd>> = const { RefCell::new(None) };
+        }
+        let cells = Arc::new(Cells::default());
+        let (sender, had_the_right) = channel();
+        let last = || Some(AddsAtTheEnd(Arc::clone(&cells), sender.clone()));
+        let (early, late, inside) = (last(), last(), Arc::clone(&cells));
+        let thread = thread::spawn(move || {
+            EARLY.set(early);
+            inside.add(0, 1);
+            LATE.set(late);
+        });
+        thread.join().unwrap();
+        drop(sender);
+        assert_eq!(had_the_right.iter().collect::<Vec<_>>(), [true, true]);
+        assert_eq!(cells.total(0), 3);
+    }
+
+    #[test]
+    fn infinities_stay_what_they_are() {
+        let sum_of = |values: &[f64]| {
+            let cells = Cells::default();
+            values.iter().for_each(|value| cells.add_real(0, *value));
+            cells.total_real(0)
+        };
+        assert_eq!(sum_of(&[1.0, f64::INFINITY, 2.0]), f64::INFINITY);
+        assert!(sum_of(&[f64::INFINITY, f64::NEG_INFINITY, 1.0]).is_nan());
+        assert!(sum_of(&[f64::NAN, 1.0]).is_nan());
+        assert_eq!(sum_of(&[1e100, 1.0, -1e100]), 1.0);
     }
 }

@@ -151,7 +151,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    for (registry, first) in registries.iter().zip(&firsts).cycle().take(400) {
+                    for (registry, first) in registries.iter().zip(&firsts).cycle().take(5_000) {
                         assert!(Arc::ptr_eq(first, &entries_of(registry).unwrap()));
                         // Registries that go meanwhile keep their entries to themselves.
                         drop(entries_of(&Registry::new()));

@@ -108,3 +108,53 @@ fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = &Slot<S>> {
     let start = hash as usize & (table.len() - 1);
     table[start..].iter().chain(&table[..start])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn with_key<R>(number: usize, look: impl FnOnce(&Key) -> R) -> R {
+        Key::of([number.to_string().as_str()].into_iter(), look)
+    }
+
+    #[test]
+    fn a_series_is_made_once_however_many_ask_at_once() {
+        const THREADS: usize = 2;
+        const SERIES: usize = 10_000;
+        let (table, made, arrived) = (SeriesTable::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        // A barrier that lets all go at once, as `std`'s wakes one after the other.
+        let meet = |number: usize| {
+            arrived.fetch_add(1, Ordering::Relaxed);
+            while arrived.load(Ordering::Relaxed) < (number + 1) * THREADS {
+                std::thread::yield_now();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for number in 0..SERIES {
+                        meet(number);
+                        let make = |_| Some(made.fetch_add(1, Ordering::Relaxed));
+                        with_key(number, |key| table.find_or_make(key, make).copied());
+                    }
+                });
+            }
+        });
+        assert_eq!((made.into_inner(), table.iter().count()), (SERIES, SERIES));
+    }
+
+    #[test]
+    fn series_are_found_through_all_tables() {
+        let table = SeriesTable::new();
+        for number in 0..500 {
+            assert!(with_key(number, |key| table.find(key).is_none()));
+            with_key(number, |key| table.find_or_make(key, Some).copied());
+        }
+        for number in 0..500 {
+            assert_eq!(with_key(number, |key| table.find(key).copied()), Some(number));
+        }
+        assert!(with_key(500, |key| table.find_or_make(key, |_| None).is_none()));
+    }
+}

@@ -25,7 +25,7 @@ fn write_head(family: &MetricFamily, text: &mut String) {
     let name = family.name();
     if !family.help().is_empty() {
         text.extend(["# HELP ", name, " "]);
-        push_escaped(text, family.help(), &['\\', '\n']);
+        push_escaped(text, family.help(), b"\\\n");
         text.push('\n');
     }
     let word = match family.get_field_type() {
@@ -115,7 +115,7 @@ impl Samples<'_> {
 
     fn label(&mut self, label: &LabelPair) {
         self.text.extend([label.name(), "=\""]);
-        push_escaped(self.text, label.value(), &['\\', '\n', '"']);
+        push_escaped(self.text, label.value(), b"\\\n\"");
         self.text.push('"');
     }
 
@@ -130,14 +130,13 @@ impl Samples<'_> {
     }
 }
 
-fn push_escaped(text: &mut String, value: &str, special: &[char]) {
+fn push_escaped(text: &mut String, value: &str, special: &[u8]) {
     let mut rest = value;
-    while let Some(position) = rest.find(special) {
-        text.push_str(&rest[..position]);
-        text.push('\\');
-        let [byte] = rest.as_bytes()[position..position + 1] else { return };
-        text.push(if byte == b'\n' { 'n' } else { char::from(byte) });
-        rest = &rest[position + 1..];
+    while let Some(position) = rest.bytes().position(|byte| special.contains(&byte)) {
+        let (plain, escaped) = rest.split_at(position);
+        let (character, behind) = escaped.split_at(1);
+        text.extend([plain, "\\", if character == "\n" { "n" } else { character }]);
+        rest = behind;
     }
     text.push_str(rest);
 }
@@ -168,18 +167,16 @@ fn push_number(text: &mut String, value: f64) {
 }
 
 fn push_integer(text: &mut String, number: u64) {
-    let mut digits = [0; 20];
+    const LONGEST: usize = 20;
+    let mut digits = [b'0'; LONGEST];
+    let mut start = LONGEST;
     let mut rest = number;
-    let mut start = digits.len();
-    loop {
+    while rest > 0 || start == LONGEST {
         start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
+        digits[start] += (rest % 10) as u8;
         rest /= 10;
-        if rest == 0 {
-            break;
-        }
     }
-    text.extend(digits[start..].iter().map(|&digit| char::from(digit)));
+    text.push_str(str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
 #[cfg(test)]

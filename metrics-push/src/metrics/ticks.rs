@@ -1,28 +1,81 @@
 //! The clock of timed calls: the processor's own counter where that is worth it and can be trusted,
 //! [`Instant`] elsewhere.
 //!
-//! Calibrating the counter takes a millisecond of work, at worst two hundred, and is never done on
-//! the caller's path: a thread does it once so many calls were timed that it pays. A call ends on the clock it
-//! started on, and no clock runs backwards. Against `Instant` the counter is off by at most [`MAX_DRIFT`].
+//! Finding out how long a count is takes a while and is never done on the caller's path: a thread does it once
+//! so many calls were timed that it pays. A call ends on the clock it started on, and no clock runs backwards.
+//! Against `Instant` the counter is off by at most [`MAX_DRIFT`], which is a third of a second in an hour.
 
 use std::cell::Cell;
 use std::sync::{Once, OnceLock};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quanta::Clock;
 
-/// How many calls one thread has to time before the counter is calibrated: at some thirty nanoseconds saved
-/// per call, the millisecond is soon won back.
+/// How many calls one thread has to time before the counter is looked at: that costs a millisecond or so, which
+/// some thirty nanoseconds saved per call soon win back.
 const CALLS_UNTIL_IT_PAYS: u32 = 50_000;
 
-/// How far the counter may be from `Instant`, as a share of the time measured: 0.36 seconds in an hour. It is a
-/// tenth of that as a rule.
-#[cfg(test)]
+/// How long the two measurements of a count are; preemption between two readings is small beside it.
+const STRETCH: Duration = Duration::from_millis(100);
+
+/// How far two measurements of a count may be apart, or the counter is not used. Some ten times as much as
+/// they are as a rule.
 const MAX_DRIFT: f64 = 1e-4;
 
-/// The counter, once it is calibrated.
-static COUNTER: OnceLock<Clock> = OnceLock::new();
+/// The counter, once it is known.
+static COUNTER: OnceLock<Counter> = OnceLock::new();
+
+/// The processor's counter, and how long a count is.
+struct Counter {
+    source: Clock,
+    /// In nanoseconds, times 2 to the power of [`SCALE`](Self::SCALE).
+    count: u64,
+}
+
+impl Counter {
+    const SCALE: u32 = 32;
+
+    /// Measures a count twice; none, if the counter doesn't run evenly.
+    fn measured(stretch: Duration) -> Option<Self> {
+        let source = Clock::new();
+        let nanos_per_count = || -> Option<f64> {
+            let (first, start) = reading(&source);
+            thread::sleep(stretch);
+            let (last, end) = reading(&source);
+            Some((end - start).as_nanos() as f64 / last.checked_sub(first)? as f64)
+        };
+        let (one, other) = (nanos_per_count()?, nanos_per_count()?);
+        let is_even = (one / other - 1.0).abs() <= MAX_DRIFT;
+        let count = (one + other) / 2.0 * f64::from(Self::SCALE).exp2();
+        (is_even && count >= 1.0).then_some(Self { source, count: count as u64 })
+    }
+
+    #[inline]
+    fn now(&self) -> u64 {
+        self.source.raw()
+    }
+
+    /// Zero where another processor's counter lags behind.
+    #[inline]
+    fn nanos(&self, start: u64, end: u64) -> u64 {
+        let counts = u128::from(end.saturating_sub(start));
+        ((counts * u128::from(self.count)) >> Self::SCALE) as u64
+    }
+}
+
+/// The counter and the system's clock at one moment, as near as one gets in a few attempts.
+fn reading(source: &Clock) -> (u64, Instant) {
+    let readings = std::iter::repeat_with(|| {
+        let (before, now, after) = (source.raw(), Instant::now(), source.raw());
+        (after.saturating_sub(before), before, now)
+    });
+    let nearest = readings.take(16).min_by_key(|(width, ..)| *width);
+    nearest.map_or_else(
+        || (source.raw(), Instant::now()),
+        |(width, before, now)| (before + width / 2, now),
+    )
+}
 
 thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
@@ -39,7 +92,7 @@ impl Start {
     #[inline]
     pub(crate) fn now() -> Self {
         match COUNTER.get() {
-            Some(counter) => Self::Counter(counter.raw()),
+            Some(counter) => Self::Counter(counter.now()),
             None => Self::system(),
         }
     }
@@ -49,7 +102,7 @@ impl Start {
         let calls = CALLS.get().wrapping_add(1);
         CALLS.set(calls);
         if calls == CALLS_UNTIL_IT_PAYS {
-            calibrate_aside();
+            measure_aside();
         }
         Self::System(Instant::now())
     }
@@ -58,23 +111,22 @@ impl Start {
     #[inline]
     pub(crate) fn elapsed_nanos(self) -> u64 {
         match self {
-            Self::Counter(start) => COUNTER.get().map_or(0, |counter| {
-                // Zero where another processor's counter lags behind.
-                counter.delta_as_nanos(start, counter.raw())
-            }),
+            Self::Counter(start) => {
+                COUNTER.get().map_or(0, |counter| counter.nanos(start, counter.now()))
+            }
             Self::System(start) => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
         }
     }
 }
 
 #[cold]
-fn calibrate_aside() {
+fn measure_aside() {
     static ASKED: Once = Once::new();
     ASKED.call_once(|| {
         if is_trusted() {
-            let calibrate = || drop(COUNTER.set(Clock::new()));
+            let measure = || Counter::measured(STRETCH).map(|counter| COUNTER.set(counter));
             // Without another thread there is still `Instant`.
-            let _ = thread::Builder::new().name("metrics-push-clock".to_owned()).spawn(calibrate);
+            let _ = thread::Builder::new().name("metrics-push-clock".to_owned()).spawn(measure);
         }
     });
 }
@@ -92,30 +144,25 @@ fn is_trusted() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    /// A stretch of time in counts, and between which durations it was.
-    fn stretch(counter: &Clock) -> (u64, Duration, Duration) {
-        let outer = Instant::now();
-        let start = counter.raw();
-        let inner = Instant::now();
-        while inner.elapsed() < Duration::from_millis(100) {
-            std::hint::spin_loop();
-        }
-        let least = inner.elapsed();
-        let counts = counter.raw() - start;
-        (counts, least, outer.elapsed())
+    /// The counter of this machine; a test's thread may be kept waiting, so several attempts.
+    fn counter() -> Counter {
+        let mut measured = (0..20).map(|_| Counter::measured(Duration::from_millis(20)));
+        measured.find_map(|counter| counter).expect("two measurements that agree")
     }
 
     #[test]
     fn seconds_and_hours_are_as_long_as_the_systems() {
-        let counter = Clock::new();
-        let (counts, least, most) = stretch(&counter);
+        let counter = counter();
+        let (outer, start, inner) = (Instant::now(), counter.now(), Instant::now());
+        while inner.elapsed() < STRETCH {
+            std::hint::spin_loop();
+        }
+        let (least, end, most) = (inner.elapsed(), counter.now(), outer.elapsed());
         // Of a second, and of an hour.
         for times in [10, 36_000] {
-            let measured = counter.delta_as_nanos(1, 1 + counts * times) as f64 / 1e9;
+            let measured = counter.nanos(0, (end - start) * times) as f64 / 1e9;
             let [least, most] = [least, most].map(|bound| bound.as_secs_f64() * times as f64);
             let fits =
                 least * (1.0 - MAX_DRIFT) <= measured && measured <= most * (1.0 + MAX_DRIFT);
@@ -125,9 +172,8 @@ mod tests {
 
     #[test]
     fn no_clock_runs_backwards() {
-        let counter = COUNTER.get_or_init(Clock::new);
-        let future = counter.raw() + (1 << 40);
-        assert_eq!(Start::Counter(future).elapsed_nanos(), 0);
+        let counter = counter();
+        assert_eq!(counter.nanos(counter.now() + (1 << 40), counter.now()), 0);
         let future = Instant::now() + Duration::from_secs(60);
         assert_eq!(Start::System(future).elapsed_nanos(), 0);
     }
@@ -135,8 +181,11 @@ mod tests {
     #[test]
     fn a_call_ends_on_the_clock_it_started_on() {
         let system = Start::System(Instant::now());
-        COUNTER.get_or_init(Clock::new);
-        assert!(matches!(Start::now(), Start::Counter(_)));
-        assert!(system.elapsed_nanos() < Duration::from_secs(60).as_nanos() as u64);
+        COUNTER.get_or_init(counter);
+        let counted = Start::now();
+        assert!(matches!(counted, Start::Counter(_)));
+        for start in [system, counted] {
+            assert!(u128::from(start.elapsed_nanos()) < Duration::from_secs(60).as_nanos());
+        }
     }
 }

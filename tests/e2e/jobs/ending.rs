@@ -116,6 +116,12 @@ fn end_elsewhere(run: &Run, ending: &str) -> Result<(), String> {
             libc::raise(libc::SIGTERM);
         }),
         "exec" => return Err(Command::new("true").exec().to_string()),
+        "what-children-inherit" => {
+            let look =
+                "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)|Umask' /proc/self/status; ulimit -c";
+            let status = Command::new("/bin/sh").args(["-c", look]).status();
+            return status.map(drop).map_err(|error| error.to_string());
+        }
         "_exit" => unsafe { libc::_exit(9) },
         "abort" => std::process::abort(),
         "kill" => unsafe {

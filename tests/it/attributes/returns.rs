@@ -140,6 +140,22 @@ fn impl_trait_anywhere_in_the_type() {
     async fn later(fails: bool) -> Result<impl Iterator<Item = u32>, String> {
         if fails { Err("no".to_owned()) } else { Ok(0..3) }
     }
+    #[counted]
+    fn undecided() -> impl fmt::Debug {
+        todo!()
+    }
+    #[counted]
+    async fn undecided_later() -> impl fmt::Debug {
+        todo!()
+    }
+    #[counted]
+    fn exits() -> impl std::process::Termination {
+        Err::<(), u8>(1)
+    }
+    panic_of(undecided);
+    panic_of(|| block_on(undecided_later()));
+    let _ = exits();
+    assert_eq!((calls!("undecided_later"), calls!("exits")), ("panic 1".into(), "error 1".into()));
     assert_eq!(iterator().sum::<u32>(), 3);
     assert_eq!(nested(false).unwrap().count(), 3);
     assert!(nested(true).is_err());

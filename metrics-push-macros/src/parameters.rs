@@ -1,0 +1,157 @@
+//! Parameters: the variables that they bind, and how an `async` block takes those over.
+//!
+//! Patterns are read as tokens, too. A variable that is not recognised as one is left where it is: the block
+//! captures it on use.
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+
+use crate::args::generated;
+use crate::tokens::{Style, as_group, attributes_len, is_punct, is_word, regroup, split_at_commas};
+
+/// The variables that the parameters bind, in order; `self` is none of them.
+pub(crate) fn bindings(parameters: &Group) -> Vec<Binding> {
+    let parameters = split_at_commas(parameters.stream());
+    parameters.iter().flat_map(|parameter| Parameter::of(parameter).bindings()).collect()
+}
+
+/// Whether the first parameter is `self` itself, not a reference to it.
+pub(crate) fn take_self(parameters: &Group) -> bool {
+    let parameters = split_at_commas(parameters.stream());
+    let Some(first) = parameters.first() else { return false };
+    let receiver = &first[attributes_len(first, Style::Outer)..];
+    is_word(receiver.first(), "self")
+        || (is_word(receiver.first(), "mut") && is_word(receiver.get(1), "self"))
+}
+
+/// A variable that an `async` block takes over, as the compiler's own `async fn` does: it is dropped
+/// with the body, in the order of declaration, whether the body mentions it or not.
+pub(crate) struct Binding {
+    attributes: TokenStream,
+    mutability: Option<TokenTree>,
+    name: Ident,
+}
+
+impl ToTokens for Binding {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let Self { attributes, mutability, name } = self;
+        tokens.extend(quote_spanned! {generated()=>
+            #attributes #[allow(unknown_lints, clippy::shadow_same)] let #mutability #name = #name;
+        });
+    }
+}
+
+/// One parameter, cut where its parts meet.
+struct Parameter<'a> {
+    attributes: &'a [TokenTree],
+    pattern: &'a [TokenTree],
+    rest: &'a [TokenTree],
+}
+
+impl<'a> Parameter<'a> {
+    fn of(tokens: &'a [TokenTree]) -> Self {
+        let start = attributes_len(tokens, Style::Outer);
+        let (attributes, tokens) = tokens.split_at(start);
+        let colon = (0..tokens.len()).find(|&position| {
+            is_punct(tokens.get(position), ':')
+                && !is_punct(tokens.get(position + 1), ':')
+                && !(position > 0 && is_punct(tokens.get(position - 1), ':'))
+        });
+        let (pattern, rest) = tokens.split_at(colon.unwrap_or(0));
+        Self { attributes, pattern, rest }
+    }
+
+    fn bindings(&self) -> Vec<Binding> {
+        let mut bindings = Vec::new();
+        collect_bindings(self.pattern, self.attributes, &mut bindings);
+        bindings
+    }
+}
+
+fn collect_bindings(pattern: &[TokenTree], attributes: &[TokenTree], found: &mut Vec<Binding>) {
+    for (position, token) in pattern.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => {
+                let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                collect_bindings(&inner, attributes, found);
+            }
+            TokenTree::Ident(name) if is_binding(pattern, position, name) => {
+                let mutability = position
+                    .checked_sub(1)
+                    .filter(|&before| is_binding_mut(pattern, before))
+                    .map(|before| pattern[before].clone());
+                let attributes = attributes.iter().cloned().collect();
+                found.push(Binding { attributes, mutability, name: name.clone() });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether the word is a variable. A name in capitals may be a constant, and is left where it is.
+fn is_binding(pattern: &[TokenTree], position: usize, name: &Ident) -> bool {
+    let text = name.to_string();
+    let keyword =
+        matches!(text.as_str(), "_" | "mut" | "ref" | "self" | "true" | "false" | "const");
+    let next = pattern.get(position + 1);
+    let part_of_more = is_punct(next, ':')
+        || is_punct(next, '!')
+        || as_group(next, Delimiter::Parenthesis).is_some()
+        || as_group(next, Delimiter::Brace).is_some()
+        || is_punct(next, '<')
+        || (position > 0
+            && is_punct(pattern.get(position - 1), ':')
+            && is_path_end(pattern, position));
+    !keyword && !part_of_more && !text.starts_with(char::is_uppercase)
+}
+
+fn is_path_end(pattern: &[TokenTree], position: usize) -> bool {
+    position > 1 && is_punct(pattern.get(position - 2), ':')
+}
+
+/// Whether this `mut` makes a variable mutable, and is not part of `&mut` or `ref mut`.
+fn is_binding_mut(pattern: &[TokenTree], position: usize) -> bool {
+    let before = position.checked_sub(1).and_then(|before| pattern.get(before));
+    is_word(pattern.get(position), "mut")
+        && !is_punct(before, '&')
+        && !is_word(before, "ref")
+        && !is_word(pattern.get(position + 1), "self")
+}
+
+/// The parameters without what moves to the new variables: `mut`, and attributes other than `cfg`.
+pub(crate) fn rebound(parameters: &Group) -> Group {
+    let mut tokens = TokenStream::new();
+    for parameter in split_at_commas(parameters.stream()) {
+        let parts = Parameter::of(&parameter);
+        let attributes = match parts.bindings().is_empty() {
+            true => parts.attributes.iter().cloned().collect(),
+            false => only_cfg(parts.attributes),
+        };
+        let pattern = without_mut(parts.pattern);
+        let rest = parts.rest;
+        tokens.extend(quote!(#attributes #pattern #(#rest)*,));
+    }
+    regroup(parameters, tokens)
+}
+
+fn only_cfg(attributes: &[TokenTree]) -> TokenStream {
+    let pairs = attributes.chunks(2).filter(|pair| {
+        as_group(pair.get(1), Delimiter::Bracket).is_some_and(|group| {
+            let first = group.stream().into_iter().next();
+            is_word(first.as_ref(), "cfg") || is_word(first.as_ref(), "cfg_attr")
+        })
+    });
+    pairs.flatten().cloned().collect()
+}
+
+fn without_mut(pattern: &[TokenTree]) -> TokenStream {
+    let kept = (0..pattern.len()).filter(|&position| !is_binding_mut(pattern, position));
+    kept.map(|position| match &pattern[position] {
+        TokenTree::Group(group) => {
+            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+            TokenTree::Group(regroup(group, without_mut(&inner)))
+        }
+        token => token.clone(),
+    })
+    .collect()
+}
