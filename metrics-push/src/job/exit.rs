@@ -104,7 +104,7 @@ pub(super) fn keep_up(work: impl FnOnce() + Send + 'static) -> std::io::Result<(
         spawned = thread
             .spawn(move || {
                 work();
-                stub.answer(())
+                stub.answer(());
             })
             .map(drop);
     });

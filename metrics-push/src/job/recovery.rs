@@ -386,7 +386,7 @@ fn what_to_say(
     match (ending.cause.outcome, group) {
         (Outcome::Abandoned, _) => facts::abandoned(&mut snapshot, &ending),
         (Outcome::Success, Some(group)) if is_later(group.success) => {
-            facts::success(&mut snapshot, &ending)
+            facts::success(&mut snapshot, &ending);
         }
         (Outcome::Success | Outcome::Skipped, _) => {}
         (_, Some(group)) if is_later(group.failure) => facts::failure(&mut snapshot, &ending),
