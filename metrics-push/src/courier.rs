@@ -357,7 +357,20 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
 
 /// Does what blocks where it keeps nobody waiting; `None`, if it panicked.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    let (stub, ticket) = ticket();
+    let shared = Arc::new(Mutex::new(Some(work)));
+    let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let there = Arc::clone(&shared);
+    // The runtime's own threads would do as well, but it panics where the machine has none left.
+    let thread = std::thread::Builder::new().name("metrics-push-disk".into()).spawn(move || {
+        if let Some(work) = take(&there) {
+            stub.answer(work());
+        }
+    });
+    match thread {
+        Ok(_) => ticket.await,
+        Err(_) => take(&shared).map(|work| work()),
+    }
 }
 
 /// Lets everything that waits on disk for a sink travel, now that the sink is there.
