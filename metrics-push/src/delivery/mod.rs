@@ -7,11 +7,11 @@
 mod backoff;
 mod breaker;
 mod honesty;
+mod receipt;
 mod replay;
 mod route;
+mod settling;
 
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -23,6 +23,7 @@ use crate::sink::Acceptance;
 use crate::spool::{Census, Spooled};
 use backoff::Backoff;
 use breaker::{FAILURES_TO_OPEN, PAUSE};
+pub(crate) use receipt::{Receipt, Urgency};
 pub(crate) use route::Route;
 
 /// An attempt has half of what is left of the budget, so that there is always another, but not more than this: a
@@ -34,48 +35,6 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 const SHARE_OF_SETTLING: u32 = 10;
 /// The most of it: syncing a file and its folder takes tens of milliseconds.
 const LONGEST_SETTLING: Duration = Duration::from_millis(500);
-
-/// How much depends on a parcel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// It is followed by one that says the same and more, or somebody is told if it is lost.
-    Passing,
-    /// It is kept on disk, if it can't be delivered.
-    Outcome,
-    /// So is this, and the process ends after it: it is attempted even if there is little hope.
-    LastWord,
-}
-
-/// What became of a parcel.
-#[derive(Clone, Debug)]
-pub(crate) enum Receipt {
-    /// The sink has taken it; with less in it, if this error says why.
-    Delivered { acceptance: Acceptance, attempts: u32, refused: Option<Error> },
-    /// It waits on disk, for this reason.
-    Spooled { error: Error, attempts: u32, folder: PathBuf },
-    /// It is gone, for this reason.
-    Dropped { error: Error, attempts: u32 },
-}
-
-impl Receipt {
-    /// Nobody has tried.
-    pub(crate) fn undelivered(error: Error) -> Self {
-        Self::Dropped { error, attempts: 0 }
-    }
-
-    /// The receipt as a result.
-    ///
-    /// # Errors
-    /// Why the parcel was not delivered, or not all of it.
-    pub(crate) fn into_result(self) -> Result<Acceptance, Error> {
-        match self {
-            Self::Delivered { acceptance, refused: None, .. } => Ok(acceptance),
-            Self::Delivered { refused: Some(error), .. }
-            | Self::Spooled { error, .. }
-            | Self::Dropped { error, .. } => Err(error),
-        }
-    }
-}
 
 /// What comes after an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,98 +302,6 @@ impl Delivery {
     }
 }
 
-impl Delivery {
-    /// Says what became of the parcel, and keeps or forgets what is on disk accordingly. Blocks.
-    pub(crate) fn settle(mut self) -> Receipt {
-        let receipt = match self.end.take() {
-            Some(Ok(acceptance)) => {
-                self.forget_waited();
-                let attempts = self.attempts;
-                Receipt::Delivered { acceptance, attempts, refused: self.refused.take() }
-            }
-            Some(Err(error)) => self.keep(error),
-            None => self.keep(self.refuse("the delivery was not finished")),
-        };
-        self.tell(&receipt);
-        receipt
-    }
-
-    fn keep(&mut self, error: Error) -> Receipt {
-        let attempts = self.attempts;
-        if error.is_rejected() || error.is_metric() {
-            // It would be refused again, and stand in the way of what comes after it.
-            if matches!(self.waited, Waited::Checked(Some(_), _)) {
-                self.forget_waited();
-            }
-            return Receipt::Dropped { error, attempts };
-        }
-        let spool = self.route.spool().filter(|_| self.urgency > Urgency::Passing);
-        let (Some(spool), Some(fresh)) = (spool, &self.fresh) else {
-            if let (Some(spool), None) = (self.route.spool(), &self.fresh) {
-                // What waited goes on waiting.
-                let folder = spool.folder();
-                return Receipt::Spooled { error, attempts, folder };
-            }
-            return Receipt::Dropped { error, attempts };
-        };
-        self.route.expect_drain();
-        match spool.keep(fresh) {
-            Ok(folder) => Receipt::Spooled { error, attempts, folder: folder.to_owned() },
-            Err(disk) => {
-                spool.warn(&format_args!("{disk:?}"));
-                Receipt::Dropped { error, attempts }
-            }
-        }
-    }
-
-    fn forget_waited(&mut self) {
-        if let (Waited::Checked(_, spooled), Some(spool)) = (&self.waited, self.route.spool()) {
-            spool.remove(spooled);
-        }
-    }
-
-    fn tell(&self, receipt: &Receipt) {
-        let key = &self.key;
-        if let Some(refused) = &self.refused {
-            self.say(format_args!("{refused:?}; {key} goes on without the program's own metrics"));
-        }
-        match receipt {
-            Receipt::Delivered { refused: Some(error), .. } => notice::warn(format_args!(
-                "{error:?}; the outcome of {key} was pushed without the program's own metrics"
-            )),
-            Receipt::Spooled { error, attempts, folder } => self.say(format_args!(
-                "the outcome of {key} is not delivered yet after {}: {error:?}; it waits in {} and the next run \
-                 delivers it",
-                Count(*attempts),
-                folder.display()
-            )),
-            Receipt::Dropped { error, attempts } => {
-                let could_wait = self.has_spool() || error.is_rejected() || error.is_metric();
-                let hint =
-                    if could_wait { "" } else { "; METRICS_PUSH_STATE_DIR lets outcomes wait on disk" };
-                self.say(format_args!(
-                    "the outcome of {key} is lost after {}: {error:?}{hint}",
-                    Count(*attempts)
-                ));
-            }
-            Receipt::Delivered { attempts, .. } => {
-                self.trace(&format!("acknowledged after {}", Count(*attempts)));
-            }
-        }
-    }
-
-    /// A person wants to know of outcomes, but not of each while a gateway is known to be down; of the rest, only who
-    /// looks for it.
-    fn say(&self, line: fmt::Arguments<'_>) {
-        let is_known = self.attempts == 0 && self.urgency < Urgency::LastWord;
-        if self.urgency > Urgency::Passing && !is_known {
-            notice::warn(line);
-        } else {
-            notice::debug(line);
-        }
-    }
-}
-
 /// Whether the sink has understood the request, and does not want these metrics.
 fn is_about_metrics(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 413 | 422)) && error.is_rejected()
@@ -443,18 +310,6 @@ fn is_about_metrics(error: &Error) -> bool {
 /// How long an attempt may take when that much is left.
 fn time_of_attempt(left: Duration) -> Duration {
     (left / 2).clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT).min(left)
-}
-
-struct Count(u32);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("no attempt"),
-            1 => f.write_str("1 attempt"),
-            many => write!(f, "{many} attempts"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -466,10 +321,5 @@ mod tests {
         let seconds = |left: u64| time_of_attempt(Duration::from_secs(left)).as_millis();
         assert_eq!([60, 10, 8, 3, 1].map(seconds), [5_000, 5_000, 4_000, 1_500, 1_000]);
         assert_eq!(time_of_attempt(Duration::from_millis(300)), Duration::from_millis(300));
-    }
-
-    #[test]
-    fn more_depends_on_an_outcome_than_on_a_heartbeat() {
-        assert!(Urgency::Passing < Urgency::Outcome && Urgency::Outcome < Urgency::LastWord);
     }
 }
