@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/child.rs"]
 mod child;
+mod container;
 mod fake_gateway;
 mod fake_random;
 mod guarantees;
