@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/child.rs"]
 mod child;
+mod cli;
 mod container;
 mod fake_gateway;
 mod fake_random;
@@ -12,9 +13,11 @@ mod guarantees;
 mod http;
 mod jobs;
 mod lifecycle;
+mod merging;
 mod pair;
 mod real;
 mod round_trips;
+mod security;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/state.rs"]
 mod state;

@@ -8,6 +8,7 @@ mod contexts;
 mod delivery;
 mod fake_gateway;
 mod group_life;
+mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;
@@ -17,7 +18,10 @@ mod parity;
 mod place;
 mod readme;
 mod runs;
+mod secrets;
 mod sites;
+mod spool;
 mod state;
 mod supervise;
+mod testing;
 mod tidy;

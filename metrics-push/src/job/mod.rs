@@ -2,6 +2,8 @@
 
 mod ending;
 mod entry;
+#[cfg(unix)]
+mod exec;
 mod exit;
 mod facts;
 mod journal;

@@ -172,6 +172,18 @@ impl Open {
         }
     }
 
+    /// Waits until the sinks have answered to the start, or have had their time.
+    pub(super) fn wait_for_start(&self, patience: Duration) {
+        if self.address.is_none() {
+            return;
+        }
+        let deadline = Moment::now().after(patience);
+        if let Some(begun) = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            begun.wait(deadline.remaining());
+        }
+        courier().flush(deadline.remaining());
+    }
+
     fn hand_over_start(&self) {
         let started = self.started.unix_seconds();
         let families = encode(&facts::at_start(&Expectations::of(&self.job), started));

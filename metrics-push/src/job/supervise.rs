@@ -8,7 +8,7 @@
 //! that dies with its parent are calls into C.
 
 #[cfg(unix)]
-pub(super) use unix::{is_timeout, place, supervise};
+pub(super) use unix::{VARIABLE, is_timeout, place, supervise};
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{is_timeout, place, supervise};
@@ -67,7 +67,7 @@ mod unix {
     use crate::notice;
 
     /// Tells the job that it has a parent of ours, and where that one's file is.
-    const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
+    pub(in crate::job) const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 
     /// What the parent writes into its file before it ends a job that takes too long.
     const TIMEOUT: &str = "timeout";
