@@ -6,6 +6,7 @@
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
+mod container;
 mod fake_gateway;
 mod fake_random;
 mod guarantees;

@@ -192,6 +192,24 @@ fn an_unusable_state_directory_costs_one_warning() {
 }
 
 #[test]
+fn a_full_disk_costs_one_warning() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    // As on a full disk, files can be made and not written to.
+    let launcher = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
+    for ending in ["ok", "err", "exit-3"] {
+        let bare = job(Panics::Unwind, &[ending]).within(&launcher).run_to_end();
+        let ended = run(&gateway, &state, "import", ending).within(&launcher).run_to_end();
+        ended.assert_same_as(&bare);
+        assert_eq!(ended.notices.len(), 1, "{ending}: {ended:?}");
+        assert!(ended.notices[0].contains("can't be written"), "{ended:?}");
+        assert_eq!(endings(&gateway, "import"), 1, "{ending}");
+        gateway.clear();
+    }
+    let left = fs::read_dir(state.path().join("journal")).unwrap();
+    assert_eq!(left.filter(|it| it.as_ref().unwrap().file_name() != "recovery.lock").count(), 0);
+}
+
+#[test]
 fn a_synced_run_leaves_no_journal_either() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let start = job(Panics::Unwind, &["synced", "ok"]).gateway(&gateway.url());

@@ -204,7 +204,7 @@ fn the_programs_own_handling_decides_and_its_end_is_told() {
         ("tokio-signal", "success"),
         ("signal-hook", "exit_code"),
         ("own-handler", "error"),
-        ("sigwait", "success"),
+        ("blocked-signal", "success"),
     ] {
         let signal = if ending == "own-handler" { "INT" } else { "TERM" };
         let gateway = signalled(&[ending], signal);
