@@ -1,13 +1,12 @@
 //! The state directory: where things wait that must outlive the process. Its location is decided elsewhere.
 //!
-//! It is made on first need, readable by its owner alone. One that can't be used costs one warning, and what
-//! needs it is done without.
+//! It is made on first need, and each folder in it is readable by its owner alone; a directory that was there before
+//! stays as it was. One that can't be used costs one warning, and what needs it is done without.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-use once_cell::sync::OnceCell;
+use std::sync::OnceLock;
 
 use crate::error::Error;
 use crate::notice;
@@ -16,27 +15,27 @@ use crate::notice;
 #[derive(Debug, Default)]
 pub(crate) struct StateDir {
     location: Option<PathBuf>,
-    usable: OnceCell<bool>,
+    told: OnceLock<()>,
 }
 
 impl StateDir {
     /// At this place, or switched off.
     pub(crate) fn new(location: Option<PathBuf>) -> Self {
-        Self { location, usable: OnceCell::new() }
+        Self { location, told: OnceLock::new() }
     }
 
     /// A folder in it that exists, is ours and can be written to; `None` after one warning.
     pub(crate) fn folder(&self, name: &str) -> Option<PathBuf> {
-        let location = self.location.as_deref()?;
-        let is_usable = *self.usable.get_or_init(|| match make_private(location) {
-            Ok(()) => true,
+        let folder = self.location.as_deref()?.join(name);
+        match make_private(&folder) {
+            Ok(()) => Some(folder),
             Err(error) => {
-                notice::warn(format_args!("{error:?}; the job runs on without it"));
-                false
+                self.told.get_or_init(|| {
+                    notice::warn(format_args!("{error:?}; the job runs on without it"));
+                });
+                None
             }
-        });
-        let folder = location.join(name);
-        (is_usable && make_private(&folder).is_ok()).then_some(folder)
+        }
     }
 
     /// The same, if it is there: nothing is made only to look for what waits in it.
@@ -113,6 +112,13 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
     impl Drop for Place {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
@@ -148,10 +154,22 @@ mod tests {
 
         let place = Place::new("private");
         fs::create_dir(&place.0).unwrap();
-        fs::set_permissions(&place.0, fs::Permissions::from_mode(0o755)).unwrap();
-        let folder = StateDir::new(Some(place.0.clone())).folder("journal").unwrap();
-        for path in [&place.0, &folder] {
-            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
-        }
+        let folder = place.0.join("journal");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(StateDir::new(Some(place.0.clone())).folder("journal").as_ref(), Some(&folder));
+        assert_eq!(mode(&folder), 0o700);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_directory_that_was_there_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let place = Place::new("shared");
+        fs::create_dir(&place.0).unwrap();
+        fs::set_permissions(&place.0, fs::Permissions::from_mode(0o1777)).unwrap();
+        StateDir::new(Some(place.0.clone())).folder("journal").unwrap();
+        assert_eq!(mode(&place.0), 0o1777);
     }
 }
