@@ -284,6 +284,12 @@ fn without_userinfo(address: &str) -> String {
     }
 }
 
+/// Where a redirect leads, as a person may see it: a query may hold a session, and the rest what a URL may.
+fn shown_target(location: &str) -> String {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    without_userinfo(path)
+}
+
 /// Credentials in the URL would be shown with it: they belong into the header.
 fn move_userinfo(base: &mut Url, transport: &mut Transport) -> Result<(), Error> {
     if base.username().is_empty() && base.password().is_none() {
@@ -353,7 +359,7 @@ async fn read_reply(mut response: reqwest::Response, limit: usize) -> Result<Rep
     let location = response
         .headers()
         .get(LOCATION)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        .map(|value| shown_target(&String::from_utf8_lossy(value.as_bytes())));
     let retry_after = retry_after(response.headers());
     let mut body = Vec::new();
     while body.len() < limit {
