@@ -30,8 +30,12 @@ pub(crate) struct Args {
     run: Option<Ident>,
     every: Option<Duration>,
     max_runtime: Option<Duration>,
+    /// Ends a run that takes longer.
+    kill: Option<Ident>,
     heartbeat: Option<Duration>,
     on_success: Verb,
+    signals_off: Option<usize>,
+    supervise: Option<Ident>,
     judge: Judge,
     second_predicate: Option<TokenStream>,
     registry: Option<TokenStream>,
@@ -55,11 +59,14 @@ impl Attribute for Args {
         let run = given.ident("run", "run = run");
         let every = given.duration("every", "every = \"24h\"");
         let max_runtime = given.duration("max_runtime", "max_runtime = \"1h30m\"");
+        let kill = given.flag("kill");
         let heartbeat = given.duration("heartbeat", "heartbeat = \"30s\"");
         let on_success = match given.word("on_success", &["push", "add"]) {
             Some(1) => Verb::Add,
             _ => Verb::Push,
         };
+        let signals_off = given.word("signals", &["off"]);
+        let supervise = given.flag("supervise");
         let (judge, second_predicate) = Judge::parse(given);
         let registry = given.expression("registry", "registry = MY_REGISTRY");
         let runtime_crate = runtime_crate(given);
@@ -70,8 +77,11 @@ impl Attribute for Args {
             run,
             every,
             max_runtime,
+            kill,
             heartbeat,
             on_success,
+            signals_off,
+            supervise,
             judge,
             second_predicate,
             registry,
@@ -94,6 +104,17 @@ impl Attribute for Args {
         if let (Some(run), true) = (&self.run, starts_later) {
             errors.at(run, "there is no run yet when this function returns its future; make it an `async fn`, or leave `run` out");
         }
+        if let (Some(kill), None) = (&self.kill, &self.max_runtime) {
+            errors.at(kill, "after which time? Write `max_runtime = \"1h\", kill`");
+        }
+        for flag in self.kill.iter().chain(&self.supervise).filter(|_| !function.is_main()) {
+            errors.at(
+                flag,
+                format_args!(
+                    "`{flag}` is for `fn main`: a process has a supervisor, a task in it can't"
+                ),
+            );
+        }
         wrap::check(function, &self.judge, None, Holder::Function, errors);
     }
 
@@ -101,7 +122,10 @@ impl Attribute for Args {
         let span = generated();
         let runtime_crate = &self.runtime_crate;
         let runtime = quote_spanned!(span=> #runtime_crate::__private);
-        let job = self.job(&runtime, function);
+        let mut job = self.job(&runtime, function);
+        if self.supervise.is_some() || self.kill.is_some() {
+            job = quote_spanned!(span=> #runtime::supervised(#job));
+        }
         let labels = self.labels(&runtime);
         let handle = self.run.as_ref();
         let entry = Entry {
@@ -131,10 +155,13 @@ impl Args {
             let registry = registry_function(runtime_crate, registry);
             quote_spanned!(span=> .registry(#registry))
         });
+        let kill = self.kill.as_ref().map(|_| quote_spanned!(span=> .kill_after_max_runtime()));
+        let signals = self.signals_off.map(|_| quote_spanned!(span=> .signals_off()));
+        let supervise = self.supervise.as_ref().map(|_| quote_spanned!(span=> .supervise()));
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>
             { static __JOB: #runtime_crate::Job = #runtime_crate::Job::new(#name)
-                #every #max_runtime #heartbeat #on_success
+                #every #max_runtime #kill #heartbeat #on_success #signals #supervise
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
                 #registry #whole_process; &__JOB }
         }

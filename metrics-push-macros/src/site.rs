@@ -71,6 +71,9 @@ impl Site {
             Some(Text::Constant(_)) => {}
             None => self.check_shared(metric, errors),
         }
+        if let Some(help) = self.help.as_ref().filter(|help| help.value().trim().is_empty()) {
+            errors.at(help, "`help` is empty; say in a sentence what is measured, or leave it out");
+        }
         names::labels(&self.labels, metric.own_labels, errors);
         // Methods with a `skip` of their own never get here.
         if let Some(skip) = &self.skip {
@@ -115,7 +118,8 @@ impl Site {
         let site = Ident::new(metric.site, span);
         let shared_name = metric.shared_name;
         let name = match &self.name {
-            Some(name) => quote!(#name),
+            Some(Text::Literal(name)) => quote!(#name),
+            Some(Text::Constant(name)) => quote_spanned!(span=> #runtime::metric_name(#name)),
             None => quote!(#shared_name),
         };
         let help = self.help_text(metric, function);
@@ -131,8 +135,12 @@ impl Site {
             { static __SITE: #runtime::#site = #runtime::#site::new(#place, #name, #help)
                 #labels #options #max_series #registry; &__SITE }
         };
+        let enter = match values.is_empty() {
+            true => quote_spanned!(span=> start()),
+            false => quote_spanned!(span=> enter(&[#(#values),*])),
+        };
         Entry {
-            enter: quote_spanned!(span=> #site.enter(&[#(#values),*])),
+            enter: quote_spanned!(span=> #site.#enter),
             prepare: quote_spanned!(span=> #site.prepare(&[#(#values),*])),
             holder: Holder::Callee,
             handle: None,

@@ -45,20 +45,23 @@ impl Judge {
         }
     }
 
-    /// A closure over the result, whose type is told where the body doesn't tell it.
-    fn expand(&self, runtime: &TokenStream, of_type: Option<TokenStream>) -> TokenStream {
+    /// The outcome of `result`, a reference.
+    fn outcome(&self, runtime: &TokenStream, result: &TokenStream) -> TokenStream {
+        let span = generated();
+        match self {
+            Self::Type => quote_spanned!(span=> #runtime::judge(#result).outcome()),
+            Self::OkIf(ok) => quote_spanned!(span=> #runtime::ok_if(#result, #ok)),
+            Self::ErrorIf(error) => quote_spanned!(span=> #runtime::error_if(#result, #error)),
+            Self::Nobody => quote_spanned!(span=> #runtime::unjudged(#result)),
+        }
+    }
+
+    /// The same for a result that isn't there yet, whose type is told where the body doesn't tell it.
+    fn closure(&self, runtime: &TokenStream, of_type: Option<TokenStream>) -> TokenStream {
         let span = generated();
         let of_type = of_type.map(|of_type| quote_spanned!(span=> : &#of_type));
-        match self {
-            Self::Type => {
-                quote_spanned!(span=> |result #of_type| #runtime::judge(result).outcome())
-            }
-            Self::OkIf(ok) => quote_spanned!(span=> |result #of_type| #runtime::ok_if(result, #ok)),
-            Self::ErrorIf(error) => {
-                quote_spanned!(span=> |result #of_type| #runtime::error_if(result, #error))
-            }
-            Self::Nobody => quote_spanned!(span=> #runtime::unjudged),
-        }
+        let outcome = self.outcome(runtime, &quote_spanned!(span=> result));
+        quote_spanned!(span=> |result #of_type| #outcome)
     }
 }
 
@@ -169,7 +172,6 @@ pub(crate) fn expand(
         Judge::Type if is_value && function.output().is_opaque() => &Judge::Nobody,
         judge => judge,
     };
-    let judge = judge.expand(runtime, of_type);
     let block = function.block();
     let span = generated();
     let closure = || {
@@ -185,22 +187,25 @@ pub(crate) fn expand(
         }
         Shape::Call => {
             let body = closure();
-            function.with_body(&quote_spanned!(span=> #start #runtime::call(#call, #body, #judge)))
+            let ended = quote_spanned!(span=> #runtime::call(#call, #body));
+            let judged = judged(&ended, judge, runtime);
+            function.with_body(&quote_spanned!(span=> #start #judged))
         }
         Shape::AsyncCall => {
-            let body = async_block(function);
-            function.with_rebound_body(
-                &quote_spanned!(span=> #start #runtime::call_async(#call, #body, #judge).await),
-            )
+            let body = async_block(function, runtime);
+            let ended = quote_spanned!(span=> #runtime::call_async(#call, #body).await);
+            let judged = judged(&ended, judge, runtime);
+            function.with_rebound_body(&quote_spanned!(span=> #start #judged))
         }
         Shape::AsyncForever => {
-            let body = async_block(function);
+            let body = async_block(function, runtime);
             function.with_rebound_body(
                 &quote_spanned!(span=> #start #runtime::call_forever(#call, #body).await),
             )
         }
         Shape::Future | Shape::BoxedFuture => {
             let body = closure();
+            let judge = judge.closure(runtime, of_type);
             let measure = match shape {
                 Shape::Future => quote_spanned!(span=> call_future),
                 _ => quote_spanned!(span=> call_boxed),
@@ -208,6 +213,17 @@ pub(crate) fn expand(
             function
                 .with_body(&quote_spanned!(span=> #start #runtime::#measure(#local, #body, #judge)))
         }
+    }
+}
+
+/// The statements that judge a call that has `ended`, and give its result back.
+fn judged(ended: &TokenStream, judge: &Judge, runtime: &TokenStream) -> TokenStream {
+    let span = generated();
+    let outcome = judge.outcome(runtime, &quote_spanned!(span=> ended.result()));
+    quote_spanned! {span=>
+        let ended = #ended;
+        let outcome = #outcome;
+        ended.finish(outcome)
     }
 }
 
@@ -236,9 +252,9 @@ fn start(entry: &Entry, shape: Shape) -> (Ident, TokenStream) {
 }
 
 /// The body as a future that owns its arguments.
-fn async_block(function: &Function) -> TokenStream {
+fn async_block(function: &Function, runtime: &TokenStream) -> TokenStream {
     let span = generated();
-    let pinned = pinned_output(function);
+    let pinned = pinned_output(function, runtime);
     // Captures `self` whole, so that its fields are dropped together.
     let receiver = function.moves_self().then(|| {
         let receiver = Ident::new("self", function.name().span());
@@ -253,14 +269,14 @@ fn async_block(function: &Function) -> TokenStream {
 }
 
 /// A `return` that is never taken: from it the compiler learns the type of an `async` block.
-fn pinned_output(function: &Function) -> TokenStream {
+fn pinned_output(function: &Function, runtime: &TokenStream) -> TokenStream {
     let span = generated();
     let returned = match function.output().returns() {
         Returns::Never => return TokenStream::new(),
         Returns::Unit => quote_spanned!(span=> return;),
         _ => {
             let output = function.output().erased();
-            quote_spanned!(span=> let never: #output = loop {}; return never;)
+            quote_spanned!(span=> return #runtime::never::<#output>();)
         }
     };
     quote_spanned! {span=>

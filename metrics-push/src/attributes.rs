@@ -102,6 +102,20 @@
 /// fn import() {}
 /// ```
 ///
+/// With `kill`, a `main` that takes longer than `max_runtime` is ended: TERM, ten seconds' grace, KILL. Its outcome is a
+/// timeout. This implies `supervise`.
+///
+/// ## `signals`, `supervise`
+/// A `main` reports TERM, INT, HUP and QUIT before they end it, unless the program handles or ignores them itself;
+/// `signals = off` leaves them alone. With `supervise` a parent process sees how it ends, whatever ends it; see
+/// [`guarantees`](crate::guarantees).
+///
+/// ```no_run
+/// # use metrics_push::push_job;
+/// #[push_job(max_runtime = "1h", kill, supervise)]
+/// fn main() {}
+/// ```
+///
 /// ## `on_success`
 /// `push`, the default, replaces the group, so that metrics which are no longer exported disappear; `add` keeps them.
 ///

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Deployment;
-use crate::courier::courier;
 use crate::delivery::Urgency;
 use crate::error::Error;
 use crate::hold::Hold;
@@ -98,9 +97,9 @@ impl Batcher {
     }
 
     /// Pushes what waits now, and waits until it is delivered or given up, at most for `timeout`. Returns how many
-    /// groups are left.
+    /// pushes are left.
     pub fn flush(&self, timeout: Duration) -> usize {
-        courier().flush(timeout)
+        self.hold.flush(timeout)
     }
 
     /// How many parcels were dropped because there was no room for another group.

@@ -22,7 +22,8 @@ use crate::parcel::Parcel;
 use crate::spool::Spool;
 use crate::ticket::{Stub, Ticket, ticket};
 
-/// How many parcels travel at once: enough to hide a slow gateway's latency, too few to flood it.
+/// How many parcels travel at once to one sink: enough to hide a slow gateway's latency, too few to flood it. A sink
+/// that is dead keeps its own waiting, and nobody else's.
 const MOST_IN_FLIGHT: usize = 16;
 
 /// How long what waited on disk may take, once its sink is known to be there. It goes on waiting after that.
@@ -113,8 +114,26 @@ impl Courier {
         budget: Duration,
         urgency: Urgency,
     ) -> Ticket<Receipt> {
+        self.hand_over_for(route, parcel, budget, urgency, Vec::new())
+    }
+
+    /// The same, with others who want to know what becomes of it.
+    pub(crate) fn hand_over_for(
+        &self,
+        route: &Route,
+        parcel: Parcel,
+        budget: Duration,
+        urgency: Urgency,
+        others: Vec<Stub<Receipt>>,
+    ) -> Ticket<Receipt> {
+        let (stub, ticket) = ticket();
+        let mut askers = others;
+        askers.push(stub);
         let key = parcel.key().clone();
-        self.enqueue(route, key, Some(parcel), budget, urgency)
+        let deadline = Moment::now().after(budget);
+        let route = route.clone();
+        self.enqueue(key, Waiting { route, parcel: Some(parcel), deadline, urgency, askers });
+        ticket
     }
 
     /// Delivers what waits on disk for a group, within `budget`. Returns at once.
@@ -124,30 +143,26 @@ impl Courier {
         key: GroupingKey,
         budget: Duration,
     ) -> Ticket<Receipt> {
+        let (stub, ticket) = ticket();
+        let (route, deadline) = (route.clone(), Moment::now().after(budget));
         // Whoever asks wants to know whether the gateway is there now.
-        self.enqueue(route, key, None, budget, Urgency::LastWord)
+        let (urgency, askers) = (Urgency::LastWord, vec![stub]);
+        self.enqueue(key, Waiting { route, parcel: None, deadline, urgency, askers });
+        ticket
     }
 
-    fn enqueue(
-        &self,
-        route: &Route,
-        key: GroupingKey,
-        parcel: Option<Parcel>,
-        budget: Duration,
-        urgency: Urgency,
-    ) -> Ticket<Receipt> {
-        let (stub, ticket) = ticket();
-        let deadline = Moment::now().after(budget);
+    fn enqueue(&self, key: GroupingKey, later: Waiting) {
         let mut state = self.shared.lock();
         if let Err(error) = self.ensure_thread(&mut state) {
-            stub.answer(Receipt::undelivered(error));
-            return ticket;
+            drop(state);
+            for asker in later.askers {
+                asker.answer(Receipt::undelivered(error.clone()));
+            }
+            return;
         }
-        let later = Waiting { route: route.clone(), parcel, deadline, urgency, askers: vec![stub] };
-        state.enqueue((route.id(), key), later);
+        state.enqueue((later.route.id(), key), later);
         drop(state);
         self.shared.work.notify_one();
-        ticket
     }
 
     /// Runs `errand` on the courier's thread, where the runtime is. Returns at once.
@@ -198,7 +213,8 @@ impl Courier {
         state.held.push(held);
     }
 
-    /// Waits until nothing waits and nothing travels, at most for `budget`. Returns how many parcels are left.
+    /// Has everything handed over that is held back, and waits until it has arrived or been given up, at most for
+    /// `budget`. Returns how many parcels are left.
     pub(crate) fn flush(&self, budget: Duration) -> usize {
         let held = self.shared.lock().held.clone();
         for held in held.iter().filter_map(Weak::upgrade) {
@@ -233,6 +249,19 @@ impl Courier {
 }
 
 impl State {
+    /// The position of the first address that is free, of a route that has room.
+    fn next(&self) -> Option<usize> {
+        let mut travelling: BTreeMap<usize, usize> = BTreeMap::new();
+        for (route, _) in &self.in_flight {
+            *travelling.entry(*route).or_default() += 1;
+        }
+        let has_room =
+            |route: &usize| travelling.get(route).is_none_or(|number| *number < MOST_IN_FLIGHT);
+        self.order
+            .iter()
+            .position(|address| has_room(&address.0) && !self.in_flight.contains(address))
+    }
+
     fn enqueue(&mut self, address: Address, later: Waiting) {
         match self.waiting.entry(address) {
             Entry::Occupied(mut before) => before.get_mut().join(later),
@@ -252,10 +281,7 @@ impl Shared {
 
     fn next(&self) -> Option<(Address, Waiting)> {
         let mut state = self.lock();
-        if state.in_flight.len() >= MOST_IN_FLIGHT {
-            return None;
-        }
-        let position = state.order.iter().position(|address| !state.in_flight.contains(address))?;
+        let position = state.next()?;
         let address = state.order.remove(position)?;
         let waiting = state.waiting.remove(&address)?;
         state.in_flight.insert(address.clone());
@@ -331,7 +357,20 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
 
 /// Does what blocks where it keeps nobody waiting; `None`, if it panicked.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    tokio::task::spawn_blocking(work).await.ok()
+    let (stub, ticket) = ticket();
+    let shared = Arc::new(Mutex::new(Some(work)));
+    let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let there = Arc::clone(&shared);
+    // The runtime's own threads would do as well, but it panics where the machine has none left.
+    let thread = std::thread::Builder::new().name("metrics-push-disk".into()).spawn(move || {
+        if let Some(work) = take(&there) {
+            stub.answer(work());
+        }
+    });
+    match thread {
+        Ok(_) => ticket.await,
+        Err(_) => take(&shared).map(|work| work()),
+    }
 }
 
 /// Lets everything that waits on disk for a sink travel, now that the sink is there.

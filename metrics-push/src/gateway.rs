@@ -4,16 +4,18 @@ mod life;
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::DEFAULT_TIMEOUT;
+use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target};
 use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
-use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::exposition::Exposition;
+use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::parcel::Parcel;
 use crate::sink::gateway::GatewayClient;
@@ -40,9 +42,10 @@ pub use life::Removal;
 /// ```
 #[derive(Clone)]
 pub struct Gateway {
-    url: String,
+    url: Address,
     transport: Transport,
     timeout: Duration,
+    mode: Mode,
     connection: OnceCell<Connection>,
 }
 
@@ -59,10 +62,44 @@ impl Gateway {
     /// # Errors
     /// `is_config`, if it is no base URL.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
-        let url = url.into();
-        Server::new(&url, Transport::default())?;
-        let transport = Transport { proxy: Proxy::Environment, ..Transport::default() };
-        Ok(Self { url, transport, timeout: DEFAULT_TIMEOUT, connection: OnceCell::new() })
+        Self::at(Target {
+            url: Address::new(url),
+            transport: Transport { proxy: Proxy::Environment, ..Transport::default() },
+            timeout: DEFAULT_TIMEOUT,
+            mode: Mode::Live,
+        })
+    }
+
+    /// The gateways of a configuration, with its credentials, certificates and time-out; none, if it has no URL or
+    /// pushing is switched off. In a dry run, what would change one is shown on stderr.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), metrics_push::Error> {
+    /// let config = metrics_push::Config::default().url("http://gateway:9091")?;
+    /// assert_eq!(metrics_push::Gateway::all_of(&config)?[0].url(), "http://gateway:9091");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `is_config`, if the configuration contradicts itself.
+    pub fn all_of(config: &Config) -> Result<Vec<Self>, Error> {
+        config.targets()?.into_iter().map(Self::at).collect()
+    }
+
+    fn at(target: Target) -> Result<Self, Error> {
+        let Target { url, transport, timeout, mode } = target;
+        Server::new(url.as_str(), Transport::default())?;
+        Ok(Self { url, transport, timeout, mode, connection: OnceCell::new() })
+    }
+
+    /// The URL, without credentials.
+    #[must_use]
+    pub fn url(&self) -> String {
+        // The URL was checked when the gateway was made.
+        Server::new(self.url.as_str(), Transport::default())
+            .map(|server| server.shown().to_owned())
+            .unwrap_or_default()
     }
 
     /// Basic authentication.
@@ -84,6 +121,22 @@ impl Gateway {
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let header = (name.into(), Secret::new(value));
         self.with(|transport| transport.headers.push(header))
+    }
+
+    /// Certificates to trust besides the machine's own, in PEM format.
+    #[must_use]
+    pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        self.with(|transport| transport.ca_file = Some(file))
+    }
+
+    /// The client certificate with its chain, and its key, in PEM format.
+    #[must_use]
+    pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let (cert, key) = (cert.into(), key.into());
+        self.with(|transport| {
+            (transport.cert_file, transport.key_file) = (Some(cert), Some(key));
+        })
     }
 
     /// How long a request may take, waiting for earlier ones included. The default is [`DEFAULT_TIMEOUT`].
@@ -132,6 +185,22 @@ impl Gateway {
         answer(self.ask(probe)?.await)
     }
 
+    /// Replaces the group with these metrics.
+    ///
+    /// # Errors
+    /// `is_metric`, if there is none, or one has a label of the key; else whatever kept the gateway from accepting them.
+    pub fn push(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
+        self.deliver(Parcel::push(key.clone(), metrics.families_for(key)?))
+    }
+
+    /// Adds these metrics to the group: families of the same name are replaced, others are kept.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn add(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
+        self.deliver(Parcel::add(key.clone(), metrics.families_for(key)?))
+    }
+
     /// Removes the group with exactly this key. There need not be one.
     ///
     /// # Errors
@@ -175,9 +244,13 @@ impl Gateway {
 
     fn connection(&self) -> Result<&Connection, Error> {
         self.connection.get_or_try_init(|| {
-            let server = Server::new(&self.url, self.transport.clone())?;
+            let server = Server::new(self.url.as_str(), self.transport.clone())?;
             let client = Arc::new(GatewayClient::new(server));
-            let route = Route::direct(Sink::Gateway(Arc::clone(&client)));
+            let sink = match self.mode {
+                Mode::Live => Sink::Gateway(Arc::clone(&client)),
+                Mode::DryRun => Sink::DryRun(client.url().into()),
+            };
+            let route = Route::direct(sink);
             Ok(Connection { client, route })
         })
     }

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::courier::{Held, courier};
-use crate::delivery::{Route, Urgency};
+use crate::delivery::{Receipt, Route, Urgency};
 use crate::labels::GroupingKey;
 use crate::notice;
 use crate::parcel::Parcel;
+use crate::ticket::{Stub, Ticket, ticket};
 
 /// How many keys wait at most, here and again at the courier's: a scheduler has thousands, a label that is unique for
 /// each call has millions.
@@ -26,11 +28,20 @@ pub(crate) struct Hold {
     budget: Duration,
     /// How many keys wait before they go without waiting for the interval.
     keys_to_release: usize,
-    held: Mutex<BTreeMap<GroupingKey, (Parcel, Urgency)>>,
+    held: Mutex<BTreeMap<GroupingKey, Kept>>,
     is_release_due: AtomicBool,
-    /// What is on its way to the courier is not to be overtaken.
-    releasing: Mutex<()>,
+    /// What was handed over. Locked while parcels are on their way to the courier, so that none is overtaken.
+    released: Mutex<Vec<Ticket<Receipt>>>,
     dropped: AtomicU64,
+}
+
+/// What is held for one key.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) parcel: Parcel,
+    urgency: Urgency,
+    /// Who wants to know what becomes of it, for each route.
+    pub(crate) askers: Vec<Vec<Stub<Receipt>>>,
 }
 
 impl Hold {
@@ -46,7 +57,7 @@ impl Hold {
             keys_to_release,
             held: Mutex::default(),
             is_release_due: AtomicBool::new(false),
-            releasing: Mutex::default(),
+            released: Mutex::default(),
             dropped: AtomicU64::new(0),
         });
         let held: Arc<dyn Held> = Arc::clone(&hold) as _;
@@ -58,21 +69,41 @@ impl Hold {
 
     /// Takes a parcel along. Returns at once.
     pub(crate) fn hand_in(self: &Arc<Self>, parcel: Parcel, urgency: Urgency) {
+        self.keep(parcel, urgency, Vec::new());
+    }
+
+    /// The same, with a ticket for each route.
+    pub(crate) fn hand_in_asking(
+        self: &Arc<Self>,
+        parcel: Parcel,
+        urgency: Urgency,
+    ) -> Vec<Ticket<Receipt>> {
+        let (stubs, tickets) = self.routes.iter().map(|_| ticket()).unzip();
+        self.keep(parcel, urgency, stubs);
+        tickets
+    }
+
+    fn keep(self: &Arc<Self>, parcel: Parcel, urgency: Urgency, stubs: Vec<Stub<Receipt>>) {
         if self.routes.is_empty() {
             return;
         }
         let mut held = self.lock();
-        if let Some((before, most)) = held.get_mut(parcel.key()) {
-            before.join(parcel);
-            *most = urgency.max(*most);
+        if let Some(kept) = held.get_mut(parcel.key()) {
+            kept.parcel.join(parcel);
+            kept.urgency = urgency.max(kept.urgency);
+            kept.ask(stubs);
             return;
         }
         if held.len() >= MOST_KEYS {
             drop(held);
+            // The stubs go, too: whoever has their tickets learns that nobody will answer.
             self.drop_one(&parcel);
             return;
         }
-        held.insert(parcel.key().clone(), (parcel, urgency));
+        let askers = self.routes.iter().map(|_| Vec::new()).collect();
+        let mut kept = Kept { parcel, urgency, askers };
+        kept.ask(stubs);
+        held.insert(kept.parcel.key().clone(), kept);
         let has_many = held.len() >= self.keys_to_release;
         drop(held);
         if has_many && !self.is_release_due.swap(true, Ordering::Relaxed) {
@@ -82,9 +113,26 @@ impl Hold {
     }
 
     /// Gives back what is held for a key.
-    pub(crate) fn take(&self, key: &GroupingKey) -> Option<Parcel> {
-        let _releasing = self.releasing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lock().remove(key).map(|(parcel, _)| parcel)
+    pub(crate) fn take(&self, key: &GroupingKey) -> Option<Kept> {
+        let _released = self.released();
+        self.lock().remove(key)
+    }
+
+    /// Hands over what is held, and waits until all that was is delivered or given up, at most for `timeout`. Returns
+    /// how many parcels are left.
+    pub(crate) fn flush(&self, timeout: Duration) -> usize {
+        let deadline = Moment::now().after(timeout);
+        self.release();
+        let tickets = std::mem::take(&mut *self.released());
+        let (_, left): (Vec<_>, Vec<_>) =
+            tickets.into_iter().partition(|ticket| ticket.wait_over(deadline.remaining()));
+        let number = left.len() + self.lock().len();
+        self.released().extend(left);
+        number
+    }
+
+    fn released(&self) -> MutexGuard<'_, Vec<Ticket<Receipt>>> {
+        self.released.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many parcels were dropped because there was no room for their key.
@@ -102,7 +150,7 @@ impl Hold {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<GroupingKey, (Parcel, Urgency)>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<GroupingKey, Kept>> {
         // No code of others runs under this lock.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,15 +159,28 @@ impl Hold {
 impl Held for Hold {
     fn release(&self) {
         self.is_release_due.store(false, Ordering::Relaxed);
-        let _releasing = self.releasing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut released = self.released();
+        released.retain(|ticket| !ticket.is_over());
         if courier().waiting() >= MOST_KEYS {
             // They would only wait elsewhere, and no longer be bounded.
             return;
         }
-        for (parcel, urgency) in std::mem::take(&mut *self.lock()).into_values() {
-            for route in &self.routes {
-                drop(courier().hand_over(route, parcel.clone(), self.budget, urgency));
+        let kept = std::mem::take(&mut *self.lock());
+        for Kept { parcel, urgency, askers } in kept.into_values() {
+            for (route, askers) in self.routes.iter().zip(askers) {
+                let parcel = parcel.clone();
+                let ticket = courier().hand_over_for(route, parcel, self.budget, urgency, askers);
+                released.push(ticket);
             }
+        }
+    }
+}
+
+impl Kept {
+    /// Adds one asker per route, or none.
+    fn ask(&mut self, stubs: Vec<Stub<Receipt>>) {
+        for (askers, stub) in self.askers.iter_mut().zip(stubs) {
+            askers.push(stub);
         }
     }
 }

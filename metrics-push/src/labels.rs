@@ -14,6 +14,9 @@ use crate::error::Error;
 /// The label that every group has.
 pub(crate) const JOB: &str = "job";
 
+/// Metrics that a gateway adds to every group: it would overwrite others of these names without a word.
+pub(crate) const GATEWAYS_OWN: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
+
 /// Whether Prometheus accepts `name` for a metric.
 ///
 /// The rule is the data model's: `[a-zA-Z_:][a-zA-Z0-9_:]*`.

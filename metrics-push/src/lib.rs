@@ -20,10 +20,13 @@
 //! | count and time functions | [`counted`], [`timed`] |
 //! | report runs by hand, as a scheduler does | [`Job`], [`Run`], [`Outcome`] |
 //! | push, add and delete by hand | [`Pusher`], [`GroupingKey`] |
+//! | push an exposition that was written elsewhere | [`Gateway`], [`Exposition`] |
 //! | read what a gateway holds, or remove it | [`Gateway`], [`StoredGroup`] |
 //! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
+//! | see and deliver what waits on disk | [`spooled()`], [`recover`] |
+//! | read on | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
@@ -34,8 +37,12 @@ mod clock;
 mod config;
 mod courier;
 mod delivery;
+mod duration;
 mod error;
+mod exposition;
 mod gateway;
+pub mod guarantees;
+pub mod guide;
 mod hold;
 mod http;
 mod job;
@@ -49,6 +56,7 @@ mod recover;
 mod retry;
 mod sink;
 mod spool;
+mod spooled;
 mod state_dir;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -58,7 +66,9 @@ pub use attributes::{counted, push_job, timed};
 pub use batch::Batcher;
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
+pub use duration::parse_duration;
 pub use error::Error;
+pub use exposition::Exposition;
 pub use gateway::{Gateway, Removal};
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
@@ -72,6 +82,7 @@ pub use pusher::Pusher;
 pub use recover::{Recovery, recover};
 pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+pub use spooled::{Spooled, spooled};
 
 /// What expansions of the attributes call. Not for people: it changes with any version.
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! Pusher: gather, check, encode, hand over. The builder and the three verbs of the field.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
@@ -104,6 +105,18 @@ impl Pusher {
     #[must_use]
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { gateway: self.gateway.header(name, value), ..self }
+    }
+
+    /// Certificates to trust besides the machine's own, in PEM format.
+    #[must_use]
+    pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
+        Self { gateway: self.gateway.ca_file(file), ..self }
+    }
+
+    /// The client certificate with its chain, and its key, in PEM format.
+    #[must_use]
+    pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self { gateway: self.gateway.client_certificate(cert, key), ..self }
     }
 
     /// How long a call may take. The default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).

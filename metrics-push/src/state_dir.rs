@@ -27,6 +27,9 @@ impl StateDir {
     /// A folder in it that exists, is ours and can be written to; `None` after one warning.
     pub(crate) fn folder(&self, name: &str) -> Option<PathBuf> {
         let folder = self.location.as_deref()?.join(name);
+        if is_known_private(&folder) {
+            return Some(folder);
+        }
         match make_private(&folder) {
             Ok(()) => Some(folder),
             Err(error) => {
@@ -72,23 +75,50 @@ fn create(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Records of others are not to be trusted, and ours not to be shown to them.
+/// Our own user, once a probe has told.
+#[cfg(unix)]
+static OURSELVES: OnceLock<u32> = OnceLock::new();
+
+/// Records of others are not to be trusted, and ours not to be shown to them. What is no directory itself, but leads to
+/// one, may have been put there by others.
 #[cfg(unix)]
 fn check(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-    let found = fs::metadata(path)?;
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        return Err(io::Error::other("it is a link"));
+    }
     // A new file belongs to whoever makes it: the one way to learn our own user without a call into C.
     let probe = path.join(format!(".probe-{}", std::process::id()));
     let ours = fs::File::create(&probe).and_then(|file| file.metadata()).map(|own| own.uid());
     let _ = fs::remove_file(&probe);
-    if ours? != found.uid() {
+    let ours = ours?;
+    let _ = OURSELVES.set(ours);
+    if ours != found.uid() {
         return Err(io::Error::other("it belongs to another user"));
     }
     if found.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Whether a folder is as it should be, by one look in place of a probe.
+#[cfg(unix)]
+fn is_known_private(folder: &Path) -> bool {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir()
+            && OURSELVES.get() == Some(&found.uid())
+            && found.permissions().mode() & 0o077 == 0
+    })
+}
+
+#[cfg(not(unix))]
+fn is_known_private(_: &Path) -> bool {
+    false
 }
 
 #[cfg(not(unix))]
@@ -159,6 +189,16 @@ mod tests {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(StateDir::new(Some(place.0.clone())).folder("journal").as_ref(), Some(&folder));
         assert_eq!(mode(&folder), 0o700);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_in_a_directory_that_others_share_is_not_followed() {
+        let (place, elsewhere) = (Place::new("linked"), Place::new("elsewhere"));
+        fs::create_dir(&place.0).unwrap();
+        fs::create_dir(&elsewhere.0).unwrap();
+        std::os::unix::fs::symlink(&elsewhere.0, place.0.join("journal")).unwrap();
+        assert_eq!(StateDir::new(Some(place.0.clone())).folder("journal"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Ticket: one answer that may come later, waited for with a deadline from a thread or awaited in any runtime.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,18 @@ impl<T> Stub<T> {
     }
 }
 
+impl<T> fmt::Debug for Stub<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stub").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Ticket<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("is_over", &self.is_over()).finish_non_exhaustive()
+    }
+}
+
 impl<T> Drop for Stub<T> {
     fn drop(&mut self) {
         let waker = {
@@ -62,6 +75,18 @@ impl<T> Drop for Stub<T> {
 }
 
 impl<T> Ticket<T> {
+    /// Whether there is an answer, or there never will be one.
+    pub(crate) fn is_over(&self) -> bool {
+        self.slot.lock().is_closed
+    }
+
+    /// Blocks the thread until [`is_over`](Self::is_over), at most for `time`. Returns whether it is.
+    pub(crate) fn wait_over(&self, time: Duration) -> bool {
+        let state = self.slot.lock();
+        let waited = self.slot.answered.wait_timeout_while(state, time, |state| !state.is_closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closed
+    }
+
     /// Blocks the thread, at most for `time`. Safe inside a runtime and while unwinding.
     pub(crate) fn wait(self, time: Duration) -> Option<T> {
         let state = self.slot.lock();
@@ -97,6 +122,15 @@ mod tests {
         let thread = std::thread::spawn(move || ticket.wait(Duration::from_secs(60)));
         stub.answer(7);
         assert_eq!(thread.join().unwrap(), Some(7));
+    }
+
+    #[test]
+    fn whether_there_is_an_answer_can_be_asked_without_taking_it() {
+        let (stub, ticket) = ticket();
+        assert!(!ticket.is_over() && !ticket.wait_over(Duration::ZERO));
+        stub.answer(7);
+        assert!(ticket.is_over() && ticket.wait_over(Duration::MAX));
+        assert_eq!(ticket.wait(Duration::ZERO), Some(7));
     }
 
     #[test]

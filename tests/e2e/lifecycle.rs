@@ -55,9 +55,9 @@ fn every_ending_reaches_the_real_gateway_with_both_panic_strategies() {
             let is_aborted = panics == Panics::Abort && ending.starts_with("panic-in-t");
             let expected = if is_aborted { "panic" } else { outcome };
             let name = format!("{panics:?}-{ending}");
-            let bare = job(panics, &[ending]).to_its_end();
+            let bare = job(panics, &[ending]).run_to_end();
             let start = job(panics, &[ending]).gateway(&gateway.url());
-            let ended = start.variable("METRICS_PUSH_JOB", &name).to_its_end();
+            let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
             if ending != "panic-in-collector" {
                 ended.assert_same_as(&bare);
             }

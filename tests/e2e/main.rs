@@ -2,16 +2,22 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/child.rs"]
 mod child;
+mod cli;
 mod fake_gateway;
 mod fake_random;
+mod guarantees;
 mod http;
 mod jobs;
 mod lifecycle;
+mod merging;
 mod pair;
 mod real;
 mod round_trips;
+mod security;
+#[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/state.rs"]
 mod state;
 mod supervise;

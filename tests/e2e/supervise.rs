@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::child::{Panics, job};
 use crate::lifecycle::{held, stored};
@@ -28,10 +29,10 @@ fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {
         ] {
             let state = StateDir::new();
             let name = format!("{panics:?}-{ending}");
-            let bare = job(panics, &[ending]).to_its_end();
+            let bare = job(panics, &[ending]).run_to_end();
             let start = job(panics, &["supervised", ending]).gateway(&gateway.url());
             let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
-            let ended = start.variable("METRICS_PUSH_JOB", &name).to_its_end();
+            let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
             ended.assert_same_as(&bare);
             let stored = stored(&gateway, &name);
             assert_eq!(held(&stored), [outcome], "{name}: {ended:?} {stored:?}");
@@ -41,21 +42,23 @@ fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {
 }
 
 /// A memory control group of one test, removed when it ends.
-struct MemoryGroup(PathBuf);
+pub(crate) struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {
-    fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         let base = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
         let base = base.into_iter().map(PathBuf::from).find(|path| path.exists()).unwrap();
         let is_second = base.join("cgroup.controllers").exists();
-        let group = base.join(format!("metrics-push-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let group = base.join(format!("metrics-push-{}-{number}", std::process::id()));
         fs::create_dir_all(&group).expect("run this test as root: it needs a control group");
         let limit = if is_second { "memory.max" } else { "memory.limit_in_bytes" };
         fs::write(group.join(limit), bytes.to_string()).unwrap();
         Self(group)
     }
 
-    fn launcher(&self) -> [String; 4] {
+    pub(crate) fn launcher(&self) -> [String; 4] {
         let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
         ["sh".into(), "-c".into(), enter, "sh".into()]
     }
@@ -75,7 +78,7 @@ fn running_out_of_the_control_groups_memory_is_told_as_that() {
     let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
     let start = job(Panics::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
     let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
-    let ended = start.within(&launcher).to_its_end();
+    let ended = start.within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
     let stored = stored(&gateway, "ending");
     assert_eq!(held(&stored), ["oom"], "{ended:?} {stored:?}");

@@ -21,7 +21,7 @@ fn recover(gateway: &FakeGateway, state: &StateDir) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !state.journals().is_empty() {
         assert!(Instant::now() < deadline, "left: {:?}", state.journals());
-        let ended = run(gateway, state, "recovery").to_its_end();
+        let ended = run(gateway, state, "recovery").run_to_end();
         assert!(ended.status.success(), "{ended:?}");
     }
 }
@@ -53,7 +53,7 @@ fn assert_told_once(gateway: &FakeGateway, job: &str, ended: &Ended) -> Option<S
     );
     match outcome.as_deref() {
         Some("success") => {
-            assert!(ended.stdout.contains("ready"), "{job} was cut short: {ended:?}")
+            assert!(ended.stdout.contains("ready"), "{job} was cut short: {ended:?}");
         }
         Some("abandoned") => assert!(!ended.stdout.contains("after"), "{job} was done: {ended:?}"),
         other => assert!(!ended.stdout.contains("after"), "{job}: {other:?}"),
@@ -83,7 +83,7 @@ fn delays(longest: Duration) -> impl Iterator<Item = Duration> {
 fn usual(gateway: &FakeGateway, state: &StateDir) -> Duration {
     let begun = Instant::now();
     for _ in 0..5 {
-        run(gateway, state, "usual").to_its_end();
+        run(gateway, state, "usual").run_to_end();
     }
     begun.elapsed() / 5
 }

@@ -80,7 +80,7 @@ impl Start {
         &mut self.0
     }
 
-    pub(crate) fn to_its_end(self) -> Ended {
+    pub(crate) fn run_to_end(self) -> Ended {
         self.start().wait()
     }
 
@@ -176,4 +176,11 @@ impl Ended {
 pub(crate) fn send_signal(process: u32, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(sent.unwrap().success(), "kill -{name} {process}");
+}
+
+/// The process' only child.
+pub(crate) fn child_of(process: u32) -> u32 {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = std::fs::read_to_string(children).unwrap();
+    children.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -1,5 +1,9 @@
 //! Delivery: what a gateway does to a push, and what becomes of the push then.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use metrics_push::prometheus::{Counter, Gauge, Registry};
@@ -411,4 +415,113 @@ fn a_gateway_that_is_down_is_left_alone_until_a_last_word_finds_it_again() {
     gateway.heal();
     succeed("last_word");
     gateway.wait_for(Duration::from_secs(10), |gateway| gateway.groups().len() == TASKS + 1);
+}
+
+/// A listener that does with each connection what it is told to, until it is dropped with its test.
+fn raw_server(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            serve(stream.unwrap());
+        }
+    });
+    url
+}
+
+fn push_large(url: &str) -> Error {
+    let registry = Registry::new();
+    let help = "x".repeat(8 * 1024 * 1024);
+    registry.register(Box::new(Counter::new("rows_total", help).unwrap())).unwrap();
+    let started = Instant::now();
+    let pusher = Pusher::new(url, "large").unwrap().gatherer(&registry).timeout(BUDGET);
+    let error = pusher.push().unwrap_err();
+    assert!(started.elapsed() < BUDGET + SLACK, "{:?}", started.elapsed());
+    error
+}
+
+#[test]
+fn a_server_that_takes_a_body_byte_by_byte_is_given_up() {
+    let url = raw_server(std::mem::forget);
+    assert!(push_large(&url).is_timeout());
+}
+
+#[test]
+fn a_connection_reset_in_the_middle_of_a_body_is_tried_again() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    let url = raw_server(move |mut stream| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut some = [0; 4096];
+        // What was not read resets the connection when it is closed.
+        let _ = stream.read(&mut some);
+    });
+    let error = push_large(&url);
+    assert!(error.is_unreachable(), "{error:?}");
+    assert!(attempts.load(Ordering::Relaxed) > 1);
+}
+
+#[test]
+fn a_server_that_speaks_something_else_is_no_gateway() {
+    let url = raw_server(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+    });
+    let counter = Counter::new("rows_total", "Rows.").unwrap();
+    let pusher = Pusher::new(url, "mail").unwrap().collector(counter).unwrap().timeout(BUDGET);
+    let error = pusher.push().unwrap_err();
+    assert!(error.is_unreachable() && !error.is_rejected(), "{error:?}");
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_told_within_the_time() {
+    let counter = Counter::new("rows_total", "Rows.").unwrap();
+    let started = Instant::now();
+    let pusher = Pusher::new("http://gateway.invalid:9091", "dns").unwrap();
+    let error = pusher.collector(counter).unwrap().timeout(BUDGET).push().unwrap_err();
+    assert!(started.elapsed() < BUDGET + SLACK, "{:?}", started.elapsed());
+    assert!(error.is_retryable(), "{error:?}");
+}
+
+#[test]
+fn a_run_ends_as_it_would_whatever_the_gateway_does() {
+    type Trouble = fn(&FakeGateway);
+    let rows: [(&str, Trouble); 7] = [
+        ("refuses", FakeGateway::refuse_connections),
+        ("is silent", |gateway| gateway.fault(Fault::hang())),
+        ("drips", |gateway| gateway.fault(Fault::drip(Duration::from_millis(100)))),
+        ("never ends", |gateway| gateway.fault(Fault::endless())),
+        ("closes", |gateway| gateway.fault(Fault::close())),
+        ("redirects", |gateway| gateway.fault(Fault::redirect(302, "http://elsewhere/"))),
+        ("is overloaded", |gateway| gateway.fault(Fault::status(503))),
+    ];
+    for (name, trouble) in rows {
+        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let _scope = deployed(&gateway, &state);
+        trouble(&gateway);
+        let started = Instant::now();
+        let result: Result<u8, &str> = job("troubled").run(|_| Err("as it would"));
+        assert_eq!(result, Err("as it would"), "{name}");
+        assert!(started.elapsed() < BUDGET + SLACK, "{name}: {:?}", started.elapsed());
+        assert_eq!(state.records().len(), 1, "{name}: it waits");
+        gateway.heal();
+        assert_eq!(metrics_push::recover(Duration::from_secs(20)).delivered, 1, "{name}");
+        assert_eq!(value(&gateway.group("troubled", &[]), "last_run_success"), Some(0.0), "{name}");
+    }
+}
+
+#[test]
+fn a_push_that_was_applied_and_not_acknowledged_is_told_once_more_and_changes_nothing() {
+    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let _scope = deployed(&gateway, &state);
+    gateway.fault(Fault::close().after_storing());
+    succeed("unsure");
+    let before = gateway.group("unsure", &[]);
+    gateway.heal();
+    assert_eq!(metrics_push::recover(Duration::from_secs(20)).delivered, 1);
+    let after = gateway.group("unsure", &[]);
+    for name in ["last_success_timestamp_seconds", "last_run_duration_seconds", "last_run_success"]
+    {
+        assert_eq!(value(&after, name), value(&before, name), "{name}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Runs whose process died unseen: a later one, of whatever job, reports them as abandoned.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use metrics_push::testing::{FakeGateway, Group};
+use metrics_push::testing::{FakeGateway, Fault, Group};
 
 use crate::child::{Ended, Panics, Start, job};
 use crate::lifecycle::{endings, outcomes};
@@ -16,7 +18,7 @@ fn run(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Sta
 }
 
 fn end(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Ended {
-    run(gateway, state, name, ending).to_its_end()
+    run(gateway, state, name, ending).run_to_end()
 }
 
 #[track_caller]
@@ -111,7 +113,7 @@ fn an_outcome_that_no_gateway_took_is_delivered_by_a_later_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     gateway.refuse_connections();
     let start = run(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
-    let ended = start.to_its_end();
+    let ended = start.run_to_end();
     assert!(!ended.notices.is_empty());
     gateway.accept_connections();
     end(&gateway, &state, "other", "ok");
@@ -149,7 +151,7 @@ fn no_credentials_are_in_the_journal() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let url = gateway.url().replace("http://", "http://batch:pa55word@");
     let start = run(&gateway, &state, "import", "kill").gateway(&url);
-    start.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").to_its_end();
+    start.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").run_to_end();
     let text = fs::read_to_string(&state.journals()[0]).unwrap();
     assert!(text.contains(&gateway.url()), "{text}");
     assert!(
@@ -182,7 +184,7 @@ fn an_unusable_state_directory_costs_one_warning() {
     let full = Path::new("/dev/full");
     for directory in [file.as_path(), full, &file.join("below")] {
         let start = run(&gateway, &state, "import", "ok");
-        let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).to_its_end();
+        let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).run_to_end();
         assert!(ended.status.success());
         assert_eq!(ended.notices.len(), 1, "{directory:?}: {ended:?}");
         assert_eq!(outcomes(&gateway.group("import", &[])), ["success"]);
@@ -193,7 +195,110 @@ fn an_unusable_state_directory_costs_one_warning() {
 fn a_synced_run_leaves_no_journal_either() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let start = job(Panics::Unwind, &["synced", "ok"]).gateway(&gateway.url());
-    start.variable("METRICS_PUSH_STATE_DIR", state.path()).to_its_end();
+    start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
     assert!(state.journals().is_empty());
+}
+
+/// Kills the job as soon as the gateway has got a request with this text, of which it says nothing.
+fn killed_at(
+    gateway: &FakeGateway,
+    state: &StateDir,
+    name: &str,
+    text: &'static str,
+    fault: Fault,
+) {
+    let before = gateway.requests().len();
+    gateway.fault(fault.when(move |request| String::from_utf8_lossy(&request.body).contains(text)));
+    let running = run(gateway, state, name, "ok").start();
+    gateway.wait_for(Duration::from_secs(20), |gateway| {
+        gateway
+            .requests()
+            .iter()
+            .skip(before)
+            .any(|sent| String::from_utf8_lossy(&sent.body).contains(text))
+    });
+    running.kill();
+    running.wait();
+    gateway.heal();
+}
+
+#[test]
+fn killed_at_each_point_of_the_journals_life_a_run_is_told_as_what_it_was() {
+    const START: &str = "batch_job_last_start_";
+    const END: &str = "batch_job_last_success_";
+    const REPORT: &str = "outcome=\"abandoned\"} 1";
+    let stored = || Fault::hang().after_storing();
+    for (point, text, fault, outcome) in [
+        // Once a process has sent its start, its body runs or has run: what it knew last is in the journal.
+        ("when its end was sent", END, Fault::hang(), "success"),
+        ("when its end had arrived and was not confirmed", END, stored(), "success"),
+    ] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        killed_at(&gateway, &state, "import", text, fault);
+        assert_eq!(state.journals().len(), 1, "{point}");
+        end(&gateway, &state, "other", "ok");
+        assert_eq!(outcomes(&gateway.group("import", &[])), [outcome], "{point}");
+        assert!(state.journals().is_empty(), "{point}");
+    }
+    for (point, text, fault) in [
+        ("when its start was sent", START, Fault::hang()),
+        ("when its start had arrived and was not confirmed", START, stored()),
+    ] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        gateway.fault(
+            fault.when(move |request| String::from_utf8_lossy(&request.body).contains(text)),
+        );
+        let running = run(&gateway, &state, "import", "wait").start().ready();
+        gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
+        running.kill();
+        running.wait();
+        gateway.heal();
+        end(&gateway, &state, "other", "ok");
+        assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"], "{point}");
+        assert!(state.journals().is_empty(), "{point}");
+    }
+    for (point, fault) in [
+        ("when a report was sent", Fault::hang()),
+        ("when a report had arrived and was not confirmed", stored()),
+    ] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        end(&gateway, &state, "import", "kill");
+        killed_at(&gateway, &state, "other", REPORT, fault);
+        end(&gateway, &state, "third", "ok");
+        let reports = gateway.requests().into_iter().filter(|sent| sent.path.ends_with("/import"));
+        let reports: BTreeSet<_> = reports
+            .map(|sent| String::from_utf8_lossy(&sent.body).into_owned())
+            .filter(|body| body.contains(REPORT))
+            .map(|body| body.lines().filter(|line| !line.contains("pushed_at")).collect::<String>())
+            .collect();
+        assert_eq!(reports.len(), 1, "{point}: what is said twice says the same: {reports:?}");
+        assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"], "{point}");
+        assert!(state.journals().is_empty(), "{point}: {:?}", state.journals());
+    }
+}
+
+#[test]
+fn a_file_that_never_got_its_name_is_nobodys_run() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let fresh = state.write("1-1.new", "metrics-push journal 1\tprocess=1\n");
+    let old = state.write("0-1.new", "metrics-push journal 1\tprocess=1\n");
+    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+    fs::File::options().append(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    end(&gateway, &state, "other", "ok");
+    assert_eq!((fresh.exists(), old.exists()), (true, false));
+}
+
+#[test]
+fn a_run_of_before_a_restart_of_the_machine_was_abandoned_with_it() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    end(&gateway, &state, "import", "kill");
+    let journal = state.journals().remove(0);
+    let text = fs::read_to_string(&journal).unwrap();
+    let (before, after) = text.split_once("\tboot=").unwrap();
+    let rest = after.split_once('\n').unwrap().1;
+    fs::write(&journal, format!("{before}\tboot=another\n{rest}")).unwrap();
+    let ended = end(&gateway, &state, "other", "ok");
+    assert!(ended.notices[0].contains("the machine's last start"), "{:?}", ended.notices);
+    assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }

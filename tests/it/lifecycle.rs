@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use metrics_push::Outcome;
 use metrics_push::testing::{FakeGateway, Fault, Group};
+use metrics_push::{Config, Job, Outcome, flush};
 
 use crate::child::{Ended, Panics, job};
 
@@ -25,8 +25,8 @@ pub(crate) fn endings(gateway: &FakeGateway, job: &str) -> usize {
 #[track_caller]
 fn same_as_bare(arguments: &[&str]) -> (FakeGateway, Ended) {
     let gateway = FakeGateway::start();
-    let bare = job(Panics::Unwind, arguments).to_its_end();
-    let ended = job(Panics::Unwind, arguments).gateway(&gateway.url()).to_its_end();
+    let bare = job(Panics::Unwind, arguments).run_to_end();
+    let ended = job(Panics::Unwind, arguments).gateway(&gateway.url()).run_to_end();
     ended.assert_same_as(&bare);
     (gateway, ended)
 }
@@ -156,8 +156,8 @@ fn a_run_of_a_fork_is_not_pushed_and_says_so() {
 fn what_nothing_in_the_process_can_see_stays_open() {
     for ending in ["exec", "_exit", "abort", "kill", "segv", "overflow"] {
         let gateway = FakeGateway::start();
-        let bare = job(Panics::Unwind, &[ending]).to_its_end();
-        let ended = job(Panics::Unwind, &[ending]).gateway(&gateway.url()).to_its_end();
+        let bare = job(Panics::Unwind, &[ending]).run_to_end();
+        let ended = job(Panics::Unwind, &[ending]).gateway(&gateway.url()).run_to_end();
         ended.assert_same_as(&bare);
         assert_eq!(endings(&gateway, "ending"), 0, "{ending}");
     }
@@ -263,7 +263,48 @@ fn the_exit_of_a_dead_gateways_job_takes_one_budget() {
     for ending in ["ok", "exit-3", "panic"] {
         let begun = Instant::now();
         let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
-        start.variable("METRICS_PUSH_TIMEOUT", "1s").to_its_end();
+        start.variable("METRICS_PUSH_TIMEOUT", "1s").run_to_end();
         assert!(begun.elapsed() < Duration::from_secs(2), "{ending}: {:?}", begun.elapsed());
     }
+}
+
+#[test]
+fn a_slow_start_push_does_not_overtake_the_end() {
+    let gateway = FakeGateway::start();
+    gateway.fail_next(1, Fault::stall(Duration::from_millis(400)));
+    let ended = job(Panics::Unwind, &["wait-a-little"]).gateway(&gateway.url()).run_to_end();
+    assert!(ended.notices.is_empty(), "{ended:?}");
+    let methods: Vec<_> = gateway.requests().into_iter().map(|sent| sent.method).collect();
+    assert_eq!(methods, ["POST", "PUT"]);
+    assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
+}
+
+#[test]
+fn a_start_that_has_not_left_when_the_run_ends_is_not_sent() {
+    let gateway = FakeGateway::start();
+    let scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+    let job = Job::named("quick");
+    gateway.fail_next(1, Fault::stall(Duration::from_millis(300)));
+    let first = job.start();
+    gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
+    // The first start is on its way; all that follows waits for it, and becomes one.
+    first.finish(Outcome::Success);
+    for _ in 0..5 {
+        job.start().finish(Outcome::Success);
+    }
+    assert_eq!(flush(Duration::from_secs(20)), 0);
+    drop(scope);
+    assert_eq!(gateway.requests().len(), 2, "{:?}", gateway.requests());
+    assert_eq!(outcomes(&gateway.group("quick", &[])), ["success"]);
+}
+
+#[test]
+fn a_heart_beats_until_the_run_ends() {
+    let gateway = FakeGateway::start();
+    let start = job(Panics::Unwind, &["beating", "wait-a-little"]).gateway(&gateway.url());
+    start.run_to_end();
+    let requests = gateway.requests();
+    assert!(requests.len() > 4, "{}", requests.len());
+    assert_eq!(requests.last().unwrap().method, "PUT");
+    assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
 }

@@ -2,11 +2,13 @@
 
 mod attributes;
 mod batch;
+#[expect(dead_code, reason = "what only the end-to-end tests need")]
 mod child;
 mod contexts;
 mod delivery;
 mod fake_gateway;
 mod group_life;
+mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;
@@ -16,7 +18,10 @@ mod parity;
 mod place;
 mod readme;
 mod runs;
+mod secrets;
 mod sites;
+mod spool;
 mod state;
 mod supervise;
+mod testing;
 mod tidy;

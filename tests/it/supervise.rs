@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Ended, Panics, Start, job, send_signal};
+use crate::child::{Ended, Panics, Start, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, endings, outcomes};
 use crate::state::StateDir;
 
@@ -30,8 +30,8 @@ fn assert_nothing_left(state: &StateDir) {
 #[track_caller]
 fn told_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let bare = job(Panics::Unwind, &[ending]).to_its_end();
-    let ended = supervised(&gateway, &state, ending).to_its_end();
+    let bare = job(Panics::Unwind, &[ending]).run_to_end();
+    let ended = supervised(&gateway, &state, ending).run_to_end();
     ended.assert_same_as(&bare);
     assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
     assert_eq!(endings(&gateway, "ending"), 1, "{ending}");
@@ -78,7 +78,7 @@ fn without_a_state_directory_the_parent_tells_as_well() {
     let gateway = FakeGateway::start();
     let start = job(Panics::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
     let temporary = StateDir::new();
-    let ended = start.variable("TMPDIR", temporary.path()).to_its_end();
+    let ended = start.variable("TMPDIR", temporary.path()).run_to_end();
     assert_eq!(ended.status.signal(), Some(9));
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["signal"]);
     let left = std::fs::read_dir(temporary.path()).unwrap().count();
@@ -89,7 +89,7 @@ fn without_a_state_directory_the_parent_tells_as_well() {
 fn running_out_of_address_space_is_an_abort() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let launcher = ["sh", "-c", "ulimit -v 2000000; exec \"$@\"", "sh"];
-    let ended = supervised(&gateway, &state, "out-of-memory").within(&launcher).to_its_end();
+    let ended = supervised(&gateway, &state, "out-of-memory").within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(6), "{ended:?}");
     assert_value(&gateway.group("ending", &[]), "signal", Some(6.0));
 }
@@ -127,7 +127,7 @@ fn who_kills_the_parent_kills_the_job() {
     running.wait();
     let other =
         job(Panics::Unwind, &["ok"]).gateway(&gateway.url()).variable("METRICS_PUSH_JOB", "other");
-    let ended = other.variable("METRICS_PUSH_STATE_DIR", state.path()).to_its_end();
+    let ended = other.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["abandoned"], "{ended:?}");
     assert_nothing_left(&state);
 }
@@ -143,12 +143,25 @@ fn input_passes_through() {
 }
 
 #[test]
+fn the_jobs_own_children_inherit_what_they_would_without_us() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let bare = job(Panics::Unwind, &["what-children-inherit"])
+        .variable("PATH", "/usr/bin:/bin")
+        .run_to_end();
+    assert!(bare.stdout.contains("SigBlk"), "{bare:?}");
+    let unsupervised = job(Panics::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
+    unsupervised.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
+    let start = supervised(&gateway, &state, "what-children-inherit");
+    start.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
+}
+
+#[test]
 fn a_job_that_takes_too_long_is_ended_and_was_a_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
         let start = job(Panics::Unwind, options).gateway(&gateway.url());
         let begun = Instant::now();
-        let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).to_its_end();
+        let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
         assert_eq!(ended.status.signal(), Some(15), "{ended:?}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let group = gateway.group("ending", &[]);
@@ -187,12 +200,6 @@ fn first_process(gateway: &FakeGateway, state: &StateDir, arguments: &[&str]) ->
     ])
 }
 
-/// The id that the namespace's first process has out here.
-fn inner(outer: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
-    children.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 /// Whether this machine lets the test make namespaces; root may.
 fn may_unshare() -> bool {
     let unshare =
@@ -205,7 +212,7 @@ fn stopped_like_a_container(arguments: &[&str]) -> (FakeGateway, Ended) {
     assert!(may_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = first_process(&gateway, &state, arguments).start().ready();
-    let first = inner(running.id());
+    let first = child_of(running.id());
     send_signal(first, "TERM");
     std::thread::sleep(Duration::from_secs(2));
     // Whoever is gone by now has ended in time.
@@ -225,7 +232,7 @@ fn a_first_process_that_outlives_its_signal_tells_how_it_really_ended() {
     assert!(may_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = first_process(&gateway, &state, &["wait-a-little"]).start().ready();
-    send_signal(inner(running.id()), "TERM");
+    send_signal(child_of(running.id()), "TERM");
     assert!(running.wait().status.success());
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
 }

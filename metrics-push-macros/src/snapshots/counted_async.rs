@@ -20,8 +20,8 @@ async fn load(
         );
         &__SITE
     }
-        .enter(&[]);
-    ::metrics_push::__private::call_async(
+        .start();
+    let ended = ::metrics_push::__private::call_async(
             call,
             async move {
                 #[allow(
@@ -33,8 +33,7 @@ async fn load(
                     clippy::restriction
                 )]
                 if false {
-                    let never: Result<u32, Error> = loop {};
-                    return never;
+                    return ::metrics_push::__private::never::<Result<u32, Error>>();
                 }
                 #[allow(unknown_lints, clippy::shadow_same)]
                 let mut path = path;
@@ -47,7 +46,8 @@ async fn load(
                     todo!()
                 }
             },
-            |result| ::metrics_push::__private::judge(result).outcome(),
         )
-        .await
+        .await;
+    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+    ended.finish(outcome)
 }

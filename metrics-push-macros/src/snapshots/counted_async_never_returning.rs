@@ -15,7 +15,7 @@ async fn serve() -> ! {
         );
         &__SITE
     }
-        .enter(&[]);
+        .start();
     ::metrics_push::__private::call_forever(
             call,
             async move {

@@ -18,10 +18,11 @@ fn parts() -> Result<
         );
         &__SITE
     }
-        .enter(&[]);
-    ::metrics_push::__private::call(
+        .start();
+    let ended = ::metrics_push::__private::call(
         call,
         || -> Result<(_, Vec<_>), &'static _> { todo!() },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+    );
+    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+    ended.finish(outcome)
 }

@@ -24,12 +24,10 @@ where
             );
             &__SITE
         }
-            .enter(&[]);
-        ::metrics_push::__private::call(
-            call,
-            || -> () { work() },
-            |result| ::metrics_push::__private::judge(result).outcome(),
-        )
+            .start();
+        let ended = ::metrics_push::__private::call(call, || -> () { work() });
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
     }
     #[inline]
     async fn sync(self) {
@@ -47,8 +45,8 @@ where
                 .fixed_labels(&[("full", "yes")]);
             &__SITE
         }
-            .enter(&[]);
-        ::metrics_push::__private::call_async(
+            .start();
+        let ended = ::metrics_push::__private::call_async(
                 call,
                 async move {
                     #[allow(
@@ -67,9 +65,10 @@ where
                         self.work().await
                     }
                 },
-                |result| ::metrics_push::__private::judge(result).outcome(),
             )
-            .await
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
     }
     const fn len(&self) -> usize {
         0

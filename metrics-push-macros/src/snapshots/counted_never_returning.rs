@@ -15,7 +15,7 @@ fn serve() -> ! {
         );
         &__SITE
     }
-        .enter(&[]);
+        .start();
     {
         loop {}
     }

@@ -15,10 +15,11 @@ pub fn load(path: &str) -> Result<u32, Error> {
         );
         &__SITE
     }
-        .enter(&[]);
-    ::metrics_push::__private::call(
+        .start();
+    let ended = ::metrics_push::__private::call(
         call,
         || -> Result<u32, Error> { Ok(read(path)?.len()) },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+    );
+    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+    ended.finish(outcome)
 }

@@ -23,9 +23,7 @@ fn pay(payment: &Payment) -> Option<Receipt> {
         &__SITE
     }
         .enter(&[&(payment.method)]);
-    ::facade::metrics::__private::call(
-        call,
-        || -> Option<Receipt> { None },
-        |result| ::facade::metrics::__private::ok_if(result, Option::is_some),
-    )
+    let ended = ::facade::metrics::__private::call(call, || -> Option<Receipt> { None });
+    let outcome = ::facade::metrics::__private::ok_if(ended.result(), Option::is_some);
+    ended.finish(outcome)
 }

@@ -114,6 +114,12 @@ const CASES: &[Case] = &[
         item: "fn import(shard: u32) -> u32 { job.processed(1); 1 }",
     },
     Case {
+        name: "push_job_supervised",
+        attribute: "push_job",
+        arguments: "max_runtime = \"1h\", kill, signals = off, supervise",
+        item: "fn main() { work() }",
+    },
+    Case {
         name: "push_job_never_returning",
         attribute: "push_job",
         arguments: "run = run",

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
         },
         &[],
     );
-    ::metrics_push::__private::call_async(
+    let ended = ::metrics_push::__private::call_async(
             &run,
             async move {
                 #[allow(
@@ -30,14 +30,14 @@ async fn main() -> Result<(), Error> {
                     clippy::restriction
                 )]
                 if false {
-                    let never: Result<(), Error> = loop {};
-                    return never;
+                    return ::metrics_push::__private::never::<Result<(), Error>>();
                 }
                 {
                     work().await
                 }
             },
-            |result| ::metrics_push::__private::judge(result).outcome(),
         )
-        .await
+        .await;
+    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+    ended.finish(outcome)
 }

@@ -16,9 +16,7 @@ fn main() {
         },
         &[],
     );
-    ::metrics_push::__private::call(
-        &run,
-        || -> () { work() },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+    let ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+    ended.finish(outcome)
 }

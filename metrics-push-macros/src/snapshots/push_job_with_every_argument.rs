@@ -22,12 +22,13 @@ fn import(shard: u32) -> u32 {
         ],
     );
     let job: &crate::facade::Run = &run;
-    crate::facade::__private::call(
+    let ended = crate::facade::__private::call(
         &run,
         || -> u32 {
             job.processed(1);
             1
         },
-        |result| crate::facade::__private::error_if(result, |n| *n == 0),
-    )
+    );
+    let outcome = crate::facade::__private::error_if(ended.result(), |n| *n == 0);
+    ended.finish(outcome)
 }

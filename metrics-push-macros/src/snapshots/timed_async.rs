@@ -17,7 +17,7 @@ async fn load(path: String) -> u32 {
             .in_flight();
         &__SITE
     }
-        .enter(&[]);
+        .start();
     {
         1
     }

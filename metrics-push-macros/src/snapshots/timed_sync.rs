@@ -17,7 +17,7 @@ fn load(path: &str) -> u32 {
         );
         &__SITE
     }
-        .enter(&[]);
+        .start();
     {
         1
     }

@@ -26,12 +26,10 @@ fn load(n: &str) -> Result<u32, u32> {
         &__SITE
     }
         .enter(&[&(n.len())]);
-    ::metrics_push::__private::call(
-        call,
-        || -> Result<u32, u32> { Ok(1) },
-        |result| ::metrics_push::__private::error_if(
-            result,
-            |n: &Result<u32, u32>| n.is_err(),
-        ),
-    )
+    let ended = ::metrics_push::__private::call(call, || -> Result<u32, u32> { Ok(1) });
+    let outcome = ::metrics_push::__private::error_if(
+        ended.result(),
+        |n: &Result<u32, u32>| n.is_err(),
+    );
+    ended.finish(outcome)
 }

@@ -47,24 +47,34 @@ impl Deployment {
         })
     }
 
-    /// Takes a parcel to all sinks, in time or at once. Nobody has a ticket for what is held back.
+    /// Takes a parcel to all sinks, at once or with others for the same group. The tickets are for each of them; for
+    /// what is only passing, there may be none.
     pub(crate) fn hand_over(
         &self,
         mut parcel: Parcel,
         budget: Duration,
         urgency: Urgency,
     ) -> Vec<Ticket<Receipt>> {
-        if let Some(hold) = &self.hold {
-            if urgency < Urgency::LastWord {
+        let mut others = Vec::new();
+        match (&self.hold, urgency) {
+            (Some(hold), Urgency::Passing) => {
                 hold.hand_in(parcel, urgency);
                 return Vec::new();
             }
-            if let Some(before) = hold.take(parcel.key()) {
-                parcel = before.then(parcel);
+            (Some(hold), Urgency::Outcome) => return hold.hand_in_asking(parcel, urgency),
+            (Some(hold), Urgency::LastWord) => {
+                if let Some(kept) = hold.take(parcel.key()) {
+                    parcel = kept.parcel.then(parcel);
+                    others = kept.askers;
+                }
             }
+            (None, _) => {}
         }
-        let hand_over = |route| courier().hand_over(route, parcel.clone(), budget, urgency);
-        self.sinks.iter().map(hand_over).collect()
+        let others = others.into_iter().chain(std::iter::repeat_with(Vec::new));
+        let hand_over = |(route, others)| {
+            courier().hand_over_for(route, parcel.clone(), budget, urgency, others)
+        };
+        self.sinks.iter().zip(others).map(hand_over).collect()
     }
 
     /// The one in force here: of the innermost [`Scope`] on this thread, or the process'.
@@ -121,7 +131,8 @@ pub fn init(config: Config) -> Result<(), Error> {
 
 /// Uses a configuration on this thread until it is dropped: for tests, which share a process.
 ///
-/// Runs that start on this thread meanwhile keep it until they end.
+/// Runs that start on this thread meanwhile keep it until they end. Other threads, those of a runtime among them, need
+/// [`Scope::around`] or [`Scope::around_call`].
 #[must_use = "the configuration is in use only as long as this lives"]
 #[derive(Debug)]
 pub struct Scope {
@@ -135,9 +146,65 @@ impl Config {
     /// # Errors
     /// `is_config`, if the configuration contradicts itself.
     pub fn scope(self) -> Result<Scope, Error> {
-        let deployment = Arc::new(Deployment::new(&self)?);
+        Ok(Scope::enter(Arc::new(Deployment::new(&self)?)))
+    }
+}
+
+impl Scope {
+    /// The future, polled with the configuration that is in use here and now, on whatever thread that happens.
+    ///
+    /// A scope holds on its own thread: a task that is spawned on a runtime with several needs this.
+    ///
+    /// ```
+    /// use metrics_push::{Config, Scope, push_job, testing::FakeGateway};
+    ///
+    /// #[push_job]
+    /// async fn reindex() {}
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = FakeGateway::start();
+    /// let _scope = Config::default().url(gateway.url())?.scope()?;
+    /// tokio::spawn(Scope::around(reindex())).await?;
+    /// gateway.after_run("reindex", &[]).assert_outcome("success");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn around<F: Future>(future: F) -> impl Future<Output = F::Output> {
+        let deployment = Deployment::current();
+        // Made by hand, so that the configuration is in use only while the future is polled.
+        let mut future = Box::pin(future);
+        std::future::poll_fn(move |context| {
+            let _scope = Self::enter(Arc::clone(&deployment));
+            future.as_mut().poll(context)
+        })
+    }
+
+    /// The closure, called with the configuration that is in use here and now: for threads.
+    ///
+    /// ```
+    /// # use metrics_push::{Config, Scope, push_job, testing::FakeGateway};
+    /// # #[push_job]
+    /// # fn reindex() {}
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = FakeGateway::start();
+    /// let _scope = Config::default().url(gateway.url())?.scope()?;
+    /// std::thread::spawn(Scope::around_call(reindex)).join().unwrap();
+    /// gateway.after_run("reindex", &[]).assert_outcome("success");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn around_call<T>(call: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        let deployment = Deployment::current();
+        move || {
+            let _scope = Self::enter(deployment);
+            call()
+        }
+    }
+
+    fn enter(deployment: Arc<Deployment>) -> Self {
         SCOPES.with_borrow_mut(|scopes| scopes.push(deployment));
-        Ok(Scope { not_send: std::marker::PhantomData })
+        Self { not_send: std::marker::PhantomData }
     }
 }
 

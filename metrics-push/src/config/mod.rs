@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::delivery::Route;
 use crate::error::Error;
-use crate::http::{Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
@@ -42,7 +42,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    urls: Vec<String>,
+    urls: Vec<Address>,
     job: Option<String>,
     grouping: BTreeMap<String, String>,
     timeout: Duration,
@@ -57,6 +57,23 @@ pub struct Config {
     batch_interval: Option<Duration>,
     is_disabled: bool,
     is_dry_run: bool,
+}
+
+/// How to reach one gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) url: Address,
+    pub(crate) transport: Transport,
+    pub(crate) timeout: Duration,
+    pub(crate) mode: Mode,
+}
+
+/// Whether anything is sent that changes what a gateway holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Live,
+    /// What would be sent is shown on stderr.
+    DryRun,
 }
 
 impl Default for Config {
@@ -114,7 +131,7 @@ impl Config {
     pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
         let url = url.into();
         Server::new(&url, Transport::default())?;
-        self.urls.push(url);
+        self.urls.push(Address::new(url));
         Ok(self)
     }
 
@@ -187,6 +204,56 @@ impl Config {
         self
     }
 
+    /// Shows on stderr what would be pushed, and pushes nothing.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.is_dry_run = true;
+        self
+    }
+
+    /// Whether nothing is pushed, but shown.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.is_dry_run
+    }
+
+    /// Whether pushing is switched off.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled
+    }
+
+    /// The name for the job of a `main`, if one is set.
+    #[must_use]
+    pub fn job_name(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+
+    /// The group of a job of this name, with the grouping labels of this configuration.
+    ///
+    /// # Errors
+    /// `is_config`, if the name is empty.
+    pub fn grouping_key(&self, job: impl Into<String>) -> Result<GroupingKey, Error> {
+        let key = GroupingKey::new(job)?;
+        self.grouping.iter().try_fold(key, |key, (name, value)| key.label(name, value))
+    }
+
+    /// How to reach each gateway; none, if pushing is switched off.
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, Error> {
+        if self.is_disabled || self.urls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
+        let transport = self.transport()?;
+        let target = |url: &Address| Target {
+            url: url.clone(),
+            transport: transport.clone(),
+            timeout: self.timeout,
+            mode,
+        };
+        Ok(self.urls.iter().map(target).collect())
+    }
+
     /// Pushes each group of a task at most once per interval: for schedulers with many short runs. What a whole
     /// process reports is not held back.
     ///
@@ -204,7 +271,7 @@ impl Config {
         let mut refused = Ok(());
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             match Server::new(url, Transport::default()) {
-                Ok(_) => self.urls.push(url.to_owned()),
+                Ok(_) => self.urls.push(Address::new(url)),
                 Err(error) => refused = refused.and(Err(error)),
             }
         }
@@ -252,18 +319,13 @@ impl Config {
     }
 
     fn sinks(&self) -> Result<Vec<Sink>, Error> {
-        if self.is_disabled || self.urls.is_empty() {
-            return Ok(Vec::new());
-        }
-        let transport = self.transport()?;
-        let sink = |url: &String| {
-            let server = Server::new(url, transport.clone())?;
-            Ok(if self.is_dry_run {
-                Sink::DryRun(server.shown().into())
-            } else {
-                Sink::Gateway(Arc::new(GatewayClient::new(server)))
+        let sink = |target: Target| {
+            let server = Server::new(target.url.as_str(), target.transport)?;
+            Ok(match target.mode {
+                Mode::DryRun => Sink::DryRun(server.shown().into()),
+                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server))),
             })
         };
-        self.urls.iter().map(sink).collect()
+        self.targets()?.into_iter().map(sink).collect()
     }
 }

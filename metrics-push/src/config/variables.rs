@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::Config;
+use crate::duration::parse_duration;
 use crate::error::Error;
 use crate::http::{Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
@@ -265,32 +265,11 @@ fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
     Ok(Some(directory))
 }
 
-/// `10s`, `1500ms`, `2m`, `1h`, or a plain number of seconds.
-fn parse_duration(text: &str) -> Result<Duration, Error> {
-    let refused = || {
-        Error::config(format!("{text:?} is no duration"))
-            .remedy("write it as 10s, 1500ms, 2m or 1h")
-    };
-    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let factor = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(refused()),
-    };
-    let seconds: f64 = number.trim().parse().map_err(|_| refused())?;
-    Duration::try_from_secs_f64(seconds * factor)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(refused)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
+    use crate::http::Address;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
         let (config, problems) = Config::from_variables(|name| {
@@ -338,9 +317,9 @@ mod tests {
     #[test]
     fn the_url_has_a_fallback_and_empty_means_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
-        assert_eq!(config.urls, ["other:9091"]);
+        assert_eq!(config.urls, [Address::new("other:9091")]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
-        assert_eq!(config.urls, ["a:1", "b:2"]);
+        assert_eq!(config.urls, ["a:1", "b:2"].map(Address::new));
     }
 
     #[test]
@@ -383,7 +362,7 @@ mod tests {
     #[test]
     fn good_urls_hold_beside_a_bad_one() {
         let (config, problems) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
-        assert_eq!(config.urls, ["a:1", "c:3"]);
+        assert_eq!(config.urls, ["a:1", "c:3"].map(Address::new));
         assert!(problems[0].contains("ftp://b"), "{problems:?}");
     }
 
@@ -412,21 +391,5 @@ mod tests {
         assert!(config.sinks().unwrap_err().to_string().contains("METRICS_PUSH_USERNAME"));
         let (config, _) = read(&[("METRICS_PUSH_PASSWORD", "x")]);
         assert!(config.sinks().unwrap().is_empty(), "nobody asks for a password");
-    }
-
-    #[test]
-    fn durations_have_units() {
-        for (text, milliseconds) in
-            [("10s", 10_000), ("1500ms", 1_500), ("2m", 120_000), ("0.5", 500)]
-        {
-            assert_eq!(
-                parse_duration(text).unwrap(),
-                Duration::from_millis(milliseconds),
-                "{text}"
-            );
-        }
-        for text in ["", "s", "-1s", "0", "1 fortnight", "NaN", "inf"] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
     }
 }

@@ -395,6 +395,9 @@ impl Delivery {
 
     fn tell(&self, receipt: &Receipt) {
         let key = &self.key;
+        if let Some(refused) = &self.refused {
+            self.say(format_args!("{refused:?}; {key} goes on without the program's own metrics"));
+        }
         match receipt {
             Receipt::Delivered { refused: Some(error), .. } => notice::warn(format_args!(
                 "{error:?}; the outcome of {key} was pushed without the program's own metrics"
@@ -405,10 +408,15 @@ impl Delivery {
                 Count(*attempts),
                 folder.display()
             )),
-            Receipt::Dropped { error, attempts } => self.say(format_args!(
-                "the outcome of {key} is lost after {}: {error:?}",
-                Count(*attempts)
-            )),
+            Receipt::Dropped { error, attempts } => {
+                let could_wait = self.has_spool() || error.is_rejected() || error.is_metric();
+                let hint =
+                    if could_wait { "" } else { "; METRICS_PUSH_STATE_DIR lets outcomes wait on disk" };
+                self.say(format_args!(
+                    "the outcome of {key} is lost after {}: {error:?}{hint}",
+                    Count(*attempts)
+                ));
+            }
             Receipt::Delivered { attempts, .. } => {
                 self.trace(&format!("acknowledged after {}", Count(*attempts)));
             }

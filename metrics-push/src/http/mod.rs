@@ -50,6 +50,26 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A URL as it was given, which may hold credentials. They are not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address(String);
+
+impl Address {
+    pub(crate) fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&without_userinfo(&self.0), f)
+    }
+}
+
 /// Where a secret comes from. Files are read for every request, so that a rotated secret is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SecretSource {

@@ -26,14 +26,17 @@ static DEADLINE: Mutex<Option<Moment>> = Mutex::new(None);
 /// Gets the process ready for its end, at its first run. `false` in a child that was forked later: it has no courier,
 /// and the runs in its memory are its parent's.
 pub(super) fn is_prepared() -> bool {
+    static WARNED: OnceCell<()> = OnceCell::new();
+
     let own = std::process::id();
     let first = *PROCESS.get_or_init(|| {
         register();
-        panic::listen();
         signal::apart(|| drop(courier().run(async {})));
         own
     });
-    if first != own {
+    if first == own {
+        panic::listen();
+    } else if WARNED.set(()).is_ok() {
         notice::warn(
             "this process was forked from one that pushes, so its runs are not pushed; start the first run after the fork",
         );
@@ -58,7 +61,7 @@ pub(super) fn begin_ending(budget: Duration) -> Moment {
     deadline
 }
 
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a call into C")]
 fn register() {
     use std::ffi::{c_int, c_void};
@@ -74,7 +77,7 @@ fn register() {
     told(on_exit(exits, std::ptr::null_mut()));
 }
 
-#[cfg(not(target_env = "gnu"))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[expect(unsafe_code, reason = "a call into C")]
 fn register() {
     extern "C" fn exits() {
@@ -104,7 +107,7 @@ pub(super) fn keep_up(work: impl FnOnce() + Send + 'static) -> std::io::Result<(
         spawned = thread
             .spawn(move || {
                 work();
-                stub.answer(())
+                stub.answer(());
             })
             .map(drop);
     });

@@ -222,7 +222,84 @@ fn lines_of(id: u64, run: &Opened, end: &Option<Ended>) -> String {
 }
 
 /// Tells one start of the machine from another.
-fn boot_id() -> String {
+pub(super) fn boot_id() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{Contents, parse};
+    use super::super::facts::Expectations;
+    use super::super::{Extent, Job};
+    use super::*;
+    use crate::labels::GroupingKey;
+
+    /// A folder of this test's own, removed when it ends.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("metrics-push-journal-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn journals(&self) -> Vec<PathBuf> {
+            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
+        }
+
+        fn contents(&self) -> Contents {
+            parse(&fs::read_to_string(&self.journals()[0]).unwrap()).unwrap()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn run(name: &str) -> Opened {
+        Opened {
+            key: GroupingKey::new(name).unwrap(),
+            sinks: vec!["http://gateway:9091".into()],
+            started: 1.0,
+            extent: Extent::Task,
+            expected: Expectations::of(&Job::new("any")),
+        }
+    }
+
+    #[test]
+    fn a_scheduler_that_is_never_idle_keeps_its_journal_short() {
+        let folder = Folder::new("busy");
+        let journal = Journal::of_folder(&folder.0, None);
+        let long = journal.open(run("long"), Durability::Process).unwrap();
+        let ended = journal.open(run("ended"), Durability::Process).unwrap();
+        let cause = super::super::Outcome::Error.into();
+        ended.ended(Ended { cause, at: 2.0, duration: None });
+        for _ in 0..4_000 {
+            journal.open(run("short"), Durability::Process).unwrap().done();
+        }
+        let path = folder.journals().remove(0);
+        assert!(fs::metadata(&path).unwrap().len() < LONGEST + 1_000);
+        let runs = folder.contents().runs;
+        let names: Vec<_> = runs.iter().map(|run| run.opened.key.job()).collect();
+        assert_eq!(names, ["long", "ended"]);
+        assert_eq!(runs[1].ended.as_ref().unwrap().cause, cause);
+        assert!(File::open(&path).unwrap().try_lock().is_err(), "the new file is locked as well");
+        long.done();
+        ended.done();
+        assert_eq!(folder.journals(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_journal_that_can_not_be_written_costs_the_runs_nothing_else() {
+        let folder = Folder::new("gone");
+        let journal = Journal::of_folder(&folder.0.join("not there"), None);
+        assert!(journal.open(run("any"), Durability::Process).is_none());
+        assert!(journal.lock().is_broken);
+        assert!(journal.open(run("any"), Durability::Process).is_none());
+    }
 }

@@ -2,6 +2,8 @@
 
 mod ending;
 mod entry;
+#[cfg(unix)]
+mod exec;
 mod exit;
 mod facts;
 mod journal;
@@ -19,6 +21,7 @@ use std::fmt;
 use std::time::Duration;
 
 use self::journal::Durability;
+use crate::config::Deployment;
 use crate::metrics::Registry;
 use crate::parcel::Verb;
 
@@ -229,6 +232,15 @@ impl Job {
     pub const fn kill_after_max_runtime(mut self) -> Self {
         self.enforcement = Enforcement::Kill;
         self.supervise()
+    }
+
+    /// Becomes the parent of a process that goes on, if this job wants one and it can be had.
+    pub(crate) fn ensure_supervisor(&self) {
+        let deployment = Deployment::current();
+        let wants = self.extent == Extent::Process && self.supervision == Supervision::Parent;
+        if wants && !deployment.sinks.is_empty() {
+            supervise::supervise(self, &deployment);
+        }
     }
 
     fn listens_to_signals(&self) -> bool {

@@ -17,8 +17,8 @@ use super::ending::{Cause, Ending};
 use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
 use super::journal::{Journal, Page};
-use super::recovery::{self, Starting};
-use super::{Extent, Job, Outcome, Supervision, exit, panic, signal, supervise, usage};
+use super::recovery::{self, Recovery};
+use super::{Extent, Job, Outcome, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
@@ -79,12 +79,7 @@ impl Open {
                 .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
         };
-        if address.is_some()
-            && job.extent == Extent::Process
-            && job.supervision == Supervision::Parent
-        {
-            supervise::supervise(&job, &deployment);
-        }
+        job.ensure_supervisor();
         let address = address.filter(|_| exit::is_prepared());
         let started = Moment::now();
         let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
@@ -138,17 +133,13 @@ impl Open {
     /// Pushes the start, after what is to be said of the dead.
     fn begin(self: &Arc<Self>) {
         let Some(folder) = self.page.as_ref().and_then(|page| recovery_is_due(page)) else {
-            return self.push_start();
+            return self.begin_after(None);
         };
         let (stub, begun) = ticket();
         let open = Arc::clone(self);
         let recovery = exit::keep_up(move || {
-            let starting = open.page.as_ref().map(|page| Starting { id: page.id() });
-            let found = recovery::find(&folder, &open.deployment).map(|mut found| {
-                found.report(&open.deployment, starting);
-                found
-            });
-            open.push_start();
+            let mut found = recovery::find(&folder, &open.deployment);
+            open.begin_after(found.as_mut());
             stub.answer(());
             if let Some(found) = found {
                 found.settle(open.deployment.timeout);
@@ -156,7 +147,20 @@ impl Open {
         });
         match recovery {
             Ok(()) => *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun),
-            Err(_) => self.push_start(),
+            Err(_) => self.begin_after(None),
+        }
+    }
+
+    fn begin_after(&self, found: Option<&mut Recovery>) {
+        let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = self.is_over.load(Ordering::Acquire);
+        if let Some(found) = found {
+            // Once this run is over, it is a newer one like any other.
+            let starting = self.page.as_ref().filter(|_| !is_over).map(|page| page.id());
+            found.report(&self.deployment, starting);
+        }
+        if !is_over {
+            self.hand_over_start();
         }
     }
 
@@ -168,11 +172,19 @@ impl Open {
         }
     }
 
-    fn push_start(&self) {
-        let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_over.load(Ordering::Acquire) {
+    /// Waits until the sinks have answered to the start, or have had their time.
+    pub(super) fn wait_for_start(&self, patience: Duration) {
+        if self.address.is_none() {
             return;
         }
+        let deadline = Moment::now().after(patience);
+        if let Some(begun) = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            begun.wait(deadline.remaining());
+        }
+        courier().flush(deadline.remaining());
+    }
+
+    fn hand_over_start(&self) {
         let started = self.started.unix_seconds();
         let families = encode(&facts::at_start(&Expectations::of(&self.job), started));
         self.hand_over_on_the_way(families);
@@ -426,7 +438,7 @@ fn recovery_is_due(page: &Page) -> Option<PathBuf> {
         return None;
     }
     last.insert(page.folder().to_owned(), now);
-    Some(page.folder().to_owned())
+    recovery::has_work(page.folder()).then(|| page.folder().to_owned())
 }
 
 /// The grouping key: the attribute's labels, and the deployment's over them.

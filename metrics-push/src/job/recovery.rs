@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use super::ending::Ending;
 use super::entry::{Entry, Head, Known, Opened, Unreadable, parse};
 use super::facts::{self, Progress};
-use super::journal::EXTENSION;
+use super::journal::{EXTENSION, boot_id};
 use super::usage::Usage;
 use super::{Extent, Outcome};
 use crate::clock::Moment;
@@ -33,6 +33,9 @@ pub(super) const FOLDER: &str = "journal";
 
 /// The end of the name of a supervisor's file.
 pub(super) const SUPERVISOR: &str = "supervisor";
+
+/// The end of the name of the file whose lock says whose turn it is.
+const LOCK: &str = "lock";
 
 /// How long a gateway may take to say what it knows. One that takes longer is not asked to say more.
 const LISTING: Duration = Duration::from_secs(3);
@@ -67,6 +70,8 @@ pub(super) struct Recovery {
     dead: Vec<Dead>,
     /// Runs of processes that live, by which the dead ones may be outdated.
     living: Vec<(u32, Known)>,
+    /// What the gateways hold, by their URLs, as far as they say.
+    stored: BTreeMap<String, Option<Vec<StoredGroup>>>,
     told: Vec<Told>,
 }
 
@@ -87,19 +92,28 @@ struct Told {
     ticket: Option<Ticket<Receipt>>,
 }
 
-/// The run on whose behalf somebody recovers: it is newer than all dead ones, and has yet to say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Starting {
-    pub(super) id: u64,
+/// Whether there is more in the folder than this process' own journal.
+pub(super) fn has_work(folder: &Path) -> bool {
+    let is_one = |path: &Path| path.extension().is_some_and(|it| it != LOCK);
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(Result::ok).filter(|entry| is_one(&entry.path())).nth(1).is_some()
 }
 
 /// Looks for dead processes. `None` if there are none, or somebody else takes care of them.
 pub(super) fn find(folder: &Path, deployment: &Deployment) -> Option<Recovery> {
-    let turn =
-        OpenOptions::new().create(true).append(true).open(folder.join("recovery.lock")).ok()?;
+    let turn = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("recovery").with_extension(LOCK))
+        .ok()?;
     turn.try_lock().ok()?;
-    let mut recovery =
-        Recovery { _turn: turn, dead: Vec::new(), living: Vec::new(), told: Vec::new() };
+    let mut recovery = Recovery {
+        _turn: turn,
+        dead: Vec::new(),
+        living: Vec::new(),
+        stored: BTreeMap::new(),
+        told: Vec::new(),
+    };
     let mut paths: Vec<_> =
         fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
@@ -115,7 +129,12 @@ pub(super) fn find(folder: &Path, deployment: &Deployment) -> Option<Recovery> {
     }
     let ours = sinks_of(deployment);
     recovery.dead.retain_mut(|dead| keep(dead, &ours));
-    (!recovery.dead.is_empty()).then_some(recovery)
+    if recovery.dead.is_empty() {
+        return None;
+    }
+    let listings = deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink.sink())));
+    recovery.stored = listings.collect();
+    Some(recovery)
 }
 
 /// What can be spoken for by a process that pushes to these sinks. The rest waits for others, but not for ever.
@@ -174,29 +193,28 @@ impl Recovery {
         }
     }
 
-    /// Hands over a report of each dead run. With `starting`, that run's own start comes after them.
-    pub(super) fn report(&mut self, deployment: &Deployment, starting: Option<Starting>) {
-        let stored: BTreeMap<_, _> =
-            deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink.sink()))).collect();
+    /// Hands over a report of each dead run. `starting` is the number of a run of this process whose own start comes
+    /// after them.
+    pub(super) fn report(&mut self, deployment: &Deployment, starting: Option<u64>) {
         let mut dead: Vec<_> = self
             .dead
             .iter()
             .enumerate()
             .flat_map(|(journal, dead)| dead.runs.iter().map(move |run| (journal, run.clone())))
             .collect();
+        let own = std::process::id();
         dead.sort_by(|(_, a), (_, b)| a.opened.started.total_cmp(&b.opened.started));
         for (journal, mut run) in dead.clone() {
             let is_outdated = dead.iter().any(|(_, other)| is_newer(other, &run))
                 || self.living.iter().any(|(process, other)| {
-                    let is_starting = *process == std::process::id()
-                        && starting == Some(Starting { id: other.id });
+                    let is_starting = *process == own && starting == Some(other.id);
                     !is_starting && is_newer(other, &run)
                 });
             let found = self.stamp(journal, &mut run);
             for sink in
                 deployment.sinks.iter().filter(|sink| run.opened.sinks.contains(&sink.to_string()))
             {
-                let stored = stored.get(&sink.to_string()).and_then(Option::as_ref);
+                let stored = self.stored.get(&sink.to_string()).and_then(Option::as_ref);
                 let group = stored.map(|groups| group_of(groups, &run.opened.key));
                 let snapshot = what_to_say(&run, found, is_outdated, group.as_ref());
                 let parcel = Parcel::add(run.opened.key.clone(), encode(&snapshot));
@@ -216,9 +234,10 @@ impl Recovery {
         *run.found.get_or_insert_with(|| {
             let now = Moment::now().unix_seconds();
             if run.ended.is_none() {
-                let Head { process, .. } = dead.head;
+                let Head { process, boot, .. } = &dead.head;
+                let why = if *boot == boot_id() { "is gone" } else { "went with the machine's last start" };
                 notice::warn(format_args!(
-                    "the run of {} that started at {:.3} was abandoned: its process {process} is gone",
+                    "the run of {} that started at {:.3} was abandoned: its process {process} {why}",
                     run.opened.key, run.opened.started
                 ));
             }
@@ -386,7 +405,7 @@ fn what_to_say(
     match (ending.cause.outcome, group) {
         (Outcome::Abandoned, _) => facts::abandoned(&mut snapshot, &ending),
         (Outcome::Success, Some(group)) if is_later(group.success) => {
-            facts::success(&mut snapshot, &ending)
+            facts::success(&mut snapshot, &ending);
         }
         (Outcome::Success | Outcome::Skipped, _) => {}
         (_, Some(group)) if is_later(group.failure) => facts::failure(&mut snapshot, &ending),

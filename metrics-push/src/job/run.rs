@@ -20,7 +20,7 @@ use crate::notice;
 /// has begun to unwind since the start, and as cancelled otherwise.
 #[must_use = "a run that is dropped has ended"]
 pub struct Run {
-    open: Arc<Open>,
+    pub(super) open: Arc<Open>,
     was_panicking: bool,
 }
 

@@ -8,7 +8,7 @@
 //! that dies with its parent are calls into C.
 
 #[cfg(unix)]
-pub(super) use unix::{is_timeout, place, supervise};
+pub(super) use unix::{VARIABLE, is_timeout, place, supervise};
 
 #[cfg(not(unix))]
 pub(super) use elsewhere::{is_timeout, place, supervise};
@@ -67,7 +67,7 @@ mod unix {
     use crate::notice;
 
     /// Tells the job that it has a parent of ours, and where that one's file is.
-    const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
+    pub(in crate::job) const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 
     /// What the parent writes into its file before it ends a job that takes too long.
     const TIMEOUT: &str = "timeout";
@@ -112,7 +112,8 @@ mod unix {
 
     /// Becomes the parent and never returns; or returns in the job, and where there can be no parent.
     pub(in crate::job) fn supervise(job: &Job, deployment: &Deployment) {
-        if place().is_some() {
+        static TRIED: OnceCell<()> = OnceCell::new();
+        if place().is_some() || TRIED.set(()).is_err() {
             return;
         }
         match Parent::new(job, deployment).and_then(|mut parent| Ok((parent.start()?, parent))) {

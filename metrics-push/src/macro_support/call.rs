@@ -77,27 +77,18 @@ impl Prepare for PreparedRun {
     }
 }
 
-/// Runs a body and judges what it returns. A body that doesn't return has panicked.
+/// Runs a body. One that doesn't return has panicked.
 #[inline]
-pub fn call<C: Measure, R>(
-    call: C,
-    body: impl FnOnce() -> R,
-    judge: impl FnOnce(&R) -> Outcome,
-) -> R {
+pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
     let armed = Armed(Some(call));
     let result = body();
-    armed.finish(judge(&result));
-    result
+    Ended { result, armed }
 }
 
 /// Runs an `async` body that has been entered already.
 #[inline]
-pub fn call_async<C: Measure, F: Future, J: FnOnce(&F::Output) -> Outcome>(
-    call: C,
-    body: F,
-    judge: J,
-) -> Measured<Entered<C>, F, J> {
-    measured(Entered(call), body, judge)
+pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<Entered<C>, F> {
+    measured(Entered(call), body)
 }
 
 /// Runs an `async` body whose type says that it has no end.
@@ -106,8 +97,14 @@ pub fn call_async<C: Measure, F: Future, J: FnOnce(&F::Output) -> Outcome>(
 /// If it ends all the same, which no safe code can bring about.
 #[inline]
 pub async fn call_forever<C: Measure, F: Future>(call: C, body: F) -> ! {
-    measured(Entered(call), body, super::unjudged).await;
+    let _never = call_async(call, body).await;
     unreachable!("the body's type says that it has no end")
+}
+
+/// Names the type that an `async` body returns, where it is never called.
+#[must_use]
+pub fn never<R>() -> R {
+    unreachable!("this only names a type")
 }
 
 /// Measures the future that `body` makes, from its first poll.
@@ -116,8 +113,8 @@ pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
     prepared: P,
     body: impl FnOnce() -> F,
     judge: J,
-) -> Measured<P, F, J> {
-    measured(prepared, body(), judge)
+) -> Judged<P, F, J> {
+    Judged { measured: measured(prepared, body()), judge: Some(judge) }
 }
 
 /// The same for functions whose declared type is a box.
@@ -126,16 +123,37 @@ pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
     prepared: P,
     body: impl FnOnce() -> F,
     judge: J,
-) -> Pin<Box<Measured<P, F, J>>> {
-    Box::pin(measured(prepared, body(), judge))
+) -> Pin<Box<Judged<P, F, J>>> {
+    Box::pin(call_future(prepared, body, judge))
 }
 
-fn measured<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
-    prepared: P,
-    future: F,
-    judge: J,
-) -> Measured<P, F, J> {
-    Measured { future, stage: Stage(Progress::Ready(prepared)), judge: Some(judge) }
+fn measured<P: Prepare, F: Future>(prepared: P, future: F) -> Measured<P, F> {
+    Measured { future, stage: Stage(Progress::Ready(prepared)) }
+}
+
+/// A call whose body has returned, and whose outcome is still to be told.
+///
+/// Expansions do that in the open: a closure for it would cost more to compile than all the rest.
+#[must_use = "without an outcome it is taken for a panic"]
+pub struct Ended<C: Measure, R> {
+    // Dropped first: it may be what panics.
+    result: R,
+    armed: Armed<C>,
+}
+
+impl<C: Measure, R> Ended<C, R> {
+    /// What the body returned.
+    #[inline]
+    pub const fn result(&self) -> &R {
+        &self.result
+    }
+
+    /// Takes the outcome, and gives the result back.
+    #[inline]
+    pub fn finish(self, outcome: Outcome) -> R {
+        self.armed.finish(outcome);
+        self.result
+    }
 }
 
 /// A call that has begun before its future.
@@ -174,10 +192,18 @@ impl<C: Measure> Drop for Armed<C> {
 
 pin_project! {
     /// A future and the measure of its run: from the first poll, so that one that is never polled leaves no trace.
-    pub struct Measured<P: Prepare, F, J> {
+    pub struct Measured<P: Prepare, F> {
         #[pin]
         future: F,
         stage: Stage<P>,
+    }
+}
+
+pin_project! {
+    /// A measured future whose result is judged where nobody awaits it.
+    pub struct Judged<P: Prepare, F, J> {
+        #[pin]
+        measured: Measured<P, F>,
         judge: Option<J>,
     }
 }
@@ -217,28 +243,46 @@ impl<P: Prepare> Drop for Stage<P> {
     }
 }
 
-impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome> Future for Measured<P, F, J> {
+impl<P: Prepare, F: Future> Future for Measured<P, F> {
+    type Output = Ended<P::Call, F::Output>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let armed = this.stage.enter();
+        // A future that is polled after its end speaks for itself.
+        match this.future.poll(context) {
+            Poll::Pending => {
+                this.stage.leave(armed);
+                Poll::Pending
+            }
+            Poll::Ready(result) => Poll::Ready(Ended { result, armed }),
+        }
+    }
+}
+
+impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome> Future for Judged<P, F, J> {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let armed = this.stage.enter();
-        // A future that is polled after its end speaks for itself.
-        let polled = this.future.poll(context);
-        match &polled {
-            Poll::Pending => this.stage.leave(armed),
-            Poll::Ready(result) => {
-                let outcome = this.judge.take().map_or(Outcome::Success, |judge| judge(result));
-                armed.finish(outcome);
-            }
-        }
-        polled
+        this.measured.poll(context).map(|ended| {
+            let judge = this.judge.take();
+            let outcome = judge.map_or(Outcome::Success, |judge| judge(ended.result()));
+            ended.finish(outcome)
+        })
     }
 }
 
-impl<P: Prepare, F, J> fmt::Debug for Measured<P, F, J> {
+impl<P: Prepare, F> fmt::Debug for Measured<P, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Measured").finish_non_exhaustive()
+    }
+}
+
+impl<P: Prepare, F, J> fmt::Debug for Judged<P, F, J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judged").finish_non_exhaustive()
     }
 }

@@ -12,17 +12,11 @@ use crate::metrics::{Counter, Family, Registry, is_gathering};
 
 /// A function that is counted.
 ///
-/// Names are checked when compiling:
+/// Labels are checked when compiling, and so are names (see [`metric_name`](super::metric_name)):
 ///
 /// ```compile_fail,E0080
 /// use metrics_push::__private::{CountedSite, Place};
 /// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
-/// static SITE: CountedSite = CountedSite::new(PLACE, "my-metric", "Calls.");
-/// ```
-///
-/// ```compile_fail,E0080
-/// # use metrics_push::__private::{CountedSite, Place};
-/// # const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
 /// static SITE: CountedSite = CountedSite::new(PLACE, "my_total", "Calls.").labels(&["outcome"]);
 /// ```
 pub struct CountedSite {
@@ -58,9 +52,6 @@ impl Outcomes {
 
 impl CountedSite {
     /// A counter `metric` for the function at `place`.
-    ///
-    /// # Panics
-    /// If the name is none for a metric; when compiling, as sites are constants.
     #[must_use]
     pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
         Self {
@@ -116,6 +107,12 @@ impl CountedSite {
     #[inline]
     pub fn enter(&'static self, labels: &[&dyn Display]) -> CountedCall {
         self.prepare(labels).enter()
+    }
+
+    /// The same for a function without such labels.
+    #[inline]
+    pub fn start(&'static self) -> CountedCall {
+        self.enter(&[])
     }
 
     /// Finds the series without starting a call.

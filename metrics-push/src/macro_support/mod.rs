@@ -11,10 +11,11 @@ mod start;
 mod timed;
 
 pub use call::{
-    Entered, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever, call_future,
+    Ended, Entered, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
+    call_future, never,
 };
 pub use counted::{CountedCall, CountedSite, PreparedCount};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
-pub use site::Place;
-pub use start::{PreparedRun, binary_name, host_name, prepare, start};
+pub use site::{Place, metric_name};
+pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};
 pub use timed::{PreparedTime, TimedCall, TimedSite};

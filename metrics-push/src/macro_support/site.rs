@@ -42,6 +42,25 @@ impl Place {
     }
 }
 
+/// A metric's name that the attribute could not read, as it is a constant.
+///
+/// Literals don't come here: checking them once more in each site would take longer than compiling all else in it.
+///
+/// ```compile_fail,E0080
+/// const NAME: &str = metrics_push::__private::metric_name("my-metric");
+/// ```
+///
+/// # Panics
+/// If the name is none for a metric; when compiling, as sites are constants.
+#[must_use]
+pub const fn metric_name(name: &'static str) -> &'static str {
+    assert!(
+        is_metric_name(name),
+        "a metric's name has letters, digits, underscores and colons, and doesn't start with a digit"
+    );
+    name
+}
+
 /// What counted and timed functions have in common.
 pub(super) struct Site {
     pub(super) place: Place,
@@ -55,11 +74,6 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
-        assert!(
-            is_metric_name(metric),
-            "a metric's name has letters, digits, underscores and colons, and doesn't start with a digit"
-        );
-        assert!(!help.is_empty(), "a metric needs a help text");
         Self {
             place,
             metric,

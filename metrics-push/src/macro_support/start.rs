@@ -11,6 +11,13 @@ pub struct PreparedRun {
     grouping: Vec<(&'static str, String)>,
 }
 
+/// Has the process supervised before anything else of the run is done, which would be done twice otherwise.
+#[must_use]
+pub fn supervised(job: &'static Job) -> &'static Job {
+    job.ensure_supervisor();
+    job
+}
+
 /// Starts a run.
 pub fn start(job: &'static Job, grouping: &[(&str, &dyn fmt::Display)]) -> Run {
     job.start_with(grouping)

@@ -18,7 +18,7 @@ const IN_FLIGHT_HELP: &str = "Calls of the function that are under way.";
 
 /// A function that is timed.
 ///
-/// Names and buckets are checked when compiling:
+/// Labels and buckets are checked when compiling, and so are names (see [`metric_name`](super::metric_name)):
 ///
 /// ```compile_fail,E0080
 /// use metrics_push::__private::{Place, TimedSite};
@@ -79,9 +79,6 @@ impl Histograms {
 
 impl TimedSite {
     /// A histogram `metric` for the function at `place`.
-    ///
-    /// # Panics
-    /// If the name is none for a metric; when compiling, as sites are constants.
     #[must_use]
     pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
         Self {
@@ -157,6 +154,12 @@ impl TimedSite {
     #[inline]
     pub fn enter(&'static self, labels: &[&dyn Display]) -> TimedCall {
         self.prepare(labels).enter()
+    }
+
+    /// The same for a function without such labels.
+    #[inline]
+    pub fn start(&'static self) -> TimedCall {
+        self.enter(&[])
     }
 
     /// Finds the series without starting a call.

@@ -51,7 +51,7 @@ pub fn gauge_with<const N: usize>(
     Catalog::process_wide()?.gauge_with(name, help, labels)
 }
 
-/// A histogram in the process-wide registry with [`DEFAULT_BUCKETS`]: [`Catalog::histogram`].
+/// A histogram in the process-wide registry with [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS): [`Catalog::histogram`].
 ///
 /// # Errors
 /// As [`Catalog::histogram`].
@@ -60,7 +60,7 @@ pub fn histogram(name: &str, help: &str) -> Result<Histogram, Error> {
     Catalog::process_wide()?.histogram(name, help)
 }
 
-/// A histogram with labels in the process-wide registry with [`DEFAULT_BUCKETS`]: [`Catalog::histogram_with`].
+/// A histogram with labels in the process-wide registry with [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS): [`Catalog::histogram_with`].
 ///
 /// # Errors
 /// As [`Catalog::histogram_with`].

@@ -11,10 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use super::{Registry, marker};
 use crate::error::{Error, Kind};
-use crate::labels::{GroupingKey, is_label_name, is_metric_name};
-
-/// What the gateway keeps for itself: it would overwrite these without a word.
-const GATEWAYS_OWN: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
+use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
 
 /// The metric families of one moment.
 #[derive(Clone, Debug, Default)]

@@ -58,7 +58,7 @@ impl Disk {
 
     #[cfg(test)]
     fn operate(&self) -> io::Result<()> {
-        let left = self.fuse.as_ref().map(|f| f.fetch_sub(1, std::sync::atomic::Ordering::Relaxed));
+        let left = self.fuse.as_ref().map(|f| f.fetch_sub(1, Ordering::Relaxed));
         if left == Some(0) { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
     }
 

@@ -21,7 +21,11 @@ pub(super) fn talk(shared: &Shared, wire: &mut Wire, life: u64) {
             }
         };
         let next = match shared.receive(&request, life) {
-            Received::Answered(response) => Next::Continue(wire.send(&response.frame(framing))),
+            Received::Answered(response) => {
+                let sent = wire.send(&response.frame(framing));
+                shared.answered();
+                Next::Continue(sent)
+            }
             Received::Failing(fault, since) => {
                 misbehave(shared, wire, &request, framing, fault, since)
             }

@@ -43,6 +43,7 @@ mod connection;
 mod consistency;
 mod cursor;
 mod endpoints;
+mod expect;
 mod exposition;
 mod family;
 mod fault;

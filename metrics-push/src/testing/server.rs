@@ -23,6 +23,9 @@ pub(super) const REMEMBERED_REQUESTS: usize = 16 * 1024;
 /// How long the port may be in other hands when connections are to be accepted again.
 const REBIND_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long dropping waits for answers that are on their way.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the accepting thread is to do with its port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Wanted {
@@ -58,6 +61,8 @@ pub(super) struct State {
     port: Port,
     connections: BTreeMap<u64, TcpStream>,
     accepted: u64,
+    /// How many answers are on their way.
+    answering: usize,
 }
 
 pub(super) struct Shared {
@@ -177,6 +182,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A test that has seen a push arrive may end at once; whoever pushed is to know, too.
+        let deadline = Instant::now() + ANSWER_PATIENCE;
+        drop(self.shared.wait_until(deadline, |state| state.answering == 0));
         self.turn(Wanted::Closed);
         if let Some(acceptor) = self.acceptor.take() {
             // A panic in there has been printed, and is no reason for another one here.
@@ -243,10 +251,20 @@ impl Shared {
         let received = match state.script.take(request) {
             // Counted here and not later: whoever sees the request may heal at once.
             Some(fault) => Received::Failing(fault, Since { healings: state.healings, life }),
-            None => Received::Answered(self.admit(&mut state, request)),
+            None => {
+                state.answering += 1;
+                Received::Answered(self.admit(&mut state, request))
+            }
         };
         self.note(&mut state);
         received
+    }
+
+    /// An answer has left, or can't.
+    pub(super) fn answered(&self) {
+        let mut state = self.lock();
+        state.answering -= 1;
+        self.note(&mut state);
     }
 
     /// Does what the request asks for.

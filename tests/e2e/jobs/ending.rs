@@ -1,7 +1,11 @@
 //! A job that ends in the way its last argument names; those before it are options of the job.
 //!
 //! Tests start it as a child: with a gateway, and without one to see how the bare program ends.
-#![expect(unsafe_code, reason = "endings that no safe code can bring about")]
+#![expect(
+    unsafe_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "endings that no safe code can bring about"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -116,6 +120,12 @@ fn end_elsewhere(run: &Run, ending: &str) -> Result<(), String> {
             libc::raise(libc::SIGTERM);
         }),
         "exec" => return Err(Command::new("true").exec().to_string()),
+        "what-children-inherit" => {
+            let look =
+                "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)|Umask' /proc/self/status; ulimit -c";
+            let status = Command::new("/bin/sh").args(["-c", look]).status();
+            return status.map(drop).map_err(|error| error.to_string());
+        }
         "_exit" => unsafe { libc::_exit(9) },
         "abort" => std::process::abort(),
         "kill" => unsafe {

@@ -42,4 +42,7 @@ fn of_runs() {}
 )]
 fn labels() {}
 
+#[counted(name = "loads_total", help = "")]
+fn without_a_text() {}
+
 fn main() {}

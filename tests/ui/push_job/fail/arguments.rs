@@ -12,8 +12,11 @@ fn wrong_types() {}
 #[push_job(grouping(job = "a", le = 1, __x = 1, region = "eu", region = "us", instance = "a"), instance)]
 fn labels() {}
 
-#[push_job(signals = off, supervise)]
+#[push_job(retries = 3)]
 fn unknown() {}
+
+#[push_job(signals = none, kill, supervise)]
+fn supervised_task() {}
 
 #[push_job(run = run)]
 fn later() -> impl Future<Output = ()> {

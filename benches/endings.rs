@@ -1,0 +1,120 @@
+//! What reporting a run costs a job that does nothing, beside the least that a program can do.
+//!
+//! ```sh
+//! cargo bench --bench endings
+//! ```
+//!
+//! Programs take turns, so that a busy machine is as busy for each; the medians are compared.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use metrics_push::testing::{FakeGateway, Fault};
+use metrics_push::{Config, Job, Outcome, flush};
+
+const ROUNDS: usize = 200;
+
+struct Program {
+    name: &'static str,
+    path: PathBuf,
+    variables: Vec<(&'static str, String)>,
+    times: Vec<Duration>,
+}
+
+impl Program {
+    fn new(name: &'static str, binary: &str, variables: &[(&'static str, &str)]) -> Self {
+        let own = std::env::current_exe().unwrap();
+        let path = own.ancestors().nth(2).unwrap().join("examples").join(binary);
+        let variables =
+            variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { name, path, variables, times: Vec::new() }
+    }
+
+    fn run(&mut self) {
+        let mut command = Command::new(&self.path);
+        command.env_clear().env("METRICS_PUSH_STATE_DIR", "off");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        let begun = Instant::now();
+        let status = command.stdin(Stdio::null()).stderr(Stdio::null()).status();
+        self.times.push(begun.elapsed());
+        assert!(status.unwrap_or_else(|why| panic!("{}: {why}", self.path.display())).success());
+    }
+
+    fn median(&self) -> Duration {
+        let mut times = self.times.clone();
+        times.sort();
+        times[times.len() / 2]
+    }
+}
+
+/// Lets the programs take turns.
+fn compare(title: &str, programs: &mut [Program]) {
+    for _ in 0..ROUNDS {
+        programs.iter_mut().for_each(Program::run);
+    }
+    println!("\n{title}");
+    let first = programs[0].median();
+    for program in programs {
+        let (median, ratio) =
+            (program.median(), program.median().as_secs_f64() / first.as_secs_f64());
+        println!("  {:<44} {median:>10.2?}  {ratio:>5.2} times", program.name);
+    }
+}
+
+/// What a start costs the thread that starts a run, in a process that has had one before.
+fn start_of_a_task(name: &str, config: Config, job: &Job, rounds: usize) {
+    let _scope = config.scope().unwrap();
+    let mut times: Vec<_> = (0..rounds)
+        .map(|_| {
+            let begun = Instant::now();
+            let run = job.start();
+            let took = begun.elapsed();
+            run.finish(Outcome::Success);
+            flush(Duration::from_secs(10));
+            took
+        })
+        .collect();
+    times.sort();
+    println!("  {name:<44} {:>10.2?}", times[rounds / 2]);
+}
+
+fn main() {
+    let gateway = FakeGateway::start();
+    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-state");
+    std::fs::create_dir_all(&state).unwrap();
+    let url = ("METRICS_PUSH_URL", &*gateway.url());
+    let state_dir = ("METRICS_PUSH_STATE_DIR", state.to_str().unwrap());
+    compare(
+        "with an idle gateway",
+        &mut [
+            Program::new("two requests through bare sockets", "nothing_by_hand", &[url]),
+            Program::new("#[push_job]", "nothing", &[url]),
+            Program::new("#[push_job] with a state directory", "nothing", &[url, state_dir]),
+            Program::new(
+                "#[push_job(supervise)] with a state directory",
+                "nothing_supervised",
+                &[url, state_dir],
+            ),
+        ],
+    );
+    compare(
+        "without a gateway",
+        &mut [
+            Program::new("bare", "nothing_by_hand", &[]),
+            Program::new("#[push_job]", "nothing", &[]),
+            Program::new("#[push_job(supervise)]", "nothing_supervised", &[]),
+        ],
+    );
+    println!("\nthe start of a task");
+    let (task, synced) = (Job::named("task"), Job::named("synced").synced());
+    let pushing = || Config::default().url(gateway.url()).unwrap();
+    start_of_a_task("without a state directory", pushing(), &task, 2_000);
+    start_of_a_task("with one", pushing().state_dir(&state), &task, 2_000);
+    start_of_a_task("with one, and a synced journal", pushing().state_dir(&state), &synced, 200);
+    gateway.fault(Fault::hang());
+    let mut dead = Program::new("", "nothing", &[url, ("METRICS_PUSH_TIMEOUT", "1s")]);
+    dead.run();
+    println!("\nwith a gateway that never answers, and a budget of 1 s: {:.2?}", dead.median());
+    std::fs::remove_dir_all(&state).unwrap();
+}

@@ -1,0 +1,201 @@
+//! What an attribute costs the compiler: 500 functions, half of them `async`, checked bare and annotated.
+//!
+//! `cargo run --release -p metrics-push-benches --bin compile_cost` prints seconds and ratios, first with macros as
+//! cargo builds them, unoptimised, then with `build-override.opt-level = 3`. The compiler's own time counts, not
+//! the time that passes: other work on the machine doesn't show. `keep` after a `--` leaves the sources there.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use metrics_push_benches::{Table, median, median_ratio};
+use serde_json::Value;
+
+const FUNCTIONS: usize = 500;
+const ROUNDS: usize = 9;
+
+/// What is compiled: its name, and the attributes of each function.
+const CRATES: [(&str, &str); 8] = [
+    ("bare", ""),
+    ("timed", "#[metrics_push::timed]"),
+    ("timed_outcome", "#[metrics_push::timed(name = \"load_seconds\", outcome)]"),
+    ("counted", "#[metrics_push::counted]"),
+    ("counted_and_timed", "#[metrics_push::counted] #[metrics_push::timed]"),
+    ("push_job", "#[metrics_push::push_job]"),
+    ("instrument", "#[tracing::instrument]"),
+    ("instrument_skip_all", "#[tracing::instrument(skip_all)]"),
+];
+
+/// What has to hold: one crate's time at most so many times another's.
+const TARGETS: [(&str, &str, f64); 4] = [
+    ("timed", "bare", 2.0),
+    ("counted", "bare", 3.0),
+    ("timed", "instrument", 0.6),
+    ("counted", "instrument", 0.6),
+];
+
+/// Small functions as jobs have them: early returns, a loop, borrowed arguments.
+const BODY: &str = "{
+    let mut total = 0u64;
+    for line in text.lines().skip(NUMBER) {
+        let amount: u64 = line.trim().parse()?;
+        if amount > limit {
+            return Ok(total);
+        }
+        total += amount;
+    }
+    Ok(total.min(limit))
+}
+";
+
+fn main() {
+    let folder = std::env::temp_dir().join(format!("compile_cost-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    for (name, attributes) in CRATES {
+        fs::write(folder.join(name).with_extension("rs"), source(attributes)).unwrap();
+    }
+    for macros in [Macros::Unoptimised, Macros::Optimised] {
+        println!(
+            "\nMacros {}, median of {ROUNDS} rounds, seconds of the compiler's time:\n",
+            macros.text()
+        );
+        report(&measure(&folder, &dependencies(macros)));
+    }
+    if std::env::args().nth(1).as_deref() == Some("keep") {
+        println!("\nThe sources are in {}.", folder.display());
+    } else {
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+fn source(attributes: &str) -> String {
+    let mut source = String::from("use std::num::ParseIntError;\n");
+    for number in 0..FUNCTIONS {
+        let asyncness = if number % 2 == 0 { "" } else { "async " };
+        let body = BODY.replace("NUMBER", &number.to_string());
+        writeln!(
+            source,
+            "{attributes}\npub {asyncness}fn total_{number}(text: &str, limit: u64) -> Result<u64, ParseIntError> {body}"
+        )
+        .unwrap();
+    }
+    source
+}
+
+/// How the macros that do the work were compiled themselves.
+#[derive(Clone, Copy)]
+enum Macros {
+    /// As cargo does it in every profile, unless told otherwise.
+    Unoptimised,
+    /// As `build-override` can ask for.
+    Optimised,
+}
+
+impl Macros {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Unoptimised => "unoptimised, which is cargo's default",
+            Self::Optimised => "optimised",
+        }
+    }
+
+    const fn opt_level(self) -> &'static str {
+        match self {
+            Self::Unoptimised => "0",
+            Self::Optimised => "3",
+        }
+    }
+}
+
+/// The crates that the functions' attributes come from, ready for `rustc`.
+struct Dependencies {
+    metrics_push: PathBuf,
+    tracing: PathBuf,
+}
+
+/// Builds this package's dependencies, as a development build would.
+fn dependencies(macros: Macros) -> Dependencies {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let target = root.join("target/compile_cost").join(macros.opt_level());
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--lib", "--package", "metrics-push-benches", "--message-format", "json"])
+        .arg("--target-dir")
+        .arg(target)
+        .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_OPT_LEVEL", macros.opt_level())
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "the dependencies don't build");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    Dependencies {
+        metrics_push: metadata(&messages, "metrics_push"),
+        tracing: metadata(&messages, "tracing"),
+    }
+}
+
+/// The file with a library's metadata, as cargo's messages name it.
+fn metadata(messages: &str, library: &str) -> PathBuf {
+    let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let files = messages
+        .filter(|message| {
+            message["reason"] == "compiler-artifact" && message["target"]["name"] == library
+        })
+        .flat_map(|message| message["filenames"].as_array().unwrap().clone());
+    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    paths
+        .find(|path| path.extension().is_some_and(|extension| extension == "rmeta"))
+        .unwrap_or_else(|| panic!("cargo built no {library}"))
+}
+
+/// The times of each crate, one per round. All crates are compiled in each round, so that times of one round compare.
+fn measure(folder: &Path, dependencies: &Dependencies) -> Vec<Vec<f64>> {
+    let mut times = vec![Vec::new(); CRATES.len()];
+    for _ in 0..ROUNDS {
+        for ((name, _), times) in CRATES.iter().zip(&mut times) {
+            times.push(check(&folder.join(name).with_extension("rs"), dependencies));
+        }
+    }
+    times
+}
+
+/// Compiles a crate as `cargo check` does; the compiler's time in user mode, in seconds.
+fn check(source: &Path, dependencies: &Dependencies) -> f64 {
+    let Dependencies { metrics_push, tracing } = dependencies;
+    // The shell tells the time of a child in milliseconds.
+    let output = Command::new("bash")
+        .args(["-c", "TIMEFORMAT=%3U; time \"$@\"", "bash", "rustc", "--edition", "2024"])
+        .args(["--crate-type", "lib", "--emit", "dep-info,metadata", "-C", "debuginfo=2"])
+        .arg("--out-dir")
+        .arg(source.parent().unwrap())
+        .arg("--extern")
+        .arg(format!("metrics_push={}", metrics_push.display()))
+        .arg("--extern")
+        .arg(format!("tracing={}", tracing.display()))
+        .arg("-L")
+        .arg(format!("dependency={}", tracing.parent().unwrap().display()))
+        .arg(source)
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    said.trim().parse().unwrap_or_else(|_| panic!("the compiler warns: {said}"))
+}
+
+fn report(times: &[Vec<f64>]) {
+    let of = |name| &times[CRATES.iter().position(|(other, _)| *other == name).unwrap()][..];
+    let mut table = Table::new(&["500 functions", "seconds", "of bare", "of `instrument`"]);
+    for ((name, _), times) in CRATES.iter().zip(times) {
+        let ratio = |basis| format!("{:.2}", median_ratio(times, of(basis)));
+        let seconds = format!("{:.2}", median(times));
+        table.row(&[*name, &seconds, &ratio("bare"), &ratio("instrument")]);
+    }
+    println!("{table}");
+    let mut table = Table::new(&["ratio", "measured", "at most", ""]);
+    for (name, basis, target) in TARGETS {
+        table.ratio(&format!("{name} / {basis}"), median_ratio(of(name), of(basis)), target);
+    }
+    println!("{table}");
+}

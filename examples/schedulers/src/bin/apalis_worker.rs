@@ -1,0 +1,99 @@
+//! An apalis worker with decorated tasks: retries, time-outs and caught panics are apalis' own, the outcomes are told.
+//!
+//! ```sh
+//! cargo run --package metrics-push-schedulers --bin apalis_worker
+//! ```
+//!
+//! Each attempt calls the function, so each attempt is a run.
+
+#[path = "../../../support/mod.rs"]
+mod support;
+
+use std::error::Error;
+use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use apalis::layers::WorkerBuilderExt as _;
+use apalis::layers::retry::RetryPolicy;
+use apalis::prelude::*;
+use metrics_push::push_job;
+use tokio::time::sleep;
+
+/// How long the example waits for the queue to be done with.
+const LONG_ENOUGH: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Debug)]
+enum Task {
+    Invoice { tenant: u32 },
+    Reminders,
+    Reindex,
+    Archive,
+}
+
+/// One group per tenant: the label is an argument.
+#[push_job(grouping(tenant = tenant), run = run, every = "1h")]
+async fn invoice(tenant: u32) -> Result<(), io::Error> {
+    run.processed(u64::from(tenant));
+    if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
+}
+
+/// Works the third time: two failures, then a success.
+///
+/// A success adds to the group here; one that replaced it would forget when an attempt last failed.
+#[push_job(every = "1h", on_success = add)]
+async fn reminders() -> Result<(), io::Error> {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    match ATTEMPTS.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => Err(io::Error::other("the mail server is busy")),
+        _ => Ok(()),
+    }
+}
+
+/// Panics; apalis catches it, and the worker lives on.
+#[push_job(every = "1h")]
+async fn reindex() -> Result<(), io::Error> {
+    panic!("the index is gone");
+}
+
+/// Takes longer than apalis lets it: its future is dropped, so it was cancelled.
+#[push_job(every = "1h", max_runtime = "1m")]
+async fn archive() -> Result<(), io::Error> {
+    sleep(Duration::from_secs(3_600)).await;
+    Ok(())
+}
+
+async fn perform(task: Task) -> Result<(), BoxDynError> {
+    match task {
+        Task::Invoice { tenant } => invoice(tenant).await?,
+        Task::Reminders => reminders().await?,
+        Task::Reindex => reindex().await?,
+        Task::Archive => archive().await?,
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let showcase = support::Showcase::open()?;
+    let mut queue = MemoryStorage::new();
+    for tenant in 1..=3 {
+        queue.push(Task::Invoice { tenant }).await?;
+    }
+    for task in [Task::Reminders, Task::Reindex, Task::Archive] {
+        queue.push(task).await?;
+    }
+    let worker = WorkerBuilder::new("tasks")
+        .backend(queue)
+        .retry(RetryPolicy::retries(2))
+        .timeout(Duration::from_millis(100))
+        .catch_panic()
+        .build(perform);
+    worker
+        .run_until(async {
+            sleep(LONG_ENOUGH).await;
+            Ok::<_, io::Error>(())
+        })
+        .await?;
+    showcase.show(&["invoice", "reminders", "reindex", "archive"])
+}

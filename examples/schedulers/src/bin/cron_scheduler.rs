@@ -1,0 +1,112 @@
+//! tokio-cron-scheduler with decorated tasks: each way that a run can end is told apart, and the scheduler lives on.
+//!
+//! ```sh
+//! cargo run --package metrics-push-schedulers --bin cron_scheduler
+//! ```
+//!
+//! The schedule is the scheduler's affair and `every` the watcher's: it says how often a success is expected.
+
+#[path = "../../../support/mod.rs"]
+mod support;
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use metrics_push::{Run, push_job};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+/// How long the example lasts: four ticks of a clock that ticks every second.
+const LONG_ENOUGH: Duration = Duration::from_millis(4_200);
+
+/// Fails: `error`.
+#[push_job(every = "1s")]
+async fn reindex() -> Result<(), io::Error> {
+    Err(io::Error::other("the index is locked"))
+}
+
+/// Panics: `panic`. The scheduler catches it, the outcome is told all the same.
+#[push_job(every = "1s")]
+async fn archive() {
+    panic!("the disk is full");
+}
+
+/// Takes longer than it is let: dropped on the way, so `cancelled`.
+#[push_job(every = "1s", max_runtime = "10s")]
+async fn report() {
+    sleep(Duration::from_secs(3_600)).await;
+}
+
+/// Is tried again until it works: one run, which tells how many attempts it took.
+#[push_job(every = "1s", run = run)]
+async fn sync_orders() -> Result<(), Box<dyn Error + Send + Sync>> {
+    let attempts = run.gauge("sync_orders_attempts", "How often the last run had to try.")?;
+    for attempt in 1..=3 {
+        attempts.inc();
+        match fetch(attempt) {
+            Ok(orders) => {
+                run.processed(orders);
+                return Ok(());
+            }
+            Err(error) => eprintln!("attempt {attempt}: {error}"),
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    Err("the shop did not answer".into())
+}
+
+fn fetch(attempt: u32) -> Result<u64, io::Error> {
+    if attempt < 3 { Err(io::Error::other("the shop is busy")) } else { Ok(17) }
+}
+
+static BACKUP: Mutex<()> = Mutex::const_new(());
+
+/// Takes longer than its interval: the run that would overlap is `skipped`.
+///
+/// A success adds to the group here; one that replaced it would forget when a run was last skipped.
+#[push_job(every = "2s", run = run, on_success = add)]
+async fn backup() {
+    match BACKUP.try_lock() {
+        Ok(_alone) => copy(run).await,
+        Err(_) => run.skip("the backup before it still runs"),
+    }
+}
+
+async fn copy(run: &Run) {
+    let _stage = run.stage("copy");
+    sleep(Duration::from_millis(1_500)).await;
+    run.processed(1);
+}
+
+/// A task for every second.
+fn every_second<F>(task: fn() -> F) -> Result<Job, JobSchedulerError>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    Job::new_async("* * * * * *", move |_id, _scheduler| {
+        Box::pin(async move {
+            // What a task returns is told to Prometheus; a scheduler has no use for it.
+            drop(task().await);
+        })
+    })
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let showcase = support::Showcase::open()?;
+    let mut scheduler = JobScheduler::new().await?;
+    scheduler.add(every_second(reindex)?).await?;
+    scheduler.add(every_second(archive)?).await?;
+    scheduler.add(every_second(|| timeout(Duration::from_millis(10), report()))?).await?;
+    scheduler.add(every_second(sync_orders)?).await?;
+    scheduler.add(every_second(backup)?).await?;
+    scheduler.start().await?;
+    sleep(LONG_ENOUGH).await;
+    scheduler.shutdown().await?;
+    // A backup that has begun is let end, and one that a last tick starts has nothing to do.
+    let _no_more_backups = BACKUP.lock().await;
+    showcase.show(&["reindex", "archive", "report", "sync_orders", "backup"])
+}

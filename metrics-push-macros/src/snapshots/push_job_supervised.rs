@@ -1,0 +1,28 @@
+// #[push_job(max_runtime = "1h", kill, signals = off, supervise)]
+// fn main() { work() }
+
+fn main() {
+    let run = ::metrics_push::__private::start(
+        ::metrics_push::__private::supervised({
+            static __JOB: ::metrics_push::Job = ::metrics_push::Job::new(
+                    ::metrics_push::__private::binary_name(
+                        ::core::option_env!("CARGO_BIN_NAME"),
+                        ::core::module_path!(),
+                    ),
+                )
+                .max_runtime(::core::time::Duration::from_secs(3600u64))
+                .kill_after_max_runtime()
+                .signals_off()
+                .supervise()
+                .version(::core::option_env!("CARGO_PKG_VERSION"))
+                .whole_process();
+            &__JOB
+        }),
+        &[],
+    );
+    ::metrics_push::__private::call(
+        &run,
+        || -> () { work() },
+        |result| ::metrics_push::__private::judge(result).outcome(),
+    )
+}

@@ -1,0 +1,56 @@
+//! Lengths of time as people say them: two units at most, in the form that arguments take.
+
+/// `7ms`, `1.2s`, `3m20s`, `2h`, `3d4h`.
+pub(crate) fn duration(seconds: f64) -> String {
+    if !seconds.is_finite() {
+        return "?".to_owned();
+    }
+    let seconds = seconds.abs();
+    if seconds < 0.9995 {
+        return format!("{:.0}ms", seconds * 1e3);
+    }
+    if seconds < 9.95 {
+        return format!("{seconds:.1}s").replace(".0s", "s");
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is rounded, positive, and saturates"
+    )]
+    let whole = seconds.round() as u64;
+    let two = |large: u64, unit: &str, small: u64, part: &str| match small {
+        0 => format!("{large}{unit}"),
+        _ => format!("{large}{unit}{small}{part}"),
+    };
+    match whole {
+        ..60 => format!("{whole}s"),
+        60..3_600 => two(whole / 60, "m", whole % 60, "s"),
+        3_600..86_400 => two(whole / 3_600, "h", whole % 3_600 / 60, "m"),
+        _ => two(whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn two_units_are_enough() {
+        for (seconds, expected) in [
+            (0.0, "0ms"),
+            (0.007_16, "7ms"),
+            (0.9999, "1s"),
+            (1.234, "1.2s"),
+            (9.96, "10s"),
+            (59.7, "1m"),
+            (200.0, "3m20s"),
+            (7_200.0, "2h"),
+            (7_290.0, "2h1m"),
+            (172_800.0, "2d"),
+            (273_700.0, "3d4h"),
+            (f64::NAN, "?"),
+        ] {
+            assert_eq!(duration(seconds), expected, "{seconds}");
+        }
+    }
+}

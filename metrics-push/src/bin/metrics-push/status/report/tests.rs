@@ -1,0 +1,114 @@
+use metrics_push::testing::FakeGateway;
+use metrics_push::{Gateway, GroupingKey};
+
+use super::*;
+
+const NOW: f64 = 1_800_000_000.0;
+
+/// What is made of a group with these facts: instants as seconds before now.
+fn report(ages: &[(&str, f64)], outcome: &str, values: &[(&str, f64)]) -> Report {
+    let ages = ages.iter().map(|(name, age)| (format!("last_{name}_timestamp_seconds"), NOW - age));
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value));
+    let mut text: String =
+        ages.chain(values).map(|(name, value)| format!("batch_job_{name} {value}\n")).collect();
+    for known in ["success", "error", "skipped"] {
+        let holds = u8::from(known == outcome);
+        text.push_str(&format!("batch_job_last_run_outcome{{outcome=\"{known}\"}} {holds}\n"));
+    }
+    stored(&text)
+}
+
+fn stored(text: &str) -> Report {
+    let fake = FakeGateway::start();
+    let gateway = Gateway::new(fake.url()).unwrap();
+    let key = GroupingKey::new("import").and_then(|key| key.label("region", "e u")).unwrap();
+    gateway.push(&key, &text.parse().unwrap()).unwrap();
+    Report::of(&gateway.metrics().unwrap()[0], NOW)
+}
+
+const DAILY: [(&str, f64); 2] =
+    [("success_deadline_seconds", 172_800.0), ("max_runtime_seconds", 3_600.0)];
+
+#[test]
+fn a_recent_success_is_well() {
+    let report =
+        report(&[("start", 70.0), ("completion", 60.0), ("success", 60.0)], "success", &DAILY);
+    assert_eq!(report.state, State::Ended("success".into()));
+    assert_eq!((report.problems.as_slice(), report.success_age()), ([].as_slice(), Some(60.0)));
+    assert_eq!(report.name(), "import region=\"e u\"");
+    assert_eq!(report.facts.deadline, Some(172_800.0));
+}
+
+#[test]
+fn a_failure_is_told_with_its_age_and_whether_there_ever_was_a_success() {
+    let failed = report(&[("start", 70.0), ("completion", 60.0)], "error", &[]);
+    assert_eq!(failed.state, State::Ended("error".into()));
+    assert_eq!(failed.problems, ["the last run failed 1m ago (error); it has never succeeded"]);
+    let again = report(&[("start", 70.0), ("completion", 60.0), ("success", 90.0)], "error", &[]);
+    assert_eq!(again.problems, ["the last run failed 1m ago (error)"]);
+}
+
+#[test]
+fn a_success_that_is_too_old_is_overdue_however_well_it_went() {
+    let ages = [("start", 200_010.0), ("completion", 200_000.0), ("success", 200_000.0)];
+    let report = report(&ages, "success", &DAILY);
+    assert_eq!(report.state, State::Overdue);
+    assert!(report.problems[0].contains("2d7h ago and may be 2d old"), "{report:?}");
+}
+
+#[test]
+fn a_run_is_under_way_until_its_time_is_over() {
+    let running = report(&[("start", 60.0), ("completion", 90.0)], "", &DAILY);
+    assert_eq!((&running.state, running.is_well()), (&State::Running(None), true));
+    let first = report(&[("start", 60.0)], "", &[]);
+    assert_eq!(first.state, State::Running(None));
+    let vanished = report(&[("start", 4_000.0), ("completion", 9_000.0)], "", &DAILY);
+    assert_eq!(vanished.state, State::Vanished);
+    assert!(vanished.problems[0].contains("may take 1h at most"), "{vanished:?}");
+}
+
+#[test]
+fn progress_of_an_earlier_run_is_not_told() {
+    let at = |age: f64| [("progress_ratio", 0.456), ("pushed_at_timestamp_seconds", NOW - age)];
+    assert_eq!(report(&[("start", 60.0)], "", &at(60.0)).state, State::Running(None));
+    assert_eq!(report(&[("start", 60.0)], "", &at(30.0)).state, State::Running(Some(45)));
+}
+
+#[test]
+fn a_skipped_run_is_no_failure_and_no_success() {
+    let ages = [("start", 70.0), ("completion", 60.0)];
+    assert!(report(&ages, "skipped", &DAILY).is_well());
+    let ages = [("start", 70.0), ("completion", 60.0), ("success", 200_000.0)];
+    assert_eq!(report(&ages, "skipped", &DAILY).state, State::Overdue);
+}
+
+#[test]
+fn a_success_in_the_future_is_no_good_sign() {
+    let ages = [("start", -7_210.0), ("completion", -7_200.0), ("success", -7_200.0)];
+    let report = report(&ages, "success", &DAILY);
+    assert!(report.problems[0].contains("2h ahead of this machine's clock"), "{report:?}");
+}
+
+#[test]
+fn other_groups_are_no_jobs_and_no_problem() {
+    let report = stored("backup_bytes 1\n");
+    assert_eq!((&report.state, report.is_well(), report.is_job()), (&State::NoRuns, true, false));
+}
+
+#[test]
+fn a_refused_push_is_told_and_comes_first() {
+    let fake = FakeGateway::start();
+    let gateway = Gateway::new(fake.url()).unwrap();
+    let push = |job: &str, text: &str| {
+        gateway.push(&GroupingKey::new(job).unwrap(), &text.parse().unwrap())
+    };
+    push("a", "# TYPE x gauge\nx 1\n").unwrap();
+    push("b", "y 1\n").unwrap();
+    push("b", "# TYPE x counter\nx 1\n").unwrap_err();
+    let mut reports: Vec<_> =
+        gateway.metrics().unwrap().iter().map(|group| Report::of(group, NOW)).collect();
+    reports.sort_by_key(Report::urgency);
+    assert_eq!((reports[0].name().as_str(), &reports[0].state), ("b", &State::Refused));
+    assert!(reports[0].problems[0].contains("refused the last push"));
+    assert!(reports[1].is_well());
+}

@@ -1,0 +1,166 @@
+//! `metrics-push exec`: commands end as they would without it, and the gateway knows how.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use metrics_push::testing::{FakeGateway, Group};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{Ended, metrics_push, piped, shell_status};
+
+fn exec(gateway: &FakeGateway, arguments: &[&str], command: &[&str]) -> Command {
+    let arguments = [&["exec", "--job", "backup"], arguments, &["--"], command].concat();
+    let mut exec = metrics_push(&gateway.url(), &arguments);
+    exec.env("PATH", "/usr/bin:/bin");
+    exec
+}
+
+fn run(gateway: &FakeGateway, command: &[&str]) -> Ended {
+    piped(exec(gateway, &[], command), "")
+}
+
+fn ended(gateway: &FakeGateway) -> Group {
+    gateway.after_run("backup", &[])
+}
+
+#[test]
+fn every_end_of_a_command_is_told_and_its_status_kept() {
+    for (command, status, outcome) in [
+        (&["true"][..], 0, "success"),
+        (&["false"], 1, "exit_code"),
+        (&["sh", "-c", "exit 3"], 3, "exit_code"),
+        (&["sh", "-c", "kill -9 $$"], 137, "signal"),
+        (&["sh", "-c", "kill -TERM $$"], 143, "signal"),
+        (&["no-such-command"], 127, "exit_code"),
+        (&["/etc/passwd"], 126, "exit_code"),
+    ] {
+        let gateway = FakeGateway::start();
+        let bare = run(&gateway, command);
+        assert_eq!(bare.status, status, "{command:?}: {bare:?}");
+        let group = ended(&gateway);
+        group.assert_outcome(outcome);
+        match (outcome, status) {
+            ("signal", _) => {
+                group.assert_value("batch_job_last_run_signal", &[], f64::from(status - 128))
+            }
+            _ => group.assert_value("batch_job_last_run_exit_code", &[], f64::from(status)),
+        };
+        let is_success = outcome == "success";
+        assert_eq!(group.has_family("batch_job_last_success_timestamp_seconds"), is_success);
+        // What can't be run says so; everything else says nothing of its own.
+        assert_eq!(bare.stderr.contains("can't be run"), matches!(status, 126 | 127), "{bare:?}");
+        assert!(matches!(status, 126 | 127) || bare.stderr.is_empty(), "{bare:?}");
+    }
+}
+
+#[test]
+fn expectations_duration_and_usage_are_told() {
+    let gateway = FakeGateway::start();
+    let arguments = ["--every", "24h", "--max-runtime", "1h", "--grouping", "region=eu"];
+    assert_eq!(piped(exec(&gateway, &arguments, &["sleep", "0.2"]), "").status, 0);
+    let group = gateway.after_run("backup", &[("region", "eu")]);
+    group
+        .assert_outcome("success")
+        .assert_value("batch_job_success_deadline_seconds", &[], 172_800.0)
+        .assert_value("batch_job_max_runtime_seconds", &[], 3_600.0)
+        .assert_family("batch_job_last_run_max_resident_memory_bytes");
+    let took = group.value("batch_job_last_run_duration_seconds", &[]);
+    assert!((0.2..10.0).contains(&took), "{took}");
+}
+
+#[test]
+fn input_output_and_environment_are_the_command_s_own() {
+    let gateway = FakeGateway::start();
+    let script = r#"cat; echo "[$METRICS_PUSH_SUPERVISOR]"; echo problem >&2"#;
+    let ended = piped(exec(&gateway, &[], &["sh", "-c", script]), "line\n");
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str()),
+        ("line\n[]\n", "problem\n"),
+        "{ended:?}"
+    );
+}
+
+/// A command that says when it is ready.
+fn start_and_wait_for_a_line(mut command: Command) -> Child {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    child
+}
+
+fn send(child: &Child, signal: Signal) {
+    let id = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(id, signal).unwrap();
+}
+
+#[test]
+fn a_signal_reaches_the_command_which_decides_what_it_means() {
+    let gateway = FakeGateway::start();
+    let dies = "echo ready; exec sleep 60";
+    let mut child = start_and_wait_for_a_line(exec(&gateway, &[], &["sh", "-c", dies]));
+    let open = gateway.group("backup", &[]);
+    assert_eq!(open.outcome(), None, "the start is there while it runs: {open}");
+    send(&child, Signal::TERM);
+    assert_eq!(shell_status(child.wait().unwrap()), 143);
+    ended(&gateway).assert_outcome("signal").assert_value("batch_job_last_run_signal", &[], 15.0);
+
+    gateway.clear();
+    let ignores = "trap '' TERM; echo ready; read line; exit 3";
+    let mut child = start_and_wait_for_a_line(exec(&gateway, &[], &["sh", "-c", ignores]));
+    send(&child, Signal::TERM);
+    child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    assert_eq!(shell_status(child.wait().unwrap()), 3);
+    ended(&gateway).assert_value("batch_job_last_run_exit_code", &[], 3.0);
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_ended_if_that_is_wanted() {
+    let gateway = FakeGateway::start();
+    let arguments = ["--max-runtime", "200ms", "--kill"];
+    let ended_late = piped(exec(&gateway, &arguments, &["sleep", "60"]), "");
+    assert_eq!(ended_late.status, 143, "{ended_late:?}");
+    ended(&gateway).assert_outcome("timeout");
+    let wrong = piped(exec(&gateway, &["--kill"], &["true"]), "");
+    assert_eq!(wrong.status, 2, "{wrong:?}");
+}
+
+#[test]
+fn whatever_is_wrong_with_metrics_the_command_runs() {
+    let command = ["exec", "--", "sh", "-c", "echo done; exit 3"];
+    let unconfigured = piped(metrics_push("", &command), "");
+    assert_eq!(
+        (unconfigured.status, unconfigured.stdout.as_str(), unconfigured.stderr.as_str()),
+        (3, "done\n", "")
+    );
+    let down = piped(
+        metrics_push(
+            "http://127.0.0.1:9",
+            &[&["exec", "--timeout", "300ms"], &command[1..]].concat(),
+        ),
+        "",
+    );
+    assert_eq!((down.status, down.stdout.as_str()), (3, "done\n"));
+    assert!(down.stderr.contains("http://127.0.0.1:9"), "{down:?}");
+
+    let gateway = FakeGateway::start();
+    let mut misconfigured = metrics_push(&gateway.url(), &command);
+    misconfigured.env("METRICS_PUSH_TIMEOUT", "soon").env("METRICS_PUSH_GROUPING", "region=eu");
+    let ended = piped(misconfigured, "");
+    assert_eq!((ended.status, ended.stdout.as_str()), (3, "done\n"));
+    assert_eq!(ended.stderr.matches("METRICS_PUSH_TIMEOUT").count(), 1, "{ended:?}");
+    // Without a name, the job is called like the command.
+    gateway.after_run("sh", &[("region", "eu")]).assert_outcome("exit_code");
+}
+
+#[test]
+fn a_gateway_that_hangs_delays_the_command_by_a_bounded_time() {
+    let gateway = FakeGateway::start();
+    gateway.fault(metrics_push::testing::Fault::hang());
+    let started = std::time::Instant::now();
+    let child = exec(&gateway, &["--timeout", "600ms"], &["sh", "-c", "echo ready"]);
+    let mut child = start_and_wait_for_a_line(child);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(shell_status(child.wait().unwrap()), 0);
+}

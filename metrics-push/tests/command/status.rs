@@ -1,0 +1,146 @@
+//! `metrics-push status`, on a terminal, in a pipe, as JSON, and by its exit status.
+
+use std::time::Duration;
+
+use metrics_push::testing::{FakeGateway, Fault};
+use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
+
+use crate::program::{Ended, metrics_push, on_terminal, piped};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn run(job: &str, shard: &str, outcome: Outcome) {
+    let job = Job::named(job).every(DAY).whole_process();
+    let run = job.start_with(&[("shard", &shard)]);
+    run.processed(9_000);
+    run.failed(12);
+    run.finish(outcome);
+}
+
+/// A gateway with a job that is well, one that is not, and something else.
+fn populated() -> FakeGateway {
+    let gateway = FakeGateway::start();
+    let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+    run("nightly_import", "", Outcome::Success);
+    run("a_job_with_quite_a_long_name", "a-shard-with-a-name", Outcome::Error);
+    let key = GroupingKey::new("legacy").unwrap();
+    Gateway::new(gateway.url()).unwrap().add(&key, &"x 1".parse().unwrap()).unwrap();
+    gateway
+}
+
+fn status(gateway: &FakeGateway, arguments: &[&str]) -> Ended {
+    let arguments = [&["status"], arguments].concat();
+    piped(metrics_push(&gateway.url(), &arguments), "")
+}
+
+/// Without escape sequences.
+fn uncoloured(text: &str) -> String {
+    let mut plain = String::new();
+    for (position, part) in text.split('\u{1b}').enumerate() {
+        plain.push_str(if position == 0 { part } else { part.split_once('m').unwrap().1 });
+    }
+    plain
+}
+
+#[test]
+fn a_terminal_gets_colours_and_lines_that_fit() {
+    let gateway = populated();
+    let ended = on_terminal(80, metrics_push(&gateway.url(), &["status"]));
+    assert_eq!(ended.status, 1, "{}", ended.stdout);
+    let red = "\u{1b}[31merror\u{1b}[0m";
+    let green = "\u{1b}[32msuccess\u{1b}[0m";
+    assert!(ended.stdout.contains(red) && ended.stdout.contains(green), "{:?}", ended.stdout);
+    let shown = uncoloured(&ended.stdout);
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let lines: Vec<_> = shown.lines().collect();
+    let words = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
+    assert_eq!(
+        words(0),
+        ["STATE", "JOB", "SUCCESS", "DEADLINE", "TOOK", "RECORDS", "FAILED"],
+        "{shown}"
+    );
+    // Whoever needs somebody comes first, and a long name goes on below.
+    assert_eq!(words(1)[..4], ["error", "a_job_with_quite_a_long_name", "never", "2d"], "{shown}");
+    assert_eq!(words(2), ["shard=a-shard-with-a-name"], "{shown}");
+    let row = words(3);
+    assert_eq!(row[..2], ["success", "nightly_import"], "{shown}");
+    assert_eq!(row[row.len() - 2..], ["9000", "12"], "{shown}");
+    assert!(shown.contains("The last run failed"), "{shown}");
+}
+
+#[test]
+fn a_narrow_terminal_is_filled_and_no_more() {
+    let gateway = populated();
+    let ended = on_terminal(66, metrics_push(&gateway.url(), &["status"]));
+    let shown = uncoloured(&ended.stdout);
+    assert!(shown.lines().all(|line| line.chars().count() <= 66), "{shown}");
+    assert!(shown.split_whitespace().collect::<String>().contains("a_job_with_quite_a_long_name"));
+}
+
+#[test]
+fn nobody_gets_colours_who_does_not_want_them() {
+    let gateway = populated();
+    let mut command = metrics_push(&gateway.url(), &["status"]);
+    command.env("NO_COLOR", "1");
+    assert!(!on_terminal(80, command).stdout.contains('\u{1b}'));
+    assert!(!status(&gateway, &[]).stdout.contains('\u{1b}'));
+    let never = metrics_push(&gateway.url(), &["status", "--color", "never"]);
+    assert!(!on_terminal(80, never).stdout.contains('\u{1b}'));
+    assert!(status(&gateway, &["--color", "always"]).stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn in_a_pipe_a_group_is_one_line() {
+    let gateway = populated();
+    let ended = status(&gateway, &[]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (1, ""));
+    let table = ended.stdout.split("\n\n").next().unwrap();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    let long = "a_job_with_quite_a_long_name shard=a-shard-with-a-name";
+    assert!(table.contains(long), "{table}");
+    assert!(table.contains("no runs  legacy"), "{table}");
+}
+
+#[test]
+fn scripts_get_json() {
+    let gateway = populated();
+    let ended = status(&gateway, &["--json"]);
+    assert_eq!(ended.status, 1);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(json["verdict"], "wrong");
+    let jobs = &json["gateways"][0]["jobs"];
+    assert_eq!(jobs[0]["labels"]["shard"], "a-shard-with-a-name");
+    assert_eq!((&jobs[0]["state"], &jobs[0]["is_well"]), (&"error".into(), &false.into()));
+    assert_eq!(jobs[1]["last_run_records"]["processed"], 9_000.0);
+    assert_eq!(jobs[1]["success_deadline_seconds"], 172_800.0);
+    let age = jobs[1]["success_age_seconds"].as_f64().unwrap();
+    assert!((-1.0..60.0).contains(&age), "{age}");
+    assert!(jobs[0]["last_success_timestamp_seconds"].is_null());
+}
+
+#[test]
+fn the_exit_status_says_well_wrong_or_unknown() {
+    let gateway = populated();
+    assert_eq!(status(&gateway, &["--job", "nightly_import"]).status, 0);
+    assert_eq!(status(&gateway, &["--job", "a_job_with_quite_a_long_name"]).status, 1);
+    assert_eq!(status(&gateway, &["--job", "legacy"]).status, 2);
+    let missing = status(&gateway, &["--job", "misspelled"]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.stdout.contains("holds no such group"), "{missing:?}");
+}
+
+#[test]
+fn a_gateway_that_does_not_answer_is_named_and_the_others_are_shown() {
+    let gateway = populated();
+    let urls = format!("{},http://127.0.0.1:9", gateway.url());
+    let ended = piped(metrics_push(&urls, &["status", "--job", "nightly_import"]), "");
+    assert_eq!(ended.status, 2);
+    assert!(ended.stdout.starts_with(&gateway.url()), "{ended:?}");
+    assert!(ended.stdout.contains("success"), "{ended:?}");
+    assert!(ended.stderr.contains("http://127.0.0.1:9"), "{ended:?}");
+
+    gateway.fault(Fault::status(401));
+    let refused = status(&gateway, &[]);
+    assert_eq!((refused.status, refused.stdout.as_str()), (2, ""));
+    assert!(refused.stderr.contains("check the user and password, or the token."), "{refused:?}");
+}

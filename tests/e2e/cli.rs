@@ -1,0 +1,173 @@
+//! The command against the real gateway, on what real jobs have left there.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_push::{Config, Gateway, Job, Outcome};
+use serde_json::Value;
+
+use crate::real::Pushgateway;
+
+/// The command. Cargo builds it into the folder above this test's.
+fn command() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let command = folder.join(format!("metrics-push{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        command.exists(),
+        "no {}: cargo build -p metrics-push --features cli",
+        command.display()
+    );
+    command
+}
+
+fn metrics_push(gateway: &Pushgateway, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(command())
+        .args(arguments)
+        .env("METRICS_PUSH_URL", gateway.url())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read has closed its end.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn status_judges_what_jobs_have_left() {
+    let gateway = Pushgateway::start();
+    let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+    let job = Job::new("nightly").every(Duration::from_secs(60)).whole_process();
+    let run = |region: &str, outcome: Outcome| {
+        let run = job.start_with(&[("region", &region)]);
+        run.processed(3);
+        run.finish(outcome);
+    };
+    let status = || {
+        let output = metrics_push(&gateway, &["status", "--json"], "");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), json["gateways"][0]["jobs"].clone())
+    };
+    assert_eq!(status(), (Some(2), Value::Array(Vec::new())));
+
+    run("", Outcome::Success);
+    run("a/b c", Outcome::Success);
+    let (code, jobs) = status();
+    assert_eq!(code, Some(0), "{jobs}");
+    assert_eq!(jobs[1]["labels"]["region"], "a/b c", "{jobs}");
+    assert_eq!(jobs[0]["last_run_records"]["processed"], 3.0, "{jobs}");
+    assert!(jobs[0]["success_age_seconds"].as_f64().unwrap().abs() < 60.0, "{jobs}");
+
+    run("a/b c", Outcome::Panic);
+    let (code, jobs) = status();
+    assert_eq!((code, &jobs[0]["state"]), (Some(1), &"panic".into()), "{jobs}");
+    assert!(jobs[0]["last_success_timestamp_seconds"].is_number(), "{jobs}");
+    let table = text(&metrics_push(&gateway, &["status"], "").stdout);
+    assert!(table.contains("nightly region=\"a/b c\""), "{table}");
+}
+
+#[test]
+fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
+    let gateway = Pushgateway::start();
+    let push = |job: &str, input: &str| {
+        metrics_push(&gateway, &["push", "--job", job, "--grouping", "dir=/srv/a b"], input)
+    };
+    let histogram = "# TYPE size_bytes histogram\nsize_bytes_bucket{le=\"1\"} 1\n\
+                     size_bytes_bucket{le=\"+Inf\"} 2\nsize_bytes_sum 3\nsize_bytes_count 2\n\
+                     # HELP note With \\\\ and \\n.\nnote{text=\"a \\\"b\\\" \\\\ c\\n\"} -1.5e-3";
+    let output = push("first", histogram);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let stored = Gateway::new(gateway.url()).unwrap().metrics().unwrap().remove(0);
+    assert_eq!(stored.labels["dir"], "/srv/a b");
+    assert_eq!(stored.families["size_bytes"].kind, "histogram");
+    assert_eq!(stored.value("note", &[("text", "a \"b\" \\ c\n")]), Some(-1.5e-3));
+
+    assert!(push("second", "other 1").status.success());
+    let output = push("second", "# TYPE note counter\nnote 1\n");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("The metrics clash with what the gateway holds"), "{said}");
+    assert!(said.contains("rename one of them, or delete the other group"), "{said}");
+
+    let output = metrics_push(&gateway, &["status"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).starts_with("STATE    JOB"), "{}", text(&output.stdout));
+    for job in ["first", "second"] {
+        let delete = ["delete", "--job", job, "--grouping", "dir=/srv/a b"];
+        assert!(metrics_push(&gateway, &delete, "").status.success());
+    }
+    // The gateway queues a removal.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !Gateway::new(gateway.url()).unwrap().metrics().unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "the groups are still there");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the command prints, to be kept as a file.
+fn printed(subcommand: &str) -> String {
+    let output = Command::new(command()).arg(subcommand).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
+    let printed = printed("rules");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/rules");
+    let mut count = 0;
+    for file in std::fs::read_dir(rules).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in text.lines().filter(|line| !line.is_empty() && *line != "groups:") {
+            assert!(printed.contains(line), "{line}");
+            count += usize::from(line.contains("- alert:"));
+        }
+    }
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed-rules.yaml");
+    std::fs::write(&file, &printed).unwrap();
+    let check = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    assert!(check.status.success(), "{check:?}");
+    assert!(count > 10 && printed.matches("- alert:").count() == count, "{count}");
+}
+
+#[test]
+fn the_shipped_dashboard_is_printed_as_it_is() {
+    let dashboard = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/dashboard.json");
+    assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
+}
+
+#[test]
+fn any_command_is_a_run_and_ends_as_it_would_by_itself() {
+    let gateway = Pushgateway::start();
+    for (job, command, status, outcome) in [
+        ("fine", &["sleep", "1"][..], Some(0), "success"),
+        ("fails", &["false"], Some(1), "exit_code"),
+        ("killed", &["sh", "-c", "kill -9 $$"], None, "signal"),
+        ("missing", &["no-such-command"], Some(127), "exit_code"),
+        ("stubborn", &["sh", "-c", "trap '' TERM; kill -TERM $$; exit 4"], Some(4), "exit_code"),
+    ] {
+        let arguments = [&["exec", "--job", job, "--every", "24h", "--"], command].concat();
+        let output = metrics_push(&gateway, &arguments, "");
+        assert_eq!(output.status.code(), status, "{job}: {}", text(&output.stderr));
+        let groups = Gateway::new(gateway.url()).unwrap().metrics().unwrap();
+        let group = groups.iter().find(|group| group.labels["job"] == job).unwrap();
+        let holds = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
+        assert_eq!(holds, Some(1.0), "{job}: {group:?}");
+        assert_eq!(
+            group.value("batch_job_last_run_exit_code", &[]),
+            status.map(f64::from),
+            "{job}: {group:?}"
+        );
+    }
+    assert_eq!(metrics_push(&gateway, &["status", "--job", "fine"], "").status.code(), Some(0));
+    assert_eq!(metrics_push(&gateway, &["status"], "").status.code(), Some(1));
+}

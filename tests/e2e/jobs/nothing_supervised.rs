@@ -1,0 +1,6 @@
+//! The same with a supervisor.
+
+use metrics_push::push_job;
+
+#[push_job(supervise)]
+fn main() {}
