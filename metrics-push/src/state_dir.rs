@@ -1,13 +1,12 @@
 //! The state directory: where things wait that must outlive the process. Its location is decided elsewhere.
 //!
-//! It is made on first need, readable by its owner alone. One that can't be used costs one warning, and what
-//! needs it is done without.
+//! It is made on first need, and each folder in it is readable by its owner alone; a directory that was there before
+//! stays as it was. One that can't be used costs one warning, and what needs it is done without.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-use once_cell::sync::OnceCell;
+use std::sync::OnceLock;
 
 use crate::error::Error;
 use crate::notice;
@@ -16,28 +15,30 @@ use crate::notice;
 #[derive(Debug, Default)]
 pub(crate) struct StateDir {
     location: Option<PathBuf>,
-    usable: OnceCell<bool>,
+    told: OnceLock<()>,
 }
 
 impl StateDir {
     /// At this place, or switched off.
     pub(crate) fn new(location: Option<PathBuf>) -> Self {
-        Self { location, usable: OnceCell::new() }
+        Self { location, told: OnceLock::new() }
     }
 
     /// A folder in it that exists, is ours and can be written to; `None` after one warning.
     pub(crate) fn folder(&self, name: &str) -> Option<PathBuf> {
-        let location = self.location.as_deref()?;
-        let is_usable = *self.usable.get_or_init(|| match make_private(location) {
-            Ok(()) => true,
+        let folder = self.location.as_deref()?.join(name);
+        if is_known_private(&folder) {
+            return Some(folder);
+        }
+        match make_private(&folder) {
+            Ok(()) => Some(folder),
             Err(error) => {
-                notice::warn(format_args!("{error:?}; the job runs on without it"));
-                false
+                self.told.get_or_init(|| {
+                    notice::warn(format_args!("{error:?}; the job runs on without it"));
+                });
+                None
             }
-        });
-        let folder = location.join(name);
-        let is_ready = || is_private_part(&folder, location) || make_private(&folder).is_ok();
-        (is_usable && is_ready()).then_some(folder)
+        }
     }
 
     /// The same, if it is there: nothing is made only to look for what waits in it.
@@ -74,17 +75,27 @@ fn create(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Records of others are not to be trusted, and ours not to be shown to them.
+/// Our own user, once a probe has told.
+#[cfg(unix)]
+static OURSELVES: OnceLock<u32> = OnceLock::new();
+
+/// Records of others are not to be trusted, and ours not to be shown to them. What is no directory itself, but leads to
+/// one, may have been put there by others.
 #[cfg(unix)]
 fn check(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-    let found = fs::metadata(path)?;
+    let found = fs::symlink_metadata(path)?;
+    if !found.is_dir() {
+        return Err(io::Error::other("it is a link"));
+    }
     // A new file belongs to whoever makes it: the one way to learn our own user without a call into C.
     let probe = path.join(format!(".probe-{}", std::process::id()));
     let ours = fs::File::create(&probe).and_then(|file| file.metadata()).map(|own| own.uid());
     let _ = fs::remove_file(&probe);
-    if ours? != found.uid() {
+    let ours = ours?;
+    let _ = OURSELVES.set(ours);
+    if ours != found.uid() {
         return Err(io::Error::other("it belongs to another user"));
     }
     if found.permissions().mode() & 0o077 != 0 {
@@ -93,19 +104,20 @@ fn check(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a folder is as private as the directory it is in, which was checked: two looks instead of a probe.
+/// Whether a folder is as it should be, by one look in place of a probe.
 #[cfg(unix)]
-fn is_private_part(folder: &Path, whole: &Path) -> bool {
+fn is_known_private(folder: &Path) -> bool {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-    let (Ok(part), Ok(whole)) = (fs::symlink_metadata(folder), fs::metadata(whole)) else {
-        return false;
-    };
-    part.is_dir() && part.uid() == whole.uid() && part.permissions().mode() & 0o077 == 0
+    fs::symlink_metadata(folder).is_ok_and(|found| {
+        found.is_dir()
+            && OURSELVES.get() == Some(&found.uid())
+            && found.permissions().mode() & 0o077 == 0
+    })
 }
 
 #[cfg(not(unix))]
-fn is_private_part(_: &Path, _: &Path) -> bool {
+fn is_known_private(_: &Path) -> bool {
     false
 }
 
@@ -128,6 +140,13 @@ mod tests {
             let name = format!("metrics-push-{name}-{}", std::process::id());
             Self(std::env::temp_dir().join(name))
         }
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
     impl Drop for Place {
@@ -165,10 +184,32 @@ mod tests {
 
         let place = Place::new("private");
         fs::create_dir(&place.0).unwrap();
-        fs::set_permissions(&place.0, fs::Permissions::from_mode(0o755)).unwrap();
-        let folder = StateDir::new(Some(place.0.clone())).folder("journal").unwrap();
-        for path in [&place.0, &folder] {
-            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
-        }
+        let folder = place.0.join("journal");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(StateDir::new(Some(place.0.clone())).folder("journal").as_ref(), Some(&folder));
+        assert_eq!(mode(&folder), 0o700);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_in_a_directory_that_others_share_is_not_followed() {
+        let (place, elsewhere) = (Place::new("linked"), Place::new("elsewhere"));
+        fs::create_dir(&place.0).unwrap();
+        fs::create_dir(&elsewhere.0).unwrap();
+        std::os::unix::fs::symlink(&elsewhere.0, place.0.join("journal")).unwrap();
+        assert_eq!(StateDir::new(Some(place.0.clone())).folder("journal"), None);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_directory_that_was_there_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let place = Place::new("shared");
+        fs::create_dir(&place.0).unwrap();
+        fs::set_permissions(&place.0, fs::Permissions::from_mode(0o1777)).unwrap();
+        StateDir::new(Some(place.0.clone())).folder("journal").unwrap();
+        assert_eq!(mode(&place.0), 0o1777);
     }
 }

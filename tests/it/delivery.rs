@@ -116,6 +116,14 @@ fn a_gateway_that_is_silent_is_asked_again_before_the_time_is_over() {
 }
 
 #[test]
+fn a_redirect_is_told_without_what_its_target_keeps_secret() {
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::redirect(302, "http://user:hunter2@elsewhere/login?session=hunter2"));
+    let error = refusal(&gateway).to_string();
+    assert!(error.contains("elsewhere/login") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
 fn nobody_there_is_told_as_such() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();

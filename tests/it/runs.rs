@@ -65,6 +65,25 @@ fn a_success_replaces_the_group_and_tells_everything() {
 }
 
 #[test]
+fn counts_past_all_bounds_stay_at_the_bound() {
+    let (gateway, _scope) = gateway();
+    let job = Job::named("import");
+    job.run(|run| -> Result<(), ()> {
+        for count in [Run::processed, Run::failed, Run::skipped] {
+            count(run, u64::MAX);
+            count(run, 1);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let group = group(&gateway, "import");
+    for result in ["processed", "failed", "skipped"] {
+        let records = group.value("batch_job_last_run_records", &[("result", result)]);
+        assert!(records > 1.8e19, "{result}: {records}");
+    }
+}
+
+#[test]
 fn a_failure_keeps_the_last_success() {
     let (gateway, _scope) = gateway();
     let job = Job::named("import");

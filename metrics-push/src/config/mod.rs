@@ -1,7 +1,7 @@
 //! Configuration: every choice in one place.
 //!
-//! A setting is looked up in [`init`]'s configuration first, then in the environment, then in the attribute: a
-//! deployment knows better than the source. A bad value is reported once, by name, and never ends a job.
+//! It comes from [`init`], else from the environment, and beats what attributes say: a deployment knows better than
+//! the source. A bad value is reported once, by name, and never ends a job.
 
 mod deployment;
 mod variables;
@@ -240,7 +240,7 @@ impl Config {
 
     /// How to reach each gateway; none, if pushing is switched off.
     pub(crate) fn targets(&self) -> Result<Vec<Target>, Error> {
-        if self.is_disabled {
+        if self.is_disabled || self.urls.is_empty() {
             return Ok(Vec::new());
         }
         let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
@@ -266,12 +266,16 @@ impl Config {
         self
     }
 
+    /// Takes the good ones; the error is about the first bad one.
     fn set_urls(&mut self, list: &str) -> Result<(), Error> {
+        let mut refused = Ok(());
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
-            Server::new(url, Transport::default())?;
-            self.urls.push(Address::new(url));
+            match Server::new(url, Transport::default()) {
+                Ok(_) => self.urls.push(Address::new(url)),
+                Err(error) => refused = refused.and(Err(error)),
+            }
         }
-        Ok(())
+        refused
     }
 
     fn set_label(&mut self, name: &str, value: &str) -> Result<(), Error> {

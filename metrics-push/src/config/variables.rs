@@ -1,12 +1,12 @@
 //! The table of variables, and the only place that reads the environment.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Config;
 use crate::duration::parse_duration;
 use crate::error::Error;
-use crate::http::{Secret, SecretSource};
+use crate::http::{Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
 
 /// One variable of the environment.
@@ -119,7 +119,9 @@ pub(super) static ALL: &[Variable] = &[
         meaning: "further request headers",
         read: |config, value| {
             let headers = pairs(value)?.into_iter();
-            config.headers.extend(headers.map(|(name, value)| (name, Secret::new(value))));
+            let headers: Vec<_> = headers.map(|(name, value)| (name, Secret::new(value))).collect();
+            check_headers(&headers)?;
+            config.headers.extend(headers);
             Ok(())
         },
     },
@@ -155,7 +157,7 @@ pub(super) static ALL: &[Variable] = &[
         example: "/var/lib/metrics-push",
         meaning: "where undelivered outcomes wait; `off` for nowhere. Unset: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
         read: |config, value| {
-            config.state_dir = (value != "off").then(|| value.into());
+            config.state_dir = parse_directory(value)?;
             Ok(())
         },
     },
@@ -191,10 +193,12 @@ fn usual_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathB
         // A relative path would depend on where the job happens to be started.
         base.is_absolute().then(|| base.join(below))
     };
+    // System users are given a home that does not exist, and nobody should make it.
+    let home = || value_of("HOME").filter(|home| Path::new(home).is_dir());
     let of_unit = || std::env::split_paths(&value_of("STATE_DIRECTORY")?).next();
     of_unit()
         .or_else(|| within(value_of("XDG_STATE_HOME")?, "metrics-push"))
-        .or_else(|| within(value_of("HOME")?, ".local/state/metrics-push"))
+        .or_else(|| within(home()?, ".local/state/metrics-push"))
 }
 
 /// The process' own environment.
@@ -246,6 +250,19 @@ fn parse_switch(text: &str) -> Result<bool, Error> {
         _ => Err(Error::config(format!("{text:?} is neither true nor false"))
             .remedy("write true or false")),
     }
+}
+
+/// An absolute path, or nowhere.
+fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let directory = PathBuf::from(text);
+    if directory.is_relative() {
+        return Err(Error::config(format!("{text:?} depends on where the job is started"))
+            .remedy("write an absolute path, or off"));
+    }
+    Ok(Some(directory))
 }
 
 #[cfg(test)]
@@ -310,8 +327,8 @@ mod tests {
         let state_dir = |variables: &[(&str, &str)]| {
             read(variables).0.state_dir.map(|path| path.display().to_string())
         };
-        let mut variables = vec![("HOME", "/home/job")];
-        assert_eq!(state_dir(&variables).unwrap(), "/home/job/.local/state/metrics-push");
+        let mut variables = vec![("HOME", "/usr")];
+        assert_eq!(state_dir(&variables).unwrap(), "/usr/.local/state/metrics-push");
         variables.push(("XDG_STATE_HOME", "/xdg"));
         assert_eq!(state_dir(&variables).unwrap(), "/xdg/metrics-push");
         variables.push(("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"));
@@ -319,9 +336,45 @@ mod tests {
         variables.push(("METRICS_PUSH_STATE_DIR", "/own"));
         assert_eq!(state_dir(&variables).unwrap(), "/own");
         variables.pop();
-        variables.push(("METRICS_PUSH_STATE_DIR", "off"));
-        assert_eq!(state_dir(&variables), None);
+        for off in ["off", "OFF"] {
+            variables.push(("METRICS_PUSH_STATE_DIR", off));
+            assert_eq!(state_dir(&variables), None);
+            variables.pop();
+        }
         assert_eq!(state_dir(&[("HOME", "relative")]), None);
+    }
+
+    #[test]
+    fn a_home_that_does_not_exist_is_not_made() {
+        // What system users have.
+        assert_eq!(read(&[("HOME", "/nonexistent")]).0.state_dir, None);
+    }
+
+    #[test]
+    fn a_state_directory_that_depends_on_where_the_job_starts_is_refused() {
+        for relative in ["state", "~/state", "true"] {
+            let (config, problems) = read(&[("METRICS_PUSH_STATE_DIR", relative)]);
+            assert_eq!(config.state_dir, None, "{relative}");
+            assert!(problems[0].contains("absolute"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn good_urls_hold_beside_a_bad_one() {
+        let (config, problems) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
+        assert_eq!(config.urls, ["a:1", "c:3"].map(Address::new));
+        assert!(problems[0].contains("ftp://b"), "{problems:?}");
+    }
+
+    #[test]
+    fn headers_that_can_not_be_sent_are_left_out() {
+        for headers in
+            ["bad name=1", "X-Note=a\u{7}b", "Content-Length=5", "transfer-encoding=chunked"]
+        {
+            let (config, problems) = read(&[("METRICS_PUSH_HEADERS", headers)]);
+            assert!(config.headers.is_empty(), "{headers}");
+            assert!(problems[0].contains("METRICS_PUSH_HEADERS"), "{problems:?}");
+        }
     }
 
     #[test]
@@ -336,5 +389,7 @@ mod tests {
     fn a_password_without_a_user_is_refused() {
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1"), ("METRICS_PUSH_PASSWORD", "x")]);
         assert!(config.sinks().unwrap_err().to_string().contains("METRICS_PUSH_USERNAME"));
+        let (config, _) = read(&[("METRICS_PUSH_PASSWORD", "x")]);
+        assert!(config.sinks().unwrap().is_empty(), "nobody asks for a password");
     }
 }

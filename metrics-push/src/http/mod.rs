@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
+    HeaderValue, LOCATION, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use reqwest::{Client, Url};
 
@@ -238,6 +239,7 @@ impl Server {
                 let mut value = HeaderValue::try_from(format!("Bearer {}", token.read()?.0))
                     .map_err(|_| {
                         Error::config("the bearer token has characters no header can carry")
+                            .remedy("give the token alone, on one line")
                     })?;
                 value.set_sensitive(true);
                 builder.header(AUTHORIZATION, value)
@@ -290,6 +292,9 @@ fn parse_base(address: &str) -> Result<Url, Error> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refused("the gateway's URL has a query or a fragment, which would be lost"));
     }
+    if url.path().contains("/metrics/job/") {
+        return Err(refused("the gateway's URL names a group, which every push does itself"));
+    }
     Ok(url)
 }
 
@@ -302,6 +307,12 @@ fn without_userinfo(address: &str) -> String {
         }
         None => address.to_owned(),
     }
+}
+
+/// Where a redirect leads, as a person may see it: a query may hold a session, and the rest what a URL may.
+fn shown_target(location: &str) -> String {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    without_userinfo(path)
 }
 
 /// Credentials in the URL would be shown with it: they belong into the header.
@@ -341,15 +352,34 @@ fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
+/// What says how a body is to be read: another value would make the gateway read something else.
+const OWN_HEADERS: [HeaderName; 4] =
+    [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
+
+/// Whether these can be sent with every request.
+///
+/// # Errors
+/// `is_config`, if one can't.
+pub(crate) fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
+    header_map(headers).map(drop)
+}
+
 fn header_map(headers: &[(String, Secret)]) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
-        let header = HeaderName::try_from(name)
-            .map_err(|_| Error::config(format!("{name:?} is not the name of an HTTP header")))?;
+        let header = HeaderName::try_from(name).map_err(|_| {
+            Error::config(format!("{name:?} is not the name of an HTTP header"))
+                .remedy("use letters, digits and hyphens, as in X-Scope-OrgID")
+        })?;
+        if OWN_HEADERS.contains(&header) {
+            return Err(Error::config(format!("the header {name:?} is set by every push itself"))
+                .remedy("leave it out"));
+        }
         let mut value = HeaderValue::try_from(&value.0).map_err(|_| {
             Error::config(format!(
                 "the value of the header {name:?} has characters no header can carry"
             ))
+            .remedy("leave out line breaks and other control characters")
         })?;
         value.set_sensitive(true);
         map.append(header, value);
@@ -373,7 +403,7 @@ async fn read_reply(mut response: reqwest::Response, limit: usize) -> Result<Rep
     let location = response
         .headers()
         .get(LOCATION)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        .map(|value| shown_target(&String::from_utf8_lossy(value.as_bytes())));
     let retry_after = retry_after(response.headers());
     let mut body = Vec::new();
     while body.len() < limit {
@@ -467,9 +497,14 @@ mod tests {
 
     #[test]
     fn a_url_that_would_lose_something_is_refused() {
-        for address in
-            ["http://host/?a=b", "http://host/#x", "ftp://host", "http://", "http://ho st"]
-        {
+        for address in [
+            "http://host/?a=b",
+            "http://host/#x",
+            "ftp://host",
+            "http://",
+            "http://ho st",
+            "http://h/metrics/job/x",
+        ] {
             let error = server(address).unwrap_err();
             assert!(error.is_config() && error.to_string().contains("http://host:9091"), "{error}");
         }

@@ -31,17 +31,17 @@ impl Run {
 
     /// Counts records that were processed.
     pub fn processed(&self, records: u64) {
-        self.open.count(|counts| counts.processed += records);
+        self.open.count(|counts| counts.processed = counts.processed.saturating_add(records));
     }
 
     /// Counts records that could not be processed.
     pub fn failed(&self, records: u64) {
-        self.open.count(|counts| counts.failed += records);
+        self.open.count(|counts| counts.failed = counts.failed.saturating_add(records));
     }
 
     /// Counts records that were left out on purpose.
     pub fn skipped(&self, records: u64) {
-        self.open.count(|counts| counts.skipped += records);
+        self.open.count(|counts| counts.skipped = counts.skipped.saturating_add(records));
     }
 
     /// Times a stage, until the returned guard is dropped. Times of stages with one name add up.

@@ -246,7 +246,7 @@ fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<Stri
             owned("export fewer series, or raise the limit of the ingress in front of the gateway"),
         ),
         429 => ("the server limits the rate of pushes", owned("push less often")),
-        500..=599 => ("the gateway can't take pushes at the moment", None),
+        408 | 425 | 500..=599 => ("the gateway can't take pushes at the moment", None),
         _ => ("the server's answer is not a Pushgateway's", owned("check the URL")),
     }
 }
