@@ -280,7 +280,7 @@ fn pinned_output(function: &Function, runtime: &TokenStream) -> TokenStream {
         }
     };
     quote_spanned! {span=>
-        #[allow(unknown_lints, unreachable_code, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+        #[allow(unreachable_code)]
         if false { #returned }
     }
 }

@@ -230,3 +230,9 @@ pub async fn unused_future() {
     in_one_line_later(vec![]);
     must(1);
 }
+
+//@
+pub async fn without_an_end(shadowed: u32) -> std::convert::Infallible {
+    let shadowed = shadowed;
+    loop {}
+}

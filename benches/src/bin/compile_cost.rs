@@ -13,7 +13,7 @@ use metrics_push_benches::{Table, median, median_ratio};
 use serde_json::Value;
 
 const FUNCTIONS: usize = 500;
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 
 /// What is compiled: its name, and the attributes of each function.
 const CRATES: [(&str, &str); 8] = [

@@ -24,14 +24,7 @@ async fn load(
     let ended = ::metrics_push::__private::call_async(
             call,
             async move {
-                #[allow(
-                    unknown_lints,
-                    unreachable_code,
-                    clippy::all,
-                    clippy::pedantic,
-                    clippy::nursery,
-                    clippy::restriction
-                )]
+                #[allow(unreachable_code)]
                 if false {
                     return ::metrics_push::__private::never::<Result<u32, Error>>();
                 }

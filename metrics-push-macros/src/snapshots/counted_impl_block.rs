@@ -49,14 +49,7 @@ where
         let ended = ::metrics_push::__private::call_async(
                 call,
                 async move {
-                    #[allow(
-                        unknown_lints,
-                        unreachable_code,
-                        clippy::all,
-                        clippy::pedantic,
-                        clippy::nursery,
-                        clippy::restriction
-                    )]
+                    #[allow(unreachable_code)]
                     if false {
                         return;
                     }

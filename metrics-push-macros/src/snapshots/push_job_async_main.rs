@@ -21,14 +21,7 @@ async fn main() -> Result<(), Error> {
     let ended = ::metrics_push::__private::call_async(
             &run,
             async move {
-                #[allow(
-                    unknown_lints,
-                    unreachable_code,
-                    clippy::all,
-                    clippy::pedantic,
-                    clippy::nursery,
-                    clippy::restriction
-                )]
+                #[allow(unreachable_code)]
                 if false {
                     return ::metrics_push::__private::never::<Result<(), Error>>();
                 }
