@@ -4,6 +4,7 @@
 //! of the thread: a function may well do its work while the thread unwinds for another reason.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -30,24 +31,28 @@ pub trait Prepare {
 }
 
 impl Measure for &Run {
+    #[inline]
     fn finish(self, outcome: Outcome) {
         Run::finish(self, outcome);
     }
 }
 
 impl Measure for Run {
+    #[inline]
     fn finish(self, outcome: Outcome) {
         Run::finish(&self, outcome);
     }
 }
 
 impl Measure for CountedCall {
+    #[inline]
     fn finish(self, outcome: Outcome) {
         Self::finish(self, outcome);
     }
 }
 
 impl Measure for TimedCall {
+    #[inline]
     fn finish(self, outcome: Outcome) {
         Self::finish(self, outcome);
     }
@@ -56,6 +61,7 @@ impl Measure for TimedCall {
 impl Prepare for PreparedCount {
     type Call = CountedCall;
 
+    #[inline]
     fn enter(self) -> CountedCall {
         Self::enter(self)
     }
@@ -64,6 +70,7 @@ impl Prepare for PreparedCount {
 impl Prepare for PreparedTime {
     type Call = TimedCall;
 
+    #[inline]
     fn enter(self) -> TimedCall {
         Self::enter(self)
     }
@@ -72,6 +79,7 @@ impl Prepare for PreparedTime {
 impl Prepare for PreparedRun {
     type Call = Run;
 
+    #[inline]
     fn enter(self) -> Run {
         self.start()
     }
@@ -162,6 +170,7 @@ pub struct Entered<C>(C);
 impl<C: Measure> Prepare for Entered<C> {
     type Call = C;
 
+    #[inline]
     fn enter(self) -> C {
         self.0
     }
@@ -171,14 +180,17 @@ impl<C: Measure> Prepare for Entered<C> {
 struct Armed<C: Measure>(Option<C>);
 
 impl<C: Measure> Armed<C> {
-    fn finish(mut self, outcome: Outcome) {
-        if let Some(call) = self.0.take() {
+    #[inline]
+    fn finish(self, outcome: Outcome) {
+        if let Some(call) = self.disarm() {
             call.finish(outcome);
         }
     }
 
-    fn disarm(mut self) -> Option<C> {
-        self.0.take()
+    #[inline]
+    fn disarm(self) -> Option<C> {
+        // Nothing is left to drop.
+        ManuallyDrop::new(self).0.take()
     }
 }
 
@@ -219,6 +231,7 @@ enum Progress<P: Prepare> {
 
 impl<P: Prepare> Stage<P> {
     /// The call of a poll that begins.
+    #[inline]
     fn enter(&mut self) -> Armed<P::Call> {
         Armed(match std::mem::replace(&mut self.0, Progress::Over) {
             Progress::Ready(prepared) => Some(prepared.enter()),
@@ -228,6 +241,7 @@ impl<P: Prepare> Stage<P> {
     }
 
     /// The poll ended, and the future goes on.
+    #[inline]
     fn leave(&mut self, armed: Armed<P::Call>) {
         if let Some(call) = armed.disarm() {
             self.0 = Progress::Open(call);

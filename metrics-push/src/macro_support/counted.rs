@@ -121,7 +121,7 @@ impl CountedSite {
         PreparedCount(self.plain.get().or_else(|| self.first_or_labelled(labels)))
     }
 
-    #[inline(never)]
+    #[cold]
     fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Outcomes> {
         let resolved = self.resolve()?;
         if self.site.has_labels() {

@@ -30,8 +30,10 @@ pub struct TimedSite {
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
-    /// Without labels of the call, all that a call needs.
+    /// Where only the duration matters, all that a call needs; not made elsewhere.
     plain: OnceRef<'static, Durations>,
+    /// Without labels of the call, all that a call needs.
+    unlabelled: OnceRef<'static, Durations>,
     resolved: OnceLock<Option<Box<Resolved>>>,
 }
 
@@ -56,24 +58,42 @@ struct Resolved {
     sets: Sets<Durations>,
 }
 
-/// One histogram, or one per ending.
+/// A histogram per ending, all of them the same one where durations are not told apart.
 struct Durations {
-    histograms: Histograms,
+    histograms: [Histogram; ENDINGS.len()],
     in_flight: Option<Gauge>,
 }
 
-enum Histograms {
-    Together(Histogram),
-    ByOutcome([Histogram; ENDINGS.len()]),
-}
-
-impl Histograms {
-    #[inline]
-    fn of(&self, outcome: Outcome) -> &Histogram {
-        match self {
-            Self::Together(histogram) => histogram,
-            Self::ByOutcome(histograms) => &histograms[ending(outcome)],
+impl Durations {
+    #[inline(never)]
+    fn begin(&self) -> Entry {
+        if let Some(gauge) = &self.in_flight {
+            gauge.enter();
         }
+        Entry::now()
+    }
+
+    #[inline(never)]
+    fn end(&self, start: Start, outcome: Outcome) {
+        self.histograms[ending(outcome)].observe_nanos(start.elapsed_nanos());
+        if let Some(gauge) = &self.in_flight {
+            gauge.leave();
+        }
+    }
+
+    /// A call is over of which only the duration matters.
+    // Never inlined: the part that all such functions have in common, and the smaller the better.
+    #[inline(never)]
+    fn end_plain(&self, start: Start) {
+        match start.counted_nanos() {
+            Some(nanos) => self.histograms[0].observe_nanos(nanos),
+            None => self.end_uncounted(start),
+        }
+    }
+
+    #[inline(never)]
+    fn end_uncounted(&self, start: Start) {
+        self.histograms[0].observe_nanos(start.elapsed_nanos());
     }
 }
 
@@ -87,6 +107,7 @@ impl TimedSite {
             split: Split::Together,
             in_flight: InFlight::Ignored,
             plain: OnceRef::new(),
+            unlabelled: OnceRef::new(),
             resolved: OnceLock::new(),
         }
     }
@@ -165,10 +186,25 @@ impl TimedSite {
     /// Finds the series without starting a call.
     #[inline]
     pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedTime {
-        PreparedTime(self.plain.get().or_else(|| self.first_or_labelled(labels)))
+        match self.plain.get() {
+            Some(durations) => PreparedTime(Some(durations), Care::Plain),
+            None => self.first_or_more(labels),
+        }
     }
 
     #[inline(never)]
+    fn first_or_more(&'static self, labels: &[&dyn Display]) -> PreparedTime {
+        let durations = self.unlabelled.get().or_else(|| self.first_or_labelled(labels));
+        let care = match (self.split, self.in_flight) {
+            (Split::Together, InFlight::Ignored) => Care::Plain,
+            _ => Care::Full(()),
+        };
+        if let (Some(durations), Care::Plain, false) = (durations, care, self.site.has_labels()) {
+            self.plain.get_or_init(|| durations);
+        }
+        PreparedTime(durations, care)
+    }
+
     fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Durations> {
         let resolved = self.resolve()?;
         if self.site.has_labels() {
@@ -176,7 +212,7 @@ impl TimedSite {
             return Some(resolved.sets.of(&self.site, labels, make));
         }
         // A site is never dropped: what it refers to may stay as long.
-        Some(self.plain.get_or_init(|| Box::leak(Box::new(self.durations(resolved, &[])))))
+        Some(self.unlabelled.get_or_init(|| Box::leak(Box::new(self.durations(resolved, &[])))))
     }
 
     fn resolve(&'static self) -> Option<&'static Resolved> {
@@ -201,10 +237,7 @@ impl TimedSite {
         let Resolved { family, in_flight, .. } = resolved;
         let histogram =
             |outcome| self.site.series(family, values, self.label(outcome), || family.fresh());
-        let histograms = match self.split {
-            Split::Together => Histograms::Together(histogram(Outcome::Success)),
-            Split::ByOutcome => Histograms::ByOutcome(ENDINGS.map(histogram)),
-        };
+        let histograms = ENDINGS.map(histogram);
         Durations { histograms, in_flight: in_flight.clone() }
     }
 
@@ -216,20 +249,30 @@ impl TimedSite {
     }
 }
 
+/// How much of a call there is to measure.
+#[derive(Clone, Copy)]
+enum Care<E> {
+    /// Its duration.
+    Plain,
+    /// Its outcome, or that it is under way, as well.
+    Full(E),
+}
+
 /// A call that is timed as soon as it starts.
 #[derive(Clone, Copy)]
 #[must_use = "nothing is timed before `enter`"]
-pub struct PreparedTime(Option<&'static Durations>);
+pub struct PreparedTime(Option<&'static Durations>, Care<()>);
 
 impl PreparedTime {
     /// The call starts.
     #[inline]
     pub fn enter(self) -> TimedCall {
-        if let Some(Durations { in_flight: Some(gauge), .. }) = self.0 {
-            gauge.enter();
-        }
+        let care = match (self.0, self.1) {
+            (Some(durations), Care::Full(())) => Care::Full(durations.begin()),
+            _ => Care::Plain,
+        };
         // Last, so that none of our own work is in the duration.
-        TimedCall { durations: self.0, entry: Entry::now(), start: Start::now() }
+        TimedCall { durations: self.0, care, start: Start::now() }
     }
 }
 
@@ -239,7 +282,7 @@ impl PreparedTime {
 #[must_use = "dropping it ends the call"]
 pub struct TimedCall {
     durations: Option<&'static Durations>,
-    entry: Entry,
+    care: Care<Entry>,
     start: Start,
 }
 
@@ -248,16 +291,11 @@ impl TimedCall {
     #[inline]
     pub fn finish(self, outcome: Outcome) {
         // What is left of it has nothing to drop, and must not end twice.
-        ManuallyDrop::new(self).end(outcome);
-    }
-
-    #[inline]
-    fn end(&self, outcome: Outcome) {
-        if let Some(durations) = self.durations {
-            durations.histograms.of(outcome).observe_nanos(self.start.elapsed_nanos());
-            if let Some(gauge) = &durations.in_flight {
-                gauge.leave();
-            }
+        let call = ManuallyDrop::new(self);
+        match (call.durations, call.care) {
+            (Some(durations), Care::Plain) => durations.end_plain(call.start),
+            (Some(durations), Care::Full(_)) => durations.end(call.start, outcome),
+            (None, _) => {}
         }
     }
 }
@@ -265,6 +303,12 @@ impl TimedCall {
 impl Drop for TimedCall {
     #[inline]
     fn drop(&mut self) {
-        self.end(self.entry.outcome_at_drop());
+        match (self.durations, self.care) {
+            (Some(durations), Care::Plain) => durations.end_plain(self.start),
+            (Some(durations), Care::Full(entry)) => {
+                durations.end(self.start, entry.outcome_at_drop());
+            }
+            (None, _) => {}
+        }
     }
 }

@@ -5,52 +5,27 @@
 //! next goes on from what it finds. Threads that get no seat share one row and add atomically.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Seats for as many threads as have a bit in [`LEASED`]; more than that is rare and merely slower.
-const SEATS: u32 = u64::BITS;
+use once_cell::race::OnceBox;
 
-/// Rows come in blocks of 1, 1, 2, 4, 8, 16 and 32 seats, made when a thread sitting there first adds.
-const BLOCKS: usize = SEATS.ilog2() as usize + 1;
+/// Seats in one block, which tells where their rows are and is made when the first of them adds; and blocks.
+const BLOCK: usize = 8;
+
+/// Seats for as many threads; more than that is rare and merely slower.
+const SEATS: usize = 7 * BLOCK;
+
+/// The seat of threads that have none. It belongs to a block that is never made, so that looking for a row needs
+/// no case for it.
+const NO_SEAT: usize = SEATS;
 
 /// One bit per seat that is taken. Giving back releases what was added, taking acquires it.
 static LEASED: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     // Without a destructor, so that it can be read in the thread's last moments and costs one load.
-    static SEAT: Cell<Seat> = const { Cell::new(Seat::NONE) };
+    static SEAT: Cell<usize> = const { Cell::new(NO_SEAT) };
     static LEASE: Lease = Lease::take();
-}
-
-/// Where the rows of a thread are.
-#[derive(Clone, Copy)]
-struct Seat {
-    block: usize,
-    row: usize,
-}
-
-impl Seat {
-    /// No block has this number: a thread without a seat finds no row of its own.
-    const NONE: Self = Self { block: BLOCKS, row: 0 };
-
-    fn numbered(number: u32) -> Self {
-        match number.checked_ilog2() {
-            None => Self { block: 0, row: 0 },
-            Some(power) => {
-                Self { block: power as usize + 1, row: (number - (1 << power)) as usize }
-            }
-        }
-    }
-
-    fn is_none(self) -> bool {
-        self.block == BLOCKS
-    }
-
-    /// How many seats share its block.
-    fn neighbours(self) -> usize {
-        self.block.checked_sub(1).map_or(1, |power| 1 << power)
-    }
 }
 
 /// A seat for as long as the thread lives.
@@ -63,7 +38,7 @@ impl Lease {
     fn take() -> Self {
         let mut leased = LEASED.load(Ordering::Relaxed);
         loop {
-            let free = leased.trailing_ones();
+            let free = leased.trailing_ones() as usize;
             if free == SEATS {
                 return Self { bit: 0 };
             }
@@ -75,7 +50,7 @@ impl Lease {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    SEAT.set(Seat::numbered(free));
+                    SEAT.set(free);
                     return Self { bit };
                 }
                 Err(now) => leased = now,
@@ -87,7 +62,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // Destructors of other thread-locals may still add: they must not touch a row given back.
-        SEAT.set(Seat::NONE);
+        SEAT.set(NO_SEAT);
         LEASED.fetch_and(!self.bit, Ordering::Release);
     }
 }
@@ -97,11 +72,14 @@ impl Drop for Lease {
 #[repr(align(64))]
 struct Row([AtomicU64; Cells::COUNT]);
 
+/// Where the rows of neighbouring seats are.
+type Block = [OnceBox<Row>; BLOCK];
+
 /// Eight numbers, once per seat and once more for the threads without one.
 #[derive(Default)]
 pub(crate) struct Cells {
-    blocks: [OnceLock<Box<[Row]>>; BLOCKS],
-    shared: OnceLock<Box<Row>>,
+    blocks: [OnceBox<Block>; BLOCK],
+    shared: OnceBox<Row>,
 }
 
 impl Cells {
@@ -111,15 +89,21 @@ impl Cells {
     /// Adds to a cell, wrapping.
     #[inline]
     pub(crate) fn add(&self, index: usize, amount: u64) {
-        self.add_each([(index, amount)]);
+        match self.row() {
+            Some(row) => row.add(index, amount),
+            None => self.add_first_or_shared(index, amount),
+        }
     }
 
-    /// Adds to several cells, wrapping.
+    /// Adds one to a cell, and `amount` to another: finds the row but once.
     #[inline]
-    pub(crate) fn add_each<const N: usize>(&self, amounts: [(usize, u64); N]) {
+    pub(crate) fn add_one_and(&self, one: usize, index: usize, amount: u64) {
         match self.row() {
-            Some(row) => amounts.iter().for_each(|(index, amount)| row.add(*index, *amount)),
-            None => self.add_first_or_shared(&amounts),
+            Some(row) => {
+                row.add(one, 1);
+                row.add(index, amount);
+            }
+            None => self.add_one_and_first_or_shared(one, index, amount),
         }
     }
 
@@ -136,23 +120,29 @@ impl Cells {
     #[inline]
     fn row(&self) -> Option<&Row> {
         let seat = SEAT.get();
-        self.blocks.get(seat.block)?.get()?.get(seat.row)
+        self.blocks[seat / BLOCK % BLOCK].get()?[seat % BLOCK].get()
     }
 
     #[cold]
-    fn add_first_or_shared(&self, amounts: &[(usize, u64)]) {
-        let own = self.first_row();
-        for (index, amount) in amounts {
-            match own {
-                Some(row) => row.add(*index, *amount),
-                None => {
-                    self.shared().cell(*index).fetch_add(*amount, Ordering::Relaxed);
-                }
+    #[inline(never)]
+    fn add_first_or_shared(&self, index: usize, amount: u64) {
+        match self.first_row() {
+            Some(row) => row.add(index, amount),
+            None => {
+                self.shared().cell(index).fetch_add(amount, Ordering::Relaxed);
             }
         }
     }
 
     #[cold]
+    #[inline(never)]
+    fn add_one_and_first_or_shared(&self, one: usize, index: usize, amount: u64) {
+        self.add_first_or_shared(one, 1);
+        self.add_first_or_shared(index, amount);
+    }
+
+    #[cold]
+    #[inline(never)]
     fn add_real_first_or_shared(&self, index: usize, amount: f64) {
         match self.first_row() {
             Some(row) => row.add_real(index, amount),
@@ -165,13 +155,16 @@ impl Cells {
 
     /// Makes the row of this thread, after finding it a seat.
     fn first_row(&self) -> Option<&Row> {
-        if SEAT.get().is_none() {
+        if SEAT.get() == NO_SEAT {
             // A thread whose lease is gone, or was for no seat, has none.
             LEASE.try_with(|_| ()).ok()?;
         }
         let seat = SEAT.get();
-        let rows = || std::iter::repeat_with(Row::default).take(seat.neighbours()).collect();
-        self.blocks.get(seat.block)?.get_or_init(rows).get(seat.row)
+        if seat == NO_SEAT {
+            return None;
+        }
+        let block = self.blocks[seat / BLOCK].get_or_init(Box::default);
+        Some(block[seat % BLOCK].get_or_init(Box::default))
     }
 
     fn shared(&self) -> &Row {
@@ -198,8 +191,8 @@ impl Cells {
     }
 
     fn rows(&self) -> impl Iterator<Item = &Row> {
-        let own = self.blocks.iter().filter_map(OnceLock::get).flatten();
-        own.chain(self.shared.get().map(AsRef::as_ref))
+        let own = self.blocks.iter().filter_map(OnceBox::get).flatten().filter_map(OnceBox::get);
+        own.chain(self.shared.get())
     }
 }
 
@@ -278,17 +271,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_seat_has_a_row_of_its_own() {
-        let seats: Vec<_> = (0..SEATS).map(Seat::numbered).collect();
-        let rows: BTreeSet<_> = seats.iter().map(|seat| (seat.block, seat.row)).collect();
-        assert_eq!(rows.len(), seats.len());
-        assert!(seats.iter().all(|seat| seat.block < BLOCKS && seat.row < seat.neighbours()));
-        assert!(Seat::NONE.is_none() && !seats.iter().any(|seat| seat.is_none()));
-    }
-
-    #[test]
     fn a_seat_is_taken_and_given_back() {
-        let seat_of = |thread: thread::JoinHandle<Seat>| thread.join().unwrap();
+        let seat_of = |thread: thread::JoinHandle<usize>| thread.join().unwrap();
         let sit = |cells: &Cells| {
             cells.add(0, 1);
             SEAT.get()
@@ -296,9 +280,9 @@ mod tests {
         let cells = Arc::new(Cells::default());
         for _ in 0..3 * SEATS {
             let cells = Arc::clone(&cells);
-            assert!(!seat_of(thread::spawn(move || sit(&cells))).is_none());
+            assert!(seat_of(thread::spawn(move || sit(&cells))) < SEATS);
         }
-        assert_eq!(cells.total(0), u64::from(3 * SEATS));
+        assert_eq!(cells.total(0), 3 * SEATS as u64);
     }
 
     /// Adds when its thread ends, and tells whether the thread still had the right to its seat.
@@ -308,12 +292,8 @@ mod tests {
         fn drop(&mut self) {
             self.0.add(0, 1);
             let leased = LEASED.load(Ordering::Relaxed);
-            let is_leased = (0..SEATS).any(|number| {
-                let seat = Seat::numbered(number);
-                let here = SEAT.get();
-                (seat.block, seat.row) == (here.block, here.row) && leased & (1 << number) != 0
-            });
-            let _ = self.1.send(SEAT.get().is_none() || is_leased);
+            let seat = SEAT.get();
+            let _ = self.1.send(seat == NO_SEAT || leased & (1 << seat) != 0);
         }
     }
 

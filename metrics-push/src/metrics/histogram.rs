@@ -39,6 +39,9 @@ pub struct Histogram(Arc<Inner>);
 
 struct Inner {
     bounds: Bounds,
+    /// The least nanoseconds that are beyond the first bound, and beyond each of the others.
+    first_limit: u64,
+    limits: Box<[u64]>,
     sums: Cells,
     /// The buckets for which there is no room beside the sums.
     more: Box<[Cells]>,
@@ -59,6 +62,20 @@ impl Inner {
 #[inline]
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / NANOS_PER_SECOND as f64
+}
+
+/// The least nanoseconds that are beyond a bound; the greatest there are, where none is.
+fn nanos_beyond(bound: f64) -> u64 {
+    let (mut within, mut beyond) = (0, u64::MAX);
+    while within < beyond {
+        let middle = within + (beyond - within) / 2;
+        if seconds(middle) <= bound {
+            within = middle + 1;
+        } else {
+            beyond = middle;
+        }
+    }
+    beyond
 }
 
 /// The buckets' upper bounds: finite and increasing.
@@ -125,14 +142,21 @@ impl Histogram {
     /// Counts a duration given in nanoseconds.
     #[inline]
     pub(crate) fn observe_nanos(&self, nanos: u64) {
-        let (cells, index) = self.0.place(self.0.bounds.bucket_of(seconds(nanos)));
-        if std::ptr::eq(cells, &self.0.sums) {
-            // Short calls, whose cost shows most, find their row but once.
-            cells.add_each([(index, 1), (NANOS, nanos)]);
+        // Short calls, whose cost shows most.
+        if nanos < self.0.first_limit {
+            self.0.sums.add_one_and(FIRST_BUCKET, NANOS, nanos);
         } else {
-            cells.add(index, 1);
-            self.0.sums.add(NANOS, nanos);
+            self.observe_more_nanos(nanos);
         }
+    }
+
+    #[inline(never)]
+    fn observe_more_nanos(&self, nanos: u64) {
+        let limits = &self.0.limits;
+        let further = limits.iter().position(|limit| nanos < *limit).unwrap_or(limits.len());
+        let (cells, index) = self.0.place(1 + further);
+        cells.add(index, 1);
+        self.0.sums.add(NANOS, nanos);
     }
 
     /// How many values were observed.
@@ -164,7 +188,14 @@ impl Sealed for Histogram {
     fn new(bounds: &Bounds) -> Self {
         let further = (FIRST_BUCKET + bounds.0.len()) / Cells::COUNT;
         let more = std::iter::repeat_with(Cells::default).take(further).collect();
-        Self(Arc::new(Inner { bounds: bounds.clone(), sums: Cells::default(), more }))
+        let mut limits = bounds.0.iter().map(|bound| nanos_beyond(*bound));
+        Self(Arc::new(Inner {
+            bounds: bounds.clone(),
+            first_limit: limits.next().unwrap_or_default(),
+            limits: limits.collect(),
+            sums: Cells::default(),
+            more,
+        }))
     }
 
     fn sample(&self) -> Metric {

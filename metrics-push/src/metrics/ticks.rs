@@ -10,6 +10,7 @@ use std::sync::{Once, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use once_cell::race::OnceBox;
 use quanta::Clock;
 
 /// How many calls one thread has to time before the counter is looked at: that costs a millisecond or so, which
@@ -23,8 +24,11 @@ const STRETCH: Duration = Duration::from_millis(100);
 /// they are as a rule.
 const MAX_DRIFT: f64 = 1e-4;
 
+/// How often it is measured before it is given up: on a busy machine a stretch may be torn.
+const ATTEMPTS: usize = 10;
+
 /// The counter, once it is known.
-static COUNTER: OnceLock<Counter> = OnceLock::new();
+static COUNTER: OnceBox<Counter> = OnceBox::new();
 
 /// The processor's counter, and how long a count is.
 struct Counter {
@@ -56,11 +60,9 @@ impl Counter {
         self.source.raw()
     }
 
-    /// Zero where another processor's counter lags behind.
     #[inline]
-    fn nanos(&self, start: u64, end: u64) -> u64 {
-        let counts = u128::from(end.saturating_sub(start));
-        ((counts * u128::from(self.count)) >> Self::SCALE) as u64
+    fn nanos(&self, counts: u64) -> u64 {
+        ((u128::from(counts) * u128::from(self.count)) >> Self::SCALE) as u64
     }
 }
 
@@ -81,22 +83,23 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// When a call started.
+/// When a call started: a count of the counter; or, with the highest bit set, nanoseconds since the epoch.
+/// No counter gets that far within decades.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Start {
-    Counter(u64),
-    System(Instant),
-}
+pub(crate) struct Start(u64);
 
 impl Start {
+    const SYSTEM: u64 = 1 << 63;
+
     #[inline]
     pub(crate) fn now() -> Self {
         match COUNTER.get() {
-            Some(counter) => Self::Counter(counter.now()),
+            Some(counter) => Self(counter.now()),
             None => Self::system(),
         }
     }
 
+    #[inline(never)]
     fn system() -> Self {
         // A thread in its last moments, or one that has wrapped around, merely asks once more.
         let calls = CALLS.get().wrapping_add(1);
@@ -104,19 +107,33 @@ impl Start {
         if calls == CALLS_UNTIL_IT_PAYS {
             measure_aside();
         }
-        Self::System(Instant::now())
+        Self(nanos_since_epoch() | Self::SYSTEM)
+    }
+
+    /// How long ago that was, if it was taken from the counter and the counter has not run backwards since.
+    #[inline]
+    pub(crate) fn counted_nanos(self) -> Option<u64> {
+        let counter = COUNTER.get()?;
+        // Every start by the system's clock is greater than any count.
+        counter.now().checked_sub(self.0).map(|counts| counter.nanos(counts))
     }
 
     /// How long ago that was.
-    #[inline]
     pub(crate) fn elapsed_nanos(self) -> u64 {
-        match self {
-            Self::Counter(start) => {
-                COUNTER.get().map_or(0, |counter| counter.nanos(start, counter.now()))
-            }
-            Self::System(start) => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        }
+        // Zero where another processor's counter lags behind.
+        self.counted_nanos().or_else(|| self.nanos_by_system()).unwrap_or(0)
     }
+
+    fn nanos_by_system(self) -> Option<u64> {
+        let nanos = nanos_since_epoch() | Self::SYSTEM;
+        (self.0 & Self::SYSTEM != 0).then(|| nanos.saturating_sub(self.0))
+    }
+}
+
+/// Nanoseconds of the system's clock since the first call; they fit for 292 years.
+fn nanos_since_epoch() -> u64 {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 #[cold]
@@ -124,7 +141,12 @@ fn measure_aside() {
     static ASKED: Once = Once::new();
     ASKED.call_once(|| {
         if is_trusted() {
-            let measure = || Counter::measured(STRETCH).map(|counter| COUNTER.set(counter));
+            let measure = || {
+                let mut attempts = (0..ATTEMPTS).map(|_| Counter::measured(STRETCH));
+                if let Some(counter) = attempts.find_map(|counter| counter) {
+                    COUNTER.get_or_init(|| Box::new(counter));
+                }
+            };
             // Without another thread there is still `Instant`.
             let _ = thread::Builder::new().name("metrics-push-clock".to_owned()).spawn(measure);
         }
@@ -162,7 +184,7 @@ mod tests {
         let (least, end, most) = (inner.elapsed(), counter.now(), outer.elapsed());
         // Of a second, and of an hour.
         for times in [10, 36_000] {
-            let measured = counter.nanos(0, (end - start) * times) as f64 / 1e9;
+            let measured = counter.nanos((end - start) * times) as f64 / 1e9;
             let [least, most] = [least, most].map(|bound| bound.as_secs_f64() * times as f64);
             let fits =
                 least * (1.0 - MAX_DRIFT) <= measured && measured <= most * (1.0 + MAX_DRIFT);
@@ -172,18 +194,19 @@ mod tests {
 
     #[test]
     fn no_clock_runs_backwards() {
-        let counter = counter();
-        assert_eq!(counter.nanos(counter.now() + (1 << 40), counter.now()), 0);
-        let future = Instant::now() + Duration::from_secs(60);
-        assert_eq!(Start::System(future).elapsed_nanos(), 0);
+        let counter = COUNTER.get_or_init(|| Box::new(counter()));
+        assert_eq!(Start(counter.now() + (1 << 40)).elapsed_nanos(), 0);
+        let future = Start((nanos_since_epoch() + 60_000_000_000) | Start::SYSTEM);
+        assert_eq!(future.elapsed_nanos(), 0);
     }
 
     #[test]
     fn a_call_ends_on_the_clock_it_started_on() {
-        let system = Start::System(Instant::now());
-        COUNTER.get_or_init(counter);
+        let system = Start::system();
+        COUNTER.get_or_init(|| Box::new(counter()));
         let counted = Start::now();
-        assert!(matches!(counted, Start::Counter(_)));
+        assert_eq!((system.0 & Start::SYSTEM, counted.0 & Start::SYSTEM), (Start::SYSTEM, 0));
+        assert_eq!(system.counted_nanos(), None);
         for start in [system, counted] {
             assert!(u128::from(start.elapsed_nanos()) < Duration::from_secs(60).as_nanos());
         }
