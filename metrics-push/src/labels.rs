@@ -62,6 +62,15 @@ pub(crate) fn check_label_name(name: &str) -> Result<(), Error> {
     ))
 }
 
+/// What a value shows. One that fails to show itself is cut short; it must not take the job with it.
+pub(crate) fn shown(value: &dyn fmt::Display) -> String {
+    use fmt::Write as _;
+
+    let mut text = String::new();
+    let _ = write!(text, "{value}");
+    text
+}
+
 /// The address of a group on a gateway: the job and its further grouping labels.
 ///
 /// Labels are kept sorted and those with an empty value are dropped: Prometheus knows no difference
@@ -255,6 +264,19 @@ mod tests {
     fn a_long_value_is_not_cut() {
         let long = "x".repeat(255);
         assert_eq!(path_of_job(&long), format!("/metrics/job/{long}"));
+    }
+
+    #[test]
+    fn a_value_that_fails_to_show_itself_is_cut_short() {
+        struct Broken;
+        impl fmt::Display for Broken {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("half")?;
+                Err(fmt::Error)
+            }
+        }
+        assert_eq!(shown(&Broken), "half");
+        assert_eq!(shown(&7), "7");
     }
 
     #[test]

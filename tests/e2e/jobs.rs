@@ -104,6 +104,23 @@ fn tasks_of_a_process_that_ends_are_delivered() {
 }
 
 #[test]
+fn a_result_of_an_own_type_is_what_the_exit_code_says() {
+    let gateway = Pushgateway::start();
+    let group = || metrics_push::Gateway::new(gateway.url()).unwrap().metrics().unwrap().remove(0);
+    for (ending, code, outcome) in
+        [("0", 0, "success"), ("3", 3, "exit_code"), ("none", 1, "error")]
+    {
+        let output = run("termination", ending, &gateway.url());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let group = group();
+        let holds = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
+        assert_eq!(holds, Some(1.0), "{ending}: {group:?}");
+        let success = group.value("batch_job_last_run_success", &[]);
+        assert_eq!(success, Some(f64::from(code == 0)), "{ending}");
+    }
+}
+
+#[test]
 fn without_a_gateway_nothing_is_said_and_nothing_changes() {
     for (variant, bare) in VARIANTS {
         let (annotated, plain) = (run(variant, "error", ""), run(bare, "error", ""));

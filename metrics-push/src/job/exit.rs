@@ -17,6 +17,9 @@ use crate::courier::courier;
 use crate::notice;
 use crate::ticket::{Ticket, ticket};
 
+/// Whether an exit handler is told the exit code here.
+pub(super) const KNOWS_CODE: bool = cfg!(target_env = "gnu");
+
 /// The process that pushes. A child that was forked from it has its memory, and none of its threads.
 static PROCESS: OnceCell<u32> = OnceCell::new();
 

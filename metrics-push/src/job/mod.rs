@@ -25,7 +25,9 @@ use crate::config::Deployment;
 use crate::metrics::Registry;
 use crate::parcel::Verb;
 
-pub use outcome::Outcome;
+#[cfg(test)]
+pub(crate) use outcome::Standing;
+pub use outcome::{Outcome, Verdict};
 pub use run::{Run, Stage};
 
 /// How many expected intervals may pass without a success: one, and one more for slack. Prometheus' practices

@@ -24,7 +24,7 @@ use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Urgency};
 use crate::error::Error;
-use crate::labels::GroupingKey;
+use crate::labels::{GroupingKey, shown};
 use crate::metrics::{Registry, Snapshot, default_registry};
 use crate::notice;
 use crate::parcel::{Families, Parcel, Verb, encode};
@@ -57,6 +57,8 @@ pub(super) struct Open {
     process: u32,
     panics_before: u64,
     is_over: AtomicBool,
+    /// Its exit ends it.
+    is_left: AtomicBool,
     pub(super) is_skipped: AtomicBool,
     progress: Mutex<Progress>,
     pub(super) registry: OnceCell<Registry>,
@@ -92,6 +94,7 @@ impl Open {
             process: std::process::id(),
             panics_before: panic::count(),
             is_over: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             is_skipped: AtomicBool::new(false),
             progress: Mutex::default(),
             registry: OnceCell::new(),
@@ -208,9 +211,19 @@ impl Open {
         drop(self.deployment.hand_over(parcel, budget, Urgency::Passing));
     }
 
+    /// Leaves the end of a whole process to its exit, where the code is known; `false` where it never is.
+    pub(super) fn leave_to_exit(self: &Arc<Self>) -> bool {
+        let can_wait = self.is_process() && self.address.is_some() && exit::KNOWS_CODE;
+        if can_wait && !self.is_left.swap(true, Ordering::AcqRel) {
+            // Whatever is still open then is ended there.
+            std::mem::forget(Arc::clone(self));
+        }
+        can_wait
+    }
+
     /// Ends the run on this thread; the first end counts. A whole process waits for the delivery.
     pub(super) fn end(&self, outcome: Outcome) {
-        if self.process != std::process::id() {
+        if self.process != std::process::id() || self.is_left.load(Ordering::Acquire) {
             return;
         }
         if self.is_process() {
@@ -453,7 +466,7 @@ fn address(
     };
     let mut key = GroupingKey::new(name)?;
     for (name, value) in grouping {
-        key = key.label(*name, value.to_string())?;
+        key = key.label(*name, shown(*value))?;
     }
     for (name, value) in &deployment.grouping {
         key = key.label(name, value)?;

@@ -66,3 +66,37 @@ impl fmt::Display for Outcome {
         f.write_str(self.as_str())
     }
 }
+
+/// An outcome, and whether it is the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub(crate) outcome: Outcome,
+    pub(crate) standing: Standing,
+}
+
+/// Whether anybody knows better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Final,
+    /// If a `main` returned it, the process' exit code tells.
+    Presumed,
+}
+
+impl From<Outcome> for Verdict {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        Self::certain(outcome)
+    }
+}
+
+impl Verdict {
+    #[inline]
+    pub(crate) const fn certain(outcome: Outcome) -> Self {
+        Self { outcome, standing: Standing::Final }
+    }
+
+    #[inline]
+    pub(crate) const fn presumed(outcome: Outcome) -> Self {
+        Self { outcome, standing: Standing::Presumed }
+    }
+}

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::open::Open;
-use super::{Job, Outcome};
+use super::outcome::Standing;
+use super::{Job, Outcome, Verdict};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry};
@@ -105,9 +106,16 @@ impl Run {
         Catalog::of(self.registry())?.histogram(name, help)
     }
 
-    /// Ends the run. The first ending counts; a later one, the drop among them, changes nothing.
-    pub fn finish(&self, outcome: Outcome) {
+    /// Ends the run.
+    pub fn finish(self, outcome: Outcome) {
         self.open.end(outcome);
+    }
+
+    /// Ends the run as its body's result says; what a `main` returned may be left to the exit code.
+    pub(crate) fn conclude(&self, verdict: Verdict) {
+        if verdict.standing == Standing::Final || !self.open.leave_to_exit() {
+            self.open.end(verdict.outcome);
+        }
     }
 }
 

@@ -13,12 +13,12 @@ use pin_project_lite::pin_project;
 use super::counted::{CountedCall, PreparedCount};
 use super::start::PreparedRun;
 use super::timed::{PreparedTime, TimedCall};
-use crate::job::{Outcome, Run};
+use crate::job::{Outcome, Run, Verdict};
 
 /// What is measured from its start to its outcome: a counted or timed call, a run.
 pub trait Measure {
     /// Takes the outcome.
-    fn finish(self, outcome: Outcome);
+    fn finish(self, verdict: Verdict);
 }
 
 /// What is looked up when a function is called, and starts when its future does.
@@ -32,29 +32,29 @@ pub trait Prepare {
 
 impl Measure for &Run {
     #[inline]
-    fn finish(self, outcome: Outcome) {
-        Run::finish(self, outcome);
+    fn finish(self, verdict: Verdict) {
+        self.conclude(verdict);
     }
 }
 
 impl Measure for Run {
     #[inline]
-    fn finish(self, outcome: Outcome) {
-        Run::finish(&self, outcome);
+    fn finish(self, verdict: Verdict) {
+        self.conclude(verdict);
     }
 }
 
 impl Measure for CountedCall {
     #[inline]
-    fn finish(self, outcome: Outcome) {
-        Self::finish(self, outcome);
+    fn finish(self, verdict: Verdict) {
+        Self::finish(self, verdict.outcome);
     }
 }
 
 impl Measure for TimedCall {
     #[inline]
-    fn finish(self, outcome: Outcome) {
-        Self::finish(self, outcome);
+    fn finish(self, verdict: Verdict) {
+        Self::finish(self, verdict.outcome);
     }
 }
 
@@ -117,7 +117,7 @@ pub fn never<R>() -> R {
 
 /// Measures the future that `body` makes, from its first poll.
 #[inline]
-pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
+pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     prepared: P,
     body: impl FnOnce() -> F,
     judge: J,
@@ -127,7 +127,7 @@ pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
 
 /// The same for functions whose declared type is a box.
 #[inline]
-pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome>(
+pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     prepared: P,
     body: impl FnOnce() -> F,
     judge: J,
@@ -158,8 +158,8 @@ impl<C: Measure, R> Ended<C, R> {
 
     /// Takes the outcome, and gives the result back.
     #[inline]
-    pub fn finish(self, outcome: Outcome) -> R {
-        self.armed.finish(outcome);
+    pub fn finish(self, verdict: Verdict) -> R {
+        self.armed.finish(verdict);
         self.result
     }
 }
@@ -181,9 +181,9 @@ struct Armed<C: Measure>(Option<C>);
 
 impl<C: Measure> Armed<C> {
     #[inline]
-    fn finish(self, outcome: Outcome) {
+    fn finish(self, verdict: Verdict) {
         if let Some(call) = self.disarm() {
-            call.finish(outcome);
+            call.finish(verdict);
         }
     }
 
@@ -197,7 +197,7 @@ impl<C: Measure> Armed<C> {
 impl<C: Measure> Drop for Armed<C> {
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
-            call.finish(Outcome::Panic);
+            call.finish(Outcome::Panic.into());
         }
     }
 }
@@ -252,7 +252,7 @@ impl<P: Prepare> Stage<P> {
 impl<P: Prepare> Drop for Stage<P> {
     fn drop(&mut self) {
         if let Progress::Open(call) = std::mem::replace(&mut self.0, Progress::Over) {
-            call.finish(Outcome::Cancelled);
+            call.finish(Outcome::Cancelled.into());
         }
     }
 }
@@ -275,7 +275,7 @@ impl<P: Prepare, F: Future> Future for Measured<P, F> {
     }
 }
 
-impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome> Future for Judged<P, F, J> {
+impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Judged<P, F, J> {
     type Output = F::Output;
 
     #[inline]
@@ -283,8 +283,8 @@ impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Outcome> Future for Judged<
         let this = self.project();
         this.measured.poll(context).map(|ended| {
             let judge = this.judge.take();
-            let outcome = judge.map_or(Outcome::Success, |judge| judge(ended.result()));
-            ended.finish(outcome)
+            let verdict = judge.map_or(Outcome::Success.into(), |judge| judge(ended.result()));
+            ended.finish(verdict)
         })
     }
 }

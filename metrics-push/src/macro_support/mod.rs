@@ -19,3 +19,5 @@ pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
 pub use site::{Place, metric_name};
 pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};
 pub use timed::{PreparedTime, TimedCall, TimedSite};
+
+pub use crate::job::Verdict;
