@@ -3,8 +3,10 @@
 //! ```text
 //! #[counted(labels(shard = n))]          fn load(n: u32) -> Result<u32, E> {
 //! fn load(n: u32) -> Result<u32, E> {        let call = { static __SITE: CountedSite = ..; &__SITE }.enter(&[&(n)]);
-//!     body                          =>       call(call, || -> Result<u32, E> { body }, |result| judge(result).outcome())
-//! }                                      }
+//!     body                          =>       let ended = call(call, || -> Result<u32, E> { body });
+//! }                                          let outcome = judge(ended.result()).outcome();
+//!                                            ended.finish(outcome)
+//!                                        }
 //! ```
 
 use proc_macro2::TokenStream;

@@ -4,7 +4,9 @@
 //! #[push_job(every = "24h", run = run)]    fn import() -> Result<(), E> {
 //! fn import() -> Result<(), E> {               let run = start({ static __JOB: Job = Job::new("import").every(..); &__JOB }, &[]);
 //!     body                          =>         let run: &Run = &run;
-//! }                                            call(&run, || -> Result<(), E> { body }, |result| judge(result).outcome())
+//! }                                            let ended = call(&run, || -> Result<(), E> { body });
+//!                                              let outcome = judge(ended.result()).outcome();
+//!                                              ended.finish(outcome)
 //!                                          }
 //! ```
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! #[timed]                      fn load(n: u32) -> u32 {
-//! fn load(n: u32) -> u32 {          let _call = { static __SITE: TimedSite = ..; &__SITE }.enter(&[]);
+//! fn load(n: u32) -> u32 {          let _call = { static __SITE: TimedSite = ..; &__SITE }.start();
 //!     body                 =>       { body }
 //! }                             }
 //! ```

@@ -35,7 +35,9 @@
 /// fn import(path: &str) -> Result<u64, std::io::Error> {
 ///     let run = start({ static JOB: Job = Job::new("import").every(Duration::from_secs(86400)); &JOB }, &[]);
 ///     let run: &Run = &run;
-///     call(&run, || -> Result<u64, std::io::Error> { /* the body */ }, |result| judge(result).outcome())
+///     let ended = call(&run, || -> Result<u64, std::io::Error> { /* the body */ });
+///     let outcome = judge(ended.result()).outcome();
+///     ended.finish(outcome)
 /// }
 /// ```
 ///
@@ -202,8 +204,10 @@ pub use metrics_push_macros::push_job;
 ///
 /// ```text
 /// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
-///     let call = { static SITE: CountedSite = CountedSite::new(place, "function_calls_total", ".."); &SITE }.enter(&[]);
-///     call(call, || -> Result<u32, std::num::ParseIntError> { /* the body */ }, |result| judge(result).outcome())
+///     let call = { static SITE: CountedSite = CountedSite::new(place, "function_calls_total", ".."); &SITE }.start();
+///     let ended = call(call, || -> Result<u32, std::num::ParseIntError> { /* the body */ });
+///     let outcome = judge(ended.result()).outcome();
+///     ended.finish(outcome)
 /// }
 /// ```
 ///
@@ -355,7 +359,7 @@ pub use metrics_push_macros::counted;
 ///
 /// ```text
 /// fn sort(numbers: &mut [u32]) {
-///     let _call = { static SITE: TimedSite = TimedSite::new(place, "function_duration_seconds", ".."); &SITE }.enter(&[]);
+///     let _call = { static SITE: TimedSite = TimedSite::new(place, "function_duration_seconds", ".."); &SITE }.start();
 ///     { /* the body */ }
 /// }
 /// ```

@@ -1,6 +1,6 @@
 //! What an attribute costs the compiler: 500 functions, half of them `async`, checked bare and annotated.
 //!
-//! `cargo run --release -p metrics-push-benches --bin compile_cost` prints seconds and ratios, first with macros as
+//! `cargo run -p metrics-push-benches --bin compile_cost` prints seconds and ratios, first with macros as
 //! cargo builds them, unoptimised, then with `build-override.opt-level = 3`. The compiler's own time counts, not
 //! the time that passes: other work on the machine doesn't show. `keep` after a `--` leaves the sources there.
 
@@ -23,8 +23,8 @@ const CRATES: [(&str, &str); 8] = [
     ("counted", "#[metrics_push::counted]"),
     ("counted_and_timed", "#[metrics_push::counted] #[metrics_push::timed]"),
     ("push_job", "#[metrics_push::push_job]"),
-    ("instrument", "#[tracing::instrument]"),
-    ("instrument_skip_all", "#[tracing::instrument(skip_all)]"),
+    ("instrument", "#[tracing_attributes::instrument]"),
+    ("instrument_skip_all", "#[tracing_attributes::instrument(skip_all)]"),
 ];
 
 /// What has to hold: one crate's time at most so many times another's.
@@ -100,10 +100,11 @@ impl Macros {
         }
     }
 
-    const fn opt_level(self) -> &'static str {
+    /// Where the dependencies are built; a folder each, so that one doesn't undo the other.
+    const fn target(self) -> &'static str {
         match self {
-            Self::Unoptimised => "0",
-            Self::Optimised => "3",
+            Self::Unoptimised => "target",
+            Self::Optimised => "target/compile_cost",
         }
     }
 }
@@ -112,41 +113,48 @@ impl Macros {
 struct Dependencies {
     metrics_push: PathBuf,
     tracing: PathBuf,
+    tracing_attributes: PathBuf,
 }
 
 /// Builds this package's dependencies, as a development build would.
 fn dependencies(macros: Macros) -> Dependencies {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = root.join("target/compile_cost").join(macros.opt_level());
-    let output = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
         .args(["build", "--lib", "--package", "metrics-push-benches", "--message-format", "json"])
         .arg("--target-dir")
-        .arg(target)
-        .env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_OPT_LEVEL", macros.opt_level())
+        .arg(root.join(macros.target()))
         .current_dir(root)
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
+        .stderr(Stdio::inherit());
+    if matches!(macros, Macros::Optimised) {
+        cargo.env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_OPT_LEVEL", "3");
+    }
+    let output = cargo.output().unwrap();
     assert!(output.status.success(), "the dependencies don't build");
     let messages = String::from_utf8(output.stdout).unwrap();
     Dependencies {
-        metrics_push: metadata(&messages, "metrics_push"),
-        tracing: metadata(&messages, "tracing"),
+        metrics_push: library(&messages, "metrics_push"),
+        tracing: library(&messages, "tracing"),
+        tracing_attributes: library(&messages, "tracing_attributes"),
     }
 }
 
-/// The file with a library's metadata, as cargo's messages name it.
-fn metadata(messages: &str, library: &str) -> PathBuf {
+/// The file that stands for a library, as cargo's messages name it: its metadata, or the compiler's plugin.
+fn library(messages: &str, name: &str) -> PathBuf {
     let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let files = messages
         .filter(|message| {
-            message["reason"] == "compiler-artifact" && message["target"]["name"] == library
+            message["reason"] == "compiler-artifact" && message["target"]["name"] == name
         })
         .flat_map(|message| message["filenames"].as_array().unwrap().clone());
     let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
     paths
-        .find(|path| path.extension().is_some_and(|extension| extension == "rmeta"))
-        .unwrap_or_else(|| panic!("cargo built no {library}"))
+        .find(|path| {
+            path.extension().is_some_and(|extension| {
+                ["rmeta", "so", "dylib"].iter().any(|known| extension == *known)
+            })
+        })
+        .unwrap_or_else(|| panic!("cargo built no {name}"))
 }
 
 /// The times of each crate, one per round. All crates are compiled in each round, so that times of one round compare.
@@ -162,7 +170,7 @@ fn measure(folder: &Path, dependencies: &Dependencies) -> Vec<Vec<f64>> {
 
 /// Compiles a crate as `cargo check` does; the compiler's time in user mode, in seconds.
 fn check(source: &Path, dependencies: &Dependencies) -> f64 {
-    let Dependencies { metrics_push, tracing } = dependencies;
+    let Dependencies { metrics_push, tracing, tracing_attributes } = dependencies;
     // The shell tells the time of a child in milliseconds.
     let output = Command::new("bash")
         .args(["-c", "TIMEFORMAT=%3U; time \"$@\"", "bash", "rustc", "--edition", "2024"])
@@ -173,6 +181,8 @@ fn check(source: &Path, dependencies: &Dependencies) -> f64 {
         .arg(format!("metrics_push={}", metrics_push.display()))
         .arg("--extern")
         .arg(format!("tracing={}", tracing.display()))
+        .arg("--extern")
+        .arg(format!("tracing_attributes={}", tracing_attributes.display()))
         .arg("-L")
         .arg(format!("dependency={}", tracing.parent().unwrap().display()))
         .arg(source)
