@@ -118,6 +118,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),
         ("quanta", "metrics/ticks.rs"),
+        ("zmij", "metrics/text.rs"),
         ("tokio", "courier.rs"),
         ("base64", "labels.rs"),
         ("serde_json", "sink/listing.rs"),

@@ -4,10 +4,11 @@
 //! histograms and summaries are exact integers, other numbers the shortest that read back as the same.
 //! Timestamps are never written: the gateway refuses them.
 
-use std::fmt::Write as _;
-
 use super::model::{counter_value, gauge_value, untyped_value};
-use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
+use super::proto::{Metric, MetricFamily, MetricType};
+
+/// Room for a line, so that the text of many series is not moved about while it grows.
+const USUAL_LINE: usize = 64;
 
 /// Appends a family. Nothing is written for one without metrics.
 pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
@@ -15,7 +16,8 @@ pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
         return;
     }
     write_head(family, text);
-    let mut samples = Samples { name: family.name(), text };
+    text.reserve(family.get_metric().len() * USUAL_LINE);
+    let mut samples = Samples { name: family.name(), text, labels: String::new() };
     for metric in family.get_metric() {
         samples.write(family.get_field_type(), metric);
     }
@@ -42,6 +44,8 @@ fn write_head(family: &MetricFamily, text: &mut String) {
 struct Samples<'a> {
     name: &'a str,
     text: &'a mut String,
+    /// The labels of the metric that is being written, as they stand in each of its lines.
+    labels: String,
 }
 
 /// A label that the format adds: a bucket's bound, a quantile.
@@ -49,74 +53,82 @@ type Extra = Option<(&'static str, f64)>;
 
 impl Samples<'_> {
     fn write(&mut self, kind: MetricType, metric: &Metric) {
+        self.read_labels(metric);
         match kind {
-            MetricType::COUNTER => self.number(metric, counter_value(metric)),
-            MetricType::GAUGE => self.number(metric, gauge_value(metric)),
-            MetricType::UNTYPED => self.number(metric, untyped_value(metric)),
+            MetricType::COUNTER => self.number(counter_value(metric)),
+            MetricType::GAUGE => self.number(gauge_value(metric)),
+            MetricType::UNTYPED => self.number(untyped_value(metric)),
             MetricType::HISTOGRAM => self.histogram(metric),
             MetricType::SUMMARY => self.summary(metric),
         }
     }
 
-    fn number(&mut self, metric: &Metric, value: f64) {
-        self.series("", metric, None);
+    fn read_labels(&mut self, metric: &Metric) {
+        self.labels.clear();
+        for label in metric.get_label() {
+            if !self.labels.is_empty() {
+                self.labels.push(',');
+            }
+            self.labels.push_str(label.name());
+            self.labels.push_str("=\"");
+            push_escaped(&mut self.labels, label.value(), b"\\\n\"");
+            self.labels.push('"');
+        }
+    }
+
+    fn number(&mut self, value: f64) {
+        self.series("", None);
         self.value(value);
     }
 
     fn histogram(&mut self, metric: &Metric) {
         let histogram = metric.get_histogram();
         for bucket in histogram.get_bucket() {
-            self.series("_bucket", metric, Some(("le", bucket.upper_bound())));
+            self.series("_bucket", Some(("le", bucket.upper_bound())));
             self.count(bucket.cumulative_count());
         }
         if histogram.get_bucket().last().is_none_or(|last| last.upper_bound() != f64::INFINITY) {
-            self.series("_bucket", metric, Some(("le", f64::INFINITY)));
+            self.series("_bucket", Some(("le", f64::INFINITY)));
             self.count(histogram.get_sample_count());
         }
-        self.series("_sum", metric, None);
+        self.series("_sum", None);
         self.value(histogram.get_sample_sum());
-        self.series("_count", metric, None);
+        self.series("_count", None);
         self.count(histogram.get_sample_count());
     }
 
     fn summary(&mut self, metric: &Metric) {
         let summary = metric.get_summary();
         for quantile in summary.get_quantile() {
-            self.series("", metric, Some(("quantile", quantile.quantile())));
+            self.series("", Some(("quantile", quantile.quantile())));
             self.value(quantile.value());
         }
-        self.series("_sum", metric, None);
+        self.series("_sum", None);
         self.value(summary.sample_sum());
-        self.series("_count", metric, None);
+        self.series("_count", None);
         self.count(summary.sample_count());
     }
 
     /// The name and the labels of a line.
-    fn series(&mut self, suffix: &str, metric: &Metric, extra: Extra) {
-        self.text.extend([self.name, suffix]);
-        let mut separator = '{';
-        for label in metric.get_label() {
-            self.text.push(separator);
-            self.label(label);
-            separator = ',';
+    fn series(&mut self, suffix: &str, extra: Extra) {
+        self.text.push_str(self.name);
+        self.text.push_str(suffix);
+        if self.labels.is_empty() && extra.is_none() {
+            self.text.push(' ');
+            return;
         }
+        self.text.push('{');
+        self.text.push_str(&self.labels);
         if let Some((name, value)) = extra {
-            self.text.push(separator);
-            self.text.extend([name, "=\""]);
+            if !self.labels.is_empty() {
+                self.text.push(',');
+            }
+            self.text.push_str(name);
+            self.text.push_str("=\"");
             push_number(self.text, value);
             self.text.push('"');
-            separator = ',';
         }
-        if separator == ',' {
-            self.text.push('}');
-        }
-        self.text.push(' ');
-    }
-
-    fn label(&mut self, label: &LabelPair) {
-        self.text.extend([label.name(), "=\""]);
-        push_escaped(self.text, label.value(), b"\\\n\"");
-        self.text.push('"');
+        self.text.push_str("} ");
     }
 
     fn value(&mut self, value: f64) {
@@ -146,24 +158,21 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 fn push_number(text: &mut String, value: f64) {
     let magnitude = value.abs();
-    let written = if value.is_nan() {
-        text.push_str("NaN");
-        Ok(())
-    } else if value.is_infinite() {
-        text.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-        Ok(())
-    } else if magnitude <= EXACT && value.fract() == 0.0 {
+    // Most values are whole.
+    if magnitude <= EXACT && magnitude == (magnitude as u64) as f64 {
         if value.is_sign_negative() {
             text.push('-');
         }
         push_integer(text, magnitude as u64);
-        Ok(())
-    } else if (1e-5..1e21).contains(&magnitude) {
-        write!(text, "{value}")
+    } else if value.is_finite() {
+        text.push_str(zmij::Buffer::new().format_finite(value));
     } else {
-        write!(text, "{value:e}")
-    };
-    debug_assert!(written.is_ok(), "a string takes whatever is written to it");
+        text.push_str(match value {
+            f64::INFINITY => "+Inf",
+            f64::NEG_INFINITY => "-Inf",
+            _ => "NaN",
+        });
+    }
 }
 
 fn push_integer(text: &mut String, number: u64) {
@@ -216,7 +225,7 @@ mod tests {
              # HELP size S.\n\
              # TYPE size histogram\n\
              size_bucket{le=\"0.5\"} 1\n\
-             size_bucket{le=\"1e22\"} 1\n\
+             size_bucket{le=\"1e+22\"} 1\n\
              size_bucket{le=\"+Inf\"} 1\n\
              size_sum 0.25\n\
              size_count 1\n"
@@ -233,9 +242,9 @@ mod tests {
             (0.1, "0.1"),
             (1_758_000_000.25, "1758000000.25"),
             (9_007_199_254_740_992.0, "9007199254740992"),
-            (1e20, "100000000000000000000"),
-            (1e21, "1e21"),
-            (1.5e300, "1.5e300"),
+            (1e20, "1e+20"),
+            (1e21, "1e+21"),
+            (1.5e300, "1.5e+300"),
             (5e-324, "5e-324"),
             (1e-5, "0.00001"),
             (-1e-6, "-1e-6"),
