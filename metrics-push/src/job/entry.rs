@@ -107,6 +107,7 @@ impl Entry {
                     .for_each(|(name, value)| line.field("label", format!("{name}={value}")));
                 line.optional("deadline", run.expected.deadline.map(|it| it.as_secs_f64()));
                 line.optional("max_runtime", run.expected.max_runtime.map(|it| it.as_secs_f64()));
+                line.optional("heartbeat", run.expected.heartbeat.map(|it| it.as_secs_f64()));
                 line.field("version", &run.expected.version);
             }
             Self::Ended(id, ended) => {
@@ -209,6 +210,7 @@ fn opened(fields: &[(&str, String)]) -> Option<Opened> {
     let expected = Expectations {
         deadline: duration(fields, "deadline"),
         max_runtime: duration(fields, "max_runtime"),
+        heartbeat: duration(fields, "heartbeat"),
         version: last(fields, "version").unwrap_or_default().to_owned().into(),
     };
     let sinks = all(fields, "sink").map(str::to_owned).collect();
@@ -285,6 +287,7 @@ mod tests {
             expected: Expectations {
                 deadline: Some(Duration::from_secs(60)),
                 max_runtime: None,
+                heartbeat: Some(Duration::from_secs(5)),
                 version: "1.0".into(),
             },
         }

@@ -34,6 +34,7 @@ pub(super) struct Records {
 pub(super) struct Expectations<'a> {
     pub(super) deadline: Option<Duration>,
     pub(super) max_runtime: Option<Duration>,
+    pub(super) heartbeat: Option<Duration>,
     pub(super) version: Cow<'a, str>,
 }
 
@@ -42,6 +43,7 @@ impl Expectations<'static> {
         Self {
             deadline: job.success_deadline(),
             max_runtime: job.max_runtime,
+            heartbeat: job.heartbeat,
             version: job.version.unwrap_or_default().into(),
         }
     }
@@ -106,6 +108,13 @@ fn expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, started: f
             "batch_job_max_runtime_seconds",
             "How long a run may take.",
             &[(&[], max_runtime.as_secs_f64())],
+        );
+    }
+    if let Some(interval) = expected.heartbeat {
+        snapshot.gauge(
+            "batch_job_heartbeat_interval_seconds",
+            "How often a run gives a sign of life.",
+            &[(&[], interval.as_secs_f64())],
         );
     }
     let version = [("version", &*expected.version)];
@@ -320,6 +329,20 @@ mod tests {
         let job = Job::new("job").every(Duration::from_secs(86_400));
         let text = encode(&at_start(&Expectations::of(&job), 0.0));
         assert!(text["batch_job_success_deadline_seconds"].ends_with(" 172800\n"));
+    }
+
+    #[test]
+    fn the_heartbeat_is_told_from_start_to_end_by_those_who_have_one() {
+        let job = Job::new("job").heartbeat(Duration::from_millis(1_500));
+        let with = Expectations::of(&job);
+        let end = |expected| at_end(expected, &Progress::default(), &ending(Outcome::Error));
+        for snapshot in [at_start(&with, 0.0), end(&with)] {
+            let text = encode(&snapshot);
+            assert!(text["batch_job_heartbeat_interval_seconds"].ends_with(" 1.5\n"), "{text:?}");
+        }
+        for snapshot in [at_start(&expected(), 0.0), end(&expected())] {
+            assert!(!names(&snapshot).contains(&"heartbeat_interval_seconds".to_owned()));
+        }
     }
 
     #[test]
