@@ -11,6 +11,7 @@ mod receipt;
 mod replay;
 mod route;
 mod settling;
+pub(crate) mod tally;
 
 use std::time::Duration;
 
