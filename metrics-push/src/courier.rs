@@ -15,7 +15,7 @@ use once_cell::sync::Lazy;
 use tokio::sync::Notify;
 
 use crate::clock::Moment;
-use crate::delivery::{Delivery, Next, Receipt, Route, Urgency};
+use crate::delivery::{Delivery, Next, Receipt, Route, Urgency, tally};
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::parcel::Parcel;
@@ -227,7 +227,11 @@ impl Courier {
             .finished
             .wait_timeout_while(guard, budget, |state| left(state) > 0)
             .unwrap_or_else(PoisonError::into_inner);
-        left(&mut state)
+        let left = left(&mut state);
+        drop(state);
+        // The process may end after this.
+        tally::sum_up();
+        left
     }
 
     fn ensure_thread(&self, state: &mut State) -> Result<(), Error> {
@@ -344,6 +348,12 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
     }
     let receipt =
         if has_spool { apart(|| delivery.settle()).await } else { Some(delivery.settle()) };
+    if let Some(pause) = tally::sum_up_after() {
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            tally::sum_up_in_time();
+        });
+    }
     let Some(receipt) = receipt else { return };
     if matches!(receipt, Receipt::Delivered { .. }) && route.is_drain_due() {
         drain(&arrival.shared, route).await;

@@ -417,6 +417,22 @@ fn a_gateway_that_is_down_is_left_alone_until_a_last_word_finds_it_again() {
     gateway.wait_for(Duration::from_secs(10), |gateway| gateway.groups().len() == TASKS + 1);
 }
 
+#[test]
+fn a_gateway_that_had_no_time_to_answer_is_not_left_alone() {
+    const TASKS: usize = 6;
+    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
+    let _scope = config.scope().unwrap();
+    gateway.fault(Fault::hang());
+    for number in 0..TASKS {
+        Job::named(format!("task_{number}")).start().finish(Outcome::Success);
+        assert_eq!(metrics_push::flush(Duration::from_secs(10)), 0);
+    }
+    let keys: std::collections::BTreeSet<_> =
+        gateway.requests().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(keys.len(), TASKS, "the gateway was asked for {keys:?}");
+}
+
 /// A listener that does with each connection what it is told to, until it is dropped with its test.
 fn raw_server(serve: impl Fn(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -113,9 +113,20 @@ fn config_for_nobody() -> Config {
     Config::default().url("http://user:password@127.0.0.1:9").unwrap().timeout(BUDGET)
 }
 
-fn lines_of_child(state: Option<&Place>) -> Vec<String> {
+/// Tasks that all travel at once, so that none of them knows of the others' failures.
+#[test]
+#[ignore = "a part of `many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count`"]
+fn twelve_tasks_whose_gateway_is_gone() {
+    let state = std::env::var_os("TEST_STATE_DIR").unwrap();
+    let _scope = config_for_nobody().state_dir(state).scope().unwrap();
+    for number in 0..12 {
+        Job::named(format!("task_{number}")).start().finish(Outcome::Success);
+    }
+}
+
+fn lines_of_child(test: &str, state: Option<&Place>) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "spool::a_job_whose_gateway_is_gone", "--ignored", "--nocapture"]);
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
     if let Some(state) = state {
         command.env("TEST_STATE_DIR", state.path());
     }
@@ -128,7 +139,7 @@ fn lines_of_child(state: Option<&Place>) -> Vec<String> {
 #[test]
 fn a_process_that_could_not_deliver_says_so_in_one_line() {
     let state = Place::new();
-    let lines = lines_of_child(Some(&state));
+    let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", Some(&state));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     for part in [
         r#"the outcome of {job="nightly"} is not delivered yet after "#,
@@ -144,7 +155,18 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
     }
     assert_eq!(state.records().len(), 1);
 
-    let lines = lines_of_child(None);
+    let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", None);
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert!(line.contains("is lost after") && line.contains("METRICS_PUSH_STATE_DIR"), "{line}");
+}
+
+#[test]
+fn many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count() {
+    let state = Place::new();
+    let lines = lines_of_child("spool::twelve_tasks_whose_gateway_is_gone", Some(&state));
+    let in_full = lines.iter().filter(|line| line.contains("is not delivered yet")).count();
+    let count =
+        lines.iter().filter(|line| line.ends_with(": 7 wait on disk and go with later runs"));
+    assert_eq!((in_full, count.count()), (5, 1), "{lines:#?}");
+    assert_eq!(state.records().len(), 12);
 }

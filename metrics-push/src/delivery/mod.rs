@@ -11,6 +11,7 @@ mod receipt;
 mod replay;
 mod route;
 mod settling;
+pub(crate) mod tally;
 
 use std::time::Duration;
 
@@ -58,9 +59,20 @@ pub(crate) struct Delivery {
     urgency: Urgency,
     backoff: Backoff,
     attempts: u32,
+    /// What the attempts so far say of the gateway.
+    found: Found,
     /// Why the outcome travels alone.
     refused: Option<Error>,
     end: Option<Result<Acceptance, Error>>,
+}
+
+/// Who was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// No attempt had the time to find out.
+    Unknown,
+    Nobody,
+    Somebody,
 }
 
 /// The parcel from disk that travels with a fresh one.
@@ -91,6 +103,7 @@ impl Delivery {
             urgency,
             backoff: Backoff::new(),
             attempts: 0,
+            found: Found::Unknown,
             refused: None,
             end: None,
         };
@@ -131,12 +144,20 @@ impl Delivery {
         if let Err(error) = self.check_time().and_then(|()| self.check_breaker()) {
             return self.over(Err(error));
         }
+        let given = self.time_of_attempt();
         let error = match self.try_once().await {
-            Ok(acceptance) => return self.over(Ok(acceptance)),
+            Ok(acceptance) => {
+                self.found = Found::Somebody;
+                return self.over(Ok(acceptance));
+            }
             Err(error) => error,
         };
         if !error.is_retryable() {
+            self.found = Found::Somebody;
             return self.over(Err(error));
+        }
+        if is_telling(&error, given) {
+            self.found = Found::Nobody;
         }
         let pause = error.retry_after().or_else(|| self.backoff.next()).unwrap_or_default();
         if pause >= self.until.remaining() {
@@ -150,20 +171,18 @@ impl Delivery {
     }
 
     fn over(&mut self, end: Result<Acceptance, Error>) -> Next {
-        if self.attempts > 0 {
-            self.tell_breaker(end.as_ref().is_err_and(Error::is_retryable));
-        }
+        self.tell_breaker();
         self.end = Some(end);
         Next::Settle
     }
 
-    fn tell_breaker(&self, has_failed: bool) {
+    fn tell_breaker(&self) {
         let Some(mut breaker) = self.route.breaker() else { return };
         let before = breaker.state();
-        if has_failed {
-            breaker.failed(Moment::now());
-        } else {
-            breaker.answered();
+        match self.found {
+            Found::Unknown => {}
+            Found::Nobody => breaker.failed(Moment::now()),
+            Found::Somebody => breaker.answered(),
         }
         let after = breaker.state();
         if before == "closed" && after == "open" {
@@ -305,6 +324,12 @@ impl Delivery {
 /// Whether the sink has understood the request, and does not want these metrics.
 fn is_about_metrics(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 413 | 422)) && error.is_rejected()
+}
+
+/// Whether a failure says something of the gateway: a gateway that is only slow, or busy with many others at once, may
+/// need longer than what was left for this attempt.
+fn is_telling(error: &Error, given: Duration) -> bool {
+    !error.is_timeout() || given >= SHORTEST_ATTEMPT
 }
 
 /// How long an attempt may take when that much is left.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::tally::{self, Fate};
 use super::{Delivery, Receipt, Urgency, Waited};
 use crate::error::Error;
 use crate::notice;
@@ -59,13 +60,16 @@ impl Delivery {
     fn tell(&self, receipt: &Receipt) {
         let key = &self.key;
         if let Some(refused) = &self.refused {
-            self.say(format_args!("{refused:?}; {key} goes on without the program's own metrics"));
+            self.say(
+                Fate::Reduced,
+                format_args!("{refused:?}; {key} goes on without the program's own metrics"),
+            );
         }
         match receipt {
-            Receipt::Delivered { refused: Some(error), .. } => notice::warn(format_args!(
+            Receipt::Delivered { refused: Some(error), .. } => tally::tell(Fate::Reduced, format_args!(
                 "{error:?}; the outcome of {key} was pushed without the program's own metrics"
             )),
-            Receipt::Spooled { error, attempts, folder } => self.say(format_args!(
+            Receipt::Spooled { error, attempts, folder } => self.say(Fate::Waits, format_args!(
                 "the outcome of {key} is not delivered yet after {}: {error:?}; it waits in {} and the next run \
                  delivers it",
                 Count(*attempts),
@@ -75,7 +79,7 @@ impl Delivery {
                 let could_wait = self.has_spool() || error.is_rejected() || error.is_metric();
                 let hint =
                     if could_wait { "" } else { "; METRICS_PUSH_STATE_DIR lets outcomes wait on disk" };
-                self.say(format_args!(
+                self.say(Fate::Lost, format_args!(
                     "the outcome of {key} is lost after {}: {error:?}{hint}",
                     Count(*attempts)
                 ));
@@ -88,10 +92,10 @@ impl Delivery {
 
     /// A person wants to know of outcomes, but not of each while a gateway is known to be down; of the rest, only who
     /// looks for it.
-    fn say(&self, line: fmt::Arguments<'_>) {
+    fn say(&self, fate: Fate, line: fmt::Arguments<'_>) {
         let is_known = self.attempts == 0 && self.urgency < Urgency::LastWord;
         if self.urgency > Urgency::Passing && !is_known {
-            notice::warn(line);
+            tally::tell(fate, line);
         } else {
             notice::debug(line);
         }
