@@ -1,6 +1,6 @@
 //! The attributes of `metrics-push`: three entry points and the one adapter between them and rustc.
 //!
-//! Every attribute is read ([`args`]), checked (all mistakes, not the first) and expanded (a pure
+//! Every attribute is read (`args`), checked (all mistakes, not the first) and expanded (a pure
 //! function). Whatever is wrong, the item is still emitted, so that one mistake is one message.
 //! The documentation of the attributes lives where users meet them: at the re-exports in `metrics-push`.
 
