@@ -263,7 +263,6 @@ impl Compensated {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel};
     use std::thread;
