@@ -1,97 +1,11 @@
-//! What encoding costs: the text of many series, by a plain writer, by the `prometheus` crate and by ours.
-//!
-//! `cargo run --release -p metrics-push-benches --bin encode`. The plain writer knows nothing of families or
-//! escapes; it shows what moving the bytes takes.
+//! What encoding costs; see `encoding.rs`.
 
-use std::fmt::Write as _;
-use std::hint::black_box;
-use std::time::Instant;
-
-use metrics_push_benches::{Table, median, median_ratio};
-use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
-
-const SERIES: [usize; 3] = [1_000, 10_000, 100_000];
-const ROUNDS: usize = 11;
-
-/// At most this times the plain writer's time.
-const TARGET: f64 = 2.0;
-
-#[path = "../../../metrics-push/src/metrics/model.rs"]
-mod model;
-use prometheus::proto;
-#[path = "../../../metrics-push/src/metrics/text.rs"]
-mod text;
-
-fn labels(number: usize) -> (String, f64) {
-    (format!("service{number}"), number as f64 * 1.37)
-}
-
-fn gathered(series: usize) -> Vec<MetricFamily> {
-    let registry = Registry::new();
-    let opts = Opts::new("some_gauge_seconds", "A gauge.");
-    let gauge = GaugeVec::new(opts, &["service", "payment"]).expect("valid names");
-    for (service, value) in (0..series).map(labels) {
-        gauge.with_label_values(&[service.as_str(), "card"]).set(value);
-    }
-    registry.register(Box::new(gauge)).expect("an empty registry");
-    registry.gather()
-}
-
-fn plain(series: &[(String, f64)]) -> String {
-    series.iter().fold(String::new(), |mut text, (service, value)| {
-        let line =
-            writeln!(text, "some_gauge_seconds{{payment=\"card\",service=\"{service}\"}} {value}");
-        line.map(|()| text).expect("a string takes whatever is written to it")
-    })
-}
-
-/// Looks at everything there is to write: what scattered memory takes, whoever reads it.
-fn read(families: &[MetricFamily]) -> String {
-    let metrics = families.iter().flat_map(MetricFamily::get_metric);
-    let bytes = metrics.flat_map(|metric| {
-        let ends = |text: &str| u64::from(text.as_bytes()[0]);
-        metric.get_label().iter().map(move |label| ends(label.name()) + ends(label.value()))
-    });
-    black_box(bytes.fold(0, u64::wrapping_add));
-    String::new()
-}
-
-fn milliseconds(encode: impl FnOnce() -> String) -> f64 {
-    let begin = Instant::now();
-    black_box(encode());
-    begin.elapsed().as_secs_f64() * 1e3
-}
+// It includes the encoder's own file, whose tests belong to its own crate.
+#[cfg(not(test))]
+#[path = "../encoding.rs"]
+mod encoding;
 
 fn main() {
-    let mut table = Table::new(&[
-        "series",
-        "plain, ms",
-        "reading, ms",
-        "`TextEncoder`, ms",
-        "ours, ms",
-        "/ plain",
-    ]);
-    let mut promises = Table::new(&["ratio", "measured", "at most", ""]);
-    for count in SERIES {
-        let series: Vec<_> = (0..count).map(labels).collect();
-        let families = gathered(count);
-        let [mut simple, mut reading, mut theirs, mut ours] = [const { Vec::new() }; 4];
-        for _ in 0..ROUNDS {
-            simple.push(milliseconds(|| plain(&series)));
-            reading.push(milliseconds(|| read(&families)));
-            theirs.push(milliseconds(|| TextEncoder::new().encode_to_string(&families).unwrap()));
-            ours.push(milliseconds(|| {
-                let mut body = String::new();
-                families.iter().for_each(|family| text::write_family(family, &mut body));
-                body
-            }));
-        }
-        let ratio = median_ratio(&ours, &simple);
-        let [simple, reading, theirs, ours] =
-            [&simple, &reading, &theirs, &ours].map(|times| format!("{:.2}", median(times)));
-        table.row(&[&count.to_string(), &simple, &reading, &theirs, &ours, &format!("{ratio:.2}")]);
-        promises.ratio(&format!("ours / plain, {count} series"), ratio, TARGET);
-    }
-    println!("{table}\n{promises}");
+    #[cfg(not(test))]
+    encoding::print();
 }

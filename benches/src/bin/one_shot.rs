@@ -82,6 +82,7 @@ fn push_raw(address: &str) {
 
 /// Runs a process to its end.
 #[expect(unsafe_code, reason = "`std` doesn't tell what a child used")]
+#[expect(clippy::zombie_processes, reason = "`wait4` waits for it")]
 fn usage_of(mut command: Command) -> Usage {
     let begin = Instant::now();
     let child = command.stderr(Stdio::null()).spawn().expect("a program that starts");
