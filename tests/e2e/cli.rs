@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::real::Pushgateway;
 
 /// The command. Cargo builds it into the folder above this test's.
-fn command() -> PathBuf {
+pub(crate) fn command() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
     let command = folder.join(format!("metrics-push{}", std::env::consts::EXE_SUFFIX));

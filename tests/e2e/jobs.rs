@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use crate::real::{Prometheus, Pushgateway};
 
-/// A fixture program. Cargo builds examples into a folder beside the one of this test.
+/// A fixture program.
 fn program(name: &str) -> PathBuf {
+    example(&format!("job_{name}"))
+}
+
+/// A program that Cargo builds into a folder beside the one of this test.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples");
-    let program = folder.join(format!("job_{name}{}", std::env::consts::EXE_SUFFIX));
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(program.exists(), "no {}: cargo build --examples --features e2e", program.display());
     program
 }

@@ -14,6 +14,7 @@ mod http;
 mod jobs;
 mod lifecycle;
 mod merging;
+mod monitoring;
 mod pair;
 mod real;
 mod round_trips;

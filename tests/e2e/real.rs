@@ -129,11 +129,21 @@ pub(crate) type Labels = BTreeMap<String, String>;
 impl Prometheus {
     /// Scrapes `target` that often, taking its labels as they are.
     pub(crate) fn scraping(target: SocketAddr, interval: Duration) -> Self {
+        Self::configured(target, interval, "")
+    }
+
+    /// Evaluates these rules as well, as often as it scrapes.
+    pub(crate) fn watching(target: SocketAddr, interval: Duration, rules: &Path) -> Self {
+        Self::configured(target, interval, &format!("rule_files: ['{}']\n", rules.display()))
+    }
+
+    fn configured(target: SocketAddr, interval: Duration, rule_files: &str) -> Self {
         let directory = new_directory();
         let config = directory.join("prometheus.yml");
         let interval = interval.as_millis();
         let text = format!(
-            "global:\n  scrape_interval: {interval}ms\n  scrape_timeout: {interval}ms\n\
+            "global:\n  scrape_interval: {interval}ms\n  scrape_timeout: {interval}ms\n  \
+             evaluation_interval: {interval}ms\n{rule_files}\
              scrape_configs:\n- job_name: pushgateway\n  honor_labels: true\n  \
              static_configs:\n  - targets: ['{target}']\n"
         );

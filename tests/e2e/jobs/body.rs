@@ -13,6 +13,12 @@ pub(crate) fn body(processed: impl Fn(u64)) -> Result<(), String> {
             check("no number")?;
             Ok(())
         }
+        // Until whoever started it closes the input, or is gone.
+        Some("wait") => {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+                .map_err(|why| why.to_string())?;
+            Ok(())
+        }
         Some("panic") => panic!("the job's own panic"),
         _ => Ok(()),
     }
