@@ -500,6 +500,18 @@ fn a_name_that_nobody_knows_is_told_within_the_time() {
 }
 
 #[test]
+fn a_value_of_two_megabytes_is_not_told_in_full() {
+    let gateway = FakeGateway::start();
+    let pusher = pusher(&gateway).grouping("shard", "x".repeat(2_000_000)).unwrap();
+    let error = pusher.push().unwrap_err();
+    let told = format!("{error:?}");
+    assert!(told.len() < 2_000, "{} bytes", told.len());
+    let name = "x".repeat(2_000_000) + "-";
+    let refused = metrics_push::GroupingKey::new("job").unwrap().label(name, "v").unwrap_err();
+    assert!(refused.to_string().len() < 2_000, "{} bytes", refused.to_string().len());
+}
+
+#[test]
 fn a_run_ends_as_it_would_whatever_the_gateway_does() {
     type Trouble = fn(&FakeGateway);
     let rows: [(&str, Trouble); 7] = [
