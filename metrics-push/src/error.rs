@@ -9,7 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::notice::excerpt;
 use crate::retry;
+
+/// The most characters of one part of a message: what is quoted may be of any length.
+const LONGEST_PART: usize = 1_000;
 
 /// What can go wrong between a metric and a gateway that holds it.
 ///
@@ -64,7 +68,8 @@ impl Error {
 
     /// Adds where it happened. The innermost context comes first in the text.
     pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        self.0.context.push((name, value.to_string()));
+        let value = excerpt(&value.to_string(), LONGEST_PART).into_owned();
+        self.0.context.push((name, value));
         self
     }
 
@@ -149,7 +154,8 @@ impl Error {
 
 impl Error {
     fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.what)?;
+        // It may quote a name or a value.
+        f.write_str(&excerpt(&self.0.what, LONGEST_PART))?;
         for (position, (name, value)) in self.0.context.iter().enumerate() {
             f.write_str(if position == 0 { " (" } else { ", " })?;
             write!(f, "{name}: {value}")?;

@@ -139,6 +139,14 @@ impl Gateway {
         })
     }
 
+    /// The name that the gateway's certificate is checked against, where it is not the one in the URL: for a gateway that
+    /// is reached by an address or through a tunnel.
+    #[must_use]
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with(|transport| transport.server_name = Some(name))
+    }
+
     /// How long a request may take, waiting for earlier ones included. The default is [`DEFAULT_TIMEOUT`].
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

@@ -10,6 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
 use crate::error::Error;
+use crate::notice::excerpt;
+
+/// The most characters of a label's value in a text for people. What is sent is never cut.
+const LONGEST_SHOWN: usize = 100;
 
 /// The label that every group has.
 pub(crate) const JOB: &str = "job";
@@ -203,10 +207,12 @@ fn push_percent_encoded(path: &mut String, value: &str) {
     }
 }
 
+/// For people: long values are cut.
 impl fmt::Display for GroupingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{{JOB}={:?}", self.job)?;
+        write!(f, "{{{JOB}={:?}", excerpt(&self.job, LONGEST_SHOWN))?;
         for (name, value) in self.labels() {
+            let (name, value) = (excerpt(name, LONGEST_SHOWN), excerpt(value, LONGEST_SHOWN));
             write!(f, ",{name}={value:?}")?;
         }
         f.write_str("}")
@@ -277,6 +283,14 @@ mod tests {
         }
         assert_eq!(shown(&Broken), "half");
         assert_eq!(shown(&7), "7");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_where_people_read_it() {
+        let long = "é".repeat(2_000_000);
+        let key = GroupingKey::new(&*long).and_then(|key| key.label("a", &*long)).unwrap();
+        let shown = "é".repeat(100);
+        assert_eq!(key.to_string(), format!(r#"{{job="{shown}…",a="{shown}…"}}"#));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! A line never fails and never panics: stderr may be closed, and a job does not end because of that.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
 
@@ -16,4 +17,12 @@ pub(crate) fn warn(line: impl fmt::Display) {
 /// Something to know when looking for a cause; on stderr only for those who subscribe.
 pub(crate) fn debug(line: impl fmt::Display) {
     tracing::debug!(target: "metrics_push", "{line}");
+}
+
+/// The beginning of a text that others have written, which may be of any length.
+pub(crate) fn excerpt(text: &str, most_chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most_chars) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }

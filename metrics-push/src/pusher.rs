@@ -119,6 +119,13 @@ impl Pusher {
         Self { gateway: self.gateway.client_certificate(cert, key), ..self }
     }
 
+    /// The name that the gateway's certificate is checked against, where it is not the one in the URL: for a gateway that
+    /// is reached by an address or through a tunnel.
+    #[must_use]
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        Self { gateway: self.gateway.server_name(name), ..self }
+    }
+
     /// How long a call may take. The default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {

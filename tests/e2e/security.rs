@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::prometheus::Gauge;
-use metrics_push::{Acceptance, Error, Gateway, GroupingKey, Pusher};
+use metrics_push::{Acceptance, Config, Error, Gateway, GroupingKey, Pusher};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
 const PASSWORD: &str = "hunter2-$ecret";
@@ -182,6 +182,25 @@ fn a_certificate_for_another_name_is_refused() {
     let gateway = tls_gateway("other", &authority(), params("gateway.example", Life::Now), "");
     let error = refusal(|| gateway.pusher("https").ca_file(gateway.file("ca.pem")).push());
     assert!(error.is_config() && error.to_string().contains("is for another name"), "{error:?}");
+}
+
+#[test]
+fn a_certificate_is_checked_against_the_server_name_that_was_given() {
+    let gateway = tls_gateway("named", &authority(), params("gateway.example", Life::Now), "");
+    let trusting = || gateway.pusher("https").ca_file(gateway.file("ca.pem"));
+    trusting().server_name("gateway.example").push().unwrap();
+    let error = refusal(|| trusting().server_name("other.example").push());
+    assert!(error.is_config() && error.to_string().contains("is for another name"), "{error:?}");
+    // The name alone is no reason to trust whoever signed it.
+    let error = refusal(|| gateway.pusher("https").server_name("gateway.example").push());
+    assert!(error.is_config() && error.to_string().contains("is not trusted"), "{error:?}");
+    let error = refusal(|| trusting().server_name("https://gateway.example:9091").push());
+    assert!(error.is_config() && error.to_string().contains("server name"), "{error:?}");
+
+    let url = format!("https://{}", gateway.address);
+    let config = Config::default().url(url).unwrap().ca_file(gateway.file("ca.pem"));
+    let remote = Gateway::all_of(&config.server_name("gateway.example")).unwrap().remove(0);
+    assert_eq!(remote.metrics().unwrap().len(), 1);
 }
 
 #[test]

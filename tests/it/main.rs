@@ -14,6 +14,7 @@ mod http;
 mod journal;
 mod lifecycle;
 mod metrics;
+mod network;
 mod parity;
 mod place;
 mod readme;

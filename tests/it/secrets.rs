@@ -141,7 +141,7 @@ fn nothing_that_a_process_shows_holds_a_secret() {
     assert!(output.status.success(), "{shown}");
     let lines = shown.lines().filter(|line| line.starts_with("metrics-push: ")).count();
     let events = shown.lines().filter(|line| line.starts_with("metrics_push message")).count();
-    assert!(lines > 20 && events > 100, "{lines} lines and {events} events:\n{shown}");
+    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{shown}");
     assert!(!state.records().is_empty());
     for path in state.records() {
         shown.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));

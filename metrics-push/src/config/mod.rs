@@ -53,6 +53,7 @@ pub struct Config {
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
+    server_name: Option<String>,
     state_dir: Option<PathBuf>,
     batch_interval: Option<Duration>,
     is_disabled: bool,
@@ -91,6 +92,7 @@ impl Default for Config {
             ca_file: None,
             cert_file: None,
             key_file: None,
+            server_name: None,
             state_dir: None,
             batch_interval: None,
             is_disabled: false,
@@ -194,6 +196,14 @@ impl Config {
     pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.cert_file = Some(cert.into());
         self.key_file = Some(key.into());
+        self
+    }
+
+    /// The name that the gateway's certificate is checked against, where it is not the one in the URL: for a gateway that
+    /// is reached by an address or through a tunnel.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
         self
     }
 
@@ -303,6 +313,7 @@ impl Config {
             ca_file: self.ca_file.clone(),
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
+            server_name: self.server_name.clone(),
             proxy: Proxy::Environment,
         })
     }

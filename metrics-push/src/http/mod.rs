@@ -124,6 +124,8 @@ pub(crate) struct Transport {
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) cert_file: Option<PathBuf>,
     pub(crate) key_file: Option<PathBuf>,
+    /// The name that the certificate is to have, if it is not the URL's.
+    pub(crate) server_name: Option<String>,
     pub(crate) proxy: Proxy,
 }
 

@@ -7,7 +7,8 @@ use crate::error::Error;
 
 pub(super) fn check(base: &Url, transport: &Transport) -> Result<(), Error> {
     let files = [&transport.ca_file, &transport.cert_file, &transport.key_file];
-    if base.scheme() != "https" && files.iter().all(|file| file.is_none()) {
+    let wants_tls = transport.server_name.is_some() || files.iter().any(|file| file.is_some());
+    if base.scheme() != "https" && !wants_tls {
         return Ok(());
     }
     Err(Error::config("this build has no TLS")

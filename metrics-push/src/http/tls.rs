@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::{ClientBuilder, Url};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use super::Transport;
 use crate::error::{Error, Kind};
 
 pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
+    if let Some(name) = &transport.server_name {
+        parse_name(name)?;
+    }
     if transport.cert_file.is_some() == transport.key_file.is_some() {
         return Ok(());
     }
@@ -34,7 +38,11 @@ pub(super) fn configure(
     let config = if base.scheme() == "https" {
         let roots = certificates(transport.ca_file.as_deref())?;
         let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(broken)?;
-        let verified = versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        let verifier: Arc<dyn ServerCertVerifier> = match &transport.server_name {
+            Some(name) => Arc::new(Renamed { verifier, name: parse_name(name)? }),
+            None => Arc::new(verifier),
+        };
+        let verified = versions.dangerous().with_custom_certificate_verifier(verifier);
         match (&transport.cert_file, &transport.key_file) {
             (Some(cert), Some(key)) => {
                 let (chain, key_der) = identity(cert, key)?;
@@ -49,6 +57,58 @@ pub(super) fn configure(
         versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     Ok(builder.tls_backend_preconfigured(config))
+}
+
+fn parse_name(name: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(name.to_owned()).map_err(|error| {
+        Error::config("the server name is no name that a certificate can have")
+            .at("server name", format_args!("{name:?}"))
+            .caused_by(error)
+            .remedy("give a host name or an IP address alone, without scheme and port")
+    })
+}
+
+/// Checks everything as the machine does, but against this name instead of the URL's.
+#[derive(Debug)]
+struct Renamed {
+    verifier: Verifier,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for Renamed {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _of_url: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Self { verifier, name } = self;
+        verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 fn identity(
@@ -101,7 +161,7 @@ pub(super) fn failure(error: &reqwest::Error) -> Option<Error> {
             rustls::CertificateError::NotValidForName
             | rustls::CertificateError::NotValidForNameContext { .. } => refused(
                 "the gateway's certificate is for another name",
-                "use the name it was issued for in the URL",
+                "use the name it was issued for in the URL, or give it as the server name",
             ),
             _ => refused(
                 "the gateway's certificate is not trusted",

@@ -2,12 +2,14 @@
 //!
 //! The rules are those of the Pushgateway's README, section "API". This is the only file that names HTTP methods.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::http::{LISTING_LIMIT, Method, REPLY_LIMIT, Reply, Request, Server};
 use crate::labels::{GroupingKey, exact_path};
+use crate::notice::excerpt;
 use crate::parcel::{Parcel, Verb};
 use crate::sink::Acceptance;
 use crate::sink::listing::{self, StoredGroup};
@@ -269,13 +271,9 @@ fn quoted_metric(body: &str) -> Option<&str> {
 }
 
 /// The first line of a reply, shortened: enough to recognize it, too little to flood a log.
-fn said(body: &str) -> String {
+fn said(body: &str) -> Cow<'_, str> {
     const LONGEST: usize = 400;
-    let line = body.trim().lines().next().unwrap_or_default();
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    excerpt(body.trim().lines().next().unwrap_or_default(), LONGEST)
 }
 
 #[cfg(test)]
@@ -349,7 +347,8 @@ mod tests {
 
     #[test]
     fn a_long_text_is_cut_between_characters() {
-        let said = said(&"é".repeat(1_000));
+        let long = "é".repeat(1_000);
+        let said = said(&long);
         assert_eq!(said.chars().count(), 401);
     }
 }
