@@ -95,13 +95,24 @@ fn check(path: &Path) -> io::Result<()> {
     let _ = fs::remove_file(&probe);
     let ours = ours?;
     let _ = OURSELVES.set(ours);
-    if ours != found.uid() {
+    if ours != found.uid() || !is_trusted(path, ours)? {
         return Err(io::Error::other("it belongs to another user"));
     }
     if found.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Whether nobody but ourselves and the superuser owns what the folder is in: its owner could replace the folder.
+#[cfg(unix)]
+fn is_trusted(folder: &Path, ours: u32) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    const SUPERUSER: u32 = 0;
+    let Some(directory) = folder.parent() else { return Ok(true) };
+    let owner = fs::metadata(directory)?.uid();
+    Ok(owner == ours || owner == SUPERUSER)
 }
 
 /// Whether a folder is as it should be, by one look in place of a probe.
