@@ -5,10 +5,15 @@ use std::fmt::Write as _;
 const TROUBLESHOOTING: &str = include_str!("../../metrics-push/src/guide/troubleshooting.md");
 
 /// Where errors of the way to a gateway are made.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 12] = [
+    include_str!("../../metrics-push/src/sink/answer.rs"),
     include_str!("../../metrics-push/src/sink/gateway.rs"),
     include_str!("../../metrics-push/src/sink/listing.rs"),
+    include_str!("../../metrics-push/src/http/address.rs"),
+    include_str!("../../metrics-push/src/http/credentials.rs"),
+    include_str!("../../metrics-push/src/http/headers.rs"),
     include_str!("../../metrics-push/src/http/mod.rs"),
+    include_str!("../../metrics-push/src/http/reply.rs"),
     include_str!("../../metrics-push/src/http/tls.rs"),
     include_str!("../../metrics-push/src/config/mod.rs"),
     include_str!("../../metrics-push/src/config/deployment.rs"),

@@ -119,7 +119,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("rustls_platform_verifier", "http/tls.rs"),
         ("quanta", "metrics/ticks.rs"),
         ("zmij", "metrics/text.rs"),
-        ("tokio", "courier.rs"),
+        ("tokio", "courier/"),
         ("base64", "labels.rs"),
         ("serde_json", "sink/listing.rs"),
         ("tracing", "notice.rs"),

@@ -7,11 +7,13 @@
 mod backoff;
 mod breaker;
 mod honesty;
+mod isolation;
 mod receipt;
 mod replay;
 mod route;
 mod settling;
 pub(crate) mod tally;
+mod waited;
 
 use std::time::Duration;
 
@@ -21,11 +23,13 @@ use crate::labels::GroupingKey;
 use crate::notice;
 use crate::parcel::{Parcel, Verb};
 use crate::sink::Acceptance;
-use crate::spool::{Census, Spooled};
+use crate::spool::Census;
 use backoff::Backoff;
 use breaker::{FAILURES_TO_OPEN, PAUSE};
+use isolation::is_about_metrics;
 pub(crate) use receipt::{Receipt, Urgency};
 pub(crate) use route::Route;
+use waited::Waited;
 
 /// An attempt has half of what is left of the budget, so that there is always another, but not more than this: a
 /// gateway that has not answered by then has most likely forgotten.
@@ -73,16 +77,6 @@ enum Found {
     Unknown,
     Nobody,
     Somebody,
-}
-
-/// The parcel from disk that travels with a fresh one.
-#[derive(Debug)]
-enum Waited {
-    Nothing,
-    /// To be compared with what the sink holds.
-    Unchecked(Spooled),
-    /// What is left of it, and the record it comes from.
-    Checked(Option<Parcel>, Spooled),
 }
 
 impl Delivery {
@@ -220,68 +214,6 @@ impl Delivery {
         self.route.sink().send(&parcel, self.time_of_attempt()).await
     }
 
-    /// Sends what tells the outcome again, alone: a metric of the program must not keep it from being known.
-    async fn isolate(&mut self, parcel: &Parcel, refused: Error) -> Result<Acceptance, Error> {
-        let Some(alone) = parcel.outcome_alone() else {
-            self.remove_ghost().await;
-            return Err(refused);
-        };
-        self.fresh = Some(alone.clone());
-        self.refused = Some(refused);
-        let answer = self.send(alone).await;
-        if answer.as_ref().is_err_and(is_about_metrics) {
-            self.remove_ghost().await;
-        }
-        answer
-    }
-
-    /// A first push that is refused leaves a group behind that can make the gateway refuse everybody's.
-    async fn remove_ghost(&self) {
-        match self.route.sink().remove_ghost(&self.key, self.time_of_attempt()).await {
-            Ok(true) => notice::debug(format_args!(
-                "the empty group that the refused push left behind is removed: {}",
-                self.key
-            )),
-            Ok(false) => {}
-            Err(error) => notice::debug(format_args!("{error:?}; an empty group may be left")),
-        }
-    }
-
-    /// Finds out what of a parcel that has waited is still news.
-    async fn check_waited(&mut self) -> Result<(), Error> {
-        let Waited::Unchecked(spooled) = &self.waited else { return Ok(()) };
-        let spooled = spooled.clone();
-        let is_replaced = self.fresh.as_ref().is_some_and(|fresh| fresh.verb() != Verb::Add);
-        let news = if is_replaced {
-            None
-        } else {
-            match self.route.sink().group(&self.key, self.time_of_attempt()).await {
-                Ok(Some(group)) => replay::what_is_news(spooled.parcel.clone(), &group),
-                Ok(None) => Some(spooled.parcel.clone()),
-                Err(error) if error.is_retryable() || error.is_about_credentials() => {
-                    return Err(error);
-                }
-                // A sink that can't be asked knows no newer or older.
-                Err(_) => Some(spooled.parcel.clone()),
-            }
-        };
-        self.waited = Waited::Checked(news, spooled);
-        Ok(())
-    }
-
-    /// What is to be sent: what has waited first, by the merge rule.
-    fn load(&self) -> Option<Parcel> {
-        let news = match &self.waited {
-            // An outcome that travels alone has the waiting one's in it.
-            Waited::Checked(news, _) if self.refused.is_none() => news.clone(),
-            _ => None,
-        };
-        match (news, self.fresh.clone()) {
-            (Some(news), Some(fresh)) => Some(news.then(fresh)),
-            (news, fresh) => fresh.or(news),
-        }
-    }
-
     fn check_time(&self) -> Result<(), Error> {
         if self.until.remaining().is_zero() {
             return Err(self.refuse("the time for the push was over before it could be sent"));
@@ -319,11 +251,6 @@ impl Delivery {
         let verb = self.fresh.as_ref().map_or("replay", |parcel| parcel.verb().as_str());
         notice::debug(format_args!("{verb} {}: {state} ({})", self.key, self.route));
     }
-}
-
-/// Whether the sink has understood the request, and does not want these metrics.
-fn is_about_metrics(error: &Error) -> bool {
-    matches!(error.status(), Some(400 | 413 | 422)) && error.is_rejected()
 }
 
 /// Whether a failure says something of the gateway: a gateway that is only slow, or busy with many others at once, may

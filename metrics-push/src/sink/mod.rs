@@ -1,5 +1,6 @@
 //! Sinks: whatever accepts parcels. `send` makes one attempt and says what came of it.
 
+mod answer;
 pub(crate) mod gateway;
 pub(crate) mod listing;
 

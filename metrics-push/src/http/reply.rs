@@ -1,0 +1,80 @@
+//! Reply: what came back, or why nothing did, in our terms.
+
+use std::time::Duration;
+
+use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
+
+use super::address::shown_target;
+use super::tls;
+use crate::clock::Moment;
+use crate::error::{Error, Kind};
+use crate::retry;
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    /// How long the server asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: String,
+}
+
+pub(super) async fn read_reply(
+    mut response: reqwest::Response,
+    limit: usize,
+) -> Result<Reply, Error> {
+    let status = response.status().as_u16();
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .map(|value| shown_target(&String::from_utf8_lossy(value.as_bytes())));
+    let retry_after = retry_after(response.headers());
+    let mut body = Vec::new();
+    while body.len() < limit {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())]);
+            }
+            Ok(None) => break,
+            // A status has arrived and says it all; only a text for people is cut short.
+            Err(_) if status >= 300 => break,
+            Err(error) => return Err(failure(&error)),
+        }
+    }
+    Ok(Reply { status, location, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    retry::retry_after(text(RETRY_AFTER)?, text(DATE), Moment::now().wall())
+}
+
+/// The client's error in our terms. Its own text repeats the URL, so only its causes are kept.
+pub(super) fn failure(error: &reqwest::Error) -> Error {
+    use std::error::Error as _;
+
+    if let Some(error) = tls::failure(error) {
+        return error;
+    }
+    let classified = if error.is_timeout() {
+        Error::new(Kind::Timeout, "the gateway did not answer in time")
+            .remedy("what it did is unknown; the next push carries everything again")
+    } else if error.is_connect() {
+        Error::new(Kind::Unreachable, "no connection to the gateway")
+            .remedy("check the address, and that the gateway runs")
+    } else if error.is_builder() {
+        Error::config("the request can't be made")
+    } else {
+        Error::new(Kind::Unreachable, "the connection to the gateway broke")
+    };
+    match root_cause(error.source()) {
+        Some(cause) => classified.caused_by(cause),
+        None => classified,
+    }
+}
+
+/// The last error of a chain, as text: the ones before it say only that something failed.
+fn root_cause(first: Option<&(dyn std::error::Error + 'static)>) -> Option<String> {
+    std::iter::successors(first, |error| error.source()).last().map(ToString::to_string)
+}
