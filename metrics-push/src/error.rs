@@ -29,6 +29,7 @@ struct Inner {
     context: Vec<(&'static str, String)>,
     remedy: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
+    is_unsent: bool,
     // Shared, because one receipt may answer several askers.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -58,6 +59,7 @@ impl Error {
             context: Vec::new(),
             remedy: None,
             retry_after: None,
+            is_unsent: false,
             source: None,
         }))
     }
@@ -90,6 +92,21 @@ impl Error {
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait;
         self
+    }
+
+    /// Nothing has left this machine, whatever it looks like.
+    pub(crate) fn unsent(mut self) -> Self {
+        self.0.is_unsent = true;
+        self
+    }
+
+    /// Whether the gateway may have applied the parcel, although this went wrong.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        match self.0.kind {
+            Kind::Unreachable | Kind::Timeout => !self.0.is_unsent,
+            Kind::Refused { status } => retry::may_have_been_applied(status),
+            Kind::Config | Kind::Metric | Kind::Credentials { .. } => false,
+        }
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

@@ -20,7 +20,7 @@ use crate::labels::GroupingKey;
 use crate::parcel::Parcel;
 use crate::sink::gateway::GatewayClient;
 use crate::sink::listing::StoredGroup;
-use crate::sink::{Acceptance, Sink};
+use crate::sink::{Acceptance, GatewayKind, Sink};
 use crate::ticket::Ticket;
 
 pub use life::Removal;
@@ -45,6 +45,7 @@ pub struct Gateway {
     url: Address,
     transport: Transport,
     timeout: Duration,
+    kind: GatewayKind,
     mode: Mode,
     connection: OnceCell<Connection>,
 }
@@ -66,6 +67,7 @@ impl Gateway {
             url: Address::new(url),
             transport: Transport { proxy: Proxy::Environment, ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
+            kind: GatewayKind::default(),
             mode: Mode::Live,
         })
     }
@@ -88,9 +90,9 @@ impl Gateway {
     }
 
     fn at(target: Target) -> Result<Self, Error> {
-        let Target { url, transport, timeout, mode } = target;
+        let Target { url, transport, timeout, kind, mode } = target;
         Server::new(url.as_str(), Transport::default())?;
-        Ok(Self { url, transport, timeout, mode, connection: OnceCell::new() })
+        Ok(Self { url, transport, timeout, kind, mode, connection: OnceCell::new() })
     }
 
     /// The URL, without credentials.
@@ -145,6 +147,13 @@ impl Gateway {
     pub fn server_name(self, name: impl Into<String>) -> Self {
         let name = name.into();
         self.with(|transport| transport.server_name = Some(name))
+    }
+
+    /// What kind of gateway it is: one that adds up what it gets must not get anything twice.
+    #[must_use]
+    pub fn kind(mut self, kind: GatewayKind) -> Self {
+        self.kind = kind;
+        self.with(|_| {})
     }
 
     /// How long a request may take, waiting for earlier ones included. The default is [`DEFAULT_TIMEOUT`].
@@ -253,7 +262,7 @@ impl Gateway {
     fn connection(&self) -> Result<&Connection, Error> {
         self.connection.get_or_try_init(|| {
             let server = Server::new(self.url.as_str(), self.transport.clone())?;
-            let client = Arc::new(GatewayClient::new(server));
+            let client = Arc::new(GatewayClient::new(server, self.kind));
             let sink = match self.mode {
                 Mode::Live => Sink::Gateway(Arc::clone(&client)),
                 Mode::DryRun => Sink::DryRun(client.url().into()),

@@ -33,6 +33,7 @@
 
 mod attributes;
 mod batch;
+mod breakers;
 mod clock;
 mod config;
 mod courier;
@@ -64,8 +65,10 @@ mod ticket;
 
 pub use attributes::{counted, push_job, timed};
 pub use batch::Batcher;
+pub use breakers::{Breaker, breakers};
 pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
 pub use courier::flush;
+pub use delivery::BreakerState;
 pub use duration::parse_duration;
 pub use error::Error;
 pub use exposition::Exposition;
@@ -80,8 +83,8 @@ pub use parcel::Verb;
 pub use prometheus;
 pub use pusher::Pusher;
 pub use recover::{Recovery, recover};
-pub use sink::Acceptance;
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+pub use sink::{Acceptance, GatewayKind};
 pub use spooled::{Spooled, spooled};
 
 /// What expansions of the attributes call. Not for people: it changes with any version.

@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 use crate::labels::GroupingKey;
 use crate::metrics::{Collector, Registry};
 use crate::parcel::{Families, Parcel, gather};
-use crate::sink::Acceptance;
+use crate::sink::{Acceptance, GatewayKind};
 
 /// Pushes metrics to one group of a gateway, whenever it is told to.
 ///
@@ -124,6 +124,12 @@ impl Pusher {
     #[must_use]
     pub fn server_name(self, name: impl Into<String>) -> Self {
         Self { gateway: self.gateway.server_name(name), ..self }
+    }
+
+    /// What kind of gateway it is: one that adds up what it gets must not get anything twice.
+    #[must_use]
+    pub fn gateway_kind(self, kind: GatewayKind) -> Self {
+        Self { gateway: self.gateway.kind(kind), ..self }
     }
 
     /// How long a call may take. The default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).

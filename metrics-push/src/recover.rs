@@ -48,6 +48,8 @@ pub fn recover(budget: Duration) -> Recovery {
     for ticket in tickets {
         match ticket.wait(deadline.remaining()) {
             Some(Receipt::Delivered { .. }) => recovery.delivered += 1,
+            // Nobody tries it again.
+            Some(Receipt::Unsure { .. }) => {}
             _ => recovery.left += 1,
         }
     }

@@ -5,17 +5,32 @@ use std::time::{Duration, SystemTime};
 /// The longest wait that a server's word is taken for; more is an error of its clock or its configuration.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
+/// Whether a request may have had its effect, although its answer says that it is to come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    None,
+    /// What stands before the server may have lost its answer and not the request: proxies say 502, 503 and 504 then.
+    Possible,
+}
+
 /// The statuses that say "not now". All others are answers: the same parcel would get them again.
-const TRANSIENT: &[(std::ops::RangeInclusive<u16>, &str)] = &[
-    (408..=408, "the request took too long to arrive"),
-    (425..=425, "the server won't take what may be a replay yet"),
-    (429..=429, "too many requests"),
-    (500..=599, "the server, or what stands before it, is in trouble"),
+const TRANSIENT: &[(std::ops::RangeInclusive<u16>, Effect, &str)] = &[
+    (408..=408, Effect::None, "the request took too long to arrive"),
+    (425..=425, Effect::None, "the server won't take what may be a replay yet"),
+    (429..=429, Effect::None, "too many requests"),
+    (500..=599, Effect::Possible, "the server, or what stands before it, is in trouble"),
 ];
 
 /// Whether the same parcel may be accepted later, by a server that answers with this status.
 pub(crate) fn is_transient(status: u16) -> bool {
-    TRANSIENT.iter().any(|(statuses, _)| statuses.contains(&status))
+    TRANSIENT.iter().any(|(statuses, ..)| statuses.contains(&status))
+}
+
+/// Whether a parcel that got this status may have been applied all the same. Only gateways that add up mind.
+pub(crate) fn may_have_been_applied(status: u16) -> bool {
+    TRANSIENT
+        .iter()
+        .any(|(statuses, effect, _)| statuses.contains(&status) && *effect == Effect::Possible)
 }
 
 /// How long a `Retry-After` header asks to wait: a number of seconds, or a date by the server's own clock, of which
@@ -45,6 +60,16 @@ mod tests {
         }
         for status in [200, 301, 307, 400, 401, 403, 404, 405, 409, 413, 422, 600] {
             assert!(!is_transient(status), "{status}");
+        }
+    }
+
+    #[test]
+    fn only_trouble_leaves_open_what_was_done() {
+        for status in [500, 502, 503, 504] {
+            assert!(may_have_been_applied(status), "{status}");
+        }
+        for status in [301, 400, 401, 404, 408, 413, 425, 429] {
+            assert!(!may_have_been_applied(status), "{status}");
         }
     }
 

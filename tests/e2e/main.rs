@@ -9,14 +9,17 @@ mod cli;
 mod container;
 mod fake_gateway;
 mod fake_random;
+mod gateway_faults;
 mod guarantees;
 mod http;
 mod jobs;
 mod lifecycle;
 mod merging;
 mod monitoring;
+mod names;
 mod pair;
 mod real;
+mod restless;
 mod round_trips;
 mod security;
 #[expect(dead_code, reason = "what only the other tests need")]

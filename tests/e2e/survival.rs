@@ -1,9 +1,6 @@
 //! Nothing lost, nothing false: many runs against a gateway that is killed, frozen and restarted throughout.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,75 +9,14 @@ use std::time::{Duration, Instant};
 use metrics_push::prometheus::Registry;
 use metrics_push::{Config, Gateway, Job, Outcome};
 
+use crate::restless::Restless;
+
 const JOBS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const RUNS_OF_EACH: usize = 260;
 /// How many runs of each end when the gateway is away for good.
 const LAST_RUNS: usize = 6;
 /// Short, so that many runs meet a gateway that is away for longer.
 const BUDGET: Duration = Duration::from_millis(400);
-
-/// A gateway that keeps its groups on disk when it is asked to end, on a port it comes back to.
-struct Restless {
-    address: SocketAddr,
-    directory: PathBuf,
-    child: Child,
-}
-
-impl Restless {
-    fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
-        let name = format!("metrics-push-survival-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).unwrap();
-        let child = spawn(address, &directory);
-        Self { address, directory, child }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    fn restart(&mut self) {
-        self.child.wait().unwrap();
-        self.child = spawn(self.address, &self.directory);
-    }
-
-    fn wait_until_ready(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let gateway = Gateway::new(self.url()).unwrap().timeout(Duration::from_secs(1));
-        while gateway.ready().is_err() {
-            assert!(Instant::now() < deadline, "the gateway does not come back");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Restless {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
-fn spawn(address: SocketAddr, directory: &std::path::Path) -> Child {
-    let binary = "/usr/bin/prometheus-pushgateway";
-    Command::new(binary)
-        .arg(format!("--web.listen-address={address}"))
-        .arg(format!("--persistence.file={}", directory.join("groups").display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|why| panic!("{binary}: install prometheus-pushgateway: {why}"))
-}
 
 /// How far the jobs are.
 struct Pace {
@@ -155,25 +91,24 @@ fn make_trouble(gateway: &mut Restless, pace: &Pace) -> [usize; 3] {
         troubles[kind] += 1;
         match kind {
             0 => {
-                gateway.signal("-STOP");
+                gateway.freeze();
                 thread::sleep(away);
-                gateway.signal("-CONT");
+                gateway.thaw();
             }
             1 => {
-                gateway.signal("-TERM");
+                gateway.stop();
                 thread::sleep(away);
                 gateway.restart();
             }
             _ => {
-                gateway.signal("-KILL");
+                gateway.kill();
                 thread::sleep(away);
                 gateway.restart();
             }
         }
     }
     // It is away for all jobs' last runs, so that what they leave behind is all that tells of them.
-    gateway.signal("-TERM");
-    gateway.child.wait().unwrap();
+    gateway.stop();
     pace.gone.set(()).unwrap();
     while pace.done.load(Ordering::Relaxed) < ALL {
         thread::sleep(Duration::from_millis(20));
@@ -184,9 +119,8 @@ fn make_trouble(gateway: &mut Restless, pace: &Pace) -> [usize; 3] {
 
 #[test]
 fn nothing_is_lost_and_nothing_is_false() {
-    let mut gateway = Restless::start();
-    gateway.wait_until_ready();
-    let (url, state) = (gateway.url(), gateway.directory.join("state"));
+    let mut gateway = Restless::with_persistence();
+    let (url, state) = (gateway.url(), gateway.directory().join("state"));
     let pace = Pace { done: AtomicUsize::new(0), gone: OnceLock::new() };
     let started = Instant::now();
     let (models, troubles) = thread::scope(|scope| {

@@ -17,6 +17,7 @@ mod metrics;
 mod network;
 mod parity;
 mod place;
+mod raw;
 mod readme;
 mod runs;
 mod secrets;

@@ -1,7 +1,6 @@
 //! What lies between a job and its gateway: names, connections and proxies, each of which may fail by itself.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use metrics_push::testing::FakeGateway;
 use metrics_push::{Acceptance, Config, Error, Job, Outcome, Pusher};
 
 use crate::place::Place;
+use crate::raw::{Crowded, RawServer};
 
 const BUDGET: Duration = Duration::from_millis(700);
 /// What a machine that has other things to do may add.
@@ -45,63 +45,45 @@ fn a_name_that_nobody_knows_is_told_within_the_time() {
     assert!(error.is_retryable(), "{error:?}");
 }
 
-/// A listener that has as many connections waiting as it may, and takes none of them.
-struct Crowded {
-    _listener: tokio::net::TcpListener,
-    _runtime: tokio::runtime::Runtime,
-    _waiting: Vec<TcpStream>,
-    address: SocketAddr,
-}
-
-fn crowded() -> Crowded {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    let listener = runtime.block_on(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-        socket.listen(1).unwrap()
-    });
-    let address = listener.local_addr().unwrap();
-    let waiting: Vec<_> =
-        std::iter::from_fn(|| TcpStream::connect_timeout(&address, BUDGET).ok()).take(20).collect();
-    assert!(waiting.len() < 20, "the listener takes them all");
-    Crowded { _listener: listener, _runtime: runtime, _waiting: waiting, address }
-}
-
 #[test]
 fn a_connection_that_does_not_come_about_is_given_up_in_time() {
-    let crowded = crowded();
-    let error = outcome_without(&format!("http://{}", crowded.address));
+    let crowded = Crowded::start();
+    let error = outcome_without(&format!("http://{}", crowded.address()));
     assert!(error.is_timeout(), "{error:?}");
 }
 
-/// A proxy that answers every request itself, and tells its first line.
-fn proxy() -> (String, Receiver<String>) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+/// A proxy that gives every request this answer, and tells its first line.
+fn answering(status: &'static str) -> (RawServer, Receiver<String>) {
     let (told, requests) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut text = [0; 4096];
-            let length = stream.read(&mut text).unwrap();
-            let text = String::from_utf8_lossy(&text[..length]).into_owned();
-            let _ = told.send(text.lines().next().unwrap_or_default().to_owned());
-            let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            let _ = stream.write_all(answer);
-        }
+    let proxy = RawServer::start(move |mut stream| {
+        let mut text = [0; 4096];
+        let length = stream.read(&mut text).unwrap();
+        let text = String::from_utf8_lossy(&text[..length]).into_owned();
+        let _ = told.send(text.lines().next().unwrap_or_default().to_owned());
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(head.as_bytes());
+        None
     });
-    (url, requests)
+    (proxy, requests)
+}
+
+fn proxy() -> (RawServer, Receiver<String>) {
+    answering("202 Accepted")
 }
 
 /// A push in a process of its own, because its environment is read once.
 #[test]
 #[ignore = "a part of the tests with proxies"]
 fn a_push_to_the_gateway_that_was_named() {
-    push(&std::env::var("TEST_GATEWAY").unwrap()).unwrap();
+    let pushed = push(&std::env::var("TEST_GATEWAY").unwrap());
+    if let Err(error) = pushed {
+        let kind = if error.is_config() { "config" } else { "another" };
+        panic!("kind: {kind}, status: {:?}, {error:?}", error.status());
+    }
 }
 
-/// Whether a push arrived, with these variables and no others about proxies.
-fn arrives(gateway: &str, variables: &[(&str, &str)]) -> bool {
+/// What a push with these variables, and no others about proxies, says of why it did not arrive.
+fn failure(gateway: &str, variables: &[(&str, &str)]) -> Option<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let test = "network::a_push_to_the_gateway_that_was_named";
     command.args(["--exact", test, "--ignored", "--nocapture"]).env("TEST_GATEWAY", gateway);
@@ -111,14 +93,18 @@ fn arrives(gateway: &str, variables: &[(&str, &str)]) -> bool {
     let output = command.envs(variables.iter().copied()).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("running 1 test"), "{told}");
-    output.status.success()
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn arrives(gateway: &str, variables: &[(&str, &str)]) -> bool {
+    failure(gateway, variables).is_none()
 }
 
 #[test]
 fn a_proxy_is_used_where_a_variable_names_one() {
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let (proxy, requests) = proxy();
-        assert!(arrives("http://gateway.invalid:9091", &[(name, &proxy)]), "{name}");
+        assert!(arrives("http://gateway.invalid:9091", &[(name, &proxy.url())]), "{name}");
         let expected = "PUT http://gateway.invalid:9091/metrics/job/remote HTTP/1.1";
         assert_eq!(requests.try_iter().collect::<Vec<_>>(), [expected], "{name}");
     }
@@ -127,9 +113,18 @@ fn a_proxy_is_used_where_a_variable_names_one() {
 #[test]
 fn a_gateway_that_no_proxy_names_is_asked_directly() {
     let (proxy, requests) = proxy();
-    let variables = [("HTTP_PROXY", &*proxy), ("NO_PROXY", "other.example,.invalid")];
-    assert!(!arrives("http://gateway.invalid:9091", &variables));
-    assert_eq!(requests.try_iter().count(), 0);
+    let url = proxy.url();
+    for (gateway, spared) in [
+        ("http://gateway.invalid:9091", "other.example,.invalid"),
+        ("http://gateway.invalid:9091", "gateway.invalid"),
+        ("http://gateway.invalid:9091", "*"),
+        // Nobody is there.
+        ("http://192.0.2.7:9", "192.0.2.0/24"),
+    ] {
+        let variables = [("HTTP_PROXY", &*url), ("NO_PROXY", spared)];
+        assert!(!arrives(gateway, &variables), "{spared}");
+        assert_eq!(requests.try_iter().count(), 0, "{spared}");
+    }
 }
 
 #[test]
@@ -137,7 +132,38 @@ fn a_gateway_on_this_machine_is_never_asked_by_a_proxy() {
     let gateway = FakeGateway::start();
     let (proxy, requests) = proxy();
     for url in [gateway.url(), gateway.url().replace("127.0.0.1", "localhost")] {
-        assert!(arrives(&url, &[("HTTP_PROXY", &*proxy), ("ALL_PROXY", &*proxy)]), "{url}");
+        assert!(
+            arrives(&url, &[("HTTP_PROXY", &*proxy.url()), ("ALL_PROXY", &*proxy.url())]),
+            "{url}"
+        );
     }
     assert_eq!((requests.try_iter().count(), gateway.requests().len()), (0, 2));
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_is_told_as_such() {
+    for (gateway, variable, line) in [
+        (
+            "http://gateway.invalid:9091",
+            "HTTP_PROXY",
+            "PUT http://gateway.invalid:9091/metrics/job/remote HTTP/1.1",
+        ),
+        ("https://gateway.invalid", "HTTPS_PROXY", "CONNECT gateway.invalid:443 HTTP/1.1"),
+    ] {
+        let (proxy, requests) = answering("407 Proxy Authentication Required");
+        let told = failure(gateway, &[(variable, &*proxy.url())]).unwrap();
+        for part in ["kind: config, status: Some(407)", "the proxy wants credentials"] {
+            assert!(told.contains(part), "{gateway}: {told}");
+        }
+        // Once, and not until the time is over.
+        assert_eq!(requests.try_iter().collect::<Vec<_>>(), [line], "{gateway}");
+    }
+}
+
+#[test]
+fn what_a_proxy_is_told_of_us_is_not_told_to_others() {
+    let (proxy, requests) = answering("407 Proxy Authentication Required");
+    let url = proxy.url().replace("http://", "http://user:hunter2@");
+    let told = failure("https://gateway.invalid", &[("HTTPS_PROXY", &*url)]).unwrap();
+    assert!(!told.contains("hunter2") && requests.try_iter().count() == 1, "{told}");
 }

@@ -69,7 +69,7 @@ const LAYERS: [&[(&str, &[&str])]; 11] = [
     &[("hold", &[])],
     &[("config", &[])],
     &[("gateway", &[]), ("pusher", &["gateway"])],
-    &[("job", &[]), ("recover", &["job"]), ("spooled", &[]), ("batch", &[])],
+    &[("job", &[]), ("recover", &["job"]), ("spooled", &[]), ("breakers", &[]), ("batch", &[])],
     &[("macro_support", &[])],
 ];
 

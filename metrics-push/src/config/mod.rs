@@ -16,8 +16,8 @@ use crate::delivery::Route;
 use crate::error::Error;
 use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
-use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
+use crate::sink::{GatewayKind, Sink};
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
@@ -56,6 +56,7 @@ pub struct Config {
     server_name: Option<String>,
     state_dir: Option<PathBuf>,
     batch_interval: Option<Duration>,
+    kind: GatewayKind,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -66,6 +67,7 @@ pub(crate) struct Target {
     pub(crate) url: Address,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
+    pub(crate) kind: GatewayKind,
     pub(crate) mode: Mode,
 }
 
@@ -95,6 +97,7 @@ impl Default for Config {
             server_name: None,
             state_dir: None,
             batch_interval: None,
+            kind: GatewayKind::default(),
             is_disabled: false,
             is_dry_run: false,
         }
@@ -207,6 +210,13 @@ impl Config {
         self
     }
 
+    /// What kind of gateway it is: one that adds up what it gets must not get anything twice.
+    #[must_use]
+    pub fn gateway_kind(mut self, kind: GatewayKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Where undelivered outcomes wait for a later run. A configuration from code keeps nothing unless this is set.
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -259,6 +269,7 @@ impl Config {
             url: url.clone(),
             transport: transport.clone(),
             timeout: self.timeout,
+            kind: self.kind,
             mode,
         };
         Ok(self.urls.iter().map(target).collect())
@@ -334,7 +345,7 @@ impl Config {
             let server = Server::new(target.url.as_str(), target.transport)?;
             Ok(match target.mode {
                 Mode::DryRun => Sink::DryRun(server.shown().into()),
-                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server))),
+                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server, target.kind))),
             })
         };
         self.targets()?.into_iter().map(sink).collect()

@@ -8,6 +8,7 @@ use crate::duration::parse_duration;
 use crate::error::Error;
 use crate::http::{Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
+use crate::sink::GatewayKind;
 
 /// One variable of the environment.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +154,15 @@ pub(super) static ALL: &[Variable] = &[
         },
     },
     Variable {
+        name: "METRICS_PUSH_GATEWAY_KIND",
+        example: "pushgateway",
+        meaning: "`aggregating` for a gateway that adds up what it gets: nothing is sent again that may have arrived. Unset: `pushgateway`",
+        read: |config, value| {
+            config.kind = parse_kind(value)?;
+            Ok(())
+        },
+    },
+    Variable {
         name: STATE_DIR,
         example: "/var/lib/metrics-push",
         meaning: "where undelivered outcomes wait; `off` for nowhere. Unset: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
@@ -241,6 +251,15 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
                 .remedy("write name=value, and commas between entries")),
         })
         .collect()
+}
+
+fn parse_kind(value: &str) -> Result<GatewayKind, Error> {
+    match value.to_lowercase().as_str() {
+        "pushgateway" => Ok(GatewayKind::Pushgateway),
+        "aggregating" => Ok(GatewayKind::Aggregating),
+        _ => Err(Error::config("the value names no kind of gateway")
+            .remedy("use pushgateway or aggregating")),
+    }
 }
 
 fn parse_switch(text: &str) -> Result<bool, Error> {

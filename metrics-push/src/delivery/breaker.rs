@@ -3,6 +3,7 @@
 //! Closed, everything passes. After [`FAILURES_TO_OPEN`] deliveries in a row that found nobody it opens: nothing
 //! passes but one probe per [`PAUSE`] (half-open). A probe that is answered closes it, however it is answered.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -11,6 +12,35 @@ use crate::clock::Moment;
 pub(crate) const FAILURES_TO_OPEN: u32 = 3;
 /// How long a gateway that is down is left alone: a fraction of the time it takes a person to notice.
 pub(crate) const PAUSE: Duration = Duration::from_secs(15);
+
+/// Whether deliveries to a gateway pass its breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// All do.
+    Closed,
+    /// The gateway has not answered for a while, and is left alone but for a process' last words.
+    Open,
+    /// One is on its way, to find out.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// The state in one lowercase word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+impl fmt::Display for BreakerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// What a breaker knows of one gateway.
 #[derive(Clone, Debug, Default)]
@@ -60,12 +90,11 @@ impl Breaker {
         }
     }
 
-    /// The state in one word.
-    pub(crate) fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> BreakerState {
         match self.state {
-            State::Closed => "closed",
-            State::Open { .. } => "open",
-            State::HalfOpen { .. } => "half-open",
+            State::Closed => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 }
@@ -87,7 +116,7 @@ mod tests {
     fn it_opens_after_failures_in_a_row() {
         let now = Moment::now();
         let mut breaker = opened(now);
-        assert!(!breaker.admits(now) && breaker.state() == "open");
+        assert!(!breaker.admits(now) && breaker.state() == BreakerState::Open);
     }
 
     #[test]
@@ -99,7 +128,7 @@ mod tests {
             breaker.failed(now);
             breaker.answered();
         }
-        assert!(breaker.admits(now) && breaker.state() == "closed");
+        assert!(breaker.admits(now) && breaker.state() == BreakerState::Closed);
     }
 
     #[test]
@@ -109,7 +138,7 @@ mod tests {
         for _ in 0..5 {
             now = now.after(PAUSE);
             let passed = (0..1_000).filter(|_| breaker.admits(now)).count();
-            assert_eq!((passed, breaker.state()), (1, "half-open"));
+            assert_eq!((passed, breaker.state()), (1, BreakerState::HalfOpen));
             breaker.failed(now);
             assert!(!breaker.admits(now.after(PAUSE / 2)));
         }
@@ -131,5 +160,6 @@ mod tests {
         assert!(breaker.admits(now.after(PAUSE)));
         breaker.answered();
         assert!((0..10).all(|_| breaker.admits(now)));
+        assert_eq!(breaker.state().to_string(), "closed");
     }
 }

@@ -8,6 +8,7 @@ mod backoff;
 mod breaker;
 mod honesty;
 mod isolation;
+mod keepsakes;
 mod receipt;
 mod replay;
 mod route;
@@ -21,12 +22,14 @@ use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::notice;
-use crate::parcel::{Parcel, Verb};
+use crate::parcel::{Families, Parcel, Verb};
 use crate::sink::Acceptance;
 use crate::spool::Census;
 use backoff::Backoff;
+pub use breaker::BreakerState;
 use breaker::{FAILURES_TO_OPEN, PAUSE};
 use isolation::is_about_metrics;
+use keepsakes::Keepsakes;
 pub(crate) use receipt::{Receipt, Urgency};
 pub(crate) use route::Route;
 use waited::Waited;
@@ -65,6 +68,7 @@ pub(crate) struct Delivery {
     attempts: u32,
     /// What the attempts so far say of the gateway.
     found: Found,
+    keepsakes: Keepsakes,
     /// Why the outcome travels alone.
     refused: Option<Error>,
     end: Option<Result<Acceptance, Error>>,
@@ -98,6 +102,7 @@ impl Delivery {
             backoff: Backoff::new(),
             attempts: 0,
             found: Found::Unknown,
+            keepsakes: Keepsakes::default(),
             refused: None,
             end: None,
         };
@@ -119,6 +124,7 @@ impl Delivery {
         }
         let is_outcome = self.urgency > Urgency::Passing;
         self.census = is_outcome.then(|| spool.census());
+        self.look_up_keepsakes();
     }
 
     /// Takes along what was handed over since.
@@ -154,7 +160,7 @@ impl Delivery {
             self.found = Found::Nobody;
         }
         let pause = error.retry_after().or_else(|| self.backoff.next()).unwrap_or_default();
-        if pause >= self.until.remaining() {
+        if self.must_not_repeat(&error) || pause >= self.until.remaining() {
             return self.over(Err(error));
         }
         notice::debug(format_args!(
@@ -179,7 +185,7 @@ impl Delivery {
             Found::Somebody => breaker.answered(),
         }
         let after = breaker.state();
-        if before == "closed" && after == "open" {
+        if before == BreakerState::Closed && after == BreakerState::Open {
             notice::warn(format_args!(
                 "{} has not answered {FAILURES_TO_OPEN} times in a row, and is asked once per {PAUSE:?} until it does",
                 self.route
@@ -198,6 +204,7 @@ impl Delivery {
             // What waited is there already, in a newer form.
             return Ok(Acceptance::Applied);
         };
+        let parcel = self.with_keepsakes(parcel).await;
         match self.send(parcel.clone()).await {
             Err(error) if is_about_metrics(&error) => self.isolate(&parcel, error).await,
             answer => answer,
@@ -207,11 +214,21 @@ impl Delivery {
     async fn send(&self, parcel: Parcel) -> Result<Acceptance, Error> {
         let parcel = match parcel.verb() {
             Verb::Push | Verb::Add if parcel.tells_outcome() && self.urgency > Urgency::Passing => {
-                parcel.with(honesty::families(self.attempts, self.census))
+                parcel.with(self.honesty())
             }
             _ => parcel,
         };
         self.route.sink().send(&parcel, self.time_of_attempt()).await
+    }
+
+    /// Whether this was the only time that it may be sent.
+    fn must_not_repeat(&self, error: &Error) -> bool {
+        self.route.sink().adds_up() && error.may_have_arrived()
+    }
+
+    fn honesty(&self) -> Families {
+        let breaker = self.route.breaker().map(|breaker| breaker.state());
+        honesty::families(self.attempts, breaker, self.census)
     }
 
     fn check_time(&self) -> Result<(), Error> {
@@ -233,7 +250,7 @@ impl Delivery {
     }
 
     fn refuse(&self, why: &'static str) -> Error {
-        Error::new(Kind::Timeout, why).at("url", &self.route).at("group", &self.key)
+        Error::new(Kind::Timeout, why).unsent().at("url", &self.route).at("group", &self.key)
     }
 
     fn time_of_attempt(&self) -> Duration {

@@ -23,6 +23,8 @@ pub(crate) enum Receipt {
     Delivered { acceptance: Acceptance, attempts: u32, refused: Option<Error> },
     /// It waits on disk, for this reason.
     Spooled { error: Error, attempts: u32, folder: PathBuf },
+    /// It may have arrived, and must not arrive twice.
+    Unsure { error: Error, attempts: u32 },
     /// It is gone, for this reason.
     Dropped { error: Error, attempts: u32 },
 }
@@ -42,6 +44,7 @@ impl Receipt {
             Self::Delivered { acceptance, refused: None, .. } => Ok(acceptance),
             Self::Delivered { refused: Some(error), .. }
             | Self::Spooled { error, .. }
+            | Self::Unsure { error, .. }
             | Self::Dropped { error, .. } => Err(error),
         }
     }

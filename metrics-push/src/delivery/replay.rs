@@ -52,7 +52,7 @@ fn is_instant(name: &str) -> bool {
 }
 
 /// The value of a family with one sample.
-fn value(text: &str) -> Option<f64> {
+pub(super) fn value(text: &str) -> Option<f64> {
     text.trim_end().rsplit(' ').next()?.parse().ok()
 }
 

@@ -13,6 +13,7 @@ impl Delivery {
         let receipt = match self.end.take() {
             Some(Ok(acceptance)) => {
                 self.forget_waited();
+                self.remember();
                 let attempts = self.attempts;
                 Receipt::Delivered { acceptance, attempts, refused: self.refused.take() }
             }
@@ -25,6 +26,10 @@ impl Delivery {
 
     fn keep(&mut self, error: Error) -> Receipt {
         let attempts = self.attempts;
+        if self.must_not_repeat(&error) {
+            self.forget_waited();
+            return Receipt::Unsure { error, attempts };
+        }
         if error.is_rejected() || error.is_metric() {
             // It would be refused again, and stand in the way of what comes after it.
             if matches!(self.waited, Waited::Checked(Some(_), _)) {
@@ -74,6 +79,11 @@ impl Delivery {
                  delivers it",
                 Count(*attempts),
                 folder.display()
+            )),
+            Receipt::Unsure { error, attempts } => self.say(Fate::Lost, format_args!(
+                "the outcome of {key} may not have arrived after {}: {error:?}; it is not sent again, since its gateway \
+                 would add it up",
+                Count(*attempts)
             )),
             Receipt::Dropped { error, attempts } => {
                 let could_wait = self.has_spool() || error.is_rejected() || error.is_metric();

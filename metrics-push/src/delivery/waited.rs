@@ -23,6 +23,9 @@ impl Delivery {
         let is_replaced = self.fresh.as_ref().is_some_and(|fresh| fresh.verb() != Verb::Add);
         let news = if is_replaced {
             None
+        } else if self.route.sink().adds_up() {
+            // It has no newer or older.
+            Some(spooled.parcel.clone())
         } else {
             match self.route.sink().group(&self.key, self.time_of_attempt()).await {
                 Ok(Some(group)) => replay::what_is_news(spooled.parcel.clone(), &group),

@@ -138,8 +138,10 @@ impl Server {
         let limit = request.reply_limit;
         let timeout = request.timeout;
         let sent = async {
-            let response = self.prepare(request)?.send().await.map_err(|error| failure(&error))?;
-            read_reply(response, limit).await
+            match self.prepare(request)?.send().await {
+                Ok(response) => read_reply(response, limit).await,
+                Err(error) => Reply::of_proxy(&error).ok_or_else(|| failure(&error)),
+            }
         };
         sent.await.map_err(|error: Error| {
             let error = error.at("url", self.shown());

@@ -20,6 +20,22 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
+impl Reply {
+    /// A proxy that wants credentials before it opens a tunnel says so by a status, which the client takes for an error.
+    pub(super) fn of_proxy(error: &reqwest::Error) -> Option<Self> {
+        use std::error::Error as _;
+
+        let wants_credentials =
+            root_cause(error.source())?.contains("proxy authorization required");
+        wants_credentials.then(|| Self {
+            status: 407,
+            location: None,
+            retry_after: None,
+            body: String::new(),
+        })
+    }
+}
+
 pub(super) async fn read_reply(
     mut response: reqwest::Response,
     limit: usize,
@@ -52,11 +68,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// The client's error in our terms. Its own text repeats the URL, so only its causes are kept.
 pub(super) fn failure(error: &reqwest::Error) -> Error {
+    let classified = tls::failure(error).unwrap_or_else(|| classify(error));
+    if error.is_connect() { classified.unsent() } else { classified }
+}
+
+fn classify(error: &reqwest::Error) -> Error {
     use std::error::Error as _;
 
-    if let Some(error) = tls::failure(error) {
-        return error;
-    }
     let classified = if error.is_timeout() {
         Error::new(Kind::Timeout, "the gateway did not answer in time")
             .remedy("what it did is unknown; the next push carries everything again")

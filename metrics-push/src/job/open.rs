@@ -331,7 +331,9 @@ fn tell(ticket: Ticket<Receipt>, telling: &Arc<Telling>) -> Ticket<()> {
     courier().run(async move {
         let is_lost = match ticket.await {
             // What waits on disk will be delivered from there.
-            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. } | Receipt::Unsure { .. }) => {
+                false
+            }
             // The same would be refused again.
             Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
             None => true,

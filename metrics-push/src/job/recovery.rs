@@ -258,7 +258,9 @@ fn settle(journals: &mut [Dead], told: Vec<Told>, budget: Duration) -> Recovered
     let mut lost: BTreeMap<(usize, u64), bool> = BTreeMap::new();
     for Told { journal, id, ticket } in told {
         let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
-            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. }) => false,
+            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. } | Receipt::Unsure { .. }) => {
+                false
+            }
             // The same would be refused again.
             Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
             None => true,

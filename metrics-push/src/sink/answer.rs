@@ -31,8 +31,9 @@ pub(super) fn refusal(reply: &Reply, key: Option<&GroupingKey>) -> Error {
     let status = reply.status;
     let (what, remedy) = cause(reply, key);
     let kind = match status {
-        401 | 403 => Kind::Credentials { status: Some(status) },
+        401 | 403 | 407 => Kind::Credentials { status: Some(status) },
         300..=399 | 404 | 405 => Kind::Config,
+        400 if wants_tls(&reply.body) => Kind::Config,
         _ => Kind::Refused { status },
     };
     let mut error = Error::new(kind, what).at("status", status).after(reply.retry_after);
@@ -58,7 +59,7 @@ fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<Stri
             "the gateway's address redirects",
             owned("a redirected push would arrive empty: use the target's address as the URL"),
         ),
-        400 if body.contains("HTTP request to an HTTPS server") => {
+        400 if wants_tls(body) => {
             ("the gateway speaks TLS on this port", owned("use https:// in its URL"))
         }
         400 if body.contains("must not have timestamps") => {
@@ -84,6 +85,10 @@ fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<Stri
             "the server does not take pushes here",
             owned("check that the URL is a Pushgateway's, not Prometheus' own"),
         ),
+        407 => (
+            "the proxy wants credentials",
+            owned("put them into the proxy's variable, as in http://user:password@proxy:3128"),
+        ),
         413 => (
             "the push is larger than the server allows",
             owned("export fewer series, or raise the limit of the ingress in front of the gateway"),
@@ -92,6 +97,13 @@ fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<Stri
         408 | 425 | 500..=599 => ("the gateway can't take pushes at the moment", None),
         _ => ("the server's answer is not a Pushgateway's", owned("check the URL")),
     }
+}
+
+/// What Go's servers and nginx say to plain text on a port that has TLS.
+fn wants_tls(body: &str) -> bool {
+    ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"]
+        .iter()
+        .any(|said| body.contains(said))
 }
 
 fn clash_remedy(body: &str, key: Option<&GroupingKey>) -> String {
@@ -140,7 +152,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_refusal_is_told_apart() {
-        for status in [301, 302, 303, 307, 308, 401, 403, 404, 405] {
+        for status in [301, 302, 303, 307, 308, 401, 403, 404, 405, 407] {
             assert!(refused(status, "").is_config(), "{status}");
         }
         for status in [400, 402, 409, 413, 422] {

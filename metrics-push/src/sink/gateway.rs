@@ -2,11 +2,11 @@
 //!
 //! The rules are those of the Pushgateway's README, section "API". This is the only file that names HTTP methods.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::Acceptance;
 use super::answer::{accepted, refusal};
 use super::listing::{self, StoredGroup};
+use super::{Acceptance, GatewayKind};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::{LISTING_LIMIT, Method, Reply, Request, Server};
@@ -19,11 +19,16 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug)]
 pub(crate) struct GatewayClient {
     server: Server,
+    kind: GatewayKind,
 }
 
 impl GatewayClient {
-    pub(crate) fn new(server: Server) -> Self {
-        Self { server }
+    pub(crate) fn new(server: Server, kind: GatewayKind) -> Self {
+        Self { server, kind }
+    }
+
+    pub(crate) fn kind(&self) -> GatewayKind {
+        self.kind
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -69,6 +74,15 @@ impl GatewayClient {
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
         let reply = self.get("/api/v1/metrics", timeout).await?;
         listing::parse(&reply.body).map_err(|error| error.at("url", self.url()))
+    }
+
+    /// When the gateway was started.
+    ///
+    /// # Errors
+    /// Whatever kept it from answering; `is_config` or `is_rejected`, if it can't be asked such things.
+    pub(crate) async fn started(&self, timeout: Duration) -> Result<SystemTime, Error> {
+        let reply = self.get("/api/v1/status", timeout).await?;
+        listing::started(&reply.body).map_err(|error| error.at("url", self.url()))
     }
 
     /// What the gateway holds for this key.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
@@ -130,11 +131,52 @@ impl StoredGroup {
     }
 }
 
-pub(crate) fn parse(text: &str) -> Result<Vec<StoredGroup>, Error> {
-    let not_ours = || {
-        Error::new(Kind::Config, "the answer is not that of a Pushgateway's query API")
-            .remedy("check the URL, and that the gateway is 0.10 or newer")
+fn not_ours() -> Error {
+    Error::new(Kind::Config, "the answer is not that of a Pushgateway's query API")
+        .remedy("check the URL, and that the gateway is 0.10 or newer")
+}
+
+/// When a gateway was started, from what `GET /api/v1/status` says.
+pub(crate) fn started(text: &str) -> Result<SystemTime, Error> {
+    let answer: Value = serde_json::from_str(text).map_err(|error| not_ours().caused_by(error))?;
+    let started = answer.pointer("/data/start_time").and_then(Value::as_str);
+    started.and_then(instant).ok_or_else(not_ours)
+}
+
+/// An instant as RFC 3339 writes it: `2006-01-02T15:04:05.999+01:00`. Fractions of a second are left out.
+fn instant(text: &str) -> Option<SystemTime> {
+    let (date, time) = text.split_once('T')?;
+    let zone_at = time.find(['Z', '+', '-'])?;
+    let (time, zone) = time.split_at(zone_at);
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?;
+    let ahead = match zone.split_at(1) {
+        ("Z", "") => 0,
+        (sign, offset) => {
+            let (hours, minutes) = offset.split_once(':')?;
+            let seconds = hours.parse::<i64>().ok()? * 3_600 + minutes.parse::<i64>().ok()? * 60;
+            if sign == "-" { -seconds } else { seconds }
+        }
     };
+    let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+    let since_epoch = u64::try_from(seconds - ahead).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch))
+}
+
+fn numbers(text: &str, separator: char) -> Option<[i64; 3]> {
+    let parts: Option<Vec<i64>> = text.split(separator).map(|part| part.parse().ok()).collect();
+    parts?.try_into().ok()
+}
+
+/// Of a day of the Gregorian calendar. Years begin with March here, so that a leap day ends one.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let of_years = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    // Months of 31, 30, 31, 30 and 31 days repeat.
+    of_years + (153 * month + 2) / 5 + day - 1 - 719_468
+}
+
+pub(crate) fn parse(text: &str) -> Result<Vec<StoredGroup>, Error> {
     let answer: Value = serde_json::from_str(text).map_err(|error| not_ours().caused_by(error))?;
     let groups = answer.get("data").and_then(Value::as_array).ok_or_else(not_ours)?;
     groups.iter().map(|entry| group(entry).ok_or_else(not_ours)).collect()
@@ -203,6 +245,30 @@ fn number(value: &Value) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_says_when_it_was_started() {
+        let started = |time: &str| {
+            let text =
+                format!(r#"{{"status":"success","data":{{"flags":{{}},"start_time":"{time}"}}}}"#);
+            started(&text)
+                .ok()
+                .map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+        };
+        for (time, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T23:59:59.999Z", 951_868_799),
+            ("2024-03-01T00:00:00+00:00", 1_709_251_200),
+            ("2026-11-25T21:14:01.123456789+01:30", 1_795_635_841),
+            ("2026-11-25T12:14:01-07:30", 1_795_635_841),
+            ("2100-03-01T00:00:00Z", 4_107_542_400),
+        ] {
+            assert_eq!(started(time), Some(seconds), "{time}");
+        }
+        for time in ["", "now", "2026-11-25", "2026-11-25T21:14Z", "2026-11-25T21:14:01"] {
+            assert_eq!(started(time), None, "{time}");
+        }
+    }
 
     const ANSWER: &str = r#"{"status":"success","data":[{
         "labels":{"job":"x"},"last_push_successful":true,

@@ -6,7 +6,7 @@ pub(crate) mod listing;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 use crate::labels::GroupingKey;
@@ -22,6 +22,22 @@ pub enum Acceptance {
     Applied,
     /// It was taken, to be applied unchecked or later.
     Queued,
+}
+
+/// What a gateway makes of a parcel that it gets twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GatewayKind {
+    /// The second one changes nothing, as on a Pushgateway: whatever may not have arrived is sent again.
+    #[default]
+    Pushgateway,
+    /// Both count: the gateway adds up what it gets.
+    ///
+    /// What may have arrived is never sent again, neither at once nor by a later run; it may be lost instead. What can't have
+    /// arrived (no connection, 408, 425, 429) is tried again as ever. Parcels that wait for one group are still merged as
+    /// a Pushgateway would, so hand each over before the next is made; and a sum of time stamps means nothing, so such a
+    /// gateway should not be given the `batch_job_` families of runs.
+    Aggregating,
 }
 
 /// Something that accepts parcels. Clones are the same sink.
@@ -53,6 +69,14 @@ impl Sink {
 }
 
 impl Sink {
+    /// Whether a parcel must not be sent again that may have arrived.
+    pub(crate) fn adds_up(&self) -> bool {
+        match self {
+            Self::Gateway(gateway) => gateway.kind() == GatewayKind::Aggregating,
+            Self::DryRun(_) => false,
+        }
+    }
+
     /// What the sink holds for a key, where it can be asked.
     ///
     /// # Errors
@@ -65,6 +89,17 @@ impl Sink {
         match self {
             Self::Gateway(gateway) => gateway.group(key, timeout).await,
             Self::DryRun(_) => Ok(None),
+        }
+    }
+
+    /// When the sink was started, where it says so.
+    ///
+    /// # Errors
+    /// Whatever kept it from answering.
+    pub(crate) async fn started(&self, timeout: Duration) -> Result<SystemTime, Error> {
+        match self {
+            Self::Gateway(gateway) => gateway.started(timeout).await,
+            Self::DryRun(_) => Err(Error::config("nobody is asked in a dry run")),
         }
     }
 

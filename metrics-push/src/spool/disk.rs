@@ -125,6 +125,12 @@ impl Disk {
         Ok(prepared)
     }
 
+    /// Writes a file in its place, for as long as the machine runs: it may be torn, and need not outlive a loss of power.
+    pub(super) fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.operate()?;
+        create_private(path)?.write_all(bytes)
+    }
+
     /// Puts a prepared file in the place of another: whoever looks, and whenever the power fails, there is the one
     /// or the other, and both are whole.
     pub(super) fn put(&self, prepared: &Prepared, path: &Path) -> io::Result<()> {

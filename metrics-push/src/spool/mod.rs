@@ -5,13 +5,14 @@
 //! exactly that record. It is bounded in number, bytes and age; what goes for that reason is counted, oldest first.
 
 mod disk;
+mod keepsakes;
 mod record;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use once_cell::sync::OnceCell;
@@ -50,6 +51,10 @@ pub(crate) struct Spool {
     /// The sink's URL without credentials: what a record remembers of it.
     sink: String,
     folder: OnceCell<PathBuf>,
+    /// Where keepsakes are.
+    kept: OnceCell<PathBuf>,
+    /// For how many more of them there is room, as far as this process knows.
+    room_to_keep: AtomicI64,
     disk: Disk,
     has_warned: AtomicBool,
 }
@@ -76,6 +81,8 @@ impl Spool {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
             folder: OnceCell::new(),
+            kept: OnceCell::new(),
+            room_to_keep: AtomicI64::new(0),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         })

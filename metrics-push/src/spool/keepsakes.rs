@@ -1,0 +1,139 @@
+//! Keepsakes: what of a group is to survive a gateway that forgets, and a push that replaces it.
+//!
+//! Beside the parcels that wait, one record per sink and grouping key holds what the gateway has acknowledged of the
+//! group's last success and its like. Nothing depends on it: it is written in place and not synced, one that is torn is
+//! none, and there are only so many.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::{Spool, record};
+use crate::labels::GroupingKey;
+use crate::notice;
+use crate::parcel::Parcel;
+
+/// The folder in the state directory.
+const FOLDER: &str = "kept";
+/// How many groups are remembered: as many as may wait.
+const MOST_KEPT: usize = super::MOST_RECORDS;
+
+impl Spool {
+    /// What this machine last knew of a group, as an addition to it.
+    pub(crate) fn keepsake(&self, key: &GroupingKey) -> Option<Parcel> {
+        let folder = self.kept.get_or_try_init(|| self.state_dir.existing_folder(FOLDER).ok_or(()));
+        let bytes = self.disk.read(&folder.ok()?.join(self.name_of(key))).ok()??;
+        let record = record::decode(&bytes).ok()?;
+        (record.sink == self.sink && record.parcel.key() == key).then_some(record.parcel)
+    }
+
+    /// Remembers this in place of what was known of the group. Blocks.
+    pub(crate) fn remember(&self, keepsake: &Parcel) {
+        let folder = self.kept.get_or_try_init(|| self.state_dir.folder(FOLDER).ok_or(()));
+        let Ok(folder) = folder else { return };
+        let path = folder.join(self.name_of(keepsake.key()));
+        self.make_room_to_keep(folder, &path);
+        if let Err(error) = self.disk.overwrite(&path, &record::encode(&self.sink, keepsake)) {
+            notice::debug(format_args!("{} is not remembered: {error}", keepsake.key()));
+        }
+    }
+
+    /// Forgets the group, which was removed on purpose.
+    pub(crate) fn forget(&self, key: &GroupingKey) {
+        if let Some(folder) = self.kept.get() {
+            // It is remembered for nothing, then.
+            let _ = self.disk.remove(&folder.join(self.name_of(key)));
+        }
+    }
+
+    /// Lets go of the oldest quarter, if there is no room for one more.
+    fn make_room_to_keep(&self, folder: &PathBuf, path: &Path) {
+        if path.exists() || self.room_to_keep.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return;
+        }
+        let mut entries = self.disk.list(folder).unwrap_or_default();
+        if entries.len() >= MOST_KEPT {
+            entries.sort_by_key(|entry| entry.modified);
+            for entry in entries.drain(..MOST_KEPT / 4) {
+                let _ = self.disk.remove(&entry.path);
+            }
+        }
+        let room = i64::try_from(MOST_KEPT.saturating_sub(entries.len())).unwrap_or(0);
+        self.room_to_keep.store(room - 1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::parcel::Verb;
+    use crate::state_dir::StateDir;
+
+    /// A directory of a test's own.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let name = format!("metrics-push-kept-{}-{name}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn spool(&self, sink: &str) -> Spool {
+            Spool::new(&Arc::new(StateDir::new(Some(self.0.clone()))), sink).unwrap()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn keepsake(name: &str) -> Parcel {
+        let families = [("a".to_owned(), "a 1\n".to_owned())].into();
+        Parcel::made_at(7, Verb::Add, GroupingKey::new(name).unwrap(), families)
+    }
+
+    #[test]
+    fn what_is_remembered_is_known_until_it_is_forgotten() {
+        let place = Place::new("known");
+        let (spool, other) = (place.spool("here"), place.spool("there"));
+        assert_eq!(spool.keepsake(keepsake("a").key()), None);
+        spool.remember(&keepsake("a"));
+        assert_eq!(spool.keepsake(keepsake("a").key()), Some(keepsake("a")));
+        assert_eq!(place.spool("here").keepsake(keepsake("a").key()), Some(keepsake("a")));
+        assert_eq!(spool.keepsake(keepsake("b").key()), None);
+        assert_eq!(other.keepsake(keepsake("a").key()), None, "another sink");
+        spool.forget(keepsake("a").key());
+        assert_eq!(spool.keepsake(keepsake("a").key()), None);
+    }
+
+    #[test]
+    fn what_is_torn_is_not_known() {
+        let place = Place::new("torn");
+        let spool = place.spool("here");
+        spool.remember(&keepsake("a"));
+        let path = spool.kept.get().unwrap().join(spool.name_of(keepsake("a").key()));
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(spool.keepsake(keepsake("a").key()), None, "{length} bytes");
+        }
+        spool.remember(&keepsake("a"));
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_label_without_bounds_is_bounded_here() {
+        let place = Place::new("bounded");
+        let spool = place.spool("here");
+        for number in 0..MOST_KEPT + 10 {
+            spool.remember(&keepsake(&format!("job_{number}")));
+        }
+        let number = std::fs::read_dir(spool.kept.get().unwrap()).unwrap().count();
+        assert!(number <= MOST_KEPT && number > MOST_KEPT / 2, "{number}");
+        let last = keepsake(&format!("job_{}", MOST_KEPT + 9));
+        assert_eq!(spool.keepsake(last.key()), Some(last));
+    }
+}

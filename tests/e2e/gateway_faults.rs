@@ -1,0 +1,179 @@
+//! The fault matrix of a real gateway: frozen, stopped, killed, started anew with and without its memory.
+//!
+//! A job succeeds while it is there, fails while it is away, and the failure arrives later. Whatever the gateway has
+//! forgotten, in the end the group shows the failure and the success before it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use metrics_push::prometheus::{Counter, Registry};
+use metrics_push::{Config, Error, Gateway, GroupingKey, Job, Outcome, Pusher, Scope};
+
+use crate::real::Pushgateway;
+use crate::restless::Restless;
+
+const BUDGET: Duration = Duration::from_millis(900);
+/// What a machine that has other things to do may add.
+const SLACK: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn nothing() -> &'static Registry {
+    static NOTHING: OnceLock<Registry> = OnceLock::new();
+    NOTHING.get_or_init(Registry::new)
+}
+
+fn using(url: &str, state: &Path, timeout: Duration) -> Scope {
+    let config = Config::default().url(url).unwrap().timeout(timeout);
+    config.state_dir(state).scope().unwrap()
+}
+
+fn run(result: Result<u8, &'static str>) -> Result<u8, &'static str> {
+    Job::new("faulty").registry(nothing).whole_process().run(|_| result)
+}
+
+/// What the group holds of these instants and flags.
+fn values<const N: usize>(url: &str, names: [&str; N]) -> [Option<f64>; N] {
+    let key = GroupingKey::new("faulty").unwrap();
+    let groups = Gateway::new(url).unwrap().timeout(PATIENCE).metrics().unwrap();
+    let group = groups.into_iter().find(|group| group.labels["job"] == key.job());
+    names.map(|name| group.as_ref()?.value(&format!("batch_job_{name}"), &[]))
+}
+
+fn push(url: &str) -> Error {
+    let counter = Counter::new("rows_total", "Rows.").unwrap();
+    let pusher = Pusher::new(url, "direct").unwrap().collector(counter).unwrap();
+    pusher.timeout(BUDGET).push().unwrap_err()
+}
+
+const SUCCESS: &str = "last_success_timestamp_seconds";
+const FAILURE: &str = "last_failure_timestamp_seconds";
+
+#[test]
+fn whatever_becomes_of_the_gateway_the_failure_arrives_and_the_success_stays() {
+    type Row =
+        (&'static str, fn() -> Restless, fn(&mut Restless), fn(&mut Restless), fn(&Error) -> bool);
+    let rows: [Row; 6] = [
+        (
+            "frozen",
+            Restless::without_persistence,
+            Restless::freeze,
+            Restless::thaw,
+            Error::is_timeout,
+        ),
+        (
+            "stopped, with persistence",
+            Restless::with_persistence,
+            Restless::stop,
+            Restless::restart,
+            Error::is_unreachable,
+        ),
+        (
+            "stopped, without persistence",
+            Restless::without_persistence,
+            Restless::stop,
+            Restless::restart,
+            Error::is_unreachable,
+        ),
+        (
+            "killed, with persistence",
+            Restless::with_persistence,
+            Restless::kill,
+            Restless::restart,
+            Error::is_unreachable,
+        ),
+        (
+            "killed, without persistence",
+            Restless::without_persistence,
+            Restless::kill,
+            Restless::restart,
+            Error::is_unreachable,
+        ),
+        (
+            "killed while it was frozen",
+            Restless::without_persistence,
+            |gateway| {
+                gateway.freeze();
+                gateway.kill();
+            },
+            Restless::restart,
+            Error::is_unreachable,
+        ),
+    ];
+    for (name, start, trouble, end, kind) in rows {
+        let mut gateway = start();
+        let (url, state) = (gateway.url(), gateway.directory().join("state"));
+        let scope = using(&url, &state, PATIENCE);
+        assert_eq!(run(Ok(7)), Ok(7));
+        drop(scope);
+        let [success] = values(&url, [SUCCESS]);
+        assert!(success.is_some(), "{name}");
+
+        trouble(&mut gateway);
+        let error = push(&url);
+        assert!(kind(&error) && error.is_retryable(), "{name}: {error:?}");
+        let scope = using(&url, &state, BUDGET);
+        let started = Instant::now();
+        assert_eq!(run(Err("as it would")), Err("as it would"));
+        assert!(started.elapsed() < BUDGET + SLACK, "{name} took {:?}", started.elapsed());
+        drop(scope);
+        let waiting = || {
+            let entries = std::fs::read_dir(state.join("spool")).unwrap();
+            entries
+                .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "parcel"))
+                .count()
+        };
+        assert_eq!(waiting(), 1, "{name}");
+
+        end(&mut gateway);
+        gateway.wait_until_ready();
+        let _scope = using(&url, &state, PATIENCE);
+        assert_eq!(metrics_push::recover(PATIENCE).delivered, 1, "{name}");
+        assert_eq!(waiting(), 0, "{name}");
+        let [last_success, failure, flag] = values(&url, [SUCCESS, FAILURE, "last_run_success"]);
+        assert_eq!((last_success, flag), (success, Some(0.0)), "{name}");
+        assert!(failure > success, "{name}: {failure:?} {success:?}");
+    }
+}
+
+/// Many groups at once, each of them pushed by nobody else, are all there in the end, and nobody is thought to be away.
+fn crowd(groups: usize, patience: Duration) {
+    let gateway = Pushgateway::start();
+    let state = std::env::temp_dir().join(format!("metrics-push-crowd-{}", std::process::id()));
+    let _scope = using(&gateway.url(), &state, Duration::from_secs(10));
+    let started = Instant::now();
+    for number in 0..groups {
+        let job = Job::new("task").registry(nothing);
+        job.start_with(&[("tenant", &number)]).finish(Outcome::Success);
+    }
+    let handed_in = started.elapsed();
+    assert_eq!(metrics_push::flush(patience), 0, "after {:?}", started.elapsed());
+    let flushed = started.elapsed();
+    let recovery = metrics_push::recover(patience);
+    let breakers = metrics_push::breakers();
+    println!(
+        "{groups} groups: handed in {handed_in:?}, flushed {flushed:?}, all {:?}, {recovery:?}, {breakers:?}",
+        started.elapsed()
+    );
+    assert_eq!(recovery.left, 0);
+    let groups_held = Gateway::new(gateway.url()).unwrap().timeout(PATIENCE).metrics().unwrap();
+    let succeeded = |group: &&metrics_push::StoredGroup| {
+        group.value("batch_job_last_run_success", &[]) == Some(1.0)
+    };
+    let tenants: BTreeSet<_> =
+        groups_held.iter().filter(succeeded).map(|group| group.labels["tenant"].clone()).collect();
+    let _ = std::fs::remove_dir_all(state);
+    assert_eq!(tenants.len(), groups);
+}
+
+#[test]
+fn four_hundred_groups_at_once_arrive() {
+    crowd(400, Duration::from_secs(120));
+}
+
+#[test]
+#[ignore = "takes minutes: a gateway checks all groups with each push"]
+fn three_thousand_two_hundred_groups_at_once_arrive() {
+    crowd(3_200, Duration::from_secs(540));
+}
