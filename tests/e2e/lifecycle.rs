@@ -7,19 +7,34 @@ use serde_json::Value;
 use crate::http::send;
 use crate::real::Pushgateway;
 
-/// What the gateway's API says of a job's group: values by metric, or by outcome for the state set.
-pub(crate) fn stored(gateway: &Pushgateway, job: &str) -> BTreeMap<String, f64> {
+/// What the gateway's API says of a group: values by metric, or by outcome for the state set.
+pub(crate) type Stored = BTreeMap<String, f64>;
+
+/// What it says of a job's group.
+pub(crate) fn stored(gateway: &Pushgateway, job: &str) -> Stored {
     stored_in(gateway, &[("job", job)])
 }
 
 /// The same of the group with these labels.
-pub(crate) fn stored_in(gateway: &Pushgateway, labels: &[(&str, &str)]) -> BTreeMap<String, f64> {
-    let answer = send(gateway.address(), "GET", "/api/v1/metrics", b"").unwrap();
-    let listing: Value = serde_json::from_slice(&answer.body).unwrap();
-    let groups = listing["data"].as_array().unwrap();
+pub(crate) fn stored_in(gateway: &Pushgateway, labels: &[(&str, &str)]) -> Stored {
     let has = |group: &Value| labels.iter().all(|(name, value)| group["labels"][name] == *value);
-    let group = groups.iter().find(|group| has(group));
-    let families = group.and_then(Value::as_object).into_iter().flatten();
+    groups(gateway).iter().find(|group| has(group)).map(values).unwrap_or_default()
+}
+
+/// The same of all groups, where each is a job's only one.
+pub(crate) fn stored_by_job(gateway: &Pushgateway) -> BTreeMap<String, Stored> {
+    let job = |group: &Value| group["labels"]["job"].as_str().unwrap_or_default().to_owned();
+    groups(gateway).iter().map(|group| (job(group), values(group))).collect()
+}
+
+fn groups(gateway: &Pushgateway) -> Vec<Value> {
+    let answer = send(gateway.address(), "GET", "/api/v1/metrics", b"").unwrap();
+    let mut listing: Value = serde_json::from_slice(&answer.body).unwrap();
+    listing["data"].as_array_mut().map(std::mem::take).unwrap()
+}
+
+fn values(group: &Value) -> Stored {
+    let families = group.as_object().into_iter().flatten();
     let metrics = families.flat_map(|(name, family)| {
         family["metrics"].as_array().into_iter().flatten().map(move |metric| (name, metric))
     });
@@ -31,7 +46,7 @@ pub(crate) fn stored_in(gateway: &Pushgateway, labels: &[(&str, &str)]) -> BTree
 }
 
 /// The outcomes that hold.
-pub(crate) fn held(stored: &BTreeMap<String, f64>) -> Vec<&str> {
+pub(crate) fn held(stored: &Stored) -> Vec<&str> {
     let is_outcome = |name: &str| !name.contains("batch_job") && !name.contains("push_");
     let held = stored.iter().filter(|(name, value)| is_outcome(name) && **value > 0.5);
     held.map(|(outcome, _)| outcome.as_str()).collect()

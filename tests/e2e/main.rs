@@ -17,6 +17,7 @@ mod merging;
 mod monitoring;
 mod pair;
 mod real;
+mod recorder;
 mod round_trips;
 mod security;
 #[expect(dead_code, reason = "what only the other tests need")]

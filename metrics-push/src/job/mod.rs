@@ -11,6 +11,7 @@ mod open;
 pub(crate) mod outcome;
 mod panic;
 pub(crate) mod recovery;
+mod report;
 pub(crate) mod run;
 mod signal;
 mod supervise;
