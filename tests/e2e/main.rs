@@ -19,6 +19,7 @@ mod monitoring;
 mod names;
 mod pair;
 mod real;
+mod recorder;
 mod restless;
 mod round_trips;
 mod security;

@@ -76,6 +76,12 @@ impl Start {
         Self(command)
     }
 
+    /// Leaves the job's input open until [`Running::close_input`].
+    pub(crate) fn with_input(mut self) -> Self {
+        self.0.stdin(Stdio::piped());
+        self
+    }
+
     pub(crate) fn command(&mut self) -> &mut Command {
         &mut self.0
     }
@@ -118,6 +124,10 @@ impl Running {
 
     pub(crate) fn kill(&self) {
         send_signal(self.id(), "KILL");
+    }
+
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     pub(crate) fn wait(mut self) -> Ended {

@@ -1,4 +1,5 @@
-//! Signals: TERM, INT, HUP and QUIT end a whole process' runs before they end the process, as they would have anyway.
+//! Signals: TERM, INT, HUP, QUIT and XCPU end a whole process' runs before they end the process, as they would have
+//! anyway.
 //!
 //! Only dispositions that are the default are taken: what was inherited as ignored stays so, and a program that
 //! installs its own handling, before or after, decides for itself. The handler writes one byte; a thread reports, restores
@@ -52,7 +53,9 @@ mod unix {
     use crate::job::{Outcome, exit, supervise};
     use crate::notice;
 
-    const TAKEN: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+    /// What people and launchers end a process with, and the soft limit of processor time.
+    const TAKEN: [c_int; 5] =
+        [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
 
     /// Faults of the thread's own making; a thread that blocks them could not even die of them in an orderly way.
     const FAULTS: [c_int; 6] =
