@@ -18,6 +18,7 @@ mod monitoring;
 mod pair;
 mod real;
 mod round_trips;
+mod rules;
 mod scheduler;
 mod security;
 #[expect(dead_code, reason = "what only the other tests need")]
