@@ -7,13 +7,17 @@
 //! Nobody waits for the gateway here: outcomes are handed over, merged per group while they wait, and delivered
 //! before the process ends.
 
+#[path = "support/backup.rs"]
+mod backup;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::error::Error;
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use backup::backup;
 use metrics_push::{Run, push_job};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
@@ -51,6 +55,16 @@ fn rotate_logs() {
     run.skip("there is nothing to rotate");
 }
 
+/// Works the third time. Each attempt is a run, and a success that adds to the group leaves the time of the last failure.
+#[push_job(every = "1h", on_success = add)]
+async fn reminders() -> Result<(), io::Error> {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    match ATTEMPTS.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => Err(io::Error::other("the mail server is busy")),
+        _ => Ok(()),
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let showcase = support::Showcase::open()?;
@@ -64,7 +78,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tasks.spawn(reindex());
         tasks.spawn(async { drop(timeout(Duration::from_millis(10), archive()).await) });
         tasks.spawn_blocking(rotate_logs);
+        // Not alone yet: the run that would overlap is skipped.
+        tasks.spawn(backup());
     }
+    tasks.spawn(async { while reminders().await.is_err() {} });
     while tasks.join_next().await.is_some() {}
-    showcase.show(&["invoices", "reindex", "archive", "rotate_logs"])
+    showcase.show(&["invoices", "reindex", "archive", "rotate_logs", "reminders", "backup"])
 }

@@ -22,6 +22,8 @@ mod real;
 mod recorder;
 mod restless;
 mod round_trips;
+mod rules;
+mod scheduler;
 mod security;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/state.rs"]

@@ -79,7 +79,9 @@ fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<Stri
         403 => ("the credentials do not allow this", owned("check what the user or token may do")),
         404 => (
             "there is no Pushgateway at this URL",
-            owned("check the port, and the path prefix the gateway was started with"),
+            owned(
+                "check the port, 9091 unless told otherwise, and the gateway's path prefix; 9090 is Prometheus' own",
+            ),
         ),
         405 => (
             "the server does not take pushes here",

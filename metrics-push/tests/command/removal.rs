@@ -19,6 +19,24 @@ fn said(gateway: &FakeGateway, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn a_group_is_shown_and_then_removed_and_a_misspelled_one_is_not_there() {
+    let gateway = FakeGateway::start();
+    push(&gateway, "backup");
+    let delete = ["delete", "--job", "backup", "--grouping", "region=eu"];
+    let group = "{job=\"backup\",region=\"eu\"}";
+    let dry = [&delete[..], &["--dry-run"]].concat();
+    assert_eq!(said(&gateway, &dry), format!("Would remove {group} from GATEWAY.\n"));
+    assert_eq!(
+        said(&gateway, &["delete", "--job", "backup"]),
+        "There is no {job=\"backup\"} at GATEWAY.\n"
+    );
+    assert_eq!(gateway.groups().len(), 1);
+    assert_eq!(said(&gateway, &delete), format!("Removed {group} from GATEWAY.\n"));
+    assert_eq!(gateway.groups(), []);
+    assert_eq!(said(&gateway, &delete), format!("There is no {group} at GATEWAY.\n"));
+}
+
+#[test]
 fn old_groups_are_shown_and_then_removed() {
     let gateway = FakeGateway::start();
     push(&gateway, "old");
@@ -41,6 +59,7 @@ fn everything_goes_only_if_that_is_said() {
     push(&gateway, "b");
     let unsure = piped(metrics_push(&gateway.url(), &["wipe"]), "");
     assert_eq!((unsure.status, gateway.groups().len()), (2, 2), "{unsure:?}");
+    assert!(unsure.stderr.contains("<--dry-run|--yes>"), "{unsure:?}");
     assert_eq!(said(&gateway, &["wipe", "--dry-run"]).matches("Would remove").count(), 2);
     let mut dry = metrics_push(&gateway.url(), &["wipe", "--yes"]);
     dry.env("METRICS_PUSH_DRY_RUN", "true");

@@ -6,6 +6,8 @@
 //!
 //! Each attempt calls the function, so each attempt is a run.
 
+#[path = "../../../support/backup.rs"]
+mod backup;
 #[path = "../../../support/mod.rs"]
 mod support;
 
@@ -17,6 +19,7 @@ use std::time::Duration;
 use apalis::layers::WorkerBuilderExt as _;
 use apalis::layers::retry::RetryPolicy;
 use apalis::prelude::*;
+use backup::backup;
 use metrics_push::push_job;
 use tokio::time::sleep;
 
@@ -29,6 +32,7 @@ enum Task {
     Reminders,
     Reindex,
     Archive,
+    Backup,
 }
 
 /// One group per tenant: the label is an argument.
@@ -69,6 +73,7 @@ async fn perform(task: Task) -> Result<(), BoxDynError> {
         Task::Reminders => reminders().await?,
         Task::Reindex => reindex().await?,
         Task::Archive => archive().await?,
+        Task::Backup => backup().await,
     }
     Ok(())
 }
@@ -80,13 +85,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for tenant in 1..=3 {
         queue.push(Task::Invoice { tenant }).await?;
     }
-    for task in [Task::Reminders, Task::Reindex, Task::Archive] {
+    for task in [Task::Reminders, Task::Reindex, Task::Archive, Task::Backup, Task::Backup] {
         queue.push(task).await?;
     }
     let worker = WorkerBuilder::new("tasks")
         .backend(queue)
         .retry(RetryPolicy::retries(2))
-        .timeout(Duration::from_millis(100))
+        .timeout(Duration::from_millis(200))
         .catch_panic()
         .build(perform);
     worker
@@ -95,5 +100,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok::<_, io::Error>(())
         })
         .await?;
-    showcase.show(&["invoice", "reminders", "reindex", "archive"])
+    showcase.show(&["invoice", "reminders", "reindex", "archive", "backup"])
 }
