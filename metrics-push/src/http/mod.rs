@@ -169,6 +169,12 @@ impl Server {
         self.transport.auth.authorize(builder.body(request.body))
     }
 
+    /// Makes the client, so that the first request need not wait for that. What keeps it from being made is that
+    /// request's error.
+    pub(crate) fn make_ready(&self) {
+        let _ = self.client();
+    }
+
     fn client(&self) -> Result<Client, Error> {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &*client {

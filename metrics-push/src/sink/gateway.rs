@@ -35,6 +35,10 @@ impl GatewayClient {
         self.server.shown()
     }
 
+    pub(crate) fn make_ready(&self) {
+        self.server.make_ready();
+    }
+
     pub(crate) async fn send(
         &self,
         parcel: &Parcel,

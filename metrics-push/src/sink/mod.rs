@@ -49,6 +49,14 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
+    /// Does what can be done before there is anything to send.
+    pub(crate) fn make_ready(&self) {
+        match self {
+            Self::Gateway(gateway) => gateway.make_ready(),
+            Self::DryRun(_) => {}
+        }
+    }
+
     /// Makes one attempt.
     ///
     /// # Errors
