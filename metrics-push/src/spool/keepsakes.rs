@@ -4,7 +4,7 @@
 //! group's last success and its like. Nothing depends on it: it is written in place and not synced, one that is torn is
 //! none, and there are only so many.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::{Spool, record};
@@ -46,7 +46,7 @@ impl Spool {
     }
 
     /// Lets go of the oldest quarter, if there is no room for one more.
-    fn make_room_to_keep(&self, folder: &PathBuf, path: &Path) {
+    fn make_room_to_keep(&self, folder: &Path, path: &Path) {
         if path.exists() || self.room_to_keep.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
         }
@@ -64,6 +64,7 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Arc;
 
     use super::*;
