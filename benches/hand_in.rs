@@ -1,102 +1,167 @@
 //! What a task pays for handing its metrics in: it waits for nothing, whatever the gateway does.
 //!
-//! `cargo bench --bench hand_in` prints percentiles; with a number of seconds after `--`, it also hands in ten thousand
-//! runs a second for that long and prints how much memory the process has at each tenth of it.
+//! `cargo bench --bench hand_in` prints percentiles. With a number of seconds after `--` it hands in ten thousand
+//! runs a second for that long instead, over a thousand groups, and says whether the process' memory stays what it was; it fails
+//! if not. The gateway is a Pushgateway in a process of its own, so that this one has nothing but what a scheduler has. It
+//! checks nothing, or a thousand groups would keep it busy with checking each other.
 
+#[path = "../tests/e2e/http.rs"]
+mod http;
+#[expect(dead_code, reason = "what only tests need")]
+#[path = "../tests/e2e/real.rs"]
+mod real;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use metrics_push::prometheus::Registry;
-use metrics_push::testing::FakeGateway;
 use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome};
+use prometheus::Registry;
+use real::Pushgateway;
 
-const KEYS: usize = 1_000;
+const GROUPS: usize = 1_000;
 const CALLS: usize = 200_000;
 const PER_SECOND: u32 = 10_000;
+/// How often each group is pushed at most.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Until every group has been pushed twice, and allocators have what they need.
+const WARM_UP: Duration = Duration::from_secs(15);
+/// What resident memory may differ by: what an allocator gives back or not, far below anything that grows with runs.
+const FLAT_KB: u64 = 1_024;
 
-fn main() {
-    let gateway = FakeGateway::start();
-    let interval = Duration::from_secs(1);
+fn main() -> ExitCode {
+    let gateway = Pushgateway::with_flags(&["--push.disable-consistency-check"]);
     let config = || Config::default().url(gateway.url()).unwrap();
-    hand_in(config());
     let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next();
-    if let Some(seconds) = seconds {
-        let _scope = config().batch(interval).scope().unwrap();
-        soak(&gateway, seconds);
-    }
+    let Some(seconds) = seconds else {
+        hand_in(config());
+        return ExitCode::SUCCESS;
+    };
+    let _scope = config().batch(INTERVAL).scope().unwrap();
+    soak(&gateway, Duration::from_secs(seconds))
 }
 
 fn hand_in(config: Config) {
     let _scope = config.scope().unwrap();
-    let batcher = Batcher::new(Duration::from_secs(1));
+    let batcher = Batcher::new(INTERVAL);
     let key = |number: usize| {
         let key = GroupingKey::new("bench").unwrap();
-        key.label("tenant", (number % KEYS).to_string()).unwrap()
+        key.label("tenant", (number % GROUPS).to_string()).unwrap()
     };
     let keys: Vec<_> = (0..CALLS).map(key).collect();
-    let mut took: Vec<_> = keys
-        .into_iter()
-        .map(|key| {
-            let started = Instant::now();
-            batcher.delete(key);
-            started.elapsed()
-        })
-        .collect();
-    print("a parcel that is ready", &mut took);
-    let _scope = Config::default().batch(Duration::from_secs(1)).scope().unwrap();
-    let mut took: Vec<_> = (0..CALLS / 10)
-        .map(|number| {
-            let tenant = number % KEYS;
-            let started = Instant::now();
-            Job::new("task").start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
-            started.elapsed()
-        })
-        .collect();
-    print("a run without a gateway", &mut took);
+    let mut times = Times::default();
+    for key in keys {
+        let started = Instant::now();
+        batcher.delete(key);
+        times.add(started.elapsed());
+    }
+    println!("a parcel that is ready: {times}");
+    let _scope = Config::default().batch(INTERVAL).scope().unwrap();
+    let mut times = Times::default();
+    for number in 0..CALLS / 10 {
+        let tenant = number % GROUPS;
+        let started = Instant::now();
+        Job::new("task").start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
+        times.add(started.elapsed());
+    }
+    println!("a run without a gateway: {times}");
 }
 
-fn soak(gateway: &FakeGateway, seconds: u32) {
+fn soak(gateway: &Pushgateway, time: Duration) -> ExitCode {
     let started = Instant::now();
-    let mut took = Vec::new();
-    for run in 0..seconds * PER_SECOND {
-        let due = started + Duration::from_secs(1) * run / PER_SECOND;
+    let mut times = Times::default();
+    let mut residents = Vec::with_capacity(100);
+    let mut sample_at = WARM_UP;
+    let pushed_before = pushes(gateway);
+    let mut runs = 0;
+    while started.elapsed() < WARM_UP + time {
+        let due = started + Duration::from_secs(1) * runs / PER_SECOND;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let tenant = run as usize % KEYS;
+        let tenant = runs as usize % GROUPS;
         let before = Instant::now();
         let job = Job::new("task").registry(nothing);
         job.start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
-        // A sample of them, or the times themselves would fill the memory.
-        if run % 64 == 0 {
-            took.push(before.elapsed());
-        }
-        if (run + 1) % (seconds * PER_SECOND / 10) == 0 {
-            let pushes = gateway.requests().len();
-            println!(
-                "{:>4.0?}: {} kB resident, {pushes} requests remembered",
-                started.elapsed(),
-                resident()
-            );
-            gateway.clear();
+        times.add(before.elapsed());
+        runs += 1;
+        if started.elapsed() >= sample_at {
+            residents.push(resident_kb());
+            println!("{:>4.0?}: {} kB resident", started.elapsed(), residents[residents.len() - 1]);
+            sample_at += time / 12;
         }
     }
-    let took_all = started.elapsed();
-    print("a run that starts and ends, batched", &mut took);
-    println!("{:.0} runs a second", f64::from(seconds * PER_SECOND) / took_all.as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    println!("a run that starts and ends, batched: {times}");
+    let pushed = pushes(gateway) - pushed_before;
+    let per_group = pushed / GROUPS as f64 / (seconds / INTERVAL.as_secs_f64());
+    println!(
+        "{:.0} runs a second, {pushed} pushes: {per_group:.2} per group and interval",
+        f64::from(runs) / seconds
+    );
+    // From the first half to the second, so that one sample alone decides nothing.
+    let (early, late) = residents.split_at(residents.len() / 2);
+    let highest = |samples: &[u64]| samples.iter().copied().max().unwrap_or(0);
+    let grown = highest(late).saturating_sub(highest(early));
+    let is_flat = grown <= FLAT_KB;
+    println!("memory: {grown} kB more than before, {}", if is_flat { "flat" } else { "GROWING" });
+    if is_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How many pushes the gateway has got, by its own count.
+fn pushes(gateway: &Pushgateway) -> f64 {
+    let answer = http::send(gateway.address(), "GET", "/metrics", b"").unwrap().text();
+    let counts = answer.lines().filter(|line| {
+        line.starts_with("pushgateway_http_requests_total") && line.contains("handler=\"push\"")
+    });
+    counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 fn nothing() -> &'static Registry {
-    static NOTHING: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
+    static NOTHING: OnceLock<Registry> = OnceLock::new();
     NOTHING.get_or_init(Registry::new)
 }
 
-fn print(what: &str, took: &mut [Duration]) {
-    took.sort();
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
-    println!("{what}: p50 {:?}, p99 {:?}, p99.9 {:?}", at(0.5), at(0.99), at(0.999));
+/// How often something took how long, in as much memory at the end as at the start.
+struct Times {
+    /// By twentieths of a microsecond, the last for all that took longer.
+    counts: Vec<u64>,
 }
 
-/// The memory of this process in kilobytes, where the platform tells.
-fn resident() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.unwrap_or("?").trim().trim_end_matches(" kB").to_owned()
+const STEP: Duration = Duration::from_nanos(50);
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { counts: vec![0; 20_000] }
+    }
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        let step = time.as_nanos() / STEP.as_nanos();
+        let last = self.counts.len() - 1;
+        self.counts[usize::try_from(step).unwrap_or(last).min(last)] += 1;
+    }
+
+    /// What that share of them did not exceed.
+    fn at(&self, share: f64) -> Duration {
+        let wanted = (self.counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        let step = self.counts.iter().position(|count| {
+            seen += count;
+            seen >= wanted
+        });
+        STEP * u32::try_from(step.unwrap_or(0) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p50 {:?}, p99 {:?}, p99.9 {:?}", self.at(0.5), self.at(0.99), self.at(0.999))
+    }
+}
+
+/// The memory of this process in kilobytes.
+fn resident_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -82,10 +82,7 @@ fn answer(says: Says, before: usize, question: &[u8]) -> Option<Vec<u8>> {
     let Says::ErrorFirst { code, times } = says else { return None };
     // Type A; the other one that is asked for is AAAA, of which there is none.
     let wants_address = question.windows(5).any(|five| five == [0, 0, 1, 0, 1]);
-    let (code, answers) = match before < times {
-        true => (code, 0),
-        false => (0, u8::from(wants_address)),
-    };
+    let (code, answers) = if before < times { (code, 0) } else { (0, u8::from(wants_address)) };
     let end = question[12..].iter().position(|byte| *byte == 0)? + 12 + 5;
     let mut answer = question[..2].to_vec();
     answer.extend([0x81, 0x80 | code, 0, 1, 0, answers, 0, 0, 0, 0]);

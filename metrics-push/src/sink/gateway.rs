@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{accepted, refusal};
 use super::listing::{self, StoredGroup};
+use super::survey::Survey;
 use super::{Acceptance, GatewayKind};
 use crate::clock::Moment;
 use crate::error::Error;
@@ -20,11 +21,12 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) struct GatewayClient {
     server: Server,
     kind: GatewayKind,
+    survey: Survey,
 }
 
 impl GatewayClient {
     pub(crate) fn new(server: Server, kind: GatewayKind) -> Self {
-        Self { server, kind }
+        Self { server, kind, survey: Survey::default() }
     }
 
     pub(crate) fn kind(&self) -> GatewayKind {
@@ -100,6 +102,19 @@ impl GatewayClient {
     ) -> Result<Option<StoredGroup>, Error> {
         let groups = self.metrics(timeout).await?;
         Ok(groups.into_iter().find(|group| group.is_at(key)))
+    }
+
+    /// The same for many groups at once: one answer may be for several who ask.
+    ///
+    /// # Errors
+    /// As [`group`](Self::group).
+    pub(crate) async fn group_surveyed(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<StoredGroup>, Error> {
+        let until = Moment::now().after(timeout);
+        self.survey.look_up(key, until, self.metrics(timeout)).await
     }
 
     /// Removes what a first push that was refused leaves behind: a group that has never held anything, but can clash

@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod gateway;
 pub(crate) mod listing;
+mod survey;
 
 use std::fmt;
 use std::sync::Arc;
@@ -85,7 +86,7 @@ impl Sink {
         }
     }
 
-    /// What the sink holds for a key, where it can be asked.
+    /// What the sink holds for a key, where it can be asked; or has held a moment ago, if it was just asked.
     ///
     /// # Errors
     /// Whatever kept it from answering.
@@ -95,7 +96,7 @@ impl Sink {
         timeout: Duration,
     ) -> Result<Option<StoredGroup>, Error> {
         match self {
-            Self::Gateway(gateway) => gateway.group(key, timeout).await,
+            Self::Gateway(gateway) => gateway.group_surveyed(key, timeout).await,
             Self::DryRun(_) => Ok(None),
         }
     }
