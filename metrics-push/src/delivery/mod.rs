@@ -122,7 +122,7 @@ impl Delivery {
         if let Some(spooled) = spool.look_up(&self.key) {
             self.waited = Waited::Unchecked(spooled);
         }
-        // Also for what is only passing: an outcome may join it.
+        // For what is only passing as well: an outcome may join it.
         self.census = Some(spool.census());
         self.look_up_keepsakes();
     }
