@@ -47,7 +47,16 @@ pub(crate) struct Start(Command);
 
 /// A job with these arguments, the last of which says how it ends, and nothing of the test's environment.
 pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
-    let mut command = Command::new(panics.program());
+    start(panics.program(), arguments)
+}
+
+/// The job that is the signal that it sends itself.
+pub(crate) fn signals_itself() -> Start {
+    start(Panics::Unwind.program().with_file_name("signals_itself"), &[])
+}
+
+fn start(program: PathBuf, arguments: &[&str]) -> Start {
+    let mut command = Command::new(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     // Core dumps and their traces are of no use here.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

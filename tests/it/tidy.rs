@@ -124,7 +124,6 @@ fn each_outside_crate_is_named_in_one_place() {
         ("serde_json", "sink/listing.rs"),
         ("tracing", "notice.rs"),
         ("hostname", "macro_support/start.rs"),
-        ("httpdate", "retry.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
         ("clap", "bin/metrics-push/arguments.rs"),
