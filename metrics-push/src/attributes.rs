@@ -118,6 +118,12 @@
 /// fn main() {}
 /// ```
 ///
+/// ```no_run
+/// # use metrics_push::push_job;
+/// #[push_job(signals = off)]
+/// fn main() {}
+/// ```
+///
 /// ## `on_success`
 /// `push`, the default, replaces the group, so that metrics which are no longer exported disappear; `add` keeps them.
 ///

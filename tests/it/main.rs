@@ -13,6 +13,7 @@ mod guide;
 mod http;
 mod journal;
 mod lifecycle;
+mod links;
 mod metrics;
 mod network;
 mod parity;
