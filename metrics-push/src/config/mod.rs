@@ -18,6 +18,7 @@ use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport}
 use crate::labels::GroupingKey;
 use crate::sink::Sink;
 use crate::sink::gateway::GatewayClient;
+use crate::sink::wire::Wire;
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
@@ -54,6 +55,7 @@ pub struct Config {
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     server_name: Option<String>,
+    wire: Wire,
     state_dir: Option<PathBuf>,
     batch_interval: Option<Duration>,
     is_disabled: bool,
@@ -66,6 +68,7 @@ pub(crate) struct Target {
     pub(crate) url: Address,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
+    pub(crate) wire: Wire,
     pub(crate) mode: Mode,
 }
 
@@ -93,6 +96,7 @@ impl Default for Config {
             cert_file: None,
             key_file: None,
             server_name: None,
+            wire: Wire::default(),
             state_dir: None,
             batch_interval: None,
             is_disabled: false,
@@ -207,6 +211,22 @@ impl Config {
         self
     }
 
+    /// Sends metrics as delimited protobuf instead of text: see [`Gateway::protobuf`](crate::Gateway::protobuf).
+    #[must_use]
+    pub fn protobuf(mut self) -> Self {
+        self.wire = self.wire.protobuf();
+        self
+    }
+
+    /// Compresses large bodies: see [`Gateway::gzip`](crate::Gateway::gzip).
+    ///
+    /// # Errors
+    /// `is_config`, if the feature `gzip` is off.
+    pub fn gzip(mut self) -> Result<Self, Error> {
+        self.wire = self.wire.gzip()?;
+        Ok(self)
+    }
+
     /// Where undelivered outcomes wait for a later run. A configuration from code keeps nothing unless this is set.
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -259,6 +279,7 @@ impl Config {
             url: url.clone(),
             transport: transport.clone(),
             timeout: self.timeout,
+            wire: self.wire,
             mode,
         };
         Ok(self.urls.iter().map(target).collect())
@@ -334,7 +355,7 @@ impl Config {
             let server = Server::new(target.url.as_str(), target.transport)?;
             Ok(match target.mode {
                 Mode::DryRun => Sink::DryRun(server.shown().into()),
-                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server))),
+                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server, target.wire))),
             })
         };
         self.targets()?.into_iter().map(sink).collect()

@@ -153,7 +153,8 @@ pub(crate) struct Request<'a> {
     /// Percent-encoded, starting with a slash; appended to the base URL's path.
     pub(crate) path: &'a str,
     pub(crate) content_type: Option<&'static str>,
-    pub(crate) body: String,
+    pub(crate) content_encoding: Option<&'static str>,
+    pub(crate) body: Vec<u8>,
     pub(crate) reply_limit: usize,
     pub(crate) timeout: Duration,
 }
@@ -224,6 +225,9 @@ impl Server {
             .timeout(request.timeout);
         if let Some(content_type) = request.content_type {
             builder = builder.header(CONTENT_TYPE, content_type);
+        }
+        if let Some(content_encoding) = request.content_encoding {
+            builder = builder.header(CONTENT_ENCODING, content_encoding);
         }
         // Without a body there must still be a length: some servers store nothing otherwise.
         builder = self.authorize(builder.body(request.body))?;
@@ -470,7 +474,8 @@ mod tests {
             method: Method::GET,
             path: "/metrics/job/a%2Bb/shard@base64/YS9i",
             content_type: None,
-            body: String::new(),
+            content_encoding: None,
+            body: Vec::new(),
             reply_limit: 0,
             timeout: Duration::ZERO,
         };

@@ -3,28 +3,30 @@
 //! The rules are those of the Pushgateway's README, section "API". This is the only file that names HTTP methods.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::http::{LISTING_LIMIT, Method, REPLY_LIMIT, Reply, Request, Server};
 use crate::labels::{GroupingKey, exact_path};
-use crate::notice::excerpt;
+use crate::notice::{self, excerpt};
 use crate::parcel::{Parcel, Verb};
 use crate::sink::Acceptance;
 use crate::sink::listing::{self, StoredGroup};
-
-/// The text format's media type. It is the one that every compatible server understands.
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::sink::wire::{Body, Wire};
 
 #[derive(Debug)]
 pub(crate) struct GatewayClient {
     server: Server,
+    wire: Wire,
+    /// Whether the gateway turned out to read nothing but plain text.
+    reads_plain_only: AtomicBool,
 }
 
 impl GatewayClient {
-    pub(crate) fn new(server: Server) -> Self {
-        Self { server }
+    pub(crate) fn new(server: Server, wire: Wire) -> Self {
+        Self { server, wire, reads_plain_only: AtomicBool::new(false) }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -47,26 +49,62 @@ impl GatewayClient {
     }
 
     async fn send_once(&self, parcel: &Parcel, timeout: Duration) -> Result<Acceptance, Error> {
-        let method = match parcel.verb() {
-            Verb::Push => Method::PUT,
-            Verb::Add => Method::POST,
-            Verb::Delete => Method::DELETE,
-        };
-        let request = Request {
-            method,
-            path: &parcel.key().url_path(),
-            content_type: (parcel.verb() != Verb::Delete).then_some(TEXT_FORMAT),
-            body: parcel.body(),
-            reply_limit: REPLY_LIMIT,
-            timeout,
-        };
-        let answer = match self.server.send(request).await {
+        let answer = match self.send_understood(parcel, timeout).await {
             Ok(reply) => {
                 accepted(&reply, parcel.key()).map_err(|error| error.at("url", self.url()))
             }
             Err(error) => Err(error),
         };
         answer.map_err(|error| error.at("group", parcel.key()))
+    }
+
+    /// Sends a parcel as it is wanted; and once more as plain text to a gateway that doesn't read that.
+    async fn send_understood(&self, parcel: &Parcel, timeout: Duration) -> Result<Reply, Error> {
+        let until = Moment::now().after(timeout);
+        let body = if self.reads_plain_only.load(Ordering::Relaxed) {
+            Wire::default().encode(parcel)
+        } else {
+            self.wire.encode(parcel)
+        };
+        let is_plain = body.is_plain();
+        let reply = self.send_as(parcel, body, timeout).await?;
+        if is_plain || !is_misread(&reply) {
+            return Ok(reply);
+        }
+        let plain = Wire::default().encode(parcel);
+        let reply = self.send_as(parcel, plain, until.remaining()).await?;
+        let is_understood = matches!(reply.status, 200..=299);
+        if is_understood && !self.reads_plain_only.swap(true, Ordering::Relaxed) {
+            notice::warn(format_args!(
+                "the gateway at {} reads neither gzip nor protobuf, or not both: from now on it is sent plain text; \
+                 a Pushgateway reads them from version 1.5 on",
+                self.url()
+            ));
+        }
+        Ok(reply)
+    }
+
+    async fn send_as(
+        &self,
+        parcel: &Parcel,
+        body: Body,
+        timeout: Duration,
+    ) -> Result<Reply, Error> {
+        let (method, has_body) = match parcel.verb() {
+            Verb::Push => (Method::PUT, true),
+            Verb::Add => (Method::POST, true),
+            Verb::Delete => (Method::DELETE, false),
+        };
+        let request = Request {
+            method,
+            path: &parcel.key().url_path(),
+            content_type: has_body.then_some(body.content_type),
+            content_encoding: body.content_encoding,
+            body: body.bytes,
+            reply_limit: REPLY_LIMIT,
+            timeout,
+        };
+        self.server.send(request).await
     }
 
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
@@ -115,7 +153,8 @@ impl GatewayClient {
             method: Method::DELETE,
             path: &exact_path(&group.labels),
             content_type: None,
-            body: String::new(),
+            content_encoding: None,
+            body: Vec::new(),
             reply_limit: REPLY_LIMIT,
             timeout,
         };
@@ -132,7 +171,8 @@ impl GatewayClient {
             method: Method::PUT,
             path: "/api/v1/admin/wipe",
             content_type: None,
-            body: String::new(),
+            content_encoding: None,
+            body: Vec::new(),
             reply_limit: REPLY_LIMIT,
             timeout,
         };
@@ -155,7 +195,8 @@ impl GatewayClient {
             method: Method::GET,
             path,
             content_type: None,
-            body: String::new(),
+            content_encoding: None,
+            body: Vec::new(),
             reply_limit: LISTING_LIMIT,
             timeout,
         };
@@ -165,6 +206,12 @@ impl GatewayClient {
             _ => Err(refusal(&reply, None).at("url", self.url())),
         }
     }
+}
+
+/// Whether a gateway may have taken a body for something that it is not. What it could read, and refuses, it calls
+/// pushed metrics.
+fn is_misread(reply: &Reply) -> bool {
+    reply.status == 415 || (reply.status == 400 && !reply.body.contains("pushed metrics"))
 }
 
 /// What the gateway's answer to a parcel means.

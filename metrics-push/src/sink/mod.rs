@@ -1,7 +1,14 @@
 //! Sinks: whatever accepts parcels. `send` makes one attempt and says what came of it.
 
 pub(crate) mod gateway;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "no_gzip.rs"]
+mod gzip;
 pub(crate) mod listing;
+mod protobuf;
+pub(crate) mod wire;
 
 use std::fmt;
 use std::sync::Arc;
