@@ -9,6 +9,8 @@ mod cli;
 mod container;
 mod fake_gateway;
 mod fake_random;
+#[path = "../it/families.rs"]
+mod families;
 mod guarantees;
 mod http;
 mod jobs;
@@ -25,3 +27,4 @@ mod state;
 mod supervise;
 mod survival;
 mod sweep;
+mod wire;

@@ -96,15 +96,18 @@ fn ours() -> Registry {
 }
 
 /// Each row's name, as an argument and for people.
-const ROWS: [(&str, &str); 3] = [
+const ROWS: [(&str, &str); 5] = [
     ("prometheus", "the `prometheus` crate's push"),
     ("text", "ours, the `prometheus` crate's gauges"),
     ("own", "ours, our own gauges"),
+    ("protobuf", "ours, the `prometheus` crate's gauges, as protobuf"),
+    ("own_protobuf", "ours, our own gauges, as protobuf"),
 ];
 
 fn work(kind: &str, url: &str) {
-    let registry = if kind == "own" { ours() } else { theirs() };
+    let registry = if kind.starts_with("own") { ours() } else { theirs() };
     let pusher = Pusher::new(url, kind).expect("a URL").gatherer(&registry).timeout(PATIENCE);
+    let pusher = if kind.ends_with("protobuf") { pusher.protobuf() } else { pusher };
     for line in std::io::stdin().lines() {
         line.expect("a line");
         let begin = Instant::now();

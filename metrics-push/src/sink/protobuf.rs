@@ -31,7 +31,7 @@ enum Kind {
 fn write_family(message: &mut Vec<u8>, name: &str, text: &str) -> Option<()> {
     string(message, 1, name);
     let mut kind = Kind::Untyped;
-    let mut lines = text.lines().peekable();
+    let mut lines = text.split_terminator('\n').peekable();
     while let Some(comment) = lines.next_if(|line| line.starts_with('#')) {
         if let Some(help) = value_of(comment, "# HELP ", name) {
             string(message, 2, &unescaped(help));
