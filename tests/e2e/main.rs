@@ -9,6 +9,8 @@ mod cli;
 mod container;
 mod fake_gateway;
 mod fake_random;
+#[path = "../it/families.rs"]
+mod families;
 mod gateway_faults;
 mod guarantees;
 mod http;
@@ -31,3 +33,4 @@ mod state;
 mod supervise;
 mod survival;
 mod sweep;
+mod wire;

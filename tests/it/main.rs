@@ -7,6 +7,7 @@ mod child;
 mod contexts;
 mod delivery;
 mod fake_gateway;
+mod families;
 mod group_life;
 mod guide;
 #[path = "../e2e/http.rs"]
@@ -28,3 +29,4 @@ mod state;
 mod supervise;
 mod testing;
 mod tidy;
+mod wire;

@@ -121,6 +121,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("zmij", "metrics/text.rs"),
         ("tokio", "courier/"),
         ("base64", "labels.rs"),
+        ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/listing.rs"),
         ("tracing", "notice.rs"),
         ("hostname", "macro_support/start.rs"),

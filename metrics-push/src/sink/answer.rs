@@ -8,6 +8,12 @@ use crate::http::{REPLY_LIMIT, Reply};
 use crate::labels::GroupingKey;
 use crate::notice::excerpt;
 
+/// Whether a gateway may have taken a body for something that it is not. What it could read, and refuses, it calls
+/// pushed metrics.
+pub(super) fn is_misread(reply: &Reply) -> bool {
+    reply.status == 415 || (reply.status == 400 && !reply.body.contains("pushed metrics"))
+}
+
 /// What the gateway's answer to a parcel means.
 pub(super) fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, Error> {
     match reply.status {

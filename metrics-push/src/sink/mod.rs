@@ -2,8 +2,15 @@
 
 mod answer;
 pub(crate) mod gateway;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "no_gzip.rs"]
+mod gzip;
 pub(crate) mod listing;
+mod protobuf;
 mod survey;
+pub(crate) mod wire;
 
 use std::fmt;
 use std::sync::Arc;
