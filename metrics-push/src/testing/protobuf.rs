@@ -14,9 +14,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Body, String> {
         let length = rest.varint()?;
         let (family, has_timestamps) = read_family(rest.take(length)?)?;
         body.has_timestamps |= has_timestamps;
-        if !family.metrics.is_empty() && !family.name.is_empty() {
-            body.families.insert(family.name.clone(), family);
-        }
+        body.families.insert(family.name.clone(), family);
     }
     Ok(body)
 }
