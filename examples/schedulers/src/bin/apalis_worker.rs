@@ -8,12 +8,13 @@
 
 #[path = "../../../support/backup.rs"]
 mod backup;
+#[path = "../../../support/reminders.rs"]
+mod reminders;
 #[path = "../../../support/mod.rs"]
 mod support;
 
 use std::error::Error;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use apalis::layers::WorkerBuilderExt as _;
@@ -21,6 +22,7 @@ use apalis::layers::retry::RetryPolicy;
 use apalis::prelude::*;
 use backup::backup;
 use metrics_push::push_job;
+use reminders::reminders;
 use tokio::time::sleep;
 
 /// How long the example waits for the queue to be done with.
@@ -40,18 +42,6 @@ enum Task {
 async fn invoice(tenant: u32) -> Result<(), io::Error> {
     run.processed(u64::from(tenant));
     if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
-}
-
-/// Works the third time: two failures, then a success.
-///
-/// A success adds to the group here; one that replaced it would forget when an attempt last failed.
-#[push_job(every = "1h", on_success = add)]
-async fn reminders() -> Result<(), io::Error> {
-    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
-    match ATTEMPTS.fetch_add(1, Ordering::Relaxed) {
-        0 | 1 => Err(io::Error::other("the mail server is busy")),
-        _ => Ok(()),
-    }
 }
 
 /// Panics; apalis catches it, and the worker lives on.
