@@ -112,6 +112,15 @@
 //! ends before KILL comes, its real end is reported after all. A supervisor passes TERM on to the job, which is not the
 //! first process and ends; it reaps orphans, and ends with 128 and the signal's number.
 //!
+//! # At a terminal, with a supervisor
+//!
+//! Supervisor and job are one process group with one terminal: keys, input, sizes and colours are the job's as without it.
+//! When the job is suspended, by a key or by itself, the supervisor stops with it, so that the shell sees it, and goes on
+//! with it. A terminal that hangs up ends the job, also where the supervisor leads the session. SIGSTOP of either one alone
+//! stops that one alone.
+//!
+//! The supervisor holds no end of the job's input and output, has one thread, and waits.
+//!
 //! # After a power loss
 //!
 //! The journal then holds what the file system had written, which is usually all but the last seconds; a run of which

@@ -24,5 +24,6 @@ mod sites;
 mod spool;
 mod state;
 mod supervise;
+mod terminal;
 mod testing;
 mod tidy;
