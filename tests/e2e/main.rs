@@ -16,6 +16,7 @@ mod lifecycle;
 mod merging;
 mod monitoring;
 mod pair;
+mod power_loss;
 mod real;
 mod recorder;
 mod round_trips;

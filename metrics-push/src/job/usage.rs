@@ -1,6 +1,7 @@
 //! What the process has used of the machine, where the platform tells it without further ado.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 
 /// Of the whole process, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,9 +16,17 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads `/proc`; `None` where there is none.
 pub(super) fn of_process() -> Option<Usage> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let stat = read_at_once("/proc/self/stat")?;
+    let status = read_at_once("/proc/self/status")?;
     parse(&stat, &status)
+}
+
+/// The kernel makes such a file when it is read, and says nothing of its length: one read with room for all of it takes the
+/// place of many that feel their way.
+fn read_at_once(path: &str) -> Option<String> {
+    let mut text = [0; 4096];
+    let length = File::open(path).and_then(|mut file| file.read(&mut text)).ok()?;
+    Some(String::from_utf8_lossy(&text[..length]).into_owned())
 }
 
 fn parse(stat: &str, status: &str) -> Option<Usage> {
