@@ -20,6 +20,7 @@ mod merging;
 mod monitoring;
 mod names;
 mod pair;
+mod power_loss;
 mod real;
 mod recorder;
 mod restless;

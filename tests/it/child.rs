@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 /// What a panic does in the job's program.
@@ -133,6 +133,10 @@ impl Running {
 
     pub(crate) fn kill(&self) {
         send_signal(self.id(), "KILL");
+    }
+
+    pub(crate) fn input(&mut self) -> &mut ChildStdin {
+        self.child.stdin.as_mut().unwrap()
     }
 
     pub(crate) fn close_input(&mut self) {

@@ -27,6 +27,7 @@ mod sites;
 mod spool;
 mod state;
 mod supervise;
+mod terminal;
 mod testing;
 mod tidy;
 mod wire;

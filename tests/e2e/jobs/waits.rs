@@ -5,7 +5,8 @@
     reason = "what programs do that handle signals without a library"
 )]
 
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +37,41 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             let mut input = String::new();
             std::io::stdin().read_to_string(&mut input).unwrap();
             print!("{input}");
+        }
+        // What a program does that tells its readers that there is no more to come.
+        "close-output-and-wait-for-input" => {
+            ready();
+            let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
+            unsafe { libc::dup2(null.as_raw_fd(), libc::STDOUT_FILENO) };
+            std::io::stdin().read_to_string(&mut String::new()).unwrap();
+        }
+        "close-input-and-wait" => {
+            unsafe { libc::close(libc::STDIN_FILENO) };
+            ready();
+            loop {
+                thread::sleep(Duration::from_secs(60));
+            }
+        }
+        "stop-itself" => {
+            unsafe { libc::raise(libc::SIGTSTP) };
+            ready();
+        }
+        "look-at-the-terminal" => {
+            let are_terminals = [
+                std::io::stdin().is_terminal(),
+                std::io::stdout().is_terminal(),
+                std::io::stderr().is_terminal(),
+            ];
+            println!("{are_terminals:?}");
+            let status = std::process::Command::new("stty").arg("size").status();
+            return Some(status.map(drop).map_err(|error| error.to_string()));
+        }
+        "leave-an-orphan" => {
+            // Its parent ends at once; it lives until the job's input ends.
+            let orphan = std::process::Command::new("sh").args(["-c", "cat >&2 & exit"]).status();
+            orphan.unwrap();
+            ready();
+            std::io::stdin().read_to_string(&mut String::new()).unwrap();
         }
         "tokio-signal" => {
             let runtime = Runtime::new().unwrap();
