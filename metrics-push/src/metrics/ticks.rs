@@ -136,9 +136,16 @@ fn nanos_since_epoch() -> u64 {
     EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
+/// Whether the counter was looked at, or never will be.
+static ASKED: Once = Once::new();
+
+/// Keeps this process from looking at the counter, if it has not yet done so.
+pub(crate) fn keep_to_the_system_clock() {
+    ASKED.call_once(|| ());
+}
+
 #[cold]
 fn measure_aside() {
-    static ASKED: Once = Once::new();
     ASKED.call_once(|| {
         if is_trusted() {
             let measure = || {
