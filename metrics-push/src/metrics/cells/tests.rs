@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
+use proptest::prelude::*;
+
 use super::rows::Cells;
 use super::seats::{LEASED, NO_SEAT, SEATS, seat};
 
@@ -68,4 +70,45 @@ fn infinities_stay_what_they_are() {
     assert!(sum_of(&[f64::INFINITY, f64::NEG_INFINITY, 1.0]).is_nan());
     assert!(sum_of(&[f64::NAN, 1.0]).is_nan());
     assert_eq!(sum_of(&[1e100, 1.0, -1e100]), 1.0);
+}
+
+/// A float, and the same in whole numbers of 2^-30.
+fn exact_float() -> impl Strategy<Value = (f64, i128)> {
+    let mantissa = -(1_i64 << 53)..(1_i64 << 53);
+    (mantissa, 0..60).prop_map(|(mantissa, exponent)| {
+        let float = mantissa as f64 * 2_f64.powi(exponent - 30);
+        (float, i128::from(mantissa) << exponent)
+    })
+}
+
+/// The sum of what so many threads add, turn and turn about.
+fn sum_on_threads(terms: &[(f64, i128)], threads: usize) -> f64 {
+    let cells = Cells::default();
+    thread::scope(|scope| {
+        for first in 0..threads {
+            let own = terms.iter().skip(first).step_by(threads);
+            scope.spawn(|| own.for_each(|(term, _)| cells.add_real(0, *term)));
+        }
+    });
+    cells.total_real(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_sum_is_exact_to_its_last_digit_in_any_order_and_on_any_threads(
+        (terms, shuffled) in prop::collection::vec(exact_float(), 1..300)
+            .prop_flat_map(|terms| (Just(terms.clone()), Just(terms).prop_shuffle())),
+        threads in 1..5_usize,
+    ) {
+        let exact = terms.iter().map(|(_, term)| term).sum::<i128>() as f64 / 2_f64.powi(30);
+        // Beyond the last digit, only where terms cancel: the square of what plain floats would lose.
+        let size: f64 = terms.iter().map(|(term, _)| term.abs()).sum();
+        let lost = (terms.len() as f64 * f64::EPSILON).powi(2) * size;
+        let last_digit = exact.abs() * f64::EPSILON;
+        for sum in [sum_on_threads(&terms, threads), sum_on_threads(&shuffled, 1)] {
+            prop_assert!((sum - exact).abs() <= last_digit + lost, "{sum} is not {exact}");
+        }
+    }
 }
