@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! #[counted(labels(shard = n))]          fn load(n: u32) -> Result<u32, E> {
-//! fn load(n: u32) -> Result<u32, E> {        let call = { static __SITE: CountedSite = ..; &__SITE }.enter(&[&(n)]);
+//! fn load(n: u32) -> Result<u32, E> {        let call = { static __SITE: CountedSite = ..; &__SITE }.enter(&[label(&(n)).value()]);
 //!     body                          =>       let ended = call(call, || -> Result<u32, E> { body });
 //! }                                          let outcome = judge(ended.result()).outcome();
 //!                                            ended.finish(outcome)

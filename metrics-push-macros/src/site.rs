@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::spanned::Spanned as _;
 use syn::{Lit, LitInt, LitStr};
 
 use crate::args::{Given, Pair, Text, as_literal, borrowed, generated};
@@ -124,7 +125,7 @@ impl Site {
         };
         let help = self.help_text(metric, function);
         let (labels, values) = self.label_tokens();
-        let values = values.into_iter().map(borrowed).collect::<Vec<_>>();
+        let values: Vec<_> = values.into_iter().map(|value| label(&runtime, value)).collect();
         let max_series =
             self.max_series.as_ref().map(|max| quote_spanned!(span=> .max_series(#max)));
         let registry = self.registry.as_ref().map(|registry| {
@@ -132,8 +133,9 @@ impl Site {
             quote_spanned!(span=> .registry(#registry))
         });
         let site = quote_spanned! {span=>
-            { static __SITE: #runtime::#site = #runtime::#site::new(#place, #name, #help)
-                #labels #options #max_series #registry; &__SITE }
+            { static __SITE: #runtime::#site = #runtime::#site::new(
+                #runtime::Site::new(#place, #name, #help) #labels #max_series #registry
+            ) #options; &__SITE }
         };
         let enter = match values.is_empty() {
             true => quote_spanned!(span=> start()),
@@ -196,6 +198,13 @@ fn literal_text(value: &TokenStream) -> Option<String> {
         Lit::Bool(boolean) => Some(boolean.value.to_string()),
         _ => None,
     }
+}
+
+/// The value of a label for one call, asked for where the expression stands.
+fn label(runtime: &TokenStream, expression: &TokenStream) -> TokenStream {
+    let span = generated().located_at(expression.span());
+    let expression = borrowed(expression);
+    quote_spanned!(span=> #runtime::label(#expression).value())
 }
 
 fn place(runtime: &TokenStream, function: &Function) -> TokenStream {

@@ -210,7 +210,7 @@ pub use metrics_push_macros::push_job;
 ///
 /// ```text
 /// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
-///     let call = { static SITE: CountedSite = CountedSite::new(place, "function_calls_total", ".."); &SITE }.start();
+///     let call = { static SITE: CountedSite = CountedSite::new(Site::new(place, "function_calls_total", "..")); &SITE }.start();
 ///     let ended = call(call, || -> Result<u32, std::num::ParseIntError> { /* the body */ });
 ///     let outcome = judge(ended.result()).outcome();
 ///     ended.finish(outcome)
@@ -365,7 +365,7 @@ pub use metrics_push_macros::counted;
 ///
 /// ```text
 /// fn sort(numbers: &mut [u32]) {
-///     let _call = { static SITE: TimedSite = TimedSite::new(place, "function_duration_seconds", ".."); &SITE }.start();
+///     let _call = { static SITE: TimedSite = TimedSite::new(Site::new(place, "function_duration_seconds", "..")); &SITE }.start();
 ///     { /* the body */ }
 /// }
 /// ```

@@ -1,6 +1,7 @@
 //! Metrics: the same one wherever it is asked for, clashes that name both places, totals that are exact.
 
 use std::thread;
+use std::time::Duration;
 
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{self, IntCounter, IntGauge, Registry};
@@ -254,4 +255,54 @@ fn more_threads_than_seats_lose_nothing() {
     });
     assert_eq!(counter.get(), 150 * 1001);
     assert_eq!((histogram.count(), histogram.sum()), (150_000, 37_500.0));
+}
+
+/// Numbers as random as any, the same in every run.
+fn random(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word ^ (word >> 31)
+    })
+}
+
+#[test]
+fn a_histogram_holds_what_was_observed_to_the_last_observation() {
+    const THREADS: u64 = 8;
+    const EACH: usize = 20_000;
+    let bounds = metrics_push::DEFAULT_BUCKETS;
+    // Nanoseconds of every size, and of them the bounds themselves.
+    let observed = |thread| {
+        let on_bounds = bounds.iter().map(|bound| (bound * 1e9) as u64);
+        random(thread).map(|word| (word >> 20) >> (word % 40)).take(EACH).chain(on_bounds)
+    };
+    let (registry, catalog) = catalog();
+    let durations = catalog.histogram("a_seconds", "A.").unwrap();
+    let values = catalog.histogram("b_seconds", "B.").unwrap();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (durations, values) = (&durations, &values);
+            scope.spawn(move || {
+                for nanos in observed(thread) {
+                    durations.observe_duration(Duration::from_nanos(nanos));
+                    values.observe(nanos as f64 / 1e9);
+                }
+            });
+        }
+    });
+    let all: Vec<_> = (0..THREADS).flat_map(observed).collect();
+    let within =
+        |bound: f64| all.iter().filter(|nanos| **nanos as f64 / 1e9 <= bound).count() as u64;
+    let sum = all.iter().sum::<u64>() as f64 / 1e9;
+    for family in registry.gather() {
+        let histogram = family.get_metric()[0].get_histogram();
+        assert_eq!(histogram.get_sample_count(), all.len() as u64, "{}", family.name());
+        for bucket in histogram.get_bucket() {
+            assert_eq!(bucket.cumulative_count(), within(bucket.upper_bound()), "{bucket:?}");
+        }
+        let error = (histogram.get_sample_sum() / sum - 1.0).abs();
+        assert!(error <= f64::EPSILON, "{} is off by {error}", family.name());
+    }
+    assert_eq!(durations.sum(), sum);
 }

@@ -8,14 +8,16 @@ fn load<'a>(
 > {
     let prepared = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Place {
-                function: "load",
-                module: ::core::module_path!(),
-                file: ::core::file!(),
-                line: ::core::line!(),
-            },
-            "function_calls_total",
-            "Calls of functions by outcome.",
+            ::metrics_push::__private::Site::new(
+                ::metrics_push::__private::Place {
+                    function: "load",
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+                "function_calls_total",
+                "Calls of functions by outcome.",
+            ),
         );
         &__SITE
     }

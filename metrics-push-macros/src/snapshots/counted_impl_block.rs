@@ -13,14 +13,16 @@ where
     pub fn flush(&self) {
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                ::metrics_push::__private::Place {
-                    function: "Store::flush",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                "store_calls_total",
-                "A store.",
+                ::metrics_push::__private::Site::new(
+                    ::metrics_push::__private::Place {
+                        function: "Store::flush",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "store_calls_total",
+                    "A store.",
+                ),
             );
             &__SITE
         }
@@ -33,16 +35,18 @@ where
     async fn sync(self) {
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                    ::metrics_push::__private::Place {
-                        function: "Store::sync",
-                        module: ::core::module_path!(),
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                    },
-                    "store_calls_total",
-                    "A store.",
-                )
-                .fixed_labels(&[("full", "yes")]);
+                ::metrics_push::__private::Site::new(
+                        ::metrics_push::__private::Place {
+                            function: "Store::sync",
+                            module: ::core::module_path!(),
+                            file: ::core::file!(),
+                            line: ::core::line!(),
+                        },
+                        "store_calls_total",
+                        "A store.",
+                    )
+                    .fixed_labels(&[("full", "yes")]),
+            );
             &__SITE
         }
             .start();

@@ -4,25 +4,27 @@
 fn pay(payment: &Payment) -> Option<Receipt> {
     let call = {
         static __SITE: ::facade::metrics::__private::CountedSite = ::facade::metrics::__private::CountedSite::new(
-                ::facade::metrics::__private::Place {
-                    function: "pay",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                "payments_total",
-                "Payments.",
+                ::facade::metrics::__private::Site::new(
+                        ::facade::metrics::__private::Place {
+                            function: "pay",
+                            module: ::core::module_path!(),
+                            file: ::core::file!(),
+                            line: ::core::line!(),
+                        },
+                        "payments_total",
+                        "Payments.",
+                    )
+                    .labels(&["method"])
+                    .fixed_labels(&[("service", "checkout")])
+                    .max_series(20)
+                    .registry(|| -> &'static ::facade::metrics::prometheus::Registry {
+                        &REGISTRY
+                    }),
             )
-            .labels(&["method"])
-            .fixed_labels(&[("service", "checkout")])
-            .only_errors()
-            .max_series(20)
-            .registry(|| -> &'static ::facade::metrics::prometheus::Registry {
-                &REGISTRY
-            });
+            .only_errors();
         &__SITE
     }
-        .enter(&[&(payment.method)]);
+        .enter(&[::facade::metrics::__private::label(&(payment.method)).value()]);
     let ended = ::facade::metrics::__private::call(call, || -> Option<Receipt> { None });
     let outcome = ::facade::metrics::__private::ok_if(ended.result(), Option::is_some);
     ended.finish(outcome)

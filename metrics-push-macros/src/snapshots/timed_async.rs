@@ -4,14 +4,16 @@
 async fn load(path: String) -> u32 {
     let _call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-                ::metrics_push::__private::Place {
-                    function: "load",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                "function_duration_seconds",
-                "Duration of function calls in seconds.",
+                ::metrics_push::__private::Site::new(
+                    ::metrics_push::__private::Place {
+                        function: "load",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "function_duration_seconds",
+                    "Duration of function calls in seconds.",
+                ),
             )
             .buckets(&[0.1, 1f64, 1e3])
             .in_flight();

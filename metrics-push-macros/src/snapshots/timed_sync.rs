@@ -6,14 +6,16 @@ fn load(path: &str) -> u32 {
     #![allow(unused)]
     let _call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-            ::metrics_push::__private::Place {
-                function: "load",
-                module: ::core::module_path!(),
-                file: ::core::file!(),
-                line: ::core::line!(),
-            },
-            "function_duration_seconds",
-            "Duration of function calls in seconds.",
+            ::metrics_push::__private::Site::new(
+                ::metrics_push::__private::Place {
+                    function: "load",
+                    module: ::core::module_path!(),
+                    file: ::core::file!(),
+                    line: ::core::line!(),
+                },
+                "function_duration_seconds",
+                "Duration of function calls in seconds.",
+            ),
         );
         &__SITE
     }

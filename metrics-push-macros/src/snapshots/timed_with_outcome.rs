@@ -12,20 +12,22 @@
 fn load(n: &str) -> Result<u32, u32> {
     let call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-                ::metrics_push::__private::Place {
-                    function: "load",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                "load_seconds",
-                "Loads *everything*, slowly.",
+                ::metrics_push::__private::Site::new(
+                        ::metrics_push::__private::Place {
+                            function: "load",
+                            module: ::core::module_path!(),
+                            file: ::core::file!(),
+                            line: ::core::line!(),
+                        },
+                        "load_seconds",
+                        "Loads *everything*, slowly.",
+                    )
+                    .labels(&["n"]),
             )
-            .labels(&["n"])
             .outcome();
         &__SITE
     }
-        .enter(&[&(n.len())]);
+        .enter(&[::metrics_push::__private::label(&(n.len())).value()]);
     let ended = ::metrics_push::__private::call(call, || -> Result<u32, u32> { Ok(1) });
     let outcome = ::metrics_push::__private::error_if(
         ended.result(),

@@ -1,24 +1,16 @@
 //! `#[counted]`: how often a function was called, by outcome.
 
-use std::fmt::Display;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 
 use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Place, Site, ending};
+use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Site, ending};
+use super::values::Value;
 use crate::error::Error;
 use crate::job::Outcome;
-use crate::metrics::{Counter, Family, Registry, is_gathering};
+use crate::metrics::{Counter, Family, is_gathering};
 
 /// A function that is counted.
-///
-/// Labels are checked when compiling, and so are names (see [`metric_name`](super::metric_name)):
-///
-/// ```compile_fail,E0080
-/// use metrics_push::__private::{CountedSite, Place};
-/// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
-/// static SITE: CountedSite = CountedSite::new(PLACE, "my_total", "Calls.").labels(&["outcome"]);
-/// ```
 pub struct CountedSite {
     site: Site,
     counts: Counts,
@@ -51,49 +43,10 @@ impl Outcomes {
 }
 
 impl CountedSite {
-    /// A counter `metric` for the function at `place`.
+    /// A function that is counted at this site.
     #[must_use]
-    pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
-        Self {
-            site: Site::new(place, metric, help),
-            counts: Counts::All,
-            plain: OnceRef::new(),
-            resolved: OnceLock::new(),
-        }
-    }
-
-    /// Labels whose values are known when the function is called, in the order of [`enter`](Self::enter).
-    ///
-    /// # Panics
-    /// If a name is none for a label, or one of ours; when compiling, as sites are constants.
-    #[must_use]
-    pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
-        self.site = self.site.labels(labels);
-        self
-    }
-
-    /// Labels whose values are known already.
-    ///
-    /// # Panics
-    /// As [`labels`](Self::labels).
-    #[must_use]
-    pub const fn fixed_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
-        self.site = self.site.fixed_labels(labels);
-        self
-    }
-
-    /// How many sets of label values are told apart.
-    #[must_use]
-    pub const fn max_series(mut self, max_series: usize) -> Self {
-        self.site = self.site.max_series(max_series);
-        self
-    }
-
-    /// Registers in another registry than the process-wide one.
-    #[must_use]
-    pub const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
-        self.site = self.site.registry(registry);
-        self
+    pub const fn new(site: Site) -> Self {
+        Self { site, counts: Counts::All, plain: OnceRef::new(), resolved: OnceLock::new() }
     }
 
     /// Counts failures alone.
@@ -105,7 +58,7 @@ impl CountedSite {
 
     /// A call of this function with these label values, which starts now.
     #[inline]
-    pub fn enter(&'static self, labels: &[&dyn Display]) -> CountedCall {
+    pub fn enter(&'static self, labels: &[Value<'_>]) -> CountedCall {
         self.prepare(labels).enter()
     }
 
@@ -117,12 +70,12 @@ impl CountedSite {
 
     /// Finds the series without starting a call.
     #[inline]
-    pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedCount {
+    pub fn prepare(&'static self, labels: &[Value<'_>]) -> PreparedCount {
         PreparedCount(self.plain.get().or_else(|| self.first_or_labelled(labels)))
     }
 
-    #[cold]
-    fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Outcomes> {
+    #[inline(never)]
+    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> Option<&'static Outcomes> {
         let resolved = self.resolve()?;
         if self.site.has_labels() {
             let make = |values: &[&str]| self.outcomes(resolved, values);

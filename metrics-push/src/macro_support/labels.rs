@@ -1,11 +1,11 @@
 //! Labels whose values are known only when a function is called: their series, found again without
 //! allocating or locking, and bounded in number.
 
-use std::fmt::Display;
 use std::sync::OnceLock;
 
 use super::site::Site;
-use crate::metrics::{Key, SeriesTable};
+use super::values::{Rendered, Value, texts};
+use crate::metrics::{SeriesTable, Values};
 use crate::notice;
 
 /// The value of all run-time labels once there are too many sets of values.
@@ -24,24 +24,32 @@ impl<S> Sets<S> {
 
     /// The set for these values; `make` makes it the first time.
     #[inline]
-    pub(super) fn of(
+    pub(super) fn of(&self, site: &Site, values: &[Value<'_>], make: impl Fn(&[&str]) -> S) -> &S {
+        match texts(values) {
+            Some(texts) => self.find_or_add(site, texts, make),
+            None => {
+                Rendered::with(values, |rendered| self.find_or_add(site, rendered.values(), make))
+            }
+        }
+    }
+
+    #[inline]
+    fn find_or_add<'v>(
         &self,
         site: &Site,
-        values: &[&dyn Display],
+        values: impl Values<'v>,
         make: impl Fn(&[&str]) -> S,
     ) -> &S {
-        let fill = |key: &mut Key| values.iter().for_each(|value| key.push(value));
-        Key::with(fill, |key| {
-            let known = self.known.find(key).or_else(|| self.other.get());
-            known.unwrap_or_else(|| self.add(site, key, make))
-        })
+        let known = self.known.find(values.clone()).or_else(|| self.other.get());
+        known.unwrap_or_else(|| self.add(site, &values.collect::<Vec<_>>(), make))
     }
 
     #[cold]
-    fn add(&self, site: &Site, key: &Key, make: impl Fn(&[&str]) -> S) -> &S {
-        let values: Vec<_> = key.values().collect();
-        let added =
-            self.known.find_or_make(key, |count| (count < site.max_series).then(|| make(&values)));
+    fn add(&self, site: &Site, values: &[&str], make: impl Fn(&[&str]) -> S) -> &S {
+        let is_allowed = |count| count < site.max_series;
+        let added = self
+            .known
+            .find_or_make(values.iter().copied(), |count| is_allowed(count).then(|| make(values)));
         added.unwrap_or_else(|| {
             self.other.get_or_init(|| {
                 notice::warn(format_args!(

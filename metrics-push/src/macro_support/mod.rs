@@ -9,6 +9,7 @@ mod labels;
 mod site;
 mod start;
 mod timed;
+mod values;
 
 pub use call::{
     Ended, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
@@ -16,8 +17,9 @@ pub use call::{
 };
 pub use counted::{CountedCall, CountedSite, PreparedCount};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
-pub use site::{Place, metric_name};
+pub use site::{Place, Site, metric_name};
 pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};
-pub use timed::{PreparedTime, TimedCall, TimedSite};
+pub use timed::{PreparedTime, TimedCall, TimedSite, keep_to_the_system_clock};
+pub use values::{Label, Show, Shown, Value, label};
 
 pub use crate::job::Verdict;

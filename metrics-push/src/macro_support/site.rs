@@ -61,8 +61,16 @@ pub const fn metric_name(name: &'static str) -> &'static str {
     name
 }
 
-/// What counted and timed functions have in common.
-pub(super) struct Site {
+/// What counted and timed functions have in common: a place, a metric, and the labels of its series.
+///
+/// Labels are checked when compiling, and so are names (see [`metric_name`]):
+///
+/// ```compile_fail,E0080
+/// use metrics_push::__private::{Place, Site};
+/// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
+/// const SITE: Site = Site::new(PLACE, "my_total", "Calls.").labels(&["outcome"]);
+/// ```
+pub struct Site {
     pub(super) place: Place,
     pub(super) metric: &'static str,
     help: &'static str,
@@ -73,7 +81,9 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
+    /// A place, and its metric's name and help text.
+    #[must_use]
+    pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
         Self {
             place,
             metric,
@@ -85,7 +95,12 @@ impl Site {
         }
     }
 
-    pub(super) const fn labels(mut self, labels: &'static [&'static str]) -> Self {
+    /// Labels whose values are known when the function is called, in this order.
+    ///
+    /// # Panics
+    /// If a name is none for a label, or one of ours; when compiling, as sites are constants.
+    #[must_use]
+    pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
         let mut position = 0;
         while position < labels.len() {
             check_label(labels[position]);
@@ -95,10 +110,12 @@ impl Site {
         self
     }
 
-    pub(super) const fn fixed_labels(
-        mut self,
-        labels: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    /// Labels whose values are known already.
+    ///
+    /// # Panics
+    /// As [`labels`](Self::labels).
+    #[must_use]
+    pub const fn fixed_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
         let mut position = 0;
         while position < labels.len() {
             check_label(labels[position].0);
@@ -108,12 +125,16 @@ impl Site {
         self
     }
 
-    pub(super) const fn max_series(mut self, max_series: usize) -> Self {
+    /// How many sets of label values are told apart.
+    #[must_use]
+    pub const fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self
     }
 
-    pub(super) const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
+    /// Registers in another registry than the process-wide one.
+    #[must_use]
+    pub const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
         self.registry = Some(registry);
         self
     }

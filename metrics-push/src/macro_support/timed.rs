@@ -1,15 +1,15 @@
 //! `#[timed]`: how long a function ran, and how often it is running right now.
 
-use std::fmt::Display;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, OnceLock};
 
 use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Place, Site, ending};
+use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Site, ending};
+use super::values::Value;
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Registry, Start, are_bounds, is_gathering,
+    self, Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Start, are_bounds, is_gathering,
 };
 
 /// The gauge of `in_flight`.
@@ -18,12 +18,13 @@ const IN_FLIGHT_HELP: &str = "Calls of the function that are under way.";
 
 /// A function that is timed.
 ///
-/// Labels and buckets are checked when compiling, and so are names (see [`metric_name`](super::metric_name)):
+/// Buckets are checked when compiling, as the [`Site`] is:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::{Place, TimedSite};
+/// use metrics_push::__private::{Place, Site, TimedSite};
 /// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
-/// static SITE: TimedSite = TimedSite::new(PLACE, "my_seconds", "Time.").buckets(&[1.0, 1.0]);
+/// const HERE: Site = Site::new(PLACE, "my_seconds", "Time.");
+/// static SITE: TimedSite = TimedSite::new(HERE).buckets(&[1.0, 1.0]);
 /// ```
 pub struct TimedSite {
     site: Site,
@@ -98,11 +99,11 @@ impl Durations {
 }
 
 impl TimedSite {
-    /// A histogram `metric` for the function at `place`.
+    /// A function that is timed at this site.
     #[must_use]
-    pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
+    pub const fn new(site: Site) -> Self {
         Self {
-            site: Site::new(place, metric, help),
+            site,
             buckets: DEFAULT_BUCKETS,
             split: Split::Together,
             in_flight: InFlight::Ignored,
@@ -110,40 +111,6 @@ impl TimedSite {
             unlabelled: OnceRef::new(),
             resolved: OnceLock::new(),
         }
-    }
-
-    /// Labels whose values are known when the function is called, in the order of [`enter`](Self::enter).
-    ///
-    /// # Panics
-    /// If a name is none for a label, or one of ours; when compiling, as sites are constants.
-    #[must_use]
-    pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
-        self.site = self.site.labels(labels);
-        self
-    }
-
-    /// Labels whose values are known already.
-    ///
-    /// # Panics
-    /// As [`labels`](Self::labels).
-    #[must_use]
-    pub const fn fixed_labels(mut self, labels: &'static [(&'static str, &'static str)]) -> Self {
-        self.site = self.site.fixed_labels(labels);
-        self
-    }
-
-    /// How many sets of label values are told apart.
-    #[must_use]
-    pub const fn max_series(mut self, max_series: usize) -> Self {
-        self.site = self.site.max_series(max_series);
-        self
-    }
-
-    /// Registers in another registry than the process-wide one.
-    #[must_use]
-    pub const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
-        self.site = self.site.registry(registry);
-        self
     }
 
     /// The upper bounds of the buckets.
@@ -173,7 +140,7 @@ impl TimedSite {
 
     /// A call of this function with these label values, which starts now.
     #[inline]
-    pub fn enter(&'static self, labels: &[&dyn Display]) -> TimedCall {
+    pub fn enter(&'static self, labels: &[Value<'_>]) -> TimedCall {
         self.prepare(labels).enter()
     }
 
@@ -185,7 +152,7 @@ impl TimedSite {
 
     /// Finds the series without starting a call.
     #[inline]
-    pub fn prepare(&'static self, labels: &[&dyn Display]) -> PreparedTime {
+    pub fn prepare(&'static self, labels: &[Value<'_>]) -> PreparedTime {
         match self.plain.get() {
             Some(durations) => PreparedTime(Some(durations), Care::Plain),
             None => self.first_or_more(labels),
@@ -193,7 +160,7 @@ impl TimedSite {
     }
 
     #[inline(never)]
-    fn first_or_more(&'static self, labels: &[&dyn Display]) -> PreparedTime {
+    fn first_or_more(&'static self, labels: &[Value<'_>]) -> PreparedTime {
         let durations = self.unlabelled.get().or_else(|| self.first_or_labelled(labels));
         let care = match (self.split, self.in_flight) {
             (Split::Together, InFlight::Ignored) => Care::Plain,
@@ -205,7 +172,7 @@ impl TimedSite {
         PreparedTime(durations, care)
     }
 
-    fn first_or_labelled(&'static self, labels: &[&dyn Display]) -> Option<&'static Durations> {
+    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> Option<&'static Durations> {
         let resolved = self.resolve()?;
         if self.site.has_labels() {
             let make = |values: &[&str]| self.durations(resolved, values);
@@ -311,4 +278,9 @@ impl Drop for TimedCall {
             (None, _) => {}
         }
     }
+}
+
+/// Has this process time its calls as machines do that have no counter to trust. For benches.
+pub fn keep_to_the_system_clock() {
+    metrics::keep_to_the_system_clock();
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::key::Key;
+use super::key::Values;
 use super::origin::Origin;
 use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use super::series::SeriesTable;
@@ -62,20 +62,13 @@ impl<S: Sealed> Family<S> {
     }
 
     /// The series with these label values, made if need be.
-    pub(crate) fn series<'v>(&self, values: impl Iterator<Item = &'v str>) -> S {
+    pub(crate) fn series<'v>(&self, values: impl Values<'v>) -> S {
         self.series_or(values, || self.fresh())
     }
 
     /// The series with these label values, or else `make`'s.
-    pub(crate) fn series_or<'v>(
-        &self,
-        values: impl Iterator<Item = &'v str>,
-        make: impl Fn() -> S,
-    ) -> S {
-        Key::of(values, |key| {
-            let series = self.series.find_or_make(key, |_| Some(make()));
-            series.cloned().unwrap_or_else(make)
-        })
+    pub(crate) fn series_or<'v>(&self, values: impl Values<'v>, make: impl Fn() -> S) -> S {
+        self.series.find_or_make(values, |_| Some(make())).cloned().unwrap_or_else(make)
     }
 
     /// Sorted by name, as they are pushed.

@@ -1,4 +1,4 @@
-//! Histograms: counts per bucket and an exact sum, without contention between threads.
+//! Histograms: counts per bucket and a sum that doesn't drift, without contention between threads.
 //!
 //! The cells hold the nanoseconds observed as durations, the sum of all other observations with what rounding
 //! took from it, then a count per bucket, not cumulative. The count of observations is the sum of those.
@@ -165,7 +165,8 @@ impl Histogram {
         self.buckets().sum()
     }
 
-    /// The sum of the values observed. It doesn't depend on their order.
+    /// The sum of the values observed. However many there are, in whatever order, it is exact to its last digit;
+    /// only where large values cancel each other, a little less.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.0.sums.total_real(SUM) + seconds(self.0.sums.total(NANOS))

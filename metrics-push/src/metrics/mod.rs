@@ -26,7 +26,7 @@ pub(crate) use family::{Family, Sealed};
 pub use gauge::Gauge;
 pub(crate) use histogram::{Bounds, are_bounds};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
-pub(crate) use key::Key;
+pub(crate) use key::Values;
 pub(crate) use marker::is_gathering;
 pub(crate) use origin::Origin;
 pub use process_wide::{
@@ -38,7 +38,7 @@ pub(crate) use request::Request;
 pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use text::write_family;
-pub(crate) use ticks::Start;
+pub(crate) use ticks::{Start, keep_to_the_system_clock};
 
 pub(crate) use prometheus::core::Collector;
 pub(crate) use prometheus::{Registry, default_registry};

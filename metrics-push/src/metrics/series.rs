@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::key::{Key, cmp_values, values_of};
+use super::key::{Key, Values, hash_of};
 
 /// What the first table holds; each further one is four times as large.
 const FIRST_ROOM: usize = 4;
@@ -17,19 +17,19 @@ const TABLES: usize = 24;
 /// A series and the label values that lead to it.
 pub(crate) struct Series<S> {
     hash: u64,
-    key: Box<[u8]>,
+    key: Key,
     pub(crate) cells: S,
 }
 
 impl<S> Series<S> {
     /// The label values, in the order of the names.
     pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
-        values_of(&self.key)
+        self.key.values()
     }
 
     /// By one label value after the other, in the order of the names.
     pub(crate) fn cmp_values(&self, other: &Self) -> Ordering {
-        cmp_values(&self.key, &other.key)
+        self.key.cmp_values(&other.key)
     }
 }
 
@@ -48,14 +48,15 @@ impl<S> SeriesTable<S> {
 
     /// The series with these values, if there is one.
     #[inline]
-    pub(crate) fn find(&self, key: &Key) -> Option<&S> {
-        self.look_up(key.hash(), key)
+    pub(crate) fn find<'v>(&self, values: impl Values<'v>) -> Option<&S> {
+        self.look_up(hash_of(values.clone()), values)
     }
 
-    fn look_up(&self, hash: u64, key: &Key) -> Option<&S> {
+    #[inline]
+    fn look_up<'v>(&self, hash: u64, values: impl Values<'v>) -> Option<&S> {
         for table in self.tables.iter().map_while(OnceLock::get) {
             for series in probe(table, hash).map_while(OnceLock::get) {
-                if series.hash == hash && *series.key == *key.as_bytes() {
+                if series.hash == hash && series.key.is(values.clone()) {
                     return Some(&series.cells);
                 }
             }
@@ -66,23 +67,23 @@ impl<S> SeriesTable<S> {
     /// The series with these values; a new one if `make` gives it what it needs.
     ///
     /// `make` learns how many series there are, and may refuse.
-    pub(crate) fn find_or_make(
+    pub(crate) fn find_or_make<'v>(
         &self,
-        key: &Key,
+        values: impl Values<'v>,
         make: impl FnOnce(usize) -> Option<S>,
     ) -> Option<&S> {
-        let hash = key.hash();
-        if let Some(found) = self.look_up(hash, key) {
+        let hash = hash_of(values.clone());
+        if let Some(found) = self.look_up(hash, values.clone()) {
             return Some(found);
         }
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = self.look_up(hash, key) {
+        if let Some(found) = self.look_up(hash, values.clone()) {
             return Some(found);
         }
         let cells = make(*count)?;
         let slot = probe(self.table_with_room(*count), hash).find(|slot| slot.get().is_none())?;
         *count += 1;
-        let series = || Box::new(Series { hash, key: key.as_bytes().into(), cells });
+        let series = || Box::new(Series { hash, key: Key::of(values), cells });
         Some(&slot.get_or_init(series).cells)
     }
 
@@ -121,8 +122,9 @@ mod tests {
 
     use super::*;
 
-    fn with_key<R>(number: usize, look: impl FnOnce(&Key) -> R) -> R {
-        Key::of([number.to_string().as_str()].into_iter(), look)
+    /// One label with this value.
+    fn with_value<R>(number: usize, look: impl FnOnce(std::iter::Once<&str>) -> R) -> R {
+        look(std::iter::once(&number.to_string()))
     }
 
     #[test]
@@ -143,7 +145,7 @@ mod tests {
                     for number in 0..SERIES {
                         meet(number);
                         let make = |_| Some(made.fetch_add(1, Ordering::Relaxed));
-                        with_key(number, |key| table.find_or_make(key, make).copied());
+                        with_value(number, |value| table.find_or_make(value, make).copied());
                     }
                 });
             }
@@ -155,12 +157,12 @@ mod tests {
     fn series_are_found_through_all_tables() {
         let table = SeriesTable::new();
         for number in 0..500 {
-            assert!(with_key(number, |key| table.find(key).is_none()));
-            with_key(number, |key| table.find_or_make(key, Some).copied());
+            assert!(with_value(number, |value| table.find(value).is_none()));
+            with_value(number, |value| table.find_or_make(value, Some).copied());
         }
         for number in 0..500 {
-            assert_eq!(with_key(number, |key| table.find(key).copied()), Some(number));
+            assert_eq!(with_value(number, |value| table.find(value).copied()), Some(number));
         }
-        assert!(with_key(500, |key| table.find_or_make(key, |_| None).is_none()));
+        assert!(with_value(500, |value| table.find_or_make(value, |_| None).is_none()));
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Finding out how long a count is takes a while and is never done on the caller's path: a thread does it once
 //! so many calls were timed that it pays. A call ends on the clock it started on, and no clock runs backwards.
-//! Against `Instant` the counter is off by at most [`MAX_DRIFT`], which is a third of a second in an hour.
+//! Against `Instant` the counter is off by at most [`MAX_DRIFT`]: a tenth of a millisecond in a second, a third of a
+//! second in an hour. What the readings that measured it were off is all there is to it; the arithmetic adds but
+//! microseconds in an hour.
 
 use std::cell::Cell;
 use std::sync::{Once, OnceLock};
@@ -43,16 +45,22 @@ impl Counter {
     /// Measures a count twice; none, if the counter doesn't run evenly.
     fn measured(stretch: Duration) -> Option<Self> {
         let source = Clock::new();
-        let nanos_per_count = || -> Option<f64> {
+        let measure = || {
             let (first, start) = reading(&source);
             thread::sleep(stretch);
             let (last, end) = reading(&source);
-            Some((end - start).as_nanos() as f64 / last.checked_sub(first)? as f64)
+            Stretch { counts: last.saturating_sub(first), time: end - start }
         };
-        let (one, other) = (nanos_per_count()?, nanos_per_count()?);
-        let is_even = (one / other - 1.0).abs() <= MAX_DRIFT;
+        let count = Self::count_of(&measure(), &measure())?;
+        Some(Self { source, count })
+    }
+
+    /// How long a count is, if two stretches agree on it.
+    fn count_of(one: &Stretch, other: &Stretch) -> Option<u64> {
+        let (one, other) = (one.nanos_per_count(), other.nanos_per_count());
         let count = (one + other) / 2.0 * f64::from(Self::SCALE).exp2();
-        (is_even && count >= 1.0).then_some(Self { source, count: count as u64 })
+        // A counter that stands still makes infinities of them, which agree on nothing.
+        ((one / other - 1.0).abs() <= MAX_DRIFT && count >= 1.0).then_some(count as u64)
     }
 
     #[inline]
@@ -62,7 +70,24 @@ impl Counter {
 
     #[inline]
     fn nanos(&self, counts: u64) -> u64 {
-        ((u128::from(counts) * u128::from(self.count)) >> Self::SCALE) as u64
+        nanos_of(counts, self.count)
+    }
+}
+
+#[inline]
+fn nanos_of(counts: u64, count: u64) -> u64 {
+    ((u128::from(counts) * u128::from(count)) >> Counter::SCALE) as u64
+}
+
+/// How far the counter came in a while.
+struct Stretch {
+    counts: u64,
+    time: Duration,
+}
+
+impl Stretch {
+    fn nanos_per_count(&self) -> f64 {
+        self.time.as_nanos() as f64 / self.counts as f64
     }
 }
 
@@ -136,9 +161,16 @@ fn nanos_since_epoch() -> u64 {
     EPOCH.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
+/// Whether the counter was looked at, or never will be.
+static ASKED: Once = Once::new();
+
+/// Keeps this process from looking at the counter, if it has not yet done so.
+pub(crate) fn keep_to_the_system_clock() {
+    ASKED.call_once(|| ());
+}
+
 #[cold]
 fn measure_aside() {
-    static ASKED: Once = Once::new();
     ASKED.call_once(|| {
         if is_trusted() {
             let measure = || {
@@ -166,7 +198,11 @@ fn is_trusted() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
+
+    const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
     /// The counter of this machine; a test's thread may be kept waiting, so several attempts.
     fn counter() -> Counter {
@@ -175,21 +211,90 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_hours_are_as_long_as_the_systems() {
+    fn a_second_is_as_long_as_the_systems() {
         let counter = counter();
         let (outer, start, inner) = (Instant::now(), counter.now(), Instant::now());
-        while inner.elapsed() < STRETCH {
-            std::hint::spin_loop();
-        }
+        thread::sleep(Duration::from_secs(1));
         let (least, end, most) = (inner.elapsed(), counter.now(), outer.elapsed());
-        // Of a second, and of an hour.
-        for times in [10, 36_000] {
-            let measured = counter.nanos((end - start) * times) as f64 / 1e9;
-            let [least, most] = [least, most].map(|bound| bound.as_secs_f64() * times as f64);
-            let fits =
-                least * (1.0 - MAX_DRIFT) <= measured && measured <= most * (1.0 + MAX_DRIFT);
-            assert!(fits, "{least} <= {measured} <= {most}");
+        let measured = counter.nanos(end - start) as f64 / 1e9;
+        let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
+        let fits = least * (1.0 - MAX_DRIFT) <= measured && measured <= most * (1.0 + MAX_DRIFT);
+        assert!(fits, "{least} <= {measured} <= {most}");
+    }
+
+    /// Counters of processors, in counts per second.
+    const FREQUENCIES: [u64; 5] =
+        [19_200_000, 24_000_000, 1_000_000_000, 2_595_124_000, 5_700_000_000];
+
+    /// A stretch of this counter whose end was read so many nanoseconds late, or early.
+    fn stretch(frequency: u64, late: i64) -> Stretch {
+        let nanos = STRETCH.as_nanos() as i64;
+        let counts = (i128::from(frequency) * i128::from(nanos) / 1_000_000_000) as u64;
+        Stretch { counts, time: Duration::from_nanos((nanos + late) as u64) }
+    }
+
+    #[test]
+    fn an_hour_is_off_by_what_the_readings_were_and_by_no_more() {
+        const HOUR: u64 = 3600;
+        for frequency in FREQUENCIES {
+            // A microsecond late is far more than a reading ever is; a hundredth of the drift that is allowed.
+            for (first, second) in [(0, 0), (1_000, 1_000), (-1_000, -1_000), (1_000, -1_000)] {
+                let stretches = (stretch(frequency, first), stretch(frequency, second));
+                let count = Counter::count_of(&stretches.0, &stretches.1).expect("they agree");
+                let measured = nanos_of(frequency * HOUR, count) as f64;
+                let late = (first + second) as f64 / 2.0 / STRETCH.as_nanos() as f64;
+                let hour = (HOUR * NANOS_PER_SECOND) as f64;
+                // A count is rounded down to a share of a nanosecond, and floats round as well.
+                let rounding =
+                    frequency as f64 * HOUR as f64 / f64::from(Counter::SCALE).exp2() + 2_000.0;
+                assert!(
+                    (measured - hour * (1.0 + late)).abs() <= rounding,
+                    "{frequency} {first} {second}"
+                );
+                assert!((measured / hour - 1.0).abs() <= MAX_DRIFT);
+            }
         }
+    }
+
+    #[test]
+    fn a_counter_that_runs_unevenly_or_not_at_all_is_not_used() {
+        for frequency in FREQUENCIES {
+            let limit = (STRETCH.as_nanos() as f64 * MAX_DRIFT) as i64;
+            let agrees =
+                |late| Counter::count_of(&stretch(frequency, late), &stretch(frequency, 0));
+            assert!(agrees(limit - 10).is_some() && agrees(10 - limit).is_some());
+            assert!(agrees(limit + 10).is_none() && agrees(-limit - 10).is_none());
+        }
+        assert!(Counter::count_of(&stretch(0, 0), &stretch(0, 0)).is_none());
+    }
+
+    #[test]
+    fn a_start_that_goes_from_thread_to_thread_is_never_in_the_future() {
+        COUNTER.get_or_init(|| Box::new(counter()));
+        let [(to_other, from_here), (to_here, from_other)] =
+            [(); 2].map(|()| channel::<(Start, Instant)>());
+        let take = |(start, before): (Start, Instant)| {
+            let nanos = start.elapsed_nanos() as f64;
+            // Backwards would be centuries.
+            let most = before.elapsed().as_nanos() as f64 * (1.0 + MAX_DRIFT);
+            assert!(nanos <= most, "{nanos} of {most}");
+        };
+        let now = || {
+            let before = Instant::now();
+            (Start::now(), before)
+        };
+        let other = thread::spawn(move || {
+            for given in from_here {
+                take(given);
+                to_here.send(now()).unwrap();
+            }
+        });
+        for _ in 0..10_000 {
+            to_other.send(now()).unwrap();
+            take(from_other.recv().unwrap());
+        }
+        drop(to_other);
+        other.join().unwrap();
     }
 
     #[test]
