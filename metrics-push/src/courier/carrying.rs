@@ -14,6 +14,9 @@ use crate::ticket::ticket;
 /// How long what waited on disk may take, once its sink is known to be there. It goes on waiting after that.
 const DRAIN_BUDGET: Duration = Duration::from_secs(10);
 
+/// How long what is only passing waits for more. A job that dies by then without a trace has hardly started.
+const LINGERING: Duration = Duration::from_millis(2);
+
 /// The thread. It lives as long as the process.
 pub(super) fn carry_all(shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -36,6 +39,7 @@ pub(super) fn carry_all(shared: &Arc<Shared>) {
 async fn carry(arrival: Arrival, waiting: Waiting) {
     let Waiting { route, parcel, deadline, urgency, mut askers } = waiting;
     let key = arrival.address.1.clone();
+    let may_linger = parcel.is_some() && urgency == Urgency::Passing;
     let mut delivery = Delivery::new(route.clone(), key, parcel, deadline, urgency);
     let has_spool = delivery.has_spool();
     if has_spool {
@@ -45,6 +49,9 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
         });
         let Some(found) = looked_up.await else { return };
         delivery = found;
+    }
+    if may_linger {
+        linger(&arrival).await;
     }
     loop {
         // Whatever was handed over meanwhile travels along: a run that is over before its start has left is one request.
@@ -74,6 +81,21 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
     for asker in askers {
         asker.answer(receipt.clone());
     }
+}
+
+/// Gives an end the time to overtake a start: each push is work for the gateway, the more the fuller it is.
+async fn linger(arrival: &Arrival) {
+    let overtaken = async {
+        loop {
+            let handed_over = arrival.shared.handed_over.notified();
+            if arrival.shared.lock().queue.is_waiting(&arrival.address) {
+                break;
+            }
+            handed_over.await;
+        }
+    };
+    // Either way it leaves now.
+    let _ = tokio::time::timeout(LINGERING, overtaken).await;
 }
 
 /// Does what blocks where it keeps nobody waiting; `None`, if it panicked.

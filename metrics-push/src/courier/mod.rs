@@ -52,6 +52,8 @@ pub(crate) struct Courier {
 struct Shared {
     state: Mutex<State>,
     work: Notify,
+    /// Told of each parcel, to those on the courier's thread who wait for one.
+    handed_over: Notify,
     /// Signalled whenever something was finished, for those who flush.
     finished: Condvar,
 }
@@ -128,6 +130,7 @@ impl Courier {
         }
         state.queue.enqueue(key, later);
         drop(state);
+        self.shared.handed_over.notify_waiters();
         self.shared.work.notify_one();
     }
 

@@ -77,6 +77,10 @@ impl Queue {
             .position(|address| has_room(&address.0) && !self.in_flight.contains(address))
     }
 
+    pub(super) fn is_waiting(&self, address: &Address) -> bool {
+        self.waiting.contains_key(address)
+    }
+
     /// What came for an address while a delivery to it is under way.
     pub(super) fn take(&mut self, address: &Address) -> Option<Waiting> {
         let waiting = self.waiting.remove(address)?;

@@ -53,6 +53,11 @@ impl Row {
         self.runs.iter().map(of).collect()
     }
 
+    fn pushes_per_run(&self) -> f64 {
+        let pushes: u32 = self.runs.iter().map(|usage| usage.pushes).sum();
+        f64::from(pushes) / self.runs.len() as f64
+    }
+
     fn median(&self, of: fn(&Usage) -> f64) -> f64 {
         median(&self.all(of))
     }
@@ -173,7 +178,6 @@ fn show(rows: &[Row]) {
             table.row(&[row.name, "not installed", "", "", "", ""]);
             continue;
         };
-        let pushes = row.runs.iter().map(|usage| f64::from(usage.pushes)).sum::<f64>();
         let number = |number: f64| format!("{number:.2}");
         table.row(&[
             row.name.to_owned(),
@@ -181,7 +185,7 @@ fn show(rows: &[Row]) {
             number(row.median(|usage| usage.cpu_ms)),
             number(row.median(|usage| usage.resident_mib)),
             millions_of_instructions(&start()).map_or_else(|| "no valgrind".to_owned(), number),
-            number(pushes / row.runs.len() as f64),
+            number(row.pushes_per_run()),
         ]);
     }
     println!("{table}");
@@ -208,6 +212,7 @@ fn judge(rows: &[Row]) {
     if of(GO).start.is_some() {
         table.ratio("wall / Go client", ratio(JOB, GO), 0.5);
     }
+    table.ratio("pushes of a run that is over at once", of(JOB).pushes_per_run(), 1.1);
     let unset = of(JOB_UNSET).median(wall) - of("bare, no pushes").median(wall);
     table.ratio("no URL, more than bare, ms", unset, 1.0);
     table.ratio("CPU, ms", of(JOB).median(|usage| usage.cpu_ms), 2.0);
