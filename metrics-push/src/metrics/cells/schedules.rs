@@ -9,11 +9,14 @@ use rows::Cells;
 use sync::Ordering;
 
 #[path = "rows.rs"]
+#[expect(clippy::duplicate_mod, reason = "once with the standard parts, once with loom's")]
 #[expect(dead_code, reason = "a counter and a sum show what there is to show")]
 mod rows;
 #[path = "seats.rs"]
+#[expect(clippy::duplicate_mod, reason = "once with the standard parts, once with loom's")]
 mod seats;
 #[path = "sum.rs"]
+#[expect(clippy::duplicate_mod, reason = "once with the standard parts, once with loom's")]
 mod sum;
 
 /// What [`super::sync`] has, of loom's parts.
