@@ -7,6 +7,10 @@
 //! Nobody waits for the gateway here: outcomes are handed over, merged per group while they wait, and delivered
 //! before the process ends.
 
+#[path = "support/backup.rs"]
+mod backup;
+#[path = "support/reminders.rs"]
+mod reminders;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -14,7 +18,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use backup::backup;
 use metrics_push::{Run, push_job};
+use reminders::reminders;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 
@@ -64,7 +70,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tasks.spawn(reindex());
         tasks.spawn(async { drop(timeout(Duration::from_millis(10), archive()).await) });
         tasks.spawn_blocking(rotate_logs);
+        // Not alone yet: the run that would overlap is skipped.
+        tasks.spawn(backup());
     }
+    tasks.spawn(async { while reminders().await.is_err() {} });
     while tasks.join_next().await.is_some() {}
-    showcase.show(&["invoices", "reindex", "archive", "rotate_logs"])
+    showcase.show(&["invoices", "reindex", "archive", "rotate_logs", "reminders", "backup"])
 }

@@ -71,6 +71,7 @@ pub(crate) fn print() {
         "`TextEncoder`, ms",
         "ours, ms",
         "/ plain",
+        "ours, ns a series",
     ]);
     let mut promises = Table::new(&["ratio", "measured", "at most", ""]);
     for count in SERIES {
@@ -88,9 +89,18 @@ pub(crate) fn print() {
             }));
         }
         let ratio = median_ratio(&ours, &simple);
+        let each = median(&ours) * 1e6 / count as f64;
         let [simple, reading, theirs, ours] =
             [&simple, &reading, &theirs, &ours].map(|times| format!("{:.2}", median(times)));
-        table.row(&[&count.to_string(), &simple, &reading, &theirs, &ours, &format!("{ratio:.2}")]);
+        table.row(&[
+            &count.to_string(),
+            &simple,
+            &reading,
+            &theirs,
+            &ours,
+            &format!("{ratio:.2}"),
+            &format!("{each:.0}"),
+        ]);
         promises.ratio(&format!("ours / plain, {count} series"), ratio, TARGET);
     }
     println!("{table}\n{promises}");

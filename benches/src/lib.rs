@@ -3,6 +3,8 @@
 //! On a machine that others use too, what is measured side by side, round by round, can be compared; what is
 //! measured one after the other can't.
 
+pub mod pushgateway;
+
 use std::fmt;
 
 /// The value in the middle.

@@ -108,13 +108,19 @@
 /// timeout. This implies `supervise`.
 ///
 /// ## `signals`, `supervise`
-/// A `main` reports TERM, INT, HUP and QUIT before they end it, unless the program handles or ignores them itself;
+/// A `main` reports TERM, INT, HUP, QUIT and XCPU before they end it, unless the program handles or ignores them itself;
 /// `signals = off` leaves them alone. With `supervise` a parent process sees how it ends, whatever ends it; see
 /// [`guarantees`](crate::guarantees).
 ///
 /// ```no_run
 /// # use metrics_push::push_job;
 /// #[push_job(max_runtime = "1h", kill, supervise)]
+/// fn main() {}
+/// ```
+///
+/// ```no_run
+/// # use metrics_push::push_job;
+/// #[push_job(signals = off)]
 /// fn main() {}
 /// ```
 ///

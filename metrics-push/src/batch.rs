@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::hold::Hold;
 use crate::labels::GroupingKey;
 use crate::metrics::Registry;
-use crate::parcel::{Parcel, gather};
+use crate::parcel::{Parcel, encode, gather};
 
 /// Takes metrics for many groups and pushes each group at most once per interval.
 ///
@@ -76,7 +76,7 @@ impl Batcher {
     /// # Errors
     /// `is_metric`, if the metrics can't be pushed as they are.
     pub fn push(&self, key: GroupingKey, registry: &Registry) -> Result<(), Error> {
-        let families = gather(&key, [registry])?;
+        let families = encode(&gather(&key, [registry])?);
         self.hand_in(Parcel::push(key, families));
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Batcher {
     /// # Errors
     /// `is_metric`, if the metrics can't be pushed as they are.
     pub fn add(&self, key: GroupingKey, registry: &Registry) -> Result<(), Error> {
-        let families = gather(&key, [registry])?;
+        let families = encode(&gather(&key, [registry])?);
         self.hand_in(Parcel::add(key, families));
         Ok(())
     }

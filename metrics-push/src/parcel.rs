@@ -46,14 +46,14 @@ pub(crate) fn encode(snapshot: &Snapshot) -> Families {
     encoded.collect()
 }
 
-/// What a push of these registries sends to this group, or why it can't.
+/// What a push of these registries has to tell this group, or why it can't.
 ///
 /// # Errors
 /// `is_metric`, if a metric can't go on the wire, or there is none.
 pub(crate) fn gather<'a>(
     key: &GroupingKey,
     registries: impl IntoIterator<Item = &'a Registry>,
-) -> Result<Families, Error> {
+) -> Result<Snapshot, Error> {
     let mut snapshot = Snapshot::default();
     for registry in registries {
         snapshot.merge(Snapshot::gather(registry));
@@ -68,7 +68,7 @@ pub(crate) fn gather<'a>(
             .at("group", key)
             .remedy("give it a metric; to empty a group, delete it"));
     }
-    Ok(encode(&snapshot))
+    Ok(snapshot)
 }
 
 /// What the names of the families that tell a run's outcome begin with.

@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::delivery::Receipt;
 use crate::error::{Error, Kind};
 use crate::gateway::Gateway;
 use crate::labels::GroupingKey;
 use crate::metrics::{Collector, Registry};
-use crate::parcel::{Families, Parcel, gather};
+use crate::parcel::{Families, Parcel, encode, gather};
 use crate::sink::{Acceptance, GatewayKind};
+use crate::ticket::Ticket;
 
 /// Pushes metrics to one group of a gateway, whenever it is told to.
 ///
@@ -132,6 +134,20 @@ impl Pusher {
         Self { gateway: self.gateway.kind(kind), ..self }
     }
 
+    /// Sends metrics as delimited protobuf: see [`Gateway::protobuf`].
+    #[must_use]
+    pub fn protobuf(self) -> Self {
+        Self { gateway: self.gateway.protobuf(), ..self }
+    }
+
+    /// Compresses large bodies: see [`Gateway::gzip`].
+    ///
+    /// # Errors
+    /// `is_config`, if the feature `gzip` is off.
+    pub fn gzip(self) -> Result<Self, Error> {
+        Ok(Self { gateway: self.gateway.gzip()?, ..self })
+    }
+
     /// How long a call may take. The default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
@@ -143,7 +159,7 @@ impl Pusher {
     /// # Errors
     /// `is_metric`, if the metrics can't be pushed as they are; else whatever kept the gateway from accepting them.
     pub fn push(&self) -> Result<Acceptance, Error> {
-        self.gateway.deliver(Parcel::push(self.key.clone(), self.gather()?))
+        self.gateway.settle(self.hand_over(Parcel::push)?)
     }
 
     /// Adds what is gathered now to the group: families of the same name are replaced, others are kept.
@@ -151,7 +167,7 @@ impl Pusher {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn add(&self) -> Result<Acceptance, Error> {
-        self.gateway.deliver(Parcel::add(self.key.clone(), self.gather()?))
+        self.gateway.settle(self.hand_over(Parcel::add)?)
     }
 
     /// Removes the group. There need not be one.
@@ -167,8 +183,8 @@ impl Pusher {
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn push_async(&self) -> Result<Acceptance, Error> {
-        let parcel = Parcel::push(self.key.clone(), self.gather()?);
-        self.gateway.deliver_async(parcel).await
+        let ticket = self.hand_over(Parcel::push)?;
+        self.gateway.settle_async(ticket).await
     }
 
     /// [`add`](Self::add), awaited.
@@ -176,8 +192,8 @@ impl Pusher {
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn add_async(&self) -> Result<Acceptance, Error> {
-        let parcel = Parcel::add(self.key.clone(), self.gather()?);
-        self.gateway.deliver_async(parcel).await
+        let ticket = self.hand_over(Parcel::add)?;
+        self.gateway.settle_async(ticket).await
     }
 
     /// [`delete`](Self::delete), awaited.
@@ -188,9 +204,15 @@ impl Pusher {
         self.gateway.delete_async(&self.key).await
     }
 
-    /// What a push would send, or why it can't.
-    fn gather(&self) -> Result<Families, Error> {
-        gather(&self.key, &self.registries)
+    /// Sends what is gathered now on its way, or says why it can't go.
+    fn hand_over(
+        &self,
+        parcel: fn(GroupingKey, Families) -> Parcel,
+    ) -> Result<Ticket<Receipt>, Error> {
+        // Freeing very many series takes as long as encoding them. It happens at the end of this function, when the
+        // gateway is at work already.
+        let snapshot = gather(&self.key, &self.registries)?;
+        self.gateway.hand_over(parcel(self.key.clone(), encode(&snapshot)))
     }
 }
 

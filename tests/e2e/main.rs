@@ -9,6 +9,8 @@ mod cli;
 mod container;
 mod fake_gateway;
 mod fake_random;
+#[path = "../it/families.rs"]
+mod families;
 mod gateway_faults;
 mod guarantees;
 mod http;
@@ -18,9 +20,13 @@ mod merging;
 mod monitoring;
 mod names;
 mod pair;
+mod power_loss;
 mod real;
+mod recorder;
 mod restless;
 mod round_trips;
+mod rules;
+mod scheduler;
 mod security;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/state.rs"]
@@ -28,3 +34,4 @@ mod state;
 mod supervise;
 mod survival;
 mod sweep;
+mod wire;

@@ -106,10 +106,19 @@ fn expressions_of(panels: &Value, found: &mut Vec<String>) {
     }
 }
 
+fn dashboard() -> Value {
+    let text = fs::read_to_string(Path::new(FOLDER).join("dashboard.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The series and the label that a variable is chosen from, in a query `label_values(series, label)`.
+fn label_values(query: &str) -> Option<(&str, &str)> {
+    query.strip_prefix("label_values(")?.strip_suffix(')')?.split_once(", ")
+}
+
 /// Every query of the shipped dashboard.
 fn queries() -> Vec<String> {
-    let text = fs::read_to_string(Path::new(FOLDER).join("dashboard.json")).unwrap();
-    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let dashboard = dashboard();
     let mut found = Vec::new();
     expressions_of(&dashboard["panels"], &mut found);
     let annotations = dashboard["annotations"]["list"].as_array().unwrap();
@@ -170,8 +179,72 @@ fn every_query_of_the_dashboard_shows_something() {
         assert!(Instant::now() < deadline, "no data for {empty:#?}");
         thread::sleep(INTERVAL);
     }
+    let dashboard = dashboard();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let asked: Vec<_> = variables.iter().filter_map(|it| it["query"]["query"].as_str()).collect();
+    assert!(!asked.is_empty());
+    for query in asked {
+        let (series, label) = label_values(query).unwrap_or_else(|| panic!("{query}"));
+        let found = stack.prometheus.query(series);
+        let values: BTreeSet<_> = found.iter().map(|(labels, _)| labels[label].as_str()).collect();
+        assert!(JOBS.iter().all(|job| values.contains(job)), "{query}: {values:?}");
+    }
     open.kill().unwrap();
     open.wait().unwrap();
+}
+
+/// The panels, those inside rows among them.
+fn panels_of<'a>(panels: &'a Value, found: &mut Vec<&'a Value>) {
+    for panel in panels.as_array().into_iter().flatten() {
+        found.push(panel);
+        panels_of(&panel["panels"], found);
+    }
+}
+
+#[test]
+fn panels_have_a_place_and_a_number_of_their_own_and_ask_the_chosen_data_source() {
+    let dashboard = dashboard();
+    let mut panels = Vec::new();
+    panels_of(&dashboard["panels"], &mut panels);
+    let mut numbers = BTreeSet::new();
+    let mut taken = BTreeSet::new();
+    for panel in panels {
+        assert!(numbers.insert(panel["id"].as_u64().unwrap()), "{panel}");
+        assert!(!panel["title"].as_str().unwrap().is_empty(), "{panel}");
+        let place = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(place("x") + place("w") <= 24, "the grid has 24 columns: {panel}");
+        for cell in (place("x")..place("x") + place("w"))
+            .flat_map(|x| (place("y")..place("y") + place("h")).map(move |y| (x, y)))
+        {
+            assert!(taken.insert(cell), "it lies over another at {cell:?}: {panel}");
+        }
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        let names: Vec<_> =
+            targets.map(|target| (&target["refId"], &target["datasource"])).collect();
+        let letters: BTreeSet<_> =
+            names.iter().map(|(letter, _)| letter.as_str().unwrap()).collect();
+        assert_eq!(letters.len(), names.len(), "one letter twice: {panel}");
+        for (_, source) in names {
+            assert_eq!(source["uid"], "${datasource}", "{panel}");
+        }
+    }
+}
+
+#[test]
+fn the_state_of_a_job_has_a_name_for_every_outcome() {
+    let text = dashboard().to_string();
+    let gateway = FakeGateway::start();
+    let mut job = Command::new(example("job_watched"));
+    job.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
+    assert!(job.output().unwrap().status.success());
+    let group = gateway.group("watched", &[]);
+    let states = group.families["batch_job_last_run_outcome"].samples();
+    assert!(states.len() > 8, "{group}");
+    for state in states {
+        let outcome = &state.labels["outcome"];
+        assert!(text.contains(&format!(r#"outcome=\"{outcome}\""#)), "{outcome} is not asked for");
+        assert!(text.contains(&format!(r#""text":"{outcome}""#)), "{outcome} is not shown");
+    }
 }
 
 #[test]

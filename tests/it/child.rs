@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 /// What a panic does in the job's program.
@@ -47,7 +47,16 @@ pub(crate) struct Start(Command);
 
 /// A job with these arguments, the last of which says how it ends, and nothing of the test's environment.
 pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
-    let mut command = Command::new(panics.program());
+    start(panics.program(), arguments)
+}
+
+/// The job that is the signal that it sends itself.
+pub(crate) fn signals_itself() -> Start {
+    start(Panics::Unwind.program().with_file_name("signals_itself"), &[])
+}
+
+fn start(program: PathBuf, arguments: &[&str]) -> Start {
+    let mut command = Command::new(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     // Core dumps and their traces are of no use here.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -74,6 +83,12 @@ impl Start {
         command.env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command)
+    }
+
+    /// Leaves the job's input open until [`Running::close_input`].
+    pub(crate) fn with_input(mut self) -> Self {
+        self.0.stdin(Stdio::piped());
+        self
     }
 
     pub(crate) fn command(&mut self) -> &mut Command {
@@ -118,6 +133,14 @@ impl Running {
 
     pub(crate) fn kill(&self) {
         send_signal(self.id(), "KILL");
+    }
+
+    pub(crate) fn input(&mut self) -> &mut ChildStdin {
+        self.child.stdin.as_mut().unwrap()
+    }
+
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.stdin.take());
     }
 
     pub(crate) fn wait(mut self) -> Ended {

@@ -251,17 +251,6 @@ fn credentials_are_asked_for() {
 }
 
 #[test]
-fn what_the_fake_cannot_read_is_refused_as_such() {
-    let gateway = FakeGateway::start();
-    for header in ["Content-Encoding: gzip", "Content-Type: application/vnd.google.protobuf; x=y"] {
-        let head = "PUT /metrics/job/j HTTP/1.1\r\nHost: g\r\nConnection: close\r\n";
-        let request = format!("{head}{header}\r\n\r\n");
-        assert_eq!(send_raw(gateway.address(), request.as_bytes()).unwrap().status, 415);
-    }
-    assert!(gateway.groups().is_empty());
-}
-
-#[test]
 fn too_much_is_refused_before_it_is_read() {
     let gateway = FakeGateway::start();
     let push = "PUT /metrics/job/j HTTP/1.1\r\nHost: g\r\n";

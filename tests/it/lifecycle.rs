@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Job, Outcome, flush};
 
-use crate::child::{Ended, Panics, job};
+use crate::child::{Ended, Panics, job, signals_itself};
 
 /// The outcomes that hold in a group: one, unless a run is open.
 #[track_caller]
@@ -189,6 +189,19 @@ fn a_signal_is_told_and_still_ends_the_process() {
         assert_eq!(outcomes(&group), ["signal"], "{signal}");
         assert_value(&group, "signal", Some(number));
         assert_eq!(endings(&gateway, "ending"), 1);
+    }
+}
+
+#[test]
+fn a_signal_in_the_first_moment_is_told_even_if_main_returns_in_the_next() {
+    for _ in 0..20 {
+        let gateway = FakeGateway::start();
+        let bare = signals_itself().run_to_end();
+        signals_itself().gateway(&gateway.url()).run_to_end().assert_same_as(&bare);
+        let group = gateway.group("signals_itself", &[]);
+        assert_eq!(outcomes(&group), ["signal"]);
+        assert_value(&group, "signal", Some(15.0));
+        assert_eq!(endings(&gateway, "signals_itself"), 1);
     }
 }
 

@@ -50,9 +50,9 @@ fn labelled_metrics_have_a_series_per_set_of_values() {
     assert_eq!(
         text(&registry),
         "# HELP orders_total Orders.\n# TYPE orders_total counter\n\
-         orders_total{service=\"check\",payment=\"outcard\"} 0\n\
-         orders_total{service=\"checkout\",payment=\"card\"} 2\n\
-         orders_total{service=\"checkout\",payment=\"cash\"} 2\n"
+         orders_total{payment=\"card\",service=\"checkout\"} 2\n\
+         orders_total{payment=\"cash\",service=\"checkout\"} 2\n\
+         orders_total{payment=\"outcard\",service=\"check\"} 0\n"
     );
 }
 

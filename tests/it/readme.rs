@@ -44,14 +44,3 @@ fn every_exported_family_is_in_the_table() {
     }
     assert!(count > 15, "the families are not found any more");
 }
-
-#[test]
-fn links_inside_the_repository_resolve() {
-    for code in README.split('`').skip(1).step_by(2) {
-        let is_path = code.contains('/') && code.contains(".rs") && !code.contains(' ');
-        if is_path {
-            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(code);
-            assert!(path.exists(), "{code}");
-        }
-    }
-}

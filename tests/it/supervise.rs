@@ -1,6 +1,6 @@
 //! Jobs with a parent of ours: whatever ends them is told at once, and passes through.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -140,6 +140,26 @@ fn input_passes_through() {
     child.stdin.take().unwrap().write_all(b"some input\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "before\nready\nsome input\nafter\n");
+}
+
+#[test]
+fn a_stream_that_the_job_closes_is_closed() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let mut start = supervised(&gateway, &state, "close-output-and-wait-for-input");
+    let mut child = start.command().stdin(Stdio::piped()).spawn().unwrap();
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    assert_eq!(output, "before\nready\n");
+    assert_eq!(child.try_wait().unwrap(), None, "it has closed its output, and goes on");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+
+    let running = supervised(&gateway, &state, "close-input-and-wait").with_input();
+    let mut running = running.start().ready();
+    let written = running.input().write_all(b"to nobody");
+    assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    running.signal("TERM");
+    running.wait();
 }
 
 #[test]

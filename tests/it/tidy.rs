@@ -121,10 +121,10 @@ fn each_outside_crate_is_named_in_one_place() {
         ("zmij", "metrics/text.rs"),
         ("tokio", "courier/"),
         ("base64", "labels.rs"),
+        ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/listing.rs"),
         ("tracing", "notice.rs"),
         ("hostname", "macro_support/start.rs"),
-        ("httpdate", "retry.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
         ("clap", "bin/metrics-push/arguments.rs"),
@@ -161,6 +161,7 @@ fn the_environment_is_read_in_one_file() {
         "config/variables.rs",
         // A supervisor starts its own program again, with its own arguments.
         "job/supervise.rs",
+        "supervise/parent.rs",
         // The command's own: its variables, and what its terminal wants.
         "metrics-push/session.rs",
         "metrics-push/terminal.rs",
@@ -177,7 +178,7 @@ fn unsafe_code_is_where_it_is_expected() {
     for (path, text) in sources("metrics-push/src") {
         let has = code(&text).contains("unsafe ");
         // Exit handlers, signals and waiting for children are calls into C that `std` does not make.
-        let may = ["job/exit.rs", "job/signal.rs", "job/supervise.rs"]
+        let may = ["job/exit.rs", "job/signal.rs", "supervise/parent.rs", "supervise/relay.rs"]
             .iter()
             .any(|home| path.ends_with(home));
         assert!(!has || may, "{}", path.display());

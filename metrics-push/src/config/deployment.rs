@@ -47,6 +47,14 @@ impl Deployment {
         })
     }
 
+    /// Has the courier ready before there is anything to send: its thread runs, and its clients are made.
+    pub(crate) fn make_ready(self: &Arc<Self>) {
+        let deployment = Arc::clone(self);
+        drop(courier().run(async move {
+            deployment.sinks.iter().for_each(|route| route.sink().make_ready());
+        }));
+    }
+
     /// Takes a parcel to all sinks, at once or with others for the same group. The tickets are for each of them; for
     /// what is only passing, there may be none.
     pub(crate) fn hand_over(

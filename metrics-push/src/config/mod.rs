@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::gateway::GatewayClient;
+use crate::sink::wire::Wire;
 use crate::sink::{GatewayKind, Sink};
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
@@ -54,6 +55,7 @@ pub struct Config {
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     server_name: Option<String>,
+    wire: Wire,
     state_dir: Option<PathBuf>,
     batch_interval: Option<Duration>,
     kind: GatewayKind,
@@ -68,6 +70,7 @@ pub(crate) struct Target {
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) kind: GatewayKind,
+    pub(crate) wire: Wire,
     pub(crate) mode: Mode,
 }
 
@@ -95,6 +98,7 @@ impl Default for Config {
             cert_file: None,
             key_file: None,
             server_name: None,
+            wire: Wire::default(),
             state_dir: None,
             batch_interval: None,
             kind: GatewayKind::default(),
@@ -217,6 +221,22 @@ impl Config {
         self
     }
 
+    /// Sends metrics as delimited protobuf instead of text: see [`Gateway::protobuf`](crate::Gateway::protobuf).
+    #[must_use]
+    pub fn protobuf(mut self) -> Self {
+        self.wire = self.wire.protobuf();
+        self
+    }
+
+    /// Compresses large bodies: see [`Gateway::gzip`](crate::Gateway::gzip).
+    ///
+    /// # Errors
+    /// `is_config`, if the feature `gzip` is off.
+    pub fn gzip(mut self) -> Result<Self, Error> {
+        self.wire = self.wire.gzip()?;
+        Ok(self)
+    }
+
     /// Where undelivered outcomes wait for a later run. A configuration from code keeps nothing unless this is set.
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -270,6 +290,7 @@ impl Config {
             transport: transport.clone(),
             timeout: self.timeout,
             kind: self.kind,
+            wire: self.wire,
             mode,
         };
         Ok(self.urls.iter().map(target).collect())
@@ -345,7 +366,9 @@ impl Config {
             let server = Server::new(target.url.as_str(), target.transport)?;
             Ok(match target.mode {
                 Mode::DryRun => Sink::DryRun(server.shown().into()),
-                Mode::Live => Sink::Gateway(Arc::new(GatewayClient::new(server, target.kind))),
+                Mode::Live => {
+                    Sink::Gateway(Arc::new(GatewayClient::new(server, target.kind, target.wire)))
+                }
             })
         };
         self.targets()?.into_iter().map(sink).collect()

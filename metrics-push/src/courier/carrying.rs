@@ -46,11 +46,15 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
         let Some(found) = looked_up.await else { return };
         delivery = found;
     }
-    while let Next::AttemptAfter(pause) = delivery.attempt().await {
-        tokio::time::sleep(pause).await;
+    loop {
+        // Whatever was handed over meanwhile travels along: a run that is over before its start has left is one request.
         if let Some(later) = arrival.shared.take(&arrival.address) {
             delivery.join(later.parcel, later.deadline, later.urgency);
             askers.extend(later.askers);
+        }
+        match delivery.attempt().await {
+            Next::AttemptAfter(pause) => tokio::time::sleep(pause).await,
+            Next::Settle => break,
         }
     }
     let receipt =

@@ -148,7 +148,19 @@ impl Courier {
 
     /// A ticket that is answered after this time, for whoever has no clock to wait by.
     pub(crate) fn pause(&self, time: Duration) -> Ticket<()> {
-        self.run(tokio::time::sleep(time))
+        self.run_after(time, || ())
+    }
+
+    /// Calls `act` on the courier's thread after this time; it is dropped where that can't be.
+    pub(crate) fn run_after(
+        &self,
+        time: Duration,
+        act: impl FnOnce() + Send + 'static,
+    ) -> Ticket<()> {
+        self.run(async move {
+            tokio::time::sleep(time).await;
+            act();
+        })
     }
 
     /// Calls `beat` at this interval on the courier's thread, until it returns `false`.

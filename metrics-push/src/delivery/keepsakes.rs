@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Delivery, Urgency, Waited, replay};
+use super::{Delivery, Waited, replay};
 use crate::clock::unix_seconds;
 use crate::parcel::{Families, Parcel, Verb};
 
@@ -35,10 +35,7 @@ pub(super) struct Keepsakes {
 impl Delivery {
     /// Finds out what is known of the group. Blocks.
     pub(super) fn look_up_keepsakes(&mut self) {
-        let is_replay = self.fresh.is_none();
-        if is_replay || self.urgency > Urgency::Passing {
-            self.keepsakes.known = self.route.spool().and_then(|spool| spool.keepsake(&self.key));
-        }
+        self.keepsakes.known = self.route.spool().and_then(|spool| spool.keepsake(&self.key));
     }
 
     /// The parcel with what the group is to keep, or to get back.

@@ -122,8 +122,8 @@ impl Delivery {
         if let Some(spooled) = spool.look_up(&self.key) {
             self.waited = Waited::Unchecked(spooled);
         }
-        let is_outcome = self.urgency > Urgency::Passing;
-        self.census = is_outcome.then(|| spool.census());
+        // For what is only passing as well: an outcome may join it.
+        self.census = Some(spool.census());
         self.look_up_keepsakes();
     }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Url};
 
 use crate::error::Error;
@@ -76,7 +76,8 @@ pub(crate) struct Request<'a> {
     /// Percent-encoded, starting with a slash; appended to the base URL's path.
     pub(crate) path: &'a str,
     pub(crate) content_type: Option<&'static str>,
-    pub(crate) body: String,
+    pub(crate) content_encoding: Option<&'static str>,
+    pub(crate) body: Vec<u8>,
     pub(crate) reply_limit: usize,
     pub(crate) timeout: Duration,
 }
@@ -84,13 +85,24 @@ pub(crate) struct Request<'a> {
 impl<'a> Request<'a> {
     /// One without a body, whose answer is a line.
     pub(crate) fn new(method: Method, path: &'a str, timeout: Duration) -> Self {
-        let (content_type, body) = (None, String::new());
-        Self { method, path, content_type, body, reply_limit: REPLY_LIMIT, timeout }
+        Self {
+            method,
+            path,
+            content_type: None,
+            content_encoding: None,
+            body: Vec::new(),
+            reply_limit: REPLY_LIMIT,
+            timeout,
+        }
     }
 
-    pub(crate) fn carrying(mut self, content_type: &'static str, body: String) -> Self {
-        (self.content_type, self.body) = (Some(content_type), body);
-        self
+    pub(crate) fn carrying(
+        self,
+        content_type: &'static str,
+        content_encoding: Option<&'static str>,
+        body: Vec<u8>,
+    ) -> Self {
+        Self { content_type: Some(content_type), content_encoding, body, ..self }
     }
 
     pub(crate) fn expecting(mut self, reply_limit: usize) -> Self {
@@ -165,8 +177,17 @@ impl Server {
         if let Some(content_type) = request.content_type {
             builder = builder.header(CONTENT_TYPE, content_type);
         }
+        if let Some(content_encoding) = request.content_encoding {
+            builder = builder.header(CONTENT_ENCODING, content_encoding);
+        }
         // Without a body there must still be a length: some servers store nothing otherwise.
         self.transport.auth.authorize(builder.body(request.body))
+    }
+
+    /// Makes the client, so that the first request need not wait for that. What keeps it from being made is that
+    /// request's error.
+    pub(crate) fn make_ready(&self) {
+        let _ = self.client();
     }
 
     fn client(&self) -> Result<Client, Error> {

@@ -144,6 +144,7 @@ impl Line {
     fn field(&mut self, name: &str, value: impl fmt::Display) {
         let value =
             value.to_string().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n");
+        let value = value.replace('\r', "\\r").replace('\0', "\\0");
         // Writing to a string does not fail.
         let _ = write!(self.text, "\t{name}={value}");
     }
@@ -155,8 +156,10 @@ impl Line {
     }
 }
 
-/// Reads a journal as far as it was written: an unfinished last line was never said.
+/// Reads a journal as far as it was written: an unfinished last line was never said. After a power loss a file may be
+/// longer than what was written of it; the rest is then zeros.
 pub(super) fn parse(text: &str) -> Result<Contents, Unreadable> {
+    let text = text.split('\0').next().unwrap_or_default();
     let (head, rest) = match text.split_once('\n') {
         Some(split) => split,
         None if MAGIC.starts_with(text.get(..MAGIC.len()).unwrap_or(text)) => {
@@ -249,6 +252,8 @@ fn unescape(value: &str) -> String {
             '\\' => match characters.next() {
                 Some('t') => '\t',
                 Some('n') => '\n',
+                Some('r') => '\r',
+                Some('0') => '\0',
                 Some(other) => other,
                 None => '\\',
             },
@@ -280,7 +285,7 @@ mod tests {
 
     fn run(job: &str) -> Opened {
         Opened {
-            key: GroupingKey::new(job).unwrap().label("path", "a=b\tc\\n\n").unwrap(),
+            key: GroupingKey::new(job).unwrap().label("path", "a=b\tc\\n\n\0\r").unwrap(),
             sinks: vec!["http://a:9091".into(), "http://b:9091/x".into()],
             started: 1_763_806_500.123_456_7,
             extent: if job == "open" { Extent::Process } else { Extent::Task },
@@ -340,9 +345,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_power_loss_left_of_a_journal_is_read_up_to_the_zeros() {
+        let text = text(&journal());
+        assert_eq!(parse(&"\0".repeat(100)), Err(Unreadable::Torn));
+        for length in 0..text.len() {
+            let zeros = "\0".repeat(text.len() - length);
+            assert_eq!(parse(&(text[..length].to_owned() + &zeros)), parse(&text[..length]));
+        }
+    }
+
+    #[test]
     fn newer_and_foreign_files_are_told_apart() {
         assert_eq!(parse("metrics-push journal 2\tsealed=yes\n"), Err(Unreadable::Newer));
-        for foreign in ["hello\n", "metrics-push spool 1\n", "no line", "\u{0}\u{0}\u{0}\n"] {
+        for foreign in ["hello\n", "metrics-push spool 1\n", "no line"] {
             assert_eq!(parse(foreign), Err(Unreadable::Foreign), "{foreign:?}");
         }
     }

@@ -3,7 +3,7 @@
 //! The handler runs on whichever thread ends the process, after `main` or inside `process::exit`; the courier's
 //! thread is still alive then. This is one of the files with `unsafe` code: registering is a call into C.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
@@ -28,13 +28,13 @@ static DEADLINE: Mutex<Option<Moment>> = Mutex::new(None);
 
 /// Gets the process ready for its end, at its first run. `false` in a child that was forked later: it has no courier,
 /// and the runs in its memory are its parent's.
-pub(super) fn is_prepared() -> bool {
+pub(super) fn is_prepared(deployment: &Arc<Deployment>) -> bool {
     static WARNED: OnceCell<()> = OnceCell::new();
 
     let own = std::process::id();
     let first = *PROCESS.get_or_init(|| {
         register();
-        signal::apart(|| drop(courier().run(async {})));
+        signal::apart(|| deployment.make_ready());
         own
     });
     if first == own {

@@ -13,6 +13,13 @@ use super::{Job, Outcome};
 use crate::clock::Moment;
 use crate::metrics::Snapshot;
 
+// What is read back, so that nothing that is newer moves back.
+pub(super) const OUTCOME: &str = "batch_job_last_run_outcome";
+pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
+pub(super) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+pub(super) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
+pub(super) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
+
 /// What a run has told of itself so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
@@ -91,11 +98,7 @@ pub(super) fn at_end(
 }
 
 fn expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, started: f64) {
-    snapshot.gauge(
-        "batch_job_last_start_timestamp_seconds",
-        "When the last run started.",
-        &[(&[], started)],
-    );
+    snapshot.gauge(LAST_START, "When the last run started.", &[(&[], started)]);
     if let Some(deadline) = expected.deadline {
         snapshot.gauge(
             "batch_job_success_deadline_seconds",
@@ -128,11 +131,7 @@ fn outcome_states(snapshot: &mut Snapshot, holds: Option<Outcome>) {
         .zip(&labels)
         .map(|(outcome, labels)| (labels.as_slice(), f64::from(Some(*outcome) == holds)))
         .collect();
-    snapshot.gauge(
-        "batch_job_last_run_outcome",
-        "How the last run ended: 1 for what it was.",
-        &samples,
-    );
+    snapshot.gauge(OUTCOME, "How the last run ended: 1 for what it was.", &samples);
 }
 
 /// The time stamps that alert rules compare. A skipped run is neither a success nor a failure.
@@ -167,20 +166,17 @@ fn instants(snapshot: &mut Snapshot, ending: &Ending) {
 }
 
 pub(super) fn success(snapshot: &mut Snapshot, ending: &Ending) {
-    let name = "batch_job_last_success_timestamp_seconds";
-    snapshot.gauge(name, "When a run last succeeded.", &[(&[], ending.ended)]);
+    snapshot.gauge(LAST_SUCCESS, "When a run last succeeded.", &[(&[], ending.ended)]);
 }
 
 pub(super) fn failure(snapshot: &mut Snapshot, ending: &Ending) {
-    let name = "batch_job_last_failure_timestamp_seconds";
-    snapshot.gauge(name, "When a run last failed.", &[(&[], ending.ended)]);
+    snapshot.gauge(LAST_FAILURE, "When a run last failed.", &[(&[], ending.ended)]);
 }
 
 /// It stays when the next run starts, which sets all outcomes to 0.
 pub(super) fn abandoned(snapshot: &mut Snapshot, ending: &Ending) {
-    let name = "batch_job_last_abandoned_timestamp_seconds";
     snapshot.gauge(
-        name,
+        LAST_ABANDONED,
         "When a run was last found whose process is gone.",
         &[(&[], ending.ended)],
     );

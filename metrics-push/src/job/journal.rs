@@ -35,9 +35,10 @@ const LONGEST: u64 = 256 * 1024;
 const MOST_OPEN: usize = 4096;
 
 /// What a line survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Durability {
     /// The death of the process.
+    #[default]
     Process,
     /// A power loss, too.
     Machine,
@@ -55,6 +56,8 @@ struct State {
     file: Option<Locked>,
     open: BTreeMap<u64, (Opened, Option<Ended>)>,
     next_id: u64,
+    /// What the most careful run so far has asked for.
+    durability: Durability,
     is_broken: bool,
 }
 
@@ -93,6 +96,7 @@ impl Journal {
             return None;
         }
         let id = state.next_id;
+        state.durability = state.durability.max(durability);
         let entry = Entry::Opened(id, run.clone());
         if let Err(error) = self.append(&mut state, &entry, durability) {
             state.is_broken = true;
@@ -140,7 +144,7 @@ impl Journal {
             locked.append(&(Entry::Head(head).to_line() + lines), durability)?;
             fs::rename(&hidden, &path)?;
             if durability == Durability::Machine {
-                File::open(&self.folder)?.sync_all()?;
+                sync_names(&self.folder)?;
             }
             Ok(locked)
         })();
@@ -162,7 +166,7 @@ impl Journal {
             let lines: String =
                 state.open.iter().map(|(id, (run, end))| lines_of(*id, run, end)).collect();
             // If it can't be replaced, the long one does.
-            if let Ok(short) = self.create(locked.path.clone(), &lines, Durability::Process) {
+            if let Ok(short) = self.create(locked.path.clone(), &lines, state.durability) {
                 state.file = Some(short);
             }
         }
@@ -219,6 +223,14 @@ fn lines_of(id: u64, run: &Opened, end: &Option<Ended>) -> String {
         lines.push_str(&Entry::Ended(id, end.clone()).to_line());
     }
     lines
+}
+
+/// Has the names in a folder survive a power loss, and the folder's own. Those above it were there before.
+fn sync_names(folder: &Path) -> io::Result<()> {
+    for folder in folder.ancestors().take(2) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Tells one start of the machine from another.

@@ -11,6 +11,7 @@ mod open;
 pub(crate) mod outcome;
 mod panic;
 pub(crate) mod recovery;
+mod report;
 pub(crate) mod run;
 mod signal;
 mod supervise;
@@ -198,7 +199,7 @@ impl Job {
 
     /// Leaves signals alone: one that ends the process is then found by the journal or by a supervisor.
     ///
-    /// Without this, TERM, INT, HUP and QUIT are reported before they end a [whole process](Self::whole_process),
+    /// Without this, TERM, INT, HUP, QUIT and XCPU are reported before they end a [whole process](Self::whole_process),
     /// unless the program handles or ignores them itself. For a task they always are the scheduler's.
     #[must_use]
     pub const fn signals_off(mut self) -> Self {

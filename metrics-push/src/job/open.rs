@@ -82,7 +82,7 @@ impl Open {
                 .ok()
         };
         job.ensure_supervisor();
-        let address = address.filter(|_| exit::is_prepared());
+        let address = address.filter(|_| exit::is_prepared(&deployment));
         let started = Moment::now();
         let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
         let open = Arc::new(Self {

@@ -1,8 +1,7 @@
 //! Recovery: runs whose process died are reported by a later one, once, oldest first, never over newer facts.
 //!
 //! Who holds a dead process' lock may speak for it; one process at a time does so in a folder, so that reports are in
-//! order. A run is newer than a dead one if another journal knows it, or if the gateway does. Then all that is said of
-//! the dead one is what moves nothing back.
+//! order. A run is newer than a dead one if another journal knows it, or if the gateway does.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -10,18 +9,17 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::Extent;
 use super::ending::Ending;
 use super::entry::{Entry, Head, Known, Opened, Unreadable, parse};
 use super::facts::{self, Progress};
 use super::journal::{EXTENSION, boot_id};
+use super::report::{self, Held};
 use super::usage::Usage;
-use super::{Extent, Outcome};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Urgency};
-use crate::labels::GroupingKey;
-use crate::metrics::Snapshot;
 use crate::notice;
 use crate::parcel::{Parcel, encode};
 use crate::sink::Sink;
@@ -167,8 +165,10 @@ fn got_lock(file: &File) -> bool {
 
 impl Recovery {
     fn look_at(&mut self, path: PathBuf, folder: &Path) {
-        let Ok((mut file, text)) = read(&path) else { return };
+        let Ok(mut file) = open(&path) else { return };
+        // Before it is read: what its owner still wrote is there once the lock is ours.
         let is_dead = got_lock(&file);
+        let Ok(text) = read(&mut file) else { return };
         // Its owner, or another one, may have removed it since.
         if is_dead && !path.exists() {
             return;
@@ -215,14 +215,12 @@ impl Recovery {
                 deployment.sinks.iter().filter(|sink| run.opened.sinks.contains(&sink.to_string()))
             {
                 let stored = self.stored.get(&sink.to_string()).and_then(Option::as_ref);
-                let group = stored.map(|groups| group_of(groups, &run.opened.key));
-                let snapshot = what_to_say(&run, found, is_outdated, group.as_ref());
-                let parcel = Parcel::add(run.opened.key.clone(), encode(&snapshot));
-                let ticket = if snapshot.families().is_empty() {
-                    None
-                } else {
-                    Some(courier().hand_over(sink, parcel, deployment.timeout, Urgency::Outcome))
-                };
+                let group = stored.map(|groups| Held::of(groups, &run.opened.key));
+                let families = report::of(&run, found, is_outdated, group.as_ref());
+                let ticket = (!families.is_empty()).then(|| {
+                    let parcel = Parcel::add(run.opened.key.clone(), families);
+                    courier().hand_over(sink, parcel, deployment.timeout, Urgency::Outcome)
+                });
                 self.told.push(Told { journal, id: run.id, ticket });
             }
         }
@@ -291,7 +289,8 @@ pub(super) fn journals(folder: &Path) -> impl Iterator<Item = Dead> {
     let journals =
         paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
     journals.filter_map(|path| {
-        let (file, text) = read(&path).ok()?;
+        let mut file = open(&path).ok()?;
+        let text = read(&mut file).ok()?;
         let contents = parse(&text).ok()?;
         Some(Dead { file, path, head: contents.head, runs: contents.runs, left: 0 })
     })
@@ -321,11 +320,14 @@ pub(super) fn report_at_once(mut dead: Dead, deployment: &Deployment, usage: Usa
     settle(&mut [dead], told, deployment.timeout);
 }
 
-fn read(path: &Path) -> io::Result<(File, String)> {
-    let mut file = OpenOptions::new().read(true).append(true).open(path)?;
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).open(path)
+}
+
+fn read(file: &mut File) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok((file, String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn tell_unreadable(path: &Path, why: Unreadable, is_dead: bool) {
@@ -356,62 +358,4 @@ fn is_newer(other: &Known, run: &Known) -> bool {
 fn listing(sink: &Sink) -> Option<Vec<StoredGroup>> {
     let Sink::Gateway(gateway) = sink.clone() else { return None };
     courier().run(async move { gateway.metrics(LISTING).await.ok() }).wait(LISTING).flatten()
-}
-
-fn group_of(groups: &[StoredGroup], key: &GroupingKey) -> StoredInstants {
-    let is_it = |group: &&StoredGroup| {
-        let labels = std::iter::once(("job", key.job())).chain(key.labels());
-        group
-            .labels
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .eq(labels.collect::<BTreeMap<_, _>>())
-    };
-    let group = groups.iter().find(is_it);
-    let value = |name: &str| group?.value(name, &[]);
-    StoredInstants {
-        start: value("batch_job_last_start_timestamp_seconds"),
-        success: value("batch_job_last_success_timestamp_seconds"),
-        failure: value("batch_job_last_failure_timestamp_seconds"),
-    }
-}
-
-/// What a group says of other runs.
-#[derive(Clone, Copy, Debug, Default)]
-struct StoredInstants {
-    start: Option<f64>,
-    success: Option<f64>,
-    failure: Option<f64>,
-}
-
-/// The whole ending, or, if a newer run is known, what moves nothing back.
-fn what_to_say(
-    run: &Known,
-    found: f64,
-    is_outdated: bool,
-    group: Option<&StoredInstants>,
-) -> Snapshot {
-    let Opened { started, expected, .. } = &run.opened;
-    let ending = match &run.ended {
-        Some(ended) => {
-            Ending { duration: ended.duration, ..Ending::at(ended.cause, *started, ended.at) }
-        }
-        None => Ending::at(Outcome::Abandoned.into(), *started, found),
-    };
-    let is_outdated = is_outdated || group.is_some_and(|group| group.start > Some(*started));
-    if !is_outdated {
-        return facts::at_end(expected, &Progress::default(), &ending);
-    }
-    let mut snapshot = Snapshot::default();
-    let is_later = |stored: Option<f64>| stored.is_none_or(|stored| stored < ending.ended);
-    match (ending.cause.outcome, group) {
-        (Outcome::Abandoned, _) => facts::abandoned(&mut snapshot, &ending),
-        (Outcome::Success, Some(group)) if is_later(group.success) => {
-            facts::success(&mut snapshot, &ending);
-        }
-        (Outcome::Success | Outcome::Skipped, _) => {}
-        (_, Some(group)) if is_later(group.failure) => facts::failure(&mut snapshot, &ending),
-        _ => {}
-    }
-    snapshot
 }

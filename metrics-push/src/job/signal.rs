@@ -1,9 +1,11 @@
-//! Signals: TERM, INT, HUP and QUIT end a whole process' runs before they end the process, as they would have anyway.
+//! Signals: TERM, INT, HUP, QUIT and XCPU end a whole process' runs before they end the process, as they would have
+//! anyway.
 //!
 //! Only dispositions that are the default are taken: what was inherited as ignored stays so, and a program that
 //! installs its own handling, before or after, decides for itself. The handler writes one byte; a thread reports, restores
 //! the default and raises the signal again, so that the status stays truthful. The thread, like the courier's, has
-//! all signals blocked: they go to the program's own threads, which may wait for them.
+//! all signals blocked: they go to the program's own threads, which may wait for them. It starts a moment after the run
+//! did, and reads what was written until then: a run that is over by then never has it.
 //!
 //! This is one of the files with `unsafe` code: dispositions and masks are calls into C.
 
@@ -52,7 +54,9 @@ mod unix {
     use crate::job::{Outcome, exit, supervise};
     use crate::notice;
 
-    const TAKEN: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+    /// What people and launchers end a process with, and the soft limit of processor time.
+    const TAKEN: [c_int; 5] =
+        [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
 
     /// Faults of the thread's own making; a thread that blocks them could not even die of them in an orderly way.
     const FAULTS: [c_int; 6] =
@@ -62,12 +66,20 @@ mod unix {
     /// process and its group.
     const IMPATIENCE: Duration = Duration::from_secs(1);
 
+    /// How long a signal may go unheard at first. A thread takes time to start that the start of a run needs more.
+    const UNHEARD: Duration = Duration::from_millis(5);
+
     /// What the reporting thread writes to the listening one: no signal has this number.
     const DONE: u8 = 0;
 
-    /// Where the handler writes, and who installed it: all that it may touch.
+    /// Where the handler writes, who installed it, and the signal that nobody has heard of yet: all that it may touch.
     static WRITER: AtomicI32 = AtomicI32::new(-1);
     static OWNER: AtomicI32 = AtomicI32::new(0);
+    static NOTED: AtomicI32 = AtomicI32::new(NONE);
+    const NONE: c_int = 0;
+
+    /// Both ends of the line from the handler, until the thread takes them.
+    static LINE: Mutex<Option<(UnixStream, UnixStream)>> = Mutex::new(None);
 
     /// The process is being ended by a signal.
     static ENDING: Mutex<bool> = Mutex::new(false);
@@ -77,14 +89,22 @@ mod unix {
         ENDING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was noted is known now.
     fn set_ending(is_ending: bool) {
-        *ending() = is_ending;
+        let mut ending = ending();
+        NOTED.store(NONE, Ordering::Release);
+        *ending = is_ending;
         ENDING_CHANGED.notify_all();
     }
 
-    /// Waits while a signal is ending the process; usually that is the last thing this thread does.
+    /// Waits while a signal is ending the process, or is about to; usually that is the last thing this thread does.
     pub(in crate::job) fn wait_while_ending() {
-        let wait = ENDING_CHANGED.wait_timeout_while(ending(), BUDGET * 2, |is_ending| *is_ending);
+        let is_noted = || NOTED.load(Ordering::Acquire) != NONE;
+        if is_noted() {
+            hear();
+        }
+        let wait = ENDING_CHANGED
+            .wait_timeout_while(ending(), BUDGET * 2, |is_ending| *is_ending || is_noted());
         drop(wait.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -105,19 +125,51 @@ mod unix {
         }
         let (reader, writer) = UnixStream::pair()?;
         writer.set_nonblocking(true)?;
-        let done = writer.try_clone()?;
-        let mut spawned = Ok(());
-        apart(|| {
-            let thread = std::thread::Builder::new().name("metrics-push-signals".into());
-            spawned = thread.spawn(move || watch(&reader, &done)).map(drop);
-        });
-        spawned?;
+        *line() = Some((reader, writer.try_clone()?));
         OWNER.store(own_id(), Ordering::Release);
         WRITER.store(writer.into_raw_fd(), Ordering::Release);
         for signal in taken {
             install(signal);
         }
+        hear_soon();
         Ok(())
+    }
+
+    fn line() -> MutexGuard<'static, Option<(UnixStream, UnixStream)>> {
+        LINE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear_soon() {
+        /// Hears even if the errand is dropped: without its thread, the courier does none.
+        struct Hearing;
+
+        impl Drop for Hearing {
+            fn drop(&mut self) {
+                hear();
+            }
+        }
+
+        let hearing = Hearing;
+        drop(courier().run_after(UNHEARD, move || drop(hearing)));
+    }
+
+    /// Starts the thread, once per process. If there is none to be had, signals are what they were without us.
+    fn hear() {
+        let Some((reader, done)) = line().take() else { return };
+        let mut spawned = Ok(());
+        apart(|| {
+            let thread = std::thread::Builder::new().name("metrics-push-signals".into());
+            spawned = thread.spawn(move || watch(&reader, &done)).map(drop);
+        });
+        if let Err(error) = spawned {
+            notice::warn(format_args!("signals are not watched: {error}"));
+            TAKEN.into_iter().filter(|signal| is_ours(*signal)).for_each(set_default);
+            let noted = NOTED.load(Ordering::Acquire);
+            if noted != NONE {
+                raise_with_default(noted);
+            }
+            set_ending(false);
+        }
     }
 
     /// The thread: a byte is a signal.
@@ -128,6 +180,8 @@ mod unix {
             // Handlers that were installed after ours may call ours; then the end is theirs to decide.
             if byte[0] != DONE && is_ours(signal) {
                 end_by(signal, reader, done);
+            } else {
+                set_ending(false);
             }
         }
     }
@@ -191,6 +245,7 @@ mod unix {
             }
             return;
         }
+        NOTED.store(signal, Ordering::Release);
         let writer = WRITER.load(Ordering::Acquire);
         keep_errno(|| write_bytes(writer, &[u8::try_from(signal).unwrap_or(DONE)]));
     }

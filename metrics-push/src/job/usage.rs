@@ -1,6 +1,8 @@
 //! What the process has used of the machine, where the platform tells it without further ado.
 
-use std::fs;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read as _;
 
 /// Of the whole process, since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -13,11 +15,19 @@ pub(super) struct Usage {
 /// The kernel reports times to user space in this unit on every architecture (`USER_HZ` in proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Longer than what is read, and up to what is looked for in it.
+const ONE_READ: usize = 4096;
+
 /// Reads `/proc`; `None` where there is none.
 pub(super) fn of_process() -> Option<Usage> {
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    parse(&stat, &status)
+    let [mut stat, mut status] = [[0; ONE_READ]; 2];
+    parse(&read("/proc/self/stat", &mut stat)?, &read("/proc/self/status", &mut status)?)
+}
+
+/// In one read, since the kernel makes the whole text anew for each. Names in it may be of any bytes.
+fn read<'a>(path: &str, text: &'a mut [u8]) -> Option<Cow<'a, str>> {
+    let length = File::open(path).and_then(|mut file| file.read(text)).ok()?;
+    Some(String::from_utf8_lossy(&text[..length]))
 }
 
 fn parse(stat: &str, status: &str) -> Option<Usage> {

@@ -4,7 +4,7 @@
 //! of the thread: a function may well do its work while the thread unwinds for another reason.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, forget};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -93,10 +93,10 @@ pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
     Ended { result, armed }
 }
 
-/// Runs an `async` body that has been entered already.
+/// Runs an `async` body.
 #[inline]
-pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<Entered<C>, F> {
-    measured(Entered(call), body)
+pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<C, F> {
+    Measured { future: body, call: Open::new(call) }
 }
 
 /// Runs an `async` body whose type says that it has no end.
@@ -122,7 +122,8 @@ pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     body: impl FnOnce() -> F,
     judge: J,
 ) -> Judged<P, F, J> {
-    Judged { measured: measured(prepared, body()), judge: Some(judge) }
+    let measured = Measured { future: body(), call: Open(None) };
+    Judged { measured, prepared: Some(prepared), judge: Some(judge) }
 }
 
 /// The same for functions whose declared type is a box.
@@ -133,10 +134,6 @@ pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     judge: J,
 ) -> Pin<Box<Judged<P, F, J>>> {
     Box::pin(call_future(prepared, body, judge))
-}
-
-fn measured<P: Prepare, F: Future>(prepared: P, future: F) -> Measured<P, F> {
-    Measured { future, stage: Stage(Progress::Ready(prepared)) }
 }
 
 /// A call whose body has returned, and whose outcome is still to be told.
@@ -161,18 +158,6 @@ impl<C: Measure, R> Ended<C, R> {
     pub fn finish(self, verdict: Verdict) -> R {
         self.armed.finish(verdict);
         self.result
-    }
-}
-
-/// A call that has begun before its future.
-pub struct Entered<C>(C);
-
-impl<C: Measure> Prepare for Entered<C> {
-    type Call = C;
-
-    #[inline]
-    fn enter(self) -> C {
-        self.0
     }
 }
 
@@ -203,75 +188,83 @@ impl<C: Measure> Drop for Armed<C> {
 }
 
 pin_project! {
-    /// A future and the measure of its run: from the first poll, so that one that is never polled leaves no trace.
-    pub struct Measured<P: Prepare, F> {
+    /// The future of a call that has begun.
+    pub struct Measured<C: Measure, F> {
         #[pin]
         future: F,
-        stage: Stage<P>,
+        call: Open<C>,
     }
 }
 
 pin_project! {
-    /// A measured future whose result is judged where nobody awaits it.
+    /// A measured future whose result is judged where nobody awaits it: from the first poll, so that one that is
+    /// never polled leaves no trace.
     pub struct Judged<P: Prepare, F, J> {
         #[pin]
-        measured: Measured<P, F>,
+        measured: Measured<P::Call, F>,
+        prepared: Option<P>,
         judge: Option<J>,
     }
 }
 
-/// How far a measured future has come. One that is dropped on the way was cancelled.
-struct Stage<P: Prepare>(Progress<P>);
+/// The call of a future. One that is dropped on the way was cancelled.
+///
+/// The call has no drop of its own here: what is left to do after the end has to be as small as a comparison, or
+/// the compiler keeps the whole future in memory for it.
+struct Open<C: Measure>(Option<ManuallyDrop<C>>);
 
-enum Progress<P: Prepare> {
-    Ready(P),
-    Open(P::Call),
-    Over,
-}
-
-impl<P: Prepare> Stage<P> {
-    /// The call of a poll that begins.
+impl<C: Measure> Open<C> {
     #[inline]
-    fn enter(&mut self) -> Armed<P::Call> {
-        Armed(match std::mem::replace(&mut self.0, Progress::Over) {
-            Progress::Ready(prepared) => Some(prepared.enter()),
-            Progress::Open(call) => Some(call),
-            Progress::Over => None,
-        })
+    const fn new(call: C) -> Self {
+        Self(Some(ManuallyDrop::new(call)))
     }
 
-    /// The poll ended, and the future goes on.
     #[inline]
-    fn leave(&mut self, armed: Armed<P::Call>) {
-        if let Some(call) = armed.disarm() {
-            self.0 = Progress::Open(call);
-        }
+    fn take(&mut self) -> Option<C> {
+        self.0.take().map(ManuallyDrop::into_inner)
     }
 }
 
-impl<P: Prepare> Drop for Stage<P> {
+impl<C: Measure> Drop for Open<C> {
+    #[inline]
     fn drop(&mut self) {
-        if let Progress::Open(call) = std::mem::replace(&mut self.0, Progress::Over) {
-            call.finish(Outcome::Cancelled.into());
+        if let Some(call) = self.take() {
+            finish_early(call, Outcome::Cancelled);
         }
     }
 }
 
-impl<P: Prepare, F: Future> Future for Measured<P, F> {
-    type Output = Ended<P::Call, F::Output>;
+/// A poll under way: one that doesn't return has panicked.
+///
+/// It leaves the call where it is: moving it at each poll would cost more than counting.
+struct Polling<'a, C: Measure>(&'a mut Open<C>);
+
+impl<C: Measure> Drop for Polling<'_, C> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            finish_early(call, Outcome::Panic);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn finish_early<C: Measure>(call: C, outcome: Outcome) {
+    call.finish(outcome.into());
+}
+
+impl<C: Measure, F: Future> Future for Measured<C, F> {
+    type Output = Ended<C, F::Output>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let armed = this.stage.enter();
+        let polling = Polling(&mut *this.call);
+        let poll = this.future.poll(context);
+        forget(polling);
         // A future that is polled after its end speaks for itself.
-        match this.future.poll(context) {
-            Poll::Pending => {
-                this.stage.leave(armed);
-                Poll::Pending
-            }
-            Poll::Ready(result) => Poll::Ready(Ended { result, armed }),
-        }
+        poll.map(|result| Ended { result, armed: Armed(this.call.take()) })
     }
 }
 
@@ -280,7 +273,10 @@ impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Judged<
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        if let Some(prepared) = this.prepared.take() {
+            *this.measured.as_mut().project().call = Open::new(prepared.enter());
+        }
         this.measured.poll(context).map(|ended| {
             let judge = this.judge.take();
             let verdict = judge.map_or(Outcome::Success.into(), |judge| judge(ended.result()));
@@ -289,7 +285,7 @@ impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Judged<
     }
 }
 
-impl<P: Prepare, F> fmt::Debug for Measured<P, F> {
+impl<C: Measure, F> fmt::Debug for Measured<C, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Measured").finish_non_exhaustive()
     }

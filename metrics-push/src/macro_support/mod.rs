@@ -11,7 +11,7 @@ mod start;
 mod timed;
 
 pub use call::{
-    Ended, Entered, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
+    Ended, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
     call_future, never,
 };
 pub use counted::{CountedCall, CountedSite, PreparedCount};

@@ -51,5 +51,26 @@ pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> 
 /// The machine's name; empty, and thus no label, where it is unknown or not UTF-8.
 #[must_use]
 pub fn host_name() -> String {
-    hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_default()
+    kernels_name().unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+fn kernels_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn kernels_name() -> Option<String> {
+    hostname::get().ok()?.into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(unix)]
+    fn the_machines_name_is_what_it_calls_itself() {
+        let told = std::process::Command::new("uname").arg("-n").output().unwrap();
+        assert_eq!(super::host_name(), String::from_utf8(told.stdout).unwrap().trim_end());
+    }
 }

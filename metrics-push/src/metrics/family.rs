@@ -78,6 +78,7 @@ impl<S: Sealed> Family<S> {
         })
     }
 
+    /// Sorted by name, as they are pushed.
     fn labels<'v>(&self, values: impl Iterator<Item = &'v str>) -> Vec<LabelPair> {
         let pairs = self.desc.variable_labels.iter().zip(values).map(|(name, value)| {
             let mut pair = LabelPair::default();
@@ -85,7 +86,9 @@ impl<S: Sealed> Family<S> {
             pair.set_value(value.to_owned());
             pair
         });
-        pairs.collect()
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.sort_by(|left, right| left.name().cmp(right.name()));
+        pairs
     }
 }
 
@@ -99,7 +102,11 @@ impl<S: Sealed> Collector for Registered<S> {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let family = &*self.0;
-        let metrics = family.series.iter().map(|series| {
+        // A registry sorts what it gathers, and finds it sorted. What is made in this order lies in it, too: whoever
+        // reads very many series need not look for them all over the memory.
+        let mut series: Vec<_> = family.series.iter().collect();
+        series.sort_by(|left, right| left.cmp_values(right));
+        let metrics = series.into_iter().map(|series| {
             let mut metric = series.cells.sample();
             metric.set_label(family.labels(series.values()));
             metric

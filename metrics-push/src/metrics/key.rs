@@ -1,6 +1,7 @@
 //! What identifies a series within its family: its label values, in the order of the names, as one key.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::collections::hash_map::RandomState;
 use std::fmt::{self, Write as _};
 use std::hash::BuildHasher;
@@ -86,6 +87,15 @@ pub(crate) fn values_of(key: &[u8]) -> impl Iterator<Item = &str> {
         .map(|value| str::from_utf8(value).unwrap_or_default())
 }
 
+/// How the values of two keys compare, one after the other.
+pub(crate) fn cmp_values(left: &[u8], right: &[u8]) -> Ordering {
+    // The end of a value comes before whatever may follow in a longer one.
+    fn ranks(key: &[u8]) -> impl Iterator<Item = u8> {
+        key.iter().map(|byte| byte.wrapping_sub(END))
+    }
+    ranks(left).cmp(ranks(right))
+}
+
 /// Both halves of the product count, so that every bit of the input reaches the low bits.
 fn mix(word: u64) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -107,6 +117,22 @@ mod tests {
     fn a_key_gives_back_its_values() {
         for example in [&[] as &[&str], &[""], &["", ""], &["a"], &["é", "", "x\0y"]] {
             assert_eq!(values(example), example);
+        }
+    }
+
+    #[test]
+    fn keys_compare_as_their_values_do() {
+        let values = ["", "\0", "a", "a\u{1}", "ab", "é", "\u{10ffff}"];
+        let pairs: Vec<_> =
+            values.iter().flat_map(|one| values.map(|other| [*one, other])).collect();
+        for [one, other] in pairs.iter().flat_map(|one| pairs.iter().map(move |other| [one, other]))
+        {
+            let ordering = Key::of(one.iter().copied(), |left| {
+                Key::of(other.iter().copied(), |right| {
+                    cmp_values(left.as_bytes(), right.as_bytes())
+                })
+            });
+            assert_eq!(ordering, one.cmp(other), "{one:?} {other:?}");
         }
     }
 

@@ -3,9 +3,10 @@
 //! Tables of growing size, filled up to half, one after the other. An entry never moves or goes, so readers
 //! need nothing but the acquire load of its slot; only making a new series takes the lock.
 
+use std::cmp::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::key::{Key, values_of};
+use super::key::{Key, cmp_values, values_of};
 
 /// What the first table holds; each further one is four times as large.
 const FIRST_ROOM: usize = 4;
@@ -24,6 +25,11 @@ impl<S> Series<S> {
     /// The label values, in the order of the names.
     pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
         values_of(&self.key)
+    }
+
+    /// By one label value after the other, in the order of the names.
+    pub(crate) fn cmp_values(&self, other: &Self) -> Ordering {
+        cmp_values(&self.key, &other.key)
     }
 }
 

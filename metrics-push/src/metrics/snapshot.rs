@@ -117,19 +117,19 @@ impl Snapshot {
             return;
         }
         match clean(&mut family) {
-            Ok(()) => self.join(family),
+            Ok(()) => {
+                self.drop_repeated(&mut family);
+                self.join(family);
+            }
             Err(reason) => self.refuse(family.name(), reason),
         }
     }
 
-    /// Adds a clean family to those that are there.
+    /// Adds a clean family, which has no series twice, to those that are there.
     fn join(&mut self, mut family: MetricFamily) {
         let name = |known: &MetricFamily| known.name().cmp(family.name());
         match self.families.binary_search_by(name) {
-            Err(position) => {
-                self.drop_repeated(&mut family);
-                self.families.insert(position, family);
-            }
+            Err(position) => self.families.insert(position, family),
             Ok(position) => {
                 let mut known = std::mem::take(&mut self.families[position]);
                 if known.get_field_type() == family.get_field_type() {
@@ -186,30 +186,50 @@ fn clean(family: &mut MetricFamily) -> Result<(), String> {
         _ => None,
     };
     for metric in family.mut_metric() {
-        clean_labels(metric, reserved)?;
         if metric.timestamp_ms() != 0 {
             metric.set_timestamp_ms(0);
         }
+        if !is_tidy(metric.get_label()) {
+            tidy(metric);
+        }
     }
-    Ok(())
+    check_names(family.get_metric(), reserved)
+}
+
+/// Whether labels are sorted and have values, which nearly all have from the start.
+fn is_tidy(labels: &[LabelPair]) -> bool {
+    labels.is_sorted_by(|left, right| left.name() < right.name())
+        && labels.iter().all(|label| !label.value().is_empty())
 }
 
 /// Sorts the labels and drops those without a value, which are as good as absent.
-fn clean_labels(metric: &mut Metric, reserved: Option<&str>) -> Result<(), String> {
+fn tidy(metric: &mut Metric) {
     let mut labels = metric.take_label();
     labels.retain(|label| !label.value().is_empty());
-    if !labels.is_sorted_by(|left, right| left.name() < right.name()) {
-        labels.sort_by(|left, right| left.name().cmp(right.name()));
+    labels.sort_by(|left, right| left.name().cmp(right.name()));
+    metric.set_label(labels);
+}
+
+/// Refuses labels that Prometheus would refuse. They are sorted.
+fn check_names(metrics: &[Metric], reserved: Option<&str>) -> Result<(), String> {
+    fn names(labels: &[LabelPair]) -> impl Iterator<Item = &str> {
+        labels.iter().map(LabelPair::name)
+    }
+    let mut known: &[LabelPair] = &[];
+    for labels in metrics.iter().map(Metric::get_label) {
+        // Series of one family have the same labels, as a rule.
+        if names(known).eq(names(labels)) {
+            continue;
+        }
         if let Some([label, ..]) = labels.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
             return Err(format!("it has the label {:?} twice", label.name()));
         }
-    }
-    for label in labels.iter().map(LabelPair::name) {
-        if !is_label_name(label) || Some(label) == reserved {
+        let is_allowed = |name: &str| is_label_name(name) && Some(name) != reserved;
+        if let Some(label) = names(labels).find(|name| !is_allowed(name)) {
             return Err(format!("its label {label:?} is not allowed"));
         }
+        known = labels;
     }
-    metric.set_label(labels);
     Ok(())
 }
 

@@ -8,6 +8,12 @@ use crate::http::{REPLY_LIMIT, Reply};
 use crate::labels::GroupingKey;
 use crate::notice::excerpt;
 
+/// Whether a gateway may have taken a body for something that it is not. What it could read, and refuses, it calls
+/// pushed metrics.
+pub(super) fn is_misread(reply: &Reply) -> bool {
+    reply.status == 415 || (reply.status == 400 && !reply.body.contains("pushed metrics"))
+}
+
 /// What the gateway's answer to a parcel means.
 pub(super) fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, Error> {
     match reply.status {
@@ -79,7 +85,9 @@ fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<Stri
         403 => ("the credentials do not allow this", owned("check what the user or token may do")),
         404 => (
             "there is no Pushgateway at this URL",
-            owned("check the port, and the path prefix the gateway was started with"),
+            owned(
+                "check the port, 9091 unless told otherwise, and the gateway's path prefix; 9090 is Prometheus' own",
+            ),
         ),
         405 => (
             "the server does not take pushes here",

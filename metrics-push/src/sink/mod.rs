@@ -2,8 +2,15 @@
 
 mod answer;
 pub(crate) mod gateway;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "no_gzip.rs"]
+mod gzip;
 pub(crate) mod listing;
+mod protobuf;
 mod survey;
+pub(crate) mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -50,6 +57,14 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
+    /// Does what can be done before there is anything to send.
+    pub(crate) fn make_ready(&self) {
+        match self {
+            Self::Gateway(gateway) => gateway.make_ready(),
+            Self::DryRun(_) => {}
+        }
+    }
+
     /// Makes one attempt.
     ///
     /// # Errors

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use super::body::read;
 use super::json;
-use super::parse::parse;
 use super::path::{clean, grouping_key, percent_decode, percent_encode};
 use super::store::{Checks, Mode, Store};
 use super::wire::{Request, Response};
@@ -184,12 +184,9 @@ fn push(
     store: &mut Store,
     checks: Checks,
 ) -> Response {
-    if let Some(what) = unreadable(request) {
-        return Response::error(415, &format!("the fake gateway reads no {what}"));
-    }
-    let body = match parse(&request.body) {
+    let body = match read(request) {
         Ok(body) => body,
-        Err(why) => return Response::error(400, &why),
+        Err(answer) => return answer,
     };
     match (store.push(mode, checks, key, body, SystemTime::now()), checks) {
         (Ok(()), Checks::On) => Response::new(200),
@@ -199,15 +196,6 @@ fn push(
             Response::error(400, &format!("{start}: {why}"))
         }
     }
-}
-
-/// What the real gateway can read and this one can't.
-fn unreadable(request: &Request) -> Option<&'static str> {
-    let protobuf = "application/vnd.google.protobuf";
-    if request.header("content-type").is_some_and(|kind| kind.starts_with(protobuf)) {
-        return Some("protobuf");
-    }
-    (request.header("content-encoding") == Some("gzip")).then_some("gzip")
 }
 
 fn exposition(store: &Store) -> Response {

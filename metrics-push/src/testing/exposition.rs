@@ -41,6 +41,8 @@ pub(super) fn print<'a>(families: impl IntoIterator<Item = &'a Family>) -> Strin
     let mut families: Vec<&Family> = families.into_iter().collect();
     families.sort_by(|a, b| a.name.cmp(&b.name));
     let mut text = String::new();
+    // A push in protobuf may bring families without metrics, of which nothing is shown.
+    families.retain(|family| !family.metrics.is_empty());
     for same_name in families.chunk_by(|a, b| a.name == b.name) {
         // Writing to a string cannot fail.
         let _ = write_head(&mut text, same_name[0]);

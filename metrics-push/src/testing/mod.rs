@@ -33,12 +33,13 @@
 //! # }
 //! ```
 //!
-//! What it does not do: protobuf and gzip bodies are answered with a 415, nothing is kept on disk, and
-//! `/metrics` shows what was pushed but no metrics about the gateway itself. And where the real one harms itself by
+//! What it does not do: compressed bodies are read only with the feature `gzip`, and a 415 without it; nothing is kept on
+//! disk, and `/metrics` shows what was pushed but no metrics about the gateway itself. And where the real one harms itself by
 //! a programming mistake, this one does not: a job in broken base64 does not block later pushes, and the type
 //! `gauge_histogram` is refused instead of taken and then cutting off every scrape.
 
 mod access;
+mod body;
 mod connection;
 mod consistency;
 mod cursor;
@@ -48,11 +49,17 @@ mod exposition;
 mod family;
 mod fault;
 mod group;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "no_gzip.rs"]
+mod gzip;
 mod json;
 mod ledger;
 mod number;
 mod parse;
 mod path;
+mod protobuf;
 mod server;
 mod store;
 mod wire;

@@ -11,7 +11,7 @@ use std::time::Instant;
 const MAX_HEAD: usize = 64 * 1024;
 
 /// The longest body; more is answered with a 413. The real gateway has no such limit.
-const MAX_BODY: usize = 64 * 1024 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024 * 1024;
 
 const MAX_HEADERS: usize = 128;
 

@@ -49,9 +49,20 @@ fn every_end_of_a_command_is_told_and_its_status_kept() {
         let is_success = outcome == "success";
         assert_eq!(group.has_family("batch_job_last_success_timestamp_seconds"), is_success);
         // What can't be run says so; everything else says nothing of its own.
-        assert_eq!(bare.stderr.contains("can't be run"), matches!(status, 126 | 127), "{bare:?}");
+        let told = format!("metrics-push: The command {} can't be run: ", command[0]);
+        assert_eq!(bare.stderr.starts_with(&told), matches!(status, 126 | 127), "{bare:?}");
         assert!(matches!(status, 126 | 127) || bare.stderr.is_empty(), "{bare:?}");
     }
+}
+
+#[test]
+fn dashes_before_the_command_may_be_left_out() {
+    let gateway = FakeGateway::start();
+    let arguments = ["exec", "--job", "backup", "sh", "-c", "exit 3", "--job", "another"];
+    let mut command = metrics_push(&gateway.url(), &arguments);
+    command.env("PATH", "/usr/bin:/bin");
+    assert_eq!(piped(command, "").status, 3);
+    ended(&gateway).assert_value("batch_job_last_run_exit_code", &[], 3.0);
 }
 
 #[test]

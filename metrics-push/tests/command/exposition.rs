@@ -63,10 +63,6 @@ fn a_dry_run_shows_and_changes_nothing() {
     assert_eq!(ended.status, 0);
     assert!(ended.stderr.contains("dry run: push {job=\"backup\"} to http://"), "{ended:?}");
     assert!(ended.stderr.contains("backup_bytes{disk=\"a\"} 4096"), "{ended:?}");
-    let delete = ["delete", "--job", "backup", "--dry-run"];
-    let ended = piped(metrics_push(&gateway.url(), &delete), "");
-    assert!(ended.stderr.contains("dry run: delete {job=\"backup\"}"), "{ended:?}");
-    assert_eq!((ended.status, ended.stdout.as_str()), (0, ""));
     assert!(gateway.requests().is_empty());
 }
 
@@ -84,7 +80,11 @@ fn what_is_wrong_is_said_in_a_sentence_with_the_remedy_before_anything_is_sent()
         (&with_job, "", "There is no metric to push"),
         (&with_job, "x{job=\"y\"} 1", "Metric \"x\" has the grouping label \"job\""),
         (&["push", "--job", ""], METRICS, "The job name is empty"),
-        (&["push", "--job", "a", "no/such/file"], "", "No/such/file can't be read: No such file"),
+        (
+            &["push", "--job", "a", "no/such/file"],
+            "",
+            "The file no/such/file can't be read: No such file",
+        ),
         (&["push", "--job", "a", "--grouping", "a-b=c"], "", "use letters, digits and underscores"),
         (&["push", "--timeout", "soon"], "", "write it as 10s"),
         (&["push", "--url", "ftp://x"], "", "ftp"),

@@ -1,8 +1,10 @@
 //! Completions, man pages and help, made from the grammar.
 
+use std::process::Command;
+
 use metrics_push::Config;
 
-use crate::program::{metrics_push, piped};
+use crate::program::{metrics_push, on_terminal, piped};
 
 fn printed(arguments: &[&str]) -> String {
     let ended = piped(metrics_push("", arguments), "");
@@ -18,6 +20,31 @@ fn every_shell_has_completions() {
     }
 }
 
+/// What bash offers for the last of these words.
+fn offered(words: &str) -> String {
+    let script = format!(
+        "{}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+         _metrics__push metrics-push \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"; echo \"${{COMPREPLY[*]}}\"",
+        printed(&["completions", "bash"])
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &script]).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_subcommands_and_their_arguments() {
+    for (words, expected) in [
+        ("metrics-push sta", "status\n"),
+        ("metrics-push exec --max", "--max-runtime\n"),
+        ("metrics-push status --color a", "auto always\n"),
+        ("metrics-push spool sh", "show\n"),
+        ("metrics-push spool drop --al", "--all\n"),
+    ] {
+        assert_eq!(offered(words), expected, "{words}");
+    }
+}
+
 #[test]
 fn man_pages_tell_of_subcommands_arguments_and_variables() {
     let page = printed(&["man"]);
@@ -26,7 +53,8 @@ fn man_pages_tell_of_subcommands_arguments_and_variables() {
         assert!(page.contains(variable.name), "{}", variable.name);
     }
     let page = printed(&["man", "status"]);
-    assert!(page.contains("Exit status: 0, if all is well"), "{page}");
+    assert!(page.contains(".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\n\\&All is well.\n"), "{page}");
+    assert!(printed(&["man", "spool", "list"]).contains(".TH metrics-push-spool-list 1"));
     let unknown = piped(metrics_push("", &["man", "stats"]), "");
     assert_eq!(unknown.status, 2);
     assert!(unknown.stderr.contains("no subcommand \"stats\""), "{unknown:?}");
@@ -53,5 +81,7 @@ fn help_is_there_for_everything() {
         assert!(printed(&["--help"]).contains(subcommand));
     }
     assert!(printed(&["--help"]).contains("METRICS_PUSH_STATE_DIR"));
+    let shown = on_terminal(80, metrics_push("", &["--help"])).stdout;
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     assert_eq!(printed(&["--version"]), concat!("metrics-push ", env!("CARGO_PKG_VERSION"), "\n"));
 }

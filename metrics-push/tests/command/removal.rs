@@ -5,7 +5,7 @@ use std::path::Path;
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Gateway, GroupingKey};
 
-use crate::program::{metrics_push, piped};
+use crate::program::{Ended, metrics_push, piped};
 
 fn push(gateway: &FakeGateway, job: &str) {
     let key = GroupingKey::new(job).and_then(|key| key.label("region", "eu")).unwrap();
@@ -16,6 +16,24 @@ fn said(gateway: &FakeGateway, arguments: &[&str]) -> String {
     let ended = piped(metrics_push(&gateway.url(), arguments), "");
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{arguments:?}: {ended:?}");
     ended.stdout.replace(&gateway.url(), "GATEWAY")
+}
+
+#[test]
+fn a_group_is_shown_and_then_removed_and_a_misspelled_one_is_not_there() {
+    let gateway = FakeGateway::start();
+    push(&gateway, "backup");
+    let delete = ["delete", "--job", "backup", "--grouping", "region=eu"];
+    let group = "{job=\"backup\",region=\"eu\"}";
+    let dry = [&delete[..], &["--dry-run"]].concat();
+    assert_eq!(said(&gateway, &dry), format!("Would remove {group} from GATEWAY.\n"));
+    assert_eq!(
+        said(&gateway, &["delete", "--job", "backup"]),
+        "There is no {job=\"backup\"} at GATEWAY.\n"
+    );
+    assert_eq!(gateway.groups().len(), 1);
+    assert_eq!(said(&gateway, &delete), format!("Removed {group} from GATEWAY.\n"));
+    assert_eq!(gateway.groups(), []);
+    assert_eq!(said(&gateway, &delete), format!("There is no {group} at GATEWAY.\n"));
 }
 
 #[test]
@@ -41,6 +59,7 @@ fn everything_goes_only_if_that_is_said() {
     push(&gateway, "b");
     let unsure = piped(metrics_push(&gateway.url(), &["wipe"]), "");
     assert_eq!((unsure.status, gateway.groups().len()), (2, 2), "{unsure:?}");
+    assert!(unsure.stderr.contains("<--dry-run|--yes>"), "{unsure:?}");
     assert_eq!(said(&gateway, &["wipe", "--dry-run"]).matches("Would remove").count(), 2);
     let mut dry = metrics_push(&gateway.url(), &["wipe", "--yes"]);
     dry.env("METRICS_PUSH_DRY_RUN", "true");
@@ -59,16 +78,18 @@ fn a_gateway_without_the_admin_api_says_how_to_get_it() {
     assert!(ended.stderr.contains("start the gateway with --web.enable-admin-api"), "{ended:?}");
 }
 
+fn with_state(gateway: &FakeGateway, state: &Path, arguments: &[&str]) -> Ended {
+    let mut command = metrics_push(&gateway.url(), arguments);
+    command.env("METRICS_PUSH_STATE_DIR", state).env("PATH", "/usr/bin:/bin");
+    piped(command, "")
+}
+
 #[test]
 fn what_waited_on_disk_is_delivered_when_the_gateway_is_back() {
     let state =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recover-{}", std::process::id()));
     let gateway = FakeGateway::start();
-    let with_state = |arguments: &[&str]| {
-        let mut command = metrics_push(&gateway.url(), arguments);
-        command.env("METRICS_PUSH_STATE_DIR", &state).env("PATH", "/usr/bin:/bin");
-        piped(command, "")
-    };
+    let with_state = |arguments: &[&str]| with_state(&gateway, &state, arguments);
     gateway.refuse_connections();
     let failed = with_state(&["exec", "--job", "backup", "--timeout", "500ms", "--", "false"]);
     assert_eq!(failed.status, 1, "{failed:?}");
@@ -102,11 +123,7 @@ fn what_waited_on_disk_is_delivered_when_the_gateway_is_back() {
 fn what_nobody_wants_any_more_is_given_up() {
     let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("drop-{}", std::process::id()));
     let gateway = FakeGateway::start();
-    let with_state = |arguments: &[&str]| {
-        let mut command = metrics_push(&gateway.url(), arguments);
-        command.env("METRICS_PUSH_STATE_DIR", &state).env("PATH", "/usr/bin:/bin");
-        piped(command, "")
-    };
+    let with_state = |arguments: &[&str]| with_state(&gateway, &state, arguments);
     gateway.refuse_connections();
     for job in ["a", "b", "c"] {
         with_state(&["exec", "--job", job, "--timeout", "300ms", "--", "false"]);

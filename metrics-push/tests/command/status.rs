@@ -1,9 +1,11 @@
 //! `metrics-push status`, on a terminal, in a pipe, as JSON, and by its exit status.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
+use serde_json::Value;
 
 use crate::program::{Ended, metrics_push, on_terminal, piped};
 
@@ -106,7 +108,7 @@ fn scripts_get_json() {
     let gateway = populated();
     let ended = status(&gateway, &["--json"]);
     assert_eq!(ended.status, 1);
-    let json: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let json: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(json["verdict"], "wrong");
     let jobs = &json["gateways"][0]["jobs"];
     assert_eq!(jobs[0]["labels"]["shard"], "a-shard-with-a-name");
@@ -118,6 +120,44 @@ fn scripts_get_json() {
     assert!(jobs[0]["last_success_timestamp_seconds"].is_null());
 }
 
+/// The paths of all fields of a document, with `[]` for each element of an array.
+fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields_of) if !path.ends_with(".labels") => {
+            for (name, value) in fields_of {
+                let dot = if path.is_empty() { "" } else { "." };
+                fields(value, &format!("{path}{dot}{name}"), found);
+            }
+        }
+        Value::Array(elements) if !path.ends_with(".problems") => {
+            for element in elements {
+                fields(element, &format!("{path}[]"), found);
+            }
+        }
+        _ => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn each_field_of_the_json_is_in_the_help_and_no_other_is() {
+    let urls = format!("{},http://127.0.0.1:9", populated().url());
+    let gateway = populated();
+    let answered = status(&gateway, &["--json"]).stdout;
+    let refused = piped(metrics_push(&urls, &["status", "--json"]), "").stdout;
+    let mut found = BTreeSet::new();
+    for text in [answered, refused] {
+        fields(&serde_json::from_str(&text).unwrap(), "", &mut found);
+    }
+    let help = piped(metrics_push("", &["help", "status"]), "").stdout;
+    let (_, json) = help.split_once("\nJSON:\n").unwrap();
+    let (json, _) = json.split_once("\n\n").unwrap();
+    let terms = json.lines().filter(|line| !line.starts_with("   ")).map(str::trim);
+    let documented: BTreeSet<String> = terms.map(str::to_owned).collect();
+    assert_eq!(found, documented);
+}
+
 #[test]
 fn the_exit_status_says_well_wrong_or_unknown() {
     let gateway = populated();
@@ -126,7 +166,10 @@ fn the_exit_status_says_well_wrong_or_unknown() {
     assert_eq!(status(&gateway, &["--job", "legacy"]).status, 2);
     let missing = status(&gateway, &["--job", "misspelled"]);
     assert_eq!(missing.status, 2);
-    assert!(missing.stdout.contains("holds no such group"), "{missing:?}");
+    assert!(missing.stdout.contains("holds no group of a job \"misspelled\"."), "{missing:?}");
+    let empty = status(&FakeGateway::start(), &[]);
+    assert_eq!(empty.status, 2);
+    assert!(empty.stdout.ends_with("holds nothing yet.\n"), "{empty:?}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn nobody_asks_while_all_is_well() {
     for outcome in [Outcome::Success, Outcome::Success] {
         after(&gateway, outcome);
     }
-    assert_eq!((questions(&gateway), gateway.requests().len()), (0, 4));
+    assert_eq!(questions(&gateway), 0);
     after(&gateway, Outcome::Error);
     assert!(questions(&gateway) > 0);
 }

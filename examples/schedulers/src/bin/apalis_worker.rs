@@ -6,18 +6,23 @@
 //!
 //! Each attempt calls the function, so each attempt is a run.
 
+#[path = "../../../support/backup.rs"]
+mod backup;
+#[path = "../../../support/reminders.rs"]
+mod reminders;
 #[path = "../../../support/mod.rs"]
 mod support;
 
 use std::error::Error;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use apalis::layers::WorkerBuilderExt as _;
 use apalis::layers::retry::RetryPolicy;
 use apalis::prelude::*;
+use backup::backup;
 use metrics_push::push_job;
+use reminders::reminders;
 use tokio::time::sleep;
 
 /// How long the example waits for the queue to be done with.
@@ -29,6 +34,7 @@ enum Task {
     Reminders,
     Reindex,
     Archive,
+    Backup,
 }
 
 /// One group per tenant: the label is an argument.
@@ -36,18 +42,6 @@ enum Task {
 async fn invoice(tenant: u32) -> Result<(), io::Error> {
     run.processed(u64::from(tenant));
     if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
-}
-
-/// Works the third time: two failures, then a success.
-///
-/// A success adds to the group here; one that replaced it would forget when an attempt last failed.
-#[push_job(every = "1h", on_success = add)]
-async fn reminders() -> Result<(), io::Error> {
-    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
-    match ATTEMPTS.fetch_add(1, Ordering::Relaxed) {
-        0 | 1 => Err(io::Error::other("the mail server is busy")),
-        _ => Ok(()),
-    }
 }
 
 /// Panics; apalis catches it, and the worker lives on.
@@ -69,6 +63,7 @@ async fn perform(task: Task) -> Result<(), BoxDynError> {
         Task::Reminders => reminders().await?,
         Task::Reindex => reindex().await?,
         Task::Archive => archive().await?,
+        Task::Backup => backup().await,
     }
     Ok(())
 }
@@ -80,13 +75,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for tenant in 1..=3 {
         queue.push(Task::Invoice { tenant }).await?;
     }
-    for task in [Task::Reminders, Task::Reindex, Task::Archive] {
+    for task in [Task::Reminders, Task::Reindex, Task::Archive, Task::Backup, Task::Backup] {
         queue.push(task).await?;
     }
     let worker = WorkerBuilder::new("tasks")
         .backend(queue)
         .retry(RetryPolicy::retries(2))
-        .timeout(Duration::from_millis(100))
+        .timeout(Duration::from_millis(200))
         .catch_panic()
         .build(perform);
     worker
@@ -95,5 +90,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok::<_, io::Error>(())
         })
         .await?;
-    showcase.show(&["invoice", "reminders", "reindex", "archive"])
+    showcase.show(&["invoice", "reminders", "reindex", "archive", "backup"])
 }

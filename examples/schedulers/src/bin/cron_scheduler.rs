@@ -6,6 +6,8 @@
 //!
 //! The schedule is the scheduler's affair and `every` the watcher's: it says how often a success is expected.
 
+#[path = "../../../support/backup.rs"]
+mod backup;
 #[path = "../../../support/mod.rs"]
 mod support;
 
@@ -14,8 +16,8 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use metrics_push::{Run, push_job};
-use tokio::sync::Mutex;
+use backup::backup;
+use metrics_push::push_job;
 use tokio::time::{sleep, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
@@ -62,25 +64,6 @@ fn fetch(attempt: u32) -> Result<u64, io::Error> {
     if attempt < 3 { Err(io::Error::other("the shop is busy")) } else { Ok(17) }
 }
 
-static BACKUP: Mutex<()> = Mutex::const_new(());
-
-/// Takes longer than its interval: the run that would overlap is `skipped`.
-///
-/// A success adds to the group here; one that replaced it would forget when a run was last skipped.
-#[push_job(every = "2s", run = run, on_success = add)]
-async fn backup() {
-    match BACKUP.try_lock() {
-        Ok(_alone) => copy(run).await,
-        Err(_) => run.skip("the backup before it still runs"),
-    }
-}
-
-async fn copy(run: &Run) {
-    let _stage = run.stage("copy");
-    sleep(Duration::from_millis(1_500)).await;
-    run.processed(1);
-}
-
 /// A task for every second.
 fn every_second<F>(task: fn() -> F) -> Result<Job, JobSchedulerError>
 where
@@ -106,7 +89,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     scheduler.start().await?;
     sleep(LONG_ENOUGH).await;
     scheduler.shutdown().await?;
-    // A backup that has begun is let end, and one that a last tick starts has nothing to do.
-    let _no_more_backups = BACKUP.lock().await;
     showcase.show(&["reindex", "archive", "report", "sync_orders", "backup"])
 }

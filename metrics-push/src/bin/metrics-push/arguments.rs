@@ -1,4 +1,6 @@
 //! The grammar of the command line, and the only file that names the parser.
+//!
+//! What help says beyond arguments is in `manual.rs`.
 
 #![expect(clippy::doc_markdown, reason = "these comments are the command's help, for terminals")]
 
@@ -6,16 +8,17 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, Parser, ValueEnum};
-use metrics_push::{Config, Gateway, GroupingKey, parse_duration};
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, ValueEnum};
+use metrics_push::{Gateway, GroupingKey, parse_duration};
 
 use crate::generate::Shell;
+use crate::manual;
 
 pub(crate) use clap::Command;
 
 /// Looks after the batch jobs that report to a Prometheus Pushgateway.
 #[derive(Debug, Parser)]
-#[command(name = "metrics-push", version, after_long_help = environment())]
+#[command(name = "metrics-push", version, after_long_help = manual::environment())]
 struct CommandLine {
     #[command(subcommand)]
     subcommand: Subcommand,
@@ -44,17 +47,15 @@ pub(crate) enum Subcommand {
 /// Shows the gateway's jobs, those that need somebody first.
 ///
 /// On a terminal the table fits its width and has colours; in a pipe every group has one line.
-///
-/// Exit status: 0, if all is well; 1, if a job has failed, is overdue, has vanished in the middle of a run, or had its
-/// push refused; 2, if that can't be told: a gateway did not answer, or there is no job to judge.
 #[derive(Debug, Args)]
+#[command(after_long_help = manual::STATUS)]
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
     /// Shows only groups of this job.
     #[arg(long, value_name = "NAME")]
     pub(crate) job: Option<String>,
-    /// Prints JSON: all that is known, with times in seconds.
+    /// Prints JSON: all that is known, with times in seconds. Its fields stay; others may be added.
     #[arg(long)]
     pub(crate) json: bool,
     /// Whether to use colours.
@@ -73,10 +74,8 @@ pub(crate) enum Color {
 /// Pushes metrics in the text format, from a file or from standard input.
 ///
 /// The metrics are checked before anything is sent: a mistake is named with its line, and the group stays as it is.
-///
-///     du -sb /srv | awk '{print "srv_bytes " $1}' | metrics-push push --job disk_usage
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = manual::PUSH)]
 pub(crate) struct Push {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
@@ -126,11 +125,12 @@ pub(crate) struct Prune {
 ///
 /// The gateway must have been started with --web.enable-admin-api.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("how").required(true).args(["dry_run", "yes"]))]
 pub(crate) struct Wipe {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
     /// Shows what would be removed, and removes nothing.
-    #[arg(long, conflicts_with = "yes", required_unless_present = "yes")]
+    #[arg(long)]
     pub(crate) dry_run: bool,
     /// Removes it.
     #[arg(long)]
@@ -140,9 +140,8 @@ pub(crate) struct Wipe {
 /// Delivers what waits in the state directory, and reports runs whose process died.
 ///
 /// Each run does this on its way; this is for a timer, or for when a gateway is back and no run is due.
-///
-/// Exit status: 0, if nothing is left; 1, if something waits on.
 #[derive(Debug, Args)]
+#[command(after_long_help = manual::RECOVER)]
 pub(crate) struct Recover {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
@@ -156,9 +155,8 @@ pub(crate) enum Spool {
 }
 
 /// Lists what waits, oldest first.
-///
-/// Exit status: 0, if nothing does; 1, if something does.
 #[derive(Debug, Args)]
+#[command(after_long_help = manual::SPOOL_LIST)]
 pub(crate) struct SpoolList {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
@@ -190,13 +188,10 @@ pub(crate) struct SpoolDrop {
 
 /// Runs a command as a run of a job: its end is reported, whatever it is.
 ///
-/// Exit codes, signals, kills and the kernel's out-of-memory killer are told apart. The exit status is that of the
-/// command; 127, if there is no such command, 126, if it can't be run. Signals are passed on to it. Its input and output
-/// are its own, and if no gateway is configured, it is run and nothing else.
-///
-///     metrics-push exec --job backup --every 24h -- /usr/local/bin/backup --all
+/// Exit codes, signals, kills and the kernel's out-of-memory killer are told apart. Signals are passed on to the command.
+/// Its input and output are its own, and if no gateway is configured, it is run and nothing else.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = manual::EXEC)]
 pub(crate) struct Exec {
     #[command(flatten)]
     pub(crate) gateways: Gateways,
@@ -211,27 +206,24 @@ pub(crate) struct Exec {
     /// Ends the command when it has taken that long: with TERM, and with KILL if that does not help.
     #[arg(long, requires = "max_runtime")]
     pub(crate) kill: bool,
-    /// The command and its arguments.
-    #[arg(required = true, last = true)]
+    /// The command and its arguments, after -- if one of them could be meant for this command.
+    #[arg(required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<OsString>,
 }
 
 /// Prints the completions for a shell.
-///
-///     metrics-push completions bash > /etc/bash_completion.d/metrics-push
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = manual::COMPLETIONS)]
 pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
 /// Prints the man page of the command, or of a subcommand.
-///
-///     metrics-push man status | man -l -
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = manual::MAN)]
 pub(crate) struct Man {
-    pub(crate) subcommand: Option<String>,
+    /// The subcommand, such as status or spool list.
+    pub(crate) subcommand: Vec<String>,
 }
 
 /// Which gateways, and how long to wait for them.
@@ -274,16 +266,6 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
     let key = GroupingKey::new("any").and_then(|key| key.label(name, value));
     key.map(|_| (name.to_owned(), value.to_owned())).map_err(|error| error.to_string())
-}
-
-/// The library's table of variables, for people who look for it here.
-fn environment() -> String {
-    let width = Config::variables().iter().map(|variable| variable.name.len()).max().unwrap_or(0);
-    let row = |variable: &metrics_push::Variable| {
-        format!("  {:width$}  {}\n", variable.name, variable.meaning.replace('`', ""))
-    };
-    let rows: String = Config::variables().iter().map(row).collect();
-    format!("Environment:\n{rows}")
 }
 
 #[cfg(test)]

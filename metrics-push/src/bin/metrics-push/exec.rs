@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Exec) -> Result<ExitCode, Failure> {
     command.args(rest);
     replace_by(&mut command, &run).map_err(|error| {
         let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_RUNNABLE };
-        let sentence = format!("{} can't be run: {error}", program.to_string_lossy());
+        let sentence = format!("the command {} can't be run: {error}", program.to_string_lossy());
         Failure::misused(sentence).tell();
         // With the run still open, so that it is reported with this status.
         std::process::exit(status.into())

@@ -7,6 +7,7 @@ mod arguments;
 mod ending;
 mod exec;
 mod generate;
+mod manual;
 mod push;
 mod recover;
 mod remove;

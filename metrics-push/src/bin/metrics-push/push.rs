@@ -17,10 +17,9 @@ pub(crate) fn run(arguments: &Push) -> Result<ExitCode, Failure> {
     }
     let key = session::key(&config, &arguments.group)?;
     let source = arguments.file.as_deref().filter(|file| *file != Path::new("-"));
-    let exposition: Exposition = read(source)?.parse().map_err(|mistake: Error| {
-        let place = source.map_or("standard input".into(), Path::to_string_lossy);
-        Failure::misused(format!("{place}: {mistake}"))
-    })?;
+    let exposition: Exposition = read(source)?
+        .parse()
+        .map_err(|mistake: Error| Failure::misused(format!("{}: {mistake}", place(source))))?;
     if config.is_disabled() {
         // Switching metrics off must not fail a script.
         eprintln!("metrics-push: Nothing is pushed, since METRICS_PUSH_DISABLED is set.");
@@ -49,8 +48,10 @@ fn read(source: Option<&Path>) -> Result<String, Failure> {
             stdin.read_to_string(&mut text).map(|_| text)
         }
     };
-    text.map_err(|error| {
-        let place = source.map_or("standard input".into(), Path::to_string_lossy);
-        Failure::misused(format!("{place} can't be read: {error}"))
-    })
+    text.map_err(|error| Failure::misused(format!("{} can't be read: {error}", place(source))))
+}
+
+/// Where metrics come from, as the subject of a sentence.
+fn place(source: Option<&Path>) -> String {
+    source.map_or("standard input".into(), |file| format!("the file {}", file.display()))
 }

@@ -2,47 +2,60 @@
 
 use std::process::ExitCode;
 
-use metrics_push::{Gateway, GroupingKey, Removal, StoredGroup};
+use metrics_push::{Config, Gateway, GroupingKey, Removal, StoredGroup};
 
 use crate::arguments::{Delete, Gateways, Prune, Wipe};
 use crate::ending::Failure;
 use crate::{session, terminal};
 
 pub(crate) fn delete(arguments: &Delete) -> Result<ExitCode, Failure> {
-    let mut config = session::config(&arguments.gateways)?;
-    if arguments.dry_run {
-        config = config.dry_run();
-    }
+    let config = session::config(&arguments.gateways)?;
     let key = session::key(&config, &arguments.group)?;
+    let removal = removal(&config, arguments.dry_run);
     session::each(&session::gateways(&config)?, |gateway| {
-        gateway.delete(&key)?;
-        // A dry run has told already.
-        if config.is_dry_run() { Ok(()) } else { tell(Removal::ForGood, &key, gateway) }
+        if !holds(gateway, &key)? {
+            return terminal::print(&format!("There is no {key} at {}.\n", gateway.url()));
+        }
+        if removal == Removal::ForGood {
+            gateway.delete(&key)?;
+        }
+        tell(removal, &key, gateway)
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// A gateway takes the removal of any group, so that a name that is misspelled would seem to have been removed.
+fn holds(gateway: &Gateway, key: &GroupingKey) -> Result<bool, Failure> {
+    match gateway.metrics() {
+        Ok(groups) => Ok(groups.iter().any(|group| key_of(group).is_ok_and(|held| held == *key))),
+        Err(error) if error.is_unreachable() || error.is_timeout() => Err(error.into()),
+        // Not all that take pushes can list what they hold.
+        Err(_) => Ok(true),
+    }
+}
+
 pub(crate) fn prune(arguments: &Prune) -> Result<ExitCode, Failure> {
-    remove(&arguments.gateways, removal(arguments.dry_run), |gateway, removal| {
+    remove(&arguments.gateways, arguments.dry_run, |gateway, removal| {
         gateway.prune(arguments.older_than, removal)
     })
 }
 
 pub(crate) fn wipe(arguments: &Wipe) -> Result<ExitCode, Failure> {
-    remove(&arguments.gateways, removal(arguments.dry_run), Gateway::wipe)
+    remove(&arguments.gateways, arguments.dry_run, Gateway::wipe)
 }
 
-fn removal(dry_run: bool) -> Removal {
-    if dry_run { Removal::DryRun } else { Removal::ForGood }
+/// What was asked for, by the argument or by the variable.
+fn removal(config: &Config, dry_run: bool) -> Removal {
+    if dry_run || config.is_dry_run() { Removal::DryRun } else { Removal::ForGood }
 }
 
 fn remove(
     arguments: &Gateways,
-    wanted: Removal,
+    dry_run: bool,
     task: impl Fn(&Gateway, Removal) -> Result<Vec<StoredGroup>, metrics_push::Error>,
 ) -> Result<ExitCode, Failure> {
     let config = session::config(arguments)?;
-    let removal = if config.is_dry_run() { Removal::DryRun } else { wanted };
+    let removal = removal(&config, dry_run);
     session::each(&session::gateways(&config)?, |gateway| {
         let removed = task(gateway, removal)?;
         for group in &removed {

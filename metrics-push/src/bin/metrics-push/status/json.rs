@@ -38,6 +38,8 @@ fn job(report: &Report) -> Value {
         "success_deadline_seconds": facts.deadline,
         "max_runtime_seconds": facts.max_runtime,
         "last_run_duration_seconds": facts.took,
+        "last_run_exit_code": facts.exit_code,
+        "last_run_signal": facts.signal,
         "last_run_records": {
             "processed": facts.processed,
             "failed": facts.failed,

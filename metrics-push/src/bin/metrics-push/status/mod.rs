@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &Status) -> Result<ExitCode, Failure> {
     let text = if arguments.json {
         json::text(&answers)
     } else {
-        table::text(&answers, Terminal::new(arguments.color))
+        table::text(&answers, arguments.job.as_deref(), Terminal::new(arguments.color))
     };
     terminal::print(&text)?;
     for error in answers.iter().filter_map(|answer| answer.reports.as_ref().err()) {

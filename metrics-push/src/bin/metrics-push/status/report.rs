@@ -55,6 +55,8 @@ pub(crate) struct Facts {
     pub(crate) processed: Option<f64>,
     pub(crate) failed: Option<f64>,
     pub(crate) skipped: Option<f64>,
+    pub(crate) exit_code: Option<f64>,
+    pub(crate) signal: Option<f64>,
     /// By the gateway's clock.
     pub(crate) push: Option<f64>,
     outcome: Option<String>,
@@ -78,6 +80,8 @@ impl Facts {
             processed: records("processed"),
             failed: records("failed"),
             skipped: records("skipped"),
+            exit_code: value("last_run_exit_code"),
+            signal: value("last_run_signal"),
             push: group.value("push_time_seconds", &[]),
             outcome: outcome(group),
             progress: value("progress_ratio"),
@@ -104,6 +108,37 @@ impl Facts {
         )]
         (pushed_at > start + ROUNDING).then_some((ratio.clamp(0.0, 1.0) * 100.0) as u8)
     }
+
+    /// How the last run ended, with what is known beyond the outcome's name.
+    fn how(&self, outcome: &str) -> String {
+        match (outcome, self.exit_code, self.signal) {
+            ("exit_code", Some(code), _) => format!("exit code {code}"),
+            ("signal", _, Some(number)) => match signal_name(number) {
+                Some(name) => format!("signal {number}, {name}"),
+                None => format!("signal {number}"),
+            },
+            ("oom", ..) => "out of memory".to_owned(),
+            _ => outcome.to_owned(),
+        }
+    }
+}
+
+/// The names of signals that have one number everywhere.
+fn signal_name(number: f64) -> Option<&'static str> {
+    const NAMES: [(f64, &str); 11] = [
+        (1.0, "HUP"),
+        (2.0, "INT"),
+        (3.0, "QUIT"),
+        (4.0, "ILL"),
+        (6.0, "ABRT"),
+        (8.0, "FPE"),
+        (9.0, "KILL"),
+        (11.0, "SEGV"),
+        (13.0, "PIPE"),
+        (14.0, "ALRM"),
+        (15.0, "TERM"),
+    ];
+    NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 
 /// The outcome whose state is 1.
@@ -190,7 +225,8 @@ fn problems(facts: &Facts, state: &State, now: f64) -> Vec<String> {
     match state {
         State::Ended(outcome) if !is_good(outcome) => {
             let never = if facts.success.is_none() { "; it has never succeeded" } else { "" };
-            problems.push(format!("the last run failed {} ({outcome}){never}", ago(facts.completion)));
+            let how = facts.how(outcome);
+            problems.push(format!("the last run failed {} ({how}){never}", ago(facts.completion)));
         }
         State::Vanished => problems.push(format!(
             "a run started {} and has not ended, though it may take {} at most: look whether it hangs or was killed",

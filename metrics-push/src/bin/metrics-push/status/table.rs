@@ -18,7 +18,7 @@ const GAP: &str = "  ";
 /// Less is no help to anybody.
 const NARROWEST_NAME: usize = 12;
 
-pub(super) fn text(answers: &[Answer], terminal: Terminal) -> String {
+pub(super) fn text(answers: &[Answer], job: Option<&str>, terminal: Terminal) -> String {
     let mut text = String::new();
     for answer in answers {
         let Ok(reports) = &answer.reports else { continue };
@@ -26,7 +26,12 @@ pub(super) fn text(answers: &[Answer], terminal: Terminal) -> String {
             text.extend([answer.url.as_str(), "\n"]);
         }
         if reports.is_empty() {
-            text.push_str(&format!("The gateway at {} holds no such group.\n", answer.url));
+            text.push_str(&match job {
+                Some(job) => {
+                    format!("The gateway at {} holds no group of a job {job:?}.\n", answer.url)
+                }
+                None => format!("The gateway at {} holds nothing yet.\n", answer.url),
+            });
             continue;
         }
         push_table(reports, terminal, &mut text);

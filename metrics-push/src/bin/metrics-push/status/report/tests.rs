@@ -49,6 +49,27 @@ fn a_failure_is_told_with_its_age_and_whether_there_ever_was_a_success() {
 }
 
 #[test]
+fn what_is_known_of_the_end_of_a_process_is_told() {
+    let how = |outcome: &str, values: &[(&str, f64)]| {
+        let values = values.iter().map(|(name, value)| format!("batch_job_{name} {value}\n"));
+        let mut text: String = values.collect();
+        text.push_str(&format!("batch_job_last_run_outcome{{outcome=\"{outcome}\"}} 1\n"));
+        stored(&text).problems.concat()
+    };
+    for (outcome, values, expected) in [
+        ("exit_code", &[("last_run_exit_code", 127.0)][..], "(exit code 127)"),
+        ("signal", &[("last_run_signal", 9.0)], "(signal 9, KILL)"),
+        ("signal", &[("last_run_signal", 10.0)], "(signal 10)"),
+        ("oom", &[("last_run_signal", 9.0)], "(out of memory)"),
+        ("exit_code", &[], "(exit_code)"),
+        // What an earlier run has left is not this one's.
+        ("panic", &[("last_run_exit_code", 3.0)], "(panic)"),
+    ] {
+        assert!(how(outcome, values).contains(expected), "{}", how(outcome, values));
+    }
+}
+
+#[test]
 fn a_success_that_is_too_old_is_overdue_however_well_it_went() {
     let ages = [("start", 200_010.0), ("completion", 200_000.0), ("success", 200_000.0)];
     let report = report(&ages, "success", &DAILY);

@@ -1,0 +1,9 @@
+"""One push by the Python client: when the job has last succeeded."""
+
+import sys
+
+from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
+
+registry = CollectorRegistry()
+Gauge("last_success_timestamp_seconds", "When.", registry=registry).set_to_current_time()
+push_to_gateway(sys.argv[1], job="python", registry=registry)

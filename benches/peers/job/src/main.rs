@@ -1,0 +1,12 @@
+//! The smallest job. With an argument it works for so many milliseconds.
+
+use std::time::Duration;
+
+use metrics_push::push_job;
+
+#[push_job(name = "one_shot")]
+fn main() {
+    if let Some(time) = std::env::args().nth(1) {
+        std::thread::sleep(Duration::from_millis(time.parse().unwrap()));
+    }
+}
