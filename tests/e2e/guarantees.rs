@@ -221,8 +221,9 @@ impl Bare {
     fn of(&self, recipe: &Recipe, panics: Panics) -> &(Ended, Duration) {
         self.0[panics as usize].get_or_init(|| {
             let performance = Performance { recipe, panics, level: None };
+            let start = performance.start();
             let begun = Instant::now();
-            (performance.play(performance.start(), || true), begun.elapsed())
+            (performance.play(start, || true), begun.elapsed())
         })
     }
 }
@@ -263,8 +264,9 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &Bare) {
             }
         };
         let performance = Performance { recipe, panics, level: Some(level) };
+        let start = configured(performance.start());
         let begun = Instant::now();
-        let ended = performance.play(configured(performance.start()), || {
+        let ended = performance.play(start, || {
             stored(recipe.job).contains_key("batch_job_last_start_timestamp_seconds")
         });
         let took = begun.elapsed();
