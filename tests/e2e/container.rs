@@ -1,7 +1,7 @@
 //! Jobs in a container, and other things that only root can arrange.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
@@ -69,6 +69,26 @@ fn a_supervisor_that_is_the_first_process_ends_with_its_job() {
     let (gateway, ended) = stopped_like_a_container(&["supervised", "wait"]);
     assert_eq!(outcomes(&gateway), ["signal"], "{ended:?}");
     assert_eq!(ended.status.code(), Some(143), "{ended:?}");
+}
+
+#[test]
+fn a_supervisor_that_is_the_first_process_waits_for_orphans() {
+    assert!(may_unshare(), "run this test as root: it needs a PID namespace");
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let start = first_process(&gateway, &state, &["supervised", "leave-an-orphan"]).with_input();
+    let mut running = start.start().ready();
+    let first = child_of(running.id());
+    let children = || {
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"));
+        children.unwrap().split_whitespace().count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while children() > 1 {
+        assert!(Instant::now() < deadline, "it is a zombie");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    running.close_input();
+    assert!(running.wait().status.success());
 }
 
 #[test]

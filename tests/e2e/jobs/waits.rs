@@ -67,9 +67,9 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             return Some(status.map(drop).map_err(|error| error.to_string()));
         }
         "leave-an-orphan" => {
-            // Its parent ends at once; it lives until the job's input ends.
-            let orphan = std::process::Command::new("sh").args(["-c", "cat >&2 & exit"]).status();
-            orphan.unwrap();
+            // Its parent ends at once, and it soon after.
+            let mut parent = std::process::Command::new("sh");
+            parent.args(["-c", "sleep 0.05 & exit"]).status().unwrap();
             ready();
             std::io::stdin().read_to_string(&mut String::new()).unwrap();
         }
