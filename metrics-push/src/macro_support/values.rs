@@ -20,30 +20,34 @@ pub enum Value<'a> {
 
 /// Asks `.value()` of an expression of any type that can be shown.
 #[inline]
-pub fn label<T: Display + ?Sized>(value: &T) -> <T as Show>::Label<'_> {
-    value.label()
+pub const fn label<T: ?Sized>(value: &T) -> Label<'_, T> {
+    Label(Shown(value))
 }
 
-/// What can be shown. Of anything else the compiler then says just that, and nothing about methods that it lacks.
-pub trait Show {
-    /// [`Label`].
-    type Label<'a>
-    where
-        Self: 'a;
-
-    /// Makes it.
-    fn label(&self) -> Self::Label<'_>;
+/// What has its text at hand.
+pub trait Text {
+    /// The text.
+    fn text(&self) -> &str;
 }
 
-impl<T: Display + ?Sized> Show for T {
-    type Label<'a>
-        = Label<'a, T>
-    where
-        Self: 'a;
-
+impl Text for str {
     #[inline]
-    fn label(&self) -> Label<'_, T> {
-        Label(Shown(self))
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl Text for String {
+    #[inline]
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl<T: Text + ?Sized> Text for &T {
+    #[inline]
+    fn text(&self) -> &str {
+        (**self).text()
     }
 }
 
@@ -55,47 +59,25 @@ pub struct Label<'a, T: ?Sized>(Shown<'a, T>);
 #[derive(Debug)]
 pub struct Shown<'a, T: ?Sized>(&'a T);
 
-impl Label<'_, str> {
+// The bound is the block's, so that the method is hidden where it doesn't hold.
+impl<T: Text + ?Sized> Label<'_, T> {
     /// The text.
     #[inline]
     #[must_use]
-    pub const fn value(&self) -> Value<'_> {
-        Value::Text(self.0.0)
+    pub fn value(&self) -> Value<'_> {
+        Value::Text(self.0.0.text())
     }
 }
 
-impl Label<'_, &str> {
-    /// The text.
-    #[inline]
-    #[must_use]
-    pub const fn value(&self) -> Value<'_> {
-        Value::Text(self.0.0)
-    }
-}
-
-impl Label<'_, String> {
-    /// The text.
-    #[inline]
-    #[must_use]
-    pub const fn value(&self) -> Value<'_> {
-        Value::Text(self.0.0.as_str())
-    }
-}
-
-impl Label<'_, &String> {
-    /// The text.
-    #[inline]
-    #[must_use]
-    pub const fn value(&self) -> Value<'_> {
-        Value::Text(self.0.0.as_str())
-    }
-}
-
-impl<T: Display + ?Sized> Shown<'_, T> {
+impl<T: ?Sized> Shown<'_, T> {
     /// What is to be shown.
+    // The bound is the method's: were it hidden, too, the compiler would speak of methods instead of what can't be shown.
     #[inline]
     #[must_use]
-    pub const fn value(&self) -> Value<'_> {
+    pub const fn value(&self) -> Value<'_>
+    where
+        T: Display,
+    {
         Value::Shown(&self.0)
     }
 }
