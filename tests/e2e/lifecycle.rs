@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::child::{Panics, job};
 use crate::http::send;
 use crate::real::Pushgateway;
 
@@ -50,4 +51,16 @@ pub(crate) fn held(stored: &Stored) -> Vec<&str> {
     let is_outcome = |name: &str| !name.contains("batch_job") && !name.contains("push_");
     let held = stored.iter().filter(|(name, value)| is_outcome(name) && **value > 0.5);
     held.map(|(outcome, _)| outcome.as_str()).collect()
+}
+
+#[test]
+fn a_collector_that_panics_too_keeps_no_panic_from_being_told() {
+    let gateway = Pushgateway::start();
+    for panics in [Panics::Unwind, Panics::Abort] {
+        let name = format!("{panics:?}");
+        let start = job(panics, &["panic-in-collector"]).gateway(&gateway.url());
+        let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
+        assert_eq!(ended.status, job(panics, &["panic"]).run_to_end().status);
+        assert_eq!(held(&stored(&gateway, &name)), ["panic"], "{ended:?}");
+    }
 }
