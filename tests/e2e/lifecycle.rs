@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::child::{Panics, job};
 use crate::http::send;
 use crate::real::Pushgateway;
+use crate::state::StateDir;
 
 /// What the gateway's API says of a group: values by metric, or by outcome for the state set.
 pub(crate) type Stored = BTreeMap<String, f64>;
@@ -62,5 +63,33 @@ fn a_collector_that_panics_too_keeps_no_panic_from_being_told() {
         let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
         assert_eq!(ended.status, job(panics, &["panic"]).run_to_end().status);
         assert_eq!(held(&stored(&gateway, &name)), ["panic"], "{ended:?}");
+    }
+}
+
+/// Disks as jobs meet them: one that is full, one that nobody may write to.
+#[test]
+fn a_disk_that_takes_nothing_costs_one_warning_and_no_outcome() {
+    let gateway = Pushgateway::start();
+    let full = "mount -t tmpfs -o size=64k none \"$0\" && ! cat /dev/zero >\"$0/full\" 2>/dev/null";
+    let read_only = "mount -t tmpfs -o ro none \"$0\"";
+    for (name, disk) in [("full", full), ("read-only", read_only)] {
+        let state = StateDir::new();
+        let script = format!("{disk} && exec \"$@\"");
+        let place = state.path().to_str().unwrap();
+        std::fs::create_dir_all(place).unwrap();
+        for (ending, outcome) in [("ok", "success"), ("err", "error")] {
+            let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
+            let start = start.variable("METRICS_PUSH_JOB", format!("{name}-{ending}"));
+            let start = start.variable("METRICS_PUSH_STATE_DIR", place);
+            let start = start.within(&["unshare", "--mount", "sh", "-c", &script, place]);
+            let ended = start.run_to_end();
+            ended.assert_same_as(&job(Panics::Unwind, &[ending]).run_to_end());
+            assert_eq!(
+                held(&stored(&gateway, &format!("{name}-{ending}"))),
+                [outcome],
+                "{ended:?}"
+            );
+            assert_eq!(ended.notices.len(), 1, "{name}: {:?}", ended.notices);
+        }
     }
 }
