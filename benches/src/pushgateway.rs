@@ -1,5 +1,6 @@
 //! A Pushgateway for as long as a bench runs.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -34,6 +35,33 @@ impl Pushgateway {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many pushes it has seen so far, by its own account.
+    ///
+    /// # Panics
+    /// If it doesn't answer.
+    #[must_use]
+    pub fn pushes(&self) -> u32 {
+        let mut stream = TcpStream::connect(self.address).expect("a gateway");
+        stream
+            .write_all(b"GET /metrics HTTP/1.0\r\nConnection: close\r\n\r\n")
+            .expect("a gateway that listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("a gateway that answers");
+        let counts = answer.lines().filter(|line| {
+            line.starts_with("pushgateway_http_requests_total{")
+                && line.contains("handler=\"push\"")
+        });
+        let counts =
+            counts.map(|line| line.rsplit(' ').next().and_then(|count| count.parse().ok()));
+        counts.map(|count: Option<u32>| count.expect("a count")).sum()
     }
 }
 

@@ -127,7 +127,7 @@ fn worker(kind: &str, url: &str) -> Worker {
 
 fn compare() {
     let gateway = Pushgateway::start();
-    let url = format!("http://{}", gateway.address());
+    let url = gateway.url();
     let keeper = Gateway::new(url.as_str()).expect("a URL").timeout(PATIENCE);
     let mut firsts = ROWS.map(|_| Vec::new());
     let mut others = ROWS.map(|_| Vec::new());

@@ -16,7 +16,6 @@
 //! passes is taken from before the process is made until it has been waited for, processor time and the largest
 //! resident size from that wait; instructions are those of user mode under callgrind.
 
-mod gateway;
 mod packages;
 mod recording;
 mod usage;
@@ -24,7 +23,7 @@ mod usage;
 use std::path::Path;
 use std::process::Command;
 
-use gateway::Gateway;
+use metrics_push_benches::pushgateway::{Pushgateway, free_address};
 use metrics_push_benches::{Table, median, median_ratio};
 use usage::{Usage, millions_of_instructions, usage_of};
 
@@ -90,14 +89,14 @@ fn program(path: &Path, arguments: &[&str]) -> impl Fn() -> Command + use<> {
     }
 }
 
-fn rows(gateway: &Gateway, folder: &Path) -> Vec<Row> {
+fn rows(gateway: &Pushgateway, folder: &Path) -> Vec<Row> {
     let [raw, with_tls, without_tls] = ["raw", "job", "job_without_tls"].map(packages::program);
     let requests = recording::record(&with_tls, WORK, folder);
     let [start, end] = requests.each_ref().map(|path| path.to_str().unwrap());
     let body = folder.join("body");
     std::fs::write(&body, recording::body_of(&requests[1])).unwrap();
     let body = body.to_str().unwrap();
-    let (address, url) = (&*gateway.address(), &*gateway.url());
+    let (address, url) = (&*gateway.address().to_string(), &*gateway.url());
     let target = ("METRICS_PUSH_URL", url);
     let state = folder.join("state");
     let state = ("METRICS_PUSH_STATE_DIR", state.to_str().unwrap());
@@ -149,7 +148,7 @@ const CURL: &str = "curl";
 const GO: &str = "Go client";
 const PYTHON: &str = "Python client";
 
-fn measure(rows: &mut [Row], gateway: &Gateway) {
+fn measure(rows: &mut [Row], gateway: &Pushgateway) {
     for round in 0..=ROUNDS {
         for row in &mut *rows {
             let Some(start) = &row.start else { continue };
@@ -221,7 +220,7 @@ fn judge(rows: &[Row]) {
     if let Some(millions) = millions_of_instructions(&start()) {
         table.ratio("instructions, M", millions, 1.5);
     }
-    let dead = format!("http://{}", gateway::free_address());
+    let dead = format!("http://{}", free_address());
     let budget = [("METRICS_PUSH_URL", &*dead), ("METRICS_PUSH_TIMEOUT", "1s")];
     let refused = usage_of(job(&packages::program("job"), &budget)());
     table.ratio("dead gateway, budget of 1000 ms", refused.wall_ms, 1000.0);
@@ -229,7 +228,7 @@ fn judge(rows: &[Row]) {
 }
 
 fn compare() {
-    let gateway = Gateway::start();
+    let gateway = Pushgateway::start();
     let folder = std::env::temp_dir().join(format!("one-shot-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     let mut rows = rows(&gateway, &folder);
