@@ -77,6 +77,9 @@ impl Delivery {
                 known
             }
         };
+        // Another process may have told of something newer since it was looked up.
+        let since = spool.keepsake(&self.key).map(|kept| kept.families().clone());
+        let families = newest(families, since.unwrap_or_default());
         spool.remember(&Parcel::made_at(made, Verb::Add, self.key.clone(), families));
     }
 

@@ -4,7 +4,7 @@
 //! group's last success and its like. Nothing depends on it: it is written in place and not synced, one that is torn is
 //! none, and there are only so many.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::{Spool, record};
@@ -20,8 +20,7 @@ const MOST_KEPT: usize = super::MOST_RECORDS;
 impl Spool {
     /// What this machine last knew of a group, as an addition to it.
     pub(crate) fn keepsake(&self, key: &GroupingKey) -> Option<Parcel> {
-        let folder = self.kept.get_or_try_init(|| self.state_dir.existing_folder(FOLDER).ok_or(()));
-        let bytes = self.disk.read(&folder.ok()?.join(self.name_of(key))).ok()??;
+        let bytes = self.disk.read(&self.kept_already()?.join(self.name_of(key))).ok()??;
         let record = record::decode(&bytes).ok()?;
         (record.sink == self.sink && record.parcel.key() == key).then_some(record.parcel)
     }
@@ -39,10 +38,16 @@ impl Spool {
 
     /// Forgets the group, which was removed on purpose.
     pub(crate) fn forget(&self, key: &GroupingKey) {
-        if let Some(folder) = self.kept.get() {
+        if let Some(folder) = self.kept_already() {
             // It is remembered for nothing, then.
             let _ = self.disk.remove(&folder.join(self.name_of(key)));
         }
+    }
+
+    /// The folder, if anybody has made it.
+    fn kept_already(&self) -> Option<&Path> {
+        let existing = || self.state_dir.existing_folder(FOLDER).ok_or(());
+        self.kept.get_or_try_init(existing).ok().map(PathBuf::as_path)
     }
 
     /// Lets go of the oldest quarter, if there is no room for one more.
@@ -64,7 +69,6 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::sync::Arc;
 
     use super::*;
@@ -108,6 +112,14 @@ mod tests {
         assert_eq!(other.keepsake(keepsake("a").key()), None, "another sink");
         spool.forget(keepsake("a").key());
         assert_eq!(spool.keepsake(keepsake("a").key()), None);
+    }
+
+    #[test]
+    fn what_another_process_remembers_is_forgotten_as_well() {
+        let place = Place::new("others");
+        place.spool("here").remember(&keepsake("a"));
+        place.spool("here").forget(keepsake("a").key());
+        assert_eq!(place.spool("here").keepsake(keepsake("a").key()), None);
     }
 
     #[test]
