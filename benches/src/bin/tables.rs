@@ -16,11 +16,17 @@ struct Bench {
     title: &'static str,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "calls",
         cargo: &["-p", "metrics-push-bench-calls"],
         title: "A call of a function with `#[counted]` or `#[timed]`",
+    },
+    // What the next one starts has to be there.
+    Bench {
+        name: "build",
+        cargo: &["-p", "metrics-push-benches", "--bin", "one_shot", "--", "build"],
+        title: "Crates, build time and size of a whole process",
     },
     Bench {
         name: "one_shot",
