@@ -91,6 +91,8 @@
 //!
 //! - *At once* is within the budget of an ending: [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT), after a signal at most five
 //!   seconds. A gateway that is down for longer costs L0 the outcome, with a line on stderr; L2 keeps it.
+//! - The start push leaves two milliseconds after the run has begun, so that a run that is over by then is one request. Of one
+//!   that dies unseen before it has left, only the journal and the supervisor know.
 //! - A second signal, a second or more after the first, ends the process without waiting.
 //! - `process::exit` tells its code with glibc; with other C libraries the outcome is `exit_code` for a zero, too.
 //! - Panics on any thread are counted in `batch_job_last_run_panics` as long as our hook is called: a hook that is set

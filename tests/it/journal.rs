@@ -37,6 +37,15 @@ fn a_run_that_ends_leaves_no_journal() {
 }
 
 #[test]
+fn a_task_that_ends_after_main_leaves_no_journal() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    for _ in 0..20 {
+        end(&gateway, &state, "import", "task-in-a-thread-local");
+        assert_eq!(state.journals(), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
 fn each_unseen_death_is_reported_by_another_jobs_run_once() {
     for ending in ["exec", "_exit", "abort", "kill", "segv", "overflow"] {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());

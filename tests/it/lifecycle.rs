@@ -75,6 +75,19 @@ fn a_panic_that_calls_the_programs_own_hook_is_a_panic() {
 }
 
 #[test]
+fn a_panic_whose_metrics_panic_as_well_is_told_without_them() {
+    for panics in [Panics::Unwind, Panics::Abort] {
+        let gateway = FakeGateway::start();
+        let ended = job(panics, &["panic-in-collector"]).gateway(&gateway.url()).run_to_end();
+        assert!(!ended.status.success(), "{ended:?}");
+        let group = gateway.group("ending", &[]);
+        assert_eq!(outcomes(&group), ["panic"], "{panics:?}: {ended:?}");
+        assert_eq!(group.get("batch_job_last_run_records", &[("result", "processed")]), Some(7.0));
+        assert_eq!(endings(&gateway, "ending"), 1, "{panics:?}");
+    }
+}
+
+#[test]
 fn panics_of_threads_and_tasks_are_counted() {
     for ending in ["panic-in-thread", "panic-in-task"] {
         assert_value(&told_once(ending, "success"), "panics", Some(1.0));

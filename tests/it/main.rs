@@ -16,6 +16,7 @@ mod journal;
 mod lifecycle;
 mod links;
 mod metrics;
+mod moments;
 mod network;
 mod parity;
 mod place;

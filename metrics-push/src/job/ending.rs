@@ -53,10 +53,9 @@ impl Ending {
         Self { cause, started, ended, duration: None, usage: None, panics: None }
     }
 
-    /// The end of a run that started here, now.
-    pub(super) fn now(cause: Cause, started: Moment) -> Self {
-        let now = Moment::now();
-        let duration = Some(now.since(started));
-        Self { duration, ..Self::at(cause, started.unix_seconds(), now.unix_seconds()) }
+    /// The end of a run of this process.
+    pub(super) fn between(started: Moment, ended: Moment, cause: Cause) -> Self {
+        let duration = Some(ended.since(started));
+        Self { duration, ..Self::at(cause, started.unix_seconds(), ended.unix_seconds()) }
     }
 }

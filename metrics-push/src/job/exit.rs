@@ -9,11 +9,12 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::ending::Cause;
-use super::open::{Open, end_all};
+use super::farewell::end_all;
+use super::open::Open;
 use super::{Extent, Outcome, panic, signal};
 use crate::clock::Moment;
 use crate::config::Deployment;
-use crate::courier::courier;
+use crate::courier::GRACE;
 use crate::notice;
 use crate::ticket::{Ticket, ticket};
 
@@ -128,18 +129,28 @@ fn conclude(code: Option<i32>) {
     // A panic must not cross into C, and here nobody could be told of one.
     let _ = std::panic::catch_unwind(|| {
         signal::wait_while_ending();
-        let begun = *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let deadline = begun.unwrap_or_else(|| begin_ending(budget()));
-        end_all(|open| cause(open, code), deadline).wait();
-        let kept_up = KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(work) = kept_up {
-            work.wait(deadline.remaining());
-        }
-        let left = courier().flush(deadline.remaining());
-        if left > 0 {
-            notice::warn(format_args!("the process ends with {left} groups not delivered in time"));
+        deliver_all(code);
+        // Whoever was ended by a signal meanwhile ends by it; the first process of a container lives on.
+        if signal::wait_while_ending() {
+            deliver_all(code);
         }
     });
+}
+
+fn deliver_all(code: Option<i32>) {
+    let begun = *DEADLINE.lock().unwrap_or_else(PoisonError::into_inner);
+    // What ended long ago did not end the process.
+    let begun = begun.filter(|deadline| !deadline.after(GRACE * 2).remaining().is_zero());
+    let deadline = begun.unwrap_or_else(|| begin_ending(budget()));
+    let kept_up = KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let farewell = end_all(|open| cause(open, code), deadline);
+    if let Some(work) = kept_up {
+        work.wait(deadline.remaining());
+    }
+    let (_, left) = farewell.wait();
+    if left > 0 {
+        notice::warn(format_args!("the process ends with {left} groups not delivered in time"));
+    }
 }
 
 /// What an exit makes of a run that has not ended. A whole process that exits with 0 says itself that all is well;

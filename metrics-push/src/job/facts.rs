@@ -279,7 +279,7 @@ mod tests {
     }
 
     fn ending(outcome: Outcome) -> Ending {
-        let mut ending = Ending::now(outcome.into(), Moment::now());
+        let mut ending = Ending::between(Moment::now(), Moment::now(), outcome.into());
         ending.duration = Some(Duration::from_millis(1_500));
         ending
     }

@@ -6,6 +6,7 @@ mod entry;
 mod exec;
 mod exit;
 mod facts;
+mod farewell;
 mod journal;
 mod open;
 pub(crate) mod outcome;
@@ -15,6 +16,7 @@ mod report;
 pub(crate) mod run;
 mod signal;
 mod supervise;
+mod telling;
 mod usage;
 
 use std::borrow::Cow;

@@ -1,8 +1,6 @@
-//! Open runs: the state of each, and the list of all that the process has not ended yet.
+//! Open runs: the state of each, from its start to its end, and the list of all that the process has not ended yet.
 //!
-//! A run that ends by itself gathers and delivers on its own thread. When the process is about to end, nothing of
-//! the user's may hold it up: then metrics are gathered on a thread of ours, with a deadline, and the facts go
-//! without them if need be.
+//! A run that ends by itself gathers and delivers on its own thread.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,11 +16,12 @@ use super::entry::{Ended, Opened};
 use super::facts::{self, Expectations, Progress, Records};
 use super::journal::{Journal, Page};
 use super::recovery::{self, Recovery};
+use super::telling::{self, Closed};
 use super::{Extent, Job, Outcome, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
 use crate::config::Deployment;
 use crate::courier::{GRACE, courier};
-use crate::delivery::{Receipt, Urgency};
+use crate::delivery::Urgency;
 use crate::error::Error;
 use crate::labels::{GroupingKey, shown};
 use crate::metrics::{Registry, Snapshot, default_registry};
@@ -34,15 +33,16 @@ use crate::ticket::{Ticket, ticket};
 /// ending enough to be delivered after it.
 const SHARE_ON_THE_WAY: u32 = 3;
 
-/// How long users' collectors may take when the process is about to end. They take microseconds, unless they wait
-/// for a lock that the thread that ends the process holds.
-const GATHERING: Duration = Duration::from_secs(1);
-
 /// The runs of this process that have not ended.
 static ALL: Mutex<BTreeMap<u64, Weak<Open>>> = Mutex::new(BTreeMap::new());
 
-fn all() -> MutexGuard<'static, BTreeMap<u64, Weak<Open>>> {
+fn list() -> MutexGuard<'static, BTreeMap<u64, Weak<Open>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those runs, oldest first.
+pub(super) fn all() -> Vec<Arc<Open>> {
+    list().values().filter_map(Weak::upgrade).collect()
 }
 
 /// One run, from its start to its end.
@@ -103,7 +103,7 @@ impl Open {
             begun: Mutex::default(),
         });
         if open.address.is_some() {
-            all().insert(open.id, Arc::downgrade(&open));
+            list().insert(open.id, Arc::downgrade(&open));
             if open.is_process() && open.job.listens_to_signals() {
                 signal::listen();
             }
@@ -231,35 +231,62 @@ impl Open {
             signal::wait_while_ending();
             self.wait_until_begun();
         }
-        let Some(key) = self.close() else { return };
+        let ended = Moment::now();
+        // While code of the user's runs, the run is open: should the process end meanwhile, somebody else ends it.
+        let gathered = self.gather();
+        let Some((key, closed)) = self.close() else { return };
         let budget = self.deployment.timeout;
         if self.is_process() {
             exit::begin_ending(budget);
         }
-        let mut snapshot = self.facts(outcome.into());
-        snapshot.merge(self.gather());
-        let told = self.hand_over(finished(snapshot, key), outcome, budget);
+        let mut snapshot = self.facts(outcome.into(), ended);
+        snapshot.merge(gathered);
+        let told = self.hand_over(closed, finished(snapshot, key), outcome, budget);
         if self.is_process() {
-            wait(key, told, Moment::now().after(budget.saturating_add(GRACE)));
+            telling::wait(key, told, Moment::now().after(budget.saturating_add(GRACE)));
         }
     }
 
+    /// Ends the run as its process ends, with what could be gathered by then; its key and tickets, if this is its
+    /// first end.
+    pub(super) fn end_with_process(
+        &self,
+        cause: Cause,
+        ended: Moment,
+        gathered: impl FnOnce() -> Snapshot,
+        deadline: Moment,
+    ) -> Option<Vec<Ticket<()>>> {
+        let gathered = gathered();
+        let (key, closed) = self.close()?;
+        let mut snapshot = self.facts(cause, ended);
+        snapshot.merge(gathered);
+        let families = finished(snapshot, key);
+        Some(self.hand_over(closed, families, cause.outcome, deadline.remaining()))
+    }
+
+    /// Opens the run again, because the process lives on after all.
+    pub(super) fn reopen(self: &Arc<Self>) {
+        list().insert(self.id, Arc::downgrade(self));
+        self.is_over.store(false, Ordering::Release);
+    }
+
     /// Marks the run as over; its key, if this is its first end and somebody is to know.
-    fn close(&self) -> Option<&GroupingKey> {
+    fn close(&self) -> Option<(&GroupingKey, Closed)> {
         let _wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_over.swap(true, Ordering::AcqRel) {
             return None;
         }
-        if self.address.is_some() {
-            all().remove(&self.id);
-        }
-        self.address.as_ref()
+        let key = self.address.as_ref()?;
+        // Whoever does not see it among the open ones any more waits for it.
+        let closed = Closed::new(self.page.clone());
+        list().remove(&self.id);
+        Some((key, closed))
     }
 
     /// What the run itself knows of its end, written down before it is told. No code of the user's runs here.
-    fn facts(&self, cause: Cause) -> Snapshot {
-        let mut ending =
-            Ending::now(Cause { outcome: self.judged(cause.outcome), ..cause }, self.started);
+    fn facts(&self, cause: Cause, ended: Moment) -> Snapshot {
+        let cause = Cause { outcome: self.judged(cause.outcome), ..cause };
+        let mut ending = Ending::between(self.started, ended, cause);
         if self.is_process() {
             ending.usage = usage::of_process();
             ending.panics = Some(panic::count() - self.panics_before);
@@ -277,7 +304,7 @@ impl Open {
     }
 
     /// What users' registries hold.
-    fn gather(&self) -> Snapshot {
+    pub(super) fn gather(&self) -> Snapshot {
         let shared = match self.job.registry {
             Some(registry) => Some(registry()),
             None => self.is_process().then(default_registry),
@@ -289,15 +316,19 @@ impl Open {
         snapshot
     }
 
-    fn hand_over(&self, families: Families, outcome: Outcome, budget: Duration) -> Vec<Ticket<()>> {
+    fn hand_over(
+        &self,
+        closed: Closed,
+        families: Families,
+        outcome: Outcome,
+        budget: Duration,
+    ) -> Vec<Ticket<()>> {
         let Some(key) = &self.address else { return Vec::new() };
         let parcel = match (self.judged(outcome), self.job.on_success) {
             (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families),
             _ => Parcel::add(key.clone(), families),
         };
-        let told = Arc::new(Telling { page: self.page.clone(), is_lost: AtomicBool::new(false) });
-        let tickets = self.deployment.hand_over(parcel, budget, self.urgency());
-        tickets.into_iter().map(|ticket| tell(ticket, &told)).collect()
+        closed.told_by(self.deployment.hand_over(parcel, budget, self.urgency()))
     }
 }
 
@@ -308,108 +339,6 @@ fn finished(mut snapshot: Snapshot, key: &GroupingKey) -> Families {
         notice::warn(refusal);
     }
     encode(&snapshot)
-}
-
-/// One end on its way to all sinks. When the last one has answered, the journal need not know of it any more, unless
-/// one did not take it and may yet.
-struct Telling {
-    page: Option<Arc<Page>>,
-    is_lost: AtomicBool,
-}
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        if let (Some(page), false) = (&self.page, self.is_lost.load(Ordering::Acquire)) {
-            page.done();
-        }
-    }
-}
-
-/// Tells the journal what became of a parcel; whoever delivers it tells people.
-fn tell(ticket: Ticket<Receipt>, telling: &Arc<Telling>) -> Ticket<()> {
-    let telling = Arc::clone(telling);
-    courier().run(async move {
-        let is_lost = match ticket.await {
-            // What waits on disk will be delivered from there.
-            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. } | Receipt::Unsure { .. }) => {
-                false
-            }
-            // The same would be refused again.
-            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
-            None => true,
-        };
-        telling.is_lost.fetch_or(is_lost, Ordering::AcqRel);
-    })
-}
-
-fn wait(key: &GroupingKey, told: Vec<Ticket<()>>, deadline: Moment) {
-    for ticket in told {
-        if ticket.wait(deadline.remaining()).is_none() {
-            notice::warn(format_args!("{key} was not delivered in time"));
-        }
-    }
-}
-
-/// Runs that were ended all at once, on their way.
-pub(super) struct Farewell {
-    ended: Vec<(Arc<Open>, Vec<Ticket<()>>)>,
-    deadline: Moment,
-}
-
-/// Ends all runs that are still open, because the process is about to end; `deadline` is for all of them.
-pub(super) fn end_all(cause: impl Fn(&Open) -> Cause, deadline: Moment) -> Farewell {
-    let open: Vec<_> =
-        std::mem::take(&mut *all()).into_values().filter_map(|open| open.upgrade()).collect();
-    let gathered = gather_apart(&open);
-    let until = Moment::now().after(GATHERING.min(deadline.remaining()));
-    let mut ended = Vec::new();
-    for (open, gathered) in open.into_iter().zip(gathered) {
-        let cause = cause(&open);
-        let gathered = gathered.wait(until.remaining());
-        let Some(key) = open.close() else { continue };
-        let mut snapshot = open.facts(cause);
-        snapshot.merge(gathered.unwrap_or_default());
-        let told = open.hand_over(finished(snapshot, key), cause.outcome, deadline.remaining());
-        ended.push((open, told));
-    }
-    Farewell { ended, deadline }
-}
-
-/// Gathers on a thread of ours: collectors may wait for locks that this thread holds, or panic.
-fn gather_apart(runs: &[Arc<Open>]) -> Vec<Ticket<Snapshot>> {
-    let (stubs, tickets): (Vec<_>, Vec<_>) = runs.iter().map(|_| ticket()).unzip();
-    let work: Vec<_> = runs.iter().cloned().zip(stubs).collect();
-    if !work.is_empty() {
-        // Without a thread nobody answers, and the facts go alone.
-        let _ = std::thread::Builder::new().name("metrics-push-end".into()).spawn(move || {
-            for (open, stub) in work {
-                stub.answer(open.gather());
-            }
-        });
-    }
-    tickets
-}
-
-impl Farewell {
-    /// Waits until all is delivered, at most until the deadline.
-    pub(super) fn wait(self) -> Vec<Arc<Open>> {
-        let deadline = self.deadline;
-        let wait_for_one = |(open, told): (Arc<Open>, _)| {
-            if let Some(key) = &open.address {
-                wait(key, told, deadline);
-            }
-            open
-        };
-        self.ended.into_iter().map(wait_for_one).collect()
-    }
-}
-
-/// Opens runs again that had been reported, because the process lives on after all.
-pub(super) fn reopen(runs: Vec<Arc<Open>>) {
-    for open in runs {
-        all().insert(open.id, Arc::downgrade(&open));
-        open.is_over.store(false, Ordering::Release);
-    }
 }
 
 fn start_heart(open: &Arc<Open>) {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use once_cell::sync::OnceCell;
 
-use super::open::end_all;
+use super::farewell::end_all;
 use super::{Outcome, exit};
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;

@@ -15,6 +15,7 @@ use super::entry::{Entry, Head, Known, Opened, Unreadable, parse};
 use super::facts::{self, Progress};
 use super::journal::{EXTENSION, boot_id};
 use super::report::{self, Held};
+use super::telling;
 use super::usage::Usage;
 use crate::clock::Moment;
 use crate::config::Deployment;
@@ -255,14 +256,8 @@ fn settle(journals: &mut [Dead], told: Vec<Told>, budget: Duration) -> Recovered
     let deadline = Moment::now().after(budget.saturating_add(GRACE));
     let mut lost: BTreeMap<(usize, u64), bool> = BTreeMap::new();
     for Told { journal, id, ticket } in told {
-        let is_lost = ticket.is_some_and(|ticket| match ticket.wait(deadline.remaining()) {
-            Some(Receipt::Delivered { .. } | Receipt::Spooled { .. } | Receipt::Unsure { .. }) => {
-                false
-            }
-            // The same would be refused again.
-            Some(Receipt::Dropped { error, .. }) => !error.is_rejected(),
-            None => true,
-        });
+        let is_lost =
+            ticket.is_some_and(|ticket| telling::is_lost(ticket.wait(deadline.remaining())));
         *lost.entry((journal, id)).or_default() |= is_lost;
     }
     let mut recovered = Recovered::default();

@@ -30,7 +30,9 @@ pub(super) fn apart(start: impl FnOnce()) {
 pub(super) fn listen() {}
 
 #[cfg(not(unix))]
-pub(super) fn wait_while_ending() {}
+pub(super) fn wait_while_ending() -> bool {
+    false
+}
 
 #[cfg(unix)]
 mod unix {
@@ -50,7 +52,8 @@ mod unix {
     use crate::clock::Moment;
     use crate::courier::{GRACE, courier};
     use crate::job::ending::Cause;
-    use crate::job::open::{end_all, reopen};
+    use crate::job::farewell::end_all;
+    use crate::job::open::Open;
     use crate::job::{Outcome, exit, supervise};
     use crate::notice;
 
@@ -98,14 +101,17 @@ mod unix {
     }
 
     /// Waits while a signal is ending the process, or is about to; usually that is the last thing this thread does.
-    pub(in crate::job) fn wait_while_ending() {
+    /// Returns whether there was one, and the process lives on.
+    pub(in crate::job) fn wait_while_ending() -> bool {
         let is_noted = || NOTED.load(Ordering::Acquire) != NONE;
         if is_noted() {
             hear();
         }
+        let ending = ending();
+        let was_ending = *ending || is_noted();
         let wait = ENDING_CHANGED
-            .wait_timeout_while(ending(), BUDGET * 2, |is_ending| *is_ending || is_noted());
-        drop(wait.unwrap_or_else(PoisonError::into_inner));
+            .wait_timeout_while(ending, BUDGET * 2, |is_ending| *is_ending || is_noted());
+        was_ending && !wait.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Takes the signals, once per process.
@@ -162,10 +168,11 @@ mod unix {
             spawned = thread.spawn(move || watch(&reader, &done)).map(drop);
         });
         if let Err(error) = spawned {
+            // From here on the handler does what would have happened without it.
+            OWNER.store(NONE, Ordering::Release);
             notice::warn(format_args!("signals are not watched: {error}"));
-            TAKEN.into_iter().filter(|signal| is_ours(*signal)).for_each(set_default);
             let noted = NOTED.load(Ordering::Acquire);
-            if noted != NONE {
+            if noted != NONE && is_ours(noted) {
                 raise_with_default(noted);
             }
             set_ending(false);
@@ -192,8 +199,7 @@ mod unix {
         let done = done.try_clone();
         let outcome = if supervise::is_timeout() { Outcome::Timeout } else { Outcome::Signal };
         let report = move || {
-            let ended = end_all(|_| Cause::of_signal(outcome, signal), deadline).wait();
-            courier().flush(deadline.remaining());
+            let (ended, _) = end_all(|_| Cause::of_signal(outcome, signal), deadline).wait();
             if let Ok(mut done) = done {
                 let _ = done.write_all(&[DONE]);
             }
@@ -208,7 +214,7 @@ mod unix {
         // Still here: the kernel shields the first process of a container from signals it does not handle. It
         // would have gone on without us, so it does with us.
         if let Ok(ended) = report.map(std::thread::JoinHandle::join) {
-            reopen(ended.unwrap_or_default());
+            ended.unwrap_or_default().iter().for_each(Open::reopen);
         }
         set_ending(false);
     }
@@ -239,7 +245,8 @@ mod unix {
     /// in signal handlers.
     extern "C" fn note(signal: c_int) {
         if OWNER.load(Ordering::Acquire) != own_id() {
-            // A child that was forked and not yet replaced ends as it would have without us.
+            // A child that was forked and not yet replaced ends as it would have without us; so does a process in which
+            // nobody listens.
             if is_ours(signal) {
                 raise_with_default(signal);
             }
