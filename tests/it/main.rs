@@ -2,7 +2,6 @@
 
 mod attributes;
 mod batch;
-#[expect(dead_code, reason = "what only the end-to-end tests need")]
 mod child;
 mod contexts;
 mod delivery;
