@@ -54,18 +54,6 @@ pub(crate) fn held(stored: &Stored) -> Vec<&str> {
     held.map(|(outcome, _)| outcome.as_str()).collect()
 }
 
-#[test]
-fn a_collector_that_panics_too_keeps_no_panic_from_being_told() {
-    let gateway = Pushgateway::start();
-    for panics in [Panics::Unwind, Panics::Abort] {
-        let name = format!("{panics:?}");
-        let start = job(panics, &["panic-in-collector"]).gateway(&gateway.url());
-        let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
-        assert_eq!(ended.status, job(panics, &["panic"]).run_to_end().status);
-        assert_eq!(held(&stored(&gateway, &name)), ["panic"], "{ended:?}");
-    }
-}
-
 /// Disks as jobs meet them: one that is full, one that nobody may write to.
 #[test]
 fn a_disk_that_takes_nothing_costs_one_warning_and_no_outcome() {
