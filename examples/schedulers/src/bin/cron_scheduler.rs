@@ -16,13 +16,18 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use backup::backup;
+use backup::{backup, overlapped};
 use metrics_push::push_job;
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// How long the example lasts: four ticks of a clock that ticks every second.
-const LONG_ENOUGH: Duration = Duration::from_millis(4_200);
+/// When to give up on a scheduler that does not tick.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A permit for each run that may be under way; closed, no other begins.
+static RUNS: Semaphore = Semaphore::const_new(MOST_RUNS as usize);
+const MOST_RUNS: u32 = 100;
 
 /// Fails: `error`.
 #[push_job(every = "1s")]
@@ -71,6 +76,7 @@ where
 {
     Job::new_async("* * * * * *", move |_id, _scheduler| {
         Box::pin(async move {
+            let Ok(_permit) = RUNS.acquire().await else { return };
             // What a task returns is told to Prometheus; a scheduler has no use for it.
             drop(task().await);
         })
@@ -87,7 +93,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     scheduler.add(every_second(sync_orders)?).await?;
     scheduler.add(every_second(backup)?).await?;
     scheduler.start().await?;
-    sleep(LONG_ENOUGH).await;
+    timeout(PATIENCE, overlapped()).await?;
+    // Those that are under way come to their end; the runtime would cancel them with its own.
+    let _all = RUNS.acquire_many(MOST_RUNS).await?;
+    RUNS.close();
     scheduler.shutdown().await?;
     showcase.show(&["reindex", "archive", "report", "sync_orders", "backup"])
 }
