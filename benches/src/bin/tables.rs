@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// A bench: its name and package, and what its tables are about.
 const BENCHES: [(&str, &str, &str); 5] = [
-    ("calls", "metrics-push-benches", "A call of a function with `#[counted]` or `#[timed]`"),
+    ("calls", "metrics-push-bench-calls", "A call of a function with `#[counted]` or `#[timed]`"),
     ("one_shot", "metrics-push-benches", "A whole process whose `main` has `#[push_job]`"),
     ("encode", "metrics-push-benches", "The text of gathered metrics"),
     ("push", "metrics-push-benches", "A push of 100,000 series to a Pushgateway"),

@@ -20,6 +20,6 @@ pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
 pub use site::{Place, Site, metric_name};
 pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};
 pub use timed::{PreparedTime, TimedCall, TimedSite, keep_to_the_system_clock};
-pub use values::{Label, Show, Shown, Value, label};
+pub use values::{Label, Labelled, Shown, Value, label};
 
 pub use crate::job::Verdict;

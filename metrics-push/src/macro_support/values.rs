@@ -20,12 +20,13 @@ pub enum Value<'a> {
 
 /// Asks `.value()` of an expression of any type that can be shown.
 #[inline]
-pub fn label<T: Display + ?Sized>(value: &T) -> <T as Show>::Label<'_> {
+pub fn label<T: ?Sized>(value: &T) -> <T as Labelled>::Label<'_> {
     value.label()
 }
 
-/// What can be shown. Of anything else the compiler then says just that, and nothing about methods that it lacks.
-pub trait Show {
+/// Anything at all, so that of an expression with a mistake of its own the compiler says that mistake alone: its type
+/// is unknown, and so is then the type of its label, of which no method is looked up.
+pub trait Labelled {
     /// [`Label`].
     type Label<'a>
     where
@@ -35,7 +36,7 @@ pub trait Show {
     fn label(&self) -> Self::Label<'_>;
 }
 
-impl<T: Display + ?Sized> Show for T {
+impl<T: ?Sized> Labelled for T {
     type Label<'a>
         = Label<'a, T>
     where
@@ -91,11 +92,16 @@ impl Label<'_, &String> {
     }
 }
 
-impl<T: Display + ?Sized> Shown<'_, T> {
+impl<T: ?Sized> Shown<'_, T> {
     /// What is to be shown.
+    // The bound is the method's: as one of the block, it would hide the method where it doesn't hold, and the
+    // compiler would speak of methods instead of what can't be shown.
     #[inline]
     #[must_use]
-    pub const fn value(&self) -> Value<'_> {
+    pub const fn value(&self) -> Value<'_>
+    where
+        T: Display,
+    {
         Value::Shown(&self.0)
     }
 }
