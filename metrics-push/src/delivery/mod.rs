@@ -68,6 +68,8 @@ pub(crate) struct Delivery {
     attempts: u32,
     /// What the attempts so far say of the gateway.
     found: Found,
+    /// Why the last attempt failed that was not cut short.
+    cause: Option<Error>,
     keepsakes: Keepsakes,
     /// Why the outcome travels alone.
     refused: Option<Error>,
@@ -102,6 +104,7 @@ impl Delivery {
             backoff: Backoff::new(),
             attempts: 0,
             found: Found::Unknown,
+            cause: None,
             keepsakes: Keepsakes::default(),
             refused: None,
             end: None,
@@ -142,7 +145,7 @@ impl Delivery {
     /// Makes one attempt, if there is time for one and hope.
     pub(crate) async fn attempt(&mut self) -> Next {
         if let Err(error) = self.check_time().and_then(|()| self.check_breaker()) {
-            return self.over(Err(error));
+            return self.give_up(error);
         }
         let given = self.time_of_attempt();
         let error = match self.try_once().await {
@@ -158,16 +161,26 @@ impl Delivery {
         }
         if is_telling(&error, given) {
             self.found = Found::Nobody;
+            self.cause = Some(error.clone());
+        }
+        if self.must_not_repeat(&error) {
+            return self.over(Err(error));
         }
         let pause = error.retry_after().or_else(|| self.backoff.next()).unwrap_or_default();
-        if self.must_not_repeat(&error) || pause >= self.until.remaining() {
-            return self.over(Err(error));
+        if pause >= self.until.remaining() {
+            return self.give_up(error);
         }
         notice::debug(format_args!(
             "attempt {} failed, next in {pause:?}: {error:?}",
             self.attempts
         ));
         Next::AttemptAfter(pause)
+    }
+
+    /// The time is over. What an attempt says that was cut short by that is less than what one before it found.
+    fn give_up(&mut self, error: Error) -> Next {
+        let cause = self.cause.take().unwrap_or(error);
+        self.over(Err(cause))
     }
 
     fn over(&mut self, end: Result<Acceptance, Error>) -> Next {

@@ -33,6 +33,17 @@ fn nobody_there_is_told_as_such() {
     assert!(error.is_unreachable() && error.to_string().contains("check the address"), "{error:?}");
 }
 
+/// Its budget is too short for a second attempt to say that the gateway is silent.
+#[test]
+fn what_the_end_of_the_time_cuts_short_hides_no_cause() {
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::hang());
+    gateway.fail_next(1, Fault::close());
+    let error = refusal(&gateway);
+    assert!(error.is_unreachable(), "{error:?}");
+    assert!(gateway.requests().len() > 1);
+}
+
 #[test]
 fn an_answer_cut_off_anywhere_is_tried_again() {
     let gateway = FakeGateway::start();
