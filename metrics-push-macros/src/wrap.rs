@@ -160,7 +160,7 @@ pub(crate) fn expand(
     runtime: &TokenStream,
 ) -> TokenStream {
     let shape = shape(function, judge, future, entry.holder);
-    let (local, start) = start(entry, shape);
+    let (local, start) = start(entry, shape, judge, runtime);
     let call = match entry.holder {
         Holder::Callee => quote!(#local),
         Holder::Function => quote!(&#local),
@@ -231,7 +231,12 @@ fn judged(ended: &TokenStream, judge: &Judge, runtime: &TokenStream) -> TokenStr
 ///
 /// It is a statement of its own: what label expressions borrow is free again when the body begins,
 /// and nothing that isn't `Send` is held while it waits.
-fn start(entry: &Entry, shape: Shape) -> (Ident, TokenStream) {
+fn start(
+    entry: &Entry,
+    shape: Shape,
+    judge: &Judge,
+    runtime: &TokenStream,
+) -> (Ident, TokenStream) {
     let span = generated();
     let is_prepared = matches!(shape, Shape::Future | Shape::BoxedFuture);
     let name = match (entry.holder, shape, &entry.handle) {
@@ -242,7 +247,15 @@ fn start(entry: &Entry, shape: Shape) -> (Ident, TokenStream) {
         (Holder::Function, _, _) => "run",
     };
     let local = Ident::new(name, span);
-    let begun = if is_prepared { &entry.prepare } else { &entry.enter };
+    let enter = &entry.enter;
+    let begun = match (entry.holder, shape, judge) {
+        _ if is_prepared => entry.prepare.clone(),
+        // Somebody has to tell a panic.
+        (Holder::Callee, Shape::Guard, Judge::Type | Judge::OkIf(_) | Judge::ErrorIf(_)) => {
+            quote_spanned!(span=> #runtime::guard(#enter))
+        }
+        _ => enter.clone(),
+    };
     let handle = entry
         .handle
         .as_ref()

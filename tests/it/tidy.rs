@@ -117,7 +117,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("reqwest", "http/"),
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),
-        ("quanta", "metrics/ticks.rs"),
+        ("tick_counter", "metrics/ticks.rs"),
         ("zmij", "metrics/text.rs"),
         ("tokio", "courier/"),
         ("base64", "labels.rs"),

@@ -119,3 +119,11 @@ pub(crate) fn least_both(number: u64) -> Answer {
 pub(crate) fn two_instants(_: u64) -> u64 {
     Instant::now().elapsed().as_nanos() as u64
 }
+
+/// Arithmetic in registers, which threads can't share anything of: whether they do run side by side.
+#[inline]
+pub(crate) fn arithmetic(number: u64) -> u64 {
+    const STEPS: u32 = 100;
+    // Each step needs the one before it, and only all of them together have an end.
+    (0..STEPS).fold(number, |state, _| black_box(state).wrapping_mul(0x5851_f42d_4c95_7f2d))
+}

@@ -6,11 +6,11 @@
 //! processors have no counter to trust.
 
 mod by_hand;
+mod instructions;
 mod ours;
 mod peers;
 mod rounds;
 mod rows;
-mod steps;
 
 use std::thread;
 use std::time::Duration;
@@ -57,9 +57,9 @@ fn main() {
             metrics_push::__private::keep_to_the_system_clock();
             print_times(WITHOUT_COUNTER);
         }
-        ["instructions"] => steps::print(),
-        [steps::STEPPED, row, calls] => {
-            steps::run_stepped(row.parse().unwrap(), calls.parse().unwrap());
+        ["instructions"] => instructions::print(),
+        [instructions::COUNTED, row, calls] => {
+            instructions::run_counted(row.parse().unwrap(), calls.parse().unwrap());
         }
         _ => panic!("no arguments, or `instructions`, or `system-clock`"),
     }

@@ -7,10 +7,11 @@ use std::fmt;
 use std::mem::{ManuallyDrop, forget};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread;
 
 use pin_project_lite::pin_project;
 
-use super::counted::{CountedCall, PreparedCount};
+use super::counted::CountedCall;
 use super::start::PreparedRun;
 use super::timed::{PreparedTime, TimedCall};
 use crate::job::{Outcome, Run, Verdict};
@@ -58,12 +59,12 @@ impl Measure for TimedCall {
     }
 }
 
-impl Prepare for PreparedCount {
-    type Call = CountedCall;
+impl Prepare for CountedCall {
+    type Call = Self;
 
     #[inline]
-    fn enter(self) -> CountedCall {
-        Self::enter(self)
+    fn enter(self) -> Self {
+        self
     }
 }
 
@@ -91,6 +92,13 @@ pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
     let armed = Armed(Some(call));
     let result = body();
     Ended { result, armed }
+}
+
+/// Has a local of the function end the call, where nothing may stand between the function and its caller, or where
+/// there is never a result.
+#[inline]
+pub fn guard<C: Measure>(call: C) -> Guard<C> {
+    Guard { armed: Armed(Some(call)), entered_panicking: thread::panicking() }
 }
 
 /// Runs an `async` body.
@@ -183,6 +191,25 @@ impl<C: Measure> Drop for Armed<C> {
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
             call.finish(Outcome::Panic.into());
+        }
+    }
+}
+
+/// A call that ends when this is dropped: with a panic if the thread began to unwind since it started, with a success
+/// otherwise. A call that begins in a destructor while unwinding has not panicked itself.
+#[must_use = "dropping it ends the call"]
+pub struct Guard<C: Measure> {
+    armed: Armed<C>,
+    entered_panicking: bool,
+}
+
+impl<C: Measure> Drop for Guard<C> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.entered_panicking || !thread::panicking() {
+            if let Some(call) = self.armed.0.take() {
+                call.finish(Outcome::Success.into());
+            }
         }
     }
 }

@@ -1,22 +1,19 @@
 //! `#[counted]`: how often a function was called, by outcome.
 
-use std::mem::ManuallyDrop;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Site, ending};
+use super::lookup::{Lookup, Resolve};
+use super::site::{ENDINGS, OutcomeLabel, Site, ending};
 use super::values::Value;
 use crate::error::Error;
 use crate::job::Outcome;
-use crate::metrics::{Counter, Family, is_gathering};
+use crate::metrics::{Counter, Family};
 
 /// A function that is counted.
 pub struct CountedSite {
     site: Site,
     counts: Counts,
-    /// Without labels of the call, all that a call needs.
-    plain: OnceRef<'static, Outcomes>,
-    resolved: OnceLock<Option<Box<Resolved>>>,
+    lookup: Lookup<Self>,
 }
 
 /// Which calls are counted.
@@ -26,14 +23,8 @@ enum Counts {
     Errors,
 }
 
-/// What a site counts with, once it was called.
-struct Resolved {
-    family: Arc<Family<Counter>>,
-    sets: Sets<Outcomes>,
-}
-
 /// A counter per ending, side by side. Nobody gathers those of endings that are not counted.
-struct Outcomes([Counter; ENDINGS.len()]);
+pub(super) struct Outcomes([Counter; ENDINGS.len()]);
 
 impl Outcomes {
     #[inline]
@@ -46,7 +37,7 @@ impl CountedSite {
     /// A function that is counted at this site.
     #[must_use]
     pub const fn new(site: Site) -> Self {
-        Self { site, counts: Counts::All, plain: OnceRef::new(), resolved: OnceLock::new() }
+        Self { site, counts: Counts::All, lookup: Lookup::new() }
     }
 
     /// Counts failures alone.
@@ -56,10 +47,10 @@ impl CountedSite {
         self
     }
 
-    /// A call of this function with these label values, which starts now.
+    /// A call of this function with these label values. It counts when it ends.
     #[inline]
     pub fn enter(&'static self, labels: &[Value<'_>]) -> CountedCall {
-        self.prepare(labels).enter()
+        CountedCall(self.lookup.plain().unwrap_or_else(|| self.first_or_labelled(labels)))
     }
 
     /// The same for a function without such labels.
@@ -68,90 +59,55 @@ impl CountedSite {
         self.enter(&[])
     }
 
-    /// Finds the series without starting a call.
+    /// The same for a call that starts later, or never.
     #[inline]
-    pub fn prepare(&'static self, labels: &[Value<'_>]) -> PreparedCount {
-        PreparedCount(self.plain.get().or_else(|| self.first_or_labelled(labels)))
+    pub fn prepare(&'static self, labels: &[Value<'_>]) -> CountedCall {
+        self.enter(labels)
     }
 
     #[inline(never)]
-    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> Option<&'static Outcomes> {
-        let resolved = self.resolve()?;
-        if self.site.has_labels() {
-            let make = |values: &[&str]| self.outcomes(resolved, values);
-            return Some(resolved.sets.of(&self.site, labels, make));
-        }
-        // A site is never dropped: what it refers to may stay as long.
-        Some(self.plain.get_or_init(|| Box::leak(Box::new(self.outcomes(resolved, &[])))))
+    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> &'static Outcomes {
+        self.lookup.find(self, labels)
+    }
+}
+
+impl Resolve for CountedSite {
+    type Registered = Arc<Family<Counter>>;
+    type Handles = Outcomes;
+
+    fn site(&self) -> &Site {
+        &self.site
     }
 
-    fn resolve(&'static self) -> Option<&'static Resolved> {
-        if self.resolved.get().is_none() && is_gathering() {
-            // A registry can't be changed by its own collectors; a later call will do.
-            return None;
-        }
-        self.resolved.get_or_init(|| self.site.report(self.register()).map(Box::new)).as_deref()
+    fn register(&self) -> Result<Self::Registered, Error> {
+        self.site.family((), OutcomeLabel::Is(Outcome::Success))
     }
 
-    fn register(&self) -> Result<Resolved, Error> {
-        let family = self.site.family((), OutcomeLabel::Is(Outcome::Success))?;
-        Ok(Resolved { family, sets: Sets::new() })
-    }
-
-    fn outcomes(&self, resolved: &Resolved, values: &[&str]) -> Outcomes {
-        let fresh = Counter::together::<{ ENDINGS.len() }>();
+    fn handles(&self, family: &Self::Registered, values: &[&str]) -> Outcomes {
+        let Outcomes(fresh) = self.unheard();
         Outcomes(std::array::from_fn(|position| {
             let (outcome, fresh) = (ENDINGS[position], &fresh[position]);
             if matches!((self.counts, outcome), (Counts::Errors, Outcome::Success)) {
                 return fresh.clone();
             }
-            let label = OutcomeLabel::Is(outcome);
-            self.site.series(&resolved.family, values, label, || fresh.clone())
+            self.site.series(family, values, OutcomeLabel::Is(outcome), || fresh.clone())
         }))
     }
-}
 
-/// A call that counts as soon as it starts.
-#[derive(Clone, Copy)]
-#[must_use = "nothing is counted before `enter`"]
-pub struct PreparedCount(Option<&'static Outcomes>);
-
-impl PreparedCount {
-    /// The call starts.
-    #[inline]
-    pub fn enter(self) -> CountedCall {
-        CountedCall { outcomes: self.0, entry: Entry::now() }
+    fn unheard(&self) -> Outcomes {
+        Outcomes(Counter::together())
     }
 }
 
 /// A call of a counted function, which counts when it ends.
-///
-/// Dropped, it counts a panic if the thread began to unwind since it started, and a success otherwise.
-#[must_use = "dropping it ends the call"]
-pub struct CountedCall {
-    outcomes: Option<&'static Outcomes>,
-    entry: Entry,
-}
+#[derive(Clone, Copy)]
+#[must_use = "without an end it is not counted"]
+pub struct CountedCall(&'static Outcomes);
 
 impl CountedCall {
-    /// Ends the call with a known outcome.
+    /// Ends the call.
     #[inline]
     pub fn finish(self, outcome: Outcome) {
-        // What is left of it has nothing to drop, and must not end twice.
-        ManuallyDrop::new(self).end(outcome);
-    }
-
-    #[inline]
-    fn end(&self, outcome: Outcome) {
-        if let Some(outcomes) = self.outcomes {
-            outcomes.count(ending(outcome));
-        }
-    }
-}
-
-impl Drop for CountedCall {
-    #[inline]
-    fn drop(&mut self) {
-        self.end(self.entry.outcome_at_drop());
+        self.0.count(ending(outcome));
     }
 }

@@ -6,16 +6,17 @@ mod call;
 mod counted;
 mod judge;
 mod labels;
+mod lookup;
 mod site;
 mod start;
 mod timed;
 mod values;
 
 pub use call::{
-    Ended, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
-    call_future, never,
+    Ended, Guard, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
+    call_future, guard, never,
 };
-pub use counted::{CountedCall, CountedSite, PreparedCount};
+pub use counted::{CountedCall, CountedSite};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
 pub use site::{Place, Site, metric_name};
 pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};

@@ -5,9 +5,6 @@
 
 use std::sync::Arc;
 
-/// A reference that is read with one load; `std` has none.
-pub(super) use once_cell::race::OnceRef;
-
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::labels::{is_label_name, is_metric_name};
@@ -250,26 +247,5 @@ pub(super) const fn ending(outcome: Outcome) -> usize {
         Outcome::Panic => 2,
         Outcome::Cancelled => 3,
         _ => 1,
-    }
-}
-
-/// Whether this thread was unwinding when a call began.
-///
-/// A call that begins in a destructor while unwinding has not panicked itself.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    panicking: bool,
-}
-
-impl Entry {
-    #[inline]
-    pub(super) fn now() -> Self {
-        Self { panicking: std::thread::panicking() }
-    }
-
-    /// The outcome of a call that is dropped without having been told one.
-    #[inline]
-    pub(super) fn outcome_at_drop(self) -> Outcome {
-        if !self.panicking && std::thread::panicking() { Outcome::Panic } else { Outcome::Success }
     }
 }

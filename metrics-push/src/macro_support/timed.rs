@@ -1,15 +1,15 @@
 //! `#[timed]`: how long a function ran, and how often it is running right now.
 
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use super::labels::Sets;
-use super::site::{ENDINGS, Entry, OnceRef, OutcomeLabel, Site, ending};
+use super::lookup::{Lookup, Resolve};
+use super::site::{ENDINGS, OutcomeLabel, Site, ending};
 use super::values::Value;
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    self, Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Start, are_bounds, is_gathering,
+    self, Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Sealed, Start, are_bounds,
 };
 
 /// The gauge of `in_flight`.
@@ -31,11 +31,7 @@ pub struct TimedSite {
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
-    /// Where only the duration matters, all that a call needs; not made elsewhere.
-    plain: OnceRef<'static, Durations>,
-    /// Without labels of the call, all that a call needs.
-    unlabelled: OnceRef<'static, Durations>,
-    resolved: OnceLock<Option<Box<Resolved>>>,
+    lookup: Lookup<Self>,
 }
 
 /// Whether durations are told apart by outcome.
@@ -52,49 +48,50 @@ enum InFlight {
     Ignored,
 }
 
-/// What a site measures with, once it was called.
-struct Resolved {
-    family: Arc<Family<Histogram>>,
-    in_flight: Option<Gauge>,
-    sets: Sets<Durations>,
-}
-
 /// A histogram per ending, all of them the same one where durations are not told apart.
-struct Durations {
+pub(super) struct Durations {
     histograms: [Histogram; ENDINGS.len()],
     in_flight: Option<Gauge>,
 }
 
 impl Durations {
-    #[inline(never)]
-    fn begin(&self) -> Entry {
-        if let Some(gauge) = &self.in_flight {
-            gauge.enter();
-        }
-        Entry::now()
-    }
-
-    #[inline(never)]
-    fn end(&self, start: Start, outcome: Outcome) {
-        self.histograms[ending(outcome)].observe_nanos(start.elapsed_nanos());
-        if let Some(gauge) = &self.in_flight {
-            gauge.leave();
+    #[inline]
+    fn begin(&self) {
+        if self.in_flight.is_some() {
+            self.begin_in_flight();
         }
     }
 
-    /// A call is over of which only the duration matters.
+    #[inline(never)]
+    fn begin_in_flight(&self) {
+        self.in_flight.iter().for_each(Gauge::enter);
+    }
+
+    /// A call is over, however it ended.
     // Never inlined: the part that all such functions have in common, and the smaller the better.
     #[inline(never)]
-    fn end_plain(&self, start: Start) {
+    fn end(&self, start: Start) {
+        self.end_as(Outcome::Success, start);
+    }
+
+    #[inline(never)]
+    fn end_with(&self, outcome: Outcome, start: Start) {
+        self.end_as(outcome, start);
+    }
+
+    #[inline]
+    fn end_as(&self, outcome: Outcome, start: Start) {
+        let histogram = &self.histograms[ending(outcome)];
         match start.counted_nanos() {
-            Some(nanos) => self.histograms[0].observe_nanos(nanos),
-            None => self.end_uncounted(start),
+            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(nanos),
+            _ => self.end_slowly(histogram, start),
         }
     }
 
     #[inline(never)]
-    fn end_uncounted(&self, start: Start) {
-        self.histograms[0].observe_nanos(start.elapsed_nanos());
+    fn end_slowly(&self, histogram: &Histogram, start: Start) {
+        histogram.observe_nanos(start.elapsed_nanos());
+        self.in_flight.iter().for_each(Gauge::leave);
     }
 }
 
@@ -107,9 +104,7 @@ impl TimedSite {
             buckets: DEFAULT_BUCKETS,
             split: Split::Together,
             in_flight: InFlight::Ignored,
-            plain: OnceRef::new(),
-            unlabelled: OnceRef::new(),
-            resolved: OnceLock::new(),
+            lookup: Lookup::new(),
         }
     }
 
@@ -153,59 +148,12 @@ impl TimedSite {
     /// Finds the series without starting a call.
     #[inline]
     pub fn prepare(&'static self, labels: &[Value<'_>]) -> PreparedTime {
-        match self.plain.get() {
-            Some(durations) => PreparedTime(Some(durations), Care::Plain),
-            None => self.first_or_more(labels),
-        }
+        PreparedTime(self.lookup.plain().unwrap_or_else(|| self.first_or_labelled(labels)))
     }
 
     #[inline(never)]
-    fn first_or_more(&'static self, labels: &[Value<'_>]) -> PreparedTime {
-        let durations = self.unlabelled.get().or_else(|| self.first_or_labelled(labels));
-        let care = match (self.split, self.in_flight) {
-            (Split::Together, InFlight::Ignored) => Care::Plain,
-            _ => Care::Full(()),
-        };
-        if let (Some(durations), Care::Plain, false) = (durations, care, self.site.has_labels()) {
-            self.plain.get_or_init(|| durations);
-        }
-        PreparedTime(durations, care)
-    }
-
-    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> Option<&'static Durations> {
-        let resolved = self.resolve()?;
-        if self.site.has_labels() {
-            let make = |values: &[&str]| self.durations(resolved, values);
-            return Some(resolved.sets.of(&self.site, labels, make));
-        }
-        // A site is never dropped: what it refers to may stay as long.
-        Some(self.unlabelled.get_or_init(|| Box::leak(Box::new(self.durations(resolved, &[])))))
-    }
-
-    fn resolve(&'static self) -> Option<&'static Resolved> {
-        if self.resolved.get().is_none() && is_gathering() {
-            // A registry can't be changed by its own collectors; a later call will do.
-            return None;
-        }
-        self.resolved.get_or_init(|| self.site.report(self.register()).map(Box::new)).as_deref()
-    }
-
-    fn register(&self) -> Result<Resolved, Error> {
-        let family =
-            self.site.family(Bounds::trusted(self.buckets), self.label(Outcome::Success))?;
-        let in_flight = match self.in_flight {
-            InFlight::Counted => self.site.report(self.site.own(IN_FLIGHT, IN_FLIGHT_HELP)),
-            InFlight::Ignored => None,
-        };
-        Ok(Resolved { family, in_flight, sets: Sets::new() })
-    }
-
-    fn durations(&self, resolved: &Resolved, values: &[&str]) -> Durations {
-        let Resolved { family, in_flight, .. } = resolved;
-        let histogram =
-            |outcome| self.site.series(family, values, self.label(outcome), || family.fresh());
-        let histograms = ENDINGS.map(histogram);
-        Durations { histograms, in_flight: in_flight.clone() }
+    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> &'static Durations {
+        self.lookup.find(self, labels)
     }
 
     fn label(&self, outcome: Outcome) -> OutcomeLabel {
@@ -216,40 +164,56 @@ impl TimedSite {
     }
 }
 
-/// How much of a call there is to measure.
-#[derive(Clone, Copy)]
-enum Care<E> {
-    /// Its duration.
-    Plain,
-    /// Its outcome, or that it is under way, as well.
-    Full(E),
+impl Resolve for TimedSite {
+    type Registered = (Arc<Family<Histogram>>, Option<Gauge>);
+    type Handles = Durations;
+
+    fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn register(&self) -> Result<Self::Registered, Error> {
+        let family =
+            self.site.family(Bounds::trusted(self.buckets), self.label(Outcome::Success))?;
+        let in_flight = match self.in_flight {
+            InFlight::Counted => self.site.report(self.site.own(IN_FLIGHT, IN_FLIGHT_HELP)),
+            InFlight::Ignored => None,
+        };
+        Ok((family, in_flight))
+    }
+
+    fn handles(&self, (family, in_flight): &Self::Registered, values: &[&str]) -> Durations {
+        let histogram =
+            |outcome| self.site.series(family, values, self.label(outcome), || family.fresh());
+        Durations { histograms: ENDINGS.map(histogram), in_flight: in_flight.clone() }
+    }
+
+    fn unheard(&self) -> Durations {
+        let histogram = Histogram::new(&Bounds::trusted(self.buckets));
+        Durations { histograms: ENDINGS.map(|_| histogram.clone()), in_flight: None }
+    }
 }
 
 /// A call that is timed as soon as it starts.
 #[derive(Clone, Copy)]
 #[must_use = "nothing is timed before `enter`"]
-pub struct PreparedTime(Option<&'static Durations>, Care<()>);
+pub struct PreparedTime(&'static Durations);
 
 impl PreparedTime {
     /// The call starts.
     #[inline]
     pub fn enter(self) -> TimedCall {
-        let care = match (self.0, self.1) {
-            (Some(durations), Care::Full(())) => Care::Full(durations.begin()),
-            _ => Care::Plain,
-        };
+        let Self(durations) = self;
+        durations.begin();
         // Last, so that none of our own work is in the duration.
-        TimedCall { durations: self.0, care, start: Start::now() }
+        TimedCall { durations, start: Start::now() }
     }
 }
 
-/// A call of a timed function, which is observed when it ends.
-///
-/// Dropped, it counts as a panic if the thread began to unwind since it started, and as a success otherwise.
+/// A call of a timed function, which is observed when it ends: dropped, or with an outcome where that matters.
 #[must_use = "dropping it ends the call"]
 pub struct TimedCall {
-    durations: Option<&'static Durations>,
-    care: Care<Entry>,
+    durations: &'static Durations,
     start: Start,
 }
 
@@ -259,24 +223,14 @@ impl TimedCall {
     pub fn finish(self, outcome: Outcome) {
         // What is left of it has nothing to drop, and must not end twice.
         let call = ManuallyDrop::new(self);
-        match (call.durations, call.care) {
-            (Some(durations), Care::Plain) => durations.end_plain(call.start),
-            (Some(durations), Care::Full(_)) => durations.end(call.start, outcome),
-            (None, _) => {}
-        }
+        call.durations.end_with(outcome, call.start);
     }
 }
 
 impl Drop for TimedCall {
     #[inline]
     fn drop(&mut self) {
-        match (self.durations, self.care) {
-            (Some(durations), Care::Plain) => durations.end_plain(self.start),
-            (Some(durations), Care::Full(entry)) => {
-                durations.end(self.start, entry.outcome_at_drop());
-            }
-            (None, _) => {}
-        }
+        self.durations.end(self.start);
     }
 }
 

@@ -8,12 +8,10 @@
 //! microseconds in an hour.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Once, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use once_cell::race::OnceBox;
-use quanta::Clock;
 
 /// How many calls one thread has to time before the counter is looked at: that costs a millisecond or so, which
 /// some thirty nanoseconds saved per call soon win back.
@@ -29,54 +27,43 @@ const MAX_DRIFT: f64 = 1e-4;
 /// How often it is measured before it is given up: on a busy machine a stretch may be torn.
 const ATTEMPTS: usize = 10;
 
-/// The counter, once it is known.
-static COUNTER: OnceBox<Counter> = OnceBox::new();
+/// How long a count is, in nanoseconds times 2 to the power of [`SCALE`]; zero until it is known.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+const SCALE: u32 = 32;
 
-/// The processor's counter, and how long a count is.
-struct Counter {
-    source: Clock,
-    /// In nanoseconds, times 2 to the power of [`SCALE`](Self::SCALE).
-    count: u64,
+/// Measures a count twice; none, if the counter doesn't run evenly.
+fn measured_count(stretch: Duration) -> Option<u64> {
+    let measure = || {
+        let (first, start) = reading();
+        thread::sleep(stretch);
+        let (last, end) = reading();
+        Stretch { counts: last.saturating_sub(first), time: end - start }
+    };
+    count_of(&measure(), &measure())
 }
 
-impl Counter {
-    const SCALE: u32 = 32;
-
-    /// Measures a count twice; none, if the counter doesn't run evenly.
-    fn measured(stretch: Duration) -> Option<Self> {
-        let source = Clock::new();
-        let measure = || {
-            let (first, start) = reading(&source);
-            thread::sleep(stretch);
-            let (last, end) = reading(&source);
-            Stretch { counts: last.saturating_sub(first), time: end - start }
-        };
-        let count = Self::count_of(&measure(), &measure())?;
-        Some(Self { source, count })
-    }
-
-    /// How long a count is, if two stretches agree on it.
-    fn count_of(one: &Stretch, other: &Stretch) -> Option<u64> {
-        let (one, other) = (one.nanos_per_count(), other.nanos_per_count());
-        let count = (one + other) / 2.0 * f64::from(Self::SCALE).exp2();
-        // A counter that stands still makes infinities of them, which agree on nothing.
-        ((one / other - 1.0).abs() <= MAX_DRIFT && count >= 1.0).then_some(count as u64)
-    }
-
-    #[inline]
-    fn now(&self) -> u64 {
-        self.source.raw()
-    }
-
-    #[inline]
-    fn nanos(&self, counts: u64) -> u64 {
-        nanos_of(counts, self.count)
-    }
+/// How long a count is, if two stretches agree on it.
+fn count_of(one: &Stretch, other: &Stretch) -> Option<u64> {
+    let (one, other) = (one.nanos_per_count(), other.nanos_per_count());
+    let count = (one + other) / 2.0 * f64::from(SCALE).exp2();
+    // A counter that stands still makes infinities of them, which agree on nothing.
+    ((one / other - 1.0).abs() <= MAX_DRIFT && count >= 1.0).then_some(count as u64)
 }
 
 #[inline]
 fn nanos_of(counts: u64, count: u64) -> u64 {
-    ((u128::from(counts) * u128::from(count)) >> Counter::SCALE) as u64
+    ((u128::from(counts) * u128::from(count)) >> SCALE) as u64
+}
+
+/// The counter now. It stands still where there is none that we know.
+#[inline]
+fn counts() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    return tick_counter::x86_64_tick_counter();
+    #[cfg(target_arch = "aarch64")]
+    return tick_counter::aarch64_tick_counter();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return 0;
 }
 
 /// How far the counter came in a while.
@@ -92,14 +79,14 @@ impl Stretch {
 }
 
 /// The counter and the system's clock at one moment, as near as one gets in a few attempts.
-fn reading(source: &Clock) -> (u64, Instant) {
+fn reading() -> (u64, Instant) {
     let readings = std::iter::repeat_with(|| {
-        let (before, now, after) = (source.raw(), Instant::now(), source.raw());
+        let (before, now, after) = (counts(), Instant::now(), counts());
         (after.saturating_sub(before), before, now)
     });
     let nearest = readings.take(16).min_by_key(|(width, ..)| *width);
     nearest.map_or_else(
-        || (source.raw(), Instant::now()),
+        || (counts(), Instant::now()),
         |(width, before, now)| (before + width / 2, now),
     )
 }
@@ -118,10 +105,7 @@ impl Start {
 
     #[inline]
     pub(crate) fn now() -> Self {
-        match COUNTER.get() {
-            Some(counter) => Self(counter.now()),
-            None => Self::system(),
-        }
+        if COUNT.load(Ordering::Relaxed) == 0 { Self::system() } else { Self(counts()) }
     }
 
     #[inline(never)]
@@ -138,9 +122,12 @@ impl Start {
     /// How long ago that was, if it was taken from the counter and the counter has not run backwards since.
     #[inline]
     pub(crate) fn counted_nanos(self) -> Option<u64> {
-        let counter = COUNTER.get()?;
-        // Every start by the system's clock is greater than any count.
-        counter.now().checked_sub(self.0).map(|counts| counter.nanos(counts))
+        if self.0 & Self::SYSTEM != 0 {
+            return None;
+        }
+        // Known, as there is such a start.
+        let count = COUNT.load(Ordering::Relaxed);
+        counts().checked_sub(self.0).map(|counts| nanos_of(counts, count))
     }
 
     /// How long ago that was.
@@ -174,9 +161,9 @@ fn measure_aside() {
     ASKED.call_once(|| {
         if is_trusted() {
             let measure = || {
-                let mut attempts = (0..ATTEMPTS).map(|_| Counter::measured(STRETCH));
-                if let Some(counter) = attempts.find_map(|counter| counter) {
-                    COUNTER.get_or_init(|| Box::new(counter));
+                let mut attempts = (0..ATTEMPTS).map(|_| measured_count(STRETCH));
+                if let Some(count) = attempts.find_map(|count| count) {
+                    COUNT.store(count, Ordering::Relaxed);
                 }
             };
             // Without another thread there is still `Instant`.
@@ -185,12 +172,12 @@ fn measure_aside() {
     });
 }
 
-/// Whether the kernel keeps its own time by the counter. It watches it, and turns to another clock when several
-/// processors disagree.
+/// Whether the kernel keeps its own time by the counter. It watches it, and turns to another clock when it isn't
+/// invariant, or several processors disagree. Elsewhere only the architecture's word counts.
 fn is_trusted() -> bool {
     const KERNELS_CHOICE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     if !cfg!(target_os = "linux") {
-        return true;
+        return cfg!(target_arch = "aarch64");
     }
     std::fs::read_to_string(KERNELS_CHOICE)
         .is_ok_and(|clock| matches!(clock.trim(), "tsc" | "arch_sys_counter"))
@@ -204,19 +191,24 @@ mod tests {
 
     const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-    /// The counter of this machine; a test's thread may be kept waiting, so several attempts.
-    fn counter() -> Counter {
-        let mut measured = (0..20).map(|_| Counter::measured(Duration::from_millis(20)));
-        measured.find_map(|counter| counter).expect("two measurements that agree")
+    /// How long a count of this machine is; a test's thread may be kept waiting, so several attempts.
+    fn count() -> u64 {
+        let mut measured = (0..20).map(|_| measured_count(Duration::from_millis(20)));
+        measured.find_map(|count| count).expect("two measurements that agree")
+    }
+
+    /// Has starts taken from the counter from now on.
+    fn use_the_counter() {
+        COUNT.store(count(), Ordering::Relaxed);
     }
 
     #[test]
     fn a_second_is_as_long_as_the_systems() {
-        let counter = counter();
-        let (outer, start, inner) = (Instant::now(), counter.now(), Instant::now());
+        let count = count();
+        let (outer, start, inner) = (Instant::now(), counts(), Instant::now());
         thread::sleep(Duration::from_secs(1));
-        let (least, end, most) = (inner.elapsed(), counter.now(), outer.elapsed());
-        let measured = counter.nanos(end - start) as f64 / 1e9;
+        let (least, end, most) = (inner.elapsed(), counts(), outer.elapsed());
+        let measured = nanos_of(end - start, count) as f64 / 1e9;
         let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
         let fits = least * (1.0 - MAX_DRIFT) <= measured && measured <= most * (1.0 + MAX_DRIFT);
         assert!(fits, "{least} <= {measured} <= {most}");
@@ -240,13 +232,13 @@ mod tests {
             // A microsecond late is far more than a reading ever is; a hundredth of the drift that is allowed.
             for (first, second) in [(0, 0), (1_000, 1_000), (-1_000, -1_000), (1_000, -1_000)] {
                 let stretches = (stretch(frequency, first), stretch(frequency, second));
-                let count = Counter::count_of(&stretches.0, &stretches.1).expect("they agree");
+                let count = count_of(&stretches.0, &stretches.1).expect("they agree");
                 let measured = nanos_of(frequency * HOUR, count) as f64;
                 let late = (first + second) as f64 / 2.0 / STRETCH.as_nanos() as f64;
                 let hour = (HOUR * NANOS_PER_SECOND) as f64;
                 // A count is rounded down to a share of a nanosecond, and floats round as well.
                 let rounding =
-                    frequency as f64 * HOUR as f64 / f64::from(Counter::SCALE).exp2() + 2_000.0;
+                    frequency as f64 * HOUR as f64 / f64::from(SCALE).exp2() + 2_000.0;
                 assert!(
                     (measured - hour * (1.0 + late)).abs() <= rounding,
                     "{frequency} {first} {second}"
@@ -261,16 +253,16 @@ mod tests {
         for frequency in FREQUENCIES {
             let limit = (STRETCH.as_nanos() as f64 * MAX_DRIFT) as i64;
             let agrees =
-                |late| Counter::count_of(&stretch(frequency, late), &stretch(frequency, 0));
+                |late| count_of(&stretch(frequency, late), &stretch(frequency, 0));
             assert!(agrees(limit - 10).is_some() && agrees(10 - limit).is_some());
             assert!(agrees(limit + 10).is_none() && agrees(-limit - 10).is_none());
         }
-        assert!(Counter::count_of(&stretch(0, 0), &stretch(0, 0)).is_none());
+        assert!(count_of(&stretch(0, 0), &stretch(0, 0)).is_none());
     }
 
     #[test]
     fn a_start_that_goes_from_thread_to_thread_is_never_in_the_future() {
-        COUNTER.get_or_init(|| Box::new(counter()));
+        use_the_counter();
         let [(to_other, from_here), (to_here, from_other)] =
             [(); 2].map(|()| channel::<(Start, Instant)>());
         let take = |(start, before): (Start, Instant)| {
@@ -299,8 +291,8 @@ mod tests {
 
     #[test]
     fn no_clock_runs_backwards() {
-        let counter = COUNTER.get_or_init(|| Box::new(counter()));
-        assert_eq!(Start(counter.now() + (1 << 40)).elapsed_nanos(), 0);
+        use_the_counter();
+        assert_eq!(Start(counts() + (1 << 40)).elapsed_nanos(), 0);
         let future = Start((nanos_since_epoch() + 60_000_000_000) | Start::SYSTEM);
         assert_eq!(future.elapsed_nanos(), 0);
     }
@@ -308,7 +300,7 @@ mod tests {
     #[test]
     fn a_call_ends_on_the_clock_it_started_on() {
         let system = Start::system();
-        COUNTER.get_or_init(|| Box::new(counter()));
+        use_the_counter();
         let counted = Start::now();
         assert_eq!((system.0 & Start::SYSTEM, counted.0 & Start::SYSTEM), (Start::SYSTEM, 0));
         assert_eq!(system.counted_nanos(), None);

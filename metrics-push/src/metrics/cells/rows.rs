@@ -4,13 +4,12 @@ use super::seats::{NO_SEAT, SEATS, seat, seat_or_take};
 use super::sum::{Compensated, two_sum};
 use super::sync::{AtomicU64, OnceBox, Ordering};
 
-/// Seats in one block, which tells where their rows are and is made when the first of them adds; and blocks.
-///
-/// The last block is never made: it is the one of threads without a seat, so that looking for a row needs no case
-/// for them.
+/// Seats in one block, which tells where their rows are; and blocks. Those after the first are made when one of their
+/// threads adds.
 const BLOCK: usize = 8;
+const BLOCKS: usize = SEATS / BLOCK;
 
-const _: () = assert!(SEATS == (BLOCK - 1) * BLOCK && NO_SEAT == SEATS);
+const _: () = assert!(SEATS.is_multiple_of(BLOCK) && NO_SEAT == SEATS);
 
 /// The cells of one seat, on a cache line of their own.
 #[derive(Default)]
@@ -23,7 +22,9 @@ type Block = [OnceBox<Row>; BLOCK];
 /// Eight numbers, once per seat and once more for the threads without one.
 #[derive(Default)]
 pub(crate) struct Cells {
-    blocks: [OnceBox<Block>; BLOCK],
+    // At hand, and all that the hot path looks at: most processes have few threads.
+    first: Block,
+    further: [OnceBox<Block>; BLOCKS - 1],
     shared: OnceBox<Row>,
 }
 
@@ -36,7 +37,7 @@ impl Cells {
     pub(crate) fn add(&self, index: usize, amount: u64) {
         match self.row() {
             Some(row) => row.add(index, amount),
-            None => self.add_first_or_shared(index, amount),
+            None => self.add_elsewhere(index, amount),
         }
     }
 
@@ -48,7 +49,7 @@ impl Cells {
                 row.add(one, 1);
                 row.add(index, amount);
             }
-            None => self.add_one_and_first_or_shared(one, index, amount),
+            None => self.add_one_and_elsewhere(one, index, amount),
         }
     }
 
@@ -57,21 +58,19 @@ impl Cells {
     pub(crate) fn add_real(&self, index: usize, amount: f64) {
         match self.row() {
             Some(row) => row.add_real(index, amount),
-            None => self.add_real_first_or_shared(index, amount),
+            None => self.add_real_elsewhere(index, amount),
         }
     }
 
-    /// The row that this thread alone adds to, if there is one already.
+    /// The row that this thread alone adds to, if it is at hand.
     #[inline]
     fn row(&self) -> Option<&Row> {
-        let seat = seat();
-        self.blocks[seat / BLOCK % BLOCK].get()?[seat % BLOCK].get()
+        self.first.get(seat())?.get()
     }
 
-    #[cold]
     #[inline(never)]
-    fn add_first_or_shared(&self, index: usize, amount: u64) {
-        match self.first_row() {
+    fn add_elsewhere(&self, index: usize, amount: u64) {
+        match self.row_or_make() {
             Some(row) => row.add(index, amount),
             None => {
                 self.shared().cell(index).fetch_add(amount, Ordering::Relaxed);
@@ -79,17 +78,15 @@ impl Cells {
         }
     }
 
-    #[cold]
     #[inline(never)]
-    fn add_one_and_first_or_shared(&self, one: usize, index: usize, amount: u64) {
-        self.add_first_or_shared(one, 1);
-        self.add_first_or_shared(index, amount);
+    fn add_one_and_elsewhere(&self, one: usize, index: usize, amount: u64) {
+        self.add_elsewhere(one, 1);
+        self.add_elsewhere(index, amount);
     }
 
-    #[cold]
     #[inline(never)]
-    fn add_real_first_or_shared(&self, index: usize, amount: f64) {
-        match self.first_row() {
+    fn add_real_elsewhere(&self, index: usize, amount: f64) {
+        match self.row_or_make() {
             Some(row) => row.add_real(index, amount),
             None => {
                 let old = exchange_sum(self.shared().cell(index), amount);
@@ -98,13 +95,16 @@ impl Cells {
         }
     }
 
-    /// Makes the row of this thread, after finding it a seat.
-    fn first_row(&self) -> Option<&Row> {
+    /// The row of this thread, made if it is the first time, after finding it a seat.
+    fn row_or_make(&self) -> Option<&Row> {
         let seat = seat_or_take();
         if seat == NO_SEAT {
             return None;
         }
-        let block = self.blocks[seat / BLOCK].get_or_init(Box::default);
+        let block = match seat / BLOCK {
+            0 => &self.first,
+            block => self.further[block - 1].get_or_init(Box::default),
+        };
         Some(block[seat % BLOCK].get_or_init(Box::default))
     }
 
@@ -132,8 +132,8 @@ impl Cells {
     }
 
     fn rows(&self) -> impl Iterator<Item = &Row> {
-        let own = self.blocks.iter().filter_map(OnceBox::get).flatten().filter_map(OnceBox::get);
-        own.chain(self.shared.get())
+        let blocks = [&self.first].into_iter().chain(self.further.iter().filter_map(OnceBox::get));
+        blocks.flatten().chain([&self.shared]).filter_map(OnceBox::get)
     }
 }
 
