@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Barrier, LazyLock, Once};
 use std::thread;
 
-use metrics_push::__private::{CountedSite, Place, Site, TimedSite, Value, label};
+use metrics_push::__private::{CountedSite, Place, Site, TimedSite, Value, guard, label};
 use metrics_push::Outcome;
 use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
@@ -47,7 +47,7 @@ fn every_ending_has_its_series_from_the_first_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
         CountedSite::new(Site::new(place!("load"), "calls_total", "Calls.").registry(REGISTRY));
-    drop(SITE.enter(NO_LABELS));
+    SITE.enter(NO_LABELS).finish(Outcome::Success);
     assert_eq!(
         samples(REGISTRY),
         [
@@ -89,7 +89,7 @@ struct CallsWhenDropped(&'static CountedSite);
 impl Drop for CallsWhenDropped {
     fn drop(&mut self) {
         assert!(thread::panicking(), "the test means to drop it while unwinding");
-        drop(self.0.enter(NO_LABELS));
+        drop(guard(self.0.enter(NO_LABELS)));
     }
 }
 
@@ -100,7 +100,7 @@ fn a_call_panics_only_if_unwinding_begins_in_it() {
         CountedSite::new(Site::new(place!("load"), "c", "C.").registry(REGISTRY));
     let unwound = catch_unwind(|| {
         let _cleans_up = CallsWhenDropped(&SITE);
-        let _call = SITE.enter(NO_LABELS);
+        let _call = guard(SITE.enter(NO_LABELS));
         panic!("in the middle of the call");
     });
     assert!(unwound.is_err());
@@ -120,7 +120,7 @@ fn labels_of_a_call_find_their_series() {
             .registry(REGISTRY),
     );
     for (zone, amount) in [("eu", 5), ("eu", 5), ("", 15), ("e", 5)] {
-        drop(SITE.enter(&[label(&zone).value(), label(&amount).value()]));
+        SITE.enter(&[label(&zone).value(), label(&amount).value()]).finish(Outcome::Success);
     }
     let count = |zone, amount| {
         let labels = format!(
@@ -146,8 +146,8 @@ fn a_label_is_its_text_whatever_its_type() {
         label(&boxed).value(),
         label(&7).value(),
     ] {
-        drop(SITE.enter(&[value, label("x").value()]));
-        drop(SITE.enter(&[label("x").value(), value]));
+        SITE.enter(&[value, label("x").value()]).finish(Outcome::Success);
+        SITE.enter(&[label("x").value(), value]).finish(Outcome::Success);
     }
     for (l, m) in [("7", "x"), ("x", "7")] {
         let labels = format!(r#"function="f",l="{l}",m="{m}",module="m",outcome="success""#);
@@ -168,7 +168,8 @@ fn sites_share_a_metric_whatever_the_order_and_kind_of_their_labels() {
             .fixed_labels(&[("b", "2")])
             .registry(REGISTRY),
     );
-    drop((ONE.enter(&[label(&2).value(), label(&1).value()]), OTHER.enter(&[label(&1).value()])));
+    ONE.enter(&[label(&2).value(), label(&1).value()]).finish(Outcome::Success);
+    OTHER.enter(&[label(&1).value()]).finish(Outcome::Success);
     for function in ["one", "other"] {
         let series = format!(
             r#"both_total{{a="1",b="2",function="{function}",module="m",outcome="success"}}"#
@@ -183,7 +184,7 @@ struct Nested(&'static CountedSite);
 impl Display for Nested {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("before-")?;
-        drop(self.0.enter(&[label(&"inner").value()]));
+        self.0.enter(&[label(&"inner").value()]).finish(Outcome::Success);
         f.write_str("after")
     }
 }
@@ -193,7 +194,7 @@ fn a_label_may_be_shown_by_another_counted_function() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
         CountedSite::new(Site::new(place!("f"), "n", "N.").labels(&["l"]).registry(REGISTRY));
-    drop(SITE.enter(&[label(&Nested(&SITE)).value()]));
+    SITE.enter(&[label(&Nested(&SITE)).value()]).finish(Outcome::Success);
     for value in ["inner", "before-after"] {
         let series = format!(r#"n{{function="f",l="{value}",module="m",outcome="success"}}"#);
         assert_eq!(sample(REGISTRY, &series), "1");
@@ -250,7 +251,7 @@ fn threads_meet_on_the_same_series() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for value in (0..80).cycle().take(4_000) {
-                    drop(SITE.enter(&[label(&value).value()]));
+                    SITE.enter(&[label(&value).value()]).finish(Outcome::Success);
                 }
             });
         }
@@ -270,7 +271,7 @@ impl Collector for Counted {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.1.call_once(|| drop(self.2.enter(NO_LABELS)));
+        self.1.call_once(|| self.2.enter(NO_LABELS).finish(Outcome::Success));
         Vec::new()
     }
 }
@@ -284,7 +285,7 @@ fn a_function_first_called_while_its_registry_is_gathered_does_not_hang() {
     REGISTRY().register(Box::new(Counted(desc, Once::new(), &SITE))).unwrap();
     let _ = metrics_push::Pusher::new("http://127.0.0.1:9", "job")
         .map(|pusher| pusher.gatherer(REGISTRY()).push());
-    drop(SITE.enter(NO_LABELS));
+    SITE.enter(NO_LABELS).finish(Outcome::Success);
     assert_eq!(sample(REGISTRY, r#"g{function="f",module="m",outcome="success"}"#), "1");
 }
 
@@ -298,10 +299,9 @@ fn a_call_of_a_known_label_set_allocates_nothing() {
         TimedSite::new(Site::new(place!("f"), "a_seconds", "A.").registry(REGISTRY)).in_flight();
     let calls = || {
         for value in 0..50 {
-            drop((
-                COUNTED.enter(&[label(&value).value(), label(&"constant").value()]),
-                TIMED.enter(NO_LABELS),
-            ));
+            let counted = COUNTED.enter(&[label(&value).value(), label(&"constant").value()]);
+            drop(TIMED.enter(NO_LABELS));
+            counted.finish(Outcome::Success);
         }
     };
     assert_ne!(allocation_counter::measure(calls).count_total, 0);
@@ -334,7 +334,11 @@ fn threads_come_and_go() {
         let together = Arc::new(Barrier::new(THREADS));
         let calls = move |together: Arc<Barrier>| {
             together.wait();
-            (0..CALLS).for_each(|_| drop((COUNTED.start(), TIMED.start())));
+            for _ in 0..CALLS {
+                let counted = COUNTED.start();
+                drop(TIMED.start());
+                counted.finish(Outcome::Success);
+            }
         };
         let spawn = |_| {
             let together = Arc::clone(&together);
@@ -391,8 +395,8 @@ fn floods_its_labels() {
             .registry(REGISTRY),
     );
     for value in 0..10 {
-        drop(SITE.enter(&[label(&value).value(), label(&"x").value()]));
-        drop(SITE.enter(&[label(&0).value(), label(&"x").value()]));
+        SITE.enter(&[label(&value).value(), label(&"x").value()]).finish(Outcome::Success);
+        SITE.enter(&[label(&0).value(), label(&"x").value()]).finish(Outcome::Success);
     }
     let count = |a, b| {
         let labels = format!(r#"a="{a}",b="{b}",function="flood",module="m",outcome="success""#);
@@ -423,7 +427,8 @@ fn clashes() {
         TimedSite::new(Site::new(place!("second"), "clash_total", "C.").registry(REGISTRY))
             .in_flight();
     for _ in 0..3 {
-        drop((ONE.enter(NO_LABELS), SECOND.enter(NO_LABELS)));
+        ONE.enter(NO_LABELS).finish(Outcome::Success);
+        SECOND.enter(NO_LABELS).finish(Outcome::Success);
     }
     assert_eq!(
         sample(REGISTRY, r#"clash_total{function="one",module="m",outcome="success"}"#),

@@ -2,22 +2,24 @@
 // fn serve() -> ! { loop {} }
 
 fn serve() -> ! {
-    let _call = {
-        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::Place {
-                    function: "serve",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                "function_calls_total",
-                "Calls of functions by outcome.",
-            ),
-        );
-        &__SITE
-    }
-        .start();
+    let _call = ::metrics_push::__private::guard(
+        {
+            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                ::metrics_push::__private::Site::new(
+                    ::metrics_push::__private::Place {
+                        function: "serve",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "function_calls_total",
+                    "Calls of functions by outcome.",
+                ),
+            );
+            &__SITE
+        }
+            .start(),
+    );
     {
         loop {}
     }

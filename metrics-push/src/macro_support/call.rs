@@ -206,10 +206,10 @@ pub struct Guard<C: Measure> {
 impl<C: Measure> Drop for Guard<C> {
     #[inline]
     fn drop(&mut self) {
-        if self.entered_panicking || !thread::panicking() {
-            if let Some(call) = self.armed.0.take() {
-                call.finish(Outcome::Success.into());
-            }
+        let has_panicked = !self.entered_panicking && thread::panicking();
+        // Otherwise what is armed tells of a panic.
+        if let Some(call) = self.armed.0.take_if(|_| !has_panicked) {
+            call.finish(Outcome::Success.into());
         }
     }
 }

@@ -9,7 +9,7 @@ use super::values::Value;
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    self, Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Sealed, Start, are_bounds,
+    self, Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Sealed, Seat, Start, are_bounds,
 };
 
 /// The gauge of `in_flight`.
@@ -70,27 +70,27 @@ impl Durations {
     /// A call is over, however it ended.
     // Never inlined: the part that all such functions have in common, and the smaller the better.
     #[inline(never)]
-    fn end(&self, start: Start) {
-        self.end_as(Outcome::Success, start);
+    fn end(&self, start: Start, seat: Seat) {
+        self.end_as(Outcome::Success, start, seat);
     }
 
     #[inline(never)]
-    fn end_with(&self, outcome: Outcome, start: Start) {
-        self.end_as(outcome, start);
+    fn end_with(&self, outcome: Outcome, start: Start, seat: Seat) {
+        self.end_as(outcome, start, seat);
     }
 
     #[inline]
-    fn end_as(&self, outcome: Outcome, start: Start) {
+    fn end_as(&self, outcome: Outcome, start: Start, seat: Seat) {
         let histogram = &self.histograms[ending(outcome)];
         match start.counted_nanos() {
-            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(nanos),
+            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(seat, nanos),
             _ => self.end_slowly(histogram, start),
         }
     }
 
     #[inline(never)]
     fn end_slowly(&self, histogram: &Histogram, start: Start) {
-        histogram.observe_nanos(start.elapsed_nanos());
+        histogram.observe_nanos(Seat::here(), start.elapsed_nanos());
         self.in_flight.iter().for_each(Gauge::leave);
     }
 }
@@ -223,14 +223,14 @@ impl TimedCall {
     pub fn finish(self, outcome: Outcome) {
         // What is left of it has nothing to drop, and must not end twice.
         let call = ManuallyDrop::new(self);
-        call.durations.end_with(outcome, call.start);
+        call.durations.end_with(outcome, call.start, Seat::here());
     }
 }
 
 impl Drop for TimedCall {
     #[inline]
     fn drop(&mut self) {
-        self.durations.end(self.start);
+        self.durations.end(self.start, Seat::here());
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cells::Cells;
+use super::cells::{Cells, Seat};
 use super::family::Sealed;
 use super::proto::{self, Bucket, Metric, MetricType};
 
@@ -136,15 +136,15 @@ impl Histogram {
     pub fn observe_duration(&self, duration: Duration) {
         // What no sum could hold, 584 years, is the longest there is.
         let seconds = duration.as_secs().saturating_mul(NANOS_PER_SECOND);
-        self.observe_nanos(seconds.saturating_add(duration.subsec_nanos().into()));
+        self.observe_nanos(Seat::here(), seconds.saturating_add(duration.subsec_nanos().into()));
     }
 
     /// Counts a duration given in nanoseconds.
     #[inline]
-    pub(crate) fn observe_nanos(&self, nanos: u64) {
+    pub(crate) fn observe_nanos(&self, seat: Seat, nanos: u64) {
         // Short calls, whose cost shows most.
         if nanos < self.0.first_limit {
-            self.0.sums.add_one_and(FIRST_BUCKET, NANOS, nanos);
+            self.0.sums.add_one_and(seat, FIRST_BUCKET, NANOS, nanos);
         } else {
             self.observe_more_nanos(nanos);
         }

@@ -20,6 +20,7 @@ mod snapshot;
 mod text;
 mod ticks;
 
+pub(crate) use cells::Seat;
 pub use counter::Counter;
 pub use family::Labelled;
 pub(crate) use family::{Family, Sealed};

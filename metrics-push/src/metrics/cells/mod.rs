@@ -15,3 +15,4 @@ mod schedules;
 mod tests;
 
 pub(crate) use rows::Cells;
+pub(crate) use seats::Seat;

@@ -1,6 +1,6 @@
 //! Rows of cells, one per seat, and one for the threads without a seat.
 
-use super::seats::{NO_SEAT, SEATS, seat, seat_or_take};
+use super::seats::{NO_SEAT, SEATS, Seat, seat_or_take};
 use super::sum::{Compensated, two_sum};
 use super::sync::{AtomicU64, OnceBox, Ordering};
 
@@ -35,7 +35,7 @@ impl Cells {
     /// Adds to a cell, wrapping.
     #[inline]
     pub(crate) fn add(&self, index: usize, amount: u64) {
-        match self.row() {
+        match self.row(Seat::here()) {
             Some(row) => row.add(index, amount),
             None => self.add_elsewhere(index, amount),
         }
@@ -43,8 +43,8 @@ impl Cells {
 
     /// Adds one to a cell, and `amount` to another: finds the row but once.
     #[inline]
-    pub(crate) fn add_one_and(&self, one: usize, index: usize, amount: u64) {
-        match self.row() {
+    pub(crate) fn add_one_and(&self, seat: Seat, one: usize, index: usize, amount: u64) {
+        match self.row(seat) {
             Some(row) => {
                 row.add(one, 1);
                 row.add(index, amount);
@@ -56,7 +56,7 @@ impl Cells {
     /// Adds `amount` to the pair of cells at `index`: the sum, and what rounding took from it.
     #[inline]
     pub(crate) fn add_real(&self, index: usize, amount: f64) {
-        match self.row() {
+        match self.row(Seat::here()) {
             Some(row) => row.add_real(index, amount),
             None => self.add_real_elsewhere(index, amount),
         }
@@ -64,8 +64,8 @@ impl Cells {
 
     /// The row that this thread alone adds to, if it is at hand.
     #[inline]
-    fn row(&self) -> Option<&Row> {
-        self.first.get(seat())?.get()
+    fn row(&self, seat: Seat) -> Option<&Row> {
+        self.first.get(seat.number())?.get()
     }
 
     #[inline(never)]

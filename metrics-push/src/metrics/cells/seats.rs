@@ -1,6 +1,7 @@
 //! Seats: which row of cells belongs to a thread.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 
 use super::sync::{AtomicU64, Ordering, shared, thread_local};
 
@@ -28,6 +29,25 @@ thread_local! {
 #[inline]
 pub(super) fn seat() -> usize {
     SEAT.with(Cell::get)
+}
+
+/// The seat of this thread, for those who look it up ahead of adding. It stays with the thread.
+#[derive(Clone, Copy)]
+pub(crate) struct Seat {
+    number: usize,
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+impl Seat {
+    #[inline]
+    pub(crate) fn here() -> Self {
+        Self { number: seat(), _of_this_thread: PhantomData }
+    }
+
+    #[inline]
+    pub(super) const fn number(self) -> usize {
+        self.number
+    }
 }
 
 /// The seat that this thread has, or gets. One whose lease is gone, or was for no seat, has none.
