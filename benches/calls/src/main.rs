@@ -1,9 +1,9 @@
 //! What a call costs: bare, measured by hand, annotated with ours, and with every peer; sync and async; with a label
 //! that is known only at the call; on one thread, on two, and on more than there are cores.
 //!
-//! `cargo run --release -p metrics-push-bench-calls` prints nanoseconds and ratios. After a `--`, `instructions`
-//! counts instructions instead, which repeat exactly, and `system-clock` keeps to the clock of machines whose
-//! processors have no counter to trust.
+//! `cargo run --release --manifest-path benches/calls/Cargo.toml` prints nanoseconds and ratios. After a `--`,
+//! `instructions` counts instructions instead, which repeat exactly, and `system-clock` keeps to the clock of machines
+//! whose processors have no counter to trust.
 
 mod by_hand;
 mod instructions;

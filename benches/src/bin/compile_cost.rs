@@ -116,27 +116,33 @@ struct Dependencies {
     tracing_attributes: PathBuf,
 }
 
-/// Builds this package's dependencies, as a development build would.
+/// Builds them, as a development build would.
 fn dependencies(macros: Macros) -> Dependencies {
+    let ours = build(macros, "metrics-push/Cargo.toml", "");
+    let theirs = build(macros, "benches/peers/instrument/Cargo.toml", "peers/instrument");
+    Dependencies {
+        metrics_push: library(&ours, "metrics_push"),
+        tracing: library(&theirs, "tracing"),
+        tracing_attributes: library(&theirs, "tracing_attributes"),
+    }
+}
+
+/// Builds the library of a package in this folder of the target folder; what cargo tells of it.
+fn build(macros: Macros, manifest: &str, folder: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--lib", "--package", "metrics-push-benches", "--message-format", "json"])
+        .args(["build", "--lib", "--message-format", "json", "--manifest-path", manifest])
         .arg("--target-dir")
-        .arg(root.join(macros.target()))
+        .arg(root.join(macros.target()).join(folder))
         .current_dir(root)
         .stderr(Stdio::inherit());
     if matches!(macros, Macros::Optimised) {
         cargo.env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_OPT_LEVEL", "3");
     }
     let output = cargo.output().unwrap();
-    assert!(output.status.success(), "the dependencies don't build");
-    let messages = String::from_utf8(output.stdout).unwrap();
-    Dependencies {
-        metrics_push: library(&messages, "metrics_push"),
-        tracing: library(&messages, "tracing"),
-        tracing_attributes: library(&messages, "tracing_attributes"),
-    }
+    assert!(output.status.success(), "{manifest} doesn't build");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The file that stands for a library, as cargo's messages name it: its metadata, or the compiler's plugin.
@@ -183,8 +189,7 @@ fn check(source: &Path, dependencies: &Dependencies) -> f64 {
         .arg(format!("tracing={}", tracing.display()))
         .arg("--extern")
         .arg(format!("tracing_attributes={}", tracing_attributes.display()))
-        .arg("-L")
-        .arg(format!("dependency={}", tracing.parent().unwrap().display()))
+        .args([metrics_push, tracing].map(|library| dependencies_of(library)))
         .arg(source)
         .env("LC_ALL", "C")
         .output()
@@ -192,6 +197,11 @@ fn check(source: &Path, dependencies: &Dependencies) -> f64 {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     said.trim().parse().unwrap_or_else(|_| panic!("the compiler warns: {said}"))
+}
+
+/// Where the libraries are that this one was built with.
+fn dependencies_of(library: &Path) -> String {
+    format!("-Ldependency={}", library.parent().unwrap().display())
 }
 
 fn report(times: &[Vec<f64>]) {

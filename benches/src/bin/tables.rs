@@ -19,7 +19,7 @@ struct Bench {
 const BENCHES: [Bench; 6] = [
     Bench {
         name: "calls",
-        cargo: &["-p", "metrics-push-bench-calls"],
+        cargo: &["--manifest-path", "benches/calls/Cargo.toml"],
         title: "A call of a function with `#[counted]` or `#[timed]`",
     },
     // What the next one starts has to be there.
