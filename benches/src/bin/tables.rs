@@ -16,11 +16,21 @@ struct Bench {
     title: &'static str,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 8] = [
     Bench {
         name: "calls",
         cargo: &["--manifest-path", "benches/calls/Cargo.toml"],
         title: "A call of a function with `#[counted]` or `#[timed]`",
+    },
+    Bench {
+        name: "instructions",
+        cargo: &["--manifest-path", "benches/calls/Cargo.toml", "--", "instructions"],
+        title: "Instructions of such a call",
+    },
+    Bench {
+        name: "system-clock",
+        cargo: &["--manifest-path", "benches/calls/Cargo.toml", "--", "system-clock"],
+        title: "Such a call where the processor has no counter to trust",
     },
     // What the next one starts has to be there.
     Bench {
