@@ -359,6 +359,9 @@ pub use metrics_push_macros::counted;
 /// A call lasts until it returns, panics or is cancelled, and each of them is observed once. What a returned guard does
 /// later is not part of it. Nothing looks at the result, so that no `async fn` grows by more than a few words.
 ///
+/// Its clock never runs backwards. It is [`Instant`](std::time::Instant), or, where that is faster and the kernel keeps its own time
+/// by it, the processor's counter, which differs from `Instant` by at most 0.1 ms in a second and 0.36 s in an hour.
+///
 /// # What becomes of the function
 ///
 /// The function above becomes, with the paths shortened:

@@ -30,14 +30,19 @@ fn usual(gateway: &FakeGateway, ending: &str) -> Duration {
     begun.elapsed() / 5
 }
 
-fn terminate(running: &Running) {
-    let id = Pid::from_raw(running.id().cast_signed()).unwrap();
-    // Not yet waited for, so it is there even if it has ended.
-    kill_process(id, Signal::TERM).unwrap();
+/// Each of those that a job listens to, turn and turn about.
+fn signal(number: u32) -> Signal {
+    [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT][number as usize / 2 % 4]
 }
 
-fn died_of_term(ended: &Ended) -> bool {
-    ended.status.signal() == Some(Signal::TERM.as_raw())
+fn send(signal: Signal, running: &Running) {
+    let id = Pid::from_raw(running.id().cast_signed()).unwrap();
+    // Not yet waited for, so it is there even if it has ended.
+    kill_process(id, signal).unwrap();
+}
+
+fn died_of(signal: Signal, ended: &Ended) -> bool {
+    ended.status.signal() == Some(signal.as_raw())
 }
 
 /// What the gateway was told of a job's ends, and whether it knows of the job at all.
@@ -63,10 +68,11 @@ fn signal_at_any_moment(ending: &str, outcome: &'static str) {
     for number in 0..MOMENTS {
         let running = one(&gateway, ending, number).start();
         thread::sleep(longest * number / MOMENTS);
-        terminate(&running);
+        let signal = signal(number);
+        send(signal, &running);
         let ended = running.wait();
-        let what = format!("{ending}, {number}: {ended:?}");
-        let died = died_of_term(&ended);
+        let what = format!("{ending}, {number}, {signal:?}: {ended:?}");
+        let died = died_of(signal, &ended);
         assert!(died || ended.status == own, "{what}");
         assert_eq!(ended.notices, Vec::<String>::new(), "{what}");
         // Until it listens, a signal ends it as it does any program.
@@ -101,20 +107,21 @@ fn of_a_signal_and_the_end_of_the_body_the_first_counts() {
     for number in 0..MOMENTS {
         let mut running = one(&gateway, ENDING, number).with_input().start().ready();
         let apart = Duration::from_micros(20) * number;
-        let is_first = number % 2 == 0;
+        let (is_first, signal) = (number % 2 == 0, signal(number));
         if is_first {
-            terminate(&running);
+            send(signal, &running);
             thread::sleep(apart);
             running.close_input();
         } else {
             running.close_input();
             thread::sleep(apart);
-            terminate(&running);
+            send(signal, &running);
         }
         let ended = running.wait();
         let held = told_once(&gateway, ENDING, number, &ended);
-        let is_told = held == ["signal"] && died_of_term(&ended);
-        let is_too_late = held == ["success"] && (died_of_term(&ended) || ended.status.success());
-        assert!(is_told || (is_too_late && !is_first), "{number}: {held:?} {ended:?}");
+        let died = died_of(signal, &ended);
+        let is_told = held == ["signal"] && died;
+        let is_too_late = held == ["success"] && (died || ended.status.success());
+        assert!(is_told || (is_too_late && !is_first), "{number}, {signal:?}: {held:?} {ended:?}");
     }
 }

@@ -1,11 +1,15 @@
 //! What goes over the wire: text unless asked otherwise, and to a gateway that reads nothing else.
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
 use metrics_push::prometheus::{GaugeVec, Opts, Registry};
 use metrics_push::testing::{FakeGateway, Fault, Request};
-use metrics_push::{Config, Exposition, Gateway, GroupingKey, Pusher};
+use metrics_push::{Config, Exposition, Gateway, GroupingKey, Job, Outcome, Pusher};
 use proptest::prelude::*;
 
 use crate::families::{any_families, registry};
+use crate::place::Place;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PROTOBUF: &str =
@@ -152,6 +156,35 @@ fn a_run_is_pushed_in_the_form_that_is_configured() {
     run();
     gateway.after_run("wire_run", &[]).assert_outcome("success");
     assert!(sent(&gateway).iter().all(|(kind, _)| kind == PROTOBUF));
+}
+
+#[test]
+fn what_waited_on_disk_goes_in_the_form_that_is_configured() {
+    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let config = || {
+        let config = Config::default().url(gateway.url()).unwrap().protobuf();
+        config.gzip().unwrap().state_dir(state.path())
+    };
+    let registry = Registry::new();
+    let rows = GaugeVec::new(Opts::new("rows", "Rows."), &["table"]).unwrap();
+    registry.register(Box::new(rows.clone())).unwrap();
+    (0..MANY).for_each(|number| rows.with_label_values(&[number.to_string()]).set(1.5));
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.set(registry).unwrap();
+    gateway.refuse_connections();
+    {
+        let _scope = config().timeout(Duration::from_millis(300)).scope().unwrap();
+        let job = Job::new("waited").registry(|| REGISTRY.get().unwrap()).whole_process();
+        job.start().finish(Outcome::Success);
+    }
+    gateway.accept_connections();
+    let _scope = config().scope().unwrap();
+    let recovery = metrics_push::recover(Duration::from_secs(20));
+    assert_eq!((recovery.delivered, recovery.left), (1, 0));
+    assert_eq!(sent(&gateway), as_sent(&[(PROTOBUF, Some("gzip"))]));
+    let group = gateway.group("waited", &[]);
+    assert_eq!(group.value("rows", &[("table", "999")]), 1.5);
+    group.assert_outcome("success");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Queue: what waits for its turn, in the order it came, one at a time per group. Pure.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Moment;
 use crate::delivery::{Receipt, Route, Urgency};
@@ -38,64 +38,78 @@ impl Waiting {
     }
 }
 
+/// Nothing here looks at everything that waits: a gateway that is dead may keep thousands of groups waiting.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: BTreeMap<Address, Waiting>,
-    /// The order in which addresses came to wait.
-    order: VecDeque<Address>,
-    in_flight: BTreeSet<Address>,
+    waiting: BTreeMap<Address, (u64, Waiting)>,
+    /// What waits on each route, by the number it drew when it came.
+    order: BTreeMap<usize, BTreeMap<u64, GroupingKey>>,
+    next_number: u64,
+    in_flight: BTreeMap<usize, BTreeSet<GroupingKey>>,
 }
 
 impl Queue {
     pub(super) fn enqueue(&mut self, key: GroupingKey, later: Waiting) {
-        match self.waiting.entry((later.route.id(), key)) {
-            Entry::Occupied(mut before) => before.get_mut().join(later),
+        let route = later.route.id();
+        match self.waiting.entry((route, key.clone())) {
+            Entry::Occupied(mut before) => before.get_mut().1.join(later),
             Entry::Vacant(place) => {
-                self.order.push_back(place.key().clone());
-                place.insert(later);
+                self.next_number += 1;
+                self.order.entry(route).or_default().insert(self.next_number, key);
+                place.insert((self.next_number, later));
             }
         }
     }
 
     /// Lets the first travel whose address is free, on a route that has room.
     pub(super) fn depart(&mut self) -> Option<(Address, Waiting)> {
-        let address = self.order.remove(self.first_to_depart()?)?;
-        let waiting = self.waiting.remove(&address)?;
-        self.in_flight.insert(address.clone());
+        let address = self.first_to_depart()?;
+        let waiting = self.take(&address)?;
+        self.in_flight.entry(address.0).or_default().insert(address.1.clone());
         Some((address, waiting))
     }
 
-    fn first_to_depart(&self) -> Option<usize> {
-        let mut travelling: BTreeMap<usize, usize> = BTreeMap::new();
-        for (route, _) in &self.in_flight {
-            *travelling.entry(*route).or_default() += 1;
-        }
-        let has_room =
-            |route: &usize| travelling.get(route).is_none_or(|number| *number < MOST_IN_FLIGHT);
-        self.order
-            .iter()
-            .position(|address| has_room(&address.0) && !self.in_flight.contains(address))
+    fn first_to_depart(&self) -> Option<Address> {
+        self.order.iter().find_map(|(route, keys)| {
+            let in_flight = self.in_flight.get(route);
+            if in_flight.is_some_and(|keys| keys.len() >= MOST_IN_FLIGHT) {
+                return None;
+            }
+            // It passes over no more than are in flight.
+            let is_free = |key: &&GroupingKey| in_flight.is_none_or(|keys| !keys.contains(*key));
+            Some((*route, keys.values().find(is_free)?.clone()))
+        })
     }
 
     pub(super) fn is_waiting(&self, address: &Address) -> bool {
         self.waiting.contains_key(address)
     }
 
-    /// What came for an address while a delivery to it is under way.
+    /// What waits for an address: to be sent, or to travel along with a delivery that is under way.
     pub(super) fn take(&mut self, address: &Address) -> Option<Waiting> {
-        let waiting = self.waiting.remove(address)?;
-        self.order.retain(|other| other != address);
+        let (number, waiting) = self.waiting.remove(address)?;
+        if let Entry::Occupied(mut keys) = self.order.entry(address.0) {
+            keys.get_mut().remove(&number);
+            if keys.get().is_empty() {
+                keys.remove();
+            }
+        }
         Some(waiting)
     }
 
     pub(super) fn arrived(&mut self, address: &Address) {
-        self.in_flight.remove(address);
+        if let Entry::Occupied(mut keys) = self.in_flight.entry(address.0) {
+            keys.get_mut().remove(&address.1);
+            if keys.get().is_empty() {
+                keys.remove();
+            }
+        }
     }
 
     /// Empties it of what has not departed.
     pub(super) fn give_up(&mut self) -> impl Iterator<Item = Waiting> + use<> {
         self.order.clear();
-        std::mem::take(&mut self.waiting).into_values()
+        std::mem::take(&mut self.waiting).into_values().map(|(_, waiting)| waiting)
     }
 
     /// How many groups wait for their turn.
@@ -105,7 +119,7 @@ impl Queue {
 
     /// How many have not arrived.
     pub(super) fn left(&self) -> usize {
-        self.waiting.len() + self.in_flight.len()
+        self.waiting.len() + self.in_flight.values().map(BTreeSet::len).sum::<usize>()
     }
 }
 
@@ -182,5 +196,21 @@ mod tests {
         assert!(queue.take(&address).is_some() && queue.take(&address).is_none());
         queue.arrived(&address);
         assert!(queue.depart().is_none() && queue.left() == 0);
+    }
+
+    #[test]
+    fn groups_travel_in_the_order_they_came_in() {
+        let (mut queue, route) = (Queue::default(), route());
+        let came = [5, 3, 9, 1, 7];
+        for name in came {
+            queue.enqueue(key(name), waiting(&route, name));
+        }
+        assert!(queue.take(&(route.id(), key(9))).is_some());
+        queue.enqueue(key(9), waiting(&route, 9));
+        assert_eq!(departures(&mut queue), [5, 3, 1, 7, 9].map(|name| (route.id(), key(name))));
+        for name in came {
+            queue.arrived(&(route.id(), key(name)));
+        }
+        assert!(queue.order.is_empty() && queue.in_flight.is_empty(), "nothing of a route is left");
     }
 }

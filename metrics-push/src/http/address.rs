@@ -33,9 +33,18 @@ pub(super) fn parse_base(address: &str) -> Result<Url, Error> {
             .remedy("write it as http://host:9091 or https://host/prefix")
     };
     let address = address.trim();
-    let with_scheme =
-        if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    let url = Url::parse(&with_scheme)
+    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+    // What a browser makes of a mistyped URL is another host.
+    match rest.split(['/', '\\']).next().unwrap_or_default() {
+        "" => return Err(refused("the gateway's URL has no host")),
+        host if host.ends_with(':') => {
+            return Err(refused(
+                "the gateway's URL has a colon with no port after it, or a scheme without its two slashes",
+            ));
+        }
+        _ => {}
+    }
+    let url = Url::parse(&format!("{scheme}://{rest}"))
         .map_err(|error| refused("the gateway's URL can't be read").caused_by(error))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refused("the gateway's URL is neither http nor https"));
@@ -93,6 +102,30 @@ mod tests {
         ] {
             let error = parse_base(address).unwrap_err();
             assert!(error.is_config() && error.to_string().contains("http://host:9091"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_scheme_is_no_host() {
+        for address in ["htp:/x", "http:/x", "htp://x", "ftp://x", "http:///x", "http:\\\\x", "//x"]
+        {
+            let error = parse_base(address).map_err(|error| error.to_string());
+            let said = error.expect_err(address);
+            assert!(said.contains(address.trim_end_matches("\\\\x")), "{said}");
+            assert!(said.contains("write it as http://host:9091"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_host_alone_is_enough() {
+        for (address, read) in [
+            ("localhost:9091", "http://localhost:9091/"),
+            ("gateway:9091/path", "http://gateway:9091/path"),
+            ("gateway", "http://gateway/"),
+            ("[::1]:9091", "http://[::1]:9091/"),
+            ("user:word@gateway:9091", "http://user:word@gateway:9091/"),
+        ] {
+            assert_eq!(parse_base(address).unwrap().as_str(), read);
         }
     }
 

@@ -7,12 +7,13 @@
 mod disk;
 mod keepsakes;
 mod record;
+mod stock;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use once_cell::sync::OnceCell;
@@ -25,6 +26,7 @@ use crate::parcel::Parcel;
 use crate::state_dir::StateDir;
 use disk::{Disk, Entry, Lock, UNFINISHED};
 use record::{Record, Unreadable};
+use stock::Stock;
 
 /// How many records wait at most: every group of a large scheduler, and still a folder to look through in no time.
 pub(crate) const MOST_RECORDS: usize = 4_096;
@@ -51,6 +53,8 @@ pub(crate) struct Spool {
     /// The sink's URL without credentials: what a record remembers of it.
     sink: String,
     folder: OnceCell<PathBuf>,
+    /// How much is in it, as far as this process knows.
+    stock: Mutex<Option<Stock>>,
     /// Where keepsakes are.
     kept: OnceCell<PathBuf>,
     /// For how many more of them there is room, as far as this process knows.
@@ -81,6 +85,7 @@ impl Spool {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
             folder: OnceCell::new(),
+            stock: Mutex::default(),
             kept: OnceCell::new(),
             room_to_keep: AtomicI64::new(0),
             disk: Disk::default(),
@@ -126,10 +131,13 @@ impl Spool {
         let path = folder.join(self.name_of(spooled.parcel.key()));
         let removed = self.disk.lock(folder).and_then(|_lock| {
             let found = self.disk.read(&path)?;
-            let is_same = found.is_some_and(|bytes| {
-                record::decode(&bytes).is_ok_and(|record| record.seal == spooled.seal)
-            });
-            if is_same { self.disk.remove(&path) } else { Ok(()) }
+            let is_same = |bytes: &Vec<u8>| {
+                record::decode(bytes).is_ok_and(|record| record.seal == spooled.seal)
+            };
+            let Some(bytes) = found.filter(is_same) else { return Ok(()) };
+            self.disk.remove(&path)?;
+            self.correct_stock(|stock| stock.went(bytes.len() as u64));
+            Ok(())
         });
         // It is delivered once more, then; that changes nothing.
         self.tolerate(removed);
@@ -137,16 +145,36 @@ impl Spool {
 
     /// How much waits, how long, and how much had to go.
     pub(crate) fn census(&self) -> Census {
-        let folder = self.existing_folder();
-        let Some(entries) = folder.and_then(|folder| self.tolerate(self.disk.list(folder))) else {
-            return Census { parcels: 0, oldest: None, dropped: 0 };
-        };
-        let records = || entries.iter().filter(|entry| entry.has_extension(RECORD));
+        let none = Census { parcels: 0, oldest: None, dropped: 0 };
+        let Some(folder) = self.existing_folder() else { return none };
+        let Some(stock) = self.tolerate(self.stock(folder)) else { return none };
         Census {
-            parcels: u32::try_from(records().count()).unwrap_or(u32::MAX),
-            oldest: records().map(|entry| entry.modified).min(),
-            dropped: folder.map_or(0, |folder| self.dropped(folder)),
+            parcels: u32::try_from(stock.records).unwrap_or(u32::MAX),
+            oldest: stock.oldest,
+            dropped: self.dropped(folder),
         }
+    }
+
+    /// How much is in the folder: looks, if that was a while ago.
+    fn stock(&self, folder: &Path) -> io::Result<Stock> {
+        let mut known = self.lock_stock();
+        if let Some(stock) = known.filter(Stock::is_current) {
+            return Ok(stock);
+        }
+        let stock = Stock::of(&self.disk.list(folder)?);
+        *known = Some(stock);
+        Ok(stock)
+    }
+
+    /// Takes into account what this process has changed.
+    fn correct_stock(&self, change: impl FnOnce(&mut Stock)) {
+        if let Some(stock) = &mut *self.lock_stock() {
+            change(stock);
+        }
+    }
+
+    fn lock_stock(&self) -> MutexGuard<'_, Option<Stock>> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the parcels are.
@@ -217,8 +245,15 @@ impl Spool {
             bytes = self.merged(found.as_deref(), parcel)?;
             prepared = self.disk.prepare(&path, &bytes)?;
         }
-        self.make_room(&lock, folder, &path, bytes.len() as u64)?;
+        let length = bytes.len() as u64;
+        self.make_room(&lock, folder, &path, length)?;
         self.disk.put(&prepared, &path)?;
+        self.correct_stock(|stock| {
+            if let Some(replaced) = &found {
+                stock.went(replaced.len() as u64);
+            }
+            stock.came(length, Moment::now().wall());
+        });
         drop(lock);
         self.disk.sync_folder(folder)
     }
@@ -237,9 +272,14 @@ impl Spool {
     /// Removes what is unfinished, what is too old, and then the oldest, until there is room for one more.
     fn make_room(&self, lock: &Lock, folder: &Path, path: &Path, bytes: u64) -> io::Result<()> {
         let now = Moment::now().wall();
+        if self.stock(folder)?.has_room_for(bytes, now) {
+            return Ok(());
+        }
+        // Whoever asks next looks again.
+        *self.lock_stock() = None;
         let (unfinished, others): (Vec<_>, Vec<_>) =
             self.disk.list(folder)?.into_iter().partition(|entry| entry.has_extension(UNFINISHED));
-        for entry in unfinished.iter().filter(|entry| entry.age(now) > LONGEST_WRITING) {
+        for entry in unfinished.iter().filter(|entry| is_abandoned(entry, now)) {
             self.disk.remove(&entry.path)?;
         }
         let records = others.into_iter().filter(|e| e.has_extension(RECORD) && e.path != path);
@@ -296,6 +336,11 @@ fn fitting(sink: &str, parcel: &Parcel) -> io::Result<Vec<u8>> {
     alone
         .filter(|record| record.len() <= LARGEST_RECORD)
         .ok_or_else(|| io::Error::other(format!("it has more than {LARGEST_RECORD} bytes")))
+}
+
+/// Whether a file was left unfinished by a process that died.
+fn is_abandoned(entry: &Entry, now: SystemTime) -> bool {
+    entry.has_extension(UNFINISHED) && entry.age(now) > LONGEST_WRITING
 }
 
 /// What has to go so that one more of this size fits: all that is too old, then the oldest.

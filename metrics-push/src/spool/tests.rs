@@ -147,10 +147,53 @@ fn what_had_to_go_is_counted() {
         .unwrap()
         .set_modified(long_ago)
         .unwrap();
+    // Another one, which has not looked yet: what others do is seen a moment later.
+    let spool = place.spool();
     spool.keep(&add("new", 2, &[("x", "1\n")])).unwrap();
     assert_eq!(spool.keys(), [key("new")]);
     let census = spool.census();
     assert_eq!((census.parcels, census.dropped), (1, 1));
+}
+
+#[test]
+fn many_that_come_and_go_are_counted_without_looking_each_time() {
+    const PARCELS: usize = 100;
+    let place = Place::new();
+    let mut spool = place.spool();
+    let fuse = Arc::new(AtomicI64::new(i64::MAX));
+    let job = |number: usize| format!("job_{number}");
+    spool.keep(&add("first", 1, &[("x", "1\n")])).unwrap();
+    spool.disk.fuse = Some(Arc::clone(&fuse));
+    let counted = || {
+        let census = spool.census();
+        (census.parcels as usize, census.oldest.is_some())
+    };
+    let started = std::time::Instant::now();
+    for number in 0..PARCELS {
+        spool.keep(&add(&job(number), 1, &[("x", "1\n")])).unwrap();
+        spool.keep(&add(&job(number), 2, &[("y", "2\n")])).unwrap();
+        assert_eq!(counted(), (number + 2, true));
+    }
+    for number in 0..PARCELS {
+        spool.remove(&spool.look_up(&key(&job(number))).unwrap());
+        assert_eq!(counted(), (PARCELS - number, true));
+    }
+    // Keeping is eight operations, looking up and removing four, and a census reads what was dropped.
+    let needed = PARCELS * (2 * 8 + 1) + PARCELS * (4 + 1);
+    let looks = i64::MAX - fuse.load(Ordering::Relaxed) - needed as i64;
+    let most = started.elapsed().as_secs() as i64 + 1;
+    assert!((0..=most).contains(&looks), "{looks} looks, of {most}");
+}
+
+#[test]
+fn what_others_keep_is_counted_a_moment_later() {
+    let place = Place::new();
+    let (spool, other) = (place.spool(), place.spool());
+    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    other.keep(&add("b", 1, &[("x", "1\n")])).unwrap();
+    // As if its moment had passed.
+    spool.correct_stock(|stock| *stock = stock.outdated());
+    assert_eq!(spool.census().parcels, 2);
 }
 
 #[test]
@@ -196,15 +239,14 @@ fn files_of_others_are_left_alone() {
 #[test]
 fn what_a_dead_process_left_unfinished_is_cleared_away() {
     let place = Place::new();
-    let spool = place.spool();
-    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    place.spool().keep(&add("a", 1, &[("x", "1\n")])).unwrap();
     let (dead, alive) = ("abc.parcel.7-0.new", "abc.parcel.8-0.new");
     for name in [dead, alive] {
         std::fs::write(place.0.join(FOLDER).join(name), "half").unwrap();
     }
     let file = std::fs::File::options().write(true).open(place.0.join(FOLDER).join(dead)).unwrap();
     file.set_modified(Moment::now().wall() - LONGEST_WRITING * 2).unwrap();
-    spool.keep(&add("b", 1, &[("x", "1\n")])).unwrap();
+    place.spool().keep(&add("b", 1, &[("x", "1\n")])).unwrap();
     let files = place.files();
     assert!(files.len() == 3 && files.contains(&alive.to_owned()), "{files:?}");
 }

@@ -70,20 +70,24 @@ impl Facts {
         let value = |name: &str| group.value(&format!("batch_job_{name}"), &[]);
         let records =
             |result: &str| group.value("batch_job_last_run_records", &[("result", result)]);
+        let outcome = outcome(group);
+        // Nobody knows how long an abandoned run took; what the group has is an earlier one's.
+        let took =
+            value("last_run_duration_seconds").filter(|_| outcome.as_deref() != Some("abandoned"));
         Self {
             start: value("last_start_timestamp_seconds"),
             completion: value("last_completion_timestamp_seconds"),
             success: value("last_success_timestamp_seconds"),
             deadline: value("success_deadline_seconds"),
             max_runtime: value("max_runtime_seconds"),
-            took: value("last_run_duration_seconds"),
+            took,
             processed: records("processed"),
             failed: records("failed"),
             skipped: records("skipped"),
             exit_code: value("last_run_exit_code"),
             signal: value("last_run_signal"),
             push: group.value("push_time_seconds", &[]),
-            outcome: outcome(group),
+            outcome,
             progress: value("progress_ratio"),
             pushed_at: value("pushed_at_timestamp_seconds"),
             is_refused: !group.last_push_successful,

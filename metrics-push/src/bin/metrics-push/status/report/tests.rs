@@ -11,7 +11,7 @@ fn report(ages: &[(&str, f64)], outcome: &str, values: &[(&str, f64)]) -> Report
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value));
     let mut text: String =
         ages.chain(values).map(|(name, value)| format!("batch_job_{name} {value}\n")).collect();
-    for known in ["success", "error", "skipped"] {
+    for known in ["success", "error", "skipped", "abandoned"] {
         let holds = u8::from(known == outcome);
         text.push_str(&format!("batch_job_last_run_outcome{{outcome=\"{known}\"}} {holds}\n"));
     }
@@ -46,6 +46,15 @@ fn a_failure_is_told_with_its_age_and_whether_there_ever_was_a_success() {
     assert_eq!(failed.problems, ["the last run failed 1m ago (error); it has never succeeded"]);
     let again = report(&[("start", 70.0), ("completion", 60.0), ("success", 90.0)], "error", &[]);
     assert_eq!(again.problems, ["the last run failed 1m ago (error)"]);
+}
+
+#[test]
+fn an_abandoned_run_did_not_take_as_long_as_the_one_before_it() {
+    let took = |outcome| {
+        let values = [("last_run_duration_seconds", 12.0)];
+        report(&[("start", 70.0), ("completion", 60.0)], outcome, &values).facts.took
+    };
+    assert_eq!((took("error"), took("abandoned")), (Some(12.0), None));
 }
 
 #[test]
