@@ -19,6 +19,8 @@ const TARGET: f64 = 2.0;
 
 #[path = "../../metrics-push/src/metrics/model.rs"]
 mod model;
+#[path = "../../metrics-push/src/metrics/near.rs"]
+mod near;
 use prometheus::proto;
 #[path = "../../metrics-push/src/metrics/text.rs"]
 mod text;

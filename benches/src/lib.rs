@@ -4,6 +4,7 @@
 //! measured one after the other can't.
 
 pub mod pushgateway;
+pub mod request;
 
 use std::fmt;
 

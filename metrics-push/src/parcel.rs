@@ -38,7 +38,7 @@ pub(crate) type Families = BTreeMap<String, String>;
 
 /// The families of a snapshot, each in the text format.
 pub(crate) fn encode(snapshot: &Snapshot) -> Families {
-    let encoded = snapshot.families().iter().map(|family| {
+    let encoded = snapshot.families().map(|family| {
         let mut text = String::new();
         write_family(family, &mut text);
         (family.name().to_owned(), text)
@@ -62,7 +62,7 @@ pub(crate) fn gather<'a>(
     if let Some(refusal) = snapshot.refusals().first() {
         return Err(Error::from(refusal.clone()).at("group", key));
     }
-    if snapshot.families().is_empty() {
+    if snapshot.families().len() == 0 {
         // An empty push is a silent deletion.
         return Err(Error::new(Kind::Metric, "there is nothing to push")
             .at("group", key)

@@ -5,6 +5,7 @@ mod batch;
 mod child;
 mod contexts;
 mod delivery;
+mod dependencies;
 mod fake_gateway;
 mod families;
 mod group_life;

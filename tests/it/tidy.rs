@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use serde_json::Value;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -236,93 +233,4 @@ fn declared(line: &str) -> Option<&str> {
         .iter()
         .find_map(|keyword| line.split_once(keyword).map(|(_, after)| after))?;
     after.split(|c: char| !c.is_alphanumeric() && c != '_').next()
-}
-
-fn metadata() -> Value {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--all-features"])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The strings of one array of `deny.toml`.
-fn listed(array: &str) -> Vec<String> {
-    let text = read("deny.toml");
-    let (_, after) = text.split_once(&format!("{array} = [")).unwrap();
-    let (inside, _) = after.split_once("\n]").unwrap();
-    let lines = inside.lines().map(|line| line.split('#').next().unwrap_or_default());
-    lines.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned).collect()
-}
-
-/// What users of the published crates build: normal and build dependencies, no tests.
-fn published(metadata: &Value) -> Vec<&Value> {
-    let packages: BTreeMap<&str, &Value> =
-        metadata["packages"].as_array().unwrap().iter().map(|p| (id(p), p)).collect();
-    let nodes: BTreeMap<&str, &Value> =
-        metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|n| (id(n), n)).collect();
-    let mut reached = BTreeSet::new();
-    let mut queue: Vec<&str> =
-        packages.iter().filter(|(_, p)| p["name"] == "metrics-push").map(|(id, _)| *id).collect();
-    while let Some(package) = queue.pop() {
-        if !reached.insert(package) {
-            continue;
-        }
-        for dependency in nodes[package]["deps"].as_array().unwrap() {
-            let kinds = dependency["dep_kinds"].as_array().unwrap();
-            if kinds.iter().any(|kind| kind["kind"] != "dev") {
-                queue.push(dependency["pkg"].as_str().unwrap());
-            }
-        }
-    }
-    reached.into_iter().map(|id| packages[id]).collect()
-}
-
-fn id(value: &Value) -> &str {
-    value["id"].as_str().unwrap()
-}
-
-#[test]
-fn licences_are_allowed() {
-    let allowed = listed("allow");
-    let metadata = metadata();
-    for package in published(&metadata) {
-        let licence = package["license"].as_str().unwrap_or("none");
-        let is_allowed = licence.split(" AND ").all(|part| {
-            let part = part.trim_matches(['(', ')', ' ']);
-            part.split(" OR ").flat_map(|choice| choice.split('/')).any(|choice| {
-                allowed.iter().any(|known| known == choice.trim_matches(['(', ')', ' ']))
-            })
-        });
-        assert!(is_allowed, "{} has the licence {licence}", package["name"]);
-    }
-}
-
-#[test]
-fn no_crate_is_built_in_two_versions() {
-    let skipped = listed("skip");
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-    // Platforms differ in what they need, and nobody builds for two at once. The features are those of this package
-    // alone, whatever others in the workspace ask of the same crates.
-    let output = Command::new(cargo)
-        .args(["tree", "--package", "metrics-push", "--all-features", "--edges", "normal,build"])
-        .args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--no-dedupe"])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    let tree = String::from_utf8(output.stdout).unwrap();
-    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for line in tree.lines() {
-        let mut words = line.split(' ');
-        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
-        if !skipped.iter().any(|known| known == name) {
-            versions.entry(name).or_default().insert(version);
-        }
-    }
-    assert!(versions.len() > 30, "{}", String::from_utf8_lossy(&output.stderr));
-    versions.retain(|_, versions| versions.len() > 1);
-    assert!(versions.is_empty(), "{versions:?}");
 }

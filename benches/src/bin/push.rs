@@ -2,16 +2,20 @@
 //!
 //! `cargo run --release -p metrics-push-benches --bin push`. Each row is a process of its own, which pushes when it is
 //! told to: once, as a job does, and once more, as a process does that goes on. Between two pushes the gateway is
-//! emptied, since it checks each push against all that it holds.
+//! emptied, since it checks each push against all that it holds. The last rows are what the others can't do without: a
+//! gateway that takes a request which was made before, and gathering.
 //! `prometheus-pushgateway` has to be installed. The peer is built in a workspace of its own.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Catalog, Gateway, GroupingKey, Pusher};
 use metrics_push_benches::pushgateway::Pushgateway;
+use metrics_push_benches::request::read_request;
 use metrics_push_benches::{Table, median, median_ratio};
 use prometheus::{GaugeVec, Opts, Registry};
 
@@ -97,24 +101,74 @@ fn ours() -> Registry {
 }
 
 /// Each row's name, as an argument and for people.
-const ROWS: [(&str, &str); 5] = [
+const ROWS: [(&str, &str); 8] = [
     ("prometheus", "the `prometheus` crate's push"),
     ("text", "ours, the `prometheus` crate's gauges"),
     ("own", "ours, our own gauges"),
     ("protobuf", "ours as protobuf, the `prometheus` crate's gauges"),
     ("own_protobuf", "ours as protobuf, our own gauges"),
+    ("alone", "limit: the gateway alone, text"),
+    ("alone_protobuf", "limit: the gateway alone, protobuf"),
+    ("gathering", "limit: gathering the `prometheus` crate's gauges"),
 ];
 
-fn work(kind: &str, url: &str) {
-    let registry = if kind.starts_with("own") { ours() } else { theirs() };
-    let pusher = Pusher::new(url, kind).expect("a URL").gatherer(&registry).timeout(PATIENCE);
-    let pusher = if kind.ends_with("protobuf") { pusher.protobuf() } else { pusher };
+/// How many rows are pushes that are compared.
+const COMPARED: usize = 5;
+
+fn pusher(kind: &str, url: &str, registry: &Registry) -> Pusher {
+    let pusher = Pusher::new(url, kind).expect("a URL").gatherer(registry).timeout(PATIENCE);
+    if kind.ends_with("protobuf") { pusher.protobuf() } else { pusher }
+}
+
+/// Does it each time it is told to, and answers with the milliseconds it took.
+fn work(mut push: impl FnMut()) {
     for line in std::io::stdin().lines() {
         line.expect("a line");
         let begin = Instant::now();
-        pusher.push().expect("a gateway that takes it");
+        push();
         println!("{}", begin.elapsed().as_secs_f64() * 1e3);
     }
+}
+
+fn work_as(kind: &str, url: &str) {
+    let registry = if kind.starts_with("own") { ours() } else { theirs() };
+    if kind == "gathering" {
+        work(|| drop(registry.gather()));
+    } else if kind.starts_with("alone") {
+        let request = recorded(kind, &registry);
+        work(|| send(&request, url));
+    } else {
+        let pusher = pusher(kind, url, &registry);
+        work(|| {
+            pusher.push().expect("a gateway that takes it");
+        });
+    }
+}
+
+/// The request that a push is.
+fn recorded(kind: &str, registry: &Registry) -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("a port"));
+    let server = thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a pusher that connects");
+        let mut stream = BufReader::new(stream);
+        let request = read_request(&mut stream);
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        stream.get_mut().write_all(answer).expect("a pusher that listens");
+        request
+    });
+    pusher(kind, &url, registry).push().expect("a server that takes it");
+    server.join().expect("a server that ends")
+}
+
+fn send(request: &[u8], url: &str) {
+    const WELL: &[u8] = b"HTTP/1.1 200 ";
+    let address = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).expect("a gateway");
+    stream.write_all(request).expect("a gateway that listens");
+    let mut answer = [0; WELL.len()];
+    stream.read_exact(&mut answer).expect("a gateway that answers");
+    assert_eq!(answer, *WELL, "it takes it");
 }
 
 fn worker(kind: &str, url: &str) -> Worker {
@@ -149,7 +203,7 @@ fn compare() {
             [&firsts[row], &others[row]].map(|times| format!("{:.0}", median(times)));
         table.row(&[*name, &first, &other]);
         for (which, times) in [("only push", &firsts), ("further push", &others)] {
-            if row > 0 {
+            if (1..COMPARED).contains(&row) {
                 let ratio = median_ratio(&times[row], &times[0]);
                 promises.ratio(&format!("{which}: {name} / `prometheus`"), ratio, 1.0);
             }
@@ -162,7 +216,7 @@ fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => compare(),
-        ["work", kind, url] => work(kind, url),
+        ["work", kind, url] => work_as(kind, url),
         _ => panic!("no arguments"),
     }
 }

@@ -1,5 +1,7 @@
 //! Isolation: a metric of the program that is refused must not keep the outcome from being known, nor harm others.
 
+use std::sync::Arc;
+
 use super::Delivery;
 use crate::error::Error;
 use crate::notice;
@@ -22,9 +24,10 @@ impl Delivery {
             self.remove_ghost().await;
             return Err(refused);
         };
-        self.fresh = Some(alone.clone());
+        let alone = Arc::new(alone);
+        self.fresh = Some(Arc::clone(&alone));
         self.refused = Some(refused);
-        let answer = self.send(alone).await;
+        let answer = self.send(&alone).await;
         if answer.as_ref().is_err_and(is_about_metrics) {
             self.remove_ghost().await;
         }

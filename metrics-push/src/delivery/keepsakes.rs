@@ -5,6 +5,7 @@
 //! asked first, since another machine may have told it something newer: never when all is well, and only if it was
 //! started since. Between its answer and the addition that other machine may push; nothing a gateway offers prevents that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Delivery, Waited, replay};
@@ -29,7 +30,7 @@ pub(super) struct Keepsakes {
     /// What of it the gateway has lost, once it has been asked.
     lost: Option<Families>,
     /// What the last attempt told of it.
-    told: Option<Parcel>,
+    told: Option<Arc<Parcel>>,
 }
 
 impl Delivery {
@@ -39,7 +40,7 @@ impl Delivery {
     }
 
     /// The parcel with what the group is to keep, or to get back.
-    pub(super) async fn with_keepsakes(&mut self, parcel: Parcel) -> Parcel {
+    pub(super) async fn with_keepsakes(&mut self, parcel: Arc<Parcel>) -> Arc<Parcel> {
         let is_concerned = parcel.verb() == Verb::Delete || tells_ending(&parcel);
         if !is_concerned || !self.has_spool() || self.route.sink().adds_up() {
             return parcel;
@@ -51,8 +52,8 @@ impl Delivery {
         };
         let missing = kept.into_iter().filter(|(name, _)| !parcel.families().contains_key(name));
         let missing = missing.collect();
-        let parcel = parcel.with(missing);
-        self.keepsakes.told = Some(parcel.clone());
+        let parcel = Arc::new(Arc::unwrap_or_clone(parcel).with(missing));
+        self.keepsakes.told = Some(Arc::clone(&parcel));
         parcel
     }
 
@@ -62,7 +63,7 @@ impl Delivery {
             return;
         };
         let (mut made, verb) = (told.made(), told.verb());
-        let of_told = told.adding_only(|name, _| is_kept(name));
+        let of_told = Arc::unwrap_or_clone(told).adding_only(|name, _| is_kept(name));
         let of_told = of_told.map(|told| told.families().clone()).unwrap_or_default();
         let families = match verb {
             Verb::Delete => return spool.forget(&self.key),

@@ -16,13 +16,14 @@ mod settling;
 pub(crate) mod tally;
 mod waited;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::notice;
-use crate::parcel::{Families, Parcel, Verb};
+use crate::parcel::{Families, Parcel};
 use crate::sink::Acceptance;
 use crate::spool::Census;
 use backoff::Backoff;
@@ -58,8 +59,8 @@ pub(crate) enum Next {
 pub(crate) struct Delivery {
     route: Route,
     key: GroupingKey,
-    /// `None`: only what waits on disk is to be delivered.
-    fresh: Option<Parcel>,
+    /// `None`: only what waits on disk is to be delivered. Shared with its attempts, since it may be large.
+    fresh: Option<Arc<Parcel>>,
     waited: Waited,
     census: Option<Census>,
     until: Moment,
@@ -96,7 +97,7 @@ impl Delivery {
         let mut delivery = Self {
             route,
             key,
-            fresh,
+            fresh: fresh.map(Arc::new),
             waited: Waited::Nothing,
             census: None,
             until: deadline,
@@ -133,8 +134,8 @@ impl Delivery {
     /// Takes along what was handed over since.
     pub(crate) fn join(&mut self, later: Option<Parcel>, deadline: Moment, urgency: Urgency) {
         self.fresh = match (self.fresh.take(), later) {
-            (Some(fresh), Some(later)) => Some(fresh.then(later)),
-            (fresh, later) => later.or(fresh),
+            (Some(fresh), Some(later)) => Some(Arc::new(Arc::unwrap_or_clone(fresh).then(later))),
+            (fresh, later) => later.map(Arc::new).or(fresh),
         };
         self.until = self.until.later_of(self.last_moment_to_send(deadline));
         self.urgency = self.urgency.max(urgency);
@@ -218,20 +219,16 @@ impl Delivery {
             return Ok(Acceptance::Applied);
         };
         let parcel = self.with_keepsakes(parcel).await;
-        match self.send(parcel.clone()).await {
+        match self.send(&parcel).await {
             Err(error) if is_about_metrics(&error) => self.isolate(&parcel, error).await,
             answer => answer,
         }
     }
 
-    async fn send(&self, parcel: Parcel) -> Result<Acceptance, Error> {
-        let parcel = match parcel.verb() {
-            Verb::Push | Verb::Add if parcel.tells_outcome() && self.urgency > Urgency::Passing => {
-                parcel.with(self.honesty())
-            }
-            _ => parcel,
-        };
-        self.route.sink().send(&parcel, self.time_of_attempt()).await
+    async fn send(&self, parcel: &Parcel) -> Result<Acceptance, Error> {
+        let tells_ending = parcel.tells_outcome() && self.urgency > Urgency::Passing;
+        let honest = tells_ending.then(|| parcel.clone().with(self.honesty()));
+        self.route.sink().send(honest.as_ref().unwrap_or(parcel), self.time_of_attempt()).await
     }
 
     /// Whether this was the only time that it may be sent.

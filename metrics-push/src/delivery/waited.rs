@@ -1,5 +1,7 @@
 //! What has waited on disk for the same group, and travels with what is fresh.
 
+use std::sync::Arc;
+
 use super::{Delivery, replay};
 use crate::error::Error;
 use crate::parcel::{Parcel, Verb};
@@ -42,15 +44,15 @@ impl Delivery {
     }
 
     /// What is to be sent: what has waited first, by the merge rule.
-    pub(super) fn load(&self) -> Option<Parcel> {
+    pub(super) fn load(&self) -> Option<Arc<Parcel>> {
         let news = match &self.waited {
             // An outcome that travels alone has the waiting one's in it.
             Waited::Checked(news, _) if self.refused.is_none() => news.clone(),
             _ => None,
         };
         match (news, self.fresh.clone()) {
-            (Some(news), Some(fresh)) => Some(news.then(fresh)),
-            (news, fresh) => fresh.or(news),
+            (Some(news), Some(fresh)) => Some(Arc::new(news.then(Arc::unwrap_or_clone(fresh)))),
+            (news, fresh) => fresh.or(news.map(Arc::new)),
         }
     }
 }

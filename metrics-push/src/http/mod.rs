@@ -158,7 +158,7 @@ impl Server {
         sent.await.map_err(|error: Error| {
             let error = error.at("url", self.shown());
             if error.is_timeout() {
-                error.at("time-out", format_args!("{timeout:?}"))
+                error.at("time-out", format_args!("{:?}", to_the_millisecond(timeout)))
             } else {
                 error
             }
@@ -210,6 +210,11 @@ impl Server {
             .build()
             .map_err(|error| Error::config("the HTTP client can't be made").caused_by(error))
     }
+}
+
+/// As people are told of it: what was left of a round number is nearly that.
+fn to_the_millisecond(time: Duration) -> Duration {
+    time.as_nanos().div_ceil(1_000_000).try_into().map_or(time, Duration::from_millis)
 }
 
 impl fmt::Debug for Server {

@@ -6,11 +6,13 @@
 mod cells;
 mod counter;
 mod family;
+mod fit;
 mod gauge;
 mod histogram;
 mod key;
 mod marker;
 mod model;
+mod near;
 mod origin;
 mod process_wide;
 mod registry;

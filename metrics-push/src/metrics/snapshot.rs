@@ -4,39 +4,18 @@
 //! timestamp, no empty label value, no name that Prometheus would refuse. What had to go is kept as a
 //! [`Refusal`]. Nothing here panics, whatever a foreign collector returns.
 
-use std::cmp::Ordering;
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::fit::{Fit, Refusal};
 use super::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use super::{Registry, marker};
-use crate::error::{Error, Kind};
-use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
+use crate::labels::GroupingKey;
 
 /// The metric families of one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
-    families: Vec<MetricFamily>,
+    families: Vec<Fit>,
     refusals: Vec<Refusal>,
-}
-
-/// A metric that can't go on the wire, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) metric: String,
-    pub(crate) reason: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "metric {:?} is left out: {}", self.metric, self.reason)
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(Kind::Metric, refusal.to_string())
-    }
 }
 
 impl Snapshot {
@@ -45,13 +24,10 @@ impl Snapshot {
         // A collector that panics must not take the job with it.
         match catch_unwind(AssertUnwindSafe(|| marker::gather(registry))) {
             Ok(families) => Self::from_families(families),
-            Err(_) => Self {
-                families: Vec::new(),
-                refusals: vec![Refusal {
-                    metric: "*".to_owned(),
-                    reason: "a collector panicked while its registry was gathered".to_owned(),
-                }],
-            },
+            Err(_) => {
+                let reason = "a collector panicked while its registry was gathered";
+                Self { families: Vec::new(), refusals: vec![Refusal::new("*", reason)] }
+            }
         }
     }
 
@@ -91,8 +67,8 @@ impl Snapshot {
     }
 
     /// The families, sorted by name.
-    pub(crate) fn families(&self) -> &[MetricFamily] {
-        &self.families
+    pub(crate) fn families(&self) -> impl ExactSizeIterator<Item = &MetricFamily> {
+        self.families.iter().map(Fit::family)
     }
 
     /// What was left out.
@@ -100,10 +76,10 @@ impl Snapshot {
         &self.refusals
     }
 
-    /// Leaves out what carries one of the key's labels: the gateway would overwrite it without a word.
+    /// Leaves out what carries one of the key's labels.
     pub(crate) fn retain_apart_from(&mut self, key: &GroupingKey) {
         let refusals = &mut self.refusals;
-        self.families.retain(|family| match clash(family, key) {
+        self.families.retain(|family| match family.clash(key) {
             None => true,
             Some(refusal) => {
                 refusals.push(refusal);
@@ -112,56 +88,21 @@ impl Snapshot {
         });
     }
 
-    fn insert(&mut self, mut family: MetricFamily) {
+    fn insert(&mut self, family: MetricFamily) {
         if family.get_metric().is_empty() {
             return;
         }
-        match clean(&mut family) {
-            Ok(()) => {
-                self.drop_repeated(&mut family);
-                self.join(family);
-            }
-            Err(reason) => self.refuse(family.name(), reason),
+        if let Some(fit) = Fit::of(family, &mut self.refusals) {
+            self.join(fit);
         }
     }
 
-    /// Adds a clean family, which has no series twice, to those that are there.
-    fn join(&mut self, mut family: MetricFamily) {
-        let name = |known: &MetricFamily| known.name().cmp(family.name());
+    fn join(&mut self, fit: Fit) {
+        let name = |known: &Fit| known.family().name().cmp(fit.family().name());
         match self.families.binary_search_by(name) {
-            Err(position) => self.families.insert(position, family),
-            Ok(position) => {
-                let mut known = std::mem::take(&mut self.families[position]);
-                if known.get_field_type() == family.get_field_type() {
-                    known.mut_metric().append(family.mut_metric());
-                    self.drop_repeated(&mut known);
-                } else {
-                    let (has, comes) = (type_name(&known), type_name(&family));
-                    let reason =
-                        format!("it comes as a {comes}, and there is a {has} of that name");
-                    self.refuse(family.name(), reason);
-                }
-                self.families[position] = known;
-            }
+            Err(position) => self.families.insert(position, fit),
+            Ok(position) => self.families[position].append(fit, &mut self.refusals),
         }
-    }
-
-    /// Sorts the series and keeps the first of equal ones.
-    fn drop_repeated(&mut self, family: &mut MetricFamily) {
-        let metrics = family.mut_metric();
-        let before = metrics.len();
-        if !metrics.is_sorted_by(|left, right| by_labels(left, right).is_lt()) {
-            metrics.sort_by(by_labels);
-            metrics.dedup_by(|later, first| by_labels(later, first).is_eq());
-        }
-        let repeated = before - metrics.len();
-        if repeated > 0 {
-            self.refuse(family.name(), format!("{repeated} of its series came twice"));
-        }
-    }
-
-    fn refuse(&mut self, metric: &str, reason: impl Into<String>) {
-        self.refusals.push(Refusal { metric: metric.to_owned(), reason: reason.into() });
     }
 }
 
@@ -170,94 +111,6 @@ fn pair(name: &str, value: &str) -> LabelPair {
     pair.set_name(name.to_owned());
     pair.set_value(value.to_owned());
     pair
-}
-
-/// Makes a family fit for the wire, or says why that can't be.
-fn clean(family: &mut MetricFamily) -> Result<(), String> {
-    if !is_metric_name(family.name()) {
-        return Err("that is no name for a metric".to_owned());
-    }
-    if GATEWAYS_OWN.contains(&family.name()) {
-        return Err("the gateway keeps that name for itself".to_owned());
-    }
-    let reserved = match family.get_field_type() {
-        MetricType::HISTOGRAM => Some("le"),
-        MetricType::SUMMARY => Some("quantile"),
-        _ => None,
-    };
-    for metric in family.mut_metric() {
-        if metric.timestamp_ms() != 0 {
-            metric.set_timestamp_ms(0);
-        }
-        if !is_tidy(metric.get_label()) {
-            tidy(metric);
-        }
-    }
-    check_names(family.get_metric(), reserved)
-}
-
-/// Whether labels are sorted and have values, which nearly all have from the start.
-fn is_tidy(labels: &[LabelPair]) -> bool {
-    labels.is_sorted_by(|left, right| left.name() < right.name())
-        && labels.iter().all(|label| !label.value().is_empty())
-}
-
-/// Sorts the labels and drops those without a value, which are as good as absent.
-fn tidy(metric: &mut Metric) {
-    let mut labels = metric.take_label();
-    labels.retain(|label| !label.value().is_empty());
-    labels.sort_by(|left, right| left.name().cmp(right.name()));
-    metric.set_label(labels);
-}
-
-/// Refuses labels that Prometheus would refuse. They are sorted.
-fn check_names(metrics: &[Metric], reserved: Option<&str>) -> Result<(), String> {
-    fn names(labels: &[LabelPair]) -> impl Iterator<Item = &str> {
-        labels.iter().map(LabelPair::name)
-    }
-    let mut known: &[LabelPair] = &[];
-    for labels in metrics.iter().map(Metric::get_label) {
-        // Series of one family have the same labels, as a rule.
-        if names(known).eq(names(labels)) {
-            continue;
-        }
-        if let Some([label, ..]) = labels.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
-            return Err(format!("it has the label {:?} twice", label.name()));
-        }
-        let is_allowed = |name: &str| is_label_name(name) && Some(name) != reserved;
-        if let Some(label) = names(labels).find(|name| !is_allowed(name)) {
-            return Err(format!("its label {label:?} is not allowed"));
-        }
-        known = labels;
-    }
-    Ok(())
-}
-
-/// Only labels that are sorted can be compared like this.
-fn by_labels(left: &Metric, right: &Metric) -> Ordering {
-    fn pairs(metric: &Metric) -> impl Iterator<Item = (&str, &str)> {
-        metric.get_label().iter().map(|label| (label.name(), label.value()))
-    }
-    pairs(left).cmp(pairs(right))
-}
-
-fn clash(family: &MetricFamily, key: &GroupingKey) -> Option<Refusal> {
-    let mut labels = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name);
-    let label = labels.find(|label| key.has_label(label))?;
-    Some(Refusal {
-        metric: family.name().to_owned(),
-        reason: format!("its label {label:?} belongs to the grouping key {key}"),
-    })
-}
-
-fn type_name(family: &MetricFamily) -> &'static str {
-    match family.get_field_type() {
-        MetricType::COUNTER => "counter",
-        MetricType::GAUGE => "gauge",
-        MetricType::SUMMARY => "summary",
-        MetricType::UNTYPED => "untyped metric",
-        MetricType::HISTOGRAM => "histogram",
-    }
 }
 
 #[cfg(test)]
@@ -288,7 +141,7 @@ mod tests {
     }
 
     fn names(snapshot: &Snapshot) -> Vec<&str> {
-        snapshot.families().iter().map(MetricFamily::name).collect()
+        snapshot.families().map(MetricFamily::name).collect()
     }
 
     fn reasons(snapshot: &Snapshot) -> Vec<String> {
@@ -302,7 +155,7 @@ mod tests {
             family("a", MetricType::GAUGE, &[]),
         ]);
         assert_eq!(names(&snapshot), ["b"]);
-        let metric = &snapshot.families()[0].get_metric()[0];
+        let metric = &snapshot.families[0].family().get_metric()[0];
         let labels: Vec<_> = metric.get_label().iter().map(LabelPair::name).collect();
         assert_eq!((labels.as_slice(), metric.timestamp_ms()), (["a", "b"].as_slice(), 0));
         assert_eq!(snapshot.refusals(), []);
@@ -343,8 +196,8 @@ mod tests {
             family("c", MetricType::COUNTER, &[&[]]),
         ]));
         assert_eq!(names(&snapshot), ["a", "b", "c"]);
-        assert_eq!(snapshot.families()[0].get_metric().len(), 2);
-        assert_eq!(snapshot.families()[1].get_field_type(), MetricType::GAUGE);
+        assert_eq!(snapshot.families[0].family().get_metric().len(), 2);
+        assert_eq!(snapshot.families[1].family().get_field_type(), MetricType::GAUGE);
         assert_eq!(
             reasons(&snapshot),
             [
@@ -379,7 +232,7 @@ mod tests {
         Catalog::of(&registry).unwrap().counter("ours_total", "Ours.").unwrap();
         let snapshot = Snapshot::gather(&registry);
         assert_eq!(names(&snapshot), ["ours_total", "theirs"]);
-        assert_eq!(snapshot.families()[1].get_metric()[0].get_label().len(), 0);
+        assert_eq!(snapshot.families[1].family().get_metric()[0].get_label().len(), 0);
     }
 
     struct Panics(Desc);

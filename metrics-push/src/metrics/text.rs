@@ -4,16 +4,12 @@
 //! histograms and summaries are exact integers, other numbers the shortest that read back as the same.
 //! Timestamps are never written: the gateway refuses them.
 
-use std::hint::black_box;
-
 use super::model::{counter_value, gauge_value, untyped_value};
+use super::near::{BATCH, bring_near};
 use super::proto::{Metric, MetricFamily, MetricType};
 
 /// Room for a line, so that the text of many series is not moved about while it grows.
 const USUAL_LINE: usize = 64;
-
-/// How many metrics are brought near at once: few enough that they are still there when they are written.
-const BATCH: usize = 32;
 
 /// Appends a family. Nothing is written for one without metrics.
 pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
@@ -29,14 +25,6 @@ pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
             samples.write(family.get_field_type(), metric);
         }
     }
-}
-
-/// Looks at every label. Those of many metrics are scattered over more memory than caches hold, and looking at
-/// several at a time waits for it once where writing one after the other waits each time.
-fn bring_near(metrics: &[Metric]) {
-    let labels = metrics.iter().flat_map(Metric::get_label);
-    let first = |text: &str| text.as_bytes().first().copied().unwrap_or_default();
-    black_box(labels.fold(0, |seen, label| seen ^ first(label.name()) ^ first(label.value())));
 }
 
 fn write_head(family: &MetricFamily, text: &mut String) {

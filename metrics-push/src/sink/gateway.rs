@@ -2,10 +2,10 @@
 //!
 //! The rules are those of the Pushgateway's README, section "API". This is the only file that names HTTP methods.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::answer::{accepted, is_misread, refusal};
+use super::answer::{accepted, refusal};
+use super::dialect::Dialect;
 use super::listing::{self, StoredGroup};
 use super::survey::Survey;
 use super::wire::{Body, Wire};
@@ -14,23 +14,19 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::{LISTING_LIMIT, Method, Reply, Request, Server};
 use crate::labels::{GroupingKey, exact_path};
-use crate::notice;
 use crate::parcel::{Parcel, Verb};
 
 #[derive(Debug)]
 pub(crate) struct GatewayClient {
     server: Server,
     kind: GatewayKind,
-    wire: Wire,
-    /// Whether the gateway turned out to read nothing but plain text.
-    reads_plain_only: AtomicBool,
+    dialect: Dialect,
     survey: Survey,
 }
 
 impl GatewayClient {
     pub(crate) fn new(server: Server, kind: GatewayKind, wire: Wire) -> Self {
-        let (reads_plain_only, survey) = (AtomicBool::new(false), Survey::default());
-        Self { server, kind, wire, reads_plain_only, survey }
+        Self { server, kind, dialect: Dialect::new(wire), survey: Survey::default() }
     }
 
     pub(crate) fn kind(&self) -> GatewayKind {
@@ -61,39 +57,14 @@ impl GatewayClient {
     }
 
     async fn send_once(&self, parcel: &Parcel, timeout: Duration) -> Result<Acceptance, Error> {
-        let answer = match self.send_understood(parcel, timeout).await {
+        let send = |body, timeout| self.send_as(parcel, body, timeout);
+        let answer = match self.dialect.send(parcel, timeout, self.url(), send).await {
             Ok(reply) => {
                 accepted(&reply, parcel.key()).map_err(|error| error.at("url", self.url()))
             }
             Err(error) => Err(error),
         };
         answer.map_err(|error| error.at("group", parcel.key()))
-    }
-
-    /// Sends a parcel as it is wanted; and once more as plain text to a gateway that doesn't read that.
-    async fn send_understood(&self, parcel: &Parcel, timeout: Duration) -> Result<Reply, Error> {
-        let until = Moment::now().after(timeout);
-        let body = if self.reads_plain_only.load(Ordering::Relaxed) {
-            Wire::default().encode(parcel)
-        } else {
-            self.wire.encode(parcel)
-        };
-        let is_plain = body.is_plain();
-        let reply = self.send_as(parcel, body, timeout).await?;
-        if is_plain || !is_misread(&reply) {
-            return Ok(reply);
-        }
-        let plain = Wire::default().encode(parcel);
-        let reply = self.send_as(parcel, plain, until.remaining()).await?;
-        let is_understood = matches!(reply.status, 200..=299);
-        if is_understood && !self.reads_plain_only.swap(true, Ordering::Relaxed) {
-            notice::warn(format_args!(
-                "the gateway at {} reads neither gzip nor protobuf, or not both: from now on it is sent plain text; \
-                 a Pushgateway reads them from version 1.5 on",
-                self.url()
-            ));
-        }
-        Ok(reply)
     }
 
     async fn send_as(

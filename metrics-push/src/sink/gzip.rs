@@ -12,10 +12,10 @@ pub(super) fn check() -> Result<(), Error> {
     Ok(())
 }
 
-/// Fast, not small: metrics are so repetitive that the rest gains little.
-pub(super) fn compress(bytes: &[u8]) -> Vec<u8> {
+/// Fast, not small: metrics are so repetitive that the rest gains little. None, if it fails, which writing to memory
+/// should not.
+pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing to memory does not fail.
-    let _ = encoder.write_all(bytes);
-    encoder.finish().unwrap_or_default()
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok()
 }

@@ -1,6 +1,7 @@
 //! Sinks: whatever accepts parcels. `send` makes one attempt and says what came of it.
 
 mod answer;
+mod dialect;
 pub(crate) mod gateway;
 #[cfg(feature = "gzip")]
 mod gzip;

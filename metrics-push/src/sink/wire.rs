@@ -68,14 +68,23 @@ impl Wire {
                 None => text(),
             },
         };
-        if self.compression == Compression::Gzip && bytes.len() >= COMPRESSED_FROM {
-            return Body {
-                content_type,
-                content_encoding: Some("gzip"),
-                bytes: gzip::compress(&bytes),
-            };
+        match self.compression {
+            Compression::None => Body { content_type, content_encoding: None, bytes },
+            Compression::Gzip => compressed(content_type, bytes, gzip::compress),
         }
-        Body { content_type, content_encoding: None, bytes }
+    }
+}
+
+/// A large body made smaller, if that can be done.
+fn compressed(
+    content_type: &'static str,
+    bytes: Vec<u8>,
+    compress: fn(&[u8]) -> Option<Vec<u8>>,
+) -> Body {
+    let is_large = bytes.len() >= COMPRESSED_FROM;
+    match is_large.then(|| compress(&bytes)).flatten() {
+        Some(smaller) => Body { content_type, content_encoding: Some("gzip"), bytes: smaller },
+        None => Body { content_type, content_encoding: None, bytes },
     }
 }
 
@@ -83,5 +92,25 @@ impl Body {
     /// Whether there is a simpler form, in which a gateway that didn't understand may do so.
     pub(super) fn is_plain(&self) -> bool {
         self.content_type == TEXT_FORMAT && self.content_encoding.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_can_not_be_compressed_goes_as_it_is() {
+        let bytes = vec![b'#'; COMPRESSED_FROM];
+        let body = compressed(TEXT_FORMAT, bytes.clone(), |_| None);
+        assert!(body.is_plain() && body.bytes == bytes);
+        let body = compressed(TEXT_FORMAT, bytes, |_| Some(vec![1]));
+        assert_eq!((body.content_encoding, &body.bytes[..]), (Some("gzip"), &[1][..]));
+    }
+
+    #[test]
+    fn a_small_body_is_not_compressed() {
+        let body = compressed(TEXT_FORMAT, vec![b'#'; COMPRESSED_FROM - 1], |_| Some(vec![1]));
+        assert!(body.is_plain());
     }
 }

@@ -1,10 +1,12 @@
 //! The requests that a job makes, byte for byte.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use metrics_push_benches::request::read_request;
 
 /// Runs a job that works for so long that its start and its end are requests of their own; the files they are in.
 pub(crate) fn record(program: &Path, work: &str, folder: &Path) -> [PathBuf; 2] {
@@ -26,26 +28,6 @@ pub(crate) fn record(program: &Path, work: &str, folder: &Path) -> [PathBuf; 2] 
     }
     assert!(job.wait().expect("a child").success());
     files
-}
-
-fn read_request(stream: &mut BufReader<std::net::TcpStream>) -> Vec<u8> {
-    let mut request = Vec::new();
-    let mut length = 0;
-    loop {
-        let begin = request.len();
-        assert_ne!(stream.read_until(b'\n', &mut request).expect("a request"), 0, "one more");
-        let line = String::from_utf8_lossy(&request[begin..]).to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a length");
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-    }
-    let head = request.len();
-    request.resize(head + length, 0);
-    stream.read_exact(&mut request[head..]).expect("a body");
-    request
 }
 
 /// The body of a request in a file.

@@ -5,7 +5,9 @@ use prometheus::{CounterVec, HistogramOpts, HistogramVec, Opts, Registry, TextEn
 use proptest::prelude::*;
 
 use super::*;
-use crate::metrics::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Quantile, Summary};
+use crate::metrics::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Quantile, Summary, Untyped,
+};
 
 fn written(families: &[MetricFamily]) -> String {
     let mut text = String::new();
@@ -48,6 +50,7 @@ fn numbers_are_short_and_read_back_as_the_same() {
         (0.1, "0.1"),
         (1_758_000_000.25, "1758000000.25"),
         (9_007_199_254_740_992.0, "9007199254740992"),
+        (1.8e19, "1.8e+19"),
         (1e20, "1e+20"),
         (1e21, "1e+21"),
         (1.5e300, "1.5e+300"),
@@ -86,12 +89,17 @@ fn counts_beyond_the_exact_floats_stay_exact() {
 }
 
 #[test]
+#[allow(deprecated, reason = "there is no other way to a metric without a type")]
 fn untyped_families_are_written_where_others_give_up() {
+    let mut untyped = Untyped::default();
+    untyped.set_value(1.5);
+    let mut metric = Metric::default();
+    metric.set_untyped(untyped);
     let mut family = MetricFamily::default();
     family.set_name("u".to_owned());
     family.set_field_type(MetricType::UNTYPED);
-    family.set_metric(vec![Metric::default()]);
-    assert_eq!(written(&[family]), "# TYPE u untyped\nu 0\n");
+    family.set_metric(vec![metric]);
+    assert_eq!(written(&[family]), "# TYPE u untyped\nu 1.5\n");
 }
 
 /// A family as a reader of the format understands it: NaN by its bits, everything else by value.
