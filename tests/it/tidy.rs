@@ -115,6 +115,12 @@ fn each_outside_crate_is_named_in_one_place() {
     let table = [
         ("prometheus", "metrics/"),
         ("reqwest", "http/"),
+        ("hyper", "http/direct.rs"),
+        ("hyper_util", "http/direct.rs"),
+        ("http_body_util", "http/direct.rs"),
+        ("tower_service", "http/direct.rs"),
+        ("tokio", "http/direct.rs"),
+        ("base64", "http/credentials.rs"),
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),
         ("quanta", "metrics/ticks.rs"),

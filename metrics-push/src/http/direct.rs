@@ -1,0 +1,168 @@
+//! Direct: plain `http://` connections, with nothing between a request and its socket.
+//!
+//! A job's only push pays for each layer of a client that it is the first to pass: TLS, of which a plain URL has no need,
+//! proxies, redirects, retries. None of them is here. One connection is opened ahead, while there is nothing to send yet,
+//! and those that a reply has left open are used again.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::Uri;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Body, Method, Url};
+use tokio::task::JoinHandle;
+use tower_service::Service as _;
+
+use super::reply::{Reply, broken, read_reply, timed_out, unconnected};
+use super::{CONNECT_TIMEOUT, NAME};
+use crate::clock::Moment;
+use crate::error::Error;
+
+/// How long a connection that nobody uses is trusted to be there: on the way may be what forgets it without a word.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// Probes find out about a peer that is gone.
+const PROBES: (Duration, u32) = (Duration::from_secs(15), 3);
+
+type Connection = SendRequest<Full<Bytes>>;
+
+/// The way to one server.
+pub(super) struct Direct {
+    server: Uri,
+    host: HeaderValue,
+    connector: HttpConnector,
+    idle: Mutex<Vec<(Connection, Moment)>>,
+    ahead: Mutex<Option<JoinHandle<Result<Connection, Error>>>>,
+}
+
+impl Direct {
+    /// The way to a plain URL; `None`, if it is another.
+    pub(super) fn new(base: &Url) -> Option<Self> {
+        if base.scheme() != "http" {
+            return None;
+        }
+        let host = base.host_str()?;
+        let authority = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        connector.set_keepalive(Some(PROBES.0));
+        connector.set_keepalive_interval(Some(PROBES.0));
+        connector.set_keepalive_retries(Some(PROBES.1));
+        Some(Self {
+            server: format!("http://{authority}/").parse().ok()?,
+            host: HeaderValue::try_from(authority).ok()?,
+            connector,
+            idle: Mutex::default(),
+            ahead: Mutex::default(),
+        })
+    }
+
+    /// Begins to open a connection that the first request will want.
+    pub(super) fn open_ahead(&self) {
+        let connecting = connect(self.connector.clone(), self.server.clone(), CONNECT_TIMEOUT);
+        *lock(&self.ahead) = Some(tokio::spawn(connecting));
+    }
+
+    /// Sends a request and reads the reply.
+    ///
+    /// # Errors
+    /// `is_unreachable` and `is_timeout` for the connection.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+        limit: usize,
+        until: Moment,
+    ) -> Result<Reply, Error> {
+        headers.entry(HOST).or_insert_with(|| self.host.clone());
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(NAME));
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        let mut request = hyper::Request::new(Full::from(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().map_err(|error| {
+            Error::config("the request can't be made").caused_by(error)
+        })?;
+        *request.headers_mut() = headers;
+        loop {
+            let open = self.take_open(until).await?;
+            let is_new = open.is_none();
+            let mut connection = match open {
+                Some(connection) => connection,
+                None => {
+                    let time = CONNECT_TIMEOUT.min(until.remaining());
+                    connect(self.connector.clone(), self.server.clone(), time).await?
+                }
+            };
+            match within(until, connection.try_send_request(request)).await? {
+                Ok(response) => {
+                    let reply = read_reply(response.map(Body::wrap).into(), limit, until).await?;
+                    if reply.body.len() < limit {
+                        lock(&self.idle).push((connection, Moment::now()));
+                    }
+                    return Ok(reply);
+                }
+                Err(mut error) => match error.take_message() {
+                    // It was closed before anything was sent.
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(broken(&error.into_error())),
+                },
+            }
+        }
+    }
+
+    /// A connection that is open, or about to be.
+    async fn take_open(&self, until: Moment) -> Result<Option<Connection>, Error> {
+        let ahead = lock(&self.ahead).take();
+        if let Some(ahead) = ahead {
+            let was_over = ahead.is_finished();
+            match within(until, ahead).await.map_err(Error::unsent)? {
+                Ok(Ok(connection)) => return Ok(Some(connection)),
+                // What has just failed would fail again.
+                Ok(Err(error)) if !was_over => return Err(error),
+                _ => {}
+            }
+        }
+        while let Some((mut connection, since)) = self.take_idle() {
+            if Moment::now().since(since) < LONGEST_IDLE && connection.ready().await.is_ok() {
+                return Ok(Some(connection));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_idle(&self) -> Option<(Connection, Moment)> {
+        lock(&self.idle).pop()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code of others runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn connect(
+    mut connector: HttpConnector,
+    server: Uri,
+    time: Duration,
+) -> Result<Connection, Error> {
+    let until = Moment::now().after(time);
+    let connected = within(until, connector.call(server)).await.map_err(Error::unsent)?;
+    let stream = connected.map_err(|error| unconnected(&error))?;
+    let (connection, exchanges) = handshake(stream).await.map_err(|error| broken(&error))?;
+    // What goes wrong there is told to whoever waits for a reply.
+    tokio::spawn(async move { drop(exchanges.await) });
+    Ok(connection)
+}
+
+/// The outcome, if it comes in time.
+pub(super) async fn within<F: Future>(until: Moment, future: F) -> Result<F::Output, Error> {
+    tokio::time::timeout(until.remaining(), future).await.map_err(|_| timed_out())
+}
