@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Body, Method, Url};
 use tokio::task::JoinHandle;
-use tower_service::Service as _;
+use tower_service::Service;
 
 use super::reply::{Reply, broken, read_reply, timed_out, unconnected};
 use super::{CONNECT_TIMEOUT, NAME};
@@ -64,8 +64,11 @@ impl Direct {
 
     /// Begins to open a connection that the first request will want.
     pub(super) fn open_ahead(&self) {
-        let connecting = connect(self.connector.clone(), self.server.clone(), CONNECT_TIMEOUT);
-        *lock(&self.ahead) = Some(tokio::spawn(connecting));
+        *lock(&self.ahead) = Some(tokio::spawn(self.connect(CONNECT_TIMEOUT)));
+    }
+
+    fn connect(&self, time: Duration) -> impl Future<Output = Result<Connection, Error>> + use<> {
+        connect(self.connector.clone(), self.server.clone(), time)
     }
 
     /// Sends a request and reads the reply.
@@ -96,10 +99,7 @@ impl Direct {
             let is_new = open.is_none();
             let mut connection = match open {
                 Some(connection) => connection,
-                None => {
-                    let time = CONNECT_TIMEOUT.min(until.remaining());
-                    connect(self.connector.clone(), self.server.clone(), time).await?
-                }
+                None => self.connect(CONNECT_TIMEOUT.min(until.remaining())).await?,
             };
             match within(until, connection.try_send_request(request)).await? {
                 Ok(response) => {

@@ -156,20 +156,8 @@ impl Server {
     /// `is_unreachable` and `is_timeout` for the connection, `is_config` for certificates, secrets and TLS.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Reply, Error> {
         let timeout = request.timeout;
-        let until = Moment::now().after(timeout);
-        let sent = async {
-            if let Some(direct) = &self.direct {
-                let (path, headers) = (self.path(&request), self.headers_of(&request)?);
-                let Request { method, body, reply_limit, .. } = request;
-                return direct.send(method, &path, headers, body, reply_limit, until).await;
-            }
-            let limit = request.reply_limit;
-            match self.prepare(request)?.send().await {
-                Ok(response) => read_reply(response, limit, until).await,
-                Err(error) => Reply::of_proxy(&error).ok_or_else(|| failure(&error)),
-            }
-        };
-        sent.await.map_err(|error: Error| {
+        // Boxed: a client's futures are large, and those who await this one would be larger still.
+        Box::pin(self.send_in_time(request)).await.map_err(|error: Error| {
             let error = error.at("url", self.shown());
             if error.is_timeout() {
                 error.at("time-out", format_args!("{timeout:?}"))
@@ -177,6 +165,20 @@ impl Server {
                 error
             }
         })
+    }
+
+    async fn send_in_time(&self, request: Request<'_>) -> Result<Reply, Error> {
+        let until = Moment::now().after(request.timeout);
+        if let Some(direct) = &self.direct {
+            let (path, headers) = (self.path(&request), self.headers_of(&request)?);
+            let Request { method, body, reply_limit, .. } = request;
+            return direct.send(method, &path, headers, body, reply_limit, until).await;
+        }
+        let limit = request.reply_limit;
+        match Box::pin(self.prepare(request)?.send()).await {
+            Ok(response) => read_reply(response, limit, until).await,
+            Err(error) => Reply::of_proxy(&error).ok_or_else(|| failure(&error)),
+        }
     }
 
     fn prepare(&self, request: Request<'_>) -> Result<reqwest::RequestBuilder, Error> {
