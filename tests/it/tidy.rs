@@ -115,6 +115,7 @@ fn each_outside_crate_is_named_in_one_place() {
     let table = [
         ("prometheus", "metrics/"),
         ("reqwest", "http/"),
+        ("httparse", "http/direct.rs"),
         ("hyper", "http/direct.rs"),
         ("hyper_util", "http/direct.rs"),
         ("http_body_util", "http/direct.rs"),

@@ -10,79 +10,99 @@ use crate::ticket::ticket;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The way to the thread that is free, if there is one.
-static FREE: Mutex<Option<Sender<Work>>> = Mutex::new(None);
+/// The way to a thread that is free, if there is one.
+struct Spare(Mutex<Option<Sender<Work>>>);
 
-fn free() -> MutexGuard<'static, Option<Sender<Work>>> {
-    FREE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+static SPARE: Spare = Spare::new();
 
 /// Does what blocks; `None`, if it panicked. Where no thread can be had, it is done here.
-pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (stub, ticket) = ticket();
-    if let Err(work) = give_to_thread(Box::new(move || stub.answer(work()))) {
+    if let Err(work) = SPARE.give(Box::new(move || stub.answer(work()))) {
         work();
     }
     ticket.await
 }
 
-/// Gives the work back, if there is no thread for it.
-fn give_to_thread(work: Work) -> Result<(), Work> {
-    let thread = free().take();
-    match thread.or_else(start_thread) {
-        Some(thread) => thread.send(work).map_err(|mpsc::SendError(work)| work),
-        None => Err(work),
+impl Spare {
+    const fn new() -> Self {
+        Self(Mutex::new(None))
     }
-}
 
-fn start_thread() -> Option<Sender<Work>> {
-    let (sender, receiver) = mpsc::channel();
-    let own = sender.clone();
-    let thread = std::thread::Builder::new().name("metrics-push-disk".into());
-    thread.spawn(move || serve(&receiver, &own)).ok().map(|_| sender)
-}
+    fn lock(&self) -> MutexGuard<'_, Option<Sender<Work>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-/// The thread. It ends when another is free already.
-fn serve(work: &Receiver<Work>, own: &Sender<Work>) {
-    while let Ok(work) = work.recv() {
-        work();
-        let mut free = free();
-        if free.is_some() {
-            break;
+    /// Gives the work to a thread; back, if there is none.
+    fn give(&'static self, work: Work) -> Result<(), Work> {
+        let free = self.lock().take();
+        match free.or_else(|| self.start_thread()) {
+            Some(thread) => thread.send(work).map_err(|mpsc::SendError(work)| work),
+            None => Err(work),
         }
-        *free = Some(own.clone());
+    }
+
+    fn start_thread(&'static self) -> Option<Sender<Work>> {
+        let (sender, receiver) = mpsc::channel();
+        let own = sender.clone();
+        let thread = std::thread::Builder::new().name("metrics-push-disk".into());
+        thread.spawn(move || self.serve(&receiver, &own)).ok().map(|_| sender)
+    }
+
+    /// The thread. It ends when another is free already.
+    fn serve(&self, given: &Receiver<Work>, own: &Sender<Work>) {
+        while let Ok(work) = given.recv() {
+            work();
+            let mut free = self.lock();
+            if free.is_some() {
+                break;
+            }
+            *free = Some(own.clone());
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
     use std::thread::{self, ThreadId};
 
     use super::*;
 
-    fn wait<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    /// Where some work was done.
+    fn place_of(spare: &'static Spare) -> ThreadId {
+        let (tell, told) = mpsc::channel();
+        assert!(spare.give(Box::new(move || tell.send(thread::current().id()).unwrap())).is_ok());
+        told.recv().unwrap()
     }
 
-    fn here() -> ThreadId {
-        thread::current().id()
+    fn wait_for_one(spare: &Spare) {
+        while spare.lock().is_none() {
+            thread::yield_now();
+        }
     }
 
     #[test]
-    fn what_hangs_holds_up_nobody_and_what_panics_ends_alone() {
+    fn one_thread_does_what_comes_after_another() {
+        static SPARE: Spare = Spare::new();
+        let first = place_of(&SPARE);
+        wait_for_one(&SPARE);
+        assert_eq!(place_of(&SPARE), first);
+    }
+
+    #[test]
+    fn what_hangs_or_panics_holds_up_nobody() {
+        static SPARE: Spare = Spare::new();
         let (go_on, hangs) = mpsc::channel::<()>();
-        let (stub, hanging) = ticket();
-        let given = give_to_thread(Box::new(move || {
+        let hang = move || {
             let _ = hangs.recv();
-            stub.answer(here());
-        }));
-        assert!(given.is_ok());
-        let other = wait(apart(here)).unwrap();
-        assert_eq!(wait(apart(|| -> ThreadId { panic!("as it should") })), None);
-        assert_ne!(wait(apart(here)), None);
-        go_on.send(()).unwrap();
-        let hung = wait(hanging).unwrap();
-        assert!(hung != other && other != here(), "{hung:?} {other:?}");
+        };
+        assert!(SPARE.give(Box::new(hang)).is_ok());
+        let other = place_of(&SPARE);
+        wait_for_one(&SPARE);
+        assert!(SPARE.give(Box::new(|| panic!("as it should"))).is_ok());
+        assert_ne!(place_of(&SPARE), other);
+        drop(go_on);
     }
 }

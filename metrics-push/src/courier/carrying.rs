@@ -70,7 +70,8 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
         move || {
             let receipt = delivery.settle();
             let is_there = matches!(receipt, Receipt::Delivered { .. });
-            let others = if is_there && route.is_drain_due() { waiting_for(&route) } else { vec![] };
+            let others =
+                if is_there && route.is_drain_due() { waiting_for(&route) } else { vec![] };
             (receipt, others)
         }
     };
