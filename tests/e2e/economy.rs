@@ -63,7 +63,7 @@ fn touched(program: &str, variables: &[(&str, &str)]) -> Touched {
 
 /// What telling costs a job that does nothing.
 fn cost_of_telling(variables: &[(&str, &str)]) -> Touched {
-    touched("nothing", variables).besides(&touched("nothing_by_hand", &[]))
+    touched("nothing", variables).besides(&touched("nothing_bare", &[]))
 }
 
 /// Where a process' own usage is read.

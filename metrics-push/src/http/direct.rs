@@ -40,7 +40,7 @@ pub(super) struct Direct {
     host: HeaderValue,
     connector: HttpConnector,
     idle: Mutex<Vec<(Connection, Moment)>>,
-    ahead: Mutex<Option<JoinHandle<Result<Connection, Error>>>>,
+    ahead: Mutex<Option<(JoinHandle<Result<Connection, Error>>, Moment)>>,
 }
 
 impl Direct {
@@ -69,29 +69,29 @@ impl Direct {
 
     /// Begins to open a connection that the first request will want.
     pub(super) fn open_ahead(&self) {
-        *lock(&self.ahead) = Some(tokio::spawn(self.connect(CONNECT_TIMEOUT)));
+        let connecting = tokio::spawn(self.connect(CONNECT_TIMEOUT));
+        *lock(&self.ahead) = Some((connecting, Moment::now()));
     }
 
     fn connect(&self, time: Duration) -> impl Future<Output = Result<Connection, Error>> + use<> {
         connect(self.connector.clone(), self.server.clone(), time)
     }
 
-    /// Sends a request and reads the reply.
+    /// A request for this server.
     ///
     /// # Errors
-    /// `is_unreachable` and `is_timeout` for the connection.
-    pub(super) async fn send(
+    /// `is_config`, if there can't be one.
+    pub(super) fn request(
         &self,
         method: Method,
         path: &str,
         mut headers: HeaderMap,
         body: Vec<u8>,
-        limit: usize,
-        until: Moment,
-    ) -> Result<Reply, Error> {
+    ) -> Result<hyper::Request<Full<Bytes>>, Error> {
         headers.entry(HOST).or_insert_with(|| self.host.clone());
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(NAME));
+        // Without a body there must still be a length: some servers store nothing otherwise.
         headers.insert(CONTENT_LENGTH, body.len().into());
         let mut request = hyper::Request::new(Full::from(body));
         *request.method_mut() = method;
@@ -99,6 +99,19 @@ impl Direct {
             .parse()
             .map_err(|error| Error::config("the request can't be made").caused_by(error))?;
         *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// Sends a request and reads the reply, as much of it as is wanted.
+    ///
+    /// # Errors
+    /// `is_unreachable` and `is_timeout` for the connection.
+    pub(super) async fn send(
+        &self,
+        mut request: hyper::Request<Full<Bytes>>,
+        limit: usize,
+        until: Moment,
+    ) -> Result<Reply, Error> {
         loop {
             let open = self.take_open(until).await?;
             let is_new = open.is_none();
@@ -113,7 +126,7 @@ impl Direct {
                 Ok(response) => {
                     let reply = read_reply(response.map(Body::wrap).into(), limit, until).await?;
                     if reply.body.len() < limit {
-                        lock(&self.idle).push((connection, Moment::now()));
+                        self.keep(connection);
                     }
                     return Ok(reply);
                 }
@@ -129,7 +142,7 @@ impl Direct {
     /// A connection that is open, or about to be.
     async fn take_open(&self, until: Moment) -> Result<Option<Connection>, Error> {
         let ahead = lock(&self.ahead).take();
-        if let Some(ahead) = ahead {
+        if let Some((ahead, _)) = ahead.filter(|(_, since)| is_trusted(*since)) {
             let was_over = ahead.is_finished();
             match within(until, ahead).await.map_err(Error::unsent)? {
                 Ok(Ok(connection)) => return Ok(Some(connection)),
@@ -139,7 +152,7 @@ impl Direct {
             }
         }
         while let Some((mut connection, since)) = self.take_idle() {
-            if Moment::now().since(since) < LONGEST_IDLE && connection.ready().await.is_ok() {
+            if is_trusted(since) && connection.ready().await.is_ok() {
                 return Ok(Some(connection));
             }
         }
@@ -149,6 +162,16 @@ impl Direct {
     fn take_idle(&self) -> Option<(Connection, Moment)> {
         lock(&self.idle).pop()
     }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = lock(&self.idle);
+        idle.retain(|(_, since)| is_trusted(*since));
+        idle.push((connection, Moment::now()));
+    }
+}
+
+fn is_trusted(idle_since: Moment) -> bool {
+    Moment::now().since(idle_since) < LONGEST_IDLE
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -182,4 +205,81 @@ async fn get_ready_to_read() {
 /// The outcome, if it comes in time.
 pub(super) async fn within<F: Future>(until: Moment, future: F) -> Result<F::Output, Error> {
     tokio::time::timeout(until.remaining(), future).await.map_err(|_| timed_out())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// Answers so many requests on each connection and closes it without a word. Tells of each connection.
+    fn server(requests: usize) -> (Direct, Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                if tell.send(()).is_err() {
+                    break;
+                }
+                for _ in 0..requests {
+                    let ends = |line: &std::io::Result<String>| line.as_ref().unwrap().is_empty();
+                    if stream.by_ref().lines().find(ends).is_none() {
+                        break;
+                    }
+                    let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    stream.get_mut().write_all(reply).unwrap();
+                }
+            }
+        });
+        (Direct::new(&base.parse().unwrap()).unwrap(), told)
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(future)
+    }
+
+    async fn get(direct: &Direct) -> String {
+        let request = direct.request(Method::GET, "/", HeaderMap::new(), Vec::new()).unwrap();
+        let until = Moment::now().after(Duration::from_secs(60));
+        direct.send(request, 1_024, until).await.unwrap().body
+    }
+
+    #[test]
+    fn what_is_opened_ahead_is_used_and_used_again() {
+        let (direct, connections) = server(usize::MAX);
+        run(async {
+            direct.open_ahead();
+            for _ in 0..3 {
+                assert_eq!(get(&direct).await, "ok");
+            }
+        });
+        assert_eq!(connections.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn what_was_closed_meanwhile_is_opened_anew() {
+        let (direct, connections) = server(1);
+        run(async {
+            for _ in 0..3 {
+                assert_eq!(get(&direct).await, "ok");
+                // Until its end has been seen.
+                while direct.idle.lock().unwrap().iter().any(|(open, _)| !open.is_closed()) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        assert_eq!(connections.try_iter().count(), 3);
+    }
+
+    #[test]
+    fn only_plain_urls_are_gone_to_directly() {
+        let is_direct = |base: &str| Direct::new(&base.parse().unwrap()).is_some();
+        assert!(is_direct("http://[::1]:9091/prefix") && !is_direct("https://gateway"));
+    }
 }

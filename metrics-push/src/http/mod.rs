@@ -172,7 +172,8 @@ impl Server {
         if let Some(direct) = &self.direct {
             let (path, headers) = (self.path(&request), self.headers_of(&request)?);
             let Request { method, body, reply_limit, .. } = request;
-            return direct.send(method, &path, headers, body, reply_limit, until).await;
+            let request = direct.request(method, &path, headers, body)?;
+            return direct.send(request, reply_limit, until).await;
         }
         let limit = request.reply_limit;
         match Box::pin(self.prepare(request)?.send()).await {
