@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target};
+use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy};
 use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::parcel::Parcel;
 use crate::sink::gateway::GatewayClient;
@@ -67,7 +67,7 @@ impl Gateway {
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
         Self::at(Target {
             url: Address::new(url),
-            transport: Transport { proxy: Proxy::Environment, ..Transport::default() },
+            transport: Transport { proxy: proxy(), ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
             kind: GatewayKind::default(),
             wire: Wire::default(),

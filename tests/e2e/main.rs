@@ -7,6 +7,7 @@
 mod child;
 mod cli;
 mod container;
+mod economy;
 mod fake_gateway;
 mod fake_random;
 #[path = "../it/families.rs"]

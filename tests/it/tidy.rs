@@ -112,6 +112,13 @@ fn each_outside_crate_is_named_in_one_place() {
     let table = [
         ("prometheus", "metrics/"),
         ("reqwest", "http/"),
+        ("httparse", "http/direct.rs"),
+        ("hyper", "http/direct.rs"),
+        ("hyper_util", "http/direct.rs"),
+        ("http_body_util", "http/direct.rs"),
+        ("tower_service", "http/direct.rs"),
+        ("tokio", "http/direct.rs"),
+        ("base64", "http/credentials.rs"),
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),
         ("tick_counter", "metrics/ticks.rs"),

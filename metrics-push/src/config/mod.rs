@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::delivery::Route;
 use crate::error::Error;
-use crate::http::{Address, Auth, Proxy, Secret, SecretSource, Server, Transport};
+use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::gateway::GatewayClient;
 use crate::sink::wire::Wire;
@@ -25,6 +25,7 @@ use crate::state_dir::StateDir;
 pub(crate) use deployment::Deployment;
 pub use deployment::{Scope, init};
 pub use variables::Variable;
+pub(crate) use variables::proxy;
 
 /// How long an ending may take to be delivered, all attempts together: far below the 30 s that orchestrators
 /// commonly grant, and long enough for a gateway to restart.
@@ -346,7 +347,7 @@ impl Config {
             cert_file: self.cert_file.clone(),
             key_file: self.key_file.clone(),
             server_name: self.server_name.clone(),
-            proxy: Proxy::Environment,
+            proxy: proxy(),
         })
     }
 

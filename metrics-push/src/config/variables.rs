@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use crate::duration::parse_duration;
 use crate::error::Error;
-use crate::http::{Secret, SecretSource, check_headers};
+use crate::http::{Proxy, Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 
@@ -236,6 +236,15 @@ fn usual_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathB
 /// The process' own environment.
 pub(super) fn of_process(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+/// Whether a variable names a proxy at all.
+pub(crate) fn proxy() -> Proxy {
+    const NAMES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+
+    let is_set = |name: &str| of_process(name).is_some_and(|value| !value.is_empty());
+    let names_one = |name: &&str| is_set(name) || is_set(&name.to_lowercase());
+    if NAMES.iter().any(names_one) { Proxy::Environment } else { Proxy::Never }
 }
 
 /// What a source of variables says, and an error for every bad value.

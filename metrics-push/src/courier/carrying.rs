@@ -1,15 +1,16 @@
 //! Carrying: what the courier's thread does. It has the runtime, and nobody else needs one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
+use super::apart::apart;
 use super::queue::{Address, Waiting};
 use crate::clock::Moment;
 use crate::delivery::{Delivery, Next, Receipt, Route, Urgency, tally};
 use crate::error::{Error, Kind};
+use crate::labels::GroupingKey;
 use crate::spool::Spool;
-use crate::ticket::ticket;
 
 /// How long what waited on disk may take, once its sink is known to be there. It goes on waiting after that.
 const DRAIN_BUDGET: Duration = Duration::from_secs(10);
@@ -64,17 +65,26 @@ async fn carry(arrival: Arrival, waiting: Waiting) {
             Next::Settle => break,
         }
     }
-    let receipt =
-        if has_spool { apart(|| delivery.settle()).await } else { Some(delivery.settle()) };
+    let settle = {
+        let route = route.clone();
+        move || {
+            let receipt = delivery.settle();
+            let is_there = matches!(receipt, Receipt::Delivered { .. });
+            let others =
+                if is_there && route.is_drain_due() { waiting_for(&route) } else { vec![] };
+            (receipt, others)
+        }
+    };
+    let settled = if has_spool { apart(settle).await } else { Some(settle()) };
     if let Some(pause) = tally::sum_up_after() {
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             tally::sum_up_in_time();
         });
     }
-    let Some(receipt) = receipt else { return };
-    if matches!(receipt, Receipt::Delivered { .. }) && route.is_drain_due() {
-        drain(&arrival.shared, route).await;
+    let Some((receipt, others)) = settled else { return };
+    if !others.is_empty() {
+        drain(&arrival.shared, &route, others);
     }
     // First the address is free again, then people are told: who asks next finds it so.
     drop(arrival);
@@ -98,29 +108,13 @@ async fn linger(arrival: &Arrival) {
     let _ = tokio::time::timeout(LINGERING, overtaken).await;
 }
 
-/// Does what blocks where it keeps nobody waiting; `None`, if it panicked.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (stub, ticket) = ticket();
-    let shared = Arc::new(Mutex::new(Some(work)));
-    let take = |work: &Mutex<Option<_>>| work.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let there = Arc::clone(&shared);
-    // The runtime's own threads would do as well, but it panics where the machine has none left.
-    let thread = std::thread::Builder::new().name("metrics-push-disk".into()).spawn(move || {
-        if let Some(work) = take(&there) {
-            stub.answer(work());
-        }
-    });
-    match thread {
-        Ok(_) => ticket.await,
-        Err(_) => take(&shared).map(|work| work()),
-    }
+/// The groups of a sink for which something waits on disk. Blocks.
+fn waiting_for(route: &Route) -> Vec<GroupingKey> {
+    route.spool().map(Spool::keys).unwrap_or_default()
 }
 
 /// Lets everything that waits on disk for a sink travel, now that the sink is there.
-async fn drain(shared: &Shared, route: Route) {
-    let of_route = route.clone();
-    let listed = apart(move || of_route.spool().map(Spool::keys).unwrap_or_default());
-    let keys = listed.await.unwrap_or_default();
+fn drain(shared: &Shared, route: &Route, keys: Vec<GroupingKey>) {
     let deadline = Moment::now().after(DRAIN_BUDGET);
     let mut state = shared.lock();
     for key in keys {
@@ -157,4 +151,30 @@ fn give_up(shared: &Shared, error: &std::io::Error) {
         asker.answer(Receipt::undelivered(dropped.clone()));
     }
     shared.finished.notify_all();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Server, Transport};
+    use crate::labels::GroupingKey;
+    use crate::sink::gateway::GatewayClient;
+    use crate::sink::wire::Wire;
+    use crate::sink::{GatewayKind, Sink};
+
+    /// It is moved about on a stack whose pages nobody has touched before.
+    #[test]
+    fn a_delivery_takes_no_more_than_a_page() {
+        let server = Server::new("http://gateway:9091", Transport::default()).unwrap();
+        let client = GatewayClient::new(server, GatewayKind::default(), Wire::default());
+        let route = Route::direct(Sink::Gateway(client.into()));
+        let key = GroupingKey::new("job").unwrap();
+        let address = (route.id(), key);
+        let deadline = Moment::now();
+        let (urgency, askers) = (Urgency::Outcome, Vec::new());
+        let waiting = Waiting { route, parcel: None, deadline, urgency, askers };
+        let arrival = Arrival { shared: Arc::default(), address };
+        let size = size_of_val(&carry(arrival, waiting));
+        assert!(size <= 4_096, "{size}");
+    }
 }

@@ -4,6 +4,7 @@
 //! while they wait and sent in order, one in flight per group. It never panics and never gives an error back:
 //! what became of a parcel is in its receipt.
 
+mod apart;
 mod carrying;
 mod queue;
 

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{RequestBuilder, Url};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::error::Error;
 
@@ -75,22 +77,23 @@ impl Auth {
         }
     }
 
-    pub(super) fn authorize(&self, builder: RequestBuilder) -> Result<RequestBuilder, Error> {
-        Ok(match self {
-            Self::None => builder,
-            Self::Basic { user, password } => builder.basic_auth(user, Some(password.read()?.0)),
-            Self::Bearer(token) => builder.header(AUTHORIZATION, bearer(&token.read()?)?),
-        })
+    pub(super) fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        let value = match self {
+            Self::None => return Ok(()),
+            Self::Basic { user, password } => {
+                let pair = format!("{user}:{}", password.read()?.0);
+                format!("Basic {}", STANDARD.encode(pair))
+            }
+            Self::Bearer(token) => format!("Bearer {}", token.read()?.0),
+        };
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
+            Error::config("the bearer token has characters no header can carry")
+                .remedy("give the token alone, on one line")
+        })?;
+        value.set_sensitive(true);
+        headers.append(AUTHORIZATION, value);
+        Ok(())
     }
-}
-
-fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", token.0)).map_err(|_| {
-        Error::config("the bearer token has characters no header can carry")
-            .remedy("give the token alone, on one line")
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Takes the credentials out of a URL, which would be shown with it: they belong into the header.

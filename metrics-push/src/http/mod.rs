@@ -5,6 +5,7 @@
 
 mod address;
 mod credentials;
+mod direct;
 mod headers;
 mod reply;
 #[cfg(not(feature = "tls"))]
@@ -18,20 +19,24 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url};
 
+use crate::clock::Moment;
 use crate::error::Error;
 pub(crate) use address::Address;
 use address::{is_loopback, parse_base};
 use credentials::take_userinfo;
 pub(crate) use credentials::{Auth, Secret, SecretSource};
+use direct::Direct;
 pub(crate) use headers::check_headers;
 use headers::header_map;
 pub(crate) use reply::Reply;
 use reply::{failure, read_reply};
 pub(crate) use reqwest::Method;
 
+/// What servers are told of who asks.
+const NAME: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
 /// How long a connection may take to open: a gateway is near, and a dead one should not use up a budget.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of a reply is read. A gateway answers with a line; a wrong server may never stop.
@@ -67,6 +72,8 @@ pub(crate) struct Server {
     base: Url,
     transport: Transport,
     headers: HeaderMap,
+    /// Where no TLS and no proxy is on the way.
+    direct: Option<Direct>,
     client: Mutex<Option<Client>>,
 }
 
@@ -124,7 +131,8 @@ impl Server {
         }
         tls::check(&base, &transport)?;
         let headers = header_map(&transport.headers)?;
-        Ok(Self { base, transport, headers, client: Mutex::default() })
+        let direct = if uses_proxies(&base, &transport) { None } else { Direct::new(&base) };
+        Ok(Self { base, transport, headers, direct, client: Mutex::default() })
     }
 
     /// The address as a person may see it: without credentials.
@@ -147,15 +155,9 @@ impl Server {
     /// # Errors
     /// `is_unreachable` and `is_timeout` for the connection, `is_config` for certificates, secrets and TLS.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Reply, Error> {
-        let limit = request.reply_limit;
         let timeout = request.timeout;
-        let sent = async {
-            match self.prepare(request)?.send().await {
-                Ok(response) => read_reply(response, limit).await,
-                Err(error) => Reply::of_proxy(&error).ok_or_else(|| failure(&error)),
-            }
-        };
-        sent.await.map_err(|error: Error| {
+        // Boxed: a client's futures are large, and those who await this one would be larger still.
+        Box::pin(self.send_in_time(request)).await.map_err(|error: Error| {
             let error = error.at("url", self.shown());
             if error.is_timeout() {
                 error.at("time-out", format_args!("{:?}", to_the_millisecond(timeout)))
@@ -165,29 +167,54 @@ impl Server {
         })
     }
 
-    fn prepare(&self, request: Request<'_>) -> Result<reqwest::RequestBuilder, Error> {
-        let mut url = self.base.clone();
-        // Appending keeps a prefix of the base URL; the path is encoded already.
-        url.set_path(&format!("{}{}", self.base.path().trim_end_matches('/'), request.path));
-        let mut builder = self
-            .client()?
-            .request(request.method, url)
-            .headers(self.headers.clone())
-            .timeout(request.timeout);
-        if let Some(content_type) = request.content_type {
-            builder = builder.header(CONTENT_TYPE, content_type);
+    async fn send_in_time(&self, request: Request<'_>) -> Result<Reply, Error> {
+        let until = Moment::now().after(request.timeout);
+        if let Some(direct) = &self.direct {
+            let (path, headers) = (self.path(&request), self.headers_of(&request)?);
+            let Request { method, body, reply_limit, .. } = request;
+            let request = direct.request(method, &path, headers, body)?;
+            return direct.send(request, reply_limit, until).await;
         }
-        if let Some(content_encoding) = request.content_encoding {
-            builder = builder.header(CONTENT_ENCODING, content_encoding);
+        let limit = request.reply_limit;
+        match Box::pin(self.prepare(request)?.send()).await {
+            Ok(response) => read_reply(response, limit, until).await,
+            Err(error) => Reply::of_proxy(&error).ok_or_else(|| failure(&error)),
         }
-        // Without a body there must still be a length: some servers store nothing otherwise.
-        self.transport.auth.authorize(builder.body(request.body))
     }
 
-    /// Makes the client, so that the first request need not wait for that. What keeps it from being made is that
-    /// request's error.
+    fn prepare(&self, request: Request<'_>) -> Result<reqwest::RequestBuilder, Error> {
+        let mut url = self.base.clone();
+        url.set_path(&self.path(&request));
+        let headers = self.headers_of(&request)?;
+        let builder = self.client()?.request(request.method, url).headers(headers);
+        // Without a body there must still be a length: some servers store nothing otherwise.
+        Ok(builder.timeout(request.timeout).body(request.body))
+    }
+
+    /// Appending keeps a prefix of the base URL; the path is encoded already.
+    fn path(&self, request: &Request<'_>) -> String {
+        format!("{}{}", self.base.path().trim_end_matches('/'), request.path)
+    }
+
+    fn headers_of(&self, request: &Request<'_>) -> Result<HeaderMap, Error> {
+        let mut headers = self.headers.clone();
+        if let Some(content_type) = request.content_type {
+            headers.append(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if let Some(content_encoding) = request.content_encoding {
+            headers.append(CONTENT_ENCODING, HeaderValue::from_static(content_encoding));
+        }
+        self.transport.auth.authorize(&mut headers)?;
+        Ok(headers)
+    }
+
+    /// Gets connected, or at least makes the client, so that the first request need not wait for that. What goes wrong is
+    /// that request's error. Called where the runtime is.
     pub(crate) fn make_ready(&self) {
-        let _ = self.client();
+        match &self.direct {
+            Some(direct) => direct.open_ahead(),
+            None => drop(self.client()),
+        }
     }
 
     fn client(&self) -> Result<Client, Error> {
@@ -200,10 +227,10 @@ impl Server {
 
     fn make_client(&self) -> Result<Client, Error> {
         let mut builder = Client::builder()
-            .user_agent(concat!("metrics-push/", env!("CARGO_PKG_VERSION")))
+            .user_agent(NAME)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT);
-        if self.transport.proxy == Proxy::Never || is_loopback(&self.base) {
+        if !uses_proxies(&self.base, &self.transport) {
             builder = builder.no_proxy();
         }
         tls::configure(builder, &self.base, &self.transport)?
@@ -215,6 +242,10 @@ impl Server {
 /// As people are told of it: what was left of a round number is nearly that.
 fn to_the_millisecond(time: Duration) -> Duration {
     time.as_nanos().div_ceil(1_000_000).try_into().map_or(time, Duration::from_millis)
+}
+
+fn uses_proxies(base: &Url, transport: &Transport) -> bool {
+    transport.proxy == Proxy::Environment && !is_loopback(base)
 }
 
 impl fmt::Debug for Server {

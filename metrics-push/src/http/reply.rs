@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{DATE, HeaderMap, LOCATION, RETRY_AFTER};
 
 use super::address::shown_target;
+use super::direct::within;
 use super::tls;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
@@ -39,6 +40,7 @@ impl Reply {
 pub(super) async fn read_reply(
     mut response: reqwest::Response,
     limit: usize,
+    until: Moment,
 ) -> Result<Reply, Error> {
     let status = response.status().as_u16();
     let location = response
@@ -48,14 +50,15 @@ pub(super) async fn read_reply(
     let retry_after = retry_after(response.headers());
     let mut body = Vec::new();
     while body.len() < limit {
-        match response.chunk().await {
+        let chunk = within(until, response.chunk()).await;
+        match chunk.and_then(|chunk| chunk.map_err(|error| failure(&error))) {
             Ok(Some(chunk)) => {
                 body.extend_from_slice(&chunk[..chunk.len().min(limit - body.len())]);
             }
             Ok(None) => break,
             // A status has arrived and says it all; only a text for people is cut short.
             Err(_) if status >= 300 => break,
-            Err(error) => return Err(failure(&error)),
+            Err(error) => return Err(error),
         }
     }
     Ok(Reply { status, location, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
@@ -76,19 +79,50 @@ fn classify(error: &reqwest::Error) -> Error {
     use std::error::Error as _;
 
     let classified = if error.is_timeout() {
-        Error::new(Kind::Timeout, "the gateway did not answer in time")
-            .remedy("what it did is unknown; the next push carries everything again")
+        timed_out()
     } else if error.is_connect() {
-        Error::new(Kind::Unreachable, "no connection to the gateway")
-            .remedy("check the address, and that the gateway runs")
+        no_connection()
     } else if error.is_builder() {
         Error::config("the request can't be made")
     } else {
-        Error::new(Kind::Unreachable, "the connection to the gateway broke")
+        connection_broke()
     };
-    match root_cause(error.source()) {
-        Some(cause) => classified.caused_by(cause),
-        None => classified,
+    caused_by_root(classified, error.source())
+}
+
+pub(super) fn timed_out() -> Error {
+    Error::new(Kind::Timeout, "the gateway did not answer in time")
+        .remedy("what it did is unknown; the next push carries everything again")
+}
+
+fn no_connection() -> Error {
+    Error::new(Kind::Unreachable, "no connection to the gateway")
+        .remedy("check the address, and that the gateway runs")
+}
+
+fn connection_broke() -> Error {
+    Error::new(Kind::Unreachable, "the connection to the gateway broke")
+}
+
+/// Why a connection did not come about, in our terms.
+pub(super) fn unconnected(error: &(dyn std::error::Error + 'static)) -> Error {
+    let has_timed_out = std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
+    });
+    let classified = if has_timed_out { timed_out() } else { no_connection() };
+    caused_by_root(classified, Some(error)).unsent()
+}
+
+/// Why a connection that was there came to nothing, in our terms.
+pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> Error {
+    caused_by_root(connection_broke(), Some(error))
+}
+
+fn caused_by_root(error: Error, first: Option<&(dyn std::error::Error + 'static)>) -> Error {
+    match root_cause(first) {
+        Some(cause) => error.caused_by(cause),
+        None => error,
     }
 }
 

@@ -1,0 +1,3 @@
+//! The job that does nothing, without its attribute.
+
+fn main() {}
