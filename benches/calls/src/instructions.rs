@@ -1,4 +1,5 @@
-//! Instructions per call, counted by Debian's `valgrind`: the same in each run, on whatever machine.
+//! Instructions per call, counted by Debian's `valgrind`: the same in each run, on whatever machine whose counter can be
+//! trusted. Elsewhere the way to the system's clock is in them.
 
 use std::process::Command;
 

@@ -1,7 +1,8 @@
 //! How the body of an annotated function runs, and how its end becomes an outcome, exactly one per call.
 //!
-//! All state is the call's own. Whether a body panicked is told by its not having returned, never by the state
-//! of the thread: a function may well do its work while the thread unwinds for another reason.
+//! All state is the call's own. Whether a body panicked is told by its not having returned, not by the state of the
+//! thread: a function may well do its work while the thread unwinds for another reason. Only a [`Guard`], which can't
+//! see a body return, has to ask the thread.
 
 use std::fmt;
 use std::mem::{ManuallyDrop, forget};
@@ -208,7 +209,7 @@ impl<C: Measure> Drop for Guard<C> {
     fn drop(&mut self) {
         let has_panicked = !self.entered_panicking && thread::panicking();
         // Otherwise what is armed tells of a panic.
-        if let Some(call) = self.armed.0.take_if(|_| !has_panicked) {
+        if !has_panicked && let Some(call) = self.armed.0.take() {
             call.finish(Outcome::Success.into());
         }
     }

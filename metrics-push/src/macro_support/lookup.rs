@@ -12,12 +12,12 @@ use crate::error::Error;
 use crate::metrics::is_gathering;
 
 /// A site that resolves what it measures with at its first call, so that later ones need but read it.
-pub(super) trait Resolve: Sync {
+pub(super) trait Resolve {
     /// What is registered.
-    type Registered: Send + Sync;
+    type Registered;
 
     /// What one call needs.
-    type Handles: Send + Sync;
+    type Handles;
 
     fn site(&self) -> &Site;
 

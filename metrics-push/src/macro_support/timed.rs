@@ -82,10 +82,13 @@ impl Durations {
     #[inline]
     fn end_as(&self, outcome: Outcome, start: Start, seat: Seat) {
         let histogram = &self.histograms[ending(outcome)];
-        match start.counted_nanos() {
-            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(seat, nanos),
-            _ => self.end_slowly(histogram, start),
+        // In this order: reading the counter takes longer than all else, and the slow way reads it itself.
+        if self.in_flight.is_none()
+            && let Some(nanos) = start.counted_nanos()
+        {
+            return histogram.observe_nanos(seat, nanos);
         }
+        self.end_slowly(histogram, start);
     }
 
     #[inline(never)]

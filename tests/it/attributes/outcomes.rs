@@ -160,6 +160,23 @@ fn work_in_a_destructor_succeeds_while_the_thread_unwinds() {
 }
 
 #[test]
+fn a_function_that_names_its_caller_tells_a_panic_from_a_return() {
+    #[counted]
+    #[timed(name = "located_seconds", outcome, in_flight)]
+    #[track_caller]
+    fn located_outcome(fails: bool) {
+        assert!(!fails, "boom");
+    }
+    located_outcome(false);
+    assert_eq!(panic_of(|| located_outcome(true)), "boom");
+    assert_eq!(calls!("located_outcome"), "panic 1, success 1");
+    let timed = |outcome| value(&series("located_seconds", &[("outcome", outcome)])[0]);
+    assert_eq!(["success", "error", "panic", "cancelled"].map(timed), [1.0, 0.0, 1.0, 0.0]);
+    let in_flight = series("function_in_flight", &[("function", "located_outcome")]);
+    assert_eq!(value(&in_flight[0]), 0.0);
+}
+
+#[test]
 fn every_level_of_a_recursion_counts() {
     #[counted]
     #[timed(in_flight)]

@@ -6,7 +6,7 @@ use super::sync::{AtomicU64, OnceBox, Ordering};
 
 /// Seats in one block, which tells where their rows are; and blocks. Those after the first are made when one of their
 /// threads adds.
-const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
 const BLOCKS: usize = SEATS / BLOCK;
 
 const _: () = assert!(SEATS.is_multiple_of(BLOCK) && NO_SEAT == SEATS);

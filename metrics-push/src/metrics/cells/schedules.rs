@@ -152,6 +152,17 @@ fn two_threads_for_one_seat_share_what_is_left() {
 }
 
 #[test]
+fn threads_whose_rows_are_not_at_hand_find_one_place_for_them() {
+    in_every_schedule(0b11 << rows::BLOCK, |cells| {
+        let threads = [adds(cells, &[1, 2]), adds(cells, &[4])];
+        let seen = cells.total(0);
+        assert!(seen <= 7, "{seen}");
+        join(threads);
+        assert_eq!(cells.total(0), 7);
+    });
+}
+
+#[test]
 fn sums_of_floats_are_whole_with_seats_and_without() {
     fn observes(cells: &Arc<Cells>, amounts: &'static [f64]) -> JoinHandle<()> {
         let cells = Arc::clone(cells);
