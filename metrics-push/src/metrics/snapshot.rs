@@ -185,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn series_that_come_unsorted_or_twice_are_sorted_and_each_once() {
+        let [one, two] = [&[("x", "1")][..], &[("x", "2")]];
+        for (series, repeated) in
+            [(&[two, one][..], 0), (&[one, one, two], 1), (&[two, one, two], 1)]
+        {
+            let snapshot = Snapshot::from_families([family("a", MetricType::GAUGE, series)]);
+            let values = snapshot.families[0].family().get_metric().iter();
+            assert!(values.map(|metric| metric.get_label()[0].value()).eq(["1", "2"]));
+            assert_eq!(snapshot.refusals().len(), repeated, "{series:?}");
+        }
+    }
+
+    #[test]
     fn merging_joins_families_of_one_name_and_keeps_the_first_type() {
         let mut snapshot = Snapshot::from_families([
             family("a", MetricType::GAUGE, &[&[("x", "2")]]),
