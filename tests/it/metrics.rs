@@ -272,10 +272,11 @@ fn a_histogram_holds_what_was_observed_to_the_last_observation() {
     const THREADS: u64 = 8;
     const EACH: usize = 20_000;
     let bounds = metrics_push::DEFAULT_BUCKETS;
-    // Nanoseconds of every size, and of them the bounds themselves.
+    // Nanoseconds of every size, and of them the bounds themselves and the first beyond each.
     let observed = |thread| {
         let on_bounds = bounds.iter().map(|bound| (bound * 1e9) as u64);
-        random(thread).map(|word| (word >> 20) >> (word % 40)).take(EACH).chain(on_bounds)
+        let at_bounds = on_bounds.flat_map(|nanos| [nanos, nanos + 1]);
+        random(thread).map(|word| (word >> 20) >> (word % 40)).take(EACH).chain(at_bounds)
     };
     let (registry, catalog) = catalog();
     let durations = catalog.histogram("a_seconds", "A.").unwrap();
