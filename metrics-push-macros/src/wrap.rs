@@ -160,7 +160,7 @@ pub(crate) fn expand(
     runtime: &TokenStream,
 ) -> TokenStream {
     let shape = shape(function, judge, future, entry.holder);
-    let (local, start) = start(entry, shape, judge, runtime);
+    let (local, start) = start(function, entry, shape, judge, runtime);
     let call = match entry.holder {
         Holder::Callee => quote!(#local),
         Holder::Function => quote!(&#local),
@@ -232,6 +232,7 @@ fn judged(ended: &TokenStream, judge: &Judge, runtime: &TokenStream) -> TokenStr
 /// It is a statement of its own: what label expressions borrow is free again when the body begins,
 /// and nothing that isn't `Send` is held while it waits.
 fn start(
+    function: &Function,
     entry: &Entry,
     shape: Shape,
     judge: &Judge,
@@ -252,7 +253,10 @@ fn start(
         _ if is_prepared => entry.prepare.clone(),
         // Somebody has to tell a panic.
         (Holder::Callee, Shape::Guard, Judge::Type | Judge::OkIf(_) | Judge::ErrorIf(_)) => {
-            quote_spanned!(span=> #runtime::guard(#enter))
+            match function.output().returns() {
+                Returns::Never => quote_spanned!(span=> #runtime::armed(#enter)),
+                _ => quote_spanned!(span=> #runtime::guard(#enter)),
+            }
         }
         _ => enter.clone(),
     };

@@ -337,7 +337,8 @@ pub use metrics_push_macros::push_job;
 /// # Special cases
 ///
 /// - Of a `#[track_caller]` function only the end is seen, so that [`Location::caller`](std::panic::Location::caller) stays the
-///   caller: an `Err` of it counts as a success. `ok_if` is refused there.
+///   caller: an `Err` of it counts as a success, and so does a panic in it while its thread unwinds already. `ok_if` is refused
+///   there.
 /// - On `Future::poll` each poll is a call.
 /// - `const fn` and functions without a body are refused.
 pub use metrics_push_macros::counted;

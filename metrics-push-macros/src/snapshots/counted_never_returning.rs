@@ -2,7 +2,7 @@
 // fn serve() -> ! { loop {} }
 
 fn serve() -> ! {
-    let _call = ::metrics_push::__private::guard(
+    let _call = ::metrics_push::__private::armed(
         {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(

@@ -90,16 +90,22 @@ impl Prepare for PreparedRun {
 /// Runs a body. One that doesn't return has panicked.
 #[inline]
 pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
-    let armed = Armed(Some(call));
+    let armed = armed(call);
     let result = body();
     Ended { result, armed }
+}
+
+/// Has a local of a function that never returns end the call: with a panic, whatever else the thread is unwinding for.
+#[inline]
+pub fn armed<C: Measure>(call: C) -> Armed<C> {
+    Armed(Some(call))
 }
 
 /// Has a local of the function end the call, where nothing may stand between the function and its caller, or where
 /// there is never a result.
 #[inline]
 pub fn guard<C: Measure>(call: C) -> Guard<C> {
-    Guard { armed: Armed(Some(call)), entered_panicking: thread::panicking() }
+    Guard { armed: armed(call), entered_panicking: thread::panicking() }
 }
 
 /// Runs an `async` body.
@@ -171,7 +177,8 @@ impl<C: Measure, R> Ended<C, R> {
 }
 
 /// A call whose body is running: one that is left without a result has panicked.
-struct Armed<C: Measure>(Option<C>);
+#[must_use = "dropping it tells of a panic"]
+pub struct Armed<C: Measure>(Option<C>);
 
 impl<C: Measure> Armed<C> {
     #[inline]

@@ -13,8 +13,8 @@ mod timed;
 mod values;
 
 pub use call::{
-    Ended, Guard, Judged, Measure, Measured, Prepare, call, call_async, call_boxed, call_forever,
-    call_future, guard, never,
+    Armed, Ended, Guard, Judged, Measure, Measured, Prepare, armed, call, call_async, call_boxed,
+    call_forever, call_future, guard, never,
 };
 pub use counted::{CountedCall, CountedSite};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};

@@ -160,6 +160,25 @@ fn work_in_a_destructor_succeeds_while_the_thread_unwinds() {
 }
 
 #[test]
+fn a_function_that_never_returns_has_panicked_even_while_its_thread_unwinds() {
+    #[counted]
+    fn gives_up() -> ! {
+        panic!("inside");
+    }
+    struct Cleanup;
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            assert_eq!(panic_of(|| gives_up()), "inside");
+        }
+    }
+    panic_of(|| {
+        let _cleanup = Cleanup;
+        panic!("unwind");
+    });
+    assert_eq!(calls!("gives_up"), "panic 1");
+}
+
+#[test]
 fn a_function_that_names_its_caller_tells_a_panic_from_a_return() {
     #[counted]
     #[timed(name = "located_seconds", outcome, in_flight)]
