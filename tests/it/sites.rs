@@ -8,10 +8,10 @@ use std::sync::{Arc, Barrier, LazyLock, Once};
 use std::thread;
 
 use metrics_push::__private::{CountedSite, Place, Site, TimedSite, Value, guard, label};
-use metrics_push::Outcome;
 use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{Registry, TextEncoder};
+use metrics_push::{Outcome, counted, timed};
 
 const NO_LABELS: &[Value<'_>] = &[];
 
@@ -326,19 +326,15 @@ fn threads_come_and_go() {
     const WAVES: usize = 125;
     const CALLS: usize = 1_000_000 / (THREADS * WAVES);
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static COUNTED: CountedSite =
-        CountedSite::new(Site::new(place!("f"), "w_total", "W.").registry(REGISTRY));
-    static TIMED: TimedSite =
-        TimedSite::new(Site::new(place!("f"), "w_seconds", "W.").registry(REGISTRY));
+    /// Works.
+    #[counted(name = "works_total", registry = REGISTRY())]
+    #[timed(name = "works_seconds", registry = REGISTRY())]
+    fn work() {}
     let wave = || {
         let together = Arc::new(Barrier::new(THREADS));
         let calls = move |together: Arc<Barrier>| {
             together.wait();
-            for _ in 0..CALLS {
-                let counted = COUNTED.start();
-                drop(TIMED.start());
-                counted.finish(Outcome::Success);
-            }
+            (0..CALLS).for_each(|_| work());
         };
         let spawn = |_| {
             let together = Arc::clone(&together);
@@ -354,8 +350,9 @@ fn threads_come_and_go() {
     let kept = resident() - before;
     // A row of cells per thread, which is what this must not cost, would be a megabyte.
     assert!(kept < 512 * 1024, "{kept} bytes");
-    let counted = sample(REGISTRY, r#"w_total{function="f",module="m",outcome="success"}"#);
-    let timed = sample(REGISTRY, r#"w_seconds_count{function="f",module="m"}"#);
+    let counted =
+        sample(REGISTRY, r#"works_total{function="work",module="it::sites",outcome="success"}"#);
+    let timed = sample(REGISTRY, r#"works_seconds_count{function="work",module="it::sites"}"#);
     assert_eq!([counted.as_str(), &timed], ["1000000", "1000000"]);
 }
 
