@@ -33,6 +33,7 @@ const PROBES: (Duration, u32) = (Duration::from_secs(15), 3);
 static IS_READY_TO_READ: AtomicBool = AtomicBool::new(false);
 
 type Connection = SendRequest<Full<Bytes>>;
+type Connecting = JoinHandle<Result<Connection, Error>>;
 
 /// The way to one server.
 pub(super) struct Direct {
@@ -40,7 +41,7 @@ pub(super) struct Direct {
     host: HeaderValue,
     connector: HttpConnector,
     idle: Mutex<Vec<(Connection, Moment)>>,
-    ahead: Mutex<Option<(JoinHandle<Result<Connection, Error>>, Moment)>>,
+    ahead: Mutex<Option<(Connecting, Moment)>>,
 }
 
 impl Direct {
