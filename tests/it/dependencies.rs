@@ -68,6 +68,14 @@ fn every_crate_that_comes_along_has_a_line_and_every_line_a_crate() {
 }
 
 #[test]
+fn not_too_many_crates_come_along() {
+    for (features, most) in [("--no-default-features", 86), ("--features=tls", 100)] {
+        let crates = tree(&[features]).len();
+        assert!(crates <= most, "{features}: {crates} crates");
+    }
+}
+
+#[test]
 fn crates_come_with_those_that_are_said_to_bring_them() {
     let metadata = metadata();
     let names: BTreeMap<_, _> =

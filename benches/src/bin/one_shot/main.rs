@@ -14,13 +14,14 @@
 //! nothing is over before its start has left, and then its end is its only request; so the gateway is asked after each
 //! process how many pushes it has seen, and each run of the job is compared with a raw one of as many. Time that
 //! passes is taken from before the process is made until it has been waited for, processor time and the largest
-//! resident size from that wait; instructions are those of user mode under callgrind.
+//! resident size from that wait; instructions are those of user mode under callgrind. All programs are copies, as those
+//! are that were installed: in how a linker leaves a file in memory the same bytes differ by a tenth from build to build.
 
 mod packages;
 mod recording;
 mod usage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use metrics_push_benches::pushgateway::{Pushgateway, free_address};
@@ -90,7 +91,14 @@ fn program(path: &Path, arguments: &[&str]) -> impl Fn() -> Command + use<> {
 }
 
 fn rows(gateway: &Pushgateway, folder: &Path) -> Vec<Row> {
-    let [raw, with_tls, without_tls] = ["raw", "job", "job_without_tls"].map(packages::program);
+    let installed = |name: &str, path: PathBuf| {
+        let copy = folder.join(name);
+        std::fs::copy(&path, &copy).expect("a program that has been built");
+        copy
+    };
+    let [raw, with_tls, without_tls, reqwest_lean, prometheus_push] =
+        ["raw", "job", "job_without_tls", "reqwest_lean", "prometheus_push"]
+            .map(|name| installed(name, packages::program(name)));
     let requests = recording::record(&with_tls, WORK, folder);
     let [start, end] = requests.each_ref().map(|path| path.to_str().unwrap());
     let body = folder.join("body");
@@ -106,7 +114,8 @@ fn rows(gateway: &Pushgateway, folder: &Path) -> Vec<Row> {
     let curl = packages::is_installed("curl").then(|| {
         Row::new(CURL, program(Path::new("curl"), &[&pushes_by_curl[..], &to_curl[..]].concat()))
     });
-    let go = packages::go_client().map(|path| Row::new(GO, program(&path, &[url])));
+    let go = packages::go_client()
+        .map(|path| Row::new(GO, program(&installed("go_client", path), &[url])));
     let python = packages::python()
         .map(|path| Row::new(PYTHON, program(Path::new(path), &[packages::PYTHON_CLIENT, url])));
     vec![
@@ -123,14 +132,8 @@ fn rows(gateway: &Pushgateway, folder: &Path) -> Vec<Row> {
             command.arg(WORK);
             command
         }),
-        Row::new(
-            "`reqwest` lean, by hand",
-            program(&packages::program("reqwest_lean"), &[url, body]),
-        ),
-        Row::new(
-            "`prometheus` crate's push",
-            program(&packages::program("prometheus_push"), &[url]),
-        ),
+        Row::new("`reqwest` lean, by hand", program(&reqwest_lean, &[url, body])),
+        Row::new("`prometheus` crate's push", program(&prometheus_push, &[url])),
         curl.unwrap_or_else(|| Row::missing(CURL)),
         go.unwrap_or_else(|| Row::missing(GO)),
         python.unwrap_or_else(|| Row::missing(PYTHON)),
