@@ -26,6 +26,9 @@ use crate::error::Error;
 
 /// How long a connection that nobody uses is trusted to be there: on the way may be what forgets it without a word.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// How long what was sent may stay unacknowledged, as the client around it has it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LONGEST_UNHEARD: Duration = Duration::from_secs(30);
 /// Probes find out about a peer that is gone.
 const PROBES: (Duration, u32) = (Duration::from_secs(15), 3);
 
@@ -59,6 +62,8 @@ impl Direct {
         connector.set_keepalive(Some(PROBES.0));
         connector.set_keepalive_interval(Some(PROBES.0));
         connector.set_keepalive_retries(Some(PROBES.1));
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        connector.set_tcp_user_timeout(Some(LONGEST_UNHEARD));
         Some(Self {
             server: format!("http://{authority}/").parse().ok()?,
             host: HeaderValue::try_from(authority).ok()?,
@@ -123,7 +128,12 @@ impl Direct {
             if !IS_READY_TO_READ.swap(true, Ordering::Relaxed) {
                 tokio::spawn(get_ready_to_read());
             }
-            match within(until, connection.try_send_request(request)).await? {
+            let sent = within(until, connection.try_send_request(request)).await;
+            if sent.is_err() {
+                // What lost this connection without a word has lost the others as well.
+                lock(&self.idle).clear();
+            }
+            match sent? {
                 Ok(response) => {
                     let reply = read_reply(response.map(Body::wrap).into(), limit, until).await?;
                     if reply.body.len() < limit {
@@ -134,7 +144,8 @@ impl Direct {
                 Err(mut error) => match error.take_message() {
                     // It was closed before anything was sent.
                     Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(broken(&error.into_error())),
+                    Some(_) => return Err(broken(&error.into_error()).unsent()),
+                    None => return Err(broken(&error.into_error())),
                 },
             }
         }
@@ -152,8 +163,9 @@ impl Direct {
                 _ => {}
             }
         }
-        while let Some((mut connection, since)) = self.take_idle() {
-            if is_trusted(since) && connection.ready().await.is_ok() {
+        while let Some((connection, since)) = self.take_idle() {
+            // One that isn't ready may never be: its server answered without reading, and reads no more.
+            if is_trusted(since) && connection.is_ready() {
                 return Ok(Some(connection));
             }
         }
@@ -188,7 +200,8 @@ async fn connect(
     let until = Moment::now().after(time);
     let connected = within(until, connector.call(server)).await.map_err(Error::unsent)?;
     let stream = connected.map_err(|error| unconnected(&error))?;
-    let (connection, exchanges) = handshake(stream).await.map_err(|error| broken(&error))?;
+    let opened = handshake(stream).await;
+    let (connection, exchanges) = opened.map_err(|error| broken(&error).unsent())?;
     // What goes wrong there is told to whoever waits for a reply.
     tokio::spawn(async move { drop(exchanges.await) });
     Ok(connection)
@@ -276,6 +289,36 @@ mod tests {
             }
         });
         assert_eq!(connections.try_iter().count(), 3);
+    }
+
+    #[test]
+    fn a_server_that_answers_without_reading_keeps_nobody_waiting() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                while stream.by_ref().lines().next().is_some_and(|line| !line.unwrap().is_empty()) {
+                }
+                let reply = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
+                stream.get_mut().write_all(reply).unwrap();
+                open.push(stream);
+            }
+        });
+        let direct = Direct::new(&base.parse().unwrap()).unwrap();
+        // More than sockets hold.
+        let body = vec![b'x'; 32 << 20];
+        run(async {
+            for _ in 0..2 {
+                let body = body.clone();
+                let request = direct.request(Method::PUT, "/", HeaderMap::new(), body).unwrap();
+                let until = Moment::now().after(Duration::from_secs(60));
+                let sent =
+                    tokio::time::timeout(Duration::from_secs(120), direct.send(request, 9, until));
+                assert_eq!(sent.await.expect("bounded").unwrap().body, "no");
+            }
+        });
     }
 
     #[test]

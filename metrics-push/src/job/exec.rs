@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Run, supervise};
+use super::{Run, signal, supervise};
 
 /// How long the command waits for the gateway to know of its start. One that has not answered by then hears of it at
 /// the end.
@@ -29,6 +29,7 @@ impl Run {
     pub fn exec(&self, command: &mut Command) -> io::Error {
         self.open.wait_for_start(START_PATIENCE);
         // The command's parent is the supervisor, but the command is no job that knows of it.
-        command.env_remove(supervise::VARIABLE).exec()
+        let command = command.env_remove(supervise::VARIABLE);
+        signal::while_replaced(|| command.exec())
     }
 }

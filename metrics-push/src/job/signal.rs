@@ -12,7 +12,7 @@
 #[cfg(unix)]
 pub(super) use unix::{
     apart, is_default, keep_errno, listen, raise_with_default, set_default, wait_while_ending,
-    write_bytes,
+    while_replaced, write_bytes,
 };
 
 /// How long the ending may take after a signal: orchestrators commonly kill after ten seconds, some sooner.
@@ -159,9 +159,18 @@ mod unix {
         drop(courier().run_after(UNHEARD, move || drop(hearing)));
     }
 
+    /// Does what may replace this program. While it is being replaced the system refuses it threads, which would be
+    /// told as if something were wrong.
+    pub(in crate::job) fn while_replaced<T>(replace: impl FnOnce() -> T) -> T {
+        let _unheard = line();
+        replace()
+    }
+
     /// Starts the thread, once per process. If there is none to be had, signals are what they were without us.
     fn hear() {
-        let Some((reader, done)) = line().take() else { return };
+        // Held until there is a thread, or none.
+        let mut line = line();
+        let Some((reader, done)) = line.take() else { return };
         let mut spawned = Ok(());
         apart(|| {
             let thread = std::thread::Builder::new().name("metrics-push-signals".into());
