@@ -184,7 +184,7 @@ mod tests {
         queue.enqueue(key(0), waiting(&free, 0));
         let departed = departures(&mut queue);
         assert_eq!(departed.len(), MOST_IN_FLIGHT + 1);
-        assert_eq!(departed.last(), Some(&(free.id(), key(0))));
+        assert!(departed.contains(&(free.id(), key(0))));
     }
 
     #[test]
