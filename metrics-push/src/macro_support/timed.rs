@@ -82,13 +82,12 @@ impl Durations {
     #[inline]
     fn end_as(&self, outcome: Outcome, start: Start, seat: Seat) {
         let histogram = &self.histograms[ending(outcome)];
-        // In this order: reading the counter takes longer than all else, and the slow way reads it itself.
-        if self.in_flight.is_none()
-            && let Some(nanos) = start.counted_nanos()
-        {
-            return histogram.observe_nanos(seat, nanos);
+        match start.counted_nanos() {
+            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(seat, nanos),
+            // Reads the clock once more where calls under way are counted: to hand on what was read would cost all
+            // others.
+            _ => self.end_slowly(histogram, start),
         }
-        self.end_slowly(histogram, start);
     }
 
     #[inline(never)]
