@@ -101,8 +101,7 @@ pub fn armed<C: Measure>(call: C) -> Armed<C> {
     Armed(Some(call))
 }
 
-/// Has a local of the function end the call, where nothing may stand between the function and its caller, or where
-/// there is never a result.
+/// Has a local of the function end the call, where nothing may stand between the function and its caller.
 #[inline]
 pub fn guard<C: Measure>(call: C) -> Guard<C> {
     Guard { armed: armed(call), entered_panicking: thread::panicking() }

@@ -272,13 +272,19 @@ impl Spool {
     /// Removes what is unfinished, what is too old, and then the oldest, until there is room for one more.
     fn make_room(&self, lock: &Lock, folder: &Path, path: &Path, bytes: u64) -> io::Result<()> {
         let now = Moment::now().wall();
-        if self.stock(folder)?.has_room_for(bytes, now) {
+        let has_room = |stock: Stock| stock.has_room_for(bytes, now);
+        if self.lock_stock().filter(Stock::is_current).is_some_and(has_room) {
             return Ok(());
         }
-        // Whoever asks next looks again.
-        *self.lock_stock() = None;
+        let entries = self.disk.list(folder)?;
+        // If something has to go, whoever asks next looks again.
+        let stock = Some(Stock::of(&entries)).filter(|stock| has_room(*stock));
+        *self.lock_stock() = stock;
+        if stock.is_some() {
+            return Ok(());
+        }
         let (unfinished, others): (Vec<_>, Vec<_>) =
-            self.disk.list(folder)?.into_iter().partition(|entry| entry.has_extension(UNFINISHED));
+            entries.into_iter().partition(|entry| entry.has_extension(UNFINISHED));
         for entry in unfinished.iter().filter(|entry| is_abandoned(entry, now)) {
             self.disk.remove(&entry.path)?;
         }
