@@ -1,6 +1,6 @@
 //! What a task pays for handing its metrics in: it waits for nothing, whatever the gateway does.
 //!
-//! `cargo bench --bench hand_in` prints percentiles. With a number of seconds after `--` it hands in ten thousand
+//! `cargo bench -p metrics-push-benches --bench hand_in` prints percentiles. With a number of seconds after `--` it hands in ten thousand
 //! runs a second for that long instead, over a thousand groups, and says whether the process' memory stays what it was; it fails
 //! if not. The gateway is a Pushgateway in a process of its own, so that this one has nothing but what a scheduler has. It
 //! checks nothing, or a thousand groups would keep it busy with checking each other.

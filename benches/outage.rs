@@ -1,7 +1,7 @@
 //! What an outage costs a scheduler with many groups: how long until all that ended meanwhile waits on disk, and how
 //! long until it is delivered once the gateway is back.
 //!
-//! `cargo bench --bench outage`, with a number of groups after `--` for another one than 3,200, and `checked` for a
+//! `cargo bench -p metrics-push-benches --bench outage`, with a number of groups after `--` for another one than 3,200, and `checked` for a
 //! gateway that checks each push against all it holds. It fails if an outcome is missing in the end.
 
 #[path = "../tests/e2e/http.rs"]

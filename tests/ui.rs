@@ -4,5 +4,5 @@
 
 #[test]
 fn mistakes_are_told_where_they_are_with_the_remedy() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*/fail/*.rs");
+    trybuild::TestCases::new().compile_fail("ui/*/fail/*.rs");
 }

@@ -123,7 +123,7 @@ fn printed(subcommand: &str) -> String {
 #[test]
 fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
     let printed = printed("rules");
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/rules");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring/rules");
     let mut count = 0;
     for file in std::fs::read_dir(rules).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
@@ -141,7 +141,7 @@ fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
 
 #[test]
 fn the_shipped_dashboard_is_printed_as_it_is() {
-    let dashboard = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/dashboard.json");
+    let dashboard = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring/dashboard.json");
     assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Ended, Panics, Start, job};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// What a name server says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
 
 /// Fires always, so that nothing can show when it does not.
 const ALWAYS: &str = "Watchdog";
@@ -177,7 +177,7 @@ fn each_alert_has_a_severity_and_says_in_sentences_what_to_do() {
 
 #[test]
 fn rules_and_dashboard_speak_of_metrics_that_exist() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
     let rules = files("rules");
     let mut texts: Vec<String> = rules.values().cloned().collect();
     for file in ["dashboard.json", "README.md", "MISTAKES.md"] {

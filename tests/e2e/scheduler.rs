@@ -4,12 +4,12 @@ use std::process::Command;
 
 use metrics_push::testing::FakeGateway;
 
-use crate::jobs::example;
+use crate::programs::program;
 
 #[test]
 fn tasks_that_fail_panic_overlap_are_dropped_and_try_again_are_told_apart() {
     let gateway = FakeGateway::start();
-    let mut scheduler = Command::new(example("scheduler"));
+    let mut scheduler = Command::new(program("scheduler"));
     scheduler.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
     assert!(scheduler.output().unwrap().status.success());
 

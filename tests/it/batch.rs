@@ -7,7 +7,7 @@ use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome};
 
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 /// Longer than any test: what is pushed has another reason.
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -91,7 +91,7 @@ fn a_label_without_bounds_is_bounded_here() {
 
 #[test]
 fn what_a_batch_could_not_deliver_waits_on_disk() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(300));
     let _scope = config.scope().unwrap();

@@ -1,9 +1,11 @@
 //! Jobs as children of a test: started with and without a gateway, their ends compared.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, Once};
+
+use crate::programs::{aborting_ending, program};
 
 /// What a panic does in the job's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,33 +15,13 @@ pub(crate) enum Panics {
 }
 
 impl Panics {
-    /// The program of `tests/e2e/jobs/ending.rs`.
+    /// The program of `tests/programs/ending.rs`.
     fn program(self) -> PathBuf {
-        // Tests are in `target/<profile>/deps`, examples beside that folder.
-        let own = std::env::current_exe().unwrap();
-        let profile = own.ancestors().nth(2).unwrap();
         match self {
-            Self::Unwind => profile.join("examples/ending"),
-            Self::Abort => aborting(profile).to_owned(),
+            Self::Unwind => program("ending"),
+            Self::Abort => aborting_ending().to_owned(),
         }
     }
-}
-
-/// Cargo builds examples for tests, but with one profile only.
-fn aborting(profile: &Path) -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let target = profile.parent().unwrap();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "abort", "--example", "ending", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success(), "the aborting job can't be built");
-        target.join("abort/examples/ending")
-    })
 }
 
 /// A job that is yet to be started.
@@ -52,7 +34,7 @@ pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
 
 /// The job that is the signal that it sends itself.
 pub(crate) fn signals_itself() -> Start {
-    start(Panics::Unwind.program().with_file_name("signals_itself"), &[])
+    start(program("signals_itself"), &[])
 }
 
 fn start(program: PathBuf, arguments: &[&str]) -> Start {

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
+
 const PAGE: &str = include_str!("../../metrics-push/src/guide/dependencies.md");
 
 /// Where the page comes to what only the feature `tls` brings.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/metrics-push/src");
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push/src");
 const TROUBLESHOOTING: &str = include_str!("../../metrics-push/src/guide/troubleshooting.md");
 
 /// What stands before the literal of a message.

@@ -9,7 +9,7 @@ use metrics_push::testing::{FakeGateway, Fault, Group};
 
 use crate::child::{Ended, Panics, Start, job};
 use crate::lifecycle::{endings, outcomes};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// A run of the job `name`, which ends like that.
 fn run(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Start {

@@ -9,8 +9,8 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Acceptance, Config, Error, Job, Outcome, Pusher};
 
-use crate::place::Place;
 use crate::raw::{Crowded, RawServer};
+use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(700);
 /// What a machine that has other things to do may add.
@@ -30,7 +30,7 @@ fn push(url: &str) -> Result<Acceptance, Error> {
 fn outcome_without(url: &str) -> Error {
     let started = Instant::now();
     let error = push(url).unwrap_err();
-    let state = Place::new();
+    let state = TempDir::new();
     let config = Config::default().url(url).unwrap().state_dir(state.path()).timeout(BUDGET);
     let _scope = config.scope().unwrap();
     Job::new("remote").registry(nothing).whole_process().start().finish(Outcome::Success);

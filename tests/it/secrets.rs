@@ -10,7 +10,7 @@ use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Gateway, Job, Outcome, Pusher};
 
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 /// What nobody may see: as it is, and as the header of basic authentication has it.
 const PASSWORD: &str = "hunter2-Zq9";
@@ -130,7 +130,7 @@ fn everything_goes_wrong() {
 
 #[test]
 fn nothing_that_a_process_shows_holds_a_secret() {
-    let state = Place::new();
+    let state = TempDir::new();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "secrets::everything_goes_wrong", "--ignored", "--nocapture"])
         .env("TEST_STATE_DIR", state.path())

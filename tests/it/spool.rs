@@ -8,7 +8,7 @@ use metrics_push::prometheus::Registry;
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Job, Outcome};
 
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +18,7 @@ fn nothing() -> &'static Registry {
     NOTHING.get_or_init(Registry::new)
 }
 
-fn config(gateway: &FakeGateway, state: &Place) -> Config {
+fn config(gateway: &FakeGateway, state: &TempDir) -> Config {
     Config::default().url(gateway.url()).unwrap().state_dir(state.path()).timeout(BUDGET)
 }
 
@@ -30,7 +30,7 @@ fn succeed(name: String) {
 #[test]
 fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
     const JOBS: usize = 24;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     std::thread::scope(|scope| {
         for number in 0..JOBS {
@@ -58,7 +58,7 @@ fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
 
 #[test]
 fn what_waits_for_one_gateway_is_not_taken_to_another() {
-    let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     down.refuse_connections();
     {
         let _scope = config(&down, &state).scope().unwrap();
@@ -74,7 +74,7 @@ fn what_waits_for_one_gateway_is_not_taken_to_another() {
 
 #[test]
 fn a_gateway_that_can_not_be_asked_gets_what_waits_nevertheless() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("compatible".into());
@@ -86,7 +86,7 @@ fn a_gateway_that_can_not_be_asked_gets_what_waits_nevertheless() {
 
 #[test]
 fn a_directory_that_can_not_be_used_costs_a_push_nothing() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     std::fs::write(state.path(), "a file").unwrap();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("elsewhere".into());
@@ -124,7 +124,7 @@ fn twelve_tasks_whose_gateway_is_gone() {
     }
 }
 
-fn lines_of_child(test: &str, state: Option<&Place>) -> Vec<String> {
+fn lines_of_child(test: &str, state: Option<&TempDir>) -> Vec<String> {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored", "--nocapture"]);
     if let Some(state) = state {
@@ -138,7 +138,7 @@ fn lines_of_child(test: &str, state: Option<&Place>) -> Vec<String> {
 
 #[test]
 fn a_process_that_could_not_deliver_says_so_in_one_line() {
-    let state = Place::new();
+    let state = TempDir::new();
     let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", Some(&state));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     for part in [
@@ -162,7 +162,7 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
 
 #[test]
 fn many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count() {
-    let state = Place::new();
+    let state = TempDir::new();
     let lines = lines_of_child("spool::twelve_tasks_whose_gateway_is_gone", Some(&state));
     let in_full = lines.iter().filter(|line| line.contains("is not delivered yet")).count();
     let count =

@@ -17,7 +17,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::child::{Panics, Start, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, endings, outcomes};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// How long anything on a terminal may take.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -12,14 +12,14 @@ use metrics_push::Gateway;
 
 use crate::child::send_signal;
 
-pub(crate) struct Restless {
+pub(crate) struct RestartingGateway {
     address: SocketAddr,
     directory: PathBuf,
     is_persistent: bool,
     child: Child,
 }
 
-impl Restless {
+impl RestartingGateway {
     /// One that keeps its groups on disk when it is asked to end.
     pub(crate) fn with_persistence() -> Self {
         Self::start(true)
@@ -36,7 +36,7 @@ impl Restless {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("metrics-push-restless-{}-{number}", std::process::id());
+        let name = format!("metrics-push-restarting-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
         let child = spawn(address, &directory, is_persistent);
@@ -88,7 +88,7 @@ impl Restless {
     }
 }
 
-impl Drop for Restless {
+impl Drop for RestartingGateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

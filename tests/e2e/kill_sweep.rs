@@ -9,16 +9,16 @@ use crate::child::{Ended, Panics, Running, Start, job};
 use crate::lifecycle::{Stored, held, stored_by_job};
 use crate::real::Pushgateway;
 use crate::recorder::{Recorder, Request};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// The real gateway, all that is ever said to it, and one state directory.
-struct Place {
+struct Setup {
     gateway: Pushgateway,
     recorder: Recorder,
     state: StateDir,
 }
 
-impl Place {
+impl Setup {
     fn new() -> Self {
         let gateway = Pushgateway::start();
         let recorder = Recorder::before(gateway.address());
@@ -127,17 +127,17 @@ fn delays(longest: Duration) -> impl Iterator<Item = Duration> {
 fn a_thousand_kills_leave_no_run_untold_and_none_told_wrong() {
     let mut told: Vec<Option<String>> = Vec::new();
     for round in 0..10 {
-        let place = Place::new();
-        let longest = place.usual() * 3 / 2;
+        let setup = Setup::new();
+        let longest = setup.usual() * 3 / 2;
         let kills =
             delays(longest).skip(round * 100).take(100).enumerate().map(|(number, delay)| {
                 let name = format!("sweep-{round}-{number}");
-                let running = place.run(&name).start();
+                let running = setup.run(&name).start();
                 (name, killed_after(running, delay))
             });
         let ends: Vec<_> = kills.collect();
-        place.recover();
-        let account = place.account();
+        setup.recover();
+        let account = setup.account();
         told.extend(
             ends.iter()
                 .map(|(name, ended)| account.assert_told_once(name, ended).map(str::to_owned)),
@@ -162,7 +162,7 @@ const MOST_CALLS: usize = 100;
 
 /// Runs a job that is killed as it makes each of its calls, until it makes no more of them; its name says where. What it leaves is
 /// recovered before the next one, so that each has the same calls to make.
-fn killed_at_each_call(place: &Place, prepare: impl Fn(&str)) -> Vec<(String, Ended)> {
+fn killed_at_each_call(setup: &Setup, prepare: impl Fn(&str)) -> Vec<(String, Ended)> {
     let mut ends = Vec::new();
     for call in CALLS {
         for number in 1..MOST_CALLS {
@@ -171,9 +171,9 @@ fn killed_at_each_call(place: &Place, prepare: impl Fn(&str)) -> Vec<(String, En
             let kill = format!("inject={call}:signal=KILL:when={number}");
             let tracer = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"];
             let launcher: Vec<_> = tracer.into_iter().chain(["-e", &kill]).collect();
-            let start = place.configured(job(Panics::Unwind, &["synced", "ready"]), &name);
+            let start = setup.configured(job(Panics::Unwind, &["synced", "ready"]), &name);
             let ended = start.within(&launcher).run_to_end();
-            place.recover();
+            setup.recover();
             let is_over = ended.status.success();
             assert!(is_over || ended.status.signal() == Some(9), "{name}: {ended:?}");
             ends.push((name, ended));
@@ -187,9 +187,9 @@ fn killed_at_each_call(place: &Place, prepare: impl Fn(&str)) -> Vec<(String, En
 
 #[test]
 fn killed_at_each_call_by_which_a_journal_is_written() {
-    let place = Place::new();
-    let ends = killed_at_each_call(&place, |_| ());
-    let account = place.account();
+    let setup = Setup::new();
+    let ends = killed_at_each_call(&setup, |_| ());
+    let account = setup.account();
     let told: Vec<_> =
         ends.iter().map(|(name, ended)| account.assert_told_once(name, ended)).collect();
     let abandoned = told.iter().filter(|told| **told == Some("abandoned")).count();
@@ -199,13 +199,13 @@ fn killed_at_each_call_by_which_a_journal_is_written() {
 
 #[test]
 fn killed_at_each_call_by_which_the_dead_are_reported() {
-    let place = Place::new();
+    let setup = Setup::new();
     let dead = |name: &str| {
-        let start = place.configured(job(Panics::Unwind, &["kill"]), &format!("dead-{name}"));
+        let start = setup.configured(job(Panics::Unwind, &["kill"]), &format!("dead-{name}"));
         assert_eq!(start.run_to_end().status.signal(), Some(9));
     };
-    let ends = killed_at_each_call(&place, dead);
-    let account = place.account();
+    let ends = killed_at_each_call(&setup, dead);
+    let account = setup.account();
     for (name, ended) in &ends {
         account.assert_told_once(name, ended);
         let dead = format!("dead-{name}");
@@ -217,7 +217,7 @@ fn killed_at_each_call_by_which_the_dead_are_reported() {
 #[test]
 fn fifty_jobs_at_once_on_one_state_directory() {
     for round in 0..4 {
-        let place = Place::new();
+        let setup = Setup::new();
         let longest = Duration::from_millis(400);
         let jobs: Vec<_> = delays(longest)
             .skip(round * 50)
@@ -225,7 +225,7 @@ fn fifty_jobs_at_once_on_one_state_directory() {
             .enumerate()
             .map(|(number, delay)| {
                 let name = format!("many-{number}");
-                let running = place.run(&name).start();
+                let running = setup.run(&name).start();
                 thread::spawn(move || {
                     // Every other one may live.
                     let ended =
@@ -235,8 +235,8 @@ fn fifty_jobs_at_once_on_one_state_directory() {
             })
             .collect();
         let ends: Vec<_> = jobs.into_iter().map(|job| job.join().unwrap()).collect();
-        place.recover();
-        let account = place.account();
+        setup.recover();
+        let account = setup.account();
         for (name, ended) in ends {
             let outcome = account.assert_told_once(&name, &ended);
             assert_eq!(ended.status.success(), ended.stdout.contains("after"));
@@ -253,12 +253,12 @@ fn value(body: &str, family: &str) -> Option<f64> {
 
 #[test]
 fn fifty_runs_of_one_job_at_once_never_move_its_last_success_back() {
-    let place = Place::new();
+    let setup = Setup::new();
     let jobs: Vec<_> = delays(Duration::from_millis(400))
         .take(50)
         .enumerate()
         .map(|(number, delay)| {
-            let running = place.run("same").start();
+            let running = setup.run("same").start();
             thread::spawn(move || {
                 if number % 2 == 0 { killed_after(running, delay) } else { running.wait() }
             })
@@ -271,14 +271,14 @@ fn fifty_runs_of_one_job_at_once_never_move_its_last_success_back() {
         .count();
     assert!(successes >= 25);
     let last_success = || {
-        let stored = &stored_by_job(&place.gateway)["same"];
+        let stored = &stored_by_job(&setup.gateway)["same"];
         stored["batch_job_last_success_timestamp_seconds"]
     };
     let before = last_success();
-    place.recover();
+    setup.recover();
     assert!(last_success() >= before, "{before} {}", last_success());
     let mut last = 0.0;
-    for Request { path, body } in place.recorder.requests() {
+    for Request { path, body } in setup.recorder.requests() {
         if path.ends_with("/same") && body.contains("outcome=\"abandoned\"} 1") {
             let started = value(&body, "batch_job_last_start_timestamp_seconds").unwrap();
             assert!(started > last, "the dead are reported oldest first");

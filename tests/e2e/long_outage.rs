@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use metrics_push::prometheus::Registry;
 use metrics_push::{Config, Gateway, Job, Outcome};
 
-use crate::restless::Restless;
+use crate::restarting_gateway::RestartingGateway;
 
 const JOBS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const RUNS_OF_EACH: usize = 260;
@@ -71,7 +71,7 @@ fn run_all(url: &str, state: &std::path::Path, name: &'static str, pace: &Pace) 
 
 /// Ends, freezes and kills the gateway until all runs are done. Kills only in the first third: what a gateway has
 /// acknowledged and then forgotten, no client can know of.
-fn make_trouble(gateway: &mut Restless, pace: &Pace) -> [usize; 3] {
+fn make_trouble(gateway: &mut RestartingGateway, pace: &Pace) -> [usize; 3] {
     const ALL: usize = JOBS.len() * RUNS_OF_EACH;
     let mut troubles = [0; 3];
     for step in 0_u64.. {
@@ -119,7 +119,7 @@ fn make_trouble(gateway: &mut Restless, pace: &Pace) -> [usize; 3] {
 
 #[test]
 fn nothing_is_lost_and_nothing_is_false() {
-    let mut gateway = Restless::with_persistence();
+    let mut gateway = RestartingGateway::with_persistence();
     let (url, state) = (gateway.url(), gateway.directory().join("state"));
     let pace = Pace { done: AtomicUsize::new(0), gone: OnceLock::new() };
     let started = Instant::now();
