@@ -14,7 +14,7 @@ use crate::cli;
 use crate::programs::program;
 use crate::real::{Prometheus, Pushgateway};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 
 /// Between scrapes, and between evaluations of the rules.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -66,7 +66,7 @@ impl Stack {
 
     /// Runs any command by ours.
     fn exec(&self, url: &str, arguments: &[&str]) -> Option<i32> {
-        let mut command = self.command(&cli::command(), &["exec"]);
+        let mut command = self.command(cli::command(), &["exec"]);
         command.args(arguments).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "2s");
         command.status().unwrap().code()
     }

@@ -19,7 +19,7 @@ pub(crate) fn aborting_ending() -> &'static Path {
 }
 
 /// Builds a program in this profile. The result is in the folder of that name beside the folder of this profile.
-fn build(package: &str, name: &str, profile: &str) -> PathBuf {
+pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory();
     let status = Command::new(cargo)
