@@ -59,7 +59,7 @@ mod sink;
 mod spool;
 mod spooled;
 mod state_dir;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", doc))] // The pages link to it.
 pub mod testing;
 mod ticket;
 
