@@ -272,7 +272,7 @@ fn pushed_at(snapshot: &mut Snapshot, now: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parcel::encode;
+    use crate::push_request::encode;
 
     fn names(snapshot: &Snapshot) -> Vec<String> {
         encode(snapshot).into_keys().map(|name| name.replace("batch_job_", "")).collect()

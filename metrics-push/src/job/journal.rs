@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::entry::{Ended, Entry, Head, Opened};
 use crate::clock::Moment;
-use crate::notice;
+use crate::log;
 
 /// The end of a journal's name.
 pub(super) const EXTENSION: &str = "journal";
@@ -100,7 +100,7 @@ impl Journal {
         let entry = Entry::Opened(id, run.clone());
         if let Err(error) = self.append(&mut state, &entry, durability) {
             state.is_broken = true;
-            notice::warn(format_args!(
+            log::warn(format_args!(
                 "the journal in {} can't be written: {error}; runs that die unseen are not reported by later ones",
                 self.folder.display()
             ));

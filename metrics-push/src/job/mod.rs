@@ -24,9 +24,9 @@ use std::fmt;
 use std::time::Duration;
 
 use self::journal::Durability;
-use crate::config::Deployment;
 use crate::metrics::Registry;
-use crate::parcel::Verb;
+use crate::pipeline::Pipeline;
+use crate::push_request::Verb;
 
 #[cfg(test)]
 pub(crate) use outcome::Standing;
@@ -191,7 +191,7 @@ impl Job {
         self
     }
 
-    /// The job of a whole process: a run pushes the default registry, too, uses the deployment's job name, and
+    /// The job of a whole process: a run pushes the default registry, too, uses the pipeline's job name, and
     /// waits at its end for the delivery, since nobody else will.
     #[must_use]
     pub const fn whole_process(mut self) -> Self {
@@ -241,10 +241,10 @@ impl Job {
 
     /// Becomes the parent of a process that goes on, if this job wants one and it can be had.
     pub(crate) fn ensure_supervisor(&self) {
-        let deployment = Deployment::current();
+        let pipeline = Pipeline::current();
         let wants = self.extent == Extent::Process && self.supervision == Supervision::Parent;
-        if wants && !deployment.sinks.is_empty() {
-            supervise::supervise(self, &deployment);
+        if wants && !pipeline.routes.is_empty() {
+            supervise::supervise(self, &pipeline);
         }
     }
 

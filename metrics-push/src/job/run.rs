@@ -12,8 +12,8 @@ use super::outcome::Standing;
 use super::{Job, Outcome, Verdict};
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::log;
 use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry};
-use crate::notice;
 
 /// One execution of a [`Job`].
 ///
@@ -69,7 +69,7 @@ impl Run {
     ///
     /// A skipped run counts neither as a success nor as a failure.
     pub fn skip(&self, reason: impl fmt::Display) {
-        notice::debug(format_args!("{} skips this run: {reason}", self.open.job.name()));
+        log::debug(format_args!("{} skips this run: {reason}", self.open.job.name()));
         self.open.is_skipped.store(true, Ordering::Relaxed);
     }
 

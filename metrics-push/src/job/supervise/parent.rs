@@ -17,12 +17,12 @@ use super::oom;
 use super::relay::Relay;
 use super::unix::VARIABLE;
 use crate::clock::Moment;
-use crate::config::Deployment;
 use crate::job::ending::Cause;
 use crate::job::entry::{Ended, Known};
 use crate::job::recovery::{self, Dead};
 use crate::job::usage::Usage;
 use crate::job::{Enforcement, Extent, Job, Outcome, signal};
+use crate::pipeline::Pipeline;
 
 /// What the parent writes into its file before it ends a job that takes too long.
 pub(super) const TIMEOUT: &str = "timeout";
@@ -51,8 +51,8 @@ struct End {
 }
 
 impl Parent {
-    pub(super) fn new(job: &Job, deployment: &Deployment) -> io::Result<Self> {
-        let kept = deployment.state_dir.folder(recovery::FOLDER);
+    pub(super) fn new(job: &Job, pipeline: &Pipeline) -> io::Result<Self> {
+        let kept = pipeline.state_dir.folder(recovery::FOLDER);
         let is_temporary = kept.is_none();
         let stem = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
         let folder = match kept {
@@ -104,7 +104,7 @@ impl Parent {
         }
     }
 
-    pub(super) fn see_to(mut self, child: Child, deployment: &Deployment) -> ! {
+    pub(super) fn see_to(mut self, child: Child, pipeline: &Pipeline) -> ! {
         // Waited for with its usage below, which `Child` can't.
         let id = child.id().cast_signed();
         let (end, is_late) = self.wait(id);
@@ -115,7 +115,7 @@ impl Parent {
         if let Some(mut dead) = self.journal_of(id) {
             let runs = std::mem::take(&mut dead.runs);
             dead.runs = runs.into_iter().map(|run| with_end(run, &cause)).collect();
-            recovery::report_at_once(dead, deployment, end.usage);
+            recovery::report_at_once(dead, pipeline, end.usage);
         }
         self.clean_up();
         end_like(end.status)

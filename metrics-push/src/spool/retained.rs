@@ -1,6 +1,6 @@
-//! Keepsakes: what of a group is to survive a gateway that forgets, and a push that replaces it.
+//! Retained timestamps: what of a group is to survive a gateway that forgets, and a push that replaces it.
 //!
-//! Beside the parcels that wait, one record per sink and grouping key holds what the gateway has acknowledged of the
+//! Beside the requests that wait, one record per sink and grouping key holds what the gateway has acknowledged of the
 //! group's last success and its like. Nothing depends on it: it is written in place and not synced, one that is torn is
 //! none, and there are only so many.
 
@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use super::{Spool, record};
 use crate::labels::GroupingKey;
-use crate::notice;
-use crate::parcel::Parcel;
+use crate::log;
+use crate::push_request::PushRequest;
 
 /// The folder in the state directory.
 const FOLDER: &str = "kept";
@@ -19,25 +19,25 @@ const MOST_KEPT: usize = super::MOST_RECORDS;
 
 impl Spool {
     /// What this machine last knew of a group, as an addition to it.
-    pub(crate) fn keepsake(&self, key: &GroupingKey) -> Option<Parcel> {
+    pub(crate) fn retained(&self, key: &GroupingKey) -> Option<PushRequest> {
         let bytes = self.disk.read(&self.kept_already()?.join(self.name_of(key))).ok()??;
         let record = record::decode(&bytes).ok()?;
-        (record.sink == self.sink && record.parcel.key() == key).then_some(record.parcel)
+        (record.sink == self.sink && record.request.key() == key).then_some(record.request)
     }
 
     /// Remembers this in place of what was known of the group. Blocks.
-    pub(crate) fn remember(&self, keepsake: &Parcel) {
+    pub(crate) fn store_retained(&self, retained: &PushRequest) {
         let folder = self.kept.get_or_try_init(|| self.state_dir.folder(FOLDER).ok_or(()));
         let Ok(folder) = folder else { return };
-        let path = folder.join(self.name_of(keepsake.key()));
+        let path = folder.join(self.name_of(retained.key()));
         self.make_room_to_keep(folder, &path);
-        if let Err(error) = self.disk.overwrite(&path, &record::encode(&self.sink, keepsake)) {
-            notice::debug(format_args!("{} is not remembered: {error}", keepsake.key()));
+        if let Err(error) = self.disk.overwrite(&path, &record::encode(&self.sink, retained)) {
+            log::debug(format_args!("{} is not remembered: {error}", retained.key()));
         }
     }
 
     /// Forgets the group, which was removed on purpose.
-    pub(crate) fn forget(&self, key: &GroupingKey) {
+    pub(crate) fn delete_retained(&self, key: &GroupingKey) {
         if let Some(folder) = self.kept_already() {
             // It is remembered for nothing, then.
             let _ = self.disk.remove(&folder.join(self.name_of(key)));
@@ -72,7 +72,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::parcel::Verb;
+    use crate::push_request::Verb;
     use crate::state_dir::StateDir;
 
     /// A directory of a test's own.
@@ -95,45 +95,45 @@ mod tests {
         }
     }
 
-    fn keepsake(name: &str) -> Parcel {
+    fn retained(name: &str) -> PushRequest {
         let families = [("a".to_owned(), "a 1\n".to_owned())].into();
-        Parcel::made_at(7, Verb::Add, GroupingKey::new(name).unwrap(), families)
+        PushRequest::with_created_at(7, Verb::Add, GroupingKey::new(name).unwrap(), families)
     }
 
     #[test]
     fn what_is_remembered_is_known_until_it_is_forgotten() {
         let place = Place::new("known");
         let (spool, other) = (place.spool("here"), place.spool("there"));
-        assert_eq!(spool.keepsake(keepsake("a").key()), None);
-        spool.remember(&keepsake("a"));
-        assert_eq!(spool.keepsake(keepsake("a").key()), Some(keepsake("a")));
-        assert_eq!(place.spool("here").keepsake(keepsake("a").key()), Some(keepsake("a")));
-        assert_eq!(spool.keepsake(keepsake("b").key()), None);
-        assert_eq!(other.keepsake(keepsake("a").key()), None, "another sink");
-        spool.forget(keepsake("a").key());
-        assert_eq!(spool.keepsake(keepsake("a").key()), None);
+        assert_eq!(spool.retained(retained("a").key()), None);
+        spool.store_retained(&retained("a"));
+        assert_eq!(spool.retained(retained("a").key()), Some(retained("a")));
+        assert_eq!(place.spool("here").retained(retained("a").key()), Some(retained("a")));
+        assert_eq!(spool.retained(retained("b").key()), None);
+        assert_eq!(other.retained(retained("a").key()), None, "another sink");
+        spool.delete_retained(retained("a").key());
+        assert_eq!(spool.retained(retained("a").key()), None);
     }
 
     #[test]
     fn what_another_process_remembers_is_forgotten_as_well() {
         let place = Place::new("others");
-        place.spool("here").remember(&keepsake("a"));
-        place.spool("here").forget(keepsake("a").key());
-        assert_eq!(place.spool("here").keepsake(keepsake("a").key()), None);
+        place.spool("here").store_retained(&retained("a"));
+        place.spool("here").delete_retained(retained("a").key());
+        assert_eq!(place.spool("here").retained(retained("a").key()), None);
     }
 
     #[test]
     fn what_is_torn_is_not_known() {
         let place = Place::new("torn");
         let spool = place.spool("here");
-        spool.remember(&keepsake("a"));
-        let path = spool.kept.get().unwrap().join(spool.name_of(keepsake("a").key()));
+        spool.store_retained(&retained("a"));
+        let path = spool.kept.get().unwrap().join(spool.name_of(retained("a").key()));
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            assert_eq!(spool.keepsake(keepsake("a").key()), None, "{length} bytes");
+            assert_eq!(spool.retained(retained("a").key()), None, "{length} bytes");
         }
-        spool.remember(&keepsake("a"));
+        spool.store_retained(&retained("a"));
         assert_eq!(std::fs::read(&path).unwrap(), whole);
     }
 
@@ -142,11 +142,11 @@ mod tests {
         let place = Place::new("bounded");
         let spool = place.spool("here");
         for number in 0..MOST_KEPT + 10 {
-            spool.remember(&keepsake(&format!("job_{number}")));
+            spool.store_retained(&retained(&format!("job_{number}")));
         }
         let number = std::fs::read_dir(spool.kept.get().unwrap()).unwrap().count();
         assert!(number <= MOST_KEPT && number > MOST_KEPT / 2, "{number}");
-        let last = keepsake(&format!("job_{}", MOST_KEPT + 9));
-        assert_eq!(spool.keepsake(last.key()), Some(last));
+        let last = retained(&format!("job_{}", MOST_KEPT + 9));
+        assert_eq!(spool.retained(last.key()), Some(last));
     }
 }

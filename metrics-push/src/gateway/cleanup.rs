@@ -1,31 +1,31 @@
-//! The life of groups: a gateway keeps everything until it is told otherwise, and this is how to tell it.
+//! Removing groups: a Pushgateway stores every group until it is deleted.
 //!
-//! Every way to remove groups can show first what would go. What has been pushed to meanwhile stays.
+//! Each method has a dry run that returns the groups it would remove.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Gateway, answer};
+use super::{Gateway, received};
 use crate::clock::Moment;
-use crate::courier::{GRACE, courier};
+use crate::delivery::policy::RECEIPT_GRACE;
+use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::labels::GroupingKey;
+use crate::oneshot::Receiver;
 use crate::sink::gateway::GatewayClient;
 use crate::sink::listing::StoredGroup;
-use crate::ticket::Ticket;
 
-/// Whether groups are removed, or only looked for.
+/// Whether a method removes groups or only returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// Nothing is removed; what would be, is returned.
+    /// Returns the groups that would be removed.
     DryRun,
-    /// They are gone.
-    ForGood,
+    /// Removes the groups and returns them.
+    Apply,
 }
 
 impl Gateway {
-    /// Removes the groups to which nothing was pushed for longer than `age`, by the clock of this machine. Returns
-    /// them, or what they would be.
+    /// Removes the groups whose last push is older than `age`, by the clock of this machine, and returns them.
     ///
     /// ```
     /// # fn main() -> Result<(), metrics_push::Error> {
@@ -35,19 +35,19 @@ impl Gateway {
     ///
     /// let gateway = Gateway::new(fake.url())?;
     /// for group in gateway.prune(Duration::from_secs(7 * 24 * 3_600), Removal::DryRun)? {
-    ///     println!("would go: {:?}", group.labels);
+    ///     println!("would remove: {:?}", group.labels);
     /// }
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// Whatever kept the gateway from listing or removing them; what was removed until then is gone.
+    /// Why the gateway could not be queried or did not remove a group. The groups before that one are removed.
     pub fn prune(&self, age: Duration, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
-        answer(self.start_pruning(age, removal)?.wait(self.patience()))
+        received(self.start_pruning(age, removal)?.wait(self.receive_timeout()))
     }
 
-    /// [`prune`](Self::prune), awaited.
+    /// Async version of [`prune`](Self::prune).
     ///
     /// # Errors
     /// As [`prune`](Self::prune).
@@ -56,33 +56,33 @@ impl Gateway {
         age: Duration,
         removal: Removal,
     ) -> Result<Vec<StoredGroup>, Error> {
-        answer(self.start_pruning(age, removal)?.await)
+        received(self.start_pruning(age, removal)?.await)
     }
 
-    /// Removes everything, through the admin API, which a gateway has only if it was started with it. Returns what
-    /// was there.
+    /// Removes all groups through the admin API and returns them. The gateway must be started with
+    /// `--web.enable-admin-api`.
     ///
     /// # Errors
-    /// `is_config`, if the admin API is off; else whatever kept the gateway from doing it.
+    /// `is_config` if the admin API is disabled; else why the gateway could not be queried or wiped.
     pub fn wipe(&self, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
-        answer(self.start_wiping(removal)?.wait(self.patience()))
+        received(self.start_wiping(removal)?.wait(self.receive_timeout()))
     }
 
-    /// [`wipe`](Self::wipe), awaited.
+    /// Async version of [`wipe`](Self::wipe).
     ///
     /// # Errors
     /// As [`wipe`](Self::wipe).
     pub async fn wipe_async(&self, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
-        answer(self.start_wiping(removal)?.await)
+        received(self.start_wiping(removal)?.await)
     }
 
-    /// Waits for `linger`, and then removes the group, unless something was pushed to it meanwhile. Returns the
-    /// group; `None`, if it is not there or stays.
+    /// Waits for `linger` and then removes the group, unless it was pushed to during that time. Returns the removed group;
+    /// `None` if there is none or it stays.
     ///
-    /// What is removed sooner than Prometheus scrapes was never seen: `linger` is two scrape intervals or more.
+    /// Use two scrape intervals or more for `linger`: Prometheus never sees a group that is removed earlier.
     ///
     /// # Errors
-    /// Whatever kept the gateway from listing or removing it.
+    /// Why the gateway could not be queried or did not remove the group.
     pub fn delete_after(
         &self,
         key: &GroupingKey,
@@ -90,10 +90,12 @@ impl Gateway {
         removal: Removal,
     ) -> Result<Option<StoredGroup>, Error> {
         let found = self.start_deleting(key, linger, removal)?;
-        answer(found.wait(linger.saturating_add(self.timeout).saturating_add(GRACE)))
+        received(
+            found.wait(linger.saturating_add(self.target.timeout).saturating_add(RECEIPT_GRACE)),
+        )
     }
 
-    /// [`delete_after`](Self::delete_after), awaited.
+    /// Async version of [`delete_after`](Self::delete_after).
     ///
     /// # Errors
     /// As [`delete_after`](Self::delete_after).
@@ -103,27 +105,27 @@ impl Gateway {
         linger: Duration,
         removal: Removal,
     ) -> Result<Option<StoredGroup>, Error> {
-        answer(self.start_deleting(key, linger, removal)?.await)
+        received(self.start_deleting(key, linger, removal)?.await)
     }
 
     fn start_pruning(
         &self,
         age: Duration,
         removal: Removal,
-    ) -> Result<Ticket<Result<Vec<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
-        Ok(courier().run(prune(client, age, removal, timeout)))
+    ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        Ok(dispatcher().spawn(prune(client, age, removal, timeout)))
     }
 
     fn start_wiping(
         &self,
         removal: Removal,
-    ) -> Result<Ticket<Result<Vec<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
-        Ok(courier().run(async move {
+    ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        Ok(dispatcher().spawn(async move {
             let until = Moment::now().after(timeout);
             let groups = client.metrics(timeout).await?;
-            if removal == Removal::ForGood {
+            if removal == Removal::Apply {
                 client.wipe(until.remaining()).await?;
             }
             Ok(groups)
@@ -135,19 +137,19 @@ impl Gateway {
         key: &GroupingKey,
         linger: Duration,
         removal: Removal,
-    ) -> Result<Ticket<Result<Option<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
+    ) -> Result<Receiver<Result<Option<StoredGroup>, Error>>, Error> {
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
         let key = key.clone();
-        Ok(courier().run(async move {
+        Ok(dispatcher().spawn(async move {
             let before = client.group(&key, timeout).await?;
-            courier().pause(linger).await;
+            dispatcher().sleep(linger).await;
             let until = Moment::now().after(timeout);
             let now = client.group(&key, timeout).await?;
             let pushed_at = |group: &Option<StoredGroup>| group.as_ref()?.pushed_at();
             if now.is_none() || pushed_at(&now) != pushed_at(&before) {
                 return Ok(None);
             }
-            if let (Some(group), Removal::ForGood) = (&now, removal) {
+            if let (Some(group), Removal::Apply) = (&now, removal) {
                 client.remove(group, until.remaining()).await?;
             }
             Ok(now)
@@ -164,10 +166,10 @@ async fn prune(
     let until = Moment::now().after(timeout);
     let oldest_to_stay = Moment::now().unix_seconds() - age.as_secs_f64();
     let groups = client.metrics(timeout).await?.into_iter();
-    // One that was never pushed to with success holds nothing, and is as old as can be.
+    // A group without a successful push is empty, so it counts as old.
     let old: Vec<_> =
         groups.filter(|group| group.pushed_at().unwrap_or(0.0) < oldest_to_stay).collect();
-    if removal == Removal::ForGood {
+    if removal == Removal::Apply {
         for group in &old {
             client.remove(group, until.remaining()).await?;
         }
