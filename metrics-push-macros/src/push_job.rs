@@ -158,7 +158,7 @@ impl Args {
             quote_spanned!(span=> .registry(#registry))
         });
         let kill = self.kill.as_ref().map(|_| quote_spanned!(span=> .kill_after_max_runtime()));
-        let signals = self.signals_off.map(|_| quote_spanned!(span=> .signals_off()));
+        let signals = self.signals_off.map(|_| quote_spanned!(span=> .without_signal_hooks()));
         let supervise = self.supervise.as_ref().map(|_| quote_spanned!(span=> .supervise()));
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>

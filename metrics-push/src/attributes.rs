@@ -24,7 +24,7 @@
 /// #[push_job(every = "24h", run = run)]
 /// fn import(path: &str) -> Result<u64, std::io::Error> {
 ///     let bytes = std::fs::read(path)?.len() as u64;
-///     run.processed(bytes);
+///     run.add_processed(bytes);
 ///     Ok(bytes)
 /// }
 /// ```
@@ -87,7 +87,7 @@
 /// #[push_job(run = job)]
 /// fn import() {
 ///     let _stage = job.stage("extract");
-///     job.processed(3);
+///     job.add_processed(3);
 /// }
 /// ```
 ///

@@ -25,7 +25,7 @@
 //! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
-//! | see and deliver what waits on disk | [`spooled()`], [`recover`] |
+//! | see and deliver what waits on disk | [`spooled_requests`], [`recover`] |
 //! | read on | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one

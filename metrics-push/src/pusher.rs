@@ -17,8 +17,8 @@ use crate::sink::Acceptance;
 /// [`Pusher::new`], `.Grouping("db", "customers")` is [`grouping`](Self::grouping), `.Collector(completionTime)` is
 /// [`collector`](Self::collector), `.Gatherer(registry)` is [`gatherer`](Self::gatherer), and `.Push()`, `.Add()` and
 /// `.Delete()` are [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete). Credentials, certificates and
-/// time-outs belong to the [`Gateway`]: `.BasicAuth(user, password)` is [`Gateway::basic_auth`], with
-/// [`Pusher::with_gateway`].
+/// time-outs are settings of the [`Gateway`]: `.BasicAuth(user, password)` is
+/// `.map_gateway(|gateway| gateway.basic_auth(user, password))`.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -52,23 +52,28 @@ impl Pusher {
         Self::with_gateway(Gateway::new(url)?, job)
     }
 
-    /// Returns a pusher to the group of `job` on a gateway with its own settings.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), metrics_push::Error> {
-    /// use metrics_push::{Gateway, Pusher};
-    ///
-    /// let gateway = Gateway::new("https://gateway:9091")?.basic_auth("batch", "secret");
-    /// let pusher = Pusher::with_gateway(gateway, "db_backup")?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns a pusher to the group of `job` on an existing gateway, for example one of
+    /// [`Gateway::from_config`].
     ///
     /// # Errors
     /// `is_config` if `job` is empty.
     pub fn with_gateway(gateway: Gateway, job: impl Into<String>) -> Result<Self, Error> {
         let own = Registry::new();
         Ok(Self { gateway, key: GroupingKey::new(job)?, registries: vec![own.clone()], own })
+    }
+
+    /// Changes the gateway's settings: credentials, certificates, time-out.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), metrics_push::Error> {
+    /// let pusher = metrics_push::Pusher::new("https://gateway:9091", "db_backup")?
+    ///     .map_gateway(|gateway| gateway.basic_auth("batch", "secret"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn map_gateway(self, change: impl FnOnce(Gateway) -> Gateway) -> Self {
+        Self { gateway: change(self.gateway), ..self }
     }
 
     /// Adds a grouping label. A label with an empty value is left out: Prometheus treats it like a missing one.

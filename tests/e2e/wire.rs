@@ -32,14 +32,16 @@ fn every_form_reads_back_the_same() {
             Pusher::new(gateway.url(), "wire")
                 .unwrap()
                 .gatherer(&registry)
-                .timeout(Duration::from_secs(20))
+                .map_gateway(|gateway| gateway.timeout(Duration::from_secs(20)))
         };
         pusher().push().unwrap();
         let text = exposed(&gateway);
         assert!(!text.is_empty(), "{families:?}");
-        for other in
-            [pusher().protobuf(), pusher().protobuf().gzip().unwrap(), pusher().gzip().unwrap()]
-        {
+        for other in [
+            pusher().map_gateway(|gateway| gateway.protobuf()),
+            pusher().map_gateway(|gateway| gateway.protobuf().gzip().unwrap()),
+            pusher().map_gateway(|gateway| gateway.gzip().unwrap()),
+        ] {
             keeper.delete(&key).unwrap();
             other.push().unwrap();
             assert_eq!(exposed(&gateway), text, "{families:?}");

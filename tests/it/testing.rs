@@ -9,7 +9,7 @@ use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome, Scope, push_job};
 
 #[push_job(name = "import", grouping(region = region), run = run)]
 fn import(region: &str, records: u64) -> Result<(), String> {
-    run.processed(records);
+    run.add_processed(records);
     if records == 0 { Err("there is nothing to import".to_owned()) } else { Ok(()) }
 }
 
@@ -127,10 +127,10 @@ fn tests_that_run_at_once_see_their_own_runs_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spawned_task_takes_the_configuration_along() {
     let (gateway, _scope) = scoped();
-    tokio::spawn(Scope::around(reindex())).await.unwrap();
+    tokio::spawn(Scope::wrap_future(reindex())).await.unwrap();
     gateway.after_run("reindex", &[]).assert_outcome("success");
 
-    let blocking = Scope::around_call(|| import("eu", 1));
+    let blocking = Scope::wrap_fn(|| import("eu", 1));
     tokio::task::spawn_blocking(blocking).await.unwrap().unwrap();
     gateway.after_run("import", &[("region", "eu")]).assert_outcome("success");
 }
@@ -140,7 +140,7 @@ async fn a_scope_holds_while_its_future_is_polled_and_no_longer() {
     let gateway = FakeGateway::start();
     let around = {
         let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
-        Scope::around(reindex())
+        Scope::wrap_future(reindex())
     };
     let _elsewhere = Config::default().scope().unwrap();
     let (_, ()) = tokio::join!(around, reindex());

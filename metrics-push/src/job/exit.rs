@@ -160,7 +160,7 @@ fn cause(open: &Open, code: Option<i32>) -> Cause {
         // A hook of the program's own may have ended it.
         _ if panic::is_being_told() || std::thread::panicking() => Outcome::Panic,
         (Some(0), Extent::Process) => Outcome::Success,
-        _ => Outcome::Exit,
+        _ => Outcome::ExitCode,
     };
     Cause::of_exit(outcome, code)
 }

@@ -13,7 +13,7 @@
 //!
 //! A new file gets its name when its lock is held and its first line written, so nobody sees one without. What survives
 //! a power loss is what the file system had written by then, usually all but the last seconds;
-//! [`Job::synced`](super::Job::synced) waits for the disk.
+//! [`Job::durable_journal`](super::Job::durable_journal) waits for the disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

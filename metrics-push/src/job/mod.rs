@@ -49,7 +49,7 @@ const INTERVALS_TO_DEADLINE: u32 = 2;
 ///
 /// fn cleanup() -> Result<(), std::io::Error> {
 ///     CLEANUP.run(|run| {
-///         run.processed(17);
+///         run.add_processed(17);
 ///         Ok(())
 ///     })
 /// }
@@ -111,16 +111,16 @@ impl Job {
     /// A job of this name, which becomes the `job` label.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self::with_name(Cow::Borrowed(name))
+        Self::from_name(Cow::Borrowed(name))
     }
 
     /// A job whose name is known only when the program runs.
     #[must_use]
-    pub fn named(name: impl Into<String>) -> Self {
-        Self::with_name(Cow::Owned(name.into()))
+    pub fn with_name(name: impl Into<String>) -> Self {
+        Self::from_name(Cow::Owned(name.into()))
     }
 
-    const fn with_name(name: Cow<'static, str>) -> Self {
+    const fn from_name(name: Cow<'static, str>) -> Self {
         Self {
             name,
             every: None,
@@ -204,7 +204,7 @@ impl Job {
     /// Without this, TERM, INT, HUP, QUIT and XCPU are reported before they end a [whole process](Self::whole_process),
     /// unless the program handles or ignores them itself. For a task they always are the scheduler's.
     #[must_use]
-    pub const fn signals_off(mut self) -> Self {
+    pub const fn without_signal_hooks(mut self) -> Self {
         self.signals = Signals::Untouched;
         self
     }
@@ -214,7 +214,7 @@ impl Job {
     /// Without this it survives the death of the process, and of the machine up to what the file system had not yet
     /// written. Without a state directory there is no journal.
     #[must_use]
-    pub const fn synced(mut self) -> Self {
+    pub const fn durable_journal(mut self) -> Self {
         self.durability = Durability::Machine;
         self
     }

@@ -13,7 +13,7 @@ use crate::log;
 use crate::push_request::PushRequest;
 
 /// The folder in the state directory.
-const FOLDER: &str = "kept";
+const FOLDER: &str = "retained";
 /// How many groups are remembered: as many as may wait.
 const MOST_KEPT: usize = super::MOST_RECORDS;
 

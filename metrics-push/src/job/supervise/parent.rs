@@ -190,7 +190,7 @@ fn cause(status: ExitStatus, extent: Extent, is_late: bool, is_oom: bool) -> Cau
         None => Outcome::Signal,
         // A process that ends with 0 says itself that all is well.
         Some(0) if extent == Extent::Process => Outcome::Success,
-        Some(_) => Outcome::Exit,
+        Some(_) => Outcome::ExitCode,
     };
     let signal = status.signal();
     let core_dumped = signal.map(|_| status.core_dumped());
@@ -308,12 +308,12 @@ mod tests {
             (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
         };
         assert_eq!(of(0, false, false), (Outcome::Success, Some(0), None, None));
-        assert_eq!(of(9 << 8, false, false), (Outcome::Exit, Some(9), None, None));
+        assert_eq!(of(9 << 8, false, false), (Outcome::ExitCode, Some(9), None, None));
         assert_eq!(of(9, false, false), (Outcome::Signal, None, Some(9), Some(false)));
         assert_eq!(of(9, false, true), (Outcome::Oom, None, Some(9), Some(false)));
         assert_eq!(of(9, true, false), (Outcome::Timeout, None, Some(9), Some(false)));
         assert_eq!(of(0x80 | 6, false, false), (Outcome::Signal, None, Some(6), Some(true)));
         let task = cause(ExitStatus::from_raw(0), Extent::Task, false, false);
-        assert_eq!(task.outcome, Outcome::Exit);
+        assert_eq!(task.outcome, Outcome::ExitCode);
     }
 }
