@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use metrics_push::testing::FakeGateway;
 
+use crate::fake_vs_real::{Pair, Step, delete, post, put, same};
 use crate::http::send_raw;
-use crate::pair::{Pair, Step, delete, post, put, same};
 use crate::real::{Prometheus, Pushgateway};
 
 /// Runs sequences one after the other, each on empty gateways; all differences are reported at once.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use crate::pair::{Pair, Step};
+use crate::fake_vs_real::{Pair, Step};
 
 /// How long random sequences are tried at most.
 const RANDOM_BUDGET: Duration = Duration::from_secs(15);

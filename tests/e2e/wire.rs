@@ -6,9 +6,9 @@ use metrics_push::{Gateway, GroupingKey, Pusher};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use crate::fake_vs_real::{Pair, same};
 use crate::families::{any_families, registry};
 use crate::http::{send, send_raw};
-use crate::pair::{Pair, same};
 use crate::real::Pushgateway;
 
 /// The samples and heads of one job, as the gateway exposes them.

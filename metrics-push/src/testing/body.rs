@@ -1,7 +1,7 @@
 //! What a push's body says: it may be compressed, and is protobuf or text.
 
+use super::http::{Request, Response};
 use super::parse::{Body, parse};
-use super::wire::{Request, Response};
 use super::{gzip, protobuf};
 
 /// Reads the body of a push, or answers why it can't be read.

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use super::fault::{Effect, Fault, Storing};
+use super::http::{BodyWanted, Broken, Framing, KeepAlive, Request, Wire};
 use super::server::{Received, Shared, Since};
-use super::wire::{BodyWanted, Broken, Framing, KeepAlive, Request, Wire};
 
 /// Answers requests until the peer or a fault ends the connection.
 pub(super) fn talk(shared: &Shared, wire: &mut Wire, life: u64) {

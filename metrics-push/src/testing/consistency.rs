@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use super::exposition::escape_value;
 use super::family::{Family, Kind, Labels, Metric, Value};
-use super::number::print_float;
+use super::go_format::print_float;
 use super::path::is_label_name;
 
 /// The families the real gateway exports about itself; theirs is the type that counts.

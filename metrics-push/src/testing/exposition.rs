@@ -6,7 +6,7 @@
 use std::fmt::{self, Write as _};
 
 use super::family::{Family, Sample};
-use super::number::print_sample;
+use super::go_format::print_sample;
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

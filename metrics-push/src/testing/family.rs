@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::number::print_float;
+use super::go_format::print_float;
 
 /// The labels of a metric, sorted by name.
 pub(super) type Labels = BTreeMap<String, String>;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::wire::{Request, Response};
+use super::http::{Request, Response};
 
 /// Something that goes wrong with a request.
 ///

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::family::{Family, Sample, Value};
-use super::number::lossy;
+use super::go_format::lossy;
 use super::path::Key;
 use super::store::{FAILURE_TIME, Families, PUSH_TIME};
 

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 
-use super::wire::{MAX_BODY, Response};
+use super::http::{MAX_BODY, Response};
 
 /// What was compressed. The real gateway reads a broken body as far as it can; this one refuses it.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Response> {

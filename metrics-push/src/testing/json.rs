@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::family::{Family, Labels, Metric, Value};
-use super::number::{lossy, print_float};
+use super::go_format::{lossy, print_float};
 use super::path::Key;
 use super::store::{FAILURE_TIME, Families, PUSH_TIME, Store, Timed};
 

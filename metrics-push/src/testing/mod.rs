@@ -38,44 +38,44 @@
 //! a programming mistake, this one does not: a job in broken base64 does not block later pushes, and the type
 //! `gauge_histogram` is refused instead of taken and then cutting off every scrape.
 
-mod access;
+mod assertions;
+mod auth;
 mod body;
 mod connection;
 mod consistency;
-mod cursor;
-mod endpoints;
-mod expect;
 mod exposition;
 mod family;
 mod fault;
+mod go_format;
 mod group;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(not(feature = "gzip"))]
-#[path = "no_gzip.rs"]
+#[path = "gzip_disabled.rs"]
 mod gzip;
+mod http;
+mod index;
 mod json;
-mod ledger;
-mod number;
+mod lexer;
 mod parse;
 mod path;
 mod protobuf;
+mod routes;
 mod server;
 mod store;
-mod wire;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use access::Access;
-use endpoints::{AdminApi, Flags};
+use auth::Access;
 pub use family::{Family, Kind, Sample};
 pub use fault::Fault;
 pub use group::Group;
+pub use http::Request;
+use routes::{AdminApi, Flags};
 use server::Server;
 use store::Checks;
-pub use wire::Request;
 
 /// A Pushgateway in this process, on a free port of 127.0.0.1, until it is dropped.
 ///

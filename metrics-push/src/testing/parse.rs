@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::cursor::{
+use super::family::{Family, Kind, Labels, Metric, Value};
+use super::go_format::{count_of, lossy, parse_float};
+use super::lexer::{
     Cursor, Escapes, Problem, invalid_escape, is_label_name_byte, is_metric_name_byte,
 };
-use super::family::{Family, Kind, Labels, Metric, Value};
-use super::number::{count_of, lossy, parse_float};
 
 /// The body of a push.
 #[derive(Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::number::lossy;
+use super::go_format::lossy;
 
 /// The grouping labels; values may be any bytes, as they may in a URL.
 pub(super) type Key = BTreeMap<String, Vec<u8>>;

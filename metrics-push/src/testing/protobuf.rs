@@ -3,7 +3,7 @@
 //! A family that comes twice replaces the earlier one, as on the real gateway. Fields that nobody knows are skipped.
 
 use super::family::{Family, Kind, Labels, Metric, Value};
-use super::number::lossy;
+use super::go_format::lossy;
 use super::parse::Body;
 
 /// Reads a body, or says why it can't be read.

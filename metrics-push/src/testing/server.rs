@@ -10,12 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::access::Access;
+use super::auth::Access;
 use super::connection::talk;
-use super::endpoints::{Flags, answer};
 use super::fault::{Fault, Script};
+use super::http::{Request, Response, Wire};
+use super::routes::{Flags, answer};
 use super::store::Store;
-use super::wire::{Request, Response, Wire};
 
 /// How many requests are remembered; older ones are forgotten, or a long test would eat all memory.
 pub(super) const REMEMBERED_REQUESTS: usize = 16 * 1024;

@@ -10,8 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::consistency::{Held, problems};
 use super::exposition;
 use super::family::{Family, Kind, Labels, Metric, Value};
-use super::ledger::Ledger;
-use super::number::lossy;
+use super::go_format::lossy;
+use super::index::Ledger;
 use super::parse::Body;
 use super::path::Key;
 

@@ -2,7 +2,7 @@
 //!
 //! Wherever the input may not end, its end is the same problem: a last line without its line feed.
 
-use super::number::lossy;
+use super::go_format::lossy;
 
 /// What can't be read, in the words of the real gateway.
 pub(super) struct Problem(pub(super) String);

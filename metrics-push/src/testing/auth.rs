@@ -1,7 +1,7 @@
 //! Who is let in: the credentials a gateway asks for, usually a proxy in front of it.
 
+use super::http::{Request, Response};
 use super::path::{Alphabet, decode_base64};
-use super::wire::{Request, Response};
 
 /// Whose pushes are let in.
 #[derive(Debug, Default)]

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::body::read;
+use super::http::{Request, Response};
 use super::json;
 use super::path::{clean, grouping_key, percent_decode, percent_encode};
 use super::store::{Checks, Mode, Store};
-use super::wire::{Request, Response};
 
 /// Whether the wiping of everything is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

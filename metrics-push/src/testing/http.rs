@@ -43,7 +43,7 @@ impl Request {
     /// The body as text, with replacement characters for what is not UTF-8.
     #[must_use]
     pub fn text(&self) -> String {
-        super::number::lossy(&self.body)
+        super::go_format::lossy(&self.body)
     }
 
     fn says(&self, header: &str, token: &str) -> bool {
@@ -280,7 +280,7 @@ impl Wire {
 
 fn to_request(head: &httparse::Request<'_, '_>, connection: u64) -> Request {
     let header = |header: &httparse::Header<'_>| {
-        (header.name.to_ascii_lowercase(), super::number::lossy(header.value))
+        (header.name.to_ascii_lowercase(), super::go_format::lossy(header.value))
     };
     Request {
         method: head.method.unwrap_or_default().to_owned(),
