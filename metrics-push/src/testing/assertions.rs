@@ -1,115 +1,123 @@
-//! What a test of a job asks for: the group after a run, and whether it is as it should be.
+//! Assertions on the group of a job: [`FakeGateway::after_run`] and the `assert_*` methods of [`Group`].
 //!
-//! Every answer that is not the expected one comes with what is there instead.
+//! The message of every failed assertion contains what the group has instead.
 
 use std::time::Duration;
 
-use super::group::Braces;
-use super::{FakeGateway, Group};
+use super::fake_gateway::FakeGateway;
+use super::group::{DisplayLabels, Group, Selector};
 
-/// How long a run's outcome may be under way. Nothing takes this long unless it is lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A push of a local job takes milliseconds, so a longer wait means that it is lost.
+const RUN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const OUTCOME: &str = "batch_job_last_run_outcome";
 const START: &str = "batch_job_last_start_timestamp_seconds";
 const COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
 
 impl FakeGateway {
-    /// The group with exactly these labels, as soon as a run has ended there.
+    /// Waits until a run of the group with exactly these grouping labels has finished, and returns the group.
     ///
-    /// Before a test runs a job for a second time, it can [`clear`](Self::clear) what the first run has left.
+    /// If a test runs a job twice, call [`clear`](Self::clear) between the runs. Otherwise this method returns at once
+    /// with the group of the first run.
     ///
     /// # Panics
-    /// If none ends within ten seconds, with what came and what is there.
+    ///
+    /// Panics if no run finishes within ten seconds. The message contains the requests and the contents of the gateway.
     #[must_use]
     #[track_caller]
     pub fn after_run(&self, job: &str, labels: &[(&str, &str)]) -> Group {
-        self.wait_for(PATIENCE, |gateway| {
-            gateway.find_group(job, labels).is_some_and(|group| has_ended(&group))
+        self.wait_for(RUN_TIMEOUT, |gateway| {
+            gateway.find_group(job, labels).is_some_and(|group| is_finished(&group))
         });
         self.group(job, labels)
     }
 }
 
-fn has_ended(group: &Group) -> bool {
+fn is_finished(group: &Group) -> bool {
     match (group.get(START, &[]), group.get(COMPLETION, &[])) {
-        // Both come with the end; an earlier run has left a completion that is older than the start.
+        // While a run is open, the completion of the previous run is older than the start of this one.
         (Some(start), Some(completion)) => completion >= start,
         _ => false,
     }
 }
 
 impl Group {
-    /// How the last run ended; none, while it lasts or if there was none.
+    /// Returns the outcome of the last run, for example `success`. Returns `None` if no run has finished.
     #[must_use]
     pub fn outcome(&self) -> Option<String> {
         let states = self.families.get(OUTCOME)?.samples();
-        let holds = states.into_iter().find(|state| state.value > 0.5)?;
-        holds.labels.get("outcome").cloned()
+        let current = states.into_iter().find(|state| state.value > 0.5)?;
+        current.labels.get("outcome").cloned()
     }
 
-    /// Checks how the last run ended.
+    /// Asserts that the last run finished with this outcome.
     ///
     /// # Panics
-    /// If it ended otherwise, with all that the group holds.
+    ///
+    /// Panics if it did not. The message contains the whole group.
     #[track_caller]
     pub fn assert_outcome(&self, expected: &str) -> &Self {
         let outcome = self.outcome();
         assert!(
             outcome.as_deref() == Some(expected),
-            "the last run of {} should have ended with {expected:?}, and {}; the group holds:\n{self}",
-            Braces(&self.labels),
-            outcome.map_or("has not ended".to_owned(), |outcome| format!("ended with {outcome:?}")),
+            "expected outcome {expected:?}, but the last run of {} {}; contents of the group:\n{self}",
+            DisplayLabels(&self.labels),
+            outcome.map_or("has not finished".to_owned(), |outcome| format!(
+                "finished as {outcome:?}"
+            )),
         );
         self
     }
 
-    /// Checks the value of the one sample of that name that has these labels, as [`value`](Self::value) finds it.
+    /// Asserts the value of the sample with this name and these labels, as [`value`](Self::value) finds it.
+    ///
+    /// `NaN` is equal to `NaN` here.
     ///
     /// # Panics
-    /// If it has another value, or there is none, with what is there.
+    ///
+    /// Panics if the value is different, or if there is not exactly one such sample. The message contains the actual
+    /// value or samples.
     #[track_caller]
     pub fn assert_value(&self, name: &str, labels: &[(&str, &str)], expected: f64) -> &Self {
         let value = self.value(name, labels);
-        // Not a number is equal to itself here: a test that expects it means it.
         let is_equal = value.total_cmp(&expected).is_eq() || value - expected == 0.0;
         assert!(
             is_equal,
-            "{name} with {labels:?} should be {expected} in {}, and is {value}",
-            Braces(&self.labels),
+            "expected {} to be {expected} in the group {}, but it is {value}",
+            Selector(name, labels),
+            DisplayLabels(&self.labels),
         );
         self
     }
 
-    /// Checks that a family of that name is there.
+    /// Asserts that the group has a family with this name.
     ///
     /// # Panics
-    /// If it is not, with the names of those that are.
+    ///
+    /// Panics if it does not. The message contains the names of its families.
     #[track_caller]
     pub fn assert_family(&self, name: &str) -> &Self {
+        let names: Vec<_> = self.families.keys().map(String::as_str).collect();
         assert!(
             self.has_family(name),
-            "{} should hold {name}, and holds {}",
-            Braces(&self.labels),
-            self.names(),
+            "expected the group {} to have the family {name}, but it has: {}",
+            DisplayLabels(&self.labels),
+            names.join(", "),
         );
         self
     }
 
-    /// Checks that no family of that name is there.
+    /// Asserts that the group has no family with this name.
     ///
     /// # Panics
-    /// If it is, with its samples.
+    ///
+    /// Panics if it does. The message contains the samples of the family.
     #[track_caller]
     pub fn assert_no_family(&self, name: &str) -> &Self {
         if let Some(family) = self.families.get(name) {
-            panic!("{} should not hold {name}, and has:\n{family}", Braces(&self.labels));
+            let labels = DisplayLabels(&self.labels);
+            panic!("expected the group {labels} to have no family {name}, but it has:\n{family}");
         }
         self
-    }
-
-    fn names(&self) -> String {
-        let names: Vec<_> = self.families.keys().map(String::as_str).collect();
-        names.join(", ")
     }
 }

@@ -1,7 +1,9 @@
-//! What `gzip.rs` is when its feature is off: no compressed body is read.
+//! Replaces `gzip.rs` without the feature `gzip`: compressed bodies are rejected.
 
-use super::http::Response;
+use super::http::HttpResponse;
 
-pub(super) fn unpack(_bytes: &[u8]) -> Result<Vec<u8>, Response> {
-    Err(Response::error(415, "the fake gateway reads no gzip without the feature \"gzip\""))
+pub(super) fn decompress(_bytes: &[u8]) -> Result<Vec<u8>, HttpResponse> {
+    let why =
+        "gzip is not supported by this fake gateway; enable the feature `gzip` of metrics-push";
+    Err(HttpResponse::error(415, why))
 }

@@ -1,47 +1,47 @@
-//! A position in a body, and the ways to move it on.
+//! Splits the text of a push into words, names and quoted text.
 //!
-//! Wherever the input may not end, its end is the same problem: a last line without its line feed.
+//! If the input ends where it must not, the error is always the same: the last line has no line feed.
 
 use super::go_format::lossy;
 
-/// What can't be read, in the words of the real gateway.
-pub(super) struct Problem(pub(super) String);
+/// A syntax error, with the message of the real gateway.
+pub(super) struct SyntaxError(pub(super) String);
 
-impl From<String> for Problem {
+impl From<String> for SyntaxError {
     fn from(what: String) -> Self {
         Self(what)
     }
 }
 
-/// Bytes and how far they are read.
-pub(super) struct Cursor<'a> {
+/// The input and the position in it.
+pub(super) struct Lexer<'a> {
     bytes: &'a [u8],
     position: usize,
 }
 
-/// Whether a backslash means anything.
+/// Whether a backslash starts an escape sequence.
 #[derive(Clone, Copy)]
 pub(super) enum Escapes {
-    Known,
-    Ignored,
+    Decoded,
+    Dropped,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> Lexer<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
-    /// Moves over the byte that was peeked at.
+    /// Skips the byte that [`peek`](Self::peek) returned.
     pub(super) const fn skip(&mut self) {
         self.position += 1;
     }
 
-    pub(super) fn peek(&self) -> Result<u8, Problem> {
+    pub(super) fn peek(&self) -> Result<u8, SyntaxError> {
         let byte = self.bytes.get(self.position).copied();
-        byte.ok_or_else(|| Problem("unexpected end of input stream".into()))
+        byte.ok_or_else(|| SyntaxError("unexpected end of input stream".into()))
     }
 
-    pub(super) fn next(&mut self) -> Result<u8, Problem> {
+    pub(super) fn next(&mut self) -> Result<u8, SyntaxError> {
         let byte = self.peek()?;
         self.position += 1;
         Ok(byte)
@@ -53,36 +53,40 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn read_while(&mut self, fits: impl Fn(u8) -> bool) -> Vec<u8> {
+    fn read_while(&mut self, condition: impl Fn(u8) -> bool) -> Vec<u8> {
         let rest = &self.bytes[self.position..];
-        let length = rest.iter().position(|&byte| !fits(byte)).unwrap_or(rest.len());
+        let length = rest.iter().position(|&byte| !condition(byte)).unwrap_or(rest.len());
         self.position += length;
         rest[..length].to_vec()
     }
 
-    /// Everything up to a blank or the end of the line, which has to be there.
-    pub(super) fn read_word(&mut self) -> Result<Vec<u8>, Problem> {
+    /// Reads up to the next blank or line feed. One of them must follow.
+    pub(super) fn read_word(&mut self) -> Result<Vec<u8>, SyntaxError> {
         let word = self.read_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
         self.peek()?;
         Ok(word)
     }
 
-    pub(super) fn read_name(&mut self, fits: fn(u8) -> bool) -> Result<String, Problem> {
+    /// Reads a name. Returns an empty one if the next byte cannot start a name.
+    pub(super) fn read_name(
+        &mut self,
+        is_name_byte: fn(u8) -> bool,
+    ) -> Result<String, SyntaxError> {
         if self.peek()?.is_ascii_digit() {
             return Ok(String::new());
         }
-        Ok(lossy(&self.read_while(fits)))
+        Ok(lossy(&self.read_while(is_name_byte)))
     }
 
-    /// The rest of the line, with its end.
-    pub(super) fn read_rest(&mut self, escapes: Escapes) -> Result<Vec<u8>, Problem> {
+    /// Reads the rest of the line and its line feed, and returns it without the line feed.
+    pub(super) fn read_rest(&mut self, escapes: Escapes) -> Result<Vec<u8>, SyntaxError> {
         let mut rest = Vec::new();
         loop {
             match (self.next()?, escapes) {
                 (b'\n', _) => return Ok(rest),
-                // Odd, but so it is: here, a backslash is just left out.
-                (b'\\', Escapes::Ignored) => {}
-                (b'\\', Escapes::Known) => rest.push(match self.next()? {
+                // The real gateway drops the backslash and reads the next byte as it is.
+                (b'\\', Escapes::Dropped) => {}
+                (b'\\', Escapes::Decoded) => rest.push(match self.next()? {
                     b'n' => b'\n',
                     b'\\' => b'\\',
                     other => return Err(invalid_escape(other)),
@@ -93,8 +97,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-pub(super) fn invalid_escape(byte: u8) -> Problem {
-    Problem(format!("invalid escape sequence '\\{}'", char::from(byte)))
+pub(super) fn invalid_escape(byte: u8) -> SyntaxError {
+    SyntaxError(format!("invalid escape sequence '\\{}'", char::from(byte)))
 }
 
 pub(super) const fn is_label_name_byte(byte: u8) -> bool {
