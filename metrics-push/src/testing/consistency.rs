@@ -71,7 +71,7 @@ const BUILTIN_FAMILIES: [(Kind, &[&str]); 3] = [
 
 /// A family of a group, and the name of a grouping label whose value is not valid UTF-8.
 #[derive(Clone, Copy)]
-pub(super) struct StoredFamily<'a> {
+pub(super) struct GatheredFamily<'a> {
     pub(super) family: &'a Family,
     pub(super) invalid_label: Option<&'a str>,
 }
@@ -88,9 +88,9 @@ pub(super) fn builtin_kind(name: &str) -> Option<Kind> {
 }
 
 /// Returns the reasons why the families cannot be scraped together.
-pub(super) fn problems<'a>(stored: impl Iterator<Item = StoredFamily<'a>>) -> Vec<String> {
-    let mut by_name: BTreeMap<&str, Vec<StoredFamily<'a>>> = BTreeMap::new();
-    for one in stored {
+pub(super) fn problems<'a>(gathered: impl Iterator<Item = GatheredFamily<'a>>) -> Vec<String> {
+    let mut by_name: BTreeMap<&str, Vec<GatheredFamily<'a>>> = BTreeMap::new();
+    for one in gathered {
         by_name.entry(&one.family.name).or_default().push(one);
     }
     let mut seen: BTreeMap<&str, Kind> = BTreeMap::new();
@@ -120,12 +120,12 @@ pub(super) fn problems<'a>(stored: impl Iterator<Item = StoredFamily<'a>>) -> Ve
 }
 
 /// Checks the metrics with one name: each must be valid, and no two may have the same labels.
-fn check_metrics(kind: Kind, families: &[StoredFamily<'_>], problems: &mut Vec<String>) {
+fn check_metrics(kind: Kind, families: &[GatheredFamily<'_>], problems: &mut Vec<String>) {
     let mut seen: HashSet<&LabelMap> = HashSet::new();
-    for stored in families {
-        for metric in &stored.family.metrics {
-            let problem = if stored.family.kind == kind {
-                metric_problem(metric, stored.invalid_label).or_else(|| {
+    for gathered in families {
+        for metric in &gathered.family.metrics {
+            let problem = if gathered.family.kind == kind {
+                metric_problem(metric, gathered.invalid_label).or_else(|| {
                     let is_new = seen.insert(&metric.labels);
                     (!is_new).then(|| {
                         "was collected before with the same name and label values".to_owned()
@@ -135,10 +135,10 @@ fn check_metrics(kind: Kind, families: &[StoredFamily<'_>], problems: &mut Vec<S
                 Some(format!("is not a {}", kind.word().to_uppercase()))
             };
             if let Some(problem) = problem {
-                let text = describe(stored.family.kind, metric);
+                let text = describe(gathered.family.kind, metric);
                 problems.push(format!(
                     "collected metric {:?} {{ {text}}} {problem}",
-                    stored.family.name
+                    gathered.family.name
                 ));
             }
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::consistency::{StoredFamily, problems};
+use super::consistency::{GatheredFamily, problems};
 use super::exposition;
 use super::family::{Family, Kind, LabelMap, Metric, MetricValue};
 use super::go_format::lossy;
@@ -96,15 +96,15 @@ impl GroupStore {
 
     /// Returns the exposition, even if it is inconsistent.
     pub(super) fn print(&self) -> String {
-        exposition::print(self.families().map(|stored| stored.family))
+        exposition::print(self.families().map(|gathered| gathered.family))
     }
 
-    fn families(&self) -> impl Iterator<Item = StoredFamily<'_>> {
+    fn families(&self) -> impl Iterator<Item = GatheredFamily<'_>> {
         self.groups.iter().flat_map(|(key, families)| {
             let invalid_label = find_invalid_label(key);
             families
                 .values()
-                .map(move |pushed| StoredFamily { family: &pushed.family, invalid_label })
+                .map(move |pushed| GatheredFamily { family: &pushed.family, invalid_label })
         })
     }
 
