@@ -1,4 +1,4 @@
-//! `FakeGateway` as a server: what it records, how faults look to a client, and that dropping it ends all threads.
+//! Tests `FakeGateway` as a server: recorded requests, faults as a client sees them, and the end of all threads on drop.
 //!
 //! The end-to-end tests compare its rules with those of the real Pushgateway.
 

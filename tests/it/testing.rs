@@ -1,4 +1,4 @@
-//! Tests of jobs as users write them: tests do not affect each other, and failed assertions print what the group contains.
+//! Tests of jobs as users write them: tests do not affect each other, and failed assertions print the contents.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;

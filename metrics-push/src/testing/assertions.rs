@@ -1,6 +1,6 @@
 //! Assertions on the group of a job: [`FakeGateway::after_run`] and the `assert_*` methods of [`Group`].
 //!
-//! The message of every failed assertion contains what the group has instead.
+//! The message of every failed assertion contains the actual contents of the group.
 
 use std::time::Duration;
 

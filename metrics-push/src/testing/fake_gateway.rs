@@ -1,4 +1,4 @@
-//! [`FakeGateway`] and its [`Builder`]: what tests call.
+//! [`FakeGateway`] and its [`Builder`], the public API of the fake gateway.
 //!
 //! Every method locks the shared state, reads or changes it, and returns. The server's threads do the rest.
 
@@ -155,7 +155,7 @@ impl FakeGateway {
         self.groups().into_iter().find(|group| group.labels == wanted)
     }
 
-    /// Returns all requests received so far, whatever the response was.
+    /// Returns all requests received so far, including failed ones.
     ///
     /// If there are many thousands, only the latest are recorded.
     #[must_use]

@@ -34,8 +34,8 @@ impl Group {
         Self {
             labels: key.iter().map(|(name, value)| (name.clone(), lossy(value))).collect(),
             families: families.iter().map(family).collect(),
-            last_push: stamp_time(families, PUSH_TIME),
-            last_failure: stamp_time(families, FAILURE_TIME),
+            last_push: timestamp(families, PUSH_TIME),
+            last_failure: timestamp(families, FAILURE_TIME),
         }
     }
 
@@ -110,7 +110,7 @@ impl fmt::Display for Group {
     }
 }
 
-fn stamp_time(families: &GroupFamilies, name: &str) -> Option<SystemTime> {
+fn timestamp(families: &GroupFamilies, name: &str) -> Option<SystemTime> {
     match families.get(name)?.family.metrics.first()?.value {
         MetricValue::Number(seconds) if seconds > 0.0 => {
             UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)

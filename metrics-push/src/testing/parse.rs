@@ -331,7 +331,7 @@ impl Draft {
                 buckets.push((bound, float_to_count(value)));
             }
             (MetricValue::Summary { quantiles, .. }, _, Some(rank)) => {
-                quantiles.push((rank, value))
+                quantiles.push((rank, value));
             }
             (MetricValue::Histogram { .. } | MetricValue::Summary { .. }, _, None) => {}
         }

@@ -188,7 +188,7 @@ fn read_value(message: &[u8], kind: Kind) -> Result<MetricValue, String> {
                 *count = value.number();
             }
             (MetricValue::Histogram { sum, .. } | MetricValue::Summary { sum, .. }, 2) => {
-                *sum = value.real()
+                *sum = value.real();
             }
             (MetricValue::Histogram { buckets, .. }, 3) => {
                 let (mut count, mut bound) = (0, 0.0);

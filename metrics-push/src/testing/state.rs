@@ -85,7 +85,7 @@ pub(super) struct ConnectionId {
     kill_count: u64,
 }
 
-/// The state, its lock, and what never changes after the start.
+/// The state with its lock, and the settings that do not change after the start.
 pub(super) struct SharedState {
     state: Mutex<ServerState>,
     changed: Condvar,
