@@ -10,6 +10,7 @@ mod container;
 mod economy;
 mod fake_gateway;
 mod fake_random;
+mod fake_vs_real;
 #[path = "../it/families.rs"]
 mod families;
 mod gateway_faults;
@@ -20,7 +21,6 @@ mod lifecycle;
 mod merging;
 mod monitoring;
 mod names;
-mod pair;
 mod power_loss;
 mod real;
 mod recorder;

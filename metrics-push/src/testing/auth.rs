@@ -1,13 +1,13 @@
-//! Who is let in: the credentials a gateway asks for, usually a proxy in front of it.
+//! The credentials that a fake gateway requires. In production, a proxy in front of the gateway requires them.
 
-use super::path::{Alphabet, decode_base64};
-use super::wire::{Request, Response};
+use super::go_base64::{Alphabet, decode_base64};
+use super::http::{HttpResponse, Request};
 
-/// Whose pushes are let in.
+/// The credentials that a request must have.
 #[derive(Debug, Default)]
-pub(super) enum Access {
+pub(super) enum RequiredAuth {
     #[default]
-    Anybody,
+    None,
     Basic {
         user: String,
         password: String,
@@ -15,11 +15,11 @@ pub(super) enum Access {
     Bearer(String),
 }
 
-impl Access {
-    pub(super) fn admits(&self, request: &Request) -> bool {
+impl RequiredAuth {
+    pub(super) fn accepts(&self, request: &Request) -> bool {
         let sent = request.header("authorization").and_then(|value| value.split_once(' '));
         match (self, sent) {
-            (Self::Anybody, _) => true,
+            (Self::None, _) => true,
             (Self::Basic { user, password }, Some(("Basic", sent))) => {
                 let expected = format!("{user}:{password}").into_bytes();
                 decode_base64(sent.as_bytes(), Alphabet::Standard) == Ok(expected)
@@ -29,8 +29,9 @@ impl Access {
         }
     }
 
-    pub(super) fn challenge(&self) -> Response {
+    /// The response to a request without valid credentials.
+    pub(super) fn challenge(&self) -> HttpResponse {
         let scheme = if matches!(self, Self::Bearer(_)) { "Bearer" } else { "Basic" };
-        Response::error(401, "Unauthorized").header("WWW-Authenticate", scheme)
+        HttpResponse::error(401, "Unauthorized").header("WWW-Authenticate", scheme)
     }
 }

@@ -1,67 +1,69 @@
-//! HTTP/1.1 on one connection: reads requests, writes responses, and knows nothing of metrics.
+//! HTTP/1.1 on one connection: [`HttpStream`] reads requests and writes responses.
 //!
-//! Bodies come with a length or in chunks, heads and bodies are bounded, and a request that is no
-//! HTTP gets the answer the real gateway gives.
+//! Bodies have a `Content-Length` or are chunked. The sizes of heads and bodies are limited. A request that is not valid
+//! HTTP gets the same response as from the real gateway. This file must not depend on metrics or routes.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-/// The longest request line with headers; more is answered with a 431.
+use super::go_format::lossy;
+
+/// The maximum size of a request line with its headers; a larger one gets a 431.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// The longest body; more is answered with a 413. The real gateway has no such limit.
+/// The maximum size of a body; a larger one gets a 413. The real gateway has no such limit.
 pub(super) const MAX_BODY: usize = 64 * 1024 * 1024;
 
 const MAX_HEADERS: usize = 128;
 
-/// A request as it arrived.
+/// A request that a [`FakeGateway`](crate::testing::FakeGateway) received.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// The method, in upper case as it was sent.
+    /// The method as it was sent, for example `PUT`.
     pub method: String,
-    /// The request target as it was sent: still percent-encoded, with the query if there was one.
+    /// The request target as it was sent: percent-encoded, with the query string if there is one.
     pub path: String,
-    /// The headers in their order, names in lower case.
+    /// The headers in the order in which they were sent, with their names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, without any chunk marks.
+    /// The body. A chunked body is decoded, a compressed one is not.
     pub body: Vec<u8>,
-    /// When all of it had arrived.
+    /// When the whole request had been read.
     pub received: Instant,
-    /// The number of its connection: requests with the same number came over the same one.
+    /// The number of the connection. Requests with the same number were sent over the same connection.
     pub connection: u64,
 }
 
 impl Request {
-    /// The first header of that name, which is given in lower case.
+    /// Returns the value of the first header with this name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text, with replacement characters for what is not UTF-8.
+    /// Returns the body as text. Bytes that are not valid UTF-8 become replacement characters.
     #[must_use]
     pub fn text(&self) -> String {
-        super::number::lossy(&self.body)
+        lossy(&self.body)
     }
 
-    fn says(&self, header: &str, token: &str) -> bool {
+    fn has_token(&self, header: &str, token: &str) -> bool {
         self.header(header).is_some_and(|value| {
             value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token))
         })
     }
 }
 
-/// A response, not yet framed.
+/// A response before it is encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Response {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
-impl Response {
+impl HttpResponse {
     pub(super) const fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
@@ -76,7 +78,7 @@ impl Response {
         self
     }
 
-    /// A line of text, as the real gateway reports what went wrong.
+    /// An error message as one line of text, as the real gateway sends it.
     pub(super) fn error(status: u16, text: &str) -> Self {
         Self::new(status)
             .header("Content-Type", "text/plain; charset=utf-8")
@@ -84,13 +86,13 @@ impl Response {
             .body(format!("{text}\n"))
     }
 
-    /// The bytes to send.
-    pub(super) fn frame(&self, to: Framing) -> Vec<u8> {
+    /// Returns the bytes to send.
+    pub(super) fn encode(&self, framing: Framing) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if to.keep_alive == KeepAlive::No {
+        if framing.keep_alive == KeepAlive::No {
             head.push_str("Connection: close\r\n");
         }
         let has_length = self.headers.iter().any(|(name, _)| {
@@ -102,18 +104,18 @@ impl Response {
         }
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(b"\r\n");
-        if to.body == BodyWanted::Yes && self.status != 204 && self.status != 304 {
+        if framing.body == ResponseBody::Sent && self.status != 204 && self.status != 304 {
             bytes.extend_from_slice(&self.body);
         }
         bytes
     }
 }
 
-/// What a request says about the form of its response.
+/// How a response must be encoded, as the request demands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Framing {
     pub(super) keep_alive: KeepAlive,
-    pub(super) body: BodyWanted,
+    pub(super) body: ResponseBody,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,34 +125,40 @@ pub(super) enum KeepAlive {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyWanted {
-    Yes,
-    No,
+pub(super) enum ResponseBody {
+    Sent,
+    Omitted,
 }
 
-/// Why no request could be read.
-pub(super) enum Broken {
-    /// The peer went away, or the gateway is closing.
-    Gone,
-    /// This is to be answered, and then the connection is of no more use.
-    Refused(Response),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HttpVersion {
+    Http10,
+    Http11,
 }
 
-impl From<io::Error> for Broken {
+/// Why a request could not be read.
+pub(super) enum ReadError {
+    /// The client or the gateway closed the connection.
+    Disconnected,
+    /// The request is invalid: the connection must send this response and close.
+    Rejected(HttpResponse),
+}
+
+impl From<io::Error> for ReadError {
     fn from(_: io::Error) -> Self {
-        Self::Gone
+        Self::Disconnected
     }
 }
 
-/// One connection.
-pub(super) struct Wire {
+/// The HTTP side of one connection.
+pub(super) struct HttpStream {
     stream: TcpStream,
     number: u64,
-    /// What has been read and not yet used.
+    /// Bytes that are read from the socket and not yet parsed.
     pending: Vec<u8>,
 }
 
-impl Wire {
+impl HttpStream {
     pub(super) const fn new(stream: TcpStream, number: u64) -> Self {
         Self { stream, number, pending: Vec::new() }
     }
@@ -159,100 +167,104 @@ impl Wire {
         self.stream.write_all(bytes)
     }
 
-    /// Reads the next request and how it wants to be answered.
-    pub(super) fn read(&mut self) -> Result<(Request, Framing), Broken> {
-        let (mut request, is_old) = self.read_head()?;
-        if !is_old && request.header("host").is_none() {
-            return Err(refused(400, "400 Bad Request: missing required Host header"));
+    /// Reads the next request, and how its response must be encoded.
+    pub(super) fn read(&mut self) -> Result<(Request, Framing), ReadError> {
+        let (mut request, version) = self.read_head()?;
+        let is_current = version == HttpVersion::Http11;
+        if is_current && request.header("host").is_none() {
+            return Err(rejected(400, "400 Bad Request: missing required Host header"));
         }
-        if !is_old && request.says("expect", "100-continue") {
+        if is_current && request.has_token("expect", "100-continue") {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         request.body = self.read_body(&request)?;
         request.received = Instant::now();
-        let stays = !request.says("connection", "close")
-            && (!is_old || request.says("connection", "keep-alive"));
-        let keep_alive = if stays { KeepAlive::Yes } else { KeepAlive::No };
-        let body = if request.method == "HEAD" { BodyWanted::No } else { BodyWanted::Yes };
+        let is_kept_alive = !request.has_token("connection", "close")
+            && (is_current || request.has_token("connection", "keep-alive"));
+        let keep_alive = if is_kept_alive { KeepAlive::Yes } else { KeepAlive::No };
+        let body =
+            if request.method == "HEAD" { ResponseBody::Omitted } else { ResponseBody::Sent };
         Ok((request, Framing { keep_alive, body }))
     }
 
-    /// Reads the head; the second value is whether it is HTTP/1.0.
-    fn read_head(&mut self) -> Result<(Request, bool), Broken> {
+    fn read_head(&mut self) -> Result<(Request, HttpVersion), ReadError> {
         loop {
             let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
             let mut head = httparse::Request::new(&mut headers);
             match head.parse(&self.pending) {
                 Ok(httparse::Status::Complete(length)) => {
-                    let is_old = head.version == Some(0);
+                    let version = match head.version {
+                        Some(0) => HttpVersion::Http10,
+                        _ => HttpVersion::Http11,
+                    };
                     let request = to_request(&head, self.number);
                     self.pending.drain(..length);
-                    return Ok((request, is_old));
+                    return Ok((request, version));
                 }
                 Ok(httparse::Status::Partial) if self.pending.len() > MAX_HEAD => {
-                    return Err(refused(431, "431 Request Header Fields Too Large"));
+                    return Err(rejected(431, "431 Request Header Fields Too Large"));
                 }
                 Ok(httparse::Status::Partial) => self.fill()?,
                 Err(httparse::Error::TooManyHeaders) => {
-                    return Err(refused(431, "431 Request Header Fields Too Large"));
+                    return Err(rejected(431, "431 Request Header Fields Too Large"));
                 }
-                Err(_) => return Err(refused(400, "400 Bad Request")),
+                Err(_) => return Err(rejected(400, "400 Bad Request")),
             }
         }
     }
 
-    fn read_body(&mut self, request: &Request) -> Result<Vec<u8>, Broken> {
+    fn read_body(&mut self, request: &Request) -> Result<Vec<u8>, ReadError> {
         if let Some(encoding) = request.header("transfer-encoding") {
             if encoding.eq_ignore_ascii_case("chunked") {
                 return self.read_chunks();
             }
-            return Err(refused(501, "Unsupported transfer encoding"));
+            return Err(rejected(501, "Unsupported transfer encoding"));
         }
         let mut lengths = request.headers.iter().filter(|(name, _)| name == "content-length");
         let Some((_, length)) = lengths.next() else {
             return Ok(Vec::new());
         };
         if lengths.any(|(_, other)| other != length) {
-            return Err(refused(400, "400 Bad Request"));
+            return Err(rejected(400, "400 Bad Request"));
         }
         match length.parse() {
             Ok(length) if length <= MAX_BODY => self.take(length),
-            Ok(_) => Err(refused(413, "413 Request Entity Too Large")),
-            Err(_) => Err(refused(400, "400 Bad Request")),
+            Ok(_) => Err(rejected(413, "413 Request Entity Too Large")),
+            Err(_) => Err(rejected(400, "400 Bad Request")),
         }
     }
 
-    fn read_chunks(&mut self) -> Result<Vec<u8>, Broken> {
+    fn read_chunks(&mut self) -> Result<Vec<u8>, ReadError> {
         let mut body = Vec::new();
         loop {
             let line = self.take_line()?;
             let digits = line.split(|&byte| byte == b';').next().unwrap_or_default();
             let digits = std::str::from_utf8(digits).unwrap_or_default().trim();
             let length =
-                usize::from_str_radix(digits, 16).map_err(|_| refused(400, "400 Bad Request"))?;
+                usize::from_str_radix(digits, 16).map_err(|_| rejected(400, "400 Bad Request"))?;
             if length == 0 {
-                // Trailers, which nobody reads, and the empty line after them.
+                // Skip the trailers and the empty line after them.
                 while !self.take_line()?.is_empty() {}
                 return Ok(body);
             }
             if length > MAX_BODY - body.len() {
-                return Err(refused(413, "413 Request Entity Too Large"));
+                return Err(rejected(413, "413 Request Entity Too Large"));
             }
             body.extend(self.take(length)?);
             if !self.take_line()?.is_empty() {
-                return Err(refused(400, "400 Bad Request"));
+                return Err(rejected(400, "400 Bad Request"));
             }
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<Vec<u8>, Broken> {
+    fn take(&mut self, length: usize) -> Result<Vec<u8>, ReadError> {
         while self.pending.len() < length {
             self.fill()?;
         }
         Ok(self.pending.drain(..length).collect())
     }
 
-    fn take_line(&mut self) -> Result<Vec<u8>, Broken> {
+    fn take_line(&mut self) -> Result<Vec<u8>, ReadError> {
         loop {
             if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\r\n") {
                 let line = self.pending[..end].to_vec();
@@ -260,16 +272,16 @@ impl Wire {
                 return Ok(line);
             }
             if self.pending.len() > MAX_HEAD {
-                return Err(refused(400, "400 Bad Request"));
+                return Err(rejected(400, "400 Bad Request"));
             }
             self.fill()?;
         }
     }
 
-    fn fill(&mut self) -> Result<(), Broken> {
+    fn fill(&mut self) -> Result<(), ReadError> {
         let mut buffer = [0; 16 * 1024];
         match self.stream.read(&mut buffer)? {
-            0 => Err(Broken::Gone),
+            0 => Err(ReadError::Disconnected),
             length => {
                 self.pending.extend_from_slice(&buffer[..length]);
                 Ok(())
@@ -279,9 +291,8 @@ impl Wire {
 }
 
 fn to_request(head: &httparse::Request<'_, '_>, connection: u64) -> Request {
-    let header = |header: &httparse::Header<'_>| {
-        (header.name.to_ascii_lowercase(), super::number::lossy(header.value))
-    };
+    let header =
+        |header: &httparse::Header<'_>| (header.name.to_ascii_lowercase(), lossy(header.value));
     Request {
         method: head.method.unwrap_or_default().to_owned(),
         path: head.path.unwrap_or_default().to_owned(),
@@ -292,10 +303,10 @@ fn to_request(head: &httparse::Request<'_, '_>, connection: u64) -> Request {
     }
 }
 
-/// The answer of a Go server to what it can't read as HTTP.
-fn refused(status: u16, text: &str) -> Broken {
-    let response = Response::new(status).header("Content-Type", "text/plain; charset=utf-8");
-    Broken::Refused(response.body(text))
+/// The response of a Go server to a request that is not valid HTTP.
+fn rejected(status: u16, text: &str) -> ReadError {
+    let response = HttpResponse::new(status).header("Content-Type", "text/plain; charset=utf-8");
+    ReadError::Rejected(response.body(text))
 }
 
 const fn reason(status: u16) -> &'static str {

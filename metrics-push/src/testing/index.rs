@@ -1,39 +1,39 @@
-//! What is held how often: answers at once whether everything can be scraped together.
+//! [`MetricIndex`]: counts the stored metrics, so that the consistency check is fast.
 //!
-//! The real gateway gathers all it has on each push, so that filling it takes quadratic time. Counting what
-//! comes and goes gives the same answer; which problem it is, is left to the slow way.
+//! The real gateway gathers all metrics on each push, which makes filling it quadratic. The index gives the same result. If
+//! it finds a problem, `consistency.rs` gathers all metrics to describe it.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::consistency::{fault_of, own_kind, suffix_collision};
+use super::consistency::{builtin_kind, metric_problem, suffix_collision};
 use super::family::{Family, Kind, Metric};
 
-/// Counts of what a gateway holds.
+/// Counts of the metrics and families in a gateway.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
-    /// Metrics by name and labels.
+pub(super) struct MetricIndex {
+    /// The number of metrics by name and labels.
     metrics: HashMap<String, usize>,
-    /// Metrics that are not the only one of their name and labels.
-    surplus: usize,
-    /// Metrics that could not be scraped even alone.
-    unfit: usize,
-    /// Families by name and kind.
+    /// The number of metrics that repeat the name and labels of another one.
+    duplicates: usize,
+    /// The number of metrics that are invalid regardless of other metrics.
+    invalid: usize,
+    /// The number of families by name and kind.
     kinds: BTreeMap<String, BTreeMap<Kind, usize>>,
 }
 
-impl Ledger {
-    pub(super) fn add(&mut self, family: &Family, unreadable: Option<&str>) {
+impl MetricIndex {
+    pub(super) fn add(&mut self, family: &Family, invalid_label: Option<&str>) {
         *self.kinds.entry(family.name.clone()).or_default().entry(family.kind).or_default() += 1;
         for metric in &family.metrics {
-            self.unfit += usize::from(fault_of(metric, unreadable).is_some());
+            self.invalid += usize::from(metric_problem(metric, invalid_label).is_some());
             let count = self.metrics.entry(identity(family, metric)).or_default();
-            self.surplus += usize::from(*count > 0);
+            self.duplicates += usize::from(*count > 0);
             *count += 1;
         }
     }
 
-    /// Takes back an `add` of the same.
-    pub(super) fn remove(&mut self, family: &Family, unreadable: Option<&str>) {
+    /// Reverts [`add`](Self::add).
+    pub(super) fn remove(&mut self, family: &Family, invalid_label: Option<&str>) {
         if let Some(kinds) = self.kinds.get_mut(&family.name) {
             decrease(kinds.get_mut(&family.kind));
             kinds.retain(|_, count| *count > 0);
@@ -42,23 +42,24 @@ impl Ledger {
             }
         }
         for metric in &family.metrics {
-            self.unfit -= usize::from(fault_of(metric, unreadable).is_some());
+            self.invalid -= usize::from(metric_problem(metric, invalid_label).is_some());
             let identity = identity(family, metric);
             let left = decrease(self.metrics.get_mut(&identity));
             if left == 0 {
                 self.metrics.remove(&identity);
             } else {
-                self.surplus -= 1;
+                self.duplicates -= 1;
             }
         }
     }
 
-    /// Whether a scrape of everything would succeed.
+    /// Returns true if a scrape of everything would succeed.
     pub(super) fn is_consistent(&self) -> bool {
-        let kind_of =
-            |name: &str| own_kind(name).or_else(|| self.kinds.get(name)?.keys().next().copied());
-        self.surplus == 0
-            && self.unfit == 0
+        let kind_of = |name: &str| {
+            builtin_kind(name).or_else(|| self.kinds.get(name)?.keys().next().copied())
+        };
+        self.duplicates == 0
+            && self.invalid == 0
             && self.kinds.iter().all(|(name, kinds)| {
                 let kind = kind_of(name);
                 kinds.keys().all(|other| Some(*other) == kind)
@@ -74,11 +75,11 @@ fn decrease(count: Option<&mut usize>) -> usize {
     })
 }
 
-/// A text that no other metric has.
+/// Returns a text that is unique to the name and labels of a metric.
 fn identity(family: &Family, metric: &Metric) -> String {
     let mut identity = family.name.clone();
     for (name, value) in &metric.labels {
-        // Lengths, because a value may have any separator in it.
+        // The length makes it unique: a value can contain any separator.
         identity.push_str(&format!("\n{name}={}:{value}", value.len()));
     }
     identity

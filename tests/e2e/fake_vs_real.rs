@@ -1,7 +1,7 @@
-//! A real and a fake gateway that get the same requests, and what a difference between them is.
+//! Sends the same requests to a real and a fake gateway, and compares the responses and the stored groups.
 //!
-//! Groups are compared through the query API and through the exposition; only times, the order of groups and what
-//! hangs on it may differ.
+//! Groups are compared through the query API and through the exposition. Only timestamps, the order of groups, and messages
+//! that depend on this order may differ.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use serde_json::Value;
 use crate::http::{Answer, send};
 use crate::real::Pushgateway;
 
-/// Both gateways, given the same requests.
-pub(crate) struct Pair {
+/// The two gateways, which get the same requests.
+pub(crate) struct FakeVsReal {
     pub(crate) real: Pushgateway,
     pub(crate) fake: FakeGateway,
 }
 
-/// One request.
+/// One request to both gateways.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) method: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct Step {
     pub(crate) body: String,
 }
 
-impl Pair {
+impl FakeVsReal {
     pub(crate) fn start() -> Self {
         let real = Pushgateway::with_flags(&["--web.enable-admin-api"]);
         Self { real, fake: FakeGateway::builder().admin_api().start() }
@@ -36,20 +36,20 @@ impl Pair {
         [self.real.address(), self.fake.address()]
     }
 
-    /// Sends a step to both; what differs between the answers is the error.
+    /// Sends a step to both gateways. The error is the difference between the responses.
     pub(crate) fn step(&self, step: &Step) -> Result<(), String> {
-        let answer = |address, url| {
+        let send_to = |address, url| {
             let answer = send(address, step.method, &step.path, step.body.as_bytes());
             answer.map_err(|why| format!("{step:?} to {url}: {why}"))
         };
-        let real = answer(self.real.address(), self.real.url());
-        let fake = answer(self.fake.address(), self.fake.url());
-        same(&format!("the answers to {step:?}"), &seen(&real?), &seen(&fake?))
+        let real = send_to(self.real.address(), self.real.url());
+        let fake = send_to(self.fake.address(), self.fake.url());
+        same(&format!("the responses to {step:?}"), &comparable(&real?), &comparable(&fake?))
     }
 
-    /// Compares all that both hold.
+    /// Compares the groups and the scrapes of both gateways. The error is the difference.
     pub(crate) fn compare(&self) -> Result<(), String> {
-        // Deletions are queued; a push after them is answered when they are done.
+        // The real gateway deletes asynchronously. It responds to a later push after the deletion.
         self.step(&Step { method: "POST", path: "/metrics/job/last".into(), body: String::new() })?;
         let [real, fake] = self.addresses().map(|address| get(address, "/api/v1/metrics"));
         same("the groups", &groups(&real), &groups(&fake))?;
@@ -61,7 +61,7 @@ impl Pair {
         same("the types and helps", &Vec::new(), &missing)
     }
 
-    /// Empties both.
+    /// Deletes all groups of both gateways.
     pub(crate) fn wipe(&self) {
         for address in self.addresses() {
             assert_eq!(send(address, "PUT", "/api/v1/admin/wipe", b"").unwrap().status, 202);
@@ -84,19 +84,19 @@ fn get(address: SocketAddr, path: &str) -> Answer {
     send(address, "GET", path, b"").unwrap_or_else(|why| panic!("GET {path}: {why}"))
 }
 
-/// What a client sees of an answer.
-fn seen(answer: &Answer) -> (u16, [Option<String>; 3], String) {
+/// Returns the parts of a response that must be equal.
+fn comparable(answer: &Answer) -> (u16, [Option<String>; 3], String) {
     let headers = ["location", "allow", "content-type"];
     let headers = headers.map(|name| answer.header(name).map(str::to_owned));
-    (answer.status, headers, essence(&answer.text()))
+    (answer.status, headers, normalize(&answer.text()))
 }
 
-/// A text without what depends on the order of a hash map, on the clock or on a library's notation.
-fn essence(text: &str) -> String {
+/// Removes the parts of an error message that depend on the order of a hash map, on the clock or on a library's notation.
+fn normalize(text: &str) -> String {
     let Some((start, problem)) = text.split_once("existing metrics: ") else {
         return text.to_owned();
     };
-    // Which family comes first decides who collides with whom, and how often.
+    // These errors depend on which family comes first.
     if ["error(s) occurred", "collides with", "is not a"].iter().any(|kind| problem.contains(kind))
     {
         return start.to_owned();
@@ -107,10 +107,11 @@ fn essence(text: &str) -> String {
     }
 }
 
-/// The groups, sorted, with times reduced to whether there is one.
+/// Returns the groups, sorted and without timestamps.
 fn groups(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
-    let mut json: Value = serde_json::from_slice(&answer.body).expect("the query API answers JSON");
+    let mut json: Value =
+        serde_json::from_slice(&answer.body).expect("the response of the query API is not JSON");
     let groups = json["data"].as_array_mut().unwrap_or_else(|| panic!("no groups: {answer:?}"));
     let mut groups: Vec<_> = groups
         .iter_mut()
@@ -119,7 +120,7 @@ fn groups(answer: &Answer) -> Vec<String> {
                 .as_object_mut()
                 .into_iter()
                 .flatten()
-                .for_each(|(_, family)| forget_times(family));
+                .for_each(|(_, family)| remove_times(family));
             group.to_string()
         })
         .collect();
@@ -127,11 +128,11 @@ fn groups(answer: &Answer) -> Vec<String> {
     groups
 }
 
-fn forget_times(family: &mut Value) {
+fn remove_times(family: &mut Value) {
     let Some(family) = family.as_object_mut() else { return };
     if let Some(stamp) = family.get_mut("time_stamp") {
         let text = stamp.as_str().unwrap_or("");
-        assert!(text.len() > 20 && text.contains('T'), "{text:?} is no time");
+        assert!(text.len() > 20 && text.contains('T'), "invalid time {text:?}");
         *stamp = Value::Null;
     }
     for metric in family.get_mut("metrics").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -142,29 +143,29 @@ fn forget_times(family: &mut Value) {
     }
 }
 
-/// Whether it can only be the time of the test.
+/// Returns true for a Unix time of the test run. Other values in the tests are smaller or larger.
 fn is_now(value: f64) -> bool {
     value > 1.7e9 && value < 5e9
 }
 
-/// An exposition in parts that can be compared.
-struct Lines {
+/// The parts of an exposition that must be equal.
+struct ExpositionLines {
     samples: Vec<String>,
     heads: BTreeSet<String>,
 }
 
-/// The samples of groups, sorted; the real gateway's own have no job.
-fn lines(answer: &Answer) -> Lines {
+/// Returns the sorted samples of groups. The samples of the real gateway about itself have no job.
+fn lines(answer: &Answer) -> ExpositionLines {
     let text = if answer.status == 200 { answer.text() } else { String::new() };
     let sample = |line: &&str| !line.starts_with('#') && line.contains("job=\"");
-    let mut samples: Vec<_> = text.lines().filter(sample).map(forget_time).collect();
+    let mut samples: Vec<_> = text.lines().filter(sample).map(remove_time).collect();
     samples.sort();
-    // Groups may disagree about the help, and then any of them may be shown.
+    // `HELP` lines are not compared: if groups have different ones, the real gateway prints any of them.
     let head = |line: &&str| line.starts_with("# TYPE ");
-    Lines { samples, heads: text.lines().filter(head).map(str::to_owned).collect() }
+    ExpositionLines { samples, heads: text.lines().filter(head).map(str::to_owned).collect() }
 }
 
-fn forget_time(line: &str) -> String {
+fn remove_time(line: &str) -> String {
     match line.rsplit_once(' ') {
         Some((start, value)) if value.parse().is_ok_and(is_now) => format!("{start} now"),
         _ => line.to_owned(),

@@ -1,11 +1,11 @@
-//! Numbers and quoted text as the real gateway reads and prints them.
+//! Parses and formats numbers and text as the Go gateway does.
 //!
-//! It is written in Go, and its number syntax is not Rust's: what is accepted and how a value is
-//! printed differs in the corners, which is where clients get hurt.
+//! By hand, because the rules of Go and Rust differ in edge cases: which floats are valid, when a float has an exponent,
+//! how a float becomes an integer, and how many replacement characters invalid UTF-8 becomes.
 
-/// Reads a sample value, a quantile or a bucket bound; `None` is what the gateway refuses.
+/// Parses a sample value, a quantile or a bucket bound. Returns `None` for text that the gateway rejects.
 pub(super) fn parse_float(text: &str) -> Option<f64> {
-    // Rust takes a signed NaN and rounds what is too large to infinity; the gateway does neither.
+    // Rust accepts a signed NaN, and rounds a number that is too large to infinity. Go rejects both.
     let unsigned = text.trim_start_matches(['+', '-']);
     if unsigned.len() < text.len() && unsigned.eq_ignore_ascii_case("nan") {
         return None;
@@ -16,8 +16,8 @@ pub(super) fn parse_float(text: &str) -> Option<f64> {
     (!overflowed).then_some(value)
 }
 
-/// A float as the query API prints it: the shortest digits, with an exponent from a million upwards.
-pub(super) fn print_float(value: f64) -> String {
+/// Formats a float as the query API does: the shortest digits, with an exponent below 0.0001 and from a million upwards.
+pub(super) fn format_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".into();
     }
@@ -35,29 +35,33 @@ pub(super) fn print_float(value: f64) -> String {
     }
 }
 
-/// A float as the text format has it: as above, and zero has no sign.
-pub(super) fn print_sample(value: f64) -> String {
-    if value == 0.0 { "0".into() } else { print_float(value) }
+/// Formats a float as the text format does: like [`format_float`], but zero has no sign.
+pub(super) fn format_sample(value: f64) -> String {
+    if value == 0.0 { "0".into() } else { format_float(value) }
 }
 
-/// A count that arrived as a float.
+/// Converts a count that was sent as a float.
 ///
-/// Nobody should send a negative or endless count; the gateway's machine instruction turns
-/// those it can't hold into the largest power of two.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "that is the rule")]
-pub(super) fn count_of(value: f64) -> u64 {
-    const UNHOLDABLE: u64 = 1 << 63;
+/// A count between -2^63 and 0 wraps around. `NaN` and all other counts out of range become 2^63, which is what the
+/// conversion instruction of x86-64 returns.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the gateway truncates too"
+)]
+pub(super) fn float_to_count(value: f64) -> u64 {
+    const OUT_OF_RANGE: u64 = 1 << 63;
     const LIMIT: f64 = 18_446_744_073_709_551_616.0;
     if (0.0..LIMIT).contains(&value) {
         value as u64
     } else if (-(LIMIT / 2.0)..0.0).contains(&value) {
         (value as i64).cast_unsigned()
     } else {
-        UNHOLDABLE
+        OUT_OF_RANGE
     }
 }
 
-/// Bytes as text, one replacement character for each byte that is not UTF-8.
+/// Converts bytes to text, with one replacement character for each byte that is not valid UTF-8.
 pub(super) fn lossy(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -72,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_strictly_as_the_gateway_reads_them() {
+    fn parse_float_accepts_what_go_accepts() {
         for (text, value) in [
             ("1", 1.0),
             ("+1.", 1.0),
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_printed_as_the_gateway_prints_them() {
+    fn format_float_matches_go() {
         for (value, text) in [
             (0.0, "0"),
             (-0.0, "-0"),
@@ -106,17 +110,17 @@ mod tests {
             (f64::NEG_INFINITY, "-Inf"),
             (f64::NAN, "NaN"),
         ] {
-            assert_eq!(print_float(value), text);
+            assert_eq!(format_float(value), text);
         }
-        assert_eq!(print_sample(-0.0), "0");
+        assert_eq!(format_sample(-0.0), "0");
     }
 
     #[test]
-    fn impossible_counts_become_what_the_gateway_makes_of_them() {
-        assert_eq!(count_of(3.7), 3);
-        assert_eq!(count_of(-1.0), u64::MAX);
-        for impossible in [f64::NAN, f64::INFINITY, 1e30, -1e30] {
-            assert_eq!(count_of(impossible), 1 << 63);
+    fn float_to_count_matches_go_when_out_of_range() {
+        assert_eq!(float_to_count(3.7), 3);
+        assert_eq!(float_to_count(-1.0), u64::MAX);
+        for out_of_range in [f64::NAN, f64::INFINITY, 1e30, -1e30] {
+            assert_eq!(float_to_count(out_of_range), 1 << 63);
         }
     }
 }
