@@ -23,7 +23,7 @@ impl Predicates {
 
     pub(crate) fn check(&self, errors: &mut Errors) {
         if let (Some(_), Some(error_if)) = (&self.ok_if, &self.error_if) {
-            errors.at(error_if, "`error_if` excludes `ok_if`; remove one of the two");
+            errors.at(error_if, "`error_if` can't be combined with `ok_if`; remove one of the two");
         }
     }
 

@@ -94,7 +94,7 @@ impl Attribute for Args {
         if let (Some(run), true) = (&self.run, returns_future) {
             errors.at(
                 run,
-                "`run` is not supported on a function that returns a future, because the run starts with the future; use an `async fn`, or remove `run`",
+                "`run` is not supported on a function that returns a future, because the run starts when the future is first polled; use an `async fn`, or remove `run`",
             );
         }
         if let (Some(kill), None) = (&self.kill, &self.max_runtime) {

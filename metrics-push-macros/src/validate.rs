@@ -137,7 +137,7 @@ pub(crate) fn grouping_labels(labels: &[Label], has_instance: bool, errors: &mut
         if label.name == "job" {
             errors.at(
                 &label.name,
-                "invalid grouping label `job`: its value is the name of the job; write `name = \"..\"`",
+                "invalid grouping label `job`: its value is the name of the job; write `name = \"..\"` instead",
             );
         }
         if label.name == "instance" && has_instance {
