@@ -46,15 +46,15 @@ impl Errors {
 }
 
 /// Returns the message for an argument that the attribute does not support.
-pub(crate) fn unknown_argument(attribute: &str, name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|known| (edit_distance(name, known), known)).min();
+pub(crate) fn unknown_argument(attribute: &str, name: &str, supported: &[&str]) -> String {
+    let nearest = supported.iter().map(|other| (edit_distance(name, other), other)).min();
     match nearest {
         Some((distance, nearest)) if distance <= 1 + name.len() / 4 => {
             format!("unknown argument `{name}` of `#[{attribute}]`; did you mean `{nearest}`?")
         }
         _ => {
-            let known = known.join("`, `");
-            format!("unknown argument `{name}` of `#[{attribute}]`; use one of `{known}`")
+            let supported = supported.join("`, `");
+            format!("unknown argument `{name}` of `#[{attribute}]`; use one of `{supported}`")
         }
     }
 }

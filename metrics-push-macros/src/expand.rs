@@ -113,7 +113,7 @@ pub(crate) fn expand(
         GuardOwner::Function => quote!(&#local),
     };
     let judge = match judge {
-        // The body may not determine the hidden type, and `judge` would need to know it.
+        // The body may leave the hidden type to inference, which `judge` would make ambiguous.
         Judge::Type
             if matches!(shape, Shape::Call | Shape::AsyncCall)
                 && function.return_type().is_opaque() =>

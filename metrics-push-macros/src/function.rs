@@ -178,7 +178,7 @@ impl Function {
         regroup(&block, quote_spanned!(generated()=> ; #tokens))
     }
 
-    /// Returns the function with `body` in place of its own.
+    /// Returns the function with `body` instead of the user's body.
     pub(crate) fn with_body(&self, body: &TokenStream) -> TokenStream {
         self.emit(&self.parameters, body)
     }

@@ -84,7 +84,15 @@ impl Attribute for Args {
                 "invalid job name \"\": it must not be empty; write for example `name = \"nightly_import\"`",
             );
         }
-        validate::grouping_labels(&self.grouping, self.instance.is_some(), errors);
+        validate::grouping_labels(&self.grouping, errors);
+        if self.instance.is_some()
+            && let Some(label) = self.grouping.iter().find(|label| label.name == "instance")
+        {
+            errors.at(
+                &label.name,
+                "duplicate label `instance`; remove the label or the argument `instance`",
+            );
+        }
         self.predicates.check(errors);
         let returns_future = function.asyncness() == Asyncness::Sync
             && matches!(

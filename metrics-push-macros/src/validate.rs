@@ -131,19 +131,13 @@ pub(crate) fn metric_labels(labels: &[Label], reserved: &[&str], errors: &mut Er
 }
 
 /// Checks the labels of a grouping key.
-pub(crate) fn grouping_labels(labels: &[Label], has_instance: bool, errors: &mut Errors) {
+pub(crate) fn grouping_labels(labels: &[Label], errors: &mut Errors) {
     for (position, label) in labels.iter().enumerate() {
         label_name(&label.name, errors);
         if label.name == "job" {
             errors.at(
                 &label.name,
                 "invalid grouping label `job`: its value is the name of the job; write `name = \"..\"` instead",
-            );
-        }
-        if label.name == "instance" && has_instance {
-            errors.at(
-                &label.name,
-                "duplicate label `instance`; remove the label or the argument `instance`",
             );
         }
         unique_label(labels, position, errors);
