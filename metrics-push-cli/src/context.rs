@@ -55,7 +55,7 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
 
 /// Returns the gateways of a configuration; an error if it has none.
 pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
-    let gateways = Gateway::all_of(config)?;
+    let gateways = Gateway::from_config(config)?;
     match (gateways.is_empty(), config.is_disabled()) {
         (false, _) => Ok(gateways),
         (true, true) => {

@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         if !has_group(gateway, &key)? {
             return terminal::print(&format!("No group {key} on {}.\n", gateway.url()));
         }
-        if mode == Removal::ForGood {
+        if mode == Removal::Apply {
             gateway.delete(&key)?;
         }
         removal::print_removed(mode, &key, gateway)

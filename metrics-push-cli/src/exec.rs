@@ -97,7 +97,7 @@ fn configure(config: Config, name: &str, arguments: &Arguments) -> Result<(), Er
 }
 
 fn job(name: String, arguments: &Arguments) -> Job {
-    let mut job = Job::named(name).whole_process().supervise();
+    let mut job = Job::with_name(name).whole_process().supervise();
     if let Some(interval) = arguments.every {
         job = job.every(interval);
     }

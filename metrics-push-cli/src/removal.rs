@@ -20,7 +20,7 @@ pub(crate) struct RemovalArguments {
 impl RemovalArguments {
     /// Returns `DryRun` if the argument or the variable asks for it.
     pub(crate) fn mode(&self, config: &Config) -> Removal {
-        if self.dry_run || config.is_dry_run() { Removal::DryRun } else { Removal::ForGood }
+        if self.dry_run || config.is_dry_run() { Removal::DryRun } else { Removal::Apply }
     }
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn print_removed(
 ) -> Result<(), Failure> {
     let verb = match mode {
         Removal::DryRun => "Would remove",
-        Removal::ForGood => "Removed",
+        Removal::Apply => "Removed",
     };
     terminal::print(&format!("{verb} {key} from {}.\n", gateway.url()))
 }

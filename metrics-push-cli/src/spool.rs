@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::Args;
-use metrics_push::{GroupingKey, Spooled};
+use metrics_push::{GroupingKey, SpooledRequest};
 
 use crate::context::{self, GatewayArguments, GroupArguments};
 use crate::failure::{FAILED, Failure};
@@ -101,17 +101,18 @@ fn discard(arguments: &Drop) -> Result<ExitCode, Failure> {
 fn requests(
     gateways: &GatewayArguments,
     group: Option<&GroupArguments>,
-) -> Result<Vec<Spooled>, Failure> {
+) -> Result<Vec<SpooledRequest>, Failure> {
     let config = context::config(gateways)?;
     // The library lists the requests of the configured gateways only.
     context::gateways(&config)?;
     let key: Option<GroupingKey> = group.map(|group| context::key(&config, group)).transpose()?;
     metrics_push::init(config)?;
-    let is_selected = |request: &Spooled| key.as_ref().is_none_or(|key| request.key() == key);
-    Ok(metrics_push::spooled().into_iter().filter(is_selected).collect())
+    let is_selected =
+        |request: &SpooledRequest| key.as_ref().is_none_or(|key| request.key() == key);
+    Ok(metrics_push::spooled_requests().into_iter().filter(is_selected).collect())
 }
 
-fn require_some(requests: &[Spooled]) -> Result<(), Failure> {
+fn require_some(requests: &[SpooledRequest]) -> Result<(), Failure> {
     if requests.is_empty() {
         return Err(Failure::failed(
             "the spool has no request for this group; run `metrics-push spool list` for a list",
@@ -120,8 +121,8 @@ fn require_some(requests: &[Spooled]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn line(request: &Spooled) -> String {
-    let age = SystemTime::now().duration_since(request.made()).unwrap_or_default();
+fn line(request: &SpooledRequest) -> String {
+    let age = SystemTime::now().duration_since(request.created_at()).unwrap_or_default();
     let age = duration(age.as_secs_f64());
     format!("{age:>6} ago  {:<6}  {}  {}\n", request.verb().as_str(), request.key(), request.url())
 }

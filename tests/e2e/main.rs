@@ -10,6 +10,7 @@ mod container;
 mod economy;
 mod fake_gateway;
 mod fake_random;
+mod fake_vs_real;
 #[path = "../it/families.rs"]
 mod families;
 mod gateway_faults;
@@ -22,7 +23,6 @@ mod long_outage;
 mod merging;
 mod monitoring;
 mod names;
-mod pair;
 mod power_loss;
 #[path = "../it/programs.rs"]
 mod programs;

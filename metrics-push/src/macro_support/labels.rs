@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use super::site::Site;
 use super::values::{Rendered, Value, texts};
+use crate::log;
 use crate::metrics::{SeriesTable, Values};
-use crate::notice;
 
 /// The value of all run-time labels once there are too many sets of values.
 const OTHER: &str = "_other";
@@ -52,7 +52,7 @@ impl<S> Sets<S> {
             .find_or_make(values.iter().copied(), |count| is_allowed(count).then(|| make(values)));
         added.unwrap_or_else(|| {
             self.other.get_or_init(|| {
-                notice::warn(format_args!(
+                log::warn(format_args!(
                     "{} has {} sets of label values from {}, which is its limit: further ones are \
                      counted as {OTHER:?}; use fewer values, or raise max_series",
                     site.metric, site.max_series, site.place.function

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::labels::{is_label_name, is_metric_name};
+use crate::log;
 use crate::metrics::{Catalog, Family, Origin, Registry, Request, Sealed};
-use crate::notice;
 
 /// The labels that a site sets by itself, and the one that a histogram's buckets have.
 const RESERVED: [&str; 4] = [FUNCTION, MODULE, OUTCOME, "le"];
@@ -199,7 +199,7 @@ impl Site {
     /// What a site measures with, or nothing after saying why.
     pub(super) fn report<T>(&self, measured: Result<T, Error>) -> Option<T> {
         measured
-            .map_err(|error| notice::warn(format_args!("{} is not measured: {error}", self.metric)))
+            .map_err(|error| log::warn(format_args!("{} is not measured: {error}", self.metric)))
             .ok()
     }
 }

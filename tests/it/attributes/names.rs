@@ -38,7 +38,7 @@ fn modules_and_types_with_the_names_of_ours_and_of_std() {
         }
         #[::metrics_push::push_job(grouping(a = 1), instance, every = "1h", run = run)]
         pub(super) fn job() {
-            run.processed(1);
+            run.add_processed(1);
         }
     }
     hostile::sync();

@@ -26,7 +26,7 @@ fn results_panics_and_returns_are_those_of_the_function() {
     }
     #[push_job(run = run)]
     fn never() -> ! {
-        run.processed(1);
+        run.add_processed(1);
         panic!("for ever")
     }
     #[push_job]
@@ -44,7 +44,7 @@ fn results_panics_and_returns_are_those_of_the_function() {
 #[test]
 fn the_run_is_bound_to_the_name_that_was_asked_for() {
     fn count(run: &Run) -> u32 {
-        run.processed(1);
+        run.add_processed(1);
         1
     }
     #[push_job(run = job)]
@@ -64,7 +64,7 @@ fn the_run_is_bound_to_the_name_that_was_asked_for() {
         async fn import(&mut self, rows: Vec<u32>) -> Result<&mut Self, u32> {
             for row in rows {
                 pause().await;
-                run.processed(u64::from(row));
+                run.add_processed(u64::from(row));
             }
             Ok(self)
         }
@@ -91,7 +91,7 @@ fn every_argument_at_once() {
         crate = ::metrics_push,
     )]
     fn everything(shard: u32) -> u32 {
-        run.skipped(1);
+        run.add_skipped(1);
         shard
     }
     #[push_job(instance, on_success = push, ok_if = Option::is_some)]
