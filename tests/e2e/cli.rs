@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use metrics_push::{Config, Gateway, Job, Outcome};
 use serde_json::Value;
 
-use crate::programs::build;
+use crate::programs::{build, command};
 use crate::real::Pushgateway;
 
 /// The command. Cargo builds programs of other packages only when asked.
-pub(crate) fn command() -> &'static Path {
+pub(crate) fn metrics_push_program() -> &'static Path {
     static COMMAND: OnceLock<PathBuf> = OnceLock::new();
     COMMAND.get_or_init(|| build("metrics-push-cli", "metrics-push", "dev"))
 }
 
 fn metrics_push(gateway: &Pushgateway, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(command())
+    let mut child = command(metrics_push_program())
         .args(arguments)
         .env("METRICS_PUSH_URL", gateway.url())
         .stdin(Stdio::piped())
@@ -110,7 +110,7 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
 
 /// What the command prints, to be kept as a file.
 fn printed(subcommand: &str) -> String {
-    let output = Command::new(command()).arg(subcommand).output().unwrap();
+    let output = command(metrics_push_program()).arg(subcommand).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     text(&output.stdout)
 }
@@ -129,7 +129,7 @@ fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
     }
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed-rules.yaml");
     std::fs::write(&file, &printed).unwrap();
-    let check = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    let check = command("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
     assert!(check.status.success(), "{check:?}");
     assert!(count > 10 && printed.matches("- alert:").count() == count, "{count}");
 }

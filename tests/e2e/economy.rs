@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use metrics_push::testing::FakeGateway;
 
-use crate::programs::program;
+use crate::programs::{command, program};
 use crate::state_dir::StateDir;
 
 /// What a process has touched.
@@ -35,7 +34,7 @@ impl Touched {
 fn touched(name: &str, variables: &[(&str, &str)]) -> Touched {
     let place = StateDir::new();
     let log = place.path().join("calls");
-    let status = Command::new("strace")
+    let status = command("strace")
         .args(["--follow-forks", "-qq", "-e", "trace=%file,socket,prctl,clone,clone3"])
         .arg(format!("--output={}", log.display()))
         .arg(program(name))

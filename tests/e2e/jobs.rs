@@ -1,13 +1,13 @@
 //! Annotated programs as child processes, and what Prometheus then knows of them.
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
-use crate::programs::program;
+use crate::programs::{command, program};
 use crate::real::{Prometheus, Pushgateway};
 
 fn run(name: &str, ending: &str, url: &str) -> Output {
-    Command::new(program(&format!("job_{name}")))
+    command(program(&format!("job_{name}")))
         .arg(ending)
         .env("METRICS_PUSH_URL", url)
         .env("METRICS_PUSH_JOB", name)
@@ -130,7 +130,7 @@ fn an_unreachable_gateway_is_named_on_stderr_and_changes_nothing_else() {
 
 #[test]
 fn a_bad_setting_is_named_on_stderr_and_the_job_still_runs() {
-    let output = Command::new(program("job_annotated"))
+    let output = command(program("job_annotated"))
         .env("METRICS_PUSH_URL", "http://gateway/?tenant=a")
         .env("METRICS_PUSH_TIMEOUT", "soon")
         .output()

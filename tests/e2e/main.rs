@@ -33,6 +33,8 @@ mod round_trips;
 mod rules;
 mod scheduler;
 mod security;
+#[path = "../it/signal_defaults.rs"]
+mod signal_defaults;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/state_dir.rs"]
 mod state_dir;

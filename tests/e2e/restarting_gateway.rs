@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use metrics_push::Gateway;
 
 use crate::child::send_signal;
+use crate::programs::command;
 
 pub(crate) struct RestartingGateway {
     address: SocketAddr,
@@ -99,7 +100,7 @@ impl Drop for RestartingGateway {
 fn spawn(address: SocketAddr, directory: &Path, is_persistent: bool) -> Child {
     let binary = "/usr/bin/prometheus-pushgateway";
     let file = directory.join("groups").display().to_string();
-    Command::new(binary)
+    command(binary)
         .arg(format!("--web.listen-address={address}"))
         .arg(format!("--persistence.file={}", if is_persistent { file } else { String::new() }))
         .stdin(Stdio::null())

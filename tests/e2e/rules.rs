@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+use crate::programs::command;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
@@ -132,7 +133,7 @@ fn each_alert_is_shown_to_fire_and_not_to_fire() {
             fs::write(copy.join(folder).join(name), text).unwrap();
         }
     }
-    let mut promtool = Command::new("promtool");
+    let mut promtool = command("promtool");
     promtool.args(["test", "rules"]).args(tests.keys()).current_dir(copy.join("tests"));
     let output = promtool.output().unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();

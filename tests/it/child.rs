@@ -3,9 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Once};
 
-use crate::programs::{aborting_ending, program};
+use crate::programs::{aborting_ending, command, program};
 
 /// What a panic does in the job's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,26 +37,11 @@ pub(crate) fn signals_itself() -> Start {
 }
 
 fn start(program: PathBuf, arguments: &[&str]) -> Start {
-    let_children_hear_a_hangup();
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     // Core dumps and their traces are of no use here.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Start(command)
-}
-
-/// Where `nohup` started the tests, they ignore HUP, and so would their children. What is caught is not inherited.
-fn let_children_hear_a_hangup() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let is_ignored =
-            |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|m| m & 1 == 1);
-        if ignored.is_some_and(is_ignored) {
-            signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default()).unwrap();
-        }
-    });
 }
 
 impl Start {
@@ -72,7 +56,7 @@ impl Start {
 
     /// Has this program start the job, as `nohup` does.
     pub(crate) fn within(self, launcher: &[&str]) -> Self {
-        let mut command = Command::new(launcher[0]);
+        let mut command = command(launcher[0]);
         command.args(&launcher[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
         for (name, value) in self.0.get_envs() {
             command.env(name, value.unwrap_or_default());

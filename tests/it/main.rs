@@ -23,6 +23,7 @@ mod raw;
 mod readme;
 mod runs;
 mod secrets;
+mod signal_defaults;
 mod signal_timing;
 mod sites;
 mod spool;

@@ -1,8 +1,19 @@
-//! Finds the programs that tests start as children.
+//! Finds and starts the programs that tests run as children.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use crate::signal_defaults::reset_signals;
+
+/// Every child process of a test starts here: with default signals, in the locale C, and without a state directory.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env("LC_ALL", "C").env("METRICS_PUSH_STATE_DIR", "off");
+    reset_signals(&mut command);
+    command
+}
 
 /// A program of this package, such as `ending`: Cargo builds all of them before the tests, into one folder.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -22,7 +33,7 @@ pub(crate) fn aborting_ending() -> &'static Path {
 pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory();
-    let status = Command::new(cargo)
+    let status = command(cargo)
         .args(["build", "--quiet", "--profile", profile, "--package", package, "--bin", name])
         .arg("--target-dir")
         .arg(&target)
