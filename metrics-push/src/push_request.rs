@@ -155,10 +155,6 @@ impl PushRequest {
         (!self.families.is_empty()).then_some(Self { verb: Verb::Add, ..self })
     }
 
-    pub(crate) fn has_outcome(&self) -> bool {
-        self.families.keys().any(|name| is_outcome_family(name))
-    }
-
     /// Returns an add of the outcome families alone; `None` if the request has no others, or no outcome.
     pub(crate) fn outcome_only(&self) -> Option<Self> {
         let is_mixed = self.families.keys().any(|name| !is_outcome_family(name));
