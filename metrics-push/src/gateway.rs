@@ -15,7 +15,7 @@ use crate::courier::{GRACE, courier};
 use crate::delivery::{Receipt, Route, Urgency};
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::parcel::Parcel;
 use crate::sink::gateway::GatewayClient;
@@ -43,7 +43,7 @@ pub use life::Removal;
 /// ```
 #[derive(Clone)]
 pub struct Gateway {
-    url: Address,
+    url: RawUrl,
     transport: Transport,
     timeout: Duration,
     kind: GatewayKind,
@@ -66,7 +66,7 @@ impl Gateway {
     /// `is_config`, if it is no base URL.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
         Self::at(Target {
-            url: Address::new(url),
+            url: RawUrl::new(url),
             transport: Transport { proxy: proxy(), ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
             kind: GatewayKind::default(),
@@ -103,7 +103,7 @@ impl Gateway {
     pub fn url(&self) -> String {
         // The URL was checked when the gateway was made.
         Server::new(self.url.as_str(), Transport::default())
-            .map(|server| server.shown().to_owned())
+            .map(|server| server.redacted_url().to_owned())
             .unwrap_or_default()
     }
 

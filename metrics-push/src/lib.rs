@@ -54,7 +54,6 @@ mod notice;
 mod parcel;
 mod pusher;
 mod recover;
-mod retry;
 mod sink;
 mod spool;
 mod spooled;

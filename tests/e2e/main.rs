@@ -7,7 +7,7 @@
 mod child;
 mod cli;
 mod container;
-mod economy;
+mod dns;
 mod fake_gateway;
 mod fake_random;
 #[path = "../it/families.rs"]
@@ -19,11 +19,10 @@ mod jobs;
 mod lifecycle;
 mod merging;
 mod monitoring;
-mod names;
 mod pair;
 mod power_loss;
 mod real;
-mod recorder;
+mod recording_proxy;
 mod restless;
 mod round_trips;
 mod rules;
@@ -35,4 +34,5 @@ mod state;
 mod supervise;
 mod survival;
 mod sweep;
+mod syscalls;
 mod wire;

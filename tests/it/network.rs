@@ -10,7 +10,7 @@ use metrics_push::testing::FakeGateway;
 use metrics_push::{Acceptance, Config, Error, Job, Outcome, Pusher};
 
 use crate::place::Place;
-use crate::raw::{Crowded, RawServer};
+use crate::raw_tcp::{Crowded, RawServer};
 
 const BUDGET: Duration = Duration::from_millis(700);
 /// What a machine that has other things to do may add.

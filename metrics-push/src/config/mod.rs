@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::delivery::Route;
 use crate::error::Error;
-use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::gateway::GatewayClient;
 use crate::sink::wire::Wire;
@@ -44,7 +44,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    urls: Vec<Address>,
+    urls: Vec<RawUrl>,
     job: Option<String>,
     grouping: BTreeMap<String, String>,
     timeout: Duration,
@@ -67,7 +67,7 @@ pub struct Config {
 /// How to reach one gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) url: Address,
+    pub(crate) url: RawUrl,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) kind: GatewayKind,
@@ -141,7 +141,7 @@ impl Config {
     pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
         let url = url.into();
         Server::new(&url, Transport::default())?;
-        self.urls.push(Address::new(url));
+        self.urls.push(RawUrl::new(url));
         Ok(self)
     }
 
@@ -286,7 +286,7 @@ impl Config {
         }
         let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
         let transport = self.transport()?;
-        let target = |url: &Address| Target {
+        let target = |url: &RawUrl| Target {
             url: url.clone(),
             transport: transport.clone(),
             timeout: self.timeout,
@@ -314,7 +314,7 @@ impl Config {
         let mut refused = Ok(());
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             match Server::new(url, Transport::default()) {
-                Ok(_) => self.urls.push(Address::new(url)),
+                Ok(_) => self.urls.push(RawUrl::new(url)),
                 Err(error) => refused = refused.and(Err(error)),
             }
         }
@@ -366,7 +366,7 @@ impl Config {
         let sink = |target: Target| {
             let server = Server::new(target.url.as_str(), target.transport)?;
             Ok(match target.mode {
-                Mode::DryRun => Sink::DryRun(server.shown().into()),
+                Mode::DryRun => Sink::DryRun(server.redacted_url().into()),
                 Mode::Live => {
                     Sink::Gateway(Arc::new(GatewayClient::new(server, target.kind, target.wire)))
                 }

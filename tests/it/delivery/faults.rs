@@ -14,7 +14,7 @@ use metrics_push::{Config, Error, Job, Pusher};
 
 use super::{BUDGET, PATIENCE, SLACK, value};
 use crate::place::Place;
-use crate::raw::{Crowded, RawServer};
+use crate::raw_tcp::{Crowded, RawServer};
 
 /// What stands where the gateway should be.
 enum Trouble {
