@@ -53,7 +53,6 @@ mod oneshot;
 mod pipeline;
 mod push_request;
 mod pusher;
-mod retry;
 mod sink;
 mod spool;
 mod state_dir;

@@ -20,7 +20,7 @@ mod moments;
 mod network;
 mod parity;
 mod place;
-mod raw;
+mod raw_tcp;
 mod readme;
 mod runs;
 mod secrets;

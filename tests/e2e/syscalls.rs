@@ -1,4 +1,4 @@
-//! Economy: a job starts no thread and touches no file that its configuration has no need of, as the kernel sees it.
+//! System calls of a job, traced by `strace`: a job starts no thread and opens no file that its configuration does not need.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,17 +9,17 @@ use metrics_push::testing::FakeGateway;
 
 use crate::state::StateDir;
 
-/// What a process has touched.
+/// The files, threads and sockets that a process has used.
 #[derive(Debug, Default, PartialEq)]
-struct Touched {
+struct Resources {
     files: BTreeSet<String>,
     threads: BTreeSet<String>,
     sockets: usize,
 }
 
-impl Touched {
-    /// What there is besides that of another.
-    fn besides(self, other: &Self) -> Self {
+impl Resources {
+    /// Returns the resources that `other` has not used.
+    fn without(self, other: &Self) -> Self {
         let files = self.files.difference(&other.files).cloned().collect();
         let threads = self.threads.difference(&other.threads).cloned().collect();
         Self { files, threads, sockets: self.sockets - other.sockets }
@@ -30,8 +30,8 @@ impl Touched {
     }
 }
 
-/// Runs the program to its end with these variables and no others.
-fn touched(program: &str, variables: &[(&str, &str)]) -> Touched {
+/// Runs a program with only these variables in its environment.
+fn trace(program: &str, variables: &[(&str, &str)]) -> Resources {
     let place = StateDir::new();
     let log = place.path().join("calls");
     let own = std::env::current_exe().unwrap();
@@ -45,69 +45,69 @@ fn touched(program: &str, variables: &[(&str, &str)]) -> Touched {
         .status()
         .unwrap();
     assert!(status.success());
-    let mut touched = Touched::default();
+    let mut used = Resources::default();
     for line in fs::read_to_string(log).unwrap().lines() {
         let text = line.split('"').nth(1).unwrap_or_default().to_owned();
         let call = line.split_once(' ').unwrap().1.trim_start();
         match call.split(['(', ' ']).next().unwrap() {
-            "socket" => touched.sockets += 1,
-            "prctl" if call.contains("PR_SET_NAME") => drop(touched.threads.insert(text)),
+            "socket" => used.sockets += 1,
+            "prctl" if call.contains("PR_SET_NAME") => drop(used.threads.insert(text)),
             "prctl" | "clone" | "clone3" | "execve" | "exit" | "+++" | "<..." => {}
-            // The loader's: what a program is linked with.
+            // The loader opens the libraries that the program is linked with.
             _ if text.contains(".so") => {}
-            _ => drop(touched.files.insert(text)),
+            _ => drop(used.files.insert(text)),
         }
     }
-    touched
+    used
 }
 
-/// What telling costs a job that does nothing.
-fn cost_of_telling(variables: &[(&str, &str)]) -> Touched {
-    touched("nothing", variables).besides(&touched("nothing_bare", &[]))
+/// The resources that reporting adds to a job that does nothing.
+fn cost_of_reporting(variables: &[(&str, &str)]) -> Resources {
+    trace("nothing", variables).without(&trace("nothing_bare", &[]))
 }
 
-/// Where a process' own usage is read.
-fn usage() -> BTreeSet<String> {
+/// The files from which a process reads its resource usage.
+fn usage_files() -> BTreeSet<String> {
     ["/proc/self/stat", "/proc/self/status"].map(str::to_owned).into()
 }
 
 #[test]
-fn without_a_gateway_there_is_nothing() {
-    assert_eq!(cost_of_telling(&[]), Touched::default());
+fn job_without_a_gateway_adds_nothing() {
+    assert_eq!(cost_of_reporting(&[]), Resources::default());
     let state = StateDir::new();
     assert_eq!(
-        cost_of_telling(&[("METRICS_PUSH_STATE_DIR", state.path().to_str().unwrap())]),
-        Touched::default(),
-        "nor where there is a state directory"
+        cost_of_reporting(&[("METRICS_PUSH_STATE_DIR", state.path().to_str().unwrap())]),
+        Resources::default(),
+        "with a state directory"
     );
 }
 
 #[test]
-fn a_plain_gateway_needs_one_connection_and_no_file() {
+fn plain_http_needs_one_socket_and_no_file() {
     let gateway = FakeGateway::start();
-    let cost = cost_of_telling(&[
+    let cost = cost_of_reporting(&[
         ("METRICS_PUSH_URL", &*gateway.url()),
         ("METRICS_PUSH_STATE_DIR", "off"),
     ]);
-    assert_eq!((cost.sockets, cost.files), (1, usage()));
-    // One hears signals once a run lasts for a moment.
+    assert_eq!((cost.sockets, cost.files), (1, usage_files()));
+    // The signal thread starts if the run lasts a few milliseconds.
     let mut threads = cost.threads;
     threads.remove("metrics-push-si");
     assert_eq!(threads, ["metrics-push".to_owned()].into());
 }
 
 #[test]
-fn a_state_directory_needs_one_more_thread_and_no_file_outside() {
+fn state_directory_adds_one_thread_and_no_file_outside() {
     let gateway = FakeGateway::start();
     let state = StateDir::new();
-    let cost = cost_of_telling(&[
+    let cost = cost_of_reporting(&[
         ("METRICS_PUSH_URL", &*gateway.url()),
         ("METRICS_PUSH_STATE_DIR", state.path().to_str().unwrap()),
     ]);
     let inside = cost.files_below(state.path());
     let outside = cost.files.len() - inside;
     let boot = cost.files.contains("/proc/sys/kernel/random/boot_id");
-    assert!(inside > 0 && boot && outside == usage().len() + 1, "{cost:?}");
+    assert!(inside > 0 && boot && outside == usage_files().len() + 1, "{cost:?}");
     let mut threads = cost.threads;
     threads.remove("metrics-push-si");
     assert_eq!(threads, ["metrics-push", "metrics-push-di"].map(str::to_owned).into());

@@ -1,6 +1,6 @@
-//! A recorder between jobs and the real gateway: passes bytes on as they come, and keeps the requests for the test.
+//! A TCP proxy between jobs and the real gateway that forwards every byte and records the requests.
 //!
-//! The gateway tells only what holds in the end; the recorder also knows what was ever said.
+//! The gateway shows only its final state; the proxy shows every request that was sent.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,57 +8,58 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// What a job said.
+/// A request of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) body: String,
 }
 
-pub(crate) struct Recorder {
+pub(crate) struct RecordingProxy {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<Request>>>,
-    is_over: Arc<AtomicBool>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    is_stopped: Arc<AtomicBool>,
 }
 
-impl Recorder {
-    pub(crate) fn before(gateway: SocketAddr) -> Self {
+impl RecordingProxy {
+    pub(crate) fn start(gateway: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (heard, is_over) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
-        let (hears, ends) = (Arc::clone(&heard), Arc::clone(&is_over));
+        let (requests, is_stopped) =
+            (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
+        let (recorded, stopped) = (Arc::clone(&requests), Arc::clone(&is_stopped));
         thread::spawn(move || {
             for job in listener.incoming().filter_map(Result::ok) {
-                if ends.load(Ordering::Acquire) {
+                if stopped.load(Ordering::Acquire) {
                     break;
                 }
-                let hears = Arc::clone(&hears);
-                thread::spawn(move || pass_on(&job, gateway, &hears));
+                let recorded = Arc::clone(&recorded);
+                thread::spawn(move || forward(&job, gateway, &recorded));
             }
         });
-        Self { address, heard, is_over }
+        Self { address, requests, is_stopped }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// All requests so far, in the order in which they came.
+    /// All requests so far, in the order in which they arrived.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Drop for Recorder {
+impl Drop for RecordingProxy {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Release);
-        // Wakes the thread that listens.
+        self.is_stopped.store(true, Ordering::Release);
+        // Wakes the listening thread.
         drop(TcpStream::connect(self.address));
     }
 }
 
-/// Until the job or the gateway is gone.
-fn pass_on(job: &TcpStream, gateway: SocketAddr, heard: &Mutex<Vec<Request>>) {
+/// Forwards both directions until the job or the gateway closes the connection.
+fn forward(job: &TcpStream, gateway: SocketAddr, requests: &Mutex<Vec<Request>>) {
     let Ok(gateway) = TcpStream::connect(gateway) else { return };
     let mut unread = Vec::new();
     thread::scope(|scope| {
@@ -69,26 +70,26 @@ fn pass_on(job: &TcpStream, gateway: SocketAddr, heard: &Mutex<Vec<Request>>) {
         copy(job, &gateway, |bytes| {
             unread.extend_from_slice(bytes);
             while let Some((request, length)) = parse(&unread) {
-                heard.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 unread.drain(..length);
             }
         });
-        // What a job had sent before it was killed is the gateway's to answer.
+        // The gateway still responds to everything that a killed job has sent.
         let _ = gateway.shutdown(Shutdown::Write);
     });
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream, mut hear: impl FnMut(&[u8])) {
+fn copy(mut from: &TcpStream, mut to: &TcpStream, mut record: impl FnMut(&[u8])) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        hear(&buffer[..count]);
+        record(&buffer[..count]);
         if to.write_all(&buffer[..count]).is_err() {
             break;
         }
     }
 }
 
-/// The first request and its length, if it is whole.
+/// Returns the first request and its length, if it is complete.
 fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, rest) = text.split_once("\r\n\r\n")?;

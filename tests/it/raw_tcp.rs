@@ -1,4 +1,4 @@
-//! Servers that are no HTTP servers, or not all the time.
+//! TCP servers that misbehave.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A listener that does with each connection what it is told to. A connection that is given back stays open.
+/// Runs a closure for each connection. A connection that the closure returns stays open.
 pub(crate) struct RawServer {
     address: SocketAddr,
-    is_over: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -19,18 +19,18 @@ impl RawServer {
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&is_over);
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&is_stopped);
         let thread = std::thread::spawn(move || {
             let mut open = Vec::new();
             for stream in listener.incoming() {
-                if seen.load(Ordering::Acquire) {
+                if stopped.load(Ordering::Acquire) {
                     break;
                 }
                 open.extend(serve(stream.unwrap()));
             }
         });
-        Self { address, is_over, thread: Some(thread) }
+        Self { address, is_stopped, thread: Some(thread) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -43,24 +43,24 @@ impl RawServer {
 }
 
 impl Drop for RawServer {
-    /// Closes all connections, and the port.
+    /// Closes all connections and the port.
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Release);
-        // Wakes the thread.
+        self.is_stopped.store(true, Ordering::Release);
+        // Wakes the listening thread.
         let _ = TcpStream::connect(self.address);
         let _ = self.thread.take().unwrap().join();
     }
 }
 
-/// A listener that has as many connections waiting as it may, and takes none of them.
-pub(crate) struct Crowded {
+/// A listener with a full backlog: new connections are neither accepted nor refused.
+pub(crate) struct FullBacklog {
     _listener: tokio::net::TcpListener,
     _runtime: tokio::runtime::Runtime,
-    _waiting: Vec<TcpStream>,
+    _pending: Vec<TcpStream>,
     address: SocketAddr,
 }
 
-impl Crowded {
+impl FullBacklog {
     pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let listener = runtime.block_on(async {
@@ -71,9 +71,9 @@ impl Crowded {
         });
         let address = listener.local_addr().unwrap();
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(500)).ok();
-        let waiting: Vec<_> = std::iter::from_fn(connect).take(20).collect();
-        assert!(waiting.len() < 20, "the listener takes them all");
-        Self { _listener: listener, _runtime: runtime, _waiting: waiting, address }
+        let pending: Vec<_> = std::iter::from_fn(connect).take(20).collect();
+        assert!(pending.len() < 20, "the backlog is not full");
+        Self { _listener: listener, _runtime: runtime, _pending: pending, address }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -1,4 +1,4 @@
-//! Address: what is accepted as a gateway's URL, and how much of a URL a person may see.
+//! Parses the URLs of servers, and redacts URLs for messages.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use reqwest::Url;
 
 use crate::error::Error;
 
-/// A URL as it was given, which may hold credentials. They are not shown.
+/// A URL as the user wrote it. It may contain credentials; `Debug` redacts them.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Address(String);
+pub(crate) struct RawUrl(String);
 
-impl Address {
+impl RawUrl {
     pub(crate) fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
@@ -20,61 +20,66 @@ impl Address {
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for RawUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&without_userinfo(&self.0), f)
+        fmt::Debug::fmt(&redacted(&self.0), f)
     }
 }
 
-pub(super) fn parse_base(address: &str) -> Result<Url, Error> {
+/// Parses the URL of a server. The scheme may be missing; it defaults to `http`.
+///
+/// # Errors
+/// `is_config` if it is not a URL, or a part of it would be ignored.
+pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
     let refused = |what: &'static str| {
         Error::config(what)
-            .at("url", format_args!("{:?}", without_userinfo(address)))
+            .at("url", format_args!("{:?}", redacted(text)))
             .remedy("write it as http://host:9091 or https://host/prefix")
     };
-    let address = address.trim();
-    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
-    // What a browser makes of a mistyped URL is another host.
+    let trimmed = text.trim();
+    let (scheme, rest) = trimmed.split_once("://").unwrap_or(("http", trimmed));
+    // `Url::parse` reads a mistyped scheme as a host, as browsers do.
     match rest.split(['/', '\\']).next().unwrap_or_default() {
-        "" => return Err(refused("the gateway's URL has no host")),
+        "" => return Err(refused("invalid URL: it has no host")),
         host if host.ends_with(':') => {
             return Err(refused(
-                "the gateway's URL has a colon with no port after it, or a scheme without its two slashes",
+                "invalid URL: no port follows the colon, or no two slashes follow the scheme",
             ));
         }
         _ => {}
     }
     let url = Url::parse(&format!("{scheme}://{rest}"))
-        .map_err(|error| refused("the gateway's URL can't be read").caused_by(error))?;
+        .map_err(|error| refused("invalid URL").caused_by(error))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refused("the gateway's URL is neither http nor https"));
+        return Err(refused("invalid URL: the scheme is neither http nor https"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(refused("the gateway's URL has a query or a fragment, which would be lost"));
+        return Err(refused("invalid URL: a query or fragment is not supported"));
     }
     if url.path().contains("/metrics/job/") {
-        return Err(refused("the gateway's URL names a group, which every push does itself"));
+        return Err(refused("invalid URL: it contains a grouping key, which every push appends"));
     }
     Ok(url)
 }
 
-/// The address up to its authority's `@` may hold a password.
-pub(super) fn without_userinfo(address: &str) -> String {
-    match address.rsplit_once('@') {
+/// Removes everything that may be a user name or password: the text between the scheme and the last `@`.
+pub(super) fn redacted(url: &str) -> String {
+    match url.rsplit_once('@') {
         Some((before, host)) => {
             let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
             if scheme.is_empty() { format!("…@{host}") } else { format!("{scheme}://…@{host}") }
         }
-        None => address.to_owned(),
+        None => url.to_owned(),
     }
 }
 
-/// Where a redirect leads, as a person may see it: a query may hold a session, and the rest what a URL may.
-pub(super) fn shown_target(location: &str) -> String {
+/// Removes credentials from the target of a redirect, and the query, which may contain a session.
+pub(super) fn redacted_target(location: &str) -> String {
     let path = location.split(['?', '#']).next().unwrap_or_default();
-    without_userinfo(path)
+    redacted(path)
 }
 
+/// Returns true if the URL's host is this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
@@ -91,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_that_would_lose_something_is_refused() {
+    fn url_with_unsupported_parts_is_rejected() {
         for address in [
             "http://host/?a=b",
             "http://host/#x",
@@ -106,18 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_scheme_is_no_host() {
+    fn mistyped_scheme_is_not_a_host() {
         for address in ["htp:/x", "http:/x", "htp://x", "ftp://x", "http:///x", "http:\\\\x", "//x"]
         {
             let error = parse_base(address).map_err(|error| error.to_string());
-            let said = error.expect_err(address);
-            assert!(said.contains(address.trim_end_matches("\\\\x")), "{said}");
-            assert!(said.contains("write it as http://host:9091"), "{said}");
+            let message = error.expect_err(address);
+            assert!(message.contains(address.trim_end_matches("\\\\x")), "{message}");
+            assert!(message.contains("write it as http://host:9091"), "{message}");
         }
     }
 
     #[test]
-    fn a_host_alone_is_enough() {
+    fn scheme_defaults_to_http() {
         for (address, read) in [
             ("localhost:9091", "http://localhost:9091/"),
             ("gateway:9091/path", "http://gateway:9091/path"),
@@ -130,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_itself_is_recognized() {
+    fn loopback_addresses_are_recognized() {
         for (address, local) in [
             ("http://localhost:1", true),
             ("http://127.0.0.9:1", true),
