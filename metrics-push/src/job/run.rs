@@ -12,7 +12,7 @@ use super::outcome::Standing;
 use super::{Job, Outcome, Verdict};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry};
+use crate::metrics::{Counter, Gauge, Histogram, MetricFactory, Registry};
 use crate::notice;
 
 /// One execution of a [`Job`].
@@ -85,7 +85,7 @@ impl Run {
     /// `is_metric`, if the name is invalid or belongs to another metric of this run.
     #[track_caller]
     pub fn counter(&self, name: &str, help: &str) -> Result<Counter, Error> {
-        Catalog::of(self.registry())?.counter(name, help)
+        MetricFactory::with(self.registry()).counter(name, help)
     }
 
     /// A gauge of this run.
@@ -94,7 +94,7 @@ impl Run {
     /// `is_metric`, if the name is invalid or belongs to another metric of this run.
     #[track_caller]
     pub fn gauge(&self, name: &str, help: &str) -> Result<Gauge, Error> {
-        Catalog::of(self.registry())?.gauge(name, help)
+        MetricFactory::with(self.registry()).gauge(name, help)
     }
 
     /// A histogram of this run, with the default buckets.
@@ -103,7 +103,7 @@ impl Run {
     /// `is_metric`, if the name is invalid or belongs to another metric of this run.
     #[track_caller]
     pub fn histogram(&self, name: &str, help: &str) -> Result<Histogram, Error> {
-        Catalog::of(self.registry())?.histogram(name, help)
+        MetricFactory::with(self.registry()).histogram(name, help)
     }
 
     /// Ends the run.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::labels::{is_label_name, is_metric_name};
-use crate::metrics::{Catalog, Family, Origin, Registry, Request, Sealed};
+use crate::metrics::{DEFAULT_FACTORY, Family, MetricFactory, Origin, Registry, Request, Sealed};
 use crate::notice;
 
 /// The labels that a site sets by itself, and the one that a histogram's buckets have.
@@ -141,8 +141,11 @@ impl Site {
         !self.labels.is_empty()
     }
 
-    fn catalog(&self) -> Result<Catalog, Error> {
-        self.registry.map_or_else(Catalog::process_wide, |registry| Catalog::of(registry()))
+    fn register<K: Sealed>(&self, request: &Request<'_, K>) -> Result<Arc<Family<K>>, Error> {
+        match self.registry {
+            Some(registry) => MetricFactory::with(registry()).family(request),
+            None => DEFAULT_FACTORY.family(request),
+        }
     }
 
     /// The metric, with all its labels.
@@ -153,7 +156,7 @@ impl Site {
     ) -> Result<Arc<Family<K>>, Error> {
         let names: Vec<_> =
             self.pairs(self.labels, outcome).iter().map(|(name, _)| *name).collect();
-        self.catalog()?.family(&Request {
+        self.register(&Request {
             name: self.metric,
             help: self.help,
             labels: &names,
@@ -179,8 +182,7 @@ impl Site {
         let Place { function, module, .. } = self.place;
         let labels = [FUNCTION, MODULE];
         let origin = self.place.origin();
-        let family =
-            self.catalog()?.family(&Request { name, help, labels: &labels, shape: (), origin })?;
+        let family = self.register(&Request { name, help, labels: &labels, shape: (), origin })?;
         Ok(family.series([function, module].into_iter()))
     }
 

@@ -120,29 +120,29 @@ impl<S: Sealed> Collector for Registered<S> {
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
-/// let orders = metrics_push::counter_with("orders_total", "Orders.", &["service", "payment"])?;
-/// orders.with(&["checkout", "card"]).inc();
-/// assert_eq!(orders.with(&["checkout", "card"]).get(), 1);
+/// let orders = metrics_push::counter_vec("orders_total", "Orders.", &["service", "payment"])?;
+/// orders.with_label_values(&["checkout", "card"]).inc();
+/// assert_eq!(orders.with_label_values(&["checkout", "card"]).get(), 1);
 /// # Ok(())
 /// # }
 /// ```
-pub struct Labelled<S: Kind, const N: usize>(pub(crate) Arc<Family<S>>);
+pub struct MetricVec<S: Kind, const N: usize>(pub(crate) Arc<Family<S>>);
 
-impl<S: Kind, const N: usize> Labelled<S, N> {
+impl<S: Kind, const N: usize> MetricVec<S, N> {
     /// The series with these label values, in the order of the names. It exists from now on.
     #[must_use]
-    pub fn with(&self, values: &[&str; N]) -> S {
+    pub fn with_label_values(&self, values: &[&str; N]) -> S {
         self.0.series(values.iter().copied())
     }
 }
 
-impl<S: Kind, const N: usize> Clone for Labelled<S, N> {
+impl<S: Kind, const N: usize> Clone for MetricVec<S, N> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Kind, const N: usize> fmt::Debug for Labelled<S, N> {
+impl<S: Kind, const N: usize> fmt::Debug for MetricVec<S, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {:?}", S::KIND, self.0.desc.fq_name, self.0.desc.variable_labels)
     }

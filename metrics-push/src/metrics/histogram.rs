@@ -28,7 +28,7 @@ const FIRST_BUCKET: usize = 3;
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
-/// let sizes = metrics_push::histogram_in("order_bytes", "Size of orders.", &[100.0, 1000.0])?;
+/// let sizes = metrics_push::histogram_with_buckets("order_bytes", "Size of orders.", &[100.0, 1000.0])?;
 /// sizes.observe(250.0);
 /// assert_eq!((sizes.count(), sizes.sum()), (1, 250.0));
 /// # Ok(())

@@ -5,6 +5,8 @@
 
 mod cells;
 mod counter;
+mod default_registry;
+mod factory;
 mod family;
 mod fit;
 mod gauge;
@@ -14,8 +16,6 @@ mod marker;
 mod model;
 mod near;
 mod origin;
-mod process_wide;
-mod registry;
 mod request;
 mod series;
 mod snapshot;
@@ -24,7 +24,13 @@ mod ticks;
 
 pub(crate) use cells::Seat;
 pub use counter::Counter;
-pub use family::Labelled;
+pub(crate) use default_registry::DEFAULT_FACTORY;
+pub use default_registry::{
+    counter, counter_vec, gauge, gauge_vec, histogram, histogram_vec, histogram_vec_with_buckets,
+    histogram_with_buckets,
+};
+pub use factory::MetricFactory;
+pub use family::MetricVec;
 pub(crate) use family::{Family, Sealed};
 pub use gauge::Gauge;
 pub(crate) use histogram::{Bounds, are_bounds};
@@ -32,11 +38,6 @@ pub use histogram::{DEFAULT_BUCKETS, Histogram};
 pub(crate) use key::Values;
 pub(crate) use marker::is_gathering;
 pub(crate) use origin::Origin;
-pub use process_wide::{
-    counter, counter_with, gauge, gauge_with, histogram, histogram_in, histogram_in_with,
-    histogram_with,
-};
-pub use registry::Catalog;
 pub(crate) use request::Request;
 pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;

@@ -119,7 +119,7 @@ mod tests {
     use prometheus::{GaugeVec, Opts};
 
     use super::*;
-    use crate::metrics::Catalog;
+    use crate::metrics::MetricFactory;
 
     fn family(name: &str, kind: MetricType, series: &[&[(&str, &str)]]) -> MetricFamily {
         let metrics = series.iter().map(|labels| {
@@ -242,7 +242,7 @@ mod tests {
         let foreign = GaugeVec::new(Opts::new("theirs", "Theirs."), &["x"]).unwrap();
         foreign.with_label_values(&[""]).set(1.0);
         registry.register(Box::new(foreign)).unwrap();
-        Catalog::of(&registry).unwrap().counter("ours_total", "Ours.").unwrap();
+        MetricFactory::with(&registry).counter("ours_total", "Ours.").unwrap();
         let snapshot = Snapshot::gather(&registry);
         assert_eq!(names(&snapshot), ["ours_total", "theirs"]);
         assert_eq!(snapshot.families[1].family().get_metric()[0].get_label().len(), 0);

@@ -1,65 +1,49 @@
-//! Get-or-register: the same metric can be asked for anywhere.
+//! `MetricFactory`: creates metrics and registers them, or returns the ones that are already registered.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use super::Registry;
 use super::counter::Counter;
-use super::family::{Family, Kind, Labelled, Registered, Sealed};
+use super::family::{Family, Kind, MetricVec, Registered, Sealed};
 use super::gauge::Gauge;
 use super::histogram::{Bounds, DEFAULT_BUCKETS, Histogram};
 use super::marker::{Entries, entries_of, is_gathering};
 use super::origin::Origin;
 use super::request::{Entry, Request};
-use super::{Registry, default_registry};
 use crate::error::{Error, Kind as ErrorKind};
 
-/// The metrics of one registry, to get or to register.
+/// Creates metrics and registers them in one registry.
 ///
-/// Asking twice for the same metric gives the same metric; asking for it with another type, other labels,
-/// another help text or other buckets is an error that names both places, and so is a name that was
-/// registered through the `prometheus` crate itself.
+/// A metric that this crate has already registered there is returned instead of created, also by another factory for
+/// the same registry. Clones of a [`Registry`] are the same registry.
+///
+/// Every method returns an error that names both places in the source if the registered metric has another type, other
+/// labels, another help text or other buckets, or if the name was registered through the `prometheus` crate.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
-/// use metrics_push::{Catalog, prometheus::Registry};
+/// use metrics_push::{MetricFactory, prometheus::Registry};
 ///
 /// let registry = Registry::new();
-/// let orders = Catalog::of(&registry)?.counter("orders_total", "Orders.")?;
+/// let orders = MetricFactory::with(&registry).counter("orders_total", "Orders.")?;
 /// orders.inc();
-/// assert_eq!(Catalog::of(&registry)?.counter("orders_total", "Orders.")?.get(), 1);
+/// assert_eq!(MetricFactory::with(&registry).counter("orders_total", "Orders.")?.get(), 1);
 /// assert_eq!(registry.gather().len(), 1);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Catalog {
+pub struct MetricFactory {
     registry: Registry,
-    entries: Arc<Entries>,
+    entries: OnceLock<Arc<Entries>>,
 }
 
-impl Catalog {
-    /// The catalog of this registry. Clones of a registry are the same registry.
-    ///
-    /// # Errors
-    /// `is_metric`, if this thread is just gathering: a registry can't be changed by its own collectors.
-    pub fn of(registry: &Registry) -> Result<Self, Error> {
-        refuse_while_gathering()?;
-        Ok(Self { registry: registry.clone(), entries: entries_of(registry)? })
-    }
-
-    /// The catalog of the process-wide registry, which the `prometheus` crate's macros use.
-    ///
-    /// # Errors
-    /// As [`of`](Self::of).
-    pub fn process_wide() -> Result<Self, Error> {
-        // That registry never goes, so its entries need not be searched for twice.
-        static CATALOG: OnceLock<Catalog> = OnceLock::new();
-        refuse_while_gathering()?;
-        if let Some(catalog) = CATALOG.get() {
-            return Ok(catalog.clone());
-        }
-        let catalog = Self::of(default_registry())?;
-        Ok(CATALOG.get_or_init(|| catalog).clone())
+impl MetricFactory {
+    /// Returns a factory that registers metrics in `registry`.
+    #[must_use]
+    pub fn with(registry: &Registry) -> Self {
+        Self { registry: registry.clone(), entries: OnceLock::new() }
     }
 
     /// A counter.
@@ -76,12 +60,12 @@ impl Catalog {
     /// # Errors
     /// `is_metric`, if the name is taken by something else, or one of the names is not allowed.
     #[track_caller]
-    pub fn counter_with<const N: usize>(
+    pub fn counter_vec<const N: usize>(
         &self,
         name: &str,
         help: &str,
         labels: &[&str; N],
-    ) -> Result<Labelled<Counter, N>, Error> {
+    ) -> Result<MetricVec<Counter, N>, Error> {
         self.labelled(name, help, labels, (), Origin::caller())
     }
 
@@ -97,14 +81,14 @@ impl Catalog {
     /// A gauge with labels.
     ///
     /// # Errors
-    /// As [`counter_with`](Self::counter_with).
+    /// As [`counter_vec`](Self::counter_vec).
     #[track_caller]
-    pub fn gauge_with<const N: usize>(
+    pub fn gauge_vec<const N: usize>(
         &self,
         name: &str,
         help: &str,
         labels: &[&str; N],
-    ) -> Result<Labelled<Gauge, N>, Error> {
+    ) -> Result<MetricVec<Gauge, N>, Error> {
         self.labelled(name, help, labels, (), Origin::caller())
     }
 
@@ -114,21 +98,21 @@ impl Catalog {
     /// As [`counter`](Self::counter).
     #[track_caller]
     pub fn histogram(&self, name: &str, help: &str) -> Result<Histogram, Error> {
-        self.histogram_in(name, help, DEFAULT_BUCKETS)
+        self.histogram_with_buckets(name, help, DEFAULT_BUCKETS)
     }
 
     /// A histogram with [`DEFAULT_BUCKETS`] and labels.
     ///
     /// # Errors
-    /// As [`counter_with`](Self::counter_with).
+    /// As [`counter_vec`](Self::counter_vec).
     #[track_caller]
-    pub fn histogram_with<const N: usize>(
+    pub fn histogram_vec<const N: usize>(
         &self,
         name: &str,
         help: &str,
         labels: &[&str; N],
-    ) -> Result<Labelled<Histogram, N>, Error> {
-        self.histogram_in_with(name, help, DEFAULT_BUCKETS, labels)
+    ) -> Result<MetricVec<Histogram, N>, Error> {
+        self.histogram_vec_with_buckets(name, help, DEFAULT_BUCKETS, labels)
     }
 
     /// A histogram in buckets with these upper bounds.
@@ -136,7 +120,7 @@ impl Catalog {
     /// # Errors
     /// As [`counter`](Self::counter), and if the bounds aren't finite and increasing.
     #[track_caller]
-    pub fn histogram_in(
+    pub fn histogram_with_buckets(
         &self,
         name: &str,
         help: &str,
@@ -149,15 +133,15 @@ impl Catalog {
     /// A histogram in buckets with these upper bounds, with labels.
     ///
     /// # Errors
-    /// As [`counter_with`](Self::counter_with), and if the bounds aren't finite and increasing.
+    /// As [`counter_vec`](Self::counter_vec), and if the bounds aren't finite and increasing.
     #[track_caller]
-    pub fn histogram_in_with<const N: usize>(
+    pub fn histogram_vec_with_buckets<const N: usize>(
         &self,
         name: &str,
         help: &str,
         buckets: &[f64],
         labels: &[&str; N],
-    ) -> Result<Labelled<Histogram, N>, Error> {
+    ) -> Result<MetricVec<Histogram, N>, Error> {
         let origin = Origin::caller();
         self.labelled(name, help, labels, checked(name, buckets, origin)?, origin)
     }
@@ -180,8 +164,16 @@ impl Catalog {
         labels: &[&str; N],
         shape: S::Shape,
         origin: Origin,
-    ) -> Result<Labelled<S, N>, Error> {
-        self.family(&Request { name, help, labels, shape, origin }).map(Labelled)
+    ) -> Result<MetricVec<S, N>, Error> {
+        self.family(&Request { name, help, labels, shape, origin }).map(MetricVec)
+    }
+
+    fn entries(&self) -> Result<&Entries, Error> {
+        if let Some(entries) = self.entries.get() {
+            return Ok(entries);
+        }
+        let entries = entries_of(&self.registry)?;
+        Ok(self.entries.get_or_init(|| entries))
     }
 
     /// The family that was asked for: the one that is there, or a new one.
@@ -190,8 +182,9 @@ impl Catalog {
         request: &Request<'_, S>,
     ) -> Result<Arc<Family<S>>, Error> {
         request.check()?;
+        refuse_while_gathering()?;
         // Held while registering, so that of two threads asking at once one gets the other's metric.
-        let mut entries = self.entries.lock();
+        let mut entries = self.entries()?.lock();
         if let Some(entry) = entries.get(request.name) {
             let family = request.agree(entry)?;
             // Whoever unregistered it gets it back; otherwise this says that it is there already.
@@ -204,9 +197,9 @@ impl Catalog {
     }
 }
 
-impl fmt::Debug for Catalog {
+impl fmt::Debug for MetricFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries.lock().keys()).finish()
+        f.debug_struct("MetricFactory").field("registry", &self.registry).finish_non_exhaustive()
     }
 }
 
