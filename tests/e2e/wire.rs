@@ -6,7 +6,7 @@ use metrics_push::{Gateway, GroupingKey, Pusher};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::families::{any_families, registry};
+use crate::arbitrary_metrics::{any_families, registry};
 use crate::http::{send, send_raw};
 use crate::pair::{Pair, same};
 use crate::real::Pushgateway;

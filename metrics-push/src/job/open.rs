@@ -334,9 +334,9 @@ impl Open {
 
 /// The facts come first: no metric of others displaces one of them.
 fn finished(mut snapshot: Snapshot, key: &GroupingKey) -> Families {
-    snapshot.retain_apart_from(key);
-    for refusal in snapshot.refusals() {
-        notice::warn(refusal);
+    snapshot.reject_labels_of(key);
+    for rejection in snapshot.rejections() {
+        notice::warn(rejection);
     }
     encode(&snapshot)
 }

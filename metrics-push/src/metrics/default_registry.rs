@@ -2,19 +2,22 @@
 
 use std::sync::LazyLock;
 
+use prometheus::default_registry;
+
 use super::counter::Counter;
-use super::default_registry;
 use super::factory::MetricFactory;
 use super::family::MetricVec;
 use super::gauge::Gauge;
 use super::histogram::Histogram;
 use crate::error::Error;
 
-/// The factory of the default registry, which the `prometheus` crate's macros use.
+/// The factory for the default registry.
 pub(crate) static DEFAULT_FACTORY: LazyLock<MetricFactory> =
     LazyLock::new(|| MetricFactory::with(default_registry()));
 
-/// A counter in the process-wide registry: [`MetricFactory::counter`].
+/// Returns a counter in the default registry.
+///
+/// Creates and registers it on the first call; see [`MetricFactory::counter`].
 ///
 /// # Errors
 /// As [`MetricFactory::counter`].
@@ -23,7 +26,9 @@ pub fn counter(name: &str, help: &str) -> Result<Counter, Error> {
     DEFAULT_FACTORY.counter(name, help)
 }
 
-/// A counter with labels in the process-wide registry: [`MetricFactory::counter_vec`].
+/// Returns a counter with labels in the default registry.
+///
+/// Creates and registers it on the first call; see [`MetricFactory::counter_vec`].
 ///
 /// # Errors
 /// As [`MetricFactory::counter_vec`].
@@ -36,7 +41,9 @@ pub fn counter_vec<const N: usize>(
     DEFAULT_FACTORY.counter_vec(name, help, labels)
 }
 
-/// A gauge in the process-wide registry: [`MetricFactory::gauge`].
+/// Returns a gauge in the default registry.
+///
+/// Creates and registers it on the first call; see [`MetricFactory::gauge`].
 ///
 /// # Errors
 /// As [`MetricFactory::gauge`].
@@ -45,7 +52,9 @@ pub fn gauge(name: &str, help: &str) -> Result<Gauge, Error> {
     DEFAULT_FACTORY.gauge(name, help)
 }
 
-/// A gauge with labels in the process-wide registry: [`MetricFactory::gauge_vec`].
+/// Returns a gauge with labels in the default registry.
+///
+/// Creates and registers it on the first call; see [`MetricFactory::gauge_vec`].
 ///
 /// # Errors
 /// As [`MetricFactory::gauge_vec`].
@@ -58,7 +67,9 @@ pub fn gauge_vec<const N: usize>(
     DEFAULT_FACTORY.gauge_vec(name, help, labels)
 }
 
-/// A histogram in the process-wide registry with [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS): [`MetricFactory::histogram`].
+/// Returns a histogram in the default registry with [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS).
+///
+/// Creates and registers it on the first call; see [`MetricFactory::histogram`].
 ///
 /// # Errors
 /// As [`MetricFactory::histogram`].
@@ -67,7 +78,9 @@ pub fn histogram(name: &str, help: &str) -> Result<Histogram, Error> {
     DEFAULT_FACTORY.histogram(name, help)
 }
 
-/// A histogram with labels in the process-wide registry with [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS): [`MetricFactory::histogram_vec`].
+/// Returns a histogram with labels in the default registry with [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS).
+///
+/// Creates and registers it on the first call; see [`MetricFactory::histogram_vec`].
 ///
 /// # Errors
 /// As [`MetricFactory::histogram_vec`].
@@ -80,7 +93,9 @@ pub fn histogram_vec<const N: usize>(
     DEFAULT_FACTORY.histogram_vec(name, help, labels)
 }
 
-/// A histogram in these buckets in the process-wide registry: [`MetricFactory::histogram_with_buckets`].
+/// Returns a histogram in the default registry whose buckets have these upper bounds.
+///
+/// Creates and registers it on the first call; see [`MetricFactory::histogram_with_buckets`].
 ///
 /// # Errors
 /// As [`MetricFactory::histogram_with_buckets`].
@@ -89,7 +104,9 @@ pub fn histogram_with_buckets(name: &str, help: &str, buckets: &[f64]) -> Result
     DEFAULT_FACTORY.histogram_with_buckets(name, help, buckets)
 }
 
-/// A histogram in these buckets with labels in the process-wide registry: [`MetricFactory::histogram_vec_with_buckets`].
+/// Returns a histogram with labels in the default registry whose buckets have these upper bounds.
+///
+/// Creates and registers it on the first call; see [`MetricFactory::histogram_vec_with_buckets`].
 ///
 /// # Errors
 /// As [`MetricFactory::histogram_vec_with_buckets`].

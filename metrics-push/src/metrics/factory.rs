@@ -3,23 +3,26 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::Registry;
+use prometheus::Registry;
+
+use super::call_site::CallSite;
 use super::counter::Counter;
-use super::family::{Family, Kind, MetricVec, Registered, Sealed};
+use super::family::{Family, FamilyCollector, MetricKind, MetricVec};
+use super::gather::is_gathering;
 use super::gauge::Gauge;
-use super::histogram::{Bounds, DEFAULT_BUCKETS, Histogram};
-use super::marker::{Entries, entries_of, is_gathering};
-use super::origin::Origin;
-use super::request::{Entry, Request};
-use crate::error::{Error, Kind as ErrorKind};
+use super::histogram::{BucketBounds, DEFAULT_BUCKETS, Histogram};
+use super::registry_index::RegistryIndex;
+use super::spec::MetricSpec;
+use crate::error::{Error, Kind};
 
 /// Creates metrics and registers them in one registry.
 ///
-/// A metric that this crate has already registered there is returned instead of created, also by another factory for
-/// the same registry. Clones of a [`Registry`] are the same registry.
+/// If any factory for the same registry has already created a metric, the methods return that metric. Clones of a
+/// [`Registry`] are the same registry.
 ///
-/// Every method returns an error that names both places in the source if the registered metric has another type, other
-/// labels, another help text or other buckets, or if the name was registered through the `prometheus` crate.
+/// The existing metric must have the requested type, labels, help text and buckets. Otherwise the methods return an error
+/// that names both places in the source. They also return an error if the name was registered through the `prometheus`
+/// crate.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -36,29 +39,30 @@ use crate::error::{Error, Kind as ErrorKind};
 #[derive(Clone)]
 pub struct MetricFactory {
     registry: Registry,
-    entries: OnceLock<Arc<Entries>>,
+    index: OnceLock<Arc<RegistryIndex>>,
 }
 
 impl MetricFactory {
     /// Returns a factory that registers metrics in `registry`.
     #[must_use]
     pub fn with(registry: &Registry) -> Self {
-        Self { registry: registry.clone(), entries: OnceLock::new() }
+        Self { registry: registry.clone(), index: OnceLock::new() }
     }
 
-    /// A counter.
+    /// Returns a counter.
     ///
     /// # Errors
-    /// `is_metric`, if the name is taken by something else or not allowed.
+    /// `is_metric` if the name is invalid or belongs to another metric, if `help` is empty, or if a collector of the
+    /// registry calls this while the registry is gathered.
     #[track_caller]
     pub fn counter(&self, name: &str, help: &str) -> Result<Counter, Error> {
-        self.single(name, help, (), Origin::caller())
+        self.metric(name, help, (), CallSite::caller())
     }
 
-    /// A counter with labels.
+    /// Returns a counter with labels.
     ///
     /// # Errors
-    /// `is_metric`, if the name is taken by something else, or one of the names is not allowed.
+    /// As [`counter`](Self::counter), and if a label name is invalid or repeated.
     #[track_caller]
     pub fn counter_vec<const N: usize>(
         &self,
@@ -66,19 +70,19 @@ impl MetricFactory {
         help: &str,
         labels: &[&str; N],
     ) -> Result<MetricVec<Counter, N>, Error> {
-        self.labelled(name, help, labels, (), Origin::caller())
+        self.metric_vec(name, help, labels, (), CallSite::caller())
     }
 
-    /// A gauge.
+    /// Returns a gauge.
     ///
     /// # Errors
     /// As [`counter`](Self::counter).
     #[track_caller]
     pub fn gauge(&self, name: &str, help: &str) -> Result<Gauge, Error> {
-        self.single(name, help, (), Origin::caller())
+        self.metric(name, help, (), CallSite::caller())
     }
 
-    /// A gauge with labels.
+    /// Returns a gauge with labels.
     ///
     /// # Errors
     /// As [`counter_vec`](Self::counter_vec).
@@ -89,10 +93,10 @@ impl MetricFactory {
         help: &str,
         labels: &[&str; N],
     ) -> Result<MetricVec<Gauge, N>, Error> {
-        self.labelled(name, help, labels, (), Origin::caller())
+        self.metric_vec(name, help, labels, (), CallSite::caller())
     }
 
-    /// A histogram with [`DEFAULT_BUCKETS`].
+    /// Returns a histogram with [`DEFAULT_BUCKETS`].
     ///
     /// # Errors
     /// As [`counter`](Self::counter).
@@ -101,7 +105,7 @@ impl MetricFactory {
         self.histogram_with_buckets(name, help, DEFAULT_BUCKETS)
     }
 
-    /// A histogram with [`DEFAULT_BUCKETS`] and labels.
+    /// Returns a histogram with [`DEFAULT_BUCKETS`] and labels.
     ///
     /// # Errors
     /// As [`counter_vec`](Self::counter_vec).
@@ -115,10 +119,10 @@ impl MetricFactory {
         self.histogram_vec_with_buckets(name, help, DEFAULT_BUCKETS, labels)
     }
 
-    /// A histogram in buckets with these upper bounds.
+    /// Returns a histogram whose buckets have these upper bounds.
     ///
     /// # Errors
-    /// As [`counter`](Self::counter), and if the bounds aren't finite and increasing.
+    /// As [`counter`](Self::counter), and if the bounds are empty, not finite or not increasing.
     #[track_caller]
     pub fn histogram_with_buckets(
         &self,
@@ -126,14 +130,14 @@ impl MetricFactory {
         help: &str,
         buckets: &[f64],
     ) -> Result<Histogram, Error> {
-        let origin = Origin::caller();
-        self.single(name, help, checked(name, buckets, origin)?, origin)
+        let call_site = CallSite::caller();
+        self.metric(name, help, bucket_bounds(name, buckets, call_site)?, call_site)
     }
 
-    /// A histogram in buckets with these upper bounds, with labels.
+    /// Returns a histogram with labels whose buckets have these upper bounds.
     ///
     /// # Errors
-    /// As [`counter_vec`](Self::counter_vec), and if the bounds aren't finite and increasing.
+    /// As [`counter_vec`](Self::counter_vec), and if the bounds are empty, not finite or not increasing.
     #[track_caller]
     pub fn histogram_vec_with_buckets<const N: usize>(
         &self,
@@ -142,58 +146,64 @@ impl MetricFactory {
         buckets: &[f64],
         labels: &[&str; N],
     ) -> Result<MetricVec<Histogram, N>, Error> {
-        let origin = Origin::caller();
-        self.labelled(name, help, labels, checked(name, buckets, origin)?, origin)
+        let call_site = CallSite::caller();
+        let bounds = bucket_bounds(name, buckets, call_site)?;
+        self.metric_vec(name, help, labels, bounds, call_site)
     }
 
-    fn single<S: Kind>(
+    fn metric<K: MetricKind>(
         &self,
         name: &str,
         help: &str,
-        shape: S::Shape,
-        origin: Origin,
-    ) -> Result<S, Error> {
-        let family = self.family::<S>(&Request { name, help, labels: &[], shape, origin })?;
+        opts: K::Opts,
+        call_site: CallSite,
+    ) -> Result<K, Error> {
+        let family = self.family::<K>(&MetricSpec { name, help, labels: &[], opts, call_site })?;
         Ok(family.series(std::iter::empty()))
     }
 
-    fn labelled<S: Kind, const N: usize>(
+    fn metric_vec<K: MetricKind, const N: usize>(
         &self,
         name: &str,
         help: &str,
         labels: &[&str; N],
-        shape: S::Shape,
-        origin: Origin,
-    ) -> Result<MetricVec<S, N>, Error> {
-        self.family(&Request { name, help, labels, shape, origin }).map(MetricVec)
+        opts: K::Opts,
+        call_site: CallSite,
+    ) -> Result<MetricVec<K, N>, Error> {
+        self.family(&MetricSpec { name, help, labels, opts, call_site }).map(MetricVec)
     }
 
-    fn entries(&self) -> Result<&Entries, Error> {
-        if let Some(entries) = self.entries.get() {
-            return Ok(entries);
-        }
-        let entries = entries_of(&self.registry)?;
-        Ok(self.entries.get_or_init(|| entries))
-    }
-
-    /// The family that was asked for: the one that is there, or a new one.
-    pub(crate) fn family<S: Sealed>(
+    /// Returns the family that matches `spec`. Creates and registers it if necessary.
+    pub(crate) fn family<K: MetricKind>(
         &self,
-        request: &Request<'_, S>,
-    ) -> Result<Arc<Family<S>>, Error> {
-        request.check()?;
-        refuse_while_gathering()?;
-        // Held while registering, so that of two threads asking at once one gets the other's metric.
-        let mut entries = self.entries()?.lock();
-        if let Some(entry) = entries.get(request.name) {
-            let family = request.agree(entry)?;
-            // Whoever unregistered it gets it back; otherwise this says that it is there already.
-            let _ = self.registry.register(Box::new(Registered(Arc::clone(&family))));
+        spec: &MetricSpec<'_, K>,
+    ) -> Result<Arc<Family<K>>, Error> {
+        spec.validate()?;
+        if is_gathering() {
+            let what = format!("cannot register metric {:?} while gathering", spec.name);
+            return Err(Error::new(Kind::Metric, what)
+                .at("requested", spec.call_site)
+                .remedy("create it before the registry is gathered, not in a collector"));
+        }
+        // Locked until the family is registered, so that concurrent callers get the same family.
+        let mut index = self.index()?.lock();
+        if let Some(registered) = index.get(spec.name) {
+            let family = spec.matching(registered)?;
+            // Registers a family again that was unregistered. Otherwise fails, because the family is still registered.
+            let _ = self.registry.register(Box::new(FamilyCollector(Arc::clone(&family))));
             return Ok(family);
         }
-        let family = request.register_in(&self.registry)?;
-        entries.insert(request.name.to_owned(), Entry::of(&family));
+        let family = spec.register_in(&self.registry)?;
+        index.insert(spec.name.to_owned(), Arc::clone(&family).into());
         Ok(family)
+    }
+
+    fn index(&self) -> Result<&RegistryIndex, Error> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let index = RegistryIndex::get_or_create(&self.registry)?;
+        Ok(self.index.get_or_init(|| index))
     }
 }
 
@@ -203,18 +213,10 @@ impl fmt::Debug for MetricFactory {
     }
 }
 
-fn refuse_while_gathering() -> Result<(), Error> {
-    if is_gathering() {
-        return Err(Error::new(ErrorKind::Metric, "a metric is asked for while gathering")
-            .remedy("register metrics before a collector of the same registry runs"));
-    }
-    Ok(())
-}
-
-fn checked(name: &str, buckets: &[f64], origin: Origin) -> Result<Bounds, Error> {
-    Bounds::checked(buckets).ok_or_else(|| {
-        Error::new(ErrorKind::Metric, format!("histogram {name:?} has the buckets {buckets:?}"))
-            .at("asked for", origin)
-            .remedy("give at least one upper bound, all finite and increasing")
+fn bucket_bounds(name: &str, bounds: &[f64], call_site: CallSite) -> Result<BucketBounds, Error> {
+    BucketBounds::new(bounds).ok_or_else(|| {
+        Error::new(Kind::Metric, format!("invalid buckets {bounds:?} for histogram {name:?}"))
+            .at("requested", call_site)
+            .remedy("list at least one upper bound, all finite and increasing")
     })
 }
