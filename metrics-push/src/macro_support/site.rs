@@ -36,7 +36,7 @@ const DEFAULT_MAX_SERIES: usize = 100;
 pub const fn metric_name(name: &'static str) -> &'static str {
     assert!(
         is_metric_name(name),
-        "a metric's name has letters, digits, underscores and colons, and doesn't start with a digit"
+        "invalid metric name: use letters, digits, underscores and colons, not starting with a digit"
     );
     name
 }
@@ -194,13 +194,13 @@ impl Site {
 const fn check_label(label: &str) {
     assert!(
         is_label_name(label),
-        "a label's name has letters, digits and underscores, and starts with neither a digit nor two underscores"
+        "invalid label name: use letters, digits and underscores, not starting with a digit or two underscores"
     );
     let mut position = 0;
     while position < RESERVED.len() {
         assert!(
             !is_same(label, RESERVED[position]),
-            "`function`, `module`, `outcome` and `le` are labels that the attribute sets itself"
+            "reserved label name: the attribute sets `function`, `module`, `outcome` and `le` itself"
         );
         position += 1;
     }

@@ -115,7 +115,10 @@ impl TimedSite {
     /// At compile time, if the bounds are empty, not finite or not increasing.
     #[must_use]
     pub const fn buckets(mut self, buckets: &'static [f64]) -> Self {
-        assert!(are_valid_buckets(buckets), "buckets have upper bounds, finite and increasing");
+        assert!(
+            are_valid_buckets(buckets),
+            "invalid buckets: list at least one upper bound, all finite and increasing"
+        );
         self.buckets = buckets;
         self
     }
