@@ -203,8 +203,8 @@ impl<C: Measure> Drop for Armed<C> {
     }
 }
 
-/// Ends a call when it is dropped: with a panic if the thread started to unwind during the call, otherwise with success.
-/// A call that starts while the thread is already unwinding ends with success.
+/// Ends a call when it is dropped: with a panic if the thread started to unwind during the call, otherwise with
+/// success. A call that starts while the thread is already unwinding ends with success.
 #[must_use = "dropping it ends the call"]
 pub struct Guard<C: Measure> {
     armed: Armed<C>,
@@ -244,8 +244,8 @@ pin_project! {
 
 /// The call of a future that has not completed. Dropping it reports a cancellation.
 ///
-/// `ManuallyDrop` keeps the drop glue after completion as small as one comparison. With more, the compiler would store the
-/// whole future for longer.
+/// `ManuallyDrop` reduces the drop glue after completion to one comparison. With larger drop glue, the compiler keeps
+/// the memory of the whole future reserved for it.
 struct PendingCall<C: Measure>(Option<ManuallyDrop<C>>);
 
 impl<C: Measure> PendingCall<C> {

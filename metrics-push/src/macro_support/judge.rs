@@ -1,8 +1,8 @@
 //! Judges the result of a function: by its type, through any alias, or by the user's predicate.
 //!
 //! Autoderef specialisation: method lookup for `judge(&result).outcome()` tries [`Judge`], then [`ByVariant`], then
-//! [`Returned`]; each step accepts more types. In generic code, method lookup knows only the bounds of a type parameter, so
-//! its value is judged by [`Returned`].
+//! [`Returned`]; each step accepts more types. In generic code, method lookup knows only the bounds of a type
+//! parameter, so its value is judged by [`Returned`].
 
 use std::ops::Deref;
 use std::process::ExitCode;
@@ -82,7 +82,8 @@ impl<E> Judge<'_, Result<(), E>> {
 }
 
 impl<T, E> ByVariant<'_, Result<T, E>> {
-    /// Returns success if the result is `Ok`. The success is presumed, because the value may still be a failing exit code.
+    /// Returns success if the result is `Ok`. The success is presumed, because the value may still be a failing exit
+    /// code.
     #[inline]
     #[must_use]
     pub const fn outcome(&self) -> Verdict {

@@ -1,7 +1,7 @@
 //! `LabelValue`: the label values of a call. Texts are used in place; all other values are rendered through `Display`.
 //!
-//! Autoderef specialisation: method lookup for `label(&value).value()` tries [`ViaText`], which is implemented for texts
-//! only, and then [`ViaDisplay`]. Rendering a text would take longer than finding its series.
+//! Autoderef specialisation: method lookup for `label(&value).value()` tries [`ViaText`], which is implemented for
+//! texts only, and then [`ViaDisplay`]. Rendering a text would take longer than finding its series.
 
 use std::cell::Cell;
 use std::fmt::{Display, Write as _};

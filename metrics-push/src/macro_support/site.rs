@@ -1,7 +1,7 @@
 //! `Site`: one annotated function, its metric, and the labels of its series.
 //!
-//! A site is a constant; its metrics are registered at the first call. If that fails, the site logs one line and its calls
-//! are not recorded. The function itself is not affected.
+//! A site is a constant; its metrics are registered at the first call. If that fails, the site logs one line and its
+//! calls are not recorded. The function itself is not affected.
 
 use std::sync::Arc;
 
@@ -168,8 +168,8 @@ impl Site {
         family.series_or_insert(pairs.iter().map(|(_, value)| *value), create)
     }
 
-    /// Returns all label names and values, sorted by name. Sites of one metric therefore have the same labels in the same
-    /// order, whether a label is constant or not.
+    /// Returns all label names and values, sorted by name. Sites of one metric therefore have the same labels in the
+    /// same order, whether a label is constant or not.
     fn label_pairs<'v>(
         &self,
         values: &[&'v str],

@@ -20,9 +20,9 @@ use crate::error::{Error, Kind};
 /// If any factory for the same registry has already created a metric, the methods return that metric. Clones of a
 /// [`Registry`] are the same registry.
 ///
-/// The existing metric must have the requested type, labels, help text and buckets. Otherwise the methods return an error
-/// that names both places in the source. They also return an error if the name was registered through the `prometheus`
-/// crate.
+/// The existing metric must have the requested type, labels, help text and buckets. Otherwise the methods return an
+/// error that names both places in the source. They also return an error if the name was registered through the
+/// `prometheus` crate.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {

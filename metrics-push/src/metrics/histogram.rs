@@ -1,8 +1,8 @@
 //! `Histogram`: a count per bucket and an exact sum, without contention between threads.
 //!
-//! The stripes store, in this order: the sum of all observed durations in nanoseconds, the sum of all other observations
-//! and its rounding error, and one count per bucket. These counts are not cumulative. Their sum is the number of
-//! observations.
+//! The stripes store, in this order: the sum of all observed durations in nanoseconds, the sum of all other
+//! observations and its rounding error, and one count per bucket. These counts are not cumulative. Their sum is the
+//! number of observations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -171,8 +171,8 @@ impl Histogram {
 
     /// Returns the sum of all observations.
     ///
-    /// It is exact to the last digit for any number of observations in any order. It is slightly less exact only if large
-    /// values of opposite sign cancel.
+    /// It is exact to the last digit for any number of observations in any order. It is slightly less exact only if
+    /// large values of opposite sign cancel.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.0.first_stripes.total_float(SUM) + seconds(self.0.first_stripes.total(NANOS))

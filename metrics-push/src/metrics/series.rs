@@ -1,8 +1,8 @@
 //! `SeriesTable`: the series of a family, by their label values. Finding a series takes no lock.
 //!
-//! A `SeriesTable` consists of open-addressing tables of growing size. When one is half full, the next one is allocated.
-//! Entries never move and are never removed, so a reader needs only the acquire load of a slot. Inserting a series takes
-//! the lock.
+//! A `SeriesTable` consists of open-addressing tables of growing size. When one is half full, the next one is
+//! allocated. Entries never move and are never removed, so a reader needs only the acquire load of a slot. Inserting
+//! a series takes the lock.
 
 use std::cmp::Ordering;
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,8 +1,8 @@
 //! `Snapshot`: the metric families gathered at one moment, validated and not yet encoded.
 //!
 //! Invariants: families are sorted by name and unique; every family has at least one series; series are unique; there
-//! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are reported as
-//! [`Rejection`]s. Nothing here panics, for any output of a collector.
+//! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
+//! reported as [`Rejection`]s. Nothing here panics, for any output of a collector.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -58,8 +58,8 @@ impl Snapshot {
         self.insert(family);
     }
 
-    /// Adds the families of another snapshot. Series of families with the same name are combined. If the types differ, the
-    /// other snapshot's family is rejected.
+    /// Adds the families of another snapshot. Series of families with the same name are combined. If the types
+    /// differ, the other snapshot's family is rejected.
     pub(crate) fn merge(&mut self, other: Self) {
         self.rejections.extend(other.rejections);
         for family in other.families {

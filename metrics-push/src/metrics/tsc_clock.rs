@@ -1,9 +1,10 @@
 //! The clock for timed calls: the processor's time-stamp counter (TSC) if it is reliable, [`Instant`] otherwise.
 //!
 //! The frequency of the counter is unknown. A separate thread measures it after a program has timed many calls; until
-//! then, and if the counter is unreliable, calls are timed with `Instant`. A call ends on the clock that it started on,
-//! and no duration is negative. The counter deviates from `Instant` by at most [`MAX_DRIFT`]: 0.1 milliseconds per second,
-//! 0.36 seconds per hour. The deviation comes from the measurement; the arithmetic adds microseconds per hour.
+//! then, and if the counter is unreliable, calls are timed with `Instant`. A call ends on the clock that it started
+//! on, and no duration is negative. The counter deviates from `Instant` by at most [`MAX_DRIFT`]: 0.1 milliseconds
+//! per second, 0.36 seconds per hour. The deviation comes from the measurement; the arithmetic adds microseconds per
+//! hour.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,8 @@ const CALLS_BEFORE_MEASUREMENT: u32 = 50_000;
 /// Duration of one measurement: long enough that a preemption between two readings is negligible.
 const MEASUREMENT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Maximum relative difference between two measurements. It is usually a tenth of that. If it is exceeded, the counter is
-/// not used.
+/// Maximum relative difference between two measurements. It is usually a tenth of that. If it is exceeded, the
+/// counter is not used.
 const MAX_DRIFT: f64 = 1e-4;
 
 /// Maximum number of attempts at two measurements that agree. On a busy machine, preemption can spoil one.
@@ -119,8 +120,8 @@ impl CallStart {
         Self(nanos_since_first_call() | Self::BY_INSTANT)
     }
 
-    /// Returns the elapsed nanoseconds. Returns `None` if the start was read from `Instant`, or if the counter is now below
-    /// the start.
+    /// Returns the elapsed nanoseconds. Returns `None` if the start was read from `Instant`, or if the counter is now
+    /// below the start.
     #[inline]
     pub(crate) fn elapsed_by_counter(self) -> Option<u64> {
         if self.0 & Self::BY_INSTANT != 0 {

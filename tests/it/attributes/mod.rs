@@ -31,7 +31,8 @@ use std::task::{Context, Poll, Waker};
 
 use prometheus::proto::{LabelPair, Metric};
 
-/// Returns the recorded calls of a function in the calling module, for example `"error 1, success 2"`. Zeros are omitted.
+/// Returns the recorded calls of a function in the calling module, for example `"error 1, success 2"`. Zeros are
+/// omitted.
 macro_rules! calls {
     ($function:literal) => {
         crate::attributes::recorded("function_calls_total", module_path!(), $function)

@@ -1,4 +1,5 @@
-//! Numbers that many threads add to without contention: each thread adds to its own stripe, and a read sums all stripes.
+//! Numbers that many threads add to without contention: each thread adds to its own stripe, and a read sums all
+//! stripes.
 //!
 //! A stripe belongs to one thread at a time, so a plain load and store is an exact addition. A thread leases a slot,
 //! which selects its stripe in every [`Stripes`], and returns the slot when the thread ends. The next thread with that

@@ -187,7 +187,8 @@ fn any_value() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Points with different numbers, such as bounds and ranks. They are compared by their bits, because floats are not `Ord`.
+/// Points with different numbers, such as bounds and ranks. They are compared by their bits, because floats are not
+/// `Ord`.
 fn any_points<T: fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Vec<(f64, T)>> {
