@@ -101,7 +101,7 @@ fn main() {
         ],
     );
     println!("\nthe start of a task");
-    let (task, synced) = (Job::named("task"), Job::named("synced").synced());
+    let (task, synced) = (Job::with_name("task"), Job::with_name("synced").durable_journal());
     let pushing = || Config::default().url(gateway.url()).unwrap();
     start_of_a_task("without a state directory", pushing(), &task, 2_000);
     start_of_a_task("with one", pushing().state_dir(&state), &task, 2_000);

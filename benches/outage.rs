@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         job.start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
     }
     let left = metrics_push::flush(Duration::from_secs(120));
-    let waiting = metrics_push::spooled().len();
+    let waiting = metrics_push::spooled_requests().len();
     println!(
         "{waiting} of {groups} wait on disk after {:.1?}, {left} on their way",
         started.elapsed()

@@ -45,8 +45,8 @@ fn etl_steps() -> Result<(), Box<dyn Error>> {
         let _transform = run.stage("transform");
         words.iter().filter_map(|word| parse(word).ok()).collect()
     };
-    run.processed(values.len() as u64);
-    run.failed((words.len() - values.len()) as u64);
+    run.add_processed(values.len() as u64);
+    run.add_failed((words.len() - values.len()) as u64);
     let _load = run.stage("load");
     for format in ["csv", "text"] {
         println!("{}", report(&values, format).trim_end());

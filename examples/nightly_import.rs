@@ -43,10 +43,10 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
             Some(order) if order.is_paid => {
                 let sum = revenue.with_label_values(&[order.service, order.payment]);
                 sum.set(to_cents(sum.get() + order.amount));
-                run.processed(1);
+                run.add_processed(1);
             }
-            Some(_) => run.skipped(1),
-            None => run.failed(1),
+            Some(_) => run.add_skipped(1),
+            None => run.add_failed(1),
         }
         run.progress(done, all);
         bar.inc(1);

@@ -34,7 +34,7 @@ async fn invoices(tenant: u32) -> Result<(), io::Error> {
 async fn send(run: &Run, letters: u64) {
     for letter in 1..=letters {
         sleep(Duration::from_micros(100)).await;
-        run.processed(1);
+        run.add_processed(1);
         run.progress(letter, letters);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn backup() {
 async fn copy(run: &Run) {
     let _stage = run.stage("copy");
     overlapped().await;
-    run.processed(1);
+    run.add_processed(1);
 }
 
 /// Waits until one has been in the way of another.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::notice::excerpt;
+use crate::log::excerpt;
 use crate::retry;
 
 /// The most characters of one part of a message: what is quoted may be of any length.
@@ -43,7 +43,7 @@ pub(crate) enum Kind {
     Metric,
     /// The gateway wants other credentials than it got.
     Credentials { status: Option<u16> },
-    /// The gateway answered, and its answer was not that it has taken the parcel.
+    /// The gateway answered, and its answer was not that it has taken the request.
     Refused { status: u16 },
     /// No connection, or one that broke.
     Unreachable,
@@ -100,7 +100,7 @@ impl Error {
         self
     }
 
-    /// Whether the gateway may have applied the parcel, although this went wrong.
+    /// Whether the gateway may have applied the request, although this went wrong.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.0.kind {
             Kind::Unreachable | Kind::Timeout => !self.0.is_unsent,
@@ -130,7 +130,7 @@ impl Error {
         self.0.kind == Kind::Metric
     }
 
-    /// Whether the gateway refused this very parcel. It would refuse it again.
+    /// Whether the gateway refused this very request. It would refuse it again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self.0.kind, Kind::Refused { status } if !retry::is_transient(status))
@@ -142,13 +142,13 @@ impl Error {
         self.0.kind == Kind::Unreachable
     }
 
-    /// Whether time ran out. The gateway may have applied the parcel all the same.
+    /// Whether time ran out. The gateway may have applied the request all the same.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout
     }
 
-    /// Whether the same parcel may be accepted later.
+    /// Whether the same request may be accepted later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {

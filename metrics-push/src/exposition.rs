@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Kind};
 use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
-use crate::parcel::Families;
+use crate::push_request::Families;
 
 /// Metrics in the text format, as a script writes them, checked and ready to be pushed.
 ///

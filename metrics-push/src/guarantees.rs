@@ -138,7 +138,7 @@
 //! none. A run whose end the gateway has is not told of again. Without more, a run of the last seconds may be known by
 //! its start push alone, or, if a gateway without a memory does not have its end, be told as abandoned although it ended.
 //!
-//! [`synced`](crate::Job::synced) waits for the disk at each start and end: no run whose body had begun is lost, and none
+//! [`synced`](crate::Job::durable_journal) waits for the disk at each start and end: no run whose body had begun is lost, and none
 //! whose end was written down is told as anything else. The state directory itself has to be on the disk by then, as
 //! it is when it was made before.
 //!

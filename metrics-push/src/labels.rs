@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 
 use crate::error::Error;
-use crate::notice::excerpt;
+use crate::log::excerpt;
 
 /// The most characters of a label's value in a text for people. What is sent is never cut.
 const LONGEST_SHOWN: usize = 100;

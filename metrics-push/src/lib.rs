@@ -25,67 +25,65 @@
 //! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`MetricFactory`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
-//! | see and deliver what waits on disk | [`spooled()`], [`recover`] |
+//! | see and deliver what waits on disk | [`spooled_requests`], [`recover`] |
 //! | read on | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
 mod attributes;
-mod batch;
-mod breakers;
+mod batcher;
 mod clock;
 mod config;
-mod courier;
 mod delivery;
-mod duration;
+mod dispatcher;
 mod error;
 mod exposition;
 mod gateway;
 pub mod guarantees;
 pub mod guide;
-mod hold;
 mod http;
+mod inspect;
 mod job;
 mod labels;
+mod log;
 mod macro_support;
 mod metrics;
-mod notice;
-mod parcel;
+mod oneshot;
+mod pipeline;
+mod push_request;
 mod pusher;
-mod recover;
 mod retry;
 mod sink;
 mod spool;
-mod spooled;
 mod state_dir;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod ticket;
 
 pub use attributes::{counted, push_job, timed};
-pub use batch::Batcher;
-pub use breakers::{Breaker, breakers};
-pub use config::{Config, DEFAULT_TIMEOUT, Scope, Variable, init};
-pub use courier::flush;
+pub use batcher::Batcher;
+pub use config::{Config, DEFAULT_TIMEOUT, Variable, parse_duration};
 pub use delivery::BreakerState;
-pub use duration::parse_duration;
+pub use dispatcher::flush;
 pub use error::Error;
 pub use exposition::Exposition;
 pub use gateway::{Gateway, Removal};
+pub use inspect::{
+    CircuitBreaker, Recovery, SpooledRequest, circuit_breakers, recover, spooled_requests,
+};
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
 pub use metrics::{
     Counter, DEFAULT_BUCKETS, Gauge, Histogram, MetricFactory, MetricVec, counter, counter_vec,
     gauge, gauge_vec, histogram, histogram_vec, histogram_vec_with_buckets, histogram_with_buckets,
 };
-pub use parcel::Verb;
+pub use pipeline::{Scope, init};
 pub use prometheus;
+pub use push_request::Verb;
 pub use pusher::Pusher;
-pub use recover::{Recovery, recover};
 pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 pub use sink::{Acceptance, GatewayKind};
-pub use spooled::{Spooled, spooled};
 
 /// What expansions of the attributes call. Not for people: it changes with any version.
 #[doc(hidden)]

@@ -1,25 +1,24 @@
-//! Pusher: gather, check, encode, hand over. The builder and the three verbs of the field.
+//! `Pusher`: gathers registries and pushes them to one group, with the verbs of Prometheus' Go client.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::delivery::Receipt;
 use crate::error::{Error, Kind};
 use crate::gateway::Gateway;
 use crate::labels::GroupingKey;
 use crate::metrics::{Collector, Registry};
-use crate::parcel::{Families, Parcel, encode, gather};
-use crate::sink::{Acceptance, GatewayKind};
-use crate::ticket::Ticket;
+use crate::oneshot::Receiver;
+use crate::push_request::{Families, PushRequest, encode, gather};
+use crate::sink::Acceptance;
 
-/// Pushes metrics to one group of a gateway, whenever it is told to.
+/// Pushes metrics to one group of a gateway.
 ///
-/// The calls are those of Prometheus' Go client, so that the program everybody starts from ports line by line:
-/// `push.New(url, "db_backup")` is [`Pusher::new`], `.Grouping("db", "customers")` is [`grouping`](Self::grouping),
-/// `.Collector(completionTime)` is [`collector`](Self::collector), `.Gatherer(registry)` is [`gatherer`](Self::gatherer),
-/// `.BasicAuth(user, password)` is [`basic_auth`](Self::basic_auth), and `.Push()`, `.Add()` and `.Delete()` are
-/// [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete), with the same meaning.
+/// The methods are those of Prometheus' Go client, so that a program ports line by line: `push.New(url, "db_backup")` is
+/// [`Pusher::new`], `.Grouping("db", "customers")` is [`grouping`](Self::grouping), `.Collector(completionTime)` is
+/// [`collector`](Self::collector), `.Gatherer(registry)` is [`gatherer`](Self::gatherer), and `.Push()`, `.Add()` and
+/// `.Delete()` are [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete). Credentials, certificates and
+/// time-outs are settings of the [`Gateway`]: `.BasicAuth(user, password)` is
+/// `.map_gateway(|gateway| gateway.basic_auth(user, password))`.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -45,24 +44,42 @@ pub struct Pusher {
 }
 
 impl Pusher {
-    /// A pusher to the group of `job` on the gateway at `url`.
+    /// Returns a pusher to the group of `job` on the gateway at `url`.
     ///
     /// # Errors
-    /// `is_config`, if the URL is no base URL, or the job's name is empty.
+    /// `is_config` if `url` is not a base URL or `job` is empty.
     pub fn new(url: impl Into<String>, job: impl Into<String>) -> Result<Self, Error> {
-        let own = Registry::new();
-        Ok(Self {
-            gateway: Gateway::new(url)?,
-            key: GroupingKey::new(job)?,
-            registries: vec![own.clone()],
-            own,
-        })
+        Self::with_gateway(Gateway::new(url)?, job)
     }
 
-    /// One more grouping label. An empty value is left out: for Prometheus it is the same as no label.
+    /// Returns a pusher to the group of `job` on an existing gateway, for example one of
+    /// [`Gateway::from_config`].
     ///
     /// # Errors
-    /// `is_config`, if the name is no label name, or is `job`.
+    /// `is_config` if `job` is empty.
+    pub fn with_gateway(gateway: Gateway, job: impl Into<String>) -> Result<Self, Error> {
+        let own = Registry::new();
+        Ok(Self { gateway, key: GroupingKey::new(job)?, registries: vec![own.clone()], own })
+    }
+
+    /// Changes the gateway's settings: credentials, certificates, time-out.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), metrics_push::Error> {
+    /// let pusher = metrics_push::Pusher::new("https://gateway:9091", "db_backup")?
+    ///     .map_gateway(|gateway| gateway.basic_auth("batch", "secret"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn map_gateway(self, change: impl FnOnce(Gateway) -> Gateway) -> Self {
+        Self { gateway: change(self.gateway), ..self }
+    }
+
+    /// Adds a grouping label. A label with an empty value is left out: Prometheus treats it like a missing one.
+    ///
+    /// # Errors
+    /// `is_config` if `name` is not a valid label name, or is `job`.
     pub fn grouping(
         mut self,
         name: impl Into<String>,
@@ -72,131 +89,69 @@ impl Pusher {
         Ok(self)
     }
 
-    /// One more metric to push. It need not be registered anywhere.
+    /// Adds a metric, which does not have to be registered anywhere.
     ///
     /// # Errors
-    /// `is_metric`, if it clashes with one that was given before.
+    /// `is_metric` if it conflicts with a metric that was added before.
     pub fn collector(self, collector: impl Collector + 'static) -> Result<Self, Error> {
         let registered = self.own.register(Box::new(collector));
         registered.map_err(|error| {
-            Error::new(Kind::Metric, "the collector clashes with one given before").caused_by(error)
+            Error::new(Kind::Metric, "the collector conflicts with one that was added before")
+                .caused_by(error)
         })?;
         Ok(self)
     }
 
-    /// One more registry to push. Several are merged.
+    /// Adds a registry. Several registries are merged.
     #[must_use]
     pub fn gatherer(mut self, registry: &Registry) -> Self {
         self.registries.push(registry.clone());
         self
     }
 
-    /// Basic authentication.
-    #[must_use]
-    pub fn basic_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        Self { gateway: self.gateway.basic_auth(user, password), ..self }
-    }
-
-    /// Authentication by a bearer token.
-    #[must_use]
-    pub fn bearer_token(self, token: impl Into<String>) -> Self {
-        Self { gateway: self.gateway.bearer_token(token), ..self }
-    }
-
-    /// A further request header. Its value is treated as a secret.
-    #[must_use]
-    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { gateway: self.gateway.header(name, value), ..self }
-    }
-
-    /// Certificates to trust besides the machine's own, in PEM format.
-    #[must_use]
-    pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
-        Self { gateway: self.gateway.ca_file(file), ..self }
-    }
-
-    /// The client certificate with its chain, and its key, in PEM format.
-    #[must_use]
-    pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        Self { gateway: self.gateway.client_certificate(cert, key), ..self }
-    }
-
-    /// The name that the gateway's certificate is checked against, where it is not the one in the URL: for a gateway that
-    /// is reached by an address or through a tunnel.
-    #[must_use]
-    pub fn server_name(self, name: impl Into<String>) -> Self {
-        Self { gateway: self.gateway.server_name(name), ..self }
-    }
-
-    /// What kind of gateway it is: one that adds up what it gets must not get anything twice.
-    #[must_use]
-    pub fn gateway_kind(self, kind: GatewayKind) -> Self {
-        Self { gateway: self.gateway.kind(kind), ..self }
-    }
-
-    /// Sends metrics as delimited protobuf: see [`Gateway::protobuf`].
-    #[must_use]
-    pub fn protobuf(self) -> Self {
-        Self { gateway: self.gateway.protobuf(), ..self }
-    }
-
-    /// Compresses large bodies: see [`Gateway::gzip`].
+    /// Replaces the group with the metrics that are gathered now.
     ///
     /// # Errors
-    /// `is_config`, if the feature `gzip` is off.
-    pub fn gzip(self) -> Result<Self, Error> {
-        Ok(Self { gateway: self.gateway.gzip()?, ..self })
-    }
-
-    /// How long a call may take. The default is [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT).
-    #[must_use]
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { gateway: self.gateway.timeout(timeout), ..self }
-    }
-
-    /// Replaces the group with what is gathered now.
-    ///
-    /// # Errors
-    /// `is_metric`, if the metrics can't be pushed as they are; else whatever kept the gateway from accepting them.
+    /// `is_metric` if the metrics cannot be pushed; else why the gateway did not accept them.
     pub fn push(&self) -> Result<Acceptance, Error> {
-        self.gateway.settle(self.hand_over(Parcel::push)?)
+        self.gateway.receive(self.submit(PushRequest::push)?)
     }
 
-    /// Adds what is gathered now to the group: families of the same name are replaced, others are kept.
+    /// Adds the metrics that are gathered now to the group. Families of the same name are replaced, others stay.
     ///
     /// # Errors
     /// As [`push`](Self::push).
     pub fn add(&self) -> Result<Acceptance, Error> {
-        self.gateway.settle(self.hand_over(Parcel::add)?)
+        self.gateway.receive(self.submit(PushRequest::add)?)
     }
 
-    /// Removes the group. There need not be one.
+    /// Deletes the group. Succeeds if there is no such group.
     ///
     /// # Errors
-    /// Whatever kept the gateway from accepting it.
+    /// Why the gateway did not accept the request.
     pub fn delete(&self) -> Result<Acceptance, Error> {
         self.gateway.delete(&self.key)
     }
 
-    /// [`push`](Self::push), awaited.
+    /// Async version of [`push`](Self::push).
     ///
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn push_async(&self) -> Result<Acceptance, Error> {
-        let ticket = self.hand_over(Parcel::push)?;
-        self.gateway.settle_async(ticket).await
+        let receipt = self.submit(PushRequest::push)?;
+        self.gateway.receive_async(receipt).await
     }
 
-    /// [`add`](Self::add), awaited.
+    /// Async version of [`add`](Self::add).
     ///
     /// # Errors
     /// As [`push`](Self::push).
     pub async fn add_async(&self) -> Result<Acceptance, Error> {
-        let ticket = self.hand_over(Parcel::add)?;
-        self.gateway.settle_async(ticket).await
+        let receipt = self.submit(PushRequest::add)?;
+        self.gateway.receive_async(receipt).await
     }
 
-    /// [`delete`](Self::delete), awaited.
+    /// Async version of [`delete`](Self::delete).
     ///
     /// # Errors
     /// As [`delete`](Self::delete).
@@ -204,15 +159,14 @@ impl Pusher {
         self.gateway.delete_async(&self.key).await
     }
 
-    /// Sends what is gathered now on its way, or says why it can't go.
-    fn hand_over(
+    /// Gathers and submits a request with the given verb.
+    fn submit(
         &self,
-        parcel: fn(GroupingKey, Families) -> Parcel,
-    ) -> Result<Ticket<Receipt>, Error> {
-        // Freeing very many series takes as long as encoding them. It happens at the end of this function, when the
-        // gateway is at work already.
+        request: fn(GroupingKey, Families) -> PushRequest,
+    ) -> Result<Receiver<Receipt>, Error> {
+        // Dropping a large snapshot takes as long as encoding it, so it is dropped after the submit.
         let snapshot = gather(&self.key, &self.registries)?;
-        self.gateway.hand_over(parcel(self.key.clone(), encode(&snapshot)))
+        self.gateway.submit(request(self.key.clone(), encode(&snapshot)))
     }
 }
 

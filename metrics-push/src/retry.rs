@@ -13,7 +13,7 @@ enum Effect {
     Possible,
 }
 
-/// The statuses that say "not now". All others are answers: the same parcel would get them again.
+/// The statuses that say "not now". All others are answers: the same request would get them again.
 const TRANSIENT: &[(std::ops::RangeInclusive<u16>, Effect, &str)] = &[
     (408..=408, Effect::None, "the request took too long to arrive"),
     (425..=425, Effect::None, "the server won't take what may be a replay yet"),
@@ -21,12 +21,12 @@ const TRANSIENT: &[(std::ops::RangeInclusive<u16>, Effect, &str)] = &[
     (500..=599, Effect::Possible, "the server, or what stands before it, is in trouble"),
 ];
 
-/// Whether the same parcel may be accepted later, by a server that answers with this status.
+/// Whether the same request may be accepted later, by a server that answers with this status.
 pub(crate) fn is_transient(status: u16) -> bool {
     TRANSIENT.iter().any(|(statuses, ..)| statuses.contains(&status))
 }
 
-/// Whether a parcel that got this status may have been applied all the same. Only gateways that add up mind.
+/// Whether a request that got this status may have been applied all the same. Only gateways that add up mind.
 pub(crate) fn may_have_been_applied(status: u16) -> bool {
     TRANSIENT
         .iter()

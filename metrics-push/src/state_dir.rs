@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::error::Error;
-use crate::notice;
+use crate::log;
 
 /// A directory of which a process may or may not have need, and that may or may not be usable.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl StateDir {
             Ok(()) => Some(folder),
             Err(error) => {
                 self.told.get_or_init(|| {
-                    notice::warn(format_args!("{error:?}; the job runs on without it"));
+                    log::warn(format_args!("{error:?}; the job runs on without it"));
                 });
                 None
             }

@@ -49,7 +49,7 @@ fn status_judges_what_jobs_have_left() {
     let job = Job::new("nightly").every(Duration::from_secs(60)).whole_process();
     let run = |region: &str, outcome: Outcome| {
         let run = job.start_with(&[("region", &region)]);
-        run.processed(3);
+        run.add_processed(3);
         run.finish(outcome);
     };
     let status = || {

@@ -44,7 +44,7 @@ fn values<const N: usize>(url: &str, names: [&str; N]) -> [Option<f64>; N] {
 fn push(url: &str) -> Error {
     let counter = Counter::new("rows_total", "Rows.").unwrap();
     let pusher = Pusher::new(url, "direct").unwrap().collector(counter).unwrap();
-    pusher.timeout(BUDGET).push().unwrap_err()
+    pusher.map_gateway(|gateway| gateway.timeout(BUDGET)).push().unwrap_err()
 }
 
 const SUCCESS: &str = "last_success_timestamp_seconds";
@@ -143,7 +143,7 @@ fn crowd(gateway: &Pushgateway, state: &Path, groups: usize) -> usize {
     let handed_in = started.elapsed();
     // What was not taken in time is not tried again before somebody asks for it.
     assert_eq!(metrics_push::flush(Duration::from_secs(120)), 0, "{:?}", started.elapsed());
-    let states: Vec<_> = metrics_push::breakers().into_iter().map(|b| b.state).collect();
+    let states: Vec<_> = metrics_push::circuit_breakers().into_iter().map(|b| b.state).collect();
     assert_eq!(states, [metrics_push::BreakerState::Closed]);
     let waiting = waiting(state);
     println!(
@@ -164,7 +164,7 @@ fn tenants(gateway: &Pushgateway) -> usize {
 fn waiting(state: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(state.join("spool")) else { return 0 };
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "parcel")).count()
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "request")).count()
 }
 
 #[test]

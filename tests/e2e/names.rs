@@ -114,7 +114,7 @@ fn bare() -> Ended {
 fn waiting(state: &StateDir) -> usize {
     let Ok(entries) = std::fs::read_dir(state.path().join("spool")) else { return 0 };
     entries
-        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "parcel"))
+        .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|x| x == "request"))
         .count()
 }
 
@@ -157,7 +157,8 @@ fn a_push_to_a_name() {
     let counter = prometheus::Counter::new("rows_total", "Rows.").unwrap();
     let pusher = metrics_push::Pusher::new(url, "named").unwrap().collector(counter).unwrap();
     let started = Instant::now();
-    let error = pusher.timeout(Duration::from_secs(1)).push().unwrap_err();
+    let error =
+        pusher.map_gateway(|gateway| gateway.timeout(Duration::from_secs(1))).push().unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!(error.is_retryable(), "{error:?}");
     println!("timeout {}, unreachable {}", error.is_timeout(), error.is_unreachable());

@@ -86,7 +86,11 @@ impl Guarded {
         let url = format!("{scheme}://{}", self.address);
         let gauge = Gauge::new("rows", "Rows.").unwrap();
         let timeout = Duration::from_secs(10);
-        Pusher::new(url, "secured").unwrap().collector(gauge).unwrap().timeout(timeout)
+        Pusher::new(url, "secured")
+            .unwrap()
+            .collector(gauge)
+            .unwrap()
+            .map_gateway(|gateway| gateway.timeout(timeout))
     }
 }
 
@@ -128,15 +132,26 @@ fn refusal(push: impl FnOnce() -> Result<Acceptance, Error>) -> Error {
 #[test]
 fn a_password_opens_the_gateway_and_a_wrong_one_is_told() {
     let gateway = start("basic", &[], &format!("basic_auth_users:\n  batch: {HASH}\n"));
-    gateway.pusher("http").basic_auth("batch", PASSWORD).push().unwrap();
+    gateway
+        .pusher("http")
+        .map_gateway(|gateway| gateway.basic_auth("batch", PASSWORD))
+        .push()
+        .unwrap();
     let key = GroupingKey::new("secured").unwrap();
     let remote = Gateway::new(format!("http://{}", gateway.address)).unwrap();
     let remote = remote.basic_auth("batch", PASSWORD);
     assert_eq!(remote.metrics().unwrap()[0].labels["job"], key.job());
     for error in [
         refusal(|| gateway.pusher("http").push()),
-        refusal(|| gateway.pusher("http").basic_auth("batch", "wrong").push()),
-        refusal(|| gateway.pusher("http").bearer_token("wrong").push()),
+        refusal(|| {
+            gateway
+                .pusher("http")
+                .map_gateway(|gateway| gateway.basic_auth("batch", "wrong"))
+                .push()
+        }),
+        refusal(|| {
+            gateway.pusher("http").map_gateway(|gateway| gateway.bearer_token("wrong")).push()
+        }),
     ] {
         assert!(error.is_config() && error.status() == Some(401), "{error:?}");
         assert!(error.to_string().contains("check the user and password"), "{error}");
@@ -147,7 +162,7 @@ fn a_password_opens_the_gateway_and_a_wrong_one_is_told() {
 fn a_certificate_of_an_extra_authority_is_trusted() {
     let authority = authority();
     let gateway = tls_gateway("ca", &authority, params("127.0.0.1", Life::Now), "");
-    gateway.pusher("https").ca_file(gateway.file("ca.pem")).push().unwrap();
+    gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push().unwrap();
 }
 
 #[test]
@@ -172,7 +187,8 @@ fn a_self_signed_certificate_is_refused() {
 #[test]
 fn an_expired_certificate_is_refused() {
     let gateway = tls_gateway("expired", &authority(), params("127.0.0.1", Life::Over), "");
-    let push = || gateway.pusher("https").ca_file(gateway.file("ca.pem")).push();
+    let push =
+        || gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push();
     let error = refusal(push);
     assert!(error.is_config() && error.to_string().contains("has expired"), "{error:?}");
 }
@@ -180,26 +196,32 @@ fn an_expired_certificate_is_refused() {
 #[test]
 fn a_certificate_for_another_name_is_refused() {
     let gateway = tls_gateway("other", &authority(), params("gateway.example", Life::Now), "");
-    let error = refusal(|| gateway.pusher("https").ca_file(gateway.file("ca.pem")).push());
+    let error = refusal(|| {
+        gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push()
+    });
     assert!(error.is_config() && error.to_string().contains("is for another name"), "{error:?}");
 }
 
 #[test]
 fn a_certificate_is_checked_against_the_server_name_that_was_given() {
     let gateway = tls_gateway("named", &authority(), params("gateway.example", Life::Now), "");
-    let trusting = || gateway.pusher("https").ca_file(gateway.file("ca.pem"));
-    trusting().server_name("gateway.example").push().unwrap();
-    let error = refusal(|| trusting().server_name("other.example").push());
+    let trusting = || gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem")));
+    trusting().map_gateway(|it| it.server_name("gateway.example")).push().unwrap();
+    let error = refusal(|| trusting().map_gateway(|it| it.server_name("other.example")).push());
     assert!(error.is_config() && error.to_string().contains("is for another name"), "{error:?}");
     // The name alone is no reason to trust whoever signed it.
-    let error = refusal(|| gateway.pusher("https").server_name("gateway.example").push());
+    let error = refusal(|| {
+        gateway.pusher("https").map_gateway(|gateway| gateway.server_name("gateway.example")).push()
+    });
     assert!(error.is_config() && error.to_string().contains("is not trusted"), "{error:?}");
-    let error = refusal(|| trusting().server_name("https://gateway.example:9091").push());
+    let error = refusal(|| {
+        trusting().map_gateway(|it| it.server_name("https://gateway.example:9091")).push()
+    });
     assert!(error.is_config() && error.to_string().contains("server name"), "{error:?}");
 
     let url = format!("https://{}", gateway.address);
     let config = Config::default().url(url).unwrap().ca_file(gateway.file("ca.pem"));
-    let remote = Gateway::all_of(&config.server_name("gateway.example")).unwrap().remove(0);
+    let remote = Gateway::from_config(&config.server_name("gateway.example")).unwrap().remove(0);
     assert_eq!(remote.metrics().unwrap().len(), 1);
 }
 
@@ -226,13 +248,14 @@ fn a_client_certificate_opens_the_gateway_and_a_renewed_one_is_found() {
     let [ours, stranger] = [authority(), authority()];
     let more = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
     let gateway = tls_gateway("mtls", &ours, params("127.0.0.1", Life::Now), more);
-    let trusting = || gateway.pusher("https").ca_file(gateway.file("ca.pem"));
+    let trusting = || gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem")));
     let error = refusal(|| trusting().push());
     assert!(error.is_config() && error.to_string().contains("METRICS_PUSH_CERT_FILE"), "{error:?}");
 
     write_client(&gateway.folder, &stranger);
-    let known =
-        trusting().client_certificate(gateway.file("client.pem"), gateway.file("client.key"));
+    let known = trusting().map_gateway(|it| {
+        it.client_certificate(gateway.file("client.pem"), gateway.file("client.key"))
+    });
     let error = refusal(|| known.push());
     assert!(error.is_config(), "{error:?}");
 

@@ -7,8 +7,8 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use crate::arbitrary_metrics::{any_families, registry};
+use crate::fake_vs_real::{FakeVsReal, same};
 use crate::http::{send, send_raw};
-use crate::pair::{Pair, same};
 use crate::real::Pushgateway;
 
 /// The samples and heads of one job, as the gateway exposes them.
@@ -32,14 +32,16 @@ fn every_form_reads_back_the_same() {
             Pusher::new(gateway.url(), "wire")
                 .unwrap()
                 .gatherer(&registry)
-                .timeout(Duration::from_secs(20))
+                .map_gateway(|gateway| gateway.timeout(Duration::from_secs(20)))
         };
         pusher().push().unwrap();
         let text = exposed(&gateway);
         assert!(!text.is_empty(), "{families:?}");
-        for other in
-            [pusher().protobuf(), pusher().protobuf().gzip().unwrap(), pusher().gzip().unwrap()]
-        {
+        for other in [
+            pusher().map_gateway(|gateway| gateway.protobuf()),
+            pusher().map_gateway(|gateway| gateway.protobuf().gzip().unwrap()),
+            pusher().map_gateway(|gateway| gateway.gzip().unwrap()),
+        ] {
             keeper.delete(&key).unwrap();
             other.push().unwrap();
             assert_eq!(exposed(&gateway), text, "{families:?}");
@@ -114,7 +116,7 @@ fn protobuf_is_answered_alike() {
             b"a 1\n".to_vec(),
         ),
     ];
-    let pair = Pair::start();
+    let pair = FakeVsReal::start();
     for (kind, body) in bodies {
         let head = format!(
             "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",

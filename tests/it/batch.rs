@@ -58,7 +58,7 @@ fn an_interval_that_passes_pushes() {
 fn many_keys_do_not_wait_for_the_interval() {
     let gateway = FakeGateway::start();
     let _scope = config(&gateway).scope().unwrap();
-    let batcher = Batcher::with_keys(NEVER, 5);
+    let batcher = Batcher::with_max_pending(NEVER, 5);
     for number in 0..5 {
         batcher.add(key(number), &rows(1.0)).unwrap();
     }
@@ -78,8 +78,8 @@ fn a_batcher_that_is_dropped_delivers_first() {
 #[test]
 fn a_label_without_bounds_is_bounded_here() {
     let _scope = Config::default().url("http://127.0.0.1:1").unwrap().scope().unwrap();
-    let batcher = Batcher::with_keys(NEVER, usize::MAX);
-    for number in 0..Batcher::MOST_KEYS + 7 {
+    let batcher = Batcher::with_max_pending(NEVER, usize::MAX);
+    for number in 0..Batcher::MAX_GROUPS + 7 {
         batcher.delete(key(number));
     }
     assert_eq!(batcher.dropped(), 7);
@@ -176,7 +176,7 @@ fn a_gateway_that_hangs_does_not_hold_up_the_groups_of_another() {
     silent.fault(metrics_push::testing::Fault::hang());
     let config = config(&silent).url(gateway.url()).unwrap().timeout(Duration::from_secs(8));
     let _scope = config.scope().unwrap();
-    let batcher = Batcher::with_keys(NEVER, GROUPS);
+    let batcher = Batcher::with_max_pending(NEVER, GROUPS);
     let started = Instant::now();
     for number in 0..GROUPS {
         batcher.add(key(number), &rows(1.0)).unwrap();

@@ -142,11 +142,17 @@ fn credentials_go_along_and_are_not_shown() {
     gateway.require_basic_auth("batch", "hunter2");
     let refused = pusher(&gateway, "auth").push().unwrap_err();
     assert!(refused.is_config() && refused.to_string().contains("credentials"), "{refused}");
-    let wrong = pusher(&gateway, "auth").basic_auth("batch", "hunter3").push().unwrap_err();
+    let wrong = pusher(&gateway, "auth")
+        .map_gateway(|gateway| gateway.basic_auth("batch", "hunter3"))
+        .push()
+        .unwrap_err();
     assert!(!format!("{wrong:?}").contains("hunter3"), "{wrong:?}");
-    pusher(&gateway, "auth").basic_auth("batch", "hunter2").push().unwrap();
+    pusher(&gateway, "auth")
+        .map_gateway(|gateway| gateway.basic_auth("batch", "hunter2"))
+        .push()
+        .unwrap();
     gateway.require_bearer_token("t0ken");
-    pusher(&gateway, "token").bearer_token("t0ken").push().unwrap();
+    pusher(&gateway, "token").map_gateway(|gateway| gateway.bearer_token("t0ken")).push().unwrap();
     let with_userinfo = gateway.url().replace("http://", "http://batch:hunter2@");
     gateway.require_basic_auth("batch", "hunter2");
     let gauge = Gauge::new("context", "From a URL with credentials.").unwrap();

@@ -45,8 +45,8 @@ fn only_what_is_old_is_pruned() {
     let fake = FakeGateway::start();
     let gateway = Gateway::new(fake.url()).unwrap();
     push(&fake, "a");
-    assert!(gateway.prune(WEEK, Removal::ForGood).unwrap().is_empty());
-    assert_eq!(gateway.prune(Duration::ZERO, Removal::ForGood).unwrap().len(), 1);
+    assert!(gateway.prune(WEEK, Removal::Apply).unwrap().is_empty());
+    assert_eq!(gateway.prune(Duration::ZERO, Removal::Apply).unwrap().len(), 1);
     assert!(fake.groups().is_empty());
 }
 
@@ -58,7 +58,7 @@ fn a_ghost_with_an_odd_key_is_pruned_and_its_neighbour_is_not() {
     // A clash that has its own empty `instance`: its ghost would break every scrape.
     push_raw(&fake, "/metrics/job/a/instance@base64/=", "# TYPE rows gauge\nrows 1\n");
     assert_eq!(fake.groups().len(), 2);
-    let gone = gateway.prune(WEEK, Removal::ForGood).unwrap();
+    let gone = gateway.prune(WEEK, Removal::Apply).unwrap();
     assert_eq!(gone.len(), 1);
     assert_eq!(gone[0].labels["instance"], "");
     assert!(fake.group("a", &[]).has_family("rows"));
@@ -73,26 +73,26 @@ fn a_group_that_is_pushed_to_while_it_lingers_stays() {
     let linger = Duration::from_millis(500);
     std::thread::scope(|scope| {
         let asked = fake.requests().len();
-        let delete = scope.spawn(|| gateway.delete_after(&key, linger, Removal::ForGood));
+        let delete = scope.spawn(|| gateway.delete_after(&key, linger, Removal::Apply));
         fake.wait_for(Duration::from_secs(10), |fake| fake.requests().len() > asked);
         push(&fake, "a");
         assert_eq!(delete.join().unwrap().unwrap(), None);
     });
     assert!(fake.find_group("a", &[]).is_some());
-    assert!(gateway.delete_after(&key, Duration::ZERO, Removal::ForGood).unwrap().is_some());
+    assert!(gateway.delete_after(&key, Duration::ZERO, Removal::Apply).unwrap().is_some());
     assert!(fake.find_group("a", &[]).is_none());
-    assert_eq!(gateway.delete_after(&key, Duration::ZERO, Removal::ForGood).unwrap(), None);
+    assert_eq!(gateway.delete_after(&key, Duration::ZERO, Removal::Apply).unwrap(), None);
 }
 
 #[test]
 fn everything_is_wiped_only_where_that_is_allowed() {
     let fake = FakeGateway::start();
     push(&fake, "a");
-    let error = Gateway::new(fake.url()).unwrap().wipe(Removal::ForGood).unwrap_err();
+    let error = Gateway::new(fake.url()).unwrap().wipe(Removal::Apply).unwrap_err();
     assert!(error.is_config() && error.to_string().contains("--web.enable-admin-api"), "{error}");
     let fake = FakeGateway::builder().admin_api().start();
     push(&fake, "a");
-    assert_eq!(Gateway::new(fake.url()).unwrap().wipe(Removal::ForGood).unwrap().len(), 1);
+    assert_eq!(Gateway::new(fake.url()).unwrap().wipe(Removal::Apply).unwrap().len(), 1);
     assert!(fake.groups().is_empty());
 }
 
@@ -106,10 +106,10 @@ fn it_can_all_be_awaited() {
         for round in 0..3 {
             push(&fake, "a");
             let gone = match round {
-                0 => gateway.prune_async(Duration::ZERO, Removal::ForGood).await.unwrap().len(),
-                1 => gateway.wipe_async(Removal::ForGood).await.unwrap().len(),
+                0 => gateway.prune_async(Duration::ZERO, Removal::Apply).await.unwrap().len(),
+                1 => gateway.wipe_async(Removal::Apply).await.unwrap().len(),
                 _ => {
-                    let gone = gateway.delete_after_async(&key, Duration::ZERO, Removal::ForGood);
+                    let gone = gateway.delete_after_async(&key, Duration::ZERO, Removal::Apply);
                     usize::from(gone.await.unwrap().is_some())
                 }
             };

@@ -309,7 +309,7 @@ fn a_slow_start_push_does_not_overtake_the_end() {
 fn a_start_that_has_not_left_when_the_run_ends_is_not_sent() {
     let gateway = FakeGateway::start();
     let scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
-    let job = Job::named("quick");
+    let job = Job::with_name("quick");
     gateway.fail_next(1, Fault::stall(Duration::from_millis(300)));
     let first = job.start();
     gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());

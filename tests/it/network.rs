@@ -23,7 +23,12 @@ fn nothing() -> &'static Registry {
 
 fn push(url: &str) -> Result<Acceptance, Error> {
     let counter = Counter::new("rows_total", "Rows.").unwrap();
-    Pusher::new(url, "remote").unwrap().collector(counter).unwrap().timeout(BUDGET).push()
+    Pusher::new(url, "remote")
+        .unwrap()
+        .collector(counter)
+        .unwrap()
+        .map_gateway(|gateway| gateway.timeout(BUDGET))
+        .push()
 }
 
 /// The error of a push, and what a job has left on disk: both in time.

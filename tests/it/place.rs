@@ -21,7 +21,7 @@ impl Place {
     pub(crate) fn records(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.0.join("spool")) else { return Vec::new() };
         let paths = entries.map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.extension().is_some_and(|own| own == "parcel")).collect()
+        paths.filter(|path| path.extension().is_some_and(|own| own == "request")).collect()
     }
 }
 

@@ -18,7 +18,7 @@ fn gateway() -> (FakeGateway, Scope) {
 }
 
 fn group(gateway: &FakeGateway, job: &str) -> Group {
-    assert_eq!(flush(PATIENCE), 0, "parcels are left");
+    assert_eq!(flush(PATIENCE), 0, "requests are left");
     gateway.group(job, &[])
 }
 
@@ -33,10 +33,10 @@ fn outcome_of(group: &Group) -> Vec<&'static str> {
 #[test]
 fn a_success_replaces_the_group_and_tells_everything() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("import").every(Duration::from_secs(3_600)).version(Some("1.2.3"));
+    let job = Job::with_name("import").every(Duration::from_secs(3_600)).version(Some("1.2.3"));
     job.run(|run| -> Result<(), ()> {
-        run.processed(5);
-        run.failed(2);
+        run.add_processed(5);
+        run.add_failed(2);
         drop(run.stage("extract"));
         run.progress(1, 2);
         run.gauge("orders_value_euros", "Value of the orders.").unwrap().set(12.5);
@@ -67,9 +67,9 @@ fn a_success_replaces_the_group_and_tells_everything() {
 #[test]
 fn counts_past_all_bounds_stay_at_the_bound() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("import");
+    let job = Job::with_name("import");
     job.run(|run| -> Result<(), ()> {
-        for count in [Run::processed, Run::failed, Run::skipped] {
+        for count in [Run::add_processed, Run::add_failed, Run::add_skipped] {
             count(run, u64::MAX);
             count(run, 1);
         }
@@ -86,7 +86,7 @@ fn counts_past_all_bounds_stay_at_the_bound() {
 #[test]
 fn a_failure_keeps_the_last_success() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("import");
+    let job = Job::with_name("import");
     job.run(|_| Ok::<_, ()>(())).unwrap();
     let before = group(&gateway, "import");
     job.run(|_| Err::<(), _>("no input")).unwrap_err();
@@ -104,7 +104,7 @@ fn a_failure_keeps_the_last_success() {
 #[test]
 fn a_panic_is_reported_and_goes_on() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("import");
+    let job = Job::with_name("import");
     let panic =
         catch_unwind(AssertUnwindSafe(|| job.run(|_| -> Result<(), ()> { panic!("boom") })));
     assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "boom");
@@ -114,7 +114,7 @@ fn a_panic_is_reported_and_goes_on() {
 #[test]
 fn a_run_that_nobody_finishes_was_cancelled() {
     let (gateway, _scope) = gateway();
-    drop(Job::named("import").start());
+    drop(Job::with_name("import").start());
     assert_eq!(outcome_of(&group(&gateway, "import")), ["cancelled"]);
 }
 
@@ -131,7 +131,7 @@ impl Drop for InDrop {
 #[test]
 fn runs_that_begin_while_the_thread_unwinds_are_no_panics() {
     let (gateway, _scope) = gateway();
-    let job = InDrop(Job::named("cleanup"));
+    let job = InDrop(Job::with_name("cleanup"));
     catch_unwind(AssertUnwindSafe(|| {
         let _job = job;
         panic!("somebody else's");
@@ -145,7 +145,7 @@ fn runs_that_begin_while_the_thread_unwinds_are_no_panics() {
 #[test]
 fn a_skipped_run_is_neither_success_nor_failure() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("import");
+    let job = Job::with_name("import");
     job.run(|_| Ok::<_, ()>(())).unwrap();
     job.run(|run| {
         run.skip("another instance holds the lock");
@@ -166,7 +166,7 @@ fn an_error_after_a_skip_is_an_error() {
         run.skip("nothing to do");
         Err::<(), _>("or was there?")
     };
-    Job::named("import").run(skip_and_fail).unwrap_err();
+    Job::with_name("import").run(skip_and_fail).unwrap_err();
     assert_eq!(outcome_of(&group(&gateway, "import")), ["error"]);
 }
 
@@ -178,7 +178,7 @@ fn what_the_code_no_longer_exports_disappears_unless_successes_add() {
         Ok::<_, ()>(())
     };
     for (name, verb, remains) in [("push", Verb::Push, false), ("add", Verb::Add, true)] {
-        let job = Job::named(name).on_success(verb);
+        let job = Job::with_name(name).on_success(verb);
         job.run(with_extra).unwrap();
         assert!(group(&gateway, name).has_family("extra"));
         job.run(|_| Ok::<_, ()>(())).unwrap();
@@ -189,10 +189,10 @@ fn what_the_code_no_longer_exports_disappears_unless_successes_add() {
 #[test]
 fn overlapping_runs_of_one_job_keep_their_own_times() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("overlap");
+    let job = Job::with_name("overlap");
     let (first, second) = (job.start(), job.start());
-    first.processed(1);
-    second.processed(2);
+    first.add_processed(1);
+    second.add_processed(2);
     second.finish(Outcome::Success);
     first.finish(Outcome::Error);
     let group = group(&gateway, "overlap");
@@ -205,7 +205,7 @@ fn overlapping_runs_of_one_job_keep_their_own_times() {
 #[test]
 fn a_metric_that_clashes_with_the_key_is_left_out_and_the_outcome_is_not() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("import");
+    let job = Job::with_name("import");
     let run = job.start();
     let clash = GaugeVec::new(Opts::new("clash", "Has a job label."), &["job"]).unwrap();
     clash.with_label_values(&["other"]).set(1.0);
@@ -221,8 +221,8 @@ fn a_whole_process_pushes_the_default_registry_and_a_task_does_not() {
     let (gateway, _scope) = gateway();
     metrics_push::counter("things_of_the_process_total", "Things.").unwrap().inc();
     let body = |_: &Run| Ok::<_, ()>(());
-    Job::named("main").whole_process().run(body).unwrap();
-    Job::named("task").run(body).unwrap();
+    Job::with_name("main").whole_process().run(body).unwrap();
+    Job::with_name("task").run(body).unwrap();
     assert!(group(&gateway, "main").has_family("things_of_the_process_total"));
     assert!(!group(&gateway, "task").has_family("things_of_the_process_total"));
 }
@@ -230,7 +230,7 @@ fn a_whole_process_pushes_the_default_registry_and_a_task_does_not() {
 #[test]
 fn the_start_is_pushed_while_the_body_runs() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("long").max_runtime(Duration::from_secs(60));
+    let job = Job::with_name("long").max_runtime(Duration::from_secs(60));
     let run = job.start();
     gateway.wait_for(PATIENCE, |gateway| gateway.find_group("long", &[]).is_some());
     let group = gateway.group("long", &[]);
@@ -243,7 +243,7 @@ fn the_start_is_pushed_while_the_body_runs() {
 #[test]
 fn a_heart_beats_until_the_run_is_over() {
     let (gateway, _scope) = gateway();
-    let job = Job::named("long").heartbeat(Duration::from_millis(5));
+    let job = Job::with_name("long").heartbeat(Duration::from_millis(5));
     let run = job.start();
     run.progress(1, 4);
     let ratio = |gateway: &FakeGateway| {
@@ -260,7 +260,7 @@ fn a_slow_gateway_does_not_delay_the_body_and_gets_one_push() {
     let (gateway, _scope) = gateway();
     let stall = Duration::from_millis(300);
     gateway.fail_next(1, Fault::stall(stall));
-    let job = Job::named("quick");
+    let job = Job::with_name("quick");
     let first = job.start();
     gateway.wait_for(PATIENCE, |gateway| !gateway.requests().is_empty());
     // The start push of the first run is under way: all that follows waits and is merged.
@@ -286,7 +286,7 @@ fn a_dead_gateway_costs_a_process_its_time_and_a_task_nothing() {
         job.run(|_| Ok::<_, ()>(())).unwrap();
         before.elapsed()
     };
-    assert!(took(Job::named("task")) < budget / 2);
-    let process = took(Job::named("main").whole_process());
+    assert!(took(Job::with_name("task")) < budget / 2);
+    let process = took(Job::with_name("main").whole_process());
     assert!(process >= budget / 2 && process < budget * 2, "{process:?}");
 }

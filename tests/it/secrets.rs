@@ -104,7 +104,9 @@ fn everything_goes_wrong() {
         }
         let gauge = Gauge::new("rows", "Rows.").unwrap();
         let pusher = Pusher::new(&with_userinfo, "direct").unwrap().collector(gauge).unwrap();
-        let pusher = pusher.basic_auth("batch", PASSWORD).header("X-Key", HEADER).timeout(BUDGET);
+        let pusher = pusher.map_gateway(|gateway| {
+            gateway.basic_auth("batch", PASSWORD).header("X-Key", HEADER).timeout(BUDGET)
+        });
         println!("{pusher:?} {:?}", pusher.push());
         let remote = Gateway::new(&with_userinfo).unwrap().bearer_token(TOKEN).timeout(BUDGET);
         println!("{remote:?} {:?} {:?}", remote.metrics(), remote.ready());
@@ -124,7 +126,10 @@ fn everything_goes_wrong() {
     println!("{:?}", Config::default().header("no header", HEADER));
     println!(
         "{:?}",
-        Pusher::new(gateway.url(), "x").unwrap().header("X-Bad", format!("{HEADER}\n")).delete()
+        Pusher::new(gateway.url(), "x")
+            .unwrap()
+            .map_gateway(|gateway| gateway.header("X-Bad", format!("{HEADER}\n")))
+            .delete()
     );
 }
 

@@ -23,7 +23,7 @@ fn config(gateway: &FakeGateway, state: &Place) -> Config {
 }
 
 fn succeed(name: String) {
-    let job = Job::named(name).registry(nothing).whole_process();
+    let job = Job::with_name(name).registry(nothing).whole_process();
     job.start().finish(Outcome::Success);
 }
 
@@ -120,7 +120,7 @@ fn twelve_tasks_whose_gateway_is_gone() {
     let state = std::env::var_os("TEST_STATE_DIR").unwrap();
     let _scope = config_for_nobody().state_dir(state).scope().unwrap();
     for number in 0..12 {
-        Job::named(format!("task_{number}")).whole_process().start().finish(Outcome::Success);
+        Job::with_name(format!("task_{number}")).whole_process().start().finish(Outcome::Success);
     }
 }
 

@@ -59,7 +59,7 @@ proptest! {
         pusher().push().unwrap();
         let text = held(&gateway);
         gateway.clear();
-        pusher().protobuf().push().unwrap();
+        pusher().map_gateway(|gateway| gateway.protobuf()).push().unwrap();
         prop_assert_eq!(&sent(&gateway)[0].0, PROTOBUF);
         prop_assert_eq!(text, held(&gateway));
     }
@@ -89,9 +89,12 @@ fn an_exposition_goes_as_protobuf_too() {
 #[test]
 fn only_large_bodies_are_compressed() {
     let gateway = FakeGateway::start();
-    pusher(&gateway, 1).gzip().unwrap().push().unwrap();
-    pusher(&gateway, MANY).gzip().unwrap().push().unwrap();
-    pusher(&gateway, MANY).gzip().unwrap().protobuf().push().unwrap();
+    pusher(&gateway, 1).map_gateway(|gateway| gateway.gzip().unwrap()).push().unwrap();
+    pusher(&gateway, MANY).map_gateway(|gateway| gateway.gzip().unwrap()).push().unwrap();
+    pusher(&gateway, MANY)
+        .map_gateway(|gateway| gateway.gzip().unwrap().protobuf())
+        .push()
+        .unwrap();
     assert_eq!(
         sent(&gateway),
         as_sent(&[(TEXT, None), (TEXT, Some("gzip")), (PROTOBUF, Some("gzip"))])
@@ -110,7 +113,8 @@ fn misread() -> Fault {
 fn a_gateway_that_reads_only_text_gets_text_from_then_on() {
     for misread in [misread(), Fault::status(415), Fault::status(400).body("unexpected EOF\n")] {
         let gateway = FakeGateway::start();
-        let pusher = pusher(&gateway, MANY).gzip().unwrap().protobuf();
+        let pusher =
+            pusher(&gateway, MANY).map_gateway(|gateway| gateway.gzip().unwrap().protobuf());
         gateway.fault(misread.when(|request| request.header("content-type") != Some(TEXT)));
         pusher.push().unwrap();
         pusher.push().unwrap();
@@ -125,7 +129,7 @@ fn a_gateway_that_reads_only_text_gets_text_from_then_on() {
 #[test]
 fn what_is_refused_in_any_form_says_nothing_about_the_form() {
     let gateway = FakeGateway::start();
-    let pusher = pusher(&gateway, MANY).gzip().unwrap();
+    let pusher = pusher(&gateway, MANY).map_gateway(|gateway| gateway.gzip().unwrap());
     gateway.fail_next(2, misread());
     let error = pusher.push().unwrap_err();
     assert!(error.is_rejected() && error.to_string().contains("could not read"), "{error}");
@@ -142,7 +146,7 @@ fn a_refusal_of_what_was_read_is_no_misunderstanding() {
     let clash = "# TYPE rows counter\nrows 1\n".parse().unwrap();
     let key = GroupingKey::new("other").unwrap();
     Gateway::new(gateway.url()).unwrap().push(&key, &clash).unwrap();
-    let error = pusher(&gateway, 1).protobuf().push().unwrap_err();
+    let error = pusher(&gateway, 1).map_gateway(|gateway| gateway.protobuf()).push().unwrap_err();
     assert!(error.to_string().contains("clash"), "{error}");
     assert_eq!(sent(&gateway), as_sent(&[(TEXT, None), (PROTOBUF, None)]));
 }
@@ -198,6 +202,6 @@ fn variables_ask_for_either_form() {
     let config = config.url(gateway.url()).unwrap();
     let many: String = (0..MANY).map(|number| format!("m{{n=\"{number}\"}} 1\n")).collect();
     let key = GroupingKey::new("wire").unwrap();
-    Gateway::all_of(&config).unwrap()[0].push(&key, &many.parse().unwrap()).unwrap();
+    Gateway::from_config(&config).unwrap()[0].push(&key, &many.parse().unwrap()).unwrap();
     assert_eq!(sent(&gateway), as_sent(&[(PROTOBUF, Some("gzip"))]));
 }

@@ -116,8 +116,15 @@ const ROWS: [(&str, &str); 8] = [
 const COMPARED: usize = 5;
 
 fn pusher(kind: &str, url: &str, registry: &Registry) -> Pusher {
-    let pusher = Pusher::new(url, kind).expect("a URL").gatherer(registry).timeout(PATIENCE);
-    if kind.ends_with("protobuf") { pusher.protobuf() } else { pusher }
+    let pusher = Pusher::new(url, kind)
+        .expect("a URL")
+        .gatherer(registry)
+        .map_gateway(|gateway| gateway.timeout(PATIENCE));
+    if kind.ends_with("protobuf") {
+        pusher.map_gateway(|gateway| gateway.protobuf())
+    } else {
+        pusher
+    }
 }
 
 /// Does it each time it is told to, and answers with the milliseconds it took.

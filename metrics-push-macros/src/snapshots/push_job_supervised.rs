@@ -12,7 +12,7 @@ fn main() {
                 )
                 .max_runtime(::core::time::Duration::from_secs(3600u64))
                 .kill_after_max_runtime()
-                .signals_off()
+                .without_signal_hooks()
                 .supervise()
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
                 .whole_process();

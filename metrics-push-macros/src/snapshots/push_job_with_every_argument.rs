@@ -1,5 +1,5 @@
 // #[push_job(name = NAME, grouping(region = "eu", shard = shard), instance, run = job, every = "1h30m", max_runtime = MAX, heartbeat = "500ms", on_success = add, error_if = |n| *n == 0, registry = registry(), crate = crate::facade)]
-// fn import(shard: u32) -> u32 { job.processed(1); 1 }
+// fn import(shard: u32) -> u32 { job.add_processed(1); 1 }
 
 fn import(shard: u32) -> u32 {
     let run = crate::facade::__private::start(
@@ -25,7 +25,7 @@ fn import(shard: u32) -> u32 {
     let ended = crate::facade::__private::call(
         &run,
         || -> u32 {
-            job.processed(1);
+            job.add_processed(1);
             1
         },
     );

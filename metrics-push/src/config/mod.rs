@@ -1,29 +1,23 @@
 //! Configuration: every choice in one place.
 //!
-//! It comes from [`init`], else from the environment, and beats what attributes say: a deployment knows better than
+//! It comes from [`init`], else from the environment, and beats what attributes say: a pipeline knows better than
 //! the source. A bad value is reported once, by name, and never ends a job.
 
-mod deployment;
+mod duration;
 mod variables;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::delivery::Route;
 use crate::error::Error;
 use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
-use crate::sink::gateway::GatewayClient;
+use crate::sink::GatewayKind;
 use crate::sink::wire::Wire;
-use crate::sink::{GatewayKind, Sink};
-use crate::spool::Spool;
-use crate::state_dir::StateDir;
 
-pub(crate) use deployment::Deployment;
-pub use deployment::{Scope, init};
+pub use duration::parse_duration;
 pub use variables::Variable;
 pub(crate) use variables::proxy;
 
@@ -45,9 +39,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Config {
     urls: Vec<Address>,
-    job: Option<String>,
-    grouping: BTreeMap<String, String>,
-    timeout: Duration,
+    pub(crate) job: Option<String>,
+    pub(crate) grouping: BTreeMap<String, String>,
+    pub(crate) timeout: Duration,
     username: Option<String>,
     password: Option<SecretSource>,
     token: Option<SecretSource>,
@@ -57,8 +51,8 @@ pub struct Config {
     key_file: Option<PathBuf>,
     server_name: Option<String>,
     wire: Wire,
-    state_dir: Option<PathBuf>,
-    batch_interval: Option<Duration>,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) batch_interval: Option<Duration>,
     kind: GatewayKind,
     is_disabled: bool,
     is_dry_run: bool,
@@ -349,29 +343,5 @@ impl Config {
             server_name: self.server_name.clone(),
             proxy: proxy(),
         })
-    }
-
-    fn routes(&self, state_dir: &Arc<StateDir>) -> Result<Vec<Route>, Error> {
-        let route = |sink: Sink| {
-            let spool = match &sink {
-                Sink::Gateway(gateway) => Spool::new(state_dir, gateway.url()),
-                Sink::DryRun(_) => None,
-            };
-            Route::remembering(sink, spool)
-        };
-        Ok(self.sinks()?.into_iter().map(route).collect())
-    }
-
-    fn sinks(&self) -> Result<Vec<Sink>, Error> {
-        let sink = |target: Target| {
-            let server = Server::new(target.url.as_str(), target.transport)?;
-            Ok(match target.mode {
-                Mode::DryRun => Sink::DryRun(server.shown().into()),
-                Mode::Live => {
-                    Sink::Gateway(Arc::new(GatewayClient::new(server, target.kind, target.wire)))
-                }
-            })
-        };
-        self.targets()?.into_iter().map(sink).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Config;
-use crate::duration::parse_duration;
+use super::duration::parse_duration;
 use crate::error::Error;
 use crate::http::{Proxy, Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
@@ -433,16 +433,16 @@ mod tests {
     #[test]
     fn nothing_set_pushes_nowhere_and_disabled_beats_a_url() {
         let (config, problems) = read(&[]);
-        assert!(problems.is_empty() && config.sinks().unwrap().is_empty());
+        assert!(problems.is_empty() && config.targets().unwrap().is_empty());
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1"), ("METRICS_PUSH_DISABLED", "1")]);
-        assert!(config.sinks().unwrap().is_empty());
+        assert!(config.targets().unwrap().is_empty());
     }
 
     #[test]
     fn a_password_without_a_user_is_refused() {
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1"), ("METRICS_PUSH_PASSWORD", "x")]);
-        assert!(config.sinks().unwrap_err().to_string().contains("METRICS_PUSH_USERNAME"));
+        assert!(config.targets().unwrap_err().to_string().contains("METRICS_PUSH_USERNAME"));
         let (config, _) = read(&[("METRICS_PUSH_PASSWORD", "x")]);
-        assert!(config.sinks().unwrap().is_empty(), "nobody asks for a password");
+        assert!(config.targets().unwrap().is_empty(), "nobody asks for a password");
     }
 }

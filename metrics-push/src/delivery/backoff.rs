@@ -1,41 +1,37 @@
-//! Backoff: the pauses between attempts, as an endless iterator.
+//! The pauses between attempts, as an endless iterator.
 //!
-//! Exponential with full jitter: each pause is anything from nothing up to a ceiling that doubles, so that a
-//! thousand jobs that met the same dead gateway do not meet it again in the same moment.
+//! Exponential backoff with full jitter: each pause is random between zero and an upper bound that doubles, so that
+//! many jobs that failed at the same moment do not retry at the same moment.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
-/// The ceiling of the first pause: enough for a connection that a restart broke.
-pub(crate) const FIRST: Duration = Duration::from_millis(200);
-/// The ceiling of every later pause: a gateway that comes back within the budget is found in time.
-pub(crate) const LONGEST: Duration = Duration::from_secs(2);
+use super::policy::{INITIAL_BACKOFF, MAX_BACKOFF};
 
 /// The pauses of one delivery.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
-    ceiling: Duration,
+    upper_bound: Duration,
     state: u64,
 }
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        // The standard library's hash maps are seeded by the system: the one source of chance it has.
+        // The system seeds the hash maps of the standard library; it has no other source of randomness.
         Self::with_seed(RandomState::new().build_hasher().finish())
     }
 
     fn with_seed(seed: u64) -> Self {
-        Self { ceiling: FIRST, state: seed }
+        Self { upper_bound: INITIAL_BACKOFF, state: seed }
     }
 
-    /// `SplitMix64`: chance enough to spread pauses.
-    fn chance(&mut self) -> f64 {
+    /// Returns a random number from 0 to 1, by `SplitMix64`: good enough to spread pauses.
+    fn random(&mut self) -> f64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        // The upper half of the bits, as a fraction of all it could be.
         f64::from((mixed >> 32) as u32) / f64::from(u32::MAX)
     }
 }
@@ -44,8 +40,8 @@ impl Iterator for Backoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = self.ceiling.mul_f64(self.chance());
-        self.ceiling = (self.ceiling * 2).min(LONGEST);
+        let pause = self.upper_bound.mul_f64(self.random());
+        self.upper_bound = (self.upper_bound * 2).min(MAX_BACKOFF);
         Some(pause)
     }
 }
@@ -55,28 +51,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_stay_below_a_ceiling_that_doubles() {
+    fn pauses_stay_below_a_doubling_bound() {
         for seed in 0..1_000 {
-            let mut ceiling = FIRST;
+            let mut bound = INITIAL_BACKOFF;
             for pause in Backoff::with_seed(seed).take(12) {
-                assert!(pause <= ceiling, "{pause:?} > {ceiling:?}");
-                ceiling = (ceiling * 2).min(LONGEST);
+                assert!(pause <= bound, "{pause:?} > {bound:?}");
+                bound = (bound * 2).min(MAX_BACKOFF);
             }
         }
     }
 
     #[test]
-    fn pauses_use_all_the_room_they_have() {
+    fn pauses_spread_over_the_whole_range() {
         let firsts: Vec<_> =
             (0..1_000).map(|seed| Backoff::with_seed(seed).next().unwrap()).collect();
-        let below_half = firsts.iter().filter(|pause| **pause < FIRST / 2).count();
+        let below_half = firsts.iter().filter(|pause| **pause < INITIAL_BACKOFF / 2).count();
         assert!((400..600).contains(&below_half), "{below_half}");
-        assert!(firsts.iter().any(|pause| *pause < FIRST / 20));
-        assert!(firsts.iter().any(|pause| *pause > FIRST * 19 / 20));
+        assert!(firsts.iter().any(|pause| *pause < INITIAL_BACKOFF / 20));
+        assert!(firsts.iter().any(|pause| *pause > INITIAL_BACKOFF * 19 / 20));
     }
 
     #[test]
-    fn two_deliveries_do_not_wait_alike() {
+    fn backoffs_of_two_deliveries_differ() {
         let pauses = || Backoff::new().take(4).collect::<Vec<_>>();
         assert_ne!(pauses(), pauses());
     }

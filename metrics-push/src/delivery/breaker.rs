@@ -1,31 +1,26 @@
-//! Breaker: keeps a long-lived process from hammering a gateway that is down. Pure state over given moments.
+//! The circuit breaker of one sink. Pure state over the moments it is given.
 //!
-//! Closed, everything passes. After [`FAILURES_TO_OPEN`] deliveries in a row that found nobody it opens: nothing
-//! passes but one probe per [`PAUSE`] (half-open). A probe that is answered closes it, however it is answered.
+//! Closed: all deliveries are attempted. After [`FAILURES_TO_OPEN`] deliveries in a row that found the sink unreachable it
+//! opens: one probe per [`PROBE_INTERVAL`] is attempted (half-open), and nothing else. Any answer to a probe closes it.
 
 use std::fmt;
-use std::time::Duration;
 
+use super::policy::{FAILURES_TO_OPEN, PROBE_INTERVAL};
 use crate::clock::Moment;
 
-/// One lost delivery is an accident, and a second may be the same one.
-pub(crate) const FAILURES_TO_OPEN: u32 = 3;
-/// How long a gateway that is down is left alone: a fraction of the time it takes a person to notice.
-pub(crate) const PAUSE: Duration = Duration::from_secs(15);
-
-/// Whether deliveries to a gateway pass its breaker.
+/// The state of a gateway's circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// All do.
+    /// All deliveries are attempted.
     Closed,
-    /// The gateway has not answered for a while, and is left alone but for a process' last words.
+    /// The gateway has not answered for a while. Only the final outcomes of processes and one probe per interval are attempted.
     Open,
-    /// One is on its way, to find out.
+    /// A probe is in flight.
     HalfOpen,
 }
 
 impl BreakerState {
-    /// The state in one lowercase word.
+    /// Returns the state in one lowercase word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,59 +37,58 @@ impl fmt::Display for BreakerState {
     }
 }
 
-/// What a breaker knows of one gateway.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Breaker {
     failures: u32,
-    state: State,
+    state: ProbeState,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum ProbeState {
     #[default]
     Closed,
     Open {
         probe_at: Moment,
     },
-    /// The probe is on its way. If it never comes back, there is another one later.
+    /// A probe is in flight. If it never returns, the next one is due at `probe_at`.
     HalfOpen {
         probe_at: Moment,
     },
 }
 
 impl Breaker {
-    /// Whether a delivery may be tried now. Of those that ask while it is open, one per pause may.
-    pub(crate) fn admits(&mut self, now: Moment) -> bool {
+    /// Returns true if a delivery may be attempted now. While the breaker is open, one caller per interval gets true.
+    pub(crate) fn admit(&mut self, now: Moment) -> bool {
         match self.state {
-            State::Closed => true,
-            State::Open { probe_at } | State::HalfOpen { probe_at } => {
+            ProbeState::Closed => true,
+            ProbeState::Open { probe_at } | ProbeState::HalfOpen { probe_at } => {
                 let is_due = now.is_at_or_after(probe_at);
                 if is_due {
-                    self.state = State::HalfOpen { probe_at: now.after(PAUSE) };
+                    self.state = ProbeState::HalfOpen { probe_at: now.after(PROBE_INTERVAL) };
                 }
                 is_due
             }
         }
     }
 
-    /// The gateway has answered, if only to refuse.
-    pub(crate) fn answered(&mut self) {
+    /// Closes the breaker: the sink has answered, even if it refused the request.
+    pub(crate) fn record_answer(&mut self) {
         *self = Self::default();
     }
 
-    /// A delivery has used up its time, and nobody was there.
-    pub(crate) fn failed(&mut self, now: Moment) {
+    /// Counts a delivery that ended without an answer.
+    pub(crate) fn record_failure(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_TO_OPEN {
-            self.state = State::Open { probe_at: now.after(PAUSE) };
+            self.state = ProbeState::Open { probe_at: now.after(PROBE_INTERVAL) };
         }
     }
 
     pub(crate) fn state(&self) -> BreakerState {
         match self.state {
-            State::Closed => BreakerState::Closed,
-            State::Open { .. } => BreakerState::Open,
-            State::HalfOpen { .. } => BreakerState::HalfOpen,
+            ProbeState::Closed => BreakerState::Closed,
+            ProbeState::Open { .. } => BreakerState::Open,
+            ProbeState::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 }
@@ -103,63 +97,63 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn opened(now: Moment) -> Breaker {
+    fn open_breaker(now: Moment) -> Breaker {
         let mut breaker = Breaker::default();
         for failure in 1..=FAILURES_TO_OPEN {
-            assert!(breaker.admits(now), "before failure {failure}");
-            breaker.failed(now);
+            assert!(breaker.admit(now), "before failure {failure}");
+            breaker.record_failure(now);
         }
         breaker
     }
 
     #[test]
-    fn it_opens_after_failures_in_a_row() {
+    fn breaker_opens_after_failures_in_a_row() {
         let now = Moment::now();
-        let mut breaker = opened(now);
-        assert!(!breaker.admits(now) && breaker.state() == BreakerState::Open);
+        let mut breaker = open_breaker(now);
+        assert!(!breaker.admit(now) && breaker.state() == BreakerState::Open);
     }
 
     #[test]
-    fn an_answer_in_between_starts_the_count_anew() {
+    fn breaker_counts_from_zero_after_an_answer() {
         let now = Moment::now();
         let mut breaker = Breaker::default();
         for _ in 0..10 {
-            breaker.failed(now);
-            breaker.failed(now);
-            breaker.answered();
+            breaker.record_failure(now);
+            breaker.record_failure(now);
+            breaker.record_answer();
         }
-        assert!(breaker.admits(now) && breaker.state() == BreakerState::Closed);
+        assert!(breaker.admit(now) && breaker.state() == BreakerState::Closed);
     }
 
     #[test]
-    fn one_probe_passes_per_pause() {
+    fn open_breaker_admits_one_probe_per_interval() {
         let mut now = Moment::now();
-        let mut breaker = opened(now);
+        let mut breaker = open_breaker(now);
         for _ in 0..5 {
-            now = now.after(PAUSE);
-            let passed = (0..1_000).filter(|_| breaker.admits(now)).count();
-            assert_eq!((passed, breaker.state()), (1, BreakerState::HalfOpen));
-            breaker.failed(now);
-            assert!(!breaker.admits(now.after(PAUSE / 2)));
+            now = now.after(PROBE_INTERVAL);
+            let admitted = (0..1_000).filter(|_| breaker.admit(now)).count();
+            assert_eq!((admitted, breaker.state()), (1, BreakerState::HalfOpen));
+            breaker.record_failure(now);
+            assert!(!breaker.admit(now.after(PROBE_INTERVAL / 2)));
         }
     }
 
     #[test]
-    fn a_probe_that_never_comes_back_is_followed_by_another() {
+    fn lost_probe_is_followed_by_another() {
         let now = Moment::now();
-        let mut breaker = opened(now);
-        assert!(breaker.admits(now.after(PAUSE)));
-        assert!(!breaker.admits(now.after(PAUSE)));
-        assert!(breaker.admits(now.after(PAUSE * 2)));
+        let mut breaker = open_breaker(now);
+        assert!(breaker.admit(now.after(PROBE_INTERVAL)));
+        assert!(!breaker.admit(now.after(PROBE_INTERVAL)));
+        assert!(breaker.admit(now.after(PROBE_INTERVAL * 2)));
     }
 
     #[test]
-    fn a_probe_that_is_answered_closes_it() {
+    fn answered_probe_closes_the_breaker() {
         let now = Moment::now();
-        let mut breaker = opened(now);
-        assert!(breaker.admits(now.after(PAUSE)));
-        breaker.answered();
-        assert!((0..10).all(|_| breaker.admits(now)));
+        let mut breaker = open_breaker(now);
+        assert!(breaker.admit(now.after(PROBE_INTERVAL)));
+        breaker.record_answer();
+        assert!((0..10).all(|_| breaker.admit(now)));
         assert_eq!(breaker.state().to_string(), "closed");
     }
 }

@@ -1,44 +1,53 @@
-//! Receipt: what became of a parcel; and how much depended on it.
+//! `Receipt`: the result of a delivery; and `DeliveryClass`: what happens to a request that cannot be delivered.
 
 use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::sink::Acceptance;
 
-/// How much depends on a parcel.
+/// How much effort a request is worth, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// It is followed by one that says the same and more, or somebody is told if it is lost.
-    Passing,
-    /// It is kept on disk, if it can't be delivered.
-    Outcome,
-    /// So is this, and the process ends after it: it is attempted even if there is little hope.
-    LastWord,
+pub(crate) enum DeliveryClass {
+    /// Dropped if it cannot be delivered: a later request repeats it, or the caller handles the error.
+    BestEffort,
+    /// Spooled if it cannot be delivered.
+    Spooled,
+    /// Spooled as well, and attempted even if the circuit breaker is open, because the process ends after it.
+    Final,
 }
 
-/// What became of a parcel.
+/// The result of a delivery.
 #[derive(Clone, Debug)]
 pub(crate) enum Receipt {
-    /// The sink has taken it; with less in it, if this error says why.
+    /// The sink accepted the request; without the program's own metrics if `refused` is set, which is the reason.
     Delivered { acceptance: Acceptance, attempts: u32, refused: Option<Error> },
-    /// It waits on disk, for this reason.
+    /// The request is stored on disk.
     Spooled { error: Error, attempts: u32, folder: PathBuf },
-    /// It may have arrived, and must not arrive twice.
+    /// The request may have been applied, and sending it again would apply it twice.
     Unsure { error: Error, attempts: u32 },
-    /// It is gone, for this reason.
+    /// The request is lost.
     Dropped { error: Error, attempts: u32 },
 }
 
 impl Receipt {
-    /// Nobody has tried.
-    pub(crate) fn undelivered(error: Error) -> Self {
+    /// A request that was dropped before any attempt.
+    pub(crate) fn unattempted(error: Error) -> Self {
         Self::Dropped { error, attempts: 0 }
     }
 
-    /// The receipt as a result.
+    /// Returns true if the request was neither delivered nor spooled, and sending it again could succeed.
+    pub(crate) fn is_worth_resending(&self) -> bool {
+        match self {
+            Self::Delivered { .. } | Self::Spooled { .. } | Self::Unsure { .. } => false,
+            // A rejected request would be rejected again.
+            Self::Dropped { error, .. } => !error.is_rejected(),
+        }
+    }
+
+    /// Converts the receipt to a result.
     ///
     /// # Errors
-    /// Why the parcel was not delivered, or not all of it.
+    /// The reason why the request was not delivered, or not all of it.
     pub(crate) fn into_result(self) -> Result<Acceptance, Error> {
         match self {
             Self::Delivered { acceptance, refused: None, .. } => Ok(acceptance),
@@ -52,10 +61,10 @@ impl Receipt {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::DeliveryClass::{BestEffort, Final, Spooled};
 
     #[test]
-    fn more_depends_on_an_outcome_than_on_a_heartbeat() {
-        assert!(Urgency::Passing < Urgency::Outcome && Urgency::Outcome < Urgency::LastWord);
+    fn delivery_classes_are_ordered_by_effort() {
+        assert!(BestEffort < Spooled && Spooled < Final);
     }
 }

@@ -1,21 +1,22 @@
-//! Route: a sink, and what has to be remembered on the way to it: its breaker, and the parcels that wait for it.
+//! `Route`: a sink, its circuit breaker and its spool.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::breaker::Breaker;
 use crate::sink::Sink;
 use crate::spool::Spool;
+use crate::sync::Mutex;
 
-/// The way to a sink. Clones are the same way.
+/// Where requests are delivered. Clones share one state.
 #[derive(Clone, Debug)]
-pub(crate) struct Route(Arc<Way>);
+pub(crate) struct Route(Arc<Inner>);
 
 #[derive(Debug)]
-struct Way {
+struct Inner {
     sink: Sink,
-    /// `None`: whoever sends waits for the answer, and nothing is kept.
+    /// `None` on a direct route.
     memory: Option<Memory>,
 }
 
@@ -23,24 +24,25 @@ struct Way {
 struct Memory {
     spool: Option<Spool>,
     breaker: Mutex<Breaker>,
-    /// Whether parcels of other groups, or of earlier runs, may be waiting.
-    is_drain_due: AtomicBool,
+    /// Set while requests of other groups or earlier processes may be spooled.
+    needs_drain: AtomicBool,
 }
 
 impl Route {
-    /// For somebody who asks for each parcel, and is told what became of it.
+    /// A route for callers that wait for the result of each request: it has no breaker and no spool.
     pub(crate) fn direct(sink: Sink) -> Self {
-        Self(Arc::new(Way { sink, memory: None }))
+        Self(Arc::new(Inner { sink, memory: None }))
     }
 
-    /// For runs, which nobody waits for.
-    pub(crate) fn remembering(sink: Sink, spool: Option<Spool>) -> Self {
+    /// A route for the outcomes of runs.
+    pub(crate) fn buffered(sink: Sink, spool: Option<Spool>) -> Self {
         let memory =
-            Memory { spool, breaker: Mutex::default(), is_drain_due: AtomicBool::new(true) };
-        Self(Arc::new(Way { sink, memory: Some(memory) }))
+            Memory { spool, breaker: Mutex::default(), needs_drain: AtomicBool::new(true) };
+        Self(Arc::new(Inner { sink, memory: Some(memory) }))
     }
 
-    /// What tells this route from others. Two may share a URL and differ in credentials, so it is no URL.
+    /// Returns a number that no other route of this process has. The URL is not unique: two routes may differ only in
+    /// their credentials.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
@@ -54,22 +56,21 @@ impl Route {
     }
 
     pub(crate) fn breaker(&self) -> Option<MutexGuard<'_, Breaker>> {
-        let memory = self.0.memory.as_ref()?;
-        Some(memory.breaker.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(self.0.memory.as_ref()?.breaker.lock())
     }
 
-    /// Remembers that something waits that nobody will ask for.
-    pub(crate) fn expect_drain(&self) {
+    /// Requests that the spool is drained once the sink is reachable.
+    pub(crate) fn request_drain(&self) {
         if let Some(memory) = &self.0.memory {
-            memory.is_drain_due.store(true, Ordering::Relaxed);
+            memory.needs_drain.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether it is time to deliver what waits. Asked once the sink is known to be there; says so once.
-    pub(crate) fn is_drain_due(&self) -> bool {
+    /// Returns true once after each [`request_drain`](Self::request_drain), and once after the route is created.
+    pub(crate) fn take_drain_request(&self) -> bool {
         let memory = self.0.memory.as_ref();
         memory.is_some_and(|memory| {
-            memory.spool.is_some() && memory.is_drain_due.swap(false, Ordering::Relaxed)
+            memory.spool.is_some() && memory.needs_drain.swap(false, Ordering::Relaxed)
         })
     }
 }

@@ -300,7 +300,7 @@ mod tests {
 
     fn journal() -> Vec<Entry> {
         let head = Head { process: 7, boot: "b-1".into(), supervisor: Some("s".into()) };
-        let cause = Cause { core_dumped: Some(true), ..Cause::of_exit(Outcome::Exit, Some(3)) };
+        let cause = Cause { core_dumped: Some(true), ..Cause::of_exit(Outcome::ExitCode, Some(3)) };
         let ended =
             Ended { cause, at: 1_763_806_512.5, duration: Some(Duration::from_millis(12_250)) };
         vec![

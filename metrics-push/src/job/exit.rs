@@ -1,4 +1,4 @@
-//! What happens when the process exits: runs that are still open end, and parcels that wait are delivered.
+//! What happens when the process exits: runs that are still open end, and requests that wait are delivered.
 //!
 //! The handler runs on whichever thread ends the process, after `main` or inside `process::exit`; the courier's
 //! thread is still alive then. This is one of the files with `unsafe` code: registering is a call into C.
@@ -13,10 +13,10 @@ use super::farewell::end_all;
 use super::open::Open;
 use super::{Extent, Outcome, panic, signal};
 use crate::clock::Moment;
-use crate::config::Deployment;
-use crate::courier::GRACE;
-use crate::notice;
-use crate::ticket::{Ticket, ticket};
+use crate::delivery::policy::RECEIPT_GRACE as GRACE;
+use crate::log;
+use crate::oneshot::{Receiver, channel};
+use crate::pipeline::Pipeline;
 
 /// Whether an exit handler is told the exit code here.
 pub(super) const KNOWS_CODE: bool = cfg!(target_env = "gnu");
@@ -29,19 +29,19 @@ static DEADLINE: Mutex<Option<Moment>> = Mutex::new(None);
 
 /// Gets the process ready for its end, at its first run. `false` in a child that was forked later: it has no courier,
 /// and the runs in its memory are its parent's.
-pub(super) fn is_prepared(deployment: &Arc<Deployment>) -> bool {
+pub(super) fn is_prepared(pipeline: &Arc<Pipeline>) -> bool {
     static WARNED: OnceCell<()> = OnceCell::new();
 
     let own = std::process::id();
     let first = *PROCESS.get_or_init(|| {
         register();
-        signal::apart(|| deployment.make_ready());
+        signal::apart(|| pipeline.prepare());
         own
     });
     if first == own {
         panic::listen();
     } else if WARNED.set(()).is_ok() {
-        notice::warn(
+        log::warn(
             "this process was forked from one that pushes, so its runs are not pushed; start the first run after the fork",
         );
     }
@@ -55,7 +55,7 @@ pub(super) fn is_own_process() -> bool {
 
 /// How long an ending of the whole process may take.
 pub(super) fn budget() -> Duration {
-    Deployment::of_process().timeout
+    Pipeline::of_process().timeout
 }
 
 /// Begins the ending of the process and says until when it may last: the last of several endings counts.
@@ -93,30 +93,30 @@ fn register() {
 
 fn told(registered: std::ffi::c_int) {
     if registered != 0 {
-        notice::debug(
+        log::debug(
             "no exit handler could be registered: only runs that wait are sure to be delivered",
         );
     }
 }
 
 /// The last work that the process does not leave unfinished, if it can be finished in time.
-static KEPT_UP: Mutex<Option<Ticket<()>>> = Mutex::new(None);
+static KEPT_UP: Mutex<Option<Receiver<()>>> = Mutex::new(None);
 
 /// Does `work` on a thread of ours; the end of the process waits for it, within its budget.
 pub(super) fn keep_up(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    let (stub, ticket) = ticket();
+    let (sender, receiver) = channel();
     let mut spawned = Ok(());
     signal::apart(|| {
         let thread = std::thread::Builder::new().name("metrics-push-recovery".into());
         spawned = thread
             .spawn(move || {
                 work();
-                stub.answer(());
+                sender.send(());
             })
             .map(drop);
     });
     if spawned.is_ok() {
-        *KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(ticket);
+        *KEPT_UP.lock().unwrap_or_else(PoisonError::into_inner) = Some(receiver);
     }
     spawned
 }
@@ -149,7 +149,7 @@ fn deliver_all(code: Option<i32>) {
     }
     let (_, left) = farewell.wait();
     if left > 0 {
-        notice::warn(format_args!("the process ends with {left} groups not delivered in time"));
+        log::warn(format_args!("the process ends with {left} groups not delivered in time"));
     }
 }
 
@@ -160,7 +160,7 @@ fn cause(open: &Open, code: Option<i32>) -> Cause {
         // A hook of the program's own may have ended it.
         _ if panic::is_being_told() || std::thread::panicking() => Outcome::Panic,
         (Some(0), Extent::Process) => Outcome::Success,
-        _ => Outcome::Exit,
+        _ => Outcome::ExitCode,
     };
     Cause::of_exit(outcome, code)
 }

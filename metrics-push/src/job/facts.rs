@@ -272,7 +272,7 @@ fn pushed_at(snapshot: &mut Snapshot, now: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parcel::encode;
+    use crate::push_request::encode;
 
     fn names(snapshot: &Snapshot) -> Vec<String> {
         encode(snapshot).into_keys().map(|name| name.replace("batch_job_", "")).collect()
@@ -361,10 +361,10 @@ mod tests {
             encode(&at_end(
                 &expected(),
                 &Progress::default(),
-                &Ending { cause, ..ending(Outcome::Exit) },
+                &Ending { cause, ..ending(Outcome::ExitCode) },
             ))
         };
-        let exited = of(Cause::of_exit(Outcome::Exit, Some(3)));
+        let exited = of(Cause::of_exit(Outcome::ExitCode, Some(3)));
         assert!(exited["batch_job_last_run_exit_code"].ends_with(" 3\n"));
         assert!(!exited.contains_key("batch_job_last_run_signal"));
         let ended = of(Cause::of_signal(Outcome::Signal, 15));

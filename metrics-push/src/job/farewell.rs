@@ -11,7 +11,7 @@ use super::open::{self, Open};
 use super::telling;
 use crate::clock::Moment;
 use crate::metrics::Snapshot;
-use crate::ticket::{Ticket, ticket};
+use crate::oneshot::{Receiver, channel};
 
 /// How long users' collectors may take when the process is about to end. They take microseconds, unless they wait
 /// for a lock that the thread that ends the process holds.
@@ -19,7 +19,7 @@ const GATHERING: Duration = Duration::from_secs(1);
 
 /// Runs that were ended all at once, on their way.
 pub(super) struct Farewell {
-    ended: Vec<(Arc<Open>, Vec<Ticket<()>>)>,
+    ended: Vec<(Arc<Open>, Vec<Receiver<()>>)>,
     deadline: Moment,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn end_all(cause: impl Fn(&Open) -> Cause, deadline: Moment) -> Farew
     let open = open::all();
     let until = now.after(GATHERING.min(deadline.remaining()));
     let gathered = gather_apart(&open);
-    let end = |(open, gathered): (Arc<Open>, Ticket<Snapshot>)| {
+    let end = |(open, gathered): (Arc<Open>, Receiver<Snapshot>)| {
         let gathered = || gathered.wait(until.remaining()).unwrap_or_default();
         let told = open.end_with_process(cause(&open), now, gathered, deadline)?;
         Some((open, told))
@@ -39,18 +39,18 @@ pub(super) fn end_all(cause: impl Fn(&Open) -> Cause, deadline: Moment) -> Farew
 }
 
 /// Gathers on a thread of ours: collectors may wait for locks that this thread holds, or panic.
-fn gather_apart(runs: &[Arc<Open>]) -> Vec<Ticket<Snapshot>> {
-    let (stubs, tickets): (Vec<_>, Vec<_>) = runs.iter().map(|_| ticket()).unzip();
-    let work: Vec<_> = runs.iter().cloned().zip(stubs).collect();
+fn gather_apart(runs: &[Arc<Open>]) -> Vec<Receiver<Snapshot>> {
+    let (senders, receivers): (Vec<_>, Vec<_>) = runs.iter().map(|_| channel()).unzip();
+    let work: Vec<_> = runs.iter().cloned().zip(senders).collect();
     if !work.is_empty() {
         // Without a thread nobody answers, and the facts go alone.
         let _ = std::thread::Builder::new().name("metrics-push-end".into()).spawn(move || {
-            for (open, stub) in work {
-                stub.answer(open.gather());
+            for (open, sender) in work {
+                sender.send(open.gather());
             }
         });
     }
-    tickets
+    receivers
 }
 
 impl Farewell {

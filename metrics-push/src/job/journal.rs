@@ -13,7 +13,7 @@
 //!
 //! A new file gets its name when its lock is held and its first line written, so nobody sees one without. What survives
 //! a power loss is what the file system had written by then, usually all but the last seconds;
-//! [`Job::synced`](super::Job::synced) waits for the disk.
+//! [`Job::durable_journal`](super::Job::durable_journal) waits for the disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::entry::{Ended, Entry, Head, Opened};
 use crate::clock::Moment;
-use crate::notice;
+use crate::log;
 
 /// The end of a journal's name.
 pub(super) const EXTENSION: &str = "journal";
@@ -100,7 +100,7 @@ impl Journal {
         let entry = Entry::Opened(id, run.clone());
         if let Err(error) = self.append(&mut state, &entry, durability) {
             state.is_broken = true;
-            notice::warn(format_args!(
+            log::warn(format_args!(
                 "the journal in {} can't be written: {error}; runs that die unseen are not reported by later ones",
                 self.folder.display()
             ));

@@ -24,9 +24,9 @@ use std::fmt;
 use std::time::Duration;
 
 use self::journal::Durability;
-use crate::config::Deployment;
 use crate::metrics::Registry;
-use crate::parcel::Verb;
+use crate::pipeline::Pipeline;
+use crate::push_request::Verb;
 
 #[cfg(test)]
 pub(crate) use outcome::Standing;
@@ -49,7 +49,7 @@ const INTERVALS_TO_DEADLINE: u32 = 2;
 ///
 /// fn cleanup() -> Result<(), std::io::Error> {
 ///     CLEANUP.run(|run| {
-///         run.processed(17);
+///         run.add_processed(17);
 ///         Ok(())
 ///     })
 /// }
@@ -111,16 +111,16 @@ impl Job {
     /// A job of this name, which becomes the `job` label.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self::with_name(Cow::Borrowed(name))
+        Self::from_name(Cow::Borrowed(name))
     }
 
     /// A job whose name is known only when the program runs.
     #[must_use]
-    pub fn named(name: impl Into<String>) -> Self {
-        Self::with_name(Cow::Owned(name.into()))
+    pub fn with_name(name: impl Into<String>) -> Self {
+        Self::from_name(Cow::Owned(name.into()))
     }
 
-    const fn with_name(name: Cow<'static, str>) -> Self {
+    const fn from_name(name: Cow<'static, str>) -> Self {
         Self {
             name,
             every: None,
@@ -191,7 +191,7 @@ impl Job {
         self
     }
 
-    /// The job of a whole process: a run pushes the default registry, too, uses the deployment's job name, and
+    /// The job of a whole process: a run pushes the default registry, too, uses the pipeline's job name, and
     /// waits at its end for the delivery, since nobody else will.
     #[must_use]
     pub const fn whole_process(mut self) -> Self {
@@ -204,7 +204,7 @@ impl Job {
     /// Without this, TERM, INT, HUP, QUIT and XCPU are reported before they end a [whole process](Self::whole_process),
     /// unless the program handles or ignores them itself. For a task they always are the scheduler's.
     #[must_use]
-    pub const fn signals_off(mut self) -> Self {
+    pub const fn without_signal_hooks(mut self) -> Self {
         self.signals = Signals::Untouched;
         self
     }
@@ -214,7 +214,7 @@ impl Job {
     /// Without this it survives the death of the process, and of the machine up to what the file system had not yet
     /// written. Without a state directory there is no journal.
     #[must_use]
-    pub const fn synced(mut self) -> Self {
+    pub const fn durable_journal(mut self) -> Self {
         self.durability = Durability::Machine;
         self
     }
@@ -241,10 +241,10 @@ impl Job {
 
     /// Becomes the parent of a process that goes on, if this job wants one and it can be had.
     pub(crate) fn ensure_supervisor(&self) {
-        let deployment = Deployment::current();
+        let pipeline = Pipeline::current();
         let wants = self.extent == Extent::Process && self.supervision == Supervision::Parent;
-        if wants && !deployment.sinks.is_empty() {
-            supervise::supervise(self, &deployment);
+        if wants && !pipeline.routes.is_empty() {
+            supervise::supervise(self, &pipeline);
         }
     }
 

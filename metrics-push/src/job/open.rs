@@ -19,15 +19,16 @@ use super::recovery::{self, Recovery};
 use super::telling::{self, Closed};
 use super::{Extent, Job, Outcome, exit, panic, signal, supervise, usage};
 use crate::clock::Moment;
-use crate::config::Deployment;
-use crate::courier::{GRACE, courier};
-use crate::delivery::Urgency;
+use crate::delivery::DeliveryClass;
+use crate::delivery::policy::RECEIPT_GRACE as GRACE;
+use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::labels::{GroupingKey, shown};
+use crate::log;
 use crate::metrics::{Registry, Snapshot, default_registry};
-use crate::notice;
-use crate::parcel::{Families, Parcel, Verb, encode};
-use crate::ticket::{Ticket, ticket};
+use crate::oneshot::{Receiver, channel};
+use crate::pipeline::Pipeline;
+use crate::push_request::{Families, PushRequest, Verb, encode};
 
 /// The share of an ending's time that a start push or a heartbeat may take, so that one that hangs leaves the
 /// ending enough to be delivered after it.
@@ -51,7 +52,7 @@ pub(super) struct Open {
     pub(super) job: Job,
     /// `None`: nothing is pushed, because no gateway is configured, or the key is invalid.
     pub(super) address: Option<GroupingKey>,
-    deployment: Arc<Deployment>,
+    pipeline: Arc<Pipeline>,
     started: Moment,
     /// A child that was forked has this run in its memory, but it is not the child's to report.
     process: u32,
@@ -66,30 +67,30 @@ pub(super) struct Open {
     /// Held while a start is handed over, so that no end overtakes it.
     wire: Mutex<()>,
     /// Answered when the start has been handed over.
-    begun: Mutex<Option<Ticket<()>>>,
+    begun: Mutex<Option<Receiver<()>>>,
 }
 
 impl Open {
     pub(super) fn start(job: Job, grouping: &[(&str, &dyn fmt::Display)]) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
 
-        let deployment = Deployment::current();
-        let address = if deployment.sinks.is_empty() {
+        let pipeline = Pipeline::current();
+        let address = if pipeline.routes.is_empty() {
             None
         } else {
-            address(&job, &deployment, grouping)
-                .map_err(|error| notice::warn(format_args!("{error:?}; this run is not pushed")))
+            address(&job, &pipeline, grouping)
+                .map_err(|error| log::warn(format_args!("{error:?}; this run is not pushed")))
                 .ok()
         };
         job.ensure_supervisor();
-        let address = address.filter(|_| exit::is_prepared(&deployment));
+        let address = address.filter(|_| exit::is_prepared(&pipeline));
         let started = Moment::now();
-        let page = address.as_ref().and_then(|key| turn_page(&job, &deployment, key, started));
+        let page = address.as_ref().and_then(|key| turn_page(&job, &pipeline, key, started));
         let open = Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             job,
             address,
-            deployment,
+            pipeline,
             started,
             process: std::process::id(),
             panics_before: panic::count(),
@@ -117,10 +118,10 @@ impl Open {
         self.job.extent == Extent::Process
     }
 
-    fn urgency(&self) -> Urgency {
+    fn class(&self) -> DeliveryClass {
         match self.job.extent {
-            Extent::Task => Urgency::Outcome,
-            Extent::Process => Urgency::LastWord,
+            Extent::Task => DeliveryClass::Spooled,
+            Extent::Process => DeliveryClass::Final,
         }
     }
 
@@ -138,14 +139,14 @@ impl Open {
         let Some(folder) = self.page.as_ref().and_then(|page| recovery_is_due(page)) else {
             return self.begin_after(None);
         };
-        let (stub, begun) = ticket();
+        let (sender, begun) = channel();
         let open = Arc::clone(self);
         let recovery = exit::keep_up(move || {
-            let mut found = recovery::find(&folder, &open.deployment);
+            let mut found = recovery::find(&folder, &open.pipeline);
             open.begin_after(found.as_mut());
-            stub.answer(());
+            sender.send(());
             if let Some(found) = found {
-                found.settle(open.deployment.timeout);
+                found.settle(open.pipeline.timeout);
             }
         });
         match recovery {
@@ -160,7 +161,7 @@ impl Open {
         if let Some(found) = found {
             // Once this run is over, it is a newer one like any other.
             let starting = self.page.as_ref().filter(|_| !is_over).map(|page| page.id());
-            found.report(&self.deployment, starting);
+            found.report(&self.pipeline, starting);
         }
         if !is_over {
             self.hand_over_start();
@@ -171,7 +172,7 @@ impl Open {
     fn wait_until_begun(&self) {
         let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(begun) = begun {
-            begun.wait(self.deployment.timeout / SHARE_ON_THE_WAY);
+            begun.wait(self.pipeline.timeout / SHARE_ON_THE_WAY);
         }
     }
 
@@ -184,7 +185,7 @@ impl Open {
         if let Some(begun) = self.begun.lock().unwrap_or_else(PoisonError::into_inner).take() {
             begun.wait(deadline.remaining());
         }
-        courier().flush(deadline.remaining());
+        dispatcher().flush(deadline.remaining());
     }
 
     fn hand_over_start(&self) {
@@ -205,10 +206,10 @@ impl Open {
 
     fn hand_over_on_the_way(&self, families: Families) {
         let Some(key) = &self.address else { return };
-        let budget = self.deployment.timeout / SHARE_ON_THE_WAY;
-        let parcel = Parcel::add(key.clone(), families);
+        let budget = self.pipeline.timeout / SHARE_ON_THE_WAY;
+        let request = PushRequest::add(key.clone(), families);
         // Nobody waits: if it is lost, the ending says so.
-        drop(self.deployment.hand_over(parcel, budget, Urgency::Passing));
+        self.pipeline.submit_interim(request, budget);
     }
 
     /// Leaves the end of a whole process to its exit, where the code is known; `false` where it never is.
@@ -235,19 +236,19 @@ impl Open {
         // While code of the user's runs, the run is open: should the process end meanwhile, somebody else ends it.
         let gathered = self.gather();
         let Some((key, closed)) = self.close() else { return };
-        let budget = self.deployment.timeout;
+        let budget = self.pipeline.timeout;
         if self.is_process() {
             exit::begin_ending(budget);
         }
         let mut snapshot = self.facts(outcome.into(), ended);
         snapshot.merge(gathered);
-        let told = self.hand_over(closed, finished(snapshot, key), outcome, budget);
+        let told = self.submit(closed, finished(snapshot, key), outcome, budget);
         if self.is_process() {
             telling::wait(key, told, Moment::now().after(budget.saturating_add(GRACE)));
         }
     }
 
-    /// Ends the run as its process ends, with what could be gathered by then; its key and tickets, if this is its
+    /// Ends the run as its process ends, with what could be gathered by then; its key and receivers, if this is its
     /// first end.
     pub(super) fn end_with_process(
         &self,
@@ -255,13 +256,13 @@ impl Open {
         ended: Moment,
         gathered: impl FnOnce() -> Snapshot,
         deadline: Moment,
-    ) -> Option<Vec<Ticket<()>>> {
+    ) -> Option<Vec<Receiver<()>>> {
         let gathered = gathered();
         let (key, closed) = self.close()?;
         let mut snapshot = self.facts(cause, ended);
         snapshot.merge(gathered);
         let families = finished(snapshot, key);
-        Some(self.hand_over(closed, families, cause.outcome, deadline.remaining()))
+        Some(self.submit(closed, families, cause.outcome, deadline.remaining()))
     }
 
     /// Opens the run again, because the process lives on after all.
@@ -316,19 +317,29 @@ impl Open {
         snapshot
     }
 
-    fn hand_over(
+    fn submit(
         &self,
         closed: Closed,
         families: Families,
         outcome: Outcome,
         budget: Duration,
-    ) -> Vec<Ticket<()>> {
+    ) -> Vec<Receiver<()>> {
         let Some(key) = &self.address else { return Vec::new() };
-        let parcel = match (self.judged(outcome), self.job.on_success) {
-            (Outcome::Success, Verb::Push) => Parcel::push(key.clone(), families),
-            _ => Parcel::add(key.clone(), families),
+        let request = match (self.judged(outcome), self.job.on_success) {
+            (Outcome::Success, Verb::Push) => PushRequest::push(key.clone(), families),
+            _ => PushRequest::add(key.clone(), families),
         };
-        closed.told_by(self.deployment.hand_over(parcel, budget, self.urgency()))
+        let receivers = std::cell::RefCell::new(Vec::new());
+        let on_settled = || {
+            let (on_settled, receiver) = crate::dispatcher::receipt_channel();
+            receivers.borrow_mut().push(receiver);
+            on_settled
+        };
+        match self.class() {
+            DeliveryClass::Final => self.pipeline.submit_final(request, budget, on_settled),
+            _ => self.pipeline.submit_spooled(request, budget, on_settled),
+        }
+        closed.told_by(receivers.into_inner())
     }
 }
 
@@ -336,7 +347,7 @@ impl Open {
 fn finished(mut snapshot: Snapshot, key: &GroupingKey) -> Families {
     snapshot.reject_labels_of(key);
     for rejection in snapshot.rejections() {
-        notice::warn(rejection);
+        log::warn(rejection);
     }
     encode(&snapshot)
 }
@@ -344,25 +355,22 @@ fn finished(mut snapshot: Snapshot, key: &GroupingKey) -> Families {
 fn start_heart(open: &Arc<Open>) {
     if let Some(interval) = open.job.heartbeat {
         let open: Weak<Open> = Arc::downgrade(open);
-        courier().every(interval, move || open.upgrade().is_some_and(|open| open.push_heartbeat()));
+        dispatcher().spawn_interval(interval, move || {
+            open.upgrade().is_some_and(|open| open.push_heartbeat())
+        });
     }
 }
 
 /// Writes the run down, where there is a state directory.
-fn turn_page(
-    job: &Job,
-    deployment: &Deployment,
-    key: &GroupingKey,
-    started: Moment,
-) -> Option<Page> {
+fn turn_page(job: &Job, pipeline: &Pipeline, key: &GroupingKey, started: Moment) -> Option<Page> {
     let place = supervise::place();
     let folder = match place {
         Some(place) => place.folder.clone(),
-        None => deployment.state_dir.folder(recovery::FOLDER)?,
+        None => pipeline.state_dir.folder(recovery::FOLDER)?,
     };
     let run = Opened {
         key: key.clone(),
-        sinks: recovery::sinks_of(deployment),
+        sinks: recovery::sinks_of(pipeline),
         started: started.unix_seconds(),
         extent: job.extent,
         expected: Expectations::of(job),
@@ -385,13 +393,13 @@ fn recovery_is_due(page: &Page) -> Option<PathBuf> {
     recovery::has_work(page.folder()).then(|| page.folder().to_owned())
 }
 
-/// The grouping key: the attribute's labels, and the deployment's over them.
+/// The grouping key: the attribute's labels, and the pipeline's over them.
 fn address(
     job: &Job,
-    deployment: &Deployment,
+    pipeline: &Pipeline,
     grouping: &[(&str, &dyn fmt::Display)],
 ) -> Result<GroupingKey, Error> {
-    let name = match (&deployment.job, job.extent) {
+    let name = match (&pipeline.job, job.extent) {
         (Some(name), Extent::Process) => name,
         _ => job.name(),
     };
@@ -399,7 +407,7 @@ fn address(
     for (name, value) in grouping {
         key = key.label(*name, shown(*value))?;
     }
-    for (name, value) in &deployment.grouping {
+    for (name, value) in &pipeline.grouping {
         key = key.label(name, value)?;
     }
     Ok(key)
@@ -415,7 +423,7 @@ mod tests {
         let config = Config::default().job("deployed").unwrap().grouping("region", "eu").unwrap();
         let _scope = config.grouping("shard", "").unwrap().scope().unwrap();
         let grouping: [(&str, &dyn fmt::Display); 2] = [("region", &"us"), ("shard", &7)];
-        let key = |job: Job| address(&job, &Deployment::current(), &grouping).unwrap().to_string();
+        let key = |job: Job| address(&job, &Pipeline::current(), &grouping).unwrap().to_string();
         assert_eq!(key(Job::new("task")), r#"{job="task",region="eu"}"#);
         assert_eq!(key(Job::new("main").whole_process()), r#"{job="deployed",region="eu"}"#);
     }

@@ -19,7 +19,7 @@ pub enum Outcome {
     /// The kernel ended the process for its memory.
     Oom,
     /// The process exited in the middle of it.
-    Exit,
+    ExitCode,
     /// The process was gone, and a later one found out.
     Abandoned,
     /// Its future was dropped before it was done.
@@ -37,7 +37,7 @@ impl Outcome {
         Self::Timeout,
         Self::Signal,
         Self::Oom,
-        Self::Exit,
+        Self::ExitCode,
         Self::Abandoned,
         Self::Cancelled,
         Self::Skipped,
@@ -53,7 +53,7 @@ impl Outcome {
             Self::Timeout => "timeout",
             Self::Signal => "signal",
             Self::Oom => "oom",
-            Self::Exit => "exit_code",
+            Self::ExitCode => "exit_code",
             Self::Abandoned => "abandoned",
             Self::Cancelled => "cancelled",
             Self::Skipped => "skipped",

@@ -18,14 +18,15 @@ use super::report::{self, Held};
 use super::telling;
 use super::usage::Usage;
 use crate::clock::Moment;
-use crate::config::Deployment;
-use crate::courier::{GRACE, courier};
-use crate::delivery::{Receipt, Urgency};
-use crate::notice;
-use crate::parcel::{Parcel, encode};
+use crate::delivery::policy::RECEIPT_GRACE as GRACE;
+use crate::delivery::{DeliveryClass, Receipt};
+use crate::dispatcher::dispatcher;
+use crate::log;
+use crate::oneshot::Receiver;
+use crate::pipeline::Pipeline;
+use crate::push_request::{PushRequest, encode};
 use crate::sink::Sink;
 use crate::sink::listing::StoredGroup;
-use crate::ticket::Ticket;
 
 /// The folder of the state directory.
 pub(super) const FOLDER: &str = "journal";
@@ -54,11 +55,11 @@ pub(crate) struct Recovered {
     pub(crate) left: usize,
 }
 
-/// Reports the runs of dead processes in the deployment's state directory.
-pub(crate) fn recover(deployment: &Deployment, budget: Duration) -> Recovered {
-    let found = deployment.state_dir.folder(FOLDER).and_then(|folder| find(&folder, deployment));
+/// Reports the runs of dead processes in the pipeline's state directory.
+pub(crate) fn recover(pipeline: &Pipeline, budget: Duration) -> Recovered {
+    let found = pipeline.state_dir.folder(FOLDER).and_then(|folder| find(&folder, pipeline));
     let Some(mut recovery) = found else { return Recovered::default() };
-    recovery.report(deployment, None);
+    recovery.report(pipeline, None);
     recovery.settle(budget)
 }
 
@@ -88,7 +89,7 @@ struct Told {
     journal: usize,
     id: u64,
     /// `None`: there was nothing to say any more.
-    ticket: Option<Ticket<Receipt>>,
+    receiver: Option<Receiver<Receipt>>,
 }
 
 /// Whether there is more in the folder than this process' own journal.
@@ -99,7 +100,7 @@ pub(super) fn has_work(folder: &Path) -> bool {
 }
 
 /// Looks for dead processes. `None` if there are none, or somebody else takes care of them.
-pub(super) fn find(folder: &Path, deployment: &Deployment) -> Option<Recovery> {
+pub(super) fn find(folder: &Path, pipeline: &Pipeline) -> Option<Recovery> {
     let turn = OpenOptions::new()
         .create(true)
         .append(true)
@@ -126,12 +127,12 @@ pub(super) fn find(folder: &Path, deployment: &Deployment) -> Option<Recovery> {
             _ => {}
         }
     }
-    let ours = sinks_of(deployment);
+    let ours = sinks_of(pipeline);
     recovery.dead.retain_mut(|dead| keep(dead, &ours));
     if recovery.dead.is_empty() {
         return None;
     }
-    let listings = deployment.sinks.iter().map(|sink| (sink.to_string(), listing(sink.sink())));
+    let listings = pipeline.routes.iter().map(|sink| (sink.to_string(), listing(sink.sink())));
     recovery.stored = listings.collect();
     Some(recovery)
 }
@@ -147,8 +148,8 @@ fn keep(dead: &mut Dead, ours: &[String]) -> bool {
     !dead.runs.is_empty()
 }
 
-pub(super) fn sinks_of(deployment: &Deployment) -> Vec<String> {
-    deployment.sinks.iter().map(ToString::to_string).collect()
+pub(super) fn sinks_of(pipeline: &Pipeline) -> Vec<String> {
+    pipeline.routes.iter().map(ToString::to_string).collect()
 }
 
 fn is_older(path: &Path, age: Duration) -> bool {
@@ -196,7 +197,7 @@ impl Recovery {
 
     /// Hands over a report of each dead run. `starting` is the number of a run of this process whose own start comes
     /// after them.
-    pub(super) fn report(&mut self, deployment: &Deployment, starting: Option<u64>) {
+    pub(super) fn report(&mut self, pipeline: &Pipeline, starting: Option<u64>) {
         let mut dead: Vec<_> = self
             .dead
             .iter()
@@ -213,16 +214,21 @@ impl Recovery {
                 });
             let found = self.stamp(journal, &mut run);
             for sink in
-                deployment.sinks.iter().filter(|sink| run.opened.sinks.contains(&sink.to_string()))
+                pipeline.routes.iter().filter(|sink| run.opened.sinks.contains(&sink.to_string()))
             {
                 let stored = self.stored.get(&sink.to_string()).and_then(Option::as_ref);
                 let group = stored.map(|groups| Held::of(groups, &run.opened.key));
                 let families = report::of(&run, found, is_outdated, group.as_ref());
-                let ticket = (!families.is_empty()).then(|| {
-                    let parcel = Parcel::add(run.opened.key.clone(), families);
-                    courier().hand_over(sink, parcel, deployment.timeout, Urgency::Outcome)
+                let receiver = (!families.is_empty()).then(|| {
+                    let request = PushRequest::add(run.opened.key.clone(), families);
+                    dispatcher().submit_for_receipt(
+                        sink,
+                        request,
+                        pipeline.timeout,
+                        DeliveryClass::Spooled,
+                    )
                 });
-                self.told.push(Told { journal, id: run.id, ticket });
+                self.told.push(Told { journal, id: run.id, receiver });
             }
         }
     }
@@ -235,7 +241,7 @@ impl Recovery {
             if run.ended.is_none() {
                 let Head { process, boot, .. } = &dead.head;
                 let why = if *boot == boot_id() { "is gone" } else { "went with the machine's last start" };
-                notice::warn(format_args!(
+                log::warn(format_args!(
                     "the run of {} that started at {:.3} was abandoned: its process {process} {why}",
                     run.opened.key, run.opened.started
                 ));
@@ -255,9 +261,9 @@ impl Recovery {
 fn settle(journals: &mut [Dead], told: Vec<Told>, budget: Duration) -> Recovered {
     let deadline = Moment::now().after(budget.saturating_add(GRACE));
     let mut lost: BTreeMap<(usize, u64), bool> = BTreeMap::new();
-    for Told { journal, id, ticket } in told {
+    for Told { journal, id, receiver } in told {
         let is_lost =
-            ticket.is_some_and(|ticket| telling::is_lost(ticket.wait(deadline.remaining())));
+            receiver.is_some_and(|receiver| telling::is_lost(receiver.wait(deadline.remaining())));
         *lost.entry((journal, id)).or_default() |= is_lost;
     }
     let mut recovered = Recovered::default();
@@ -292,7 +298,7 @@ pub(super) fn journals(folder: &Path) -> impl Iterator<Item = Dead> {
 }
 
 /// Reports the runs of a process that has just died, whose ends are known.
-pub(super) fn report_at_once(mut dead: Dead, deployment: &Deployment, usage: Usage) {
+pub(super) fn report_at_once(mut dead: Dead, pipeline: &Pipeline, usage: Usage) {
     let mut told = Vec::new();
     for run in &dead.runs {
         let Some(ended) = &run.ended else { continue };
@@ -306,13 +312,18 @@ pub(super) fn report_at_once(mut dead: Dead, deployment: &Deployment, usage: Usa
             ..Ending::at(ended.cause, *started, ended.at)
         };
         let families = encode(&facts::at_end(expected, &Progress::default(), &ending));
-        for sink in &deployment.sinks {
-            let parcel = Parcel::add(run.opened.key.clone(), families.clone());
-            let ticket = courier().hand_over(sink, parcel, deployment.timeout, Urgency::LastWord);
-            told.push(Told { journal: 0, id: run.id, ticket: Some(ticket) });
+        for sink in &pipeline.routes {
+            let request = PushRequest::add(run.opened.key.clone(), families.clone());
+            let receiver = dispatcher().submit_for_receipt(
+                sink,
+                request,
+                pipeline.timeout,
+                DeliveryClass::Final,
+            );
+            told.push(Told { journal: 0, id: run.id, receiver: Some(receiver) });
         }
     }
-    settle(&mut [dead], told, deployment.timeout);
+    settle(&mut [dead], told, pipeline.timeout);
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -329,15 +340,15 @@ fn tell_unreadable(path: &Path, why: Unreadable, is_dead: bool) {
     let path = path.display();
     match why {
         Unreadable::Torn if is_dead => {
-            notice::warn(format_args!("{path} was torn before it said anything; it is removed"));
+            log::warn(format_args!("{path} was torn before it said anything; it is removed"));
             let _ = fs::remove_file(path.to_string());
         }
         Unreadable::Torn => {}
         Unreadable::Newer => {
-            notice::warn(format_args!("{path} was written by a newer version and is left to it"));
+            log::warn(format_args!("{path} was written by a newer version and is left to it"));
         }
         Unreadable::Foreign => {
-            notice::warn(format_args!("{path} is no journal and is left alone; move it elsewhere"));
+            log::warn(format_args!("{path} is no journal and is left alone; move it elsewhere"));
         }
     }
 }
@@ -352,5 +363,5 @@ fn is_newer(other: &Known, run: &Known) -> bool {
 /// What the gateway holds; `None` if it does not say.
 fn listing(sink: &Sink) -> Option<Vec<StoredGroup>> {
     let Sink::Gateway(gateway) = sink.clone() else { return None };
-    courier().run(async move { gateway.metrics(LISTING).await.ok() }).wait(LISTING).flatten()
+    dispatcher().spawn(async move { gateway.metrics(LISTING).await.ok() }).wait(LISTING).flatten()
 }

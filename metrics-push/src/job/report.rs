@@ -8,7 +8,7 @@ use super::entry::Known;
 use super::facts::{self, Progress};
 use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
-use crate::parcel::{Families, encode};
+use crate::push_request::{Families, encode};
 use crate::sink::listing::StoredGroup;
 
 /// What a group says of the runs before.

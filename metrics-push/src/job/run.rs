@@ -12,8 +12,8 @@ use super::outcome::Standing;
 use super::{Job, Outcome, Verdict};
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::log;
 use crate::metrics::{Counter, Gauge, Histogram, MetricFactory, Registry};
-use crate::notice;
 
 /// One execution of a [`Job`].
 ///
@@ -31,17 +31,17 @@ impl Run {
     }
 
     /// Counts records that were processed.
-    pub fn processed(&self, records: u64) {
+    pub fn add_processed(&self, records: u64) {
         self.open.count(|counts| counts.processed = counts.processed.saturating_add(records));
     }
 
     /// Counts records that could not be processed.
-    pub fn failed(&self, records: u64) {
+    pub fn add_failed(&self, records: u64) {
         self.open.count(|counts| counts.failed = counts.failed.saturating_add(records));
     }
 
     /// Counts records that were left out on purpose.
-    pub fn skipped(&self, records: u64) {
+    pub fn add_skipped(&self, records: u64) {
         self.open.count(|counts| counts.skipped = counts.skipped.saturating_add(records));
     }
 
@@ -69,7 +69,7 @@ impl Run {
     ///
     /// A skipped run counts neither as a success nor as a failure.
     pub fn skip(&self, reason: impl fmt::Display) {
-        notice::debug(format_args!("{} skips this run: {reason}", self.open.job.name()));
+        log::debug(format_args!("{} skips this run: {reason}", self.open.job.name()));
         self.open.is_skipped.store(true, Ordering::Relaxed);
     }
 
@@ -167,7 +167,7 @@ mod tests {
     fn a_run_without_a_gateway_is_as_good_as_none() {
         let _scope = Config::default().scope().unwrap();
         let run = Job::new("quiet").heartbeat(Duration::from_secs(1)).start();
-        run.processed(1);
+        run.add_processed(1);
         assert!(run.open.address.is_none());
         run.finish(Outcome::Success);
     }

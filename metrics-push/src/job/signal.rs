@@ -50,12 +50,13 @@ mod unix {
 
     use super::BUDGET;
     use crate::clock::Moment;
-    use crate::courier::{GRACE, courier};
+    use crate::delivery::policy::RECEIPT_GRACE as GRACE;
+    use crate::dispatcher::dispatcher;
     use crate::job::ending::Cause;
     use crate::job::farewell::end_all;
     use crate::job::open::Open;
     use crate::job::{Outcome, exit, supervise};
-    use crate::notice;
+    use crate::log;
 
     /// What people and launchers end a process with, and the soft limit of processor time.
     const TAKEN: [c_int; 5] =
@@ -119,7 +120,7 @@ mod unix {
         static LISTENS: OnceCell<()> = OnceCell::new();
         LISTENS.get_or_init(|| {
             if let Err(error) = try_listen() {
-                notice::warn(format_args!("signals are not watched: {error}"));
+                log::warn(format_args!("signals are not watched: {error}"));
             }
         });
     }
@@ -156,7 +157,7 @@ mod unix {
         }
 
         let hearing = Hearing;
-        drop(courier().run_after(UNHEARD, move || drop(hearing)));
+        drop(dispatcher().spawn_after(UNHEARD, move || drop(hearing)));
     }
 
     /// Does what may replace this program. While it is being replaced the system refuses it threads, which would be
@@ -179,7 +180,7 @@ mod unix {
         if let Err(error) = spawned {
             // From here on the handler does what would have happened without it.
             OWNER.store(NONE, Ordering::Release);
-            notice::warn(format_args!("signals are not watched: {error}"));
+            log::warn(format_args!("signals are not watched: {error}"));
             let noted = NOTED.load(Ordering::Acquire);
             if noted != NONE && is_ours(noted) {
                 raise_with_default(noted);

@@ -21,10 +21,10 @@ pub(super) use elsewhere::{is_timeout, place, supervise};
 /// Elsewhere a job has no parent of ours.
 #[cfg(not(unix))]
 mod elsewhere {
-    use crate::config::Deployment;
     use crate::job::Job;
+    use crate::pipeline::Pipeline;
 
-    pub(in crate::job) fn supervise(_: &Job, _: &Deployment) {}
+    pub(in crate::job) fn supervise(_: &Job, _: &Pipeline) {}
 
     pub(in crate::job) fn place() -> Option<&'static super::Place> {
         None
@@ -53,9 +53,9 @@ mod unix {
 
     use super::Place;
     use super::parent::{Parent, TIMEOUT};
-    use crate::config::Deployment;
     use crate::job::Job;
-    use crate::notice;
+    use crate::log;
+    use crate::pipeline::Pipeline;
 
     /// Tells the job that it has a parent of ours, and where that one's file is.
     pub(in crate::job) const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
@@ -81,15 +81,15 @@ mod unix {
     }
 
     /// Becomes the parent and never returns; or returns in the job, and where there can be no parent.
-    pub(in crate::job) fn supervise(job: &Job, deployment: &Deployment) {
+    pub(in crate::job) fn supervise(job: &Job, pipeline: &Pipeline) {
         static TRIED: OnceCell<()> = OnceCell::new();
         if place().is_some() || TRIED.set(()).is_err() {
             return;
         }
-        match Parent::new(job, deployment).and_then(|mut parent| Ok((parent.start()?, parent))) {
-            Ok((child, parent)) => parent.see_to(child, deployment),
+        match Parent::new(job, pipeline).and_then(|mut parent| Ok((parent.start()?, parent))) {
+            Ok((child, parent)) => parent.see_to(child, pipeline),
             Err(error) => {
-                notice::warn(format_args!("the job runs without a supervisor: {error}"));
+                log::warn(format_args!("the job runs without a supervisor: {error}"));
             }
         }
     }

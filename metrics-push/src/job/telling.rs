@@ -8,11 +8,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::journal::Page;
 use crate::clock::Moment;
-use crate::courier::courier;
 use crate::delivery::Receipt;
+use crate::dispatcher::dispatcher;
 use crate::labels::GroupingKey;
-use crate::notice;
-use crate::ticket::Ticket;
+use crate::log;
+use crate::oneshot::Receiver;
 
 /// Runs that are over, and whose end was not handed over yet.
 static CLOSED: UnderWay = UnderWay::new();
@@ -68,7 +68,7 @@ impl Closed {
     }
 
     /// Tells the journal what becomes of the run's end; whoever delivers it tells people.
-    pub(super) fn told_by(self, receipts: Vec<Ticket<Receipt>>) -> Vec<Ticket<()>> {
+    pub(super) fn told_by(self, receipts: Vec<Receiver<Receipt>>) -> Vec<Receiver<()>> {
         let (page, is_lost) = (self.page.clone(), AtomicBool::new(false));
         let telling = Arc::new(Telling { page, is_lost, _one: TOLD.begin() });
         receipts.into_iter().map(|receipt| telling.hear(receipt)).collect()
@@ -85,9 +85,9 @@ struct Telling {
 }
 
 impl Telling {
-    fn hear(self: &Arc<Self>, receipt: Ticket<Receipt>) -> Ticket<()> {
+    fn hear(self: &Arc<Self>, receipt: Receiver<Receipt>) -> Receiver<()> {
         let telling = Arc::clone(self);
-        courier().run(async move {
+        dispatcher().spawn(async move {
             telling.is_lost.fetch_or(is_lost(receipt.await), Ordering::AcqRel);
         })
     }
@@ -113,10 +113,10 @@ pub(super) fn is_lost(receipt: Option<Receipt>) -> bool {
 }
 
 /// Waits until one end is told.
-pub(super) fn wait(key: &GroupingKey, told: Vec<Ticket<()>>, deadline: Moment) {
-    for ticket in told {
-        if ticket.wait(deadline.remaining()).is_none() {
-            notice::warn(format_args!("{key} was not delivered in time"));
+pub(super) fn wait(key: &GroupingKey, told: Vec<Receiver<()>>, deadline: Moment) {
+    for receiver in told {
+        if receiver.wait(deadline.remaining()).is_none() {
+            log::warn(format_args!("{key} was not delivered in time"));
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn wait(key: &GroupingKey, told: Vec<Ticket<()>>, deadline: Moment) {
 /// Waits until all that is over is told, and all that waits is delivered. Returns how many groups are left.
 pub(super) fn wait_for_all(deadline: Moment) -> usize {
     CLOSED.wait_until_none(deadline);
-    let left = courier().flush(deadline.remaining());
+    let left = dispatcher().flush(deadline.remaining());
     TOLD.wait_until_none(deadline);
     left
 }

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use super::label_value::{LabelValue, RenderedValues, as_texts};
 use super::site::Site;
+use crate::log;
 use crate::metrics::{SeriesTable, ValueIter};
-use crate::notice;
 
 /// The value of every label of further sets once a site has reached its limit.
 const OTHER: &str = "_other";
@@ -55,7 +55,7 @@ impl<H> LabelSets<H> {
         });
         inserted.unwrap_or_else(|| {
             self.other.get_or_init(|| {
-                notice::warn(format_args!(
+                log::warn(format_args!(
                     "{} has reached the limit of {} sets of label values in {}: further sets are \
                      recorded as {OTHER:?}; use fewer label values, or raise max_series",
                     site.metric, site.max_series, site.call_site.function

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::labels::{is_label_name, is_metric_name};
+use crate::log;
 use crate::metrics::{
     CallSite, DEFAULT_FACTORY, Family, Gauge, MetricFactory, MetricKind, MetricSpec, Registry,
 };
-use crate::notice;
 
 /// The labels that every site sets, and the label of a histogram's buckets.
 const RESERVED: [&str; 4] = [FUNCTION, MODULE, OUTCOME, "le"];
@@ -186,7 +186,7 @@ impl Site {
 
     /// Logs the error, if there is one.
     pub(super) fn ok_or_warn<T>(&self, result: Result<T, Error>) -> Option<T> {
-        let warn = |error| notice::warn(format_args!("{} is not recorded: {error}", self.metric));
+        let warn = |error| log::warn(format_args!("{} is not recorded: {error}", self.metric));
         result.map_err(warn).ok()
     }
 }

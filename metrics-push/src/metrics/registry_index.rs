@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, MutexGuard};
 
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
@@ -17,6 +17,7 @@ use prometheus::proto::MetricFamily;
 use super::call_site::CallSite;
 use super::family::{Family, MetricKind};
 use crate::error::{Error, Kind};
+use crate::sync::Mutex;
 
 /// The metrics that this crate has registered in one registry, by name.
 #[derive(Default)]
@@ -58,12 +59,12 @@ impl RegistryIndex {
     /// # Errors
     /// `is_metric` if the registry does not accept the collector that owns the index.
     pub(super) fn get_or_create(registry: &Registry) -> Result<Arc<Self>, Error> {
-        let _search = lock(&SEARCH);
+        let _search = SEARCH.lock();
         SEARCHING.set(true);
         // An error means that the registry has no index yet.
         let _ = registry.unregister(Box::new(IndexCollector(None)));
         SEARCHING.set(false);
-        let index = lock(&FOUND).take().unwrap_or_default();
+        let index = FOUND.lock().take().unwrap_or_default();
         let registered = registry.register(Box::new(IndexCollector(Some(Arc::clone(&index)))));
         registered.map_err(|cause| {
             Error::new(Kind::Metric, "cannot register metrics in this registry").caused_by(cause)
@@ -73,12 +74,8 @@ impl RegistryIndex {
 
     /// Locks the index.
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<String, RegisteredFamily>> {
-        lock(&self.0)
+        self.0.lock()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A collector that gathers nothing and owns the index of its registry.
@@ -98,7 +95,7 @@ impl Drop for IndexCollector {
         if let Some(index) = self.0.take()
             && SEARCHING.get()
         {
-            *lock(&FOUND) = Some(index);
+            *FOUND.lock() = Some(index);
         }
     }
 }

@@ -5,9 +5,10 @@
 //! a series takes the lock.
 
 use std::cmp::Ordering;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use super::label_values::{LabelValues, ValueIter, hash_values};
+use crate::sync::Mutex;
 
 /// Number of series in the first table. Each further table holds four times as many.
 const FIRST_CAPACITY: usize = 4;
@@ -77,7 +78,7 @@ impl<S> SeriesTable<S> {
         if let Some(found) = self.find_hashed(hash, values.clone()) {
             return Some(found);
         }
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.count.lock();
         if let Some(found) = self.find_hashed(hash, values.clone()) {
             return Some(found);
         }

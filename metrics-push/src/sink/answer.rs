@@ -6,7 +6,7 @@ use super::Acceptance;
 use crate::error::{Error, Kind};
 use crate::http::{REPLY_LIMIT, Reply};
 use crate::labels::GroupingKey;
-use crate::notice::excerpt;
+use crate::log::excerpt;
 
 /// Whether a gateway may have taken a body for something that it is not. What it could read, and refuses, it calls
 /// pushed metrics.
@@ -14,7 +14,7 @@ pub(super) fn is_misread(reply: &Reply) -> bool {
     reply.status == 415 || (reply.status == 400 && !reply.body.contains("pushed metrics"))
 }
 
-/// What the gateway's answer to a parcel means.
+/// What the gateway's answer to a request means.
 pub(super) fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, Error> {
     match reply.status {
         // A gateway has nothing to say to a push; a login page has.

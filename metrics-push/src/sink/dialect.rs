@@ -1,4 +1,4 @@
-//! Dialect: in what form a gateway is sent its parcels: as is wanted, until it turns out to read nothing but plain text.
+//! Dialect: in what form a gateway is sent its requests: as is wanted, until it turns out to read nothing but plain text.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::wire::{Body, Wire};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::Reply;
-use crate::notice;
-use crate::parcel::Parcel;
+use crate::log;
+use crate::push_request::Payload;
 
 #[derive(Debug)]
 pub(super) struct Dialect {
@@ -22,25 +22,25 @@ impl Dialect {
         Self { wanted, reads_plain_only: AtomicBool::new(false) }
     }
 
-    /// Has a parcel sent to the gateway at `url` as it is wanted; and once more as plain text, if it doesn't read that.
+    /// Has a request sent to the gateway at `url` as it is wanted; and once more as plain text, if it doesn't read that.
     ///
     /// Encoding is part of the time. It can't be cut short, and nothing else is sent meanwhile: of 100,000 series it takes
     /// some milliseconds as text, and less than a tenth of a second in any form.
     pub(super) async fn send<F: Future<Output = Result<Reply, Error>>>(
         &self,
-        parcel: &Parcel,
+        payload: &Payload<'_>,
         timeout: Duration,
         url: &str,
         send: impl Fn(Body, Duration) -> F,
     ) -> Result<Reply, Error> {
         let until = Moment::now().after(timeout);
-        let body = self.wire().encode(parcel);
+        let body = self.wire().encode(payload);
         let is_plain = body.is_plain();
         let reply = send(body, until.remaining()).await?;
         if is_plain || !is_misread(&reply) {
             return Ok(reply);
         }
-        let plain = Wire::default().encode(parcel);
+        let plain = Wire::default().encode(payload);
         let reply = send(plain, until.remaining()).await?;
         if matches!(reply.status, 200..=299) {
             self.keep_to_plain(url);
@@ -55,7 +55,7 @@ impl Dialect {
 
     fn keep_to_plain(&self, url: &str) {
         if !self.reads_plain_only.swap(true, Ordering::Relaxed) {
-            notice::warn(format_args!(
+            log::warn(format_args!(
                 "the gateway at {url} reads neither gzip nor protobuf, or not both: from now on it is sent plain text; \
                  a Pushgateway reads them from version 1.5 on"
             ));
@@ -72,13 +72,13 @@ mod tests {
 
     use super::*;
     use crate::labels::GroupingKey;
-    use crate::parcel::Families;
+    use crate::push_request::{Families, PushRequest};
 
     const TIMEOUT: Duration = Duration::from_secs(60);
 
-    fn parcel() -> Parcel {
+    fn request() -> PushRequest {
         let families = Families::from([("x".to_owned(), "# TYPE x gauge\nx 1\n".to_owned())]);
-        Parcel::push(GroupingKey::new("job").unwrap(), families)
+        PushRequest::push(GroupingKey::new("job").unwrap(), families)
     }
 
     fn reply(status: u16) -> Ready<Result<Reply, Error>> {
@@ -86,15 +86,16 @@ mod tests {
         ready(Ok(Reply { status, location: None, retry_after: None, body }))
     }
 
-    /// What is sent of one parcel, and the time it is given, to a gateway that reads protobuf or doesn't.
+    /// What is sent of one request, and the time it is given, to a gateway that reads protobuf or doesn't.
     fn sent(dialect: &Dialect, reads_protobuf: bool) -> Vec<(bool, Duration)> {
         let sent = RefCell::new(Vec::new());
         let send = |body: Body, timeout| {
             sent.borrow_mut().push((body.is_plain(), timeout));
             reply(if reads_protobuf || body.is_plain() { 200 } else { 400 })
         };
-        let parcel = parcel();
-        let whole = pin!(dialect.send(&parcel, TIMEOUT, "http://gateway", send));
+        let request = request();
+        let payload = Payload::from(&request);
+        let whole = pin!(dialect.send(&payload, TIMEOUT, "http://gateway", send));
         let Poll::Ready(reply) = whole.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("nothing in it waits")
         };

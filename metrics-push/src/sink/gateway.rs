@@ -14,7 +14,7 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::{LISTING_LIMIT, Method, Reply, Request, Server};
 use crate::labels::{GroupingKey, exact_path};
-use crate::parcel::{Parcel, Verb};
+use crate::push_request::{Payload, PushRequest, Verb};
 
 #[derive(Debug)]
 pub(crate) struct GatewayClient {
@@ -37,56 +37,60 @@ impl GatewayClient {
         self.server.shown()
     }
 
-    pub(crate) fn make_ready(&self) {
+    pub(crate) fn prepare(&self) {
         self.server.make_ready();
     }
 
     pub(crate) async fn send(
         &self,
-        parcel: &Parcel,
+        payload: &Payload<'_>,
         timeout: Duration,
     ) -> Result<Acceptance, Error> {
         let until = Moment::now().after(timeout);
-        match self.send_once(parcel, timeout).await {
+        match self.send_once(payload, timeout).await {
             // Secrets change while jobs run; a file that is read again may have the new one.
             Err(error) if error.is_about_credentials() && self.server.renew() => {
-                self.send_once(parcel, until.remaining()).await
+                self.send_once(payload, until.remaining()).await
             }
             answer => answer,
         }
     }
 
-    async fn send_once(&self, parcel: &Parcel, timeout: Duration) -> Result<Acceptance, Error> {
-        let send = |body, timeout| self.send_as(parcel, body, timeout);
-        let answer = match self.dialect.send(parcel, timeout, self.url(), send).await {
+    async fn send_once(
+        &self,
+        payload: &Payload<'_>,
+        timeout: Duration,
+    ) -> Result<Acceptance, Error> {
+        let send = |body, timeout| self.send_as(payload, body, timeout);
+        let answer = match self.dialect.send(payload, timeout, self.url(), send).await {
             Ok(reply) => {
-                accepted(&reply, parcel.key()).map_err(|error| error.at("url", self.url()))
+                accepted(&reply, payload.key()).map_err(|error| error.at("url", self.url()))
             }
             Err(error) => Err(error),
         };
-        answer.map_err(|error| error.at("group", parcel.key()))
+        answer.map_err(|error| error.at("group", payload.key()))
     }
 
     async fn send_as(
         &self,
-        parcel: &Parcel,
+        payload: &Payload<'_>,
         body: Body,
         timeout: Duration,
     ) -> Result<Reply, Error> {
-        let method = match parcel.verb() {
+        let method = match payload.verb() {
             Verb::Push => Method::PUT,
             Verb::Add => Method::POST,
             Verb::Delete => Method::DELETE,
         };
-        let path = parcel.key().url_path();
-        let request = Request::new(method, &path, timeout);
-        let request = match parcel.verb() {
-            Verb::Delete => request,
+        let path = payload.key().url_path();
+        let http_request = Request::new(method, &path, timeout);
+        let http_request = match payload.verb() {
+            Verb::Delete => http_request,
             Verb::Push | Verb::Add => {
-                request.carrying(body.content_type, body.content_encoding, body.bytes)
+                http_request.carrying(body.content_type, body.content_encoding, body.bytes)
             }
         };
-        self.server.send(request).await
+        self.server.send(http_request).await
     }
 
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
@@ -98,9 +102,9 @@ impl GatewayClient {
     ///
     /// # Errors
     /// Whatever kept it from answering; `is_config` or `is_rejected`, if it can't be asked such things.
-    pub(crate) async fn started(&self, timeout: Duration) -> Result<SystemTime, Error> {
+    pub(crate) async fn started_at(&self, timeout: Duration) -> Result<SystemTime, Error> {
         let reply = self.get("/api/v1/status", timeout).await?;
-        listing::started(&reply.body).map_err(|error| error.at("url", self.url()))
+        listing::started_at(&reply.body).map_err(|error| error.at("url", self.url()))
     }
 
     /// What the gateway holds for this key.
@@ -134,7 +138,7 @@ impl GatewayClient {
     ///
     /// # Errors
     /// Whatever kept it from being found or removed.
-    pub(crate) async fn remove_ghost(
+    pub(crate) async fn remove_empty_group(
         &self,
         key: &GroupingKey,
         timeout: Duration,
@@ -143,7 +147,7 @@ impl GatewayClient {
         let is_ghost =
             self.group(key, timeout).await?.is_some_and(|group| group.has_never_been_pushed_to());
         if is_ghost {
-            self.send(&Parcel::delete(key.clone()), until.remaining()).await?;
+            self.send(&Payload::from(&PushRequest::delete(key.clone())), until.remaining()).await?;
         }
         Ok(is_ghost)
     }

@@ -137,7 +137,7 @@ fn not_ours() -> Error {
 }
 
 /// When a gateway was started, from what `GET /api/v1/status` says.
-pub(crate) fn started(text: &str) -> Result<SystemTime, Error> {
+pub(crate) fn started_at(text: &str) -> Result<SystemTime, Error> {
     let answer: Value = serde_json::from_str(text).map_err(|error| not_ours().caused_by(error))?;
     let started = answer.pointer("/data/start_time").and_then(Value::as_str);
     started.and_then(instant).ok_or_else(not_ours)
@@ -251,7 +251,7 @@ mod tests {
         let started = |time: &str| {
             let text =
                 format!(r#"{{"status":"success","data":{{"flags":{{}},"start_time":"{time}"}}}}"#);
-            started(&text)
+            started_at(&text)
                 .ok()
                 .map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
         };

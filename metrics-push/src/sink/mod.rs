@@ -1,4 +1,4 @@
-//! Sinks: whatever accepts parcels. `send` makes one attempt and says what came of it.
+//! Sinks: whatever accepts requests. `send` makes one attempt and says what came of it.
 
 mod answer;
 mod dialect;
@@ -19,12 +19,12 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 use crate::labels::GroupingKey;
-use crate::notice;
-use crate::parcel::{Parcel, Verb};
+use crate::log;
+use crate::push_request::{Payload, Verb};
 use gateway::GatewayClient;
 use listing::StoredGroup;
 
-/// How sure it is that a sink has taken a parcel.
+/// How sure it is that a sink has taken a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
     /// It was checked and applied.
@@ -33,7 +33,7 @@ pub enum Acceptance {
     Queued,
 }
 
-/// What a gateway makes of a parcel that it gets twice.
+/// What a gateway makes of a request that it gets twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GatewayKind {
@@ -49,7 +49,7 @@ pub enum GatewayKind {
     Aggregating,
 }
 
-/// Something that accepts parcels. Clones are the same sink.
+/// Something that accepts requests. Clones are the same sink.
 #[derive(Clone, Debug)]
 pub(crate) enum Sink {
     Gateway(Arc<GatewayClient>),
@@ -59,9 +59,9 @@ pub(crate) enum Sink {
 
 impl Sink {
     /// Does what can be done before there is anything to send.
-    pub(crate) fn make_ready(&self) {
+    pub(crate) fn prepare(&self) {
         match self {
-            Self::Gateway(gateway) => gateway.make_ready(),
+            Self::Gateway(gateway) => gateway.prepare(),
             Self::DryRun(_) => {}
         }
     }
@@ -69,16 +69,16 @@ impl Sink {
     /// Makes one attempt.
     ///
     /// # Errors
-    /// Whatever kept the sink from accepting the parcel, with its place.
+    /// Whatever kept the sink from accepting the request, with its place.
     pub(crate) async fn send(
         &self,
-        parcel: &Parcel,
+        payload: &Payload<'_>,
         timeout: Duration,
     ) -> Result<Acceptance, Error> {
         match self {
-            Self::Gateway(gateway) => gateway.send(parcel, timeout).await,
+            Self::Gateway(gateway) => gateway.send(payload, timeout).await,
             Self::DryRun(url) => {
-                show(url, parcel);
+                show(url, payload);
                 Ok(Acceptance::Queued)
             }
         }
@@ -86,8 +86,8 @@ impl Sink {
 }
 
 impl Sink {
-    /// Whether a parcel must not be sent again that may have arrived.
-    pub(crate) fn adds_up(&self) -> bool {
+    /// Whether a request must not be sent again that may have arrived.
+    pub(crate) fn is_aggregating(&self) -> bool {
         match self {
             Self::Gateway(gateway) => gateway.kind() == GatewayKind::Aggregating,
             Self::DryRun(_) => false,
@@ -113,9 +113,9 @@ impl Sink {
     ///
     /// # Errors
     /// Whatever kept it from answering.
-    pub(crate) async fn started(&self, timeout: Duration) -> Result<SystemTime, Error> {
+    pub(crate) async fn started_at(&self, timeout: Duration) -> Result<SystemTime, Error> {
         match self {
-            Self::Gateway(gateway) => gateway.started(timeout).await,
+            Self::Gateway(gateway) => gateway.started_at(timeout).await,
             Self::DryRun(_) => Err(Error::config("nobody is asked in a dry run")),
         }
     }
@@ -124,13 +124,13 @@ impl Sink {
     ///
     /// # Errors
     /// Whatever kept it from being found or removed.
-    pub(crate) async fn remove_ghost(
+    pub(crate) async fn remove_empty_group(
         &self,
         key: &GroupingKey,
         timeout: Duration,
     ) -> Result<bool, Error> {
         match self {
-            Self::Gateway(gateway) => gateway.remove_ghost(key, timeout).await,
+            Self::Gateway(gateway) => gateway.remove_empty_group(key, timeout).await,
             Self::DryRun(_) => Ok(false),
         }
     }
@@ -145,15 +145,15 @@ impl fmt::Display for Sink {
     }
 }
 
-fn show(url: &str, parcel: &Parcel) {
-    let direction = match parcel.verb() {
+fn show(url: &str, payload: &Payload<'_>) {
+    let direction = match payload.verb() {
         Verb::Push | Verb::Add => "to",
         Verb::Delete => "from",
     };
-    notice::warn(format_args!(
+    log::warn(format_args!(
         "dry run: {} {} {direction} {url}\n{}",
-        parcel.verb().as_str(),
-        parcel.key(),
-        parcel.body().trim_end(),
+        payload.verb().as_str(),
+        payload.key(),
+        payload.body().trim_end(),
     ));
 }

@@ -1,4 +1,4 @@
-//! The delimited protobuf format, made of the text that parcels hold: one `io.prometheus.client.MetricFamily` after the
+//! The delimited protobuf format, made of the text that requests hold: one `io.prometheus.client.MetricFamily` after the
 //! other, each with its length in front.
 //!
 //! The messages are few, small and fixed for good, so they are written by hand. Reads the text as this crate writes and
@@ -7,11 +7,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::parcel::Families;
-
 /// The families as messages; none, if there is a text among them that can't be read.
-pub(super) fn encode(families: &Families) -> Option<Vec<u8>> {
-    let mut body = Vec::with_capacity(families.values().map(String::len).sum());
+pub(super) fn encode<'a>(families: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
     for (name, text) in families {
         delimited(&mut body, |message| write_family(message, name, text))?;
     }

@@ -11,7 +11,7 @@ use super::listing::StoredGroup;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::{GroupingKey, JOB};
-use crate::ticket::{Stub, Ticket, ticket};
+use crate::oneshot::{Receiver, Sender, channel};
 
 /// All groups, by their labels.
 type Groups = Arc<BTreeMap<BTreeMap<String, String>, StoredGroup>>;
@@ -31,13 +31,13 @@ struct State {
 struct UnderWay {
     /// It is over by then.
     until: Moment,
-    waiting: Vec<Stub<Groups>>,
+    waiting: Vec<Sender<Groups>>,
 }
 
 /// What whoever asks has to do.
 enum Turn {
     Known(Groups),
-    Awaited(Ticket<Groups>),
+    Awaited(Receiver<Groups>),
     /// Asks for itself.
     Alone,
     /// Asks for all who come meanwhile.
@@ -91,8 +91,8 @@ impl Survey {
                 Turn::Known(Arc::clone(groups))
             }
             (_, Some(other)) if until.is_at_or_after(other.until) => {
-                let (stub, answer) = ticket();
-                other.waiting.push(stub);
+                let (sender, answer) = channel();
+                other.waiting.push(sender);
                 Turn::Awaited(answer)
             }
             // It may come too late for this one.
@@ -129,8 +129,8 @@ impl Asking<'_> {
         state.found = Some((until, Arc::clone(groups)));
         let over = state.under_way.take();
         drop(state);
-        for stub in over.into_iter().flat_map(|over| over.waiting) {
-            stub.answer(Arc::clone(groups));
+        for sender in over.into_iter().flat_map(|over| over.waiting) {
+            sender.send(Arc::clone(groups));
         }
     }
 }

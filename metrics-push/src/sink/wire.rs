@@ -1,4 +1,4 @@
-//! Wire: what of a parcel goes over the wire: its text or the same as protobuf, as it is or compressed.
+//! Wire: what of a request goes over the wire: its text or the same as protobuf, as it is or compressed.
 //!
 //! Parcels hold text and nothing else, which is what waits, is merged and lies on disk. Any other form is made of it
 //! for one request, at the last moment, and a gateway that doesn't read it gets the text.
@@ -6,7 +6,7 @@
 use super::gzip;
 use super::protobuf;
 use crate::error::Error;
-use crate::parcel::Parcel;
+use crate::push_request::Payload;
 
 /// The text format's media type. It is the one that every compatible server understands.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,11 +59,11 @@ impl Wire {
         Ok(Self { compression: Compression::Gzip, ..self })
     }
 
-    pub(super) fn encode(self, parcel: &Parcel) -> Body {
-        let text = || (TEXT_FORMAT, parcel.body().into_bytes());
+    pub(super) fn encode(self, payload: &Payload<'_>) -> Body {
+        let text = || (TEXT_FORMAT, payload.body().into_bytes());
         let (content_type, bytes) = match self.format {
             Format::Text => text(),
-            Format::Protobuf => match protobuf::encode(parcel.families()) {
+            Format::Protobuf => match protobuf::encode(payload.families()) {
                 Some(messages) => (PROTOBUF_FORMAT, messages),
                 None => text(),
             },

@@ -1,12 +1,12 @@
-//! Spool: parcels that wait on disk for a gateway, one record per sink and grouping key.
+//! Spool: requests that wait on disk for a gateway, one record per sink and grouping key.
 //!
 //! Invariants: a record is whole or not there (written beside its place, synced, renamed); it takes its place, or is
 //! removed, under the folder's lock, by one process at a time; reading needs no lock; a record is removed only by whoever has delivered
 //! exactly that record. It is bounded in number, bytes and age; what goes for that reason is counted, oldest first.
 
 mod disk;
-mod keepsakes;
 mod record;
+mod retained;
 mod stock;
 
 use std::fmt;
@@ -21,8 +21,8 @@ use once_cell::sync::OnceCell;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
-use crate::notice;
-use crate::parcel::Parcel;
+use crate::log;
+use crate::push_request::PushRequest;
 use crate::state_dir::StateDir;
 use disk::{Disk, Entry, Lock, UNFINISHED};
 use record::{Record, Unreadable};
@@ -43,11 +43,11 @@ const LONGEST_WRITING: Duration = Duration::from_secs(3_600);
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
 /// The extension of a record.
-const RECORD: &str = "parcel";
+const RECORD: &str = "request";
 /// The file that counts what had to go.
 const DROPPED: &str = "dropped";
 
-/// The parcels that wait for one sink.
+/// The requests that wait for one sink.
 pub(crate) struct Spool {
     state_dir: Arc<StateDir>,
     /// The sink's URL without credentials: what a record remembers of it.
@@ -55,7 +55,7 @@ pub(crate) struct Spool {
     folder: OnceCell<PathBuf>,
     /// How much is in it, as far as this process knows.
     stock: Mutex<Option<Stock>>,
-    /// Where keepsakes are.
+    /// Where retained are.
     kept: OnceCell<PathBuf>,
     /// For how many more of them there is room, as far as this process knows.
     room_to_keep: AtomicI64,
@@ -63,17 +63,17 @@ pub(crate) struct Spool {
     has_warned: AtomicBool,
 }
 
-/// A parcel that waits, and what tells its record from a later one in its place.
+/// A request that waits, and what tells its record from a later one in its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Spooled {
-    pub(crate) parcel: Parcel,
-    seal: u128,
+pub(crate) struct SpoolEntry {
+    pub(crate) request: PushRequest,
+    checksum: u128,
 }
 
 /// What a folder holds, for all sinks together.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Census {
-    pub(crate) parcels: u32,
+pub(crate) struct SpoolStats {
+    pub(crate) requests: u32,
     pub(crate) oldest: Option<SystemTime>,
     pub(crate) dropped: u32,
 }
@@ -94,10 +94,11 @@ impl Spool {
     }
 
     /// What waits for this key.
-    pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<Spooled> {
+    pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<SpoolEntry> {
         let path = self.existing_folder()?.join(self.name_of(key));
         let record = self.read(&path)?;
-        (record.parcel.key() == key).then_some(Spooled { parcel: record.parcel, seal: record.seal })
+        (record.request.key() == key)
+            .then_some(SpoolEntry { request: record.request, checksum: record.checksum })
     }
 
     /// The keys for which something waits.
@@ -105,34 +106,34 @@ impl Spool {
         let Some(folder) = self.existing_folder() else { return Vec::new() };
         let entries = self.tolerate(self.disk.list(folder)).unwrap_or_default();
         let records = entries.iter().filter(|entry| entry.has_extension(RECORD));
-        records.filter_map(|entry| Some(self.read(&entry.path)?.parcel.key().clone())).collect()
+        records.filter_map(|entry| Some(self.read(&entry.path)?.request.key().clone())).collect()
     }
 
-    /// Keeps a parcel, merged with what waits for its key already. Returns where.
+    /// Keeps a request, merged with what waits for its key already. Returns where.
     ///
     /// # Errors
     /// Why it can't be kept.
-    pub(crate) fn keep(&self, parcel: &Parcel) -> Result<&Path, Error> {
+    pub(crate) fn store(&self, request: &PushRequest) -> Result<&Path, Error> {
         let folder = self.folder.get_or_try_init(|| {
             self.state_dir
                 .folder(FOLDER)
                 .ok_or_else(|| Error::config("the state directory can't be used"))
         })?;
-        self.merge(folder, parcel).map(|()| folder.as_path()).map_err(|error| {
-            Error::new(Kind::Config, "the parcel can't be kept on disk")
+        self.merge(folder, request).map(|()| folder.as_path()).map_err(|error| {
+            Error::new(Kind::Config, "the request can't be kept on disk")
                 .at("directory", folder.display())
                 .caused_by(error)
         })
     }
 
     /// Removes what was looked up, unless it has changed since. It has been delivered, or never can be.
-    pub(crate) fn remove(&self, spooled: &Spooled) {
+    pub(crate) fn remove(&self, spooled: &SpoolEntry) {
         let Some(folder) = self.existing_folder() else { return };
-        let path = folder.join(self.name_of(spooled.parcel.key()));
+        let path = folder.join(self.name_of(spooled.request.key()));
         let removed = self.disk.lock(folder).and_then(|_lock| {
             let found = self.disk.read(&path)?;
             let is_same = |bytes: &Vec<u8>| {
-                record::decode(bytes).is_ok_and(|record| record.seal == spooled.seal)
+                record::decode(bytes).is_ok_and(|record| record.checksum == spooled.checksum)
             };
             let Some(bytes) = found.filter(is_same) else { return Ok(()) };
             self.disk.remove(&path)?;
@@ -144,12 +145,12 @@ impl Spool {
     }
 
     /// How much waits, how long, and how much had to go.
-    pub(crate) fn census(&self) -> Census {
-        let none = Census { parcels: 0, oldest: None, dropped: 0 };
+    pub(crate) fn stats(&self) -> SpoolStats {
+        let none = SpoolStats { requests: 0, oldest: None, dropped: 0 };
         let Some(folder) = self.existing_folder() else { return none };
         let Some(stock) = self.tolerate(self.stock(folder)) else { return none };
-        Census {
-            parcels: u32::try_from(stock.records).unwrap_or(u32::MAX),
+        SpoolStats {
+            requests: u32::try_from(stock.records).unwrap_or(u32::MAX),
             oldest: stock.oldest,
             dropped: self.dropped(folder),
         }
@@ -177,7 +178,7 @@ impl Spool {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the parcels are.
+    /// Where the requests are.
     pub(crate) fn folder(&self) -> PathBuf {
         self.existing_folder().map_or_else(|| PathBuf::from(FOLDER), Path::to_owned)
     }
@@ -190,8 +191,8 @@ impl Spool {
     /// Tells why the disk is of no use, the first time.
     pub(crate) fn warn(&self, error: &dyn fmt::Display) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
-            notice::warn(format_args!(
-                "parcels for {} can't wait on disk as they should: {error}",
+            log::warn(format_args!(
+                "requests for {} can't wait on disk as they should: {error}",
                 self.sink
             ));
         }
@@ -205,7 +206,7 @@ impl Spool {
 
     fn name_of(&self, key: &GroupingKey) -> String {
         let path = key.url_path();
-        let id = record::fingerprint(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
+        let id = record::checksum_of(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
         format!("{id:032x}.{RECORD}")
     }
 
@@ -234,15 +235,15 @@ impl Spool {
 
     /// Writes first and locks then, so that a hundred jobs that end in the same moment wait for the disk together and
     /// not for each other.
-    fn merge(&self, folder: &Path, parcel: &Parcel) -> io::Result<()> {
-        let path = folder.join(self.name_of(parcel.key()));
+    fn merge(&self, folder: &Path, request: &PushRequest) -> io::Result<()> {
+        let path = folder.join(self.name_of(request.key()));
         let seen = self.disk.read(&path)?;
-        let mut bytes = self.merged(seen.as_deref(), parcel)?;
+        let mut bytes = self.merged(seen.as_deref(), request)?;
         let mut prepared = self.disk.prepare(&path, &bytes)?;
         let lock = self.disk.lock(folder)?;
         let found = self.disk.read(&path)?;
         if found != seen {
-            bytes = self.merged(found.as_deref(), parcel)?;
+            bytes = self.merged(found.as_deref(), request)?;
             prepared = self.disk.prepare(&path, &bytes)?;
         }
         let length = bytes.len() as u64;
@@ -258,14 +259,14 @@ impl Spool {
         self.disk.sync_folder(folder)
     }
 
-    /// The record of a parcel, and of what waits in its place.
-    fn merged(&self, found: Option<&[u8]>, parcel: &Parcel) -> io::Result<Vec<u8>> {
+    /// The record of a request, and of what waits in its place.
+    fn merged(&self, found: Option<&[u8]>, request: &PushRequest) -> io::Result<Vec<u8>> {
         let before = found.and_then(|bytes| record::decode(bytes).ok());
         match before {
-            Some(record) if record.parcel.key() == parcel.key() => {
-                fitting(&self.sink, &in_order(record.parcel, parcel.clone()))
+            Some(record) if record.request.key() == request.key() => {
+                fitting(&self.sink, &in_order(record.request, request.clone()))
             }
-            _ => fitting(&self.sink, parcel),
+            _ => fitting(&self.sink, request),
         }
     }
 
@@ -327,18 +328,22 @@ impl fmt::Debug for Spool {
     }
 }
 
-/// Two parcels as one, whichever of them was brought first.
-fn in_order(one: Parcel, other: Parcel) -> Parcel {
-    if one.made() <= other.made() { one.then(other) } else { other.then(one) }
+/// Two requests as one, whichever of them was brought first.
+fn in_order(one: PushRequest, other: PushRequest) -> PushRequest {
+    if one.created_at() <= other.created_at() {
+        one.merged_with(other)
+    } else {
+        other.merged_with(one)
+    }
 }
 
-/// The record of a parcel, or of its outcome alone if it is too large.
-fn fitting(sink: &str, parcel: &Parcel) -> io::Result<Vec<u8>> {
-    let whole = record::encode(sink, parcel);
+/// The record of a request, or of its outcome alone if it is too large.
+fn fitting(sink: &str, request: &PushRequest) -> io::Result<Vec<u8>> {
+    let whole = record::encode(sink, request);
     if whole.len() <= LARGEST_RECORD {
         return Ok(whole);
     }
-    let alone = parcel.outcome_alone().map(|parcel| record::encode(sink, &parcel));
+    let alone = request.outcome_only().map(|request| record::encode(sink, &request));
     alone
         .filter(|record| record.len() <= LARGEST_RECORD)
         .ok_or_else(|| io::Error::other(format!("it has more than {LARGEST_RECORD} bytes")))

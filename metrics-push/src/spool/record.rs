@@ -1,7 +1,7 @@
-//! Record: a parcel on disk, as text and lengths.
+//! Record: a request on disk, as text and lengths.
 //!
 //! ```text
-//! metrics-push parcel 1 <checksum of what follows, 32 hex digits>\n
+//! metrics-push request 1 <checksum of what follows, 32 hex digits>\n
 //! <fields, each as its length in bytes, a colon, its bytes and a line feed>
 //! ```
 //!
@@ -12,20 +12,20 @@
 use std::fmt::Write as _;
 
 use crate::labels::GroupingKey;
-use crate::parcel::{Families, Parcel, Verb};
+use crate::push_request::{Families, PushRequest, Verb};
 
 /// What every version's records begin with.
-const MAGIC: &str = "metrics-push parcel ";
+const MAGIC: &str = "metrics-push request ";
 /// A change of the format is a new number here, and an old record more among the tests.
 const VERSION: u32 = 1;
 
-/// A parcel that waits, and the sink it waits for.
+/// A request that waits, and the sink it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) sink: String,
-    pub(super) parcel: Parcel,
+    pub(super) request: PushRequest,
     /// Tells this record from any other that may take its place.
-    pub(super) seal: u128,
+    pub(super) checksum: u128,
 }
 
 /// Why a file can't be read as a record.
@@ -39,16 +39,16 @@ pub(super) enum Unreadable {
     Torn,
 }
 
-pub(super) fn encode(sink: &str, parcel: &Parcel) -> Vec<u8> {
+pub(super) fn encode(sink: &str, request: &PushRequest) -> Vec<u8> {
     let mut fields = String::new();
     push_field(&mut fields, sink);
-    push_field(&mut fields, parcel.verb().as_str());
-    push_field(&mut fields, &parcel.made().to_string());
-    push_field(&mut fields, parcel.key().job());
-    push_pairs(&mut fields, &parcel.key().labels().collect::<Vec<_>>());
-    let families = parcel.families().iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    push_field(&mut fields, request.verb().as_str());
+    push_field(&mut fields, &request.created_at().to_string());
+    push_field(&mut fields, request.key().job());
+    push_pairs(&mut fields, &request.key().labels().collect::<Vec<_>>());
+    let families = request.families().iter().map(|(name, text)| (name.as_str(), text.as_str()));
     push_pairs(&mut fields, &families.collect::<Vec<_>>());
-    format!("{MAGIC}{VERSION} {:032x}\n{fields}", fingerprint(&[fields.as_bytes()])).into_bytes()
+    format!("{MAGIC}{VERSION} {:032x}\n{fields}", checksum_of(&[fields.as_bytes()])).into_bytes()
 }
 
 fn push_pairs(fields: &mut String, pairs: &[(&str, &str)]) {
@@ -71,18 +71,18 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, Unreadable> {
     })?;
     let text = std::str::from_utf8(after_magic).map_err(|_| Unreadable::Torn)?;
     let (head, fields) = text.split_once('\n').ok_or(Unreadable::Torn)?;
-    let (version, checksum) = head.split_once(' ').ok_or(Unreadable::Torn)?;
+    let (version, stated) = head.split_once(' ').ok_or(Unreadable::Torn)?;
     match version.parse::<u32>() {
         Ok(VERSION) => {}
         Ok(newer) if newer > VERSION => return Err(Unreadable::Newer),
         _ => return Err(Unreadable::Torn),
     }
-    let seal = fingerprint(&[fields.as_bytes()]);
-    if checksum != format!("{seal:032x}") {
+    let checksum = checksum_of(&[fields.as_bytes()]);
+    if stated != format!("{checksum:032x}") {
         return Err(Unreadable::Torn);
     }
-    let (sink, parcel) = read(&mut Fields(fields)).ok_or(Unreadable::Torn)?;
-    Ok(Record { sink, parcel, seal })
+    let (sink, request) = read(&mut Fields(fields)).ok_or(Unreadable::Torn)?;
+    Ok(Record { sink, request, checksum })
 }
 
 /// What is left to read.
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn read(fields: &mut Fields<'_>) -> Option<(String, Parcel)> {
+fn read(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
     let sink = fields.next()?.to_owned();
     let verb = match fields.next()? {
         "push" => Verb::Push,
@@ -118,11 +118,11 @@ fn read(fields: &mut Fields<'_>) -> Option<(String, Parcel)> {
     }
     let families: Families =
         fields.pairs()?.into_iter().map(|(n, text)| (n.to_owned(), text.to_owned())).collect();
-    fields.0.is_empty().then(|| (sink, Parcel::made_at(made, verb, key, families)))
+    fields.0.is_empty().then(|| (sink, PushRequest::with_created_at(made, verb, key, families)))
 }
 
 /// FNV-1a with 128 bits: the same on every machine and in every version, and any single changed byte changes it.
-pub(super) fn fingerprint(parts: &[&[u8]]) -> u128 {
+pub(super) fn checksum_of(parts: &[&[u8]]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     let bytes = parts.iter().flat_map(|part| part.iter());
@@ -133,36 +133,40 @@ pub(super) fn fingerprint(parts: &[&[u8]]) -> u128 {
 mod tests {
     use super::*;
 
-    fn parcel() -> Parcel {
+    fn request() -> PushRequest {
         let key = GroupingKey::new("a/b\n").unwrap().label("shard", "é:7").unwrap();
         let families = [("a", "# TYPE a gauge\na 1\n"), ("b", "b{x=\"\\n\"} 2\n")]
             .map(|(n, t)| (n.into(), t.into()));
-        Parcel::made_at(1_700_000_000_123, Verb::Push, key, families.into())
+        PushRequest::with_created_at(1_700_000_000_123, Verb::Push, key, families.into())
     }
 
     fn encoded() -> Vec<u8> {
-        encode("http://gateway:9091", &parcel())
+        encode("http://gateway:9091", &request())
     }
 
     /// A record of version 1, as it was first written.
-    const VERSION_1: &str = "metrics-push parcel 1 5e80a306a2b90fd28542ed5187a885f3\n\
+    const VERSION_1: &str = "metrics-push request 1 5e80a306a2b90fd28542ed5187a885f3\n\
         19:http://gateway:9091\n4:push\n13:1700000000123\n4:a/b\n\n1:1\n5:shard\n4:é:7\n1:2\n\
         1:a\n19:# TYPE a gauge\na 1\n\n1:b\n12:b{x=\"\\n\"} 2\n\n";
 
     #[test]
     fn what_is_written_is_read() {
         for verb in [Verb::Push, Verb::Add, Verb::Delete] {
-            let parcel =
-                Parcel::made_at(7, verb, parcel().key().clone(), parcel().families().clone());
-            let record = decode(&encode("http://gateway:9091", &parcel)).unwrap();
-            assert_eq!((record.sink.as_str(), &record.parcel), ("http://gateway:9091", &parcel));
+            let request = PushRequest::with_created_at(
+                7,
+                verb,
+                request().key().clone(),
+                request().families().clone(),
+            );
+            let record = decode(&encode("http://gateway:9091", &request)).unwrap();
+            assert_eq!((record.sink.as_str(), &record.request), ("http://gateway:9091", &request));
         }
     }
 
     #[test]
     fn records_of_version_1_are_still_read() {
         assert_eq!(String::from_utf8(encoded()).unwrap(), VERSION_1);
-        assert_eq!(decode(VERSION_1.as_bytes()).unwrap().parcel, parcel());
+        assert_eq!(decode(VERSION_1.as_bytes()).unwrap().request, request());
     }
 
     #[test]
@@ -188,14 +192,14 @@ mod tests {
         let text = String::from_utf8(encoded()).unwrap();
         let fields = format!("{}1:x\n", text.split_once('\n').unwrap().1);
         let longer =
-            format!("{MAGIC}{VERSION} {:032x}\n{fields}", fingerprint(&[fields.as_bytes()]));
+            format!("{MAGIC}{VERSION} {:032x}\n{fields}", checksum_of(&[fields.as_bytes()]));
         assert_eq!(decode(longer.as_bytes()), Err(Unreadable::Torn));
     }
 
     #[test]
     fn foreign_files_and_newer_records_are_told_apart() {
         assert_eq!(decode(b"notes of a person"), Err(Unreadable::Foreign));
-        assert_eq!(decode(b"metrics-push parcel 2 later"), Err(Unreadable::Torn));
-        assert_eq!(decode(b"metrics-push parcel 2 later\nwhatever"), Err(Unreadable::Newer));
+        assert_eq!(decode(b"metrics-push request 2 later"), Err(Unreadable::Torn));
+        assert_eq!(decode(b"metrics-push request 2 later\nwhatever"), Err(Unreadable::Newer));
     }
 }

@@ -1,4 +1,4 @@
-//! Stock: how much a folder holds, so that not every parcel that comes or goes lists thousands of others.
+//! Stock: how much a folder holds, so that not every request that comes or goes lists thousands of others.
 //!
 //! It is what a listing said, and what this process has changed since; what others change shows within [`HOLDS`].
 //! Nothing is removed by it: whoever finds no room looks again.

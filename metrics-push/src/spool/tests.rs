@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU32};
 
 use super::*;
-use crate::parcel::{Families, Verb};
+use crate::push_request::{Families, Verb};
 
 /// A state directory of this test's own, removed when it ends.
 struct Place(PathBuf);
@@ -52,12 +52,12 @@ fn families(entries: &[(&str, &str)]) -> Families {
     entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
-fn add(job: &str, made: u64, entries: &[(&str, &str)]) -> Parcel {
-    Parcel::made_at(made, Verb::Add, key(job), families(entries))
+fn add(job: &str, made: u64, entries: &[(&str, &str)]) -> PushRequest {
+    PushRequest::with_created_at(made, Verb::Add, key(job), families(entries))
 }
 
 fn body(spool: &Spool, job: &str) -> Option<String> {
-    spool.look_up(&key(job)).map(|spooled| spooled.parcel.body())
+    spool.look_up(&key(job)).map(|spooled| spooled.request.body())
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn nothing_is_made_to_find_that_nothing_waits() {
     let place = Place::new();
     let spool = place.spool();
     assert!(spool.look_up(&key("a")).is_none() && spool.keys().is_empty());
-    assert_eq!(spool.census(), Census { parcels: 0, oldest: None, dropped: 0 });
+    assert_eq!(spool.stats(), SpoolStats { requests: 0, oldest: None, dropped: 0 });
     assert!(!place.0.exists());
 }
 
@@ -73,18 +73,20 @@ fn nothing_is_made_to_find_that_nothing_waits() {
 fn what_waits_is_merged_by_age_and_not_by_arrival() {
     let place = Place::new();
     let spool = place.spool();
-    spool.keep(&add("a", 20, &[("x", "new\n"), ("y", "y\n")])).unwrap();
-    spool.keep(&add("a", 10, &[("x", "old\n"), ("z", "z\n")])).unwrap();
+    spool.store(&add("a", 20, &[("x", "new\n"), ("y", "y\n")])).unwrap();
+    spool.store(&add("a", 10, &[("x", "old\n"), ("z", "z\n")])).unwrap();
     assert_eq!(body(&spool, "a").unwrap(), "new\ny\nz\n");
-    spool.keep(&Parcel::made_at(30, Verb::Push, key("a"), families(&[("x", "all\n")]))).unwrap();
+    spool
+        .store(&PushRequest::with_created_at(30, Verb::Push, key("a"), families(&[("x", "all\n")])))
+        .unwrap();
     assert_eq!(body(&spool, "a").unwrap(), "all\n");
-    assert_eq!(spool.census().parcels, 1);
+    assert_eq!(spool.stats().requests, 1);
 }
 
 #[test]
 fn another_process_finds_what_this_one_kept() {
     let place = Place::new();
-    place.spool().keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let later = place.spool();
     assert_eq!(later.keys(), [key("a")]);
     assert_eq!(body(&later, "a").unwrap(), "1\n");
@@ -93,7 +95,7 @@ fn another_process_finds_what_this_one_kept() {
 #[test]
 fn parcels_for_another_sink_are_left_to_those_who_know_it() {
     let place = Place::new();
-    place.spool_for("http://one:9091").keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    place.spool_for("http://one:9091").store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let other = place.spool_for("http://two:9091");
     assert!(other.keys().is_empty() && other.look_up(&key("a")).is_none());
 }
@@ -102,9 +104,9 @@ fn parcels_for_another_sink_are_left_to_those_who_know_it() {
 fn what_has_changed_since_it_was_looked_up_stays() {
     let place = Place::new();
     let spool = place.spool();
-    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let seen = spool.look_up(&key("a")).unwrap();
-    spool.keep(&add("a", 2, &[("y", "2\n")])).unwrap();
+    spool.store(&add("a", 2, &[("y", "2\n")])).unwrap();
     spool.remove(&seen);
     assert_eq!(body(&spool, "a").unwrap(), "1\n2\n");
     spool.remove(&spool.look_up(&key("a")).unwrap());
@@ -139,7 +141,7 @@ fn the_oldest_go_first_when_there_are_too_many() {
 fn what_had_to_go_is_counted() {
     let place = Place::new();
     let spool = place.spool();
-    spool.keep(&add("old", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("old", 1, &[("x", "1\n")])).unwrap();
     let long_ago = Moment::now().wall() - LONGEST_STAY * 2;
     std::fs::File::options()
         .write(true)
@@ -149,10 +151,10 @@ fn what_had_to_go_is_counted() {
         .unwrap();
     // Another one, which has not looked yet: what others do is seen a moment later.
     let spool = place.spool();
-    spool.keep(&add("new", 2, &[("x", "1\n")])).unwrap();
+    spool.store(&add("new", 2, &[("x", "1\n")])).unwrap();
     assert_eq!(spool.keys(), [key("new")]);
-    let census = spool.census();
-    assert_eq!((census.parcels, census.dropped), (1, 1));
+    let stats = spool.stats();
+    assert_eq!((stats.requests, stats.dropped), (1, 1));
 }
 
 #[test]
@@ -162,23 +164,23 @@ fn many_that_come_and_go_are_counted_without_looking_each_time() {
     let mut spool = place.spool();
     let fuse = Arc::new(AtomicI64::new(i64::MAX));
     let job = |number: usize| format!("job_{number}");
-    spool.keep(&add("first", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("first", 1, &[("x", "1\n")])).unwrap();
     spool.disk.fuse = Some(Arc::clone(&fuse));
     let counted = || {
-        let census = spool.census();
-        (census.parcels as usize, census.oldest.is_some())
+        let stats = spool.stats();
+        (stats.requests as usize, stats.oldest.is_some())
     };
     let started = std::time::Instant::now();
     for number in 0..PARCELS {
-        spool.keep(&add(&job(number), 1, &[("x", "1\n")])).unwrap();
-        spool.keep(&add(&job(number), 2, &[("y", "2\n")])).unwrap();
+        spool.store(&add(&job(number), 1, &[("x", "1\n")])).unwrap();
+        spool.store(&add(&job(number), 2, &[("y", "2\n")])).unwrap();
         assert_eq!(counted(), (number + 2, true));
     }
     for number in 0..PARCELS {
         spool.remove(&spool.look_up(&key(&job(number))).unwrap());
         assert_eq!(counted(), (PARCELS - number, true));
     }
-    // Keeping is eight operations, looking up and removing four, and a census reads what was dropped.
+    // Keeping is eight operations, looking up and removing four, and a stats reads what was dropped.
     let needed = PARCELS * (2 * 8 + 1) + PARCELS * (4 + 1);
     let looks = i64::MAX - fuse.load(Ordering::Relaxed) - needed as i64;
     let most = started.elapsed().as_secs() as i64 + 1;
@@ -189,11 +191,11 @@ fn many_that_come_and_go_are_counted_without_looking_each_time() {
 fn what_others_keep_is_counted_a_moment_later() {
     let place = Place::new();
     let (spool, other) = (place.spool(), place.spool());
-    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
-    other.keep(&add("b", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    other.store(&add("b", 1, &[("x", "1\n")])).unwrap();
     // As if its moment had passed.
     spool.correct_stock(|stock| *stock = stock.outdated());
-    assert_eq!(spool.census().parcels, 2);
+    assert_eq!(spool.stats().requests, 2);
 }
 
 #[test]
@@ -201,52 +203,52 @@ fn a_parcel_that_is_too_large_leaves_its_outcome() {
     let place = Place::new();
     let spool = place.spool();
     let large = "x".repeat(LARGEST_RECORD);
-    spool.keep(&add("a", 1, &[("batch_job_info", "info\n"), ("rows", &large)])).unwrap();
+    spool.store(&add("a", 1, &[("batch_job_info", "info\n"), ("rows", &large)])).unwrap();
     assert_eq!(body(&spool, "a").unwrap(), "info\n");
-    assert!(spool.keep(&add("b", 1, &[("rows", &large)])).is_err());
+    assert!(spool.store(&add("b", 1, &[("rows", &large)])).is_err());
 }
 
 #[test]
 fn a_damaged_record_is_removed_and_counted() {
     let place = Place::new();
     let spool = place.spool();
-    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let whole = std::fs::read(place.record()).unwrap();
     std::fs::write(place.record(), &whole[..whole.len() - 3]).unwrap();
     assert!(spool.look_up(&key("a")).is_none());
     assert_eq!(place.files(), [DROPPED]);
-    assert_eq!(spool.census().dropped, 1);
+    assert_eq!(spool.stats().dropped, 1);
 }
 
 #[test]
 fn files_of_others_are_left_alone() {
     let place = Place::new();
     let spool = place.spool();
-    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let folder = place.0.join(FOLDER);
     for (name, text) in [
         ("notes", "mine"),
-        ("foreign.parcel", "mine"),
-        ("newer.parcel", "metrics-push parcel 9 x\n"),
+        ("foreign.request", "mine"),
+        ("newer.request", "metrics-push request 9 x\n"),
     ] {
         std::fs::write(folder.join(name), text).unwrap();
     }
     assert_eq!(spool.keys(), [key("a")]);
-    spool.keep(&add("b", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("b", 1, &[("x", "1\n")])).unwrap();
     assert_eq!(place.files().len(), 5);
 }
 
 #[test]
 fn what_a_dead_process_left_unfinished_is_cleared_away() {
     let place = Place::new();
-    place.spool().keep(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let (dead, alive) = ("abc.parcel.7-0.new", "abc.parcel.8-0.new");
+    place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    let (dead, alive) = ("abc.request.7-0.new", "abc.request.8-0.new");
     for name in [dead, alive] {
         std::fs::write(place.0.join(FOLDER).join(name), "half").unwrap();
     }
     let file = std::fs::File::options().write(true).open(place.0.join(FOLDER).join(dead)).unwrap();
     file.set_modified(Moment::now().wall() - LONGEST_WRITING * 2).unwrap();
-    place.spool().keep(&add("b", 1, &[("x", "1\n")])).unwrap();
+    place.spool().store(&add("b", 1, &[("x", "1\n")])).unwrap();
     let files = place.files();
     assert!(files.len() == 3 && files.contains(&alive.to_owned()), "{files:?}");
 }
@@ -257,7 +259,7 @@ fn only_the_owner_can_read_a_record() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let place = Place::new();
-    place.spool().keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
     assert_eq!(std::fs::metadata(place.record()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -267,12 +269,12 @@ fn whichever_operation_fails_nothing_that_was_kept_is_lost() {
     let mut failures = 0;
     for operation in 0.. {
         let place = Place::new();
-        place.spool().keep(&add("a", 1, &[("x", "old\n")])).unwrap();
-        place.spool().keep(&add("b", 1, &[("x", "other\n")])).unwrap();
+        place.spool().store(&add("a", 1, &[("x", "old\n")])).unwrap();
+        place.spool().store(&add("b", 1, &[("x", "other\n")])).unwrap();
         let mut failing = place.spool();
         let fuse = Arc::new(AtomicI64::new(operation));
         failing.disk.fuse = Some(Arc::clone(&fuse));
-        let kept = failing.keep(&add("a", 2, &[("y", "new\n")])).is_ok();
+        let kept = failing.store(&add("a", 2, &[("y", "new\n")])).is_ok();
         let has_failed = fuse.load(Ordering::Relaxed) < 0;
         let later = place.spool();
         let found = body(&later, "a").unwrap();
@@ -281,8 +283,8 @@ fn whichever_operation_fails_nothing_that_was_kept_is_lost() {
             "operation {operation}: {found}"
         );
         assert_eq!(body(&later, "b").unwrap(), "other\n");
-        assert_eq!(later.census().dropped, 0);
-        later.keep(&add("a", 3, &[("z", "last\n")])).unwrap();
+        assert_eq!(later.stats().dropped, 0);
+        later.store(&add("a", 3, &[("z", "last\n")])).unwrap();
         assert!(body(&later, "a").unwrap().ends_with("last\n"));
         assert_eq!(place.files().len(), 2, "operation {operation}: {:?}", place.files());
         if !has_failed {
@@ -298,7 +300,7 @@ fn whichever_operation_fails_nothing_that_was_kept_is_lost() {
 fn whichever_operation_fails_a_delivered_record_is_at_worst_delivered_again() {
     for operation in 0.. {
         let place = Place::new();
-        place.spool().keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+        place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
         let mut failing = place.spool();
         let fuse = Arc::new(AtomicI64::new(operation));
         failing.disk.fuse = Some(Arc::clone(&fuse));
@@ -327,24 +329,24 @@ fn many_at_once_lose_nothing() {
                 let spool = place.spool();
                 for number in 0..PARCELS {
                     let name = format!("{thread}_{number}");
-                    spool.keep(&add("shared", 1, &[(&name, "1\n")])).unwrap();
+                    spool.store(&add("shared", 1, &[(&name, "1\n")])).unwrap();
                 }
             });
         }
     });
     let found = place.spool().look_up(&key("shared")).unwrap();
-    assert_eq!(found.parcel.families().len(), THREADS * PARCELS);
+    assert_eq!(found.request.families().len(), THREADS * PARCELS);
 }
 
 #[test]
 fn whoever_holds_the_lock_for_ever_delays_and_does_not_stop() {
     let place = Place::new();
     let spool = place.spool();
-    spool.keep(&add("a", 1, &[("x", "1\n")])).unwrap();
+    spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let lock = spool.disk.lock(&place.0.join(FOLDER)).unwrap();
-    let error = spool.keep(&add("a", 2, &[("y", "2\n")])).unwrap_err();
+    let error = spool.store(&add("a", 2, &[("y", "2\n")])).unwrap_err();
     assert!(format!("{error:?}").contains("another process holds its lock"), "{error:?}");
     assert_eq!(body(&spool, "a").unwrap(), "1\n", "reading needs no lock");
     drop(lock);
-    spool.keep(&add("a", 2, &[("y", "2\n")])).unwrap();
+    spool.store(&add("a", 2, &[("y", "2\n")])).unwrap();
 }

@@ -12,10 +12,10 @@ use crate::program::{Ended, metrics_push, on_terminal, piped};
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn run(job: &str, shard: &str, outcome: Outcome) {
-    let job = Job::named(job).every(DAY).whole_process();
+    let job = Job::with_name(job).every(DAY).whole_process();
     let run = job.start_with(&[("shard", &shard)]);
-    run.processed(9_000);
-    run.failed(12);
+    run.add_processed(9_000);
+    run.add_failed(12);
     run.finish(outcome);
 }
 

@@ -5,5 +5,5 @@ mod body;
 #[tokio::main(flavor = "current_thread")]
 #[metrics_push::push_job(run = run, every = "1h")]
 async fn main() -> Result<(), String> {
-    body::body(|records| run.processed(records))
+    body::body(|records| run.add_processed(records))
 }

@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     let mut ending = String::from("ok");
     for argument in std::env::args().skip(1) {
         job = match argument.as_str() {
-            "signals-off" => job.signals_off(),
-            "synced" => job.synced(),
+            "signals-off" => job.without_signal_hooks(),
+            "synced" => job.durable_journal(),
             "supervised" => job.supervise(),
             "limited" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
             "beating" => job.heartbeat(Duration::from_millis(20)),
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
     let result = job.run(|run| {
         println!("before");
-        run.processed(7);
+        run.add_processed(7);
         let endings = [end, guards::end, faults::end, waits::end];
         let end = endings.iter().find_map(|end| end(run, &ending));
         end.unwrap_or_else(|| panic!("there is no ending {ending:?}"))

@@ -81,7 +81,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
                 ready();
                 term.recv().await;
             });
-            run.processed(1);
+            run.add_processed(1);
         }
         "own-handler" => {
             let (seen, has_seen) = std::sync::mpsc::channel();

@@ -50,7 +50,7 @@ async fn annotated_futures_remain_send() {
     #[metrics_push::push_job(name = "send", grouping(n = n), run = run)]
     async fn job(n: u32) -> u32 {
         pause().await;
-        run.processed(1);
+        run.add_processed(1);
         n
     }
     let owned = async {

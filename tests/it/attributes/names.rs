@@ -38,7 +38,7 @@ fn expansions_ignore_shadowed_names() {
         }
         #[::metrics_push::push_job(grouping(a = 1), instance, every = "1h", run = run)]
         pub(super) fn job() {
-            run.processed(1);
+            run.add_processed(1);
         }
     }
     hostile::sync();

@@ -26,7 +26,7 @@ fn push_job_preserves_results_and_panics() {
     }
     #[push_job(run = run)]
     fn never() -> ! {
-        run.processed(1);
+        run.add_processed(1);
         panic!("never returns")
     }
     #[push_job]
@@ -44,7 +44,7 @@ fn push_job_preserves_results_and_panics() {
 #[test]
 fn run_argument_binds_the_run_in_the_body() {
     fn count(run: &Run) -> u32 {
-        run.processed(1);
+        run.add_processed(1);
         1
     }
     #[push_job(run = job)]
@@ -64,7 +64,7 @@ fn run_argument_binds_the_run_in_the_body() {
         async fn import(&mut self, rows: Vec<u32>) -> Result<&mut Self, u32> {
             for row in rows {
                 pause().await;
-                run.processed(u64::from(row));
+                run.add_processed(u64::from(row));
             }
             Ok(self)
         }
@@ -91,7 +91,7 @@ fn all_push_job_arguments_combine() {
         crate = ::metrics_push,
     )]
     fn everything(shard: u32) -> u32 {
-        run.skipped(1);
+        run.add_skipped(1);
         shard
     }
     #[push_job(instance, on_success = push, ok_if = Option::is_some)]

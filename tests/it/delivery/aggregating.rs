@@ -42,7 +42,7 @@ fn what_may_have_arrived_is_not_sent_again() {
     for (name, fault) in unclear() {
         let gateway = FakeGateway::start();
         gateway.fault(fault);
-        let pusher = pusher(&gateway).gateway_kind(GatewayKind::Aggregating);
+        let pusher = pusher(&gateway).map_gateway(|gateway| gateway.kind(GatewayKind::Aggregating));
         let error = pusher.push().unwrap_err();
         assert!(error.is_retryable(), "{name}: {error:?}");
         assert_eq!(pushes(&gateway), 1, "{name}");
@@ -78,7 +78,8 @@ fn what_can_t_have_arrived_is_tried_again_and_waits_as_ever() {
     for status in [408, 425, 429] {
         gateway.clear();
         gateway.fail_next(1, Fault::status(status));
-        let pusher = pusher(&gateway).gateway_kind(GatewayKind::Aggregating).timeout(PATIENCE);
+        let pusher = pusher(&gateway)
+            .map_gateway(|gateway| gateway.kind(GatewayKind::Aggregating).timeout(PATIENCE));
         pusher.push().unwrap();
         assert_eq!(pushes(&gateway), 2, "{status}");
     }

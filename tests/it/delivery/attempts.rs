@@ -13,7 +13,7 @@ fn a_gateway_that_is_silent_is_asked_again_before_the_time_is_over() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::hang());
     let started = Instant::now();
-    pusher(&gateway).timeout(Duration::from_secs(4)).push().unwrap();
+    pusher(&gateway).map_gateway(|gateway| gateway.timeout(Duration::from_secs(4))).push().unwrap();
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
@@ -59,7 +59,9 @@ fn a_gateway_that_comes_back_in_time_is_found() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     std::thread::scope(|scope| {
-        let push = scope.spawn(|| pusher(&gateway).timeout(Duration::from_secs(20)).push());
+        let push = scope.spawn(|| {
+            pusher(&gateway).map_gateway(|gateway| gateway.timeout(Duration::from_secs(20))).push()
+        });
         gateway.accept_connections();
         push.join().unwrap().unwrap();
     });
@@ -77,7 +79,7 @@ fn a_job_tells_how_many_attempts_its_push_took() {
     run.finish(Outcome::Success);
     let group = gateway.group("stubborn", &[]);
     assert_eq!(value(&group, "push_attempts"), Some(3.0));
-    assert_eq!(value(&group, "spool_parcels"), Some(0.0));
+    assert_eq!(value(&group, "spool_pending"), Some(0.0));
     assert_eq!(value(&group, "spool_dropped"), Some(0.0));
 }
 
@@ -85,7 +87,10 @@ fn a_job_tells_how_many_attempts_its_push_took() {
 fn the_server_says_when_to_come_again() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::status(429).header("Retry-After", "1"));
-    pusher(&gateway).timeout(Duration::from_secs(20)).push().unwrap();
+    pusher(&gateway)
+        .map_gateway(|gateway| gateway.timeout(Duration::from_secs(20)))
+        .push()
+        .unwrap();
     let requests = gateway.requests();
     let pause = requests[1].received - requests[0].received;
     assert!(pause >= Duration::from_secs(1), "{pause:?}");
@@ -96,7 +101,10 @@ fn who_is_told_to_come_after_the_budget_does_not_wait_for_it() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(503).header("Retry-After", "3600"));
     let started = Instant::now();
-    let error = pusher(&gateway).timeout(Duration::from_secs(60)).push().unwrap_err();
+    let error = pusher(&gateway)
+        .map_gateway(|gateway| gateway.timeout(Duration::from_secs(60)))
+        .push()
+        .unwrap_err();
     assert!(
         started.elapsed() < Duration::from_secs(30) && error.status() == Some(503),
         "{error:?}"

@@ -34,7 +34,7 @@ fn a_dead_gateway_delays_no_other() {
 
 /// Ends a task whose outcome is not delivered, the next one in `state`.
 fn spool_task(number: usize, state: &Place) {
-    Job::named(format!("task_{number}")).start().finish(Outcome::Success);
+    Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
     let deadline = Instant::now() + PATIENCE;
     while state.records().len() <= number {
         assert!(Instant::now() < deadline, "task {number} is neither delivered nor spooled");
@@ -75,7 +75,7 @@ fn a_gateway_that_had_no_time_to_answer_is_not_left_alone() {
 
 /// The states of all breakers here, and what a gateway was last told of its own.
 fn states() -> Vec<BreakerState> {
-    metrics_push::breakers().into_iter().map(|breaker| breaker.state).collect()
+    metrics_push::circuit_breakers().into_iter().map(|breaker| breaker.state).collect()
 }
 
 #[test]
@@ -89,7 +89,8 @@ fn the_state_of_each_breaker_is_exported() {
         spool_task(number, &state);
     }
     assert_eq!(states(), [BreakerState::Open, BreakerState::Closed]);
-    let gateways: Vec<_> = metrics_push::breakers().into_iter().map(|b| b.gateway).collect();
+    let gateways: Vec<_> =
+        metrics_push::circuit_breakers().into_iter().map(|b| b.gateway).collect();
     assert_eq!(gateways, [dead.url(), alive.url()]);
     dead.heal();
     // Last words go all the same, and tell what they had to pass.

@@ -186,7 +186,10 @@ fn check((name, trouble, kind, then): Row) {
     let registry = if matches!(trouble, Unread(_)) { large } else { small };
     let stand = Stand::of(trouble);
     let url = stand.url.clone();
-    let pusher = Pusher::new(&url, "direct").unwrap().gatherer(registry()).timeout(BUDGET);
+    let pusher = Pusher::new(&url, "direct")
+        .unwrap()
+        .gatherer(registry())
+        .map_gateway(|gateway| gateway.timeout(BUDGET));
     let error = in_time(name, || pusher.push().unwrap_err());
     assert_eq!(Kind::of(&error), kind, "{name}: {error:?}");
     let shown = error.to_string();
@@ -352,7 +355,7 @@ fn what_was_taken_is_taken() {
     for (name, serve) in raw {
         let server = RawServer::start(serve);
         let pusher = Pusher::new(server.url(), "direct").unwrap().gatherer(small());
-        let acceptance = pusher.timeout(PATIENCE).push();
+        let acceptance = pusher.map_gateway(|gateway| gateway.timeout(PATIENCE)).push();
         assert_eq!(acceptance.unwrap(), metrics_push::Acceptance::Applied, "{name}");
     }
     let faults = [
@@ -404,7 +407,7 @@ fn a_request_reset_after_any_byte_is_sent_again() {
                 while let Some(bytes) = { next.lock().unwrap().next() } {
                     let server = resetting_after(bytes);
                     let pusher = Pusher::new(server.url(), "direct").unwrap().gatherer(small());
-                    let pushed = pusher.timeout(PATIENCE).push();
+                    let pushed = pusher.map_gateway(|gateway| gateway.timeout(PATIENCE)).push();
                     pushed.unwrap_or_else(|error| panic!("after {bytes} bytes: {error:?}"));
                 }
             });

@@ -56,7 +56,11 @@ fn value(group: &Group, name: &str) -> Option<f64> {
 
 fn pusher(gateway: &FakeGateway) -> Pusher {
     let counter = Counter::new("rows_total", "Rows.").unwrap();
-    Pusher::new(gateway.url(), "direct").unwrap().collector(counter).unwrap().timeout(BUDGET)
+    Pusher::new(gateway.url(), "direct")
+        .unwrap()
+        .collector(counter)
+        .unwrap()
+        .map_gateway(|gateway| gateway.timeout(BUDGET))
 }
 
 fn refusal(gateway: &FakeGateway) -> Error {

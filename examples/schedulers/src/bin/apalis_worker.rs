@@ -40,7 +40,7 @@ enum Task {
 /// One group per tenant: the label is an argument.
 #[push_job(grouping(tenant = tenant), run = run, every = "1h")]
 async fn invoice(tenant: u32) -> Result<(), io::Error> {
-    run.processed(u64::from(tenant));
+    run.add_processed(u64::from(tenant));
     if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
 }
 

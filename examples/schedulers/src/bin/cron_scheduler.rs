@@ -55,7 +55,7 @@ async fn sync_orders() -> Result<(), Box<dyn Error + Send + Sync>> {
         attempts.inc();
         match fetch(attempt) {
             Ok(orders) => {
-                run.processed(orders);
+                run.add_processed(orders);
                 return Ok(());
             }
             Err(error) => eprintln!("attempt {attempt}: {error}"),

@@ -53,7 +53,7 @@ fn configure(config: Config, name: &str, arguments: &Exec) -> Result<(), Error> 
 }
 
 fn job(name: String, arguments: &Exec) -> Job {
-    let mut job = Job::named(name).whole_process().supervise();
+    let mut job = Job::with_name(name).whole_process().supervise();
     if let Some(interval) = arguments.every {
         job = job.every(interval);
     }

@@ -16,7 +16,7 @@ pub(crate) fn delete(arguments: &Delete) -> Result<ExitCode, Failure> {
         if !holds(gateway, &key)? {
             return terminal::print(&format!("There is no {key} at {}.\n", gateway.url()));
         }
-        if removal == Removal::ForGood {
+        if removal == Removal::Apply {
             gateway.delete(&key)?;
         }
         tell(removal, &key, gateway)
@@ -46,7 +46,7 @@ pub(crate) fn wipe(arguments: &Wipe) -> Result<ExitCode, Failure> {
 
 /// What was asked for, by the argument or by the variable.
 fn removal(config: &Config, dry_run: bool) -> Removal {
-    if dry_run || config.is_dry_run() { Removal::DryRun } else { Removal::ForGood }
+    if dry_run || config.is_dry_run() { Removal::DryRun } else { Removal::Apply }
 }
 
 fn remove(
@@ -72,7 +72,7 @@ fn remove(
 fn tell(removal: Removal, key: &GroupingKey, gateway: &Gateway) -> Result<(), Failure> {
     let verb = match removal {
         Removal::DryRun => "Would remove",
-        Removal::ForGood => "Removed",
+        Removal::Apply => "Removed",
     };
     terminal::print(&format!("{verb} {key} from {}.\n", gateway.url()))
 }

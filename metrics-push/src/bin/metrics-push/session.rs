@@ -30,7 +30,7 @@ pub(crate) fn config_and_problems(arguments: &Gateways) -> (Config, Vec<Error>) 
 
 /// The gateways of a configuration, of which there is at least one.
 pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
-    let gateways = Gateway::all_of(config)?;
+    let gateways = Gateway::from_config(config)?;
     match (gateways.is_empty(), config.is_disabled()) {
         (false, _) => Ok(gateways),
         (true, true) => {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use metrics_push::{GroupingKey, Spooled};
+use metrics_push::{GroupingKey, SpooledRequest};
 
 use crate::arguments::{Gateways, Group, Spool, SpoolDrop, SpoolList, SpoolShow};
 use crate::ending::{FAILED, Failure};
@@ -52,17 +52,17 @@ fn discard(arguments: &SpoolDrop) -> Result<ExitCode, Failure> {
 }
 
 /// What waits for this group, or for all.
-fn wanted(gateways: &Gateways, group: Option<&Group>) -> Result<Vec<Spooled>, Failure> {
+fn wanted(gateways: &Gateways, group: Option<&Group>) -> Result<Vec<SpooledRequest>, Failure> {
     let config = session::config(gateways)?;
     // A record belongs to a gateway: without one, there would be nothing to see.
     session::gateways(&config)?;
     let key: Option<GroupingKey> = group.map(|group| session::key(&config, group)).transpose()?;
     metrics_push::init(config)?;
-    let is_wanted = |spooled: &Spooled| key.as_ref().is_none_or(|key| spooled.key() == key);
-    Ok(metrics_push::spooled().into_iter().filter(is_wanted).collect())
+    let is_wanted = |spooled: &SpooledRequest| key.as_ref().is_none_or(|key| spooled.key() == key);
+    Ok(metrics_push::spooled_requests().into_iter().filter(is_wanted).collect())
 }
 
-fn done(found: &[Spooled]) -> Result<ExitCode, Failure> {
+fn done(found: &[SpooledRequest]) -> Result<ExitCode, Failure> {
     if found.is_empty() {
         return Err(Failure::misused(
             "nothing waits for this group; metrics-push spool list shows what does",
@@ -72,8 +72,8 @@ fn done(found: &[Spooled]) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(spooled: &Spooled) -> String {
-    let age = SystemTime::now().duration_since(spooled.made()).unwrap_or_default();
+fn line(spooled: &SpooledRequest) -> String {
+    let age = SystemTime::now().duration_since(spooled.created_at()).unwrap_or_default();
     let age = duration(age.as_secs_f64());
     format!("{age:>6} ago  {:<6}  {}  {}\n", spooled.verb().as_str(), spooled.key(), spooled.url())
 }

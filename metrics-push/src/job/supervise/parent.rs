@@ -17,12 +17,12 @@ use super::oom;
 use super::relay::Relay;
 use super::unix::VARIABLE;
 use crate::clock::Moment;
-use crate::config::Deployment;
 use crate::job::ending::Cause;
 use crate::job::entry::{Ended, Known};
 use crate::job::recovery::{self, Dead};
 use crate::job::usage::Usage;
 use crate::job::{Enforcement, Extent, Job, Outcome, signal};
+use crate::pipeline::Pipeline;
 
 /// What the parent writes into its file before it ends a job that takes too long.
 pub(super) const TIMEOUT: &str = "timeout";
@@ -51,8 +51,8 @@ struct End {
 }
 
 impl Parent {
-    pub(super) fn new(job: &Job, deployment: &Deployment) -> io::Result<Self> {
-        let kept = deployment.state_dir.folder(recovery::FOLDER);
+    pub(super) fn new(job: &Job, pipeline: &Pipeline) -> io::Result<Self> {
+        let kept = pipeline.state_dir.folder(recovery::FOLDER);
         let is_temporary = kept.is_none();
         let stem = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
         let folder = match kept {
@@ -104,7 +104,7 @@ impl Parent {
         }
     }
 
-    pub(super) fn see_to(mut self, child: Child, deployment: &Deployment) -> ! {
+    pub(super) fn see_to(mut self, child: Child, pipeline: &Pipeline) -> ! {
         // Waited for with its usage below, which `Child` can't.
         let id = child.id().cast_signed();
         let (end, is_late) = self.wait(id);
@@ -115,7 +115,7 @@ impl Parent {
         if let Some(mut dead) = self.journal_of(id) {
             let runs = std::mem::take(&mut dead.runs);
             dead.runs = runs.into_iter().map(|run| with_end(run, &cause)).collect();
-            recovery::report_at_once(dead, deployment, end.usage);
+            recovery::report_at_once(dead, pipeline, end.usage);
         }
         self.clean_up();
         end_like(end.status)
@@ -190,7 +190,7 @@ fn cause(status: ExitStatus, extent: Extent, is_late: bool, is_oom: bool) -> Cau
         None => Outcome::Signal,
         // A process that ends with 0 says itself that all is well.
         Some(0) if extent == Extent::Process => Outcome::Success,
-        Some(_) => Outcome::Exit,
+        Some(_) => Outcome::ExitCode,
     };
     let signal = status.signal();
     let core_dumped = signal.map(|_| status.core_dumped());
@@ -308,12 +308,12 @@ mod tests {
             (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
         };
         assert_eq!(of(0, false, false), (Outcome::Success, Some(0), None, None));
-        assert_eq!(of(9 << 8, false, false), (Outcome::Exit, Some(9), None, None));
+        assert_eq!(of(9 << 8, false, false), (Outcome::ExitCode, Some(9), None, None));
         assert_eq!(of(9, false, false), (Outcome::Signal, None, Some(9), Some(false)));
         assert_eq!(of(9, false, true), (Outcome::Oom, None, Some(9), Some(false)));
         assert_eq!(of(9, true, false), (Outcome::Timeout, None, Some(9), Some(false)));
         assert_eq!(of(0x80 | 6, false, false), (Outcome::Signal, None, Some(6), Some(true)));
         let task = cause(ExitStatus::from_raw(0), Extent::Task, false, false);
-        assert_eq!(task.outcome, Outcome::Exit);
+        assert_eq!(task.outcome, Outcome::ExitCode);
     }
 }

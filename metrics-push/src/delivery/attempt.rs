@@ -1,0 +1,321 @@
+//! `Delivery`: the attempts to get one request accepted within its budget.
+
+use std::time::Duration;
+
+use super::backlog::Backlog;
+use super::backoff::Backoff;
+use super::breaker::BreakerState;
+use super::fallback::{is_about_metrics, remove_empty_group};
+use super::policy::{
+    FAILURES_TO_OPEN, MAX_ATTEMPT_TIMEOUT, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL,
+    SETTLE_TIME_DIVISOR,
+};
+use super::receipt::DeliveryClass;
+use super::retained::{SentTimestamps, changes_timestamps};
+use super::route::Route;
+use super::self_metrics;
+use super::settle::Settlement;
+use crate::clock::Moment;
+use crate::error::{Error, Kind};
+use crate::labels::GroupingKey;
+use crate::log;
+use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::sink::Acceptance;
+
+/// One request, or the backlog of its key alone, between loading and settling.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    route: Route,
+    key: GroupingKey,
+    /// `None`: only the backlog is delivered.
+    request: Option<PushRequest>,
+    backlog: Backlog,
+    deadline: Moment,
+    class: DeliveryClass,
+    backoff: Backoff,
+    attempts: u32,
+    reachability: Reachability,
+    /// The error of the last attempt that had its full time.
+    last_complete_error: Option<Error>,
+    /// Why the outcome is sent without the program's own metrics.
+    refused: Option<Error>,
+}
+
+/// What comes after an attempt.
+#[derive(Debug)]
+pub(crate) enum Step {
+    RetryAfter(Duration),
+    Done(Result<Acceptance, Error>),
+}
+
+/// What the attempts of one delivery found out about the sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reachability {
+    /// No attempt had enough time.
+    Unknown,
+    Unreachable,
+    Answered,
+}
+
+impl Delivery {
+    pub(crate) fn new(
+        route: Route,
+        key: GroupingKey,
+        request: Option<PushRequest>,
+        backlog: Backlog,
+        deadline: Moment,
+        class: DeliveryClass,
+    ) -> Self {
+        let deadline = last_moment_to_send(&route, deadline);
+        let delivery = Self {
+            route,
+            key,
+            request,
+            backlog,
+            deadline,
+            class,
+            backoff: Backoff::new(),
+            attempts: 0,
+            reachability: Reachability::Unknown,
+            last_complete_error: None,
+            refused: None,
+        };
+        delivery.trace("pending");
+        delivery
+    }
+
+    /// Merges a request that was submitted since.
+    pub(crate) fn merge(
+        &mut self,
+        later: Option<PushRequest>,
+        deadline: Moment,
+        class: DeliveryClass,
+    ) {
+        self.request = match (self.request.take(), later) {
+            (Some(request), Some(later)) => Some(request.merged_with(later)),
+            (request, later) => later.or(request),
+        };
+        self.deadline = self.deadline.later_of(last_moment_to_send(&self.route, deadline));
+        self.class = self.class.max(class);
+        // The sink may accept the later metrics.
+        self.refused = None;
+    }
+
+    /// Makes one attempt, unless the budget is used up or the circuit breaker is open.
+    pub(crate) async fn attempt(&mut self) -> Step {
+        if let Err(error) = self.check_deadline().and_then(|()| self.check_breaker()) {
+            return self.give_up(error);
+        }
+        let timeout = self.attempt_timeout();
+        let error = match self.send().await {
+            Ok(acceptance) => {
+                self.reachability = Reachability::Answered;
+                return Step::Done(Ok(acceptance));
+            }
+            Err(error) => error,
+        };
+        if !error.is_retryable() {
+            self.reachability = Reachability::Answered;
+            return Step::Done(Err(error));
+        }
+        // A time-out that was cut short says nothing: the sink may only be slow.
+        if !error.is_timeout() || timeout >= MIN_ATTEMPT_TIMEOUT {
+            self.reachability = Reachability::Unreachable;
+            self.last_complete_error = Some(error.clone());
+        }
+        if self.must_not_resend(&error) {
+            return Step::Done(Err(error));
+        }
+        let pause = error.retry_after().or_else(|| self.backoff.next()).unwrap_or_default();
+        if pause >= self.deadline.remaining() {
+            return self.give_up(error);
+        }
+        log::debug(format_args!("attempt {} failed, next in {pause:?}: {error:?}", self.attempts));
+        Step::RetryAfter(pause)
+    }
+
+    /// Ends the attempts because the budget is used up. If the last attempt was cut short, the error of the last complete
+    /// attempt is the better explanation.
+    fn give_up(&mut self, error: Error) -> Step {
+        Step::Done(Err(self.last_complete_error.take().unwrap_or(error)))
+    }
+
+    /// Ends the delivery with the result of its attempts.
+    pub(crate) fn finish(self, result: Result<Acceptance, Error>) -> Settlement {
+        self.update_breaker();
+        Settlement {
+            must_not_resend: result.as_ref().is_err_and(|error| self.must_not_resend(error)),
+            route: self.route,
+            key: self.key,
+            class: self.class,
+            request: self.request,
+            backlog: self.backlog,
+            attempts: self.attempts,
+            refused: self.refused,
+            result,
+        }
+    }
+
+    fn update_breaker(&self) {
+        let Some(mut breaker) = self.route.breaker() else { return };
+        let before = breaker.state();
+        match self.reachability {
+            Reachability::Unknown => {}
+            Reachability::Unreachable => breaker.record_failure(Moment::now()),
+            Reachability::Answered => breaker.record_answer(),
+        }
+        let after = breaker.state();
+        if before == BreakerState::Closed && after == BreakerState::Open {
+            log::warn(format_args!(
+                "{} has not answered {FAILURES_TO_OPEN} times in a row; until it answers, it is probed once per \
+                 {PROBE_INTERVAL:?}",
+                self.route
+            ));
+        }
+        if before != after {
+            log::debug(format_args!("circuit breaker of {}: {after}", self.route));
+        }
+    }
+
+    async fn send(&mut self) -> Result<Acceptance, Error> {
+        self.attempts += 1;
+        self.trace("in flight");
+        let verb = self.request.as_ref().map(PushRequest::verb);
+        let timeout = self.attempt_timeout();
+        self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
+        let Some(payload) = self.assemble() else {
+            // The group has everything in a newer form.
+            return Ok(Acceptance::Applied);
+        };
+        let (verb, retains) = (payload.verb(), self.retains_timestamps(&payload));
+        let retained = if retains { self.retained_for(verb).await } else { Families::new() };
+        let Some(mut payload) = self.assemble() else { return Ok(Acceptance::Applied) };
+        payload.insert_missing(&retained);
+        let sent = retains.then(|| SentTimestamps::from(&payload));
+        let answer = self.transmit(&payload).await;
+        let outcome = match &answer {
+            Err(error) if is_about_metrics(error) => payload.outcome_only(),
+            _ => None,
+        };
+        let outcome = outcome.map(|outcome| outcome.to_request());
+        self.backlog.sent = sent;
+        match (answer, outcome) {
+            (Err(refused), Some(outcome)) => self.send_outcome_only(outcome, refused).await,
+            (answer, _) => self.clean_up_after(answer).await,
+        }
+    }
+
+    /// Sends the outcome again without the program's own metrics, which the sink has refused.
+    async fn send_outcome_only(
+        &mut self,
+        outcome: PushRequest,
+        refused: Error,
+    ) -> Result<Acceptance, Error> {
+        self.refused = Some(refused);
+        let answer = self.transmit(&Payload::from(&outcome)).await;
+        self.request = Some(outcome);
+        self.clean_up_after(answer).await
+    }
+
+    async fn clean_up_after(&self, answer: Result<Acceptance, Error>) -> Result<Acceptance, Error> {
+        if answer.as_ref().is_err_and(is_about_metrics) {
+            remove_empty_group(self.route.sink(), &self.key, self.attempt_timeout()).await;
+        }
+        answer
+    }
+
+    /// Sends a payload, with the library's own metrics if it has an outcome.
+    async fn transmit(&self, payload: &Payload<'_>) -> Result<Acceptance, Error> {
+        let has_outcome = payload.has_outcome() && self.class > DeliveryClass::BestEffort;
+        let own = if has_outcome { self.self_metrics() } else { Families::new() };
+        let mut payload = payload.clone();
+        payload.insert(&own);
+        self.route.sink().send(&payload, self.attempt_timeout()).await
+    }
+
+    fn assemble(&self) -> Option<Payload<'_>> {
+        match (&self.refused, &self.request) {
+            // The request already contains the spooled outcome.
+            (Some(_), Some(request)) => Some(Payload::from(request)),
+            (_, request) => self.backlog.assemble(request.as_ref()),
+        }
+    }
+
+    fn retains_timestamps(&self, payload: &Payload<'_>) -> bool {
+        self.route.spool().is_some()
+            && !self.route.sink().is_aggregating()
+            && changes_timestamps(payload)
+    }
+
+    async fn retained_for(&mut self, verb: Verb) -> Families {
+        let timeout = self.attempt_timeout();
+        self.backlog.retained_for(verb, self.route.sink(), &self.key, timeout).await
+    }
+
+    fn self_metrics(&self) -> Families {
+        let breaker = self.route.breaker().map(|breaker| breaker.state());
+        self_metrics::families(self.attempts, breaker, self.backlog.stats)
+    }
+
+    /// Returns true if the gateway would count the request twice if it was sent again.
+    fn must_not_resend(&self, error: &Error) -> bool {
+        self.route.sink().is_aggregating() && error.may_have_arrived()
+    }
+
+    fn check_deadline(&self) -> Result<(), Error> {
+        if self.deadline.remaining().is_zero() {
+            return Err(self.not_attempted("the time for the push was over before it was sent"));
+        }
+        Ok(())
+    }
+
+    fn check_breaker(&self) -> Result<(), Error> {
+        if self.class == DeliveryClass::Final || self.attempts > 0 {
+            return Ok(());
+        }
+        let breaker = self.route.breaker();
+        if breaker.is_none_or(|mut breaker| breaker.admit(Moment::now())) {
+            return Ok(());
+        }
+        Err(self
+            .not_attempted("the circuit breaker is open: the gateway has not answered for a while"))
+    }
+
+    fn not_attempted(&self, why: &'static str) -> Error {
+        Error::new(Kind::Timeout, why).unsent().at("url", &self.route).at("group", &self.key)
+    }
+
+    fn attempt_timeout(&self) -> Duration {
+        attempt_timeout(self.deadline.remaining())
+    }
+
+    fn trace(&self, state: &str) {
+        let verb = self.request.as_ref().map_or("replay", |request| request.verb().as_str());
+        log::debug(format_args!("{verb} {}: {state} ({})", self.key, self.route));
+    }
+}
+
+/// Returns the deadline of the last attempt, so that time is left for the disk.
+fn last_moment_to_send(route: &Route, deadline: Moment) -> Moment {
+    if route.spool().is_none() {
+        return deadline;
+    }
+    deadline.before((deadline.remaining() / SETTLE_TIME_DIVISOR).min(MAX_SETTLE_TIME))
+}
+
+/// Returns how long an attempt may take if `left` remains of the budget.
+fn attempt_timeout(left: Duration) -> Duration {
+    (left / 2).clamp(MIN_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT).min(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempt_leaves_time_for_another() {
+        let millis = |left: u64| attempt_timeout(Duration::from_secs(left)).as_millis();
+        assert_eq!([60, 10, 8, 3, 1].map(millis), [5_000, 5_000, 4_000, 1_500, 1_000]);
+        assert_eq!(attempt_timeout(Duration::from_millis(300)), Duration::from_millis(300));
+    }
+}

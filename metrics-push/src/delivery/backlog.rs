@@ -1,0 +1,138 @@
+//! `Backlog`: what the disk holds for the key of a delivery, loaded before its first attempt.
+
+use std::time::Duration;
+
+use super::policy::QUERY_TIME_DIVISOR;
+use super::reconcile::keep_newer;
+use super::retained::{Retained, SentTimestamps};
+use super::route::Route;
+use crate::error::Error;
+use crate::labels::GroupingKey;
+use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::sink::Sink;
+use crate::spool::{SpoolEntry, SpoolStats};
+
+/// The spooled request, the retained timestamps and the state of the spool. Empty on a route without a spool.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    spooled: Spooled,
+    retained: Retained,
+    pub(super) stats: Option<SpoolStats>,
+    /// The timestamps that the last attempt sent.
+    pub(super) sent: Option<SentTimestamps>,
+}
+
+/// The spooled request that is delivered together with a new one.
+#[derive(Debug, Default)]
+enum Spooled {
+    #[default]
+    None,
+    /// Not yet compared with the group that the sink holds.
+    Unreconciled(SpoolEntry),
+    /// `remaining` is the part of the entry that the group does not have in a newer form.
+    Reconciled { remaining: Option<PushRequest>, entry: SpoolEntry },
+}
+
+impl Backlog {
+    /// Loads the backlog of a key. Blocks on the disk.
+    pub(crate) fn load(route: &Route, key: &GroupingKey) -> Self {
+        let Some(spool) = route.spool() else { return Self::default() };
+        Self {
+            spooled: spool.look_up(key).map_or(Spooled::None, Spooled::Unreconciled),
+            retained: Retained::load(spool, key),
+            // Best-effort requests do not send it, but an outcome may be merged into one.
+            stats: Some(spool.stats()),
+            sent: None,
+        }
+    }
+
+    /// Compares the spooled request with the group that the sink holds, once. `verb` is that of the new request.
+    ///
+    /// # Errors
+    /// Why the sink could not be asked, if asking again may succeed.
+    pub(super) async fn reconcile(
+        &mut self,
+        sink: &Sink,
+        key: &GroupingKey,
+        verb: Option<Verb>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let Spooled::Unreconciled(entry) = &self.spooled else { return Ok(()) };
+        let entry = entry.clone();
+        let request = entry.request.clone();
+        let remaining = if matches!(verb, Some(Verb::Push | Verb::Delete)) {
+            // The new request replaces the group.
+            None
+        } else if sink.is_aggregating() {
+            // An aggregating gateway has no newer values: it adds all of them up.
+            Some(request)
+        } else {
+            match sink.group(key, timeout).await {
+                Ok(Some(group)) => keep_newer(request, &group),
+                Ok(None) => Some(request),
+                Err(error) if error.is_retryable() || error.is_about_credentials() => {
+                    return Err(error);
+                }
+                // The sink has no query API, so nothing can be compared.
+                Err(_) => Some(request),
+            }
+        };
+        self.spooled = Spooled::Reconciled { remaining, entry };
+        Ok(())
+    }
+
+    /// Merges the spooled request with a new one into what is sent; `None` if nothing is left to send.
+    pub(super) fn assemble<'a>(&'a self, request: Option<&'a PushRequest>) -> Option<Payload<'a>> {
+        let remaining = match &self.spooled {
+            Spooled::Reconciled { remaining, .. } => remaining.as_ref(),
+            Spooled::None | Spooled::Unreconciled(_) => None,
+        };
+        let mut payload = Payload::from(remaining.or(request)?);
+        if let (Some(_), Some(request)) = (remaining, request) {
+            payload.merge(request);
+        }
+        Some(payload)
+    }
+
+    /// Returns the retained timestamps that have to be added to the payload.
+    pub(super) async fn retained_for(
+        &mut self,
+        verb: Verb,
+        sink: &Sink,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Families {
+        match verb {
+            Verb::Push => self.retained.merged_with(self.replaced()),
+            Verb::Add => self.retained.lost_by(sink, key, timeout / QUERY_TIME_DIVISOR).await,
+            Verb::Delete => Families::new(),
+        }
+    }
+
+    /// Returns the spooled request if the new request replaces it as a whole.
+    fn replaced(&self) -> Option<&PushRequest> {
+        match &self.spooled {
+            Spooled::Reconciled { remaining: None, entry } => Some(&entry.request),
+            _ => None,
+        }
+    }
+
+    /// Returns true if a part of the spooled request is being sent.
+    pub(super) fn has_remaining(&self) -> bool {
+        matches!(self.spooled, Spooled::Reconciled { remaining: Some(_), .. })
+    }
+
+    /// Removes the spooled request from the disk, if it has been reconciled. Blocks.
+    pub(super) fn remove_spooled(&self, route: &Route) {
+        if let (Spooled::Reconciled { entry, .. }, Some(spool)) = (&self.spooled, route.spool()) {
+            spool.remove(entry);
+        }
+    }
+
+    /// Stores the retained timestamps that the sink has accepted. Blocks.
+    pub(super) fn store_retained(&mut self, route: &Route, key: &GroupingKey) {
+        if let (Some(sent), Some(spool)) = (self.sent.take(), route.spool()) {
+            self.retained.store(sent, spool, key);
+        }
+    }
+}

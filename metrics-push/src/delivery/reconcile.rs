@@ -1,0 +1,162 @@
+//! What a spooled request may still change in a group that has changed since. Pure.
+//!
+//! A spooled request may be older than the group: another process may have pushed, or the gateway may have applied a
+//! request whose answer was lost. Newer values stay. A timestamp (`batch_job_*_timestamp_seconds`) only moves forward;
+//! the other families of a newer run stay as they are, and families that the newer run did not push are added.
+
+use crate::push_request::{PushRequest, Verb, is_outcome_family};
+use crate::sink::listing::StoredGroup;
+
+/// When the families of a group were pushed, by the client's clock.
+const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
+
+/// Returns the part of a spooled request that is newer than the group; `None` if nothing is.
+pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<PushRequest> {
+    let is_superseded = is_superseded(&spooled, group);
+    let is_behind = |name: &str, text: &str| {
+        let stored = group.value(name, &[]);
+        is_timestamp(name)
+            && stored.zip(single_value(text)).is_some_and(|(stored, ours)| ours < stored)
+    };
+    if !is_superseded && !spooled.families().iter().any(|(name, text)| is_behind(name, text)) {
+        return Some(spooled);
+    }
+    if spooled.verb() == Verb::Delete {
+        return None;
+    }
+    spooled.retain_as_add(|name, text| {
+        if is_timestamp(name) {
+            !is_behind(name, text)
+        } else if is_superseded {
+            // A family about "the last run" would describe a run that was not the last one.
+            !is_outcome_family(name) && !group.families.contains_key(name)
+        } else {
+            true
+        }
+    })
+}
+
+/// Returns true if the group was pushed to after the request was created.
+fn is_superseded(spooled: &PushRequest, group: &StoredGroup) -> bool {
+    let pushed_at = spooled.families().get(PUSHED_AT).and_then(|text| single_value(text));
+    match (pushed_at, group.value(PUSHED_AT, &[])) {
+        (Some(ours), Some(stored)) => stored > ours,
+        // Metrics that are not of a run have only the gateway's clock.
+        _ => group.pushed_at().is_some_and(|pushed_at| {
+            #[expect(clippy::cast_precision_loss, reason = "a time in milliseconds fits")]
+            let created_at = spooled.created_at() as f64 / 1_000.0;
+            pushed_at > created_at
+        }),
+    }
+}
+
+fn is_timestamp(name: &str) -> bool {
+    is_outcome_family(name) && name.ends_with("_timestamp_seconds")
+}
+
+/// Returns the value of a family with one sample.
+pub(super) fn single_value(text: &str) -> Option<f64> {
+    text.trim_end().rsplit(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::labels::GroupingKey;
+    use crate::push_request::Families;
+    use crate::sink::listing;
+
+    const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+    const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
+    const FLAG: &str = "batch_job_last_run_success";
+
+    fn request(verb: Verb, created_at: u64, families: &[(&str, f64)]) -> PushRequest {
+        let families: Families = families
+            .iter()
+            .map(|(name, value)| {
+                ((*name).to_owned(), format!("# TYPE {name} gauge\n{name} {value}\n"))
+            })
+            .collect();
+        PushRequest::with_created_at(
+            created_at * 1_000,
+            verb,
+            GroupingKey::new("job").unwrap(),
+            families,
+        )
+    }
+
+    fn group(families: &[(&str, f64)]) -> StoredGroup {
+        let entries: BTreeMap<_, _> = families.iter().copied().collect();
+        let entries = entries.iter().map(|(name, value)| {
+            format!(
+                r#","{name}":{{"type":"GAUGE","metrics":[{{"labels":{{"job":"job"}},"value":"{value}"}}]}}"#
+            )
+        });
+        let text = format!(
+            r#"{{"data":[{{"labels":{{"job":"job"}},"last_push_successful":true{}}}]}}"#,
+            entries.collect::<String>()
+        );
+        listing::parse(&text).unwrap().remove(0)
+    }
+
+    fn names(request: &PushRequest) -> Vec<&str> {
+        request.families().keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn newer_request_is_kept_whole() {
+        let spooled = request(Verb::Push, 20, &[(PUSHED_AT, 20.0), (SUCCESS, 20.0), (FLAG, 1.0)]);
+        let group = group(&[(PUSHED_AT, 10.0), (FAILURE, 10.0), (FLAG, 0.0)]);
+        assert_eq!(keep_newer(spooled.clone(), &group), Some(spooled));
+    }
+
+    #[test]
+    fn success_does_not_move_a_later_success_back() {
+        let spooled = request(Verb::Push, 10, &[(PUSHED_AT, 10.0), (SUCCESS, 10.0), (FLAG, 1.0)]);
+        let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0), (FLAG, 1.0)]);
+        assert_eq!(keep_newer(spooled, &group), None);
+    }
+
+    #[test]
+    fn success_before_a_failure_stays_the_last_success() {
+        let spooled = request(Verb::Push, 10, &[(PUSHED_AT, 10.0), (SUCCESS, 10.0), (FLAG, 1.0)]);
+        let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 5.0), (FAILURE, 20.0), (FLAG, 0.0)]);
+        let newer = keep_newer(spooled, &group).unwrap();
+        assert_eq!((newer.verb(), names(&newer)), (Verb::Add, vec![SUCCESS]));
+    }
+
+    #[test]
+    fn failure_before_a_success_stays_the_last_failure() {
+        let spooled = request(Verb::Add, 10, &[(PUSHED_AT, 10.0), (FAILURE, 10.0), (FLAG, 0.0)]);
+        let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0), (FLAG, 1.0)]);
+        assert_eq!(names(&keep_newer(spooled, &group).unwrap()), [FAILURE]);
+    }
+
+    #[test]
+    fn merged_request_does_not_hide_a_push_in_between() {
+        // Created at 10 and merged at 30, while another process pushed at 20.
+        let spooled =
+            request(Verb::Push, 30, &[(PUSHED_AT, 30.0), (SUCCESS, 10.0), (FAILURE, 30.0)]);
+        let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0)]);
+        let newer = keep_newer(spooled, &group).unwrap();
+        assert_eq!((newer.verb(), names(&newer)), (Verb::Add, vec![FAILURE, PUSHED_AT]));
+    }
+
+    #[test]
+    fn other_metrics_are_compared_by_the_gateway_s_clock() {
+        let spooled =
+            |created_at| request(Verb::Push, created_at, &[("rows", 1.0), ("bytes", 2.0)]);
+        let group = group(&[("push_time_seconds", 15.0), ("rows", 3.0)]);
+        assert_eq!(keep_newer(spooled(20), &group), Some(spooled(20)));
+        assert_eq!(names(&keep_newer(spooled(10), &group).unwrap()), ["bytes"]);
+    }
+
+    #[test]
+    fn delete_is_dropped_if_the_group_was_pushed_to_since() {
+        let group = group(&[("push_time_seconds", 15.0), ("rows", 3.0)]);
+        assert_eq!(keep_newer(request(Verb::Delete, 10, &[]), &group), None);
+        assert!(keep_newer(request(Verb::Delete, 20, &[]), &group).is_some());
+    }
+}

@@ -1,0 +1,199 @@
+//! Timestamps of a group that outlive its pushes: last success, failure, abandoned and skipped run.
+//!
+//! A push replaces the group, so the timestamps that the push does not set itself are added to it. An add leaves the
+//! group as it is; but a gateway that was restarted without persistence has lost it, and gets the stored timestamps
+//! back. The gateway is asked first, because another machine may have pushed newer ones, and only if it started after
+//! the timestamps were stored. Between its answer and the add another machine may still push; the gateway's API
+//! offers nothing that prevents this.
+
+use std::time::Duration;
+
+use super::policy::MAX_CLOCK_SKEW;
+use super::reconcile::single_value;
+use crate::clock::unix_seconds;
+use crate::labels::GroupingKey;
+use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::sink::Sink;
+use crate::spool::Spool;
+
+const RETAINED: [&str; 4] = [
+    "batch_job_last_success_timestamp_seconds",
+    "batch_job_last_failure_timestamp_seconds",
+    "batch_job_last_abandoned_timestamp_seconds",
+    "batch_job_last_skipped_timestamp_seconds",
+];
+
+/// The retained timestamps of one group.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    /// As this machine stored them last.
+    stored: Option<PushRequest>,
+    /// Those that the gateway has lost, once it has been asked.
+    lost: Option<Families>,
+}
+
+/// The timestamps that an attempt sent, to be stored if the gateway accepts them.
+#[derive(Debug)]
+pub(super) struct SentTimestamps {
+    verb: Verb,
+    created_at: u64,
+    timestamps: Families,
+}
+
+impl From<&Payload<'_>> for SentTimestamps {
+    fn from(payload: &Payload<'_>) -> Self {
+        let timestamps = payload.families().filter(|(name, _)| is_retained(name));
+        Self {
+            verb: payload.verb(),
+            created_at: payload.created_at(),
+            timestamps: timestamps.map(|(name, text)| (name.into(), text.into())).collect(),
+        }
+    }
+}
+
+impl Retained {
+    /// Loads the timestamps of a group. Blocks on the disk.
+    pub(super) fn load(spool: &Spool, key: &GroupingKey) -> Self {
+        Self { stored: spool.retained(key), ..Self::default() }
+    }
+
+    /// Returns the stored timestamps and those of a spooled request that is replaced.
+    pub(super) fn merged_with(&self, replaced: Option<&PushRequest>) -> Families {
+        latest(self.stored(), replaced.map(timestamps_of).unwrap_or_default())
+    }
+
+    /// Returns the stored timestamps that the gateway has lost, as far as it can be found out.
+    pub(super) async fn lost_by(
+        &mut self,
+        sink: &Sink,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Families {
+        if let Some(lost) = &self.lost {
+            return lost.clone();
+        }
+        let Some(stored) = &self.stored else { return Families::new() };
+        let Ok(started_at) = sink.started_at(timeout).await else { return Families::new() };
+        let lost = if may_have_lost(unix_seconds(started_at), stored.created_at()) {
+            match sink.group(key, timeout).await {
+                Ok(Some(group)) => newer_than(stored, |name| group.value(name, &[])),
+                Ok(None) => stored.families().clone(),
+                Err(_) => return Families::new(),
+            }
+        } else {
+            Families::new()
+        };
+        self.lost = Some(lost.clone());
+        lost
+    }
+
+    /// Stores the timestamps that the gateway has accepted. Blocks.
+    pub(super) fn store(&self, sent: SentTimestamps, spool: &Spool, key: &GroupingKey) {
+        let SentTimestamps { verb, mut created_at, mut timestamps } = sent;
+        match verb {
+            Verb::Delete => return spool.delete_retained(key),
+            Verb::Push => {}
+            Verb::Add => {
+                if let (Some(stored), None) = (&self.stored, &self.lost) {
+                    // Whether the gateway still has the others is unknown: ask again next time.
+                    created_at = stored.created_at();
+                }
+                let mut all = self.stored();
+                all.append(&mut timestamps);
+                timestamps = all;
+            }
+        }
+        // Another process may have stored newer timestamps since they were loaded.
+        let current = spool.retained(key).map(|request| request.families().clone());
+        let families = latest(timestamps, current.unwrap_or_default());
+        let request = PushRequest::with_created_at(created_at, Verb::Add, key.clone(), families);
+        spool.store_retained(&request);
+    }
+
+    fn stored(&self) -> Families {
+        self.stored.as_ref().map(|stored| stored.families().clone()).unwrap_or_default()
+    }
+}
+
+/// Returns true if an attempt with this payload changes retained timestamps.
+pub(super) fn changes_timestamps(payload: &Payload<'_>) -> bool {
+    payload.verb() == Verb::Delete || payload.families().any(|(name, _)| is_retained(name))
+}
+
+fn is_retained(name: &str) -> bool {
+    RETAINED.contains(&name)
+}
+
+fn timestamps_of(request: &PushRequest) -> Families {
+    let timestamps = request.families().iter().filter(|(name, _)| is_retained(name));
+    timestamps.map(|(name, text)| (name.clone(), text.clone())).collect()
+}
+
+/// Returns true if a gateway that started at `started_at` (Unix seconds) may not have timestamps that were stored at
+/// `created_at` (Unix milliseconds).
+fn may_have_lost(started_at: f64, created_at: u64) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "a time in milliseconds fits")]
+    let created_at = created_at as f64 / 1_000.0;
+    started_at + MAX_CLOCK_SKEW.as_secs_f64() > created_at
+}
+
+/// Returns the stored timestamps that are newer than those of the gateway, or that it does not have.
+fn newer_than(stored: &PushRequest, in_gateway: impl Fn(&str) -> Option<f64>) -> Families {
+    let is_newer = |name: &str, text: &str| {
+        in_gateway(name).is_none_or(|other| single_value(text).is_some_and(|stored| stored > other))
+    };
+    let families = stored.families().iter().filter(|(name, text)| is_newer(name, text));
+    families.map(|(name, text)| (name.clone(), text.clone())).collect()
+}
+
+/// Returns the later one of each timestamp.
+fn latest(mut one: Families, other: Families) -> Families {
+    for (name, text) in other {
+        let is_older = one.get(&name).is_some_and(|own| single_value(own) >= single_value(&text));
+        if !is_older {
+            one.insert(name, text);
+        }
+    }
+    one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn families(values: &[(&str, f64)]) -> Families {
+        values.iter().map(|(name, v)| ((*name).to_owned(), format!("{name} {v}\n"))).collect()
+    }
+
+    #[test]
+    fn gateway_that_started_before_has_lost_nothing() {
+        assert!(!may_have_lost(1_000.0, 2_000_000));
+        assert!(may_have_lost(2_001.0, 2_000_000));
+        assert!(may_have_lost(1_900.0, 2_000_000), "its clock may be behind");
+    }
+
+    #[test]
+    fn only_missing_or_older_timestamps_are_lost() {
+        let stored = families(&[(RETAINED[0], 10.0), (RETAINED[1], 20.0), (RETAINED[2], 5.0)]);
+        let key = GroupingKey::new("job").unwrap();
+        let stored = PushRequest::with_created_at(7, Verb::Add, key, stored);
+        let in_gateway = |name: &str| match name {
+            name if name == RETAINED[0] => Some(9.0),
+            name if name == RETAINED[1] => Some(21.0),
+            _ => None,
+        };
+        assert_eq!(
+            newer_than(&stored, in_gateway),
+            families(&[(RETAINED[0], 10.0), (RETAINED[2], 5.0)])
+        );
+    }
+
+    #[test]
+    fn latest_takes_the_later_of_two_timestamps() {
+        let one = families(&[(RETAINED[0], 10.0), (RETAINED[1], 20.0)]);
+        let other = families(&[(RETAINED[0], 11.0), (RETAINED[1], 19.0), (RETAINED[2], 1.0)]);
+        let both = families(&[(RETAINED[0], 11.0), (RETAINED[1], 20.0), (RETAINED[2], 1.0)]);
+        assert_eq!(latest(one.clone(), other.clone()), both);
+        assert_eq!(latest(other, one), both);
+    }
+}

@@ -1,0 +1,156 @@
+//! `Settlement`: the last phase of a delivery. It updates the disk, logs the result and returns the receipt.
+
+use std::fmt;
+
+use super::backlog::Backlog;
+use super::log_limiter::{self, Undelivered};
+use super::receipt::{DeliveryClass, Receipt};
+use super::route::Route;
+use crate::error::Error;
+use crate::labels::GroupingKey;
+use crate::log;
+use crate::push_request::PushRequest;
+use crate::sink::Acceptance;
+
+/// A delivery after its last attempt.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(super) route: Route,
+    pub(super) key: GroupingKey,
+    pub(super) class: DeliveryClass,
+    pub(super) request: Option<PushRequest>,
+    pub(super) backlog: Backlog,
+    pub(super) attempts: u32,
+    /// Why the outcome was sent without the program's own metrics.
+    pub(super) refused: Option<Error>,
+    /// The request may have been applied, and the gateway would count it twice.
+    pub(super) must_not_resend: bool,
+    pub(super) result: Result<Acceptance, Error>,
+}
+
+impl Settlement {
+    /// Removes or stores the request on disk, and logs the result. Blocks if the route has a spool.
+    pub(crate) fn settle(mut self) -> Receipt {
+        let receipt = match self.result.clone() {
+            Ok(acceptance) => {
+                self.backlog.remove_spooled(&self.route);
+                self.backlog.store_retained(&self.route, &self.key);
+                let refused = self.refused.take();
+                Receipt::Delivered { acceptance, attempts: self.attempts, refused }
+            }
+            Err(error) => self.settle_failure(error),
+        };
+        self.log(&receipt);
+        receipt
+    }
+
+    fn settle_failure(&self, error: Error) -> Receipt {
+        let attempts = self.attempts;
+        if self.must_not_resend {
+            self.backlog.remove_spooled(&self.route);
+            return Receipt::Unsure { error, attempts };
+        }
+        if error.is_rejected() || error.is_metric() {
+            // The sink would reject the request again, and with it every later one that is merged with it.
+            if self.backlog.has_remaining() {
+                self.backlog.remove_spooled(&self.route);
+            }
+            return Receipt::Dropped { error, attempts };
+        }
+        let Some(spool) = self.route.spool() else { return Receipt::Dropped { error, attempts } };
+        let Some(request) = &self.request else {
+            // The backlog stays on disk.
+            return Receipt::Spooled { error, attempts, folder: spool.folder() };
+        };
+        if self.class == DeliveryClass::BestEffort {
+            return Receipt::Dropped { error, attempts };
+        }
+        self.route.request_drain();
+        match spool.store(request) {
+            Ok(folder) => Receipt::Spooled { error, attempts, folder: folder.to_owned() },
+            Err(disk) => {
+                spool.warn(&format_args!("{disk:?}"));
+                Receipt::Dropped { error, attempts }
+            }
+        }
+    }
+
+    fn log(&self, receipt: &Receipt) {
+        let key = &self.key;
+        if let Some(refused) = &self.refused {
+            self.log_undelivered(
+                Undelivered::Reduced,
+                format_args!(
+                    "{refused:?}; the outcome of {key} is pushed without the program's own metrics"
+                ),
+            );
+        }
+        match receipt {
+            Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
+                Undelivered::Reduced,
+                format_args!("{error:?}; the outcome of {key} was pushed without the program's own metrics"),
+            ),
+            Receipt::Delivered { attempts, .. } => log::debug(format_args!(
+                "delivered {key} after {} ({})",
+                AttemptCount(*attempts),
+                self.route
+            )),
+            Receipt::Spooled { error, attempts, folder } => self.log_undelivered(
+                Undelivered::Spooled,
+                format_args!(
+                    "the outcome of {key} is not delivered yet after {}: {error:?}; it is stored in {}, and the next \
+                     run delivers it",
+                    AttemptCount(*attempts),
+                    folder.display()
+                ),
+            ),
+            Receipt::Unsure { error, attempts } => self.log_undelivered(
+                Undelivered::Lost,
+                format_args!(
+                    "the outcome of {key} may not have arrived after {}: {error:?}; it is not sent again, because an \
+                     aggregating gateway would count it twice",
+                    AttemptCount(*attempts)
+                ),
+            ),
+            Receipt::Dropped { error, attempts } => self.log_undelivered(
+                Undelivered::Lost,
+                format_args!(
+                    "the outcome of {key} is lost after {}: {error:?}{}",
+                    AttemptCount(*attempts),
+                    self.spool_hint(error)
+                ),
+            ),
+        }
+    }
+
+    fn spool_hint(&self, error: &Error) -> &'static str {
+        if self.route.spool().is_some() || error.is_rejected() || error.is_metric() {
+            ""
+        } else {
+            "; set METRICS_PUSH_STATE_DIR to store undelivered outcomes on disk"
+        }
+    }
+
+    /// Logs as a warning what a person should act on. The others are details: best-effort requests, and outcomes that
+    /// were not attempted because the gateway is known to be unreachable.
+    fn log_undelivered(&self, kind: Undelivered, line: fmt::Arguments<'_>) {
+        let is_known = self.attempts == 0 && self.class < DeliveryClass::Final;
+        if self.class > DeliveryClass::BestEffort && !is_known {
+            log_limiter::warn(kind, line);
+        } else {
+            log::debug(line);
+        }
+    }
+}
+
+struct AttemptCount(u32);
+
+impl fmt::Display for AttemptCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("no attempt"),
+            1 => f.write_str("1 attempt"),
+            many => write!(f, "{many} attempts"),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `BatchBuffer`: collects requests for an interval, so that several requests for one group become one.
+//!
+//! The buffer merges requests by grouping key and submits them to the dispatcher at each interval, when many groups are
+//! buffered, and before each flush. It is bounded: while it is full, requests for further groups are dropped and counted;
+//! requests for buffered groups are always merged. Enqueueing waits only for a lock that is held briefly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{FlushHook, OnSettled, dispatcher, receipt_channel};
+use crate::clock::Moment;
+use crate::delivery::policy::MAX_GROUPS;
+use crate::delivery::{DeliveryClass, Receipt, Route};
+use crate::labels::GroupingKey;
+use crate::log;
+use crate::oneshot::Receiver;
+use crate::push_request::PushRequest;
+use crate::sync::Mutex;
+
+#[derive(Debug)]
+pub(crate) struct BatchBuffer {
+    routes: Vec<Route>,
+    /// The time-out of each delivery.
+    timeout: Duration,
+    /// The number of groups at which the buffer is submitted before the interval ends.
+    flush_at: usize,
+    buffered: Mutex<BTreeMap<GroupingKey, Buffered>>,
+    is_flush_scheduled: AtomicBool,
+    /// The receipts of submitted requests. Locked while requests are submitted, so that they stay in order.
+    submitted: Mutex<Vec<Receiver<Receipt>>>,
+    dropped: AtomicU64,
+}
+
+/// The buffered request of one group.
+pub(crate) struct Buffered {
+    pub(crate) request: PushRequest,
+    class: DeliveryClass,
+    /// The callbacks for each route.
+    pub(crate) on_settled: Vec<Vec<OnSettled>>,
+}
+
+impl BatchBuffer {
+    pub(crate) fn start(
+        routes: Vec<Route>,
+        timeout: Duration,
+        interval: Duration,
+        flush_at: usize,
+    ) -> Arc<Self> {
+        let buffer = Arc::new(Self {
+            routes,
+            timeout,
+            flush_at,
+            buffered: Mutex::default(),
+            is_flush_scheduled: AtomicBool::new(false),
+            submitted: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        });
+        let hook: Arc<dyn FlushHook> = Arc::clone(&buffer) as _;
+        dispatcher().add_flush_hook(Arc::downgrade(&hook));
+        let weak = Arc::downgrade(&buffer);
+        dispatcher().spawn_interval(interval, move || {
+            weak.upgrade().map(|buffer| buffer.on_flush()).is_some()
+        });
+        buffer
+    }
+
+    /// Buffers a request. `on_settled` has one callback per route, or none. Returns at once.
+    pub(crate) fn enqueue(
+        self: &Arc<Self>,
+        request: PushRequest,
+        class: DeliveryClass,
+        on_settled: Vec<OnSettled>,
+    ) {
+        if self.routes.is_empty() {
+            return;
+        }
+        let mut buffered = self.buffered.lock();
+        if let Some(earlier) = buffered.get_mut(request.key()) {
+            earlier.request.merge(request);
+            earlier.class = class.max(earlier.class);
+            earlier.add_callbacks(on_settled);
+            return;
+        }
+        if buffered.len() >= MAX_GROUPS {
+            drop(buffered);
+            // The callbacks are dropped without a call, which their owners notice.
+            self.count_dropped(&request);
+            return;
+        }
+        let key = request.key().clone();
+        let callbacks = self.routes.iter().map(|_| Vec::new()).collect();
+        let mut new = Buffered { request, class, on_settled: callbacks };
+        new.add_callbacks(on_settled);
+        buffered.insert(key, new);
+        let is_large = buffered.len() >= self.flush_at;
+        drop(buffered);
+        if is_large && !self.is_flush_scheduled.swap(true, Ordering::Relaxed) {
+            let buffer = Arc::clone(self);
+            drop(dispatcher().spawn(async move { buffer.on_flush() }));
+        }
+    }
+
+    /// Removes and returns the buffered request of a group.
+    pub(crate) fn take(&self, key: &GroupingKey) -> Option<Buffered> {
+        let _submitted = self.submitted.lock();
+        self.buffered.lock().remove(key)
+    }
+
+    /// Submits all buffered requests and waits until they are finished, at most for `timeout`. Returns the number of
+    /// unfinished ones.
+    pub(crate) fn flush(&self, timeout: Duration) -> usize {
+        let deadline = Moment::now().after(timeout);
+        self.on_flush();
+        let submitted = std::mem::take(&mut *self.submitted.lock());
+        let (_, unfinished): (Vec<_>, Vec<_>) =
+            submitted.into_iter().partition(|receipt| receipt.wait_closed(deadline.remaining()));
+        let number = unfinished.len() + self.buffered.lock().len();
+        self.submitted.lock().extend(unfinished);
+        number
+    }
+
+    /// Returns how many requests were dropped because the buffer was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn count_dropped(&self, request: &PushRequest) {
+        if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+            log::warn(format_args!(
+                "dropped a push for {}: {MAX_GROUPS} groups are buffered already, and pushes for further groups are \
+                 dropped; check whether a grouping label has a new value for every run",
+                request.key()
+            ));
+        }
+    }
+}
+
+impl FlushHook for BatchBuffer {
+    fn on_flush(&self) {
+        self.is_flush_scheduled.store(false, Ordering::Relaxed);
+        let mut submitted = self.submitted.lock();
+        submitted.retain(|receipt| !receipt.is_closed());
+        if dispatcher().pending_count() >= MAX_GROUPS {
+            // The dispatcher's queue has no bound of its own.
+            return;
+        }
+        let buffered = std::mem::take(&mut *self.buffered.lock());
+        for Buffered { request, class, on_settled } in buffered.into_values() {
+            for (route, mut on_settled) in self.routes.iter().zip(on_settled) {
+                let (callback, receipt) = receipt_channel();
+                on_settled.push(callback);
+                submitted.push(receipt);
+                dispatcher().submit(route, request.clone(), self.timeout, class, on_settled);
+            }
+        }
+    }
+}
+
+impl Buffered {
+    /// Adds one callback per route, or none.
+    fn add_callbacks(&mut self, on_settled: Vec<OnSettled>) {
+        for (callbacks, callback) in self.on_settled.iter_mut().zip(on_settled) {
+            callbacks.push(callback);
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffered").field("request", &self.request).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! `Dispatcher`: the one thread that talks to sinks.
+//!
+//! Any thread or task submits a request without waiting, in any context. Requests for one group are merged while they are
+//! pending and sent in order, one in flight per group. The dispatcher never panics and never returns an error: the result
+//! of a request is its receipt.
+
+mod blocking;
+pub(crate) mod buffer;
+mod queue;
+mod shared;
+mod worker;
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use once_cell::sync::Lazy;
+
+use crate::clock::Moment;
+use crate::delivery::{DeliveryClass, Receipt, Route, log_limiter};
+use crate::error::{Error, Kind};
+use crate::labels::GroupingKey;
+use crate::oneshot::{self, Receiver};
+use crate::push_request::PushRequest;
+use queue::Pending;
+use shared::{Shared, State};
+
+pub(crate) use queue::OnSettled;
+pub(crate) use shared::FlushHook;
+
+/// Returns the dispatcher of the process. Its thread starts with the first request.
+pub(crate) fn dispatcher() -> &'static Dispatcher {
+    static DISPATCHER: Lazy<Dispatcher> = Lazy::new(Dispatcher::default);
+    &DISPATCHER
+}
+
+/// Waits until all submitted requests are delivered, spooled or dropped, at most for `timeout`. Returns the number of
+/// groups that are left.
+///
+/// A process does this when it exits; a scheduler may call it before it sleeps.
+pub fn flush(timeout: Duration) -> usize {
+    dispatcher().flush(timeout)
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Dispatcher {
+    shared: Arc<Shared>,
+}
+
+impl Dispatcher {
+    /// Submits a request to be delivered within `timeout`. Returns at once.
+    pub(crate) fn submit(
+        &self,
+        route: &Route,
+        request: PushRequest,
+        timeout: Duration,
+        class: DeliveryClass,
+        on_settled: Vec<OnSettled>,
+    ) {
+        let (key, route) = (request.key().clone(), route.clone());
+        let deadline = Moment::now().after(timeout);
+        self.enqueue(key, Pending { route, request: Some(request), deadline, class, on_settled });
+    }
+
+    /// Submits a request and returns the receiver of its receipt.
+    pub(crate) fn submit_for_receipt(
+        &self,
+        route: &Route,
+        request: PushRequest,
+        timeout: Duration,
+        class: DeliveryClass,
+    ) -> Receiver<Receipt> {
+        let (on_settled, receipt) = receipt_channel();
+        self.submit(route, request, timeout, class, vec![on_settled]);
+        receipt
+    }
+
+    /// Delivers the spooled request of a group within `timeout`, even if the circuit breaker is open: the caller wants to
+    /// know whether the gateway is reachable now. Returns at once.
+    pub(crate) fn replay(
+        &self,
+        route: &Route,
+        key: GroupingKey,
+        timeout: Duration,
+    ) -> Receiver<Receipt> {
+        let (on_settled, receipt) = receipt_channel();
+        let (route, deadline) = (route.clone(), Moment::now().after(timeout));
+        let (class, on_settled) = (DeliveryClass::Final, vec![on_settled]);
+        self.enqueue(key, Pending { route, request: None, deadline, class, on_settled });
+        receipt
+    }
+
+    fn enqueue(&self, key: GroupingKey, pending: Pending) {
+        let mut state = self.shared.lock();
+        if let Err(error) = self.ensure_thread(&mut state) {
+            drop(state);
+            for on_settled in pending.on_settled {
+                on_settled(Receipt::unattempted(error.clone()));
+            }
+            return;
+        }
+        state.queue.enqueue(key, pending);
+        drop(state);
+        self.shared.notify_submitted();
+    }
+
+    /// Runs a future on the dispatcher's thread, where the runtime is. Returns at once. If the thread cannot be started,
+    /// the receiver gets nothing.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Receiver<T> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.shared.lock();
+        if self.ensure_thread(&mut state).is_ok() {
+            state.tasks.push(Box::pin(async move { sender.send(future.await) }));
+        }
+        drop(state);
+        self.shared.work.notify_one();
+        receiver
+    }
+
+    /// Resolves after `delay`, without a runtime of the caller.
+    pub(crate) fn sleep(&self, delay: Duration) -> Receiver<()> {
+        self.spawn_after(delay, || ())
+    }
+
+    /// Calls `action` on the dispatcher's thread after `delay`. If the thread cannot be started, `action` is dropped.
+    pub(crate) fn spawn_after(
+        &self,
+        delay: Duration,
+        action: impl FnOnce() + Send + 'static,
+    ) -> Receiver<()> {
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            action();
+        })
+    }
+
+    /// Calls `action` on the dispatcher's thread once per interval, until it returns false.
+    pub(crate) fn spawn_interval(
+        &self,
+        interval: Duration,
+        mut action: impl FnMut() -> bool + Send + 'static,
+    ) {
+        drop(self.spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                if !action() {
+                    break;
+                }
+            }
+        }));
+    }
+
+    /// Returns the number of groups whose request has not been started.
+    pub(crate) fn pending_count(&self) -> usize {
+        self.shared.lock().queue.pending_count()
+    }
+
+    /// Registers a hook that runs before each flush, as long as its owner lives.
+    pub(crate) fn add_flush_hook(&self, hook: Weak<dyn FlushHook>) {
+        let mut state = self.shared.lock();
+        state.flush_hooks.retain(|hook| hook.strong_count() > 0);
+        state.flush_hooks.push(hook);
+    }
+
+    /// Submits buffered requests and waits until all requests are finished, at most for `timeout`. Returns the number of
+    /// unfinished ones.
+    pub(crate) fn flush(&self, timeout: Duration) -> usize {
+        let hooks = self.shared.lock().flush_hooks.clone();
+        for hook in hooks.iter().filter_map(Weak::upgrade) {
+            hook.on_flush();
+        }
+        let unfinished = self.shared.wait_finished(timeout);
+        // The process may exit after this.
+        log_limiter::flush_summary();
+        unfinished
+    }
+
+    fn ensure_thread(&self, state: &mut State) -> Result<(), Error> {
+        if state.has_thread {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name("metrics-push".into())
+            .spawn(move || worker::run(&shared))
+            .map_err(|error| {
+                Error::new(Kind::Unreachable, "the thread that pushes could not be started")
+                    .caused_by(error)
+            })?;
+        drop(thread);
+        state.has_thread = true;
+        Ok(())
+    }
+}
+
+/// Returns a callback that sends the receipt to a receiver.
+pub(crate) fn receipt_channel() -> (OnSettled, Receiver<Receipt>) {
+    let (sender, receiver) = oneshot::channel();
+    (Box::new(move |receipt| sender.send(receipt)), receiver)
+}

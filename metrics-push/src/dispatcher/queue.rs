@@ -1,0 +1,220 @@
+//! The queue of requests, in the order of their arrival, with one in flight per group and route. Pure.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::clock::Moment;
+use crate::delivery::policy::MAX_IN_FLIGHT;
+use crate::delivery::{DeliveryClass, Receipt, Route};
+use crate::labels::GroupingKey;
+use crate::push_request::PushRequest;
+
+/// Called with the receipt of a request. It is dropped without a call if the dispatcher drops the request.
+pub(crate) type OnSettled = Box<dyn FnOnce(Receipt) + Send>;
+
+/// A group at the end of a route, which is given by its id.
+pub(super) type QueueKey = (usize, GroupingKey);
+
+/// A request that has not been started.
+pub(super) struct Pending {
+    pub(super) route: Route,
+    /// `None`: only the backlog on disk is delivered.
+    pub(super) request: Option<PushRequest>,
+    pub(super) deadline: Moment,
+    pub(super) class: DeliveryClass,
+    pub(super) on_settled: Vec<OnSettled>,
+}
+
+impl Pending {
+    fn merge(&mut self, later: Self) {
+        self.request = match (self.request.take(), later.request) {
+            (Some(request), Some(later)) => Some(request.merged_with(later)),
+            (request, later) => later.or(request),
+        };
+        self.deadline = self.deadline.later_of(later.deadline);
+        self.class = self.class.max(later.class);
+        self.on_settled.extend(later.on_settled);
+    }
+}
+
+/// No operation visits all pending requests: an unreachable gateway may leave thousands of groups pending.
+#[derive(Default)]
+pub(super) struct Queue {
+    pending: BTreeMap<QueueKey, (u64, Pending)>,
+    /// The pending groups of each route, by their sequence number.
+    order: BTreeMap<usize, BTreeMap<u64, GroupingKey>>,
+    last_number: u64,
+    in_flight: BTreeMap<usize, BTreeSet<GroupingKey>>,
+}
+
+impl Queue {
+    pub(super) fn enqueue(&mut self, key: GroupingKey, pending: Pending) {
+        let route = pending.route.id();
+        match self.pending.entry((route, key.clone())) {
+            Entry::Occupied(mut earlier) => earlier.get_mut().1.merge(pending),
+            Entry::Vacant(entry) => {
+                self.last_number += 1;
+                self.order.entry(route).or_default().insert(self.last_number, key);
+                entry.insert((self.last_number, pending));
+            }
+        }
+    }
+
+    /// Starts the first request whose group has none in flight, on a route below its limit.
+    pub(super) fn start_next(&mut self) -> Option<(QueueKey, Pending)> {
+        let key = self.next_key()?;
+        let pending = self.take(&key)?;
+        self.in_flight.entry(key.0).or_default().insert(key.1.clone());
+        Some((key, pending))
+    }
+
+    fn next_key(&self) -> Option<QueueKey> {
+        self.order.iter().find_map(|(route, groups)| {
+            let in_flight = self.in_flight.get(route);
+            if in_flight.is_some_and(|groups| groups.len() >= MAX_IN_FLIGHT) {
+                return None;
+            }
+            // This skips at most as many groups as are in flight.
+            let is_free =
+                |group: &&GroupingKey| in_flight.is_none_or(|them| !them.contains(*group));
+            Some((*route, groups.values().find(is_free)?.clone()))
+        })
+    }
+
+    pub(super) fn is_pending(&self, key: &QueueKey) -> bool {
+        self.pending.contains_key(key)
+    }
+
+    /// Takes the pending request of a key, to start it or to merge it into the one in flight.
+    pub(super) fn take(&mut self, key: &QueueKey) -> Option<Pending> {
+        let (number, pending) = self.pending.remove(key)?;
+        if let Entry::Occupied(mut groups) = self.order.entry(key.0) {
+            groups.get_mut().remove(&number);
+            if groups.get().is_empty() {
+                groups.remove();
+            }
+        }
+        Some(pending)
+    }
+
+    /// Marks the request of a key as no longer in flight.
+    pub(super) fn finish(&mut self, key: &QueueKey) {
+        if let Entry::Occupied(mut groups) = self.in_flight.entry(key.0) {
+            groups.get_mut().remove(&key.1);
+            if groups.get().is_empty() {
+                groups.remove();
+            }
+        }
+    }
+
+    /// Removes all pending requests.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Pending> + use<> {
+        self.order.clear();
+        std::mem::take(&mut self.pending).into_values().map(|(_, pending)| pending)
+    }
+
+    /// Returns the number of pending requests.
+    pub(super) fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Returns the number of requests that are pending or in flight.
+    pub(super) fn unfinished_count(&self) -> usize {
+        self.pending.len() + self.in_flight.values().map(BTreeSet::len).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::push_request::Families;
+    use crate::sink::Sink;
+
+    fn route() -> Route {
+        Route::direct(Sink::DryRun("nowhere".into()))
+    }
+
+    fn key(name: usize) -> GroupingKey {
+        GroupingKey::new(format!("job_{name}")).unwrap()
+    }
+
+    fn pending(route: &Route, name: usize) -> Pending {
+        Pending {
+            route: route.clone(),
+            request: Some(PushRequest::add(key(name), Families::default())),
+            deadline: Moment::now().after(Duration::from_secs(1)),
+            class: DeliveryClass::Spooled,
+            on_settled: Vec::new(),
+        }
+    }
+
+    fn started(queue: &mut Queue) -> Vec<QueueKey> {
+        std::iter::from_fn(|| queue.start_next()).map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn queue_starts_one_request_per_group() {
+        let (mut queue, route) = (Queue::default(), route());
+        queue.enqueue(key(1), pending(&route, 1));
+        let first = started(&mut queue).remove(0);
+        queue.enqueue(key(1), pending(&route, 1));
+        queue.enqueue(key(2), pending(&route, 2));
+        assert_eq!(started(&mut queue), [(route.id(), key(2))]);
+        assert_eq!((queue.pending_count(), queue.unfinished_count()), (1, 3));
+        queue.finish(&first);
+        assert_eq!(started(&mut queue), [first]);
+    }
+
+    #[test]
+    fn pending_requests_for_one_group_are_merged() {
+        let (mut queue, route) = (Queue::default(), route());
+        for name in [1, 2, 1, 1] {
+            queue.enqueue(key(name), pending(&route, name));
+        }
+        assert_eq!(started(&mut queue), [1, 2].map(|name| (route.id(), key(name))));
+    }
+
+    #[test]
+    fn full_route_does_not_delay_another() {
+        let (mut queue, full, free) = (Queue::default(), route(), route());
+        for name in 0..MAX_IN_FLIGHT * 3 {
+            queue.enqueue(key(name), pending(&full, name));
+        }
+        queue.enqueue(key(0), pending(&free, 0));
+        let started_keys = started(&mut queue);
+        assert_eq!(started_keys.len(), MAX_IN_FLIGHT + 1);
+        assert!(started_keys.contains(&(free.id(), key(0))));
+    }
+
+    #[test]
+    fn taken_request_is_not_started_again() {
+        let (mut queue, route) = (Queue::default(), route());
+        queue.enqueue(key(1), pending(&route, 1));
+        let first = started(&mut queue).remove(0);
+        queue.enqueue(key(1), pending(&route, 1));
+        assert!(queue.take(&first).is_some() && queue.take(&first).is_none());
+        queue.finish(&first);
+        assert!(queue.start_next().is_none() && queue.unfinished_count() == 0);
+    }
+
+    #[test]
+    fn groups_are_started_in_the_order_of_arrival() {
+        let (mut queue, route) = (Queue::default(), route());
+        let arrivals = [5, 3, 9, 1, 7];
+        for name in arrivals {
+            queue.enqueue(key(name), pending(&route, name));
+        }
+        assert!(queue.take(&(route.id(), key(9))).is_some());
+        queue.enqueue(key(9), pending(&route, 9));
+        assert_eq!(started(&mut queue), [5, 3, 1, 7, 9].map(|name| (route.id(), key(name))));
+        for name in arrivals {
+            queue.finish(&(route.id(), key(name)));
+        }
+        assert!(
+            queue.order.is_empty() && queue.in_flight.is_empty(),
+            "no state of the route is left"
+        );
+    }
+}

@@ -1,0 +1,93 @@
+//! The state that the dispatcher's handles share with its thread.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{MutexGuard, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::queue::{Pending, Queue, QueueKey};
+use crate::labels::GroupingKey;
+use crate::sync::{Condvar, Mutex};
+
+/// A future that runs on the dispatcher's thread.
+pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Submits buffered requests before a flush.
+pub(crate) trait FlushHook: Send + Sync {
+    fn on_flush(&self);
+}
+
+#[derive(Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Wakes the dispatcher's thread.
+    pub(super) work: Notify,
+    /// Notified of each submitted request.
+    pub(super) submitted: Notify,
+    /// Notified of each finished request.
+    finished: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) has_thread: bool,
+    pub(super) queue: Queue,
+    pub(super) tasks: Vec<Task>,
+    pub(super) flush_hooks: Vec<Weak<dyn FlushHook>>,
+}
+
+impl Shared {
+    /// No foreign code runs under this lock.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn start_next(&self) -> Option<(QueueKey, Pending)> {
+        self.lock().queue.start_next()
+    }
+
+    pub(super) fn take(&self, key: &QueueKey) -> Option<Pending> {
+        self.lock().queue.take(key)
+    }
+
+    /// Queues requests and notifies the dispatcher's thread.
+    pub(super) fn enqueue(&self, pending: impl IntoIterator<Item = (GroupingKey, Pending)>) {
+        let mut state = self.lock();
+        for (key, pending) in pending {
+            state.queue.enqueue(key, pending);
+        }
+        drop(state);
+        self.notify_submitted();
+    }
+
+    pub(super) fn notify_submitted(&self) {
+        self.submitted.notify_waiters();
+        self.work.notify_one();
+    }
+
+    pub(super) fn finish(&self, key: &QueueKey) {
+        self.lock().queue.finish(key);
+        self.finished.notify_all();
+        self.work.notify_one();
+    }
+
+    /// Takes everything that was not started, because the thread ends.
+    pub(super) fn shut_down(&self) -> impl Iterator<Item = Pending> + use<> {
+        let mut state = self.lock();
+        state.has_thread = false;
+        state.tasks.clear();
+        let pending = state.queue.drain();
+        drop(state);
+        self.finished.notify_all();
+        pending
+    }
+
+    /// Waits until all requests are finished, at most for `timeout`. Returns the number of unfinished ones.
+    pub(super) fn wait_finished(&self, timeout: Duration) -> usize {
+        let unfinished = |state: &mut State| state.queue.unfinished_count() > 0;
+        let state = self.finished.wait_timeout_while(self.lock(), timeout, unfinished);
+        state.queue.unfinished_count()
+    }
+}

@@ -1,0 +1,178 @@
+//! Removing groups: a Pushgateway stores every group until it is deleted.
+//!
+//! Each method has a dry run that returns the groups it would remove.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Gateway, received};
+use crate::clock::Moment;
+use crate::delivery::policy::RECEIPT_GRACE;
+use crate::dispatcher::dispatcher;
+use crate::error::Error;
+use crate::labels::GroupingKey;
+use crate::oneshot::Receiver;
+use crate::sink::gateway::GatewayClient;
+use crate::sink::listing::StoredGroup;
+
+/// Whether a method removes groups or only returns them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Returns the groups that would be removed.
+    DryRun,
+    /// Removes the groups and returns them.
+    Apply,
+}
+
+impl Gateway {
+    /// Removes the groups whose last push is older than `age`, by the clock of this machine, and returns them.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), metrics_push::Error> {
+    /// # let fake = metrics_push::testing::FakeGateway::start();
+    /// use metrics_push::{Gateway, Removal};
+    /// use std::time::Duration;
+    ///
+    /// let gateway = Gateway::new(fake.url())?;
+    /// for group in gateway.prune(Duration::from_secs(7 * 24 * 3_600), Removal::DryRun)? {
+    ///     println!("would remove: {:?}", group.labels);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Why the gateway could not be queried or did not remove a group. The groups before that one are removed.
+    pub fn prune(&self, age: Duration, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
+        received(self.start_pruning(age, removal)?.wait(self.receive_timeout()))
+    }
+
+    /// Async version of [`prune`](Self::prune).
+    ///
+    /// # Errors
+    /// As [`prune`](Self::prune).
+    pub async fn prune_async(
+        &self,
+        age: Duration,
+        removal: Removal,
+    ) -> Result<Vec<StoredGroup>, Error> {
+        received(self.start_pruning(age, removal)?.await)
+    }
+
+    /// Removes all groups through the admin API and returns them. The gateway must be started with
+    /// `--web.enable-admin-api`.
+    ///
+    /// # Errors
+    /// `is_config` if the admin API is disabled; else why the gateway could not be queried or wiped.
+    pub fn wipe(&self, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
+        received(self.start_wiping(removal)?.wait(self.receive_timeout()))
+    }
+
+    /// Async version of [`wipe`](Self::wipe).
+    ///
+    /// # Errors
+    /// As [`wipe`](Self::wipe).
+    pub async fn wipe_async(&self, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
+        received(self.start_wiping(removal)?.await)
+    }
+
+    /// Waits for `linger` and then removes the group, unless it was pushed to during that time. Returns the removed group;
+    /// `None` if there is none or it stays.
+    ///
+    /// Use two scrape intervals or more for `linger`: Prometheus never sees a group that is removed earlier.
+    ///
+    /// # Errors
+    /// Why the gateway could not be queried or did not remove the group.
+    pub fn delete_after(
+        &self,
+        key: &GroupingKey,
+        linger: Duration,
+        removal: Removal,
+    ) -> Result<Option<StoredGroup>, Error> {
+        let found = self.start_deleting(key, linger, removal)?;
+        received(
+            found.wait(linger.saturating_add(self.target.timeout).saturating_add(RECEIPT_GRACE)),
+        )
+    }
+
+    /// Async version of [`delete_after`](Self::delete_after).
+    ///
+    /// # Errors
+    /// As [`delete_after`](Self::delete_after).
+    pub async fn delete_after_async(
+        &self,
+        key: &GroupingKey,
+        linger: Duration,
+        removal: Removal,
+    ) -> Result<Option<StoredGroup>, Error> {
+        received(self.start_deleting(key, linger, removal)?.await)
+    }
+
+    fn start_pruning(
+        &self,
+        age: Duration,
+        removal: Removal,
+    ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        Ok(dispatcher().spawn(prune(client, age, removal, timeout)))
+    }
+
+    fn start_wiping(
+        &self,
+        removal: Removal,
+    ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        Ok(dispatcher().spawn(async move {
+            let until = Moment::now().after(timeout);
+            let groups = client.metrics(timeout).await?;
+            if removal == Removal::Apply {
+                client.wipe(until.remaining()).await?;
+            }
+            Ok(groups)
+        }))
+    }
+
+    fn start_deleting(
+        &self,
+        key: &GroupingKey,
+        linger: Duration,
+        removal: Removal,
+    ) -> Result<Receiver<Result<Option<StoredGroup>, Error>>, Error> {
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        let key = key.clone();
+        Ok(dispatcher().spawn(async move {
+            let before = client.group(&key, timeout).await?;
+            dispatcher().sleep(linger).await;
+            let until = Moment::now().after(timeout);
+            let now = client.group(&key, timeout).await?;
+            let pushed_at = |group: &Option<StoredGroup>| group.as_ref()?.pushed_at();
+            if now.is_none() || pushed_at(&now) != pushed_at(&before) {
+                return Ok(None);
+            }
+            if let (Some(group), Removal::Apply) = (&now, removal) {
+                client.remove(group, until.remaining()).await?;
+            }
+            Ok(now)
+        }))
+    }
+}
+
+async fn prune(
+    client: Arc<GatewayClient>,
+    age: Duration,
+    removal: Removal,
+    timeout: Duration,
+) -> Result<Vec<StoredGroup>, Error> {
+    let until = Moment::now().after(timeout);
+    let oldest_to_stay = Moment::now().unix_seconds() - age.as_secs_f64();
+    let groups = client.metrics(timeout).await?.into_iter();
+    // A group without a successful push is empty, so it counts as old.
+    let old: Vec<_> =
+        groups.filter(|group| group.pushed_at().unwrap_or(0.0) < oldest_to_stay).collect();
+    if removal == Removal::Apply {
+        for group in &old {
+            client.remove(group, until.remaining()).await?;
+        }
+    }
+    Ok(old)
+}

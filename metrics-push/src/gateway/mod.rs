@@ -1,0 +1,328 @@
+//! `Gateway`: a remote Pushgateway: its groups, its readiness, pushes and deletes.
+
+mod cleanup;
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy};
+use crate::delivery::policy::RECEIPT_GRACE;
+use crate::delivery::{DeliveryClass, Receipt, Route};
+use crate::dispatcher::dispatcher;
+use crate::error::{Error, Kind};
+use crate::exposition::Exposition;
+use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
+use crate::labels::GroupingKey;
+use crate::oneshot::Receiver;
+use crate::push_request::PushRequest;
+use crate::sink::gateway::GatewayClient;
+use crate::sink::listing::StoredGroup;
+use crate::sink::wire::Wire;
+use crate::sink::{Acceptance, GatewayKind, Sink};
+
+pub use cleanup::Removal;
+
+/// A Pushgateway and its connection settings.
+///
+/// The dispatcher's thread makes every request, so both forms of each method work in any context: inside any runtime, on
+/// a plain thread, and in `Drop` while unwinding.
+///
+/// ```no_run
+/// # fn main() -> Result<(), metrics_push::Error> {
+/// let gateway = metrics_push::Gateway::new("http://gateway:9091")?;
+/// gateway.ready()?;
+/// for group in gateway.metrics()? {
+///     println!("{:?}: {:?}", group.labels, group.value("batch_job_last_run_success", &[]));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Gateway {
+    target: Target,
+    connection: OnceCell<Connection>,
+}
+
+/// The client and its route. All requests of a gateway use one route, so that they stay in order.
+#[derive(Clone)]
+struct Connection {
+    client: Arc<GatewayClient>,
+    route: Route,
+}
+
+impl Gateway {
+    /// Returns the gateway at `url`. Credentials in the URL are sent as a request header.
+    ///
+    /// # Errors
+    /// `is_config` if `url` is not a base URL.
+    pub fn new(url: impl Into<String>) -> Result<Self, Error> {
+        Self::from_target(Target {
+            url: Address::new(url),
+            transport: Transport { proxy: proxy(), ..Transport::default() },
+            timeout: DEFAULT_TIMEOUT,
+            kind: GatewayKind::default(),
+            wire: Wire::default(),
+            mode: Mode::Live,
+        })
+    }
+
+    /// Returns the gateways of a configuration, with its credentials, certificates and time-out. There are none if the
+    /// configuration has no URL or disables pushing. In a dry run, a request that would change a gateway is written to
+    /// stderr.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), metrics_push::Error> {
+    /// let config = metrics_push::Config::default().url("http://gateway:9091")?;
+    /// assert_eq!(metrics_push::Gateway::from_config(&config)?[0].url(), "http://gateway:9091");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `is_config` if the configuration is contradictory.
+    pub fn from_config(config: &Config) -> Result<Vec<Self>, Error> {
+        config.targets()?.into_iter().map(Self::from_target).collect()
+    }
+
+    fn from_target(target: Target) -> Result<Self, Error> {
+        Server::new(target.url.as_str(), Transport::default())?;
+        Ok(Self { target, connection: OnceCell::new() })
+    }
+
+    /// Returns the URL without credentials.
+    #[must_use]
+    pub fn url(&self) -> String {
+        // `from_target` has checked the URL.
+        Server::new(self.target.url.as_str(), Transport::default())
+            .map(|server| server.shown().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// Uses basic authentication.
+    #[must_use]
+    pub fn basic_auth(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        let (user, password) = (user.into(), SecretSource::Value(Secret::new(password)));
+        self.with(|target| target.transport.auth = Auth::Basic { user, password })
+    }
+
+    /// Uses a bearer token.
+    #[must_use]
+    pub fn bearer_token(self, token: impl Into<String>) -> Self {
+        let token = SecretSource::Value(Secret::new(token));
+        self.with(|target| target.transport.auth = Auth::Bearer(token))
+    }
+
+    /// Adds a request header. Its value is treated as a secret.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let header = (name.into(), Secret::new(value));
+        self.with(|target| target.transport.headers.push(header))
+    }
+
+    /// Trusts the certificates of a PEM file, in addition to those of the system.
+    #[must_use]
+    pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
+        let file = file.into();
+        self.with(|target| target.transport.ca_file = Some(file))
+    }
+
+    /// Uses a client certificate with its chain, and its key, both as PEM files.
+    #[must_use]
+    pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        let (cert, key) = (cert.into(), key.into());
+        self.with(|target| {
+            (target.transport.cert_file, target.transport.key_file) = (Some(cert), Some(key));
+        })
+    }
+
+    /// Checks the gateway's certificate against this name instead of the host in the URL, for a gateway that is reached by
+    /// an IP address or through a tunnel.
+    #[must_use]
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.with(|target| target.transport.server_name = Some(name))
+    }
+
+    /// Sets the kind of gateway. An aggregating gateway must not receive a request twice.
+    #[must_use]
+    pub fn kind(self, kind: GatewayKind) -> Self {
+        self.with(|target| target.kind = kind)
+    }
+
+    /// Limits each request, including the time that it waits for earlier ones. The default is [`DEFAULT_TIMEOUT`].
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.target.timeout = timeout;
+        self
+    }
+
+    /// Sends metrics as delimited protobuf instead of text. A Pushgateway parses 100,000 series in half the time. Servers
+    /// with a compatible API may not support it: `VictoriaMetrics` accepts it and stores nothing.
+    #[must_use]
+    pub fn protobuf(self) -> Self {
+        self.with(|target| target.wire = target.wire.protobuf())
+    }
+
+    /// Compresses large bodies, for a gateway on a slow network. Needs the feature `gzip` and Pushgateway 1.5 or newer; an
+    /// older one is sent the same request once more uncompressed, and all later requests as well.
+    ///
+    /// # Errors
+    /// `is_config` if the feature is disabled.
+    pub fn gzip(self) -> Result<Self, Error> {
+        let wire = self.target.wire.gzip()?;
+        Ok(self.with(|target| target.wire = wire))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Target)) -> Self {
+        change(&mut self.target);
+        // Connections with other settings must not be reused.
+        self.connection = OnceCell::new();
+        self
+    }
+
+    /// Returns all groups that the gateway stores.
+    ///
+    /// # Errors
+    /// Why the gateway could not be queried.
+    pub fn metrics(&self) -> Result<Vec<StoredGroup>, Error> {
+        received(self.query(list)?.wait(self.receive_timeout()))
+    }
+
+    /// Async version of [`metrics`](Self::metrics).
+    ///
+    /// # Errors
+    /// As [`metrics`](Self::metrics).
+    pub async fn metrics_async(&self) -> Result<Vec<StoredGroup>, Error> {
+        received(self.query(list)?.await)
+    }
+
+    /// Checks that the gateway is ready to accept pushes.
+    ///
+    /// # Errors
+    /// Why it is not ready.
+    pub fn ready(&self) -> Result<(), Error> {
+        received(self.query(probe)?.wait(self.receive_timeout()))
+    }
+
+    /// Async version of [`ready`](Self::ready).
+    ///
+    /// # Errors
+    /// As [`ready`](Self::ready).
+    pub async fn ready_async(&self) -> Result<(), Error> {
+        received(self.query(probe)?.await)
+    }
+
+    /// Replaces the group with these metrics.
+    ///
+    /// # Errors
+    /// `is_metric` if there are no metrics, or a metric has a label of the key; else why the gateway did not accept them.
+    pub fn push(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
+        self.send(PushRequest::push(key.clone(), metrics.families_for(key)?))
+    }
+
+    /// Adds these metrics to the group. Families of the same name are replaced, others stay.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn add(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
+        self.send(PushRequest::add(key.clone(), metrics.families_for(key)?))
+    }
+
+    /// Deletes the group with exactly this key. Succeeds if there is no such group.
+    ///
+    /// # Errors
+    /// Why the gateway did not accept the request.
+    pub fn delete(&self, key: &GroupingKey) -> Result<Acceptance, Error> {
+        self.send(PushRequest::delete(key.clone()))
+    }
+
+    /// Async version of [`delete`](Self::delete).
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    pub async fn delete_async(&self, key: &GroupingKey) -> Result<Acceptance, Error> {
+        self.receive_async(self.submit(PushRequest::delete(key.clone()))?).await
+    }
+
+    fn send(&self, request: PushRequest) -> Result<Acceptance, Error> {
+        self.receive(self.submit(request)?)
+    }
+
+    /// Waits for the receipt of a submitted request.
+    pub(crate) fn receive(&self, receipt: Receiver<Receipt>) -> Result<Acceptance, Error> {
+        received(receipt.wait(self.receive_timeout()).map(Receipt::into_result))
+    }
+
+    pub(crate) async fn receive_async(
+        &self,
+        receipt: Receiver<Receipt>,
+    ) -> Result<Acceptance, Error> {
+        received(receipt.await.map(Receipt::into_result))
+    }
+
+    pub(crate) fn submit(&self, request: PushRequest) -> Result<Receiver<Receipt>, Error> {
+        let (route, timeout) = (&self.connection()?.route, self.target.timeout);
+        // The caller gets the error, so nothing is stored on disk.
+        let class = DeliveryClass::BestEffort;
+        Ok(dispatcher().submit_for_receipt(route, request, timeout, class))
+    }
+
+    fn query<T, F>(
+        &self,
+        query: fn(Arc<GatewayClient>, Duration) -> F,
+    ) -> Result<Receiver<Result<T, Error>>, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let client = Arc::clone(&self.connection()?.client);
+        Ok(dispatcher().spawn(query(client, self.target.timeout)))
+    }
+
+    fn connection(&self) -> Result<&Connection, Error> {
+        self.connection.get_or_try_init(|| {
+            let Target { url, transport, kind, wire, mode, .. } = &self.target;
+            let server = Server::new(url.as_str(), transport.clone())?;
+            let client = Arc::new(GatewayClient::new(server, *kind, *wire));
+            let sink = match mode {
+                Mode::Live => Sink::Gateway(Arc::clone(&client)),
+                Mode::DryRun => Sink::DryRun(client.url().into()),
+            };
+            let route = Route::direct(sink);
+            Ok(Connection { client, route })
+        })
+    }
+
+    /// How long a thread waits for an answer. The request itself ends earlier, with a better error.
+    fn receive_timeout(&self) -> Duration {
+        self.target.timeout.saturating_add(RECEIPT_GRACE)
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may contain credentials; the client redacts them.
+        let client = self.connection().ok().map(|connection| &connection.client);
+        f.debug_struct("Gateway").field("client", &client).finish_non_exhaustive()
+    }
+}
+
+async fn list(client: Arc<GatewayClient>, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
+    client.metrics(timeout).await
+}
+
+async fn probe(client: Arc<GatewayClient>, timeout: Duration) -> Result<(), Error> {
+    client.ready(timeout).await
+}
+
+fn received<T>(answer: Option<Result<T, Error>>) -> Result<T, Error> {
+    answer.unwrap_or_else(|| {
+        Err(Error::new(Kind::Timeout, "the request did not finish in time")
+            .remedy("the gateway may have applied it; check its state before you repeat it"))
+    })
+}

@@ -1,0 +1,33 @@
+//! The circuit breakers of the configured gateways.
+
+use crate::delivery::{BreakerState, Route};
+use crate::pipeline::Pipeline;
+
+/// The circuit breaker of one gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitBreaker {
+    /// The gateway's URL, without credentials.
+    pub gateway: String,
+    /// Its state.
+    pub state: BreakerState,
+}
+
+/// Returns the circuit breakers of the configured gateways, in the order of the configuration.
+///
+/// For long-lived processes that export their own health. Each push reports the state as well, as
+/// `batch_job_push_breaker_open`.
+///
+/// ```
+/// for breaker in metrics_push::circuit_breakers() {
+///     println!("{}: {}", breaker.gateway, breaker.state);
+/// }
+/// ```
+#[must_use]
+pub fn circuit_breakers() -> Vec<CircuitBreaker> {
+    let describe = |route: &Route| {
+        let state = route.breaker()?.state();
+        Some(CircuitBreaker { gateway: route.to_string(), state })
+    };
+    Pipeline::current().routes.iter().filter_map(describe).collect()
+}

@@ -1,0 +1,154 @@
+//! A channel for one value, received by a thread with a deadline or awaited in any runtime.
+//!
+//! `tokio::sync::oneshot` has no blocking receive with a time-out, and its blocking receive panics inside a runtime.
+//! A job waits for its delivery in both places, and while unwinding.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::sync::{Condvar, Mutex};
+
+/// The receiving half. Awaited, it yields `None` if the sender was dropped without sending.
+#[must_use = "the value is lost if the receiver is dropped"]
+pub(crate) struct Receiver<T> {
+    channel: Arc<Channel<T>>,
+}
+
+/// The sending half. Dropping it closes the channel.
+pub(crate) struct Sender<T> {
+    channel: Arc<Channel<T>>,
+}
+
+struct Channel<T> {
+    state: Mutex<State<T>>,
+    closed: Condvar,
+}
+
+struct State<T> {
+    value: Option<T>,
+    is_closed: bool,
+    waker: Option<Waker>,
+}
+
+pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
+    let state = State { value: None, is_closed: false, waker: None };
+    let channel = Arc::new(Channel { state: Mutex::new(state), closed: Condvar::new() });
+    (Sender { channel: Arc::clone(&channel) }, Receiver { channel })
+}
+
+impl<T> Sender<T> {
+    pub(crate) fn send(self, value: T) {
+        self.channel.state.lock().value = Some(value);
+        // Dropping `self` closes the channel and wakes the receiver.
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("is_closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.channel.state.lock();
+            state.is_closed = true;
+            state.waker.take()
+        };
+        self.channel.closed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Receiver<T> {
+    /// Returns true if a value was sent or never will be.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.channel.state.lock().is_closed
+    }
+
+    /// Blocks the thread until [`is_closed`](Self::is_closed), at most for `timeout`. Returns true if it is.
+    pub(crate) fn wait_closed(&self, timeout: Duration) -> bool {
+        self.lock_when_closed(timeout).is_closed
+    }
+
+    /// Blocks the thread until the value arrives, at most for `timeout`. Safe inside a runtime and while unwinding.
+    pub(crate) fn wait(self, timeout: Duration) -> Option<T> {
+        self.lock_when_closed(timeout).value.take()
+    }
+
+    fn lock_when_closed(&self, timeout: Duration) -> MutexGuard<'_, State<T>> {
+        let state = self.channel.state.lock();
+        self.channel.closed.wait_timeout_while(state, timeout, |state| !state.is_closed)
+    }
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut state = self.channel.state.lock();
+        if state.is_closed {
+            return Poll::Ready(state.value.take());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receiver_on_another_thread_gets_the_value() {
+        let (sender, receiver) = channel();
+        let thread = std::thread::spawn(move || receiver.wait(Duration::from_secs(60)));
+        sender.send(7);
+        assert_eq!(thread.join().unwrap(), Some(7));
+    }
+
+    #[test]
+    fn receiver_reports_closed_without_taking_the_value() {
+        let (sender, receiver) = channel();
+        assert!(!receiver.is_closed() && !receiver.wait_closed(Duration::ZERO));
+        sender.send(7);
+        assert!(receiver.is_closed() && receiver.wait_closed(Duration::MAX));
+        assert_eq!(receiver.wait(Duration::ZERO), Some(7));
+    }
+
+    #[test]
+    fn wait_ends_at_the_timeout() {
+        let (sender, receiver) = channel::<u8>();
+        assert_eq!(receiver.wait(Duration::ZERO), None);
+        drop(sender);
+    }
+
+    #[test]
+    fn wait_ends_when_the_sender_is_dropped() {
+        let (sender, receiver) = channel::<u8>();
+        drop(sender);
+        assert_eq!(receiver.wait(Duration::MAX), None);
+    }
+
+    #[test]
+    fn send_wakes_an_awaiting_task() {
+        let (sender, mut receiver) = channel();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut receiver).poll(&mut context).is_pending());
+        sender.send(7);
+        assert_eq!(Pin::new(&mut receiver).poll(&mut context), Poll::Ready(Some(7)));
+    }
+}

@@ -1,0 +1,286 @@
+//! `Pipeline`: a configuration with its connections made, of the process or of a scope.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+
+use crate::config::{Config, Mode, Target};
+use crate::delivery::policy::MAX_GROUPS;
+use crate::delivery::{DeliveryClass, Route};
+use crate::dispatcher::buffer::BatchBuffer;
+use crate::dispatcher::{OnSettled, dispatcher};
+use crate::error::Error;
+use crate::http::Server;
+use crate::log;
+use crate::push_request::PushRequest;
+use crate::sink::Sink;
+use crate::sink::gateway::GatewayClient;
+use crate::spool::Spool;
+use crate::state_dir::StateDir;
+
+/// Delivers the runs of a process or a scope.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    /// Every run is delivered to all of them.
+    pub(crate) routes: Vec<Route>,
+    /// Collects the requests of tasks, if batching is configured.
+    buffer: Option<Arc<BatchBuffer>>,
+    pub(crate) job: Option<String>,
+    pub(crate) grouping: BTreeMap<String, String>,
+    pub(crate) timeout: Duration,
+    pub(crate) state_dir: Arc<StateDir>,
+}
+
+impl Pipeline {
+    fn new(config: &Config) -> Result<Self, Error> {
+        let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
+        let routes = config
+            .targets()?
+            .into_iter()
+            .map(|target| route(target, &state_dir))
+            .collect::<Result<Vec<_>, _>>()?;
+        let buffer = config.batch_interval.map(|interval| {
+            BatchBuffer::start(routes.clone(), config.timeout, interval, MAX_GROUPS / 2)
+        });
+        Ok(Self {
+            routes,
+            buffer,
+            job: config.job.clone(),
+            grouping: config.grouping.clone(),
+            timeout: config.timeout,
+            state_dir,
+        })
+    }
+
+    /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.
+    pub(crate) fn prepare(self: &Arc<Self>) {
+        let pipeline = Arc::clone(self);
+        drop(dispatcher().spawn(async move {
+            pipeline.routes.iter().for_each(|route| route.sink().prepare());
+        }));
+    }
+
+    /// Submits a start or a heartbeat to all sinks. No receipt is needed: the completion follows.
+    pub(crate) fn submit_interim(&self, request: PushRequest, timeout: Duration) {
+        let class = DeliveryClass::BestEffort;
+        match &self.buffer {
+            Some(buffer) => buffer.enqueue(request, class, Vec::new()),
+            None => self.submit_to_all(request, timeout, class, Vec::new),
+        }
+    }
+
+    /// Submits the completion of one of many tasks to all sinks, merged with others for the same group if batching is
+    /// configured. `on_settled` is called once per sink for its callback.
+    pub(crate) fn submit_spooled(
+        &self,
+        request: PushRequest,
+        timeout: Duration,
+        on_settled: impl Fn() -> OnSettled,
+    ) {
+        let class = DeliveryClass::Spooled;
+        match &self.buffer {
+            Some(buffer) => {
+                let callbacks = self.routes.iter().map(|_| on_settled()).collect();
+                buffer.enqueue(request, class, callbacks);
+            }
+            None => self.submit_to_all(request, timeout, class, || vec![on_settled()]),
+        }
+    }
+
+    /// Submits the completion of a whole process to all sinks at once, with what is buffered for its group.
+    pub(crate) fn submit_final(
+        &self,
+        mut request: PushRequest,
+        timeout: Duration,
+        on_settled: impl Fn() -> OnSettled,
+    ) {
+        let mut buffered = Vec::new();
+        if let Some(earlier) = self.buffer.as_ref().and_then(|buffer| buffer.take(request.key())) {
+            request = earlier.request.merged_with(request);
+            buffered = earlier.on_settled;
+        }
+        let mut buffered = buffered.into_iter();
+        self.submit_to_all(request, timeout, DeliveryClass::Final, || {
+            let mut callbacks = buffered.next().unwrap_or_default();
+            callbacks.push(on_settled());
+            callbacks
+        });
+    }
+
+    fn submit_to_all(
+        &self,
+        request: PushRequest,
+        timeout: Duration,
+        class: DeliveryClass,
+        mut on_settled: impl FnMut() -> Vec<OnSettled>,
+    ) {
+        for route in &self.routes {
+            dispatcher().submit(route, request.clone(), timeout, class, on_settled());
+        }
+    }
+
+    /// Returns the pipeline of the innermost [`Scope`] on this thread, or that of the process.
+    pub(crate) fn current() -> Arc<Self> {
+        // While a thread exits, its thread-locals are gone.
+        let scoped = SCOPES.try_with(|scopes| scopes.borrow().last().cloned());
+        scoped.ok().flatten().unwrap_or_else(Self::of_process)
+    }
+
+    pub(crate) fn of_process() -> Arc<Self> {
+        Arc::clone(PROCESS.get_or_init(Self::from_env))
+    }
+
+    fn from_env() -> Arc<Self> {
+        let (config, problems) = Config::from_env();
+        for problem in problems {
+            log::warn(format_args!("{problem:?}; the job runs without this setting"));
+        }
+        let pipeline = Self::new(&config).unwrap_or_else(|error| {
+            log::warn(format_args!("{error:?}; the job runs, and nothing is pushed"));
+            Self {
+                routes: Vec::new(),
+                buffer: None,
+                job: None,
+                grouping: BTreeMap::new(),
+                timeout: config.timeout,
+                state_dir: Arc::default(),
+            }
+        });
+        if pipeline.routes.is_empty() {
+            log::debug("nothing is pushed: METRICS_PUSH_URL is not set, or pushing is disabled");
+        }
+        Arc::new(pipeline)
+    }
+}
+
+fn route(target: Target, state_dir: &Arc<StateDir>) -> Result<Route, Error> {
+    let server = Server::new(target.url.as_str(), target.transport)?;
+    Ok(match target.mode {
+        Mode::DryRun => Route::buffered(Sink::DryRun(server.shown().into()), None),
+        Mode::Live => {
+            let client = Arc::new(GatewayClient::new(server, target.kind, target.wire));
+            let spool = Spool::new(state_dir, client.url());
+            Route::buffered(Sink::Gateway(client), spool)
+        }
+    })
+}
+
+static PROCESS: OnceCell<Arc<Pipeline>> = OnceCell::new();
+
+thread_local! {
+    static SCOPES: RefCell<Vec<Arc<Pipeline>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets the configuration of the process, in place of the environment's.
+///
+/// # Errors
+/// `is_config` if the configuration is contradictory, or if the process has used another one: call this first in `main`.
+pub fn init(config: Config) -> Result<(), Error> {
+    let pipeline = Arc::new(Pipeline::new(&config)?);
+    PROCESS.set(pipeline).map_err(|_| {
+        Error::config("the configuration is already in use")
+            .remedy("call init once, before the first run starts")
+    })
+}
+
+/// Uses a configuration on this thread until it is dropped. For tests, which share a process.
+///
+/// A run that starts on this thread uses this configuration until it ends. Other threads, including those of a runtime,
+/// need [`Scope::wrap_future`] or [`Scope::wrap_fn`].
+#[must_use = "the configuration is used only as long as the scope lives"]
+#[derive(Debug)]
+pub struct Scope {
+    // A scope must be dropped on the thread where it was entered.
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Config {
+    /// Uses this configuration on this thread until the returned scope is dropped.
+    ///
+    /// # Errors
+    /// `is_config` if the configuration is contradictory.
+    pub fn scope(self) -> Result<Scope, Error> {
+        Ok(Scope::enter(Arc::new(Pipeline::new(&self)?)))
+    }
+}
+
+impl Scope {
+    /// Wraps a future so that it is polled with the current configuration, on any thread.
+    ///
+    /// A scope is limited to its thread, so a task that is spawned on a runtime with several threads needs this.
+    ///
+    /// ```
+    /// use metrics_push::{Config, Scope, push_job, testing::FakeGateway};
+    ///
+    /// #[push_job]
+    /// async fn reindex() {}
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = FakeGateway::start();
+    /// let _scope = Config::default().url(gateway.url())?.scope()?;
+    /// tokio::spawn(Scope::wrap_future(reindex())).await?;
+    /// gateway.after_run("reindex", &[]).assert_outcome("success");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wrap_future<F: Future>(future: F) -> impl Future<Output = F::Output> {
+        let pipeline = Pipeline::current();
+        let mut future = Box::pin(future);
+        // Not an async block: the configuration is used only while the future is polled.
+        std::future::poll_fn(move |context| {
+            let _scope = Self::enter(Arc::clone(&pipeline));
+            future.as_mut().poll(context)
+        })
+    }
+
+    /// Wraps a closure so that it is called with the current configuration. For threads.
+    ///
+    /// ```
+    /// # use metrics_push::{Config, Scope, push_job, testing::FakeGateway};
+    /// # #[push_job]
+    /// # fn reindex() {}
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gateway = FakeGateway::start();
+    /// let _scope = Config::default().url(gateway.url())?.scope()?;
+    /// std::thread::spawn(Scope::wrap_fn(reindex)).join().unwrap();
+    /// gateway.after_run("reindex", &[]).assert_outcome("success");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wrap_fn<T>(f: impl FnOnce() -> T) -> impl FnOnce() -> T {
+        let pipeline = Pipeline::current();
+        move || {
+            let _scope = Self::enter(pipeline);
+            f()
+        }
+    }
+
+    fn enter(pipeline: Arc<Pipeline>) -> Self {
+        SCOPES.with_borrow_mut(|scopes| scopes.push(pipeline));
+        Self { not_send: std::marker::PhantomData }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        SCOPES.with_borrow_mut(Vec::pop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_restores_the_previous_configuration() {
+        let config = Config::default().job("scoped").unwrap();
+        let scope = config.scope().unwrap();
+        assert_eq!(Pipeline::current().job.as_deref(), Some("scoped"));
+        drop(scope);
+        assert_ne!(Pipeline::current().job.as_deref(), Some("scoped"));
+    }
+}

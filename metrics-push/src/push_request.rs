@@ -1,0 +1,379 @@
+//! `PushRequest`: a verb, a grouping key and encoded families. It is sent, stored on disk and merged with others.
+//!
+//! Merging follows the Pushgateway's own rules: sending the merged request leaves a group as sending both in turn
+//! would. This file is the only one that implements the rule; the dispatcher, the batch buffer and the spool use it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::error::{Error, Kind};
+use crate::labels::GroupingKey;
+use crate::metrics::{Registry, Snapshot, write_family};
+
+/// How a request changes its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Replaces the whole group.
+    Push,
+    /// Replaces the families of the same name and leaves the others.
+    Add,
+    /// Deletes the group.
+    Delete,
+}
+
+impl Verb {
+    /// Returns the verb as one lowercase word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Add => "add",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Returns the verb of two requests merged into one, and which families the merged request has.
+    const fn merge(self, later: Self) -> (Self, MergedFamilies) {
+        match (self, later) {
+            (Self::Push | Self::Add, Self::Add) => (self, MergedFamilies::Both),
+            (Self::Delete, Self::Add) => (Self::Push, MergedFamilies::LaterOnly),
+            (_, Self::Push | Self::Delete) => (later, MergedFamilies::LaterOnly),
+        }
+    }
+}
+
+/// The families of two requests merged into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MergedFamilies {
+    /// Those of both; of two with one name, the later one.
+    Both,
+    LaterOnly,
+}
+
+/// Complete metric families in the text format, by name.
+pub(crate) type Families = BTreeMap<String, String>;
+
+/// Encodes each family of a snapshot in the text format.
+pub(crate) fn encode(snapshot: &Snapshot) -> Families {
+    let encoded = snapshot.families().map(|family| {
+        let mut text = String::new();
+        write_family(family, &mut text);
+        (family.name().to_owned(), text)
+    });
+    encoded.collect()
+}
+
+/// Gathers registries for a push to the group of `key`.
+///
+/// # Errors
+/// `is_metric` if a metric cannot be encoded or no registry has a metric.
+pub(crate) fn gather<'a>(
+    key: &GroupingKey,
+    registries: impl IntoIterator<Item = &'a Registry>,
+) -> Result<Snapshot, Error> {
+    let mut snapshot = Snapshot::default();
+    for registry in registries {
+        snapshot.merge(Snapshot::gather(registry));
+    }
+    snapshot.reject_labels_of(key);
+    if let Some(rejection) = snapshot.rejections().first() {
+        return Err(Error::from(rejection.clone()).at("group", key));
+    }
+    if snapshot.families().len() == 0 {
+        // A push without a body deletes the group silently.
+        return Err(Error::new(Kind::Metric, "the push has no metrics")
+            .at("group", key)
+            .remedy("register a metric first; to empty a group, delete it"));
+    }
+    Ok(snapshot)
+}
+
+/// The prefix of the families that describe a run. All others are the program's own.
+const OUTCOME_PREFIX: &str = "batch_job_";
+
+/// Returns true if the family describes a run, and not what the run did.
+pub(crate) fn is_outcome_family(name: &str) -> bool {
+    name.starts_with(OUTCOME_PREFIX)
+}
+
+/// One request to a sink. Clones share the families.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PushRequest {
+    verb: Verb,
+    key: GroupingKey,
+    families: Arc<Families>,
+    /// When the newest part was created, in milliseconds since the Unix epoch.
+    created_at: u64,
+}
+
+impl PushRequest {
+    pub(crate) fn push(key: GroupingKey, families: Families) -> Self {
+        Self::with_created_at(Moment::now().unix_millis(), Verb::Push, key, families)
+    }
+
+    pub(crate) fn add(key: GroupingKey, families: Families) -> Self {
+        Self::with_created_at(Moment::now().unix_millis(), Verb::Add, key, families)
+    }
+
+    pub(crate) fn delete(key: GroupingKey) -> Self {
+        Self::with_created_at(Moment::now().unix_millis(), Verb::Delete, key, Families::new())
+    }
+
+    /// Restores a request that was created earlier.
+    pub(crate) fn with_created_at(
+        created_at: u64,
+        verb: Verb,
+        key: GroupingKey,
+        families: Families,
+    ) -> Self {
+        Self { verb, key, families: Arc::new(families), created_at }
+    }
+
+    pub(crate) fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    pub(crate) fn key(&self) -> &GroupingKey {
+        &self.key
+    }
+
+    pub(crate) fn families(&self) -> &Families {
+        &self.families
+    }
+
+    pub(crate) fn created_at(&self) -> u64 {
+        self.created_at
+    }
+
+    /// Turns the request into an add of the families that `keep` selects; `None` if it selects none.
+    pub(crate) fn retain_as_add(
+        mut self,
+        mut keep: impl FnMut(&str, &str) -> bool,
+    ) -> Option<Self> {
+        Arc::make_mut(&mut self.families).retain(|name, text| keep(name, text));
+        (!self.families.is_empty()).then_some(Self { verb: Verb::Add, ..self })
+    }
+
+    pub(crate) fn has_outcome(&self) -> bool {
+        self.families.keys().any(|name| is_outcome_family(name))
+    }
+
+    /// Returns an add of the outcome families alone; `None` if the request has no others, or no outcome.
+    pub(crate) fn outcome_only(&self) -> Option<Self> {
+        let is_mixed = self.families.keys().any(|name| !is_outcome_family(name));
+        is_mixed.then(|| self.clone().retain_as_add(|name, _| is_outcome_family(name))).flatten()
+    }
+
+    /// Returns the exposition: all families, ordered by name.
+    pub(crate) fn body(&self) -> String {
+        Payload::from(self).body()
+    }
+
+    /// Merges `later` into this request. Both are for the same group.
+    pub(crate) fn merge(&mut self, mut later: Self) {
+        debug_assert_eq!(self.key, later.key);
+        self.created_at = self.created_at.max(later.created_at);
+        let (verb, families) = self.verb.merge(later.verb);
+        self.verb = verb;
+        match families {
+            MergedFamilies::Both => {
+                Arc::make_mut(&mut self.families).append(Arc::make_mut(&mut later.families));
+            }
+            MergedFamilies::LaterOnly => self.families = later.families,
+        }
+    }
+
+    /// [`merge`](Self::merge) by value.
+    pub(crate) fn merged_with(mut self, later: Self) -> Self {
+        self.merge(later);
+        self
+    }
+}
+
+/// What one attempt sends: families of several sources under one verb and key. It borrows all text.
+#[derive(Clone, Debug)]
+pub(crate) struct Payload<'a> {
+    verb: Verb,
+    key: &'a GroupingKey,
+    families: BTreeMap<&'a str, &'a str>,
+    created_at: u64,
+}
+
+impl<'a> From<&'a PushRequest> for Payload<'a> {
+    fn from(request: &'a PushRequest) -> Self {
+        Self {
+            verb: request.verb,
+            key: &request.key,
+            families: borrow(&request.families).collect(),
+            created_at: request.created_at,
+        }
+    }
+}
+
+impl<'a> Payload<'a> {
+    pub(crate) fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    pub(crate) fn key(&self) -> &'a GroupingKey {
+        self.key
+    }
+
+    /// Returns name and text of each family, ordered by name.
+    pub(crate) fn families(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.families.iter().map(|(name, text)| (*name, *text))
+    }
+
+    pub(crate) fn has_outcome(&self) -> bool {
+        self.families.keys().any(|name| is_outcome_family(name))
+    }
+
+    pub(crate) fn created_at(&self) -> u64 {
+        self.created_at
+    }
+
+    /// [`PushRequest::merge`] without taking the request.
+    pub(crate) fn merge(&mut self, later: &'a PushRequest) {
+        self.created_at = self.created_at.max(later.created_at);
+        let (verb, families) = self.verb.merge(later.verb);
+        self.verb = verb;
+        if families == MergedFamilies::LaterOnly {
+            self.families.clear();
+        }
+        self.insert(&later.families);
+    }
+
+    /// Adds families, in place of those of the same name.
+    pub(crate) fn insert(&mut self, families: &'a Families) {
+        self.families.extend(borrow(families));
+    }
+
+    /// Adds the families whose name the payload does not have yet.
+    pub(crate) fn insert_missing(&mut self, families: &'a Families) {
+        for (name, text) in borrow(families) {
+            self.families.entry(name).or_insert(text);
+        }
+    }
+
+    /// Turns the payload into an add of its outcome families; `None` if it has no others, or no outcome.
+    pub(crate) fn outcome_only(&self) -> Option<Self> {
+        let outcome: BTreeMap<_, _> =
+            self.families().filter(|(name, _)| is_outcome_family(name)).collect();
+        let is_mixed = !outcome.is_empty() && outcome.len() < self.families.len();
+        is_mixed.then_some(Self { verb: Verb::Add, families: outcome, ..*self })
+    }
+
+    /// Copies the payload to a request.
+    pub(crate) fn to_request(&self) -> PushRequest {
+        let families = self.families().map(|(name, text)| (name.into(), text.into())).collect();
+        PushRequest::with_created_at(self.created_at, self.verb, self.key.clone(), families)
+    }
+
+    /// Returns the exposition: all families, ordered by name.
+    pub(crate) fn body(&self) -> String {
+        let mut body = String::with_capacity(self.families.values().map(|text| text.len()).sum());
+        for text in self.families.values() {
+            body.push_str(text);
+        }
+        body
+    }
+}
+
+fn borrow(families: &Families) -> impl Iterator<Item = (&str, &str)> {
+    families.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A group as the gateway stores it; absent before the first push and after a delete.
+    type Group = Option<Families>;
+
+    fn apply(group: Group, request: &PushRequest) -> Group {
+        match request.verb {
+            Verb::Push => Some(request.families().clone()),
+            Verb::Add => {
+                let mut families = group.unwrap_or_default();
+                families.extend(request.families().clone());
+                Some(families)
+            }
+            Verb::Delete => None,
+        }
+    }
+
+    fn key() -> GroupingKey {
+        GroupingKey::new("job").unwrap()
+    }
+
+    fn any_families() -> impl Strategy<Value = Families> {
+        proptest::collection::btree_map("[abc]", "[0-9]", 1..4)
+    }
+
+    fn any_request() -> impl Strategy<Value = PushRequest> {
+        prop_oneof![
+            any_families().prop_map(|families| PushRequest::push(key(), families)),
+            any_families().prop_map(|families| PushRequest::add(key(), families)),
+            Just(PushRequest::delete(key())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn merged_request_does_what_the_requests_do_in_turn(
+            group in proptest::option::of(any_families()),
+            requests in proptest::collection::vec(any_request(), 1..8),
+        ) {
+            let in_turn = requests.iter().fold(group.clone(), apply);
+            let merged = requests.into_iter().reduce(PushRequest::merged_with).unwrap();
+            prop_assert_eq!(apply(group, &merged), in_turn);
+        }
+
+        #[test]
+        fn payload_merges_like_a_request(earlier in any_request(), later in any_request()) {
+            let mut payload = Payload::from(&earlier);
+            payload.merge(&later);
+            let merged = earlier.clone().merged_with(later.clone());
+            prop_assert_eq!((payload.verb(), payload.body()), (merged.verb(), merged.body()));
+        }
+    }
+
+    fn named(names: &[&str]) -> Families {
+        names.iter().map(|name| ((*name).to_owned(), format!("{name} 1\n"))).collect()
+    }
+
+    #[test]
+    fn outcome_only_drops_the_program_s_own_metrics() {
+        let mixed = PushRequest::push(key(), named(&["batch_job_info", "rows"]));
+        let alone = mixed.outcome_only().unwrap();
+        assert_eq!((alone.verb(), alone.body().as_str()), (Verb::Add, "batch_job_info 1\n"));
+        let payload = Payload::from(&mixed).outcome_only().unwrap();
+        assert_eq!((payload.verb(), payload.body().as_str()), (Verb::Add, "batch_job_info 1\n"));
+        for names in [&["batch_job_info"][..], &["rows"]] {
+            let request = PushRequest::push(key(), named(names));
+            assert_eq!(request.outcome_only(), None);
+            assert!(Payload::from(&request).outcome_only().is_none());
+        }
+    }
+
+    #[test]
+    fn payload_inserts_over_and_under_its_families() {
+        let (over, under) = (named(&["b"]), [("a".to_owned(), "a 2\n".to_owned())].into());
+        let request = PushRequest::push(
+            key(),
+            [("a", "a 1\n"), ("b", "b 0\n")].map(|(n, t)| (n.into(), t.into())).into(),
+        );
+        let mut payload = Payload::from(&request);
+        payload.insert(&over);
+        payload.insert_missing(&under);
+        assert_eq!(payload.body(), "a 1\nb 1\n");
+    }
+
+    #[test]
+    fn body_has_the_families_ordered_by_name() {
+        let families = [("b", "b 1\n"), ("a", "a 1\n")].map(|(n, t)| (n.into(), t.into()));
+        assert_eq!(PushRequest::push(key(), families.into()).body(), "a 1\nb 1\n");
+    }
+}
