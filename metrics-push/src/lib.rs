@@ -22,7 +22,7 @@
 //! | push, add and delete by hand | [`Pusher`], [`GroupingKey`] |
 //! | push an exposition that was written elsewhere | [`Gateway`], [`Exposition`] |
 //! | read what a gateway holds, or remove it | [`Gateway`], [`StoredGroup`] |
-//! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
+//! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`MetricFactory`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
 //! | see and deliver what waits on disk | [`spooled_requests`], [`recover`] |
@@ -74,8 +74,8 @@ pub use inspect::{
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
 pub use metrics::{
-    Catalog, Counter, DEFAULT_BUCKETS, Gauge, Histogram, Labelled, counter, counter_with, gauge,
-    gauge_with, histogram, histogram_in, histogram_in_with, histogram_with,
+    Counter, DEFAULT_BUCKETS, Gauge, Histogram, MetricFactory, MetricVec, counter, counter_vec,
+    gauge, gauge_vec, histogram, histogram_vec, histogram_vec_with_buckets, histogram_with_buckets,
 };
 pub use pipeline::{Scope, init};
 pub use prometheus;

@@ -2,6 +2,8 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/arbitrary_metrics.rs"]
+mod arbitrary_metrics;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/child.rs"]
 mod child;
@@ -11,8 +13,6 @@ mod dns;
 mod fake_gateway;
 mod fake_random;
 mod fake_vs_real;
-#[path = "../it/families.rs"]
-mod families;
 mod gateway_faults;
 mod guarantees;
 mod http;

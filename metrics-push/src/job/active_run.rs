@@ -350,9 +350,9 @@ impl ActiveRun {
 }
 
 fn encode_all(mut metrics: Snapshot, key: &GroupingKey) -> Families {
-    metrics.retain_apart_from(key);
-    for refusal in metrics.refusals() {
-        log::warn(refusal);
+    metrics.reject_labels_of(key);
+    for rejection in metrics.rejections() {
+        log::warn(rejection);
     }
     encode(&metrics)
 }

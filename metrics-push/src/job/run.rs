@@ -14,7 +14,7 @@ use super::start;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::log;
-use crate::metrics::{Catalog, Counter, Gauge, Histogram, Registry};
+use crate::metrics::{Counter, Gauge, Histogram, MetricFactory, Registry};
 
 /// One execution of a [`Job`](crate::Job).
 ///
@@ -87,7 +87,7 @@ impl Run {
     /// `is_metric` if the name is invalid or belongs to another metric of this run.
     #[track_caller]
     pub fn counter(&self, name: &str, help: &str) -> Result<Counter, Error> {
-        Catalog::of(self.registry())?.counter(name, help)
+        MetricFactory::with(self.registry()).counter(name, help)
     }
 
     /// Returns a gauge of this run.
@@ -96,7 +96,7 @@ impl Run {
     /// `is_metric` if the name is invalid or belongs to another metric of this run.
     #[track_caller]
     pub fn gauge(&self, name: &str, help: &str) -> Result<Gauge, Error> {
-        Catalog::of(self.registry())?.gauge(name, help)
+        MetricFactory::with(self.registry()).gauge(name, help)
     }
 
     /// Returns a histogram of this run with the default buckets.
@@ -105,7 +105,7 @@ impl Run {
     /// `is_metric` if the name is invalid or belongs to another metric of this run.
     #[track_caller]
     pub fn histogram(&self, name: &str, help: &str) -> Result<Histogram, Error> {
-        Catalog::of(self.registry())?.histogram(name, help)
+        MetricFactory::with(self.registry()).histogram(name, help)
     }
 
     /// Ends the run.

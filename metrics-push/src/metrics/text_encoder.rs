@@ -1,29 +1,27 @@
-//! The text format, version 0.0.4, written straight from gathered families.
+//! Encoder for the Prometheus text format, version 0.0.4.
 //!
-//! One family at a time: HELP, TYPE, then a line per sample, each ended by a line feed. Counts of
-//! histograms and summaries are exact integers, other numbers the shortest that read back as the same.
-//! Timestamps are never written: the gateway refuses them.
+//! The `prometheus` crate's encoder is slower, encodes all families at once and does not support untyped metrics. A
+//! family is written as a HELP line, a TYPE line and one line per sample. Counts of histograms and summaries are exact
+//! integers. Other numbers are the shortest that parse to the same float. Timestamps are never written, because the
+//! Pushgateway rejects them.
 
-use super::model::{counter_value, gauge_value, untyped_value};
-use super::near::{BATCH, bring_near};
-use super::proto::{Metric, MetricFamily, MetricType};
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 
-/// Room for a line, so that the text of many series is not moved about while it grows.
-const USUAL_LINE: usize = 64;
+use super::proto_compat::{counter_value, gauge_value, untyped_value};
 
-/// Appends a family. Nothing is written for one without metrics.
+/// Capacity reserved per sample line.
+const TYPICAL_LINE_LENGTH: usize = 64;
+
+/// Appends a family to `text`. Appends nothing if the family has no metrics.
 pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
     if family.get_metric().is_empty() {
         return;
     }
     write_head(family, text);
-    text.reserve(family.get_metric().len() * USUAL_LINE);
-    let mut samples = Samples { name: family.name(), text, labels: String::new() };
-    for batch in family.get_metric().chunks(BATCH) {
-        bring_near(batch);
-        for metric in batch {
-            samples.write(family.get_field_type(), metric);
-        }
+    text.reserve(family.get_metric().len() * TYPICAL_LINE_LENGTH);
+    let mut samples = SampleWriter { name: family.name(), text, labels: String::new() };
+    for metric in family.get_metric() {
+        samples.write(family.get_field_type(), metric);
     }
 }
 
@@ -34,30 +32,30 @@ fn write_head(family: &MetricFamily, text: &mut String) {
         push_escaped(text, family.help(), b"\\\n");
         text.push('\n');
     }
-    let word = match family.get_field_type() {
+    let type_name = match family.get_field_type() {
         MetricType::COUNTER => "counter",
         MetricType::GAUGE => "gauge",
         MetricType::SUMMARY => "summary",
         MetricType::UNTYPED => "untyped",
         MetricType::HISTOGRAM => "histogram",
     };
-    text.extend(["# TYPE ", name, " ", word, "\n"]);
+    text.extend(["# TYPE ", name, " ", type_name, "\n"]);
 }
 
-/// The lines of one family.
-struct Samples<'a> {
+/// Writes the sample lines of one family.
+struct SampleWriter<'a> {
     name: &'a str,
     text: &'a mut String,
-    /// The labels of the metric that is being written, as they stand in each of its lines.
+    /// The encoded labels of the current metric.
     labels: String,
 }
 
-/// A label that the format adds: a bucket's bound, a quantile.
-type Extra = Option<(&'static str, f64)>;
+/// A label that the format adds: the bound of a bucket, or a quantile.
+type ExtraLabel = Option<(&'static str, f64)>;
 
-impl Samples<'_> {
+impl SampleWriter<'_> {
     fn write(&mut self, kind: MetricType, metric: &Metric) {
-        self.read_labels(metric);
+        self.encode_labels(metric);
         match kind {
             MetricType::COUNTER => self.number(counter_value(metric)),
             MetricType::GAUGE => self.number(gauge_value(metric)),
@@ -67,7 +65,7 @@ impl Samples<'_> {
         }
     }
 
-    fn read_labels(&mut self, metric: &Metric) {
+    fn encode_labels(&mut self, metric: &Metric) {
         self.labels.clear();
         for label in metric.get_label() {
             if !self.labels.is_empty() {
@@ -113,8 +111,8 @@ impl Samples<'_> {
         self.count(summary.sample_count());
     }
 
-    /// The name and the labels of a line.
-    fn series(&mut self, suffix: &str, extra: Extra) {
+    /// Writes the name and the labels of a line.
+    fn series(&mut self, suffix: &str, extra: ExtraLabel) {
         self.text.push_str(self.name);
         self.text.push_str(suffix);
         if self.labels.is_empty() && extra.is_none() {
@@ -150,20 +148,20 @@ fn push_escaped(text: &mut String, value: &str, special: &[u8]) {
     let mut rest = value;
     while let Some(position) = rest.bytes().position(|byte| special.contains(&byte)) {
         let (plain, escaped) = rest.split_at(position);
-        let (character, behind) = escaped.split_at(1);
+        let (character, after) = escaped.split_at(1);
         text.extend([plain, "\\", if character == "\n" { "n" } else { character }]);
-        rest = behind;
+        rest = after;
     }
     text.push_str(rest);
 }
 
-/// Whole numbers up to here have a float of their own.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// The largest float up to which every integer is a different float: 2 to the power of 53.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 fn push_number(text: &mut String, value: f64) {
     let magnitude = value.abs();
-    // Most values are whole.
-    if magnitude <= EXACT && magnitude == (magnitude as u64) as f64 {
+    // Fast path: most values are integers.
+    if magnitude <= MAX_EXACT_INTEGER && magnitude == (magnitude as u64) as f64 {
         if value.is_sign_negative() {
             text.push('-');
         }
@@ -180,11 +178,11 @@ fn push_number(text: &mut String, value: f64) {
 }
 
 fn push_integer(text: &mut String, number: u64) {
-    const LONGEST: usize = 20;
-    let mut digits = [b'0'; LONGEST];
-    let mut start = LONGEST;
+    const MAX_DIGITS: usize = 20;
+    let mut digits = [b'0'; MAX_DIGITS];
+    let mut start = MAX_DIGITS;
     let mut rest = number;
-    while rest > 0 || start == LONGEST {
+    while rest > 0 || start == MAX_DIGITS {
         start -= 1;
         digits[start] += (rest % 10) as u8;
         rest /= 10;
@@ -193,5 +191,5 @@ fn push_integer(text: &mut String, number: u64) {
 }
 
 #[cfg(test)]
-#[path = "text/tests.rs"] // The bench, which includes this file, finds it like this, too.
+#[path = "text_encoder/tests.rs"] // A bench includes this file under another path.
 mod tests;

@@ -1,22 +1,22 @@
+//! Tests of the text encoder, mostly against the `prometheus` crate's encoder.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Quantile, Summary, Untyped};
 use prometheus::{CounterVec, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder};
 use proptest::prelude::*;
 
 use super::*;
-use crate::metrics::proto::{
-    Bucket, Counter, Gauge, Histogram, LabelPair, Quantile, Summary, Untyped,
-};
 
-fn written(families: &[MetricFamily]) -> String {
+fn encode(families: &[MetricFamily]) -> String {
     let mut text = String::new();
     families.iter().for_each(|family| write_family(family, &mut text));
     text
 }
 
 #[test]
-fn a_registry_reads_as_the_format_wants() {
+fn encoder_escapes_and_formats_a_registry() {
     let registry = Registry::new();
     let orders = CounterVec::new(Opts::new("orders", "A \\ and\na line."), &["x"]).unwrap();
     orders.with_label_values(&["q\"b\\n\n\r\té"]).inc_by(3.0);
@@ -26,7 +26,7 @@ fn a_registry_reads_as_the_format_wants() {
     registry.register(Box::new(orders)).unwrap();
     registry.register(Box::new(sizes)).unwrap();
     assert_eq!(
-        written(&registry.gather()),
+        encode(&registry.gather()),
         "# HELP orders A \\\\ and\\na line.\n\
          # TYPE orders counter\n\
          orders{x=\"q\\\"b\\\\n\\n\r\té\"} 3\n\
@@ -41,7 +41,7 @@ fn a_registry_reads_as_the_format_wants() {
 }
 
 #[test]
-fn numbers_are_short_and_read_back_as_the_same() {
+fn numbers_are_encoded_in_shortest_form() {
     for (number, text) in [
         (0.0, "0"),
         (-0.0, "-0"),
@@ -61,14 +61,14 @@ fn numbers_are_short_and_read_back_as_the_same() {
         (f64::NEG_INFINITY, "-Inf"),
         (f64::NAN, "NaN"),
     ] {
-        let mut written = String::new();
-        push_number(&mut written, number);
-        assert_eq!(written, text);
+        let mut encoded = String::new();
+        push_number(&mut encoded, number);
+        assert_eq!(encoded, text);
     }
 }
 
 #[test]
-fn counts_beyond_the_exact_floats_stay_exact() {
+fn counts_above_the_largest_exact_float_are_exact() {
     let mut summary = Summary::default();
     summary.set_sample_count(u64::MAX);
     summary.set_sample_sum(f64::NAN);
@@ -83,14 +83,14 @@ fn counts_beyond_the_exact_floats_stay_exact() {
     family.set_field_type(MetricType::SUMMARY);
     family.set_metric(vec![metric]);
     assert_eq!(
-        written(&[family]),
+        encode(&[family]),
         "# TYPE s summary\ns{quantile=\"0.99\"} 1.5\ns_sum NaN\ns_count 18446744073709551615\n"
     );
 }
 
 #[test]
-#[allow(deprecated, reason = "there is no other way to a metric without a type")]
-fn untyped_families_are_written_where_others_give_up() {
+#[allow(deprecated, reason = "there is no other way to create an untyped metric")]
+fn untyped_families_are_encoded() {
     let mut untyped = Untyped::default();
     untyped.set_value(1.5);
     let mut metric = Metric::default();
@@ -99,31 +99,31 @@ fn untyped_families_are_written_where_others_give_up() {
     family.set_name("u".to_owned());
     family.set_field_type(MetricType::UNTYPED);
     family.set_metric(vec![metric]);
-    assert_eq!(written(&[family]), "# TYPE u untyped\nu 1.5\n");
+    assert_eq!(encode(&[family]), "# TYPE u untyped\nu 1.5\n");
 }
 
-/// A family as a reader of the format understands it: NaN by its bits, everything else by value.
+/// A parsed family. Samples are compared by their bits, so that NaN equals NaN.
 #[derive(Debug, Default, PartialEq)]
-struct Read {
+struct ParsedFamily {
     kind: String,
     help: String,
     samples: BTreeMap<(String, BTreeMap<String, String>), u64>,
 }
 
-fn read(text: &str) -> BTreeMap<String, Read> {
-    let mut families: BTreeMap<String, Read> = BTreeMap::new();
+fn parse(text: &str) -> BTreeMap<String, ParsedFamily> {
+    let mut families: BTreeMap<String, ParsedFamily> = BTreeMap::new();
     let mut current = String::new();
     assert!(text.is_empty() || text.ends_with('\n'));
     for line in text.split_terminator('\n') {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
-            families.entry(name.to_owned()).or_default().help = unescaped(help, None).0;
+            families.entry(name.to_owned()).or_default().help = unescape(help, None).0;
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             families.entry(name.to_owned()).or_default().kind = kind.to_owned();
             current = name.to_owned();
         } else {
-            let (name, labels, value) = read_sample(line);
+            let (name, labels, value) = parse_sample(line);
             let family = families.get_mut(&current).unwrap();
             assert_eq!(family.samples.insert((name, labels), value.to_bits()), None);
         }
@@ -131,12 +131,12 @@ fn read(text: &str) -> BTreeMap<String, Read> {
     families
 }
 
-fn read_sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
+fn parse_sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     let end = line.find(['{', ' ']).unwrap();
     let (name, mut rest) = line.split_at(end);
     let mut labels = BTreeMap::new();
     while let Some((label, value)) = rest.strip_prefix(['{', ',']).unwrap_or("").split_once("=\"") {
-        let (value, length) = unescaped(value, Some('"'));
+        let (value, length) = unescape(value, Some('"'));
         rest = &rest[1 + label.len() + 2 + length + 1..];
         let number = value.parse().map(|number: f64| number.to_string());
         let is_number = label == "le" || label == "quantile";
@@ -146,8 +146,8 @@ fn read_sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
     (name.to_owned(), labels, value)
 }
 
-/// The text up to a character that isn't escaped, or to the end; and how long it was when escaped.
-fn unescaped(text: &str, end: Option<char>) -> (String, usize) {
+/// Returns the text up to an unescaped `end` or to the end of the input, and its length in the input.
+fn unescape(text: &str, end: Option<char>) -> (String, usize) {
     let mut plain = String::new();
     let mut characters = text.char_indices();
     while let Some((position, character)) = characters.next() {
@@ -163,7 +163,7 @@ fn unescaped(text: &str, end: Option<char>) -> (String, usize) {
     (plain, text.len())
 }
 
-/// Label names in any order, with any values; the sets differ.
+/// Sets of labels, all different, with their names in any order.
 fn any_label_sets() -> impl Strategy<Value = Vec<Vec<(String, String)>>> {
     let value = prop_oneof![any::<String>(), "[\\\\\"\n a{},=]{0,6}"];
     let labels = proptest::collection::btree_map("[a-d_][a-d0-9_]{0,2}", value, 0..5);
@@ -187,17 +187,18 @@ fn any_value() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Numbers that differ, as bounds and ranks do; by their bits, since they can't be ordered otherwise.
+/// Points with different numbers, such as bounds and ranks. They are compared by their bits, because floats are not
+/// `Ord`.
 fn any_points<T: fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Vec<(f64, T)>> {
-    let place = any_value().prop_filter("NaN is no place", |place| !place.is_nan());
-    let points = proptest::collection::btree_map(place.prop_map(f64::to_bits), value, 0..5);
+    let point = any_value().prop_filter("NaN is not ordered", |point| !point.is_nan());
+    let points = proptest::collection::btree_map(point.prop_map(f64::to_bits), value, 0..5);
     points
         .prop_map(|points| points.into_iter().map(|(bits, t)| (f64::from_bits(bits), t)).collect())
 }
 
-/// What one metric has measured; of all kinds, so that a family may take it for what it is.
+/// A metric with a value for every type, so that a family of any type can use it.
 fn any_metric() -> impl Strategy<Value = Metric> {
     let numbers = (any::<u64>(), any_value());
     let points = (any_points(any::<u64>()), any_points(any_value()));
@@ -268,14 +269,14 @@ fn label(name: &str, value: &str) -> LabelPair {
 
 proptest! {
     #[test]
-    fn what_is_written_means_what_prometheus_own_encoder_means(
+    fn encoder_agrees_with_the_prometheus_crate(
         families in proptest::collection::vec(any_family(), 0..4),
     ) {
         let mut families = families;
         for (number, family) in families.iter_mut().enumerate() {
             family.set_name(format!("metric_{number}"));
         }
-        let theirs = TextEncoder::new().encode_to_string(&families).unwrap();
-        prop_assert_eq!(read(&written(&families)), read(&theirs));
+        let expected = TextEncoder::new().encode_to_string(&families).unwrap();
+        prop_assert_eq!(parse(&encode(&families)), parse(&expected));
     }
 }

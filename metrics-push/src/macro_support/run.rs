@@ -1,30 +1,31 @@
-//! How `#[push_job]` starts its runs.
+//! Functions that start the runs of `#[push_job]`.
 
 use std::fmt;
 
 use crate::job::{Job, Run};
 use crate::labels::shown;
 
-/// A run that is to start later, with its grouping labels as they were when it was prepared.
+/// A run that starts later, with the values that its grouping labels had when it was prepared.
 #[derive(Debug)]
 pub struct PreparedRun {
     job: &'static Job,
     grouping: Vec<(&'static str, String)>,
 }
 
-/// Has the process supervised before anything else of the run is done, which would be done twice otherwise.
+/// Supervises this process if it is not supervised yet. Called before the run starts, because the supervised process
+/// executes the program from the beginning.
 #[must_use]
 pub fn supervised(job: &'static Job) -> &'static Job {
     job.ensure_supervisor();
     job
 }
 
-/// Starts a run.
+/// Starts a run with further grouping labels.
 pub fn start(job: &'static Job, grouping: &[(&str, &dyn fmt::Display)]) -> Run {
     job.start_with(grouping)
 }
 
-/// Prepares a run, for functions that return a future: it starts when the future does.
+/// Prepares a run of a function that returns a future. The run starts when the future is first polled.
 #[must_use]
 pub fn prepare(job: &'static Job, grouping: &[(&'static str, &dyn fmt::Display)]) -> PreparedRun {
     let grouping = grouping.iter().map(|(name, value)| (*name, shown(*value))).collect();
@@ -39,7 +40,7 @@ impl PreparedRun {
     }
 }
 
-/// The default name of a `main`: its binary's, else its crate's.
+/// Returns the default job name of a `main`: the name of its binary, or of its crate if there is no binary name.
 #[must_use]
 pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> &'static str {
     match binary {
@@ -48,20 +49,20 @@ pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> 
     }
 }
 
-/// The machine's name; empty, and thus no label, where it is unknown or not UTF-8.
+/// Returns the host name. Empty, which means no label, if it is unknown or not UTF-8.
 #[must_use]
 pub fn host_name() -> String {
-    kernels_name().unwrap_or_default()
+    read_host_name().unwrap_or_default()
 }
 
 #[cfg(target_os = "linux")]
-fn kernels_name() -> Option<String> {
+fn read_host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim_end().to_owned())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn kernels_name() -> Option<String> {
+fn read_host_name() -> Option<String> {
     hostname::get().ok()?.into_string().ok()
 }
 
@@ -69,8 +70,8 @@ fn kernels_name() -> Option<String> {
 mod tests {
     #[test]
     #[cfg(unix)]
-    fn the_machines_name_is_what_it_calls_itself() {
-        let told = std::process::Command::new("uname").arg("-n").output().unwrap();
-        assert_eq!(super::host_name(), String::from_utf8(told.stdout).unwrap().trim_end());
+    fn host_name_equals_output_of_uname() {
+        let uname = std::process::Command::new("uname").arg("-n").output().unwrap();
+        assert_eq!(super::host_name(), String::from_utf8(uname.stdout).unwrap().trim_end());
     }
 }

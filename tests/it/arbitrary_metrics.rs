@@ -1,4 +1,4 @@
-//! Any metrics that a registry can gather, for tests of what is pushed.
+//! Proptest strategies for metrics that a registry can gather.
 
 use metrics_push::prometheus::Registry;
 use metrics_push::prometheus::core::{Collector, Desc};
@@ -8,10 +8,10 @@ use metrics_push::prometheus::proto::{
 };
 use proptest::prelude::*;
 
-/// A collector of what it was given.
-struct Given(Desc, Vec<MetricFamily>);
+/// A collector that returns fixed families.
+struct FixedCollector(Desc, Vec<MetricFamily>);
 
-impl Collector for Given {
+impl Collector for FixedCollector {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.0]
     }
@@ -21,11 +21,11 @@ impl Collector for Given {
     }
 }
 
-/// A registry that gathers these families.
+/// Returns a registry that gathers these families.
 pub(crate) fn registry(families: Vec<MetricFamily>) -> Registry {
-    let desc = Desc::new("given".into(), "Given.".into(), Vec::new(), Default::default()).unwrap();
+    let desc = Desc::new("fixed".into(), "Fixed.".into(), Vec::new(), Default::default()).unwrap();
     let registry = Registry::new();
-    registry.register(Box::new(Given(desc, families))).unwrap();
+    registry.register(Box::new(FixedCollector(desc, families))).unwrap();
     registry
 }
 
@@ -40,7 +40,7 @@ fn any_value() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Counts that a float holds, too: the real gateway reads those of the text format as such.
+/// Counts that a float represents exactly, because the Pushgateway parses counts in the text format as floats.
 fn any_count() -> impl Strategy<Value = u64> {
     0..1_u64 << 53
 }
@@ -87,7 +87,7 @@ fn any_metric() -> impl Strategy<Value = Metric> {
 fn any_family() -> impl Strategy<Value = MetricFamily> {
     use MetricType::{COUNTER, GAUGE, HISTOGRAM, SUMMARY, UNTYPED};
     let kinds = proptest::sample::select(vec![COUNTER, GAUGE, HISTOGRAM, SUMMARY, UNTYPED]);
-    // The text format knows no blanks at the beginning of a help.
+    // The text format does not preserve spaces at the beginning of a help text.
     let help = "([a-zé\\\\\n\"][ a-zé\\\\\n\"\r]{0,9})?";
     let value = prop_oneof![any::<String>(), "[\\\\\"\n a{},=\r]{0,6}", "x{130}"];
     let labels = proptest::collection::btree_map("[a-d_][a-d0-9]{0,2}", value, 0..4);
@@ -99,7 +99,7 @@ fn any_family() -> impl Strategy<Value = MetricFamily> {
         let labelled = |(number, (labels, mut metric)): (usize, (_, Metric))| {
             let labels: std::collections::BTreeMap<String, String> = labels;
             let mut pairs: Vec<_> = labels.iter().map(|(name, value)| label(name, value)).collect();
-            // So that no two are the same.
+            // Makes every set of labels unique.
             pairs.push(label("number", &number.to_string()));
             metric.set_label(pairs);
             metric
@@ -116,7 +116,7 @@ fn label(name: &str, value: &str) -> LabelPair {
     label
 }
 
-/// Families of all kinds, at least one.
+/// At least one family, of any type.
 pub(crate) fn any_families() -> impl Strategy<Value = Vec<MetricFamily>> {
     proptest::collection::vec(any_family(), 1..5).prop_map(|mut families| {
         for (number, family) in families.iter_mut().enumerate() {

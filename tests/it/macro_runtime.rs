@@ -1,5 +1,5 @@
-//! Annotated functions as their expansions describe them: every ending of a call, labels and their limit,
-//! and clashes that the function doesn't notice.
+//! The runtime of `#[counted]` and `#[timed]`, called as expansions call it: outcomes, labels and their limit, and
+//! conflicts that do not affect the function.
 
 use std::fmt::Display;
 use std::panic::catch_unwind;
@@ -7,22 +7,22 @@ use std::process::Command;
 use std::sync::{Arc, Barrier, LazyLock, Once};
 use std::thread;
 
-use metrics_push::__private::{CountedSite, Place, Site, TimedSite, Value, guard, label};
+use metrics_push::__private::{CallSite, CountedSite, LabelValue, Site, TimedSite, guard, label};
 use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{Registry, TextEncoder};
 use metrics_push::{Outcome, counted, timed};
 
-const NO_LABELS: &[Value<'_>] = &[];
+const NO_LABELS: &[LabelValue<'_>] = &[];
 
-/// A place in this file.
-macro_rules! place {
+/// A function in this file.
+macro_rules! call_site {
     ($function:literal) => {
-        Place { function: $function, module: "m", file: file!(), line: line!() }
+        CallSite { function: $function, module: "m", file: file!(), line: line!() }
     };
 }
 
-/// A registry of its own, as `registry = ..` wants it.
+/// A new registry, in the form of the argument `registry`.
 macro_rules! registry {
     () => {{
         static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
@@ -30,7 +30,7 @@ macro_rules! registry {
     }};
 }
 
-/// The samples, without the comments.
+/// Returns the sample lines of a registry.
 fn samples(registry: fn() -> &'static Registry) -> Vec<String> {
     let text = TextEncoder::new().encode_to_string(&registry().gather()).expect("typed families");
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
@@ -43,10 +43,10 @@ fn sample(registry: fn() -> &'static Registry, name: &str) -> String {
 }
 
 #[test]
-fn every_ending_has_its_series_from_the_first_call() {
+fn every_outcome_has_a_series_after_the_first_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("load"), "calls_total", "Calls.").registry(REGISTRY));
+        CountedSite::new(Site::new(call_site!("load"), "calls_total", "Calls.").registry(REGISTRY));
     SITE.enter(NO_LABELS).finish(Outcome::Success);
     assert_eq!(
         samples(REGISTRY),
@@ -66,10 +66,10 @@ fn every_ending_has_its_series_from_the_first_call() {
 }
 
 #[test]
-fn a_site_of_errors_has_no_successes() {
+fn only_errors_site_has_no_success_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("load"), "e_total", "E.").registry(REGISTRY))
+        CountedSite::new(Site::new(call_site!("load"), "e_total", "E.").registry(REGISTRY))
             .only_errors();
     SITE.enter(NO_LABELS).finish(Outcome::Success);
     SITE.enter(NO_LABELS).finish(Outcome::Error);
@@ -83,23 +83,23 @@ fn a_site_of_errors_has_no_successes() {
     );
 }
 
-/// Calls a counted function while unwinding.
-struct CallsWhenDropped(&'static CountedSite);
+/// Calls a counted function when it is dropped.
+struct CallsOnDrop(&'static CountedSite);
 
-impl Drop for CallsWhenDropped {
+impl Drop for CallsOnDrop {
     fn drop(&mut self) {
-        assert!(thread::panicking(), "the test means to drop it while unwinding");
+        assert!(thread::panicking(), "dropped while unwinding");
         drop(guard(self.0.enter(NO_LABELS)));
     }
 }
 
 #[test]
-fn a_call_panics_only_if_unwinding_begins_in_it() {
+fn guard_reports_a_panic_only_if_it_starts_in_the_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("load"), "c", "C.").registry(REGISTRY));
+        CountedSite::new(Site::new(call_site!("load"), "c", "C.").registry(REGISTRY));
     let unwound = catch_unwind(|| {
-        let _cleans_up = CallsWhenDropped(&SITE);
+        let _cleans_up = CallsOnDrop(&SITE);
         let _call = guard(SITE.enter(NO_LABELS));
         panic!("in the middle of the call");
     });
@@ -111,10 +111,10 @@ fn a_call_panics_only_if_unwinding_begins_in_it() {
 }
 
 #[test]
-fn labels_of_a_call_find_their_series() {
+fn labels_of_a_call_select_its_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite = CountedSite::new(
-        Site::new(place!("pay"), "pay_total", "P.")
+        Site::new(call_site!("pay"), "pay_total", "P.")
             .labels(&["zone", "amount"])
             .fixed_labels(&[("service", "checkout")])
             .registry(REGISTRY),
@@ -133,10 +133,11 @@ fn labels_of_a_call_find_their_series() {
 }
 
 #[test]
-fn a_label_is_its_text_whatever_its_type() {
+fn label_types_with_equal_text_share_a_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("f"), "k", "K.").labels(&["l", "m"]).registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new(
+        Site::new(call_site!("f"), "k", "K.").labels(&["l", "m"]).registry(REGISTRY),
+    );
     let (owned, boxed): (String, Box<str>) = ("7".to_owned(), "7".into());
     for value in [
         label("7").value(),
@@ -157,13 +158,13 @@ fn a_label_is_its_text_whatever_its_type() {
 }
 
 #[test]
-fn sites_share_a_metric_whatever_the_order_and_kind_of_their_labels() {
+fn sites_with_reordered_or_fixed_labels_share_a_metric() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static ONE: CountedSite = CountedSite::new(
-        Site::new(place!("one"), "both_total", "B.").labels(&["b", "a"]).registry(REGISTRY),
+        Site::new(call_site!("one"), "both_total", "B.").labels(&["b", "a"]).registry(REGISTRY),
     );
     static OTHER: CountedSite = CountedSite::new(
-        Site::new(place!("other"), "both_total", "B.")
+        Site::new(call_site!("other"), "both_total", "B.")
             .labels(&["a"])
             .fixed_labels(&[("b", "2")])
             .registry(REGISTRY),
@@ -178,7 +179,7 @@ fn sites_share_a_metric_whatever_the_order_and_kind_of_their_labels() {
     }
 }
 
-/// A label value whose text is made by a counted function.
+/// A label value whose `Display` implementation calls a counted function.
 struct Nested(&'static CountedSite);
 
 impl Display for Nested {
@@ -190,10 +191,10 @@ impl Display for Nested {
 }
 
 #[test]
-fn a_label_may_be_shown_by_another_counted_function() {
+fn label_display_may_call_a_counted_function() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("f"), "n", "N.").labels(&["l"]).registry(REGISTRY));
+        CountedSite::new(Site::new(call_site!("f"), "n", "N.").labels(&["l"]).registry(REGISTRY));
     SITE.enter(&[label(&Nested(&SITE)).value()]).finish(Outcome::Success);
     for value in ["inner", "before-after"] {
         let series = format!(r#"n{{function="f",l="{value}",module="m",outcome="success"}}"#);
@@ -202,10 +203,10 @@ fn a_label_may_be_shown_by_another_counted_function() {
 }
 
 #[test]
-fn durations_are_observed_and_calls_under_way_counted() {
+fn timed_site_records_durations_and_calls_in_flight() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: TimedSite =
-        TimedSite::new(Site::new(place!("load"), "load_seconds", "L.").registry(REGISTRY))
+        TimedSite::new(Site::new(call_site!("load"), "load_seconds", "L.").registry(REGISTRY))
             .buckets(&[1e9])
             .in_flight();
     let in_flight = || sample(REGISTRY, r#"function_in_flight{function="load",module="m"}"#);
@@ -227,10 +228,10 @@ fn durations_are_observed_and_calls_under_way_counted() {
 }
 
 #[test]
-fn durations_are_told_apart_by_outcome_where_asked() {
+fn timed_site_with_outcome_records_durations_per_outcome() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: TimedSite =
-        TimedSite::new(Site::new(place!("load"), "d", "D.").labels(&["l"]).registry(REGISTRY))
+        TimedSite::new(Site::new(call_site!("load"), "d", "D.").labels(&["l"]).registry(REGISTRY))
             .outcome();
     SITE.enter(&[label(&"x").value()]).finish(Outcome::Cancelled);
     SITE.prepare(&[label(&"x").value()]).enter().finish(Outcome::Cancelled);
@@ -243,10 +244,10 @@ fn durations_are_told_apart_by_outcome_where_asked() {
 }
 
 #[test]
-fn threads_meet_on_the_same_series() {
+fn threads_with_equal_labels_share_a_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("f"), "t", "T.").labels(&["l"]).registry(REGISTRY));
+        CountedSite::new(Site::new(call_site!("f"), "t", "T.").labels(&["l"]).registry(REGISTRY));
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -262,10 +263,10 @@ fn threads_meet_on_the_same_series() {
     assert!(successes.iter().all(|line| line.ends_with(" 400")), "{successes:?}");
 }
 
-/// A collector that calls a counted function the first time, as one might that connects to a database.
-struct Counted(Desc, Once, &'static CountedSite);
+/// A collector that calls a counted function when it is first gathered.
+struct CallsOnCollect(Desc, Once, &'static CountedSite);
 
-impl Collector for Counted {
+impl Collector for CallsOnCollect {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.0]
     }
@@ -277,12 +278,12 @@ impl Collector for Counted {
 }
 
 #[test]
-fn a_function_first_called_while_its_registry_is_gathered_does_not_hang() {
+fn first_call_while_gathering_does_not_deadlock() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(place!("f"), "g", "G.").registry(REGISTRY));
+        CountedSite::new(Site::new(call_site!("f"), "g", "G.").registry(REGISTRY));
     let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
-    REGISTRY().register(Box::new(Counted(desc, Once::new(), &SITE))).unwrap();
+    REGISTRY().register(Box::new(CallsOnCollect(desc, Once::new(), &SITE))).unwrap();
     let _ = metrics_push::Pusher::new("http://127.0.0.1:9", "job")
         .map(|pusher| pusher.gatherer(REGISTRY()).push());
     SITE.enter(NO_LABELS).finish(Outcome::Success);
@@ -290,13 +291,14 @@ fn a_function_first_called_while_its_registry_is_gathered_does_not_hang() {
 }
 
 #[test]
-fn a_call_of_a_known_label_set_allocates_nothing() {
+fn call_with_a_known_label_set_does_not_allocate() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static COUNTED: CountedSite = CountedSite::new(
-        Site::new(place!("f"), "a_total", "A.").labels(&["l", "m"]).registry(REGISTRY),
+        Site::new(call_site!("f"), "a_total", "A.").labels(&["l", "m"]).registry(REGISTRY),
     );
     static TIMED: TimedSite =
-        TimedSite::new(Site::new(place!("f"), "a_seconds", "A.").registry(REGISTRY)).in_flight();
+        TimedSite::new(Site::new(call_site!("f"), "a_seconds", "A.").registry(REGISTRY))
+            .in_flight();
     let calls = || {
         for value in 0..50 {
             let counted = COUNTED.enter(&[label(&value).value(), label(&"constant").value()]);
@@ -309,19 +311,19 @@ fn a_call_of_a_known_label_set_allocates_nothing() {
 }
 
 #[test]
-fn a_million_calls_on_threads_that_come_and_go_are_all_counted_and_leave_no_memory_behind() {
-    assert_eq!(stderr_of("threads_come_and_go"), "");
+fn ended_threads_keep_their_counts_and_leak_no_memory() {
+    assert_eq!(stderr_of("child_calls_on_many_short_threads"), "");
 }
 
-/// What of this process is in memory, in bytes.
+/// Returns the resident memory of this process, in bytes.
 fn resident() -> i64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<i64>().unwrap() * 4096
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
-fn threads_come_and_go() {
+#[ignore = "runs in a child process"]
+fn child_calls_on_many_short_threads() {
     const THREADS: usize = 64;
     const WAVES: usize = 125;
     const CALLS: usize = 1_000_000 / (THREADS * WAVES);
@@ -343,20 +345,23 @@ fn threads_come_and_go() {
         let threads: Vec<_> = (0..THREADS).map(spawn).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     };
-    // The first threads make the rows of their seats, and whatever the system makes for threads.
+    // The first threads allocate the stripes of their slots, and what the system allocates per thread.
     (0..WAVES / 5).for_each(|_| wave());
     let before = resident();
     (0..WAVES - WAVES / 5).for_each(|_| wave());
-    let kept = resident() - before;
-    // A row of cells per thread, which is what this must not cost, would be a megabyte.
-    assert!(kept < 512 * 1024, "{kept} bytes");
-    let counted =
-        sample(REGISTRY, r#"works_total{function="work",module="it::sites",outcome="success"}"#);
-    let timed = sample(REGISTRY, r#"works_seconds_count{function="work",module="it::sites"}"#);
+    let growth = resident() - before;
+    // One new stripe per thread would be a megabyte.
+    assert!(growth < 512 * 1024, "{growth} bytes");
+    let counted = sample(
+        REGISTRY,
+        r#"works_total{function="work",module="it::macro_runtime",outcome="success"}"#,
+    );
+    let timed =
+        sample(REGISTRY, r#"works_seconds_count{function="work",module="it::macro_runtime"}"#);
     assert_eq!([counted.as_str(), &timed], ["1000000", "1000000"]);
 }
 
-/// What a test says on stderr when run alone, in a process of its own.
+/// Runs a test in a child process and returns what it writes to stderr.
 fn stderr_of(test: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -364,7 +369,7 @@ fn stderr_of(test: &str) -> String {
             "--ignored",
             "--nocapture",
             "--test-threads=1",
-            &format!("sites::{test}"),
+            &format!("macro_runtime::{test}"),
         ])
         .output()
         .unwrap();
@@ -374,19 +379,19 @@ fn stderr_of(test: &str) -> String {
 }
 
 #[test]
-fn too_many_label_values_become_other_and_are_reported_once() {
-    let stderr = stderr_of("floods_its_labels");
-    let expected = "metrics-push: flood_total has 3 sets of label values from flood, which is its limit: \
-                    further ones are counted as \"_other\"; use fewer values, or raise max_series\n";
+fn label_sets_above_the_limit_become_other_with_one_warning() {
+    let stderr = stderr_of("child_exceeds_max_series");
+    let expected = "metrics-push: flood_total has reached the limit of 3 sets of label values in flood: \
+                    further sets are recorded as \"_other\"; use fewer label values, or raise max_series\n";
     assert_eq!(stderr, expected);
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
-fn floods_its_labels() {
+#[ignore = "runs in a child process"]
+fn child_exceeds_max_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite = CountedSite::new(
-        Site::new(place!("flood"), "flood_total", "F.")
+        Site::new(call_site!("flood"), "flood_total", "F.")
             .labels(&["a", "b"])
             .max_series(3)
             .registry(REGISTRY),
@@ -404,24 +409,24 @@ fn floods_its_labels() {
 }
 
 #[test]
-fn clashing_sites_are_reported_with_both_places_and_run_unmeasured() {
-    let stderr = stderr_of("clashes");
+fn conflicting_sites_log_both_places_and_still_run() {
+    let stderr = stderr_of("child_registers_conflicting_sites");
     let lines: Vec<_> = stderr.lines().collect();
     let [line] = lines.as_slice() else { panic!("{stderr}") };
-    assert!(line.starts_with("metrics-push: clash_total is not measured: metric \"clash_total\""));
+    assert!(line.starts_with("metrics-push: clash_total is not recorded: metric \"clash_total\""));
     let (here, first) =
-        (format!("asked for: second at {}", file!()), format!("first: one at {}", file!()));
+        (format!("requested: second at {}", file!()), format!("registered: one at {}", file!()));
     assert!(line.contains(&here) && line.contains(&first), "{line}");
 }
 
 #[test]
-#[ignore = "runs in a process of its own"]
-fn clashes() {
+#[ignore = "runs in a child process"]
+fn child_registers_conflicting_sites() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static ONE: CountedSite =
-        CountedSite::new(Site::new(place!("one"), "clash_total", "C.").registry(REGISTRY));
+        CountedSite::new(Site::new(call_site!("one"), "clash_total", "C.").registry(REGISTRY));
     static SECOND: TimedSite =
-        TimedSite::new(Site::new(place!("second"), "clash_total", "C.").registry(REGISTRY))
+        TimedSite::new(Site::new(call_site!("second"), "clash_total", "C.").registry(REGISTRY))
             .in_flight();
     for _ in 0..3 {
         ONE.enter(NO_LABELS).finish(Outcome::Success);

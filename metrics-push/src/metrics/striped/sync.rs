@@ -1,12 +1,12 @@
-//! What cells are made of. Tests compile the same cells a second time, of parts that try all schedules.
+//! The synchronisation primitives of the stripes. `loom.rs` replaces this module by loom's primitives.
 
 pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) use std::thread_local;
 
-/// A box that is made once and read with one load.
+/// A box that is created once and read with one load; `OnceLock` also loads its state.
 pub(super) use once_cell::race::OnceBox;
 
-/// A variable of all threads.
+/// Declares a static variable that all threads share.
 macro_rules! shared {
     ($(#[$doc:meta])* static $name:ident: $of_type:ty = $value:expr;) => {
         $(#[$doc])*
