@@ -18,6 +18,7 @@ mod links;
 mod metrics;
 mod moments;
 mod network;
+mod packaging;
 mod parity;
 mod place;
 mod raw;

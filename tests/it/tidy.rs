@@ -213,7 +213,8 @@ fn changelog_has_unreleased_entry_and_current_version() {
     let changelog = read("CHANGELOG.md");
     let headings: Vec<_> = changelog.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     assert!(headings[0].contains("Unreleased"), "{headings:?}");
-    let versions = headings.iter().filter_map(|heading| heading.strip_prefix('[')?.split(']').next());
+    let versions =
+        headings.iter().filter_map(|heading| heading.strip_prefix('[')?.split(']').next());
     let newest = versions.into_iter().find(|version| *version != "Unreleased");
     assert_eq!(newest, Some(env!("CARGO_PKG_VERSION")));
 }
