@@ -44,6 +44,7 @@ pub mod troubleshooting {}
 pub mod questions {}
 
 #[doc = include_str!("guide/costs.md")]
+#[expect(clippy::doc_markdown, reason = "the benches write the names of programs into the tables")]
 pub mod costs {}
 
 #[doc = include_str!("guide/dependencies.md")]
