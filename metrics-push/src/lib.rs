@@ -31,6 +31,8 @@
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod attributes;
 mod batcher;
 mod clock;
@@ -90,7 +92,7 @@ pub mod __private {
     pub use crate::macro_support::*;
 }
 
-/// The README's examples compile, too.
+/// The examples of this package's README as doctests.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 mod readme {}

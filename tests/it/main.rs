@@ -19,6 +19,7 @@ mod macro_runtime;
 mod metrics;
 mod moments;
 mod network;
+mod packaging;
 mod parity;
 mod place;
 mod raw_tcp;
