@@ -8,6 +8,7 @@ mod contexts;
 mod delivery;
 mod dependencies;
 mod fake_gateway;
+mod gathering;
 mod group_life;
 mod guide;
 #[path = "../e2e/http.rs"]
