@@ -2,17 +2,17 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/arbitrary_metrics.rs"]
+mod arbitrary_metrics;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
 mod container;
-mod economy;
+mod dns;
 mod fake_gateway;
 mod fake_random;
 mod fake_vs_real;
-#[path = "../it/families.rs"]
-mod families;
 mod gateway_faults;
 mod guarantees;
 mod http;
@@ -22,12 +22,11 @@ mod lifecycle;
 mod long_outage;
 mod merging;
 mod monitoring;
-mod names;
 mod power_loss;
 #[path = "../it/programs.rs"]
 mod programs;
 mod real;
-mod recorder;
+mod recording_proxy;
 mod restarting_gateway;
 mod round_trips;
 mod rules;
@@ -39,6 +38,7 @@ mod signal_defaults;
 #[path = "../it/state_dir.rs"]
 mod state_dir;
 mod supervise;
+mod syscalls;
 mod wire;
 
 /// The root of the repository.

@@ -1,5 +1,6 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
+mod arbitrary_metrics;
 mod attributes;
 mod batch;
 mod child;
@@ -7,25 +8,26 @@ mod contexts;
 mod delivery;
 mod dependencies;
 mod fake_gateway;
-mod families;
 mod gateway_cleanup;
+mod gathering;
 mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;
 mod lifecycle;
 mod links;
+mod macro_runtime;
 mod metrics;
 mod network;
+mod packaging;
 mod parity;
 mod programs;
-mod raw;
+mod raw_tcp;
 mod readme;
 mod runs;
 mod secrets;
 mod signal_defaults;
 mod signal_timing;
-mod sites;
 mod spool;
 mod state_dir;
 mod supervise;

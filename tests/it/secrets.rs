@@ -1,9 +1,9 @@
-//! No secret is ever shown: not in lines, events, errors, debug texts or files, whatever goes wrong.
+//! Secrets are never in log lines, events, errors, `Debug` output or files.
 
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
-/// What nobody may see: as it is, and as the header of basic authentication has it.
+/// A password, and its encoding in the header of basic authentication.
 const PASSWORD: &str = "hunter2-Zq9";
 const ENCODED: &str = "YmF0Y2g6aHVudGVyMi1acTk=";
 const USERINFO: &str = "wander3-Xw7";
@@ -11,29 +11,30 @@ const TOKEN: &str = "sesame4-Yt5";
 const HEADER: &str = "orgkey5-Lm3";
 
 #[test]
-fn nothing_that_a_process_shows_holds_a_secret() {
+fn secrets_are_in_no_output_and_no_file() {
     let state = TempDir::new();
     let output = command(program("secrets"))
         .arg(state.path())
         .args([PASSWORD, USERINFO, TOKEN, HEADER])
         .output()
         .unwrap();
-    let mut shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    shown.push_str(&String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{shown}");
-    let lines = shown.lines().filter(|line| line.starts_with("metrics-push: ")).count();
-    let events = shown.lines().filter(|line| line.starts_with("metrics_push message")).count();
-    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{shown}");
+    let mut output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output_text.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{output_text}");
+    let lines = output_text.lines().filter(|line| line.starts_with("metrics-push: ")).count();
+    let events =
+        output_text.lines().filter(|line| line.starts_with("metrics_push message")).count();
+    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{output_text}");
     assert!(!state.records().is_empty());
     for path in state.records() {
-        shown.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
+        output_text.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
     }
     for secret in [PASSWORD, ENCODED, USERINFO, TOKEN, HEADER] {
-        let at = shown.find(secret);
+        let at = output_text.find(secret);
         assert!(
             at.is_none(),
-            "{secret} is shown: {:?}",
-            &shown[at.unwrap().saturating_sub(200)..][..300]
+            "{secret} is in: {:?}",
+            &output_text[at.unwrap().saturating_sub(200)..][..300]
         );
     }
 }
