@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
 use crate::child::{Ended, Panics, Start, job};
-use crate::lifecycle::{endings, outcomes};
+use crate::lifecycle::{completions, outcomes};
 use crate::state::StateDir;
 
 /// A run of the job `name`, which ends like that.
@@ -57,7 +57,7 @@ fn each_unseen_death_is_reported_by_another_jobs_run_once() {
         end(&gateway, &state, "other", "ok");
         let group = gateway.group("import", &[]);
         assert_eq!(outcomes(&group), ["abandoned"], "{ending}");
-        assert_eq!(endings(&gateway, "import"), 1, "{ending}");
+        assert_eq!(completions(&gateway, "import"), 1, "{ending}");
         assert!(
             value(&group, "last_completion_timestamp_seconds")
                 >= value(&group, "last_start_timestamp_seconds")
@@ -135,7 +135,7 @@ fn a_live_run_is_nobodys_to_report() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = run(&gateway, &state, "import", "wait").start().ready();
     end(&gateway, &state, "other", "ok");
-    assert_eq!(endings(&gateway, "import"), 0);
+    assert_eq!(completions(&gateway, "import"), 0);
     assert_eq!(state.journals().len(), 1);
     running.signal("TERM");
     running.wait();
@@ -211,7 +211,7 @@ fn a_full_disk_costs_one_warning() {
         ended.assert_same_as(&bare);
         assert_eq!(ended.notices.len(), 1, "{ending}: {ended:?}");
         assert!(ended.notices[0].contains("can't be written"), "{ended:?}");
-        assert_eq!(endings(&gateway, "import"), 1, "{ending}");
+        assert_eq!(completions(&gateway, "import"), 1, "{ending}");
         gateway.clear();
     }
     let left = fs::read_dir(state.path().join("journal")).unwrap();

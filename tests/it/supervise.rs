@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Panics, Start, job};
-use crate::lifecycle::{assert_value, endings, outcomes};
+use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state::StateDir;
 
 fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> Start {
@@ -34,7 +34,7 @@ fn told_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
     let ended = supervised(&gateway, &state, ending).run_to_end();
     ended.assert_same_as(&bare);
     assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
-    assert_eq!(endings(&gateway, "ending"), 1, "{ending}");
+    assert_eq!(completions(&gateway, "ending"), 1, "{ending}");
     assert_nothing_left(&state);
     let group = gateway.group("ending", &[]);
     let outcomes = outcomes(&group);
@@ -105,7 +105,7 @@ fn signals_reach_the_job_and_pass_through() {
         let group = gateway.group("ending", &[]);
         assert_eq!(outcomes(&group), ["signal"]);
         assert_value(&group, "signal", Some(f64::from(number)));
-        assert_eq!(endings(&gateway, "ending"), 1, "{signal}");
+        assert_eq!(completions(&gateway, "ending"), 1, "{signal}");
     }
 }
 
@@ -187,7 +187,7 @@ fn a_job_that_takes_too_long_is_ended_and_was_a_timeout() {
         let group = gateway.group("ending", &[]);
         assert_eq!(outcomes(&group), ["timeout"], "{options:?}");
         assert_value(&group, "signal", Some(15.0));
-        assert_eq!(endings(&gateway, "ending"), 1);
+        assert_eq!(completions(&gateway, "ending"), 1);
         gateway.clear();
     }
 }

@@ -16,7 +16,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::child::{Panics, Start, child_of, job, send_signal};
-use crate::lifecycle::{assert_value, endings, outcomes};
+use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state::StateDir;
 
 /// How long anything on a terminal may take.
@@ -138,11 +138,11 @@ fn twice(ending: &str, script: Option<&str>, act: impl Fn(Session)) -> FakeGatew
 
 #[track_caller]
 fn assert_told_once(gateway: &FakeGateway, outcome: &str, signal: Option<f64>) {
-    gateway.wait_for(PATIENCE, |gateway| endings(gateway, "ending") > 0);
+    gateway.wait_for(PATIENCE, |gateway| completions(gateway, "ending") > 0);
     let group = gateway.group("ending", &[]);
     assert_eq!(outcomes(&group), [outcome]);
     assert_value(&group, "signal", signal);
-    assert_eq!(endings(gateway, "ending"), 1);
+    assert_eq!(completions(gateway, "ending"), 1);
 }
 
 #[test]
