@@ -122,11 +122,7 @@ fn pusher(kind: &str, url: &str, registry: &Registry) -> Pusher {
         .expect("a URL")
         .gatherer(registry)
         .map_gateway(|gateway| gateway.timeout(TIMEOUT));
-    if kind.ends_with("protobuf") {
-        pusher.map_gateway(|gateway| gateway.protobuf())
-    } else {
-        pusher
-    }
+    if kind.ends_with("protobuf") { pusher.map_gateway(Gateway::protobuf) } else { pusher }
 }
 
 /// Calls `push` for each line of stdin and prints its duration in milliseconds.
