@@ -1,7 +1,7 @@
 //! Measures the cost of a supervisor for a job that does nothing, and the cost of starting a run for the calling thread.
 //!
 //! ```sh
-//! cargo bench --bench endings
+//! cargo bench -p metrics-push-benches --bench endings
 //! ```
 //!
 //! The programs run in turn, so that other load on the machine affects all of them; their medians are compared. `one_shot`
@@ -16,6 +16,9 @@ use metrics_push::{Config, Job, Outcome, flush};
 
 const ROUNDS: usize = 200;
 
+const NOTHING: &str = env!("CARGO_BIN_EXE_bench_nothing");
+const NOTHING_SUPERVISED: &str = env!("CARGO_BIN_EXE_bench_nothing_supervised");
+
 struct Program {
     name: &'static str,
     path: PathBuf,
@@ -24,12 +27,10 @@ struct Program {
 }
 
 impl Program {
-    fn new(name: &'static str, binary: &str, variables: &[(&'static str, &str)]) -> Self {
-        let own = std::env::current_exe().unwrap();
-        let path = own.ancestors().nth(2).unwrap().join("examples").join(binary);
+    fn new(name: &'static str, path: &str, variables: &[(&'static str, &str)]) -> Self {
         let variables =
             variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { name, path, variables, times: Vec::new() }
+        Self { name, path: path.into(), variables, times: Vec::new() }
     }
 
     fn run(&mut self) {
@@ -91,15 +92,15 @@ fn main() {
     compare(
         "with an idle gateway and a state directory",
         &mut [
-            Program::new("#[push_job]", "nothing", &[url, state_dir]),
-            Program::new("#[push_job(supervise)]", "nothing_supervised", &[url, state_dir]),
+            Program::new("#[push_job]", NOTHING, &[url, state_dir]),
+            Program::new("#[push_job(supervise)]", NOTHING_SUPERVISED, &[url, state_dir]),
         ],
     );
     compare(
         "without a gateway",
         &mut [
-            Program::new("#[push_job]", "nothing", &[]),
-            Program::new("#[push_job(supervise)]", "nothing_supervised", &[]),
+            Program::new("#[push_job]", NOTHING, &[]),
+            Program::new("#[push_job(supervise)]", NOTHING_SUPERVISED, &[]),
         ],
     );
     println!("\nstart of a run");

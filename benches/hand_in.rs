@@ -1,6 +1,6 @@
 //! Measures how long a task takes to submit its metrics. Submitting never waits for the gateway.
 //!
-//! `cargo bench --bench hand_in` prints percentiles.
+//! `cargo bench -p metrics-push-benches --bench hand_in` prints percentiles.
 //!
 //! With a number of seconds after `--` the bench is a soak test of that length: it starts and finishes 10,000 runs per
 //! second in 1,000 groups, and fails if the memory of the process grows. The Pushgateway is a separate process, so that

@@ -1,8 +1,8 @@
 //! Measures the cost of an outage for a scheduler with many groups: the time until all outcomes are spooled, and the time
 //! until they are delivered when the gateway is available again.
 //!
-//! `cargo bench --bench outage` uses 3,200 groups. A number after `--` changes that, and `checked` enables the consistency
-//! check of the gateway. The bench fails if an outcome is not delivered.
+//! `cargo bench -p metrics-push-benches --bench outage` uses 3,200 groups. A number after `--` changes that, and `checked`
+//! enables the consistency check of the gateway. The bench fails if an outcome is not delivered.
 
 #[path = "../tests/e2e/http.rs"]
 mod http;

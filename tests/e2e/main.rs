@@ -10,29 +10,36 @@ mod container;
 mod economy;
 mod fake_gateway;
 mod fake_random;
+mod fake_vs_real;
 #[path = "../it/families.rs"]
 mod families;
 mod gateway_faults;
 mod guarantees;
 mod http;
 mod jobs;
+mod kill_sweep;
 mod lifecycle;
+mod long_outage;
 mod merging;
 mod monitoring;
 mod names;
-mod pair;
 mod power_loss;
+#[path = "../it/programs.rs"]
+mod programs;
 mod real;
 mod recorder;
-mod restless;
+mod restarting_gateway;
 mod round_trips;
 mod rules;
 mod scheduler;
 mod security;
+#[path = "../it/signal_defaults.rs"]
+mod signal_defaults;
 #[expect(dead_code, reason = "what only the other tests need")]
-#[path = "../it/state.rs"]
-mod state;
+#[path = "../it/state_dir.rs"]
+mod state_dir;
 mod supervise;
-mod survival;
-mod sweep;
 mod wire;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

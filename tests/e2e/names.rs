@@ -4,7 +4,7 @@
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Ended, Panics, Start, job};
-use crate::state::StateDir;
+use crate::programs::{command, program};
+use crate::state_dir::StateDir;
 
 /// What a name server says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,40 +150,27 @@ fn a_name_that_is_not_known_at_first_is_asked_for_again() {
     }
 }
 
-/// A push in a process of its own, whose resolver is another.
-#[test]
-#[ignore = "a part of `what_name_servers_do_is_told_by_its_kind`"]
-fn a_push_to_a_name() {
-    let url = "http://gateway.example:9091";
-    let counter = prometheus::Counter::new("rows_total", "Rows.").unwrap();
-    let pusher = metrics_push::Pusher::new(url, "named").unwrap().collector(counter).unwrap();
-    let started = Instant::now();
-    let error =
-        pusher.map_gateway(|gateway| gateway.timeout(Duration::from_secs(1))).push().unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(error.is_retryable(), "{error:?}");
-    println!("timeout {}, unreachable {}", error.is_timeout(), error.is_unreachable());
-}
-
 #[test]
 fn what_name_servers_do_is_told_by_its_kind() {
     let always = |code| Says::ErrorFirst { code, times: usize::MAX };
     for (says, told) in [
-        (Says::Nothing, "timeout true, unreachable false"),
-        (always(SERVFAIL), "timeout false, unreachable true"),
-        (always(NXDOMAIN), "timeout false, unreachable true"),
+        (Says::Nothing, "timeout true, unreachable false, retryable true"),
+        (always(SERVFAIL), "timeout false, unreachable true, retryable true"),
+        (always(NXDOMAIN), "timeout false, unreachable true, retryable true"),
     ] {
         let (server, state) = (NameServer::start(says), StateDir::new());
         let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-        let output = Command::new("unshare")
+        let started = Instant::now();
+        let output = command("unshare")
             .args(["--mount", "sh", "-c", script])
             .arg(server.resolv_conf(&state))
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "names::a_push_to_a_name", "--ignored", "--nocapture"])
+            .arg(program("push"))
+            .args(["http://gateway.example:9091", "1s"])
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let shown = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && shown.contains(told), "{says:?}: {output:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(told), "{says:?}: {output:?}");
     }
 }

@@ -1,9 +1,10 @@
 //! Runs job programs as child processes of a test and captures their exit status and output.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Once, OnceLock};
+
+use crate::programs::{aborting_ending, command, program};
 
 /// The panic strategy that the job's program is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,33 +14,13 @@ pub(crate) enum Panics {
 }
 
 impl Panics {
-    /// The program of `tests/e2e/jobs/ending.rs`.
+    /// The program of `tests/programs/ending.rs`.
     fn program(self) -> PathBuf {
-        // Tests are in `target/<profile>/deps`, examples beside that folder.
-        let own = std::env::current_exe().unwrap();
-        let profile = own.ancestors().nth(2).unwrap();
         match self {
-            Self::Unwind => profile.join("examples/ending"),
-            Self::Abort => aborting(profile).to_owned(),
+            Self::Unwind => program("ending"),
+            Self::Abort => aborting_ending().to_owned(),
         }
     }
-}
-
-/// Cargo builds examples for tests, but with one profile only.
-fn aborting(profile: &Path) -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let target = profile.parent().unwrap();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "abort", "--example", "ending", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success(), "the aborting job can't be built");
-        target.join("abort/examples/ending")
-    })
 }
 
 /// The command that starts a job.
@@ -52,30 +33,14 @@ pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
 
 /// Returns the command of a job whose `main` only sends SIGTERM to its own process.
 pub(crate) fn signals_itself() -> Start {
-    start(Panics::Unwind.program().with_file_name("signals_itself"), &[])
+    start(program("signals_itself"), &[])
 }
 
 fn start(program: PathBuf, arguments: &[&str]) -> Start {
-    restore_default_sighup();
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Start(command)
-}
-
-/// Resets SIGHUP to its default in child processes. Under `nohup` the tests ignore SIGHUP, and children inherit ignored
-/// signals. Signals with a handler are reset by `exec`, so a handler is installed.
-fn restore_default_sighup() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let is_ignored =
-            |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|m| m & 1 == 1);
-        if ignored.is_some_and(is_ignored) {
-            signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default()).unwrap();
-        }
-    });
 }
 
 impl Start {
@@ -90,7 +55,7 @@ impl Start {
 
     /// Starts the job through another program, as `nohup` does.
     pub(crate) fn within(self, launcher: &[&str]) -> Self {
-        let mut command = Command::new(launcher[0]);
+        let mut command = command(launcher[0]);
         command.args(&launcher[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
         for (name, value) in self.0.get_envs() {
             command.env(name, value.unwrap_or_default());

@@ -9,7 +9,7 @@ use metrics_push::testing::{FakeGateway, Fault, Group};
 
 use crate::child::{Ended, Panics, Start, job};
 use crate::lifecycle::{completions, outcomes};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// Returns the command of a job with this name and ending.
 fn command(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Start {

@@ -8,7 +8,7 @@ mod delivery;
 mod dependencies;
 mod fake_gateway;
 mod families;
-mod group_life;
+mod gateway_cleanup;
 mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
@@ -16,19 +16,24 @@ mod journal;
 mod lifecycle;
 mod links;
 mod metrics;
-mod moments;
 mod network;
 mod parity;
-mod place;
+mod programs;
 mod raw;
 mod readme;
 mod runs;
 mod secrets;
+mod signal_defaults;
+mod signal_timing;
 mod sites;
 mod spool;
-mod state;
+mod state_dir;
 mod supervise;
+mod temp_dir;
 mod terminal;
 mod testing;
 mod tidy;
 mod wire;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -10,7 +10,7 @@ use metrics_push::testing::FakeGateway;
 
 use crate::child::{Panics, Start, job};
 use crate::lifecycle::{assert_value, completions, outcomes};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> Start {
     let start = job(Panics::Unwind, &["supervised", ending]).gateway(&gateway.url());

@@ -17,7 +17,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::child::{Panics, Start, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, completions, outcomes};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// How long a test waits for an event before it fails.
 const TIMEOUT: Duration = Duration::from_secs(20);
