@@ -60,7 +60,7 @@ mod sink;
 mod spool;
 mod state_dir;
 mod sync;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", doc))] // The pages link to it.
 pub mod testing;
 
 pub use attributes::{counted, push_job, timed};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(ROOT).join(path);
@@ -129,11 +129,6 @@ fn each_outside_crate_is_named_in_one_place() {
         ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
-        ("clap", "bin/metrics-push/arguments.rs"),
-        ("clap_complete", "bin/metrics-push/generate.rs"),
-        ("clap_mangen", "bin/metrics-push/generate.rs"),
-        ("serde_json", "bin/metrics-push/status/json.rs"),
-        ("terminal_size", "bin/metrics-push/terminal.rs"),
     ];
     for (name, _) in table {
         let is_home = |file: &str| {
@@ -164,9 +159,6 @@ fn the_environment_is_read_where_it_is_expected() {
         // A supervisor starts its own program again, with its own arguments, and tells it so.
         "job/supervise.rs",
         "supervise/parent.rs",
-        // The command's own: its variables, and what its terminal wants.
-        "metrics-push/session.rs",
-        "metrics-push/terminal.rs",
     ];
     for (path, text) in sources("metrics-push/src") {
         let reads = ["env::var", "env::args"].iter().any(|call| code(&text).contains(call));
