@@ -30,7 +30,7 @@ enum Subcommand {
     Recover(recover::Arguments),
     /// Lists, shows and drops the undelivered requests in the state directory.
     #[command(subcommand)]
-    Spool(spool::Subcommand),
+    Spool(spool::SpoolCommand),
     Exec(exec::Arguments),
     /// Prints the alert rules of this version as one file for Prometheus' rule_files.
     Rules,

@@ -20,7 +20,7 @@ Exit status:
 ";
 
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum Subcommand {
+pub(crate) enum SpoolCommand {
     List(List),
     Show(Show),
     Drop(Drop),
@@ -58,11 +58,11 @@ pub(crate) struct Drop {
     dry_run: bool,
 }
 
-pub(crate) fn run(subcommand: &Subcommand) -> Result<ExitCode, Failure> {
+pub(crate) fn run(subcommand: &SpoolCommand) -> Result<ExitCode, Failure> {
     match subcommand {
-        Subcommand::List(arguments) => list(arguments),
-        Subcommand::Show(arguments) => show(arguments),
-        Subcommand::Drop(arguments) => discard(arguments),
+        SpoolCommand::List(arguments) => list(arguments),
+        SpoolCommand::Show(arguments) => show(arguments),
+        SpoolCommand::Drop(arguments) => discard(arguments),
     }
 }
 
