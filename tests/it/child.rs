@@ -1,4 +1,4 @@
-//! Jobs as children of a test: started with and without a gateway, their ends compared.
+//! Runs job programs as child processes of a test and captures their exit status and output.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use crate::programs::{aborting_ending, command, program};
 
-/// What a panic does in the job's program.
+/// The panic strategy that the job's program is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Panics {
     Unwind,
@@ -23,15 +23,15 @@ impl Panics {
     }
 }
 
-/// A job that is yet to be started.
+/// The command that starts a job.
 pub(crate) struct Start(Command);
 
-/// A job with these arguments, the last of which says how it ends, and nothing of the test's environment.
+/// Returns the command of a job with an empty environment. The last argument selects how the job ends.
 pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
     start(panics.program(), arguments)
 }
 
-/// The job that is the signal that it sends itself.
+/// Returns the command of a job whose `main` only sends SIGTERM to its own process.
 pub(crate) fn signals_itself() -> Start {
     start(program("signals_itself"), &[])
 }
@@ -39,7 +39,6 @@ pub(crate) fn signals_itself() -> Start {
 fn start(program: PathBuf, arguments: &[&str]) -> Start {
     let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
-    // Core dumps and their traces are of no use here.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Start(command)
 }
@@ -54,7 +53,7 @@ impl Start {
         self
     }
 
-    /// Has this program start the job, as `nohup` does.
+    /// Starts the job through another program, as `nohup` does.
     pub(crate) fn within(self, launcher: &[&str]) -> Self {
         let mut command = command(launcher[0]);
         command.args(&launcher[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
@@ -66,7 +65,7 @@ impl Start {
         Self(command)
     }
 
-    /// Leaves the job's input open until [`Running::close_input`].
+    /// Connects the job's stdin to a pipe that stays open until [`Running::close_input`].
     pub(crate) fn with_input(mut self) -> Self {
         self.0.stdin(Stdio::piped());
         self
@@ -80,7 +79,6 @@ impl Start {
         self.start().wait()
     }
 
-    /// Starts it.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.0.spawn().unwrap_or_else(|why| panic!("{:?}: {why}", self.0));
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -88,7 +86,7 @@ impl Start {
     }
 }
 
-/// A job that has been started; it is killed when dropped.
+/// A running job, killed on drop.
 pub(crate) struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -100,10 +98,11 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits until the job says that it is ready.
+    /// Waits until the job prints `ready`.
     pub(crate) fn ready(mut self) -> Self {
         while !self.seen.ends_with("ready\n") {
-            assert_ne!(self.output.read_line(&mut self.seen).unwrap(), 0, "ended: {}", self.seen);
+            let length = self.output.read_line(&mut self.seen).unwrap();
+            assert_ne!(length, 0, "the job exited before it was ready: {}", self.seen);
         }
         self
     }
@@ -127,10 +126,10 @@ impl Running {
     pub(crate) fn wait(mut self) -> Ended {
         let mut stdout = std::mem::take(&mut self.seen);
         self.output.read_to_string(&mut stdout).unwrap();
-        let mut all = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut all).unwrap();
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         let status = self.child.wait().unwrap();
-        let (notices, stderr): (Vec<_>, Vec<_>) = all
+        let (notices, stderr): (Vec<_>, Vec<_>) = errors
             .lines()
             .filter(|line| !line.starts_with(' '))
             .map(without_ids)
@@ -141,13 +140,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Thread ids in std's messages differ from run to run, as the frames of a backtrace do.
+/// Removes the thread ids that std prints in panic messages; they differ between runs.
 fn without_ids(line: &str) -> String {
     let is_id = |word: &str| {
         let inside = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
@@ -156,18 +155,19 @@ fn without_ids(line: &str) -> String {
     line.split(' ').filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// How a job ended, as whoever started it sees it.
+/// The exit status and the output of a finished job.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
+    /// All other lines of stderr.
     pub(crate) stderr: Vec<String>,
-    /// What we said on stderr.
+    /// The lines of stderr that start with `metrics-push: `.
     pub(crate) notices: Vec<String>,
 }
 
 impl Ended {
-    /// Fails unless both ended in the same way and said the same.
+    /// Fails unless both jobs have the same exit status and the same output, apart from our log lines.
     #[track_caller]
     pub(crate) fn assert_same_as(&self, bare: &Self) {
         assert_eq!(self.status, bare.status, "{self:?}\n{bare:?}");
@@ -176,13 +176,13 @@ impl Ended {
     }
 }
 
-/// Sends a signal by its name, without `SIG`.
+/// Sends the signal `SIG{name}` to the process.
 pub(crate) fn send_signal(process: u32, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(sent.unwrap().success(), "kill -{name} {process}");
 }
 
-/// The process' only child.
+/// Returns the first child of a process.
 pub(crate) fn child_of(process: u32) -> u32 {
     let children = format!("/proc/{process}/task/{process}/children");
     let children = std::fs::read_to_string(children).unwrap();

@@ -3,7 +3,7 @@
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
-/// A password, and its encoding in the header of basic authentication.
+/// The secrets. `ENCODED` is user and password as in the header of basic authentication.
 const PASSWORD: &str = "hunter2-Zq9";
 const ENCODED: &str = "YmF0Y2g6aHVudGVyMi1acTk=";
 const USERINFO: &str = "wander3-Xw7";
@@ -18,23 +18,22 @@ fn secrets_are_in_no_output_and_no_file() {
         .args([PASSWORD, USERINFO, TOKEN, HEADER])
         .output()
         .unwrap();
-    let mut output_text = String::from_utf8_lossy(&output.stdout).into_owned();
-    output_text.push_str(&String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{output_text}");
-    let lines = output_text.lines().filter(|line| line.starts_with("metrics-push: ")).count();
-    let events =
-        output_text.lines().filter(|line| line.starts_with("metrics_push message")).count();
-    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{output_text}");
+    let mut shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    shown.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{shown}");
+    let lines = shown.lines().filter(|line| line.starts_with("metrics-push: ")).count();
+    let events = shown.lines().filter(|line| line.starts_with("metrics_push message")).count();
+    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{shown}");
     assert!(!state.records().is_empty());
     for path in state.records() {
-        output_text.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
+        shown.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
     }
     for secret in [PASSWORD, ENCODED, USERINFO, TOKEN, HEADER] {
-        let at = output_text.find(secret);
+        let at = shown.find(secret);
         assert!(
             at.is_none(),
-            "{secret} is in: {:?}",
-            &output_text[at.unwrap().saturating_sub(200)..][..300]
+            "{secret} is shown: {:?}",
+            &shown[at.unwrap().saturating_sub(200)..][..300]
         );
     }
 }

@@ -1,10 +1,10 @@
-//! State directories of tests, and what jobs leave in them.
+//! State directories of tests, and the journals in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A state directory of one test, removed when it ends.
+/// A state directory, removed on drop.
 pub(crate) struct StateDir(PathBuf);
 
 impl StateDir {
@@ -21,13 +21,14 @@ impl StateDir {
         &self.0
     }
 
+    /// Writes a file into the journal folder and returns its path.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join("journal").join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    /// The journals there are.
+    /// Returns the paths of all journals, sorted.
     pub(crate) fn journals(&self) -> Vec<PathBuf> {
         let entries =
             fs::read_dir(self.0.join("journal")).unwrap().map(|entry| entry.unwrap().path());

@@ -1,9 +1,9 @@
-//! A directory of a test's own.
+//! Temporary directories of tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Not made before somebody needs it; removed when the test ends.
+/// The path of a unique directory. The code under test creates the directory; drop removes it.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -17,11 +17,13 @@ impl TempDir {
         &self.0
     }
 
-    /// The records that wait in it, if it is a state directory.
+    /// Returns the paths of the spooled requests, if the directory is a state directory.
     pub(crate) fn records(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.0.join("spool")) else { return Vec::new() };
         let paths = entries.map(|entry| entry.unwrap().path());
-        paths.filter(|path| path.extension().is_some_and(|own| own == "request")).collect()
+        paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "request"))
+            .collect()
     }
 }
 
