@@ -1,4 +1,4 @@
-//! Stages of a run, and functions that are counted and timed inside it.
+//! Stages of a run, and counted and timed functions in it.
 //!
 //! ```sh
 //! cargo run --example etl_steps
@@ -15,14 +15,14 @@ use metrics_push::{counted, prometheus, push_job, timed};
 
 const READINGS: &str = "21 22 x 23 24 - 25 26 27 28";
 
-/// Reads one value. What can't be read shows up as `outcome="error"`.
+/// Parses one value. An invalid value is counted with `outcome="error"`.
 #[counted]
 #[timed]
 fn parse(word: &str) -> Result<i64, ParseIntError> {
     word.parse()
 }
 
-/// Writes a report, labelled by its format.
+/// Formats a report. The format is a label.
 #[timed(name = "report_duration_seconds", labels(format = format), buckets = [0.001, 0.01, 0.1, 1.0])]
 fn report(values: &[i64], format: &str) -> String {
     let mut report = String::new();

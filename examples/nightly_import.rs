@@ -1,4 +1,4 @@
-//! A nightly import of a real file: totals the orders of a day by service and payment method.
+//! A nightly import: adds up the orders of a day by service and payment method.
 //!
 //! ```sh
 //! cargo run --example nightly_import              # succeeds
@@ -6,8 +6,8 @@
 //! cargo run --example nightly_import -- --panic   # panics
 //! ```
 //!
-//! It pushes to `METRICS_PUSH_URL` if that is set, and to a gateway of its own otherwise; either way it ends
-//! with what the gateway now holds.
+//! It pushes to `METRICS_PUSH_URL`, or to a gateway inside the process if the variable is not set. At the end, it prints the
+//! stored metrics.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -23,7 +23,7 @@ const ORDERS: &str = include_str!("data/orders.csv");
 const SERVICES: [&str; 4] = ["checkout", "gift_cards", "marketplace", "subscriptions"];
 const PAYMENTS: [&str; 4] = ["card", "invoice", "paypal", "sepa_debit"];
 
-/// The job: annotated, and otherwise as it would be without.
+/// The job. Only the attribute is added.
 #[push_job(run = run, every = "24h", max_runtime = "1h")]
 fn nightly_import() -> Result<(), Box<dyn Error>> {
     let extract = run.stage("extract");
@@ -53,7 +53,7 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
         bar.inc(1);
         match ending.as_deref() {
             Some("--fail") if done == all / 2 => return Err("the file ends half-way".into()),
-            Some("--panic") if done == all / 2 => panic!("an order nobody thought of"),
+            Some("--panic") if done == all / 2 => panic!("unexpected order"),
             _ => {}
         }
     }
@@ -66,7 +66,7 @@ fn revenue(run: &Run) -> Result<MetricVec<Gauge, 2>, metrics_push::Error> {
     metrics.gauge_vec("orders_revenue_euros", "Paid orders of the day.", &["service", "payment"])
 }
 
-/// Sums of money end with the cent.
+/// Rounds to cents.
 fn to_cents(euros: f64) -> f64 {
     (euros * 100.0).round() / 100.0
 }
@@ -79,7 +79,7 @@ struct Order<'row> {
 }
 
 impl<'row> Order<'row> {
-    /// `None` for a row that makes no sense.
+    /// Returns `None` for an invalid row.
     fn read(row: &'row StringRecord) -> Option<Self> {
         let known = |column: usize, values: &[&str]| row.get(column).filter(|v| values.contains(v));
         Some(Self {

@@ -1,11 +1,10 @@
-//! A long-lived process with many task functions: each run of each is a run of its own job.
+//! A long-lived process with many task functions. Each call is a run of the job of its function.
 //!
 //! ```sh
 //! cargo run --example scheduler
 //! ```
 //!
-//! Nobody waits for the gateway here: outcomes are handed over, merged per group while they wait, and delivered
-//! before the process ends.
+//! No task waits for the gateway: outcomes are queued, merged per group, and delivered before the process exits.
 
 #[path = "support/backup.rs"]
 mod backup;
@@ -24,7 +23,7 @@ use reminders::reminders;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 
-/// One group per tenant: the label is computed for every call.
+/// One group per tenant: the value of the label is an argument.
 #[push_job(name = "invoices", grouping(tenant = tenant), run = run, every = "1h")]
 async fn invoices(tenant: u32) -> Result<(), io::Error> {
     send(run, u64::from(tenant) * 10).await;
@@ -39,14 +38,14 @@ async fn send(run: &Run, letters: u64) {
     }
 }
 
-/// Panics; the scheduler lives on.
+/// Panics. The scheduler continues.
 #[push_job(every = "1h")]
 async fn reindex() {
     sleep(Duration::from_millis(1)).await;
     panic!("the index is gone");
 }
 
-/// Takes longer than the scheduler lets it: reported as cancelled.
+/// Runs past the timeout in `main`, which drops the future. The outcome is `cancelled`.
 #[push_job(every = "24h", max_runtime = "10ms")]
 async fn archive() {
     sleep(Duration::from_secs(3_600)).await;
@@ -70,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tasks.spawn(reindex());
         tasks.spawn(async { drop(timeout(Duration::from_millis(10), archive()).await) });
         tasks.spawn_blocking(rotate_logs);
-        // Not alone yet: the run that would overlap is skipped.
+        // The second run overlaps with the first and is skipped.
         tasks.spawn(backup());
     }
     tasks.spawn(async { while reminders().await.is_err() {} });

@@ -1,20 +1,20 @@
-//! A task that is started again while it runs, as it happens with every scheduler. The run that would overlap is `skipped`.
+//! A task that is started again while it runs. The overlapping run is skipped.
 
 use metrics_push::{Run, push_job};
 use tokio::sync::{Mutex, Semaphore};
 
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Closed as soon as a run was in the way of another. Until then a backup takes its time, however fast the machine.
+/// Closed when a run has been skipped. The first run waits for that, so that the example behaves the same on any machine.
 static OVERLAPPED: Semaphore = Semaphore::const_new(0);
 
-/// A success adds to the group here; one that replaced it would forget when a run was last skipped.
+/// `on_success = add` keeps the time of the last skipped run. A push replaces the group and removes it.
 #[push_job(every = "24h", run = run, on_success = add)]
 pub(crate) async fn backup() {
     match ALONE.try_lock() {
         Ok(_alone) => copy(run).await,
         Err(_) => {
-            run.skip("the backup before it still runs");
+            run.skip("the previous backup is still running");
             OVERLAPPED.close();
         }
     }
@@ -26,8 +26,8 @@ async fn copy(run: &Run) {
     run.add_processed(1);
 }
 
-/// Waits until one has been in the way of another.
+/// Waits until a run has been skipped.
 pub(crate) async fn overlapped() {
-    // It has no permits: this waits until it is closed.
+    // The semaphore has no permits, so `acquire` waits until it is closed.
     let _ = OVERLAPPED.acquire().await;
 }

@@ -1,4 +1,4 @@
-//! What the examples share: a gateway to push to, and what it holds in the end.
+//! The gateway of the examples, and a list of its stored metrics.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Config, Gateway};
 
-/// The gateway of `METRICS_PUSH_URL`, or one of the example's own.
+/// The gateway of `METRICS_PUSH_URL`, or a fake gateway inside the process.
 pub(crate) struct Showcase {
     own: Option<FakeGateway>,
 }
@@ -21,14 +21,14 @@ impl Showcase {
         Ok(Self { own: Some(own) })
     }
 
-    /// Prints what the gateway now holds of these jobs.
+    /// Prints the stored metrics of these jobs.
     pub(crate) fn show(&self, jobs: &[&str]) -> Result<(), Box<dyn Error>> {
         metrics_push::flush(Duration::from_secs(10));
         let url = match &self.own {
             Some(own) => own.url(),
             None => std::env::var("METRICS_PUSH_URL")?,
         };
-        println!("The gateway at {} now holds:", without_credentials(&url));
+        println!("Stored at {}:", without_credentials(&url));
         for group in Gateway::new(url)?.metrics()? {
             if !jobs.contains(&group.labels["job"].as_str()) {
                 continue;

@@ -1,11 +1,11 @@
-//! A task that works the third time, for schedulers that try again: each attempt is a run.
+//! A task that succeeds at the third attempt, for schedulers with retries. Each attempt is a run.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use metrics_push::push_job;
 
-/// A success adds to the group here; one that replaced it would forget when an attempt last failed.
+/// `on_success = add` keeps the time of the last failure. A push replaces the group and removes it.
 #[push_job(every = "1h", on_success = add)]
 pub(crate) async fn reminders() -> Result<(), io::Error> {
     static ATTEMPTS: AtomicU32 = AtomicU32::new(0);

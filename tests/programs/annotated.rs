@@ -1,4 +1,4 @@
-//! The job with its attribute.
+//! The job with the attribute.
 
 mod body;
 

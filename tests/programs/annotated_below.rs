@@ -1,4 +1,4 @@
-//! The asynchronous job with its attribute below the runtime's.
+//! The async job with the attribute below `#[tokio::main]`.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The job without its attribute: what the others are compared with.
+//! The job without the attribute, for comparison.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The asynchronous job without its attribute: what the others are compared with.
+//! The async job without the attribute, for comparison.
 
 mod body;
 

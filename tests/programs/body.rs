@@ -1,8 +1,8 @@
-//! What the fixture programs have in common: one body, and every ending it can have.
+//! The body of the jobs with and without the attribute.
 
 use std::io::Write as _;
 
-/// Ends as the first argument says.
+/// The first argument selects the ending.
 pub(crate) fn body(processed: impl Fn(u64)) -> Result<(), String> {
     println!("the job's own output");
     let _ = std::io::stdout().flush();
@@ -13,7 +13,7 @@ pub(crate) fn body(processed: impl Fn(u64)) -> Result<(), String> {
             check("no number")?;
             Ok(())
         }
-        // Until whoever started it closes the input, or is gone.
+        // Until the parent closes the input or exits.
         Some("wait") => {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
                 .map_err(|why| why.to_string())?;

@@ -1,6 +1,6 @@
-//! A job that ends in the way its last argument names; those before it are options of the job.
+//! A job whose last argument selects the ending. The arguments before it are options of the job.
 //!
-//! Tests start it as a child: with a gateway, and without one to see how the bare program ends.
+//! Tests run it with a gateway, and without one for comparison.
 
 mod faults;
 mod guards;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         run.add_processed(7);
         let endings = [end, guards::end, faults::end, waits::end];
         let end = endings.iter().find_map(|end| end(run, &ending));
-        end.unwrap_or_else(|| panic!("there is no ending {ending:?}"))
+        end.unwrap_or_else(|| panic!("unknown ending {ending:?}"))
     });
     println!("after");
     match result {
@@ -47,10 +47,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What becomes of a job's body; `None`, if the ending is not one of these.
+/// The result of the job's body; `None` if the file does not implement the ending.
 type End = Option<Result<(), String>>;
 
-/// Endings that a program chooses: it returns, panics, exits.
+/// Endings in safe code: return, panic, exit.
 fn end(run: &Run, ending: &str) -> End {
     match ending {
         "ok" => {}
@@ -120,7 +120,7 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// A collector that panics when it is asked.
+/// A collector that panics in `collect`.
 struct Panics;
 
 impl prometheus::core::Collector for Panics {

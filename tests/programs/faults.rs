@@ -1,8 +1,8 @@
-//! Endings that no code of the program sees, and others that only C can bring about.
+//! Endings without any code of the program, and endings that need C functions.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "endings that no safe code can bring about"
+    reason = "these endings need unsafe code"
 )]
 
 use std::io::Write as _;
@@ -51,14 +51,14 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "spin" => loop {
             std::hint::spin_loop();
         },
-        "broken-pipe" => return Some(write_to_nobody().map_err(|error| error.to_string())),
+        "broken-pipe" => return Some(write_to_closed_pipe().map_err(|error| error.to_string())),
         "broken-output" => {
-            give_output_to_nobody();
-            println!("nobody reads this");
+            close_reader_of_stdout();
+            println!("unread");
         }
         "broken-pipe-signal" => {
             unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            return Some(write_to_nobody().map_err(|error| error.to_string()));
+            return Some(write_to_closed_pipe().map_err(|error| error.to_string()));
         }
         _ => return None,
     }
@@ -69,7 +69,7 @@ unsafe extern "C" {
     fn quick_exit(code: libc::c_int) -> !;
 }
 
-/// Runs the same code in a child that is not replaced, and waits for it.
+/// Forks, runs a closure in the child, and waits for the child.
 fn fork_and(child: impl FnOnce()) {
     match unsafe { libc::fork() } {
         0 => {
@@ -82,19 +82,19 @@ fn fork_and(child: impl FnOnce()) {
     }
 }
 
-fn write_to_nobody() -> std::io::Result<()> {
+fn write_to_closed_pipe() -> std::io::Result<()> {
     let (reader, mut writer) = std::io::pipe()?;
     drop(reader);
-    writer.write_all(b"nobody reads this")
+    writer.write_all(b"unread")
 }
 
-fn give_output_to_nobody() {
+fn close_reader_of_stdout() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     unsafe { libc::dup2(writer.as_raw_fd(), libc::STDOUT_FILENO) };
 }
 
-/// Of a file that was cut off after it was mapped.
+/// Reads from a mapped file after it was truncated.
 fn read_past_the_end() {
     unsafe {
         let file = libc::memfd_create(c"short".as_ptr(), 0);
@@ -106,7 +106,7 @@ fn read_past_the_end() {
     }
 }
 
-#[expect(unconditional_recursion, reason = "that is the point")]
+#[expect(unconditional_recursion, reason = "the test needs a stack overflow")]
 fn overflow(depth: u64) -> u64 {
     let page = std::hint::black_box([depth; 512]);
     overflow(depth + 1) + page[0]

@@ -1,4 +1,4 @@
-//! Endings of tasks whose guards are dropped early, late or never, while their process ends well.
+//! Tasks whose guards are dropped early, late or never, in a process that exits successfully.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -22,7 +22,7 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "task-in-a-thread-local" => KEPT.with_borrow_mut(|kept| *kept = Some(task())),
         "task-in-a-detached-thread" => {
             let (started, has_started) = channel();
-            thread::spawn(move || hold_for_ever(&started));
+            thread::spawn(move || hold_until_exit(&started));
             wait_for(&has_started);
         }
         "task-at-exit-0" => {
@@ -42,7 +42,7 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "background-shutdown" => {
             let runtime = Runtime::new().unwrap();
             let (started, has_started) = channel();
-            runtime.spawn_blocking(move || hold_for_ever(&started));
+            runtime.spawn_blocking(move || hold_until_exit(&started));
             wait_for(&has_started);
             runtime.shutdown_background();
         }
@@ -66,7 +66,7 @@ thread_local! {
     static KEPT: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
 
-/// Owns itself, so that nothing drops it.
+/// Owns itself, so that it is never dropped.
 struct Cycle {
     _task: Run,
     itself: RefCell<Option<Rc<Cycle>>>,
@@ -81,7 +81,7 @@ async fn endless_task() {
     pending::<()>().await;
 }
 
-fn hold_for_ever(started: &Sender<()>) {
+fn hold_until_exit(started: &Sender<()>) {
     let _task = task();
     started.send(()).unwrap();
     loop {

@@ -1,10 +1,10 @@
-//! A job whose body is a signal to itself: its `main` would return a moment later.
+//! A job that sends itself a signal just before `main` returns.
 
 use metrics_push::push_job;
 
 #[push_job]
 #[expect(unsafe_code, reason = "a call into C")]
 fn main() {
-    // SAFETY: a plain call. Without a handler it does not return.
+    // SAFETY: `raise` has no preconditions.
     unsafe { libc::raise(libc::SIGTERM) };
 }

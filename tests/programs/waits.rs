@@ -1,8 +1,8 @@
-//! Endings that come from outside: the job says "ready" when they may.
+//! Endings caused by another process: the job prints "ready" when it is prepared for them.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "what programs do that handle signals without a library"
+    reason = "programs handle signals with C functions"
 )]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -38,7 +38,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             std::io::stdin().read_to_string(&mut input).unwrap();
             print!("{input}");
         }
-        // What a program does that tells its readers that there is no more to come.
+        // As a program does to signal the end of its output.
         "close-output-and-wait-for-input" => {
             ready();
             let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
@@ -67,7 +67,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             return Some(status.map(drop).map_err(|error| error.to_string()));
         }
         "leave-an-orphan" => {
-            // Its parent ends at once, and it soon after.
+            // `sh` exits at once, and `sleep` soon after.
             let mut parent = std::process::Command::new("sh");
             parent.args(["-c", "sleep 0.05 & exit"]).status().unwrap();
             ready();
@@ -96,7 +96,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             signals.forever().next();
             std::process::exit(12);
         }
-        // What programs do that read signals from a descriptor: it stays pending, and no thread may take it.
+        // As a program with `signalfd` does: the signal stays pending, and no thread may receive it.
         "blocked-signal" => {
             let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             unsafe {
