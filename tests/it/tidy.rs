@@ -141,23 +141,20 @@ fn each_outside_crate_is_named_in_one_place() {
     let table = [
         ("prometheus", "metrics/"),
         ("reqwest", "http/"),
-        ("httparse", "http/direct.rs"),
-        ("hyper", "http/direct.rs"),
-        ("hyper_util", "http/direct.rs"),
-        ("http_body_util", "http/direct.rs"),
-        ("tower_service", "http/direct.rs"),
-        ("tokio", "http/direct.rs"),
+        ("http_body", "http/tracked_body.rs"),
+        ("httpdate", "http/retry_after.rs"),
+        ("percent_encoding", "http/credentials.rs"),
         ("base64", "http/credentials.rs"),
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),
-        ("tick_counter", "metrics/ticks.rs"),
-        ("zmij", "metrics/text.rs"),
+        ("tick_counter", "metrics/tsc_clock.rs"),
+        ("zmij", "metrics/text_encoder.rs"),
         ("tokio", "dispatcher/"),
         ("base64", "labels.rs"),
         ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/listing.rs"),
         ("tracing", "log.rs"),
-        ("hostname", "macro_support/start.rs"),
+        ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
         // The command. `clap` declares the arguments of each subcommand.
@@ -193,8 +190,8 @@ fn environment_is_read_in_few_files() {
     let homes = [
         "metrics-push/src/config/variables.rs",
         // A supervisor starts its own program again, with the same arguments and a variable.
-        "metrics-push/src/job/supervise.rs",
-        "metrics-push/src/job/supervise/parent.rs",
+        "metrics-push/src/job/supervisor/location.rs",
+        "metrics-push/src/job/supervisor/process.rs",
         // The variables of the command, and those that describe the terminal.
         "metrics-push-cli/src/context.rs",
         "metrics-push-cli/src/terminal.rs",
@@ -209,7 +206,12 @@ fn environment_is_read_in_few_files() {
 #[test]
 fn unsafe_code_is_in_few_files() {
     // Exit handlers, signals and waiting for children need C functions that `std` does not offer.
-    let homes = ["job/exit.rs", "job/signal.rs", "supervise/parent.rs", "supervise/relay.rs"];
+    let homes = [
+        "job/hooks/exit.rs",
+        "job/posix_signals.rs",
+        "job/supervisor/process.rs",
+        "job/supervisor/signal_forwarding.rs",
+    ];
     for (path, text) in all_sources() {
         let has_unsafe = code(&text).contains("unsafe ");
         assert!(!has_unsafe || homes.iter().any(|home| path.ends_with(home)), "{}", path.display());
