@@ -82,7 +82,7 @@ pub use pipeline::{Scope, init};
 pub use prometheus;
 pub use push_request::Verb;
 pub use pusher::Pusher;
-pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+pub use sink::pushgateway::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 pub use sink::{Acceptance, GatewayKind};
 
 /// What expansions of the attributes call. Not for people: it changes with any version.

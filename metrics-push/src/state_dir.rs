@@ -48,7 +48,7 @@ impl StateDir {
     }
 
     /// Whether there may be folders at all.
-    pub(crate) fn is_on(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.location.is_some()
     }
 }

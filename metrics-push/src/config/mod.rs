@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
-use crate::sink::wire::Wire;
+use crate::sink::pushgateway::Encoding;
 
 pub use duration::parse_duration;
 pub use variables::Variable;
@@ -50,7 +50,7 @@ pub struct Config {
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
     server_name: Option<String>,
-    wire: Wire,
+    encoding: Encoding,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) batch_interval: Option<Duration>,
     kind: GatewayKind,
@@ -65,7 +65,7 @@ pub(crate) struct Target {
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) kind: GatewayKind,
-    pub(crate) wire: Wire,
+    pub(crate) encoding: Encoding,
     pub(crate) mode: Mode,
 }
 
@@ -93,7 +93,7 @@ impl Default for Config {
             cert_file: None,
             key_file: None,
             server_name: None,
-            wire: Wire::default(),
+            encoding: Encoding::default(),
             state_dir: None,
             batch_interval: None,
             kind: GatewayKind::default(),
@@ -219,7 +219,7 @@ impl Config {
     /// Sends metrics as delimited protobuf instead of text: see [`Gateway::protobuf`](crate::Gateway::protobuf).
     #[must_use]
     pub fn protobuf(mut self) -> Self {
-        self.wire = self.wire.protobuf();
+        self.encoding = self.encoding.protobuf();
         self
     }
 
@@ -228,7 +228,7 @@ impl Config {
     /// # Errors
     /// `is_config`, if the feature `gzip` is off.
     pub fn gzip(mut self) -> Result<Self, Error> {
-        self.wire = self.wire.gzip()?;
+        self.encoding = self.encoding.gzip()?;
         Ok(self)
     }
 
@@ -285,7 +285,7 @@ impl Config {
             transport: transport.clone(),
             timeout: self.timeout,
             kind: self.kind,
-            wire: self.wire,
+            encoding: self.encoding,
             mode,
         };
         Ok(self.urls.iter().map(target).collect())

@@ -168,7 +168,7 @@ pub(super) static ALL: &[Variable] = &[
         meaning: "sends protobuf instead of text: a Pushgateway reads very many series faster, other servers may not read it",
         read: |config, value| {
             if parse_switch(value)? {
-                config.wire = config.wire.protobuf();
+                config.encoding = config.encoding.protobuf();
             }
             Ok(())
         },
@@ -179,7 +179,7 @@ pub(super) static ALL: &[Variable] = &[
         meaning: "compresses large bodies; needs the feature `gzip`, and a Pushgateway 1.5 or newer",
         read: |config, value| {
             if parse_switch(value)? {
-                config.wire = config.wire.gzip()?;
+                config.encoding = config.encoding.gzip()?;
             }
             Ok(())
         },
@@ -320,7 +320,7 @@ mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
     use crate::http::Address;
-    use crate::sink::wire::Wire;
+    use crate::sink::pushgateway::Encoding;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
         let (config, problems) = Config::from_variables(|name| {
@@ -334,7 +334,7 @@ mod tests {
         let examples: Vec<_> = ALL.iter().map(|v| (v.name, v.example)).collect();
         let (config, problems) = read(&examples);
         // One of them needs a feature.
-        let refused = usize::from(Wire::default().gzip().is_err());
+        let refused = usize::from(Encoding::default().gzip().is_err());
         assert_eq!(problems.len(), refused, "{problems:?}");
         let text = format!("{config:?}");
         for expected in

@@ -26,7 +26,7 @@ use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::{PushRequest, encode};
 use crate::sink::Sink;
-use crate::sink::listing::StoredGroup;
+use crate::sink::pushgateway::StoredGroup;
 
 /// The folder of the state directory.
 pub(super) const FOLDER: &str = "journal";
@@ -362,6 +362,6 @@ fn is_newer(other: &Known, run: &Known) -> bool {
 
 /// What the gateway holds; `None` if it does not say.
 fn listing(sink: &Sink) -> Option<Vec<StoredGroup>> {
-    let Sink::Gateway(gateway) = sink.clone() else { return None };
+    let Sink::Pushgateway(gateway) = sink.clone() else { return None };
     dispatcher().spawn(async move { gateway.metrics(LISTING).await.ok() }).wait(LISTING).flatten()
 }

@@ -9,7 +9,7 @@ use super::facts::{self, Progress};
 use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
-use crate::sink::listing::StoredGroup;
+use crate::sink::pushgateway::StoredGroup;
 
 /// What a group says of the runs before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct Held {
 impl Held {
     /// What these groups say of the one with this key.
     pub(super) fn of(groups: &[StoredGroup], key: &GroupingKey) -> Self {
-        let Some(group) = groups.iter().find(|group| group.is_at(key)) else {
+        let Some(group) = groups.iter().find(|group| group.has_key(key)) else {
             return Self::default();
         };
         let value = |name: &str| group.value(name, &[]);

@@ -1,38 +1,58 @@
-//! Pushgateway: verbs become PUT, POST and DELETE, and what it holds is read back.
+//! The Pushgateway: verbs become PUT, POST and DELETE, and its query API returns what it stores.
 //!
-//! The rules are those of the Pushgateway's README, section "API". This is the only file that names HTTP methods.
+//! The rules are those of the Pushgateway's README, section "API". Only this file names HTTP methods.
+
+mod encoding;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "gzip_disabled.rs"]
+mod gzip;
+mod kind;
+mod negotiation;
+mod protobuf;
+mod query_api;
+mod response;
+mod single_flight;
 
 use std::time::{Duration, SystemTime};
 
-use super::answer::{accepted, refusal};
-use super::dialect::Dialect;
-use super::listing::{self, StoredGroup};
-use super::survey::Survey;
-use super::wire::{Body, Wire};
-use super::{Acceptance, GatewayKind};
+use super::acceptance::Acceptance;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::{LISTING_LIMIT, Method, Reply, Request, Server};
 use crate::labels::{GroupingKey, exact_path};
 use crate::push_request::{Payload, PushRequest, Verb};
+use encoding::Body;
+pub(crate) use encoding::Encoding;
+pub use kind::GatewayKind;
+use negotiation::Negotiation;
+pub(crate) use query_api::parse_groups;
+use query_api::parse_start_time;
+pub use query_api::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+use response::{accepted, refusal};
+use single_flight::SingleFlight;
 
+/// The client of one Pushgateway.
 #[derive(Debug)]
-pub(crate) struct GatewayClient {
+pub(crate) struct Pushgateway {
     server: Server,
     kind: GatewayKind,
-    dialect: Dialect,
-    survey: Survey,
+    negotiation: Negotiation,
+    listing: SingleFlight,
 }
 
-impl GatewayClient {
-    pub(crate) fn new(server: Server, kind: GatewayKind, wire: Wire) -> Self {
-        Self { server, kind, dialect: Dialect::new(wire), survey: Survey::default() }
+impl Pushgateway {
+    pub(crate) fn new(server: Server, kind: GatewayKind, encoding: Encoding) -> Self {
+        let negotiation = Negotiation::new(encoding);
+        Self { server, kind, negotiation, listing: SingleFlight::default() }
     }
 
     pub(crate) fn kind(&self) -> GatewayKind {
         self.kind
     }
 
+    /// Returns the base URL without credentials.
     pub(crate) fn url(&self) -> &str {
         self.server.shown()
     }
@@ -46,13 +66,13 @@ impl GatewayClient {
         payload: &Payload<'_>,
         timeout: Duration,
     ) -> Result<Acceptance, Error> {
-        let until = Moment::now().after(timeout);
+        let deadline = Moment::now().after(timeout);
         match self.send_once(payload, timeout).await {
-            // Secrets change while jobs run; a file that is read again may have the new one.
+            // Secrets rotate while jobs run: read their files again.
             Err(error) if error.is_about_credentials() && self.server.renew() => {
-                self.send_once(payload, until.remaining()).await
+                self.send_once(payload, deadline.remaining()).await
             }
-            answer => answer,
+            result => result,
         }
     }
 
@@ -61,17 +81,17 @@ impl GatewayClient {
         payload: &Payload<'_>,
         timeout: Duration,
     ) -> Result<Acceptance, Error> {
-        let send = |body, timeout| self.send_as(payload, body, timeout);
-        let answer = match self.dialect.send(payload, timeout, self.url(), send).await {
+        let send = |body, timeout| self.send_encoded(payload, body, timeout);
+        let result = match self.negotiation.send(payload, timeout, self.url(), send).await {
             Ok(reply) => {
                 accepted(&reply, payload.key()).map_err(|error| error.at("url", self.url()))
             }
             Err(error) => Err(error),
         };
-        answer.map_err(|error| error.at("group", payload.key()))
+        result.map_err(|error| error.at("group", payload.key()))
     }
 
-    async fn send_as(
+    async fn send_encoded(
         &self,
         payload: &Payload<'_>,
         body: Body,
@@ -93,81 +113,83 @@ impl GatewayClient {
         self.server.send(http_request).await
     }
 
+    /// Returns all groups.
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
         let reply = self.get("/api/v1/metrics", timeout).await?;
-        listing::parse(&reply.body).map_err(|error| error.at("url", self.url()))
+        parse_groups(&reply.body).map_err(|error| error.at("url", self.url()))
     }
 
-    /// When the gateway was started.
+    /// Returns the time at which the gateway was started.
     ///
     /// # Errors
-    /// Whatever kept it from answering; `is_config` or `is_rejected`, if it can't be asked such things.
+    /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
     pub(crate) async fn started_at(&self, timeout: Duration) -> Result<SystemTime, Error> {
         let reply = self.get("/api/v1/status", timeout).await?;
-        listing::started_at(&reply.body).map_err(|error| error.at("url", self.url()))
+        parse_start_time(&reply.body).map_err(|error| error.at("url", self.url()))
     }
 
-    /// What the gateway holds for this key.
+    /// Returns the group with this key; `None` if the gateway does not have it.
     ///
     /// # Errors
-    /// Whatever kept it from answering; `is_config` or `is_rejected`, if it can't be asked such things.
+    /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
     pub(crate) async fn group(
         &self,
         key: &GroupingKey,
         timeout: Duration,
     ) -> Result<Option<StoredGroup>, Error> {
         let groups = self.metrics(timeout).await?;
-        Ok(groups.into_iter().find(|group| group.is_at(key)))
+        Ok(groups.into_iter().find(|group| group.has_key(key)))
     }
 
-    /// The same for many groups at once: one answer may be for several who ask.
+    /// Like [`group`](Self::group), but callers at the same time share one response, which may be a moment old.
     ///
     /// # Errors
-    /// As [`group`](Self::group).
-    pub(crate) async fn group_surveyed(
+    /// Those of [`group`](Self::group).
+    pub(crate) async fn group_cached(
         &self,
         key: &GroupingKey,
         timeout: Duration,
     ) -> Result<Option<StoredGroup>, Error> {
-        let until = Moment::now().after(timeout);
-        self.survey.look_up(key, until, self.metrics(timeout)).await
+        let deadline = Moment::now().after(timeout);
+        self.listing.group(key, deadline, self.metrics(timeout)).await
     }
 
-    /// Removes what a first push that was refused leaves behind: a group that has never held anything, but can clash
-    /// with others. Returns whether there was one.
+    /// Removes the group that a rejected first push leaves behind. It is empty, but clashes with others. Returns true if
+    /// there was one.
     ///
     /// # Errors
-    /// Whatever kept it from being found or removed.
+    /// If the group could not be queried or removed.
     pub(crate) async fn remove_empty_group(
         &self,
         key: &GroupingKey,
         timeout: Duration,
     ) -> Result<bool, Error> {
-        let until = Moment::now().after(timeout);
-        let is_ghost =
-            self.group(key, timeout).await?.is_some_and(|group| group.has_never_been_pushed_to());
-        if is_ghost {
-            self.send(&Payload::from(&PushRequest::delete(key.clone())), until.remaining()).await?;
+        let deadline = Moment::now().after(timeout);
+        let is_empty =
+            self.group(key, timeout).await?.is_some_and(|group| group.has_no_accepted_push());
+        if is_empty {
+            let delete = PushRequest::delete(key.clone());
+            self.send(&Payload::from(&delete), deadline.remaining()).await?;
         }
-        Ok(is_ghost)
+        Ok(is_empty)
     }
 
-    /// Removes a group with exactly its labels, those among them that no key of ours would have.
+    /// Removes a group by its exact labels, including those that a [`GroupingKey`] cannot have.
     ///
     /// # Errors
-    /// Whatever kept the gateway from accepting it.
+    /// If the gateway did not accept the request.
     pub(crate) async fn remove(&self, group: &StoredGroup, timeout: Duration) -> Result<(), Error> {
         let path = exact_path(&group.labels);
         let reply = self.server.send(Request::new(Method::DELETE, &path, timeout)).await?;
         self.check(&reply, &[200, 202, 204])
     }
 
-    /// Removes every group, where the server was started with its admin API.
+    /// Removes all groups. The gateway needs its admin API for this.
     pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
         let request = Request::new(Method::PUT, "/api/v1/admin/wipe", timeout);
         let reply = self.server.send(request).await?;
         if reply.status == 404 {
-            return Err(Error::config("the gateway's admin API is off")
+            return Err(Error::config("the gateway's admin API is disabled")
                 .at("url", self.url())
                 .remedy("start the gateway with --web.enable-admin-api, or delete its groups"));
         }
@@ -185,8 +207,8 @@ impl GatewayClient {
         Ok(reply)
     }
 
-    fn check(&self, reply: &Reply, done: &[u16]) -> Result<(), Error> {
-        if done.contains(&reply.status) {
+    fn check(&self, reply: &Reply, expected: &[u16]) -> Result<(), Error> {
+        if expected.contains(&reply.status) {
             return Ok(());
         }
         Err(refusal(reply, None).at("url", self.url()))
