@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind};
-use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
+use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
 use crate::push_request::Families;
 use sample::unquote;
 pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_value};
@@ -200,7 +200,7 @@ impl Exposition {
         if !is_metric_name(name) {
             return Err(mistake(format!("invalid metric name {name:?}"), SAMPLE_FORM));
         }
-        if GATEWAYS_OWN.contains(&name) {
+        if RESERVED_METRICS.contains(&name) {
             return Err(mistake(
                 format!("the metric name {name:?} is reserved by the gateway"),
                 "rename the metric",

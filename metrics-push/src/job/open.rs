@@ -23,7 +23,7 @@ use crate::delivery::DeliveryClass;
 use crate::delivery::policy::RECEIPT_GRACE as GRACE;
 use crate::dispatcher::dispatcher;
 use crate::error::Error;
-use crate::labels::{GroupingKey, shown};
+use crate::labels::{GroupingKey, format_lossy};
 use crate::log;
 use crate::metrics::{Registry, Snapshot, default_registry};
 use crate::oneshot::{Receiver, channel};
@@ -405,7 +405,7 @@ fn address(
     };
     let mut key = GroupingKey::new(name)?;
     for (name, value) in grouping {
-        key = key.label(*name, shown(*value))?;
+        key = key.label(*name, format_lossy(*value))?;
     }
     for (name, value) in &pipeline.grouping {
         key = key.label(name, value)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::job::{Job, Run};
-use crate::labels::shown;
+use crate::labels::format_lossy;
 
 /// A run that is to start later, with its grouping labels as they were when it was prepared.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub fn start(job: &'static Job, grouping: &[(&str, &dyn fmt::Display)]) -> Run {
 /// Prepares a run, for functions that return a future: it starts when the future does.
 #[must_use]
 pub fn prepare(job: &'static Job, grouping: &[(&'static str, &dyn fmt::Display)]) -> PreparedRun {
-    let grouping = grouping.iter().map(|(name, value)| (*name, shown(*value))).collect();
+    let grouping = grouping.iter().map(|(name, value)| (*name, format_lossy(*value))).collect();
     PreparedRun { job, grouping }
 }
 

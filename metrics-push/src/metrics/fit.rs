@@ -9,7 +9,7 @@ use std::fmt;
 use super::near::{BATCH, bring_near};
 use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use crate::error::{Error, Kind};
-use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
+use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
 
 /// A metric that can't go on the wire, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn check_name(family: &MetricFamily) -> Result<(), String> {
     if !is_metric_name(family.name()) {
         return Err("that is no name for a metric".to_owned());
     }
-    if GATEWAYS_OWN.contains(&family.name()) {
+    if RESERVED_METRICS.contains(&family.name()) {
         return Err("the gateway keeps that name for itself".to_owned());
     }
     Ok(())
