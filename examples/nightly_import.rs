@@ -17,7 +17,7 @@ use std::panic::{catch_unwind, resume_unwind};
 
 use csv::StringRecord;
 use indicatif::ProgressBar;
-use metrics_push::{Catalog, Gauge, Labelled, Run, push_job};
+use metrics_push::{Gauge, MetricFactory, MetricVec, Run, push_job};
 
 const ORDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/orders.csv");
 const SERVICES: [&str; 4] = ["checkout", "gift_cards", "marketplace", "subscriptions"];
@@ -41,7 +41,7 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
     for (done, row) in (1..).zip(rows) {
         match row.ok().as_ref().and_then(Order::read) {
             Some(order) if order.is_paid => {
-                let sum = revenue.with(&[order.service, order.payment]);
+                let sum = revenue.with_label_values(&[order.service, order.payment]);
                 sum.set(to_cents(sum.get() + order.amount));
                 run.add_processed(1);
             }
@@ -60,9 +60,9 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
     Ok(())
 }
 
-fn revenue(run: &Run) -> Result<Labelled<Gauge, 2>, metrics_push::Error> {
-    let metrics = Catalog::of(run.registry())?;
-    metrics.gauge_with("orders_revenue_euros", "Paid orders of the day.", &["service", "payment"])
+fn revenue(run: &Run) -> Result<MetricVec<Gauge, 2>, metrics_push::Error> {
+    let metrics = MetricFactory::with(run.registry());
+    metrics.gauge_vec("orders_revenue_euros", "Paid orders of the day.", &["service", "payment"])
 }
 
 /// Sums of money end with the cent.

@@ -17,13 +17,10 @@ const ROUNDS: usize = 11;
 /// At most this times the plain writer's time.
 const TARGET: f64 = 2.0;
 
-#[path = "../../metrics-push/src/metrics/model.rs"]
-mod model;
-#[path = "../../metrics-push/src/metrics/near.rs"]
-mod near;
-use prometheus::proto;
-#[path = "../../metrics-push/src/metrics/text.rs"]
-mod text;
+#[path = "../../metrics-push/src/metrics/proto_compat.rs"]
+mod proto_compat;
+#[path = "../../metrics-push/src/metrics/text_encoder.rs"]
+mod text_encoder;
 
 fn labels(number: usize) -> (String, f64) {
     (format!("service{number}"), number as f64 * 1.37)
@@ -86,7 +83,7 @@ pub(crate) fn print() {
             theirs.push(milliseconds(|| TextEncoder::new().encode_to_string(&families).unwrap()));
             ours.push(milliseconds(|| {
                 let mut body = String::new();
-                families.iter().for_each(|family| text::write_family(family, &mut body));
+                families.iter().for_each(|family| text_encoder::write_family(family, &mut body));
                 body
             }));
         }

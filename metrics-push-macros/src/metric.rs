@@ -224,7 +224,7 @@ fn label(runtime: &TokenStream, expression: &TokenStream) -> TokenStream {
 fn place(runtime: &TokenStream, function: &Function) -> TokenStream {
     let label = function.label();
     quote_spanned! {generated()=>
-        #runtime::Place {
+        #runtime::CallSite {
             function: #label,
             module: ::core::module_path!(),
             file: ::core::file!(),

@@ -22,7 +22,7 @@
 //! | push, add and delete by hand | [`Pusher`], [`GroupingKey`] |
 //! | push an exposition that was written elsewhere | [`Gateway`], [`Exposition`] |
 //! | read what a gateway holds, or remove it | [`Gateway`], [`StoredGroup`] |
-//! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`Catalog`] |
+//! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`MetricFactory`] |
 //! | configure from code, or for a test | [`Config`], [`init`] |
 //! | test jobs against a gateway | [`testing`] |
 //! | see and deliver what waits on disk | [`spooled_requests`], [`recover`] |
@@ -30,6 +30,8 @@
 //!
 //! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
 //! line that names the gateway, the group, what the server said, the likely cause and the remedy.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attributes;
 mod batcher;
@@ -53,7 +55,6 @@ mod oneshot;
 mod pipeline;
 mod push_request;
 mod pusher;
-mod retry;
 mod sink;
 mod spool;
 mod state_dir;
@@ -75,8 +76,8 @@ pub use inspect::{
 pub use job::{Job, Outcome, Run, Stage};
 pub use labels::GroupingKey;
 pub use metrics::{
-    Catalog, Counter, DEFAULT_BUCKETS, Gauge, Histogram, Labelled, counter, counter_with, gauge,
-    gauge_with, histogram, histogram_in, histogram_in_with, histogram_with,
+    Counter, DEFAULT_BUCKETS, Gauge, Histogram, MetricFactory, MetricVec, counter, counter_vec,
+    gauge, gauge_vec, histogram, histogram_vec, histogram_vec_with_buckets, histogram_with_buckets,
 };
 pub use pipeline::{Scope, init};
 pub use prometheus;
@@ -91,7 +92,7 @@ pub mod __private {
     pub use crate::macro_support::*;
 }
 
-/// The README's examples compile, too.
+/// The examples of this package's README as doctests.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 mod readme {}

@@ -2,17 +2,17 @@
 //!
 //! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
 
+#[path = "../it/arbitrary_metrics.rs"]
+mod arbitrary_metrics;
 #[expect(dead_code, reason = "what only the other tests need")]
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
 mod container;
-mod economy;
+mod dns;
 mod fake_gateway;
 mod fake_random;
 mod fake_vs_real;
-#[path = "../it/families.rs"]
-mod families;
 mod gateway_faults;
 mod guarantees;
 mod http;
@@ -20,10 +20,9 @@ mod jobs;
 mod lifecycle;
 mod merging;
 mod monitoring;
-mod names;
 mod power_loss;
 mod real;
-mod recorder;
+mod recording_proxy;
 mod restless;
 mod round_trips;
 mod rules;
@@ -35,4 +34,5 @@ mod state;
 mod supervise;
 mod survival;
 mod sweep;
+mod syscalls;
 mod wire;

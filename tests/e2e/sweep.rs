@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use crate::child::{Ended, Panics, Running, Start, job};
 use crate::lifecycle::{Stored, held, stored_by_job};
 use crate::real::Pushgateway;
-use crate::recorder::{Recorder, Request};
+use crate::recording_proxy::{RecordingProxy, Request};
 use crate::state::StateDir;
 
 /// The real gateway, all that is ever said to it, and one state directory.
 struct Place {
     gateway: Pushgateway,
-    recorder: Recorder,
+    proxy: RecordingProxy,
     state: StateDir,
 }
 
 impl Place {
     fn new() -> Self {
         let gateway = Pushgateway::start();
-        let recorder = Recorder::before(gateway.address());
-        Self { gateway, recorder, state: StateDir::new() }
+        let proxy = RecordingProxy::start(gateway.address());
+        Self { gateway, proxy, state: StateDir::new() }
     }
 
     /// A job named `name` whose body is done when it has said that it is ready.
@@ -31,7 +31,7 @@ impl Place {
     }
 
     fn configured(&self, start: Start, name: &str) -> Start {
-        let start = start.gateway(&self.recorder.url()).variable("METRICS_PUSH_JOB", name);
+        let start = start.gateway(&self.proxy.url()).variable("METRICS_PUSH_JOB", name);
         start.variable("METRICS_PUSH_STATE_DIR", self.state.path())
     }
 
@@ -56,7 +56,7 @@ impl Place {
 
     fn account(&self) -> Account {
         let mut said = BTreeMap::<_, BTreeSet<_>>::new();
-        for request in self.recorder.requests() {
+        for request in self.proxy.requests() {
             let holds = |line: &&str| {
                 line.starts_with("batch_job_last_run_outcome{") && line.ends_with("} 1")
             };
@@ -278,7 +278,7 @@ fn fifty_runs_of_one_job_at_once_never_move_its_last_success_back() {
     place.recover();
     assert!(last_success() >= before, "{before} {}", last_success());
     let mut last = 0.0;
-    for Request { path, body } in place.recorder.requests() {
+    for Request { path, body } in place.proxy.requests() {
         if path.ends_with("/same") && body.contains("outcome=\"abandoned\"} 1") {
             let started = value(&body, "batch_job_last_start_timestamp_seconds").unwrap();
             assert!(started > last, "the dead are reported oldest first");

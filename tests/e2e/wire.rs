@@ -6,8 +6,8 @@ use metrics_push::{Gateway, GroupingKey, Pusher};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use crate::arbitrary_metrics::{any_families, registry};
 use crate::fake_vs_real::{FakeVsReal, same};
-use crate::families::{any_families, registry};
 use crate::http::{send, send_raw};
 use crate::real::Pushgateway;
 

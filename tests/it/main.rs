@@ -1,5 +1,6 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
+mod arbitrary_metrics;
 mod attributes;
 mod batch;
 mod child;
@@ -7,7 +8,6 @@ mod contexts;
 mod delivery;
 mod dependencies;
 mod fake_gateway;
-mod families;
 mod group_life;
 mod guide;
 #[path = "../e2e/http.rs"]
@@ -15,16 +15,17 @@ mod http;
 mod journal;
 mod lifecycle;
 mod links;
+mod macro_runtime;
 mod metrics;
 mod moments;
 mod network;
+mod packaging;
 mod parity;
 mod place;
-mod raw;
+mod raw_tcp;
 mod readme;
 mod runs;
 mod secrets;
-mod sites;
 mod spool;
 mod state;
 mod supervise;

@@ -1,4 +1,4 @@
-//! No secret is ever shown: not in lines, events, errors, debug texts or files, whatever goes wrong.
+//! Secrets are never in log lines, events, errors, `Debug` output or files.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use metrics_push::{Config, Gateway, Job, Outcome, Pusher};
 
 use crate::place::Place;
 
-/// What nobody may see: as it is, and as the header of basic authentication has it.
+/// A password, and its encoding in the header of basic authentication.
 const PASSWORD: &str = "hunter2-Zq9";
 const ENCODED: &str = "YmF0Y2g6aHVudGVyMi1acTk=";
 const USERINFO: &str = "wander3-Xw7";
@@ -21,13 +21,13 @@ const HEADER: &str = "orgkey5-Lm3";
 
 const BUDGET: Duration = Duration::from_millis(400);
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(Registry::new)
 }
 
-/// Shows every event of every crate.
-struct ShowAll;
+/// Prints every event of every crate.
+struct PrintAll;
 
 struct Fields(String);
 
@@ -37,7 +37,7 @@ impl tracing::field::Visit for Fields {
     }
 }
 
-impl tracing::Subscriber for ShowAll {
+impl tracing::Subscriber for PrintAll {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -68,11 +68,11 @@ impl tracing::Subscriber for ShowAll {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// Lets every kind of thing go wrong with every kind of secret. Runs in a process of its own, whose output is read.
+/// Combines every fault with every kind of secret. Runs in a child process, whose output the test reads.
 #[test]
-#[ignore = "a part of `nothing_that_a_process_shows_holds_a_secret`"]
-fn everything_goes_wrong() {
-    tracing::subscriber::set_global_default(ShowAll).unwrap();
+#[ignore = "run by `secrets_are_in_no_output_and_no_file`"]
+fn print_every_failure() {
+    tracing::subscriber::set_global_default(PrintAll).unwrap();
     let state = std::env::var_os("TEST_STATE_DIR").unwrap();
     let gateway = FakeGateway::start();
     let with_userinfo = gateway.url().replace("http://", &format!("http://batch:{USERINFO}@"));
@@ -90,7 +90,7 @@ fn everything_goes_wrong() {
         Fault::hang(),
         Fault::redirect(301, "http://elsewhere/"),
         Fault::status(400).body("invalid or inconsistent"),
-        // The last, so that something is left on disk.
+        // The last fault leaves a record on disk.
         Fault::status(503),
     ];
     for fault in faults {
@@ -99,7 +99,11 @@ fn everything_goes_wrong() {
         for config in configs() {
             println!("{config:?}");
             let _scope = config.state_dir(&state).timeout(BUDGET).scope().unwrap();
-            Job::new("secretive").registry(nothing).whole_process().start().finish(Outcome::Error);
+            Job::new("secretive")
+                .registry(empty_registry)
+                .whole_process()
+                .start()
+                .finish(Outcome::Error);
             println!("{:?}", metrics_push::recover(BUDGET));
         }
         let gauge = Gauge::new("rows", "Rows.").unwrap();
@@ -134,29 +138,30 @@ fn everything_goes_wrong() {
 }
 
 #[test]
-fn nothing_that_a_process_shows_holds_a_secret() {
+fn secrets_are_in_no_output_and_no_file() {
     let state = Place::new();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "secrets::everything_goes_wrong", "--ignored", "--nocapture"])
+        .args(["--exact", "secrets::print_every_failure", "--ignored", "--nocapture"])
         .env("TEST_STATE_DIR", state.path())
         .output()
         .unwrap();
-    let mut shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    shown.push_str(&String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{shown}");
-    let lines = shown.lines().filter(|line| line.starts_with("metrics-push: ")).count();
-    let events = shown.lines().filter(|line| line.starts_with("metrics_push message")).count();
-    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{shown}");
+    let mut output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+    output_text.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{output_text}");
+    let lines = output_text.lines().filter(|line| line.starts_with("metrics-push: ")).count();
+    let events =
+        output_text.lines().filter(|line| line.starts_with("metrics_push message")).count();
+    assert!(lines > 5 && events > 100, "{lines} lines and {events} events:\n{output_text}");
     assert!(!state.records().is_empty());
     for path in state.records() {
-        shown.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
+        output_text.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
     }
     for secret in [PASSWORD, ENCODED, USERINFO, TOKEN, HEADER] {
-        let at = shown.find(secret);
+        let at = output_text.find(secret);
         assert!(
             at.is_none(),
-            "{secret} is shown: {:?}",
-            &shown[at.unwrap().saturating_sub(200)..][..300]
+            "{secret} is in: {:?}",
+            &output_text[at.unwrap().saturating_sub(200)..][..300]
         );
     }
 }

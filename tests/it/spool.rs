@@ -145,7 +145,7 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
         r#"the outcome of {job="nightly"} is not delivered yet after "#,
         "attempts: no connection to the gateway (url: http://127.0.0.1:9, ",
         "refused",
-        "check the address, and that the gateway runs",
+        "check the URL, and that the gateway is running",
         &format!(
             "it waits in {} and the next run delivers it",
             state.path().join("spool").display()

@@ -8,7 +8,7 @@ use metrics_push::testing::{FakeGateway, Fault, Request};
 use metrics_push::{Config, Exposition, Gateway, GroupingKey, Job, Outcome, Pusher};
 use proptest::prelude::*;
 
-use crate::families::{any_families, registry};
+use crate::arbitrary_metrics::{any_families, registry};
 use crate::place::Place;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

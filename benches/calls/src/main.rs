@@ -54,7 +54,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => print_times(WITH_COUNTER),
         ["system-clock"] => {
-            metrics_push::__private::keep_to_the_system_clock();
+            metrics_push::__private::disable_tsc_clock();
             print_times(WITHOUT_COUNTER);
         }
         ["instructions"] => instructions::print(),

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_push::{Catalog, Gateway, GroupingKey, Pusher};
+use metrics_push::{Gateway, GroupingKey, MetricFactory, Pusher};
 use metrics_push_benches::pushgateway::Pushgateway;
 use metrics_push_benches::request::read_request;
 use metrics_push_benches::{Table, median, median_ratio};
@@ -91,11 +91,11 @@ fn theirs() -> Registry {
 /// The same, with metrics of ours.
 fn ours() -> Registry {
     let registry = Registry::new();
-    let catalog = Catalog::of(&registry).expect("a registry that takes metrics");
-    let gauge = catalog.gauge_with("some_gauge_seconds", "A gauge.", &["service", "payment"]);
+    let factory = MetricFactory::with(&registry);
+    let gauge = factory.gauge_vec("some_gauge_seconds", "A gauge.", &["service", "payment"]);
     let gauge = gauge.expect("valid names");
     for (service, value) in (0..SERIES).map(labels) {
-        gauge.with(&[service.as_str(), "card"]).set(value);
+        gauge.with_label_values(&[service.as_str(), "card"]).set(value);
     }
     registry
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::{Address, Secret, SecretSource, Server, Transport};
+use crate::http::{RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::sink::pushgateway::Encoding;
@@ -39,7 +39,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    urls: Vec<Address>,
+    urls: Vec<RawUrl>,
     pub(crate) job: Option<String>,
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
@@ -93,7 +93,7 @@ impl Config {
     pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
         let url = url.into();
         Server::new(&url, Transport::default())?;
-        self.urls.push(Address::new(url));
+        self.urls.push(RawUrl::new(url));
         Ok(self)
     }
 
@@ -252,7 +252,7 @@ impl Config {
         let mut result = Ok(());
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             match Server::new(url, Transport::default()) {
-                Ok(_) => self.urls.push(Address::new(url)),
+                Ok(_) => self.urls.push(RawUrl::new(url)),
                 Err(error) => result = result.and(Err(error)),
             }
         }

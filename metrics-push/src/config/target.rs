@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Config;
 use super::variables::proxy;
 use crate::error::Error;
-use crate::http::{Address, Auth, Secret, SecretSource, Transport};
+use crate::http::{Auth, RawUrl, Secret, SecretSource, Transport};
 use crate::sink::GatewayKind;
 use crate::sink::pushgateway::Encoding;
 
 /// How to push to one gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) url: Address,
+    pub(crate) url: RawUrl,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) kind: GatewayKind,
@@ -36,7 +36,7 @@ impl Config {
         }
         let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
         let transport = self.transport()?;
-        let target = |url: &Address| Target {
+        let target = |url: &RawUrl| Target {
             url: url.clone(),
             transport: transport.clone(),
             timeout: self.timeout,

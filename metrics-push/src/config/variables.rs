@@ -339,7 +339,7 @@ fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
 mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
-    use crate::http::Address;
+    use crate::http::RawUrl;
     use crate::sink::pushgateway::Encoding;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -390,9 +390,9 @@ mod tests {
     #[test]
     fn url_has_a_fallback_and_an_empty_value_is_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
-        assert_eq!(config.urls, [Address::new("other:9091")]);
+        assert_eq!(config.urls, [RawUrl::new("other:9091")]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
-        assert_eq!(config.urls, ["a:1", "b:2"].map(Address::new));
+        assert_eq!(config.urls, ["a:1", "b:2"].map(RawUrl::new));
     }
 
     #[test]
@@ -434,7 +434,7 @@ mod tests {
     #[test]
     fn valid_urls_are_applied_beside_an_invalid_one() {
         let (config, errors) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
-        assert_eq!(config.urls, ["a:1", "c:3"].map(Address::new));
+        assert_eq!(config.urls, ["a:1", "c:3"].map(RawUrl::new));
         assert!(errors[0].contains("ftp://b"), "{errors:?}");
     }
 

@@ -30,7 +30,7 @@ fn nobody_there_is_told_as_such() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     let error = refusal(&gateway);
-    assert!(error.is_unreachable() && error.to_string().contains("check the address"), "{error:?}");
+    assert!(error.is_unreachable() && error.to_string().contains("check the URL"), "{error:?}");
 }
 
 /// Its budget is too short for a second attempt to say that the gateway is silent.

@@ -14,7 +14,7 @@ use metrics_push::{Config, Error, Job, Pusher};
 
 use super::{BUDGET, PATIENCE, SLACK, value};
 use crate::place::Place;
-use crate::raw::{Crowded, RawServer};
+use crate::raw_tcp::{FullBacklog, RawServer};
 
 /// What stands where the gateway should be.
 enum Trouble {
@@ -251,7 +251,7 @@ struct Stand {
 enum What {
     Gateway(FakeGateway),
     Raw(RawServer),
-    Crowded(Crowded),
+    Crowded(FullBacklog),
 }
 
 impl Stand {
@@ -274,7 +274,7 @@ impl Stand {
             }
             Raw(serve) | Unread(serve) => raw(serve),
             Full => {
-                let crowded = Crowded::start();
+                let crowded = FullBacklog::start();
                 (format!("http://{}", crowded.address()), What::Crowded(crowded))
             }
         };

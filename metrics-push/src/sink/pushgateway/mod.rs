@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use super::acceptance::Acceptance;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::{LISTING_LIMIT, Method, Reply, Request, Server};
+use crate::http::{MAX_LISTING_SIZE, Method, Request, Response, Server};
 use crate::labels::{GroupingKey, exact_path};
 use crate::push_request::{Payload, PushRequest, Verb};
 use encoding::Body;
@@ -54,7 +54,7 @@ impl Pushgateway {
 
     /// Returns the base URL without credentials.
     pub(crate) fn url(&self) -> &str {
-        self.server.shown()
+        self.server.redacted_url()
     }
 
     pub(crate) fn prepare(&self) {
@@ -69,7 +69,7 @@ impl Pushgateway {
         let deadline = Moment::now().after(timeout);
         match self.send_once(payload, timeout).await {
             // Secrets rotate while jobs run: read their files again.
-            Err(error) if error.is_about_credentials() && self.server.renew() => {
+            Err(error) if error.is_about_credentials() && self.server.reload_credentials() => {
                 self.send_once(payload, deadline.remaining()).await
             }
             result => result,
@@ -83,8 +83,8 @@ impl Pushgateway {
     ) -> Result<Acceptance, Error> {
         let send = |body, timeout| self.send_encoded(payload, body, timeout);
         let result = match self.negotiation.send(payload, timeout, self.url(), send).await {
-            Ok(reply) => {
-                accepted(&reply, payload.key()).map_err(|error| error.at("url", self.url()))
+            Ok(response) => {
+                accepted(&response, payload.key()).map_err(|error| error.at("url", self.url()))
             }
             Err(error) => Err(error),
         };
@@ -96,27 +96,27 @@ impl Pushgateway {
         payload: &Payload<'_>,
         body: Body,
         timeout: Duration,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Response, Error> {
         let method = match payload.verb() {
             Verb::Push => Method::PUT,
             Verb::Add => Method::POST,
             Verb::Delete => Method::DELETE,
         };
         let path = payload.key().url_path();
-        let http_request = Request::new(method, &path, timeout);
-        let http_request = match payload.verb() {
-            Verb::Delete => http_request,
+        let request = Request::new(method, &path, timeout);
+        let request = match payload.verb() {
+            Verb::Delete => request,
             Verb::Push | Verb::Add => {
-                http_request.carrying(body.content_type, body.content_encoding, body.bytes)
+                request.with_body(body.content_type, body.content_encoding, body.bytes)
             }
         };
-        self.server.send(http_request).await
+        self.server.send(request).await
     }
 
     /// Returns all groups.
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
-        let reply = self.get("/api/v1/metrics", timeout).await?;
-        parse_groups(&reply.body).map_err(|error| error.at("url", self.url()))
+        let response = self.get("/api/v1/metrics", timeout).await?;
+        parse_groups(&response.body).map_err(|error| error.at("url", self.url()))
     }
 
     /// Returns the time at which the gateway was started.
@@ -124,8 +124,8 @@ impl Pushgateway {
     /// # Errors
     /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
     pub(crate) async fn started_at(&self, timeout: Duration) -> Result<SystemTime, Error> {
-        let reply = self.get("/api/v1/status", timeout).await?;
-        parse_start_time(&reply.body).map_err(|error| error.at("url", self.url()))
+        let response = self.get("/api/v1/status", timeout).await?;
+        parse_start_time(&response.body).map_err(|error| error.at("url", self.url()))
     }
 
     /// Returns the group with this key; `None` if the gateway does not have it.
@@ -180,37 +180,38 @@ impl Pushgateway {
     /// If the gateway did not accept the request.
     pub(crate) async fn remove(&self, group: &StoredGroup, timeout: Duration) -> Result<(), Error> {
         let path = exact_path(&group.labels);
-        let reply = self.server.send(Request::new(Method::DELETE, &path, timeout)).await?;
-        self.check(&reply, &[200, 202, 204])
+        let response = self.server.send(Request::new(Method::DELETE, &path, timeout)).await?;
+        self.check(&response, &[200, 202, 204])
     }
 
     /// Removes all groups. The gateway needs its admin API for this.
     pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
         let request = Request::new(Method::PUT, "/api/v1/admin/wipe", timeout);
-        let reply = self.server.send(request).await?;
-        if reply.status == 404 {
+        let response = self.server.send(request).await?;
+        if response.status == 404 {
             return Err(Error::config("the gateway's admin API is disabled")
                 .at("url", self.url())
                 .remedy("start the gateway with --web.enable-admin-api, or delete its groups"));
         }
-        self.check(&reply, &[200, 202])
+        self.check(&response, &[200, 202])
     }
 
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         self.get("/-/ready", timeout).await.map(drop)
     }
 
-    async fn get(&self, path: &str, timeout: Duration) -> Result<Reply, Error> {
-        let request = Request::new(Method::GET, path, timeout).expecting(LISTING_LIMIT);
-        let reply = self.server.send(request).await?;
-        self.check(&reply, &[200])?;
-        Ok(reply)
+    async fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
+        let request =
+            Request::new(Method::GET, path, timeout).with_max_response_size(MAX_LISTING_SIZE);
+        let response = self.server.send(request).await?;
+        self.check(&response, &[200])?;
+        Ok(response)
     }
 
-    fn check(&self, reply: &Reply, expected: &[u16]) -> Result<(), Error> {
-        if expected.contains(&reply.status) {
+    fn check(&self, response: &Response, expected: &[u16]) -> Result<(), Error> {
+        if expected.contains(&response.status) {
             return Ok(());
         }
-        Err(refusal(reply, None).at("url", self.url()))
+        Err(refusal(response, None).at("url", self.url()))
     }
 }

@@ -7,7 +7,7 @@ use super::encoding::{Body, Encoding};
 use super::response::is_misread;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::Reply;
+use crate::http::Response;
 use crate::log;
 use crate::push_request::Payload;
 
@@ -26,26 +26,26 @@ impl Negotiation {
     ///
     /// The timeout includes the encoding, which blocks: 100,000 series take some milliseconds as text, and less than a
     /// tenth of a second in any encoding.
-    pub(super) async fn send<F: Future<Output = Result<Reply, Error>>>(
+    pub(super) async fn send<F: Future<Output = Result<Response, Error>>>(
         &self,
         payload: &Payload<'_>,
         timeout: Duration,
         url: &str,
         send: impl Fn(Body, Duration) -> F,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Response, Error> {
         let deadline = Moment::now().after(timeout);
         let body = self.encoding().encode(payload);
         let is_plain_text = body.is_plain_text();
-        let reply = send(body, deadline.remaining()).await?;
-        if is_plain_text || !is_misread(&reply) {
-            return Ok(reply);
+        let response = send(body, deadline.remaining()).await?;
+        if is_plain_text || !is_misread(&response) {
+            return Ok(response);
         }
         let plain_text = Encoding::default().encode(payload);
-        let reply = send(plain_text, deadline.remaining()).await?;
-        if matches!(reply.status, 200..=299) {
+        let response = send(plain_text, deadline.remaining()).await?;
+        if matches!(response.status, 200..=299) {
             self.switch_to_text(url);
         }
-        Ok(reply)
+        Ok(response)
     }
 
     fn encoding(&self) -> Encoding {
@@ -84,9 +84,9 @@ mod tests {
         PushRequest::push(GroupingKey::new("job").unwrap(), families)
     }
 
-    fn reply(status: u16) -> Ready<Result<Reply, Error>> {
+    fn response(status: u16) -> Ready<Result<Response, Error>> {
         let body = "text format parsing error".to_owned();
-        ready(Ok(Reply { status, location: None, retry_after: None, body }))
+        ready(Ok(Response { status, location: None, retry_after: None, body }))
     }
 
     /// Sends one request. Returns for each attempt whether it was plain text, and its timeout.
@@ -94,15 +94,15 @@ mod tests {
         let attempts = RefCell::new(Vec::new());
         let send = |body: Body, timeout| {
             attempts.borrow_mut().push((body.is_plain_text(), timeout));
-            reply(if supports_protobuf || body.is_plain_text() { 200 } else { 400 })
+            response(if supports_protobuf || body.is_plain_text() { 200 } else { 400 })
         };
         let request = request();
         let payload = Payload::from(&request);
         let sending = pin!(negotiation.send(&payload, TIMEOUT, "http://gateway", send));
-        let Poll::Ready(reply) = sending.poll(&mut Context::from_waker(Waker::noop())) else {
+        let Poll::Ready(response) = sending.poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("no part of it is pending")
         };
-        assert_eq!(reply.unwrap().status, 200);
+        assert_eq!(response.unwrap().status, 200);
         attempts.take()
     }
 

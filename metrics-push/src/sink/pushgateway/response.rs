@@ -3,54 +3,54 @@
 use std::borrow::Cow;
 
 use crate::error::{Error, Kind};
-use crate::http::{REPLY_LIMIT, Reply};
+use crate::http::{MAX_RESPONSE_SIZE, Response, retry_policy};
 use crate::labels::GroupingKey;
 use crate::log::excerpt;
 use crate::sink::acceptance::Acceptance;
 
 /// Returns true if the gateway may not have understood the format of the body. When it rejects metrics that it could
 /// parse, its message contains "pushed metrics".
-pub(super) fn is_misread(reply: &Reply) -> bool {
-    reply.status == 415 || (reply.status == 400 && !reply.body.contains("pushed metrics"))
+pub(super) fn is_misread(response: &Response) -> bool {
+    response.status == 415 || (response.status == 400 && !response.body.contains("pushed metrics"))
 }
 
 /// Returns how the gateway accepted a request.
 ///
 /// # Errors
 /// If the gateway rejected the request, or another server responded.
-pub(super) fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, Error> {
-    match reply.status {
+pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Acceptance, Error> {
+    match response.status {
         // A gateway responds to a push with an empty body; a login page does not.
-        200..=299 if reply.body.trim_start().starts_with('<') => {
+        200..=299 if response.body.trim_start().starts_with('<') => {
             Err(Error::config("the response is a web page, not a Pushgateway's")
                 .remedy("check the URL: a proxy or a login page may be in front of the gateway"))
         }
-        200..=299 if reply.body.len() >= REPLY_LIMIT => {
+        200..=299 if response.body.len() >= MAX_RESPONSE_SIZE => {
             Err(Error::config("the response is too large for a Pushgateway")
                 .remedy("check the URL: another server may listen there"))
         }
         200 => Ok(Acceptance::Applied),
         // 202: the gateway does not check pushes, or queues them. Aggregating and compatible servers respond with 204.
         202 | 204 => Ok(Acceptance::Queued),
-        _ => Err(refusal(reply, Some(key))),
+        _ => Err(refusal(response, Some(key))),
     }
 }
 
 /// Returns the error for a response that is not a success.
-pub(super) fn refusal(reply: &Reply, key: Option<&GroupingKey>) -> Error {
-    let status = reply.status;
-    let (what, remedy) = cause(reply, key);
+pub(super) fn refusal(response: &Response, key: Option<&GroupingKey>) -> Error {
+    let status = response.status;
+    let (what, remedy) = cause(response, key);
     let kind = match status {
         401 | 403 | 407 => Kind::Credentials { status: Some(status) },
         300..=399 | 404 | 405 => Kind::Config,
-        400 if expects_tls(&reply.body) => Kind::Config,
-        _ => Kind::Refused { status },
+        400 if expects_tls(&response.body) => Kind::Config,
+        _ => Kind::Refused { status, retry: retry_policy(status) },
     };
-    let mut error = Error::new(kind, what).at("status", status).after(reply.retry_after);
-    if let Some(location) = &reply.location {
+    let mut error = Error::new(kind, what).at("status", status).after(response.retry_after);
+    if let Some(location) = &response.location {
         error = error.at("location", location);
     }
-    let first_line = first_line(&reply.body);
+    let first_line = first_line(&response.body);
     if !first_line.is_empty() {
         error = error.at("response", first_line);
     }
@@ -61,10 +61,10 @@ pub(super) fn refusal(reply: &Reply, key: Option<&GroupingKey>) -> Error {
 }
 
 /// Returns the likely cause of a rejection, and the remedy.
-fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<String>) {
-    let body = &reply.body;
+fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Option<String>) {
+    let body = &response.body;
     let owned = |text: &str| Some(text.to_owned());
-    match reply.status {
+    match response.status {
         300..=399 => (
             "the URL redirects to another one",
             owned("set the target as the URL: a redirected push would arrive without its body"),
@@ -155,8 +155,8 @@ mod tests {
 
     fn result(status: u16, body: &str) -> Result<Acceptance, Error> {
         let location = (300..400).contains(&status).then(|| "https://elsewhere/metrics".to_owned());
-        let reply = Reply { status, location, retry_after: None, body: body.into() };
-        accepted(&reply, &GroupingKey::new("import").unwrap())
+        let response = Response { status, location, retry_after: None, body: body.into() };
+        accepted(&response, &GroupingKey::new("import").unwrap())
     }
 
     fn error(status: u16, body: &str) -> Error {
