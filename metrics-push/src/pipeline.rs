@@ -15,7 +15,7 @@ use crate::http::Server;
 use crate::log;
 use crate::push_request::PushRequest;
 use crate::sink::Sink;
-use crate::sink::gateway::GatewayClient;
+use crate::sink::pushgateway::Pushgateway;
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
@@ -164,9 +164,9 @@ fn route(target: Target, state_dir: &Arc<StateDir>) -> Result<Route, Error> {
     Ok(match target.mode {
         Mode::DryRun => Route::buffered(Sink::DryRun(server.redacted_url().into()), None),
         Mode::Live => {
-            let client = Arc::new(GatewayClient::new(server, target.kind, target.wire));
+            let client = Arc::new(Pushgateway::new(server, target.kind, target.encoding));
             let spool = Spool::new(state_dir, client.url());
-            Route::buffered(Sink::Gateway(client), spool)
+            Route::buffered(Sink::Pushgateway(client), spool)
         }
     })
 }

@@ -153,16 +153,16 @@ fn fail_all(shared: &Shared, error: &std::io::Error) {
 mod tests {
     use super::*;
     use crate::http::{Server, Transport};
-    use crate::sink::gateway::GatewayClient;
-    use crate::sink::wire::Wire;
+    use crate::sink::pushgateway::Encoding;
+    use crate::sink::pushgateway::Pushgateway;
     use crate::sink::{GatewayKind, Sink};
 
     /// A future is moved onto a stack whose pages have not been touched before.
     #[test]
     fn delivery_future_fits_on_a_page() {
         let server = Server::new("http://gateway:9091", Transport::default()).unwrap();
-        let client = GatewayClient::new(server, GatewayKind::default(), Wire::default());
-        let route = Route::direct(Sink::Gateway(client.into()));
+        let client = Pushgateway::new(server, GatewayKind::default(), Encoding::default());
+        let route = Route::direct(Sink::Pushgateway(client.into()));
         let key = (route.id(), GroupingKey::new("job").unwrap());
         let (deadline, class) = (Moment::now(), DeliveryClass::Spooled);
         let pending = Pending { route, request: None, deadline, class, on_settled: Vec::new() };

@@ -24,7 +24,7 @@ use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::{PushRequest, encode};
 use crate::sink::Sink;
-use crate::sink::listing::StoredGroup;
+use crate::sink::pushgateway::StoredGroup;
 use crate::sync::Mutex;
 
 /// The folder in the state directory.
@@ -404,7 +404,7 @@ fn is_newer(other: &JournaledRun, run: &JournaledRun) -> bool {
 
 /// Returns the groups of a gateway; `None` if it cannot be asked.
 fn list_groups(sink: &Sink) -> Option<Vec<StoredGroup>> {
-    let Sink::Gateway(gateway) = sink.clone() else { return None };
+    let Sink::Pushgateway(gateway) = sink.clone() else { return None };
     let groups = dispatcher().spawn(async move { gateway.metrics(QUERY_TIMEOUT).await.ok() });
     groups.wait(QUERY_TIMEOUT).flatten()
 }
