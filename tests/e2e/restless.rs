@@ -1,4 +1,4 @@
-//! A real gateway that is frozen, ended and killed, and comes back to the same port.
+//! A real gateway that tests freeze, stop, kill and restart on the same port.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -12,20 +12,20 @@ use metrics_push::Gateway;
 
 use crate::child::send_signal;
 
-pub(crate) struct Restless {
+pub(crate) struct RestartingGateway {
     address: SocketAddr,
     directory: PathBuf,
     is_persistent: bool,
     child: Child,
 }
 
-impl Restless {
-    /// One that keeps its groups on disk when it is asked to end.
+impl RestartingGateway {
+    /// Starts a gateway that stores its groups on disk when it receives TERM.
     pub(crate) fn with_persistence() -> Self {
         Self::start(true)
     }
 
-    /// One that forgets them.
+    /// Starts a gateway whose groups are lost when it exits.
     pub(crate) fn without_persistence() -> Self {
         Self::start(false)
     }
@@ -36,7 +36,7 @@ impl Restless {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("metrics-push-restless-{}-{number}", std::process::id());
+        let name = format!("metrics-push-restarting-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
         let child = spawn(address, &directory, is_persistent);
@@ -49,7 +49,7 @@ impl Restless {
         format!("http://{}", self.address)
     }
 
-    /// A directory that lives as long as this.
+    /// A temporary directory, removed when the gateway is dropped.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -62,7 +62,7 @@ impl Restless {
         send_signal(self.child.id(), "CONT");
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends TERM and waits until the gateway has exited.
     pub(crate) fn stop(&mut self) {
         send_signal(self.child.id(), "TERM");
         self.child.wait().unwrap();
@@ -73,7 +73,7 @@ impl Restless {
         self.child.wait().unwrap();
     }
 
-    /// Starts it anew, after it has ended.
+    /// Starts the gateway again after it has exited.
     pub(crate) fn restart(&mut self) {
         self.child = spawn(self.address, &self.directory, self.is_persistent);
     }
@@ -82,13 +82,13 @@ impl Restless {
         let deadline = Instant::now() + Duration::from_secs(20);
         let gateway = Gateway::new(self.url()).unwrap().timeout(Duration::from_secs(1));
         while gateway.ready().is_err() {
-            assert!(Instant::now() < deadline, "the gateway does not come back");
+            assert!(Instant::now() < deadline, "the gateway is not ready after a restart");
             thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
-impl Drop for Restless {
+impl Drop for RestartingGateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -106,5 +106,5 @@ fn spawn(address: SocketAddr, directory: &Path, is_persistent: bool) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|why| panic!("{binary}: install prometheus-pushgateway: {why}"))
+        .unwrap_or_else(|error| panic!("{binary}: install prometheus-pushgateway: {error}"))
 }
