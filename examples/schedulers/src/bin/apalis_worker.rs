@@ -1,10 +1,10 @@
-//! An apalis worker with decorated tasks: retries, time-outs and caught panics are apalis' own, the outcomes are told.
+//! An apalis worker with annotated tasks. apalis retries, times out and catches panics; each outcome is reported.
 //!
 //! ```sh
 //! cargo run --package metrics-push-schedulers --bin apalis_worker
 //! ```
 //!
-//! Each attempt calls the function, so each attempt is a run.
+//! Each attempt is a call of the function, so each attempt is a run.
 
 #[path = "../../../support/backup.rs"]
 mod backup;
@@ -25,8 +25,8 @@ use metrics_push::push_job;
 use reminders::reminders;
 use tokio::time::sleep;
 
-/// How long the example waits for the queue to be done with.
-const LONG_ENOUGH: Duration = Duration::from_secs(2);
+/// Enough time for all tasks in the queue.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 enum Task {
@@ -37,20 +37,20 @@ enum Task {
     Backup,
 }
 
-/// One group per tenant: the label is an argument.
+/// One group per tenant: the label is an argument of the function.
 #[push_job(grouping(tenant = tenant), run = run, every = "1h")]
 async fn invoice(tenant: u32) -> Result<(), io::Error> {
     run.add_processed(u64::from(tenant));
     if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
 }
 
-/// Panics; apalis catches it, and the worker lives on.
+/// Panics: reported as `panic`. apalis catches it, and the worker continues.
 #[push_job(every = "1h")]
 async fn reindex() -> Result<(), io::Error> {
-    panic!("the index is gone");
+    panic!("the index is corrupt");
 }
 
-/// Takes longer than apalis lets it: its future is dropped, so it was cancelled.
+/// Exceeds the timeout of apalis, which drops the future: reported as `cancelled`.
 #[push_job(every = "1h", max_runtime = "1m")]
 async fn archive() -> Result<(), io::Error> {
     sleep(Duration::from_secs(3_600)).await;
@@ -70,7 +70,7 @@ async fn perform(task: Task) -> Result<(), BoxDynError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let showcase = support::Showcase::open()?;
+    let gateway = support::ExampleGateway::start()?;
     let mut queue = MemoryStorage::new();
     for tenant in 1..=3 {
         queue.push(Task::Invoice { tenant }).await?;
@@ -86,9 +86,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build(perform);
     worker
         .run_until(async {
-            sleep(LONG_ENOUGH).await;
+            sleep(WORKER_TIMEOUT).await;
             Ok::<_, io::Error>(())
         })
         .await?;
-    showcase.show(&["invoice", "reminders", "reindex", "archive", "backup"])
+    gateway.print_groups(&["invoice", "reminders", "reindex", "archive", "backup"])
 }
