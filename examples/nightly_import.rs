@@ -17,9 +17,9 @@ use std::panic::{catch_unwind, resume_unwind};
 
 use csv::StringRecord;
 use indicatif::ProgressBar;
-use metrics_push::{Catalog, Gauge, Labelled, Run, push_job};
+use metrics_push::{Gauge, MetricFactory, MetricVec, Run, push_job};
 
-const ORDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/orders.csv");
+const ORDERS: &str = include_str!("data/orders.csv");
 const SERVICES: [&str; 4] = ["checkout", "gift_cards", "marketplace", "subscriptions"];
 const PAYMENTS: [&str; 4] = ["card", "invoice", "paypal", "sepa_debit"];
 
@@ -27,7 +27,8 @@ const PAYMENTS: [&str; 4] = ["card", "invoice", "paypal", "sepa_debit"];
 #[push_job(run = run, every = "24h", max_runtime = "1h")]
 fn nightly_import() -> Result<(), Box<dyn Error>> {
     let extract = run.stage("extract");
-    let rows = csv::ReaderBuilder::new().flexible(true).from_path(ORDERS)?.into_records().collect();
+    let orders = csv::ReaderBuilder::new().flexible(true).from_reader(ORDERS.as_bytes());
+    let rows = orders.into_records().collect();
     drop(extract);
     let _total = run.stage("total");
     total(run, rows)
@@ -41,7 +42,7 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
     for (done, row) in (1..).zip(rows) {
         match row.ok().as_ref().and_then(Order::parse) {
             Some(order) if order.is_paid => {
-                let sum = revenue.with(&[order.service, order.payment]);
+                let sum = revenue.with_label_values(&[order.service, order.payment]);
                 sum.set(round_to_cents(sum.get() + order.amount));
                 run.add_processed(1);
             }
@@ -60,9 +61,9 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
     Ok(())
 }
 
-fn revenue(run: &Run) -> Result<Labelled<Gauge, 2>, metrics_push::Error> {
-    let metrics = Catalog::of(run.registry())?;
-    metrics.gauge_with("orders_revenue_euros", "Paid orders of the day.", &["service", "payment"])
+fn revenue(run: &Run) -> Result<MetricVec<Gauge, 2>, metrics_push::Error> {
+    let metrics = MetricFactory::with(run.registry());
+    metrics.gauge_vec("orders_revenue_euros", "Paid orders of the day.", &["service", "payment"])
 }
 
 fn round_to_cents(euros: f64) -> f64 {

@@ -1,8 +1,9 @@
-//! What the compiler says of mistakes in attributes, word by word: a folder per attribute, a file per situation.
+//! Compares the compiler's output for invalid attributes with the expected output: one folder per attribute, one file
+//! per situation.
 //!
-//! `TRYBUILD=overwrite cargo test --test ui` writes the messages anew.
+//! `TRYBUILD=overwrite cargo test --test ui` overwrites the expected output.
 
 #[test]
-fn mistakes_are_told_where_they_are_with_the_remedy() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*/fail/*.rs");
+fn attribute_errors_name_the_location_and_the_remedy() {
+    trybuild::TestCases::new().compile_fail("ui/*/fail/*.rs");
 }

@@ -1,4 +1,4 @@
-//! `#[counted]`: calls by outcome.
+//! `#[counted]`: counts the calls of a function by outcome.
 //!
 //! ```text
 //! #[counted(labels(shard = n))]          fn load(n: u32) -> Result<u32, E> {
@@ -12,63 +12,65 @@
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
 
-use crate::Attribute;
-use crate::args::{Given, generated};
+use crate::arguments::Arguments;
+use crate::attribute::Attribute;
 use crate::errors::Errors;
-use crate::function::Function;
-use crate::names::Kind;
-use crate::site::{Metric, Site};
-use crate::wrap::{self, Holder, Judge};
+use crate::expand::{self, GuardOwner};
+use crate::function::{Function, Placement};
+use crate::judge::Predicates;
+use crate::metric::{Metric, MetricArgs};
+use crate::tokens::generated;
+use crate::validate::MetricKind;
 
 const METRIC: Metric = Metric {
-    kind: Kind::Counter,
+    kind: MetricKind::Counter,
     shared_name: "function_calls_total",
     shared_help: "Calls of functions by outcome.",
-    site: "CountedSite",
-    own_labels: &["function", "module", "outcome"],
+    site_type: "CountedSite",
+    reserved_labels: &["function", "module", "outcome"],
 };
 
-/// The arguments of `#[counted]`.
 pub(crate) struct Args {
-    site: Site,
-    judge: Judge,
-    second_predicate: Option<TokenStream>,
-    counts: Counts,
+    metric: MetricArgs,
+    predicates: Predicates,
+    counted_calls: CountedCalls,
 }
 
-enum Counts {
-    AllCalls,
+enum CountedCalls {
+    All,
+    /// `only = error`.
     Errors,
 }
 
 impl Attribute for Args {
-    const NAME: &'static str = "counted";
-    const PLACE: &'static str = "a function or an `impl` block";
+    const PLACEMENT: Placement =
+        Placement { attribute: "counted", items: "a function or an `impl` block" };
 
-    fn parse(given: &mut Given) -> Self {
-        let site = Site::parse(given, "name = \"payments_total\"");
-        let (judge, second_predicate) = Judge::parse(given);
-        let counts = match given.word("only", &["error"]) {
-            Some(_) => Counts::Errors,
-            None => Counts::AllCalls,
-        };
-        Self { site, judge, second_predicate, counts }
+    fn parse(arguments: &mut Arguments) -> Self {
+        Self {
+            metric: MetricArgs::parse(arguments, "name = \"payments_total\""),
+            predicates: Predicates::parse(arguments),
+            counted_calls: match arguments.word("only", &["error"]) {
+                Some(_) => CountedCalls::Errors,
+                None => CountedCalls::All,
+            },
+        }
     }
 
     fn check(&self, function: &Function, errors: &mut Errors) {
-        self.site.check(&METRIC, errors);
-        if let Some(second) = &self.second_predicate {
-            errors.at(second, wrap::TWO_PREDICATES);
-        }
-        wrap::check(function, &self.judge, self.site.future.as_ref(), Holder::Callee, errors);
+        self.metric.check(&METRIC, errors);
+        self.predicates.check(errors);
+        let (judge, future) = (self.predicates.judge(), self.metric.future());
+        expand::check(function, judge, future, GuardOwner::Runtime, errors);
     }
 
     fn expand(&self, function: &Function) -> TokenStream {
-        let options = match self.counts {
-            Counts::AllCalls => TokenStream::new(),
-            Counts::Errors => quote_spanned!(generated()=> .only_errors()),
+        let options = match self.counted_calls {
+            CountedCalls::All => TokenStream::new(),
+            CountedCalls::Errors => quote_spanned!(generated()=> .only_errors()),
         };
-        let entry = self.site.entry(&METRIC, &options, function);
-        wrap::expand(function, &entry, &self.judge, self.site.future(), &self.site.runtime())
+        let instrumentation = self.metric.instrumentation(&METRIC, &options, function);
+        let (judge, future) = (self.predicates.judge(), self.metric.future());
+        expand::expand(function, &instrumentation, judge, future, &self.metric.runtime())
     }
 }

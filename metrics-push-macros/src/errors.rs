@@ -1,64 +1,66 @@
-//! The mistakes in one attribute: collected, each said once, reported all together.
+//! Collects the errors of one attribute, so that all of them are reported in one compilation.
 
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 
-use crate::Attribute;
-
-/// The mistakes found so far, each said once.
+/// The errors found so far, without duplicates.
 #[derive(Default)]
 pub(crate) struct Errors {
-    found: Vec<syn::Error>,
-    said: HashSet<String>,
+    list: Vec<syn::Error>,
+    seen: HashSet<String>,
 }
 
 impl Errors {
-    pub(crate) fn at(&mut self, place: impl ToTokens, message: impl std::fmt::Display) {
-        self.add(syn::Error::new_spanned(place, message));
+    /// Adds an error that points at `location`.
+    pub(crate) fn at(&mut self, location: impl ToTokens, message: impl std::fmt::Display) {
+        self.add(syn::Error::new_spanned(location, message));
     }
 
-    /// A method inherits the mistakes of its `impl` block's attribute: they are one mistake.
+    /// Adds an error unless the same message was already reported at the same location.
+    ///
+    /// The methods of an `impl` block share the arguments of its attribute, so each method repeats the
+    /// errors in them.
     pub(crate) fn add(&mut self, error: syn::Error) {
-        if self.said.insert(format!("{:?}: {error}", error.span())) {
-            self.found.push(error);
+        if self.seen.insert(format!("{:?}: {error}", error.span())) {
+            self.list.push(error);
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+        self.list.is_empty()
     }
 
     pub(crate) fn into_inner(self) -> Vec<syn::Error> {
-        self.found
+        self.list
     }
 
-    /// The mistakes, and the item as the user wrote it.
-    pub(crate) fn beside(self, item: TokenStream) -> TokenStream {
-        let mut tokens: TokenStream = self.found.iter().map(syn::Error::to_compile_error).collect();
+    /// Returns all errors as `compile_error!` calls, followed by `item`. Emitting the item avoids
+    /// follow-up errors where it is used.
+    pub(crate) fn with_item(self, item: TokenStream) -> TokenStream {
+        let mut tokens: TokenStream = self.list.iter().map(syn::Error::to_compile_error).collect();
         tokens.extend(item);
         tokens
     }
 }
 
-/// What is said of an argument that the attribute doesn't have.
-pub(crate) fn unknown<A: Attribute>(name: &str, known: &[&str]) -> String {
-    let attribute = A::NAME;
-    let nearest = known.iter().map(|known| (distance(name, known), known)).min();
+/// Returns the message for an argument that the attribute does not support.
+pub(crate) fn unknown_argument(attribute: &str, name: &str, supported: &[&str]) -> String {
+    let nearest = supported.iter().map(|other| (edit_distance(name, other), other)).min();
     match nearest {
         Some((distance, nearest)) if distance <= 1 + name.len() / 4 => {
-            format!("`#[{attribute}]` has no argument `{name}`; did you mean `{nearest}`?")
+            format!("unknown argument `{name}` of `#[{attribute}]`; did you mean `{nearest}`?")
         }
         _ => {
-            let known = known.join("`, `");
-            format!("`#[{attribute}]` has no argument `{name}`; it takes `{known}`")
+            let supported = supported.join("`, `");
+            format!("unknown argument `{name}` of `#[{attribute}]`; use one of `{supported}`")
         }
     }
 }
 
-/// How many letters must be changed, added, dropped or swapped with their neighbour.
-fn distance(left: &str, right: &str) -> usize {
+/// Returns how many letters differ, where two swapped neighbours count once (optimal string alignment).
+fn edit_distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];
     for (i, from) in left.iter().enumerate() {
@@ -76,12 +78,12 @@ fn distance(left: &str, right: &str) -> usize {
     rows[left.len()][right.len()]
 }
 
-/// The user's tokens as a message quotes them.
+/// Returns the tokens as an error message quotes them, shortened if necessary.
 pub(crate) fn excerpt(tokens: impl ToTokens) -> String {
-    const LONGEST: usize = 40;
+    const MAX_CHARS: usize = 40;
     let text = tokens.to_token_stream().to_string().replace(" :: ", "::").replace("- ", "-");
-    if text.chars().count() > LONGEST {
-        let start: String = text.chars().take(LONGEST).collect();
+    if text.chars().count() > MAX_CHARS {
+        let start: String = text.chars().take(MAX_CHARS).collect();
         return format!("`{start}..`");
     }
     format!("`{text}`")

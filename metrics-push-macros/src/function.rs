@@ -1,45 +1,53 @@
-//! The annotated function: its signature skimmed for what expansions need, its body left as tokens.
+//! The annotated function: the parts of the signature that expansions need, and the body as tokens.
 //!
-//! What is emitted is what the user wrote. Attributes, visibility and signature are never rebuilt, so
-//! nothing about them can be lost; a half-typed body is no concern of ours.
+//! Attributes, visibility and signature are emitted as the user wrote them. They are never rebuilt, so no
+//! part of them can be lost. The body is not parsed and may be incomplete.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::Lit;
 use syn::ext::IdentExt;
 
-use crate::Attribute;
-use crate::args::{as_literal, generated};
-use crate::output::Output;
 use crate::parameters::{self, Binding};
+use crate::return_type::ReturnType;
 use crate::tokens::{
-    Angles, Style, as_group, attributes_len, is_punct, is_word, open_items, regroup,
+    AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, flatten_items, generated,
+    is_punct, is_word, regroup,
 };
+
+/// The items that an attribute supports, for error messages.
+pub(crate) struct Placement {
+    /// The name of the attribute.
+    pub(crate) attribute: &'static str,
+    /// For example "a function".
+    pub(crate) items: &'static str,
+}
 
 /// A function with a body.
 pub(crate) struct Function {
-    /// Everything before the parameters: attributes, visibility, qualifiers, name, generics.
+    /// The tokens before the parameters: attributes, visibility, qualifiers, name, generics.
     before: Vec<TokenTree>,
     parameters: Group,
-    /// Everything between the parameters and the body.
+    /// The tokens between the parameters and the body.
     after: Vec<TokenTree>,
     body: Group,
+    /// The number of tokens of the attributes at the start of `before`.
     attributes: usize,
     name: Ident,
     asyncness: Asyncness,
-    /// The type it belongs to, when its whole `impl` block is annotated.
-    pub(crate) owner: Option<Owner>,
+    /// Present if the attribute is on the `impl` block of this method.
+    pub(crate) impl_context: Option<ImplContext>,
 }
 
-/// What a method takes from its annotated `impl` block.
+/// The annotated `impl` block of a method.
 #[derive(Clone)]
-pub(crate) struct Owner {
-    /// The type, without its generics.
-    pub(crate) name: String,
-    /// The first paragraph of the block's documentation.
+pub(crate) struct ImplContext {
+    /// The name of the type, without generics.
+    pub(crate) type_name: String,
+    /// The first paragraph of the documentation of the block.
     pub(crate) summary: Option<String>,
-    /// The method has a metric name of its own.
-    pub(crate) is_overridden: bool,
+    /// True if the attribute of the method, not of the block, names the metric.
+    pub(crate) is_name_overridden: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,25 +57,25 @@ pub(crate) enum Asyncness {
 }
 
 impl Function {
-    pub(crate) fn parse<A: Attribute>(item: TokenStream) -> syn::Result<Self> {
-        let tokens = open_items(item);
-        let attributes = attributes_len(&tokens, Style::Outer);
+    pub(crate) fn parse(item: TokenStream, placement: &Placement) -> syn::Result<Self> {
+        let tokens = flatten_items(item);
+        let attributes = attributes_len(&tokens, AttributeStyle::Outer);
         let keyword = keyword(&tokens[attributes..]);
         let start = match keyword {
             Some(position) if is_word(tokens.get(attributes + position), "fn") => {
                 attributes + position
             }
-            _ => return Err(misplaced::<A>(&tokens[attributes..])),
+            _ => return Err(unsupported_item(&tokens[attributes..], placement)),
         };
         let qualifiers = &tokens[attributes..start];
         if let Some(constness) = qualifiers.iter().find(|token| is_word(Some(token), "const")) {
-            return Err(const_fn::<A>(constness));
+            return Err(const_fn(constness, placement));
         }
         let Some(TokenTree::Ident(name)) = tokens.get(start + 1).cloned() else {
-            return Err(misplaced::<A>(&tokens[start..]));
+            return Err(unsupported_item(&tokens[start..], placement));
         };
         let Some(split) = parameters_position(&tokens, start + 2) else {
-            return Err(misplaced::<A>(&tokens[start..]));
+            return Err(unsupported_item(&tokens[start..], placement));
         };
         let is_async = qualifiers.iter().any(|token| is_word(Some(token), "async"));
         let asyncness = if is_async { Asyncness::Async } else { Asyncness::Sync };
@@ -77,22 +85,30 @@ impl Function {
             (Some(TokenTree::Group(parameters)), Some(TokenTree::Group(body)))
                 if body.delimiter() == Delimiter::Brace =>
             {
-                let owner = None;
-                Ok(Self { before, parameters, after, body, attributes, name, asyncness, owner })
+                Ok(Self {
+                    before,
+                    parameters,
+                    after,
+                    body,
+                    attributes,
+                    name,
+                    asyncness,
+                    impl_context: None,
+                })
             }
-            _ => Err(bodiless::<A>(&name)),
+            _ => Err(missing_body(&name, placement)),
         }
     }
 
-    /// The name without the `r#` of a raw identifier.
+    /// Returns the name without the `r#` of a raw identifier.
     pub(crate) fn bare_name(&self) -> String {
         self.name.unraw().to_string()
     }
 
-    /// What the `function` label says.
+    /// Returns the value of the `function` label.
     pub(crate) fn label(&self) -> String {
-        match &self.owner {
-            Some(owner) => format!("{}::{}", owner.name, self.bare_name()),
+        match &self.impl_context {
+            Some(context) => format!("{}::{}", context.type_name, self.bare_name()),
             None => self.bare_name(),
         }
     }
@@ -105,34 +121,33 @@ impl Function {
         self.asyncness
     }
 
-    /// Whether this is `fn main()`. Methods and functions with parameters are something else.
+    /// Returns true for `fn main()`. A `main` with parameters is an ordinary function or method.
     pub(crate) fn is_main(&self) -> bool {
         self.name == "main" && self.parameters.stream().is_empty()
     }
 
-    /// Whether callers see their own place in a panic of this function. A closure would take it away.
-    pub(crate) fn is_tracking_caller(&self) -> bool {
+    /// Returns true if the function is `#[track_caller]`. A closure around the body would hide the caller.
+    pub(crate) fn is_track_caller(&self) -> bool {
         self.before[..self.attributes].iter().any(|token| {
             as_group(Some(token), Delimiter::Bracket)
                 .is_some_and(|group| group.stream().to_string() == "track_caller")
         })
     }
 
-    /// The first paragraph of the doc comment.
+    /// Returns the first paragraph of the doc comment.
     pub(crate) fn summary(&self) -> Option<String> {
         summary(&self.before[..self.attributes])
     }
 
-    /// What it returns, as declared.
-    pub(crate) fn output(&self) -> Output<'_> {
-        Output::of(self.output_tokens())
+    pub(crate) fn return_type(&self) -> ReturnType<'_> {
+        ReturnType::new(self.return_type_tokens())
     }
 
-    fn output_tokens(&self) -> &[TokenTree] {
+    fn return_type_tokens(&self) -> &[TokenTree] {
         if !(is_punct(self.after.first(), '-') && is_punct(self.after.get(1), '>')) {
             return &[];
         }
-        let mut angles = Angles::default();
+        let mut angles = AngleBrackets::default();
         let end = self
             .after
             .iter()
@@ -141,36 +156,36 @@ impl Function {
         &self.after[2..end.map_or(self.after.len(), |end| end + 2)]
     }
 
-    /// The attributes at the start of the body, which have to stay there.
+    /// Returns the attributes at the start of the body, which are only valid there.
     fn inner_attributes(&self) -> TokenStream {
         let tokens: Vec<TokenTree> = self.body.stream().into_iter().collect();
-        let end = attributes_len(&tokens, Style::Inner);
+        let end = attributes_len(&tokens, AttributeStyle::Inner);
         tokens.into_iter().take(end).collect()
     }
 
-    /// The user's block, in its own place, without inner attributes.
+    /// Returns the body without its inner attributes.
     pub(crate) fn block(&self) -> Group {
         let tokens: Vec<TokenTree> = self.body.stream().into_iter().collect();
-        let start = attributes_len(&tokens, Style::Inner);
+        let start = attributes_len(&tokens, AttributeStyle::Inner);
         regroup(&self.body, tokens.into_iter().skip(start).collect())
     }
 
-    /// The same block where it is the last expression of another: the empty statement keeps lints from telling the
-    /// user that its braces are unnecessary.
+    /// Returns the body for use as the last expression of another block. The empty statement prevents lints
+    /// about unnecessary braces.
     pub(crate) fn inner_block(&self) -> Group {
         let block = self.block();
         let tokens = block.stream();
         regroup(&block, quote_spanned!(generated()=> ; #tokens))
     }
 
-    /// The function with another body.
+    /// Returns the function with `body` instead of the user's body.
     pub(crate) fn with_body(&self, body: &TokenStream) -> TokenStream {
         self.emit(&self.parameters, body)
     }
 
-    /// The function with another body that begins by taking over the parameters (see [`Binding`]).
-    pub(crate) fn with_rebound_body(&self, body: &TokenStream) -> TokenStream {
-        self.emit(&parameters::rebound(&self.parameters), body)
+    /// Returns the function with `body`, into which the parameters move (see [`Binding`]).
+    pub(crate) fn with_moved_parameters(&self, body: &TokenStream) -> TokenStream {
+        self.emit(&parameters::without_binding_modifiers(&self.parameters), body)
     }
 
     fn emit(&self, parameters: &Group, body: &TokenStream) -> TokenStream {
@@ -180,18 +195,18 @@ impl Function {
         quote!(#(#before)* #parameters #(#after)* #body)
     }
 
-    /// The variables that the parameters bind, in order; `self` is none of them.
+    /// Returns the variables that the parameters bind, in order and without `self`.
     pub(crate) fn bindings(&self) -> Vec<Binding> {
         parameters::bindings(&self.parameters)
     }
 
-    /// Whether `self` is taken by value or by a smart pointer, and mentioned in the body.
+    /// Returns true if `self` is taken by value or by a smart pointer, and the body uses it.
     pub(crate) fn moves_self(&self) -> bool {
-        parameters::take_self(&self.parameters) && mentions_self(self.body.stream())
+        parameters::takes_self_by_value(&self.parameters) && contains_self(self.body.stream())
     }
 }
 
-/// The position of `fn`, or of the word that says what else this is.
+/// Returns the position of `fn`, or of the token that starts another kind of item.
 pub(crate) fn keyword(tokens: &[TokenTree]) -> Option<usize> {
     tokens.iter().enumerate().position(|(position, token)| match token {
         TokenTree::Ident(word) => match word.to_string().as_str() {
@@ -207,24 +222,24 @@ pub(crate) fn keyword(tokens: &[TokenTree]) -> Option<usize> {
     })
 }
 
-/// The position of the parameters: the first parentheses outside the generics.
+/// Returns the position of the parameters: the first parentheses outside the generics.
 fn parameters_position(tokens: &[TokenTree], start: usize) -> Option<usize> {
-    let mut angles = Angles::default();
+    let mut angles = AngleBrackets::default();
     let found = tokens.iter().skip(start).position(|token| {
         angles.step(token) && as_group(Some(token), Delimiter::Parenthesis).is_some()
     });
     found.map(|position| start + position)
 }
 
-fn mentions_self(tokens: TokenStream) -> bool {
+fn contains_self(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(word) => word == "self",
-        TokenTree::Group(group) => mentions_self(group.stream()),
+        TokenTree::Group(group) => contains_self(group.stream()),
         _ => false,
     })
 }
 
-/// The first paragraph of a doc comment as one line; nothing if it is no prose.
+/// Returns the first paragraph of a doc comment as one line, or `None` if it is a code block.
 pub(crate) fn summary(attributes: &[TokenTree]) -> Option<String> {
     let docs: Vec<String> = attributes.iter().filter_map(doc_text).collect();
     let lines = docs.iter().flat_map(|doc| doc.split('\n'));
@@ -235,7 +250,7 @@ pub(crate) fn summary(attributes: &[TokenTree]) -> Option<String> {
     is_prose.then(|| paragraph.join(" "))
 }
 
-/// The text of `[doc = ".."]`. What only rustc can compute, such as `include_str!`, is left out.
+/// Returns the text of `[doc = ".."]`. Macros such as `include_str!` are not evaluated.
 fn doc_text(attribute: &TokenTree) -> Option<String> {
     let group = as_group(Some(attribute), Delimiter::Bracket)?;
     let mut tokens = group.stream().into_iter();
@@ -246,28 +261,29 @@ fn doc_text(attribute: &TokenTree) -> Option<String> {
     }
 }
 
-fn misplaced<A: Attribute>(item: &[TokenTree]) -> syn::Error {
-    let (attribute, place) = (A::NAME, A::PLACE);
+fn unsupported_item(item: &[TokenTree], placement: &Placement) -> syn::Error {
+    let Placement { attribute, items } = placement;
     let found = match keyword(item).and_then(|position| item.get(position)) {
-        Some(TokenTree::Ident(word)) => format!(", found `{word}`"),
-        _ => String::new(),
+        Some(TokenTree::Ident(word)) => format!("on `{word}`"),
+        _ => "here".to_owned(),
     };
-    let item: TokenStream = item.iter().take(1).cloned().collect();
-    syn::Error::new_spanned(item, format!("`#[{attribute}]` belongs on {place}{found}"))
+    let location: TokenStream = item.iter().take(1).cloned().collect();
+    let message = format!("`#[{attribute}]` is not supported {found}; use it on {items}");
+    syn::Error::new_spanned(location, message)
 }
 
-fn const_fn<A: Attribute>(constness: &TokenTree) -> syn::Error {
-    let attribute = A::NAME;
+fn const_fn(constness: &TokenTree, placement: &Placement) -> syn::Error {
+    let attribute = placement.attribute;
     let message = format!(
-        "`#[{attribute}]` measures at run time, which a `const fn` can't; remove the attribute or the `const`"
+        "`#[{attribute}]` is not supported on a `const fn`, which can't record metrics; remove the attribute or the `const`"
     );
     syn::Error::new_spanned(constness, message)
 }
 
-fn bodiless<A: Attribute>(name: &Ident) -> syn::Error {
-    let attribute = A::NAME;
+fn missing_body(name: &Ident, placement: &Placement) -> syn::Error {
+    let attribute = placement.attribute;
     let message = format!(
-        "`{name}` has no body for `#[{attribute}]` to measure; annotate the functions that implement it"
+        "`#[{attribute}]` is not supported on a function without a body; use it on the implementations of `{name}`"
     );
     syn::Error::new_spanned(name, message)
 }

@@ -1,81 +1,83 @@
-//! Whole `impl` blocks: each method as if it were annotated itself, with its type in the name.
+//! Annotated `impl` blocks: every method is expanded as if it had the attribute.
 //!
-//! A method's own attribute wins over the block's, argument by argument; `skip` leaves the method out.
+//! An argument of a method's own attribute overrides the same argument of the block. `skip` excludes the
+//! method.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
-use crate::Attribute;
-use crate::args::Given;
+use crate::arguments::Arguments;
+use crate::attribute::Attribute;
 use crate::errors::Errors;
-use crate::function::{Function, Owner, keyword, summary};
+use crate::function::{Function, ImplContext, keyword, summary};
 use crate::tokens::{
-    Angles, Style, as_group, attributes_len, is_punct, is_word, open_all, open_items, regroup,
+    AngleBrackets, AttributeStyle, as_group, attributes_len, flatten, flatten_items, is_punct,
+    is_word, regroup,
 };
 
 pub(crate) fn is_impl(item: &TokenStream) -> bool {
-    let tokens = open_items(item.clone());
-    let item = &tokens[attributes_len(&tokens, Style::Outer)..];
-    keyword(item).is_some_and(|position| is_word(item.get(position), "impl"))
+    has_keyword(&flatten_items(item.clone()), "impl")
 }
 
-/// The block with every method expanded; or all mistakes, and the block without our attributes.
+/// Returns the block with every method expanded. If there are errors, returns all of them and the block
+/// without the attributes of its methods, which would report the same errors again.
 pub(crate) fn expand<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let block_arguments = Given::read(arguments, &mut errors);
+    let block_arguments = Arguments::read(arguments, &mut errors);
     let mut unchecked = block_arguments.clone();
     A::parse(&mut unchecked);
-    unchecked.finish::<A>(&mut errors);
+    unchecked.finish(A::PLACEMENT.attribute, &mut errors);
 
-    let mut before = open_items(item.clone());
-    let Some(TokenTree::Group(items)) = before.pop() else { return errors.beside(item) };
-    let owner = owner(&before);
-    let mut plain = TokenStream::new();
+    let mut before = flatten_items(item.clone());
+    let Some(TokenTree::Group(items)) = before.pop() else { return errors.with_item(item) };
+    let context = impl_context(&before);
+    let mut unchanged = TokenStream::new();
     let mut expanded = TokenStream::new();
     for item in split_items(items.stream()) {
-        let (own, item) = take_attribute::<A>(item);
-        plain.extend(item.iter().cloned());
-        if !is_function(&item) {
+        let (own_arguments, item) = take_attribute::<A>(item);
+        unchanged.extend(item.iter().cloned());
+        if !has_keyword(&item, "fn") {
             expanded.extend(item);
             continue;
         }
-        let own_arguments = own.map(|own| Given::read(own, &mut errors));
-        let method = Method { own: own_arguments, item: item.into_iter().collect() };
-        expanded.extend(method.expand::<A>(&block_arguments, &owner, &mut errors));
+        let own_arguments = own_arguments.map(|own| Arguments::read(own, &mut errors));
+        let method = Method { own_arguments, item: item.into_iter().collect() };
+        expanded.extend(method.expand::<A>(&block_arguments, &context, &mut errors));
     }
     let with_items = |tokens| {
         let items = regroup(&items, tokens);
         quote!(#(#before)* #items)
     };
-    if errors.is_empty() { with_items(expanded) } else { errors.beside(with_items(plain)) }
+    if errors.is_empty() { with_items(expanded) } else { errors.with_item(with_items(unchanged)) }
 }
 
 /// A method and the arguments of its own attribute.
 struct Method {
-    own: Option<Given>,
+    own_arguments: Option<Arguments>,
     item: TokenStream,
 }
 
 impl Method {
     fn expand<A: Attribute>(
         self,
-        block: &Given,
-        owner: &Owner,
+        block_arguments: &Arguments,
+        context: &ImplContext,
         errors: &mut Errors,
     ) -> TokenStream {
-        let is_overridden = self.own.as_ref().is_some_and(|own| own.has("name"));
-        if self.own.as_ref().is_some_and(|own| own.has("skip")) {
+        let has_own = |name| self.own_arguments.as_ref().is_some_and(|own| own.has(name));
+        if has_own("skip") {
             return self.item;
         }
-        let mut given = match self.own {
-            Some(own) => own.or(block),
-            None => block.clone(),
+        let is_name_overridden = has_own("name");
+        let mut arguments = match self.own_arguments {
+            Some(own) => own.or(block_arguments),
+            None => block_arguments.clone(),
         };
-        let attribute = A::parse(&mut given);
-        given.finish::<A>(errors);
-        match Function::parse::<A>(self.item) {
+        let attribute = A::parse(&mut arguments);
+        arguments.finish(A::PLACEMENT.attribute, errors);
+        match Function::parse(self.item, &A::PLACEMENT) {
             Ok(mut function) => {
-                function.owner = Some(Owner { is_overridden, ..owner.clone() });
+                function.impl_context = Some(ImplContext { is_name_overridden, ..context.clone() });
                 attribute.check(&function, errors);
                 if errors.is_empty() {
                     return attribute.expand(&function);
@@ -87,13 +89,12 @@ impl Method {
     }
 }
 
-/// The items of the block: each ends with a semicolon, or with braces unless it is a constant.
+/// Splits the block into items. An item ends at a semicolon, or at braces unless it is a constant.
 fn split_items(items: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut found = Vec::new();
     let mut item: Vec<TokenTree> = Vec::new();
     for token in items {
-        let opened = open_items(token.into());
-        for token in opened {
+        for token in flatten_items(token.into()) {
             let ends_with_braces = as_group(Some(&token), Delimiter::Brace).is_some();
             let is_end = is_punct(Some(&token), ';') || (ends_with_braces && !is_constant(&item));
             item.push(token);
@@ -108,22 +109,20 @@ fn split_items(items: TokenStream) -> Vec<Vec<TokenTree>> {
     found
 }
 
-/// Whether the item is a constant or a type, which may have braces before its end.
+/// Returns true if the item is a constant or a type, which may contain braces before its end.
 fn is_constant(item: &[TokenTree]) -> bool {
-    let item = &item[attributes_len(item, Style::Outer)..];
-    keyword(item).is_some_and(|position| {
-        is_word(item.get(position), "const") || is_word(item.get(position), "type")
-    })
+    has_keyword(item, "const") || has_keyword(item, "type")
 }
 
-fn is_function(item: &[TokenTree]) -> bool {
-    let item = &item[attributes_len(item, Style::Outer)..];
-    keyword(item).is_some_and(|position| is_word(item.get(position), "fn"))
+/// Returns true if the item is of the kind that `word` introduces.
+fn has_keyword(item: &[TokenTree], word: &str) -> bool {
+    let item = &item[attributes_len(item, AttributeStyle::Outer)..];
+    keyword(item).is_some_and(|position| is_word(item.get(position), word))
 }
 
-/// The item without this attribute, and the attribute's arguments.
+/// Removes this attribute from the item and returns its arguments.
 fn take_attribute<A: Attribute>(item: Vec<TokenTree>) -> (Option<TokenStream>, Vec<TokenTree>) {
-    let end = attributes_len(&item, Style::Outer);
+    let end = attributes_len(&item, AttributeStyle::Outer);
     let position = (0..end).step_by(2).find(|&position| {
         as_group(item.get(position + 1), Delimiter::Bracket).is_some_and(is_named::<A>)
     });
@@ -137,38 +136,33 @@ fn take_attribute<A: Attribute>(item: Vec<TokenTree>) -> (Option<TokenStream>, V
     (Some(arguments.unwrap_or_default()), item)
 }
 
-/// Whether the path of the attribute ends in this attribute's name.
+/// Returns true if the last segment of the attribute's path is the name of this attribute.
 fn is_named<A: Attribute>(attribute: &Group) -> bool {
     let path = attribute
         .stream()
         .into_iter()
         .take_while(|token| matches!(token, TokenTree::Ident(_)) || is_punct(Some(token), ':'));
-    is_word(path.last().as_ref(), A::NAME)
+    is_word(path.last().as_ref(), A::PLACEMENT.attribute)
 }
 
-/// The type's name: the last one of its path, without generics.
-fn owner(before: &[TokenTree]) -> Owner {
-    let start = attributes_len(before, Style::Outer);
+/// Reads the tokens before the items of the block. The name of the type is the last segment of its path.
+fn impl_context(before: &[TokenTree]) -> ImplContext {
+    let start = attributes_len(before, AttributeStyle::Outer);
     let (attributes, head) = before.split_at(start);
-    let flat = open_all(head.iter().cloned().collect());
-    let mut angles = Angles::default();
-    let mut outside: Vec<TokenTree> = Vec::new();
-    for token in flat {
-        if angles.step(&token) {
-            outside.push(token);
-        }
-    }
-    // `impl`, the generics' place, then `Trait for Type` or `Type`, then `where`.
+    let mut angles = AngleBrackets::default();
+    let mut outside = flatten(head.iter().cloned().collect());
+    outside.retain(|token| angles.step(token));
+    // Without angle brackets the rest is `impl Type where ..` or `impl Trait for Type where ..`.
     let end = outside.iter().position(|token| is_word(Some(token), "where"));
     outside.truncate(end.unwrap_or(outside.len()));
     let start = outside
         .iter()
         .rposition(|token| is_word(Some(token), "for") || is_word(Some(token), "impl"));
-    let of_type = &outside[start.map_or(0, |start| start + 1)..];
-    let name = of_type.iter().rev().find(|token| matches!(token, TokenTree::Ident(_)));
-    let name = match name {
+    let path = &outside[start.map_or(0, |start| start + 1)..];
+    let name = path.iter().rev().find(|token| matches!(token, TokenTree::Ident(_)));
+    let type_name = match name {
         Some(name) => name.to_string().trim_start_matches("r#").to_owned(),
-        None => of_type.iter().map(|token| token.to_token_stream().to_string()).collect(),
+        None => path.iter().map(|token| token.to_token_stream().to_string()).collect(),
     };
-    Owner { name, summary: summary(attributes), is_overridden: false }
+    ImplContext { type_name, summary: summary(attributes), is_name_overridden: false }
 }

@@ -1,28 +1,33 @@
-//! The attributes of `metrics-push`: three entry points and the one adapter between them and rustc.
+//! The procedural macros of `metrics-push`. Use them through that crate: their documentation, with examples
+//! that run, is at the re-exports `metrics_push::{push_job, counted, timed}`.
 //!
-//! Every attribute is read (`args`), checked (all mistakes, not the first) and expanded (a pure
-//! function). Whatever is wrong, the item is still emitted, so that one mistake is one message.
-//! The documentation of the attributes lives where users meet them: at the re-exports in `metrics-push`.
+//! Each attribute has one file (`push_job`, `counted`, `timed`) that parses its arguments, checks them and
+//! expands the function. If there are errors, the macro emits all of them and the unchanged item.
 
-mod args;
+mod arguments;
+mod attribute;
 mod counted;
+mod duration;
 mod errors;
+mod expand;
 mod function;
 mod impl_block;
-mod names;
-mod output;
+mod judge;
+mod metric;
 mod parameters;
 mod push_job;
-mod site;
+mod return_type;
+mod runtime_crate;
 #[cfg(test)]
 mod snapshots;
 mod timed;
 mod tokens;
-mod wrap;
+mod validate;
 
 use proc_macro2::TokenStream;
 
-use crate::args::Given;
+use crate::arguments::Arguments;
+use crate::attribute::Attribute;
 use crate::errors::Errors;
 use crate::function::Function;
 
@@ -32,7 +37,7 @@ pub fn push_job(
     arguments: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    on_function::<push_job::Args>(arguments.into(), item.into()).into()
+    expand_function::<push_job::Args>(arguments.into(), item.into()).into()
 }
 
 #[allow(missing_docs, reason = "documented at its re-export")]
@@ -41,7 +46,7 @@ pub fn counted(
     arguments: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    on_function_or_impl::<counted::Args>(arguments.into(), item.into()).into()
+    expand_function_or_impl::<counted::Args>(arguments.into(), item.into()).into()
 }
 
 #[allow(missing_docs, reason = "documented at its re-export")]
@@ -50,41 +55,23 @@ pub fn timed(
     arguments: proc_macro::TokenStream,
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
-    on_function_or_impl::<timed::Args>(arguments.into(), item.into()).into()
+    expand_function_or_impl::<timed::Args>(arguments.into(), item.into()).into()
 }
 
-/// One attribute: its arguments, what can be wrong with them, and what becomes of the function.
-trait Attribute: Sized {
-    /// The attribute as users write it.
-    const NAME: &'static str;
-
-    /// What the attribute may stand on, for the message when it stands elsewhere.
-    const PLACE: &'static str;
-
-    /// Takes the arguments that are there; `given` notes what has the wrong form.
-    fn parse(given: &mut Given) -> Self;
-
-    /// Reports everything that is wrong with the arguments on this function.
-    fn check(&self, function: &Function, errors: &mut Errors);
-
-    /// The function with the attribute's work in it. Pure, and only called without errors.
-    fn expand(&self, function: &Function) -> TokenStream;
-}
-
-fn on_function_or_impl<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
+fn expand_function_or_impl<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
     if impl_block::is_impl(&item) {
         impl_block::expand::<A>(arguments, item)
     } else {
-        on_function::<A>(arguments, item)
+        expand_function::<A>(arguments, item)
     }
 }
 
-fn on_function<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
+fn expand_function<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
-    let mut given = Given::read(arguments, &mut errors);
-    let attribute = A::parse(&mut given);
-    given.finish::<A>(&mut errors);
-    match Function::parse::<A>(item.clone()) {
+    let mut arguments = Arguments::read(arguments, &mut errors);
+    let attribute = A::parse(&mut arguments);
+    arguments.finish(A::PLACEMENT.attribute, &mut errors);
+    match Function::parse(item.clone(), &A::PLACEMENT) {
         Ok(function) => {
             attribute.check(&function, &mut errors);
             if errors.is_empty() {
@@ -93,5 +80,5 @@ fn on_function<A: Attribute>(arguments: TokenStream, item: TokenStream) -> Token
         }
         Err(error) => errors.add(error),
     }
-    errors.beside(item)
+    errors.with_item(item)
 }

@@ -1,31 +1,34 @@
-//! Parameters: the variables that they bind, and how an `async` block takes those over.
+//! Parameters: the variables that they bind, and how these variables move into an `async` block.
 //!
-//! Patterns are read as tokens, too. A variable that is not recognised as one is left where it is: the block
-//! captures it on use.
+//! Patterns are skimmed, not parsed. A variable that is not recognised is not moved at the start: the block
+//! captures it where the body uses it.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
-use crate::args::generated;
-use crate::tokens::{Style, as_group, attributes_len, is_punct, is_word, regroup, split_at_commas};
+use crate::tokens::{
+    AttributeStyle, as_group, attributes_len, generated, is_punct, is_word, regroup,
+    split_at_commas,
+};
 
-/// The variables that the parameters bind, in order; `self` is none of them.
+/// Returns the variables that the parameters bind, in order and without `self`.
 pub(crate) fn bindings(parameters: &Group) -> Vec<Binding> {
     let parameters = split_at_commas(parameters.stream());
-    parameters.iter().flat_map(|parameter| Parameter::of(parameter).bindings()).collect()
+    parameters.iter().flat_map(|parameter| Parameter::new(parameter).bindings()).collect()
 }
 
-/// Whether the first parameter is `self` itself, not a reference to it.
-pub(crate) fn take_self(parameters: &Group) -> bool {
+/// Returns true if the first parameter is `self` by value or with a type, not a reference such as `&self`.
+pub(crate) fn takes_self_by_value(parameters: &Group) -> bool {
     let parameters = split_at_commas(parameters.stream());
     let Some(first) = parameters.first() else { return false };
-    let receiver = &first[attributes_len(first, Style::Outer)..];
+    let receiver = &first[attributes_len(first, AttributeStyle::Outer)..];
     is_word(receiver.first(), "self")
         || (is_word(receiver.first(), "mut") && is_word(receiver.get(1), "self"))
 }
 
-/// A variable that an `async` block takes over, as the compiler's own `async fn` does: it is dropped
-/// with the body, in the order of declaration, whether the body mentions it or not.
+/// A variable that moves into an `async` block even if the body does not use it.
+///
+/// An `async fn` does the same, so the variables are dropped with the body, in the same order.
 pub(crate) struct Binding {
     attributes: TokenStream,
     mutability: Option<TokenTree>,
@@ -41,7 +44,7 @@ impl ToTokens for Binding {
     }
 }
 
-/// One parameter, cut where its parts meet.
+/// The parts of one parameter. `rest` starts with the colon before the type.
 struct Parameter<'a> {
     attributes: &'a [TokenTree],
     pattern: &'a [TokenTree],
@@ -49,8 +52,8 @@ struct Parameter<'a> {
 }
 
 impl<'a> Parameter<'a> {
-    fn of(tokens: &'a [TokenTree]) -> Self {
-        let start = attributes_len(tokens, Style::Outer);
+    fn new(tokens: &'a [TokenTree]) -> Self {
+        let start = attributes_len(tokens, AttributeStyle::Outer);
         let (attributes, tokens) = tokens.split_at(start);
         let colon = (0..tokens.len()).find(|&position| {
             is_punct(tokens.get(position), ':')
@@ -88,13 +91,13 @@ fn collect_bindings(pattern: &[TokenTree], attributes: &[TokenTree], found: &mut
     }
 }
 
-/// Whether the word is a variable. A name in capitals may be a constant, and is left where it is.
+/// Returns true if the word binds a variable. A capitalised name may be a constant and is not moved.
 fn is_binding(pattern: &[TokenTree], position: usize, name: &Ident) -> bool {
     let text = name.to_string();
-    let keyword =
+    let is_keyword =
         matches!(text.as_str(), "_" | "mut" | "ref" | "self" | "true" | "false" | "const");
     let next = pattern.get(position + 1);
-    let part_of_more = is_punct(next, ':')
+    let is_part_of_path_or_type = is_punct(next, ':')
         || is_punct(next, '!')
         || as_group(next, Delimiter::Parenthesis).is_some()
         || as_group(next, Delimiter::Brace).is_some()
@@ -102,14 +105,14 @@ fn is_binding(pattern: &[TokenTree], position: usize, name: &Ident) -> bool {
         || (position > 0
             && is_punct(pattern.get(position - 1), ':')
             && is_path_end(pattern, position));
-    !keyword && !part_of_more && !text.starts_with(char::is_uppercase)
+    !is_keyword && !is_part_of_path_or_type && !text.starts_with(char::is_uppercase)
 }
 
 fn is_path_end(pattern: &[TokenTree], position: usize) -> bool {
     position > 1 && is_punct(pattern.get(position - 2), ':')
 }
 
-/// Whether this `mut` makes a variable mutable, and is not part of `&mut` or `ref mut`.
+/// Returns true if the `mut` belongs to a binding and not to `&mut`, `ref mut` or `mut self`.
 fn is_binding_mut(pattern: &[TokenTree], position: usize) -> bool {
     let before = position.checked_sub(1).and_then(|before| pattern.get(before));
     is_word(pattern.get(position), "mut")
@@ -118,11 +121,11 @@ fn is_binding_mut(pattern: &[TokenTree], position: usize) -> bool {
         && !is_word(pattern.get(position + 1), "self")
 }
 
-/// The parameters without what moves to the new variables: `mut`, and attributes other than `cfg`.
-pub(crate) fn rebound(parameters: &Group) -> Group {
+/// Returns the parameters without `mut` and attributes, which move to the [`Binding`]s. `cfg` stays.
+pub(crate) fn without_binding_modifiers(parameters: &Group) -> Group {
     let mut tokens = TokenStream::new();
     for parameter in split_at_commas(parameters.stream()) {
-        let parts = Parameter::of(&parameter);
+        let parts = Parameter::new(&parameter);
         let attributes = match parts.bindings().is_empty() {
             true => parts.attributes.iter().cloned().collect(),
             false => only_cfg(parts.attributes),
@@ -145,13 +148,14 @@ fn only_cfg(attributes: &[TokenTree]) -> TokenStream {
 }
 
 fn without_mut(pattern: &[TokenTree]) -> TokenStream {
-    let kept = (0..pattern.len()).filter(|&position| !is_binding_mut(pattern, position));
-    kept.map(|position| match &pattern[position] {
-        TokenTree::Group(group) => {
-            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-            TokenTree::Group(regroup(group, without_mut(&inner)))
-        }
-        token => token.clone(),
-    })
-    .collect()
+    let positions = (0..pattern.len()).filter(|&position| !is_binding_mut(pattern, position));
+    positions
+        .map(|position| match &pattern[position] {
+            TokenTree::Group(group) => {
+                let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                TokenTree::Group(regroup(group, without_mut(&inner)))
+            }
+            token => token.clone(),
+        })
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! `#[push_job]`: a run of a job, from its start to its delivered outcome.
+//! `#[push_job]`: reports each call of a function as a run of a job.
 //!
 //! ```text
 //! #[push_job(every = "24h", run = run)]    fn import() -> Result<(), E> {
@@ -14,147 +14,148 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 
-use crate::Attribute;
-use crate::args::{Duration, Given, Pair, Text, borrowed, generated};
+use crate::arguments::{Arguments, Label, StringValue};
+use crate::attribute::Attribute;
+use crate::duration::DurationValue;
 use crate::errors::Errors;
-use crate::function::{Asyncness, Function};
-use crate::names;
-use crate::output::Returns;
-use crate::site::{registry_function, runtime_crate};
-use crate::wrap::{self, Entry, Future, Holder, Judge};
+use crate::expand::{self, GuardOwner, Instrumentation};
+use crate::function::{Asyncness, Function, Placement};
+use crate::judge::Predicates;
+use crate::return_type::ReturnKind;
+use crate::runtime_crate::RuntimeCrate;
+use crate::tokens::{borrowed, generated};
+use crate::validate;
 
-/// The arguments of `#[push_job]`.
 pub(crate) struct Args {
-    name: Option<Text>,
-    grouping: Vec<Pair>,
-    /// `instance`, and the expression behind it.
+    name: Option<StringValue>,
+    grouping: Vec<Label>,
+    /// `instance` or `instance = expression`.
     instance: Option<Option<TokenStream>>,
     run: Option<Ident>,
-    every: Option<Duration>,
-    max_runtime: Option<Duration>,
-    /// Ends a run that takes longer.
+    every: Option<DurationValue>,
+    max_runtime: Option<DurationValue>,
     kill: Option<Ident>,
-    heartbeat: Option<Duration>,
-    on_success: Verb,
+    heartbeat: Option<DurationValue>,
+    on_success: OnSuccess,
+    /// `signals = off`.
     signals_off: Option<usize>,
     supervise: Option<Ident>,
-    judge: Judge,
-    second_predicate: Option<TokenStream>,
+    predicates: Predicates,
     registry: Option<TokenStream>,
-    runtime_crate: TokenStream,
+    runtime_crate: RuntimeCrate,
 }
 
-/// What a success does to the group.
-enum Verb {
+enum OnSuccess {
     Push,
     Add,
 }
 
 impl Attribute for Args {
-    const NAME: &'static str = "push_job";
-    const PLACE: &'static str = "a function";
+    const PLACEMENT: Placement = Placement { attribute: "push_job", items: "a function" };
 
-    fn parse(given: &mut Given) -> Self {
-        let name = given.text("name", "name = \"nightly_import\"");
-        let grouping = given.pairs("grouping", "grouping(region = \"eu\", shard = shard)");
-        let instance = given.optional("instance", "instance = host_name()");
-        let run = given.ident("run", "run = run");
-        let every = given.duration("every", "every = \"24h\"");
-        let max_runtime = given.duration("max_runtime", "max_runtime = \"1h30m\"");
-        let kill = given.flag("kill");
-        let heartbeat = given.duration("heartbeat", "heartbeat = \"30s\"");
-        let on_success = match given.word("on_success", &["push", "add"]) {
-            Some(1) => Verb::Add,
-            _ => Verb::Push,
-        };
-        let signals_off = given.word("signals", &["off"]);
-        let supervise = given.flag("supervise");
-        let (judge, second_predicate) = Judge::parse(given);
-        let registry = given.expression("registry", "registry = MY_REGISTRY");
-        let runtime_crate = runtime_crate(given);
+    fn parse(arguments: &mut Arguments) -> Self {
         Self {
-            name,
-            grouping,
-            instance,
-            run,
-            every,
-            max_runtime,
-            kill,
-            heartbeat,
-            on_success,
-            signals_off,
-            supervise,
-            judge,
-            second_predicate,
-            registry,
-            runtime_crate,
+            name: arguments.string("name", "name = \"nightly_import\""),
+            grouping: arguments.labels("grouping", "grouping(region = \"eu\", shard = shard)"),
+            instance: arguments.flag_or_expression("instance", "instance = host_name()"),
+            run: arguments.ident("run", "run = run"),
+            every: arguments.duration("every", "every = \"24h\""),
+            max_runtime: arguments.duration("max_runtime", "max_runtime = \"1h30m\""),
+            kill: arguments.flag("kill"),
+            heartbeat: arguments.duration("heartbeat", "heartbeat = \"30s\""),
+            on_success: match arguments.word("on_success", &["push", "add"]) {
+                Some(1) => OnSuccess::Add,
+                _ => OnSuccess::Push,
+            },
+            signals_off: arguments.word("signals", &["off"]),
+            supervise: arguments.flag("supervise"),
+            predicates: Predicates::parse(arguments),
+            registry: arguments.expression("registry", "registry = MY_REGISTRY"),
+            runtime_crate: RuntimeCrate::parse(arguments),
         }
     }
 
     fn check(&self, function: &Function, errors: &mut Errors) {
-        if let Some(Text::Literal(name)) = &self.name
+        if let Some(StringValue::Literal(name)) = &self.name
             && name.value().is_empty()
         {
-            errors.at(name, "the name is empty; the gateway addresses every group by it");
+            errors.at(
+                name,
+                "invalid job name \"\": it must not be empty; write for example `name = \"nightly_import\"`",
+            );
         }
-        names::grouping(&self.grouping, self.instance.is_some(), errors);
-        if let Some(second) = &self.second_predicate {
-            errors.at(second, wrap::TWO_PREDICATES);
+        validate::grouping_labels(&self.grouping, errors);
+        if self.instance.is_some()
+            && let Some(label) = self.grouping.iter().find(|label| label.name == "instance")
+        {
+            errors.at(
+                &label.name,
+                "duplicate label `instance`; remove the label or the argument `instance`",
+            );
         }
-        let starts_later = function.asyncness() == Asyncness::Sync
-            && matches!(function.output().returns(), Returns::Future | Returns::BoxedFuture);
-        if let (Some(run), true) = (&self.run, starts_later) {
-            errors.at(run, "there is no run yet when this function returns its future; make it an `async fn`, or leave `run` out");
+        self.predicates.check(errors);
+        let returns_future = function.asyncness() == Asyncness::Sync
+            && matches!(
+                function.return_type().kind(),
+                ReturnKind::Future | ReturnKind::BoxedFuture
+            );
+        if let (Some(run), true) = (&self.run, returns_future) {
+            errors.at(
+                run,
+                "`run` is not supported on a function that returns a future, because the run starts when the future is first polled; use an `async fn`, or remove `run`",
+            );
         }
         if let (Some(kill), None) = (&self.kill, &self.max_runtime) {
-            errors.at(kill, "after which time? Write `max_runtime = \"1h\", kill`");
+            errors.at(kill, "`kill` needs `max_runtime`; write `max_runtime = \"1h\", kill`");
         }
         for flag in self.kill.iter().chain(&self.supervise).filter(|_| !function.is_main()) {
             errors.at(
                 flag,
                 format_args!(
-                    "`{flag}` is for `fn main`: a process has a supervisor, a task in it can't"
+                    "`{flag}` is only supported on `fn main`, because it applies to the whole process; remove it"
                 ),
             );
         }
-        wrap::check(function, &self.judge, None, Holder::Function, errors);
+        expand::check(function, self.predicates.judge(), None, GuardOwner::Function, errors);
     }
 
     fn expand(&self, function: &Function) -> TokenStream {
         let span = generated();
         let runtime_crate = &self.runtime_crate;
-        let runtime = quote_spanned!(span=> #runtime_crate::__private);
+        let runtime = runtime_crate.private();
         let mut job = self.job(&runtime, function);
         if self.supervise.is_some() || self.kill.is_some() {
             job = quote_spanned!(span=> #runtime::supervised(#job));
         }
         let labels = self.labels(&runtime);
         let handle = self.run.as_ref();
-        let entry = Entry {
-            enter: quote_spanned!(span=> #runtime::start(#job, &[#(#labels),*])),
+        let instrumentation = Instrumentation {
+            start: quote_spanned!(span=> #runtime::start(#job, &[#(#labels),*])),
             prepare: quote_spanned!(span=> #runtime::prepare(#job, &[#(#labels),*])),
-            holder: Holder::Function,
+            guard_owner: GuardOwner::Function,
             handle: handle.map(|run| (run.clone(), quote_spanned!(span=> #runtime_crate::Run))),
         };
-        wrap::expand(function, &entry, &self.judge, Future::AsDeclared, &runtime)
+        expand::expand(function, &instrumentation, self.predicates.judge(), None, &runtime)
     }
 }
 
 impl Args {
-    /// The job's description; only what differs from the defaults is said.
+    /// Returns a reference to the static `Job`. Only values that differ from the defaults are set.
     fn job(&self, runtime: &TokenStream, function: &Function) -> TokenStream {
         let span = generated();
         let runtime_crate = &self.runtime_crate;
         let name = self.job_name(runtime, function);
-        let every = duration_option("every", self.every.as_ref());
-        let max_runtime = duration_option("max_runtime", self.max_runtime.as_ref());
-        let heartbeat = duration_option("heartbeat", self.heartbeat.as_ref());
+        let every = self.every.as_ref().map(|every| quote_spanned!(span=> .every(#every)));
+        let max_runtime =
+            self.max_runtime.as_ref().map(|max| quote_spanned!(span=> .max_runtime(#max)));
+        let heartbeat =
+            self.heartbeat.as_ref().map(|interval| quote_spanned!(span=> .heartbeat(#interval)));
         let on_success = match self.on_success {
-            Verb::Push => None,
-            Verb::Add => Some(quote_spanned!(span=> .on_success(#runtime_crate::Verb::Add))),
+            OnSuccess::Push => None,
+            OnSuccess::Add => Some(quote_spanned!(span=> .on_success(#runtime_crate::Verb::Add))),
         };
         let registry = self.registry.as_ref().map(|registry| {
-            let registry = registry_function(runtime_crate, registry);
+            let registry = runtime_crate.registry(registry);
             quote_spanned!(span=> .registry(#registry))
         });
         let kill = self.kill.as_ref().map(|_| quote_spanned!(span=> .kill_after_max_runtime()));
@@ -169,7 +170,7 @@ impl Args {
         }
     }
 
-    /// The name as given, else the binary's for `main`, else the function's.
+    /// Returns the argument `name`, or the name of the binary for `main`, or the name of the function.
     fn job_name(&self, runtime: &TokenStream, function: &Function) -> TokenStream {
         if let Some(name) = &self.name {
             return quote!(#name);
@@ -183,9 +184,10 @@ impl Args {
         quote!(#name)
     }
 
+    /// Returns the labels of the group as pairs of a name and a reference to a value.
     fn labels(&self, runtime: &TokenStream) -> Vec<TokenStream> {
         let span = generated();
-        let grouping = self.grouping.iter().map(|Pair { name, value }| {
+        let grouping = self.grouping.iter().map(|Label { name, value }| {
             let name = name.unraw().to_string();
             let value = borrowed(value);
             quote_spanned!(span=> (#name, #value))
@@ -199,14 +201,4 @@ impl Args {
         });
         grouping.chain(instance).collect()
     }
-}
-
-fn duration_option(name: &str, duration: Option<&Duration>) -> Option<TokenStream> {
-    let span = generated();
-    let name = Ident::new(name, span);
-    let duration = match duration? {
-        Duration::Literal(duration) => names::duration_tokens(*duration),
-        Duration::Constant(expression) => expression.clone(),
-    };
-    Some(quote_spanned!(span=> .#name(#duration)))
 }

@@ -1,4 +1,4 @@
-//! `#[timed]`: how long calls take.
+//! `#[timed]`: measures the duration of the calls of a function.
 //!
 //! ```text
 //! #[timed]                      fn load(n: u32) -> u32 {
@@ -7,98 +7,93 @@
 //! }                             }
 //! ```
 //!
-//! With `outcome` the result is looked at, and the shape is that of `#[counted]`.
+//! With `outcome` the result is inspected, and the expansion has the shape of `#[counted]`.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
 
-use crate::Attribute;
-use crate::args::{Given, generated};
+use crate::arguments::Arguments;
+use crate::attribute::Attribute;
 use crate::errors::Errors;
-use crate::function::Function;
-use crate::names::{self, Kind};
-use crate::site::{Metric, Site};
-use crate::wrap::{self, Holder, Judge};
+use crate::expand::{self, GuardOwner};
+use crate::function::{Function, Placement};
+use crate::judge::{Judge, Predicates};
+use crate::metric::{Metric, MetricArgs};
+use crate::tokens::generated;
+use crate::validate::{self, MetricKind};
 
 const METRIC: Metric = Metric {
-    kind: Kind::Timer,
+    kind: MetricKind::Histogram,
     shared_name: "function_duration_seconds",
     shared_help: "Duration of function calls in seconds.",
-    site: "TimedSite",
-    own_labels: &["function", "module", "outcome"],
+    site_type: "TimedSite",
+    reserved_labels: &["function", "module", "outcome"],
 };
 
-/// The arguments of `#[timed]`.
 pub(crate) struct Args {
-    site: Site,
-    judge: Judge,
-    second_predicate: Option<TokenStream>,
+    metric: MetricArgs,
     buckets: Option<TokenStream>,
     outcome: Option<Ident>,
     in_flight: Option<Ident>,
+    predicates: Predicates,
 }
 
 impl Attribute for Args {
-    const NAME: &'static str = "timed";
-    const PLACE: &'static str = "a function or an `impl` block";
+    const PLACEMENT: Placement =
+        Placement { attribute: "timed", items: "a function or an `impl` block" };
 
-    fn parse(given: &mut Given) -> Self {
-        let site = Site::parse(given, "name = \"payment_duration_seconds\"");
-        let buckets = given.expression("buckets", "buckets = [0.1, 1, 10]");
-        let outcome = given.flag("outcome");
-        let in_flight = given.flag("in_flight");
-        let (judge, second_predicate) = Judge::parse(given);
-        Self { site, judge, second_predicate, buckets, outcome, in_flight }
+    fn parse(arguments: &mut Arguments) -> Self {
+        Self {
+            metric: MetricArgs::parse(arguments, "name = \"payment_duration_seconds\""),
+            buckets: arguments.expression("buckets", "buckets = [0.1, 1, 10]"),
+            outcome: arguments.flag("outcome"),
+            in_flight: arguments.flag("in_flight"),
+            predicates: Predicates::parse(arguments),
+        }
     }
 
     fn check(&self, function: &Function, errors: &mut Errors) {
-        self.site.check(&METRIC, errors);
+        self.metric.check(&METRIC, errors);
         if let Some(buckets) = &self.buckets {
-            names::buckets(buckets, errors);
+            validate::buckets(buckets, errors);
         }
-        if let Some(second) = &self.second_predicate {
-            errors.at(second, wrap::TWO_PREDICATES);
+        self.predicates.check(errors);
+        if let (Some(outcome), true) = (&self.outcome, self.metric.is_shared()) {
+            errors.at(outcome, METRIC.needs_name("outcome"));
         }
-        if let (Some(outcome), true) = (&self.outcome, self.site.is_shared()) {
-            errors.at(outcome, METRIC.shared("outcome"));
-        }
-        match (self.judge.predicate(), &self.outcome) {
+        match (self.predicates.judge().predicate(), &self.outcome) {
             (Some((name, predicate)), None) => errors.at(
                 predicate,
-                format!(
-                    "`{name}` decides the `outcome` label, which is not asked for; add `outcome`"
-                ),
+                format!("`{name}` needs `outcome`, whose label value it determines; add `outcome`"),
             ),
-            _ => wrap::check(
-                function,
-                self.judge(),
-                self.site.future.as_ref(),
-                Holder::Callee,
-                errors,
-            ),
+            _ => {
+                let future = self.metric.future();
+                expand::check(function, self.judge(), future, GuardOwner::Runtime, errors);
+            }
         }
     }
 
     fn expand(&self, function: &Function) -> TokenStream {
         let span = generated();
         let buckets = self.buckets.as_ref().map(|buckets| {
-            let buckets = names::buckets(buckets, &mut Errors::default());
+            let buckets = validate::buckets(buckets, &mut Errors::default());
             quote_spanned!(span=> .buckets(#buckets))
         });
         let outcome = self.outcome.as_ref().map(|_| quote_spanned!(span=> .outcome()));
         let in_flight = self.in_flight.as_ref().map(|_| quote_spanned!(span=> .in_flight()));
         let options = quote_spanned!(span=> #buckets #outcome #in_flight);
-        let entry = self.site.entry(&METRIC, &options, function);
-        wrap::expand(function, &entry, self.judge(), self.site.future(), &self.site.runtime())
+        let instrumentation = self.metric.instrumentation(&METRIC, &options, function);
+        let (judge, future) = (self.judge(), self.metric.future());
+        expand::expand(function, &instrumentation, judge, future, &self.metric.runtime())
     }
 }
 
 impl Args {
-    /// The result is looked at only for the `outcome` label.
-    fn judge(&self) -> &Judge {
+    /// The result is inspected only if its outcome becomes a label value.
+    fn judge(&self) -> Judge<'_> {
         match self.outcome {
-            Some(_) => &self.judge,
-            None => &Judge::Nobody,
+            Some(_) => self.predicates.judge(),
+            None => Judge::None,
         }
     }
 }

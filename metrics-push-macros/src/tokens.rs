@@ -1,27 +1,46 @@
-//! Walking raw tokens: where a type, an expression or an attribute ends.
+//! Helpers for raw tokens: find where an item, a type or an expression ends; create spans.
 //!
-//! Types and expressions are never parsed, only skimmed: what the user wrote reaches rustc as it is,
-//! half-typed or not, and `syn` can be built without its grammar.
+//! Types and expressions are skimmed, not parsed. The compiler receives them unchanged, even when they are
+//! incomplete, and `syn` is built without its grammar.
 
-use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use quote::quote_spanned;
+use syn::Lit;
+use syn::spanned::Spanned as _;
 
-/// Whether `token` is this punctuation character.
+/// The span of generated tokens. User code cannot refer to a local with this span.
+pub(crate) fn generated() -> Span {
+    Span::mixed_site()
+}
+
+/// Returns `&(expression)` with the location of `expression`, so that type errors point at it.
+pub(crate) fn borrowed(expression: &TokenStream) -> TokenStream {
+    let span = generated().located_at(expression.span());
+    quote_spanned!(span=> &(#expression))
+}
+
+/// Returns the literal if `value` is a single literal.
+pub(crate) fn as_literal(value: &TokenStream) -> Option<Lit> {
+    syn::parse2(flatten(value.clone()).into_iter().collect()).ok()
+}
+
+/// Returns true if `token` is this punctuation character.
 pub(crate) fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
 }
 
-/// Whether `token` is this word.
+/// Returns true if `token` is this word.
 pub(crate) fn is_word(token: Option<&TokenTree>, word: &str) -> bool {
     matches!(token, Some(TokenTree::Ident(ident)) if ident == word)
 }
 
-/// Whether `token` is a punctuation character glued to the next one, as the first half of `::` is.
+/// Returns true if `token` is this character and is joined to the next one, like the first `:` of `::`.
 fn is_joint(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct)
         if punct.as_char() == character && punct.spacing() == Spacing::Joint)
 }
 
-/// The group behind `token`, if it has this delimiter.
+/// Returns the group if `token` is a group with this delimiter.
 pub(crate) fn as_group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<&Group> {
     match token {
         Some(TokenTree::Group(group)) if group.delimiter() == delimiter => Some(group),
@@ -29,64 +48,71 @@ pub(crate) fn as_group(token: Option<&TokenTree>, delimiter: Delimiter) -> Optio
     }
 }
 
-/// The same tokens in a group of the same kind and place.
+/// Replaces the content of a group and retains its delimiter and span.
 pub(crate) fn regroup(original: &Group, tokens: TokenStream) -> Group {
     let mut group = Group::new(original.delimiter(), tokens);
     group.set_span(original.span());
     group
 }
 
-/// Opens the invisible groups that `macro_rules!` leaves around a body, a block or a whole item.
+/// Removes the invisible groups that `macro_rules!` puts around bodies, blocks and items.
 ///
-/// Those around types and expressions stay: they hold together what belongs together.
-pub(crate) fn open_items(tokens: TokenStream) -> Vec<TokenTree> {
-    let mut opened = Vec::new();
+/// The groups around types and expressions stay, because they determine precedence.
+pub(crate) fn flatten_items(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut flat = Vec::new();
     for token in tokens {
         match &token {
             TokenTree::Group(group)
                 if group.delimiter() == Delimiter::None
-                    && ends_like_an_item(group.stream().into_iter().last().as_ref()) =>
+                    && ends_item(group.stream().into_iter().last().as_ref()) =>
             {
-                opened.extend(open_items(group.stream()));
+                flat.extend(flatten_items(group.stream()));
             }
-            _ => opened.push(token),
+            _ => flat.push(token),
         }
     }
-    opened
+    flat
 }
 
-fn ends_like_an_item(last: Option<&TokenTree>) -> bool {
+fn ends_item(last: Option<&TokenTree>) -> bool {
     match last {
         Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::None => {
-            ends_like_an_item(group.stream().into_iter().last().as_ref())
+            ends_item(group.stream().into_iter().last().as_ref())
         }
         last => as_group(last, Delimiter::Brace).is_some() || is_punct(last, ';'),
     }
 }
 
-/// Opens every invisible group, for looking at tokens that are not emitted.
-pub(crate) fn open_all(tokens: TokenStream) -> Vec<TokenTree> {
-    let mut opened = Vec::new();
+/// Removes every invisible group. For inspection only: the result may have another precedence.
+pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut flat = Vec::new();
     for token in tokens {
         match &token {
             TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
-                opened.extend(open_all(group.stream()));
+                flat.extend(flatten(group.stream()));
             }
-            _ => opened.push(token),
+            _ => flat.push(token),
         }
     }
-    opened
+    flat
 }
 
-/// How many of the first tokens are attributes, outer or inner as `inner` says.
-pub(crate) fn attributes_len(tokens: &[TokenTree], style: Style) -> usize {
+/// `#[..]` or `#![..]`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttributeStyle {
+    Outer,
+    Inner,
+}
+
+/// Returns the number of tokens in the attributes of this style at the start of `tokens`.
+pub(crate) fn attributes_len(tokens: &[TokenTree], style: AttributeStyle) -> usize {
     let length = match style {
-        Style::Outer => 2,
-        Style::Inner => 3,
+        AttributeStyle::Outer => 2,
+        AttributeStyle::Inner => 3,
     };
     let mut end = 0;
     while is_punct(tokens.get(end), '#')
-        && (style == Style::Outer || is_punct(tokens.get(end + 1), '!'))
+        && (style == AttributeStyle::Outer || is_punct(tokens.get(end + 1), '!'))
         && as_group(tokens.get(end + length - 1), Delimiter::Bracket).is_some()
     {
         end += length;
@@ -94,22 +120,15 @@ pub(crate) fn attributes_len(tokens: &[TokenTree], style: Style) -> usize {
     end
 }
 
-/// `#[..]` or `#![..]`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Style {
-    Outer,
-    Inner,
-}
-
-/// Follows the angle brackets of types, of which tokens know nothing.
+/// Tracks the nesting of angle brackets, which tokens do not group.
 #[derive(Default)]
-pub(crate) struct Angles {
+pub(crate) struct AngleBrackets {
     depth: usize,
     in_arrow: bool,
 }
 
-impl Angles {
-    /// Takes one token in; true if it lies outside all angle brackets.
+impl AngleBrackets {
+    /// Processes the next token. Returns true if the token is outside all angle brackets.
     pub(crate) fn step(&mut self, token: &TokenTree) -> bool {
         let after_dash =
             std::mem::replace(&mut self.in_arrow, is_joint(token, '-') || is_joint(token, '='));
@@ -124,7 +143,7 @@ impl Angles {
         self.depth == 0
     }
 
-    /// Whether `token` closes a bracket that was open before the first token.
+    /// Returns true if `token` closes a bracket that was opened before the first token.
     pub(crate) fn is_closed_by(&self, token: &TokenTree) -> bool {
         self.depth == 0 && !self.in_arrow && is_punct(Some(token), '>')
     }
@@ -137,7 +156,7 @@ impl Angles {
 /// Splits types, parameters or bounds at their commas.
 pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut parts = vec![Vec::new()];
-    let mut angles = Angles::default();
+    let mut angles = AngleBrackets::default();
     for token in tokens {
         if angles.step(&token) && is_punct(Some(&token), ',') {
             parts.push(Vec::new());
@@ -149,11 +168,13 @@ pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     parts
 }
 
-/// The length of the expression that `tokens` begin with: up to a comma, or to the next `name =`.
+/// Returns the number of tokens in the expression at the start of `tokens`. It ends at a comma or at the
+/// next `name =`.
 ///
-/// Angle brackets count after `::`, at the start, and between the bars of a closure.
+/// `<` is an angle bracket after `::`, at the start, and between the bars of a closure. Elsewhere it is the
+/// less-than operator.
 pub(crate) fn expression_len(tokens: &[TokenTree]) -> usize {
-    let mut angles = Angles::default();
+    let mut angles = AngleBrackets::default();
     let mut in_closure_head = false;
     for (position, token) in tokens.iter().enumerate() {
         let before = position.checked_sub(1).and_then(|before| tokens.get(before));
@@ -182,4 +203,22 @@ fn ends_expression(position: usize, tokens: &[TokenTree]) -> bool {
         && is_punct(next, '=')
         && !next.is_some_and(|next| is_joint(next, '='));
     is_punct(tokens.get(position), ',') || starts_argument
+}
+
+/// Returns true if `value` is a path without generic arguments.
+pub(crate) fn is_path(value: &TokenStream) -> bool {
+    let tokens = flatten(value.clone());
+    let ends_in_name = matches!(tokens.last(), Some(TokenTree::Ident(_)));
+    ends_in_name
+        && tokens
+            .iter()
+            .all(|token| matches!(token, TokenTree::Ident(_)) || is_punct(Some(token), ':'))
+}
+
+/// Returns the first token if it is a word.
+pub(crate) fn first_word(value: &TokenStream) -> Option<Ident> {
+    match flatten(value.clone()).into_iter().next() {
+        Some(TokenTree::Ident(word)) => Some(word),
+        _ => None,
+    }
 }

@@ -1,6 +1,6 @@
-//! The attributes, re-exported with their documentation: here its examples can use the whole crate.
+//! The re-exported attributes. Their documentation is here, where its examples can use the whole crate.
 
-/// Reports every run of a function as a job: its start, how it ended, how long it took.
+/// Reports each call of a function as a run of a job: its start, its outcome and its duration.
 ///
 /// ```no_run
 /// use metrics_push::push_job;
@@ -12,12 +12,14 @@
 /// }
 /// ```
 ///
-/// It stands on `fn main` (sync or async, above or below `#[tokio::main]`) and on any other function with a body: free,
-/// method, `async`, generic. The function's result, its panics and its exit status stay as they are. `main` pushes
-/// the default registry along with the run's own metrics and waits for the delivery; any other function pushes the
-/// metrics of its run alone, since many tasks may share a process.
+/// Use it on `fn main` (sync or async, above or below `#[tokio::main]`), or on any other function with a body: free
+/// functions, methods, `async` functions and generic functions. The attribute does not change the result, the panics
+/// or the exit status of the function.
 ///
-/// # What becomes of the function
+/// A run of `main` pushes the default registry and the metrics of the run, and waits for the delivery. A run of any
+/// other function pushes only the metrics of the run, because many tasks may share a process.
+///
+/// # Expansion
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -29,7 +31,7 @@
 /// }
 /// ```
 ///
-/// becomes, with the paths shortened:
+/// expands to the following code, where paths are shortened:
 ///
 /// ```text
 /// fn import(path: &str) -> Result<u64, std::io::Error> {
@@ -43,11 +45,12 @@
 ///
 /// # Arguments
 ///
-/// All are optional. Literals are checked when compiling.
+/// All arguments are optional. Literals are checked at compile time.
 ///
 /// ## `name`
-/// The `job` label: a string, or the path of a constant. By default the name of the binary for `main`, and the
-/// function's otherwise.
+///
+/// The `job` label: a string literal or the path of a constant. The default is the name of the binary for `main`, and
+/// the name of the function otherwise.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -56,8 +59,9 @@
 /// ```
 ///
 /// ## `grouping`
-/// Further labels of the group, evaluated once, at the start, from left to right; they may use the function's
-/// arguments. What is empty is left out.
+///
+/// Additional labels of the grouping key. The expressions are evaluated once, when the run starts, from left to right.
+/// They may use the arguments of the function. Labels with an empty value are omitted.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -66,8 +70,9 @@
 /// ```
 ///
 /// ## `instance`
-/// Adds the `instance` label: the machine's name, or the given value. Without it there is none, because a new name
-/// at each run, as pods have, would be a new group each time.
+///
+/// Adds the `instance` label with the host name or the given value. The label is off by default: a pod has a new name
+/// for each run, and each name would create a new group.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -79,8 +84,9 @@
 /// ```
 ///
 /// ## `run`
-/// Gives the body the [`Run`](crate::Run), under the name that is asked for: to count records, time stages, show
-/// progress, have metrics of the run.
+///
+/// Makes the [`Run`](crate::Run) available in the body under the given name. Use it to count records, time stages,
+/// report progress and create metrics of the run.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -92,8 +98,10 @@
 /// ```
 ///
 /// ## `every`, `max_runtime`, `heartbeat`
-/// How often a success is expected, how long a run may take, how often to push while it lasts. A string of numbers
-/// with units (`d`, `h`, `m`, `s`, `ms`), or a constant [`Duration`](std::time::Duration).
+///
+/// The interval in which a success is expected, the maximum duration of a run, and the interval in which a run pushes
+/// its progress. Each is a string of numbers with units (`d`, `h`, `m`, `s`, `ms`), or a constant
+/// [`Duration`](std::time::Duration).
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -104,19 +112,26 @@
 /// fn import() {}
 /// ```
 ///
-/// With `kill`, a `main` that takes longer than `max_runtime` is ended: TERM, ten seconds' grace, KILL. Its outcome is a
-/// timeout. This implies `supervise`.
+/// ## `kill`
 ///
-/// ## `signals`, `supervise`
-/// A `main` reports TERM, INT, HUP, QUIT and XCPU before they end it, unless the program handles or ignores them itself;
-/// `signals = off` leaves them alone. With `supervise` a parent process sees how it ends, whatever ends it; see
-/// [`guarantees`](crate::guarantees).
+/// Ends a `main` that exceeds `max_runtime`: the process receives TERM, and KILL ten seconds later. The outcome is a
+/// timeout. Implies `supervise`.
 ///
 /// ```no_run
 /// # use metrics_push::push_job;
 /// #[push_job(max_runtime = "1h", kill, supervise)]
 /// fn main() {}
 /// ```
+///
+/// ## `supervise`
+///
+/// Runs a `main` as a child process. The parent process reports how it ends, even if it is killed. See
+/// [`guarantees`](crate::guarantees).
+///
+/// ## `signals`
+///
+/// By default, a `main` reports the signals TERM, INT, HUP, QUIT and XCPU before they end the process, unless the program
+/// handles or ignores them. `signals = off` disables this.
 ///
 /// ```no_run
 /// # use metrics_push::push_job;
@@ -125,7 +140,9 @@
 /// ```
 ///
 /// ## `on_success`
-/// `push`, the default, replaces the group, so that metrics which are no longer exported disappear; `add` keeps them.
+///
+/// `push`, the default, replaces the group, so that metrics which the job no longer exports disappear. `add` replaces only
+/// metrics with the same name.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -134,9 +151,10 @@
 /// ```
 ///
 /// ## `ok_if`, `error_if`
-/// A path or a closure that judges the result by reference. Without it an `Err` and an exit code other than zero are
-/// failures, through whatever alias; everything else is a success. In generic code, a type parameter is
-/// "everything else".
+///
+/// A path or a closure that receives a reference to the result and returns whether the run succeeded or failed. By
+/// default, an `Err` and an exit code other than zero are failures, also behind a type alias. Every other result is a
+/// success. In generic code, this includes results whose type is a type parameter.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -152,7 +170,8 @@
 /// ```
 ///
 /// ## `registry`
-/// Pushes this registry in place of the default one: a static, or an expression that gives a `&'static Registry`.
+///
+/// Pushes this registry instead of the default registry: a static, or an expression of type `&'static Registry`.
 ///
 /// ```
 /// # use metrics_push::{prometheus::Registry, push_job};
@@ -164,7 +183,8 @@
 /// ```
 ///
 /// ## `crate`
-/// Where this crate is found, if not at `::metrics_push`: an absolute path.
+///
+/// The absolute path of this crate, if it is not `::metrics_push`.
 ///
 /// ```
 /// mod facade {
@@ -178,14 +198,14 @@
 ///
 /// # Special cases
 ///
-/// - A function that returns `impl Future` or `Pin<Box<dyn Future>>`, as `async_trait` makes them, is a run from the first
-///   poll of that future to its end; `run` can't be asked for there.
-/// - The place that [`Location::caller`](std::panic::Location::caller) names in a `#[track_caller]` function is the attribute's:
-///   its result could not be looked at otherwise. The same holds for any `async fn`.
-/// - `const fn` and functions without a body are refused.
+/// - If a function returns `impl Future` or `Pin<Box<dyn Future>>`, as `async_trait` generates it, the run starts when the
+///   future is first polled and ends with the future. The argument `run` is not supported there.
+/// - In a `#[track_caller]` function, [`Location::caller`](std::panic::Location::caller) returns the location of the
+///   attribute, because the attribute inspects the result. The same applies to every `async fn`.
+/// - A `const fn` and a function without a body are compile errors.
 pub use metrics_push_macros::push_job;
 
-/// Counts the calls of a function by outcome: `success`, `error`, `panic`, `cancelled`.
+/// Counts the calls of a function by outcome: `success`, `error`, `panic` or `cancelled`.
 ///
 /// ```
 /// use metrics_push::counted;
@@ -200,13 +220,13 @@ pub use metrics_push_macros::push_job;
 /// // function_calls_total{function="parse",module="..",outcome="success"} 1
 /// ```
 ///
-/// All four outcomes are there, at zero, from the first call. A future that is dropped between two polls was cancelled; one that
-/// is never polled was never called. Each level of a recursion is a call. Arguments are exported only where a label
-/// names them.
+/// From the first call, all four outcomes are exported, with the value zero if they have not occurred. A future that is
+/// dropped after its first poll is `cancelled`. A future that is never polled is not counted. Each level of a recursion is
+/// a call. The arguments of the function are only exported if a label names them.
 ///
-/// # What becomes of the function
+/// # Expansion
 ///
-/// The function above becomes, with the paths shortened:
+/// The function above expands to the following code, where paths are shortened:
 ///
 /// ```text
 /// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
@@ -217,15 +237,20 @@ pub use metrics_push_macros::push_job;
 /// }
 /// ```
 ///
-/// An `async fn` does the same with an `async` block, which makes its future larger by a copy of its arguments; where only the
-/// duration counts, [`timed`] costs less.
+/// In an `async fn`, an `async` block takes the place of the closure. It enlarges the future by a copy of the arguments. If
+/// you only need the duration, [`timed`] costs less.
 ///
 /// # Arguments
 ///
+/// All arguments are optional. Literals are checked at compile time.
+///
 /// ## `name`, `help`
-/// A counter of the function's own, named by a string or a constant. Its help is the first paragraph of the function's
-/// documentation, or what `help` says. Functions without a `name` share `function_calls_total`, which has one help text and
-/// the same labels for all of them; so `help` and `labels` need a `name`.
+///
+/// `name` gives the function its own counter. It is a string literal or the path of a constant. The help text is the first
+/// paragraph of the function's documentation, unless `help` is given.
+///
+/// Functions without a `name` share the counter `function_calls_total`, which has one help text and one set of label
+/// names. Therefore `help` and `labels` require a `name`.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -238,8 +263,10 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `labels`
-/// Further labels. Expressions are evaluated once, at the start of the call, from left to right; they may use the arguments,
-/// which the body can move all the same, and need [`Display`](std::fmt::Display). In an `async fn` that is at the first poll.
+///
+/// Additional labels. The expressions are evaluated once, when the call starts, from left to right, and in an `async fn` at
+/// the first poll. Their types must implement [`Display`](std::fmt::Display). They may use the arguments of the function,
+/// even if the body moves them.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -250,7 +277,8 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `max_series`
-/// How many sets of label values are told apart; beyond it, new ones become `_other`, which is reported once.
+///
+/// The maximum number of combinations of label values. Beyond it, new values become `_other`, and a warning is logged once.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -259,7 +287,8 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `ok_if`, `error_if`
-/// As in [`push_job`].
+///
+/// See [`push_job`].
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -270,7 +299,8 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `only = error`
-/// Leaves successes uncounted.
+///
+/// Does not count successful calls.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -281,7 +311,9 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `conventions = off`
-/// For a legacy name that can't change: it needs no `_total`. The characters of names and the reserved names stay checked.
+///
+/// Allows a name that does not end in `_total`, for existing metrics that can't be renamed. Invalid characters and reserved
+/// names are still compile errors.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -290,9 +322,10 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `future`
-/// For a function that returns a boxed future under another name: the future is what is measured. Without it that is so for
-/// `impl Future` and `Pin<Box<dyn Future>>` alone; of other types, such as `Ready` or a stream, making the value is measured.
-/// The future is boxed once more.
+///
+/// Measures the future that the function returns. Use it if the return type is an alias of a boxed future. `impl Future` and
+/// `Pin<Box<dyn Future>>` are recognised without this argument. For every other return type, such as `Ready` or a stream, the
+/// attribute measures only the function that creates the value. The future is boxed a second time.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -306,13 +339,15 @@ pub use metrics_push_macros::push_job;
 /// ```
 ///
 /// ## `registry`, `crate`
-/// As in [`push_job`].
 ///
-/// # Whole `impl` blocks
+/// `registry` is the registry in which the metric is registered, instead of the default registry. For the form of both
+/// arguments, see [`push_job`].
 ///
-/// On an `impl` block it stands for an attribute on each method, with the type in the name: `Store::flush`. A method's own
-/// attribute wins, argument by argument; `skip` leaves the method out. A `const fn` has to be left out. The help of a metric
-/// that the block names is the first paragraph of the block's documentation.
+/// # `impl` blocks
+///
+/// On an `impl` block, the attribute applies to every method. The `function` label contains the name of the type, for example
+/// `Store::flush`. A method can override single arguments with its own attribute, and `skip` excludes it. A `const fn` must
+/// be excluded. If the block names the metric, its help text is the first paragraph of the block's documentation.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -336,14 +371,14 @@ pub use metrics_push_macros::push_job;
 ///
 /// # Special cases
 ///
-/// - Of a `#[track_caller]` function only the end is seen, so that [`Location::caller`](std::panic::Location::caller) stays the
-///   caller: an `Err` of it counts as a success, and so does a panic in it while its thread unwinds already. `ok_if` is refused
-///   there.
-/// - On `Future::poll` each poll is a call.
-/// - `const fn` and functions without a body are refused.
+/// - The result of a `#[track_caller]` function is not inspected, so that
+///   [`Location::caller`](std::panic::Location::caller) still returns the caller. An `Err` counts as a success, and so does a
+///   panic while the thread is already unwinding. `ok_if` and `error_if` are compile errors there.
+/// - On an implementation of `Future::poll`, each poll is a call.
+/// - A `const fn` and a function without a body are compile errors.
 pub use metrics_push_macros::counted;
 
-/// Times the calls of a function.
+/// Measures the duration of the calls of a function.
 ///
 /// ```
 /// use metrics_push::timed;
@@ -357,15 +392,17 @@ pub use metrics_push_macros::counted;
 /// // function_duration_seconds_count{function="sort",module=".."} 1
 /// ```
 ///
-/// A call lasts until it returns, panics or is cancelled, and each of them is observed once. What a returned guard does
-/// later is not part of it. Nothing looks at the result, so that no `async fn` grows by more than a few words.
+/// A call ends when the function returns, panics or is cancelled. Each call is observed once. If the function returns a guard,
+/// the lifetime of the guard is not part of the call. The result is not inspected, so the future of an `async fn` grows by
+/// only a few words.
 ///
-/// Its clock never runs backwards. It is [`Instant`](std::time::Instant), or, where that is faster and the kernel keeps its own time
-/// by it, the processor's counter, which differs from `Instant` by at most 0.1 ms in a second and 0.36 s in an hour.
+/// The clock is monotonic. It is [`Instant`](std::time::Instant) or, where it is faster and the kernel uses it as its own clock
+/// source, the time stamp counter of the processor. The counter deviates from `Instant` by at most 0.1 ms per second and 0.36 s
+/// per hour.
 ///
-/// # What becomes of the function
+/// # Expansion
 ///
-/// The function above becomes, with the paths shortened:
+/// The function above expands to the following code, where paths are shortened:
 ///
 /// ```text
 /// fn sort(numbers: &mut [u32]) {
@@ -376,8 +413,11 @@ pub use metrics_push_macros::counted;
 ///
 /// # Arguments
 ///
+/// All arguments are optional. Literals are checked at compile time.
+///
 /// ## `name`, `help`, `labels`, `max_series`, `conventions`, `future`, `registry`, `crate`
-/// As in [`counted`]; functions without a `name` share `function_duration_seconds`. By convention a name ends in
+///
+/// See [`counted`]. Functions without a `name` share the histogram `function_duration_seconds`. By convention, a name ends in
 /// `_seconds`.
 ///
 /// ```
@@ -388,7 +428,8 @@ pub use metrics_push_macros::counted;
 /// ```
 ///
 /// ## `buckets`
-/// The upper bounds in seconds: a list, or an expression of type `&'static [f64]`. By default
+///
+/// The upper bounds in seconds: a list, or an expression of type `&'static [f64]`. The default is
 /// [`DEFAULT_BUCKETS`](crate::DEFAULT_BUCKETS).
 ///
 /// ```
@@ -402,9 +443,10 @@ pub use metrics_push_macros::counted;
 /// fn look_up() {}
 /// ```
 ///
-/// ## `outcome`
-/// Adds the `outcome` label. The result is looked at, with the cost of [`counted`], and `ok_if` and `error_if` have a say.
-/// It needs a `name`, since the shared histogram has no such label.
+/// ## `outcome`, `ok_if`, `error_if`
+///
+/// `outcome` adds the `outcome` label. The result is then inspected, at the cost of [`counted`], and `ok_if` and `error_if` are
+/// supported; see [`push_job`]. `outcome` requires a `name`, because the shared histogram does not have this label.
 ///
 /// ```
 /// # use metrics_push::timed;
@@ -415,7 +457,9 @@ pub use metrics_push_macros::counted;
 /// ```
 ///
 /// ## `in_flight`
-/// Adds `function_in_flight{function, module}`, the number of calls at this moment. No panic and no cancellation leaks it.
+///
+/// Adds the gauge `function_in_flight{function, module}`, the number of calls in progress. Panics and cancellations decrement
+/// it, too.
 ///
 /// ```
 /// # use metrics_push::timed;
@@ -423,7 +467,7 @@ pub use metrics_push_macros::counted;
 /// async fn serve() {}
 /// ```
 ///
-/// # Whole `impl` blocks, special cases
+/// # `impl` blocks, special cases
 ///
-/// As with [`counted`].
+/// See [`counted`].
 pub use metrics_push_macros::timed;

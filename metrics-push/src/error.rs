@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::log::excerpt;
-use crate::retry;
 
 /// The most characters of one part of a message: what is quoted may be of any length.
 const LONGEST_PART: usize = 1_000;
@@ -44,11 +43,22 @@ pub(crate) enum Kind {
     /// The gateway wants other credentials than it got.
     Credentials { status: Option<u16> },
     /// The gateway answered, and its answer was not that it has taken the request.
-    Refused { status: u16 },
+    Refused { status: u16, retry: Retry },
     /// No connection, or one that broke.
     Unreachable,
     /// Time ran out; what the gateway did is unknown.
     Timeout,
+}
+
+/// Whether a refused request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// The server would refuse it again.
+    Never,
+    /// The server did not process it.
+    Safe,
+    /// The server may have processed it, so a gateway that adds up would count it twice.
+    MayDuplicate,
 }
 
 impl Error {
@@ -104,7 +114,7 @@ impl Error {
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.0.kind {
             Kind::Unreachable | Kind::Timeout => !self.0.is_unsent,
-            Kind::Refused { status } => retry::may_have_been_applied(status),
+            Kind::Refused { retry, .. } => retry == Retry::MayDuplicate,
             Kind::Config | Kind::Metric | Kind::Credentials { .. } => false,
         }
     }
@@ -133,7 +143,7 @@ impl Error {
     /// Whether the gateway refused this very request. It would refuse it again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
-        matches!(self.0.kind, Kind::Refused { status } if !retry::is_transient(status))
+        matches!(self.0.kind, Kind::Refused { retry: Retry::Never, .. })
     }
 
     /// Whether there was no connection to the gateway, or it broke.
@@ -153,7 +163,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
             Kind::Unreachable | Kind::Timeout => true,
-            Kind::Refused { status } => retry::is_transient(status),
+            Kind::Refused { retry, .. } => retry != Retry::Never,
             Kind::Config | Kind::Metric | Kind::Credentials { .. } => false,
         }
     }
@@ -162,7 +172,7 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.0.kind {
-            Kind::Refused { status } => Some(status),
+            Kind::Refused { status, .. } => Some(status),
             Kind::Credentials { status } => status,
             _ => None,
         }

@@ -1,14 +1,35 @@
-//! Pages to read: what happens when, how to test a job, where to come from, and what to do about an error.
+//! Guide pages: which metrics and verbs, how requests are delivered, how to test, migrate and fix errors.
 //!
-//! - [`choices`]: what happens when, which verb, why not a counter.
-//! - [`testing`]: a job's outcome, metrics and labels, asserted in your own tests.
-//! - [`migration`]: from the Go client, the `prometheus` crate's `push`, autometrics, and `curl` at the end of a script.
-//! - [`troubleshooting`]: by error message.
-//! - [`dependencies`]: every crate that comes along, and what for.
-//! - [`questions`]: the instance label, times to live, counters across runs, `honor_labels`, and others that are asked.
+//! - [`choices`]: when a run pushes what, which verb to use, why not a counter.
+//! - [`metrics`]: all metrics of a run.
+//! - [`delivery`]: time limits, retries, stored requests, several gateways, wire formats.
+//! - [`configuration`]: all environment variables, proxies, secrets, the state directory.
+//! - [`schedulers`]: many tasks in one long-lived process.
+//! - [`command`]: the command `metrics-push`.
+//! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
+//! - [`migration`]: from the Go client, the `prometheus` crate's `push`, autometrics, and `curl` in a script.
+//! - [`troubleshooting`]: causes and remedies by error message.
+//! - [`questions`]: frequently asked questions.
+//! - [`costs`]: measurements next to other libraries.
+//! - [`dependencies`]: every crate in the dependency tree and its purpose.
 
 #[doc = include_str!("guide/choices.md")]
 pub mod choices {}
+
+#[doc = include_str!("guide/metrics.md")]
+pub mod metrics {}
+
+#[doc = include_str!("guide/delivery.md")]
+pub mod delivery {}
+
+#[doc = include_str!("guide/configuration.md")]
+pub mod configuration {}
+
+#[doc = include_str!("guide/schedulers.md")]
+pub mod schedulers {}
+
+#[doc = include_str!("guide/command.md")]
+pub mod command {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
@@ -19,8 +40,12 @@ pub mod migration {}
 #[doc = include_str!("guide/troubleshooting.md")]
 pub mod troubleshooting {}
 
-#[doc = include_str!("guide/dependencies.md")]
-pub mod dependencies {}
-
 #[doc = include_str!("guide/questions.md")]
 pub mod questions {}
+
+#[doc = include_str!("guide/costs.md")]
+#[expect(clippy::doc_markdown, reason = "the benches write the names of programs into the tables")]
+pub mod costs {}
+
+#[doc = include_str!("guide/dependencies.md")]
+pub mod dependencies {}

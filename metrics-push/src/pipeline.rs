@@ -159,7 +159,7 @@ impl Pipeline {
 fn route(target: Target, state_dir: &Arc<StateDir>) -> Result<Route, Error> {
     let server = Server::new(target.url.as_str(), target.transport)?;
     Ok(match target.mode {
-        Mode::DryRun => Route::buffered(Sink::DryRun(server.shown().into()), None),
+        Mode::DryRun => Route::buffered(Sink::DryRun(server.redacted_url().into()), None),
         Mode::Live => {
             let client = Arc::new(GatewayClient::new(server, target.kind, target.wire));
             let spool = Spool::new(state_dir, client.url());

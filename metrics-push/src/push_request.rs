@@ -76,9 +76,9 @@ pub(crate) fn gather<'a>(
     for registry in registries {
         snapshot.merge(Snapshot::gather(registry));
     }
-    snapshot.retain_apart_from(key);
-    if let Some(refusal) = snapshot.refusals().first() {
-        return Err(Error::from(refusal.clone()).at("group", key));
+    snapshot.reject_labels_of(key);
+    if let Some(rejection) = snapshot.rejections().first() {
+        return Err(Error::from(rejection.clone()).at("group", key));
     }
     if snapshot.families().len() == 0 {
         // A push without a body deletes the group silently.
@@ -153,10 +153,6 @@ impl PushRequest {
     ) -> Option<Self> {
         Arc::make_mut(&mut self.families).retain(|name, text| keep(name, text));
         (!self.families.is_empty()).then_some(Self { verb: Verb::Add, ..self })
-    }
-
-    pub(crate) fn has_outcome(&self) -> bool {
-        self.families.keys().any(|name| is_outcome_family(name))
     }
 
     /// Returns an add of the outcome families alone; `None` if the request has no others, or no outcome.

@@ -1,32 +1,32 @@
-//! The fake gateway compared with the real one by a table of everything the protocol has in store.
+//! Compares the fake gateway with the real one by tables of paths, bodies, requests and flags.
 //!
-//! What one accepts the other accepts, with the same text where it doesn't, and afterwards both hold the same.
+//! Both must accept the same requests, reject the others with the same message, and store the same groups.
 
 use std::time::Duration;
 
 use metrics_push::testing::FakeGateway;
 
+use crate::fake_vs_real::{FakeVsReal, Step, delete, post, put, same};
 use crate::http::send_raw;
-use crate::pair::{Pair, Step, delete, post, put, same};
 use crate::real::{Prometheus, Pushgateway};
 
-/// Runs sequences one after the other, each on empty gateways; all differences are reported at once.
+/// Runs each sequence on empty gateways, and reports the differences of all sequences together.
 #[track_caller]
 fn check(sequences: &[Vec<Step>]) {
-    let pair = Pair::start();
+    let gateways = FakeVsReal::start();
     let mut differences = Vec::new();
     for sequence in sequences {
-        let outcome = sequence.iter().try_for_each(|step| pair.step(step));
-        if let Err(difference) = outcome.and_then(|()| pair.compare()) {
+        let outcome = sequence.iter().try_for_each(|step| gateways.step(step));
+        if let Err(difference) = outcome.and_then(|()| gateways.compare()) {
             differences.push(format!("after {sequence:?}:\n{difference}"));
         }
-        pair.wipe();
+        gateways.wipe();
     }
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));
 }
 
 #[test]
-fn odd_paths_lead_to_the_same_place() {
+fn unusual_paths_have_same_effect() {
     let long = format!("/metrics/job/{}", "x".repeat(255));
     let paths = [
         "/metrics/job/a%20b",
@@ -130,20 +130,20 @@ fn odd_paths_lead_to_the_same_place() {
     check(&sequences);
 }
 
-/// Apart from the other paths, because afterwards the real gateway answers no push of that method to any
-/// job in base64: it has returned without unlocking.
+/// This is a separate test, because the real gateway then no longer responds to pushes of that method to jobs in base64:
+/// it returns without unlocking a mutex.
 #[test]
-fn a_job_in_broken_base64_is_refused_alike() {
-    let pair = Pair::start();
+fn job_in_invalid_base64_is_rejected_equally() {
+    let gateways = FakeVsReal::start();
     for (method, path) in [("PUT", "*"), ("POST", "a"), ("DELETE", "*/x/1")] {
         let path = format!("/metrics/job@base64/{path}");
-        assert_eq!(pair.step(&Step { method, path, body: "m 1\n".into() }), Ok(()));
+        assert_eq!(gateways.step(&Step { method, path, body: "m 1\n".into() }), Ok(()));
     }
-    assert_eq!(pair.compare(), Ok(()));
+    assert_eq!(gateways.compare(), Ok(()));
 }
 
 #[test]
-fn reading_answers_alike() {
+fn read_requests_get_same_responses() {
     let mut sequences = Vec::new();
     let own = ["/-/ready", "/-/healthy", "/-/ready/", "/-/quit", "/nowhere", "/-/READY"];
     let groups = ["/metrics/job/a", "/metrics/", "/METRICS", "/metrics/job", "/metrics/job/"];
@@ -157,7 +157,7 @@ fn reading_answers_alike() {
 }
 
 #[test]
-fn bodies_are_read_alike() {
+fn bodies_are_parsed_equally() {
     let bodies = [
         "",
         "\n",
@@ -342,12 +342,12 @@ fn bodies_are_read_alike() {
 }
 
 #[test]
-fn groups_get_in_each_others_way_alike() {
+fn conflicting_groups_are_checked_equally() {
     let histogram = "# TYPE m histogram\nm_sum 1\nm_count 1\n";
     let gauge = "# TYPE m gauge\nm 1\n";
     let bad = "m 1 5\n";
     check(&[
-        // Types agree across the gateway, but one's own may change.
+        // Types must agree across groups. A group may change the type of its metrics.
         vec![put("/metrics/job/a", gauge), put("/metrics/job/a", "m 1\n")],
         vec![put("/metrics/job/a", gauge), post("/metrics/job/a", histogram)],
         vec![put("/metrics/job/a", gauge), put("/metrics/job/b", "m 1\n")],
@@ -386,13 +386,13 @@ fn groups_get_in_each_others_way_alike() {
         vec![put("/metrics/job/a", gauge), post("/metrics/job/a", "")],
         vec![put("/metrics/job/a", "")],
         vec![delete("/metrics/job/a")],
-        // Failures, and the stamps they leave.
+        // Rejected pushes and their timestamps.
         vec![put("/metrics/job/a", bad)],
         vec![put("/metrics/job/a", bad), put("/metrics/job/a", gauge)],
         vec![put("/metrics/job/a", gauge), put("/metrics/job/a", bad)],
         vec![put("/metrics/job/a", bad), post("/metrics/job/a", "")],
         vec![put("/metrics/job/a", bad), delete("/metrics/job/a")],
-        // Ghosts that break the gateway for everybody, and their cure.
+        // Groups that make every push fail, until they are deleted.
         vec![put("/metrics/job/a", gauge), put("/metrics/job/a/instance/", gauge)],
         vec![put("/metrics/job/a/instance/", gauge), put("/metrics/job/a", gauge)],
         vec![
@@ -414,7 +414,7 @@ fn groups_get_in_each_others_way_alike() {
             put("/metrics/job/a/instance/i", "m 1\n"),
         ],
         vec![put("/metrics/job/a/quantile/1", "# TYPE s summary\ns_sum 1\n")],
-        // The same group by another path.
+        // Two paths of the same group.
         vec![
             put("/metrics/job/a/x/1/y/2", gauge),
             post("/metrics/job/a/y/2/x@base64/MQ==", "n 1\n"),
@@ -423,8 +423,8 @@ fn groups_get_in_each_others_way_alike() {
 }
 
 #[test]
-fn odd_requests_are_answered_alike() {
-    let pair = Pair::start();
+fn unusual_requests_get_same_responses() {
+    let gateways = FakeVsReal::start();
     let push = "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
     let requests = [
         format!("{push}Transfer-Encoding: chunked\r\n\r\n4\r\nm 1\n\r\n0\r\n\r\n"),
@@ -448,19 +448,19 @@ fn odd_requests_are_answered_alike() {
     ];
     for request in requests {
         let [real, fake] =
-            pair.addresses().map(|address| send_raw(address, request.as_bytes()).unwrap());
-        let what = format!("the answers to {request:?}");
+            gateways.addresses().map(|address| send_raw(address, request.as_bytes()).unwrap());
+        let what = format!("the responses to {request:?}");
         assert_eq!(same(&what, &(real.status, real.text()), &(fake.status, fake.text())), Ok(()));
-        assert_eq!(pair.compare(), Ok(()), "{request:?}");
+        assert_eq!(gateways.compare(), Ok(()), "{request:?}");
     }
 }
 
 #[test]
-fn flags_have_the_same_effect() {
+fn flags_have_same_effect() {
     let real =
         Pushgateway::with_flags(&["--web.route-prefix=/push", "--push.disable-consistency-check"]);
-    let pair =
-        Pair { real, fake: FakeGateway::builder().route_prefix("push/").unchecked().start() };
+    let gateways =
+        FakeVsReal { real, fake: FakeGateway::builder().route_prefix("push/").unchecked().start() };
     for step in [
         put("/metrics/job/a", "m 1\n"),
         put("/push/metrics/job/a", "m 1\n"),
@@ -473,16 +473,16 @@ fn flags_have_the_same_effect() {
         Step { method: "GET", ..put("/-/ready", "") },
         Step { method: "GET", ..put("/push", "") },
     ] {
-        assert_eq!(pair.step(&step), Ok(()));
+        assert_eq!(gateways.step(&step), Ok(()));
     }
 }
 
 #[test]
-fn prometheus_scrapes_both_alike() {
-    let pair = Pair { real: Pushgateway::start(), fake: FakeGateway::start() };
+fn prometheus_scrapes_same_samples() {
+    let gateways = FakeVsReal { real: Pushgateway::start(), fake: FakeGateway::start() };
     let body = "# TYPE d histogram\nd_bucket{le=\"0.5\"} 1\nd_sum 2.5\nd_count 3\n# TYPE r gauge\nr{kind=\"x\"} 7\n";
-    assert_eq!(pair.step(&put("/metrics/job/nightly/region/eu", body)), Ok(()));
-    let [real, fake] = pair.addresses().map(|address| {
+    assert_eq!(gateways.step(&put("/metrics/job/nightly/region/eu", body)), Ok(()));
+    let [real, fake] = gateways.addresses().map(|address| {
         let prometheus = Prometheus::scraping(address, Duration::from_millis(200));
         prometheus.wait_for("r", |result| result.len() == 1);
         let mut samples = prometheus.query("{job=\"nightly\",__name__!~\"push_.*\"}");

@@ -1,16 +1,16 @@
-//! The fake gateway compared with the real one by random sequences of pushes and deletions.
+//! Compares the fake gateway with the real one by random sequences of pushes and deletions.
 //!
-//! Few names, labels and values, so that sequences get in their own way; some lines are damaged on purpose.
+//! There are few names, labels and values, so that pushes conflict with each other. Some bodies contain a random error.
 
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use crate::pair::{Pair, Step};
+use crate::fake_vs_real::{FakeVsReal, Step};
 
-/// How long random sequences are tried at most.
-const RANDOM_BUDGET: Duration = Duration::from_secs(15);
+/// Sequences that start later are skipped.
+const MAX_TEST_TIME: Duration = Duration::from_secs(15);
 
 fn any_path() -> impl Strategy<Value = String> {
     let job = prop::sample::select(vec!["/job/a", "/job/b", "/job@base64/YQ=="]);
@@ -70,17 +70,17 @@ fn any_line() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Lines that mostly make sense, sometimes with a character changed.
+/// Generates mostly valid lines, sometimes with one character replaced.
 fn any_body() -> impl Strategy<Value = String> {
     let lines = prop::collection::vec(any_line(), 0..6).prop_map(|lines| lines.concat());
-    let slip = (
+    let error = (
         any::<prop::sample::Index>(),
         prop::sample::select(vec!["", "\"", "\\", " ", "\n", "{", "}", "é", "1", "#"]),
     );
-    (lines, prop::option::weighted(0.3, slip)).prop_map(|(mut text, slip)| {
-        if let Some((place, insertion)) = slip.filter(|_| !text.is_empty()) {
-            let place = place.index(text.len());
-            text.replace_range(place..=place, insertion);
+    (lines, prop::option::weighted(0.3, error)).prop_map(|(mut text, error)| {
+        if let Some((position, insertion)) = error.filter(|_| !text.is_empty()) {
+            let position = position.index(text.len());
+            text.replace_range(position..=position, insertion);
         }
         text
     })
@@ -92,8 +92,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 #[test]
-fn random_sequences_end_alike() {
-    let pair = Pair::start();
+fn random_sequences_have_same_effect() {
+    let gateways = FakeVsReal::start();
     let started = Instant::now();
     let config = Config {
         cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400),
@@ -103,12 +103,12 @@ fn random_sequences_end_alike() {
     };
     let sequences = prop::collection::vec(any_step(), 1..12);
     let outcome = TestRunner::new(config).run(&sequences, |sequence| {
-        if started.elapsed() > RANDOM_BUDGET {
+        if started.elapsed() > MAX_TEST_TIME {
             return Ok(());
         }
-        pair.wipe();
-        let outcome = sequence.iter().try_for_each(|step| pair.step(step));
-        outcome.and_then(|()| pair.compare()).map_err(TestCaseError::fail)
+        gateways.wipe();
+        let outcome = sequence.iter().try_for_each(|step| gateways.step(step));
+        outcome.and_then(|()| gateways.compare()).map_err(TestCaseError::fail)
     });
     if let Err(failure) = outcome {
         panic!("{failure}");

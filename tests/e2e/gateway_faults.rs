@@ -11,8 +11,8 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::{Config, Error, Gateway, GroupingKey, Job, Outcome, Pusher, Scope};
 
 use crate::real::Pushgateway;
-use crate::restless::RestartingGateway;
-use crate::state::StateDir;
+use crate::restarting_gateway::RestartingGateway;
+use crate::state_dir::StateDir;
 
 /// The timeout of pushes that must fail.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(900);

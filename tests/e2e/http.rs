@@ -1,11 +1,11 @@
-//! The smallest HTTP client that can send what a proper one would refuse to send.
+//! A small HTTP client that can send invalid requests.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer, its body without chunk marks.
+/// A response. Its body is decoded if it was chunked.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -30,7 +30,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Sends a request with a proper head for its body.
+/// Sends a request with a valid head.
 pub(crate) fn send(
     address: SocketAddr,
     method: &str,
@@ -44,7 +44,7 @@ pub(crate) fn send(
     send_raw(address, &[head.as_bytes(), body].concat())
 }
 
-/// Sends these bytes and reads until the peer closes.
+/// Sends bytes and reads until the server closes the connection.
 pub(crate) fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -54,7 +54,7 @@ pub(crate) fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> 
     stream.read_to_end(&mut answer)?;
     read_answer(&answer).ok_or_else(|| {
         let text = String::from_utf8_lossy(&answer).into_owned();
-        io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP answer: {text:?}"))
+        io::Error::new(io::ErrorKind::InvalidData, format!("not an HTTP response: {text:?}"))
     })
 }
 
@@ -69,7 +69,7 @@ fn read_answer(bytes: &[u8]) -> Option<Answer> {
     let mut answer =
         Answer { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
     let body = &bytes[end + 4..];
-    // After an interim answer comes the final one.
+    // The final response follows an interim response.
     if status == 100 {
         return read_answer(body);
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::child::{Panics, job};
 use crate::http::send;
 use crate::real::Pushgateway;
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// The values of a stored group by metric name; those of `batch_job_last_run_outcome` by outcome.
 pub(crate) type Stored = BTreeMap<String, f64>;

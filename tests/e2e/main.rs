@@ -2,37 +2,44 @@
 //!
 //! If a server is missing, a test fails and names the package to install. The feature `e2e` enables these tests.
 
+#[path = "../it/arbitrary_metrics.rs"]
+mod arbitrary_metrics;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
 mod container;
-mod economy;
+mod dns;
 mod fake_gateway;
 mod fake_random;
-#[path = "../it/families.rs"]
-mod families;
+mod fake_vs_real;
 mod gateway_faults;
 mod guarantees;
 mod http;
 mod jobs;
+mod kill_sweep;
 mod lifecycle;
+mod long_outage;
 mod merging;
 mod monitoring;
-mod names;
-mod pair;
 mod power_loss;
+#[path = "../it/programs.rs"]
+mod programs;
 mod real;
-mod recorder;
-mod restless;
+mod recording_proxy;
+mod restarting_gateway;
 mod round_trips;
 mod rules;
 mod scheduler;
 mod security;
+#[path = "../it/signal_defaults.rs"]
+mod signal_defaults;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
-#[path = "../it/state.rs"]
-mod state;
+#[path = "../it/state_dir.rs"]
+mod state_dir;
 mod supervise;
-mod survival;
-mod sweep;
+mod syscalls;
 mod wire;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -11,7 +11,7 @@ use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Panics, Start, job};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// One operation on the folder of journals, or the start of the job's body.
 #[derive(Debug)]

@@ -1,4 +1,6 @@
-//! Real servers as children of a test: started on a free port, ready when handed out, ended when dropped.
+//! Starts real servers as child processes on free ports.
+//!
+//! A server is ready when its constructor returns, and is killed when it is dropped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,22 +15,22 @@ use serde_json::Value;
 
 use crate::http::send;
 
-/// How long a server may take to get ready.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+/// The maximum time until a server is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long Prometheus may take to see what there is to scrape.
-const SCRAPE_PATIENCE: Duration = Duration::from_secs(20);
+/// The maximum time until Prometheus has scraped a new sample.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(20);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A child that is killed, by its id, when it is dropped.
+/// A child process that is killed when it is dropped.
 struct Server {
     child: Child,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a binary of a Debian package and waits until `/-/ready`, below the prefix, says so.
+    /// Starts a binary of a Debian package and waits until `/-/ready`, below the prefix, responds with 200.
     fn start(
         binary: &str,
         package: &str,
@@ -44,28 +46,28 @@ impl Server {
             let mut command = Command::new(binary);
             command.args(arguments(address)).stdin(Stdio::null());
             command.stdout(Stdio::null()).stderr(Stdio::null());
-            let child = command.spawn().unwrap_or_else(|why| panic!("can't run {binary}: {why}"));
+            let child = command.spawn().unwrap_or_else(|why| panic!("cannot run {binary}: {why}"));
             let mut server = Self { child, address };
-            if server.gets_ready(prefix, &command) {
+            if server.wait_until_ready(prefix, &command) {
                 return server;
             }
-            // Somebody else was given the port in the meantime.
+            // Another process has taken the port: try another one.
         }
-        panic!("{binary} ends as soon as it is started, on any port");
+        panic!("{binary} exited on each of 5 ports");
     }
 
-    /// `false` if the child has ended, so that whoever may answer there is not ours.
-    fn gets_ready(&mut self, prefix: &str, command: &Command) -> bool {
-        let deadline = Instant::now() + START_PATIENCE;
+    /// Waits until the server is ready. Returns false if it has exited: another process may respond on its port.
+    fn wait_until_ready(&mut self, prefix: &str, command: &Command) -> bool {
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             let answer = send(self.address, "GET", &format!("{prefix}/-/ready"), b"");
-            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            if self.child.try_wait().is_ok_and(|status| status.is_some()) {
                 return false;
             }
             if answer.is_ok_and(|answer| answer.status == 200) {
                 return true;
             }
-            assert!(Instant::now() < deadline, "not ready in {START_PATIENCE:?}: {command:?}");
+            assert!(Instant::now() < deadline, "not ready within {START_TIMEOUT:?}: {command:?}");
             thread::sleep(POLL_INTERVAL);
         }
     }
@@ -73,18 +75,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that it has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-    listener.local_addr().expect("a bound socket has an address")
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("cannot open a port");
+    listener.local_addr().expect("a bound socket has no address")
 }
 
-/// Debian's Pushgateway, keeping nothing on disk.
+/// Debian's Pushgateway, without persistence.
 pub(crate) struct Pushgateway(Server);
 
 impl Pushgateway {
@@ -92,11 +94,11 @@ impl Pushgateway {
         Self::with_flags(&[])
     }
 
-    /// With further flags, such as `--web.enable-admin-api`.
+    /// Starts it with these flags, for example `--web.enable-admin-api`.
     pub(crate) fn with_flags(flags: &[&str]) -> Self {
         let arguments = |address| {
             let mut arguments = vec![
-                // Else all gateways on this machine would share Debian's default file.
+                // Without it, all gateways on this machine use the same default file.
                 "--persistence.file=".to_owned(),
                 format!("--web.listen-address={address}"),
             ];
@@ -117,22 +119,22 @@ impl Pushgateway {
     }
 }
 
-/// Debian's Prometheus, scraping one target and nothing else.
+/// Debian's Prometheus, which scrapes one target.
 pub(crate) struct Prometheus {
     server: Server,
     directory: PathBuf,
 }
 
-/// The labels of a result, `__name__` included.
+/// The labels of a result, including `__name__`.
 pub(crate) type Labels = BTreeMap<String, String>;
 
 impl Prometheus {
-    /// Scrapes `target` that often, taking its labels as they are.
+    /// Scrapes `target` at this interval and does not change its labels.
     pub(crate) fn scraping(target: SocketAddr, interval: Duration) -> Self {
         Self::configured(target, interval, "")
     }
 
-    /// Evaluates these rules as well, as often as it scrapes.
+    /// Scrapes `target`, and evaluates these rules at the same interval.
     pub(crate) fn watching(target: SocketAddr, interval: Duration, rules: &Path) -> Self {
         Self::configured(target, interval, &format!("rule_files: ['{}']\n", rules.display()))
     }
@@ -147,7 +149,7 @@ impl Prometheus {
              scrape_configs:\n- job_name: pushgateway\n  honor_labels: true\n  \
              static_configs:\n  - targets: ['{target}']\n"
         );
-        fs::write(&config, text).expect("the configuration can be written");
+        fs::write(&config, text).expect("cannot write the configuration");
         let arguments = |address| {
             vec![
                 format!("--config.file={}", config.display()),
@@ -159,34 +161,36 @@ impl Prometheus {
         Self { server, directory }
     }
 
-    /// The instant vector that the expression gives now.
+    /// Returns the instant vector of an expression.
     #[track_caller]
     pub(crate) fn query(&self, expression: &str) -> Vec<(Labels, f64)> {
         let path = format!("/api/v1/query?query={}", percent_encode(expression));
-        let answer = send(self.server.address, "GET", &path, b"").expect("Prometheus answers");
-        let json: Value = serde_json::from_slice(&answer.body).expect("Prometheus answers JSON");
+        let answer =
+            send(self.server.address, "GET", &path, b"").expect("Prometheus does not respond");
+        let json: Value =
+            serde_json::from_slice(&answer.body).expect("the response of Prometheus is not JSON");
         let Some(result) = json["data"]["result"].as_array() else {
-            panic!("Prometheus does not take {expression}: {json}");
+            panic!("Prometheus rejected {expression}: {json}");
         };
         result.iter().map(sample).collect()
     }
 
-    /// The same as soon as it fits, for what has yet to be scraped.
+    /// Repeats a query until `condition` returns true for its result.
     #[track_caller]
     pub(crate) fn wait_for(
         &self,
         expression: &str,
-        fits: impl Fn(&[(Labels, f64)]) -> bool,
+        condition: impl Fn(&[(Labels, f64)]) -> bool,
     ) -> Vec<(Labels, f64)> {
-        let deadline = Instant::now() + SCRAPE_PATIENCE;
+        let deadline = Instant::now() + SCRAPE_TIMEOUT;
         loop {
             let result = self.query(expression);
-            if fits(&result) {
+            if condition(&result) {
                 return result;
             }
             assert!(
                 Instant::now() < deadline,
-                "{expression} does not become what it should in {SCRAPE_PATIENCE:?}; it is {result:?}",
+                "the result of {expression} did not match within {SCRAPE_TIMEOUT:?}; it is {result:?}",
             );
             thread::sleep(POLL_INTERVAL);
         }
@@ -195,7 +199,7 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // While it runs it writes, and the directory would come back.
+        // Prometheus must exit first: it would create the directory again.
         let _ = self.server.child.kill();
         let _ = self.server.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
@@ -207,16 +211,16 @@ fn sample(sample: &Value) -> (Labels, f64) {
     let labels =
         labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or("").to_owned()));
     let value = sample["value"][1].as_str().and_then(|text| text.parse().ok());
-    (labels.collect(), value.unwrap_or_else(|| panic!("no number in {sample}")))
+    (labels.collect(), value.unwrap_or_else(|| panic!("{sample} has no number")))
 }
 
-/// A directory that no other test has.
+/// Creates a directory for this test only.
 fn new_directory() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name =
         format!("prometheus-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&directory).expect("the temporary directory can be made");
+    fs::create_dir_all(&directory).expect("cannot create the temporary directory");
     directory
 }
 

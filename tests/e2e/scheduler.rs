@@ -1,15 +1,13 @@
 //! Runs the example `scheduler` and checks the outcome of each of its tasks.
 
-use std::process::Command;
-
 use metrics_push::testing::FakeGateway;
 
-use crate::jobs::example;
+use crate::programs::{command, program};
 
 #[test]
 fn scheduler_example_reports_each_outcome() {
     let gateway = FakeGateway::start();
-    let mut scheduler = Command::new(example("scheduler"));
+    let mut scheduler = command(program("scheduler"));
     scheduler.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
     assert!(scheduler.output().unwrap().status.success());
 

@@ -1,10 +1,9 @@
-//! TLS and authentication against a real gateway with its own web configuration: who gets in, and what those who do
-//! not are told.
+//! TLS and authentication against the real gateway: which credentials and certificates work, and the errors of the others.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,10 @@ use metrics_push::prometheus::Gauge;
 use metrics_push::{Acceptance, Config, Error, Gateway, GroupingKey, Pusher};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
+use crate::programs::command;
+
 const PASSWORD: &str = "hunter2-$ecret";
-/// The password's bcrypt hash, as the web configuration has it.
+/// The bcrypt hash of the password for the web configuration.
 const HASH: &str = "$2b$04$abcdefghijklmnopqrstuuklzhpc6WFcCe5wAo1zwFKXYx3YfBiGC";
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -24,30 +25,29 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate's lifetime.
-enum Life {
-    Now,
-    Over,
+enum Validity {
+    Current,
+    Expired,
 }
 
-fn params(name: &str, life: Life) -> CertificateParams {
+fn params(name: &str, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-    if let Life::Over = life {
+    if let Validity::Expired = validity {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
     }
     params
 }
 
-/// A folder with files in PEM format, and a gateway that uses them.
-struct Guarded {
+/// A gateway, and the folder with its PEM files.
+struct SecureGateway {
     child: Child,
     address: SocketAddr,
     folder: PathBuf,
 }
 
-/// Files, and the text of the web configuration that names them.
-fn start(name: &str, files: &[(&str, String)], web: &str) -> Guarded {
+/// Starts a gateway with these files and this web configuration.
+fn start(name: &str, files: &[(&str, String)], web: &str) -> SecureGateway {
     let folder = std::env::temp_dir().join(format!("metrics-push-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     for (name, text) in files {
@@ -58,7 +58,7 @@ fn start(name: &str, files: &[(&str, String)], web: &str) -> Guarded {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let binary = "/usr/bin/prometheus-pushgateway";
-    let child = Command::new(binary)
+    let child = command(binary)
         .arg(format!("--web.listen-address={address}"))
         .arg(format!("--web.config.file={}", folder.join("web.yml").display()))
         .arg("--persistence.file=")
@@ -67,17 +67,17 @@ fn start(name: &str, files: &[(&str, String)], web: &str) -> Guarded {
         .stderr(Stdio::null())
         .spawn()
         .unwrap_or_else(|why| panic!("{binary}: install prometheus-pushgateway: {why}"));
-    let mut guarded = Guarded { child, address, folder };
+    let mut gateway = SecureGateway { child, address, folder };
     let deadline = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(address).is_err() {
-        assert!(guarded.child.try_wait().unwrap().is_none(), "the gateway ended: is {web} right?");
+        assert!(gateway.child.try_wait().unwrap().is_none(), "the gateway ended: is {web} right?");
         assert!(Instant::now() < deadline, "the gateway does not listen");
         thread::sleep(Duration::from_millis(20));
     }
-    guarded
+    gateway
 }
 
-impl Guarded {
+impl SecureGateway {
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -90,11 +90,11 @@ impl Guarded {
             .unwrap()
             .collector(gauge)
             .unwrap()
-            .map_gateway(|gateway| gateway.timeout(timeout))
+            .map_gateway(|it| it.timeout(timeout))
     }
 }
 
-impl Drop for Guarded {
+impl Drop for SecureGateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -104,13 +104,13 @@ impl Drop for Guarded {
 
 const TLS: &str = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n";
 
-/// A gateway with TLS and a certificate of `params`, signed by `authority`.
+/// Starts a gateway with TLS and a certificate that `authority` has signed. `more` is added to its web configuration.
 fn tls_gateway(
     name: &str,
     authority: &Authority,
     params: CertificateParams,
     more: &str,
-) -> Guarded {
+) -> SecureGateway {
     let key = KeyPair::generate().unwrap();
     let server = params.signed_by(&key, authority).unwrap();
     let files = [
@@ -121,7 +121,7 @@ fn tls_gateway(
     start(name, &files, &format!("{TLS}{more}"))
 }
 
-/// The error, which came at once: nothing is tried again that only a person can mend.
+/// Returns the error of a push. It must not be retried, because only a new configuration can fix it.
 fn refusal(push: impl FnOnce() -> Result<Acceptance, Error>) -> Error {
     let started = Instant::now();
     let error = push().unwrap_err();
@@ -130,28 +130,17 @@ fn refusal(push: impl FnOnce() -> Result<Acceptance, Error>) -> Error {
 }
 
 #[test]
-fn a_password_opens_the_gateway_and_a_wrong_one_is_told() {
+fn basic_auth_is_accepted_or_explained() {
     let gateway = start("basic", &[], &format!("basic_auth_users:\n  batch: {HASH}\n"));
-    gateway
-        .pusher("http")
-        .map_gateway(|gateway| gateway.basic_auth("batch", PASSWORD))
-        .push()
-        .unwrap();
+    gateway.pusher("http").map_gateway(|it| it.basic_auth("batch", PASSWORD)).push().unwrap();
     let key = GroupingKey::new("secured").unwrap();
     let remote = Gateway::new(format!("http://{}", gateway.address)).unwrap();
     let remote = remote.basic_auth("batch", PASSWORD);
     assert_eq!(remote.metrics().unwrap()[0].labels["job"], key.job());
     for error in [
         refusal(|| gateway.pusher("http").push()),
-        refusal(|| {
-            gateway
-                .pusher("http")
-                .map_gateway(|gateway| gateway.basic_auth("batch", "wrong"))
-                .push()
-        }),
-        refusal(|| {
-            gateway.pusher("http").map_gateway(|gateway| gateway.bearer_token("wrong")).push()
-        }),
+        refusal(|| gateway.pusher("http").map_gateway(|it| it.basic_auth("batch", "wrong")).push()),
+        refusal(|| gateway.pusher("http").map_gateway(|it| it.bearer_token("wrong")).push()),
     ] {
         assert!(error.is_config() && error.status() == Some(401), "{error:?}");
         assert!(error.to_string().contains("check the user and password"), "{error}");
@@ -159,15 +148,15 @@ fn a_password_opens_the_gateway_and_a_wrong_one_is_told() {
 }
 
 #[test]
-fn a_certificate_of_an_extra_authority_is_trusted() {
+fn certificate_of_the_ca_file_is_trusted() {
     let authority = authority();
-    let gateway = tls_gateway("ca", &authority, params("127.0.0.1", Life::Now), "");
+    let gateway = tls_gateway("ca", &authority, params("127.0.0.1", Validity::Current), "");
     gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push().unwrap();
 }
 
 #[test]
-fn a_certificate_of_nobody_known_is_refused_with_the_remedy() {
-    let gateway = tls_gateway("unknown", &authority(), params("127.0.0.1", Life::Now), "");
+fn certificate_of_unknown_authority_is_refused() {
+    let gateway = tls_gateway("unknown", &authority(), params("127.0.0.1", Validity::Current), "");
     let error = refusal(|| gateway.pusher("https").push());
     assert!(error.is_config(), "{error:?}");
     let text = error.to_string();
@@ -175,9 +164,9 @@ fn a_certificate_of_nobody_known_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn a_self_signed_certificate_is_refused() {
+fn self_signed_certificate_is_refused() {
     let key = KeyPair::generate().unwrap();
-    let own = params("127.0.0.1", Life::Now).self_signed(&key).unwrap();
+    let own = params("127.0.0.1", Validity::Current).self_signed(&key).unwrap();
     let files = [("server.pem", own.pem()), ("server.key", key.serialize_pem())];
     let gateway = start("self-signed", &files, TLS);
     let error = refusal(|| gateway.pusher("https").push());
@@ -185,8 +174,8 @@ fn a_self_signed_certificate_is_refused() {
 }
 
 #[test]
-fn an_expired_certificate_is_refused() {
-    let gateway = tls_gateway("expired", &authority(), params("127.0.0.1", Life::Over), "");
+fn expired_certificate_is_refused() {
+    let gateway = tls_gateway("expired", &authority(), params("127.0.0.1", Validity::Expired), "");
     let push =
         || gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push();
     let error = refusal(push);
@@ -194,8 +183,9 @@ fn an_expired_certificate_is_refused() {
 }
 
 #[test]
-fn a_certificate_for_another_name_is_refused() {
-    let gateway = tls_gateway("other", &authority(), params("gateway.example", Life::Now), "");
+fn certificate_for_another_name_is_refused() {
+    let gateway =
+        tls_gateway("other", &authority(), params("gateway.example", Validity::Current), "");
     let error = refusal(|| {
         gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push()
     });
@@ -203,15 +193,16 @@ fn a_certificate_for_another_name_is_refused() {
 }
 
 #[test]
-fn a_certificate_is_checked_against_the_server_name_that_was_given() {
-    let gateway = tls_gateway("named", &authority(), params("gateway.example", Life::Now), "");
+fn server_name_replaces_the_host_of_the_url() {
+    let gateway =
+        tls_gateway("named", &authority(), params("gateway.example", Validity::Current), "");
     let trusting = || gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem")));
     trusting().map_gateway(|it| it.server_name("gateway.example")).push().unwrap();
     let error = refusal(|| trusting().map_gateway(|it| it.server_name("other.example")).push());
     assert!(error.is_config() && error.to_string().contains("is for another name"), "{error:?}");
-    // The name alone is no reason to trust whoever signed it.
+    // The authority must be trusted in any case.
     let error = refusal(|| {
-        gateway.pusher("https").map_gateway(|gateway| gateway.server_name("gateway.example")).push()
+        gateway.pusher("https").map_gateway(|it| it.server_name("gateway.example")).push()
     });
     assert!(error.is_config() && error.to_string().contains("is not trusted"), "{error:?}");
     let error = refusal(|| {
@@ -226,40 +217,40 @@ fn a_certificate_is_checked_against_the_server_name_that_was_given() {
 }
 
 #[test]
-fn each_protocol_on_the_others_port_is_told() {
-    let gateway = tls_gateway("mixed", &authority(), params("127.0.0.1", Life::Now), "");
+fn wrong_scheme_for_the_port_is_explained() {
+    let gateway = tls_gateway("mixed", &authority(), params("127.0.0.1", Validity::Current), "");
     let error = refusal(|| gateway.pusher("http").push());
     assert!(error.to_string().contains("use https://"), "{error:?}");
     let plain = start("plain", &[], "");
     let error = refusal(|| plain.pusher("https").push());
-    assert!(error.is_config() && error.to_string().contains("does not speak TLS"), "{error:?}");
+    assert!(error.is_config() && error.to_string().contains("does not use TLS"), "{error:?}");
 }
 
-/// Writes a client's certificate and its key.
+/// Writes a client certificate and its key.
 fn write_client(folder: &Path, authority: &Authority) {
     let key = KeyPair::generate().unwrap();
-    let cert = params("job", Life::Now).signed_by(&key, authority).unwrap();
+    let cert = params("job", Validity::Current).signed_by(&key, authority).unwrap();
     fs::write(folder.join("client.pem"), cert.pem()).unwrap();
     fs::write(folder.join("client.key"), key.serialize_pem()).unwrap();
 }
 
 #[test]
-fn a_client_certificate_opens_the_gateway_and_a_renewed_one_is_found() {
-    let [ours, stranger] = [authority(), authority()];
+fn client_certificate_is_read_again_after_a_refusal() {
+    let [ours, other] = [authority(), authority()];
     let more = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
-    let gateway = tls_gateway("mtls", &ours, params("127.0.0.1", Life::Now), more);
+    let gateway = tls_gateway("mtls", &ours, params("127.0.0.1", Validity::Current), more);
     let trusting = || gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem")));
     let error = refusal(|| trusting().push());
     assert!(error.is_config() && error.to_string().contains("METRICS_PUSH_CERT_FILE"), "{error:?}");
 
-    write_client(&gateway.folder, &stranger);
-    let known = trusting().map_gateway(|it| {
+    write_client(&gateway.folder, &other);
+    let pusher = trusting().map_gateway(|it| {
         it.client_certificate(gateway.file("client.pem"), gateway.file("client.key"))
     });
-    let error = refusal(|| known.push());
+    let error = refusal(|| pusher.push());
     assert!(error.is_config(), "{error:?}");
 
-    // The same pusher, once the files are mended.
+    // The same pusher succeeds after the files were replaced.
     write_client(&gateway.folder, &ours);
-    known.push().unwrap();
+    pusher.push().unwrap();
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::child::{Panics, job};
 use crate::lifecycle::{outcomes, stored};
 use crate::real::Pushgateway;
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 #[test]
 fn supervisor_reports_every_ending_to_the_real_gateway() {

@@ -7,9 +7,9 @@ use metrics_push::{Gateway, GroupingKey, Pusher};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use crate::families::{any_families, registry};
+use crate::arbitrary_metrics::{any_families, registry};
+use crate::fake_vs_real::{FakeVsReal, same};
 use crate::http::{send, send_raw};
-use crate::pair::{Pair, same};
 use crate::real::Pushgateway;
 
 /// The lines of the gateway's exposition that come from the test.
@@ -118,7 +118,7 @@ fn real_and_fake_gateway_answer_protobuf_alike() {
             b"a 1\n".to_vec(),
         ),
     ];
-    let pair = Pair::start();
+    let pair = FakeVsReal::start();
     for (kind, body) in bodies {
         let head = format!(
             "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",

@@ -1,4 +1,4 @@
-//! What comes along with the published crates: explained, licensed, and each once.
+//! The dependencies of the published crates: each is documented, has an allowed licence and exists in one version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,10 +6,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
+
 const PAGE: &str = include_str!("../../metrics-push/src/guide/dependencies.md");
 
-/// Where the page comes to what only the feature `tls` brings.
+/// The heading of the dependencies that only the feature `tls` adds.
 const TLS: &str = "## What the feature `tls` adds";
 
 fn cargo(arguments: &[&str]) -> String {
@@ -19,9 +20,8 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The crates that users of the library build, with their versions. Platforms differ in what they need, and nobody
-/// builds for two at once. The features are those of this package alone, whatever others in the workspace ask of the
-/// same crates.
+/// The crates that users of the library build on Linux, with their versions. Features that other packages of the workspace
+/// enable are not included.
 fn tree(features: &[&str]) -> BTreeSet<(String, String)> {
     let mut arguments =
         vec!["tree", "--package", "metrics-push", "--edges", "normal,build", "--no-dedupe"];
@@ -35,61 +35,62 @@ fn tree(features: &[&str]) -> BTreeSet<(String, String)> {
     crates.collect()
 }
 
-/// What the page says: each crate with the crates that bring it.
-fn explained(page: &str) -> BTreeMap<&str, Vec<&str>> {
+/// Reads the page: each crate, with the crates that require it.
+fn documented(page: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut rows = BTreeMap::new();
     for row in page.lines().filter(|line| line.starts_with("| `")) {
         let cells: Vec<_> = row.trim_matches(['|', ' ']).split(" | ").collect();
-        let [name, comes_with, what_for] = cells[..] else { panic!("three cells: {row}") };
-        assert!(!what_for.trim().is_empty(), "{row}");
-        let known = rows.insert(name.trim_matches('`'), quoted(comes_with));
-        assert_eq!(known, None, "one line for each: {row}");
+        let [name, required_by, purpose] = cells[..] else { panic!("three cells: {row}") };
+        assert!(!purpose.trim().is_empty(), "{row}");
+        let previous = rows.insert(name.trim_matches('`'), quoted(required_by));
+        assert_eq!(previous, None, "duplicate row: {row}");
     }
     rows
 }
 
-/// What is between backticks.
+/// Returns the texts between backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
 #[test]
-fn every_crate_that_comes_along_has_a_line_and_every_line_a_crate() {
-    let (without_tls, _) = PAGE.split_once(TLS).expect("a part about TLS");
+fn page_lists_exactly_the_dependencies() {
+    let (without_tls, _) = PAGE.split_once(TLS).expect("a section about TLS");
     for (features, page) in [("--no-default-features", without_tls), ("--features=tls", PAGE)] {
         let names: BTreeSet<_> = tree(&[features]).into_iter().map(|(name, _)| name).collect();
         let known: BTreeSet<_> =
-            explained(page).into_keys().chain(["metrics-push"]).map(str::to_owned).collect();
-        let unexplained: Vec<_> = names.difference(&known).collect();
-        assert!(unexplained.is_empty(), "{features} brings {unexplained:?}: what for?");
-        let gone: Vec<_> = known.difference(&names).collect();
-        assert!(gone.is_empty(), "{features} doesn't bring {gone:?}");
+            documented(page).into_keys().chain(["metrics-push"]).map(str::to_owned).collect();
+        let missing: Vec<_> = names.difference(&known).collect();
+        assert!(missing.is_empty(), "{features}: the page does not list {missing:?}");
+        let removed: Vec<_> = known.difference(&names).collect();
+        assert!(removed.is_empty(), "{features}: the page lists {removed:?}");
     }
 }
 
 #[test]
-fn not_too_many_crates_come_along() {
-    for (features, most) in [("--no-default-features", 86), ("--features=tls", 100)] {
+fn number_of_dependencies_is_limited() {
+    for (features, max) in [("--no-default-features", 86), ("--features=tls", 101)] {
         let crates = tree(&[features]).len();
-        assert!(crates <= most, "{features}: {crates} crates");
+        assert!(crates <= max, "{features}: {crates} crates");
     }
 }
 
 #[test]
-fn crates_come_with_those_that_are_said_to_bring_them() {
+fn page_names_the_dependents_of_each_crate() {
     let metadata = metadata();
     let names: BTreeMap<_, _> =
         published(&metadata).into_iter().map(|package| (id(package), name(package))).collect();
-    let mut brings = BTreeSet::new();
+    let mut edges = BTreeSet::new();
     for node in metadata["resolve"]["nodes"].as_array().unwrap() {
         for dependency in node["dependencies"].as_array().unwrap() {
-            let brought = names.get(dependency.as_str().unwrap());
-            brings.extend(names.get(id(node)).zip(brought));
+            let dependency = names.get(dependency.as_str().unwrap());
+            edges.extend(names.get(id(node)).zip(dependency));
         }
     }
-    for (brought, by) in explained(PAGE) {
-        for by in by {
-            assert!(brings.contains(&(&by, &brought)), "{by} doesn't bring {brought}");
+    for (dependency, dependents) in documented(PAGE) {
+        for dependent in dependents {
+            let is_edge = edges.contains(&(&dependent, &dependency));
+            assert!(is_edge, "{dependent} does not depend on {dependency}");
         }
     }
 }
@@ -98,8 +99,8 @@ fn metadata() -> Value {
     serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--all-features"])).unwrap()
 }
 
-/// The strings of one array of `deny.toml`.
-fn listed(array: &str) -> Vec<String> {
+/// Reads one array of strings in `deny.toml`.
+fn deny_list(array: &str) -> Vec<String> {
     let text = std::fs::read_to_string(Path::new(ROOT).join("deny.toml")).unwrap();
     let (_, after) = text.split_once(&format!("{array} = [")).unwrap();
     let (inside, _) = after.split_once("\n]").unwrap();
@@ -107,7 +108,7 @@ fn listed(array: &str) -> Vec<String> {
     lines.flat_map(|line| line.split('"').skip(1).step_by(2)).map(str::to_owned).collect()
 }
 
-/// What users of the published crates build: normal and build dependencies, no tests.
+/// The normal and build dependencies of the published crates.
 fn published(metadata: &Value) -> Vec<&Value> {
     let packages: BTreeMap<&str, &Value> =
         metadata["packages"].as_array().unwrap().iter().map(|p| (id(p), p)).collect();
@@ -115,7 +116,7 @@ fn published(metadata: &Value) -> Vec<&Value> {
         metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|n| (id(n), n)).collect();
     let mut reached = BTreeSet::new();
     let mut queue: Vec<&str> =
-        packages.iter().filter(|(_, p)| p["name"] == "metrics-push").map(|(id, _)| *id).collect();
+        packages.iter().filter(|(_, p)| is_published(p)).map(|(id, _)| *id).collect();
     while let Some(package) = queue.pop() {
         if !reached.insert(package) {
             continue;
@@ -130,6 +131,10 @@ fn published(metadata: &Value) -> Vec<&Value> {
     reached.into_iter().map(|id| packages[id]).collect()
 }
 
+fn is_published(package: &Value) -> bool {
+    ["metrics-push", "metrics-push-cli"].contains(&name(package))
+}
+
 fn id(value: &Value) -> &str {
     value["id"].as_str().unwrap()
 }
@@ -140,7 +145,7 @@ fn name(package: &Value) -> &str {
 
 #[test]
 fn licences_are_allowed() {
-    let allowed = listed("allow");
+    let allowed = deny_list("allow");
     let metadata = metadata();
     for package in published(&metadata) {
         let licence = package["license"].as_str().unwrap_or("none");
@@ -155,10 +160,10 @@ fn licences_are_allowed() {
 }
 
 #[test]
-fn no_crate_is_built_in_two_versions() {
-    let skipped = listed("skip");
+fn each_crate_has_one_version() {
+    let skipped = deny_list("skip");
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (name, version) in tree(&["--all-features"]) {
+    for (name, version) in tree(&["--package", "metrics-push-cli", "--all-features"]) {
         if !skipped.contains(&name) {
             versions.entry(name).or_default().insert(version);
         }

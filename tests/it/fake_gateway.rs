@@ -1,6 +1,6 @@
-//! The fake gateway as a server: what it records, how it fails when told to, and that it ends.
+//! Tests `FakeGateway` as a server: recorded requests, faults as a client sees them, and the end of all threads on drop.
 //!
-//! That it keeps the real one's rules is shown by the end-to-end tests, which have the real one.
+//! The end-to-end tests compare its rules with those of the real Pushgateway.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use metrics_push::testing::{FakeGateway, Fault, Kind};
 use crate::http::{Answer, send, send_raw};
 
 /// Longer than anything here takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn put(gateway: &FakeGateway, path: &str, body: &str) -> std::io::Result<Answer> {
     send(gateway.address(), "PUT", path, body.as_bytes())
@@ -22,24 +22,24 @@ fn status(gateway: &FakeGateway) -> u16 {
     put(gateway, "/metrics/job/j", "a 1\n").unwrap().status
 }
 
-/// What is received until the gateway closes the connection.
+/// Reads until the gateway closes the connection.
 fn receive(stream: &mut TcpStream) -> Vec<u8> {
     let mut received = Vec::new();
-    // A reset is an end, too.
+    // A reset ends the connection too.
     let _ = stream.read_to_end(&mut received);
     received
 }
 
 fn connect(gateway: &FakeGateway) -> TcpStream {
     let stream = TcpStream::connect(gateway.address()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream
 }
 
 const PUSH: &[u8] = b"PUT /metrics/job/j HTTP/1.1\r\nHost: g\r\nContent-Length: 4\r\n\r\na 1\n";
 
 #[test]
-fn groups_are_read_as_typed_values_and_shown_as_an_exposition() {
+fn group_contains_typed_values_and_prints_exposition() {
     let gateway = FakeGateway::start();
     let body = "# HELP r Records.\n# TYPE r gauge\nr{kind=\"ok\"} 7\nr{kind=\"bad\"} 1\n";
     assert_eq!(put(&gateway, "/metrics/job/nightly/region/eu", body).unwrap().status, 200);
@@ -57,22 +57,22 @@ fn groups_are_read_as_typed_values_and_shown_as_an_exposition() {
 }
 
 #[test]
-fn a_missing_group_is_answered_with_the_groups_there_are() {
+fn missing_group_panics_with_existing_groups() {
     let gateway = FakeGateway::start();
     assert_eq!(status(&gateway), 200);
     let panic = catch_unwind(AssertUnwindSafe(|| gateway.group("k", &[("x", "1")]))).unwrap_err();
     assert_eq!(
         panic.downcast_ref::<String>().unwrap(),
-        "the gateway has no group {job=\"k\",x=\"1\"}; there is: \n  {job=\"j\"}"
+        "the gateway has no group {job=\"k\",x=\"1\"}; its groups are:\n  {job=\"j\"}"
     );
 }
 
 #[test]
-fn requests_are_recorded_with_their_connection() {
+fn requests_record_their_connection() {
     let gateway = FakeGateway::start();
     let mut stream = connect(&gateway);
     stream.write_all(&[PUSH, PUSH].concat()).unwrap();
-    gateway.wait_for(PATIENCE, |gateway| gateway.requests().len() == 2);
+    gateway.wait_for(TEST_TIMEOUT, |gateway| gateway.requests().len() == 2);
     assert_eq!(put(&gateway, "/nowhere/%41?q=1", "b 2\n").unwrap().status, 404);
     let requests = gateway.requests();
     assert_eq!(requests[0].connection, requests[1].connection);
@@ -89,33 +89,33 @@ fn requests_are_recorded_with_their_connection() {
 }
 
 #[test]
-fn waiting_in_vain_says_what_came_instead() {
+fn wait_for_panics_with_requests_and_contents() {
     let gateway = FakeGateway::start();
     assert_eq!(status(&gateway), 200);
     let wait = || gateway.wait_for(Duration::from_millis(1), |gateway| gateway.groups().len() == 2);
     let panic = catch_unwind(AssertUnwindSafe(wait)).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
-    assert!(text.contains("1 requests came:\n  PUT /metrics/job/j\n"), "{text}");
+    assert!(text.contains("requests received (1):\n  PUT /metrics/job/j\n"), "{text}");
     assert!(text.contains("a{instance=\"\",job=\"j\"} 1\n"), "{text}");
 }
 
 #[test]
-fn faults_come_in_their_order_and_then_all_is_well() {
+fn fail_next_faults_apply_in_order_and_then_end() {
     let gateway = FakeGateway::start();
     gateway.fail_next(2, Fault::status(503).header("Retry-After", "7").body("busy"));
     gateway.fail_next(1, Fault::redirect(307, "/login"));
-    let answers = [(); 3].map(|()| put(&gateway, "/metrics/job/j", "a 1\n").unwrap());
-    assert_eq!(answers.each_ref().map(|answer| answer.status), [503, 503, 307]);
-    assert_eq!(answers[0].header("retry-after"), Some("7"));
-    assert_eq!(answers[0].text(), "busy");
-    assert_eq!(answers[2].header("location"), Some("/login"));
+    let responses = [(); 3].map(|()| put(&gateway, "/metrics/job/j", "a 1\n").unwrap());
+    assert_eq!(responses.each_ref().map(|response| response.status), [503, 503, 307]);
+    assert_eq!(responses[0].header("retry-after"), Some("7"));
+    assert_eq!(responses[0].text(), "busy");
+    assert_eq!(responses[2].header("location"), Some("/login"));
     assert!(gateway.groups().is_empty());
     assert_eq!(status(&gateway), 200);
     assert_eq!(gateway.requests().len(), 4);
 }
 
 #[test]
-fn a_lasting_fault_lasts_until_healed_and_may_be_picky() {
+fn fault_applies_to_matching_requests_until_healed() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(500).when(|request| request.path.ends_with("/j")));
     assert_eq!([status(&gateway), status(&gateway)], [500, 500]);
@@ -125,7 +125,7 @@ fn a_lasting_fault_lasts_until_healed_and_may_be_picky() {
 }
 
 #[test]
-fn a_lost_answer_may_hide_a_stored_push() {
+fn close_after_storing_stores_push_without_response() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::close());
     assert!(put(&gateway, "/metrics/job/j", "").is_err());
@@ -136,7 +136,7 @@ fn a_lost_answer_may_hide_a_stored_push() {
 }
 
 #[test]
-fn an_answer_is_cut_off_after_so_many_bytes() {
+fn cut_off_sends_first_bytes_of_response() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::cut_off(12));
     let mut stream = connect(&gateway);
@@ -146,30 +146,30 @@ fn an_answer_is_cut_off_after_so_many_bytes() {
 }
 
 #[test]
-fn a_stalled_push_is_stored_when_nobody_waits_any_more() {
+fn stall_stores_push_after_client_disconnected() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::stall(Duration::from_millis(50)));
     connect(&gateway).write_all(PUSH).unwrap();
-    gateway.wait_for(PATIENCE, |gateway| gateway.groups().len() == 1);
+    gateway.wait_for(TEST_TIMEOUT, |gateway| gateway.groups().len() == 1);
     let request = gateway.requests().remove(0);
     assert!(request.received.elapsed() >= Duration::from_millis(50));
 }
 
 #[test]
-fn a_dripping_answer_takes_its_time_byte_by_byte() {
+fn drip_pauses_before_each_byte() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::drip(Duration::from_millis(2)));
     let started = Instant::now();
-    let answer = put(&gateway, "/metrics/job/j", "a 1\n").unwrap();
-    // An answer has more than 40 bytes.
+    let response = put(&gateway, "/metrics/job/j", "a 1\n").unwrap();
+    // The response has more than 40 bytes.
     assert!(started.elapsed() > Duration::from_millis(80));
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
 }
 
 #[test]
-fn healing_ends_what_hangs_and_hurries_what_drips() {
+fn heal_ends_hang_and_completes_drip() {
     let gateway = FakeGateway::start();
-    for (fault, expected) in [(Fault::hang(), ""), (Fault::drip(PATIENCE), "HTTP/1.1 200 OK")] {
+    for (fault, expected) in [(Fault::hang(), ""), (Fault::drip(TEST_TIMEOUT), "HTTP/1.1 200 OK")] {
         gateway.fail_next(1, fault);
         let mut stream = connect(&gateway);
         let seen = gateway.requests().len();
@@ -180,7 +180,7 @@ fn healing_ends_what_hangs_and_hurries_what_drips() {
                     .into_bytes(),
             )
             .unwrap();
-        gateway.wait_for(PATIENCE, |gateway| gateway.requests().len() > seen);
+        gateway.wait_for(TEST_TIMEOUT, |gateway| gateway.requests().len() > seen);
         gateway.heal();
         let received = String::from_utf8(receive(&mut stream)).unwrap();
         assert!(
@@ -191,7 +191,7 @@ fn healing_ends_what_hangs_and_hurries_what_drips() {
 }
 
 #[test]
-fn an_endless_answer_does_not_end() {
+fn endless_response_exceeds_a_megabyte() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::endless());
     let mut stream = connect(&gateway);
@@ -202,7 +202,7 @@ fn an_endless_answer_does_not_end() {
 }
 
 #[test]
-fn refused_connections_are_refused_until_they_are_accepted_again() {
+fn refuse_connections_lasts_until_accept_connections() {
     let gateway = FakeGateway::start();
     assert_eq!(status(&gateway), 200);
     let mut open = connect(&gateway);
@@ -218,12 +218,12 @@ fn refused_connections_are_refused_until_they_are_accepted_again() {
 }
 
 #[test]
-fn a_push_that_stalls_when_the_gateway_is_killed_is_lost() {
+fn refuse_connections_discards_stalled_push() {
     let gateway = FakeGateway::start();
-    gateway.fail_next(1, Fault::stall(PATIENCE));
+    gateway.fail_next(1, Fault::stall(TEST_TIMEOUT));
     let mut stream = connect(&gateway);
     stream.write_all(PUSH).unwrap();
-    gateway.wait_for(PATIENCE, |gateway| gateway.requests().len() == 1);
+    gateway.wait_for(TEST_TIMEOUT, |gateway| gateway.requests().len() == 1);
     gateway.refuse_connections();
     assert!(receive(&mut stream).is_empty());
     gateway.accept_connections();
@@ -231,7 +231,7 @@ fn a_push_that_stalls_when_the_gateway_is_killed_is_lost() {
 }
 
 #[test]
-fn credentials_are_asked_for() {
+fn required_credentials_are_checked() {
     let gateway = FakeGateway::start();
     let push = |authorization: &str| {
         let head = "PUT /metrics/job/j HTTP/1.1\r\nHost: g\r\nConnection: close\r\n";
@@ -239,8 +239,8 @@ fn credentials_are_asked_for() {
         send_raw(gateway.address(), request.as_bytes()).unwrap()
     };
     gateway.require_basic_auth("ann", "s:cret?>>?");
-    let refused = push("");
-    assert_eq!((refused.status, refused.header("www-authenticate")), (401, Some("Basic")));
+    let rejected = push("");
+    assert_eq!((rejected.status, rejected.header("www-authenticate")), (401, Some("Basic")));
     assert_eq!(push("Authorization: Basic YW5uOnM6Y3JldD8+Pj8=\r\n").status, 200);
     assert_eq!(push("Authorization: Basic YW5uOnNlY3JldA==\r\n").status, 401);
     gateway.require_bearer_token("t0ken");
@@ -251,19 +251,19 @@ fn credentials_are_asked_for() {
 }
 
 #[test]
-fn too_much_is_refused_before_it_is_read() {
+fn oversized_request_is_rejected_before_it_is_read() {
     let gateway = FakeGateway::start();
     let push = "PUT /metrics/job/j HTTP/1.1\r\nHost: g\r\n";
-    let much = format!("{push}Content-Length: 99999999999\r\n\r\n");
-    assert_eq!(send_raw(gateway.address(), much.as_bytes()).unwrap().status, 413);
-    let many = format!("{push}Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n");
-    assert_eq!(send_raw(gateway.address(), many.as_bytes()).unwrap().status, 413);
-    let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(70_000));
-    assert_eq!(send_raw(gateway.address(), long.as_bytes()).unwrap().status, 431);
+    let large_body = format!("{push}Content-Length: 99999999999\r\n\r\n");
+    assert_eq!(send_raw(gateway.address(), large_body.as_bytes()).unwrap().status, 413);
+    let large_chunk = format!("{push}Transfer-Encoding: chunked\r\n\r\nffffffffff\r\n");
+    assert_eq!(send_raw(gateway.address(), large_chunk.as_bytes()).unwrap().status, 413);
+    let long_head = format!("GET /{} HTTP/1.1\r\n", "x".repeat(70_000));
+    assert_eq!(send_raw(gateway.address(), long_head.as_bytes()).unwrap().status, 431);
 }
 
 #[test]
-fn dropping_ends_every_thread_and_connection_at_once() {
+fn drop_ends_all_threads_and_connections() {
     let gateway = FakeGateway::start();
     let address = gateway.address();
     let mut idle = connect(&gateway);
@@ -272,10 +272,10 @@ fn dropping_ends_every_thread_and_connection_at_once() {
     for stream in &mut hanging {
         stream.write_all(PUSH).unwrap();
     }
-    gateway.wait_for(PATIENCE, |gateway| gateway.requests().len() == 10);
+    gateway.wait_for(TEST_TIMEOUT, |gateway| gateway.requests().len() == 10);
     let started = Instant::now();
     drop(gateway);
-    assert!(started.elapsed() < PATIENCE / 2);
+    assert!(started.elapsed() < TEST_TIMEOUT / 2);
     assert!(receive(&mut idle).is_empty());
     assert!(hanging.iter_mut().all(|stream| receive(stream).is_empty()));
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);

@@ -1,11 +1,11 @@
-//! What pages of the repository point at is there: files, headings, variables.
+//! Checks that the files, headings and variables that pages refer to exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use metrics_push::Config;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
 
 /// All files of the repository with one of these extensions.
 fn files(extensions: &[&str]) -> Vec<(PathBuf, String)> {
@@ -28,7 +28,7 @@ fn files(extensions: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The lines that are no code.
+/// The lines outside code blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     text.lines().filter(move |line| {
@@ -38,7 +38,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The anchors of a page's headings, as renderers make them.
+/// The anchors that renderers generate for the headings of a page.
 fn anchors(text: &str) -> BTreeSet<String> {
     let slug = |heading: &str| -> String {
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
@@ -48,13 +48,13 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(|line| slug(line.trim_start_matches('#').trim())).collect()
 }
 
-/// The page of the guide that a path of the crate means.
+/// The file of a guide page, by its path in the crate.
 fn page_of(path: &str) -> PathBuf {
     let name = path.rsplit("::").next().unwrap();
     Path::new(ROOT).join(format!("metrics-push/src/guide/{name}.md"))
 }
 
-/// Where a link goes: a file, and a heading in it.
+/// The target of a link: a file and a heading in it.
 fn resolve<'a>(link: &'a str, page: &Path) -> (PathBuf, Option<&'a str>) {
     let (path, anchor) = link.split_once('#').map_or((link, None), |(path, it)| (path, Some(it)));
     let file = match path {
@@ -66,13 +66,13 @@ fn resolve<'a>(link: &'a str, page: &Path) -> (PathBuf, Option<&'a str>) {
 }
 
 #[test]
-fn links_lead_to_files_and_headings_that_are_there() {
+fn links_lead_to_existing_files_and_headings() {
     let mut count = 0;
     for (page, text) in files(&["md"]) {
         let text: String = prose(&text).flat_map(|line| [line, "\n"]).collect();
         for after in text.split("](").skip(1) {
             let link = after.split([')', ' ']).next().unwrap();
-            // Items of the crate are rustdoc's to check, and the rest of the world is nobody's.
+            // Rustdoc checks links to items; links to other sites are not checked.
             let is_item = link.starts_with("crate::") && !link.starts_with("crate::guide::");
             if is_item || link.starts_with("http") {
                 continue;
@@ -86,17 +86,17 @@ fn links_lead_to_files_and_headings_that_are_there() {
             count += 1;
         }
     }
-    assert!(count > 5, "the links are not found any more: {count}");
+    assert!(count > 5, "only {count} links found");
 }
 
 #[test]
-fn paths_in_pages_are_there() {
+fn paths_in_pages_exist() {
     let mut count = 0;
     for (page, text) in files(&["md"]) {
         let text: String = prose(&text).flat_map(|line| [line, "\n"]).collect();
         for code in text.split('`').skip(1).step_by(2) {
             let is_plain = code.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-            // Others begin at the root, with a host or with a variable.
+            // Other paths start at the root, with a host or with a variable.
             let first = code.split('/').next().unwrap();
             let is_relative = first != code
                 && !first.is_empty()
@@ -110,11 +110,11 @@ fn paths_in_pages_are_there() {
             }
         }
     }
-    assert!(count > 10, "the paths are not found any more: {count}");
+    assert!(count > 10, "only {count} paths found");
 }
 
 #[test]
-fn variables_in_pages_and_manifests_are_the_code_s() {
+fn variables_in_pages_and_manifests_exist() {
     let known: BTreeSet<&str> = Config::variables().iter().map(|it| it.name).collect();
     let mut count = 0;
     for (file, text) in files(&["md", "yaml", "service", "timer", "sh"]) {
@@ -125,5 +125,5 @@ fn variables_in_pages_and_manifests_are_the_code_s() {
             count += 1;
         }
     }
-    assert!(count > 40, "the variables are not found any more: {count}");
+    assert!(count > 40, "only {count} variables found");
 }

@@ -1,5 +1,6 @@
 //! Behaviour of the crates as their users meet it; a module per area.
 
+mod arbitrary_metrics;
 mod attributes;
 mod batch;
 mod child;
@@ -7,28 +8,34 @@ mod contexts;
 mod delivery;
 mod dependencies;
 mod fake_gateway;
-mod families;
-mod group_life;
+mod gateway_cleanup;
+mod gathering;
 mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
 mod journal;
 mod lifecycle;
 mod links;
+mod macro_runtime;
 mod metrics;
-mod moments;
 mod network;
+mod packaging;
 mod parity;
-mod place;
-mod raw;
+mod programs;
+mod raw_tcp;
 mod readme;
 mod runs;
 mod secrets;
-mod sites;
+mod signal_defaults;
+mod signal_timing;
 mod spool;
-mod state;
+mod state_dir;
 mod supervise;
+mod temp_dir;
 mod terminal;
 mod testing;
 mod tidy;
 mod wire;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

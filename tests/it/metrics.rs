@@ -1,37 +1,38 @@
-//! Metrics: the same one wherever it is asked for, clashes that name both places, totals that are exact.
+//! `MetricFactory` and its metrics: get-or-register, conflicts that name both places, exact totals.
 
 use std::thread;
 use std::time::Duration;
 
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{self, IntCounter, IntGauge, Registry};
-use metrics_push::{Catalog, Error};
+use metrics_push::{Error, MetricFactory};
 
-fn catalog() -> (Registry, Catalog) {
+fn factory() -> (Registry, MetricFactory) {
     let registry = Registry::new();
-    let catalog = Catalog::of(&registry).expect("a fresh registry takes metrics");
-    (registry, catalog)
+    let factory = MetricFactory::with(&registry);
+    (registry, factory)
 }
 
 fn text(registry: &Registry) -> String {
     prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("typed families")
 }
 
-/// The parts that every clash has: what is wrong, and both places.
+/// Asserts that a conflict describes the difference and names both places.
 fn assert_names_both_places(error: &Error, what: &str, first_line: u32) {
     let text = error.to_string();
     assert!(error.is_metric() && text.contains(what), "{text}");
     let places = text.matches(file!()).count();
-    assert!(places == 2 && text.contains(&format!("first: {}:{first_line}", file!())), "{text}");
+    let registered = format!("registered: {}:{first_line}", file!());
+    assert!(places == 2 && text.contains(&registered), "{text}");
 }
 
 #[test]
-fn the_same_metric_is_found_from_anywhere() {
-    let (registry, catalog) = catalog();
-    catalog.counter("orders_total", "Orders.").unwrap().add(2);
+fn factories_of_one_registry_return_the_same_metric() {
+    let (registry, factory) = factory();
+    factory.counter("orders_total", "Orders.").unwrap().add(2);
     let elsewhere = thread::spawn({
         let registry = registry.clone();
-        move || Catalog::of(&registry).unwrap().counter("orders_total", "Orders.").unwrap().inc()
+        move || MetricFactory::with(&registry).counter("orders_total", "Orders.").unwrap().inc()
     });
     elsewhere.join().unwrap();
     assert_eq!(
@@ -41,13 +42,13 @@ fn the_same_metric_is_found_from_anywhere() {
 }
 
 #[test]
-fn labelled_metrics_have_a_series_per_set_of_values() {
-    let (registry, catalog) = catalog();
-    let orders = catalog.counter_with("orders_total", "Orders.", &["service", "payment"]).unwrap();
-    orders.with(&["checkout", "card"]).inc();
-    orders.with(&["checkout", "cash"]).add(2);
-    orders.with(&["checkout", "card"]).inc();
-    let _ = orders.with(&["check", "outcard"]);
+fn metric_vec_has_one_series_per_set_of_label_values() {
+    let (registry, factory) = factory();
+    let orders = factory.counter_vec("orders_total", "Orders.", &["service", "payment"]).unwrap();
+    orders.with_label_values(&["checkout", "card"]).inc();
+    orders.with_label_values(&["checkout", "cash"]).add(2);
+    orders.with_label_values(&["checkout", "card"]).inc();
+    let _ = orders.with_label_values(&["check", "outcard"]);
     assert_eq!(
         text(&registry),
         "# HELP orders_total Orders.\n# TYPE orders_total counter\n\
@@ -58,10 +59,10 @@ fn labelled_metrics_have_a_series_per_set_of_values() {
 }
 
 #[test]
-fn histograms_count_what_prometheus_counts() {
-    let (registry, catalog) = catalog();
+fn histogram_agrees_with_the_prometheus_crate() {
+    let (registry, factory) = factory();
     let bounds = [0.1, 1.0, 10.0];
-    let ours = catalog.histogram_in("ours", "H.", &bounds).unwrap();
+    let ours = factory.histogram_with_buckets("ours", "H.", &bounds).unwrap();
     let opts = prometheus::HistogramOpts::new("theirs", "H.").buckets(bounds.to_vec());
     let theirs = prometheus::Histogram::with_opts(opts).unwrap();
     registry.register(Box::new(theirs.clone())).unwrap();
@@ -75,82 +76,90 @@ fn histograms_count_what_prometheus_counts() {
 }
 
 #[test]
-fn not_a_number_is_beyond_every_bound() {
-    let (registry, catalog) = catalog();
-    let histogram = catalog.histogram_in("h", "H.", &[1.0]).unwrap();
+fn nan_is_observed_in_the_last_bucket() {
+    let (registry, factory) = factory();
+    let histogram = factory.histogram_with_buckets("h", "H.", &[1.0]).unwrap();
     histogram.observe(f64::NAN);
     assert!(text(&registry).contains("h_bucket{le=\"1\"} 0\nh_bucket{le=\"+Inf\"} 1\nh_sum NaN"));
 }
 
 #[test]
-fn sums_do_not_depend_on_the_order() {
-    let (_registry, catalog) = catalog();
+fn histogram_sum_does_not_depend_on_the_order() {
+    let (_registry, factory) = factory();
     let values = [1e16, 1.0, -1e16, 3.25, 1e9, 0.1, 0.2, 0.3, 0.0];
     let sums = (0..values.len()).map(|start| {
-        let histogram = catalog.histogram(&format!("h{start}"), "H.").unwrap();
-        let turned = (0..values.len()).map(|step| values[(start + step * 4) % values.len()]);
-        turned.for_each(|value| histogram.observe(value));
+        let histogram = factory.histogram(&format!("h{start}"), "H.").unwrap();
+        let rotated = (0..values.len()).map(|step| values[(start + step * 4) % values.len()]);
+        rotated.for_each(|value| histogram.observe(value));
         histogram.sum()
     });
     assert_eq!(sums.collect::<Vec<_>>(), [1_000_000_004.85; 9]);
 }
 
 #[test]
-fn gauges_are_set_and_moved() {
-    let (registry, catalog) = catalog();
-    let gauge = catalog.gauge_with("temperature_celsius", "T.", &["room"]).unwrap();
-    gauge.with(&["cellar"]).set(-3.5);
-    gauge.with(&["cellar"]).inc();
-    gauge.with(&["cellar"]).sub(0.25);
+fn gauge_is_set_increased_and_decreased() {
+    let (registry, factory) = factory();
+    let gauge = factory.gauge_vec("temperature_celsius", "T.", &["room"]).unwrap();
+    gauge.with_label_values(&["cellar"]).set(-3.5);
+    gauge.with_label_values(&["cellar"]).inc();
+    gauge.with_label_values(&["cellar"]).sub(0.25);
     assert!(text(&registry).contains("temperature_celsius{room=\"cellar\"} -2.75\n"));
 }
 
 #[test]
-fn another_type_is_a_clash() {
-    let (_registry, catalog) = catalog();
+fn another_type_is_a_conflict() {
+    let (_registry, factory) = factory();
     let first = line!() + 1;
-    catalog.counter("a", "A.").unwrap();
-    let error = catalog.gauge("a", "A.").unwrap_err();
-    assert_names_both_places(&error, "asked for as a gauge, and it is a counter", first);
+    factory.counter("a", "A.").unwrap();
+    let error = factory.gauge("a", "A.").unwrap_err();
+    assert_names_both_places(&error, "requested as a gauge but registered as a counter", first);
 }
 
 #[test]
-fn other_labels_help_or_buckets_are_clashes() {
-    let (_registry, catalog) = catalog();
+fn other_labels_help_or_buckets_are_conflicts() {
+    let (_registry, factory) = factory();
     let first = line!() + 1;
-    catalog.histogram_in_with("a", "A.", &[1.0], &["x"]).unwrap();
-    let labels = catalog.histogram_in_with("a", "A.", &[1.0], &["y"]).unwrap_err();
-    assert_names_both_places(&labels, r#"with the labels ["y"], and it has ["x"]"#, first);
-    let buckets = catalog.histogram_in_with("a", "A.", &[2.0], &["x"]).unwrap_err();
-    assert_names_both_places(&buckets, "with the buckets [2.0], and it has [1.0]", first);
-    let help = catalog.histogram_in_with("a", "B.", &[1.0], &["x"]).unwrap_err();
-    assert_names_both_places(&help, r#"with the help "B.", and it has "A.""#, first);
+    factory.histogram_vec_with_buckets("a", "A.", &[1.0], &["x"]).unwrap();
+    let labels = factory.histogram_vec_with_buckets("a", "A.", &[1.0], &["y"]).unwrap_err();
+    assert_names_both_places(
+        &labels,
+        r#"requested with labels ["y"] but registered with ["x"]"#,
+        first,
+    );
+    let buckets = factory.histogram_vec_with_buckets("a", "A.", &[2.0], &["x"]).unwrap_err();
+    assert_names_both_places(
+        &buckets,
+        "requested with buckets [2.0] but registered with [1.0]",
+        first,
+    );
+    let help = factory.histogram_vec_with_buckets("a", "B.", &[1.0], &["x"]).unwrap_err();
+    assert_names_both_places(&help, r#"requested with help "B." but registered with "A.""#, first);
 }
 
 #[test]
-fn a_name_that_prometheus_holds_is_a_clash() {
-    let (registry, catalog) = catalog();
+fn name_registered_through_prometheus_is_a_conflict() {
+    let (registry, factory) = factory();
     registry.register(Box::new(IntCounter::new("a", "A.").unwrap())).unwrap();
-    for error in [catalog.counter("a", "A.").unwrap_err(), catalog.gauge("a", "B.").unwrap_err()] {
+    for error in [factory.counter("a", "A.").unwrap_err(), factory.gauge("a", "B.").unwrap_err()] {
         let text = error.to_string();
-        assert!(text.contains("first: elsewhere, through the prometheus crate"), "{text}");
+        assert!(text.contains("registered: through the prometheus crate"), "{text}");
         assert!(text.contains(file!()) && error.is_metric(), "{text}");
     }
     assert_eq!(registry.gather().len(), 1);
 }
 
 #[test]
-fn names_that_prometheus_refuses_are_errors() {
-    let (registry, catalog) = catalog();
+fn invalid_names_and_buckets_are_errors() {
+    let (registry, factory) = factory();
     for error in [
-        catalog.counter("my-metric", "A.").unwrap_err(),
-        catalog.counter_with("a", "A.", &["b-c"]).unwrap_err(),
-        catalog.counter_with("a", "A.", &["b", "b"]).unwrap_err(),
-        catalog.counter("a", "").unwrap_err(),
-        catalog.histogram_with("a", "A.", &["le"]).unwrap_err(),
-        catalog.histogram_in("a", "A.", &[]).unwrap_err(),
-        catalog.histogram_in("a", "A.", &[1.0, 1.0]).unwrap_err(),
-        catalog.histogram_in("a", "A.", &[f64::INFINITY]).unwrap_err(),
+        factory.counter("my-metric", "A.").unwrap_err(),
+        factory.counter_vec("a", "A.", &["b-c"]).unwrap_err(),
+        factory.counter_vec("a", "A.", &["b", "b"]).unwrap_err(),
+        factory.counter("a", "").unwrap_err(),
+        factory.histogram_vec("a", "A.", &["le"]).unwrap_err(),
+        factory.histogram_with_buckets("a", "A.", &[]).unwrap_err(),
+        factory.histogram_with_buckets("a", "A.", &[1.0, 1.0]).unwrap_err(),
+        factory.histogram_with_buckets("a", "A.", &[f64::INFINITY]).unwrap_err(),
     ] {
         assert!(error.to_string().contains(file!()), "{error}");
     }
@@ -158,7 +167,7 @@ fn names_that_prometheus_refuses_are_errors() {
 }
 
 #[test]
-fn the_process_wide_registry_is_that_of_the_macros() {
+fn default_registry_is_that_of_the_prometheus_crate() {
     let theirs = prometheus::register_int_gauge!("theirs_in_use", "Theirs.").unwrap();
     theirs.set(4);
     metrics_push::counter("ours_in_use_total", "Ours.").unwrap().inc();
@@ -168,34 +177,34 @@ fn the_process_wide_registry_is_that_of_the_macros() {
 }
 
 #[test]
-fn a_metric_that_was_unregistered_comes_back_when_asked_for() {
-    let (registry, catalog) = catalog();
-    catalog.gauge("a", "A.").unwrap().set(3.0);
+fn unregistered_metric_is_registered_again_on_request() {
+    let (registry, factory) = factory();
+    factory.gauge("a", "A.").unwrap().set(3.0);
     registry.unregister(Box::new(IntGauge::new("a", "A.").unwrap())).unwrap();
     assert_eq!(registry.gather().len(), 0);
-    catalog.gauge("a", "A.").unwrap();
+    factory.gauge("a", "A.").unwrap();
     assert!(text(&registry).contains("a 3\n"));
 }
 
 #[test]
-fn registries_are_told_apart() {
-    let (one, other) = (catalog(), catalog());
+fn registries_have_separate_metrics() {
+    let (one, other) = (factory(), factory());
     one.1.counter("a", "A.").unwrap().inc();
     other.1.gauge("a", "B.").unwrap().set(7.0);
     assert!(text(&one.0).contains("a 1\n") && text(&other.0).contains("a 7\n"));
 }
 
 #[test]
-fn all_who_ask_at_once_get_the_same_metric() {
+fn concurrent_requests_return_the_same_metric() {
     let registry = Registry::new();
     thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 for number in 0..50 {
-                    let catalog = Catalog::of(&registry).unwrap();
-                    catalog.counter(&format!("c{number}"), "C.").unwrap().inc();
-                    let labelled = catalog.counter_with("labelled", "L.", &["number"]).unwrap();
-                    labelled.with(&[&number.to_string()]).inc();
+                    let factory = MetricFactory::with(&registry);
+                    factory.counter(&format!("c{number}"), "C.").unwrap().inc();
+                    let labelled = factory.counter_vec("labelled", "L.", &["number"]).unwrap();
+                    labelled.with_label_values(&[&number.to_string()]).inc();
                 }
             });
         }
@@ -208,13 +217,13 @@ fn all_who_ask_at_once_get_the_same_metric() {
 }
 
 #[test]
-fn a_million_counts_from_threads_that_come_and_go_are_a_million() {
+fn counts_of_ended_threads_are_preserved() {
     const THREADS: u64 = 64;
     const WAVES: u64 = 5;
     const COUNTS: u64 = 1_000_000 / (THREADS * WAVES);
-    let (_registry, catalog) = catalog();
-    let counter = catalog.counter("calls_total", "Calls.").unwrap();
-    let histogram = catalog.histogram_in("sizes", "Sizes.", &[0.5, 1.5]).unwrap();
+    let (_registry, factory) = factory();
+    let counter = factory.counter("calls_total", "Calls.").unwrap();
+    let histogram = factory.histogram_with_buckets("sizes", "Sizes.", &[0.5, 1.5]).unwrap();
     for _ in 0..WAVES {
         thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -235,17 +244,17 @@ fn a_million_counts_from_threads_that_come_and_go_are_a_million() {
 }
 
 #[test]
-fn more_threads_than_seats_lose_nothing() {
+fn threads_without_a_slot_lose_no_counts() {
     const THREADS: usize = 150;
-    let (_registry, catalog) = catalog();
-    let counter = catalog.counter("calls_total", "Calls.").unwrap();
-    let histogram = catalog.histogram_in("sizes", "Sizes.", &[0.5]).unwrap();
-    let all_are_there = std::sync::Barrier::new(THREADS);
+    let (_registry, factory) = factory();
+    let counter = factory.counter("calls_total", "Calls.").unwrap();
+    let histogram = factory.histogram_with_buckets("sizes", "Sizes.", &[0.5]).unwrap();
+    let all_started = std::sync::Barrier::new(THREADS);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 counter.inc();
-                all_are_there.wait();
+                all_started.wait();
                 for _ in 0..1000 {
                     counter.inc();
                     histogram.observe(0.25);
@@ -257,7 +266,7 @@ fn more_threads_than_seats_lose_nothing() {
     assert_eq!((histogram.count(), histogram.sum()), (150_000, 37_500.0));
 }
 
-/// Numbers as random as any, the same in every run.
+/// Pseudo-random numbers, the same in every run.
 fn random(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
     std::iter::repeat_with(move || {
@@ -268,19 +277,19 @@ fn random(seed: u64) -> impl Iterator<Item = u64> {
 }
 
 #[test]
-fn a_histogram_holds_what_was_observed_to_the_last_observation() {
+fn histogram_counts_and_sum_are_exact_on_many_threads() {
     const THREADS: u64 = 8;
     const EACH: usize = 20_000;
     let bounds = metrics_push::DEFAULT_BUCKETS;
-    // Nanoseconds of every size, and of them the bounds themselves and the first beyond each.
+    // Nanoseconds of every magnitude, each bound, and the first nanosecond above each bound.
     let observed = |thread| {
         let on_bounds = bounds.iter().map(|bound| (bound * 1e9) as u64);
         let at_bounds = on_bounds.flat_map(|nanos| [nanos, nanos + 1]);
         random(thread).map(|word| (word >> 20) >> (word % 40)).take(EACH).chain(at_bounds)
     };
-    let (registry, catalog) = catalog();
-    let durations = catalog.histogram("a_seconds", "A.").unwrap();
-    let values = catalog.histogram("b_seconds", "B.").unwrap();
+    let (registry, factory) = factory();
+    let durations = factory.histogram("a_seconds", "A.").unwrap();
+    let values = factory.histogram("b_seconds", "B.").unwrap();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let (durations, values) = (&durations, &values);
@@ -303,7 +312,7 @@ fn a_histogram_holds_what_was_observed_to_the_last_observation() {
             assert_eq!(bucket.cumulative_count(), within(bucket.upper_bound()), "{bucket:?}");
         }
         let error = (histogram.get_sample_sum() / sum - 1.0).abs();
-        assert!(error <= f64::EPSILON, "{} is off by {error}", family.name());
+        assert!(error <= f64::EPSILON, "{} has error {error}", family.name());
     }
     assert_eq!(durations.sum(), sum);
 }

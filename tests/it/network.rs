@@ -1,24 +1,24 @@
-//! What lies between a job and its gateway: names, connections and proxies, each of which may fail by itself.
+//! Failures between a job and its gateway: host names, connections and proxies.
 
 use std::io::{Read as _, Write as _};
-use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Acceptance, Config, Error, Job, Outcome, Pusher};
+use metrics_push::{Acceptance, Config, Error, GatewayKind, Job, Outcome, Pusher};
 
-use crate::place::Place;
-use crate::raw::{Crowded, RawServer};
+use crate::programs::{command, program};
+use crate::raw_tcp::{FullBacklog, RawServer};
+use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(700);
-/// What a machine that has other things to do may add.
+/// Time that a busy machine may add.
 const SLACK: Duration = Duration::from_millis(1_500);
 
-fn nothing() -> &'static Registry {
-    static NOTHING: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static REGISTRY: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
+    REGISTRY.get_or_init(Registry::new)
 }
 
 fn push(url: &str) -> Result<Acceptance, Error> {
@@ -31,40 +31,51 @@ fn push(url: &str) -> Result<Acceptance, Error> {
         .push()
 }
 
-/// The error of a push, and what a job has left on disk: both in time.
-fn outcome_without(url: &str) -> Error {
+/// Returns the error of a push, and checks that a job spools its outcome. Neither may take longer than its budget.
+fn fail_in_time(url: &str) -> Error {
     let started = Instant::now();
     let error = push(url).unwrap_err();
-    let state = Place::new();
-    let config = Config::default().url(url).unwrap().state_dir(state.path()).timeout(BUDGET);
-    let _scope = config.scope().unwrap();
-    Job::new("remote").registry(nothing).whole_process().start().finish(Outcome::Success);
+    assert_eq!(spooled_by_a_job(Config::default().url(url).unwrap()), 1);
     assert!(started.elapsed() < BUDGET * 2 + SLACK, "{:?}", started.elapsed());
-    assert_eq!(state.records().len(), 1, "it waits");
     error
 }
 
+fn spooled_by_a_job(config: Config) -> usize {
+    let state = TempDir::new();
+    let _scope = config.state_dir(state.path()).timeout(BUDGET).scope().unwrap();
+    Job::new("remote").registry(empty_registry).whole_process().start().finish(Outcome::Success);
+    state.records().len()
+}
+
 #[test]
-fn a_name_that_nobody_knows_is_told_within_the_time() {
-    let error = outcome_without("http://gateway.invalid:9091");
+fn unknown_host_is_reported_within_the_budget() {
+    let error = fail_in_time("http://gateway.invalid:9091");
     assert!(error.is_retryable(), "{error:?}");
 }
 
 #[test]
-fn a_connection_that_does_not_come_about_is_given_up_in_time() {
-    let crowded = Crowded::start();
-    let error = outcome_without(&format!("http://{}", crowded.address()));
+fn connection_attempt_ends_within_the_budget() {
+    let server = FullBacklog::start();
+    let error = fail_in_time(&format!("http://{}", server.address()));
     assert!(error.is_timeout(), "{error:?}");
 }
 
-/// A proxy that gives every request this answer, and tells its first line.
-fn answering(status: &'static str) -> (RawServer, Receiver<String>) {
-    let (told, requests) = mpsc::channel();
+/// A gateway that adds up must not receive an outcome twice, but without a connection it has not received the outcome.
+#[test]
+fn outcome_without_a_connection_is_spooled_for_aggregating_gateways() {
+    let server = FullBacklog::start();
+    let config = Config::default().url(format!("http://{}", server.address())).unwrap();
+    assert_eq!(spooled_by_a_job(config.gateway_kind(GatewayKind::Aggregating)), 1);
+}
+
+/// A proxy that responds to every request with this status, and returns the first line of each request.
+fn proxy_with_status(status: &'static str) -> (RawServer, Receiver<String>) {
+    let (sender, requests) = mpsc::channel();
     let proxy = RawServer::start(move |mut stream| {
         let mut text = [0; 4096];
         let length = stream.read(&mut text).unwrap();
         let text = String::from_utf8_lossy(&text[..length]).into_owned();
-        let _ = told.send(text.lines().next().unwrap_or_default().to_owned());
+        let _ = sender.send(text.lines().next().unwrap_or_default().to_owned());
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let _ = stream.write_all(head.as_bytes());
         None
@@ -73,72 +84,58 @@ fn answering(status: &'static str) -> (RawServer, Receiver<String>) {
 }
 
 fn proxy() -> (RawServer, Receiver<String>) {
-    answering("202 Accepted")
+    proxy_with_status("202 Accepted")
 }
 
-/// A push in a process of its own, because its environment is read once.
-#[test]
-#[ignore = "a part of the tests with proxies"]
-fn a_push_to_the_gateway_that_was_named() {
-    let pushed = push(&std::env::var("TEST_GATEWAY").unwrap());
-    if let Err(error) = pushed {
-        let kind = if error.is_config() { "config" } else { "another" };
-        panic!("kind: {kind}, status: {:?}, {error:?}", error.status());
-    }
-}
-
-/// What a push with these variables, and no others about proxies, says of why it did not arrive.
-fn failure(gateway: &str, variables: &[(&str, &str)]) -> Option<String> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let test = "network::a_push_to_the_gateway_that_was_named";
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env("TEST_GATEWAY", gateway);
+/// Pushes with these variables and no other variables for proxies. Returns stderr if the push fails.
+fn push_failure(gateway: &str, variables: &[(&str, &str)]) -> Option<String> {
+    let mut command = command(program("push"));
+    command.args([gateway, "700ms"]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     let output = command.envs(variables.iter().copied()).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("running 1 test"), "{told}");
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn arrives(gateway: &str, variables: &[(&str, &str)]) -> bool {
-    failure(gateway, variables).is_none()
+fn is_delivered(gateway: &str, variables: &[(&str, &str)]) -> bool {
+    push_failure(gateway, variables).is_none()
 }
 
 #[test]
-fn a_proxy_is_used_where_a_variable_names_one() {
+fn proxy_variables_are_used() {
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let (proxy, requests) = proxy();
-        assert!(arrives("http://gateway.invalid:9091", &[(name, &proxy.url())]), "{name}");
+        assert!(is_delivered("http://gateway.invalid:9091", &[(name, &proxy.url())]), "{name}");
         let expected = "PUT http://gateway.invalid:9091/metrics/job/remote HTTP/1.1";
         assert_eq!(requests.try_iter().collect::<Vec<_>>(), [expected], "{name}");
     }
 }
 
 #[test]
-fn a_gateway_that_no_proxy_names_is_asked_directly() {
+fn no_proxy_variable_is_used() {
     let (proxy, requests) = proxy();
     let url = proxy.url();
-    for (gateway, spared) in [
+    for (gateway, no_proxy) in [
         ("http://gateway.invalid:9091", "other.example,.invalid"),
         ("http://gateway.invalid:9091", "gateway.invalid"),
         ("http://gateway.invalid:9091", "*"),
-        // Nobody is there.
+        // An address that no host has.
         ("http://192.0.2.7:9", "192.0.2.0/24"),
     ] {
-        let variables = [("HTTP_PROXY", &*url), ("NO_PROXY", spared)];
-        assert!(!arrives(gateway, &variables), "{spared}");
-        assert_eq!(requests.try_iter().count(), 0, "{spared}");
+        let variables = [("HTTP_PROXY", &*url), ("NO_PROXY", no_proxy)];
+        assert!(!is_delivered(gateway, &variables), "{no_proxy}");
+        assert_eq!(requests.try_iter().count(), 0, "{no_proxy}");
     }
 }
 
 #[test]
-fn a_gateway_on_this_machine_is_never_asked_by_a_proxy() {
+fn loopback_gateway_never_uses_a_proxy() {
     let gateway = FakeGateway::start();
     let (proxy, requests) = proxy();
     for url in [gateway.url(), gateway.url().replace("127.0.0.1", "localhost")] {
         assert!(
-            arrives(&url, &[("HTTP_PROXY", &*proxy.url()), ("ALL_PROXY", &*proxy.url())]),
+            is_delivered(&url, &[("HTTP_PROXY", &*proxy.url()), ("ALL_PROXY", &*proxy.url())]),
             "{url}"
         );
     }
@@ -146,7 +143,7 @@ fn a_gateway_on_this_machine_is_never_asked_by_a_proxy() {
 }
 
 #[test]
-fn a_proxy_that_wants_credentials_is_told_as_such() {
+fn proxy_that_requires_credentials_is_reported() {
     for (gateway, variable, line) in [
         (
             "http://gateway.invalid:9091",
@@ -155,20 +152,20 @@ fn a_proxy_that_wants_credentials_is_told_as_such() {
         ),
         ("https://gateway.invalid", "HTTPS_PROXY", "CONNECT gateway.invalid:443 HTTP/1.1"),
     ] {
-        let (proxy, requests) = answering("407 Proxy Authentication Required");
-        let told = failure(gateway, &[(variable, &*proxy.url())]).unwrap();
-        for part in ["kind: config, status: Some(407)", "the proxy wants credentials"] {
-            assert!(told.contains(part), "{gateway}: {told}");
+        let (proxy, requests) = proxy_with_status("407 Proxy Authentication Required");
+        let message = push_failure(gateway, &[(variable, &*proxy.url())]).unwrap();
+        for part in ["config true", "status Some(407)", "the proxy wants credentials"] {
+            assert!(message.contains(part), "{gateway}: {message}");
         }
-        // Once, and not until the time is over.
+        // The push is not retried.
         assert_eq!(requests.try_iter().collect::<Vec<_>>(), [line], "{gateway}");
     }
 }
 
 #[test]
-fn what_a_proxy_is_told_of_us_is_not_told_to_others() {
-    let (proxy, requests) = answering("407 Proxy Authentication Required");
+fn proxy_credentials_are_not_in_messages() {
+    let (proxy, requests) = proxy_with_status("407 Proxy Authentication Required");
     let url = proxy.url().replace("http://", "http://user:hunter2@");
-    let told = failure("https://gateway.invalid", &[("HTTPS_PROXY", &*url)]).unwrap();
-    assert!(!told.contains("hunter2") && requests.try_iter().count() == 1, "{told}");
+    let message = push_failure("https://gateway.invalid", &[("HTTPS_PROXY", &*url)]).unwrap();
+    assert!(!message.contains("hunter2") && requests.try_iter().count() == 1, "{message}");
 }

@@ -1,8 +1,8 @@
-//! Annotated code against bare code, as rustc and clippy see it: the same lints, the same errors in the same places,
-//! in every edition.
+//! Compiles annotated and bare code and compares the output of rustc and clippy: the lints, the errors and their
+//! locations must be the same, in every edition.
 //!
-//! The sources in `tests/parity` are compiled twice. In the annotated version each line `//@` is an attribute, so that
-//! lines and columns of the user's code stay where they are.
+//! The sources in `tests/parity` are compiled twice. The annotated version has an attribute in place of each `//@`, so
+//! that the user's code has the same lines and columns in both versions.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,40 +10,40 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
 
 const ATTRIBUTES: [&str; 5] = [
     "metrics_push::counted",
     "metrics_push::timed",
     "metrics_push::timed(name = \"outcome_seconds\", outcome)",
     "metrics_push::push_job",
-    // Stacked, in one line.
+    // Two attributes in one line.
     "metrics_push::counted] #[metrics_push::timed",
 ];
 
-/// Lints that say something else of an annotated function, each with its reason.
+/// Lints that differ on an annotated function, with the reason.
 const ACCEPTED: &[(&str, &str)] = &[
-    ("clippy::missing_const_for_fn", "a measured function can't be `const`"),
-    ("clippy::unused_async", "the body is awaited, so that the function does await"),
-    ("clippy::unnecessary_wraps", "the result comes out of a call"),
-    ("unconditional_recursion", "the recursion goes through a call"),
+    ("clippy::missing_const_for_fn", "an instrumented function can't be `const`"),
+    ("clippy::unused_async", "the function awaits the block that contains the body"),
+    ("clippy::unnecessary_wraps", "the function returns the result of a call"),
+    ("unconditional_recursion", "the recursion passes through another call"),
     (
         "clippy::default_numeric_fallback",
-        "it overlooks literals of unused variables in inner blocks",
+        "the lint ignores literals of unused variables in inner blocks",
     ),
-    ("clippy::implicit_return", "it asks for `return` in generated code, too"),
+    ("clippy::implicit_return", "the lint also requires `return` in generated code"),
 ];
 
-/// One thing the compiler said: where, and which lint or error.
+/// A diagnostic of the compiler.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Finding {
     line: u64,
     column: u64,
-    /// The lint; of an error only the place counts, as its text may speak of a closure.
+    /// Empty for an error. Error texts are not compared, because they may mention a closure.
     lint: String,
 }
 
-/// Compiles one of the sources, bare or annotated.
+/// The compilation of one source file, bare or annotated.
 struct Compilation<'a> {
     source: &'a str,
     edition: &'a str,
@@ -88,17 +88,17 @@ impl Compilation<'_> {
     }
 }
 
-/// A line of the compiler's output; summaries have no code.
+/// Parses a line of the compiler's output. Returns `None` for summaries, which have no location.
 fn finding(line: &str) -> Option<Finding> {
-    let said: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
-    let code = said["code"]["code"].as_str().filter(|_| said["level"] != "error");
+    let diagnostic: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+    let code = diagnostic["code"]["code"].as_str().filter(|_| diagnostic["level"] != "error");
     let lint = code.unwrap_or_default().to_owned();
-    let span = said["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
+    let span = diagnostic["spans"].as_array()?.iter().find(|span| span["is_primary"] == true)?;
     let (line, column) = (span["line_start"].as_u64()?, span["column_start"].as_u64()?);
     Some(Finding { line, column, lint })
 }
 
-/// The library as it was built last, which is what these tests are linked with or the same code with other features.
+/// Returns the most recent build of the library. Builds with other features expand attributes in the same way.
 fn library() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let libraries = std::fs::read_dir(tests.parent().unwrap()).unwrap().filter_map(|entry| {
@@ -106,68 +106,69 @@ fn library() -> PathBuf {
         let name = path.file_name()?.to_str()?;
         (name.starts_with("libmetrics_push-") && name.ends_with(".rlib")).then_some(path)
     });
-    let built = |path: &PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    libraries.max_by_key(built).expect("the library is built")
+    let modified = |path: &PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    libraries.max_by_key(modified).expect("the library must be built")
 }
 
-/// Warns of everything that rustc and clippy know.
+/// Returns the flags that enable every lint of rustc and clippy.
 fn all_lints() -> Vec<String> {
     let help = Command::new("rustc").args(["-W", "help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let rustc = help.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let name = words.next()?;
-        // Unstable lints would only say that they are.
+        // An unstable lint only reports that it is unstable.
         (words.next()? == "allow" && !name.contains("unstable")).then(|| format!("-W{name}"))
     });
     let clippy =
         ["all", "pedantic", "nursery", "restriction"].map(|group| format!("-Wclippy::{group}"));
-    let quiet = ["-Aunknown_lints", "-Aunused_crate_dependencies"].map(str::to_owned);
-    rustc.chain(clippy).chain(quiet).collect()
+    let allowed = ["-Aunknown_lints", "-Aunused_crate_dependencies"].map(str::to_owned);
+    rustc.chain(clippy).chain(allowed).collect()
 }
 
-fn compare(source: &str, driver: &str, lints: &[String]) {
+fn assert_parity(source: &str, driver: &str, lints: &[String]) {
     let compile = |attribute| {
         let edition = "2024";
-        let found = Compilation { source, edition, attribute, driver, lints }.findings();
-        let accepted = |finding: &Finding| ACCEPTED.iter().any(|(lint, _)| *lint == finding.lint);
-        found.into_iter().filter(|finding| !accepted(finding)).collect::<BTreeSet<_>>()
+        let findings = Compilation { source, edition, attribute, driver, lints }.findings();
+        let is_accepted =
+            |finding: &Finding| ACCEPTED.iter().any(|(lint, _)| *lint == finding.lint);
+        findings.into_iter().filter(|finding| !is_accepted(finding)).collect::<BTreeSet<_>>()
     };
     let bare = compile(None);
-    assert!(!bare.is_empty(), "{source} is without fault");
+    assert!(!bare.is_empty(), "{source}.rs has no diagnostics to compare");
     for attribute in ATTRIBUTES {
         let annotated = compile(Some(attribute));
-        let lost: Vec<_> = bare.difference(&annotated).collect();
+        let missing: Vec<_> = bare.difference(&annotated).collect();
         let added: Vec<_> = annotated.difference(&bare).collect();
         assert!(
-            lost.is_empty() && added.is_empty(),
-            "{attribute}: lost {lost:#?}, added {added:#?}"
+            missing.is_empty() && added.is_empty(),
+            "{attribute}: missing {missing:#?}, added {added:#?}"
         );
     }
 }
 
 #[test]
-fn lints_say_the_same_of_annotated_code() {
-    compare("lints", "clippy-driver", &all_lints());
+fn annotated_code_has_the_lints_of_bare_code() {
+    assert_parity("lints", "clippy-driver", &all_lints());
 }
 
 #[test]
-fn errors_are_where_they_are_in_bare_code() {
-    compare("errors", "rustc", &[]);
+fn annotated_code_has_the_errors_of_bare_code() {
+    assert_parity("errors", "rustc", &[]);
 }
 
 #[test]
-fn borrows_are_refused_where_they_are_in_bare_code() {
-    compare("borrows", "rustc", &[]);
+fn annotated_code_has_the_borrow_errors_of_bare_code() {
+    assert_parity("borrows", "rustc", &[]);
 }
 
 #[test]
-fn a_half_typed_body_is_reported_as_in_bare_code() {
-    compare("syntax", "rustc", &[]);
+fn annotated_code_has_the_syntax_errors_of_bare_code() {
+    assert_parity("syntax", "rustc", &[]);
 }
 
 #[test]
-fn every_edition_without_a_prelude_and_without_unsafe_code() {
+fn annotated_code_compiles_in_every_edition() {
     for edition in ["2015", "2018", "2021", "2024"] {
         for attribute in ["metrics_push::counted", "metrics_push::timed"] {
             let attribute = Some(attribute);

@@ -1,144 +1,21 @@
-//! No secret is ever shown: not in lines, events, errors, debug texts or files, whatever goes wrong.
+//! Secrets are never in log lines, events, errors, `Debug` output or files.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::Command;
-use std::sync::OnceLock;
-use std::time::Duration;
+use crate::programs::{command, program};
+use crate::temp_dir::TempDir;
 
-use metrics_push::prometheus::{Gauge, Registry};
-use metrics_push::testing::{FakeGateway, Fault};
-use metrics_push::{Config, Gateway, Job, Outcome, Pusher};
-
-use crate::place::Place;
-
-/// What nobody may see: as it is, and as the header of basic authentication has it.
+/// The secrets. `ENCODED` is user and password as in the header of basic authentication.
 const PASSWORD: &str = "hunter2-Zq9";
 const ENCODED: &str = "YmF0Y2g6aHVudGVyMi1acTk=";
 const USERINFO: &str = "wander3-Xw7";
 const TOKEN: &str = "sesame4-Yt5";
 const HEADER: &str = "orgkey5-Lm3";
 
-const BUDGET: Duration = Duration::from_millis(400);
-
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
-}
-
-/// Shows every event of every crate.
-struct ShowAll;
-
-struct Fields(String);
-
-impl tracing::field::Visit for Fields {
-    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0, " {}={value:?}", field.name());
-    }
-}
-
-impl tracing::Subscriber for ShowAll {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, attributes: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        let mut fields = Fields(String::new());
-        attributes.record(&mut fields);
-        println!("span{}", fields.0);
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, values: &tracing::span::Record<'_>) {
-        let mut fields = Fields(String::new());
-        values.record(&mut fields);
-        println!("record{}", fields.0);
-    }
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut fields = Fields(String::new());
-        event.record(&mut fields);
-        let _ = writeln!(std::io::stdout(), "{}{}", event.metadata().target(), fields.0);
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
-/// Lets every kind of thing go wrong with every kind of secret. Runs in a process of its own, whose output is read.
 #[test]
-#[ignore = "a part of `nothing_that_a_process_shows_holds_a_secret`"]
-fn everything_goes_wrong() {
-    tracing::subscriber::set_global_default(ShowAll).unwrap();
-    let state = std::env::var_os("TEST_STATE_DIR").unwrap();
-    let gateway = FakeGateway::start();
-    let with_userinfo = gateway.url().replace("http://", &format!("http://batch:{USERINFO}@"));
-    let configs = || {
-        let with = |url: &str| Config::default().url(url).unwrap().header("X-Scope-OrgID", HEADER);
-        [
-            with(&gateway.url()).basic_auth("batch", PASSWORD),
-            with(&gateway.url()).bearer_token(TOKEN),
-            with(&with_userinfo),
-        ]
-    };
-    let faults = [
-        Fault::status(401).body("wrong"),
-        Fault::close(),
-        Fault::hang(),
-        Fault::redirect(301, "http://elsewhere/"),
-        Fault::status(400).body("invalid or inconsistent"),
-        // The last, so that something is left on disk.
-        Fault::status(503),
-    ];
-    for fault in faults {
-        gateway.heal();
-        gateway.fault(fault);
-        for config in configs() {
-            println!("{config:?}");
-            let _scope = config.state_dir(&state).timeout(BUDGET).scope().unwrap();
-            Job::new("secretive").registry(nothing).whole_process().start().finish(Outcome::Error);
-            println!("{:?}", metrics_push::recover(BUDGET));
-        }
-        let gauge = Gauge::new("rows", "Rows.").unwrap();
-        let pusher = Pusher::new(&with_userinfo, "direct").unwrap().collector(gauge).unwrap();
-        let pusher = pusher.map_gateway(|gateway| {
-            gateway.basic_auth("batch", PASSWORD).header("X-Key", HEADER).timeout(BUDGET)
-        });
-        println!("{pusher:?} {:?}", pusher.push());
-        let remote = Gateway::new(&with_userinfo).unwrap().bearer_token(TOKEN).timeout(BUDGET);
-        println!("{remote:?} {:?} {:?}", remote.metrics(), remote.ready());
-    }
-    for bad in [
-        "http://batch:{}@ho st",
-        "http://batch:{}@gateway/?x",
-        "ftp://batch:{}@gateway",
-        "batch:{}@",
-    ] {
-        println!("{:?}", Gateway::new(bad.replace("{}", USERINFO)).map(drop));
-        let variables =
-            |name: &str| (name == "METRICS_PUSH_URL").then(|| bad.replace("{}", USERINFO).into());
-        println!("{:?}", Config::from_variables(variables));
-    }
-    println!("{:?}", Config::default().bearer_token(format!("{TOKEN}\n")).scope().map(drop));
-    println!("{:?}", Config::default().header("no header", HEADER));
-    println!(
-        "{:?}",
-        Pusher::new(gateway.url(), "x")
-            .unwrap()
-            .map_gateway(|gateway| gateway.header("X-Bad", format!("{HEADER}\n")))
-            .delete()
-    );
-}
-
-#[test]
-fn nothing_that_a_process_shows_holds_a_secret() {
-    let state = Place::new();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "secrets::everything_goes_wrong", "--ignored", "--nocapture"])
-        .env("TEST_STATE_DIR", state.path())
+fn secrets_are_in_no_output_and_no_file() {
+    let state = TempDir::new();
+    let output = command(program("secrets"))
+        .arg(state.path())
+        .args([PASSWORD, USERINFO, TOKEN, HEADER])
         .output()
         .unwrap();
     let mut shown = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,6 +1,6 @@
 //! The spool as processes meet it: what they leave behind, and what others do with it.
 
-use std::process::Command;
+use std::ffi::OsStr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use metrics_push::prometheus::Registry;
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Job, Outcome};
 
-use crate::place::Place;
+use crate::programs::{command, program};
+use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +19,7 @@ fn nothing() -> &'static Registry {
     NOTHING.get_or_init(Registry::new)
 }
 
-fn config(gateway: &FakeGateway, state: &Place) -> Config {
+fn config(gateway: &FakeGateway, state: &TempDir) -> Config {
     Config::default().url(gateway.url()).unwrap().state_dir(state.path()).timeout(BUDGET)
 }
 
@@ -30,7 +31,7 @@ fn succeed(name: String) {
 #[test]
 fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
     const JOBS: usize = 24;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     std::thread::scope(|scope| {
         for number in 0..JOBS {
@@ -58,7 +59,7 @@ fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
 
 #[test]
 fn what_waits_for_one_gateway_is_not_taken_to_another() {
-    let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     down.refuse_connections();
     {
         let _scope = config(&down, &state).scope().unwrap();
@@ -74,7 +75,7 @@ fn what_waits_for_one_gateway_is_not_taken_to_another() {
 
 #[test]
 fn a_gateway_that_can_not_be_asked_gets_what_waits_nevertheless() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("compatible".into());
@@ -86,7 +87,7 @@ fn a_gateway_that_can_not_be_asked_gets_what_waits_nevertheless() {
 
 #[test]
 fn a_directory_that_can_not_be_used_costs_a_push_nothing() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     std::fs::write(state.path(), "a file").unwrap();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("elsewhere".into());
@@ -98,54 +99,30 @@ fn a_directory_that_can_not_be_used_costs_a_push_nothing() {
     std::fs::remove_file(state.path()).unwrap();
 }
 
-/// A job that can't deliver, in a process of its own.
-#[test]
-#[ignore = "a part of `a_process_that_could_not_deliver_says_so_in_one_line`"]
-fn a_job_whose_gateway_is_gone() {
-    let _scope = match std::env::var_os("TEST_STATE_DIR") {
-        Some(state) => config_for_nobody().state_dir(state).scope(),
-        None => config_for_nobody().scope(),
-    };
-    succeed("nightly".into());
-}
-
-fn config_for_nobody() -> Config {
-    Config::default().url("http://user:password@127.0.0.1:9").unwrap().timeout(BUDGET)
-}
-
-/// Last words, which are attempted and told of even where a gateway is known to be down.
-#[test]
-#[ignore = "a part of `many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count`"]
-fn twelve_tasks_whose_gateway_is_gone() {
-    let state = std::env::var_os("TEST_STATE_DIR").unwrap();
-    let _scope = config_for_nobody().state_dir(state).scope().unwrap();
-    for number in 0..12 {
-        Job::with_name(format!("task_{number}")).whole_process().start().finish(Outcome::Success);
-    }
-}
-
-fn lines_of_child(test: &str, state: Option<&Place>) -> Vec<String> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
+/// Runs these jobs in a child process whose gateway is down. Returns the lines that the library writes to stderr.
+fn stderr_lines(jobs: &[impl AsRef<OsStr>], state: Option<&TempDir>) -> Vec<String> {
+    let mut command = command(program("succeeds"));
+    command.args(jobs).env("METRICS_PUSH_URL", "http://user:password@127.0.0.1:9");
+    command.env("METRICS_PUSH_TIMEOUT", "300ms");
     if let Some(state) = state {
-        command.env("TEST_STATE_DIR", state.path());
+        command.env("METRICS_PUSH_STATE_DIR", state.path());
     }
     let output = command.output().unwrap();
-    assert!(output.status.success());
+    assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stderr).unwrap();
     text.lines().filter(|line| line.starts_with("metrics-push: ")).map(str::to_owned).collect()
 }
 
 #[test]
 fn a_process_that_could_not_deliver_says_so_in_one_line() {
-    let state = Place::new();
-    let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", Some(&state));
+    let state = TempDir::new();
+    let lines = stderr_lines(&["nightly"], Some(&state));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     for part in [
         r#"the outcome of {job="nightly"} is not delivered yet after "#,
         "attempts: no connection to the gateway (url: http://127.0.0.1:9, ",
         "refused",
-        "check the address, and that the gateway runs",
+        "check the URL, and that the gateway is running",
         &format!(
             "it waits in {} and the next run delivers it",
             state.path().join("spool").display()
@@ -155,15 +132,16 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
     }
     assert_eq!(state.records().len(), 1);
 
-    let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", None);
+    let lines = stderr_lines(&["nightly"], None);
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert!(line.contains("is lost after") && line.contains("METRICS_PUSH_STATE_DIR"), "{line}");
 }
 
 #[test]
 fn many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count() {
-    let state = Place::new();
-    let lines = lines_of_child("spool::twelve_tasks_whose_gateway_is_gone", Some(&state));
+    let state = TempDir::new();
+    let jobs: Vec<_> = (0..12).map(|number| format!("task_{number}")).collect();
+    let lines = stderr_lines(&jobs, Some(&state));
     let in_full = lines.iter().filter(|line| line.contains("is not delivered yet")).count();
     let count =
         lines.iter().filter(|line| line.ends_with(": 7 wait on disk and go with later runs"));

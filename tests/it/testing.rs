@@ -1,4 +1,4 @@
-//! Tests of jobs, as users write them: isolated from each other, and with messages that help.
+//! Tests of jobs as users write them: tests do not affect each other, and failed assertions print the contents.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -10,7 +10,7 @@ use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome, Scope, push_job};
 #[push_job(name = "import", grouping(region = region), run = run)]
 fn import(region: &str, records: u64) -> Result<(), String> {
     run.add_processed(records);
-    if records == 0 { Err("there is nothing to import".to_owned()) } else { Ok(()) }
+    if records == 0 { Err("no records to import".to_owned()) } else { Ok(()) }
 }
 
 #[push_job(name = "reindex")]
@@ -24,14 +24,14 @@ fn scoped() -> (FakeGateway, Scope) {
     (gateway, scope)
 }
 
-/// What an assertion that fails has to say.
+/// Returns the panic message of a failed assertion.
 fn message(assertion: impl FnOnce()) -> String {
     let panic = catch_unwind(AssertUnwindSafe(assertion)).unwrap_err();
     panic.downcast_ref::<String>().unwrap().clone()
 }
 
 #[test]
-fn outcome_metrics_and_labels_of_a_run_are_asserted() {
+fn assertions_pass_on_outcome_values_and_families() {
     let (gateway, _scope) = scoped();
     import("eu", 3).unwrap();
     gateway
@@ -46,23 +46,23 @@ fn outcome_metrics_and_labels_of_a_run_are_asserted() {
 }
 
 #[test]
-fn what_is_there_instead_is_shown() {
+fn failed_assertions_print_the_actual_contents() {
     let (gateway, _scope) = scoped();
     import("eu", 0).unwrap_err();
     let group = gateway.after_run("import", &[("region", "eu")]);
     let records = "batch_job_last_run_records";
-    for (told, expected) in [
+    for (text, expected) in [
         (
             message(|| {
                 group.assert_outcome("success");
             }),
-            r#"{job="import",region="eu"} should have ended with "success", and ended with "error"; the group holds:"#,
+            r#"expected outcome "success", but the last run of {job="import",region="eu"} finished as "error"; contents of the group:"#,
         ),
         (
             message(|| {
                 group.assert_value(records, &[("result", "processed")], 3.0);
             }),
-            "should be 3 in {job=\"import\",region=\"eu\"}, and is 0",
+            "to be 3 in the group {job=\"import\",region=\"eu\"}, but it is 0",
         ),
         (
             message(|| {
@@ -74,7 +74,7 @@ fn what_is_there_instead_is_shown() {
             message(|| {
                 group.assert_family("orders");
             }),
-            "should hold orders, and holds batch_job_info, batch_job_last_completion",
+            "to have the family orders, but it has: batch_job_info, batch_job_last_completion",
         ),
         (
             message(|| {
@@ -83,27 +83,27 @@ fn what_is_there_instead_is_shown() {
             "result=\"failed\"} 0",
         ),
     ] {
-        assert!(told.contains(expected), "{told}");
+        assert!(text.contains(expected), "{text}");
     }
 }
 
 #[test]
-fn a_run_that_has_not_ended_is_no_outcome() {
+fn open_run_has_no_outcome() {
     let (gateway, _scope) = scoped();
     let run = Job::new("open").start();
     gateway.wait_for(Duration::from_secs(10), |gateway| gateway.find_group("open", &[]).is_some());
     let group = gateway.group("open", &[]);
     assert_eq!(group.outcome(), None);
-    let told = message(|| {
+    let text = message(|| {
         group.assert_outcome("success");
     });
-    assert!(told.contains("and has not ended"), "{told}");
+    assert!(text.contains("has not finished"), "{text}");
     run.finish(Outcome::Success);
     gateway.after_run("open", &[]).assert_outcome("success");
 }
 
 #[test]
-fn tests_that_run_at_once_see_their_own_runs_only() {
+fn parallel_tests_see_only_their_own_runs() {
     let tests: Vec<_> = (1..=8)
         .map(|records| {
             thread::spawn(move || {
@@ -125,7 +125,7 @@ fn tests_that_run_at_once_see_their_own_runs_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_spawned_task_takes_the_configuration_along() {
+async fn spawned_task_uses_the_scope_of_its_wrapper() {
     let (gateway, _scope) = scoped();
     tokio::spawn(Scope::wrap_future(reindex())).await.unwrap();
     gateway.after_run("reindex", &[]).assert_outcome("success");
@@ -136,7 +136,7 @@ async fn a_spawned_task_takes_the_configuration_along() {
 }
 
 #[tokio::test]
-async fn a_scope_holds_while_its_future_is_polled_and_no_longer() {
+async fn scope_applies_only_while_its_future_is_polled() {
     let gateway = FakeGateway::start();
     let around = {
         let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
@@ -150,7 +150,7 @@ async fn a_scope_holds_while_its_future_is_polled_and_no_longer() {
 }
 
 #[test]
-fn a_gateway_that_goes_answers_what_it_has_taken() {
+fn dropped_gateway_still_responds_to_stored_push() {
     for _ in 0..50 {
         let gateway = FakeGateway::start();
         let pusher = Gateway::new(gateway.url()).unwrap();

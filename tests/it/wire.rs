@@ -8,8 +8,8 @@ use metrics_push::testing::{FakeGateway, Fault, Request};
 use metrics_push::{Config, Exposition, Gateway, GroupingKey, Job, Outcome, Pusher};
 use proptest::prelude::*;
 
-use crate::families::{any_families, registry};
-use crate::place::Place;
+use crate::arbitrary_metrics::{any_families, registry};
+use crate::temp_dir::TempDir;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PROTOBUF: &str =
@@ -164,7 +164,7 @@ fn a_run_is_pushed_in_the_form_that_is_configured() {
 
 #[test]
 fn what_waited_on_disk_goes_in_the_form_that_is_configured() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = || {
         let config = Config::default().url(gateway.url()).unwrap().protobuf();
         config.gzip().unwrap().state_dir(state.path())

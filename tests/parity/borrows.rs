@@ -1,4 +1,4 @@
-//! Borrows and `Send` that rustc refuses. Each line `//@` is an attribute in the annotated version.
+//! Borrow errors and missing `Send`. The annotated version has an attribute in place of each `//@`.
 
 use std::rc::Rc;
 
@@ -8,18 +8,18 @@ pub fn moved_twice(text: String) -> (String, String) {
 }
 
 //@
-pub async fn moved_twice_later(text: String) -> (String, String) {
+pub async fn moved_twice_async(text: String) -> (String, String) {
     (text, text)
 }
 
 //@
-pub fn dangling() -> &'static str {
+pub fn returns_reference_to_local() -> &'static str {
     let text = String::new();
     &text
 }
 
 //@
-pub fn changed_while_borrowed(list: &mut Vec<u32>) {
+pub fn mutated_while_borrowed(list: &mut Vec<u32>) {
     let first = &list[0];
     list.push(1);
     drop(first);
@@ -32,7 +32,7 @@ pub fn not_mutable(number: u32) -> u32 {
 }
 
 //@
-pub async fn not_mutable_later(number: u32) -> u32 {
+pub async fn not_mutable_async(number: u32) -> u32 {
     number += 1;
     number
 }
@@ -44,14 +44,14 @@ pub async fn not_send(shared: Rc<u32>) -> u32 {
 }
 
 //@
-pub async fn not_send_inside() {
+pub async fn not_send_local() {
     let shared = Rc::new(1);
     std::future::ready(()).await;
     drop(shared);
 }
 
-pub fn wants_send<T: Send>(_: T) {}
+pub fn requires_send<T: Send>(_: T) {}
 
 pub fn caller() {
-    wants_send(not_send_inside());
+    requires_send(not_send_local());
 }

@@ -1,8 +1,8 @@
-// What every edition accepts, without unsafe code and without a prelude.
+// Valid in every edition, without unsafe code and without a prelude.
 #![forbid(unsafe_code)]
 #![no_implicit_prelude]
 #![deny(missing_docs, warnings)]
-//! Functions of every shape.
+//! Functions of several shapes.
 
 extern crate metrics_push;
 

@@ -1,5 +1,4 @@
-//! Mistakes that rustc reports. Each line `//@` is an attribute in the annotated version.
-
+//! Type errors and name errors. The annotated version has an attribute in place of each `//@`.
 
 pub struct Failure;
 
@@ -17,7 +16,7 @@ pub fn wrong_early_type(early: bool) -> u32 {
 }
 
 //@
-pub async fn wrong_type_later() -> u32 {
+pub async fn wrong_type_async() -> u32 {
     "text"
 }
 
@@ -27,7 +26,7 @@ pub fn wrong_unit() {
 }
 
 //@
-pub async fn wrong_unit_later() {
+pub async fn wrong_unit_async() {
     1
 }
 
@@ -37,7 +36,7 @@ pub fn trailing_semicolon() -> i32 {
 }
 
 //@
-pub async fn trailing_semicolon_later() -> i32 {
+pub async fn trailing_semicolon_async() -> i32 {
     1;
 }
 
@@ -47,7 +46,7 @@ pub fn wrong_error(text: &str) -> Result<u32, Failure> {
 }
 
 //@
-pub async fn wrong_error_later(text: &str) -> Result<u32, Failure> {
+pub async fn wrong_error_async(text: &str) -> Result<u32, Failure> {
     Ok(text.parse::<u32>()?)
 }
 
@@ -57,7 +56,7 @@ pub fn question_mark_without_result(text: &str) -> u32 {
 }
 
 //@
-pub async fn question_mark_without_result_later(text: &str) -> u32 {
+pub async fn question_mark_without_result_async(text: &str) -> u32 {
     text.parse::<u32>()?
 }
 
@@ -72,12 +71,12 @@ pub fn missing_trait() -> impl Iterator<Item = u32> {
 }
 
 //@
-pub fn wrong_arguments() -> u32 {
+pub fn unknown_function() -> u32 {
     unknown_method()
 }
 
 //@
-pub fn outer_label() -> u32 {
+pub fn undefined_label() -> u32 {
     break 'outer;
     1
 }

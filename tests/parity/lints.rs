@@ -1,4 +1,4 @@
-//! Code that lints have much to say about. Each line `//@` is an attribute in the annotated version.
+//! Code with many lint warnings. The annotated version has an attribute in place of each `//@`.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -14,7 +14,7 @@ pub fn undocumented(unused: u32, mut never_changed: u32, shadowed: u32) -> u32 {
 }
 
 //@
-pub async fn undocumented_later(unused: u32, mut never_changed: u32, mut changed: u32) -> u32 {
+pub async fn undocumented_async(unused: u32, mut never_changed: u32, mut changed: u32) -> u32 {
     let unused_too = 1;
     changed += 1;
     std::future::ready(()).await;
@@ -32,7 +32,7 @@ pub fn fallible(text: &str) -> Result<u32, ()> {
 }
 
 //@
-pub async fn fallible_later(text: String) -> Result<u32, ()> {
+pub async fn fallible_async(text: String) -> Result<u32, ()> {
     if text.is_empty() {
         return Err(());
     }
@@ -59,7 +59,7 @@ pub fn unreachable_end() -> u32 {
 }
 
 //@
-pub async fn unreachable_end_later() -> u32 {
+pub async fn unreachable_end_async() -> u32 {
     return 1;
     2
 }
@@ -85,7 +85,7 @@ pub fn by_value(text: String, list: &Vec<u8>, debug: impl Debug) -> bool {
 }
 
 //@
-pub fn must_be_used() -> Option<u8> {
+pub fn nested_blocks() -> Option<u8> {
     let closure = || 1_u8;
     let nested = { { closure() } };
     Some((nested))
@@ -98,22 +98,22 @@ pub unsafe fn dangerous(pointer: *const u8) -> u8 {
 
 #[must_use]
 //@
-pub fn must(n: u8) -> u8 {
+pub fn must_use(n: u8) -> u8 {
     match n {
         0 => 1,
         _ => 2,
     }
 }
 
-pub struct Holder {
+pub struct Series {
     value: String,
     numbers: Vec<u32>,
 }
 
-impl Holder {
+impl Series {
     //@
     pub fn new() -> Self {
-        Holder { value: String::new(), numbers: Vec::new() }
+        Series { value: String::new(), numbers: Vec::new() }
     }
 
     //@
@@ -122,13 +122,13 @@ impl Holder {
     }
 
     //@
-    pub async fn value_later(self, by: u32) -> String {
+    pub async fn value_async(self, by: u32) -> String {
         std::future::ready(by).await;
         self.value
     }
 
     //@
-    pub fn long(&mut self, by: u32) -> &mut Self {
+    pub fn with_inner_attribute(&mut self, by: u32) -> &mut Self {
         #![allow(unused_variables)]
         let allowed = 1;
         for number in 0..self.numbers.len() {
@@ -138,7 +138,7 @@ impl Holder {
     }
 
     //@
-    pub fn is_of_no_self(&self, count: usize) -> usize {
+    pub fn with_unused_self(&self, count: usize) -> usize {
         let count = count;
         let mut total = 0;
         while total < count {
@@ -157,17 +157,17 @@ MANY_LINES
 }
 
 //@
-pub fn todo_left() -> u32 {
+pub fn contains_todo() -> u32 {
     todo!()
 }
 
 //@
-pub async fn todo_left_later() -> Result<u32, String> {
+pub async fn contains_todo_async() -> Result<u32, String> {
     todo!()
 }
 
 //@
-pub async fn expression_later(flag: bool) -> Option<u32> {
+pub async fn expression_async(flag: bool) -> Option<u32> {
     if flag {
         return None;
     } else {
@@ -178,7 +178,7 @@ pub async fn expression_later(flag: bool) -> Option<u32> {
 }
 
 //@
-pub fn complicated(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8 {
+pub fn cognitive_complexity(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8 {
     match a {
         0 if b > 1 => b,
         1 if c > 1 => c,
@@ -192,13 +192,13 @@ pub fn complicated(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u8
 pub fn in_one_line(list: Vec<u32>) -> Option<u32> { list.iter().copied().max() }
 
 //@
-pub async fn in_one_line_later(list: Vec<u32>) -> Option<u32> { list.iter().copied().max() }
+pub async fn in_one_line_async(list: Vec<u32>) -> Option<u32> { list.iter().copied().max() }
 
 //@
 pub fn needless_braces(number: u32) -> u32 { { number } }
 
 //@
-pub async fn needless_braces_later(number: u32) -> u32 { { number } }
+pub async fn needless_braces_async(number: u32) -> u32 { { number } }
 
 //@
 pub fn needless_return_in_one_line(number: u32) -> u32 { return number; }
@@ -207,13 +207,13 @@ pub fn needless_return_in_one_line(number: u32) -> u32 { return number; }
 pub fn empty() {}
 
 //@
-pub async fn empty_later() {}
+pub async fn empty_async() {}
 
 //@
 pub fn needless_unsafe() -> u32 { unsafe { 1 } }
 
 //@
-pub fn ending_in_a_block(number: u32) -> u32 {
+pub fn block_at_the_end(number: u32) -> u32 {
     let doubled = number * 2;
     { doubled }
 }
@@ -222,17 +222,17 @@ pub fn ending_in_a_block(number: u32) -> u32 {
 pub fn unused_result() {
     std::fs::read("file");
     let _guard = std::sync::Mutex::new(1);
-    must(1);
+    must_use(1);
 }
 
 //@
 pub async fn unused_future() {
-    in_one_line_later(vec![]);
-    must(1);
+    in_one_line_async(vec![]);
+    must_use(1);
 }
 
 //@
-pub async fn without_an_end(shadowed: u32) -> std::convert::Infallible {
+pub async fn endless_loop(shadowed: u32) -> std::convert::Infallible {
     let shadowed = shadowed;
     loop {}
 }

@@ -1,12 +1,12 @@
-//! A body that is being typed. Each line `//@` is an attribute in the annotated version.
+//! A body with syntax errors. The annotated version has an attribute in place of each `//@`.
 
 //@
-pub fn half_typed() -> u32 {
+pub fn incomplete() -> u32 {
     let x = ;
     x.
 }
 
 //@
-pub fn whole() -> u32 {
-    half_typed()
+pub fn complete() -> u32 {
+    incomplete()
 }

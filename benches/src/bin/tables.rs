@@ -1,15 +1,14 @@
-//! All that is promised of cost, measured and printed in one go, in Markdown.
+//! Runs all benches and prints their tables in Markdown.
 //!
-//! `cargo run --release -p metrics-push-benches --bin tables` prints it; `.. -- --write README.md` puts it between the
-//! marks in that file; names of benches, such as `.. -- encode push`, leave out the others, whose tables in the file stay
-//! as they are. The benches are processes of their own, each built as its package wants it; what they need is said at
-//! their heads.
+//! `cargo run --release -p metrics-push-benches --bin tables` prints the tables; with `-- --write` it replaces those in
+//! `metrics-push/src/guide/costs.md`. Names of benches, such as `-- encode push`, select benches; the tables of all others
+//! stay as they are. Each bench runs as a process, built as its package requires; their file heads list what they need.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A bench: its name, how cargo starts it, and what its tables are about.
+/// A bench: its name, the arguments of cargo that start it, and the title of its tables.
 struct Bench {
     name: &'static str,
     cargo: &'static [&'static str],
@@ -25,14 +24,14 @@ const BENCHES: [Bench; 8] = [
     Bench {
         name: "instructions",
         cargo: &["--manifest-path", "benches/calls/Cargo.toml", "--", "instructions"],
-        title: "Instructions of such a call",
+        title: "Instructions per call",
     },
     Bench {
         name: "system-clock",
         cargo: &["--manifest-path", "benches/calls/Cargo.toml", "--", "system-clock"],
-        title: "Such a call where the processor has no counter to trust",
+        title: "The same calls without a usable processor counter",
     },
-    // What the next one starts has to be there.
+    // Builds the programs that `one_shot` starts.
     Bench {
         name: "build",
         cargo: &["-p", "metrics-push-benches", "--bin", "one_shot", "--", "build"],
@@ -46,7 +45,7 @@ const BENCHES: [Bench; 8] = [
     Bench {
         name: "encode",
         cargo: &["-p", "metrics-push-benches", "--bin", "encode"],
-        title: "The text of gathered metrics",
+        title: "Encoding gathered metrics as text",
     },
     Bench {
         name: "push",
@@ -60,6 +59,8 @@ const BENCHES: [Bench; 8] = [
     },
 ];
 
+/// The page with the tables, below the workspace root.
+const PAGE: &str = "metrics-push/src/guide/costs.md";
 const BEGIN: &str = "<!-- costs begins -->\n";
 const END: &str = "<!-- costs ends -->\n";
 
@@ -67,11 +68,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-/// What a program prints; what else it has to say goes where it goes here.
+/// Runs a program and returns its standard output.
 fn printed(command: &mut Command) -> String {
-    let output = command.stderr(Stdio::inherit()).output().expect("a program that starts");
-    assert!(output.status.success(), "{command:?} ended with {}", output.status);
-    String::from_utf8(output.stdout).expect("text")
+    let output = command.stderr(Stdio::inherit()).output().expect("the program starts");
+    assert!(output.status.success(), "{command:?} exited with {}", output.status);
+    String::from_utf8(output.stdout).expect("the output is UTF-8")
 }
 
 fn tables_of(bench: &Bench) -> String {
@@ -87,7 +88,7 @@ fn line_of(file: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// When, where and how.
+/// Date, compiler and machine of a measurement.
 fn circumstances() -> String {
     let date = printed(Command::new("date").args(["-u", "+%F"]));
     let compiler = printed(Command::new("rustc").arg("--version"));
@@ -103,34 +104,30 @@ fn circumstances() -> String {
     )
 }
 
-const INTRODUCTION: &str = "Release builds; each row of a table side by side with the others of its round, medians. \
-    Compare ratios, not times: `cargo run --release -p metrics-push-benches --bin tables` prints these tables for yours.\n";
+const INTRODUCTION: &str = "Medians of release builds; the rows of a table are measured in turns. Compare ratios, not \
+    times: `cargo run --release -p metrics-push-benches --bin tables` prints these tables for your machine.\n";
 
-/// What is below a bench's title in earlier tables.
+/// The existing tables of a bench.
 fn earlier<'a>(tables: &'a str, bench: &Bench) -> Option<&'a str> {
-    let (_, below) = tables.split_once(&format!("### {}\n", bench.title))?;
-    Some(below.split("\n### ").next().unwrap_or(below).trim())
+    let (_, below) = tables.split_once(&format!("# {}\n", bench.title))?;
+    Some(below.split("\n# ").next().unwrap_or(below).trim())
 }
 
-/// Text taken apart: what is before the tables, the tables, what is after them.
+/// Splits a page into the text before the tables, the tables, and the text after them.
 fn parts(text: &str) -> (&str, &str, &str) {
-    let (before, rest) = text.split_once(BEGIN).expect("the mark where the tables begin");
-    let (tables, after) = rest.split_once(END).expect("the mark where the tables end");
+    let (before, rest) = text.split_once(BEGIN).expect("the page has a begin mark");
+    let (tables, after) = rest.split_once(END).expect("the page has an end mark");
     (before, tables, after)
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let (mut file, mut names) = (None, Vec::new());
-    while let Some(argument) = arguments.next() {
-        if argument == "--write" {
-            file = Some(root().join(arguments.next().expect("a file after --write")));
-        } else {
-            assert!(BENCHES.iter().any(|bench| bench.name == argument), "no bench {argument}");
-            names.push(argument);
-        }
+    let (flags, names): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|argument| argument == "--write");
+    for name in &names {
+        assert!(BENCHES.iter().any(|bench| bench.name == name), "unknown bench {name:?}");
     }
-    let text = file.as_ref().map(|file| std::fs::read_to_string(file).expect("a file of text"));
+    let file = (!flags.is_empty()).then(|| root().join(PAGE));
+    let text = file.as_ref().map(|file| std::fs::read_to_string(file).expect("the page exists"));
     let (before, known, after) = text.as_deref().map_or(("", "", ""), parts);
     let (circumstances, mut tables) = (circumstances(), INTRODUCTION.to_owned());
     for bench in &BENCHES {
@@ -141,14 +138,14 @@ fn main() {
             earlier(known, bench).map(str::to_owned)
         };
         if let Some(section) = section {
-            write!(tables, "\n### {}\n\n{section}\n", bench.title)
-                .expect("a string takes whatever is written to it");
+            write!(tables, "\n# {}\n\n{section}\n", bench.title)
+                .expect("writing to a string does not fail");
         }
     }
     match &file {
         Some(file) => {
             let text = [before, BEGIN, &tables, END, after].concat();
-            std::fs::write(file, text).expect("a file that can be written");
+            std::fs::write(file, text).expect("the page is writable");
         }
         None => print!("{tables}"),
     }

@@ -10,7 +10,7 @@ async fn load(
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
             ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::Place {
+                ::metrics_push::__private::CallSite {
                     function: "load",
                     module: ::core::module_path!(),
                     file: ::core::file!(),

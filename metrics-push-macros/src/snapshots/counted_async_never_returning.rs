@@ -5,7 +5,7 @@ async fn serve() -> ! {
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
             ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::Place {
+                ::metrics_push::__private::CallSite {
                     function: "serve",
                     module: ::core::module_path!(),
                     file: ::core::file!(),

@@ -8,7 +8,7 @@ fn parts() -> Result<
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
             ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::Place {
+                ::metrics_push::__private::CallSite {
                     function: "parts",
                     module: ::core::module_path!(),
                     file: ::core::file!(),

@@ -14,7 +14,7 @@ where
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                    ::metrics_push::__private::Place {
+                    ::metrics_push::__private::CallSite {
                         function: "Store::flush",
                         module: ::core::module_path!(),
                         file: ::core::file!(),
@@ -36,7 +36,7 @@ where
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                        ::metrics_push::__private::Place {
+                        ::metrics_push::__private::CallSite {
                             function: "Store::sync",
                             module: ::core::module_path!(),
                             file: ::core::file!(),

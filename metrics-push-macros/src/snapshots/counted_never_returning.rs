@@ -6,7 +6,7 @@ fn serve() -> ! {
         {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                    ::metrics_push::__private::Place {
+                    ::metrics_push::__private::CallSite {
                         function: "serve",
                         module: ::core::module_path!(),
                         file: ::core::file!(),

@@ -5,7 +5,7 @@ fn pay(payment: &Payment) -> Option<Receipt> {
     let call = {
         static __SITE: ::facade::metrics::__private::CountedSite = ::facade::metrics::__private::CountedSite::new(
                 ::facade::metrics::__private::Site::new(
-                        ::facade::metrics::__private::Place {
+                        ::facade::metrics::__private::CallSite {
                             function: "pay",
                             module: ::core::module_path!(),
                             file: ::core::file!(),

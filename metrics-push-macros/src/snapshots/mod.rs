@@ -1,6 +1,6 @@
-//! Expansions as a person reads them: one formatted file per case, compared word by word.
+//! Snapshot tests of the expansions: one formatted file per case.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test -p metrics-push-macros` writes them anew; review the difference as code.
+//! `UPDATE_SNAPSHOTS=1 cargo test -p metrics-push-macros` overwrites the files. Review the diff like code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use proc_macro2::TokenStream;
 
-use crate::{counted, on_function, on_function_or_impl, push_job, timed};
+use crate::{counted, expand_function, expand_function_or_impl, push_job, timed};
 
-/// The attributes and the item of one case, as written in front of its snapshot.
+/// The attribute and the item, which are also in the comment at the start of the snapshot.
 struct Case {
     name: &'static str,
     attribute: &'static str,
@@ -132,7 +132,7 @@ const CASES: &[Case] = &[
         item: "fn import<'async_trait>(&'async_trait self) -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> { Box::pin(async move {}) }",
     },
     Case {
-        name: "mistakes_beside_the_item",
+        name: "counted_with_errors",
         attribute: "counted",
         arguments: "nmae = \"a_total\", max_series = 0, labels(le = n, __x = n)",
         item: "fn load() { work }",
@@ -140,12 +140,12 @@ const CASES: &[Case] = &[
 ];
 
 fn expansion(case: &Case) -> String {
-    let parse = |text: &str| TokenStream::from_str(text).expect("the case is made of tokens");
+    let parse = |text: &str| TokenStream::from_str(text).expect("a case must be valid tokens");
     let (arguments, item) = (parse(case.arguments), parse(case.item));
     let tokens = match case.attribute {
-        "counted" => on_function_or_impl::<counted::Args>(arguments, item),
-        "timed" => on_function_or_impl::<timed::Args>(arguments, item),
-        _ => on_function::<push_job::Args>(arguments, item),
+        "counted" => expand_function_or_impl::<counted::Args>(arguments, item),
+        "timed" => expand_function_or_impl::<timed::Args>(arguments, item),
+        _ => expand_function::<push_job::Args>(arguments, item),
     };
     let file = syn::parse2(tokens.clone()).unwrap_or_else(|error| panic!("{error}: {tokens}"));
     prettyplease::unparse(&file)
@@ -156,7 +156,7 @@ fn path(case: &Case) -> PathBuf {
 }
 
 #[test]
-fn expansions_are_those_on_file() {
+fn expansions_match_their_snapshots() {
     let is_update = std::env::var_os("UPDATE_SNAPSHOTS").is_some();
     let mut different = Vec::new();
     for case in CASES {
@@ -169,7 +169,7 @@ fn expansions_are_those_on_file() {
         );
         let text = text.replace("()]\n", "]\n");
         if is_update {
-            fs::write(path(case), &text).expect("the snapshot can be written");
+            fs::write(path(case), &text).expect("the snapshot must be writable");
         } else if fs::read_to_string(path(case)).unwrap_or_default() != text {
             different.push(format!("{}:\n{text}", case.name));
         }
@@ -178,11 +178,12 @@ fn expansions_are_those_on_file() {
 }
 
 #[test]
-fn every_snapshot_has_a_case() {
+fn snapshots_without_a_case_do_not_exist() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/snapshots");
-    for entry in fs::read_dir(folder).expect("the folder is there") {
-        let name = entry.expect("it can be listed").file_name().into_string().expect("it is text");
+    for entry in fs::read_dir(folder).expect("the folder must exist") {
+        let name = entry.expect("the folder must be readable").file_name();
+        let name = name.into_string().expect("the name must be UTF-8");
         let stem = name.trim_end_matches(".rs");
-        assert!(stem == "mod" || CASES.iter().any(|case| case.name == stem), "{name} is left over");
+        assert!(stem == "mod" || CASES.iter().any(|case| case.name == stem), "{name} has no case");
     }
 }

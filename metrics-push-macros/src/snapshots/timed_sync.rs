@@ -7,7 +7,7 @@ fn load(path: &str) -> u32 {
     let _call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
             ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::Place {
+                ::metrics_push::__private::CallSite {
                     function: "load",
                     module: ::core::module_path!(),
                     file: ::core::file!(),

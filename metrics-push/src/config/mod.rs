@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::sink::wire::Wire;
@@ -38,7 +38,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    urls: Vec<Address>,
+    urls: Vec<RawUrl>,
     pub(crate) job: Option<String>,
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
@@ -61,7 +61,7 @@ pub struct Config {
 /// How to reach one gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    pub(crate) url: Address,
+    pub(crate) url: RawUrl,
     pub(crate) transport: Transport,
     pub(crate) timeout: Duration,
     pub(crate) kind: GatewayKind,
@@ -135,7 +135,7 @@ impl Config {
     pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
         let url = url.into();
         Server::new(&url, Transport::default())?;
-        self.urls.push(Address::new(url));
+        self.urls.push(RawUrl::new(url));
         Ok(self)
     }
 
@@ -280,7 +280,7 @@ impl Config {
         }
         let mode = if self.is_dry_run { Mode::DryRun } else { Mode::Live };
         let transport = self.transport()?;
-        let target = |url: &Address| Target {
+        let target = |url: &RawUrl| Target {
             url: url.clone(),
             transport: transport.clone(),
             timeout: self.timeout,
@@ -308,7 +308,7 @@ impl Config {
         let mut refused = Ok(());
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             match Server::new(url, Transport::default()) {
-                Ok(_) => self.urls.push(Address::new(url)),
+                Ok(_) => self.urls.push(RawUrl::new(url)),
                 Err(error) => refused = refused.and(Err(error)),
             }
         }

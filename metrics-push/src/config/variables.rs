@@ -319,7 +319,7 @@ fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
 mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
-    use crate::http::Address;
+    use crate::http::RawUrl;
     use crate::sink::wire::Wire;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -370,9 +370,9 @@ mod tests {
     #[test]
     fn the_url_has_a_fallback_and_empty_means_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
-        assert_eq!(config.urls, [Address::new("other:9091")]);
+        assert_eq!(config.urls, [RawUrl::new("other:9091")]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
-        assert_eq!(config.urls, ["a:1", "b:2"].map(Address::new));
+        assert_eq!(config.urls, ["a:1", "b:2"].map(RawUrl::new));
     }
 
     #[test]
@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn good_urls_hold_beside_a_bad_one() {
         let (config, problems) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
-        assert_eq!(config.urls, ["a:1", "c:3"].map(Address::new));
+        assert_eq!(config.urls, ["a:1", "c:3"].map(RawUrl::new));
         assert!(problems[0].contains("ftp://b"), "{problems:?}");
     }
 

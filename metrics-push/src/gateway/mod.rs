@@ -16,7 +16,7 @@ use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::http::{Address, Auth, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::PushRequest;
@@ -62,7 +62,7 @@ impl Gateway {
     /// `is_config` if `url` is not a base URL.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
         Self::from_target(Target {
-            url: Address::new(url),
+            url: RawUrl::new(url),
             transport: Transport { proxy: proxy(), ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
             kind: GatewayKind::default(),
@@ -99,7 +99,7 @@ impl Gateway {
     pub fn url(&self) -> String {
         // `from_target` has checked the URL.
         Server::new(self.target.url.as_str(), Transport::default())
-            .map(|server| server.shown().to_owned())
+            .map(|server| server.redacted_url().to_owned())
             .unwrap_or_default()
     }
 

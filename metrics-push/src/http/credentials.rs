@@ -1,16 +1,17 @@
-//! Credentials: who asks, and where their secrets come from. None of them is ever shown.
+//! User names, passwords and tokens, and where they are read from. `Debug` output never contains a secret.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use crate::error::Error;
 
-/// A text that is never shown.
+/// A text whose `Debug` output is always `"…"`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -30,7 +31,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret comes from. Files are read for every request, so that a rotated secret is found.
+/// Where a secret is read from. A file is read for every request, so that the next request uses a changed secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SecretSource {
     Value(Secret),
@@ -42,19 +43,19 @@ impl SecretSource {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
             Self::File(path) => std::fs::read_to_string(path)
-                // Editors and `echo` end a file with a line break that is no part of the secret.
+                // Editors and `echo` add a line break at the end.
                 .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| {
-                    Error::config("the secret file can't be read")
+                    Error::config("cannot read the secret file")
                         .at("file", path.display())
                         .caused_by(error)
-                        .remedy("let the job's user read it, or name another file")
+                        .remedy("make it readable for the job's user, or set another file")
                 }),
         }
     }
 }
 
-/// Who asks.
+/// How requests are authenticated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Auth {
     #[default]
@@ -67,7 +68,7 @@ pub(crate) enum Auth {
 }
 
 impl Auth {
-    /// Whether the next request may carry another secret than the last.
+    /// Returns true if the next request may send another secret than the last request.
     pub(super) fn may_change(&self) -> bool {
         match self {
             Self::None => false,
@@ -87,8 +88,8 @@ impl Auth {
             Self::Bearer(token) => format!("Bearer {}", token.read()?.0),
         };
         let mut value = HeaderValue::try_from(value).map_err(|_| {
-            Error::config("the bearer token has characters no header can carry")
-                .remedy("give the token alone, on one line")
+            Error::config("invalid bearer token: it contains characters that HTTP does not allow")
+                .remedy("set the token alone, on one line")
         })?;
         value.set_sensitive(true);
         headers.append(AUTHORIZATION, value);
@@ -96,7 +97,7 @@ impl Auth {
     }
 }
 
-/// Takes the credentials out of a URL, which would be shown with it: they belong into the header.
+/// Removes the credentials from a URL and returns them. The URL appears in messages; the `Authorization` header does not.
 pub(super) fn take_userinfo(base: &mut Url) -> Result<Auth, Error> {
     if base.username().is_empty() && base.password().is_none() {
         return Ok(Auth::None);
@@ -106,28 +107,18 @@ pub(super) fn take_userinfo(base: &mut Url) -> Result<Auth, Error> {
         user: percent_decoded(base.username())?,
         password: SecretSource::Value(Secret::new(password)),
     };
-    // These fail only for URLs that cannot have credentials in the first place.
+    // Setting them only fails for URLs that cannot contain credentials.
     let _ = base.set_username("");
     let _ = base.set_password(None);
     Ok(auth)
 }
 
 fn percent_decoded(text: &str) -> Result<String, Error> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = match tail {
-            [high, low, ..] if *first == b'%' => hex_digit(*high).zip(hex_digit(*low)),
-            _ => None,
-        };
-        bytes.push(hex.map_or(*first, |(high, low)| high * 16 + low));
-        rest = if hex.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8(bytes).map_err(|_| Error::config("the URL's user or password is not UTF-8"))
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| {
+        Error::config("invalid credentials in the URL: the user or password is not UTF-8")
+            .remedy("set the credentials in the variables instead")
+    })?;
+    Ok(decoded.into_owned())
 }
 
 #[cfg(test)]
@@ -135,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_move_from_the_url_to_the_header() {
+    fn credentials_are_removed_from_the_url() {
         let mut url = Url::parse("http://us%40er:p%2Fw@gateway:9091/").unwrap();
         let password = SecretSource::Value(Secret::new("p/w"));
         let expected = Auth::Basic { user: "us@er".into(), password };

@@ -1,8 +1,9 @@
-//! TLS: certificates in, errors a person can act on out. For a plain URL it does no work.
+//! TLS: reads certificates, configures the client and explains failed handshakes.
 //!
-//! The configuration is ours alone: nothing is installed process-wide, so a program keeps its own choices.
+//! An `http://` URL loads no certificates. No crypto provider is installed for the process, so that the program can choose its
+//! own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::{ClientBuilder, Url};
@@ -12,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
-use super::Transport;
+use super::transport::Transport;
 use crate::error::{Error, Kind};
 
 pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
@@ -22,8 +23,8 @@ pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
     if transport.cert_file.is_some() == transport.key_file.is_some() {
         return Ok(());
     }
-    Err(Error::config("a client certificate needs its key, and a key its certificate")
-        .remedy("name both files"))
+    Err(Error::config("a client certificate and its key must be set together")
+        .remedy("set both files"))
 }
 
 pub(super) fn configure(
@@ -34,12 +35,12 @@ pub(super) fn configure(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(broken)?;
+        .map_err(invalid)?;
     let config = if base.scheme() == "https" {
         let roots = certificates(transport.ca_file.as_deref())?;
-        let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(broken)?;
+        let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(invalid)?;
         let verifier: Arc<dyn ServerCertVerifier> = match &transport.server_name {
-            Some(name) => Arc::new(Renamed { verifier, name: parse_name(name)? }),
+            Some(name) => Arc::new(NamedVerifier { verifier, name: parse_name(name)? }),
             None => Arc::new(verifier),
         };
         let verified = versions.dangerous().with_custom_certificate_verifier(verifier);
@@ -47,13 +48,13 @@ pub(super) fn configure(
             (Some(cert), Some(key)) => {
                 let (chain, key_der) = identity(cert, key)?;
                 verified.with_client_auth_cert(chain, key_der).map_err(|error| {
-                    broken(error).at("certificate", cert.display()).at("key", key.display())
+                    invalid(error).at("certificate", cert.display()).at("key", key.display())
                 })?
             }
             _ => verified.with_no_client_auth(),
         }
     } else {
-        // The client wants a configuration; an empty one keeps it from reading the machine's certificates.
+        // Without a configuration the client would load the certificates of this machine.
         versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     Ok(builder.tls_backend_preconfigured(config))
@@ -61,26 +62,25 @@ pub(super) fn configure(
 
 fn parse_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(name.to_owned()).map_err(|error| {
-        Error::config("the server name is no name that a certificate can have")
-            .at("server name", format_args!("{name:?}"))
+        Error::config(format!("invalid server name {name:?}"))
             .caused_by(error)
-            .remedy("give a host name or an IP address alone, without scheme and port")
+            .remedy("set a host name or an IP address, without scheme and port")
     })
 }
 
-/// Checks everything as the machine does, but against this name instead of the URL's.
+/// Verifies a certificate like the machine does, but compares it with `name` and not with the host of the URL.
 #[derive(Debug)]
-struct Renamed {
+struct NamedVerifier {
     verifier: Verifier,
     name: ServerName<'static>,
 }
 
-impl ServerCertVerifier for Renamed {
+impl ServerCertVerifier for NamedVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _of_url: &ServerName<'_>,
+        _url_host: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
@@ -113,7 +113,7 @@ impl ServerCertVerifier for Renamed {
 
 fn identity(
     cert: &Path,
-    key: &PathBuf,
+    key: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(error, key))?;
     Ok((certificates(Some(cert))?, key))
@@ -125,53 +125,53 @@ fn certificates(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Err
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(error, file))?;
     if certificates.is_empty() {
-        return Err(Error::config("the file holds no certificate")
+        return Err(Error::config("the file contains no certificate")
             .at("file", file.display())
-            .remedy("name a file in PEM format"));
+            .remedy("set a file in PEM format"));
     }
     Ok(certificates)
 }
 
 fn unreadable(error: rustls::pki_types::pem::Error, file: &Path) -> Error {
-    Error::config("the PEM file can't be read").at("file", file.display()).caused_by(error)
+    Error::config("cannot read the PEM file").at("file", file.display()).caused_by(error)
 }
 
-fn broken(error: rustls::Error) -> Error {
-    Error::config("TLS can't be set up").caused_by(error)
+fn invalid(error: rustls::Error) -> Error {
+    Error::config("cannot set up TLS").caused_by(error)
 }
 
-/// What went wrong in the handshake, if that is where it was.
-pub(super) fn failure(error: &reqwest::Error) -> Option<Error> {
+/// Returns the cause of a failed TLS handshake; `None` if something else failed.
+pub(super) fn handshake_failure(error: &reqwest::Error) -> Option<Error> {
     let cause = handshake_error(error)?;
     let refused = |what: &'static str, remedy: &'static str| {
         Some(Error::config(what).remedy(remedy).caused_by(cause.clone()))
     };
     match &cause {
         rustls::Error::InvalidMessage(_) => refused(
-            "the gateway does not speak TLS on this port",
-            "use http:// for it, or the port that has TLS",
+            "the gateway does not use TLS on this port",
+            "use http:// in the URL, or the port with TLS",
         ),
         rustls::Error::InvalidCertificate(reason) => match reason {
             rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
                 refused(
                     "the gateway's certificate has expired",
-                    "renew it, or check this machine's clock",
+                    "renew the certificate, or check the clock of this machine",
                 )
             }
             rustls::CertificateError::NotValidForName
             | rustls::CertificateError::NotValidForNameContext { .. } => refused(
                 "the gateway's certificate is for another name",
-                "use the name it was issued for in the URL, or give it as the server name",
+                "use the certificate's name in the URL, or set it as the server name",
             ),
             _ => refused(
                 "the gateway's certificate is not trusted",
-                "name the file of its certificate authority in METRICS_PUSH_CA_FILE",
+                "set METRICS_PUSH_CA_FILE to the certificate of its authority",
             ),
         },
         rustls::Error::AlertReceived(_) => Some(
             Error::new(Kind::Credentials { status: None }, "the gateway refused the TLS handshake")
                 .remedy(
-                    "it may want a client certificate: METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
+                    "if it requires a client certificate, set METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
                 )
                 .caused_by(cause),
         ),
@@ -179,7 +179,7 @@ pub(super) fn failure(error: &reqwest::Error) -> Option<Error> {
     }
 }
 
-/// The handshake's error hides in I/O errors, whose `source` skips what they wrap.
+/// Searches the chain of causes. I/O errors need `get_ref`, because their `source` skips the error they wrap.
 fn handshake_error(error: &reqwest::Error) -> Option<rustls::Error> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

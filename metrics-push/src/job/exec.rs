@@ -1,21 +1,22 @@
-//! Exec: a command that takes the place of a supervised job, and is the rest of its run.
+//! `Run::exec`: a command replaces a supervised job and becomes the rest of its run.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Run, signal, supervise};
+use super::hooks::signal;
+use super::run::Run;
+use super::supervisor;
 
-/// How long the command waits for the gateway to know of its start. One that has not answered by then hears of it at
-/// the end.
-const START_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the command waits until the gateway has the start. If the gateway is slower, the completion reports the start.
+const START_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Run {
-    /// Lets `command` take the place of this process, as the rest of this run: how it ends is reported by the
-    /// [supervisor](crate::Job::supervise). Without one, nobody sees the end.
+    /// Replaces this process by `command`, as the rest of this run. The [supervisor](crate::Job::supervise) reports how it
+    /// ends; without one, nothing does.
     ///
-    /// It returns only if the command can't be run, with the reason.
+    /// Returns only if the command cannot be executed, with the reason.
     ///
     /// ```no_run
     /// use metrics_push::Job;
@@ -23,13 +24,13 @@ impl Run {
     ///
     /// let run = Job::new("backup").whole_process().supervise().start();
     /// let error = run.exec(Command::new("pg_dump").arg("orders"));
-    /// eprintln!("pg_dump can't be run: {error}");
+    /// eprintln!("pg_dump cannot be executed: {error}");
     /// exit(127);
     /// ```
     pub fn exec(&self, command: &mut Command) -> io::Error {
-        self.open.wait_for_start(START_PATIENCE);
-        // The command's parent is the supervisor, but the command is no job that knows of it.
-        let command = command.env_remove(supervise::VARIABLE);
-        signal::while_replaced(|| command.exec())
+        self.active.wait_start_delivered(START_TIMEOUT);
+        // The variable is for a job of this library, which the command is not.
+        let command = command.env_remove(supervisor::VARIABLE);
+        signal::without_new_threads(|| command.exec())
     }
 }

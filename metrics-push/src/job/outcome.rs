@@ -1,30 +1,30 @@
-//! Outcome: the one word for how a run, or a call, came to its end.
+//! `Outcome`: how a run, or a call of an instrumented function, ended.
 
 use std::fmt;
 
-/// How a run ended. On the wire it is a state set: one series per outcome, the one that holds at 1.
+/// How a run ended. It is exported as a state set: one series per outcome, of which one has the value 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It did what it was to do.
+    /// The run succeeded.
     Success,
-    /// It returned an error.
+    /// The run returned an error.
     Error,
-    /// It panicked.
+    /// The run panicked.
     Panic,
-    /// It took longer than it may.
+    /// The run exceeded its maximum runtime and was ended.
     Timeout,
     /// A signal ended the process.
     Signal,
-    /// The kernel ended the process for its memory.
+    /// The kernel killed the process because it was out of memory.
     Oom,
-    /// The process exited in the middle of it.
+    /// The process exited during the run.
     ExitCode,
-    /// The process was gone, and a later one found out.
+    /// The process died without a report, and a later process found the run.
     Abandoned,
-    /// Its future was dropped before it was done.
+    /// The future of the run was dropped before it completed.
     Cancelled,
-    /// It decided that there was nothing to do.
+    /// The run had nothing to do.
     Skipped,
 }
 
@@ -43,7 +43,7 @@ impl Outcome {
         Self::Skipped,
     ];
 
-    /// The outcome as a label value.
+    /// Returns the outcome as a label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,18 +67,18 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// An outcome, and whether it is the last word.
+/// The outcome of a call as its return value shows it, and whether that is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub(crate) outcome: Outcome,
     pub(crate) standing: Standing,
 }
 
-/// Whether anybody knows better.
+/// Whether an outcome is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Final,
-    /// If a `main` returned it, the process' exit code tells.
+    /// The return value does not show it. If `main` returned it, the exit code of the process decides.
     Presumed,
 }
 

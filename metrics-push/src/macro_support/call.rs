@@ -1,8 +1,8 @@
-//! How the body of an annotated function runs, and how its end becomes an outcome, exactly one per call.
+//! Runs the body of an annotated function and reports exactly one outcome per call.
 //!
-//! All state is the call's own. Whether a body panicked is told by its not having returned, not by the state of the
-//! thread: a function may well do its work while the thread unwinds for another reason. Only a [`Guard`], which can't
-//! see a body return, has to ask the thread.
+//! All state belongs to the call. A body that does not return has panicked; the state of the thread does not matter,
+//! because a destructor may call an annotated function while the thread unwinds. Only [`Guard`] reads the state of the
+//! thread, because it does not see the body return.
 
 use std::fmt;
 use std::mem::{ManuallyDrop, forget};
@@ -13,22 +13,22 @@ use std::thread;
 use pin_project_lite::pin_project;
 
 use super::counted::CountedCall;
-use super::start::PreparedRun;
+use super::run::PreparedRun;
 use super::timed::{PreparedTime, TimedCall};
 use crate::job::{Outcome, Run, Verdict};
 
-/// What is measured from its start to its outcome: a counted or timed call, a run.
+/// A measurement that ends with an outcome: a counted call, a timed call or a run.
 pub trait Measure {
-    /// Takes the outcome.
+    /// Ends the measurement.
     fn finish(self, verdict: Verdict);
 }
 
-/// What is looked up when a function is called, and starts when its future does.
+/// A measurement that is prepared when a function is called and starts when its future is first polled.
 pub trait Prepare {
-    /// What starts.
+    /// The started measurement.
     type Call: Measure;
 
-    /// Starts it.
+    /// Starts the measurement.
     fn enter(self) -> Self::Call;
 }
 
@@ -87,7 +87,7 @@ impl Prepare for PreparedRun {
     }
 }
 
-/// Runs a body. One that doesn't return has panicked.
+/// Runs a body. If it does not return, the outcome is a panic.
 #[inline]
 pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
     let armed = armed(call);
@@ -95,13 +95,13 @@ pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
     Ended { result, armed }
 }
 
-/// Has a local of a function that never returns end the call: with a panic, whatever else the thread is unwinding for.
+/// Returns a guard for a function that never returns. Dropping the guard reports a panic.
 #[inline]
 pub fn armed<C: Measure>(call: C) -> Armed<C> {
     Armed(Some(call))
 }
 
-/// Has a local of the function end the call, where nothing may stand between the function and its caller.
+/// Returns a guard that ends the call when it is dropped, for bodies that cannot be wrapped in a closure.
 #[inline]
 pub fn guard<C: Measure>(call: C) -> Guard<C> {
     Guard { armed: armed(call), entered_panicking: thread::panicking() }
@@ -110,37 +110,37 @@ pub fn guard<C: Measure>(call: C) -> Guard<C> {
 /// Runs an `async` body.
 #[inline]
 pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<C, F> {
-    Measured { future: body, call: Open::new(call) }
+    Measured { future: body, call: PendingCall::new(call) }
 }
 
-/// Runs an `async` body whose type says that it has no end.
+/// Runs an `async` body of type `!`.
 ///
 /// # Panics
-/// If it ends all the same, which no safe code can bring about.
+/// If the body returns, which is impossible in safe code.
 #[inline]
 pub async fn call_forever<C: Measure, F: Future>(call: C, body: F) -> ! {
     let _never = call_async(call, body).await;
-    unreachable!("the body's type says that it has no end")
+    unreachable!("a body of type `!` returned")
 }
 
-/// Names the type that an `async` body returns, where it is never called.
+/// Has the type `R`. Expansions use it in unreachable code to infer the return type of an `async` body.
 #[must_use]
 pub fn never<R>() -> R {
-    unreachable!("this only names a type")
+    unreachable!("only the type of this call is used")
 }
 
-/// Measures the future that `body` makes, from its first poll.
+/// Measures the future that `body` returns, from its first poll.
 #[inline]
 pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     prepared: P,
     body: impl FnOnce() -> F,
     judge: J,
 ) -> Judged<P, F, J> {
-    let measured = Measured { future: body(), call: Open(None) };
+    let measured = Measured { future: body(), call: PendingCall(None) };
     Judged { measured, prepared: Some(prepared), judge: Some(judge) }
 }
 
-/// The same for functions whose declared type is a box.
+/// [`call_future`] for functions that return a boxed future.
 #[inline]
 pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     prepared: P,
@@ -150,24 +150,25 @@ pub fn call_boxed<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     Box::pin(call_future(prepared, body, judge))
 }
 
-/// A call whose body has returned, and whose outcome is still to be told.
+/// A call whose body has returned and whose outcome has not been reported.
 ///
-/// Expansions do that in the open: a closure for it would cost more to compile than all the rest.
-#[must_use = "without an outcome it is taken for a panic"]
+/// Expansions judge the result and call [`finish`](Self::finish) inline, because a closure would cost more compile time
+/// than the rest of the expansion.
+#[must_use = "a call without an outcome is reported as a panic"]
 pub struct Ended<C: Measure, R> {
-    // Dropped first: it may be what panics.
+    // Dropped before `armed`, so that a panic in its destructor is reported.
     result: R,
     armed: Armed<C>,
 }
 
 impl<C: Measure, R> Ended<C, R> {
-    /// What the body returned.
+    /// Returns the result of the body.
     #[inline]
     pub const fn result(&self) -> &R {
         &self.result
     }
 
-    /// Takes the outcome, and gives the result back.
+    /// Reports the outcome and returns the result of the body.
     #[inline]
     pub fn finish(self, verdict: Verdict) -> R {
         self.armed.finish(verdict);
@@ -175,8 +176,8 @@ impl<C: Measure, R> Ended<C, R> {
     }
 }
 
-/// A call whose body is running: one that is left without a result has panicked.
-#[must_use = "dropping it tells of a panic"]
+/// A call whose body is running. Dropping it reports a panic.
+#[must_use = "dropping it reports a panic"]
 pub struct Armed<C: Measure>(Option<C>);
 
 impl<C: Measure> Armed<C> {
@@ -189,7 +190,7 @@ impl<C: Measure> Armed<C> {
 
     #[inline]
     fn disarm(self) -> Option<C> {
-        // Nothing is left to drop.
+        // Skips `drop`, which would report a panic.
         ManuallyDrop::new(self).0.take()
     }
 }
@@ -202,8 +203,8 @@ impl<C: Measure> Drop for Armed<C> {
     }
 }
 
-/// A call that ends when this is dropped: with a panic if the thread began to unwind since it started, with a success
-/// otherwise. A call that begins in a destructor while unwinding has not panicked itself.
+/// Ends a call when it is dropped: with a panic if the thread started to unwind during the call, otherwise with
+/// success. A call that starts while the thread is already unwinding ends with success.
 #[must_use = "dropping it ends the call"]
 pub struct Guard<C: Measure> {
     armed: Armed<C>,
@@ -214,7 +215,7 @@ impl<C: Measure> Drop for Guard<C> {
     #[inline]
     fn drop(&mut self) {
         let has_panicked = !self.entered_panicking && thread::panicking();
-        // Otherwise what is armed tells of a panic.
+        // If it has panicked, dropping `armed` reports that.
         if !has_panicked && let Some(call) = self.armed.0.take() {
             call.finish(Outcome::Success.into());
         }
@@ -222,17 +223,17 @@ impl<C: Measure> Drop for Guard<C> {
 }
 
 pin_project! {
-    /// The future of a call that has begun.
+    /// The future of a call that has started.
     pub struct Measured<C: Measure, F> {
         #[pin]
         future: F,
-        call: Open<C>,
+        call: PendingCall<C>,
     }
 }
 
 pin_project! {
-    /// A measured future whose result is judged where nobody awaits it: from the first poll, so that one that is
-    /// never polled leaves no trace.
+    /// A future that starts its call at the first poll and judges its own result. If it is never polled, nothing is
+    /// recorded.
     pub struct Judged<P: Prepare, F, J> {
         #[pin]
         measured: Measured<P::Call, F>,
@@ -241,13 +242,13 @@ pin_project! {
     }
 }
 
-/// The call of a future. One that is dropped on the way was cancelled.
+/// The call of a future that has not completed. Dropping it reports a cancellation.
 ///
-/// The call has no drop of its own here: what is left to do after the end has to be as small as a comparison, or
-/// the compiler keeps the whole future in memory for it.
-struct Open<C: Measure>(Option<ManuallyDrop<C>>);
+/// `ManuallyDrop` reduces the drop glue after completion to one comparison. With larger drop glue, the compiler keeps
+/// the memory of the whole future reserved for it.
+struct PendingCall<C: Measure>(Option<ManuallyDrop<C>>);
 
-impl<C: Measure> Open<C> {
+impl<C: Measure> PendingCall<C> {
     #[inline]
     const fn new(call: C) -> Self {
         Self(Some(ManuallyDrop::new(call)))
@@ -259,7 +260,7 @@ impl<C: Measure> Open<C> {
     }
 }
 
-impl<C: Measure> Drop for Open<C> {
+impl<C: Measure> Drop for PendingCall<C> {
     #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.take() {
@@ -268,10 +269,10 @@ impl<C: Measure> Drop for Open<C> {
     }
 }
 
-/// A poll under way: one that doesn't return has panicked.
+/// Guards one poll of a future. If the poll does not return, the outcome is a panic.
 ///
-/// It leaves the call where it is: moving it at each poll would cost more than counting.
-struct Polling<'a, C: Measure>(&'a mut Open<C>);
+/// It borrows the call, because moving the call at every poll would cost more than counting it.
+struct Polling<'a, C: Measure>(&'a mut PendingCall<C>);
 
 impl<C: Measure> Drop for Polling<'_, C> {
     #[inline]
@@ -297,7 +298,7 @@ impl<C: Measure, F: Future> Future for Measured<C, F> {
         let polling = Polling(&mut *this.call);
         let poll = this.future.poll(context);
         forget(polling);
-        // A future that is polled after its end speaks for itself.
+        // If the future is polled again after completion, its own behaviour applies.
         poll.map(|result| Ended { result, armed: Armed(this.call.take()) })
     }
 }
@@ -309,7 +310,7 @@ impl<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict> Future for Judged<
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
         if let Some(prepared) = this.prepared.take() {
-            *this.measured.as_mut().project().call = Open::new(prepared.enter());
+            *this.measured.as_mut().project().call = PendingCall::new(prepared.enter());
         }
         this.measured.poll(context).map(|ended| {
             let judge = this.judge.take();

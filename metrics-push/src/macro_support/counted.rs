@@ -1,19 +1,19 @@
-//! `#[counted]`: how often a function was called, by outcome.
+//! `#[counted]`: a counter of a function's calls, by outcome.
 
 use std::sync::Arc;
 
-use super::lookup::{Lookup, Resolve};
-use super::site::{ENDINGS, OutcomeLabel, Site, ending};
-use super::values::Value;
+use super::handles::{HandleCache, Resolve};
+use super::label_value::LabelValue;
+use super::site::{CALL_OUTCOMES, Site, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{Counter, Family};
 
-/// A function that is counted.
+/// An annotated function whose calls are counted.
 pub struct CountedSite {
     site: Site,
     counts: Counts,
-    lookup: Lookup<Self>,
+    cache: HandleCache<Self>,
 }
 
 /// Which calls are counted.
@@ -23,91 +23,85 @@ enum Counts {
     Errors,
 }
 
-/// A counter per ending, side by side. Nobody gathers those of endings that are not counted.
-pub(super) struct Outcomes([Counter; ENDINGS.len()]);
-
-impl Outcomes {
-    #[inline]
-    fn count(&self, ending: usize) {
-        self.0[ending % ENDINGS.len()].inc();
-    }
-}
+/// One counter per outcome, on the same cache lines. The counters of outcomes that are not counted are detached.
+pub(super) struct OutcomeCounters([Counter; CALL_OUTCOMES.len()]);
 
 impl CountedSite {
-    /// A function that is counted at this site.
+    /// Counts all calls.
     #[must_use]
     pub const fn new(site: Site) -> Self {
-        Self { site, counts: Counts::All, lookup: Lookup::new() }
+        Self { site, counts: Counts::All, cache: HandleCache::new() }
     }
 
-    /// Counts failures alone.
+    /// Does not count successful calls.
     #[must_use]
     pub const fn only_errors(mut self) -> Self {
         self.counts = Counts::Errors;
         self
     }
 
-    /// A call of this function with these label values. It counts when it ends.
+    /// Starts a call with these label values. The call is counted when it ends.
     #[inline]
-    pub fn enter(&'static self, labels: &[Value<'_>]) -> CountedCall {
-        CountedCall(self.lookup.plain().unwrap_or_else(|| self.first_or_labelled(labels)))
+    pub fn enter(&'static self, labels: &[LabelValue<'_>]) -> CountedCall {
+        CountedCall(self.resolve(labels))
     }
 
-    /// The same for a function without such labels.
+    /// Starts a call without label values.
     #[inline]
     pub fn start(&'static self) -> CountedCall {
         self.enter(&[])
     }
 
-    /// The same for a call that starts later, or never.
+    /// Prepares a call that starts later or never.
     #[inline]
-    pub fn prepare(&'static self, labels: &[Value<'_>]) -> CountedCall {
+    pub fn prepare(&'static self, labels: &[LabelValue<'_>]) -> CountedCall {
         self.enter(labels)
-    }
-
-    #[inline(never)]
-    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> &'static Outcomes {
-        self.lookup.find(self, labels)
     }
 }
 
 impl Resolve for CountedSite {
     type Registered = Arc<Family<Counter>>;
-    type Handles = Outcomes;
+    type Handles = OutcomeCounters;
 
     fn site(&self) -> &Site {
         &self.site
     }
 
-    fn register(&self) -> Result<Self::Registered, Error> {
-        self.site.family((), OutcomeLabel::Is(Outcome::Success))
+    #[inline]
+    fn cache(&self) -> &HandleCache<Self> {
+        &self.cache
     }
 
-    fn handles(&self, family: &Self::Registered, values: &[&str]) -> Outcomes {
-        let Outcomes(fresh) = self.unheard();
-        Outcomes(std::array::from_fn(|position| {
-            let (outcome, fresh) = (ENDINGS[position], &fresh[position]);
+    fn register(&self) -> Result<Self::Registered, Error> {
+        self.site.register((), Some(Outcome::Success))
+    }
+
+    fn handles(&self, family: &Self::Registered, values: &[&str]) -> OutcomeCounters {
+        let OutcomeCounters(counters) = self.detached();
+        OutcomeCounters(std::array::from_fn(|index| {
+            let (outcome, counter) = (CALL_OUTCOMES[index], &counters[index]);
             if matches!((self.counts, outcome), (Counts::Errors, Outcome::Success)) {
-                return fresh.clone();
+                return counter.clone();
             }
-            self.site.series(family, values, OutcomeLabel::Is(outcome), || fresh.clone())
+            self.site.series(family, values, Some(outcome), || counter.clone())
         }))
     }
 
-    fn unheard(&self) -> Outcomes {
-        Outcomes(Counter::together())
+    fn detached(&self) -> OutcomeCounters {
+        OutcomeCounters(Counter::array())
     }
 }
 
-/// A call of a counted function, which counts when it ends.
+/// A call of a counted function.
 #[derive(Clone, Copy)]
-#[must_use = "without an end it is not counted"]
-pub struct CountedCall(&'static Outcomes);
+#[must_use = "the call is not counted before `finish`"]
+pub struct CountedCall(&'static OutcomeCounters);
 
 impl CountedCall {
-    /// Ends the call.
+    /// Ends the call and counts it.
     #[inline]
     pub fn finish(self, outcome: Outcome) {
-        self.0.count(ending(outcome));
+        let OutcomeCounters(counters) = self.0;
+        counters[outcome_index(outcome) % CALL_OUTCOMES.len()].inc();
     }
 }

@@ -1,69 +1,70 @@
-//! How a result becomes an outcome: by its type, through whatever alias, or by the user's predicate.
+//! Judges the result of a function: by its type, through any alias, or by the user's predicate.
 //!
-//! Types are told apart by method lookup: each step of dereferencing offers `outcome` for fewer types less, until
-//! the last one takes any. In generic code only what the bounds say is known, and a type parameter is anything.
+//! Autoderef specialisation: method lookup for `judge(&result).outcome()` tries [`Judge`], then [`ByVariant`], then
+//! [`Returned`]; each step accepts more types. In generic code, method lookup knows only the bounds of a type
+//! parameter, so its value is judged by [`Returned`].
 
 use std::ops::Deref;
 use std::process::ExitCode;
 
 use crate::job::{Outcome, Verdict};
 
-/// Asks `.outcome()` of a result of any type.
+/// Wraps a result of any type. Expansions call `outcome` on it.
 #[inline]
 pub const fn judge<R: ?Sized>(result: &R) -> Judge<'_, R> {
     Judge(ByVariant(result))
 }
 
-/// A predicate that says what a success is.
+/// Judges by a predicate that returns true for a success.
 #[inline]
 pub fn ok_if<R: ?Sized>(result: &R, is_ok: impl FnOnce(&R) -> bool) -> Verdict {
     if is_ok(result) { Outcome::Success.into() } else { Outcome::Error.into() }
 }
 
-/// A predicate that says what an error is.
+/// Judges by a predicate that returns true for an error.
 #[inline]
 pub fn error_if<R: ?Sized>(result: &R, is_error: impl FnOnce(&R) -> bool) -> Verdict {
     if is_error(result) { Outcome::Error.into() } else { Outcome::Success.into() }
 }
 
-/// For calls of which only the end counts.
+/// Presumes success, for calls whose outcome is not recorded.
 #[inline]
 pub fn unjudged<R: ?Sized>(_: &R) -> Verdict {
     Verdict::presumed(Outcome::Success)
 }
 
-/// The first step: exit codes and nothing at all, bare or in a `Result`.
+/// The first step of method lookup: `ExitCode` and `()`, also inside a `Result`.
 #[derive(Debug)]
 pub struct Judge<'a, R: ?Sized>(ByVariant<'a, R>);
 
-/// The second step: any other `Result`.
+/// The second step of method lookup: every other `Result`.
 #[derive(Debug)]
 pub struct ByVariant<'a, R: ?Sized>(&'a R);
 
-/// The last step: whatever was returned is a success.
+/// The last step of method lookup: every other type, which is a success.
 #[derive(Debug)]
 pub struct Returned;
 
 impl Judge<'_, ExitCode> {
-    /// Whether the process will succeed.
+    /// Returns success if the exit code is `ExitCode::SUCCESS`.
     #[inline]
     #[must_use]
     pub fn outcome(&self) -> Verdict {
-        of_exit_code(*self.0.0)
+        judge_exit_code(*self.0.0)
     }
 }
 
 impl<E> Judge<'_, Result<ExitCode, E>> {
-    /// Whether the process will succeed.
+    /// Returns success if the exit code is `ExitCode::SUCCESS`.
     #[inline]
     #[must_use]
     pub fn outcome(&self) -> Verdict {
-        self.0.0.as_ref().map_or(Outcome::Error.into(), |code| of_exit_code(*code))
+        self.0.0.as_ref().map_or(Outcome::Error.into(), |code| judge_exit_code(*code))
     }
 }
 
 impl Judge<'_, ()> {
-    /// A success.
+    /// Returns success.
     #[inline]
     #[must_use]
     pub const fn outcome(&self) -> Verdict {
@@ -72,7 +73,7 @@ impl Judge<'_, ()> {
 }
 
 impl<E> Judge<'_, Result<(), E>> {
-    /// Whether it is `Ok`.
+    /// Returns success if the result is `Ok`.
     #[inline]
     #[must_use]
     pub const fn outcome(&self) -> Verdict {
@@ -81,7 +82,8 @@ impl<E> Judge<'_, Result<(), E>> {
 }
 
 impl<T, E> ByVariant<'_, Result<T, E>> {
-    /// Whether it is `Ok`; what is in it may still fail a process.
+    /// Returns success if the result is `Ok`. The success is presumed, because the value may still be a failing exit
+    /// code.
     #[inline]
     #[must_use]
     pub const fn outcome(&self) -> Verdict {
@@ -94,7 +96,7 @@ impl<T, E> ByVariant<'_, Result<T, E>> {
 }
 
 impl Returned {
-    /// A success, as far as anybody can tell.
+    /// Returns a presumed success.
     #[inline]
     #[must_use]
     pub const fn outcome(&self) -> Verdict {
@@ -120,7 +122,7 @@ impl<R: ?Sized> Deref for ByVariant<'_, R> {
     }
 }
 
-fn of_exit_code(code: ExitCode) -> Verdict {
+fn judge_exit_code(code: ExitCode) -> Verdict {
     if code == ExitCode::SUCCESS { Outcome::Success.into() } else { Outcome::Error.into() }
 }
 
@@ -132,7 +134,7 @@ mod tests {
     use crate::job::Standing;
 
     #[test]
-    fn results_are_seen_through_any_alias() {
+    fn results_are_judged_through_aliases() {
         type Aliased = Result<u8, fmt::Error>;
         assert_eq!(judge(&Aliased::Ok(1)).outcome().outcome, Outcome::Success);
         assert_eq!(judge(&Aliased::Err(fmt::Error)).outcome().outcome, Outcome::Error);
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_count_where_they_fail() {
+    fn exit_codes_are_judged_by_value() {
         assert_eq!(judge(&ExitCode::from(0)).outcome().outcome, Outcome::Success);
         assert_eq!(judge(&ExitCode::from(3)).outcome().outcome, Outcome::Error);
         assert_eq!(judge(&Ok::<_, ()>(ExitCode::SUCCESS)).outcome().outcome, Outcome::Success);
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_returns_is_a_success() {
+    fn other_types_are_a_success() {
         struct Result;
         fn in_generic_code<T>(result: &T) -> Outcome {
             judge(result).outcome().outcome
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_predicate_has_the_last_word() {
+    fn predicate_decides_the_outcome() {
         assert_eq!(ok_if(&Some(1), Option::is_some).outcome, Outcome::Success);
         assert_eq!(ok_if(&None::<u8>, Option::is_some).outcome, Outcome::Error);
         assert_eq!(error_if(&false, |is_done| !is_done).outcome, Outcome::Error);
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_not_fail_a_process_is_certain() {
+    fn verdict_is_final_only_if_the_exit_status_is_known() {
         struct Custom;
         assert_eq!(judge(&()).outcome().standing, Standing::Final);
         assert_eq!(judge(&Ok::<(), ()>(())).outcome().standing, Standing::Final);

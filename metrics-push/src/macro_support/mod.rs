@@ -1,16 +1,16 @@
-//! What the attributes' expansions call, re-exported hidden as `__private`.
+//! The functions and types that the attributes' expansions use, re-exported as the hidden module `__private`.
 //!
-//! Expansions stay small and know nothing; everything they need is one call away from here.
+//! Expansions contain as little code as possible: everything that does not depend on the annotated item is here.
 
 mod call;
 mod counted;
+mod handles;
 mod judge;
-mod labels;
-mod lookup;
+mod label_sets;
+mod label_value;
+mod run;
 mod site;
-mod start;
 mod timed;
-mod values;
 
 pub use call::{
     Armed, Ended, Guard, Judged, Measure, Measured, Prepare, armed, call, call_async, call_boxed,
@@ -18,9 +18,10 @@ pub use call::{
 };
 pub use counted::{CountedCall, CountedSite};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
-pub use site::{Place, Site, metric_name};
-pub use start::{PreparedRun, binary_name, host_name, prepare, start, supervised};
-pub use timed::{PreparedTime, TimedCall, TimedSite, keep_to_the_system_clock};
-pub use values::{Label, Shown, Text, Value, label};
+pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
+pub use run::{PreparedRun, binary_name, host_name, prepare, start, supervised};
+pub use site::{Site, metric_name};
+pub use timed::{PreparedTime, TimedCall, TimedSite, disable_tsc_clock};
 
 pub use crate::job::Verdict;
+pub use crate::metrics::CallSite;

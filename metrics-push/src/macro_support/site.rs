@@ -1,7 +1,7 @@
-//! One annotated function: where it is, what its metric is called, and the labels of its series.
+//! `Site`: one annotated function, its metric, and the labels of its series.
 //!
-//! A site is a constant; what it measures with is resolved at the first call. A site that can't register its
-//! metric says so in one line and measures nothing: the function must not notice.
+//! A site is a constant; its metrics are registered at the first call. If that fails, the site logs one line and its
+//! calls are not recorded. The function itself is not affected.
 
 use std::sync::Arc;
 
@@ -9,66 +9,49 @@ use crate::error::Error;
 use crate::job::Outcome;
 use crate::labels::{is_label_name, is_metric_name};
 use crate::log;
-use crate::metrics::{Catalog, Family, Origin, Registry, Request, Sealed};
+use crate::metrics::{
+    CallSite, DEFAULT_FACTORY, Family, Gauge, MetricFactory, MetricKind, MetricSpec, Registry,
+};
 
-/// The labels that a site sets by itself, and the one that a histogram's buckets have.
+/// The labels that every site sets, and the label of a histogram's buckets.
 const RESERVED: [&str; 4] = [FUNCTION, MODULE, OUTCOME, "le"];
 const FUNCTION: &str = "function";
 const MODULE: &str = "module";
 const OUTCOME: &str = "outcome";
 
-/// More series than this flood a gateway sooner than they tell a person anything.
+/// Default of `max_series`. A dashboard cannot show more series, and a Pushgateway stores every one.
 const DEFAULT_MAX_SERIES: usize = 100;
 
-/// Where an annotated function is.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// The value of the `function` label.
-    pub function: &'static str,
-    /// The value of the `module` label.
-    pub module: &'static str,
-    /// The source file.
-    pub file: &'static str,
-    /// The line in it.
-    pub line: u32,
-}
-
-impl Place {
-    const fn origin(&self) -> Origin {
-        Origin::of_function(self.function, self.file, self.line)
-    }
-}
-
-/// A metric's name that the attribute could not read, as it is a constant.
+/// Validates a metric name that is a constant, so that the attribute cannot read it.
 ///
-/// Literals don't come here: checking them once more in each site would take longer than compiling all else in it.
+/// The attribute validates literals itself, because evaluating this function would dominate the compile time of a site.
 ///
 /// ```compile_fail,E0080
 /// const NAME: &str = metrics_push::__private::metric_name("my-metric");
 /// ```
 ///
 /// # Panics
-/// If the name is none for a metric; when compiling, as sites are constants.
+/// At compile time, if the metric name is invalid.
 #[must_use]
 pub const fn metric_name(name: &'static str) -> &'static str {
     assert!(
         is_metric_name(name),
-        "a metric's name has letters, digits, underscores and colons, and doesn't start with a digit"
+        "invalid metric name: use letters, digits, underscores and colons, not starting with a digit"
     );
     name
 }
 
-/// What counted and timed functions have in common: a place, a metric, and the labels of its series.
+/// An annotated function: its place in the source, its metric, and the labels of its series.
 ///
-/// Labels are checked when compiling, and so are names (see [`metric_name`]):
+/// Labels are validated at compile time:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::{Place, Site};
-/// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
-/// const SITE: Site = Site::new(PLACE, "my_total", "Calls.").labels(&["outcome"]);
+/// use metrics_push::__private::{CallSite, Site};
+/// const HERE: CallSite = CallSite { function: "load", module: "m", file: "load.rs", line: 1 };
+/// const SITE: Site = Site::new(HERE, "my_total", "Calls.").labels(&["outcome"]);
 /// ```
 pub struct Site {
-    pub(super) place: Place,
+    pub(super) call_site: CallSite,
     pub(super) metric: &'static str,
     help: &'static str,
     labels: &'static [&'static str],
@@ -78,11 +61,11 @@ pub struct Site {
 }
 
 impl Site {
-    /// A place, and its metric's name and help text.
+    /// Returns a site with the name and the help text of its metric.
     #[must_use]
-    pub const fn new(place: Place, metric: &'static str, help: &'static str) -> Self {
+    pub const fn new(call_site: CallSite, metric: &'static str, help: &'static str) -> Self {
         Self {
-            place,
+            call_site,
             metric,
             help,
             labels: &[],
@@ -92,10 +75,10 @@ impl Site {
         }
     }
 
-    /// Labels whose values are known when the function is called, in this order.
+    /// Adds labels whose values are passed to each call, in this order.
     ///
     /// # Panics
-    /// If a name is none for a label, or one of ours; when compiling, as sites are constants.
+    /// At compile time, if a label name is invalid or reserved.
     #[must_use]
     pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
         let mut position = 0;
@@ -107,7 +90,7 @@ impl Site {
         self
     }
 
-    /// Labels whose values are known already.
+    /// Adds labels with constant values.
     ///
     /// # Panics
     /// As [`labels`](Self::labels).
@@ -122,105 +105,102 @@ impl Site {
         self
     }
 
-    /// How many sets of label values are told apart.
+    /// Limits the number of sets of label values. Further sets are recorded as `_other`.
     #[must_use]
     pub const fn max_series(mut self, max_series: usize) -> Self {
         self.max_series = max_series;
         self
     }
 
-    /// Registers in another registry than the process-wide one.
+    /// Registers the metrics in this registry instead of the default one.
     #[must_use]
     pub const fn registry(mut self, registry: fn() -> &'static Registry) -> Self {
         self.registry = Some(registry);
         self
     }
 
-    /// Whether there are labels with values of the call.
+    /// Returns true if there are labels whose values are passed to each call.
     pub(super) const fn has_labels(&self) -> bool {
         !self.labels.is_empty()
     }
 
-    fn catalog(&self) -> Result<Catalog, Error> {
-        self.registry.map_or_else(Catalog::process_wide, |registry| Catalog::of(registry()))
-    }
-
-    /// The metric, with all its labels.
-    pub(super) fn family<K: Sealed>(
+    /// Registers the metric with all its labels, including `outcome` if that is `Some`.
+    pub(super) fn register<K: MetricKind>(
         &self,
-        shape: K::Shape,
-        outcome: OutcomeLabel,
+        opts: K::Opts,
+        outcome: Option<Outcome>,
     ) -> Result<Arc<Family<K>>, Error> {
-        let names: Vec<_> =
-            self.pairs(self.labels, outcome).iter().map(|(name, _)| *name).collect();
-        self.catalog()?.family(&Request {
-            name: self.metric,
-            help: self.help,
-            labels: &names,
-            shape,
-            origin: self.place.origin(),
-        })
+        let pairs = self.label_pairs(self.labels, outcome);
+        let labels: Vec<_> = pairs.iter().map(|(name, _)| *name).collect();
+        self.family(self.metric, self.help, &labels, opts)
     }
 
-    /// The series with these values for the run-time labels.
-    pub(super) fn series<K: Sealed>(
-        &self,
-        family: &Family<K>,
-        values: &[&str],
-        outcome: OutcomeLabel,
-        make: impl Fn() -> K,
-    ) -> K {
-        let pairs = self.pairs(values, outcome);
-        family.series_or(pairs.iter().map(|(_, value)| *value), make)
-    }
-
-    /// A gauge of this site beside its metric.
-    pub(super) fn own<K: Sealed<Shape = ()>>(&self, name: &str, help: &str) -> Result<K, Error> {
-        let Place { function, module, .. } = self.place;
-        let labels = [FUNCTION, MODULE];
-        let origin = self.place.origin();
-        let family =
-            self.catalog()?.family(&Request { name, help, labels: &labels, shape: (), origin })?;
+    /// Registers a gauge with the labels `function` and `module`.
+    pub(super) fn register_gauge(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        let CallSite { function, module, .. } = self.call_site;
+        let family = self.family(name, help, &[FUNCTION, MODULE], ())?;
         Ok(family.series([function, module].into_iter()))
     }
 
-    /// Names and values, sorted: sites of one metric agree, whatever order and kind their labels have.
-    fn pairs<'v>(&self, values: &[&'v str], outcome: OutcomeLabel) -> Vec<(&'static str, &'v str)> {
-        let mut pairs = vec![(FUNCTION, self.place.function), (MODULE, self.place.module)];
-        if let OutcomeLabel::Is(outcome) = outcome {
-            pairs.push((OUTCOME, outcome.as_str()));
+    fn family<K: MetricKind>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        opts: K::Opts,
+    ) -> Result<Arc<Family<K>>, Error> {
+        let spec = MetricSpec { name, help, labels, opts, call_site: self.call_site };
+        match self.registry {
+            Some(registry) => MetricFactory::with(registry()).family(&spec),
+            None => DEFAULT_FACTORY.family(&spec),
         }
+    }
+
+    /// Returns the series for these label values of a call, after inserting the result of `create` if there is none.
+    pub(super) fn series<K: MetricKind>(
+        &self,
+        family: &Family<K>,
+        values: &[&str],
+        outcome: Option<Outcome>,
+        create: impl Fn() -> K,
+    ) -> K {
+        let pairs = self.label_pairs(values, outcome);
+        family.series_or_insert(pairs.iter().map(|(_, value)| *value), create)
+    }
+
+    /// Returns all label names and values, sorted by name. Sites of one metric therefore have the same labels in the
+    /// same order, whether a label is constant or not.
+    fn label_pairs<'v>(
+        &self,
+        values: &[&'v str],
+        outcome: Option<Outcome>,
+    ) -> Vec<(&'static str, &'v str)> {
+        let CallSite { function, module, .. } = self.call_site;
+        let mut pairs = vec![(FUNCTION, function), (MODULE, module)];
+        pairs.extend(outcome.map(|outcome| (OUTCOME, outcome.as_str())));
         pairs.extend(self.fixed_labels);
         pairs.extend(self.labels.iter().copied().zip(values.iter().copied()));
         pairs.sort_by_key(|(name, _)| *name);
         pairs
     }
 
-    /// What a site measures with, or nothing after saying why.
-    pub(super) fn report<T>(&self, measured: Result<T, Error>) -> Option<T> {
-        measured
-            .map_err(|error| log::warn(format_args!("{} is not measured: {error}", self.metric)))
-            .ok()
+    /// Logs the error, if there is one.
+    pub(super) fn ok_or_warn<T>(&self, result: Result<T, Error>) -> Option<T> {
+        let warn = |error| log::warn(format_args!("{} is not recorded: {error}", self.metric));
+        result.map_err(warn).ok()
     }
-}
-
-/// Whether the series of a metric are told apart by outcome.
-#[derive(Clone, Copy)]
-pub(super) enum OutcomeLabel {
-    Is(Outcome),
-    Absent,
 }
 
 const fn check_label(label: &str) {
     assert!(
         is_label_name(label),
-        "a label's name has letters, digits and underscores, and starts with neither a digit nor two underscores"
+        "invalid label name: use letters, digits and underscores, not starting with a digit or two underscores"
     );
     let mut position = 0;
     while position < RESERVED.len() {
         assert!(
             !is_same(label, RESERVED[position]),
-            "`function`, `module`, `outcome` and `le` are labels that the attribute sets itself"
+            "reserved label name: the attribute sets `function`, `module`, `outcome` and `le` itself"
         );
         position += 1;
     }
@@ -235,13 +215,13 @@ const fn is_same(left: &str, right: &str) -> bool {
     position == left.len() && position == right.len()
 }
 
-/// How calls end, in the order of their series.
-pub(super) const ENDINGS: [Outcome; 4] =
+/// The outcomes of calls, in the order of their handles.
+pub(super) const CALL_OUTCOMES: [Outcome; 4] =
     [Outcome::Success, Outcome::Error, Outcome::Panic, Outcome::Cancelled];
 
-/// The position in [`ENDINGS`]. Calls know no other outcome; whatever else a run could have is a failure.
+/// Returns the position in [`CALL_OUTCOMES`]. Outcomes that only a run can have count as errors.
 #[inline]
-pub(super) const fn ending(outcome: Outcome) -> usize {
+pub(super) const fn outcome_index(outcome: Outcome) -> usize {
     match outcome {
         Outcome::Success => 0,
         Outcome::Panic => 2,

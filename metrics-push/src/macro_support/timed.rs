@@ -1,56 +1,56 @@
-//! `#[timed]`: how long a function ran, and how often it is running right now.
+//! `#[timed]`: a histogram of a function's durations, and a gauge of its calls in flight.
 
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use super::lookup::{Lookup, Resolve};
-use super::site::{ENDINGS, OutcomeLabel, Site, ending};
-use super::values::Value;
+use super::handles::{HandleCache, Resolve};
+use super::label_value::LabelValue;
+use super::site::{CALL_OUTCOMES, Site, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    self, Bounds, DEFAULT_BUCKETS, Family, Gauge, Histogram, Sealed, Seat, Start, are_bounds,
+    self, BucketBounds, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
+    ThreadSlot, are_valid_buckets,
 };
 
-/// The gauge of `in_flight`.
+/// The gauge that `in_flight` adds.
 const IN_FLIGHT: &str = "function_in_flight";
-const IN_FLIGHT_HELP: &str = "Calls of the function that are under way.";
+const IN_FLIGHT_HELP: &str = "Calls of the function that are in flight.";
 
-/// A function that is timed.
+/// An annotated function whose calls are timed.
 ///
-/// Buckets are checked when compiling, as the [`Site`] is:
+/// Buckets are validated at compile time, like the labels of a [`Site`]:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::{Place, Site, TimedSite};
-/// const PLACE: Place = Place { function: "load", module: "m", file: "load.rs", line: 1 };
-/// const HERE: Site = Site::new(PLACE, "my_seconds", "Time.");
-/// static SITE: TimedSite = TimedSite::new(HERE).buckets(&[1.0, 1.0]);
+/// use metrics_push::__private::{CallSite, Site, TimedSite};
+/// const HERE: CallSite = CallSite { function: "load", module: "m", file: "load.rs", line: 1 };
+/// static SITE: TimedSite = TimedSite::new(Site::new(HERE, "my_seconds", "Time.")).buckets(&[1.0, 1.0]);
 /// ```
 pub struct TimedSite {
     site: Site,
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
-    lookup: Lookup<Self>,
+    cache: HandleCache<Self>,
 }
 
-/// Whether durations are told apart by outcome.
+/// Whether durations are recorded per outcome.
 #[derive(Clone, Copy)]
 enum Split {
     ByOutcome,
     Together,
 }
 
-/// Whether calls under way are counted.
+/// Whether calls in flight are counted.
 #[derive(Clone, Copy)]
 enum InFlight {
     Counted,
     Ignored,
 }
 
-/// A histogram per ending, all of them the same one where durations are not told apart.
+/// One histogram per outcome. All are the same if durations are not recorded per outcome.
 pub(super) struct Durations {
-    histograms: [Histogram; ENDINGS.len()],
+    histograms: [Histogram; CALL_OUTCOMES.len()],
     in_flight: Option<Gauge>,
 }
 
@@ -67,38 +67,37 @@ impl Durations {
         self.in_flight.iter().for_each(Gauge::enter);
     }
 
-    /// A call is over, however it ended.
-    // Never inlined: the part that all such functions have in common, and the smaller the better.
+    /// Ends a call whose outcome does not matter.
+    // Not inlined: all timed functions share it, which makes each of them smaller.
     #[inline(never)]
-    fn end(&self, start: Start, seat: Seat) {
-        self.end_as(Outcome::Success, start, seat);
+    fn end(&self, start: CallStart, slot: ThreadSlot) {
+        self.end_as(Outcome::Success, start, slot);
     }
 
     #[inline(never)]
-    fn end_with(&self, outcome: Outcome, start: Start, seat: Seat) {
-        self.end_as(outcome, start, seat);
+    fn end_with(&self, outcome: Outcome, start: CallStart, slot: ThreadSlot) {
+        self.end_as(outcome, start, slot);
     }
 
     #[inline]
-    fn end_as(&self, outcome: Outcome, start: Start, seat: Seat) {
-        let histogram = &self.histograms[ending(outcome)];
-        match start.counted_nanos() {
-            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(seat, nanos),
-            // Reads the clock once more where calls under way are counted: to hand on what was read would cost all
-            // others.
+    fn end_as(&self, outcome: Outcome, start: CallStart, slot: ThreadSlot) {
+        let histogram = &self.histograms[outcome_index(outcome)];
+        match start.elapsed_by_counter() {
+            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(slot, nanos),
+            // Reads the clock again if calls in flight are counted: passing `nanos` would slow down all other calls.
             _ => self.end_slowly(histogram, start),
         }
     }
 
     #[inline(never)]
-    fn end_slowly(&self, histogram: &Histogram, start: Start) {
-        histogram.observe_nanos(Seat::here(), start.elapsed_nanos());
+    fn end_slowly(&self, histogram: &Histogram, start: CallStart) {
+        histogram.observe_nanos(ThreadSlot::current(), start.elapsed_nanos());
         self.in_flight.iter().for_each(Gauge::leave);
     }
 }
 
 impl TimedSite {
-    /// A function that is timed at this site.
+    /// Times calls with [`DEFAULT_BUCKETS`].
     #[must_use]
     pub const fn new(site: Site) -> Self {
         Self {
@@ -106,17 +105,20 @@ impl TimedSite {
             buckets: DEFAULT_BUCKETS,
             split: Split::Together,
             in_flight: InFlight::Ignored,
-            lookup: Lookup::new(),
+            cache: HandleCache::new(),
         }
     }
 
-    /// The upper bounds of the buckets.
+    /// Sets the upper bounds of the buckets, in seconds.
     ///
     /// # Panics
-    /// If they aren't finite and increasing; when compiling, as sites are constants.
+    /// At compile time, if the bounds are empty, not finite or not increasing.
     #[must_use]
     pub const fn buckets(mut self, buckets: &'static [f64]) -> Self {
-        assert!(are_bounds(buckets), "buckets have upper bounds, finite and increasing");
+        assert!(
+            are_valid_buckets(buckets),
+            "invalid buckets: list at least one upper bound, all finite and increasing"
+        );
         self.buckets = buckets;
         self
     }
@@ -128,40 +130,35 @@ impl TimedSite {
         self
     }
 
-    /// Adds the gauge of calls under way.
+    /// Adds the gauge of calls in flight.
     #[must_use]
     pub const fn in_flight(mut self) -> Self {
         self.in_flight = InFlight::Counted;
         self
     }
 
-    /// A call of this function with these label values, which starts now.
+    /// Starts a call with these label values.
     #[inline]
-    pub fn enter(&'static self, labels: &[Value<'_>]) -> TimedCall {
+    pub fn enter(&'static self, labels: &[LabelValue<'_>]) -> TimedCall {
         self.prepare(labels).enter()
     }
 
-    /// The same for a function without such labels.
+    /// Starts a call without label values.
     #[inline]
     pub fn start(&'static self) -> TimedCall {
         self.enter(&[])
     }
 
-    /// Finds the series without starting a call.
+    /// Prepares a call that starts later or never.
     #[inline]
-    pub fn prepare(&'static self, labels: &[Value<'_>]) -> PreparedTime {
-        PreparedTime(self.lookup.plain().unwrap_or_else(|| self.first_or_labelled(labels)))
+    pub fn prepare(&'static self, labels: &[LabelValue<'_>]) -> PreparedTime {
+        PreparedTime(self.resolve(labels))
     }
 
-    #[inline(never)]
-    fn first_or_labelled(&'static self, labels: &[Value<'_>]) -> &'static Durations {
-        self.lookup.find(self, labels)
-    }
-
-    fn label(&self, outcome: Outcome) -> OutcomeLabel {
+    fn outcome_label(&self, outcome: Outcome) -> Option<Outcome> {
         match self.split {
-            Split::ByOutcome => OutcomeLabel::Is(outcome),
-            Split::Together => OutcomeLabel::Absent,
+            Split::ByOutcome => Some(outcome),
+            Split::Together => None,
         }
     }
 }
@@ -174,69 +171,78 @@ impl Resolve for TimedSite {
         &self.site
     }
 
+    #[inline]
+    fn cache(&self) -> &HandleCache<Self> {
+        &self.cache
+    }
+
     fn register(&self) -> Result<Self::Registered, Error> {
-        let family =
-            self.site.family(Bounds::trusted(self.buckets), self.label(Outcome::Success))?;
+        let bounds = BucketBounds::from_valid(self.buckets);
+        let family = self.site.register(bounds, self.outcome_label(Outcome::Success))?;
         let in_flight = match self.in_flight {
-            InFlight::Counted => self.site.report(self.site.own(IN_FLIGHT, IN_FLIGHT_HELP)),
+            InFlight::Counted => {
+                self.site.ok_or_warn(self.site.register_gauge(IN_FLIGHT, IN_FLIGHT_HELP))
+            }
             InFlight::Ignored => None,
         };
         Ok((family, in_flight))
     }
 
     fn handles(&self, (family, in_flight): &Self::Registered, values: &[&str]) -> Durations {
-        let histogram =
-            |outcome| self.site.series(family, values, self.label(outcome), || family.fresh());
-        Durations { histograms: ENDINGS.map(histogram), in_flight: in_flight.clone() }
+        let histogram = |outcome| {
+            let outcome = self.outcome_label(outcome);
+            self.site.series(family, values, outcome, || family.new_series())
+        };
+        Durations { histograms: CALL_OUTCOMES.map(histogram), in_flight: in_flight.clone() }
     }
 
-    fn unheard(&self) -> Durations {
-        let histogram = Histogram::new(&Bounds::trusted(self.buckets));
-        Durations { histograms: ENDINGS.map(|_| histogram.clone()), in_flight: None }
+    fn detached(&self) -> Durations {
+        let histogram = Histogram::new(&BucketBounds::from_valid(self.buckets));
+        Durations { histograms: CALL_OUTCOMES.map(|_| histogram.clone()), in_flight: None }
     }
 }
 
-/// A call that is timed as soon as it starts.
+/// A call of a timed function that has not started yet.
 #[derive(Clone, Copy)]
 #[must_use = "nothing is timed before `enter`"]
 pub struct PreparedTime(&'static Durations);
 
 impl PreparedTime {
-    /// The call starts.
+    /// Starts the call.
     #[inline]
     pub fn enter(self) -> TimedCall {
         let Self(durations) = self;
         durations.begin();
-        // Last, so that none of our own work is in the duration.
-        TimedCall { durations, start: Start::now() }
+        // Reads the clock last, so that the duration contains none of our overhead.
+        TimedCall { durations, start: CallStart::now() }
     }
 }
 
-/// A call of a timed function, which is observed when it ends: dropped, or with an outcome where that matters.
+/// A call of a timed function. Dropping it ends the call.
 #[must_use = "dropping it ends the call"]
 pub struct TimedCall {
     durations: &'static Durations,
-    start: Start,
+    start: CallStart,
 }
 
 impl TimedCall {
-    /// Ends the call with a known outcome.
+    /// Ends the call with an outcome.
     #[inline]
     pub fn finish(self, outcome: Outcome) {
-        // What is left of it has nothing to drop, and must not end twice.
+        // `drop` would end the call a second time, and no field needs to be dropped.
         let call = ManuallyDrop::new(self);
-        call.durations.end_with(outcome, call.start, Seat::here());
+        call.durations.end_with(outcome, call.start, ThreadSlot::current());
     }
 }
 
 impl Drop for TimedCall {
     #[inline]
     fn drop(&mut self) {
-        self.durations.end(self.start, Seat::here());
+        self.durations.end(self.start, ThreadSlot::current());
     }
 }
 
-/// Has this process time its calls as machines do that have no counter to trust. For benches.
-pub fn keep_to_the_system_clock() {
-    metrics::keep_to_the_system_clock();
+/// Makes this process time its calls like a machine without a reliable counter. For benches.
+pub fn disable_tsc_clock() {
+    metrics::disable_tsc_clock();
 }

@@ -1,13 +1,14 @@
-//! Counters: exact integers, without contention between threads.
+//! `Counter`: an exact integer, without contention between threads.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::cells::Cells;
-use super::family::Sealed;
-use super::proto::{self, Metric, MetricType};
+use prometheus::proto::{self, Metric, MetricType};
 
-/// A number that only grows. Clones count together.
+use super::family::MetricKind;
+use super::striped::Stripes;
+
+/// A number that only increases. Clones share it.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -20,16 +21,16 @@ use super::proto::{self, Metric, MetricType};
 /// ```
 #[derive(Clone)]
 pub struct Counter {
-    cells: Arc<Cells>,
+    stripes: Arc<Stripes>,
     index: usize,
 }
 
 impl Counter {
-    /// Counters that belong together share their cache lines.
-    pub(crate) fn together<const N: usize>() -> [Self; N] {
-        const { assert!(N <= Cells::COUNT, "that many don't fit") };
-        let cells = Arc::new(Cells::default());
-        std::array::from_fn(|index| Self { cells: Arc::clone(&cells), index })
+    /// Returns several counters that share their cache lines.
+    pub(crate) fn array<const N: usize>() -> [Self; N] {
+        const { assert!(N <= Stripes::WIDTH, "too many counters for one cache line") };
+        let stripes = Arc::new(Stripes::default());
+        std::array::from_fn(|index| Self { stripes: Arc::clone(&stripes), index })
     }
 
     /// Adds one.
@@ -41,23 +42,23 @@ impl Counter {
     /// Adds `amount`.
     #[inline]
     pub fn add(&self, amount: u64) {
-        self.cells.add(self.index, amount);
+        self.stripes.add(self.index, amount);
     }
 
-    /// What was counted so far.
+    /// Returns the current value.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.cells.total(self.index)
+        self.stripes.total(self.index)
     }
 }
 
-impl Sealed for Counter {
-    type Shape = ();
-    const KIND: &'static str = "counter";
+impl MetricKind for Counter {
+    type Opts = ();
+    const TYPE_NAME: &'static str = "counter";
     const TYPE: MetricType = MetricType::COUNTER;
 
     fn new((): &()) -> Self {
-        let [counter] = Self::together();
+        let [counter] = Self::array();
         counter
     }
 

@@ -1,78 +1,79 @@
-//! One metric with all its series: name, help, label names, and what a registry gathers from it.
+//! `Family`: one metric with all its series, and the collector that a registry gathers it through.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::key::Values;
-use super::origin::Origin;
-use super::proto::{LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+
+use super::call_site::CallSite;
+use super::label_values::ValueIter;
 use super::series::SeriesTable;
-use super::{Collector, Desc};
 
-/// What a series measures: a [`Counter`](super::Counter), a [`Gauge`](super::Gauge) or a
-/// [`Histogram`](super::Histogram).
-pub trait Kind: Sealed {}
+/// The kinds of metrics: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge) and [`Histogram`](crate::Histogram).
+///
+/// Other crates cannot name this trait, so they cannot implement it.
+pub trait MetricKind: Clone + Send + Sync + 'static {
+    /// The options that all series of a family share: the buckets of a histogram.
+    type Opts: Clone + PartialEq + fmt::Debug + Send + Sync;
 
-impl<S: Sealed> Kind for S {}
-
-/// What the kinds have to offer; out of reach for other crates, so that kinds can change.
-pub trait Sealed: Clone + Send + Sync + 'static {
-    /// What all series of a family share besides their names.
-    type Shape: Clone + PartialEq + fmt::Debug + Send + Sync;
-
-    /// The word of the `# TYPE` line.
-    const KIND: &'static str;
+    /// The type in the `# TYPE` line.
+    const TYPE_NAME: &'static str;
 
     #[doc(hidden)]
     const TYPE: MetricType;
 
-    /// A series that has counted nothing.
-    fn new(shape: &Self::Shape) -> Self;
+    /// Returns a series that has recorded nothing.
+    fn new(opts: &Self::Opts) -> Self;
 
-    /// What it has measured so far, without labels.
+    /// Returns the current value, without labels.
     fn sample(&self) -> Metric;
 }
 
 /// A metric of one registry.
-pub(crate) struct Family<S: Sealed> {
-    pub(crate) desc: Desc,
-    pub(crate) shape: S::Shape,
-    pub(crate) origin: Origin,
-    pub(crate) series: SeriesTable<S>,
+pub(crate) struct Family<K: MetricKind> {
+    pub(super) desc: Desc,
+    pub(super) opts: K::Opts,
+    pub(super) call_site: CallSite,
+    series: SeriesTable<K>,
 }
 
-impl<S: Sealed> Family<S> {
-    /// A family without series. Names are checked by whoever registers it.
-    pub(crate) fn new(
+impl<K: MetricKind> Family<K> {
+    /// Returns a family without series.
+    pub(super) fn new(
         name: &str,
         help: &str,
         labels: &[&str],
-        shape: S::Shape,
-        origin: Origin,
+        opts: K::Opts,
+        call_site: CallSite,
     ) -> Result<Self, prometheus::Error> {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         let desc = Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())?;
-        Ok(Self { desc, shape, origin, series: SeriesTable::new() })
+        Ok(Self { desc, opts, call_site, series: SeriesTable::new() })
     }
 
-    /// A series that has no labels yet.
-    pub(crate) fn fresh(&self) -> S {
-        S::new(&self.shape)
+    /// Returns a new series that does not belong to the family yet.
+    pub(crate) fn new_series(&self) -> K {
+        K::new(&self.opts)
     }
 
-    /// The series with these label values, made if need be.
-    pub(crate) fn series<'v>(&self, values: impl Values<'v>) -> S {
-        self.series_or(values, || self.fresh())
+    /// Returns the series with these label values, which is created if necessary.
+    pub(crate) fn series<'v>(&self, values: impl ValueIter<'v>) -> K {
+        self.series_or_insert(values, || self.new_series())
     }
 
-    /// The series with these label values, or else `make`'s.
-    pub(crate) fn series_or<'v>(&self, values: impl Values<'v>, make: impl Fn() -> S) -> S {
-        self.series.find_or_make(values, |_| Some(make())).cloned().unwrap_or_else(make)
+    /// Returns the series with these label values, after inserting the result of `create` if there is none.
+    pub(crate) fn series_or_insert<'v>(
+        &self,
+        values: impl ValueIter<'v>,
+        create: impl Fn() -> K,
+    ) -> K {
+        self.series.find_or_insert(values, |_| Some(create())).cloned().unwrap_or_else(create)
     }
 
-    /// Sorted by name, as they are pushed.
-    fn labels<'v>(&self, values: impl Iterator<Item = &'v str>) -> Vec<LabelPair> {
+    /// Returns the labels, sorted by name as they are pushed.
+    fn label_pairs<'v>(&self, values: impl Iterator<Item = &'v str>) -> Vec<LabelPair> {
         let pairs = self.desc.variable_labels.iter().zip(values).map(|(name, value)| {
             let mut pair = LabelPair::default();
             pair.set_name(name.clone());
@@ -85,65 +86,65 @@ impl<S: Sealed> Family<S> {
     }
 }
 
-/// What a registry holds of a family.
-pub(crate) struct Registered<S: Sealed>(pub(crate) Arc<Family<S>>);
+/// The collector of a family.
+pub(super) struct FamilyCollector<K: MetricKind>(pub(super) Arc<Family<K>>);
 
-impl<S: Sealed> Collector for Registered<S> {
+impl<K: MetricKind> Collector for FamilyCollector<K> {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.0.desc]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let family = &*self.0;
-        // A registry sorts what it gathers, and finds it sorted. What is made in this order lies in it, too: whoever
-        // reads very many series need not look for them all over the memory.
+        // The registry sorts the series in any case. Sorted here, they are also allocated in this order, so that later
+        // passes over many series read memory sequentially.
         let mut series: Vec<_> = family.series.iter().collect();
         series.sort_by(|left, right| left.cmp_values(right));
         let metrics = series.into_iter().map(|series| {
-            let mut metric = series.cells.sample();
-            metric.set_label(family.labels(series.values()));
+            let mut metric = series.metric.sample();
+            metric.set_label(family.label_pairs(series.values()));
             metric
         });
         let mut gathered = MetricFamily::default();
         gathered.set_name(family.desc.fq_name.clone());
         gathered.set_help(family.desc.help.clone());
-        gathered.set_field_type(S::TYPE);
+        gathered.set_field_type(K::TYPE);
         gathered.set_metric(metrics.collect());
         vec![gathered]
     }
 }
 
-/// A metric with `N` labels: one [`Counter`](super::Counter), [`Gauge`](super::Gauge) or
-/// [`Histogram`](super::Histogram) per set of label values.
+/// A metric with `N` labels: one [`Counter`](crate::Counter), [`Gauge`](crate::Gauge) or
+/// [`Histogram`](crate::Histogram) per set of label values.
 ///
-/// Clones share their series. Asking for a set of values seen before takes no lock.
+/// Clones share their series. Finding an existing series takes no lock.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
-/// let orders = metrics_push::counter_with("orders_total", "Orders.", &["service", "payment"])?;
-/// orders.with(&["checkout", "card"]).inc();
-/// assert_eq!(orders.with(&["checkout", "card"]).get(), 1);
+/// let orders = metrics_push::counter_vec("orders_total", "Orders.", &["service", "payment"])?;
+/// orders.with_label_values(&["checkout", "card"]).inc();
+/// assert_eq!(orders.with_label_values(&["checkout", "card"]).get(), 1);
 /// # Ok(())
 /// # }
 /// ```
-pub struct Labelled<S: Kind, const N: usize>(pub(crate) Arc<Family<S>>);
+pub struct MetricVec<S: MetricKind, const N: usize>(pub(super) Arc<Family<S>>);
 
-impl<S: Kind, const N: usize> Labelled<S, N> {
-    /// The series with these label values, in the order of the names. It exists from now on.
+impl<S: MetricKind, const N: usize> MetricVec<S, N> {
+    /// Returns the series with these label values, in the order of the label names. It is created if necessary.
     #[must_use]
-    pub fn with(&self, values: &[&str; N]) -> S {
+    pub fn with_label_values(&self, values: &[&str; N]) -> S {
         self.0.series(values.iter().copied())
     }
 }
 
-impl<S: Kind, const N: usize> Clone for Labelled<S, N> {
+impl<S: MetricKind, const N: usize> Clone for MetricVec<S, N> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S: Kind, const N: usize> fmt::Debug for Labelled<S, N> {
+impl<S: MetricKind, const N: usize> fmt::Debug for MetricVec<S, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}", S::KIND, self.0.desc.fq_name, self.0.desc.variable_labels)
+        write!(f, "{} {} {:?}", S::TYPE_NAME, self.0.desc.fq_name, self.0.desc.variable_labels)
     }
 }

@@ -1,19 +1,19 @@
-//! Gauges: a value that is set, and a level that threads enter and leave without meeting.
+//! `Gauge`: a value that is set, plus a number of calls in flight that threads change without contention.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use super::cells::Cells;
-use super::family::Sealed;
-use super::proto::{self, Metric, MetricType};
+use prometheus::proto::{self, Metric, MetricType};
 
-/// A number that goes up and down. Clones share it.
+use super::family::MetricKind;
+use super::striped::Stripes;
+
+/// A number that increases and decreases. Clones share it.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
-/// let waiting = metrics_push::gauge("orders_waiting", "Orders that wait.")?;
+/// let waiting = metrics_push::gauge("orders_waiting", "Orders in the queue.")?;
 /// waiting.set(12.0);
 /// waiting.dec();
 /// assert_eq!(waiting.get(), 11.0);
@@ -21,12 +21,12 @@ use super::proto::{self, Metric, MetricType};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Gauge(Arc<Inner>);
+pub struct Gauge(Arc<GaugeState>);
 
-struct Inner {
+struct GaugeState {
     value: AtomicU64,
-    /// How many entered, less those who left; a wrapping sum.
-    level: OnceLock<Cells>,
+    /// Number of calls in flight: calls of `enter` minus calls of `leave`, wrapping around.
+    in_flight: OnceLock<Stripes>,
 }
 
 impl Gauge {
@@ -57,37 +57,37 @@ impl Gauge {
         self.add(-1.0);
     }
 
-    /// One more inside, until [`leave`](Self::leave), which may be called on another thread.
+    /// Adds one call in flight until [`leave`](Self::leave), which may be called on another thread.
     #[inline]
     pub(crate) fn enter(&self) {
-        self.level().add(0, 1);
+        self.in_flight().add(0, 1);
     }
 
     #[inline]
     pub(crate) fn leave(&self) {
-        self.level().add(0, u64::MAX);
+        self.in_flight().add(0, u64::MAX);
     }
 
     #[inline]
-    fn level(&self) -> &Cells {
-        self.0.level.get_or_init(Cells::default)
+    fn in_flight(&self) -> &Stripes {
+        self.0.in_flight.get_or_init(Stripes::default)
     }
 
-    /// The value.
+    /// Returns the current value.
     #[must_use]
     pub fn get(&self) -> f64 {
-        let level = self.0.level.get().map_or(0, |level| level.total(0).cast_signed());
-        f64::from_bits(self.0.value.load(Ordering::Relaxed)) + level as f64
+        let in_flight = self.0.in_flight.get().map_or(0, |calls| calls.total(0).cast_signed());
+        f64::from_bits(self.0.value.load(Ordering::Relaxed)) + in_flight as f64
     }
 }
 
-impl Sealed for Gauge {
-    type Shape = ();
-    const KIND: &'static str = "gauge";
+impl MetricKind for Gauge {
+    type Opts = ();
+    const TYPE_NAME: &'static str = "gauge";
     const TYPE: MetricType = MetricType::GAUGE;
 
     fn new((): &()) -> Self {
-        Self(Arc::new(Inner { value: AtomicU64::new(0), level: OnceLock::new() }))
+        Self(Arc::new(GaugeState { value: AtomicU64::new(0), in_flight: OnceLock::new() }))
     }
 
     fn sample(&self) -> Metric {

@@ -1,20 +1,21 @@
-//! Histograms: counts per bucket and a sum that doesn't drift, without contention between threads.
+//! `Histogram`: a count per bucket and an exact sum, without contention between threads.
 //!
-//! The cells hold the nanoseconds observed as durations, the sum of all other observations with what rounding
-//! took from it, then a count per bucket, not cumulative. The count of observations is the sum of those.
+//! The stripes store, in this order: the sum of all observed durations in nanoseconds, the sum of all other
+//! observations and its rounding error, and one count per bucket. These counts are not cumulative. Their sum is the
+//! number of observations.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cells::{Cells, Seat};
-use super::family::Sealed;
-use super::proto::{self, Bucket, Metric, MetricType};
+use prometheus::proto::{self, Bucket, Metric, MetricType};
 
-/// Upper bounds of the buckets where none are given, in seconds.
+use super::family::MetricKind;
+use super::striped::{Stripes, ThreadSlot};
+
+/// The default upper bounds of buckets, in seconds: from one millisecond to one hour.
 ///
-/// Batch work takes anything from a millisecond to an hour; the `prometheus` crate's own defaults end at ten
-/// seconds, which suits requests.
+/// Batch work takes longer than requests, for which the `prometheus` crate's defaults end at ten seconds.
 pub const DEFAULT_BUCKETS: &[f64] =
     &[0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 
@@ -24,37 +25,39 @@ const NANOS: usize = 0;
 const SUM: usize = 1;
 const FIRST_BUCKET: usize = 3;
 
-/// Observations counted in buckets, and their sum. Clones observe together.
+/// Observations, counted per bucket, and their sum. Clones share it.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
-/// let sizes = metrics_push::histogram_in("order_bytes", "Size of orders.", &[100.0, 1000.0])?;
+/// let sizes = metrics_push::histogram_with_buckets("order_bytes", "Size of an order.", &[100.0, 1000.0])?;
 /// sizes.observe(250.0);
 /// assert_eq!((sizes.count(), sizes.sum()), (1, 250.0));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Histogram(Arc<Inner>);
+pub struct Histogram(Arc<HistogramState>);
 
-struct Inner {
-    bounds: Bounds,
-    /// The least nanoseconds that are beyond the first bound, and beyond each of the others.
+struct HistogramState {
+    bounds: BucketBounds,
+    /// The smallest number of nanoseconds above the first bound.
     first_limit: u64,
-    limits: Box<[u64]>,
-    sums: Cells,
-    /// The buckets for which there is no room beside the sums.
-    more: Box<[Cells]>,
+    /// The smallest number of nanoseconds above each of the other bounds.
+    other_limits: Box<[u64]>,
+    /// The sums and the first buckets.
+    first_stripes: Stripes,
+    /// The buckets that do not fit into `first_stripes`.
+    other_stripes: Box<[Stripes]>,
 }
 
-impl Inner {
-    /// Where a bucket is counted.
+impl HistogramState {
+    /// Returns the stripes and the index that store the count of a bucket.
     #[inline]
-    fn place(&self, bucket: usize) -> (&Cells, usize) {
+    fn location(&self, bucket: usize) -> (&Stripes, usize) {
         let index = FIRST_BUCKET + bucket;
-        match index / Cells::COUNT {
-            0 => (&self.sums, index),
-            further => (&self.more[further - 1], index % Cells::COUNT),
+        match index / Stripes::WIDTH {
+            0 => (&self.first_stripes, index),
+            other => (&self.other_stripes[other - 1], index % Stripes::WIDTH),
         }
     }
 }
@@ -64,45 +67,45 @@ fn seconds(nanos: u64) -> f64 {
     nanos as f64 / NANOS_PER_SECOND as f64
 }
 
-/// The least nanoseconds that are beyond a bound; the greatest there are, where none is.
-fn nanos_beyond(bound: f64) -> u64 {
-    let (mut within, mut beyond) = (0, u64::MAX);
-    while within < beyond {
-        let middle = within + (beyond - within) / 2;
+/// Returns the smallest number of nanoseconds above a bound, or `u64::MAX` if all are below it.
+fn nanos_above(bound: f64) -> u64 {
+    let (mut low, mut high) = (0, u64::MAX);
+    while low < high {
+        let middle = low + (high - low) / 2;
         if seconds(middle) <= bound {
-            within = middle + 1;
+            low = middle + 1;
         } else {
-            beyond = middle;
+            high = middle;
         }
     }
-    beyond
+    high
 }
 
-/// The buckets' upper bounds: finite and increasing.
+/// The upper bounds of buckets: at least one, all finite and increasing.
 #[derive(Clone, PartialEq)]
-pub struct Bounds(Arc<[f64]>);
+pub struct BucketBounds(Arc<[f64]>);
 
-impl Bounds {
-    /// The bounds, if they are such.
-    pub(crate) fn checked(bounds: &[f64]) -> Option<Self> {
-        are_bounds(bounds).then(|| Self::trusted(bounds))
+impl BucketBounds {
+    /// Returns the bounds if they are valid.
+    pub(super) fn new(bounds: &[f64]) -> Option<Self> {
+        are_valid_buckets(bounds).then(|| Self::from_valid(bounds))
     }
 
-    /// The bounds, which somebody has checked with [`are_bounds`].
-    pub(crate) fn trusted(bounds: &[f64]) -> Self {
-        debug_assert!(are_bounds(bounds), "{bounds:?}");
+    /// Returns the bounds, which must have passed [`are_valid_buckets`].
+    pub(crate) fn from_valid(bounds: &[f64]) -> Self {
+        debug_assert!(are_valid_buckets(bounds), "{bounds:?}");
         Self(bounds.into())
     }
 
-    /// The first bucket that holds `value`; the one after the last bound for what exceeds all, and for NaN.
+    /// Returns the position of the first bucket that contains `value`. NaN is in the last bucket, which has no bound.
     #[inline]
-    fn bucket_of(&self, value: f64) -> usize {
+    fn bucket(&self, value: f64) -> usize {
         self.0.iter().position(|bound| value <= *bound).unwrap_or(self.0.len())
     }
 }
 
-/// Whether buckets can have these upper bounds: some, finite and increasing.
-pub(crate) const fn are_bounds(bounds: &[f64]) -> bool {
+/// Returns true if these are valid upper bounds of buckets: at least one, all finite and increasing.
+pub(crate) const fn are_valid_buckets(bounds: &[f64]) -> bool {
     let mut position = 0;
     while position < bounds.len() {
         if !bounds[position].is_finite() {
@@ -116,86 +119,88 @@ pub(crate) const fn are_bounds(bounds: &[f64]) -> bool {
     position > 0
 }
 
-impl fmt::Debug for Bounds {
+impl fmt::Debug for BucketBounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
 impl Histogram {
-    /// Counts `value`.
+    /// Adds one observation.
     #[inline]
     pub fn observe(&self, value: f64) {
-        let (cells, index) = self.0.place(self.0.bounds.bucket_of(value));
-        cells.add(index, 1);
-        self.0.sums.add_real(SUM, value);
+        let (stripes, index) = self.0.location(self.0.bounds.bucket(value));
+        stripes.add(index, 1);
+        self.0.first_stripes.add_float(SUM, value);
     }
 
-    /// Counts a duration, in seconds. Their sum is exact to the nanosecond.
+    /// Adds one observation, in seconds. The sum of all durations is exact to the nanosecond.
     #[inline]
     pub fn observe_duration(&self, duration: Duration) {
-        // What no sum could hold, 584 years, is the longest there is.
+        // Saturates at 584 years.
         let seconds = duration.as_secs().saturating_mul(NANOS_PER_SECOND);
-        self.observe_nanos(Seat::here(), seconds.saturating_add(duration.subsec_nanos().into()));
+        let nanos = seconds.saturating_add(duration.subsec_nanos().into());
+        self.observe_nanos(ThreadSlot::current(), nanos);
     }
 
-    /// Counts a duration given in nanoseconds.
+    /// Adds one observation, given in nanoseconds and recorded in seconds.
     #[inline]
-    pub(crate) fn observe_nanos(&self, seat: Seat, nanos: u64) {
-        // Short calls, whose cost shows most.
+    pub(crate) fn observe_nanos(&self, slot: ThreadSlot, nanos: u64) {
+        // Short calls take the fast path: the overhead matters most to them.
         if nanos < self.0.first_limit {
-            self.0.sums.add_one_and(seat, FIRST_BUCKET, NANOS, nanos);
+            self.0.first_stripes.add_one_and(slot, FIRST_BUCKET, NANOS, nanos);
         } else {
-            self.observe_more_nanos(nanos);
+            self.observe_nanos_above_first(nanos);
         }
     }
 
     #[inline(never)]
-    fn observe_more_nanos(&self, nanos: u64) {
-        let limits = &self.0.limits;
-        let further = limits.iter().position(|limit| nanos < *limit).unwrap_or(limits.len());
-        let (cells, index) = self.0.place(1 + further);
-        cells.add(index, 1);
-        self.0.sums.add(NANOS, nanos);
+    fn observe_nanos_above_first(&self, nanos: u64) {
+        let limits = &self.0.other_limits;
+        let other = limits.iter().position(|limit| nanos < *limit).unwrap_or(limits.len());
+        let (stripes, index) = self.0.location(1 + other);
+        stripes.add(index, 1);
+        self.0.first_stripes.add(NANOS, nanos);
     }
 
-    /// How many values were observed.
+    /// Returns the number of observations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets().sum()
     }
 
-    /// The sum of the values observed. However many there are, in whatever order, it is exact to its last digit;
-    /// only where large values cancel each other, a little less.
+    /// Returns the sum of all observations.
+    ///
+    /// It is exact to the last digit for any number of observations in any order. It is slightly less exact only if
+    /// large values of opposite sign cancel.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        self.0.sums.total_real(SUM) + seconds(self.0.sums.total(NANOS))
+        self.0.first_stripes.total_float(SUM) + seconds(self.0.first_stripes.total(NANOS))
     }
 
-    /// The count of each bucket alone, the one without bound included.
+    /// Returns the count of each bucket, not cumulative. The last bucket has no bound.
     fn buckets(&self) -> impl Iterator<Item = u64> {
         (0..=self.0.bounds.0.len()).map(|number| {
-            let (cells, index) = self.0.place(number);
-            cells.total(index)
+            let (stripes, index) = self.0.location(number);
+            stripes.total(index)
         })
     }
 }
 
-impl Sealed for Histogram {
-    type Shape = Bounds;
-    const KIND: &'static str = "histogram";
+impl MetricKind for Histogram {
+    type Opts = BucketBounds;
+    const TYPE_NAME: &'static str = "histogram";
     const TYPE: MetricType = MetricType::HISTOGRAM;
 
-    fn new(bounds: &Bounds) -> Self {
-        let further = (FIRST_BUCKET + bounds.0.len()) / Cells::COUNT;
-        let more = std::iter::repeat_with(Cells::default).take(further).collect();
-        let mut limits = bounds.0.iter().map(|bound| nanos_beyond(*bound));
-        Self(Arc::new(Inner {
+    fn new(bounds: &BucketBounds) -> Self {
+        let others = (FIRST_BUCKET + bounds.0.len()) / Stripes::WIDTH;
+        let mut limits = bounds.0.iter().map(|bound| nanos_above(*bound));
+        Self(Arc::new(HistogramState {
             bounds: bounds.clone(),
             first_limit: limits.next().unwrap_or_default(),
-            limits: limits.collect(),
-            sums: Cells::default(),
-            more,
+            other_limits: limits.collect(),
+            first_stripes: Stripes::default(),
+            other_stripes: std::iter::repeat_with(Stripes::default).take(others).collect(),
         }))
     }
 

@@ -1,50 +1,46 @@
-//! What is measured: metrics that any `prometheus` registry gathers, and what was gathered at one moment.
+//! Metrics that a `prometheus` registry gathers, and snapshots of what it gathers.
 //!
-//! This folder alone names the `prometheus` crate, and this file alone imports it; another metrics crate
-//! would move nothing outside.
+//! Only this folder names the `prometheus` crate.
 
-mod cells;
+mod call_site;
 mod counter;
+mod default_registry;
+mod factory;
 mod family;
-mod fit;
+mod gather;
 mod gauge;
 mod histogram;
-mod key;
-mod marker;
-mod model;
-mod near;
-mod origin;
-mod process_wide;
-mod registry;
-mod request;
+mod label_values;
+mod proto_compat;
+mod registry_index;
 mod series;
 mod snapshot;
-mod text;
-mod ticks;
+mod spec;
+mod striped;
+mod text_encoder;
+mod tsc_clock;
+mod validate;
 
-pub(crate) use cells::Seat;
+pub use call_site::CallSite;
 pub use counter::Counter;
-pub use family::Labelled;
-pub(crate) use family::{Family, Sealed};
-pub use gauge::Gauge;
-pub(crate) use histogram::{Bounds, are_bounds};
-pub use histogram::{DEFAULT_BUCKETS, Histogram};
-pub(crate) use key::Values;
-pub(crate) use marker::is_gathering;
-pub(crate) use origin::Origin;
-pub use process_wide::{
-    counter, counter_with, gauge, gauge_with, histogram, histogram_in, histogram_in_with,
-    histogram_with,
+pub(crate) use default_registry::DEFAULT_FACTORY;
+pub use default_registry::{
+    counter, counter_vec, gauge, gauge_vec, histogram, histogram_vec, histogram_vec_with_buckets,
+    histogram_with_buckets,
 };
-pub use registry::Catalog;
-pub(crate) use request::Request;
-pub(crate) use series::SeriesTable;
-pub(crate) use snapshot::Snapshot;
-pub(crate) use text::write_family;
-pub(crate) use ticks::{Start, keep_to_the_system_clock};
-
+pub use factory::MetricFactory;
+pub use family::MetricVec;
+pub(crate) use family::{Family, MetricKind};
+pub(crate) use gather::is_gathering;
+pub use gauge::Gauge;
+pub(crate) use histogram::{BucketBounds, are_valid_buckets};
+pub use histogram::{DEFAULT_BUCKETS, Histogram};
+pub(crate) use label_values::ValueIter;
 pub(crate) use prometheus::core::Collector;
 pub(crate) use prometheus::{Registry, default_registry};
-
-use prometheus::core::Desc;
-use prometheus::proto;
+pub(crate) use series::SeriesTable;
+pub(crate) use snapshot::Snapshot;
+pub(crate) use spec::MetricSpec;
+pub(crate) use striped::ThreadSlot;
+pub(crate) use text_encoder::write_family;
+pub(crate) use tsc_clock::{CallStart, disable_tsc_clock};

@@ -1,41 +1,43 @@
-//! Series by their label values: found without a lock, made once, kept as long as their table.
+//! `SeriesTable`: the series of a family, by their label values. Finding a series takes no lock.
 //!
-//! Tables of growing size, filled up to half, one after the other. An entry never moves or goes, so readers
-//! need nothing but the acquire load of its slot; only making a new series takes the lock.
+//! A `SeriesTable` consists of open-addressing tables of growing size. When one is half full, the next one is
+//! allocated. Entries never move and are never removed, so a reader needs only the acquire load of a slot. Inserting
+//! a series takes the lock.
 
 use std::cmp::Ordering;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
-use super::key::{Key, Values, hash_of};
+use super::label_values::{LabelValues, ValueIter, hash_values};
+use crate::sync::Mutex;
 
-/// What the first table holds; each further one is four times as large.
-const FIRST_ROOM: usize = 4;
+/// Number of series in the first table. Each further table holds four times as many.
+const FIRST_CAPACITY: usize = 4;
 
-/// Enough for more series than memory can hold.
-const TABLES: usize = 24;
+/// Maximum number of tables, which together hold more series than fit into memory.
+const MAX_TABLES: usize = 24;
 
-/// A series and the label values that lead to it.
-pub(crate) struct Series<S> {
+/// A series and its label values.
+pub(super) struct Series<S> {
     hash: u64,
-    key: Key,
-    pub(crate) cells: S,
+    values: LabelValues,
+    pub(super) metric: S,
 }
 
 impl<S> Series<S> {
-    /// The label values, in the order of the names.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
-        self.key.values()
+    /// Returns the label values, in the order of the label names.
+    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
+        self.values.iter()
     }
 
-    /// By one label value after the other, in the order of the names.
-    pub(crate) fn cmp_values(&self, other: &Self) -> Ordering {
-        self.key.cmp_values(&other.key)
+    /// Compares the label values one after the other, in the order of the label names.
+    pub(super) fn cmp_values(&self, other: &Self) -> Ordering {
+        self.values.cmp_values(&other.values)
     }
 }
 
-/// All series of a family.
+/// Series by their label values.
 pub(crate) struct SeriesTable<S> {
-    tables: [OnceLock<Box<[Slot<S>]>>; TABLES],
+    tables: [OnceLock<Box<[Slot<S>]>>; MAX_TABLES],
     count: Mutex<usize>,
 }
 
@@ -43,64 +45,64 @@ type Slot<S> = OnceLock<Box<Series<S>>>;
 
 impl<S> SeriesTable<S> {
     pub(crate) const fn new() -> Self {
-        Self { tables: [const { OnceLock::new() }; TABLES], count: Mutex::new(0) }
+        Self { tables: [const { OnceLock::new() }; MAX_TABLES], count: Mutex::new(0) }
     }
 
-    /// The series with these values, if there is one.
+    /// Returns the series with these label values, if there is one.
     #[inline]
-    pub(crate) fn find<'v>(&self, values: impl Values<'v>) -> Option<&S> {
-        self.look_up(hash_of(values.clone()), values)
+    pub(crate) fn find<'v>(&self, values: impl ValueIter<'v>) -> Option<&S> {
+        self.find_hashed(hash_values(values.clone()), values)
     }
 
     #[inline]
-    fn look_up<'v>(&self, hash: u64, values: impl Values<'v>) -> Option<&S> {
+    fn find_hashed<'v>(&self, hash: u64, values: impl ValueIter<'v>) -> Option<&S> {
         for table in self.tables.iter().map_while(OnceLock::get) {
             for series in probe(table, hash).map_while(OnceLock::get) {
-                if series.hash == hash && series.key.is(values.clone()) {
-                    return Some(&series.cells);
+                if series.hash == hash && series.values.equals(values.clone()) {
+                    return Some(&series.metric);
                 }
             }
         }
         None
     }
 
-    /// The series with these values; a new one if `make` gives it what it needs.
+    /// Returns the series with these label values, after inserting the result of `create` if there is none.
     ///
-    /// `make` learns how many series there are, and may refuse.
-    pub(crate) fn find_or_make<'v>(
+    /// `create` receives the number of existing series. If it returns `None`, nothing is inserted.
+    pub(crate) fn find_or_insert<'v>(
         &self,
-        values: impl Values<'v>,
-        make: impl FnOnce(usize) -> Option<S>,
+        values: impl ValueIter<'v>,
+        create: impl FnOnce(usize) -> Option<S>,
     ) -> Option<&S> {
-        let hash = hash_of(values.clone());
-        if let Some(found) = self.look_up(hash, values.clone()) {
+        let hash = hash_values(values.clone());
+        if let Some(found) = self.find_hashed(hash, values.clone()) {
             return Some(found);
         }
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = self.look_up(hash, values.clone()) {
+        let mut count = self.count.lock();
+        if let Some(found) = self.find_hashed(hash, values.clone()) {
             return Some(found);
         }
-        let cells = make(*count)?;
-        let slot = probe(self.table_with_room(*count), hash).find(|slot| slot.get().is_none())?;
+        let metric = create(*count)?;
+        let slot = probe(self.table_for(*count), hash).find(|slot| slot.get().is_none())?;
         *count += 1;
-        let series = || Box::new(Series { hash, key: Key::of(values), cells });
-        Some(&slot.get_or_init(series).cells)
+        let series = || Box::new(Series { hash, values: LabelValues::new(values), metric });
+        Some(&slot.get_or_init(series).metric)
     }
 
-    /// The table for the entry after `count` others.
-    fn table_with_room(&self, count: usize) -> &[Slot<S>] {
-        let (mut number, mut room, mut before) = (0, FIRST_ROOM, 0);
-        while count - before >= room && number + 1 < TABLES {
-            before += room;
-            room *= 4;
+    /// Returns the table that stores the series after `count` others.
+    fn table_for(&self, count: usize) -> &[Slot<S>] {
+        let (mut number, mut capacity, mut before) = (0, FIRST_CAPACITY, 0);
+        while count - before >= capacity && number + 1 < MAX_TABLES {
+            before += capacity;
+            capacity *= 4;
             number += 1;
         }
         self.tables[number]
-            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(room * 2).collect())
+            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(capacity * 2).collect())
     }
 
-    /// All series, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Series<S>> {
+    /// Returns all series, in arbitrary order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Series<S>> {
         self.tables
             .iter()
             .map_while(OnceLock::get)
@@ -108,10 +110,10 @@ impl<S> SeriesTable<S> {
     }
 }
 
-/// The slots where an entry may be, nearest first. A table's size is a power of two.
+/// Returns the slots that may contain a series with this hash, in probing order. The size of a table is a power of two.
 #[inline]
 fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = &Slot<S>> {
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash are usable")]
     let start = hash as usize & (table.len() - 1);
     table[start..].iter().chain(&table[..start])
 }
@@ -122,18 +124,19 @@ mod tests {
 
     use super::*;
 
-    /// One label with this value.
-    fn with_value<R>(number: usize, look: impl FnOnce(std::iter::Once<&str>) -> R) -> R {
-        look(std::iter::once(&number.to_string()))
+    /// Calls `access` with one label value.
+    fn with_value<R>(number: usize, access: impl FnOnce(std::iter::Once<&str>) -> R) -> R {
+        access(std::iter::once(&number.to_string()))
     }
 
     #[test]
-    fn a_series_is_made_once_however_many_ask_at_once() {
+    fn series_is_created_once_by_concurrent_callers() {
         const THREADS: usize = 2;
         const SERIES: usize = 10_000;
-        let (table, made, arrived) = (SeriesTable::new(), AtomicUsize::new(0), AtomicUsize::new(0));
-        // A barrier that lets all go at once, as `std`'s wakes one after the other.
-        let meet = |number: usize| {
+        let (table, created, arrived) =
+            (SeriesTable::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        // A spinning barrier, because `std::sync::Barrier` wakes its threads one after the other.
+        let wait_for_all = |number: usize| {
             arrived.fetch_add(1, Ordering::Relaxed);
             while arrived.load(Ordering::Relaxed) < (number + 1) * THREADS {
                 std::thread::yield_now();
@@ -143,26 +146,26 @@ mod tests {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     for number in 0..SERIES {
-                        meet(number);
-                        let make = |_| Some(made.fetch_add(1, Ordering::Relaxed));
-                        with_value(number, |value| table.find_or_make(value, make).copied());
+                        wait_for_all(number);
+                        let create = |_| Some(created.fetch_add(1, Ordering::Relaxed));
+                        with_value(number, |value| table.find_or_insert(value, create).copied());
                     }
                 });
             }
         });
-        assert_eq!((made.into_inner(), table.iter().count()), (SERIES, SERIES));
+        assert_eq!((created.into_inner(), table.iter().count()), (SERIES, SERIES));
     }
 
     #[test]
-    fn series_are_found_through_all_tables() {
+    fn series_are_found_in_all_tables() {
         let table = SeriesTable::new();
         for number in 0..500 {
             assert!(with_value(number, |value| table.find(value).is_none()));
-            with_value(number, |value| table.find_or_make(value, Some).copied());
+            with_value(number, |value| table.find_or_insert(value, Some).copied());
         }
         for number in 0..500 {
             assert_eq!(with_value(number, |value| table.find(value).copied()), Some(number));
         }
-        assert!(with_value(500, |value| table.find_or_make(value, |_| None).is_none()));
+        assert!(with_value(500, |value| table.find_or_insert(value, |_| None).is_none()));
     }
 }

@@ -1,37 +1,38 @@
-//! Everything gathered at one moment, made fit for the wire and not yet encoded.
+//! `Snapshot`: the metric families gathered at one moment, validated and not yet encoded.
 //!
-//! Invariants: families are sorted by name, each name once; each family has a metric; no series twice; no
-//! timestamp, no empty label value, no name that Prometheus would refuse. What had to go is kept as a
-//! [`Refusal`]. Nothing here panics, whatever a foreign collector returns.
+//! Invariants: families are sorted by name and unique; every family has at least one series; series are unique; there
+//! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
+//! reported as [`Rejection`]s. Nothing here panics, for any output of a collector.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::fit::{Fit, Refusal};
-use super::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use super::{Registry, marker};
+use prometheus::Registry;
+use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::gather::gather;
+use super::validate::{Rejection, ValidFamily};
 use crate::labels::GroupingKey;
 
-/// The metric families of one moment.
+/// The metric families gathered at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
-    families: Vec<Fit>,
-    refusals: Vec<Refusal>,
+    families: Vec<ValidFamily>,
+    rejections: Vec<Rejection>,
 }
 
 impl Snapshot {
-    /// What a registry has to tell right now.
+    /// Gathers a registry. If a collector panics, the snapshot is empty except for a rejection.
     pub(crate) fn gather(registry: &Registry) -> Self {
-        // A collector that panics must not take the job with it.
-        match catch_unwind(AssertUnwindSafe(|| marker::gather(registry))) {
+        match catch_unwind(AssertUnwindSafe(|| gather(registry))) {
             Ok(families) => Self::from_families(families),
             Err(_) => {
-                let reason = "a collector panicked while its registry was gathered";
-                Self { families: Vec::new(), refusals: vec![Refusal::new("*", reason)] }
+                let reason = "a collector of the registry panicked";
+                Self { families: Vec::new(), rejections: vec![Rejection::new("*", reason)] }
             }
         }
     }
 
-    /// What is left of these families once they are fit for the wire.
+    /// Validates families and drops empty ones.
     pub(crate) fn from_families(families: impl IntoIterator<Item = MetricFamily>) -> Self {
         let mut snapshot = Self::default();
         for family in families {
@@ -40,7 +41,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// Adds a gauge of ours, with its labels' names and values for each sample.
+    /// Adds a gauge. Each sample consists of pairs of label names and values, and of a value.
     pub(crate) fn gauge(&mut self, name: &str, help: &str, samples: &[(&[(&str, &str)], f64)]) {
         let metrics = samples.iter().map(|(labels, value)| {
             let mut gauge = Gauge::default();
@@ -57,32 +58,32 @@ impl Snapshot {
         self.insert(family);
     }
 
-    /// Adds what another registry told. Where both have a family, the metrics of both are in it, unless
-    /// the types differ: then ours stays.
+    /// Adds the families of another snapshot. Series of families with the same name are combined. If the types
+    /// differ, the other snapshot's family is rejected.
     pub(crate) fn merge(&mut self, other: Self) {
-        self.refusals.extend(other.refusals);
+        self.rejections.extend(other.rejections);
         for family in other.families {
-            self.join(family);
+            self.insert_valid(family);
         }
     }
 
-    /// The families, sorted by name.
+    /// Returns the families, sorted by name.
     pub(crate) fn families(&self) -> impl ExactSizeIterator<Item = &MetricFamily> {
-        self.families.iter().map(Fit::family)
+        self.families.iter().map(ValidFamily::family)
     }
 
-    /// What was left out.
-    pub(crate) fn refusals(&self) -> &[Refusal] {
-        &self.refusals
+    /// Returns the metrics that were removed, with reasons.
+    pub(crate) fn rejections(&self) -> &[Rejection] {
+        &self.rejections
     }
 
-    /// Leaves out what carries one of the key's labels.
-    pub(crate) fn retain_apart_from(&mut self, key: &GroupingKey) {
-        let refusals = &mut self.refusals;
-        self.families.retain(|family| match family.clash(key) {
+    /// Removes the families that have a label of the grouping key.
+    pub(crate) fn reject_labels_of(&mut self, key: &GroupingKey) {
+        let rejections = &mut self.rejections;
+        self.families.retain(|family| match family.conflict_with(key) {
             None => true,
-            Some(refusal) => {
-                refusals.push(refusal);
+            Some(rejection) => {
+                rejections.push(rejection);
                 false
             }
         });
@@ -92,16 +93,16 @@ impl Snapshot {
         if family.get_metric().is_empty() {
             return;
         }
-        if let Some(fit) = Fit::of(family, &mut self.refusals) {
-            self.join(fit);
+        if let Some(valid) = ValidFamily::new(family, &mut self.rejections) {
+            self.insert_valid(valid);
         }
     }
 
-    fn join(&mut self, fit: Fit) {
-        let name = |known: &Fit| known.family().name().cmp(fit.family().name());
-        match self.families.binary_search_by(name) {
-            Err(position) => self.families.insert(position, fit),
-            Ok(position) => self.families[position].append(fit, &mut self.refusals),
+    fn insert_valid(&mut self, valid: ValidFamily) {
+        let by_name = |other: &ValidFamily| other.family().name().cmp(valid.family().name());
+        match self.families.binary_search_by(by_name) {
+            Err(position) => self.families.insert(position, valid),
+            Ok(position) => self.families[position].append(valid, &mut self.rejections),
         }
     }
 }
@@ -119,7 +120,7 @@ mod tests {
     use prometheus::{GaugeVec, Opts};
 
     use super::*;
-    use crate::metrics::Catalog;
+    use crate::metrics::{MetricFactory, is_gathering};
 
     fn family(name: &str, kind: MetricType, series: &[&[(&str, &str)]]) -> MetricFamily {
         let metrics = series.iter().map(|labels| {
@@ -145,11 +146,11 @@ mod tests {
     }
 
     fn reasons(snapshot: &Snapshot) -> Vec<String> {
-        snapshot.refusals().iter().map(ToString::to_string).collect()
+        snapshot.rejections().iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn timestamps_empty_values_and_empty_families_never_leave() {
+    fn snapshot_drops_timestamps_empty_labels_and_empty_families() {
         let snapshot = Snapshot::from_families([
             family("b", MetricType::GAUGE, &[&[("x", ""), ("b", "1"), ("a", "2")]]),
             family("a", MetricType::GAUGE, &[]),
@@ -158,11 +159,11 @@ mod tests {
         let metric = &snapshot.families[0].family().get_metric()[0];
         let labels: Vec<_> = metric.get_label().iter().map(LabelPair::name).collect();
         assert_eq!((labels.as_slice(), metric.timestamp_ms()), (["a", "b"].as_slice(), 0));
-        assert_eq!(snapshot.refusals(), []);
+        assert_eq!(snapshot.rejections(), []);
     }
 
     #[test]
-    fn what_prometheus_would_refuse_is_left_out_with_the_reason() {
+    fn snapshot_rejects_invalid_names_with_reasons() {
         let snapshot = Snapshot::from_families([
             family("my-metric", MetricType::GAUGE, &[&[]]),
             family("push_time_seconds", MetricType::GAUGE, &[&[]]),
@@ -175,30 +176,30 @@ mod tests {
         assert_eq!(
             reasons(&snapshot),
             [
-                r#"metric "my-metric" is left out: that is no name for a metric"#,
-                r#"metric "push_time_seconds" is left out: the gateway keeps that name for itself"#,
-                r#"metric "a" is left out: its label "b-c" is not allowed"#,
-                r#"metric "b" is left out: it has the label "x" twice"#,
-                r#"metric "c" is left out: its label "le" is not allowed"#,
+                r#"metric "my-metric" is skipped: invalid metric name"#,
+                r#"metric "push_time_seconds" is skipped: the name is reserved by the Pushgateway"#,
+                r#"metric "a" is skipped: invalid label name "b-c""#,
+                r#"metric "b" is skipped: duplicate label "x""#,
+                r#"metric "c" is skipped: invalid label name "le""#,
             ]
         );
     }
 
     #[test]
-    fn series_that_come_unsorted_or_twice_are_sorted_and_each_once() {
+    fn snapshot_sorts_series_and_removes_duplicates() {
         let [one, two] = [&[("x", "1")][..], &[("x", "2")]];
-        for (series, repeated) in
+        for (series, duplicates) in
             [(&[two, one][..], 0), (&[one, one, two], 1), (&[two, one, two], 1)]
         {
             let snapshot = Snapshot::from_families([family("a", MetricType::GAUGE, series)]);
             let values = snapshot.families[0].family().get_metric().iter();
             assert!(values.map(|metric| metric.get_label()[0].value()).eq(["1", "2"]));
-            assert_eq!(snapshot.refusals().len(), repeated, "{series:?}");
+            assert_eq!(snapshot.rejections().len(), duplicates, "{series:?}");
         }
     }
 
     #[test]
-    fn merging_joins_families_of_one_name_and_keeps_the_first_type() {
+    fn merge_combines_series_and_rejects_a_second_type() {
         let mut snapshot = Snapshot::from_families([
             family("a", MetricType::GAUGE, &[&[("x", "2")]]),
             family("b", MetricType::GAUGE, &[&[]]),
@@ -214,35 +215,35 @@ mod tests {
         assert_eq!(
             reasons(&snapshot),
             [
-                r#"metric "a" is left out: 1 of its series came twice"#,
-                r#"metric "b" is left out: it comes as a counter, and there is a gauge of that name"#,
+                r#"metric "a" is skipped: 1 duplicate series"#,
+                r#"metric "b" is skipped: a counter of the same name as a gauge"#,
             ]
         );
     }
 
     #[test]
-    fn labels_of_the_grouping_key_are_told_apart() {
+    fn snapshot_rejects_labels_of_the_grouping_key() {
         let mut snapshot = Snapshot::from_families([
             family("a", MetricType::GAUGE, &[&[("job", "x")]]),
             family("b", MetricType::GAUGE, &[&[], &[("region", "x")]]),
             family("c", MetricType::GAUGE, &[&[("zone", "x")]]),
         ]);
         let key = GroupingKey::new("import").and_then(|key| key.label("region", "eu")).unwrap();
-        snapshot.retain_apart_from(&key);
+        snapshot.reject_labels_of(&key);
         assert_eq!(names(&snapshot), ["c"]);
         assert_eq!(
             reasons(&snapshot)[1],
-            r#"metric "b" is left out: its label "region" belongs to the grouping key {job="import",region="eu"}"#
+            r#"metric "b" is skipped: label "region" is part of the grouping key {job="import",region="eu"}"#
         );
     }
 
     #[test]
-    fn a_registry_of_both_makes_is_gathered_in_one() {
+    fn snapshot_contains_own_and_foreign_metrics() {
         let registry = Registry::new();
         let foreign = GaugeVec::new(Opts::new("theirs", "Theirs."), &["x"]).unwrap();
         foreign.with_label_values(&[""]).set(1.0);
         registry.register(Box::new(foreign)).unwrap();
-        Catalog::of(&registry).unwrap().counter("ours_total", "Ours.").unwrap();
+        MetricFactory::with(&registry).counter("ours_total", "Ours.").unwrap();
         let snapshot = Snapshot::gather(&registry);
         assert_eq!(names(&snapshot), ["ours_total", "theirs"]);
         assert_eq!(snapshot.families[1].family().get_metric()[0].get_label().len(), 0);
@@ -256,18 +257,18 @@ mod tests {
         }
 
         fn collect(&self) -> Vec<MetricFamily> {
-            panic!("no disk left to look at")
+            panic!("cannot read the disk")
         }
     }
 
     #[test]
-    fn a_collector_that_panics_costs_its_registry_and_nothing_else() {
+    fn panicking_collector_leaves_the_snapshot_empty() {
         let registry = Registry::new();
         let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
         registry.register(Box::new(Panics(desc))).unwrap();
         let snapshot = Snapshot::gather(&registry);
         assert_eq!(names(&snapshot), Vec::<&str>::new());
         assert!(reasons(&snapshot)[0].contains("panicked"), "{snapshot:?}");
-        assert!(!marker::is_gathering());
+        assert!(!is_gathering());
     }
 }

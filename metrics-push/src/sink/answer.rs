@@ -4,25 +4,25 @@ use std::borrow::Cow;
 
 use super::Acceptance;
 use crate::error::{Error, Kind};
-use crate::http::{REPLY_LIMIT, Reply};
+use crate::http::{MAX_RESPONSE_SIZE, Response, retry_policy};
 use crate::labels::GroupingKey;
 use crate::log::excerpt;
 
 /// Whether a gateway may have taken a body for something that it is not. What it could read, and refuses, it calls
 /// pushed metrics.
-pub(super) fn is_misread(reply: &Reply) -> bool {
+pub(super) fn is_misread(reply: &Response) -> bool {
     reply.status == 415 || (reply.status == 400 && !reply.body.contains("pushed metrics"))
 }
 
 /// What the gateway's answer to a request means.
-pub(super) fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, Error> {
+pub(super) fn accepted(reply: &Response, key: &GroupingKey) -> Result<Acceptance, Error> {
     match reply.status {
         // A gateway has nothing to say to a push; a login page has.
         200..=299 if reply.body.trim_start().starts_with('<') => {
             Err(Error::config("a web page answered, not a gateway")
                 .remedy("check the URL: a proxy or a login page may stand in front of the gateway"))
         }
-        200..=299 if reply.body.len() >= REPLY_LIMIT => {
+        200..=299 if reply.body.len() >= MAX_RESPONSE_SIZE => {
             Err(Error::config("something answered at length, as no gateway does")
                 .remedy("check the URL: another server may listen there"))
         }
@@ -33,14 +33,14 @@ pub(super) fn accepted(reply: &Reply, key: &GroupingKey) -> Result<Acceptance, E
     }
 }
 
-pub(super) fn refusal(reply: &Reply, key: Option<&GroupingKey>) -> Error {
+pub(super) fn refusal(reply: &Response, key: Option<&GroupingKey>) -> Error {
     let status = reply.status;
     let (what, remedy) = cause(reply, key);
     let kind = match status {
         401 | 403 | 407 => Kind::Credentials { status: Some(status) },
         300..=399 | 404 | 405 => Kind::Config,
         400 if wants_tls(&reply.body) => Kind::Config,
-        _ => Kind::Refused { status },
+        _ => Kind::Refused { status, retry: retry_policy(status) },
     };
     let mut error = Error::new(kind, what).at("status", status).after(reply.retry_after);
     if let Some(location) = &reply.location {
@@ -57,7 +57,7 @@ pub(super) fn refusal(reply: &Reply, key: Option<&GroupingKey>) -> Error {
 }
 
 /// The likely cause of a refusal, and what to do about it.
-fn cause(reply: &Reply, key: Option<&GroupingKey>) -> (&'static str, Option<String>) {
+fn cause(reply: &Response, key: Option<&GroupingKey>) -> (&'static str, Option<String>) {
     let body = &reply.body;
     let owned = |text: &str| Some(text.to_owned());
     match reply.status {
@@ -143,7 +143,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<Acceptance, Error> {
         let location = (300..400).contains(&status).then(|| "https://elsewhere/metrics".to_owned());
-        let reply = Reply { status, location, retry_after: None, body: body.into() };
+        let reply = Response { status, location, retry_after: None, body: body.into() };
         accepted(&reply, &GroupingKey::new("import").unwrap())
     }
 

@@ -7,7 +7,7 @@ use super::answer::is_misread;
 use super::wire::{Body, Wire};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::Reply;
+use crate::http::Response;
 use crate::log;
 use crate::push_request::Payload;
 
@@ -26,13 +26,13 @@ impl Dialect {
     ///
     /// Encoding is part of the time. It can't be cut short, and nothing else is sent meanwhile: of 100,000 series it takes
     /// some milliseconds as text, and less than a tenth of a second in any form.
-    pub(super) async fn send<F: Future<Output = Result<Reply, Error>>>(
+    pub(super) async fn send<F: Future<Output = Result<Response, Error>>>(
         &self,
         payload: &Payload<'_>,
         timeout: Duration,
         url: &str,
         send: impl Fn(Body, Duration) -> F,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Response, Error> {
         let until = Moment::now().after(timeout);
         let body = self.wire().encode(payload);
         let is_plain = body.is_plain();
@@ -81,9 +81,9 @@ mod tests {
         PushRequest::push(GroupingKey::new("job").unwrap(), families)
     }
 
-    fn reply(status: u16) -> Ready<Result<Reply, Error>> {
+    fn reply(status: u16) -> Ready<Result<Response, Error>> {
         let body = "text format parsing error".to_owned();
-        ready(Ok(Reply { status, location: None, retry_after: None, body }))
+        ready(Ok(Response { status, location: None, retry_after: None, body }))
     }
 
     /// What is sent of one request, and the time it is given, to a gateway that reads protobuf or doesn't.

@@ -12,7 +12,7 @@ use super::wire::{Body, Wire};
 use super::{Acceptance, GatewayKind};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::{LISTING_LIMIT, Method, Reply, Request, Server};
+use crate::http::{MAX_LISTING_SIZE, Method, Request, Response, Server};
 use crate::labels::{GroupingKey, exact_path};
 use crate::push_request::{Payload, PushRequest, Verb};
 
@@ -34,7 +34,7 @@ impl GatewayClient {
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.server.shown()
+        self.server.redacted_url()
     }
 
     pub(crate) fn prepare(&self) {
@@ -49,7 +49,7 @@ impl GatewayClient {
         let until = Moment::now().after(timeout);
         match self.send_once(payload, timeout).await {
             // Secrets change while jobs run; a file that is read again may have the new one.
-            Err(error) if error.is_about_credentials() && self.server.renew() => {
+            Err(error) if error.is_about_credentials() && self.server.reload_credentials() => {
                 self.send_once(payload, until.remaining()).await
             }
             answer => answer,
@@ -76,7 +76,7 @@ impl GatewayClient {
         payload: &Payload<'_>,
         body: Body,
         timeout: Duration,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Response, Error> {
         let method = match payload.verb() {
             Verb::Push => Method::PUT,
             Verb::Add => Method::POST,
@@ -87,7 +87,7 @@ impl GatewayClient {
         let http_request = match payload.verb() {
             Verb::Delete => http_request,
             Verb::Push | Verb::Add => {
-                http_request.carrying(body.content_type, body.content_encoding, body.bytes)
+                http_request.with_body(body.content_type, body.content_encoding, body.bytes)
             }
         };
         self.server.send(http_request).await
@@ -178,14 +178,15 @@ impl GatewayClient {
         self.get("/-/ready", timeout).await.map(drop)
     }
 
-    async fn get(&self, path: &str, timeout: Duration) -> Result<Reply, Error> {
-        let request = Request::new(Method::GET, path, timeout).expecting(LISTING_LIMIT);
+    async fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
+        let request =
+            Request::new(Method::GET, path, timeout).with_max_response_size(MAX_LISTING_SIZE);
         let reply = self.server.send(request).await?;
         self.check(&reply, &[200])?;
         Ok(reply)
     }
 
-    fn check(&self, reply: &Reply, done: &[u16]) -> Result<(), Error> {
+    fn check(&self, reply: &Response, done: &[u16]) -> Result<(), Error> {
         if done.contains(&reply.status) {
             return Ok(());
         }

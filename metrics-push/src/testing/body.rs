@@ -1,25 +1,25 @@
-//! What a push's body says: it may be compressed, and is protobuf or text.
+//! Decodes the body of a push: decompresses it, and parses it as protobuf or text.
 
-use super::parse::{Body, parse};
-use super::wire::{Request, Response};
+use super::http::{HttpResponse, Request};
+use super::parse::{PushBody, parse};
 use super::{gzip, protobuf};
 
-/// Reads the body of a push, or answers why it can't be read.
-pub(super) fn read(request: &Request) -> Result<Body, Response> {
-    let unpacked;
+/// Decodes the body of a push. The error is the response to an invalid body.
+pub(super) fn decode(request: &Request) -> Result<PushBody, HttpResponse> {
+    let decompressed;
     let bytes = if request.header("content-encoding") == Some("gzip") {
-        unpacked = gzip::unpack(&request.body)?;
-        &unpacked
+        decompressed = gzip::decompress(&request.body)?;
+        &decompressed
     } else {
-        // Any other word is not looked at.
+        // The real gateway ignores other encodings.
         &request.body
     };
     let kind = request.header("content-type").unwrap_or_default();
     let body = if is_protobuf(kind) { protobuf::read(bytes) } else { parse(bytes) };
-    body.map_err(|why| Response::error(400, &why))
+    body.map_err(|why| HttpResponse::error(400, &why))
 }
 
-/// Whether a media type is the one that is read as protobuf, with its two parameters; all others are text.
+/// Returns true for the protobuf media type with both of its parameters. All other media types are parsed as text.
 fn is_protobuf(kind: &str) -> bool {
     let mut parts = kind.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_exact_media_type_is_protobuf() {
+    fn protobuf_needs_exact_media_type() {
         let exact = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
         for kind in [
             exact,

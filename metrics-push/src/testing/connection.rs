@@ -1,104 +1,101 @@
-//! One conversation: requests are read, answered or failed until somebody hangs up.
+//! The loop of one connection: reads a request, then writes the response or injects a fault.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::fault::{Effect, Fault, Storing};
-use super::server::{Received, Shared, Since};
-use super::wire::{BodyWanted, Broken, Framing, KeepAlive, Request, Wire};
+use super::fault::{Fault, FaultEffect, Storing};
+use super::http::{Framing, HttpStream, KeepAlive, ReadError, Request, ResponseBody};
+use super::state::{Action, ConnectionId, FaultStart, SharedState};
 
-/// Answers requests until the peer or a fault ends the connection.
-pub(super) fn talk(shared: &Shared, wire: &mut Wire, life: u64) {
+/// Serves requests until the client or a fault closes the connection.
+pub(super) fn serve(shared: &SharedState, stream: &mut HttpStream, connection: ConnectionId) {
     loop {
-        let (request, framing) = match wire.read() {
+        let (request, framing) = match stream.read() {
             Ok(read) => read,
-            Err(Broken::Gone) => return,
-            Err(Broken::Refused(response)) => {
-                let framing = Framing { keep_alive: KeepAlive::No, body: BodyWanted::Yes };
-                // Whoever sent that may not be there to hear of it.
-                let _ = wire.send(&response.frame(framing));
+            Err(ReadError::Disconnected) => return,
+            Err(ReadError::Rejected(response)) => {
+                let framing = Framing { keep_alive: KeepAlive::No, body: ResponseBody::Sent };
+                // The client may have disconnected.
+                let _ = stream.send(&response.encode(framing));
                 return;
             }
         };
-        let next = match shared.receive(&request, life) {
-            Received::Answered(response) => {
-                let sent = wire.send(&response.frame(framing));
-                shared.answered();
-                Next::Continue(sent)
+        let sent = match shared.receive(&request, connection) {
+            Action::Respond(response) => {
+                let sent = stream.send(&response.encode(framing));
+                shared.finish_response();
+                sent
             }
-            Received::Failing(fault, since) => {
-                misbehave(shared, wire, &request, framing, fault, since)
-            }
-            Received::Lost => Next::Close,
+            Action::Fail(fault, start) => inject(shared, stream, &request, framing, fault, start),
+            Action::Close => return,
         };
-        let Next::Continue(sent) = next else { return };
         if sent.is_err() || framing.keep_alive == KeepAlive::No {
             return;
         }
     }
 }
 
-/// What becomes of the connection after a fault.
-enum Next {
-    Continue(io::Result<()>),
-    Close,
-}
-
-fn misbehave(
-    shared: &Shared,
-    wire: &mut Wire,
+/// Injects a fault. An error closes the connection.
+fn inject(
+    shared: &SharedState,
+    stream: &mut HttpStream,
     request: &Request,
     framing: Framing,
     fault: Fault,
-    since: Since,
-) -> Next {
-    if let Effect::Stall(pause) = fault.effect {
-        shared.pause(Some(pause), since);
+    start: FaultStart,
+) -> io::Result<()> {
+    let close = || Err(ErrorKind::ConnectionAborted.into());
+    if let FaultEffect::Stall(pause) = fault.effect {
+        shared.pause(pause, start);
     }
-    let proper = match fault.storing {
-        Storing::Yes => match shared.store_now(request, since) {
-            Some(response) => response.frame(framing),
-            None => return Next::Close,
+    let correct_response = match fault.storing {
+        Storing::Yes => match shared.handle_despite_fault(request, start) {
+            Some(response) => response.encode(framing),
+            None => return close(),
         },
         Storing::No => Vec::new(),
     };
     match fault.effect {
-        Effect::Answer(response) => return Next::Continue(wire.send(&response.frame(framing))),
-        Effect::Stall(_) => return Next::Continue(wire.send(&proper)),
-        Effect::Drip(pause) => return Next::Continue(drip(shared, wire, &proper, pause, since)),
-        Effect::CutOff(bytes) => {
-            let _ = wire.send(&proper[..bytes.min(proper.len())]);
+        FaultEffect::Respond(response) => stream.send(&response.encode(framing)),
+        FaultEffect::Stall(_) => stream.send(&correct_response),
+        FaultEffect::Drip(pause) => drip(shared, stream, &correct_response, pause, start),
+        FaultEffect::CutOff(bytes) => {
+            stream.send(&correct_response[..bytes.min(correct_response.len())])?;
+            close()
         }
-        Effect::Endless => flood(shared, wire, since),
-        Effect::Hang => {
-            shared.pause(None, since);
+        FaultEffect::Endless => {
+            flood(shared, stream, start)?;
+            close()
         }
-        Effect::Close => {}
+        FaultEffect::Hang => {
+            shared.wait_for_end(start);
+            close()
+        }
+        FaultEffect::Close => close(),
     }
-    Next::Close
 }
 
 fn drip(
-    shared: &Shared,
-    wire: &mut Wire,
+    shared: &SharedState,
+    stream: &mut HttpStream,
     bytes: &[u8],
     pause: Duration,
-    since: Since,
+    start: FaultStart,
 ) -> io::Result<()> {
     for (position, byte) in bytes.iter().enumerate() {
-        if !shared.pause(Some(pause), since) {
-            // Healed: the rest comes at once.
-            return wire.send(&bytes[position..]);
+        if !shared.pause(pause, start) {
+            // The gateway is healed: send the rest at once.
+            return stream.send(&bytes[position..]);
         }
-        wire.send(&[*byte])?;
+        stream.send(&[*byte])?;
     }
     Ok(())
 }
 
-fn flood(shared: &Shared, wire: &mut Wire, since: Since) {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n";
-    let mut sent = wire.send(head.as_bytes());
-    while sent.is_ok() && !shared.is_over(since) {
-        sent = wire.send(&[b'x'; 4096]);
+fn flood(shared: &SharedState, stream: &mut HttpStream, start: FaultStart) -> io::Result<()> {
+    stream.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n")?;
+    while !shared.has_ended(start) {
+        stream.send(&[b'x'; 4096])?;
     }
+    Ok(())
 }

@@ -1,19 +1,19 @@
-//! The check that a push has to pass: could everything the gateway then holds be scraped at once?
+//! The consistency check: a push is accepted if everything that the gateway then contains can be scraped.
 //!
-//! The real gateway answers that by gathering all it has, its own metrics included, which is why
-//! one group's type can be in another group's way, and why one broken group stops every push.
+//! The real gateway checks that by gathering all metrics, including those about itself. So the type of a metric in one group
+//! can make a push to another group fail, and one inconsistent group makes every push fail.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::exposition::escape_value;
-use super::family::{Family, Kind, Labels, Metric, Value};
-use super::number::print_float;
+use super::family::{Family, Kind, LabelMap, Metric, MetricValue};
+use super::go_format::format_float;
 use super::path::is_label_name;
 
-/// The families the real gateway exports about itself; theirs is the type that counts.
-const OWN: [(Kind, &[&str]); 3] = [
+/// The families that the real gateway exports about itself. A pushed family with such a name must have the same type.
+const BUILTIN_FAMILIES: [(Kind, &[&str]); 3] = [
     (
         Kind::Counter,
         &[
@@ -69,32 +69,35 @@ const OWN: [(Kind, &[&str]); 3] = [
     ),
 ];
 
-/// A family and the grouping labels it is held under; `unreadable` names one that is not UTF-8.
+/// A family of a group, and the name of a grouping label whose value is not valid UTF-8.
 #[derive(Clone, Copy)]
-pub(super) struct Held<'a> {
+pub(super) struct GatheredFamily<'a> {
     pub(super) family: &'a Family,
-    pub(super) unreadable: Option<&'a str>,
+    pub(super) invalid_label: Option<&'a str>,
 }
 
-/// The kind of one of the gateway's own families.
-pub(super) fn own_kind(name: &str) -> Option<Kind> {
+/// Returns the kind of a family that the gateway exports about itself.
+pub(super) fn builtin_kind(name: &str) -> Option<Kind> {
     static KINDS: LazyLock<HashMap<&str, Kind>> = LazyLock::new(|| {
-        OWN.iter().flat_map(|(kind, names)| names.iter().map(|name| (*name, *kind))).collect()
+        BUILTIN_FAMILIES
+            .iter()
+            .flat_map(|(kind, names)| names.iter().map(|name| (*name, *kind)))
+            .collect()
     });
     KINDS.get(name).copied()
 }
 
-/// Everything that keeps the families from being scraped together; empty if nothing does.
-pub(super) fn problems<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> {
-    let mut by_name: BTreeMap<&str, Vec<Held<'a>>> = BTreeMap::new();
-    for one in held {
+/// Returns the reasons why the families cannot be scraped together.
+pub(super) fn problems<'a>(gathered: impl Iterator<Item = GatheredFamily<'a>>) -> Vec<String> {
+    let mut by_name: BTreeMap<&str, Vec<GatheredFamily<'a>>> = BTreeMap::new();
+    for one in gathered {
         by_name.entry(&one.family.name).or_default().push(one);
     }
     let mut seen: BTreeMap<&str, Kind> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, families) in by_name {
         let kind = families[0].family.kind;
-        let collision = match own_kind(name) {
+        let collision = match builtin_kind(name) {
             Some(own) if own != kind => {
                 let (is, should) = (kind.word().to_uppercase(), own.word().to_uppercase());
                 Some(format!(
@@ -103,7 +106,7 @@ pub(super) fn problems<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> 
             }
             Some(_) => None,
             None => suffix_collision(name, kind, |other| {
-                own_kind(other).or_else(|| seen.get(other).copied())
+                builtin_kind(other).or_else(|| seen.get(other).copied())
             }),
         };
         if let Some(collision) = collision {
@@ -116,13 +119,13 @@ pub(super) fn problems<'a>(held: impl Iterator<Item = Held<'a>>) -> Vec<String> 
     problems
 }
 
-/// All metrics under one name: each fit to be scraped, no two the same.
-fn check_metrics(kind: Kind, families: &[Held<'_>], problems: &mut Vec<String>) {
-    let mut seen: HashSet<&Labels> = HashSet::new();
-    for held in families {
-        for metric in &held.family.metrics {
-            let fault = if held.family.kind == kind {
-                fault_of(metric, held.unreadable).or_else(|| {
+/// Checks the metrics with one name: each must be valid, and no two may have the same labels.
+fn check_metrics(kind: Kind, families: &[GatheredFamily<'_>], problems: &mut Vec<String>) {
+    let mut seen: HashSet<&LabelMap> = HashSet::new();
+    for gathered in families {
+        for metric in &gathered.family.metrics {
+            let problem = if gathered.family.kind == kind {
+                metric_problem(metric, gathered.invalid_label).or_else(|| {
                     let is_new = seen.insert(&metric.labels);
                     (!is_new).then(|| {
                         "was collected before with the same name and label values".to_owned()
@@ -131,25 +134,27 @@ fn check_metrics(kind: Kind, families: &[Held<'_>], problems: &mut Vec<String>) 
             } else {
                 Some(format!("is not a {}", kind.word().to_uppercase()))
             };
-            if let Some(fault) = fault {
-                let text = describe(held.family.kind, metric);
-                problems
-                    .push(format!("collected metric {:?} {{ {text}}} {fault}", held.family.name));
+            if let Some(problem) = problem {
+                let text = describe(gathered.family.kind, metric);
+                problems.push(format!(
+                    "collected metric {:?} {{ {text}}} {problem}",
+                    gathered.family.name
+                ));
             }
         }
     }
 }
 
-/// What is wrong with a metric whatever else there is.
-pub(super) fn fault_of(metric: &Metric, unreadable: Option<&str>) -> Option<String> {
+/// Returns why a metric is invalid regardless of other metrics.
+pub(super) fn metric_problem(metric: &Metric, invalid_label: Option<&str>) -> Option<String> {
     for name in metric.labels.keys() {
         if !is_label_name(name) {
             return Some(format!("has a label with an invalid name: {name}"));
         }
-        if matches!(metric.value, Value::Summary { .. }) && name == "quantile" {
+        if matches!(metric.value, MetricValue::Summary { .. }) && name == "quantile" {
             return Some("must not have an explicit \"quantile\" label".into());
         }
-        if unreadable == Some(name) {
+        if invalid_label == Some(name) {
             let value = &metric.labels[name];
             return Some(format!("has a label named {name:?} whose value is not utf8: {value:?}"));
         }
@@ -157,7 +162,7 @@ pub(super) fn fault_of(metric: &Metric, unreadable: Option<&str>) -> Option<Stri
     None
 }
 
-/// A name that is also the name of some histogram's or summary's samples.
+/// Returns an error if the name collides with the samples of a histogram or summary.
 pub(super) fn suffix_collision(
     name: &str,
     kind: Kind,
@@ -185,17 +190,17 @@ fn has_sample(kind: Kind, suffix: &str) -> bool {
     kind == Kind::Histogram || (kind == Kind::Summary && suffix != "_bucket")
 }
 
-/// A metric in the notation of the real gateway's messages.
+/// Formats a metric as the messages of the real gateway do.
 fn describe(kind: Kind, metric: &Metric) -> String {
     let mut text = String::new();
     for (name, value) in &metric.labels {
-        // Writing to a string cannot fail.
+        // Writing to a `String` does not fail.
         let _ = write!(text, "label:<name:{name:?} value:\"{}\" > ", escape_value(value));
     }
     let _ = match &metric.value {
-        Value::Number(value) => write!(text, "{kind}:<value:{} > ", print_float(*value)),
-        Value::Histogram { sum, count, .. } | Value::Summary { sum, count, .. } => {
-            let sum = print_float(*sum);
+        MetricValue::Number(value) => write!(text, "{kind}:<value:{} > ", format_float(*value)),
+        MetricValue::Histogram { sum, count, .. } | MetricValue::Summary { sum, count, .. } => {
+            let sum = format_float(*sum);
             write!(text, "{kind}:<sample_count:{count} sample_sum:{sum} > ")
         }
     };

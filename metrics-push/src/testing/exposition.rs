@@ -1,12 +1,11 @@
 //! Prints families in the text format, version 0.0.4.
 //!
-//! `Display` of a sample, a family and a group all end here, so that what a failed assertion shows
-//! is what a scrape would have shown.
+//! `Display` of [`Sample`], [`Family`] and `Group` use it too, so that a failed assertion prints what a scrape returns.
 
 use std::fmt::{self, Write as _};
 
 use super::family::{Family, Sample};
-use super::number::print_sample;
+use super::go_format::format_sample;
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,7 +21,7 @@ impl fmt::Display for Sample {
         if separator == ',' {
             f.write_char('}')?;
         }
-        write!(f, " {}", print_sample(self.value))
+        write!(f, " {}", format_sample(self.value))
     }
 }
 
@@ -36,15 +35,15 @@ impl fmt::Display for Family {
     }
 }
 
-/// The exposition of many groups: families of one name become one, and all is sorted.
+/// Prints families of many groups. Families with the same name are merged, and everything is sorted.
 pub(super) fn print<'a>(families: impl IntoIterator<Item = &'a Family>) -> String {
     let mut families: Vec<&Family> = families.into_iter().collect();
     families.sort_by(|a, b| a.name.cmp(&b.name));
     let mut text = String::new();
-    // A push in protobuf may bring families without metrics, of which nothing is shown.
+    // A push in protobuf can contain families without metrics. The real gateway does not print them.
     families.retain(|family| !family.metrics.is_empty());
     for same_name in families.chunk_by(|a, b| a.name == b.name) {
-        // Writing to a string cannot fail.
+        // Writing to a `String` does not fail.
         let _ = write_head(&mut text, same_name[0]);
         let mut metrics: Vec<_> = same_name
             .iter()
@@ -57,7 +56,7 @@ pub(super) fn print<'a>(families: impl IntoIterator<Item = &'a Family>) -> Strin
                 .then_with(|| a.labels.values().cmp(b.labels.values()))
         });
         for (family, metric) in metrics {
-            for sample in family.samples_of(metric) {
+            for sample in family.metric_samples(metric) {
                 let _ = writeln!(text, "{sample}");
             }
         }

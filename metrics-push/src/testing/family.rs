@@ -1,33 +1,33 @@
-//! Metric families as a gateway holds them, and the flat samples that a reader sees.
+//! Metric families as the gateway stores them, and the samples that a scrape returns.
 //!
-//! Inside, a histogram or summary is one metric, because that is what a push replaces and what
-//! must be unique; outside, it is the lines of its exposition.
+//! A histogram or summary is stored as one metric, because a push replaces it as a whole. [`Family::samples`] turns it into
+//! the lines of its exposition.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::number::print_float;
+use super::go_format::format_float;
 
 /// The labels of a metric, sorted by name.
-pub(super) type Labels = BTreeMap<String, String>;
+pub(super) type LabelMap = BTreeMap<String, String>;
 
-/// What a family's `TYPE` line says.
+/// The type of a family, from its `TYPE` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// A number that only grows.
+    /// A number that only increases.
     Counter,
-    /// A number that goes up and down.
+    /// A number that increases and decreases.
     Gauge,
-    /// A number of which nothing is known: it came without a `TYPE` line.
+    /// A number without a `TYPE` line.
     Untyped,
-    /// Counts in buckets, with their sum.
+    /// Counts in buckets, with a count and a sum.
     Histogram,
     /// Quantiles, with a count and a sum.
     Summary,
 }
 
 impl Kind {
-    /// The kind that a `TYPE` line names, in any case.
+    /// Parses the word of a `TYPE` line, in upper or lower case.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         [Self::Counter, Self::Gauge, Self::Untyped, Self::Histogram, Self::Summary]
             .into_iter()
@@ -55,35 +55,36 @@ impl fmt::Display for Kind {
     }
 }
 
-/// All metrics of one name in one group.
+/// All metrics with one name in one group.
+///
+/// `Display` prints the family in the Prometheus text format.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Family {
-    /// The name, without the suffixes of a histogram's or summary's samples.
+    /// The name, without the suffixes that the samples of a histogram or summary have.
     pub name: String,
-    /// The text of the `HELP` line; empty if there was none.
+    /// The text of the `HELP` line. It is empty if there was no such line.
     pub help: String,
-    /// What the `TYPE` line said.
+    /// The type, from the `TYPE` line.
     pub kind: Kind,
     pub(super) metrics: Vec<Metric>,
 }
 
-/// One metric: its labels and everything below them.
+/// One metric: its labels and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Metric {
-    pub(super) labels: Labels,
-    pub(super) value: Value,
+    pub(super) labels: LabelMap,
+    pub(super) value: MetricValue,
 }
 
-/// What a metric holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum MetricValue {
     Number(f64),
     Histogram { buckets: Vec<(f64, u64)>, sum: f64, count: u64 },
     Summary { quantiles: Vec<(f64, f64)>, sum: f64, count: u64 },
 }
 
-impl Value {
+impl MetricValue {
     pub(super) const fn empty(kind: Kind) -> Self {
         match kind {
             Kind::Histogram => Self::Histogram { buckets: Vec::new(), sum: 0.0, count: 0 },
@@ -93,38 +94,38 @@ impl Value {
     }
 }
 
-/// One line of an exposition.
+/// One line of an exposition, which `Display` prints.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Sample {
-    /// The name, with its suffix.
+    /// The name, with the suffix of a histogram or summary.
     pub name: String,
-    /// All labels: those of the metric, the group's, and `le` or `quantile`.
+    /// The labels of the metric and of the group, and `le` or `quantile`.
     pub labels: BTreeMap<String, String>,
     /// The value.
     pub value: f64,
-    /// The label that an exposition has at the end, out of order: `le` or `quantile`.
+    /// The label that is printed last, regardless of its name: `le` or `quantile`.
     pub(super) last: Option<&'static str>,
 }
 
 impl Family {
-    /// The samples in the order of an exposition; a histogram without a `+Inf` bucket gets one.
+    /// Returns the samples in the order of the exposition. A histogram without a `+Inf` bucket gets one.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
-        self.metrics.iter().flat_map(|metric| self.samples_of(metric)).collect()
+        self.metrics.iter().flat_map(|metric| self.metric_samples(metric)).collect()
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "the text format knows nothing but floats")]
-    pub(super) fn samples_of(&self, metric: &Metric) -> Vec<Sample> {
+    #[expect(clippy::cast_precision_loss, reason = "the text format has only floats")]
+    pub(super) fn metric_samples(&self, metric: &Metric) -> Vec<Sample> {
         let sample = |suffix: &str, extra: Option<(&'static str, f64)>, value: f64| {
             let mut labels = metric.labels.clone();
-            labels.extend(extra.map(|(name, bound)| (name.to_owned(), print_float(bound))));
+            labels.extend(extra.map(|(name, bound)| (name.to_owned(), format_float(bound))));
             let last = extra.map(|(name, _)| name);
             Sample { name: format!("{}{suffix}", self.name), labels, value, last }
         };
         match &metric.value {
-            Value::Number(value) => vec![sample("", None, *value)],
-            Value::Histogram { buckets, sum, count } => {
+            MetricValue::Number(value) => vec![sample("", None, *value)],
+            MetricValue::Histogram { buckets, sum, count } => {
                 let has_last = buckets.iter().any(|(bound, _)| *bound == f64::INFINITY);
                 let last = (!has_last).then_some((f64::INFINITY, *count));
                 let bucket = |&(bound, count): &(f64, u64)| {
@@ -134,7 +135,7 @@ impl Family {
                 samples.extend([sample("_sum", None, *sum), sample("_count", None, *count as f64)]);
                 samples
             }
-            Value::Summary { quantiles, sum, count } => {
+            MetricValue::Summary { quantiles, sum, count } => {
                 let quantile =
                     |&(rank, value): &(f64, f64)| sample("", Some(("quantile", rank)), value);
                 let mut samples: Vec<_> = quantiles.iter().map(quantile).collect();

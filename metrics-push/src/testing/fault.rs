@@ -1,38 +1,54 @@
-//! Faults by script: what a gateway, or whatever stands in front of it, can do to a push.
+//! Faults: the ways in which a gateway, or a proxy in front of it, can fail a request.
 //!
-//! A fault applies to the next requests that fit, or to all of them until the gateway is healed.
+//! A queued fault applies to a number of matching requests. A permanent fault applies to all matching requests until the
+//! gateway is healed.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::wire::{Request, Response};
+use super::http::{HttpResponse, Request};
 
-/// Something that goes wrong with a request.
+/// A way in which a [`FakeGateway`](crate::testing::FakeGateway) fails a request.
 ///
-/// Give it to [`FakeGateway::fail_next`](super::FakeGateway::fail_next) or [`FakeGateway::fault`](super::FakeGateway::fault).
+/// Pass a fault to [`FakeGateway::fail_next`](crate::testing::FakeGateway::fail_next) to fail a number of requests, or to
+/// [`FakeGateway::fault`](crate::testing::FakeGateway::fault) to fail all requests until the gateway is healed.
+///
+/// | constructor | the push is stored | the client gets |
+/// | --- | --- | --- |
+/// | [`status`](Self::status), [`redirect`](Self::redirect) | no | this status |
+/// | [`close`](Self::close) | no | no response: the connection is closed |
+/// | [`hang`](Self::hang) | no | no response: the connection stays open |
+/// | [`endless`](Self::endless) | no | a response whose body does not end |
+/// | [`stall`](Self::stall) | yes | the correct response, late |
+/// | [`drip`](Self::drip) | yes | the correct response, slowly |
+/// | [`cut_off`](Self::cut_off) | yes | the beginning of the correct response |
+///
+/// # Examples
 ///
 /// ```
 /// use metrics_push::testing::{FakeGateway, Fault};
 ///
 /// let gateway = FakeGateway::start();
+/// // The next two requests get a 503.
 /// gateway.fail_next(2, Fault::status(503).header("Retry-After", "1"));
+/// // The third is stored, but its response is lost.
 /// gateway.fail_next(1, Fault::close().after_storing());
 /// ```
 #[derive(Clone)]
 pub struct Fault {
-    pub(super) effect: Effect,
+    pub(super) effect: FaultEffect,
     pub(super) storing: Storing,
-    applies: Option<Condition>,
+    condition: Option<Condition>,
 }
 
 type Condition = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 
-/// What the client gets to see.
+/// What the client receives.
 #[derive(Clone, Debug)]
-pub(super) enum Effect {
-    Answer(Response),
+pub(super) enum FaultEffect {
+    Respond(HttpResponse),
     Close,
     CutOff(usize),
     Drip(Duration),
@@ -41,7 +57,7 @@ pub(super) enum Effect {
     Stall(Duration),
 }
 
-/// Whether the request has its effect on the gateway nevertheless.
+/// Whether the gateway handles the request in spite of the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storing {
     Yes,
@@ -49,59 +65,65 @@ pub(super) enum Storing {
 }
 
 impl Fault {
-    /// Answers with this status and nothing stored.
+    /// Responds with this status and stores nothing.
     #[must_use]
     pub fn status(status: u16) -> Self {
-        let response = Response::new(status);
-        Self::new(Effect::Answer(response), Storing::No)
+        Self::new(FaultEffect::Respond(HttpResponse::new(status)), Storing::No)
     }
 
-    /// Answers with a redirect and nothing stored.
+    /// Responds with a redirect to `location` and stores nothing.
     #[must_use]
     pub fn redirect(status: u16, location: &str) -> Self {
         Self::status(status).header("Location", location)
     }
 
-    /// Waits, then does what was asked and answers properly, even if nobody waits any more.
+    /// Waits for `pause`, then stores the push and responds correctly.
+    ///
+    /// The push is stored even if the client has disconnected by then.
     #[must_use]
     pub fn stall(pause: Duration) -> Self {
-        Self::new(Effect::Stall(pause), Storing::Yes)
+        Self::new(FaultEffect::Stall(pause), Storing::Yes)
     }
 
-    /// Stores nothing and never answers; the connection closes when the gateway is healed or dropped.
+    /// Stores nothing and never responds.
+    ///
+    /// The connection stays open until the gateway is healed or dropped.
     #[must_use]
     pub fn hang() -> Self {
-        Self::new(Effect::Hang, Storing::No)
+        Self::new(FaultEffect::Hang, Storing::No)
     }
 
-    /// Does what was asked, and answers byte by byte with a pause before each.
+    /// Stores the push and sends the correct response one byte at a time, with a pause before each byte.
     #[must_use]
     pub fn drip(pause: Duration) -> Self {
-        Self::new(Effect::Drip(pause), Storing::Yes)
+        Self::new(FaultEffect::Drip(pause), Storing::Yes)
     }
 
-    /// Does what was asked, and closes the connection after that many bytes of the answer.
+    /// Stores the push and closes the connection after the first `bytes` bytes of the correct response.
     #[must_use]
     pub fn cut_off(bytes: usize) -> Self {
-        Self::new(Effect::CutOff(bytes), Storing::Yes)
+        Self::new(FaultEffect::CutOff(bytes), Storing::Yes)
     }
 
-    /// Reads the request, stores nothing, and closes the connection without an answer.
+    /// Reads the request, stores nothing, and closes the connection without a response.
     #[must_use]
     pub fn close() -> Self {
-        Self::new(Effect::Close, Storing::No)
+        Self::new(FaultEffect::Close, Storing::No)
     }
 
-    /// Stores nothing, and answers with a 200 whose body never ends.
+    /// Stores nothing and responds with a 200 whose body does not end.
+    ///
+    /// The connection is closed when the client disconnects, or when the gateway is healed or dropped.
     #[must_use]
     pub fn endless() -> Self {
-        Self::new(Effect::Endless, Storing::No)
+        Self::new(FaultEffect::Endless, Storing::No)
     }
 
-    /// The same with one more header on a [`status`](Self::status) or [`redirect`](Self::redirect).
+    /// Adds a header to the response of [`status`](Self::status) or [`redirect`](Self::redirect).
     ///
     /// # Panics
-    /// If the fault answers with no status of its own.
+    ///
+    /// Panics if another constructor created the fault.
     #[must_use]
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -109,10 +131,11 @@ impl Fault {
         self
     }
 
-    /// The same with a body on a [`status`](Self::status) or [`redirect`](Self::redirect).
+    /// Sets the body of the response of [`status`](Self::status) or [`redirect`](Self::redirect).
     ///
     /// # Panics
-    /// If the fault answers with no status of its own.
+    ///
+    /// Panics if another constructor created the fault.
     #[must_use]
     #[track_caller]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -120,34 +143,39 @@ impl Fault {
         self
     }
 
-    /// The same, but the gateway has done what was asked: only the answer is wrong.
+    /// Stores the push before the fault occurs, so that only the response is wrong.
     #[must_use]
     pub const fn after_storing(mut self) -> Self {
         self.storing = Storing::Yes;
         self
     }
 
-    /// The same for the requests that fit; others are answered properly and do not count.
+    /// Limits the fault to requests for which `condition` returns true.
+    ///
+    /// Other requests are handled correctly and are not counted by
+    /// [`fail_next`](crate::testing::FakeGateway::fail_next).
     #[must_use]
-    pub fn when(mut self, fits: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
-        self.applies = Some(Arc::new(fits));
+    pub fn when(mut self, condition: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
+        self.condition = Some(Arc::new(condition));
         self
     }
 
-    const fn new(effect: Effect, storing: Storing) -> Self {
-        Self { effect, storing, applies: None }
+    const fn new(effect: FaultEffect, storing: Storing) -> Self {
+        Self { effect, storing, condition: None }
     }
 
     #[track_caller]
-    fn response(&mut self) -> &mut Response {
+    fn response(&mut self) -> &mut HttpResponse {
         match &mut self.effect {
-            Effect::Answer(response) => response,
-            effect => panic!("{effect:?} has no answer of its own to change"),
+            FaultEffect::Respond(response) => response,
+            effect => panic!(
+                "a header or body is not supported on {effect:?}; use Fault::status or Fault::redirect"
+            ),
         }
     }
 
-    fn fits(&self, request: &Request) -> bool {
-        self.applies.as_ref().is_none_or(|fits| fits(request))
+    fn applies_to(&self, request: &Request) -> bool {
+        self.condition.as_ref().is_none_or(|condition| condition(request))
     }
 }
 
@@ -160,29 +188,30 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// The faults to come.
+/// The faults of future requests.
 #[derive(Debug, Default)]
-pub(super) struct Script {
+pub(super) struct FaultQueue {
     next: VecDeque<(usize, Fault)>,
-    lasting: Option<Fault>,
+    permanent: Option<Fault>,
 }
 
-impl Script {
+impl FaultQueue {
     pub(super) fn add_next(&mut self, times: usize, fault: Fault) {
         self.next.push_back((times, fault));
     }
 
-    pub(super) fn set_lasting(&mut self, fault: Fault) {
-        self.lasting = Some(fault);
+    pub(super) fn set_permanent(&mut self, fault: Fault) {
+        self.permanent = Some(fault);
     }
 
-    /// The fault for this request, which uses it up.
+    /// Returns the fault of this request, and counts it as used.
     pub(super) fn take(&mut self, request: &Request) -> Option<Fault> {
         self.next.retain(|(times, _)| *times > 0);
-        if let Some((times, fault)) = self.next.iter_mut().find(|(_, fault)| fault.fits(request)) {
+        let queued = self.next.iter_mut().find(|(_, fault)| fault.applies_to(request));
+        if let Some((times, fault)) = queued {
             *times -= 1;
             return Some(fault.clone());
         }
-        self.lasting.clone().filter(|fault| fault.fits(request))
+        self.permanent.clone().filter(|fault| fault.applies_to(request))
     }
 }

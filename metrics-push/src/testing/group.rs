@@ -1,101 +1,103 @@
-//! A group as a test reads it: labels, families and stamps, and values by name.
+//! [`Group`]: the copy of a group that a test reads.
 //!
-//! Whatever is not there is answered with what is, because that is what the person whose test
-//! has failed looks for next.
+//! If a sample is missing, the panic message contains the samples that exist.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::family::{Family, Sample, Value};
-use super::number::lossy;
-use super::path::Key;
-use super::store::{FAILURE_TIME, Families, PUSH_TIME};
+use super::family::{Family, MetricValue, Sample};
+use super::go_format::lossy;
+use super::path::GroupKey;
+use super::store::{FAILURE_TIME, GroupFamilies, PUSH_TIME, PushedFamily};
 
-/// One group of a [`FakeGateway`](super::FakeGateway), as it was when it was asked for.
+/// A copy of one group of a [`FakeGateway`](crate::testing::FakeGateway).
 ///
-/// `Display` is its exposition.
+/// Later pushes do not change it. `Display` prints it in the Prometheus text format.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Group {
-    /// The grouping labels, `job` included.
+    /// The grouping labels, including `job`.
     pub labels: BTreeMap<String, String>,
-    /// The families by name, the gateway's own two stamps included.
+    /// The families by name, including `push_time_seconds` and `push_failure_time_seconds`.
     pub families: BTreeMap<String, Family>,
-    /// When a push was last accepted; none if all were refused.
+    /// The time of the last accepted push, or `None` if every push was rejected.
     pub last_push: Option<SystemTime>,
-    /// When a push was last refused, if ever.
+    /// The time of the last rejected push, or `None` if no push was rejected.
     pub last_failure: Option<SystemTime>,
 }
 
 impl Group {
-    pub(super) fn new(key: &Key, families: &Families) -> Self {
+    pub(super) fn new(key: &GroupKey, families: &GroupFamilies) -> Self {
         let family =
-            |(name, timed): (&String, &super::store::Timed)| (name.clone(), timed.family.clone());
+            |(name, pushed): (&String, &PushedFamily)| (name.clone(), pushed.family.clone());
         Self {
             labels: key.iter().map(|(name, value)| (name.clone(), lossy(value))).collect(),
             families: families.iter().map(family).collect(),
-            last_push: time_of(families, PUSH_TIME),
-            last_failure: time_of(families, FAILURE_TIME),
+            last_push: timestamp(families, PUSH_TIME),
+            last_failure: timestamp(families, FAILURE_TIME),
         }
     }
 
-    /// Whether the group holds a family of that name.
+    /// Returns true if the group has a family with this name.
     #[must_use]
     pub fn has_family(&self, name: &str) -> bool {
         self.families.contains_key(name)
     }
 
-    /// Every sample, in the order of the exposition.
+    /// Returns all samples, in the order of the exposition.
     #[must_use]
     pub fn samples(&self) -> Vec<Sample> {
         self.families.values().flat_map(Family::samples).collect()
     }
 
-    /// The value of the one sample of that name that has these labels, if there is one.
+    /// Returns the value of the sample with this name and these labels, or `None` if there is no such sample.
     ///
-    /// The name is the sample's, so a histogram is asked for by `.._count`, `.._sum` or `.._bucket`. Labels that are
-    /// not given may have any value.
+    /// `name` is the name of a sample: a histogram has samples named `.._count`, `.._sum` and `.._bucket`. The sample may
+    /// have further labels.
     ///
     /// # Panics
-    /// If several samples fit: give more labels.
+    ///
+    /// Panics if several samples match.
     #[must_use]
     #[track_caller]
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let fits = |sample: &Sample| {
+        let matches = |sample: &Sample| {
             sample.name == name
                 && labels.iter().all(|&(name, value)| {
                     sample.labels.get(name).is_some_and(|found| found == value)
                 })
         };
-        let found: Vec<Sample> = self.samples().into_iter().filter(fits).collect();
+        let found: Vec<Sample> = self.samples().into_iter().filter(matches).collect();
         assert!(
             found.len() < 2,
-            "{} fits {} samples; give more labels to tell them apart:\n{}",
-            Wanted(name, labels),
+            "{} matches {} samples; add labels to select one of them:\n{}",
+            Selector(name, labels),
             found.len(),
-            Lines(&found),
+            SampleList(&found),
         );
         found.first().map(|sample| sample.value)
     }
 
-    /// The value of the one sample of that name that has these labels; see [`get`](Self::get).
+    /// Returns the value of the sample with this name and these labels, like [`get`](Self::get).
     ///
     /// # Panics
-    /// If there is no such sample, with what is there; and if several fit.
+    ///
+    /// Panics if no sample matches, or if several do. The message lists the samples with this name, or all samples of the
+    /// group if there are none.
     #[must_use]
     #[track_caller]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let Some(value) = self.get(name, labels) else {
-            let mut near = self.samples();
-            if near.iter().any(|sample| sample.name == name) {
-                near.retain(|sample| sample.name == name);
+            let mut samples = self.samples();
+            if samples.iter().any(|sample| sample.name == name) {
+                samples.retain(|sample| sample.name == name);
             }
             panic!(
-                "no sample {} in the group {}; there is:\n{}",
-                Wanted(name, labels),
-                Braces(&self.labels),
-                Lines(&near),
+                "the group {} has no sample {}; its samples are:\n{}",
+                DisplayLabels(&self.labels),
+                Selector(name, labels),
+                SampleList(&samples),
             );
         };
         value
@@ -108,33 +110,33 @@ impl fmt::Display for Group {
     }
 }
 
-fn time_of(families: &Families, name: &str) -> Option<SystemTime> {
+fn timestamp(families: &GroupFamilies, name: &str) -> Option<SystemTime> {
     match families.get(name)?.family.metrics.first()?.value {
-        Value::Number(seconds) if seconds > 0.0 => {
+        MetricValue::Number(seconds) if seconds > 0.0 => {
             UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
         }
         _ => None,
     }
 }
 
-/// A sample as it was asked for.
-struct Wanted<'a>(&'a str, &'a [(&'a str, &'a str)]);
+/// Prints a name and labels as `name{label="value"}`.
+pub(super) struct Selector<'a>(pub(super) &'a str, pub(super) &'a [(&'a str, &'a str)]);
 
-impl fmt::Display for Wanted<'_> {
+impl fmt::Display for Selector<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)?;
         if self.1.is_empty() {
             return Ok(());
         }
         let labels = self.1.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        Braces(&labels.collect()).fmt(f)
+        DisplayLabels(&labels.collect()).fmt(f)
     }
 }
 
-/// A label set.
-pub(super) struct Braces<'a>(pub(super) &'a BTreeMap<String, String>);
+/// Prints labels as `{label="value"}`.
+pub(super) struct DisplayLabels<'a>(pub(super) &'a BTreeMap<String, String>);
 
-impl fmt::Display for Braces<'_> {
+impl fmt::Display for DisplayLabels<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pairs: Vec<_> =
             self.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
@@ -142,16 +144,17 @@ impl fmt::Display for Braces<'_> {
     }
 }
 
-struct Lines<'a>(&'a [Sample]);
+/// Prints samples, one per line.
+struct SampleList<'a>(&'a [Sample]);
 
-impl fmt::Display for Lines<'_> {
+impl fmt::Display for SampleList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|sample| writeln!(f, "  {sample}"))
     }
 }
 
-/// The labels of the group that is asked for.
-pub(super) fn key_of(job: &str, labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+/// Returns the grouping labels, including `job`.
+pub(super) fn grouping_labels(job: &str, labels: &[(&str, &str)]) -> BTreeMap<String, String> {
     let labels = labels.iter().copied().chain([("job", job)]);
     labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -159,25 +162,26 @@ pub(super) fn key_of(job: &str, labels: &[(&str, &str)]) -> BTreeMap<String, Str
 #[cfg(test)]
 mod tests {
     use super::super::parse::parse;
-    use super::super::path::grouping_key;
-    use super::super::store::{Checks, Mode, Store};
+    use super::super::path::{JobEncoding, grouping_key};
+    use super::super::store::{ConsistencyCheck, GroupStore, PushMode};
     use super::*;
 
     fn group(text: &str) -> Group {
-        let key = grouping_key(b"j", false, b"/region/eu").unwrap();
-        let mut store = Store::default();
+        let key = grouping_key(b"j", JobEncoding::Plain, b"/region/eu").unwrap();
+        let mut store = GroupStore::default();
         let body = parse(text.as_bytes()).unwrap();
-        store.push(Mode::Replace, Checks::On, &key, body, SystemTime::now()).unwrap();
+        store
+            .push(PushMode::Replace, ConsistencyCheck::Enabled, &key, body, SystemTime::now())
+            .unwrap();
         Group::new(&key, &store.groups()[&key])
     }
 
-    /// The message of the panic.
-    fn complaint(act: impl FnOnce() -> Option<f64> + std::panic::UnwindSafe) -> String {
+    fn panic_message(act: impl FnOnce() -> Option<f64> + std::panic::UnwindSafe) -> String {
         *std::panic::catch_unwind(act).unwrap_err().downcast::<String>().unwrap()
     }
 
     #[test]
-    fn values_are_found_by_name_and_as_many_labels_as_it_takes() {
+    fn value_is_found_by_name_and_some_labels() {
         let group = group(
             "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 3\nr{k=\"a\"} 1\nr{k=\"b\"} 2\n",
         );
@@ -192,18 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_answered_with_what_is_there() {
+    fn missing_value_panics_with_existing_samples() {
         let group = group("r{k=\"a\"} 1\nr{k=\"b\"} 2\n");
-        let several = complaint(|| group.get("r", &[]));
-        assert!(several.starts_with("r fits 2 samples; give more labels"), "{several}");
-        let other = complaint(|| Some(group.value("r", &[("k", "c")])));
+        let several = panic_message(|| group.get("r", &[]));
+        assert!(several.starts_with("r matches 2 samples; add labels"), "{several}");
+        let other = panic_message(|| Some(group.value("r", &[("k", "c")])));
         assert_eq!(
             other,
-            "no sample r{k=\"c\"} in the group {job=\"j\",region=\"eu\"}; there is:\n  \
+            "the group {job=\"j\",region=\"eu\"} has no sample r{k=\"c\"}; its samples are:\n  \
              r{instance=\"\",job=\"j\",k=\"a\",region=\"eu\"} 1\n  \
              r{instance=\"\",job=\"j\",k=\"b\",region=\"eu\"} 2\n"
         );
-        let unknown = complaint(|| Some(group.value("s", &[])));
+        let unknown = panic_message(|| Some(group.value("s", &[])));
         assert!(unknown.contains("r{instance=") && unknown.contains("push_time_seconds"));
     }
 }

@@ -1,19 +1,19 @@
-//! Compressed bodies.
+//! Decompresses request bodies.
 
 use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
 
-use super::wire::{MAX_BODY, Response};
+use super::http::{HttpResponse, MAX_BODY};
 
-/// What was compressed. The real gateway reads a broken body as far as it can; this one refuses it.
-pub(super) fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Response> {
-    let mut unpacked = Vec::new();
-    let read = MultiGzDecoder::new(bytes).take(MAX_BODY as u64 + 1).read_to_end(&mut unpacked);
+/// Decompresses a body. A corrupt body is rejected; the real gateway reads it up to the error.
+pub(super) fn decompress(bytes: &[u8]) -> Result<Vec<u8>, HttpResponse> {
+    let mut decompressed = Vec::new();
+    let read = MultiGzDecoder::new(bytes).take(MAX_BODY as u64 + 1).read_to_end(&mut decompressed);
     match read {
-        Ok(length) if length <= MAX_BODY => Ok(unpacked),
-        Ok(_) => Err(Response::error(413, "Request Entity Too Large")),
-        Err(_) if bytes.is_empty() => Err(Response::error(400, "EOF")),
-        Err(_) => Err(Response::error(400, "unexpected EOF")),
+        Ok(length) if length <= MAX_BODY => Ok(decompressed),
+        Ok(_) => Err(HttpResponse::error(413, "Request Entity Too Large")),
+        Err(_) if bytes.is_empty() => Err(HttpResponse::error(400, "EOF")),
+        Err(_) => Err(HttpResponse::error(400, "unexpected EOF")),
     }
 }

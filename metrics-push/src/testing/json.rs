@@ -1,124 +1,88 @@
-//! The answers of the query API, written as JSON without a library.
+//! The responses of the query API, with the shape and field names of Pushgateway 1.5.1.
 //!
-//! Shape and field names are those of Pushgateway 1.5.1, down to numbers that are strings.
+//! As there, numbers are strings and objects have sorted keys.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::family::{Family, Labels, Metric, Value};
-use super::number::{lossy, print_float};
-use super::path::Key;
-use super::store::{FAILURE_TIME, Families, PUSH_TIME, Store, Timed};
+use serde_json::{Map, Value, json};
 
-/// What `/api/v1/metrics` answers.
-pub(super) fn metrics(store: &Store) -> String {
-    let groups: Vec<_> =
-        store.groups().iter().map(|(key, families)| group(key, families)).collect();
-    success(&format!("[{}]", groups.join(",")))
+use super::family::{Metric, MetricValue};
+use super::go_format::{format_float, lossy};
+use super::path::GroupKey;
+use super::store::{FAILURE_TIME, GroupFamilies, GroupStore, PUSH_TIME, PushedFamily};
+
+/// The response of `/api/v1/metrics`.
+pub(super) fn metrics(store: &GroupStore) -> String {
+    success(&store.groups().iter().map(|(key, families)| group(key, families)).collect())
 }
 
-/// What `/api/v1/status` answers.
+/// The response of `/api/v1/status`.
 pub(super) fn status(started: SystemTime, flags: &BTreeMap<String, String>) -> String {
-    let build = BTreeMap::from([
-        ("version".to_owned(), quote("1.5.1")),
-        ("revision".to_owned(), quote("metrics-push FakeGateway")),
-    ]);
-    let flags = flags.iter().map(|(name, value)| (name.clone(), quote(value))).collect();
-    success(&object(&BTreeMap::from([
-        ("flags".to_owned(), object(&flags)),
-        ("start_time".to_owned(), quote(&rfc3339(started))),
-        ("build_information".to_owned(), object(&build)),
-    ])))
+    success(&json!({
+        "build_information": { "revision": "metrics-push FakeGateway", "version": "1.5.1" },
+        "flags": flags,
+        "start_time": rfc3339(started),
+    }))
 }
 
-fn success(data: &str) -> String {
-    format!("{{\"status\":\"success\",\"data\":{data}}}")
+fn success(data: &Value) -> String {
+    format!(r#"{{"status":"success","data":{data}}}"#)
 }
 
-fn group(key: &Key, families: &Families) -> String {
-    let labels = key.iter().map(|(name, value)| (name.clone(), lossy(value))).collect();
-    let failed = stamp_of(families, FAILURE_TIME) > stamp_of(families, PUSH_TIME);
-    let mut fields = BTreeMap::from([
-        ("labels".to_owned(), strings(&labels)),
-        ("last_push_successful".to_owned(), (!failed).to_string()),
-    ]);
-    // A family may have the name of one of the fields above, and then it wins.
-    fields.extend(families.iter().map(|(name, timed)| (name.clone(), family(timed))));
-    object(&fields)
+fn group(key: &GroupKey, families: &GroupFamilies) -> Value {
+    let is_failed = timestamp(families, FAILURE_TIME) > timestamp(families, PUSH_TIME);
+    let mut fields = Map::new();
+    fields.insert("labels".into(), object(key.iter().map(|(name, value)| (name, lossy(value)))));
+    fields.insert("last_push_successful".into(), (!is_failed).into());
+    // A family replaces a field with the same name, as in the real gateway.
+    fields.extend(families.iter().map(|(name, pushed)| (name.clone(), family(pushed))));
+    Value::Object(fields)
 }
 
-fn stamp_of(families: &Families, name: &str) -> f64 {
-    match families.get(name).and_then(|timed| timed.family.metrics.first()) {
-        Some(Metric { value: Value::Number(seconds), .. }) => *seconds,
+fn timestamp(families: &GroupFamilies, name: &str) -> f64 {
+    match families.get(name).and_then(|pushed| pushed.family.metrics.first()) {
+        Some(Metric { value: MetricValue::Number(seconds), .. }) => *seconds,
         _ => 0.0,
     }
 }
 
-fn family(Timed { family, at }: &Timed) -> String {
-    let Family { help, kind, metrics, .. } = family;
-    let metrics: Vec<_> = metrics.iter().map(metric).collect();
-    let mut fields = BTreeMap::from([
-        ("time_stamp".to_owned(), quote(&rfc3339(*at))),
-        ("type".to_owned(), quote(&kind.word().to_uppercase())),
-        ("metrics".to_owned(), format!("[{}]", metrics.join(","))),
-    ]);
-    if !help.is_empty() {
-        fields.insert("help".into(), quote(help));
+fn family(PushedFamily { family, pushed_at }: &PushedFamily) -> Value {
+    let mut fields = json!({
+        "metrics": family.metrics.iter().map(metric).collect::<Value>(),
+        "time_stamp": rfc3339(*pushed_at),
+        "type": family.kind.word().to_uppercase(),
+    });
+    if !family.help.is_empty() {
+        fields["help"] = family.help.as_str().into();
     }
-    object(&fields)
+    fields
 }
 
-fn metric(metric: &Metric) -> String {
-    let mut fields = BTreeMap::from([("labels".to_owned(), strings(&metric.labels))]);
-    let mut field = |name: &str, value: String| fields.insert(name.to_owned(), value);
+fn metric(metric: &Metric) -> Value {
+    let labels = &metric.labels;
     match &metric.value {
-        Value::Number(value) => {
-            field("value", quote(&print_float(*value)));
-        }
-        Value::Histogram { buckets, sum, count } => {
-            let buckets =
-                buckets.iter().map(|(bound, count)| (print_float(*bound), count.to_string()));
-            field("buckets", strings(&buckets.collect()));
-            field("sum", quote(&print_float(*sum)));
-            field("count", quote(&count.to_string()));
-        }
-        Value::Summary { quantiles, sum, count } => {
-            let quantiles =
-                quantiles.iter().map(|(rank, value)| (print_float(*rank), print_float(*value)));
-            field("quantiles", strings(&quantiles.collect()));
-            field("sum", quote(&print_float(*sum)));
-            field("count", quote(&count.to_string()));
-        }
+        MetricValue::Number(value) => json!({ "labels": labels, "value": format_float(*value) }),
+        MetricValue::Histogram { buckets, sum, count } => json!({
+            "buckets": object(buckets.iter().map(|(bound, n)| (format_float(*bound), n.to_string()))),
+            "count": count.to_string(),
+            "labels": labels,
+            "sum": format_float(*sum),
+        }),
+        MetricValue::Summary { quantiles, sum, count } => json!({
+            "count": count.to_string(),
+            "labels": labels,
+            "quantiles": object(quantiles.iter().map(|(rank, value)| (format_float(*rank), format_float(*value)))),
+            "sum": format_float(*sum),
+        }),
     }
-    object(&fields)
 }
 
-fn strings(map: &Labels) -> String {
-    object(&map.iter().map(|(name, value)| (name.clone(), quote(value))).collect())
+fn object(fields: impl Iterator<Item = (impl Into<String>, String)>) -> Value {
+    fields.map(|(name, value)| (name.into(), value)).collect()
 }
 
-/// An object whose values are JSON already.
-fn object(fields: &BTreeMap<String, String>) -> String {
-    let fields: Vec<_> =
-        fields.iter().map(|(name, value)| format!("{}:{value}", quote(name))).collect();
-    format!("{{{}}}", fields.join(","))
-}
-
-fn quote(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            '\n' => quoted.push_str("\\n"),
-            '\0'..='\x1f' => quoted.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// A time in UTC, to the nanosecond.
+/// Formats a time in UTC with nanoseconds.
 fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -128,9 +92,9 @@ fn rfc3339(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
 }
 
-/// The date that many days after the first of January 1970.
+/// Returns the date of a number of days after 1 January 1970.
 ///
-/// The year is taken to begin in March, so that the leap day comes last.
+/// The calculation uses years that start in March, so that the leap day is the last day.
 const fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
@@ -150,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_right_around_leap_days() {
+    fn date_is_correct_around_leap_days() {
         for (days, expected) in [
             (0, (1970, 1, 1)),
             (59, (1970, 3, 1)),
@@ -165,8 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn text_is_quoted_so_that_any_reader_gets_it_back() {
+    fn json_reads_back_special_characters() {
         let text = "a\"b\\c\nd\te\u{1}é";
-        assert_eq!(quote(text), r#""a\"b\\c\nd\u0009e\u0001é""#);
+        let flags = BTreeMap::from([(text.to_owned(), text.to_owned())]);
+        let json: Value = serde_json::from_str(&status(UNIX_EPOCH, &flags)).unwrap();
+        assert_eq!(json["data"]["flags"][text], text);
+        assert_eq!(json["data"]["start_time"], "1970-01-01T00:00:00.000000000Z");
     }
 }

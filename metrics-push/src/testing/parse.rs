@@ -1,52 +1,52 @@
-//! Reads the text format, version 0.0.4, exactly as strictly as the real gateway.
+//! Parses the text format, version 0.0.4, exactly as strictly as the real gateway.
 //!
-//! That is stricter than most clients expect in some places (the last line needs its line feed, one
-//! `TYPE` line per name, no carriage return, no blank after a value) and laxer in others (metrics
-//! without a type, histograms without a `+Inf` bucket). Duplicates are not its business.
+//! Some rules are stricter than most clients expect: the last line needs a line feed, a name has one `TYPE` line, and
+//! carriage returns and trailing blanks are invalid. Others are more lenient: a metric needs no type, and a histogram needs
+//! no `+Inf` bucket. Duplicate metrics are not checked here, but in `consistency.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::cursor::{
-    Cursor, Escapes, Problem, invalid_escape, is_label_name_byte, is_metric_name_byte,
+use super::family::{Family, Kind, LabelMap, Metric, MetricValue};
+use super::go_format::{float_to_count, lossy, parse_float};
+use super::lexer::{
+    Escapes, Lexer, SyntaxError, invalid_escape, is_label_name_byte, is_metric_name_byte,
 };
-use super::family::{Family, Kind, Labels, Metric, Value};
-use super::number::{count_of, lossy, parse_float};
 
 /// The body of a push.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Body {
+pub(super) struct PushBody {
     pub(super) families: BTreeMap<String, Family>,
-    /// Whether any sample came with a timestamp, which is readable but not allowed.
+    /// True if a sample has a timestamp, which can be parsed but is not allowed.
     pub(super) has_timestamps: bool,
 }
 
-/// Reads a body, or says why it can't be read, in the words of the real gateway.
-pub(super) fn parse(bytes: &[u8]) -> Result<Body, String> {
+/// Parses a body. The error is the message of the real gateway.
+pub(super) fn parse(bytes: &[u8]) -> Result<PushBody, String> {
     let mut parser = Parser {
-        cursor: Cursor::new(bytes),
+        lexer: Lexer::new(bytes),
         line: 0,
         drafts: BTreeMap::new(),
         has_timestamps: false,
     };
     match parser.read_lines() {
         Ok(()) => Ok(parser.finish()),
-        Err(Problem(what)) => {
+        Err(SyntaxError(what)) => {
             Err(format!("text format parsing error in line {}: {what}", parser.line))
         }
     }
 }
 
-/// A family whose kind may not be known yet.
+/// A family that is not yet complete: its kind may follow.
 #[derive(Default)]
 struct Draft {
     help: Option<String>,
     kind: Option<Kind>,
     metrics: Vec<Metric>,
-    /// Where a histogram's or summary's metric is, by its labels.
-    positions: HashMap<Labels, usize>,
+    /// The position of each histogram or summary in `metrics`, by its labels.
+    positions: HashMap<LabelMap, usize>,
 }
 
-/// What a sample's name ends with, in a histogram or summary.
+/// The suffix of a sample's name, in a histogram or summary.
 #[derive(Clone, Copy, PartialEq)]
 enum Suffix {
     None,
@@ -56,33 +56,33 @@ enum Suffix {
 }
 
 struct Parser<'a> {
-    cursor: Cursor<'a>,
+    lexer: Lexer<'a>,
     line: usize,
     drafts: BTreeMap<String, Draft>,
     has_timestamps: bool,
 }
 
 impl Parser<'_> {
-    fn finish(self) -> Body {
+    fn finish(self) -> PushBody {
         let families = self.drafts.into_iter().filter(|(_, draft)| !draft.metrics.is_empty());
         let families = families.map(|(name, draft)| {
             let Draft { help, kind, metrics, .. } = draft;
             let kind = kind.unwrap_or(Kind::Untyped);
             (name.clone(), Family { name, help: help.unwrap_or_default(), kind, metrics })
         });
-        Body { families: families.collect(), has_timestamps: self.has_timestamps }
+        PushBody { families: families.collect(), has_timestamps: self.has_timestamps }
     }
 
-    fn read_lines(&mut self) -> Result<(), Problem> {
+    fn read_lines(&mut self) -> Result<(), SyntaxError> {
         loop {
             self.line += 1;
-            self.cursor.skip_blanks();
-            match self.cursor.peek().ok() {
-                // The only place where the end is no surprise.
+            self.lexer.skip_blanks();
+            match self.lexer.peek().ok() {
+                // The input may only end between two lines.
                 None => return Ok(()),
-                Some(b'\n') => self.cursor.skip(),
+                Some(b'\n') => self.lexer.skip(),
                 Some(b'#') => {
-                    self.cursor.skip();
+                    self.lexer.skip();
                     self.read_comment()?;
                 }
                 Some(_) => self.read_sample()?,
@@ -90,72 +90,72 @@ impl Parser<'_> {
         }
     }
 
-    fn read_comment(&mut self) -> Result<(), Problem> {
-        self.cursor.skip_blanks();
-        let keyword = self.cursor.read_word()?;
-        self.cursor.skip_blanks();
-        if self.cursor.peek()? == b'\n' || (keyword != b"HELP" && keyword != b"TYPE") {
-            self.cursor.read_rest(Escapes::Ignored)?;
+    fn read_comment(&mut self) -> Result<(), SyntaxError> {
+        self.lexer.skip_blanks();
+        let keyword = self.lexer.read_word()?;
+        self.lexer.skip_blanks();
+        if self.lexer.peek()? == b'\n' || (keyword != b"HELP" && keyword != b"TYPE") {
+            self.lexer.read_rest(Escapes::Dropped)?;
             return Ok(());
         }
         let is_help = keyword == b"HELP";
-        let name = self.cursor.read_name(is_metric_name_byte)?;
-        match self.cursor.peek()? {
+        let name = self.lexer.read_name(is_metric_name_byte)?;
+        match self.lexer.peek()? {
             b'\n' => {
-                self.cursor.skip();
+                self.lexer.skip();
                 return Ok(());
             }
-            b' ' | b'\t' => self.cursor.skip_blanks(),
-            _ => return Err(Problem("invalid metric name in comment".into())),
+            b' ' | b'\t' => self.lexer.skip_blanks(),
+            _ => return Err(SyntaxError("invalid metric name in comment".into())),
         }
         let (name, _) = self.resolve(name);
-        if self.cursor.peek()? == b'\n' {
-            self.cursor.skip();
+        if self.lexer.peek()? == b'\n' {
+            self.lexer.skip();
             return Ok(());
         }
         if is_help { self.read_help(&name) } else { self.read_type(&name) }
     }
 
-    fn read_help(&mut self, name: &str) -> Result<(), Problem> {
+    fn read_help(&mut self, name: &str) -> Result<(), SyntaxError> {
         if self.draft(name).help.is_some() {
             return Err(format!("second HELP line for metric name {name:?}").into());
         }
-        let help = self.cursor.read_rest(Escapes::Known)?;
+        let help = self.lexer.read_rest(Escapes::Decoded)?;
         self.draft(name).help = Some(lossy(&help));
         Ok(())
     }
 
-    fn read_type(&mut self, name: &str) -> Result<(), Problem> {
+    fn read_type(&mut self, name: &str) -> Result<(), SyntaxError> {
         if self.draft(name).kind.is_some() {
             let what = format!(
                 "second TYPE line for metric name {name:?}, or TYPE reported after samples"
             );
             return Err(what.into());
         }
-        let word = lossy(&self.cursor.read_rest(Escapes::Ignored)?);
+        let word = lossy(&self.lexer.read_rest(Escapes::Dropped)?);
         let kind = Kind::from_word(&word).ok_or_else(|| format!("unknown metric type {word:?}"))?;
         self.draft(name).kind = Some(kind);
         Ok(())
     }
 
-    fn read_sample(&mut self) -> Result<(), Problem> {
-        let name = self.cursor.read_name(is_metric_name_byte)?;
-        // The end of the input comes before everything else that may be wrong.
-        self.cursor.peek()?;
+    fn read_sample(&mut self) -> Result<(), SyntaxError> {
+        let name = self.lexer.read_name(is_metric_name_byte)?;
+        // If the input ends here, the real gateway reports that before an invalid name.
+        self.lexer.peek()?;
         if name.is_empty() {
-            return Err(Problem("invalid metric name".into()));
+            return Err(SyntaxError("invalid metric name".into()));
         }
         let (family, suffix) = self.resolve(name);
         let kind = *self.draft(&family).kind.get_or_insert(Kind::Untyped);
-        self.cursor.skip_blanks();
-        let mut labels = Labels::new();
+        self.lexer.skip_blanks();
+        let mut labels = LabelMap::new();
         let mut bound = None;
-        if self.cursor.peek()? == b'{' {
-            self.cursor.skip();
+        if self.lexer.peek()? == b'{' {
+            self.lexer.skip();
             self.read_labels(&family, kind, &mut labels, &mut bound)?;
-            self.cursor.skip_blanks();
+            self.lexer.skip_blanks();
         }
-        let word = self.cursor.read_word()?;
+        let word = self.lexer.read_word()?;
         let value = std::str::from_utf8(&word).ok().and_then(parse_float);
         let value =
             value.ok_or_else(|| format!("expected float as value, got {:?}", lossy(&word)))?;
@@ -163,41 +163,41 @@ impl Parser<'_> {
         self.read_end_of_sample()
     }
 
-    fn read_end_of_sample(&mut self) -> Result<(), Problem> {
-        if self.cursor.peek()? != b'\n' {
-            self.cursor.skip_blanks();
-            let word = lossy(&self.cursor.read_word()?);
+    fn read_end_of_sample(&mut self) -> Result<(), SyntaxError> {
+        if self.lexer.peek()? != b'\n' {
+            self.lexer.skip_blanks();
+            let word = lossy(&self.lexer.read_word()?);
             if word.parse::<i64>().is_err() {
                 return Err(format!("expected integer as timestamp, got {word:?}").into());
             }
             self.has_timestamps = true;
-            let rest = self.cursor.read_rest(Escapes::Ignored)?;
+            let rest = self.lexer.read_rest(Escapes::Dropped)?;
             if !rest.is_empty() {
                 return Err(format!("spurious string after timestamp: {:?}", lossy(&rest)).into());
             }
             return Ok(());
         }
-        self.cursor.skip();
+        self.lexer.skip();
         Ok(())
     }
 
-    /// Reads labels up to and with the closing brace; `le` and `quantile` are apart.
+    /// Reads the labels and the closing brace. The value of `le` or `quantile` goes to `bound`.
     fn read_labels(
         &mut self,
         family: &str,
         kind: Kind,
-        labels: &mut Labels,
+        labels: &mut LabelMap,
         bound: &mut Option<f64>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), SyntaxError> {
         let special = match kind {
             Kind::Histogram => Some("le"),
             Kind::Summary => Some("quantile"),
             Kind::Counter | Kind::Gauge | Kind::Untyped => None,
         };
         loop {
-            self.cursor.skip_blanks();
-            if self.cursor.peek()? == b'}' {
-                self.cursor.skip();
+            self.lexer.skip_blanks();
+            if self.lexer.peek()? == b'}' {
+                self.lexer.skip();
                 return Ok(());
             }
             let name = self.read_label_name(family)?;
@@ -213,27 +213,27 @@ impl Parser<'_> {
             } else {
                 labels.insert(name, value.clone());
             }
-            self.cursor.skip_blanks();
-            match self.cursor.peek()? {
-                b',' => self.cursor.skip(),
+            self.lexer.skip_blanks();
+            match self.lexer.peek()? {
+                b',' => self.lexer.skip(),
                 b'}' => {}
                 _ => return Err(format!("unexpected end of label value {value:?}").into()),
             }
         }
     }
 
-    fn read_label_name(&mut self, family: &str) -> Result<String, Problem> {
-        let name = self.cursor.read_name(is_label_name_byte)?;
-        self.cursor.peek()?;
+    fn read_label_name(&mut self, family: &str) -> Result<String, SyntaxError> {
+        let name = self.lexer.read_name(is_label_name_byte)?;
+        self.lexer.peek()?;
         if name.is_empty() {
             return Err(format!("invalid label name for metric {family:?}").into());
         }
         if name == "__name__" {
-            return Err(Problem("label name \"__name__\" is reserved".into()));
+            return Err(SyntaxError("label name \"__name__\" is reserved".into()));
         }
-        self.cursor.skip_blanks();
-        match self.cursor.peek()? {
-            b'=' => self.cursor.skip(),
+        self.lexer.skip_blanks();
+        match self.lexer.peek()? {
+            b'=' => self.lexer.skip(),
             other => {
                 let found = char::from(other);
                 return Err(format!("expected '=' after label name, found {found:?}").into());
@@ -242,10 +242,10 @@ impl Parser<'_> {
         Ok(name)
     }
 
-    fn read_label_value(&mut self) -> Result<String, Problem> {
-        self.cursor.skip_blanks();
-        match self.cursor.peek()? {
-            b'"' => self.cursor.skip(),
+    fn read_label_value(&mut self) -> Result<String, SyntaxError> {
+        self.lexer.skip_blanks();
+        match self.lexer.peek()? {
+            b'"' => self.lexer.skip(),
             other => {
                 let found = char::from(other);
                 return Err(
@@ -255,13 +255,13 @@ impl Parser<'_> {
         }
         let mut value = Vec::new();
         loop {
-            match self.cursor.next()? {
+            match self.lexer.next()? {
                 b'"' => break,
                 b'\n' => {
                     let value = lossy(&value);
                     return Err(format!("label value {value:?} contains unescaped new-line").into());
                 }
-                b'\\' => value.push(match self.cursor.next()? {
+                b'\\' => value.push(match self.lexer.next()? {
                     b'n' => b'\n',
                     same @ (b'"' | b'\\') => same,
                     other => return Err(invalid_escape(other)),
@@ -273,7 +273,7 @@ impl Parser<'_> {
             .map_err(|e| format!("invalid label value {:?}", lossy(e.as_bytes())).into())
     }
 
-    /// The family that a name belongs to: its own, or the histogram or summary it is a part of.
+    /// Returns the family of a sample's name: the one with this name, or the histogram or summary that the sample is part of.
     fn resolve(&mut self, name: String) -> (String, Suffix) {
         if self.drafts.contains_key(&name) {
             return (name, Suffix::None);
@@ -305,30 +305,40 @@ impl Draft {
     fn store(
         &mut self,
         kind: Kind,
-        labels: Labels,
+        labels: LabelMap,
         suffix: Suffix,
         bound: Option<f64>,
         value: f64,
     ) {
         let metric = self.metric(kind, labels);
         match (metric, suffix, bound) {
-            (Value::Number(number), ..) => *number = value,
-            (Value::Histogram { count, .. } | Value::Summary { count, .. }, Suffix::Count, _) => {
-                *count = count_of(value);
+            (MetricValue::Number(number), ..) => *number = value,
+            (
+                MetricValue::Histogram { count, .. } | MetricValue::Summary { count, .. },
+                Suffix::Count,
+                _,
+            ) => {
+                *count = float_to_count(value);
             }
-            (Value::Histogram { sum, .. } | Value::Summary { sum, .. }, Suffix::Sum, _) => {
+            (
+                MetricValue::Histogram { sum, .. } | MetricValue::Summary { sum, .. },
+                Suffix::Sum,
+                _,
+            ) => {
                 *sum = value;
             }
-            (Value::Histogram { buckets, .. }, _, Some(bound)) => {
-                buckets.push((bound, count_of(value)));
+            (MetricValue::Histogram { buckets, .. }, _, Some(bound)) => {
+                buckets.push((bound, float_to_count(value)));
             }
-            (Value::Summary { quantiles, .. }, _, Some(rank)) => quantiles.push((rank, value)),
-            (Value::Histogram { .. } | Value::Summary { .. }, _, None) => {}
+            (MetricValue::Summary { quantiles, .. }, _, Some(rank)) => {
+                quantiles.push((rank, value));
+            }
+            (MetricValue::Histogram { .. } | MetricValue::Summary { .. }, _, None) => {}
         }
     }
 
-    /// The lines of one histogram or summary make one metric; of other kinds, each line is one.
-    fn metric(&mut self, kind: Kind, labels: Labels) -> &mut Value {
+    /// Returns the value to write to. All lines of a histogram or summary share one metric; of other kinds, each line is one.
+    fn metric(&mut self, kind: Kind, labels: LabelMap) -> &mut MetricValue {
         let next = self.metrics.len();
         let position = if kind.has_suffixes() {
             *self.positions.entry(labels.clone()).or_insert(next)
@@ -336,7 +346,7 @@ impl Draft {
             next
         };
         if position == next {
-            self.metrics.push(Metric { labels, value: Value::empty(kind) });
+            self.metrics.push(Metric { labels, value: MetricValue::empty(kind) });
         }
         &mut self.metrics[position].value
     }
@@ -346,47 +356,47 @@ impl Draft {
 mod tests {
     use super::*;
 
-    /// The families that are read, as an exposition; or the complaint.
-    fn read(text: &str) -> Result<String, String> {
+    /// Parses a text and prints the families.
+    fn reprint(text: &str) -> Result<String, String> {
         let body = parse(text.as_bytes())?;
         Ok(super::super::exposition::print(body.families.values()))
     }
 
     #[test]
-    fn an_exposition_is_read_back_as_it_was_printed() {
+    fn parse_reads_back_printed_exposition() {
         let text = "# HELP c Back\\\\slash and \\n.\n# TYPE c counter\nc{a=\"q\\\"\\\\\\n\",b=\"é\"} 1e+06\n\
                     # TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 2.5\nh_count 3\n\
                     # TYPE s summary\ns{quantile=\"0.9\"} NaN\ns_sum 1\ns_count 2\n\
                     # TYPE u untyped\nu -Inf\n";
-        assert_eq!(read(text).as_deref(), Ok(text));
+        assert_eq!(reprint(text).as_deref(), Ok(text));
     }
 
     #[test]
-    fn what_is_left_out_is_filled_in() {
+    fn parse_adds_missing_type_and_inf_bucket() {
         let last = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\nh_sum 0\nh_count 3\n";
         assert_eq!(
-            read(&last.replace("h_bucket{le=\"+Inf\"} 3\nh_sum 0\n", "")).as_deref(),
+            reprint(&last.replace("h_bucket{le=\"+Inf\"} 3\nh_sum 0\n", "")).as_deref(),
             Ok(last)
         );
-        assert_eq!(read("\n  m\t{ } 1\n# EOF\n").as_deref(), Ok("# TYPE m untyped\nm 1\n"));
-        assert_eq!(read("# TYPE m gauge\n# HELP m Nothing follows.\n").as_deref(), Ok(""));
+        assert_eq!(reprint("\n  m\t{ } 1\n# EOF\n").as_deref(), Ok("# TYPE m untyped\nm 1\n"));
+        assert_eq!(reprint("# TYPE m gauge\n# HELP m Nothing follows.\n").as_deref(), Ok(""));
     }
 
     #[test]
-    fn lines_of_one_histogram_are_told_apart_by_their_labels() {
+    fn parse_splits_histogram_lines_by_labels() {
         let body =
             parse(b"# TYPE h histogram\nh_sum{a=\"1\"} 1\nh_sum{a=\"2\"} 2\nh_count{a=\"1\"} 3\n");
         assert_eq!(body.unwrap().families["h"].metrics.len(), 2);
     }
 
     #[test]
-    fn timestamps_are_read_and_noted() {
+    fn parse_reports_timestamps() {
         assert!(parse(b"m 1 1700000000000\n").unwrap().has_timestamps);
         assert!(!parse(b"m 1\n").unwrap().has_timestamps);
     }
 
     #[test]
-    fn mistakes_are_told_with_their_line() {
+    fn parse_error_contains_line_and_cause() {
         for (text, line, what) in [
             ("m 1", 1, "unexpected end of input stream"),
             ("m 1\n# comment", 2, "unexpected end of input stream"),
@@ -422,7 +432,7 @@ mod tests {
             ),
         ] {
             let expected = format!("text format parsing error in line {line}: {what}");
-            assert_eq!(read(text), Err(expected), "{text:?}");
+            assert_eq!(reprint(text), Err(expected), "{text:?}");
         }
         assert!(parse(b"m{a=\"\xFF\"} 1\n").unwrap_err().contains("invalid label value"));
     }

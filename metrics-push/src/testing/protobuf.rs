@@ -1,15 +1,15 @@
-//! Reads the delimited protobuf format: `io.prometheus.client.MetricFamily` messages, each with its length in front.
+//! Parses the delimited protobuf format: `io.prometheus.client.MetricFamily` messages, each after its length.
 //!
-//! A family that comes twice replaces the earlier one, as on the real gateway. Fields that nobody knows are skipped.
+//! A family replaces an earlier one with the same name, as in the real gateway. Unknown fields are skipped.
 
-use super::family::{Family, Kind, Labels, Metric, Value};
-use super::number::lossy;
-use super::parse::Body;
+use super::family::{Family, Kind, LabelMap, Metric, MetricValue};
+use super::go_format::lossy;
+use super::parse::PushBody;
 
-/// Reads a body, or says why it can't be read.
-pub(super) fn read(bytes: &[u8]) -> Result<Body, String> {
-    let mut body = Body::default();
-    let mut rest = Fields(bytes);
+/// Parses a body. The error is the reason why it is invalid.
+pub(super) fn read(bytes: &[u8]) -> Result<PushBody, String> {
+    let mut body = PushBody::default();
+    let mut rest = MessageReader(bytes);
     while !rest.0.is_empty() {
         let length = rest.varint()?;
         let (family, has_timestamps) = read_family(rest.take(length)?)?;
@@ -19,7 +19,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Body, String> {
     Ok(body)
 }
 
-/// A field's value, in whichever way it was written.
+/// The value of a field, by wire type.
 enum Field<'a> {
     Number(u64),
     Real(f64),
@@ -49,15 +49,15 @@ impl<'a> Field<'a> {
     }
 }
 
-/// What is left of a message.
-struct Fields<'a>(&'a [u8]);
+/// The rest of a message.
+struct MessageReader<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> MessageReader<'a> {
     fn varint(&mut self) -> Result<u64, String> {
         let mut value = 0;
-        for place in 0..10 {
+        for position in 0..10 {
             let byte = self.take(1)?[0];
-            value |= u64::from(byte & 0x7f) << (7 * place);
+            value |= u64::from(byte & 0x7f) << (7 * position);
             if byte < 0x80 {
                 return Ok(value);
             }
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// The next field's number and value.
+    /// Reads the number and the value of the next field.
     fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, String> {
         if self.0.is_empty() {
             return Ok(None);
@@ -105,11 +105,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A family, and whether one of its metrics has a timestamp.
+/// Returns the family, and whether one of its metrics has a timestamp.
 fn read_family(message: &[u8]) -> Result<(Family, bool), String> {
     let (mut name, mut help, mut kind) = (String::new(), String::new(), Kind::Counter);
     let mut metrics = Vec::new();
-    Fields(message).for_each(|number, value| {
+    MessageReader(message).for_each(|number, value| {
         match number {
             1 => name = lossy(value.bytes()),
             2 => help = lossy(value.bytes()),
@@ -142,33 +142,33 @@ fn read_family(message: &[u8]) -> Result<(Family, bool), String> {
 fn read_metric(message: &[u8], kind: Kind, name: &str) -> Result<(Metric, bool), String> {
     const LABEL: u64 = 1;
     const TIMESTAMP: u64 = 6;
-    let place = match kind {
+    let value_field = match kind {
         Kind::Gauge => 2,
         Kind::Counter => 3,
         Kind::Summary => 4,
         Kind::Untyped => 5,
         Kind::Histogram => 7,
     };
-    let (mut labels, mut read, mut has_timestamp) = (Labels::new(), None, false);
-    Fields(message).for_each(|number, value| {
+    let (mut labels, mut read, mut has_timestamp) = (LabelMap::new(), None, false);
+    MessageReader(message).for_each(|number, value| {
         match number {
             LABEL => {
                 let (name, value) = read_label(value.bytes())?;
                 labels.insert(name, value);
             }
             TIMESTAMP => has_timestamp = true,
-            number if number == place => read = Some(read_value(value.bytes(), kind)?),
+            number if number == value_field => read = Some(read_value(value.bytes(), kind)?),
             _ => {}
         }
         Ok(())
     })?;
-    let value = read.ok_or_else(|| format!("a metric of {name:?} is no {kind}"))?;
+    let value = read.ok_or_else(|| format!("a metric of {name:?} is not a {kind}"))?;
     Ok((Metric { labels, value }, has_timestamp))
 }
 
 fn read_label(message: &[u8]) -> Result<(String, String), String> {
     let (mut name, mut text) = (String::new(), String::new());
-    Fields(message).for_each(|number, value| {
+    MessageReader(message).for_each(|number, value| {
         match number {
             1 => name = lossy(value.bytes()),
             2 => text = lossy(value.bytes()),
@@ -179,18 +179,20 @@ fn read_label(message: &[u8]) -> Result<(String, String), String> {
     Ok((name, text))
 }
 
-fn read_value(message: &[u8], kind: Kind) -> Result<Value, String> {
-    let mut read = Value::empty(kind);
-    Fields(message).for_each(|number, value| {
+fn read_value(message: &[u8], kind: Kind) -> Result<MetricValue, String> {
+    let mut read = MetricValue::empty(kind);
+    MessageReader(message).for_each(|number, value| {
         match (&mut read, number) {
-            (Value::Number(number), 1) => *number = value.real(),
-            (Value::Histogram { count, .. } | Value::Summary { count, .. }, 1) => {
+            (MetricValue::Number(number), 1) => *number = value.real(),
+            (MetricValue::Histogram { count, .. } | MetricValue::Summary { count, .. }, 1) => {
                 *count = value.number();
             }
-            (Value::Histogram { sum, .. } | Value::Summary { sum, .. }, 2) => *sum = value.real(),
-            (Value::Histogram { buckets, .. }, 3) => {
+            (MetricValue::Histogram { sum, .. } | MetricValue::Summary { sum, .. }, 2) => {
+                *sum = value.real();
+            }
+            (MetricValue::Histogram { buckets, .. }, 3) => {
                 let (mut count, mut bound) = (0, 0.0);
-                Fields(value.bytes()).for_each(|number, value| {
+                MessageReader(value.bytes()).for_each(|number, value| {
                     match number {
                         1 => count = value.number(),
                         2 => bound = value.real(),
@@ -200,9 +202,9 @@ fn read_value(message: &[u8], kind: Kind) -> Result<Value, String> {
                 })?;
                 buckets.push((bound, count));
             }
-            (Value::Summary { quantiles, .. }, 3) => {
+            (MetricValue::Summary { quantiles, .. }, 3) => {
                 let (mut rank, mut quantile) = (0.0, 0.0);
-                Fields(value.bytes()).for_each(|number, value| {
+                MessageReader(value.bytes()).for_each(|number, value| {
                     match number {
                         1 => rank = value.real(),
                         2 => quantile = value.real(),

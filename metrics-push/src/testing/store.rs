@@ -1,83 +1,82 @@
-//! What the gateway holds, and how a push changes it: the real one's rules, kept to the letter.
+//! [`GroupStore`]: the groups of the gateway, and how a push changes them, exactly as in the real gateway.
 //!
-//! A push is checked against everything else before it is stored. One that is refused leaves the
-//! group as it was, except for its failure stamp, and creates the group if there was none: such
-//! a ghost group stays until it is deleted.
+//! A push is checked against all groups before it is stored. A rejected push changes only the failure timestamp of its
+//! group. If the group does not exist, a rejected push creates it, and this empty group stays until it is deleted.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::consistency::{Held, problems};
+use super::consistency::{GatheredFamily, problems};
 use super::exposition;
-use super::family::{Family, Kind, Labels, Metric, Value};
-use super::ledger::Ledger;
-use super::number::lossy;
-use super::parse::Body;
-use super::path::Key;
+use super::family::{Family, Kind, LabelMap, Metric, MetricValue};
+use super::go_format::lossy;
+use super::index::MetricIndex;
+use super::parse::PushBody;
+use super::path::GroupKey;
 
 pub(super) const PUSH_TIME: &str = "push_time_seconds";
 pub(super) const FAILURE_TIME: &str = "push_failure_time_seconds";
 
-/// How a push meets what the group has.
+/// What a push does with the other families of its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The group's other families go.
+pub(super) enum PushMode {
+    /// `PUT`: removes them.
     Replace,
-    /// Families of other names stay.
+    /// `POST`: leaves them unchanged.
     Merge,
 }
 
-/// Whether pushes are compared with what is there.
+/// Whether a push is checked against all groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Checks {
-    On,
-    Off,
+pub(super) enum ConsistencyCheck {
+    Enabled,
+    Disabled,
 }
 
-/// A family and when it was pushed.
+/// A family and the time of its push.
 #[derive(Clone, Debug)]
-pub(super) struct Timed {
+pub(super) struct PushedFamily {
     pub(super) family: Family,
-    pub(super) at: SystemTime,
+    pub(super) pushed_at: SystemTime,
 }
 
 /// The families of one group, by name.
-pub(super) type Families = BTreeMap<String, Timed>;
+pub(super) type GroupFamilies = BTreeMap<String, PushedFamily>;
 
-/// All groups.
+/// All groups, and the index of their metrics.
 #[derive(Debug, Default)]
-pub(super) struct Store {
-    groups: BTreeMap<Key, Families>,
-    ledger: Ledger,
+pub(super) struct GroupStore {
+    groups: BTreeMap<GroupKey, GroupFamilies>,
+    index: MetricIndex,
 }
 
-impl Store {
-    /// Takes a push, or says why it is refused, in the words of the real gateway.
+impl GroupStore {
+    /// Stores a push. The error is the message of the real gateway.
     pub(super) fn push(
         &mut self,
-        mode: Mode,
-        checks: Checks,
-        key: &Key,
-        body: Body,
+        mode: PushMode,
+        check: ConsistencyCheck,
+        key: &GroupKey,
+        body: PushBody,
         at: SystemTime,
     ) -> Result<(), String> {
         if body.has_timestamps {
-            self.note_failure(key, at);
+            self.record_failure(key, at);
             return Err("pushed metrics must not have timestamps".into());
         }
         let before = self.groups.get(key).cloned();
         let after = merged(mode, key, before.clone().unwrap_or_default(), body, at);
         self.set(key, Some(after));
-        if checks == Checks::Off || self.ledger.is_consistent() {
+        if check == ConsistencyCheck::Disabled || self.index.is_consistent() {
             return Ok(());
         }
-        let problems = problems(self.held());
+        let problems = problems(self.families());
         self.set(key, before);
-        self.note_failure(key, at);
+        self.record_failure(key, at);
         Err(if problems.len() == 1 { problems.concat() } else { list(&problems) })
     }
 
-    pub(super) fn delete(&mut self, key: &Key) {
+    pub(super) fn delete(&mut self, key: &GroupKey) {
         self.set(key, None);
     }
 
@@ -85,94 +84,108 @@ impl Store {
         *self = Self::default();
     }
 
-    pub(super) const fn groups(&self) -> &BTreeMap<Key, Families> {
+    pub(super) const fn groups(&self) -> &BTreeMap<GroupKey, GroupFamilies> {
         &self.groups
     }
 
-    /// What a scrape gets: the exposition, or why there is none.
+    /// Returns the exposition, or the error that a scrape gets.
     pub(super) fn exposition(&self) -> Result<String, String> {
-        let problems = problems(self.held());
+        let problems = problems(self.families());
         if problems.is_empty() { Ok(self.print()) } else { Err(list(&problems)) }
     }
 
-    /// The exposition, whether or not it can be scraped.
+    /// Returns the exposition, even if it is inconsistent.
     pub(super) fn print(&self) -> String {
-        exposition::print(self.held().map(|held| held.family))
+        exposition::print(self.families().map(|gathered| gathered.family))
     }
 
-    fn held(&self) -> impl Iterator<Item = Held<'_>> {
+    fn families(&self) -> impl Iterator<Item = GatheredFamily<'_>> {
         self.groups.iter().flat_map(|(key, families)| {
-            let unreadable = unreadable(key);
-            families.values().map(move |timed| Held { family: &timed.family, unreadable })
+            let invalid_label = find_invalid_label(key);
+            families
+                .values()
+                .map(move |pushed| GatheredFamily { family: &pushed.family, invalid_label })
         })
     }
 
-    /// Stamps a refused push, in a group that may not have been there before.
-    fn note_failure(&mut self, key: &Key, at: SystemTime) {
+    /// Records the time of a rejected push, and creates the group if it does not exist.
+    fn record_failure(&mut self, key: &GroupKey, at: SystemTime) {
         let mut families = self.groups.get(key).cloned().unwrap_or_default();
-        families.insert(FAILURE_TIME.into(), stamp(FAILURE_TIME, key, Some(at), at));
-        families.entry(PUSH_TIME.into()).or_insert_with(|| stamp(PUSH_TIME, key, None, at));
+        families.insert(FAILURE_TIME.into(), time_family(FAILURE_TIME, key, Some(at), at));
+        families.entry(PUSH_TIME.into()).or_insert_with(|| time_family(PUSH_TIME, key, None, at));
         self.set(key, Some(families));
     }
 
-    /// Puts a group in the place of another; the only way in which groups change.
-    fn set(&mut self, key: &Key, families: Option<Families>) {
-        let unreadable = unreadable(key);
-        for timed in families.iter().flat_map(BTreeMap::values) {
-            self.ledger.add(&timed.family, unreadable);
+    /// Replaces or removes a group. All changes go through this method, which updates the index.
+    fn set(&mut self, key: &GroupKey, families: Option<GroupFamilies>) {
+        let invalid_label = find_invalid_label(key);
+        for pushed in families.iter().flat_map(BTreeMap::values) {
+            self.index.add(&pushed.family, invalid_label);
         }
         let before = match families {
             Some(families) => self.groups.insert(key.clone(), families),
             None => self.groups.remove(key),
         };
-        for timed in before.iter().flat_map(BTreeMap::values) {
-            self.ledger.remove(&timed.family, unreadable);
+        for pushed in before.iter().flat_map(BTreeMap::values) {
+            self.index.remove(&pushed.family, invalid_label);
         }
     }
 }
 
-/// The name of a label whose value is not UTF-8.
-fn unreadable(key: &Key) -> Option<&str> {
+/// Returns the name of a label whose value is not valid UTF-8.
+fn find_invalid_label(key: &GroupKey) -> Option<&str> {
     let mut labels = key.iter();
     labels.find(|(_, value)| std::str::from_utf8(value).is_err()).map(|(name, _)| name.as_str())
 }
 
-/// The group after the push.
-fn merged(mode: Mode, key: &Key, mut group: Families, body: Body, at: SystemTime) -> Families {
-    if mode == Mode::Replace {
+/// Returns the families of a group after a push.
+fn merged(
+    mode: PushMode,
+    key: &GroupKey,
+    mut group: GroupFamilies,
+    body: PushBody,
+    at: SystemTime,
+) -> GroupFamilies {
+    if mode == PushMode::Replace {
         group.retain(|name, _| name == PUSH_TIME || name == FAILURE_TIME);
     }
-    let has_failure_stamp = group.contains_key(FAILURE_TIME);
+    let has_failure_time = group.contains_key(FAILURE_TIME);
     for (name, mut family) in body.families {
         for metric in &mut family.metrics {
-            label(&mut metric.labels, key);
+            add_grouping_labels(&mut metric.labels, key);
         }
-        group.insert(name, Timed { family, at });
+        group.insert(name, PushedFamily { family, pushed_at: at });
     }
-    group.insert(PUSH_TIME.into(), stamp(PUSH_TIME, key, Some(at), at));
-    if !has_failure_stamp {
-        group.insert(FAILURE_TIME.into(), stamp(FAILURE_TIME, key, None, at));
+    group.insert(PUSH_TIME.into(), time_family(PUSH_TIME, key, Some(at), at));
+    if !has_failure_time {
+        group.insert(FAILURE_TIME.into(), time_family(FAILURE_TIME, key, None, at));
     }
     group
 }
 
-/// The group's labels win over the metric's, and nobody is told.
-fn label(labels: &mut Labels, key: &Key) {
+/// Adds the grouping labels. They replace labels of the metric silently.
+fn add_grouping_labels(labels: &mut LabelMap, key: &GroupKey) {
     labels.extend(key.iter().map(|(name, value)| (name.clone(), lossy(value))));
-    // Else Prometheus would attach the address of the gateway.
+    // Without it, Prometheus adds the address of the gateway as `instance`.
     labels.entry("instance".into()).or_default();
 }
 
-/// One of the gateway's own families; `when` is none for what never happened.
-fn stamp(name: &str, key: &Key, when: Option<SystemTime>, at: SystemTime) -> Timed {
-    let what = if name == PUSH_TIME { "succeeded" } else { "failed" };
-    let help = format!("Last Unix time when changing this group in the Pushgateway {what}.");
+/// Returns `push_time_seconds` or `push_failure_time_seconds`. The value is 0 if `when` is `None`.
+fn time_family(
+    name: &str,
+    key: &GroupKey,
+    when: Option<SystemTime>,
+    at: SystemTime,
+) -> PushedFamily {
+    let result = if name == PUSH_TIME { "succeeded" } else { "failed" };
+    let help = format!("Last Unix time when changing this group in the Pushgateway {result}.");
     let seconds =
         when.map_or(0.0, |when| when.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-    let mut labels = Labels::new();
-    label(&mut labels, key);
-    let metrics = vec![Metric { labels, value: Value::Number(seconds) }];
-    Timed { family: Family { name: name.into(), help, kind: Kind::Gauge, metrics }, at }
+    let mut labels = LabelMap::new();
+    add_grouping_labels(&mut labels, key);
+    let metrics = vec![Metric { labels, value: MetricValue::Number(seconds) }];
+    let family = Family { name: name.into(), help, kind: Kind::Gauge, metrics };
+    PushedFamily { family, pushed_at: at }
 }
 
 fn list(problems: &[String]) -> String {
@@ -183,62 +196,70 @@ fn list(problems: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::parse::parse;
-    use super::super::path::grouping_key;
+    use super::super::path::{JobEncoding, grouping_key};
     use super::*;
 
-    /// A store that is told what to do by paths and bodies; its clock goes on by a second a push.
+    /// A store with a clock that advances by one second per push.
     #[derive(Default)]
-    struct Told {
-        store: Store,
+    struct TestStore {
+        inner: GroupStore,
         seconds: u64,
     }
 
-    fn key(path: &str) -> Key {
+    fn key(path: &str) -> GroupKey {
         let (job, labels) = path.split_at(path.find('/').unwrap_or(path.len()));
-        grouping_key(job.as_bytes(), false, labels.as_bytes()).unwrap()
+        grouping_key(job.as_bytes(), JobEncoding::Plain, labels.as_bytes()).unwrap()
     }
 
-    impl Told {
-        fn send(&mut self, mode: Mode, path: &str, text: &str) -> Result<(), String> {
+    impl TestStore {
+        fn send(&mut self, mode: PushMode, path: &str, text: &str) -> Result<(), String> {
             self.seconds += 1;
             let at = UNIX_EPOCH + std::time::Duration::from_secs(self.seconds);
             let body = parse(text.as_bytes()).unwrap();
-            let outcome = self.store.push(mode, Checks::On, &key(path), body, at);
-            assert_eq!(self.store.ledger.is_consistent(), problems(self.store.held()).is_empty());
+            let outcome = self.inner.push(mode, ConsistencyCheck::Enabled, &key(path), body, at);
+            assert_eq!(
+                self.inner.index.is_consistent(),
+                problems(self.inner.families()).is_empty()
+            );
             outcome
         }
 
         fn put(&mut self, path: &str, text: &str) -> Result<(), String> {
-            self.send(Mode::Replace, path, text)
+            self.send(PushMode::Replace, path, text)
         }
 
         fn post(&mut self, path: &str, text: &str) -> Result<(), String> {
-            self.send(Mode::Merge, path, text)
+            self.send(PushMode::Merge, path, text)
         }
 
-        /// The samples without heads, and without stamps unless they are asked for.
-        fn samples(&self, stamps: &str) -> Vec<String> {
-            let text = self.store.print();
-            let wanted = |line: &&str| {
-                !line.starts_with('#') && line.starts_with("push_") == (stamps == "stamps")
-            };
-            text.lines().filter(wanted).map(str::to_owned).collect()
+        fn lines(&self, condition: impl Fn(&str) -> bool) -> Vec<String> {
+            let text = self.inner.print();
+            text.lines().filter(|line| condition(line)).map(str::to_owned).collect()
+        }
+
+        /// The samples without the push times.
+        fn samples(&self) -> Vec<String> {
+            self.lines(|line| !line.starts_with('#') && !line.starts_with("push_"))
+        }
+
+        fn push_times(&self) -> Vec<String> {
+            self.lines(|line| line.starts_with("push_"))
         }
     }
 
     #[test]
-    fn replacing_drops_other_families_and_merging_keeps_them() {
-        let mut told = Told::default();
-        told.put("j", "a 1\nb{l=\"1\"} 1\nb{l=\"2\"} 1\n").unwrap();
-        told.post("j", "b{l=\"1\"} 2\n").unwrap();
+    fn put_removes_other_families_and_post_does_not() {
+        let mut store = TestStore::default();
+        store.put("j", "a 1\nb{l=\"1\"} 1\nb{l=\"2\"} 1\n").unwrap();
+        store.post("j", "b{l=\"1\"} 2\n").unwrap();
         let [a, b] = ["a{instance=\"\",job=\"j\"} 1", "b{instance=\"\",job=\"j\",l=\"1\"} 2"];
-        assert_eq!(told.samples(""), [a, b]);
-        told.put("j", "b{l=\"1\"} 2\n").unwrap();
-        assert_eq!(told.samples(""), [b]);
-        told.put("j", "").unwrap();
-        assert!(told.samples("").is_empty());
+        assert_eq!(store.samples(), [a, b]);
+        store.put("j", "b{l=\"1\"} 2\n").unwrap();
+        assert_eq!(store.samples(), [b]);
+        store.put("j", "").unwrap();
+        assert!(store.samples().is_empty());
         assert_eq!(
-            told.samples("stamps"),
+            store.push_times(),
             [
                 "push_failure_time_seconds{instance=\"\",job=\"j\"} 0",
                 "push_time_seconds{instance=\"\",job=\"j\"} 4"
@@ -247,40 +268,40 @@ mod tests {
     }
 
     #[test]
-    fn grouping_labels_win_over_those_of_the_metric() {
-        let mut told = Told::default();
-        told.put("j/x/1", "a{job=\"k\",x=\"2\",instance=\"i\"} 1\n").unwrap();
-        assert_eq!(told.samples(""), ["a{instance=\"i\",job=\"j\",x=\"1\"} 1"]);
+    fn grouping_labels_replace_metric_labels() {
+        let mut store = TestStore::default();
+        store.put("j/x/1", "a{job=\"k\",x=\"2\",instance=\"i\"} 1\n").unwrap();
+        assert_eq!(store.samples(), ["a{instance=\"i\",job=\"j\",x=\"1\"} 1"]);
     }
 
     #[test]
-    fn only_the_exact_group_is_deleted() {
-        let mut told = Told::default();
-        told.put("j", "a 1\n").unwrap();
-        told.put("j/x/1", "a 1\n").unwrap();
-        told.store.delete(&key("j"));
-        assert_eq!(told.samples(""), ["a{instance=\"\",job=\"j\",x=\"1\"} 1"]);
-        assert!(told.store.ledger.is_consistent());
+    fn delete_removes_exact_group_only() {
+        let mut store = TestStore::default();
+        store.put("j", "a 1\n").unwrap();
+        store.put("j/x/1", "a 1\n").unwrap();
+        store.inner.delete(&key("j"));
+        assert_eq!(store.samples(), ["a{instance=\"\",job=\"j\",x=\"1\"} 1"]);
+        assert!(store.inner.index.is_consistent());
     }
 
     #[test]
-    fn a_type_belongs_to_the_whole_gateway() {
-        let mut told = Told::default();
-        told.put("j", "# TYPE a counter\na 1\n").unwrap();
-        let why = told.put("k", "a 1\n").unwrap_err();
+    fn type_must_agree_across_groups() {
+        let mut store = TestStore::default();
+        store.put("j", "# TYPE a counter\na 1\n").unwrap();
+        let why = store.put("k", "a 1\n").unwrap_err();
         assert!(why.starts_with("collected metric \"a\" {") && why.contains("is not a COUNTER"));
-        told.post("j", "a 1\n").unwrap();
-        told.put("k", "a 1\n").unwrap();
-        let why = told.put("k", "go_threads 1\n").unwrap_err();
+        store.post("j", "a 1\n").unwrap();
+        store.put("k", "a 1\n").unwrap();
+        let why = store.put("k", "go_threads 1\n").unwrap_err();
         assert_eq!(why, "gathered metric family go_threads has type UNTYPED but should have GAUGE");
-        told.put("k", "# TYPE h histogram\nh_sum 1\n").unwrap();
-        let why = told.put("j", "h_count 1\n").unwrap_err();
+        store.put("k", "# TYPE h histogram\nh_sum 1\n").unwrap();
+        let why = store.put("j", "h_count 1\n").unwrap_err();
         assert!(why.contains("collides with previously collected histogram named \"h\""));
     }
 
     #[test]
-    fn what_could_not_be_scraped_is_refused() {
-        let mut told = Told::default();
+    fn push_is_rejected_if_scrape_would_fail() {
+        let mut store = TestStore::default();
         for (path, text, expected) in [
             ("j", "a 1\na 2\n", "was collected before with the same name and label values"),
             ("j", "a{__x=\"1\"} 1\n", "has a label with an invalid name: __x"),
@@ -291,43 +312,48 @@ mod tests {
             ),
             ("j", "a 1 5\n", "pushed metrics must not have timestamps"),
         ] {
-            let why = told.put(path, text).unwrap_err();
+            let why = store.put(path, text).unwrap_err();
             assert!(why.contains(expected), "{why}");
-            assert!(told.samples("").is_empty());
+            assert!(store.samples().is_empty());
         }
     }
 
     #[test]
-    fn a_refused_push_leaves_a_ghost_that_an_accepted_one_brings_to_life() {
-        let mut told = Told::default();
-        told.put("j", "a 1\na 2\n").unwrap_err();
-        let stamp =
-            |name: &str, seconds: u8| format!("{name}{{instance=\"\",job=\"j\"}} {seconds}");
-        assert_eq!(told.samples("stamps"), [stamp(FAILURE_TIME, 1), stamp(PUSH_TIME, 0)]);
-        told.post("j", "").unwrap();
-        assert_eq!(told.samples("stamps"), [stamp(FAILURE_TIME, 1), stamp(PUSH_TIME, 2)]);
-        told.put("j", "a 1 5\n").unwrap_err();
-        assert_eq!(told.samples("stamps"), [stamp(FAILURE_TIME, 3), stamp(PUSH_TIME, 2)]);
+    fn rejected_push_creates_group_until_next_accepted_one() {
+        let mut store = TestStore::default();
+        store.put("j", "a 1\na 2\n").unwrap_err();
+        let line = |name: &str, seconds: u8| format!("{name}{{instance=\"\",job=\"j\"}} {seconds}");
+        assert_eq!(store.push_times(), [line(FAILURE_TIME, 1), line(PUSH_TIME, 0)]);
+        store.post("j", "").unwrap();
+        assert_eq!(store.push_times(), [line(FAILURE_TIME, 1), line(PUSH_TIME, 2)]);
+        store.put("j", "a 1 5\n").unwrap_err();
+        assert_eq!(store.push_times(), [line(FAILURE_TIME, 3), line(PUSH_TIME, 2)]);
     }
 
     #[test]
-    fn a_ghost_with_an_empty_instance_stops_everybody_until_it_is_deleted() {
-        let mut told = Told::default();
-        told.put("j", "a 1\n").unwrap();
-        told.put("j/instance/", "a 1\n").unwrap_err();
-        told.put("k", "a 1\n").unwrap_err();
-        assert!(told.store.exposition().unwrap_err().starts_with("2 error(s) occurred:\n* "));
-        told.store.delete(&key("j/instance/"));
-        told.put("k", "a 1\n").unwrap();
-        assert!(told.store.exposition().is_ok());
+    fn empty_instance_blocks_all_pushes_until_deleted() {
+        let mut store = TestStore::default();
+        store.put("j", "a 1\n").unwrap();
+        store.put("j/instance/", "a 1\n").unwrap_err();
+        store.put("k", "a 1\n").unwrap_err();
+        assert!(store.inner.exposition().unwrap_err().starts_with("2 error(s) occurred:\n* "));
+        store.inner.delete(&key("j/instance/"));
+        store.put("k", "a 1\n").unwrap();
+        assert!(store.inner.exposition().is_ok());
     }
 
     #[test]
-    fn without_checks_everything_is_taken_but_timestamps() {
-        let mut store = Store::default();
+    fn unchecked_push_is_rejected_for_timestamps_only() {
+        let mut store = GroupStore::default();
         let mut push = |text: &str| {
             let body = parse(text.as_bytes()).unwrap();
-            store.push(Mode::Merge, Checks::Off, &key("j"), body, SystemTime::now())
+            store.push(
+                PushMode::Merge,
+                ConsistencyCheck::Disabled,
+                &key("j"),
+                body,
+                SystemTime::now(),
+            )
         };
         push("a 1\na 2\n").unwrap();
         push("b 1 5\n").unwrap_err();

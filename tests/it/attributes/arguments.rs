@@ -1,4 +1,4 @@
-//! Arguments and patterns.
+//! Arguments, patterns and labels.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,17 +12,17 @@ struct Pair {
     b: u32,
 }
 
-/// Says when it is dropped.
-struct Loud(&'static str, Rc<RefCell<Vec<&'static str>>>);
+/// Records when it is dropped.
+struct RecordsDrop(&'static str, Rc<RefCell<Vec<&'static str>>>);
 
-impl Drop for Loud {
+impl Drop for RecordsDrop {
     fn drop(&mut self) {
         self.1.borrow_mut().push(self.0);
     }
 }
 
 #[test]
-fn patterns_of_every_kind() {
+fn argument_patterns_of_every_kind_compile() {
     #[counted]
     fn tuple((a, b): (u32, u32)) -> u32 {
         a + b
@@ -54,7 +54,7 @@ fn patterns_of_every_kind() {
 }
 
 #[test]
-fn the_same_patterns_in_async_functions() {
+fn async_argument_patterns_of_every_kind_compile() {
     #[counted]
     async fn later_tuple((a, mut b): (u32, u32)) -> u32 {
         b += a;
@@ -87,7 +87,7 @@ fn the_same_patterns_in_async_functions() {
 }
 
 #[test]
-fn mutable_raw_removed_and_annotated_parameters() {
+fn mut_raw_cfg_and_annotated_parameters_compile() {
     #[counted]
     fn grown(mut list: Vec<u8>) -> Vec<u8> {
         list.push(1);
@@ -112,7 +112,7 @@ fn mutable_raw_removed_and_annotated_parameters() {
 }
 
 #[test]
-fn no_name_of_ours_is_in_the_way() {
+fn expansion_names_do_not_collide_with_arguments() {
     #[counted]
     #[timed(outcome, name = "collision_seconds")]
     fn collision(result: u32, call: u32, run: u32, body: u32, judge: u32, _call: u32) -> u32 {
@@ -127,7 +127,7 @@ fn no_name_of_ours_is_in_the_way() {
 }
 
 #[test]
-fn closures_and_iterators_as_arguments() {
+fn closure_and_iterator_arguments_compile() {
     #[counted]
     fn once<T>(x: impl FnOnce() -> T) -> T {
         x()
@@ -147,7 +147,7 @@ fn closures_and_iterators_as_arguments() {
 }
 
 #[test]
-fn a_label_is_computed_before_the_body_moves_its_argument() {
+fn label_is_evaluated_before_its_argument_is_moved() {
     #[counted(name = "moved_total", labels(item = item, length = item.len()))]
     fn moved(item: String, out: &mut Vec<String>) {
         out.push(item);
@@ -166,7 +166,7 @@ fn a_label_is_computed_before_the_body_moves_its_argument() {
 }
 
 #[test]
-fn labels_are_evaluated_once_at_entry_from_left_to_right() {
+fn labels_are_evaluated_once_from_left_to_right() {
     #[counted(name = "ordered_total", labels(first = next(x), second = next(x), fixed = "here", number = 3))]
     fn ordered(x: &Cell<u32>) -> u32 {
         next(x)
@@ -181,7 +181,7 @@ fn labels_are_evaluated_once_at_entry_from_left_to_right() {
 }
 
 #[test]
-fn arguments_need_no_trait_and_are_not_exported_unless_named() {
+fn arguments_are_exported_only_as_labels() {
     struct Opaque;
     #[counted(name = "secret_total")]
     fn secret(_password: &str, _opaque: Opaque, _big: &[u8; 4096]) {}
@@ -195,24 +195,34 @@ fn arguments_need_no_trait_and_are_not_exported_unless_named() {
     assert_eq!(label(&exported[0], "function"), Some("secret"));
 }
 
-/// The order in which a function drops its arguments and its variables.
-fn drops(call: impl FnOnce(&dyn Fn(&'static str) -> Loud)) -> Vec<&'static str> {
+/// Returns the order in which a function drops its arguments and variables.
+fn drops(call: impl FnOnce(&dyn Fn(&'static str) -> RecordsDrop)) -> Vec<&'static str> {
     let order = Rc::default();
-    call(&|name| Loud(name, Rc::clone(&order)));
+    call(&|name| RecordsDrop(name, Rc::clone(&order)));
     order.take()
 }
 
 #[test]
-fn arguments_are_dropped_in_their_native_order() {
-    fn bare(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
-        let _inner = Loud("inner", Rc::clone(&a.1));
+fn argument_drop_order_is_unchanged() {
+    fn bare(
+        a: RecordsDrop,
+        b: RecordsDrop,
+        _unused: RecordsDrop,
+        (c, d): (RecordsDrop, RecordsDrop),
+    ) {
+        let _inner = RecordsDrop("inner", Rc::clone(&a.1));
         drop(b);
         let _ = (&c, &d);
     }
     #[counted]
     #[timed]
-    fn annotated(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
-        let _inner = Loud("inner", Rc::clone(&a.1));
+    fn annotated(
+        a: RecordsDrop,
+        b: RecordsDrop,
+        _unused: RecordsDrop,
+        (c, d): (RecordsDrop, RecordsDrop),
+    ) {
+        let _inner = RecordsDrop("inner", Rc::clone(&a.1));
         drop(b);
         let _ = (&c, &d);
     }
@@ -222,16 +232,26 @@ fn arguments_are_dropped_in_their_native_order() {
 }
 
 #[test]
-fn async_arguments_are_dropped_in_their_native_order() {
-    async fn bare(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
-        let _inner = Loud("inner", Rc::clone(&a.1));
+fn async_argument_drop_order_is_unchanged() {
+    async fn bare(
+        a: RecordsDrop,
+        b: RecordsDrop,
+        _unused: RecordsDrop,
+        (c, d): (RecordsDrop, RecordsDrop),
+    ) {
+        let _inner = RecordsDrop("inner", Rc::clone(&a.1));
         super::pause().await;
         let _ = (&d, &c, b);
     }
     #[counted]
     #[timed]
-    async fn annotated(a: Loud, b: Loud, _unused: Loud, (c, d): (Loud, Loud)) {
-        let _inner = Loud("inner", Rc::clone(&a.1));
+    async fn annotated(
+        a: RecordsDrop,
+        b: RecordsDrop,
+        _unused: RecordsDrop,
+        (c, d): (RecordsDrop, RecordsDrop),
+    ) {
+        let _inner = RecordsDrop("inner", Rc::clone(&a.1));
         super::pause().await;
         let _ = (&d, &c, b);
     }

@@ -1,4 +1,4 @@
-//! `async fn`: borrows, `Send`, size.
+//! `async fn`: borrows, `Send`, cancellation and size.
 
 use std::cell::Cell;
 use std::mem::size_of_val;
@@ -13,7 +13,7 @@ fn assert_send<T: Send>(value: T) -> T {
 }
 
 #[test]
-fn borrowed_arguments() {
+fn async_borrowed_arguments_compile() {
     #[counted]
     async fn copied(from: &str, to: &mut Vec<String>) -> usize {
         pause().await;
@@ -31,7 +31,7 @@ fn borrowed_arguments() {
 }
 
 #[tokio::test]
-async fn futures_stay_send() {
+async fn annotated_futures_remain_send() {
     #[counted(name = "send_total", labels(n = cell.get()))]
     #[timed(outcome, name = "send_seconds")]
     async fn with_cell(cell: Cell<u32>) -> u32 {
@@ -64,7 +64,7 @@ async fn futures_stay_send() {
 }
 
 #[test]
-fn futures_that_are_not_send_are_fine_too() {
+fn futures_that_are_not_send_compile() {
     #[counted]
     async fn local(shared: Rc<Cell<u32>>) -> u32 {
         pause().await;
@@ -74,7 +74,7 @@ fn futures_that_are_not_send_are_fine_too() {
 }
 
 #[tokio::test]
-async fn selected_and_aborted_tasks_were_cancelled() {
+async fn unselected_and_aborted_futures_are_cancelled() {
     #[counted]
     async fn endless() {
         std::future::pending::<()>().await;
@@ -85,7 +85,7 @@ async fn selected_and_aborted_tasks_were_cancelled() {
     }
     tokio::select! {
         biased;
-        () = endless() => unreachable!("it has no end"),
+        () = endless() => unreachable!("it never completes"),
         () = pause() => {}
     }
     let task = tokio::spawn(aborted());
@@ -98,11 +98,11 @@ async fn selected_and_aborted_tasks_were_cancelled() {
     );
 }
 
-/// What a guard adds to a future: DESIGN's bound.
-const GUARD: usize = 64;
+/// Maximum number of bytes by which an annotated future is larger than the bare one.
+const MAX_GUARD_SIZE: usize = 64;
 
 #[test]
-fn a_future_whose_outcome_is_not_asked_for_hardly_grows() {
+fn timed_future_grows_by_the_guard_only() {
     async fn bare(block: [u8; 1024]) -> u8 {
         pause().await;
         block[0]
@@ -113,12 +113,12 @@ fn a_future_whose_outcome_is_not_asked_for_hardly_grows() {
         block[0]
     }
     let (bare, annotated) = (size_of_val(&bare([0; 1024])), size_of_val(&annotated([0; 1024])));
-    assert!(annotated <= bare + GUARD, "{annotated} bytes, bare {bare}");
+    assert!(annotated <= bare + MAX_GUARD_SIZE, "{annotated} bytes, bare {bare}");
 }
 
 #[test]
 #[deny(unreachable_code, unused_braces, unused_parens, clippy::let_unit_value, clippy::unused_unit)]
-fn unit_bodies_raise_no_lint() {
+fn unit_bodies_trigger_no_lint() {
     #[counted]
     async fn unit() {
         pause().await;

@@ -1,4 +1,4 @@
-//! Functions that return a future are measured over its run.
+//! Functions that return a future, which is measured until it completes.
 
 use std::cell::Cell;
 use std::future::{Future, Ready, ready};
@@ -12,7 +12,7 @@ use super::{block_on, calls, pause, poll, timings};
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 #[test]
-fn a_returned_future_is_measured_from_its_first_poll_to_its_end() {
+fn returned_future_is_measured_from_its_first_poll() {
     #[counted]
     #[timed]
     fn returned(fails: bool) -> impl Future<Output = Result<u8, u8>> {
@@ -32,7 +32,7 @@ fn a_returned_future_is_measured_from_its_first_poll_to_its_end() {
 }
 
 #[test]
-fn what_happens_before_the_future_happens_at_once() {
+fn code_before_the_returned_future_runs_immediately() {
     #[counted]
     fn eager(seen: Rc<Cell<u8>>) -> impl Future<Output = u8> + Unpin {
         seen.set(1);
@@ -46,7 +46,7 @@ fn what_happens_before_the_future_happens_at_once() {
 }
 
 #[test]
-fn an_alias_needs_the_word_future() {
+fn aliased_future_type_needs_the_future_argument() {
     #[counted(future)]
     fn aliased(n: &u8) -> BoxFuture<'_, Result<u8, ()>> {
         Box::pin(async move {
@@ -65,7 +65,7 @@ fn an_alias_needs_the_word_future() {
 }
 
 #[test]
-fn other_types_around_futures_are_measured_as_values() {
+fn types_containing_futures_are_measured_as_values() {
     #[counted]
     fn finished() -> Ready<u8> {
         ready(1)
@@ -84,7 +84,7 @@ fn other_types_around_futures_are_measured_as_values() {
 }
 
 #[test]
-fn bounds_and_borrows_are_kept() {
+fn returned_future_keeps_bounds_and_borrows() {
     struct Client {
         base: String,
     }
@@ -109,7 +109,7 @@ fn bounds_and_borrows_are_kept() {
 }
 
 #[test]
-fn a_job_that_returns_a_future_runs_with_it() {
+fn push_job_on_future_returning_functions_compiles() {
     #[push_job(grouping(n = n))]
     fn job(n: u8) -> impl Future<Output = Result<u8, u8>> + Send {
         async move { Err(n) }

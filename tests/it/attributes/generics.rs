@@ -1,4 +1,4 @@
-//! Generics, constants, hidden types.
+//! Generic functions, `impl Trait`, and functions that macros generate.
 
 use std::fmt::Debug;
 
@@ -15,7 +15,7 @@ impl Ranked for u8 {
 }
 
 #[test]
-fn parameters_of_every_kind() {
+fn generic_parameters_of_every_kind_compile() {
     #[counted]
     fn echoed<T: Debug>(t: T) -> T {
         t
@@ -51,7 +51,7 @@ fn parameters_of_every_kind() {
 }
 
 #[test]
-fn hidden_types_capture_what_they_did() {
+fn impl_trait_captures_are_unchanged() {
     struct Bag<T>(Vec<T>);
     impl<T: Clone> Bag<T> {
         #[counted]
@@ -73,7 +73,7 @@ fn hidden_types_capture_what_they_did() {
 }
 
 #[test]
-fn async_closures_as_arguments() {
+fn async_closure_arguments_compile() {
     #[counted]
     async fn applied<T, F: AsyncFn(&str) -> T>(f: F) -> T {
         f("ab").await
@@ -83,7 +83,7 @@ fn async_closures_as_arguments() {
 }
 
 #[test]
-fn functions_made_by_macros() {
+fn macro_generated_functions_compile() {
     macro_rules! make {
         ($visibility:vis $name:ident, $argument:ty, $output:ty, $body:block) => {
             #[counted]
@@ -114,16 +114,16 @@ fn functions_made_by_macros() {
             n
         }
     );
-    make!(labelled told, "told_total", "fixed");
+    make!(labelled constant_label, "constant_label_total", "fixed");
     make!(counted impl Made { fn method(&self) -> u8 { 1 } });
     struct Made;
     assert_eq!(doubled(1).count(), 2);
     assert!(simple("a").is_err());
     assert_eq!(block_on(paired((1, 2))), 3);
     assert_eq!(whole(3), 3);
-    told();
+    constant_label();
     assert_eq!(Made.method(), 1);
     assert_eq!((calls!("simple"), calls!("whole")), ("error 1".into(), "success 1".into()));
-    assert_eq!(super::series("told_total", &[("kind", "fixed")]).len(), 4);
+    assert_eq!(super::series("constant_label_total", &[("kind", "fixed")]).len(), 4);
     assert_eq!(calls!("Made::method"), "success 1");
 }

@@ -1,4 +1,4 @@
-//! Receivers, methods, traits, whole `impl` blocks.
+//! Receivers, methods, traits and `impl` blocks.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ struct Store<T> {
 }
 
 #[test]
-fn receivers_of_every_kind() {
+fn receivers_of_every_kind_compile() {
     struct Counter {
         n: u32,
     }
@@ -42,7 +42,7 @@ fn receivers_of_every_kind() {
             self.n
         }
         #[counted]
-        #[expect(clippy::needless_arbitrary_self_type, reason = "the case at hand")]
+        #[expect(clippy::needless_arbitrary_self_type, reason = "part of the case")]
         fn spelled_out(self: &mut Self) -> &mut u32 {
             &mut self.n
         }
@@ -85,7 +85,7 @@ fn receivers_of_every_kind() {
 }
 
 #[test]
-fn traits_and_their_default_methods() {
+fn trait_methods_are_recorded() {
     trait Source {
         type Item;
         const ID: u32;
@@ -103,7 +103,7 @@ fn traits_and_their_default_methods() {
             self.get()
         }
         #[counted]
-        #[allow(async_fn_in_trait, reason = "the case at hand")]
+        #[allow(async_fn_in_trait, reason = "part of the case")]
         async fn get_later(&self) -> Self::Item {
             pause().await;
             self.get()
@@ -128,8 +128,8 @@ fn traits_and_their_default_methods() {
 }
 
 #[test]
-#[allow(non_local_definitions, reason = "tests keep their cases with them")]
-fn generics_and_lifetimes_of_the_block() {
+#[allow(non_local_definitions, reason = "the case is inside its test")]
+fn generics_and_lifetimes_of_an_impl_block_compile() {
     impl<T: Clone> Store<T> {
         #[counted]
         fn last(&self) -> Option<T> {
@@ -154,7 +154,7 @@ fn generics_and_lifetimes_of_the_block() {
 }
 
 #[test]
-fn one_method_name_in_two_types() {
+fn same_method_of_two_types_is_recorded_separately() {
     struct A;
     struct B;
     #[counted]
@@ -172,8 +172,8 @@ fn one_method_name_in_two_types() {
 }
 
 #[test]
-#[allow(non_local_definitions, reason = "tests keep their cases with them")]
-fn a_whole_block() {
+#[allow(non_local_definitions, reason = "the case is inside its test")]
+fn attribute_on_an_impl_block_applies_to_its_methods() {
     #[counted]
     #[timed]
     impl<T: Clone + Send> Store<T>
@@ -181,7 +181,7 @@ fn a_whole_block() {
         T: Default,
     {
         #![allow(dead_code)]
-        const EMPTY: Limits = Limits { most: 0 };
+        const EMPTY: Limits = Limits { max: 0 };
         /// Adds.
         pub(crate) fn add(&mut self, item: T) -> Result<(), T> {
             if self.items.len() < 2 {
@@ -200,7 +200,7 @@ fn a_whole_block() {
         #[counted(skip)]
         #[metrics_push::timed(skip)]
         const fn unmeasured(&self) -> usize {
-            Self::EMPTY.most
+            Self::EMPTY.max
         }
         #[counted(ok_if = |n| *n < 2)]
         fn len(&self) -> usize {
@@ -208,7 +208,7 @@ fn a_whole_block() {
         }
     }
     struct Limits {
-        most: usize,
+        max: usize,
     }
     let mut store = Store { items: vec![1] };
     assert_eq!((store.add(2), store.add(3)), (Ok(()), Err(3)));
@@ -227,7 +227,7 @@ fn a_whole_block() {
 }
 
 #[test]
-fn a_block_that_implements_a_trait_for_a_path() {
+fn trait_impl_for_a_path_is_recorded() {
     mod shapes {
         pub(super) struct Circle<'a, const N: usize>(pub(super) &'a [u8; N]);
     }
@@ -253,7 +253,7 @@ trait Service {
 }
 
 #[test]
-fn async_trait_above_and_below() {
+fn async_trait_combines_above_and_below() {
     struct Below;
     struct Above;
     #[async_trait::async_trait]
@@ -290,7 +290,7 @@ fn async_trait_above_and_below() {
 }
 
 #[test]
-fn a_poll_is_one_call_of_its_own() {
+fn annotated_poll_is_recorded_per_poll() {
     struct Twice(u8);
     impl Future for Twice {
         type Output = ();

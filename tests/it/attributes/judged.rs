@@ -1,4 +1,4 @@
-//! How a returned value becomes an outcome.
+//! The outcomes of returned values.
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use metrics_push::{counted, timed};
 use super::{block_on, calls, series, value};
 
 #[test]
-fn exit_codes_speak_for_themselves() {
+fn exit_codes_are_judged_by_value() {
     #[counted]
     fn exit_code(code: u8) -> ExitCode {
         ExitCode::from(code)
@@ -27,7 +27,7 @@ fn exit_codes_speak_for_themselves() {
 }
 
 #[test]
-fn predicates_judge_what_no_type_tells() {
+fn predicates_judge_any_type() {
     #[counted(ok_if = Option::is_some)]
     fn option(n: u8) -> Option<u8> {
         n.checked_sub(1)
@@ -64,7 +64,7 @@ fn predicates_judge_what_no_type_tells() {
 }
 
 #[test]
-fn a_predicate_overrules_the_type() {
+fn predicate_takes_precedence_over_the_type() {
     #[counted(ok_if = |result| matches!(result, Ok(_) | Err(404)))]
     fn found(status: u16) -> Result<(), u16> {
         if status == 200 { Ok(()) } else { Err(status) }
@@ -74,7 +74,7 @@ fn a_predicate_overrules_the_type() {
 }
 
 #[test]
-fn in_generic_code_whatever_returns_is_a_success_unless_a_predicate_says_otherwise() {
+fn generic_results_are_a_success_without_a_predicate() {
     trait Task {
         type Output;
         fn work(self) -> Self::Output;
@@ -90,20 +90,20 @@ fn in_generic_code_whatever_returns_is_a_success_unless_a_predicate_says_otherwi
         task.work()
     }
     #[counted(error_if = |_| true)]
-    fn told<T: Task>(task: T) -> T::Output {
+    fn with_predicate<T: Task>(task: T) -> T::Output {
         task.work()
     }
     #[counted]
     fn bound<T: Task<Output = Result<(), E>>, E>(task: T) -> T::Output {
         task.work()
     }
-    assert!(unknown(1).is_err() && told(1).is_err() && bound(1).is_err());
+    assert!(unknown(1).is_err() && with_predicate(1).is_err() && bound(1).is_err());
     assert_eq!(calls!("unknown"), "success 1");
-    assert_eq!((calls!("told"), calls!("bound")), ("error 1".into(), "error 1".into()));
+    assert_eq!((calls!("with_predicate"), calls!("bound")), ("error 1".into(), "error 1".into()));
 }
 
 #[test]
-fn only_errors_can_be_counted() {
+fn only_error_counts_errors_only() {
     #[counted(name = "only_errors_total", only = error)]
     fn failing(fails: bool) -> Result<(), ()> {
         if fails { Err(()) } else { Ok(()) }
@@ -114,7 +114,7 @@ fn only_errors_can_be_counted() {
 }
 
 #[test]
-fn durations_by_outcome() {
+fn outcome_argument_records_durations_by_outcome() {
     #[timed(name = "by_outcome_seconds", outcome, error_if = |n| *n == 0, buckets = [0.1, 1, 10])]
     fn by_outcome(n: u32) -> u32 {
         n

@@ -1,5 +1,5 @@
-//! The attributes on every kind of function: the result is that of the bare function, and the one right outcome
-//! is recorded.
+//! The attributes on functions of every kind: the result equals that of the bare function, and exactly one outcome is
+//! recorded.
 
 #![allow(
     clippy::boxed_local,
@@ -10,7 +10,7 @@
     clippy::redundant_closure_call,
     clippy::semicolon_if_nothing_returned,
     clippy::toplevel_ref_arg,
-    reason = "cases are about the code that people write, good or not"
+    reason = "the cases cover all code that users write"
 )]
 
 mod arguments;
@@ -31,14 +31,15 @@ use std::task::{Context, Poll, Waker};
 
 use prometheus::proto::{LabelPair, Metric};
 
-/// What was recorded for a function of the calling module: `"success 2, error 1"`, without outcomes that are zero.
+/// Returns the recorded calls of a function in the calling module, for example `"error 1, success 2"`. Zeros are
+/// omitted.
 macro_rules! calls {
     ($function:literal) => {
         crate::attributes::recorded("function_calls_total", module_path!(), $function)
     };
 }
 
-/// How often a function of the calling module was timed.
+/// Returns the number of timed calls of a function in the calling module, for example `"calls 2"`.
 macro_rules! timings {
     ($function:literal) => {
         crate::attributes::recorded("function_duration_seconds", module_path!(), $function)
@@ -47,7 +48,7 @@ macro_rules! timings {
 
 use {calls, timings};
 
-/// The values of one function's series, by outcome where there is one.
+/// Returns the values of the series of a function, by outcome if the metric has that label.
 fn recorded(metric: &str, module: &str, function: &str) -> String {
     let series = series(metric, &[("module", module), ("function", function)]);
     assert!(!series.is_empty(), "{metric} has no series for {function} in {module}");
@@ -61,7 +62,7 @@ fn recorded(metric: &str, module: &str, function: &str) -> String {
     found.join(", ")
 }
 
-/// The series of a metric in the default registry that have these labels.
+/// Returns the series of a metric in the default registry that have these labels.
 fn series(metric: &str, labels: &[(&str, &str)]) -> Vec<Metric> {
     let families = prometheus::gather();
     let families = families.iter().filter(|family| family.name() == metric);
@@ -76,14 +77,14 @@ fn label<'a>(series: &'a Metric, name: &str) -> Option<&'a str> {
     series.get_label().iter().find(|pair| pair.name() == name).map(LabelPair::value)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "tests count to a dozen")]
+#[expect(clippy::cast_precision_loss, reason = "the values are small")]
 fn value(series: &Metric) -> f64 {
-    // Of the three kinds, those that a series is not of are zero.
+    // A series has one type. The values of the other types are zero.
     let observations = series.get_histogram().get_sample_count() as f64;
     series.get_counter().get_value() + series.get_gauge().get_value() + observations
 }
 
-/// Drives a future that never waits for anything.
+/// Polls a future in a loop until it completes.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
@@ -97,20 +98,20 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Gives way once.
+/// Returns `Pending` from the first poll.
 async fn pause() {
-    let mut is_over = false;
+    let mut was_polled = false;
     std::future::poll_fn(|context| {
         context.waker().wake_by_ref();
-        if std::mem::replace(&mut is_over, true) { Poll::Ready(()) } else { Poll::Pending }
+        if std::mem::replace(&mut was_polled, true) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
-/// Runs `body` to its panic, and gives the panic's message.
+/// Runs `body`, which must panic, and returns the panic message.
 fn panic_of<R>(body: impl FnOnce() -> R) -> String {
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
-    match panicked.err().expect("it panics").downcast::<String>() {
+    match panicked.err().expect("a panic").downcast::<String>() {
         Ok(message) => *message,
         Err(payload) => (*payload.downcast::<&str>().expect("the message is text")).to_owned(),
     }

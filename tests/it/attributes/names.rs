@@ -1,4 +1,4 @@
-//! Names, hygiene, and what surrounds a function.
+//! Names, hygiene, and arguments that depend on the context of a function.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use prometheus::Registry;
 use super::{block_on, calls, series, value};
 
 #[test]
-fn modules_and_types_with_the_names_of_ours_and_of_std() {
+fn expansions_ignore_shadowed_names() {
     mod hostile {
         #![allow(dead_code, unused_imports, non_camel_case_types)]
         mod metrics {}
@@ -49,15 +49,15 @@ fn modules_and_types_with_the_names_of_ours_and_of_std() {
 }
 
 #[test]
-fn the_body_has_its_own_scope() {
+fn body_scope_is_unchanged() {
     type Declared = ();
-    #[expect(dead_code, reason = "the case at hand")]
+    #[expect(dead_code, reason = "part of the case")]
     enum Bar {
         Declared,
     }
     #[counted]
     fn shadowing() -> Declared {
-        #[expect(unused_imports, reason = "the case at hand")]
+        #[expect(unused_imports, reason = "part of the case")]
         use Bar::*;
     }
     #[counted]
@@ -81,7 +81,7 @@ fn the_body_has_its_own_scope() {
 }
 
 #[test]
-fn a_name_from_a_constant_and_a_registry_of_ones_own() {
+fn name_and_registry_may_be_expressions() {
     const NAME: &str = "constant_total";
     static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
     fn registry() -> &'static Registry {
@@ -108,7 +108,7 @@ mod facade {
 }
 
 #[test]
-fn the_runtime_may_be_reached_by_another_path() {
+fn crate_argument_sets_the_runtime_path() {
     #[counted(crate = crate::attributes::names::facade::deep::runtime)]
     fn elsewhere_reached() {}
     elsewhere_reached();
@@ -116,7 +116,7 @@ fn the_runtime_may_be_reached_by_another_path() {
 }
 
 #[test]
-fn non_ascii_names_are_fine_as_values() {
+fn non_ascii_function_names_are_label_values() {
     #[counted]
     fn äther() {}
     äther();
@@ -124,7 +124,7 @@ fn non_ascii_names_are_fine_as_values() {
 }
 
 #[test]
-fn help_is_the_first_paragraph_of_the_documentation() {
+fn help_is_the_first_paragraph_of_the_doc_comment() {
     /// Loads *everything*, even `C:\new`,
     /// slowly.
     ///
@@ -139,10 +139,10 @@ fn help_is_the_first_paragraph_of_the_documentation() {
      */
     #[timed(name = "block_documented_seconds")]
     fn block_documented() {}
-    /// Not this.
+    /// Not used.
     #[timed(name = "helped_seconds", help = "This.")]
     fn helped() {}
-    /// Not for a metric that is shared.
+    /// Not used for a shared metric.
     #[counted]
     fn shared() {}
     documented();
@@ -166,7 +166,7 @@ fn help_is_the_first_paragraph_of_the_documentation() {
 }
 
 #[test]
-fn legacy_names_need_to_say_so() {
+fn conventions_off_allows_legacy_names() {
     #[counted(name = "legacy_count", conventions = off)]
     fn legacy() {}
     #[timed(name = "legacy:duration_ms", conventions = off)]
@@ -177,7 +177,7 @@ fn legacy_names_need_to_say_so() {
 }
 
 #[test]
-fn empty_parentheses_and_trailing_commas() {
+fn empty_parentheses_and_trailing_commas_compile() {
     #[counted()]
     fn empty() {}
     #[counted(name = "trailing_total", labels(a = 1,))]
@@ -189,7 +189,7 @@ fn empty_parentheses_and_trailing_commas() {
 }
 
 #[test]
-fn label_expressions_of_every_shape() {
+fn label_expressions_of_every_kind_compile() {
     use std::collections::HashMap;
     #[counted(
         name = "shapes_total",

@@ -1,4 +1,4 @@
-//! One outcome per call, whatever happens to it.
+//! Exactly one outcome per call, for every way a call can end.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -8,7 +8,7 @@ use metrics_push::{counted, timed};
 use super::{block_on, calls, panic_of, pause, poll, series, timings, value};
 
 #[test]
-fn all_four_outcomes_are_there_from_the_first_gather() {
+fn all_outcomes_are_gathered_after_the_first_call() {
     #[counted]
     fn first_gather() {}
     first_gather();
@@ -20,7 +20,7 @@ fn all_four_outcomes_are_there_from_the_first_gather() {
 }
 
 #[test]
-fn a_panic_goes_on_and_is_recorded_once() {
+fn panic_propagates_and_is_recorded_once() {
     #[counted]
     #[timed]
     fn panicking(text: &str) -> u32 {
@@ -32,7 +32,7 @@ fn a_panic_goes_on_and_is_recorded_once() {
 }
 
 #[test]
-fn a_future_that_was_never_polled_was_never_called() {
+fn unpolled_future_is_not_recorded() {
     #[counted]
     #[timed]
     async fn unpolled(run: bool) {
@@ -45,7 +45,7 @@ fn a_future_that_was_never_polled_was_never_called() {
 }
 
 #[test]
-fn a_future_that_is_dropped_half_way_was_cancelled() {
+fn future_dropped_after_a_poll_is_cancelled() {
     #[counted]
     #[timed(in_flight)]
     async fn dropped() {
@@ -63,19 +63,19 @@ fn a_future_that_is_dropped_half_way_was_cancelled() {
 }
 
 #[test]
-fn no_panic_leaks_an_in_flight_gauge() {
+fn in_flight_gauge_is_decremented_after_a_panic() {
     #[timed(in_flight)]
     fn in_flight() {
         let found = series("function_in_flight", &[("function", "in_flight")]);
         assert_eq!(value(&found[0]), 1.0);
-        panic!("over");
+        panic!("stop");
     }
-    assert_eq!(panic_of(in_flight), "over");
+    assert_eq!(panic_of(in_flight), "stop");
     assert_eq!(value(&series("function_in_flight", &[("function", "in_flight")])[0]), 0.0);
 }
 
 #[test]
-fn a_panic_inside_a_poll_is_no_cancellation() {
+fn panic_inside_a_poll_is_not_a_cancellation() {
     #[counted]
     async fn panicking_poll() {
         pause().await;
@@ -86,7 +86,7 @@ fn a_panic_inside_a_poll_is_no_cancellation() {
 }
 
 #[test]
-fn a_future_dropped_by_the_panic_of_another_was_cancelled() {
+fn future_dropped_by_an_unrelated_panic_is_cancelled() {
     #[counted]
     async fn bystander() {
         pause().await;
@@ -97,16 +97,16 @@ fn a_future_dropped_by_the_panic_of_another_was_cancelled() {
         let mut future = pin!(bystander());
         let _untouched = untouched();
         assert!(poll(future.as_mut()).is_pending());
-        panic!("somebody else's");
+        panic!("unrelated");
     });
     block_on(untouched());
-    assert_eq!(message, "somebody else's");
+    assert_eq!(message, "unrelated");
     assert_eq!(calls!("bystander"), "cancelled 1");
     assert_eq!(calls!("untouched"), "success 1");
 }
 
 #[test]
-fn a_future_polled_after_its_end_panics_as_it_would_bare() {
+fn poll_after_completion_panics_like_the_bare_future() {
     async fn bare() {}
     #[counted]
     async fn annotated() {}
@@ -129,7 +129,7 @@ fn a_future_polled_after_its_end_panics_as_it_would_bare() {
 }
 
 #[test]
-fn work_in_a_destructor_succeeds_while_the_thread_unwinds() {
+fn call_in_a_destructor_succeeds_during_unwinding() {
     struct Cleanup;
     impl Drop for Cleanup {
         fn drop(&mut self) {
@@ -160,7 +160,7 @@ fn work_in_a_destructor_succeeds_while_the_thread_unwinds() {
 }
 
 #[test]
-fn a_function_that_never_returns_has_panicked_even_while_its_thread_unwinds() {
+fn never_returning_call_panics_also_during_unwinding() {
     #[counted]
     fn gives_up() -> ! {
         panic!("inside");
@@ -179,7 +179,7 @@ fn a_function_that_never_returns_has_panicked_even_while_its_thread_unwinds() {
 }
 
 #[test]
-fn a_function_that_names_its_caller_tells_a_panic_from_a_return() {
+fn track_caller_function_records_panics_and_returns() {
     #[counted]
     #[timed(name = "located_seconds", outcome, in_flight)]
     #[track_caller]
@@ -196,7 +196,7 @@ fn a_function_that_names_its_caller_tells_a_panic_from_a_return() {
 }
 
 #[test]
-fn every_level_of_a_recursion_counts() {
+fn every_level_of_a_recursion_is_recorded() {
     #[counted]
     #[timed(in_flight)]
     fn down(n: u32) -> Result<u32, u32> {
@@ -215,7 +215,7 @@ fn every_level_of_a_recursion_counts() {
 }
 
 #[test]
-fn overlapping_calls_keep_apart() {
+fn overlapping_calls_are_recorded_separately() {
     #[counted]
     async fn overlapping(fails: bool) -> Result<(), ()> {
         pause().await;

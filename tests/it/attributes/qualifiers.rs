@@ -1,6 +1,6 @@
-//! Qualifiers, other attributes, linkage.
+//! Qualifiers, other attributes, visibility and linkage.
 
-#![allow(unsafe_code, clippy::missing_safety_doc, reason = "some qualifiers are about it")]
+#![allow(unsafe_code, clippy::missing_safety_doc, reason = "the cases include unsafe functions")]
 
 use std::panic::Location;
 
@@ -9,16 +9,16 @@ use metrics_push::{counted, timed};
 use super::{block_on, calls, timings};
 
 #[test]
-fn unsafe_and_foreign_functions() {
+fn unsafe_and_extern_functions_compile() {
     #[counted]
     unsafe fn read(p: *const u8) -> u8 {
-        // SAFETY: the caller knows.
+        // SAFETY: the caller passes a valid pointer.
         unsafe { *p }
     }
     #[counted]
     async unsafe fn read_later(p: &u8) -> u8 {
         let p: *const u8 = p;
-        // SAFETY: the caller knows.
+        // SAFETY: the caller passes a valid pointer.
         unsafe { *p }
     }
     #[counted]
@@ -30,7 +30,7 @@ fn unsafe_and_foreign_functions() {
     pub(crate) extern "C-unwind" fn metrics_push_attribute_test(n: u32) -> u32 {
         n
     }
-    // SAFETY: the pointers are to live values.
+    // SAFETY: the pointers are valid.
     unsafe {
         assert_eq!(read(&1) + block_on(read_later(&2)), 3);
     }
@@ -39,11 +39,11 @@ fn unsafe_and_foreign_functions() {
 }
 
 #[test]
-fn unsafe_traits_and_methods() {
+fn unsafe_traits_and_methods_compile() {
     unsafe trait Trusted {
         unsafe fn first(&self) -> u8;
     }
-    // SAFETY: there is nothing to break.
+    // SAFETY: the trait has no safety requirements.
     unsafe impl Trusted for [u8; 2] {
         #[counted]
         unsafe fn first(&self) -> u8 {
@@ -51,14 +51,14 @@ fn unsafe_traits_and_methods() {
             unsafe { *self.as_ptr() }
         }
     }
-    // SAFETY: the array is there.
+    // SAFETY: the method has no safety requirements.
     let first = unsafe { [1, 2].first() };
     assert_eq!(first, 1);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn target_features_reach_the_body() {
+fn target_feature_applies_to_the_body() {
     #[target_feature(enable = "sse2")]
     fn with_feature() -> u32 {
         1
@@ -69,12 +69,12 @@ fn target_features_reach_the_body() {
     fn caller() -> u32 {
         with_feature()
     }
-    // SAFETY: every x86-64 has SSE2.
+    // SAFETY: every x86-64 processor has SSE2.
     assert_eq!(unsafe { caller() }, 1);
 }
 
 #[test]
-fn the_caller_stays_the_caller() {
+fn track_caller_location_is_unchanged() {
     #[counted]
     #[timed]
     #[track_caller]
@@ -86,18 +86,18 @@ fn the_caller_stays_the_caller() {
 }
 
 #[test]
-fn attributes_of_the_language_stay_where_they_are() {
+fn builtin_attributes_remain_on_the_function() {
     #[inline]
     #[cold]
     #[must_use]
-    #[deprecated = "the case at hand"]
+    #[deprecated = "part of the case"]
     #[doc(hidden)]
     #[rustfmt::skip]
     #[counted]
     fn adorned() -> u32 {
         1
     }
-    #[expect(deprecated, reason = "the case at hand")]
+    #[expect(deprecated, reason = "part of the case")]
     let one = adorned();
     assert_eq!(one, 1);
 }
@@ -129,13 +129,13 @@ async fn below_an_async_test() -> Result<(), String> {
 fn conditional() {}
 
 #[test]
-fn attributes_can_be_conditional() {
+fn cfg_attr_applies_the_attribute() {
     conditional();
     assert_eq!(calls!("conditional"), "success 1");
 }
 
 #[test]
-fn inner_attributes_stay_in_the_body() {
+fn inner_attributes_remain_in_the_body() {
     #[counted]
     fn inner() -> u32 {
         #![allow(unused_variables)]
@@ -165,7 +165,7 @@ mod outer {
 }
 
 #[test]
-fn visibility_and_module_are_those_of_the_function() {
+fn visibility_and_module_are_unchanged() {
     let module = outer::inner::restricted();
     assert_eq!(super::recorded("function_calls_total", module, "restricted"), "success 1");
 }

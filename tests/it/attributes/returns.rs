@@ -14,7 +14,7 @@ use metrics_push::{counted, timed};
 use super::{block_on, calls, panic_of, timings};
 
 #[test]
-fn early_returns_are_recorded() {
+fn early_return_is_recorded() {
     #[counted]
     #[timed]
     fn early_return(early: bool) -> u32 {
@@ -29,7 +29,7 @@ fn early_returns_are_recorded() {
 }
 
 #[test]
-fn a_question_mark_is_an_early_return() {
+fn question_mark_is_recorded_as_an_error() {
     #[counted]
     fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
         Ok(text.parse::<u32>()? + 1)
@@ -40,7 +40,7 @@ fn a_question_mark_is_an_early_return() {
 }
 
 #[test]
-fn the_declared_type_guides_inference() {
+fn declared_return_type_guides_inference() {
     #[counted]
     fn collected() -> Vec<u32> {
         (0..3).collect()
@@ -60,7 +60,7 @@ fn the_declared_type_guides_inference() {
 }
 
 #[test]
-fn a_body_that_only_panics_needs_no_type() {
+fn body_that_only_panics_compiles() {
     #[counted]
     fn undone() -> Result<u32, String> {
         todo!()
@@ -82,18 +82,18 @@ fn a_body_that_only_panics_needs_no_type() {
 }
 
 #[test]
-fn functions_that_never_return() {
+fn never_returning_functions_are_recorded() {
     #[counted]
     #[timed(in_flight)]
     fn never() -> ! {
-        panic!("for ever")
+        panic!("never returns")
     }
     #[counted]
     #[timed]
     async fn never_later() -> ! {
         super::pause().await;
         loop {
-            panic!("for ever")
+            panic!("never returns")
         }
     }
     #[counted]
@@ -102,8 +102,8 @@ fn functions_that_never_return() {
             super::pause().await;
         }
     }
-    assert_eq!(panic_of(|| never()), "for ever");
-    assert_eq!(panic_of(|| block_on(async { never_later().await })), "for ever");
+    assert_eq!(panic_of(|| never()), "never returns");
+    assert_eq!(panic_of(|| block_on(async { never_later().await })), "never returns");
     assert_eq!((calls!("never"), calls!("never_later")), ("panic 1".into(), "panic 1".into()));
     let mut endless = Box::pin(endless());
     assert!(super::poll(endless.as_mut()).is_pending());
@@ -112,7 +112,7 @@ fn functions_that_never_return() {
 }
 
 #[test]
-fn impl_trait_anywhere_in_the_type() {
+fn impl_trait_in_return_types_compiles() {
     #[counted]
     #[timed(outcome, name = "impl_trait_seconds")]
     fn iterator() -> impl Iterator<Item = u32> {
@@ -144,10 +144,7 @@ fn impl_trait_anywhere_in_the_type() {
     fn undecided() -> impl fmt::Debug {
         todo!()
     }
-    #[expect(
-        clippy::diverging_sub_expression,
-        reason = "what only diverges is of a type that does"
-    )]
+    #[expect(clippy::diverging_sub_expression, reason = "the body diverges")]
     #[counted]
     async fn undecided_later() -> impl fmt::Debug {
         todo!()
@@ -177,7 +174,7 @@ fn impl_trait_anywhere_in_the_type() {
 }
 
 #[test]
-fn coercions_reach_into_the_body() {
+fn return_type_coercions_apply_in_the_body() {
     #[counted]
     fn boxed(first: bool) -> Box<dyn Fn() -> u32> {
         if first {
@@ -216,7 +213,7 @@ fn coercions_reach_into_the_body() {
 }
 
 #[test]
-fn boxed_futures_of_two_kinds() {
+fn boxed_futures_of_two_types_are_recorded() {
     #[counted]
     fn two_futures(first: bool) -> Pin<Box<dyn Future<Output = u32>>> {
         if first {
@@ -229,7 +226,7 @@ fn boxed_futures_of_two_kinds() {
 }
 
 #[test]
-fn borrowed_results() {
+fn borrowed_results_compile() {
     struct Holder {
         value: u32,
         bytes: Vec<u8>,
@@ -294,7 +291,7 @@ fn borrowed_results() {
 }
 
 #[test]
-fn results_behind_any_alias() {
+fn aliased_results_are_judged_as_results() {
     type Outcome = Result<u8, String>;
     #[counted]
     fn aliased(fails: bool) -> Outcome {
@@ -321,7 +318,7 @@ fn results_behind_any_alias() {
 }
 
 #[test]
-fn a_foreign_type_called_result() {
+fn foreign_type_named_result_is_a_success() {
     struct Result;
     #[counted]
     fn foreign() -> Result {
@@ -332,7 +329,7 @@ fn a_foreign_type_called_result() {
 }
 
 #[test]
-fn loops_labels_and_units() {
+fn loops_and_unit_results_are_recorded() {
     #[counted]
     fn labelled() -> u32 {
         'a: loop {
@@ -342,7 +339,7 @@ fn loops_labels_and_units() {
         }
     }
     #[counted]
-    #[expect(clippy::unused_unit, reason = "the case at hand")]
+    #[expect(clippy::unused_unit, reason = "part of the case")]
     fn unit() -> () {
         ()
     }

@@ -1,4 +1,4 @@
-//! `#[push_job]`: the function is as before, with the run at hand.
+//! `#[push_job]`: the behaviour of the function is unchanged, and the run is available in its body.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use metrics_push::{Run, push_job};
 use super::{block_on, panic_of, pause};
 
 #[test]
-fn results_panics_and_returns_are_those_of_the_function() {
+fn push_job_preserves_results_and_panics() {
     #[push_job]
     fn plain(fails: bool) -> Result<u32, String> {
         if fails {
@@ -22,12 +22,12 @@ fn results_panics_and_returns_are_those_of_the_function() {
     }
     #[push_job]
     fn panics() -> u8 {
-        panic!("as before")
+        panic!("unchanged")
     }
     #[push_job(run = run)]
     fn never() -> ! {
         run.add_processed(1);
-        panic!("for ever")
+        panic!("never returns")
     }
     #[push_job]
     fn borrowed(x: &mut u32) -> &mut u32 {
@@ -36,13 +36,13 @@ fn results_panics_and_returns_are_those_of_the_function() {
     assert_eq!(plain(false), Ok(1));
     assert_eq!(plain(true), Err("no".to_owned()));
     assert_eq!(exits(), ExitCode::from(3));
-    assert_eq!(panic_of(panics), "as before");
-    assert_eq!(panic_of(|| never()), "for ever");
+    assert_eq!(panic_of(panics), "unchanged");
+    assert_eq!(panic_of(|| never()), "never returns");
     *borrowed(&mut 1) += 1;
 }
 
 #[test]
-fn the_run_is_bound_to_the_name_that_was_asked_for() {
+fn run_argument_binds_the_run_in_the_body() {
     fn count(run: &Run) -> u32 {
         run.add_processed(1);
         1
@@ -74,7 +74,7 @@ fn the_run_is_bound_to_the_name_that_was_asked_for() {
 }
 
 #[test]
-fn every_argument_at_once() {
+fn all_push_job_arguments_combine() {
     const NAME: &str = "named";
     const HOUR: Duration = Duration::from_secs(3_600);
     #[push_job(

@@ -6,7 +6,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, GatewayKind, Outcome};
 
 use super::{BUDGET, PATIENCE, config, job, pusher, succeed};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 /// How often something was pushed.
 fn pushes(gateway: &FakeGateway) -> usize {
@@ -14,7 +14,7 @@ fn pushes(gateway: &FakeGateway) -> usize {
 }
 
 /// A configuration that is told of the gateway by a variable.
-fn aggregating(gateway: &FakeGateway, state: &Place) -> Config {
+fn aggregating(gateway: &FakeGateway, state: &TempDir) -> Config {
     let (config, problems) = Config::from_variables(|name| match name {
         "METRICS_PUSH_URL" => Some(gateway.url().into()),
         "METRICS_PUSH_GATEWAY_KIND" => Some("aggregating".into()),
@@ -52,7 +52,7 @@ fn what_may_have_arrived_is_not_sent_again() {
 #[test]
 fn nor_does_it_wait_for_a_later_run() {
     for (name, fault) in unclear() {
-        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
         let _scope = aggregating(&gateway, &state).scope().unwrap();
         let run = job("summed").start();
         gateway.wait_for(PATIENCE, |gateway| pushes(gateway) == 1);
@@ -67,7 +67,7 @@ fn nor_does_it_wait_for_a_later_run() {
 
 #[test]
 fn what_can_t_have_arrived_is_tried_again_and_waits_as_ever() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = aggregating(&gateway, &state).scope().unwrap();
     gateway.refuse_connections();
     succeed("absent");
@@ -87,7 +87,7 @@ fn what_can_t_have_arrived_is_tried_again_and_waits_as_ever() {
 
 #[test]
 fn a_record_that_was_sent_and_not_acknowledged_is_gone() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = aggregating(&gateway, &state).scope().unwrap();
     gateway.refuse_connections();
     succeed("once");

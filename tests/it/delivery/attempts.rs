@@ -6,7 +6,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Outcome};
 
 use super::{SLACK, config, job, pusher, refusal, succeed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 #[test]
 fn a_gateway_that_is_silent_is_asked_again_before_the_time_is_over() {
@@ -30,7 +30,7 @@ fn nobody_there_is_told_as_such() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     let error = refusal(&gateway);
-    assert!(error.is_unreachable() && error.to_string().contains("check the address"), "{error:?}");
+    assert!(error.is_unreachable() && error.to_string().contains("check the URL"), "{error:?}");
 }
 
 /// Its budget is too short for a second attempt to say that the gateway is silent.
@@ -70,7 +70,7 @@ fn a_gateway_that_comes_back_in_time_is_found() {
 #[test]
 fn a_job_tells_how_many_attempts_its_push_took() {
     let gateway = FakeGateway::start();
-    let state = Place::new();
+    let state = TempDir::new();
     let _scope =
         config(&gateway).timeout(Duration::from_secs(20)).state_dir(state.path()).scope().unwrap();
     let run = job("stubborn").start();
@@ -114,7 +114,7 @@ fn who_is_told_to_come_after_the_budget_does_not_wait_for_it() {
 
 #[test]
 fn a_rotated_token_is_read_again_when_it_is_refused() {
-    let (gateway, place) = (FakeGateway::start(), Place::new());
+    let (gateway, place) = (FakeGateway::start(), TempDir::new());
     std::fs::create_dir_all(place.path()).unwrap();
     let file = place.path().join("token");
     std::fs::write(&file, "old\n").unwrap();

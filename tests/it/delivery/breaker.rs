@@ -7,11 +7,11 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{BreakerState, Job, Outcome};
 
 use super::{PATIENCE, SLACK, config, succeed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 #[test]
 fn a_dead_gateway_delays_no_other() {
-    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     dead.fault(Fault::hang());
     let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_secs(3)).scope().unwrap();
@@ -33,7 +33,7 @@ fn a_dead_gateway_delays_no_other() {
 }
 
 /// Ends a task whose outcome is not delivered, the next one in `state`.
-fn spool_task(number: usize, state: &Place) {
+fn spool_task(number: usize, state: &TempDir) {
     Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
     let deadline = Instant::now() + PATIENCE;
     while state.records().len() <= number {
@@ -45,7 +45,7 @@ fn spool_task(number: usize, state: &Place) {
 #[test]
 fn a_gateway_that_is_down_is_left_alone_until_a_last_word_finds_it_again() {
     const TASKS: usize = 12;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
     let _scope = config.scope().unwrap();
     gateway.fault(Fault::status(503));
@@ -62,7 +62,7 @@ fn a_gateway_that_is_down_is_left_alone_until_a_last_word_finds_it_again() {
 #[test]
 fn a_gateway_that_had_no_time_to_answer_is_not_left_alone() {
     const TASKS: usize = 6;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
     let _scope = config.scope().unwrap();
     gateway.fault(Fault::hang());
@@ -80,7 +80,7 @@ fn states() -> Vec<BreakerState> {
 
 #[test]
 fn the_state_of_each_breaker_is_exported() {
-    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_millis(200)).scope().unwrap();
     dead.fault(Fault::status(503));

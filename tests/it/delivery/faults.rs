@@ -13,8 +13,8 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
 
 use super::{BUDGET, PATIENCE, SLACK, value};
-use crate::place::Place;
-use crate::raw::{Crowded, RawServer};
+use crate::raw_tcp::{FullBacklog, RawServer};
+use crate::temp_dir::TempDir;
 
 /// What stands where the gateway should be.
 enum Trouble {
@@ -198,7 +198,7 @@ fn check((name, trouble, kind, then): Row) {
         assert!(shown.contains("location: http://elsewhere/metrics"), "{name}: {shown}");
     }
 
-    let state = Place::new();
+    let state = TempDir::new();
     let config = Config::default().url(&url).unwrap().timeout(BUDGET);
     let _scope = config.state_dir(state.path()).scope().unwrap();
     let result: Result<u8, &str> = in_time(name, || {
@@ -251,7 +251,7 @@ struct Stand {
 enum What {
     Gateway(FakeGateway),
     Raw(RawServer),
-    Crowded(Crowded),
+    Crowded(FullBacklog),
 }
 
 impl Stand {
@@ -274,7 +274,7 @@ impl Stand {
             }
             Raw(serve) | Unread(serve) => raw(serve),
             Full => {
-                let crowded = Crowded::start();
+                let crowded = FullBacklog::start();
                 (format!("http://{}", crowded.address()), What::Crowded(crowded))
             }
         };
@@ -364,7 +364,7 @@ fn what_was_taken_is_taken() {
         ("slow accept", Fault::stall(Duration::from_millis(300))),
     ];
     for (name, fault) in faults {
-        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
         gateway.fault(fault);
         let config = Config::default().url(gateway.url()).unwrap().state_dir(state.path());
         let _scope = config.timeout(PATIENCE).scope().unwrap();

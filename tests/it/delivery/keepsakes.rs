@@ -4,13 +4,13 @@ use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Outcome, Scope};
 
 use super::{PATIENCE, job, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 const SUCCESS: &str = "last_success_timestamp_seconds";
 const FAILURE: &str = "last_failure_timestamp_seconds";
 const SKIPPED: &str = "last_skipped_timestamp_seconds";
 
-fn using(gateway: &FakeGateway, state: &Place) -> Scope {
+fn using(gateway: &FakeGateway, state: &TempDir) -> Scope {
     let config = Config::default().url(gateway.url()).unwrap().timeout(PATIENCE);
     config.state_dir(state.path()).scope().unwrap()
 }
@@ -35,7 +35,7 @@ fn questions(gateway: &FakeGateway) -> usize {
 
 #[test]
 fn a_success_takes_nothing_from_a_group_that_is_to_stay() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = using(&gateway, &state);
     let failure = value(&after(&gateway, Outcome::Error), FAILURE);
     let skipped = value(&after(&gateway, Outcome::Skipped), SKIPPED);
@@ -49,7 +49,7 @@ fn a_success_takes_nothing_from_a_group_that_is_to_stay() {
 
 #[test]
 fn a_failure_that_waited_is_not_forgotten_by_a_success() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let before = {
         let config = Config::default().url(gateway.url()).unwrap();
         let config = config.timeout(std::time::Duration::from_millis(300));
@@ -67,7 +67,7 @@ fn a_failure_that_waited_is_not_forgotten_by_a_success() {
 
 #[test]
 fn a_gateway_that_forgets_is_told_of_the_last_success_by_the_next_failure() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let scope = using(&gateway, &state);
     let success = value(&after(&gateway, Outcome::Success), SUCCESS);
     drop(scope);
@@ -85,7 +85,7 @@ fn a_gateway_that_forgets_is_told_of_the_last_success_by_the_next_failure() {
 
 #[test]
 fn what_another_machine_told_later_is_not_moved_back() {
-    let (gateway, here, there) = (FakeGateway::start(), Place::new(), Place::new());
+    let (gateway, here, there) = (FakeGateway::start(), TempDir::new(), TempDir::new());
     let scope = using(&gateway, &here);
     let old = value(&after(&gateway, Outcome::Success), SUCCESS);
     drop(scope);
@@ -101,7 +101,7 @@ fn what_another_machine_told_later_is_not_moved_back() {
 
 #[test]
 fn nobody_asks_while_all_is_well() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = using(&gateway, &state);
     // Of a group that never succeeded, nothing can be lost but its failures.
     for outcome in [Outcome::Success, Outcome::Success] {
@@ -125,7 +125,7 @@ fn without_a_state_directory_nobody_asks_at_all() {
 #[test]
 fn a_gateway_that_says_nothing_of_itself_is_told_of_the_failure_all_the_same() {
     for fault in [Fault::status(404), Fault::status(500), Fault::close(), Fault::status(200)] {
-        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
         let _scope = using(&gateway, &state);
         let success = value(&after(&gateway, Outcome::Success), SUCCESS);
         gateway.fault(fault.when(|request| request.method == "GET"));
@@ -138,7 +138,7 @@ fn a_gateway_that_says_nothing_of_itself_is_told_of_the_failure_all_the_same() {
 
 #[test]
 fn what_could_not_be_found_out_is_found_out_later() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let scope = using(&gateway, &state);
     let success = value(&after(&gateway, Outcome::Success), SUCCESS);
     drop(scope);

@@ -5,7 +5,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Job, Outcome, Pusher};
 
 use super::{config, deployed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 fn clashing() -> &'static Registry {
     static CLASHING: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
@@ -26,7 +26,7 @@ fn gateway_with_orders() -> FakeGateway {
 
 #[test]
 fn a_refused_metric_does_not_take_the_outcome_with_it() {
-    let (gateway, state) = (gateway_with_orders(), Place::new());
+    let (gateway, state) = (gateway_with_orders(), TempDir::new());
     let _scope = deployed(&gateway, &state);
     Job::new("clash").registry(clashing).whole_process().start().finish(Outcome::Success);
     let group = gateway.group("clash", &[]);

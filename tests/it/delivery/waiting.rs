@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault};
 
 use super::{BUDGET, PATIENCE, SLACK, config, deployed, fail, succeed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 #[test]
 fn what_could_not_be_delivered_goes_with_the_next_run_of_any_job() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = deployed(&gateway, &state);
     gateway.refuse_connections();
     let started = Instant::now();
@@ -28,7 +28,7 @@ fn what_could_not_be_delivered_goes_with_the_next_run_of_any_job() {
 
 #[test]
 fn a_waiting_success_and_a_fresh_failure_arrive_as_one() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = deployed(&gateway, &state);
     gateway.refuse_connections();
     succeed("nightly");
@@ -46,7 +46,7 @@ fn a_waiting_success_and_a_fresh_failure_arrive_as_one() {
 
 #[test]
 fn recovery_delivers_all_that_waits() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = deployed(&gateway, &state);
     gateway.refuse_connections();
     for name in ["one", "two", "three"] {
@@ -66,7 +66,7 @@ fn recovery_delivers_all_that_waits() {
 #[test]
 fn a_replay_never_moves_a_group_back() {
     let gateway = FakeGateway::start();
-    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (TempDir::new(), TempDir::new());
     gateway.refuse_connections();
     let scope = deployed(&gateway, &here);
     fail("shared");
@@ -92,7 +92,7 @@ fn a_replay_never_moves_a_group_back() {
 
 #[test]
 fn wrong_settings_lose_nothing_once_they_are_mended() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.require_bearer_token("right");
     {
         let config = config(&gateway).bearer_token("wrong").timeout(Duration::from_secs(30));
@@ -108,7 +108,7 @@ fn wrong_settings_lose_nothing_once_they_are_mended() {
 
 #[test]
 fn a_push_that_was_applied_and_not_acknowledged_is_told_once_more_and_changes_nothing() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = deployed(&gateway, &state);
     gateway.fault(Fault::close().after_storing());
     succeed("unsure");

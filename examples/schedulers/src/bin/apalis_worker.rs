@@ -1,10 +1,11 @@
-//! An apalis worker with annotated tasks. apalis retries, times out and catches panics; each outcome is reported.
+//! An apalis worker with annotated tasks. apalis retries tasks, times them out and catches their panics; `#[push_job]`
+//! reports their outcomes.
 //!
 //! ```sh
 //! cargo run --package metrics-push-schedulers --bin apalis_worker
 //! ```
 //!
-//! Each attempt is a call of the function, so each attempt is a run.
+//! Each attempt calls the function, so each attempt is a run.
 
 #[path = "../../../support/backup.rs"]
 mod backup;
@@ -25,8 +26,8 @@ use metrics_push::push_job;
 use reminders::reminders;
 use tokio::time::sleep;
 
-/// Enough time for all tasks in the queue.
-const WORKER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the worker runs. All tasks are finished long before.
+const WORK_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 enum Task {
@@ -37,20 +38,20 @@ enum Task {
     Backup,
 }
 
-/// One group per tenant: the label is an argument of the function.
+/// Pushes to one group per tenant: the value of the grouping label is an argument.
 #[push_job(grouping(tenant = tenant), run = run, every = "1h")]
 async fn invoice(tenant: u32) -> Result<(), io::Error> {
     run.add_processed(u64::from(tenant));
     if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
 }
 
-/// Panics: reported as `panic`. apalis catches it, and the worker continues.
+/// Panics. apalis catches the panic, and the worker continues.
 #[push_job(every = "1h")]
 async fn reindex() -> Result<(), io::Error> {
-    panic!("the index is corrupt");
+    panic!("the index is gone");
 }
 
-/// Exceeds the timeout of apalis, which drops the future: reported as `cancelled`.
+/// Runs past apalis' timeout, which drops the future. The outcome is `cancelled`.
 #[push_job(every = "1h", max_runtime = "1m")]
 async fn archive() -> Result<(), io::Error> {
     sleep(Duration::from_secs(3_600)).await;
@@ -86,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build(perform);
     worker
         .run_until(async {
-            sleep(WORKER_TIMEOUT).await;
+            sleep(WORK_TIME).await;
             Ok::<_, io::Error>(())
         })
         .await?;

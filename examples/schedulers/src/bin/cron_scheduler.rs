@@ -1,10 +1,10 @@
-//! tokio-cron-scheduler with annotated tasks, one for each way a run can end. The scheduler continues after each.
+//! tokio-cron-scheduler with annotated tasks. Each outcome of a run is reported, and the scheduler continues.
 //!
 //! ```sh
 //! cargo run --package metrics-push-schedulers --bin cron_scheduler
 //! ```
 //!
-//! The scheduler decides when a task runs. `every` tells the alert rules how often a success is expected.
+//! The scheduler decides when a task runs; `every` only declares how often a success is expected.
 
 #[path = "../../../support/backup.rs"]
 mod backup;
@@ -22,33 +22,32 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// The example fails if the scheduler does not start the tasks within this time.
-const OVERLAP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the example waits for the scheduler before it fails.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Each run holds a permit. Once closed, no further run starts.
+static RUNS: Semaphore = Semaphore::const_new(MAX_RUNS as usize);
 const MAX_RUNS: u32 = 100;
 
-/// One permit per concurrent run. No run starts after it is closed.
-static RUNS: Semaphore = Semaphore::const_new(MAX_RUNS as usize);
-
-/// Fails: reported as `error`.
+/// Fails. The outcome is `error`.
 #[push_job(every = "1s")]
 async fn reindex() -> Result<(), io::Error> {
     Err(io::Error::other("the index is locked"))
 }
 
-/// Panics: reported as `panic`. The scheduler catches it.
+/// Panics. The scheduler catches the panic; the outcome is `panic`.
 #[push_job(every = "1s")]
 async fn archive() {
     panic!("the disk is full");
 }
 
-/// Exceeds the timeout in `main`, which drops the future: reported as `cancelled`.
+/// Runs past the timeout in `main`, which drops the future. The outcome is `cancelled`.
 #[push_job(every = "1s", max_runtime = "10s")]
 async fn report() {
     sleep(Duration::from_secs(3_600)).await;
 }
 
-/// Retries inside one run: reported as `success`, with the number of attempts as a metric.
+/// Retries inside one run, and reports the number of attempts in a gauge of the run.
 #[push_job(every = "1s", run = run)]
 async fn sync_orders() -> Result<(), Box<dyn Error + Send + Sync>> {
     let attempts = run.gauge("sync_orders_attempts", "Attempts of the last run.")?;
@@ -70,7 +69,7 @@ fn fetch(attempt: u32) -> Result<u64, io::Error> {
     if attempt < 3 { Err(io::Error::other("the shop is busy")) } else { Ok(17) }
 }
 
-/// Schedules a task every second.
+/// Returns a scheduler job that runs the task every second.
 fn every_second<F>(task: fn() -> F) -> Result<Job, JobSchedulerError>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -78,7 +77,7 @@ where
     Job::new_async("* * * * * *", move |_id, _scheduler| {
         Box::pin(async move {
             let Ok(_permit) = RUNS.acquire().await else { return };
-            // The attribute has reported the result, and the scheduler ignores it.
+            // `#[push_job]` has reported the result; the scheduler does not need it.
             drop(task().await);
         })
     })
@@ -94,9 +93,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     scheduler.add(every_second(sync_orders)?).await?;
     scheduler.add(every_second(backup)?).await?;
     scheduler.start().await?;
-    timeout(OVERLAP_TIMEOUT, wait_for_overlap()).await?;
-    // Waits for the open runs, which the end of the runtime would cancel.
-    let _all = RUNS.acquire_many(MAX_RUNS).await?;
+    timeout(TIMEOUT, wait_for_overlap()).await?;
+    // Wait for the runs in progress. Otherwise the end of the runtime would cancel them.
+    let _permits = RUNS.acquire_many(MAX_RUNS).await?;
     RUNS.close();
     scheduler.shutdown().await?;
     gateway.print_groups(&["reindex", "archive", "report", "sync_orders", "backup"])

@@ -1,0 +1,254 @@
+//! The shapes of an instrumented function. The signature and the arguments determine the shape.
+//!
+//! Rules: no lint allowance encloses the user's block, and the block cannot see generated names.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::errors::Errors;
+use crate::function::{Asyncness, Function};
+use crate::judge::Judge;
+use crate::return_type::ReturnKind;
+use crate::tokens::{generated, regroup};
+
+/// The calls that start a measurement or a run.
+pub(crate) struct Instrumentation {
+    /// The expression that starts it and returns a guard.
+    pub(crate) start: TokenStream,
+    /// The expression that prepares it, for a future that starts later or never.
+    pub(crate) prepare: TokenStream,
+    pub(crate) guard_owner: GuardOwner,
+    /// The variable that the user asked for, and its type.
+    pub(crate) handle: Option<(Ident, TokenStream)>,
+}
+
+/// What owns the guard while the body runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GuardOwner {
+    /// The function in the runtime crate that calls the body.
+    Runtime,
+    /// The annotated function, so that its body can use the guard.
+    Function,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    /// A local variable that records the call when it is dropped. The cheapest shape, without the result.
+    Guard,
+    /// The body is a closure.
+    Call,
+    /// The body is an `async` block.
+    AsyncCall,
+    /// The body is an `async` block that never returns.
+    AsyncForever,
+    /// The body returns a future, and the future is measured.
+    Future,
+    /// The body returns a boxed future, and the future is measured.
+    BoxedFuture,
+}
+
+impl Shape {
+    /// `future` is the argument of that name: the return type is an alias of a boxed future.
+    fn new(
+        function: &Function,
+        judge: Judge<'_>,
+        future: Option<&Ident>,
+        guard_owner: GuardOwner,
+    ) -> Self {
+        let is_unjudged = matches!(judge, Judge::None);
+        match (function.asyncness(), function.return_type().kind()) {
+            (Asyncness::Async, _) if is_unjudged => Self::Guard,
+            (Asyncness::Async, ReturnKind::Never) => Self::AsyncForever,
+            (Asyncness::Async, _) => Self::AsyncCall,
+            (Asyncness::Sync, ReturnKind::BoxedFuture) => Self::BoxedFuture,
+            (Asyncness::Sync, _) if future.is_some() => Self::BoxedFuture,
+            (Asyncness::Sync, ReturnKind::Future) => Self::Future,
+            (Asyncness::Sync, ReturnKind::Never) => Self::Guard,
+            (Asyncness::Sync, _) if is_unjudged => Self::Guard,
+            // The outcome of a run is more important than the location of the caller.
+            (Asyncness::Sync, _) if guard_owner == GuardOwner::Function => Self::Call,
+            (Asyncness::Sync, _) if function.is_track_caller() => Self::Guard,
+            (Asyncness::Sync, _) => Self::Call,
+        }
+    }
+}
+
+/// Reports arguments that have no effect on this function.
+pub(crate) fn check(
+    function: &Function,
+    judge: Judge<'_>,
+    future: Option<&Ident>,
+    guard_owner: GuardOwner,
+    errors: &mut Errors,
+) {
+    if let (Some(future), Asyncness::Async) = (future, function.asyncness()) {
+        errors.at(
+            future,
+            "`future` has no effect on an `async fn`, whose future is always measured; remove it",
+        );
+    }
+    let shape = Shape::new(function, judge, future, guard_owner);
+    if let (Some((name, predicate)), Shape::Guard) = (judge.predicate(), shape) {
+        let reason = match function.return_type().kind() {
+            ReturnKind::Never => "this function never returns",
+            _ => "the result of a `#[track_caller]` function is not inspected",
+        };
+        errors.at(predicate, format!("`{name}` has no effect: {reason}; remove it"));
+    }
+}
+
+/// Returns the instrumented function.
+pub(crate) fn expand(
+    function: &Function,
+    instrumentation: &Instrumentation,
+    judge: Judge<'_>,
+    future: Option<&Ident>,
+    runtime: &TokenStream,
+) -> TokenStream {
+    let span = generated();
+    let shape = Shape::new(function, judge, future, instrumentation.guard_owner);
+    let (local, start) = start_statement(function, instrumentation, shape, judge, runtime);
+    let guard = match instrumentation.guard_owner {
+        GuardOwner::Runtime => quote!(#local),
+        GuardOwner::Function => quote!(&#local),
+    };
+    let judge = match judge {
+        // The body may leave the hidden type to inference, which `judge` would make ambiguous.
+        Judge::Type
+            if matches!(shape, Shape::Call | Shape::AsyncCall)
+                && function.return_type().is_opaque() =>
+        {
+            Judge::None
+        }
+        judge => judge,
+    };
+    match shape {
+        Shape::Guard => {
+            let block = function.inner_block();
+            function.with_body(&quote!(#start #block))
+        }
+        Shape::Call => {
+            let body = closure(function);
+            let ended = quote_spanned!(span=> #runtime::call(#guard, #body));
+            let finish = finish_statements(&ended, judge, runtime);
+            function.with_body(&quote_spanned!(span=> #start #finish))
+        }
+        Shape::AsyncCall => {
+            let body = async_block(function, runtime);
+            let ended = quote_spanned!(span=> #runtime::call_async(#guard, #body).await);
+            let finish = finish_statements(&ended, judge, runtime);
+            function.with_moved_parameters(&quote_spanned!(span=> #start #finish))
+        }
+        Shape::AsyncForever => {
+            let body = async_block(function, runtime);
+            let call = quote_spanned!(span=> #runtime::call_forever(#guard, #body).await);
+            function.with_moved_parameters(&quote_spanned!(span=> #start #call))
+        }
+        Shape::Future => {
+            let body = closure(function);
+            let judge = judge.closure(runtime, function.return_type().future_output());
+            let call = quote_spanned!(span=> #runtime::call_future(#local, #body, #judge));
+            function.with_body(&quote_spanned!(span=> #start #call))
+        }
+        Shape::BoxedFuture => {
+            let body = closure(function);
+            let judge = judge.closure(runtime, None);
+            let call = quote_spanned!(span=> #runtime::call_boxed(#local, #body, #judge));
+            function.with_body(&quote_spanned!(span=> #start #call))
+        }
+    }
+}
+
+/// Returns the statement that starts the measurement, and the name of its guard.
+///
+/// It is a separate statement: the borrows of label expressions end before the body starts, and no
+/// temporary that is not `Send` lives across an `await`.
+fn start_statement(
+    function: &Function,
+    instrumentation: &Instrumentation,
+    shape: Shape,
+    judge: Judge<'_>,
+    runtime: &TokenStream,
+) -> (Ident, TokenStream) {
+    let span = generated();
+    let Instrumentation { start, prepare, guard_owner, handle } = instrumentation;
+    let is_prepared = matches!(shape, Shape::Future | Shape::BoxedFuture);
+    let name = match (guard_owner, shape, handle) {
+        _ if is_prepared => "prepared",
+        (GuardOwner::Runtime, Shape::Guard, _) => "_call",
+        (GuardOwner::Runtime, _, _) => "call",
+        (GuardOwner::Function, Shape::Guard, None) => "_run",
+        (GuardOwner::Function, _, _) => "run",
+    };
+    let local = Ident::new(name, span);
+    let value = match (guard_owner, shape, judge) {
+        _ if is_prepared => prepare.clone(),
+        // A guard alone does not record panics.
+        (GuardOwner::Runtime, Shape::Guard, Judge::Type | Judge::OkIf(_) | Judge::ErrorIf(_)) => {
+            match function.return_type().kind() {
+                ReturnKind::Never => quote_spanned!(span=> #runtime::armed(#start)),
+                _ => quote_spanned!(span=> #runtime::guard(#start)),
+            }
+        }
+        _ => start.clone(),
+    };
+    let handle = handle
+        .as_ref()
+        .map(|(handle, handle_type)| quote_spanned!(span=> let #handle: &#handle_type = &#local;));
+    let statement = quote_spanned!(span=> let #local = #value; #handle);
+    (local, statement)
+}
+
+/// Returns the statements that record the outcome of a call and return its result.
+fn finish_statements(ended: &TokenStream, judge: Judge<'_>, runtime: &TokenStream) -> TokenStream {
+    let span = generated();
+    let outcome = judge.outcome(runtime, &quote_spanned!(span=> ended.result()));
+    quote_spanned! {span=>
+        let ended = #ended;
+        let outcome = #outcome;
+        ended.finish(outcome)
+    }
+}
+
+/// Returns the body as a closure.
+fn closure(function: &Function) -> TokenStream {
+    let output = function.return_type().erased();
+    let block = function.block();
+    // Lints about the end of the body use the location of the bars.
+    let bars = quote_spanned!(block.span()=> ||);
+    quote_spanned!(generated()=> #bars -> #output #block)
+}
+
+/// Returns the body as a future that owns the parameters.
+fn async_block(function: &Function, runtime: &TokenStream) -> TokenStream {
+    let span = generated();
+    let output = output_hint(function, runtime);
+    // Captures the whole `self`, so that its fields are dropped together.
+    let receiver = function.moves_self().then(|| {
+        let receiver = Ident::new("self", function.name().span());
+        quote_spanned!(span=> let _ = &#receiver;)
+    });
+    let bindings = function.bindings();
+    let block = function.block();
+    let inner = function.inner_block();
+    let future = regroup(&block, quote_spanned!(span=> #output #receiver #(#bindings)* #inner));
+    // Lints about the end of the body use the location of the block.
+    quote_spanned!(block.span()=> async move #future)
+}
+
+/// Returns a `return` that never runs, from which the compiler infers the output of an `async` block.
+fn output_hint(function: &Function, runtime: &TokenStream) -> TokenStream {
+    let span = generated();
+    let returned = match function.return_type().kind() {
+        ReturnKind::Never => return TokenStream::new(),
+        ReturnKind::Unit => quote_spanned!(span=> return;),
+        _ => {
+            let output = function.return_type().erased();
+            quote_spanned!(span=> return #runtime::never::<#output>();)
+        }
+    };
+    quote_spanned! {span=>
+        #[allow(unreachable_code)]
+        if false { #returned }
+    }
+}

@@ -1,0 +1,147 @@
+//! Return types: what kind of value a function returns, and its type where `impl Trait` is not allowed.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+
+use crate::tokens::{AngleBrackets, flatten, is_punct, is_word, regroup};
+
+/// The kind of value that a function returns, as far as the tokens show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReturnKind {
+    Unit,
+    Never,
+    Value,
+    /// `impl Future`.
+    Future,
+    /// `Pin<Box<dyn Future>>`, as `async_trait` writes it.
+    BoxedFuture,
+}
+
+/// A declared return type, empty if there is none.
+#[derive(Clone, Copy)]
+pub(crate) struct ReturnType<'a>(&'a [TokenTree]);
+
+impl<'a> ReturnType<'a> {
+    pub(crate) const fn new(tokens: &'a [TokenTree]) -> Self {
+        Self(tokens)
+    }
+
+    fn tokens(self) -> TokenStream {
+        self.0.iter().cloned().collect()
+    }
+
+    pub(crate) fn kind(self) -> ReturnKind {
+        let flat = flatten(self.tokens());
+        match flat.first() {
+            None => ReturnKind::Unit,
+            Some(_) if flat.len() == 1 && is_punct(flat.first(), '!') => ReturnKind::Never,
+            Some(TokenTree::Group(group)) if flat.len() == 1 && group.stream().is_empty() => {
+                ReturnKind::Unit
+            }
+            Some(first) if is_word(Some(first), "impl") && is_plain_future(&flat[1..]) => {
+                ReturnKind::Future
+            }
+            Some(_) if is_boxed_future(&flat) => ReturnKind::BoxedFuture,
+            Some(_) => ReturnKind::Value,
+        }
+    }
+
+    /// Returns the type with each `impl Trait` replaced by `_`, or `()` if none is declared.
+    pub(crate) fn erased(self) -> TokenStream {
+        match self.kind() {
+            ReturnKind::Unit => quote!(()),
+            _ => erase_impl_trait(self.tokens()),
+        }
+    }
+
+    /// Returns the `T` of `impl Future<Output = T>`. The compiler cannot infer it from an erased type.
+    pub(crate) fn future_output(self) -> Option<TokenStream> {
+        let tokens = self.0;
+        let start = (0..tokens.len()).find(|&position| {
+            is_word(tokens.get(position), "Future")
+                && is_punct(tokens.get(position + 1), '<')
+                && is_word(tokens.get(position + 2), "Output")
+                && is_punct(tokens.get(position + 3), '=')
+        })?;
+        let mut angles = AngleBrackets::default();
+        let rest = tokens[start + 4..].iter();
+        let output = rest.take_while(|token| !ends_bounds(&mut angles, token));
+        Some(erase_impl_trait(output.cloned().collect()))
+    }
+
+    /// Returns true if the type is an `impl Trait` from which no outcome can be determined.
+    ///
+    /// An `impl Termination` is not opaque: the trait provides the exit code.
+    pub(crate) fn is_opaque(self) -> bool {
+        let tokens = flatten(self.tokens());
+        is_word(tokens.first(), "impl")
+            && !tokens.iter().any(|token| is_word(Some(token), "Termination"))
+    }
+}
+
+fn erase_impl_trait(tokens: TokenStream) -> TokenStream {
+    let mut erased = TokenStream::new();
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Ident(word) if word == "impl" => {
+                let mut angles = AngleBrackets::default();
+                while tokens.next_if(|token| !ends_bounds(&mut angles, token)).is_some() {}
+                erased.extend(quote!(_));
+            }
+            TokenTree::Group(group) => erased.extend(erase_in_group(&group)),
+            token => erased.extend([token]),
+        }
+    }
+    erased
+}
+
+/// Erases `impl Trait` in a group. `(impl Trait)` becomes `_`, because `(_)` has unused parentheses.
+fn erase_in_group(group: &Group) -> TokenStream {
+    let inner = erase_impl_trait(group.stream());
+    let is_placeholder = inner.to_string() == "_";
+    if is_placeholder && matches!(group.delimiter(), Delimiter::Parenthesis | Delimiter::None) {
+        return inner;
+    }
+    regroup(group, inner).into_token_stream()
+}
+
+fn ends_bounds(angles: &mut AngleBrackets, token: &TokenTree) -> bool {
+    angles.is_closed_by(token)
+        || (angles.step(token) && (is_punct(Some(token), ',') || is_punct(Some(token), ';')))
+}
+
+/// Returns true if the bounds are `Future` and markers that a wrapper around the future also implements.
+fn is_plain_future(bounds: &[TokenTree]) -> bool {
+    let mut angles = AngleBrackets::default();
+    let mut is_future = false;
+    for (position, token) in bounds.iter().enumerate() {
+        let TokenTree::Ident(word) = token else {
+            angles.step(token);
+            continue;
+        };
+        let is_lifetime = position > 0 && is_punct(bounds.get(position - 1), '\'');
+        if !angles.step(token) || is_lifetime || is_punct(bounds.get(position + 1), ':') {
+            continue;
+        }
+        match word.to_string().as_str() {
+            "Future" => is_future = true,
+            "Send" | "Sync" | "Unpin" | "Sized" | "Captures" | "use" => {}
+            _ => return false,
+        }
+    }
+    is_future
+}
+
+/// Returns true if the type is `Pin<Box<dyn Future>>`. The paths of `Pin` and `Box` may be qualified.
+fn is_boxed_future(tokens: &[TokenTree]) -> bool {
+    let Some(start) = tokens.iter().position(|token| is_word(Some(token), "dyn")) else {
+        return false;
+    };
+    let paths: String = tokens[..start].iter().map(ToString::to_string).collect();
+    let names: Vec<_> = paths.split('<').map(|path| path.rsplit(':').next()).collect();
+    let [bounds @ .., inner, outer] = &tokens[start + 1..] else { return false };
+    names == [Some("Pin"), Some("Box"), Some("")]
+        && [inner, outer].iter().all(|token| is_punct(Some(token), '>'))
+        && is_plain_future(bounds)
+}

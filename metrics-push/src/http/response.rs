@@ -1,0 +1,59 @@
+//! What the server sent back.
+
+use std::time::Duration;
+
+use reqwest::header::LOCATION;
+
+use super::client_error::{convert, is_proxy_refusal};
+use super::retry_after::retry_after;
+use super::url::redacted_target;
+use crate::clock::Moment;
+use crate::error::Error;
+
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// The target of a redirect, without credentials and query.
+    pub(crate) location: Option<String>,
+    /// How long the server asks to wait before the next request.
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: String,
+}
+
+impl Response {
+    /// Returns the response of a proxy that requires credentials for a tunnel. The client reports that status as an error.
+    pub(super) fn from_proxy(error: &reqwest::Error) -> Option<Self> {
+        let response = Self { status: 407, location: None, retry_after: None, body: String::new() };
+        is_proxy_refusal(error).then_some(response)
+    }
+
+    /// Reads the body, up to `max_size` bytes.
+    ///
+    /// # Errors
+    /// `is_unreachable` or `is_timeout` if a successful response is incomplete.
+    pub(super) async fn read(
+        mut response: reqwest::Response,
+        max_size: usize,
+    ) -> Result<Self, Error> {
+        let status = response.status().as_u16();
+        let headers = response.headers();
+        let location = headers
+            .get(LOCATION)
+            .map(|value| redacted_target(&String::from_utf8_lossy(value.as_bytes())));
+        let retry_after = retry_after(headers, Moment::now().wall());
+        let mut body = Vec::new();
+        while body.len() < max_size {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    body.extend_from_slice(&chunk[..chunk.len().min(max_size - body.len())]);
+                }
+                Ok(None) => break,
+                // The status is enough to report an error; its body is only text for people.
+                Err(_) if status >= 300 => break,
+                Err(error) => return Err(convert(&error)),
+            }
+        }
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Ok(Self { status, location, retry_after, body })
+    }
+}

@@ -1,0 +1,49 @@
+//! The HTTP statuses after which a request is sent again.
+
+use std::ops::RangeInclusive;
+
+use crate::error::Retry;
+
+/// The statuses of temporary failures, and why each is one. A server responds with any other status to the same request again.
+const TEMPORARY: &[(RangeInclusive<u16>, Retry, &str)] = &[
+    (408..=408, Retry::Safe, "the request took too long to arrive"),
+    (425..=425, Retry::Safe, "the server does not accept requests that may be replays yet"),
+    (429..=429, Retry::Safe, "too many requests"),
+    // Proxies send 502, 503 and 504 if the response was lost, even if the server processed the request.
+    (
+        500..=599,
+        Retry::MayDuplicate,
+        "the server, or a proxy in front of it, has a temporary failure",
+    ),
+];
+
+/// Returns whether a request that got this status may be sent again.
+pub(crate) fn retry_policy(status: u16) -> Retry {
+    let row = TEMPORARY.iter().find(|(statuses, ..)| statuses.contains(&status));
+    row.map_or(Retry::Never, |(_, retry, _)| *retry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_table_has_temporary_failures_only() {
+        for status in [408, 425, 429, 500, 501, 502, 503, 504, 599] {
+            assert_ne!(retry_policy(status), Retry::Never, "{status}");
+        }
+        for status in [200, 301, 307, 400, 401, 403, 404, 405, 409, 413, 422, 600] {
+            assert_eq!(retry_policy(status), Retry::Never, "{status}");
+        }
+    }
+
+    #[test]
+    fn only_server_errors_may_have_been_applied() {
+        for status in [500, 502, 503, 504] {
+            assert_eq!(retry_policy(status), Retry::MayDuplicate, "{status}");
+        }
+        for status in [301, 400, 401, 404, 408, 413, 425, 429] {
+            assert_ne!(retry_policy(status), Retry::MayDuplicate, "{status}");
+        }
+    }
+}

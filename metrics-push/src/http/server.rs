@@ -1,0 +1,398 @@
+//! One server: its URL, its transport settings and the client that connects to it.
+//!
+//! The client is built on first use, on the thread that sends, and not on the thread of the job.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, ClientBuilder, Url};
+
+use super::client_error::convert;
+use super::credentials::{Auth, take_userinfo};
+use super::headers::header_map;
+use super::request::Request;
+use super::response::Response;
+use super::tls;
+use super::tracked_body::TrackedBody;
+use super::transport::Transport;
+use super::url::parse_base;
+use crate::error::Error;
+
+const USER_AGENT: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
+/// A gateway is close, and a host that is down must not use up the time of a delivery.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Firewalls drop idle connections without closing them, so an older connection may not work any more.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that stay open after many groups were sent at once. Most jobs send one group at a time.
+const MAX_IDLE_CONNECTIONS: usize = 4;
+/// TCP probes find out within a minute that the host at the other end is gone.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// The kernel closes a connection if sent data is not acknowledged for this time.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Server {
+    base: Url,
+    transport: Transport,
+    headers: HeaderMap,
+    client: Mutex<Option<Client>>,
+}
+
+impl Server {
+    /// Creates a server from a URL, or from a host and port, which mean `http`.
+    ///
+    /// # Errors
+    /// `is_config` if the URL, a header or a TLS setting is invalid.
+    pub(crate) fn new(url: &str, mut transport: Transport) -> Result<Self, Error> {
+        let mut base = parse_base(url)?;
+        let userinfo = take_userinfo(&mut base)?;
+        if transport.auth == Auth::None {
+            transport.auth = userinfo;
+        }
+        tls::check(&base, &transport)?;
+        let headers = header_map(&transport.headers)?;
+        Ok(Self { base, transport, headers, client: Mutex::default() })
+    }
+
+    /// The URL without credentials.
+    pub(crate) fn redacted_url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Makes the next request read the certificate files again. Files with a password or token are read for every request.
+    /// Returns true if the next request may send other credentials.
+    pub(crate) fn reload_credentials(&self) -> bool {
+        let has_certificate = self.transport.cert_file.is_some();
+        if has_certificate {
+            self.discard_client();
+        }
+        has_certificate || self.transport.auth.may_change()
+    }
+
+    /// Sends a request and reads the response.
+    ///
+    /// # Errors
+    /// `is_unreachable` or `is_timeout` if the connection fails; `is_config` if a certificate, a secret or TLS is at fault.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
+        let timeout = request.timeout;
+        self.exchange(request).await.map_err(|error| {
+            let error = error.at("url", self.redacted_url());
+            if !error.is_timeout() {
+                return error;
+            }
+            // The other idle connections may be as broken as this one, so the next attempt opens a new connection.
+            self.discard_client();
+            error.at("timeout", format_args!("{:?}", round_up_to_millis(timeout)))
+        })
+    }
+
+    async fn exchange(&self, request: Request<'_>) -> Result<Response, Error> {
+        let headers = self.request_headers(&request)?;
+        let (body, is_body_read) = TrackedBody::wrap(request.body);
+        let builder = self.client()?.request(request.method, self.request_url(request.path));
+        let sending = builder.headers(headers).timeout(request.timeout).body(body).send();
+        // Boxed because the client's futures are large, and every future that awaits this one contains it.
+        let result = Box::pin(sending).await;
+        match result {
+            Ok(response) => Box::pin(Response::read(response, request.max_response_size)).await,
+            Err(error) => Response::from_proxy(&error).ok_or_else(|| {
+                let is_unsent = error.is_connect() || !is_body_read.load(Ordering::Relaxed);
+                if is_unsent { convert(&error).unsent() } else { convert(&error) }
+            }),
+        }
+    }
+
+    /// Appends the path, which is already encoded, to the path of the base URL.
+    fn request_url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    fn request_headers(&self, request: &Request<'_>) -> Result<HeaderMap, Error> {
+        let mut headers = self.headers.clone();
+        // hyper omits the length of an empty body, and some servers reject requests without a length.
+        headers.insert(CONTENT_LENGTH, request.body.len().into());
+        if let Some(content_type) = request.content_type {
+            headers.append(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        if let Some(content_encoding) = request.content_encoding {
+            headers.append(CONTENT_ENCODING, HeaderValue::from_static(content_encoding));
+        }
+        self.transport.auth.authorize(&mut headers)?;
+        Ok(headers)
+    }
+
+    /// Builds the client before the first request, so that the request does not wait for it. The request itself reports
+    /// the error if this fails.
+    pub(crate) fn make_ready(&self) {
+        drop(self.client());
+    }
+
+    fn client(&self) -> Result<Client, Error> {
+        let mut client = self.lock_client();
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        Ok(client.insert(self.build_client()?).clone())
+    }
+
+    /// Closes the idle connections. Requests in flight are not affected.
+    fn discard_client(&self) {
+        *self.lock_client() = None;
+    }
+
+    fn lock_client(&self) -> MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn build_client(&self) -> Result<Client, Error> {
+        let mut builder = limit_connections(Client::builder())
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none());
+        if !self.transport.proxy.is_allowed_for(&self.base) {
+            builder = builder.no_proxy();
+        }
+        tls::configure(builder, &self.base, &self.transport)?
+            .build()
+            .map_err(|error| Error::config("cannot build the HTTP client").caused_by(error))
+    }
+}
+
+fn limit_connections(builder: ClientBuilder) -> ClientBuilder {
+    let builder = builder
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .tcp_keepalive(KEEPALIVE_INTERVAL)
+        .tcp_keepalive_interval(KEEPALIVE_INTERVAL)
+        .tcp_keepalive_retries(KEEPALIVE_RETRIES);
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT);
+    builder
+}
+
+/// The remaining time of a delivery is a little less than the configured time; messages show the configured time.
+fn round_up_to_millis(time: Duration) -> Duration {
+    time.as_nanos().div_ceil(1_000_000).try_into().map_or(time, Duration::from_millis)
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("base", &self.redacted_url()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use reqwest::Method;
+
+    use super::*;
+    use crate::http::credentials::{Secret, SecretSource};
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    fn server(url: &str) -> Result<Server, Error> {
+        Server::new(url, Transport::default())
+    }
+
+    fn get(path: &str, timeout: Duration) -> Request<'_> {
+        Request::new(Method::GET, path, timeout)
+    }
+
+    fn put(body: Vec<u8>, timeout: Duration) -> Request<'static> {
+        Request::new(Method::PUT, "/", timeout).with_body("text/plain", None, body)
+    }
+
+    #[test]
+    fn request_path_is_appended_to_the_base_url() {
+        for (base, joined) in [
+            ("http://gateway:9091", "http://gateway:9091"),
+            ("http://gateway:9091/", "http://gateway:9091"),
+            ("gateway:9091", "http://gateway:9091"),
+            ("https://host/prefix", "https://host/prefix"),
+            ("https://host/a/b//", "https://host/a/b"),
+        ] {
+            if cfg!(not(feature = "tls")) && base.starts_with("https") {
+                continue;
+            }
+            let path = "/metrics/job/a%2Bb/shard@base64/YS9i";
+            let url = server(base).unwrap().request_url(path);
+            assert_eq!(url.as_str(), format!("{joined}{path}"), "{base}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_in_debug_output() {
+        let secret = SecretSource::Value(Secret::new("hunter2"));
+        let error = server("http://user:hunter2@ho st").unwrap_err();
+        let server = server("http://user:hunter2@gateway").unwrap();
+        for text in [format!("{secret:?}"), format!("{error:?}"), format!("{server:?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    /// Runs `serve` for each connection on a thread. Sends one message per connection. A returned connection stays open.
+    fn listen(
+        mut serve: impl FnMut(BufReader<TcpStream>) -> Option<BufReader<TcpStream>> + Send + 'static,
+    ) -> (Server, Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, connections) = channel();
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for stream in listener.incoming() {
+                if sender.send(()).is_err() {
+                    break;
+                }
+                open.extend(serve(BufReader::new(stream.unwrap())));
+            }
+        });
+        (server(&url).unwrap(), connections)
+    }
+
+    /// Reads the head of a request. Returns false at the end of the connection.
+    fn read_head(stream: &mut BufReader<TcpStream>) -> bool {
+        stream.by_ref().lines().any(|line| line.is_ok_and(|line| line.is_empty()))
+    }
+
+    /// Responds to a request. Returns false if the client has closed the connection.
+    fn respond(stream: &mut BufReader<TcpStream>) -> bool {
+        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        read_head(stream) && stream.get_mut().write_all(response).is_ok()
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(future)
+    }
+
+    #[test]
+    fn client_built_ahead_reuses_its_connection() {
+        let (server, connections) = listen(|mut stream| {
+            while respond(&mut stream) {}
+            None
+        });
+        run(async {
+            server.make_ready();
+            for _ in 0..3 {
+                assert_eq!(server.send(get("/", TIMEOUT)).await.unwrap().body, "ok");
+            }
+        });
+        assert_eq!(connections.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn client_replaces_connections_that_the_server_closed() {
+        let (sender, closed) = channel();
+        let (server, connections) = listen(move |mut stream| {
+            respond(&mut stream);
+            drop(stream);
+            sender.send(()).unwrap();
+            None
+        });
+        run(async move {
+            let closed = Arc::new(Mutex::new(closed));
+            for _ in 0..3 {
+                assert_eq!(server.send(get("/", TIMEOUT)).await.unwrap().body, "ok");
+                let closed = Arc::clone(&closed);
+                // Lets the runtime receive the end of the connection, which arrives before this message.
+                let wait =
+                    tokio::task::spawn_blocking(move || closed.lock().unwrap().recv().unwrap());
+                wait.await.unwrap();
+            }
+        });
+        assert_eq!(connections.try_iter().count(), 3);
+    }
+
+    #[test]
+    fn client_opens_a_new_connection_after_a_timeout() {
+        // Responds to one request per connection, and keeps the connection open.
+        let (server, connections) = listen(|mut stream| {
+            respond(&mut stream);
+            Some(stream)
+        });
+        run(async {
+            assert_eq!(server.send(get("/", TIMEOUT)).await.unwrap().body, "ok");
+            let error = server.send(get("/", Duration::from_millis(100))).await.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            assert_eq!(server.send(get("/", TIMEOUT)).await.unwrap().body, "ok");
+        });
+        assert_eq!(connections.try_iter().count(), 2);
+    }
+
+    #[test]
+    fn server_that_responds_without_reading_does_not_block() {
+        let (server, _connections) = listen(|mut stream| {
+            read_head(&mut stream);
+            let response = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
+            stream.get_mut().write_all(response).unwrap();
+            Some(stream)
+        });
+        // More than the socket buffers hold.
+        let body = vec![b'x'; 32 << 20];
+        run(async {
+            for _ in 0..2 {
+                let sending = server.send(put(body.clone(), TIMEOUT));
+                let response = tokio::time::timeout(TIMEOUT * 2, sending).await.expect("bounded");
+                assert_eq!(response.unwrap().body, "no");
+            }
+        });
+    }
+
+    /// Listens with a full backlog, so that new connections are neither accepted nor refused.
+    fn unresponsive_host() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = run(async { socket.listen(1).unwrap().into_std().unwrap() });
+        let address = listener.local_addr().unwrap();
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        let waiting = (0..8).map_while(connect).collect();
+        (listener, waiting, address)
+    }
+
+    #[test]
+    fn request_is_unsent_if_connecting_times_out() {
+        let (_listener, _waiting, address) = unresponsive_host();
+        let server = server(&format!("http://{address}")).unwrap();
+        // The first is shorter than the timeout for connecting, and the second is longer.
+        for timeout in [CONNECT_TIMEOUT / 10, CONNECT_TIMEOUT * 5] {
+            let error = run(server.send(put(b"x 1\n".to_vec(), timeout))).unwrap_err();
+            assert!(error.is_timeout() && !error.may_have_arrived(), "{timeout:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn request_without_a_response_may_have_arrived() {
+        let (silent, _connections) = listen(Some);
+        let error = run(silent.send(put(b"x 1\n".to_vec(), CONNECT_TIMEOUT / 10))).unwrap_err();
+        assert!(error.is_timeout() && error.may_have_arrived(), "{error:?}");
+
+        let (closing, _connections) = listen(|mut stream| {
+            read_head(&mut stream);
+            None
+        });
+        let error = run(closing.send(put(b"x 1\n".to_vec(), TIMEOUT))).unwrap_err();
+        assert!(error.is_unreachable() && error.may_have_arrived(), "{error:?}");
+    }
+
+    #[test]
+    fn refused_connection_is_unreachable_and_unsent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let server = server(&format!("http://{address}")).unwrap();
+        let error = run(server.send(put(b"x 1\n".to_vec(), TIMEOUT))).unwrap_err();
+        assert!(error.is_unreachable() && !error.may_have_arrived(), "{error:?}");
+        assert!(format!("{error:?}").contains("refused"), "{error:?}");
+    }
+}

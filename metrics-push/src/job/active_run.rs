@@ -1,0 +1,358 @@
+//! `ActiveRun`: the state of a run until it is finished, and the list of the active runs of this process.
+//!
+//! A run that finishes by itself gathers its metrics and submits its completion on its own thread.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
+
+use super::acknowledgement::Acknowledgement;
+use super::completion::{Cause, Completion};
+use super::hooks::{exit, signal};
+use super::journal::JournalEntry;
+use super::journal::line::Finished;
+use super::outcome::Outcome;
+use super::process_state::{InProgressGuard, PROCESS};
+use super::resource_usage;
+use super::run_metrics::{
+    Expectations, Progress, Records, completion_metrics, heartbeat_metrics, start_metrics,
+};
+use super::spec::{Extent, JobSpec};
+use crate::clock::Moment;
+use crate::delivery::policy::RECEIPT_GRACE;
+use crate::dispatcher::dispatcher;
+use crate::labels::GroupingKey;
+use crate::log;
+use crate::metrics::{Registry, Snapshot, default_registry};
+use crate::oneshot::Receiver;
+use crate::pipeline::Pipeline;
+use crate::push_request::{Families, PushRequest, Verb, encode};
+use crate::sync::Mutex;
+
+/// The fraction of the time-out that a start or a heartbeat may take, as a divisor, so that the completion has time left
+/// even if the gateway hangs.
+const INTERIM_TIME_DIVISOR: u32 = 3;
+
+/// The active runs of this process, by id.
+static ACTIVE: Mutex<BTreeMap<u64, Weak<ActiveRun>>> = Mutex::new(BTreeMap::new());
+
+/// Returns the active runs, oldest first.
+pub(super) fn all() -> Vec<Arc<ActiveRun>> {
+    ACTIVE.lock().values().filter_map(Weak::upgrade).collect()
+}
+
+pub(super) struct ActiveRun {
+    id: u64,
+    spec: JobSpec,
+    /// `None`: nothing is pushed, because no gateway is configured or the key is invalid.
+    key: Option<GroupingKey>,
+    pipeline: Arc<Pipeline>,
+    started: Moment,
+    /// A forked child has the run in its memory, but must not report it.
+    process: u32,
+    panics_at_start: u64,
+    is_finished: AtomicBool,
+    /// The exit handler finishes the run.
+    is_deferred: AtomicBool,
+    is_skipped: AtomicBool,
+    progress: Mutex<Progress>,
+    registry: OnceLock<Registry>,
+    journal_entry: Option<Arc<JournalEntry>>,
+    /// Locked while the start is submitted, so that no completion is submitted before it.
+    start_lock: Mutex<()>,
+    /// Closed when the start has been submitted. `None` if it is submitted without delay.
+    start_submitted: Mutex<Option<Receiver<()>>>,
+}
+
+impl ActiveRun {
+    pub(super) fn new(
+        spec: JobSpec,
+        key: Option<GroupingKey>,
+        pipeline: Arc<Pipeline>,
+        started: Moment,
+        journal_entry: Option<JournalEntry>,
+    ) -> Arc<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+        let run = Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            spec,
+            key,
+            pipeline,
+            started,
+            process: std::process::id(),
+            panics_at_start: PROCESS.panics(),
+            is_finished: AtomicBool::new(false),
+            is_deferred: AtomicBool::new(false),
+            is_skipped: AtomicBool::new(false),
+            progress: Mutex::default(),
+            registry: OnceLock::new(),
+            journal_entry: journal_entry.map(Arc::new),
+            start_lock: Mutex::default(),
+            start_submitted: Mutex::default(),
+        });
+        if run.key.is_some() {
+            ACTIVE.lock().insert(run.id, Arc::downgrade(&run));
+        }
+        run
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(super) fn key(&self) -> Option<&GroupingKey> {
+        self.key.as_ref()
+    }
+
+    pub(super) fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        self.spec.extent
+    }
+
+    pub(super) fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    pub(super) fn journal_entry(&self) -> Option<&JournalEntry> {
+        self.journal_entry.as_deref()
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        self.registry.get_or_init(Registry::new)
+    }
+
+    pub(super) fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock()
+    }
+
+    pub(super) fn count(&self, add: impl FnOnce(&mut Records)) {
+        add(self.progress().records.get_or_insert_default());
+    }
+
+    pub(super) fn mark_skipped(&self) {
+        self.is_skipped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished.load(Ordering::Acquire)
+    }
+
+    /// Submits the start, unless the run is finished. `before` is called first, with no completion of this run in between.
+    pub(super) fn submit_start(&self, before: impl FnOnce()) {
+        let _start = self.start_lock.lock();
+        before();
+        if !self.is_finished() {
+            let started_at = self.started.unix_seconds();
+            let metrics = start_metrics(&Expectations::from(&self.spec), started_at);
+            self.submit_interim(encode(&metrics));
+        }
+    }
+
+    /// Delays the completion until the start has been submitted by another thread.
+    pub(super) fn set_start_submitted(&self, receiver: Receiver<()>) {
+        *self.start_submitted.lock() = Some(receiver);
+    }
+
+    /// Waits until the start is submitted, as long as that leaves time for the completion.
+    fn wait_start_submitted(&self) {
+        let submitted = self.start_submitted.lock().take();
+        if let Some(submitted) = submitted {
+            submitted.wait(self.pipeline.timeout / INTERIM_TIME_DIVISOR);
+        }
+    }
+
+    /// Waits until the start is delivered or given up, at most for `timeout`.
+    pub(super) fn wait_start_delivered(&self, timeout: Duration) {
+        if self.key.is_none() {
+            return;
+        }
+        let deadline = Moment::now().after(timeout);
+        let submitted = self.start_submitted.lock().take();
+        if let Some(submitted) = submitted {
+            submitted.wait(deadline.remaining());
+        }
+        dispatcher().flush(deadline.remaining());
+    }
+
+    /// Submits a heartbeat. Returns false if the run is finished.
+    pub(super) fn submit_heartbeat(&self) -> bool {
+        if self.is_finished() {
+            return false;
+        }
+        let progress = self.progress().clone();
+        self.submit_interim(encode(&heartbeat_metrics(&progress, Moment::now())));
+        true
+    }
+
+    fn submit_interim(&self, families: Families) {
+        let Some(key) = &self.key else { return };
+        let timeout = self.pipeline.timeout / INTERIM_TIME_DIVISOR;
+        self.pipeline.submit_interim(PushRequest::add(key.clone(), families), timeout);
+    }
+
+    /// Lets the exit handler finish a whole process, because it gets the exit code. Returns false on platforms where it does
+    /// not.
+    pub(super) fn defer_to_exit(self: &Arc<Self>) -> bool {
+        let can_defer = self.spec.is_process() && self.key.is_some() && exit::HAS_EXIT_CODE;
+        if can_defer && !self.is_deferred.swap(true, Ordering::AcqRel) {
+            // The list of active runs has only weak references.
+            std::mem::forget(Arc::clone(self));
+        }
+        can_defer
+    }
+
+    /// Finishes the run on this thread, unless it is finished. A whole process waits for the delivery.
+    pub(super) fn finish(&self, outcome: Outcome) {
+        let is_foreign = self.process != std::process::id();
+        if is_foreign || self.is_finished() || self.is_deferred.load(Ordering::Acquire) {
+            return;
+        }
+        if self.key.is_none() {
+            self.is_finished.store(true, Ordering::Release);
+            return;
+        }
+        if self.spec.is_process() {
+            // A signal that is ending the process determines the outcome.
+            signal::wait_while_ending();
+            self.wait_start_submitted();
+        }
+        let finished = Moment::now();
+        // Gather before closing: collectors are user code, and if the process exits during them the exit handler must still
+        // find this run.
+        let gathered = self.gather();
+        let Some((key, unsent)) = self.close() else { return };
+        let timeout = self.pipeline.timeout;
+        if self.spec.is_process() {
+            PROCESS.start_deadline(timeout);
+        }
+        let metrics = self.complete(outcome.into(), finished, gathered);
+        let acknowledged =
+            self.submit_completion(key, unsent, encode_all(metrics, key), outcome, timeout);
+        if self.spec.is_process() {
+            let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
+            self.wait_acknowledged(&acknowledged, deadline);
+        }
+    }
+
+    /// Finishes the run because its process ends, with the metrics that could be gathered. Returns `None` if it is finished
+    /// already.
+    pub(super) fn finish_with_process(
+        &self,
+        cause: Cause,
+        finished: Moment,
+        gathered: Snapshot,
+        deadline: Moment,
+    ) -> Option<Receiver<()>> {
+        let (key, unsent) = self.close()?;
+        let metrics = self.complete(cause, finished, gathered);
+        let families = encode_all(metrics, key);
+        let timeout = deadline.remaining();
+        Some(self.submit_completion(key, unsent, families, cause.outcome, timeout))
+    }
+
+    /// Waits until the completion is acknowledged, and logs if it is not by the deadline.
+    pub(super) fn wait_acknowledged(&self, acknowledged: &Receiver<()>, deadline: Moment) {
+        if let (false, Some(key)) = (acknowledged.wait_closed(deadline.remaining()), &self.key) {
+            log::warn(format_args!("the outcome of {key} was not delivered in time"));
+        }
+    }
+
+    /// Makes the run active again, because the process continues.
+    pub(super) fn reopen(self: &Arc<Self>) {
+        ACTIVE.lock().insert(self.id, Arc::downgrade(self));
+        self.is_finished.store(false, Ordering::Release);
+    }
+
+    /// Marks the run as finished. Returns `None` if it was, or if nothing is pushed.
+    fn close(&self) -> Option<(&GroupingKey, InProgressGuard)> {
+        let _start = self.start_lock.lock();
+        if self.is_finished.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let key = self.key.as_ref()?;
+        // A thread that no longer finds the run in the list waits for the guard instead.
+        let unsent = PROCESS.unsent.enter();
+        ACTIVE.lock().remove(&self.id);
+        Some((key, unsent))
+    }
+
+    /// Writes the completion to the journal and returns its metrics. No user code runs here.
+    fn complete(&self, cause: Cause, finished: Moment, gathered: Snapshot) -> Snapshot {
+        let cause = Cause { outcome: self.final_outcome(cause.outcome), ..cause };
+        let mut completion = Completion::between(self.started, finished, cause);
+        if self.spec.is_process() {
+            completion.usage = resource_usage::read_own();
+            completion.panics = Some(PROCESS.panics() - self.panics_at_start);
+        }
+        if let Some(entry) = &self.journal_entry {
+            entry.record_finished(Finished {
+                cause,
+                at: completion.finished_at,
+                duration: completion.duration,
+            });
+        }
+        let expected = Expectations::from(&self.spec);
+        // The run's own families come first, so that no other metric replaces one.
+        let mut metrics = completion_metrics(&expected, &self.progress(), &completion);
+        metrics.merge(gathered);
+        metrics
+    }
+
+    /// A successful run that declared that there was nothing to do is skipped.
+    fn final_outcome(&self, outcome: Outcome) -> Outcome {
+        let is_skipped = self.is_skipped.load(Ordering::Relaxed) && outcome == Outcome::Success;
+        if is_skipped { Outcome::Skipped } else { outcome }
+    }
+
+    /// Gathers the registries of the user.
+    pub(super) fn gather(&self) -> Snapshot {
+        let shared = match self.spec.registry {
+            Some(registry) => Some(registry()),
+            None => self.spec.is_process().then(default_registry),
+        };
+        let mut snapshot = Snapshot::default();
+        for registry in self.registry.get().into_iter().chain(shared) {
+            snapshot.merge(Snapshot::gather(registry));
+        }
+        snapshot
+    }
+
+    /// Submits the completion to all sinks. The receiver is closed when it is acknowledged.
+    fn submit_completion(
+        &self,
+        key: &GroupingKey,
+        unsent: InProgressGuard,
+        families: Families,
+        outcome: Outcome,
+        timeout: Duration,
+    ) -> Receiver<()> {
+        let request = match (self.final_outcome(outcome), self.spec.on_success) {
+            (Outcome::Success, Verb::Push) => PushRequest::push(key.clone(), families),
+            _ => PushRequest::add(key.clone(), families),
+        };
+        let sinks = self.pipeline.routes.len();
+        let (acknowledgement, acknowledged) =
+            Acknowledgement::new(self.journal_entry.clone(), sinks);
+        let callback = || acknowledgement.callback();
+        match self.spec.extent {
+            Extent::Task => self.pipeline.submit_spooled(request, timeout, callback),
+            Extent::Process => self.pipeline.submit_final(request, timeout, callback),
+        }
+        // Only now does a flush find the request.
+        drop(unsent);
+        acknowledged
+    }
+}
+
+fn encode_all(mut metrics: Snapshot, key: &GroupingKey) -> Families {
+    metrics.reject_labels_of(key);
+    for rejection in metrics.rejections() {
+        log::warn(rejection);
+    }
+    encode(&metrics)
+}

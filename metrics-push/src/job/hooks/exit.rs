@@ -1,0 +1,117 @@
+//! The exit handler: finishes active runs and delivers what is pending.
+//!
+//! It runs on the thread that ends the process, after `main` or inside `process::exit`. The dispatcher's thread still runs
+//! then. Registering the handler is unsafe code: a call into C.
+
+use super::signal;
+use crate::job::completion::Cause;
+use crate::job::outcome::Outcome;
+use crate::job::process_state::PROCESS;
+use crate::job::spec::Extent;
+use crate::log;
+use crate::oneshot;
+use crate::pipeline::Pipeline;
+
+/// Whether the platform passes the exit code to an exit handler.
+pub(in crate::job) const HAS_EXIT_CODE: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
+
+/// Returns how long the deliveries of an ending process may take.
+pub(in crate::job) fn exit_timeout() -> std::time::Duration {
+    Pipeline::of_process().timeout
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "a call into C")]
+pub(super) fn register() {
+    use std::ffi::{c_int, c_void};
+
+    unsafe extern "C" {
+        /// glibc's `atexit` with the exit code.
+        safe fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void)
+        -> c_int;
+    }
+    extern "C" fn handler(code: c_int, _: *mut c_void) {
+        on_process_exit(Some(code & 0xff));
+    }
+    check_registered(on_exit(handler, std::ptr::null_mut()));
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[expect(unsafe_code, reason = "a call into C")]
+pub(super) fn register() {
+    extern "C" fn handler() {
+        on_process_exit(None);
+    }
+    // SAFETY: `handler` has the required signature, lives as long as the program, and never unwinds.
+    check_registered(unsafe { libc::atexit(handler) });
+}
+
+fn check_registered(result: std::ffi::c_int) {
+    if result != 0 {
+        log::debug(
+            "the exit handler could not be registered: a run that is active at process::exit is not reported",
+        );
+    }
+}
+
+/// Runs `work` on another thread. The exit handler waits for it within its time-out.
+pub(in crate::job) fn run_before_exit(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let (sender, receiver) = oneshot::channel();
+    let mut spawned = Ok(());
+    signal::with_signals_blocked(|| {
+        let thread = std::thread::Builder::new().name("metrics-push-recovery".into());
+        spawned = thread
+            .spawn(move || {
+                work();
+                sender.send(());
+            })
+            .map(drop);
+    });
+    if spawned.is_ok() {
+        PROCESS.set_background_work(receiver);
+    }
+    spawned
+}
+
+fn on_process_exit(code: Option<i32>) {
+    if !PROCESS.is_owner() {
+        return;
+    }
+    // A panic must not unwind into C.
+    let _ = std::panic::catch_unwind(|| {
+        signal::wait_while_ending();
+        finish_and_deliver(code);
+        // If a signal arrives now, it ends the process, unless this is the first process of a container.
+        if signal::wait_while_ending() {
+            finish_and_deliver(code);
+        }
+    });
+}
+
+fn finish_and_deliver(code: Option<i32>) {
+    let deadline =
+        PROCESS.current_deadline().unwrap_or_else(|| PROCESS.start_deadline(exit_timeout()));
+    let background_work = PROCESS.take_background_work();
+    let shutdown = PROCESS.finish_all(&|extent| cause(extent, code), deadline);
+    if let Some(work) = background_work {
+        work.wait(deadline.remaining());
+    }
+    let unfinished = shutdown.map_or(0, |shutdown| shutdown.wait());
+    if unfinished > 0 {
+        log::warn(format_args!(
+            "the process exits before the pushes for {unfinished} groups have finished"
+        ));
+    }
+}
+
+/// Returns the cause of a run that is active at exit. A whole process that exits with 0 has succeeded; a task was
+/// interrupted.
+fn cause(extent: Extent, code: Option<i32>) -> Cause {
+    let outcome = match (code, extent) {
+        // The program's own panic hook may have called `process::exit`.
+        _ if PROCESS.is_in_panic_hook() || std::thread::panicking() => Outcome::Panic,
+        (Some(0), Extent::Process) => Outcome::Success,
+        _ => Outcome::ExitCode,
+    };
+    Cause::from_exit(outcome, code)
+}

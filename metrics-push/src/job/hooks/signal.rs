@@ -1,0 +1,281 @@
+//! Signal handlers: SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGXCPU finish the runs of a whole process before they end it.
+//!
+//! Handlers are installed only where the disposition is the default: a signal that was inherited as ignored stays ignored,
+//! and a program that installs its own handler, before or after, decides itself. The handler writes one byte; a listener
+//! thread finishes the runs, restores the default disposition and raises the signal again, so that the exit status is the
+//! same as without the library. The listener starts shortly after the run and reads what was written before; a run that
+//! finishes earlier never starts it.
+
+#[cfg(not(unix))]
+pub(in crate::job) use unsupported::{start_listener, wait_while_ending, with_signals_blocked};
+
+#[cfg(unix)]
+pub(in crate::job) use crate::job::posix_signals::with_signals_blocked;
+#[cfg(unix)]
+pub(in crate::job) use unix::{start_listener, wait_while_ending, without_new_threads};
+
+/// Platforms without these signals.
+#[cfg(not(unix))]
+mod unsupported {
+    pub(in crate::job) fn with_signals_blocked(start: impl FnOnce()) {
+        start();
+    }
+
+    pub(in crate::job) fn start_listener() {}
+
+    pub(in crate::job) fn wait_while_ending() -> bool {
+        false
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::ffi::c_int;
+    use std::io::{Read as _, Write as _};
+    use std::os::fd::IntoRawFd as _;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicI32, Ordering};
+    use std::sync::{MutexGuard, Once};
+    use std::time::Duration;
+
+    use crate::clock::Moment;
+    use crate::delivery::policy::RECEIPT_GRACE;
+    use crate::dispatcher::dispatcher;
+    use crate::job::completion::Cause;
+    use crate::job::hooks::exit::exit_timeout;
+    use crate::job::outcome::Outcome;
+    use crate::job::posix_signals::{
+        has_default_disposition, has_handler, install_handler, preserve_errno, raise_with_default,
+        with_signals_blocked, write_in_handler,
+    };
+    use crate::job::process_state::PROCESS;
+    use crate::job::supervisor;
+    use crate::log;
+    use crate::sync::{Condvar, Mutex};
+
+    /// The time-out for deliveries after a signal: orchestrators commonly kill after ten seconds, some earlier.
+    const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// The signals that end a process by default and that people and launchers send, and the soft limit of CPU time.
+    const HANDLED: [c_int; 5] =
+        [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
+
+    /// A second signal ends the process at once if it arrives this long after the first one. An earlier one comes from a
+    /// launcher that signals the process and its group.
+    const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+    /// The delay before the listener thread starts, so that its start-up does not slow down the start of the run.
+    const LISTENER_DELAY: Duration = Duration::from_millis(5);
+
+    /// The byte that the reporting thread writes to the listener. No signal has this number.
+    const REPORTED: u8 = 0;
+
+    const NO_SIGNAL: c_int = 0;
+
+    /// All that the handler accesses.
+    struct HandlerState {
+        /// The descriptor that the handler writes to.
+        writer: AtomicI32,
+        /// The process that installed the handlers.
+        owner: AtomicI32,
+        /// The signal that the listener has not read yet.
+        unread: AtomicI32,
+    }
+
+    static HANDLER: HandlerState = HandlerState {
+        writer: AtomicI32::new(-1),
+        owner: AtomicI32::new(0),
+        unread: AtomicI32::new(NO_SIGNAL),
+    };
+
+    /// Reader and writer of the socket between handler and listener, until the listener starts.
+    static SOCKET: Mutex<Option<(UnixStream, UnixStream)>> = Mutex::new(None);
+
+    /// Whether a signal is ending the process.
+    static IS_ENDING: Mutex<bool> = Mutex::new(false);
+    static IS_ENDING_CHANGED: Condvar = Condvar::new();
+
+    fn set_ending(is_ending: bool) {
+        let mut current = IS_ENDING.lock();
+        HANDLER.unread.store(NO_SIGNAL, Ordering::Release);
+        *current = is_ending;
+        IS_ENDING_CHANGED.notify_all();
+    }
+
+    fn has_unread_signal() -> bool {
+        HANDLER.unread.load(Ordering::Acquire) != NO_SIGNAL
+    }
+
+    /// Waits while a signal is ending the process, which usually ends during the wait. Returns true if there was a signal and
+    /// the process continues.
+    pub(in crate::job) fn wait_while_ending() -> bool {
+        if has_unread_signal() {
+            start_listener_thread();
+        }
+        let is_ending = IS_ENDING.lock();
+        let was_ending = *is_ending || has_unread_signal();
+        let is_ending =
+            IS_ENDING_CHANGED.wait_timeout_while(is_ending, SIGNAL_TIMEOUT * 2, |is_ending| {
+                *is_ending || has_unread_signal()
+            });
+        was_ending && !*is_ending && !has_unread_signal()
+    }
+
+    /// Installs the handlers and starts the listener soon, once per process.
+    pub(in crate::job) fn start_listener() {
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| {
+            if let Err(error) = install_handlers() {
+                warn_unhandled(&error);
+            }
+        });
+    }
+
+    fn warn_unhandled(error: &std::io::Error) {
+        log::warn(format_args!(
+            "signals are not handled, so a run that a signal ends is reported by a later run only: {error}"
+        ));
+    }
+
+    fn install_handlers() -> std::io::Result<()> {
+        let signals: Vec<_> =
+            HANDLED.into_iter().filter(|signal| has_default_disposition(*signal)).collect();
+        if signals.is_empty() {
+            return Ok(());
+        }
+        let (reader, writer) = UnixStream::pair()?;
+        writer.set_nonblocking(true)?;
+        *SOCKET.lock() = Some((reader, writer.try_clone()?));
+        HANDLER.owner.store(own_id(), Ordering::Release);
+        HANDLER.writer.store(writer.into_raw_fd(), Ordering::Release);
+        for signal in signals {
+            install_handler(signal, on_signal);
+        }
+        start_listener_soon();
+        Ok(())
+    }
+
+    fn start_listener_soon() {
+        /// Starts the listener when dropped: the dispatcher drops the task if its thread cannot be started.
+        struct StartOnDrop;
+
+        impl Drop for StartOnDrop {
+            fn drop(&mut self) {
+                start_listener_thread();
+            }
+        }
+
+        let start = StartOnDrop;
+        drop(dispatcher().spawn_after(LISTENER_DELAY, move || drop(start)));
+    }
+
+    /// Calls `replace`, which may replace this program, while the listener thread is not started: the system refuses new
+    /// threads then, which would be logged as an error.
+    pub(in crate::job) fn without_new_threads<T>(replace: impl FnOnce() -> T) -> T {
+        let _socket: MutexGuard<'_, _> = SOCKET.lock();
+        replace()
+    }
+
+    /// Starts the listener thread, once per process. If the system refuses it, signals act as without the library.
+    fn start_listener_thread() {
+        // Locked until the thread has started or failed.
+        let mut socket = SOCKET.lock();
+        let Some((reader, writer)) = socket.take() else { return };
+        let mut spawned = Ok(());
+        with_signals_blocked(|| {
+            let thread = std::thread::Builder::new().name("metrics-push-signals".into());
+            spawned = thread.spawn(move || listen(&reader, &writer)).map(drop);
+        });
+        if let Err(error) = spawned {
+            // From now on the handler raises each signal with the default disposition.
+            HANDLER.owner.store(0, Ordering::Release);
+            warn_unhandled(&error);
+            let unread = HANDLER.unread.load(Ordering::Acquire);
+            if unread != NO_SIGNAL && has_handler(unread, on_signal) {
+                raise_with_default(unread);
+            }
+            set_ending(false);
+        }
+    }
+
+    /// The body of the listener thread. Each byte is a signal.
+    fn listen(reader: &UnixStream, writer: &UnixStream) {
+        let mut byte = [REPORTED];
+        while (&*reader).read_exact(&mut byte).is_ok() {
+            let signal = c_int::from(byte[0]);
+            // A handler that the program installed later may call this one; then the program decides how it ends.
+            if byte[0] != REPORTED && has_handler(signal, on_signal) {
+                end_by(signal, reader, writer);
+            } else {
+                set_ending(false);
+            }
+        }
+    }
+
+    fn end_by(signal: c_int, reader: &UnixStream, writer: &UnixStream) {
+        set_ending(true);
+        let deadline = PROCESS.start_deadline(SIGNAL_TIMEOUT.min(exit_timeout()));
+        let outcome = if supervisor::is_killing() { Outcome::Timeout } else { Outcome::Signal };
+        let writer = writer.try_clone();
+        let report = move || {
+            let cause = Cause::from_signal(outcome, signal);
+            let shutdown = PROCESS.finish_all(&|_| cause, deadline);
+            if let Some(shutdown) = &shutdown {
+                shutdown.wait();
+            }
+            if let Ok(mut writer) = writer {
+                let _ = writer.write_all(&[REPORTED]);
+            }
+            shutdown
+        };
+        // On a thread of its own, so that this one can read a second signal.
+        let report = std::thread::Builder::new().name("metrics-push-end".into()).spawn(report);
+        if report.is_ok() {
+            wait_for_report(reader, deadline.after(RECEIPT_GRACE));
+        }
+        raise_with_default(signal);
+        // The kernel shields the first process of a container from signals with the default disposition, so it would have
+        // continued without the library and continues now.
+        if let Ok(Ok(Some(shutdown))) = report.map(std::thread::JoinHandle::join) {
+            shutdown.reopen();
+        }
+        set_ending(false);
+    }
+
+    /// Waits until the report is done, the deadline passes or a signal is repeated.
+    fn wait_for_report(reader: &UnixStream, deadline: Moment) {
+        let started = Moment::now();
+        let mut byte = [REPORTED];
+        loop {
+            let left = deadline.remaining();
+            if left.is_zero() || reader.set_read_timeout(Some(left)).is_err() {
+                break;
+            }
+            match (&*reader).read(&mut byte) {
+                Ok(1) if byte[0] != REPORTED && Moment::now().since(started) < REPEAT_INTERVAL => {}
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        }
+        let _ = reader.set_read_timeout(None);
+    }
+
+    fn own_id() -> c_int {
+        std::process::id().cast_signed()
+    }
+
+    /// The handler. It reads atomics and makes only calls that POSIX lists as async-signal-safe.
+    extern "C" fn on_signal(signal: c_int) {
+        if HANDLER.owner.load(Ordering::Acquire) != own_id() {
+            // A forked child, or a process whose listener could not be started.
+            if has_handler(signal, on_signal) {
+                raise_with_default(signal);
+            }
+            return;
+        }
+        HANDLER.unread.store(signal, Ordering::Release);
+        let writer = HANDLER.writer.load(Ordering::Acquire);
+        let byte = u8::try_from(signal).unwrap_or(REPORTED);
+        preserve_errno(|| write_in_handler(writer, &[byte]));
+    }
+}

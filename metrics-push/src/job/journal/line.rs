@@ -1,0 +1,374 @@
+//! `Line`: one line of a journal; and the parser of a whole journal.
+//!
+//! A line is a word and `name=value` fields, separated by tabs. Unknown words and fields are skipped, so that a later
+//! version can add some; an incompatible version has another number in the header.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::job::completion::Cause;
+use crate::job::outcome::Outcome;
+use crate::job::run_metrics::Expectations;
+use crate::job::spec::Extent;
+use crate::labels::GroupingKey;
+
+const MAGIC: &str = "metrics-push journal";
+const VERSION: u32 = 1;
+
+/// The value of the field `extent`. Without the field, a run is a task.
+const PROCESS: &str = "process";
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Line {
+    Header(Header),
+    Started(u64, Started),
+    Finished(u64, Finished),
+    Acknowledged(u64),
+    /// Another process found the run of a dead process at this time, in Unix seconds.
+    Abandoned(u64, f64),
+}
+
+/// The owner of a journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::job) struct Header {
+    pub(in crate::job) process: u32,
+    /// The boot id of the machine.
+    pub(super) boot: String,
+    /// The file that the supervisor of the process has locked. While it is locked, the supervisor reports the runs.
+    pub(in crate::job) supervisor: Option<String>,
+}
+
+/// A started run, with all that is needed to report it without its process.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::job) struct Started {
+    pub(in crate::job) key: GroupingKey,
+    /// The URLs of its sinks, without credentials.
+    pub(in crate::job) sinks: Vec<String>,
+    /// Unix seconds.
+    pub(in crate::job) at: f64,
+    pub(in crate::job) extent: Extent,
+    pub(in crate::job) expected: Expectations<'static>,
+}
+
+/// How a run ended. It is written before the completion is submitted.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::job) struct Finished {
+    pub(in crate::job) cause: Cause,
+    /// Unix seconds.
+    pub(in crate::job) at: f64,
+    pub(in crate::job) duration: Option<Duration>,
+}
+
+/// A run as the lines of a journal describe it.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::job) struct JournaledRun {
+    pub(in crate::job) id: u64,
+    pub(in crate::job) started: Started,
+    pub(in crate::job) finished: Option<Finished>,
+    pub(in crate::job) found_at: Option<f64>,
+}
+
+/// The header of a journal and its runs that are not acknowledged.
+#[derive(Debug, PartialEq)]
+pub(super) struct JournalContents {
+    pub(super) header: Header,
+    pub(super) runs: Vec<JournaledRun>,
+}
+
+/// Why a file cannot be read as a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InvalidJournal {
+    /// The header is incomplete.
+    Truncated,
+    /// A later version wrote it.
+    Newer,
+    /// It is not a journal.
+    Foreign,
+}
+
+impl Line {
+    /// Returns the text of the line, with a line feed.
+    pub(super) fn to_text(&self) -> String {
+        let mut line = LineBuilder::default();
+        match self {
+            Self::Header(header) => {
+                line.text = format!("{MAGIC} {VERSION}");
+                line.field("process", header.process);
+                line.field("boot", &header.boot);
+                line.optional("supervisor", header.supervisor.as_ref());
+            }
+            Self::Started(id, run) => {
+                line.begin("started", *id);
+                line.field("at", run.at);
+                run.sinks.iter().for_each(|sink| line.field("sink", sink));
+                line.optional("extent", (run.extent == Extent::Process).then_some(PROCESS));
+                line.field("job", run.key.job());
+                run.key
+                    .labels()
+                    .for_each(|(name, value)| line.field("label", format!("{name}={value}")));
+                line.optional("deadline", run.expected.deadline.map(|it| it.as_secs_f64()));
+                line.optional("max_runtime", run.expected.max_runtime.map(|it| it.as_secs_f64()));
+                line.optional("heartbeat", run.expected.heartbeat.map(|it| it.as_secs_f64()));
+                line.field("version", &run.expected.version);
+            }
+            Self::Finished(id, finished) => {
+                line.begin("finished", *id);
+                line.field("outcome", finished.cause.outcome);
+                line.field("at", finished.at);
+                line.optional("duration", finished.duration.map(|it| it.as_secs_f64()));
+                line.optional("exit_code", finished.cause.exit_code);
+                line.optional("signal", finished.cause.signal);
+                line.optional("core_dumped", finished.cause.core_dumped);
+            }
+            Self::Acknowledged(id) => line.begin("acknowledged", *id),
+            Self::Abandoned(id, at) => {
+                line.begin("abandoned", *id);
+                line.field("at", at);
+            }
+        }
+        line.text.push('\n');
+        line.text
+    }
+}
+
+#[derive(Default)]
+struct LineBuilder {
+    text: String,
+}
+
+impl LineBuilder {
+    fn begin(&mut self, word: &str, id: u64) {
+        self.text.push_str(word);
+        self.field("id", id);
+    }
+
+    fn field(&mut self, name: &str, value: impl fmt::Display) {
+        let value =
+            value.to_string().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n");
+        let value = value.replace('\r', "\\r").replace('\0', "\\0");
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.text, "\t{name}={value}");
+    }
+
+    fn optional(&mut self, name: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
+    }
+}
+
+/// Parses a journal up to its last complete line. After a power loss, a file may be longer than what was written to it and
+/// end in zeros.
+pub(super) fn parse(text: &str) -> Result<JournalContents, InvalidJournal> {
+    let text = text.split('\0').next().unwrap_or_default();
+    let (header, rest) = match text.split_once('\n') {
+        Some(split) => split,
+        None if MAGIC.starts_with(text.get(..MAGIC.len()).unwrap_or(text)) => {
+            return Err(InvalidJournal::Truncated);
+        }
+        None => return Err(InvalidJournal::Foreign),
+    };
+    let (first, fields) = fields(header);
+    match first.strip_prefix(MAGIC).and_then(|version| version.trim().parse::<u32>().ok()) {
+        Some(VERSION) => {}
+        Some(_) => return Err(InvalidJournal::Newer),
+        None => return Err(InvalidJournal::Foreign),
+    }
+    let header = Header {
+        process: number(&fields, "process").unwrap_or_default(),
+        boot: last(&fields, "boot").unwrap_or_default().to_owned(),
+        supervisor: last(&fields, "supervisor").map(str::to_owned),
+    };
+    let mut runs = BTreeMap::new();
+    let complete = rest.rsplit_once('\n').map_or("", |(complete, _)| complete);
+    for line in complete.lines() {
+        // A line without a known meaning changes nothing.
+        let _ = apply(&mut runs, line);
+    }
+    Ok(JournalContents { header, runs: runs.into_values().collect() })
+}
+
+/// Applies one line to the runs.
+fn apply(runs: &mut BTreeMap<u64, JournaledRun>, line: &str) -> Option<()> {
+    let (word, fields) = fields(line);
+    let id = number(&fields, "id")?;
+    match word {
+        "started" => {
+            let started = read_started(&fields)?;
+            runs.insert(id, JournaledRun { id, started, finished: None, found_at: None });
+        }
+        "finished" => runs.get_mut(&id)?.finished = Some(read_finished(&fields)?),
+        "abandoned" => runs.get_mut(&id)?.found_at = Some(number(&fields, "at")?),
+        "acknowledged" => drop(runs.remove(&id)),
+        _ => {}
+    }
+    Some(())
+}
+
+fn read_started(fields: &[(&str, String)]) -> Option<Started> {
+    let mut key = GroupingKey::new(last(fields, "job")?).ok()?;
+    for label in all(fields, "label") {
+        let (name, value) = label.split_once('=')?;
+        key = key.label(name, value).ok()?;
+    }
+    let expected = Expectations {
+        deadline: duration(fields, "deadline"),
+        max_runtime: duration(fields, "max_runtime"),
+        heartbeat: duration(fields, "heartbeat"),
+        version: last(fields, "version").unwrap_or_default().to_owned().into(),
+    };
+    let sinks = all(fields, "sink").map(str::to_owned).collect();
+    let extent = match last(fields, "extent") {
+        Some(PROCESS) => Extent::Process,
+        _ => Extent::Task,
+    };
+    Some(Started { key, sinks, at: number(fields, "at")?, extent, expected })
+}
+
+fn read_finished(fields: &[(&str, String)]) -> Option<Finished> {
+    let label = last(fields, "outcome")?;
+    let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == label)?;
+    let cause = Cause {
+        outcome,
+        exit_code: number(fields, "exit_code"),
+        signal: number(fields, "signal"),
+        core_dumped: number(fields, "core_dumped"),
+    };
+    Some(Finished { cause, at: number(fields, "at")?, duration: duration(fields, "duration") })
+}
+
+/// Splits a line into its word and fields.
+fn fields(line: &str) -> (&str, Vec<(&str, String)>) {
+    let mut parts = line.split('\t');
+    let word = parts.next().unwrap_or_default();
+    let fields = parts.filter_map(|part| part.split_once('='));
+    (word, fields.map(|(name, value)| (name, unescape(value))).collect())
+}
+
+fn unescape(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => match characters.next() {
+                Some('t') => '\t',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                Some('0') => '\0',
+                Some(other) => other,
+                None => '\\',
+            },
+            other => other,
+        });
+    }
+    text
+}
+
+fn all<'a>(fields: &'a [(&str, String)], name: &str) -> impl Iterator<Item = &'a str> {
+    fields.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+fn last<'a>(fields: &'a [(&str, String)], name: &str) -> Option<&'a str> {
+    fields.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+fn number<T: FromStr>(fields: &[(&str, String)], name: &str) -> Option<T> {
+    last(fields, name)?.parse().ok()
+}
+
+fn duration(fields: &[(&str, String)], name: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(number(fields, name)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(job: &str) -> Started {
+        Started {
+            key: GroupingKey::new(job).unwrap().label("path", "a=b\tc\\n\n\0\r").unwrap(),
+            sinks: vec!["http://a:9091".into(), "http://b:9091/x".into()],
+            at: 1_763_806_500.123_456_7,
+            extent: if job == "active" { Extent::Process } else { Extent::Task },
+            expected: Expectations {
+                deadline: Some(Duration::from_secs(60)),
+                max_runtime: None,
+                heartbeat: Some(Duration::from_secs(5)),
+                version: "1.0".into(),
+            },
+        }
+    }
+
+    fn journal() -> Vec<Line> {
+        let header = Header { process: 7, boot: "b-1".into(), supervisor: Some("s".into()) };
+        let cause =
+            Cause { core_dumped: Some(true), ..Cause::from_exit(Outcome::ExitCode, Some(3)) };
+        let finished =
+            Finished { cause, at: 1_763_806_512.5, duration: Some(Duration::from_millis(12_250)) };
+        vec![
+            Line::Header(header),
+            Line::Started(0, run("acknowledged")),
+            Line::Started(1, run("finished")),
+            Line::Acknowledged(0),
+            Line::Finished(1, finished),
+            Line::Started(2, run("active")),
+            Line::Abandoned(2, 1_763_806_600.0),
+        ]
+    }
+
+    fn text(lines: &[Line]) -> String {
+        lines.iter().map(Line::to_text).collect()
+    }
+
+    #[test]
+    fn parse_reads_what_was_written() {
+        let contents = parse(&text(&journal())).unwrap();
+        assert_eq!(Line::Header(contents.header), journal()[0]);
+        let [finished, active] = &contents.runs[..] else { panic!("{:?}", contents.runs) };
+        assert_eq!(Line::Finished(1, finished.finished.clone().unwrap()), journal()[4]);
+        assert_eq!((&finished.started, &active.started), (&run("finished"), &run("active")));
+        assert_eq!((active.finished.as_ref(), active.found_at), (None, Some(1_763_806_600.0)));
+    }
+
+    #[test]
+    fn parse_reads_complete_lines_of_a_truncated_journal() {
+        let text = text(&journal());
+        for length in 0..text.len() {
+            let lines = text[..length].matches('\n').count();
+            match parse(&text[..length]) {
+                Err(InvalidJournal::Truncated) => assert_eq!(lines, 0, "{length}"),
+                Ok(contents) => {
+                    let expected = [0, 0, 1, 2, 1, 1, 2, 2][lines];
+                    assert_eq!(contents.runs.len(), expected, "{length}: {contents:?}");
+                }
+                Err(other) => panic!("{length}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn parse_stops_at_the_zeros_of_a_power_loss() {
+        let text = text(&journal());
+        assert_eq!(parse(&"\0".repeat(100)), Err(InvalidJournal::Truncated));
+        for length in 0..text.len() {
+            let zeros = "\0".repeat(text.len() - length);
+            assert_eq!(parse(&(text[..length].to_owned() + &zeros)), parse(&text[..length]));
+        }
+    }
+
+    #[test]
+    fn parse_distinguishes_newer_and_foreign_files() {
+        assert_eq!(parse("metrics-push journal 2\tsealed=yes\n"), Err(InvalidJournal::Newer));
+        for foreign in ["hello\n", "metrics-push spool 1\n", "no line"] {
+            assert_eq!(parse(foreign), Err(InvalidJournal::Foreign), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn parse_skips_unknown_words_and_fields() {
+        let text = text(&journal()[..2]) + "paused\tid=0\treason=x\ngarbage\n\t\t==\n";
+        assert_eq!(parse(&text).unwrap().runs.len(), 1);
+    }
+}

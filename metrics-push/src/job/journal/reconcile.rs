@@ -1,0 +1,211 @@
+//! Which families are still to be reported for a run whose process died, given what the gateway has.
+//!
+//! What the gateway has already is not reported again, and newer values stay.
+
+use super::line::JournaledRun;
+use crate::job::completion::Completion;
+use crate::job::outcome::Outcome;
+use crate::job::run_metrics::{
+    LAST_ABANDONED, LAST_FAILURE, LAST_START, LAST_SUCCESS, OUTCOME, Progress, add_abandoned,
+    add_failure, add_success, completion_metrics,
+};
+use crate::labels::GroupingKey;
+use crate::metrics::Snapshot;
+use crate::push_request::{Families, encode};
+use crate::sink::listing::StoredGroup;
+
+/// What a group of the gateway has about the runs of a job.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GatewayState {
+    started_at: Option<f64>,
+    /// The run that started then has ended.
+    has_outcome: bool,
+    success_at: Option<f64>,
+    failure_at: Option<f64>,
+    abandoned_at: Option<f64>,
+}
+
+impl GatewayState {
+    /// Reads the state of the group with this key. A missing group has no state.
+    pub(super) fn read(groups: &[StoredGroup], key: &GroupingKey) -> Self {
+        let Some(group) = groups.iter().find(|group| group.is_at(key)) else {
+            return Self::default();
+        };
+        let value = |name: &str| group.value(name, &[]);
+        let is_set =
+            |outcome: Outcome| group.value(OUTCOME, &[("outcome", outcome.as_str())]) > Some(0.0);
+        Self {
+            started_at: value(LAST_START),
+            has_outcome: Outcome::ALL.into_iter().any(is_set),
+            success_at: value(LAST_SUCCESS),
+            failure_at: value(LAST_FAILURE),
+            abandoned_at: value(LAST_ABANDONED),
+        }
+    }
+}
+
+/// Whether a newer run of the same group is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recency {
+    Newest,
+    Superseded,
+}
+
+/// Returns the families to report for a run that was found at `found_at`; none if the gateway has all of them. `gateway` is
+/// `None` if the gateway could not be asked.
+pub(super) fn unreported_families(
+    run: &JournaledRun,
+    found_at: f64,
+    recency: Recency,
+    gateway: Option<&GatewayState>,
+) -> Families {
+    let started_at = run.started.at;
+    if gateway.is_some_and(|state| state.started_at == Some(started_at) && state.has_outcome) {
+        return Families::default();
+    }
+    let completion = match &run.finished {
+        Some(finished) => Completion {
+            duration: finished.duration,
+            ..Completion::at(finished.cause, started_at, finished.at)
+        },
+        None => Completion::at(Outcome::Abandoned.into(), started_at, found_at),
+    };
+    let is_superseded = recency == Recency::Superseded
+        || gateway.is_some_and(|state| state.started_at > Some(started_at));
+    let mut families = encode(&if is_superseded {
+        lasting_families(&completion, gateway.is_some())
+    } else {
+        completion_metrics(&run.started.expected, &Progress::default(), &completion)
+    });
+    let state = gateway.copied().unwrap_or_default();
+    for (name, at) in [
+        (LAST_SUCCESS, state.success_at),
+        (LAST_FAILURE, state.failure_at),
+        (LAST_ABANDONED, state.abandoned_at),
+    ] {
+        if at >= Some(completion.finished_at) {
+            families.remove(name);
+        }
+    }
+    families
+}
+
+/// Returns the families of a run that are still of interest when there is a newer one. If the state of the gateway is
+/// unknown, a success or failure could replace a newer one; no other process reports that a run was abandoned.
+fn lasting_families(completion: &Completion, is_state_known: bool) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    match completion.cause.outcome {
+        Outcome::Abandoned => add_abandoned(&mut snapshot, completion),
+        Outcome::Success if is_state_known => add_success(&mut snapshot, completion),
+        Outcome::Success | Outcome::Skipped => {}
+        _ if is_state_known => add_failure(&mut snapshot, completion),
+        _ => {}
+    }
+    snapshot
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::super::line::{Finished, Started};
+    use super::*;
+    use crate::job::run_metrics::Expectations;
+    use crate::job::spec::{Extent, JobSpec};
+
+    /// A run that started at 10 and ended with this outcome at 11.
+    fn run(outcome: Option<Outcome>) -> JournaledRun {
+        let started = Started {
+            key: GroupingKey::new("job").unwrap(),
+            sinks: Vec::new(),
+            at: 10.0,
+            extent: Extent::Process,
+            expected: Expectations::from(&JobSpec::new(Cow::Borrowed("job"))),
+        };
+        let finished =
+            |outcome: Outcome| Finished { cause: outcome.into(), at: 11.0, duration: None };
+        JournaledRun { id: 0, started, finished: outcome.map(finished), found_at: None }
+    }
+
+    fn unreported(
+        run: &JournaledRun,
+        recency: Recency,
+        gateway: Option<GatewayState>,
+    ) -> Vec<String> {
+        unreported_families(run, 20.0, recency, gateway.as_ref()).into_keys().collect()
+    }
+
+    #[test]
+    fn reported_run_is_not_reported_again() {
+        let gateway =
+            GatewayState { started_at: Some(10.0), has_outcome: true, ..GatewayState::default() };
+        for outcome in [None, Some(Outcome::Success), Some(Outcome::Error)] {
+            assert_eq!(
+                unreported(&run(outcome), Recency::Newest, Some(gateway)),
+                Vec::<String>::new()
+            );
+            let unfinished = GatewayState { has_outcome: false, ..gateway };
+            assert!(
+                unreported(&run(outcome), Recency::Newest, Some(unfinished))
+                    .contains(&OUTCOME.to_owned())
+            );
+            let other = GatewayState { started_at: Some(9.0), ..gateway };
+            assert!(
+                unreported(&run(outcome), Recency::Newest, Some(other))
+                    .contains(&OUTCOME.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn older_timestamp_than_the_gateway_s_is_left_out() {
+        for (outcome, name) in [(Outcome::Success, LAST_SUCCESS), (Outcome::Error, LAST_FAILURE)] {
+            for (instant, is_reported) in [(10.5, true), (11.0, false), (11.5, false)] {
+                let (success_at, failure_at) = (Some(instant), Some(instant));
+                // This run is the newest by its start, but did not end last.
+                let gateway = GatewayState {
+                    started_at: Some(9.0),
+                    success_at,
+                    failure_at,
+                    ..GatewayState::default()
+                };
+                let families = unreported(&run(Some(outcome)), Recency::Newest, Some(gateway));
+                assert_eq!(families.contains(&name.to_owned()), is_reported, "{outcome} {instant}");
+                assert!(families.contains(&OUTCOME.to_owned()));
+            }
+        }
+        let gateway = GatewayState {
+            abandoned_at: Some(20.5),
+            failure_at: Some(20.5),
+            ..GatewayState::default()
+        };
+        let families = unreported(&run(None), Recency::Newest, Some(gateway));
+        assert!(!families.contains(&LAST_ABANDONED.to_owned()), "{families:?}");
+        assert!(!families.contains(&LAST_FAILURE.to_owned()), "{families:?}");
+    }
+
+    #[test]
+    fn superseded_run_reports_only_its_timestamp() {
+        let newer =
+            GatewayState { started_at: Some(12.0), has_outcome: true, ..GatewayState::default() };
+        for (outcome, name) in [
+            (None, Some(LAST_ABANDONED)),
+            (Some(Outcome::Success), Some(LAST_SUCCESS)),
+            (Some(Outcome::Panic), Some(LAST_FAILURE)),
+            (Some(Outcome::Skipped), None),
+        ] {
+            let expected: Vec<_> = name.map(str::to_owned).into_iter().collect();
+            assert_eq!(
+                unreported(&run(outcome), Recency::Newest, Some(newer)),
+                expected,
+                "{outcome:?}"
+            );
+        }
+        // A gateway that cannot be asked may have any state.
+        assert_eq!(unreported(&run(None), Recency::Superseded, None), [LAST_ABANDONED]);
+        assert_eq!(
+            unreported(&run(Some(Outcome::Success)), Recency::Superseded, None),
+            Vec::<String>::new()
+        );
+    }
+}

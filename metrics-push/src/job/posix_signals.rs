@@ -1,0 +1,126 @@
+//! Calls about signal dispositions and masks. All unsafe code about signals of a process' own is here.
+
+use std::ffi::c_int;
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// Signals of faults in the thread's own code. A thread that blocks them is killed without its handlers being called.
+const FAULTS: [c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT];
+
+/// A handler that only gets the signal.
+pub(super) type Handler = extern "C" fn(c_int);
+
+/// A handler that also gets information about the sender.
+pub(super) type InfoHandler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut std::ffi::c_void);
+
+#[expect(unsafe_code, reason = "a call into C")]
+fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
+    let mut current = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the call changes nothing and writes to a local. An all-zero `sigaction` is valid.
+    let (result, current) = unsafe {
+        (libc::sigaction(signal, ptr::null(), current.as_mut_ptr()), current.assume_init())
+    };
+    (result == 0).then_some(current.sa_sigaction)
+}
+
+pub(super) fn has_default_disposition(signal: c_int) -> bool {
+    disposition(signal) == Some(libc::SIG_DFL)
+}
+
+pub(super) fn has_handler(signal: c_int, handler: Handler) -> bool {
+    disposition(signal) == Some(handler as libc::sighandler_t)
+}
+
+/// Installs a handler that makes only async-signal-safe calls.
+pub(super) fn install_handler(signal: c_int, handler: Handler) {
+    install(signal, handler as libc::sighandler_t, 0);
+}
+
+/// Installs a handler that makes only async-signal-safe calls and gets information about the sender.
+pub(super) fn install_info_handler(signal: c_int, handler: InfoHandler) {
+    install(signal, handler as libc::sighandler_t, libc::SA_SIGINFO);
+}
+
+#[expect(unsafe_code, reason = "a call into C")]
+fn install(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
+    // SAFETY: an all-zero `sigaction` is valid: no flags, no blocked signals. The handler is a function, which lives as
+    // long as the program, and the callers ensure that it makes only async-signal-safe calls.
+    unsafe {
+        let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags | libc::SA_RESTART | libc::SA_ONSTACK;
+        libc::sigaction(signal, &raw const action, ptr::null_mut());
+    }
+}
+
+#[expect(unsafe_code, reason = "a call into C")]
+pub(super) fn set_default(signal: c_int) {
+    // SAFETY: the call takes only integers.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Ends this process by a signal, with the default disposition. Returns only if the signal does not end the process: in
+/// its handler, and in the first process of a container.
+#[expect(unsafe_code, reason = "calls into C")]
+pub(super) fn raise_with_default(signal: c_int) {
+    set_default(signal);
+    // SAFETY: the set is initialised before it is used.
+    unsafe {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut());
+        libc::raise(signal);
+    }
+}
+
+/// Calls `start` with all signals blocked on this thread, so that the threads it starts have them blocked. Signals then go
+/// to the program's own threads, which may wait for them.
+#[expect(unsafe_code, reason = "calls into C")]
+pub(super) fn with_signals_blocked(start: impl FnOnce()) {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the sets are initialised before they are used and outlive the calls.
+    let result = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        for fault in FAULTS {
+            libc::sigdelset(all.as_mut_ptr(), fault);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr())
+    };
+    start();
+    if result == 0 {
+        // SAFETY: the successful call above has initialised `before`.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
+    }
+}
+
+/// Writes to a descriptor from a signal handler. The descriptor is never closed and does not block; if it is full, its
+/// reader has bytes enough.
+#[expect(unsafe_code, reason = "a call into C")]
+pub(super) fn write_in_handler(descriptor: c_int, bytes: &[u8]) {
+    // SAFETY: the pointer and the length are those of a slice.
+    unsafe { libc::write(descriptor, bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// Calls `f` in a signal handler and restores `errno`, which the interrupted code may be about to read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[expect(unsafe_code, reason = "a call into C")]
+pub(super) fn preserve_errno(f: impl FnOnce()) {
+    #[cfg(target_os = "android")]
+    use libc::__errno as errno;
+    #[cfg(target_os = "linux")]
+    use libc::__errno_location as errno;
+    // SAFETY: the C library returns a pointer to the thread's own variable, which lives as long as the thread.
+    let before = unsafe { *errno() };
+    f();
+    // SAFETY: as above.
+    unsafe { *errno() = before };
+}
+
+/// On other platforms `errno` has many names; a write to an open descriptor with room does not set it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn preserve_errno(f: impl FnOnce()) {
+    f();
+}

@@ -1,0 +1,176 @@
+//! `ProcessState`: what the hooks, the runs and the shutdown of this process share.
+//!
+//! It is one struct in one static, and it imports no hook and no run: that keeps the modules of this folder free of cycles.
+//! The state that a signal handler touches is in `hooks/signal.rs`.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::completion::Cause;
+use super::spec::Extent;
+use crate::clock::Moment;
+use crate::delivery::policy::RECEIPT_GRACE;
+use crate::oneshot::Receiver;
+use crate::sync::{Condvar, Mutex};
+
+/// Finishes all active runs. The hooks call it, because they cannot import the runs.
+///
+/// The cause of a run depends on its extent. The moment is the deadline for all deliveries.
+pub(super) type FinishAll = fn(&dyn Fn(Extent) -> Cause, Moment) -> Box<dyn Shutdown>;
+
+/// Runs that were finished together, with their deliveries in progress.
+pub(super) trait Shutdown: Send {
+    /// Waits until these runs and all earlier completions are delivered, at most until the deadline. Returns the number of
+    /// groups that are not.
+    fn wait(&self) -> usize;
+
+    /// Makes the runs active again, because the process continues.
+    fn reopen(&self);
+}
+
+pub(super) static PROCESS: ProcessState = ProcessState::new();
+
+pub(super) struct ProcessState {
+    /// The process that installed the hooks. A forked child has its memory, but none of its threads.
+    owner: OnceLock<u32>,
+    finish_all: OnceLock<FinishAll>,
+    /// The deadline for deliveries, since the process started to end.
+    deadline: Mutex<Option<Moment>>,
+    panics: AtomicU64,
+    running_panic_hooks: AtomicUsize,
+    /// Locked while a panic hook finishes the runs: the first hook that returns aborts the process.
+    pub(super) abort: Mutex<()>,
+    /// Work on another thread that the exit handler waits for.
+    background_work: Mutex<Option<Receiver<()>>>,
+    /// Runs that are finished and whose completion is not submitted yet.
+    pub(super) unsent: InProgress,
+    /// Completions that are submitted and not acknowledged in the journal yet.
+    pub(super) unacknowledged: InProgress,
+}
+
+impl ProcessState {
+    const fn new() -> Self {
+        Self {
+            owner: OnceLock::new(),
+            finish_all: OnceLock::new(),
+            deadline: Mutex::new(None),
+            panics: AtomicU64::new(0),
+            running_panic_hooks: AtomicUsize::new(0),
+            abort: Mutex::new(()),
+            background_work: Mutex::new(None),
+            unsent: InProgress::new(),
+            unacknowledged: InProgress::new(),
+        }
+    }
+
+    /// Makes this process the owner with `initialize`, unless there is an owner. Returns true if it is the owner.
+    pub(super) fn claim(&self, initialize: impl FnOnce()) -> bool {
+        let own = std::process::id();
+        let owner = self.owner.get_or_init(|| {
+            initialize();
+            own
+        });
+        *owner == own
+    }
+
+    /// Returns true if this process installed the hooks, and is not a forked child.
+    pub(super) fn is_owner(&self) -> bool {
+        self.owner.get() == Some(&std::process::id())
+    }
+
+    pub(super) fn set_finish_all(&self, finish_all: FinishAll) {
+        let _ = self.finish_all.set(finish_all);
+    }
+
+    /// Finishes all active runs; `None` before the first run.
+    pub(super) fn finish_all(
+        &self,
+        cause: &dyn Fn(Extent) -> Cause,
+        deadline: Moment,
+    ) -> Option<Box<dyn Shutdown>> {
+        let finish_all = self.finish_all.get()?;
+        Some(finish_all(cause, deadline))
+    }
+
+    /// Starts the time within which the last deliveries have to finish. A later call moves the deadline.
+    pub(super) fn start_deadline(&self, timeout: std::time::Duration) -> Moment {
+        let deadline = Moment::now().after(timeout);
+        *self.deadline.lock() = Some(deadline);
+        deadline
+    }
+
+    /// Returns the deadline of an end that is in progress. A deadline that passed long ago belongs to an end that did not
+    /// happen, for example a caught panic.
+    pub(super) fn current_deadline(&self) -> Option<Moment> {
+        let is_recent =
+            |deadline: &Moment| !deadline.after(RECEIPT_GRACE * 2).remaining().is_zero();
+        self.deadline.lock().filter(is_recent)
+    }
+
+    /// Returns the number of panics since the first run.
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Counts a panic. The returned guard marks a running panic hook.
+    pub(super) fn enter_panic_hook(&self) -> PanicHookGuard<'_> {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        self.running_panic_hooks.fetch_add(1, Ordering::AcqRel);
+        PanicHookGuard(&self.running_panic_hooks)
+    }
+
+    /// Returns true if a panic hook is running: a process that exits now does so because of a panic.
+    pub(super) fn is_in_panic_hook(&self) -> bool {
+        self.running_panic_hooks.load(Ordering::Acquire) > 0
+    }
+
+    /// Lets the exit handler wait for work on another thread.
+    pub(super) fn set_background_work(&self, work: Receiver<()>) {
+        *self.background_work.lock() = Some(work);
+    }
+
+    pub(super) fn take_background_work(&self) -> Option<Receiver<()>> {
+        self.background_work.lock().take()
+    }
+}
+
+pub(super) struct PanicHookGuard<'a>(&'a AtomicUsize);
+
+impl Drop for PanicHookGuard<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Counts operations in progress, so that the end of the process can wait for them.
+pub(super) struct InProgress {
+    count: Mutex<usize>,
+    decreased: Condvar,
+}
+
+/// One operation in progress, until it is dropped.
+pub(super) struct InProgressGuard(&'static InProgress);
+
+impl InProgress {
+    const fn new() -> Self {
+        Self { count: Mutex::new(0), decreased: Condvar::new() }
+    }
+
+    pub(super) fn enter(&'static self) -> InProgressGuard {
+        *self.count.lock() += 1;
+        InProgressGuard(self)
+    }
+
+    /// Waits until no operation is in progress, at most until the deadline.
+    pub(super) fn wait_until_none(&self, deadline: Moment) {
+        let count = self.count.lock();
+        drop(self.decreased.wait_timeout_while(count, deadline.remaining(), |count| *count > 0));
+    }
+}
+
+impl Drop for InProgressGuard {
+    fn drop(&mut self) {
+        *self.0.count.lock() -= 1;
+        self.0.decreased.notify_all();
+    }
+}

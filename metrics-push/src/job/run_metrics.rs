@@ -1,0 +1,391 @@
+//! The `batch_job_` families of one run: at its start, in between and at its completion.
+//!
+//! They follow Prometheus' instrumentation practices for batch jobs: all are gauges, timestamps are Unix seconds, and the
+//! last success stays whatever happens after it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::completion::{Cause, Completion};
+use super::outcome::Outcome;
+use super::resource_usage::ResourceUsage;
+use super::spec::JobSpec;
+use crate::clock::Moment;
+use crate::metrics::Snapshot;
+
+// These families are read back, so that no report replaces a newer value.
+pub(super) const OUTCOME: &str = "batch_job_last_run_outcome";
+pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
+pub(super) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+pub(super) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
+pub(super) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
+
+/// What the body of a run has reported so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) records: Option<Records>,
+    pub(super) stages: BTreeMap<String, Duration>,
+    pub(super) ratio: Option<f64>,
+}
+
+/// Numbers of records of one run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Records {
+    pub(super) processed: u64,
+    pub(super) failed: u64,
+    pub(super) skipped: u64,
+}
+
+/// What is known before a run completes. It is pushed with the start and again with the completion.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Expectations<'a> {
+    pub(super) deadline: Option<Duration>,
+    pub(super) max_runtime: Option<Duration>,
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) version: Cow<'a, str>,
+}
+
+impl From<&JobSpec> for Expectations<'static> {
+    fn from(spec: &JobSpec) -> Self {
+        Self {
+            deadline: spec.success_deadline(),
+            max_runtime: spec.max_runtime,
+            heartbeat: spec.heartbeat,
+            version: spec.version.unwrap_or_default().into(),
+        }
+    }
+}
+
+/// Returns the families of a start. No outcome state is set while the run lasts.
+pub(super) fn start_metrics(expected: &Expectations<'_>, started_at: f64) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    add_expectations(&mut snapshot, expected, started_at);
+    add_outcome_states(&mut snapshot, None);
+    add_pushed_at(&mut snapshot, started_at);
+    snapshot
+}
+
+/// Returns the families of a heartbeat.
+pub(super) fn heartbeat_metrics(progress: &Progress, now: Moment) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    add_progress(&mut snapshot, progress);
+    add_pushed_at(&mut snapshot, now.unix_seconds());
+    snapshot
+}
+
+/// Returns the families of a completion. They include those of the start, so that one request is enough.
+pub(super) fn completion_metrics(
+    expected: &Expectations<'_>,
+    progress: &Progress,
+    completion: &Completion,
+) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    add_expectations(&mut snapshot, expected, completion.started_at);
+    add_outcome_states(&mut snapshot, Some(completion.cause.outcome));
+    add_timestamps(&mut snapshot, completion);
+    if let Some(duration) = completion.duration {
+        snapshot.gauge(
+            "batch_job_last_run_duration_seconds",
+            "Duration of the last run.",
+            &[(&[], duration.as_secs_f64())],
+        );
+    }
+    add_system_report(&mut snapshot, completion);
+    add_progress(&mut snapshot, progress);
+    add_usage(&mut snapshot, completion.usage);
+    add_pushed_at(&mut snapshot, completion.finished_at);
+    snapshot
+}
+
+fn add_expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, started_at: f64) {
+    snapshot.gauge(LAST_START, "Time when the last run started.", &[(&[], started_at)]);
+    if let Some(deadline) = expected.deadline {
+        snapshot.gauge(
+            "batch_job_success_deadline_seconds",
+            "Largest age that the last success may reach.",
+            &[(&[], deadline.as_secs_f64())],
+        );
+    }
+    if let Some(max_runtime) = expected.max_runtime {
+        snapshot.gauge(
+            "batch_job_max_runtime_seconds",
+            "Longest time that a run may take.",
+            &[(&[], max_runtime.as_secs_f64())],
+        );
+    }
+    if let Some(interval) = expected.heartbeat {
+        snapshot.gauge(
+            "batch_job_heartbeat_interval_seconds",
+            "Interval between the heartbeats of a run.",
+            &[(&[], interval.as_secs_f64())],
+        );
+    }
+    let version = [("version", &*expected.version)];
+    snapshot.gauge("batch_job_info", "Version of the job.", &[(&version, 1.0)]);
+}
+
+fn add_outcome_states(snapshot: &mut Snapshot, current: Option<Outcome>) {
+    let labels = Outcome::ALL.map(|outcome| [("outcome", outcome.as_str())]);
+    let samples: Vec<_> = Outcome::ALL
+        .iter()
+        .zip(&labels)
+        .map(|(outcome, labels)| (labels.as_slice(), f64::from(Some(*outcome) == current)))
+        .collect();
+    snapshot.gauge(OUTCOME, "Outcome of the last run: 1 for the one that applies.", &samples);
+}
+
+/// The timestamps that alert rules compare. A skipped run is neither a success nor a failure.
+fn add_timestamps(snapshot: &mut Snapshot, completion: &Completion) {
+    let finished_at = completion.finished_at;
+    snapshot.gauge(
+        "batch_job_last_completion_timestamp_seconds",
+        "Time when the last run ended, with any outcome.",
+        &[(&[], finished_at)],
+    );
+    match completion.cause.outcome {
+        Outcome::Success => add_success(snapshot, completion),
+        Outcome::Skipped => {
+            snapshot.gauge(
+                "batch_job_last_skipped_timestamp_seconds",
+                "Time when a run was last skipped.",
+                &[(&[], finished_at)],
+            );
+            return;
+        }
+        Outcome::Abandoned => {
+            add_failure(snapshot, completion);
+            add_abandoned(snapshot, completion);
+        }
+        _ => add_failure(snapshot, completion),
+    }
+    snapshot.gauge(
+        "batch_job_last_run_success",
+        "Whether the last run succeeded.",
+        &[(&[], f64::from(completion.cause.outcome == Outcome::Success))],
+    );
+}
+
+pub(super) fn add_success(snapshot: &mut Snapshot, completion: &Completion) {
+    snapshot.gauge(
+        LAST_SUCCESS,
+        "Time when a run last succeeded.",
+        &[(&[], completion.finished_at)],
+    );
+}
+
+pub(super) fn add_failure(snapshot: &mut Snapshot, completion: &Completion) {
+    snapshot.gauge(LAST_FAILURE, "Time when a run last failed.", &[(&[], completion.finished_at)]);
+}
+
+/// Unlike the outcome state, this stays when the next run starts.
+pub(super) fn add_abandoned(snapshot: &mut Snapshot, completion: &Completion) {
+    snapshot.gauge(
+        LAST_ABANDONED,
+        "Time when a run of a dead process was last found.",
+        &[(&[], completion.finished_at)],
+    );
+}
+
+fn add_progress(snapshot: &mut Snapshot, progress: &Progress) {
+    if let Some(records) = progress.records {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+        let samples = [
+            (&[("result", "processed")][..], records.processed as f64),
+            (&[("result", "failed")][..], records.failed as f64),
+            (&[("result", "skipped")][..], records.skipped as f64),
+        ];
+        snapshot.gauge(
+            "batch_job_last_run_records",
+            "Number of records of the last run, by result.",
+            &samples,
+        );
+    }
+    if !progress.stages.is_empty() {
+        let labels: Vec<_> =
+            progress.stages.keys().map(|name| [("stage", name.as_str())]).collect();
+        let samples: Vec<_> = labels
+            .iter()
+            .zip(progress.stages.values())
+            .map(|(labels, duration)| (labels.as_slice(), duration.as_secs_f64()))
+            .collect();
+        snapshot.gauge(
+            "batch_job_stage_duration_seconds",
+            "Duration of each stage of the last run.",
+            &samples,
+        );
+    }
+    if let Some(ratio) = progress.ratio {
+        snapshot.gauge(
+            "batch_job_progress_ratio",
+            "Completed fraction of the run, from 0 to 1.",
+            &[(&[], ratio)],
+        );
+    }
+}
+
+/// Exit code, signal, core dump and panics, each if it is known.
+fn add_system_report(snapshot: &mut Snapshot, completion: &Completion) {
+    let mut gauge = |name: &str, help: &str, value: Option<f64>| {
+        if let Some(value) = value {
+            snapshot.gauge(name, help, &[(&[], value)]);
+        }
+    };
+    let Cause { exit_code, signal, core_dumped, .. } = completion.cause;
+    gauge("batch_job_last_run_exit_code", "Exit code of the last run.", exit_code.map(f64::from));
+    gauge(
+        "batch_job_last_run_signal",
+        "Number of the signal that ended the last run.",
+        signal.map(f64::from),
+    );
+    gauge(
+        "batch_job_last_run_core_dumped",
+        "Whether the last run dumped core.",
+        core_dumped.map(f64::from),
+    );
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+    gauge(
+        "batch_job_last_run_panics",
+        "Number of panics during the last run on any thread, including caught ones.",
+        completion.panics.map(|panics| panics as f64),
+    );
+}
+
+fn add_usage(snapshot: &mut Snapshot, usage: Option<ResourceUsage>) {
+    let Some(usage) = usage else { return };
+    snapshot.gauge(
+        "batch_job_last_run_cpu_seconds",
+        "CPU time of the last run, by mode.",
+        &[(&[("mode", "user")], usage.user_seconds), (&[("mode", "system")], usage.system_seconds)],
+    );
+    snapshot.gauge(
+        "batch_job_last_run_max_resident_memory_bytes",
+        "Peak resident memory of the last run.",
+        &[(&[], usage.max_resident_bytes)],
+    );
+}
+
+/// The client's clock, which alert rules compare with the gateway's.
+fn add_pushed_at(snapshot: &mut Snapshot, now: f64) {
+    snapshot.gauge(
+        "batch_job_pushed_at_timestamp_seconds",
+        "Time of the last push, by the clock of the job's machine.",
+        &[(&[], now)],
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push_request::encode;
+
+    fn names(snapshot: &Snapshot) -> Vec<String> {
+        encode(snapshot).into_keys().map(|name| name.replace("batch_job_", "")).collect()
+    }
+
+    fn completion(outcome: Outcome) -> Completion {
+        let mut completion = Completion::between(Moment::now(), Moment::now(), outcome.into());
+        completion.duration = Some(Duration::from_millis(1_500));
+        completion
+    }
+
+    fn spec() -> JobSpec {
+        JobSpec::new(Cow::Borrowed("job"))
+    }
+
+    fn expected() -> Expectations<'static> {
+        Expectations::from(&spec())
+    }
+
+    fn metrics_of(outcome: Outcome) -> Snapshot {
+        completion_metrics(&expected(), &Progress::default(), &completion(outcome))
+    }
+
+    #[test]
+    fn last_success_is_set_by_a_success_only() {
+        for outcome in Outcome::ALL {
+            let names = names(&metrics_of(outcome));
+            let has = |name: &str| names.iter().any(|known| known == name);
+            assert_eq!(
+                has("last_success_timestamp_seconds"),
+                outcome == Outcome::Success,
+                "{outcome}: {names:?}"
+            );
+            let is_failure = !matches!(outcome, Outcome::Success | Outcome::Skipped);
+            assert_eq!(has("last_failure_timestamp_seconds"), is_failure, "{outcome}: {names:?}");
+            assert_eq!(has("last_run_success"), outcome != Outcome::Skipped, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn completion_sets_one_outcome_and_start_none() {
+        let states = |snapshot: &Snapshot| encode(snapshot)["batch_job_last_run_outcome"].clone();
+        for outcome in Outcome::ALL {
+            let text = states(&metrics_of(outcome));
+            assert!(text.contains(&format!("{{outcome=\"{outcome}\"}} 1\n")), "{text}");
+            assert_eq!(text.matches(" 0\n").count(), Outcome::ALL.len() - 1, "{text}");
+        }
+        let text = states(&start_metrics(&expected(), 0.0));
+        assert_eq!(text.matches(" 0\n").count(), Outcome::ALL.len(), "{text}");
+    }
+
+    #[test]
+    fn deadline_is_twice_the_interval() {
+        let job = JobSpec { every: Some(Duration::from_secs(86_400)), ..spec() };
+        let text = encode(&start_metrics(&Expectations::from(&job), 0.0));
+        assert!(text["batch_job_success_deadline_seconds"].ends_with(" 172800\n"));
+    }
+
+    #[test]
+    fn heartbeat_interval_is_exported_if_configured() {
+        let job = JobSpec { heartbeat: Some(Duration::from_millis(1_500)), ..spec() };
+        let with = Expectations::from(&job);
+        let end = |expected| {
+            completion_metrics(expected, &Progress::default(), &completion(Outcome::Error))
+        };
+        for snapshot in [start_metrics(&with, 0.0), end(&with)] {
+            let text = encode(&snapshot);
+            assert!(text["batch_job_heartbeat_interval_seconds"].ends_with(" 1.5\n"), "{text:?}");
+        }
+        for snapshot in [start_metrics(&expected(), 0.0), end(&expected())] {
+            assert!(!names(&snapshot).contains(&"heartbeat_interval_seconds".to_owned()));
+        }
+    }
+
+    #[test]
+    fn completion_exports_duration_records_and_stages() {
+        let progress = Progress {
+            records: Some(Records { processed: 5, failed: 1, skipped: 0 }),
+            stages: [("load".to_owned(), Duration::from_millis(250))].into(),
+            ratio: Some(0.5),
+        };
+        let text = encode(&completion_metrics(&expected(), &progress, &completion(Outcome::Error)));
+        assert!(text["batch_job_last_run_duration_seconds"].ends_with(" 1.5\n"));
+        assert!(text["batch_job_last_run_records"].contains("{result=\"processed\"} 5\n"));
+        assert!(text["batch_job_stage_duration_seconds"].contains("{stage=\"load\"} 0.25\n"));
+        assert!(text["batch_job_progress_ratio"].ends_with(" 0.5\n"));
+    }
+
+    #[test]
+    fn system_report_has_only_known_values() {
+        let metrics = |cause| {
+            encode(&completion_metrics(
+                &expected(),
+                &Progress::default(),
+                &Completion { cause, ..completion(Outcome::ExitCode) },
+            ))
+        };
+        let exited = metrics(Cause::from_exit(Outcome::ExitCode, Some(3)));
+        assert!(exited["batch_job_last_run_exit_code"].ends_with(" 3\n"));
+        assert!(!exited.contains_key("batch_job_last_run_signal"));
+        let signalled = metrics(Cause::from_signal(Outcome::Signal, 15));
+        assert!(signalled["batch_job_last_run_signal"].ends_with(" 15\n"));
+        assert!(!signalled.contains_key("batch_job_last_run_exit_code"));
+        assert!(!signalled.contains_key("batch_job_last_run_panics"));
+    }
+
+    #[test]
+    fn records_are_left_out_if_none_were_counted() {
+        assert!(!names(&metrics_of(Outcome::Success)).contains(&"last_run_records".to_owned()));
+    }
+}

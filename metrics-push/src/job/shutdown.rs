@@ -1,0 +1,75 @@
+//! Finishes all active runs because their process ends.
+//!
+//! User code must not delay this: metrics are gathered on a separate thread with a deadline, and the outcome is sent
+//! without them if necessary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::active_run::{self, ActiveRun};
+use super::completion::Cause;
+use super::process_state::{PROCESS, Shutdown};
+use super::spec::Extent;
+use crate::clock::Moment;
+use crate::dispatcher::dispatcher;
+use crate::metrics::Snapshot;
+use crate::oneshot::{self, Receiver};
+
+/// How long the collectors of users may take when the process is about to end. They take microseconds, unless they wait for
+/// a lock that the ending thread holds.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Runs that were finished together, and the receivers of their acknowledgements.
+struct FinishedRuns {
+    runs: Vec<(Arc<ActiveRun>, Receiver<()>)>,
+    deadline: Moment,
+}
+
+/// Finishes all active runs, because the process is about to end. Another thread may finish the same runs at the same time;
+/// the first completion of a run counts.
+pub(super) fn finish_all(cause: &dyn Fn(Extent) -> Cause, deadline: Moment) -> Box<dyn Shutdown> {
+    let now = Moment::now();
+    let active = active_run::all();
+    let gather_until = now.after(GATHER_TIMEOUT.min(deadline.remaining()));
+    let gathered = gather_on_thread(&active);
+    let finish = |(run, gathered): (Arc<ActiveRun>, Receiver<Snapshot>)| {
+        let gathered = gathered.wait(gather_until.remaining()).unwrap_or_default();
+        let acknowledged = run.finish_with_process(cause(run.extent()), now, gathered, deadline)?;
+        Some((run, acknowledged))
+    };
+    let runs = active.into_iter().zip(gathered).filter_map(finish).collect();
+    Box::new(FinishedRuns { runs, deadline })
+}
+
+/// Gathers the metrics of each run on another thread: collectors may wait for locks that this thread holds, or panic.
+fn gather_on_thread(runs: &[Arc<ActiveRun>]) -> Vec<Receiver<Snapshot>> {
+    let (senders, receivers): (Vec<_>, Vec<_>) = runs.iter().map(|_| oneshot::channel()).unzip();
+    let work: Vec<_> = runs.iter().cloned().zip(senders).collect();
+    if !work.is_empty() {
+        // If the thread cannot be started, the senders are dropped and the outcomes are sent alone.
+        let _ = std::thread::Builder::new().name("metrics-push-end".into()).spawn(move || {
+            for (run, sender) in work {
+                sender.send(run.gather());
+            }
+        });
+    }
+    receivers
+}
+
+impl Shutdown for FinishedRuns {
+    fn wait(&self) -> usize {
+        for (run, acknowledged) in &self.runs {
+            run.wait_acknowledged(acknowledged, self.deadline);
+        }
+        PROCESS.unsent.wait_until_none(self.deadline);
+        let unfinished = dispatcher().flush(self.deadline.remaining());
+        PROCESS.unacknowledged.wait_until_none(self.deadline);
+        unfinished
+    }
+
+    fn reopen(&self) {
+        for (run, _) in &self.runs {
+            run.reopen();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Starts a run: decides its key, installs the hooks, writes the journal, submits the start.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use super::active_run::ActiveRun;
+use super::hooks::{self, exit, signal};
+use super::journal::line::Started;
+use super::journal::recovery::{self, Recovery};
+use super::journal::{Journal, JournalEntry};
+use super::process_state::FinishAll;
+use super::run_metrics::Expectations;
+use super::spec::{Extent, JobSpec, SignalHooks};
+use super::supervisor;
+use crate::clock::Moment;
+use crate::dispatcher::dispatcher;
+use crate::error::Error;
+use crate::labels::{GroupingKey, shown};
+use crate::log;
+use crate::oneshot;
+use crate::pipeline::Pipeline;
+
+/// Starts a run of a job.
+pub(super) fn start_run(
+    spec: JobSpec,
+    grouping: &[(&str, &dyn fmt::Display)],
+    finish_all: FinishAll,
+) -> Arc<ActiveRun> {
+    let pipeline = Pipeline::current();
+    let mut key = if pipeline.routes.is_empty() {
+        None
+    } else {
+        grouping_key(&spec, &pipeline, grouping)
+            .map_err(|error| log::warn(format_args!("{error:?}; this run is not pushed")))
+            .ok()
+    };
+    supervisor::ensure(&spec);
+    if key.is_some() && hooks::install(&pipeline, finish_all).is_err() {
+        key = None;
+    }
+    let started = Moment::now();
+    let entry = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, started));
+    let run = ActiveRun::new(spec, key, pipeline, started, entry);
+    if run.key().is_some() {
+        submit_start(&run);
+    }
+    run
+}
+
+/// Returns the grouping key: the labels of the attribute, overridden by those of the configuration.
+fn grouping_key(
+    spec: &JobSpec,
+    pipeline: &Pipeline,
+    grouping: &[(&str, &dyn fmt::Display)],
+) -> Result<GroupingKey, Error> {
+    let name = match (&pipeline.job, spec.extent) {
+        (Some(name), Extent::Process) => name.as_str(),
+        _ => &spec.name,
+    };
+    let mut key = GroupingKey::new(name)?;
+    for (name, value) in grouping {
+        key = key.label(*name, shown(*value))?;
+    }
+    for (name, value) in &pipeline.grouping {
+        key = key.label(name, value)?;
+    }
+    Ok(key)
+}
+
+/// Writes the start to the journal. Returns `None` if there is no state directory.
+fn record_start(
+    spec: &JobSpec,
+    pipeline: &Pipeline,
+    key: &GroupingKey,
+    started: Moment,
+) -> Option<JournalEntry> {
+    let supervised = supervisor::location();
+    let folder = match supervised {
+        Some(location) => location.folder.clone(),
+        None => pipeline.state_dir.folder(recovery::FOLDER)?,
+    };
+    let run = Started {
+        key: key.clone(),
+        sinks: recovery::sink_urls(pipeline),
+        at: started.unix_seconds(),
+        extent: spec.extent,
+        expected: Expectations::from(spec),
+    };
+    let supervisor = supervised.map(|location| location.supervisor.as_str());
+    Journal::in_folder(&folder, supervisor).record_start(run, spec.durability)
+}
+
+/// Installs the signal handlers of a whole process, submits the start, and starts the heartbeat.
+fn submit_start(run: &Arc<ActiveRun>) {
+    if run.spec().is_process() && run.spec().signal_hooks == SignalHooks::Enabled {
+        signal::start_listener();
+    }
+    let due = run.journal_entry().and_then(|entry| recovery::take_due_folder(entry.folder()));
+    let is_deferred = due.is_some_and(|folder| submit_start_after_recovery(run, folder));
+    if !is_deferred {
+        run.submit_start(|| {});
+    }
+    start_heartbeat(run);
+}
+
+/// Reports the runs of dead processes on another thread, and then the start. Returns false if the thread cannot be started.
+fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: PathBuf) -> bool {
+    let (sender, submitted) = oneshot::channel();
+    let thread_run = Arc::clone(run);
+    let spawned = exit::run_before_exit(move || {
+        let run = thread_run;
+        let pipeline = run.pipeline();
+        let mut recovery = recovery::find(&folder, pipeline);
+        run.submit_start(|| report_dead_runs(&run, recovery.as_mut()));
+        sender.send(());
+        if let Some(recovery) = recovery {
+            recovery.settle(pipeline.timeout);
+        }
+    });
+    if spawned.is_ok() {
+        run.set_start_submitted(submitted);
+    }
+    spawned.is_ok()
+}
+
+fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut Recovery>) {
+    if let Some(recovery) = recovery {
+        // A finished run counts as newer than the dead ones; one that is starting does not.
+        let starting = run.journal_entry().filter(|_| !run.is_finished()).map(JournalEntry::id);
+        recovery.report(run.pipeline(), starting);
+    }
+}
+
+fn start_heartbeat(run: &Arc<ActiveRun>) {
+    if let Some(interval) = run.spec().heartbeat {
+        let run: Weak<ActiveRun> = Arc::downgrade(run);
+        dispatcher().spawn_interval(interval, move || {
+            run.upgrade().is_some_and(|run| run.submit_heartbeat())
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn configuration_overrides_the_attribute() {
+        let config = Config::default().job("deployed").unwrap().grouping("region", "eu").unwrap();
+        let _scope = config.grouping("shard", "").unwrap().scope().unwrap();
+        let grouping: [(&str, &dyn fmt::Display); 2] = [("region", &"us"), ("shard", &7)];
+        let key = |extent| {
+            let spec = JobSpec { extent, ..JobSpec::new(Cow::Borrowed("task")) };
+            grouping_key(&spec, &Pipeline::current(), &grouping).unwrap().to_string()
+        };
+        assert_eq!(key(Extent::Task), r#"{job="task",region="eu"}"#);
+        assert_eq!(key(Extent::Process), r#"{job="deployed",region="eu"}"#);
+    }
+}

@@ -1,0 +1,39 @@
+//! `Location`: the files that a supervised job shares with its supervisor.
+
+use std::fs;
+use std::os::unix::process::parent_id;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// The environment variable with the path of the supervisor's file.
+pub(in crate::job) const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
+
+/// What the supervisor writes to its file before it ends a job that exceeds its maximum runtime.
+pub(super) const TIMEOUT_MARK: &str = "timeout";
+
+#[derive(Debug)]
+pub(in crate::job) struct Location {
+    /// The folder of the job's journal.
+    pub(in crate::job) folder: PathBuf,
+    /// The name of the supervisor's file in the folder. It is locked while the supervisor lives.
+    pub(in crate::job) supervisor: String,
+}
+
+/// Returns the location if this process is supervised. The children of a job inherit the variable, but have another parent.
+pub(in crate::job) fn location() -> Option<&'static Location> {
+    static LOCATION: OnceLock<Option<Location>> = OnceLock::new();
+    let read = || {
+        let path = PathBuf::from(std::env::var_os(VARIABLE)?);
+        let process: u32 = path.file_stem()?.to_str()?.rsplit_once('-')?.1.parse().ok()?;
+        let supervisor = path.file_name()?.to_str()?.to_owned();
+        let folder = path.parent()?.to_owned();
+        (process == parent_id()).then_some(Location { folder, supervisor })
+    };
+    LOCATION.get_or_init(read).as_ref()
+}
+
+/// Returns true if the supervisor is ending this job because it exceeds its maximum runtime.
+pub(in crate::job) fn is_killing() -> bool {
+    let path = location().map(|location| location.folder.join(&location.supervisor));
+    path.and_then(|path| fs::read_to_string(path).ok()).is_some_and(|text| text == TIMEOUT_MARK)
+}

@@ -1,0 +1,359 @@
+//! `Supervisor`: the parent process, which waits for the job and ends as the job ended.
+//!
+//! Waiting with resource usage, and a child that dies with its parent, are unsafe code: calls into C.
+
+use std::ffi::c_int;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Once;
+use std::time::Duration;
+
+use super::location::{TIMEOUT_MARK, VARIABLE, location};
+use super::oom;
+use super::signal_forwarding::SignalForwarding;
+use crate::clock::Moment;
+use crate::job::completion::Cause;
+use crate::job::journal::line::{Finished, JournaledRun};
+use crate::job::journal::recovery::{self, OrphanedJournal};
+use crate::job::outcome::Outcome;
+use crate::job::posix_signals::raise_with_default;
+use crate::job::resource_usage::ResourceUsage;
+use crate::job::spec::{Enforcement, Extent, JobSpec, Supervision};
+use crate::log;
+use crate::pipeline::Pipeline;
+
+/// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+
+/// The signals by which a terminal stops a process group.
+const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+
+/// Continues in a supervised child process if the job asks for it. The calling process becomes the supervisor and does not
+/// return. Returns in the child, and if there cannot be one.
+pub(in crate::job) fn ensure(spec: &JobSpec) {
+    static ATTEMPTED: Once = Once::new();
+
+    if !spec.is_process() || spec.supervision == Supervision::None || location().is_some() {
+        return;
+    }
+    let pipeline = Pipeline::current();
+    if pipeline.routes.is_empty() {
+        return;
+    }
+    ATTEMPTED.call_once(|| {
+        let started = Supervisor::new(spec, &pipeline)
+            .and_then(|mut supervisor| Ok((supervisor.start()?, supervisor)));
+        match started {
+            Ok((child, supervisor)) => supervisor.wait_and_report(child, &pipeline),
+            Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
+        }
+    });
+}
+
+struct Supervisor {
+    folder: PathBuf,
+    /// The folder is only for this job, because there is no state directory.
+    is_temporary: bool,
+    /// The supervisor's file, locked.
+    file: File,
+    file_name: String,
+    signals: SignalForwarding,
+    kill_after: Option<Duration>,
+    oom_kills: u64,
+}
+
+/// How a child ended.
+struct ChildExit {
+    status: ExitStatus,
+    usage: ResourceUsage,
+}
+
+impl Supervisor {
+    fn new(spec: &JobSpec, pipeline: &Pipeline) -> io::Result<Self> {
+        let journal = pipeline.state_dir.folder(recovery::FOLDER);
+        let is_temporary = journal.is_none();
+        let stem = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
+        let folder = match journal {
+            Some(folder) => folder,
+            None => create_temporary_folder(&stem)?,
+        };
+        let file_name = format!("{stem}.{}", recovery::SUPERVISOR_EXTENSION);
+        // The file gets its name after it is locked, so that no process takes it for that of a dead supervisor.
+        let temporary = folder.join(&stem).with_extension("new");
+        let file = OpenOptions::new().append(true).create_new(true).open(&temporary)?;
+        file.try_lock()?;
+        fs::rename(&temporary, folder.join(&file_name))?;
+        let kill_after = spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill);
+        Ok(Self {
+            folder,
+            is_temporary,
+            file,
+            file_name,
+            signals: SignalForwarding::new()?,
+            kill_after,
+            oom_kills: oom::kill_count(),
+        })
+    }
+
+    fn start(&mut self) -> io::Result<Child> {
+        let mut arguments = std::env::args_os();
+        let mut command = Command::new(std::env::current_exe()?);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        command.args(arguments).env(VARIABLE, self.folder.join(&self.file_name));
+        die_with_parent(&mut command);
+        self.signals.install();
+        let child = command.spawn();
+        match child {
+            Ok(_) => detach_stdio(),
+            Err(_) => {
+                self.signals.uninstall();
+                self.clean_up();
+            }
+        }
+        child
+    }
+
+    fn clean_up(&self) {
+        let _ = fs::remove_file(self.folder.join(&self.file_name));
+        if self.is_temporary {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    fn wait_and_report(mut self, child: Child, pipeline: &Pipeline) -> ! {
+        // `Child` cannot wait with resource usage.
+        let id = child.id().cast_signed();
+        let (exit, kill) = self.wait(id);
+        // From now on the terminal stops this process like any other.
+        STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
+        let is_killed = exit.status.signal() == Some(libc::SIGKILL);
+        let kill = match kill {
+            None if is_killed && oom::kill_count() > self.oom_kills => Some(Kill::OutOfMemory),
+            kill => kill,
+        };
+        let cause = |extent| cause(exit.status, extent, kill);
+        if let Some(mut orphan) = self.journal_of(id) {
+            let runs = std::mem::take(&mut orphan.runs);
+            orphan.runs = runs.into_iter().map(|run| finish_run(run, &cause)).collect();
+            recovery::report_finished(orphan, pipeline, exit.usage);
+        }
+        self.clean_up();
+        exit_like(exit.status)
+    }
+
+    /// Waits for the job and forwards signals to it. Returns `Kill::Timeout` if it exceeded its maximum runtime.
+    fn wait(&mut self, job: c_int) -> (ChildExit, Option<Kill>) {
+        let started = Moment::now();
+        let mut next = self.kill_after.map(|limit| (started.after(limit), libc::SIGTERM));
+        let mut kill = None;
+        loop {
+            match reap(job) {
+                Some(Change::Exited(exit)) => return (exit, kill),
+                Some(Change::Stopped(signal)) if STOP_SIGNALS.contains(&signal) => {
+                    self.stop_with(job, signal);
+                }
+                _ => {}
+            }
+            match next {
+                Some((deadline, signal)) if deadline.remaining().is_zero() => {
+                    kill = Some(Kill::Timeout);
+                    let _ = self.file.write_all(TIMEOUT_MARK.as_bytes());
+                    send(job, signal);
+                    next = (signal == libc::SIGTERM)
+                        .then(|| (Moment::now().after(KILL_GRACE), libc::SIGKILL));
+                }
+                _ => {}
+            }
+            let timeout = next.map(|(deadline, _)| deadline.remaining());
+            if let Some(signal) = self.signals.next(timeout) {
+                send(job, signal);
+            }
+        }
+    }
+
+    /// Stops as the job was stopped, so that the shell notices, and continues the job afterwards. If no shell controls the
+    /// process group, the kernel stops neither.
+    fn stop_with(&self, job: c_int, signal: c_int) {
+        raise_with_default(signal);
+        self.signals.install_one(signal);
+        // The job may not have received the shell's SIGCONT.
+        send(job, libc::SIGCONT);
+    }
+
+    /// Returns the journal of the job, if it has runs that are not acknowledged.
+    fn journal_of(&self, job: c_int) -> Option<OrphanedJournal> {
+        let is_of_job = |orphan: &OrphanedJournal| {
+            orphan.header.process.cast_signed() == job
+                && orphan.header.supervisor.as_deref() == Some(self.file_name.as_str())
+        };
+        recovery::journals(&self.folder).find(is_of_job)
+    }
+}
+
+/// Creates a folder that only its owner can enter.
+fn create_temporary_folder(stem: &str) -> io::Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("metrics-push-{stem}"));
+    fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    Ok(folder)
+}
+
+/// Finishes a run that was active when its process ended.
+fn finish_run(mut run: JournaledRun, cause: &impl Fn(Extent) -> Cause) -> JournaledRun {
+    let now = Moment::now().unix_seconds();
+    let duration = Duration::try_from_secs_f64(now - run.started.at).ok();
+    run.finished.get_or_insert_with(|| Finished {
+        cause: cause(run.started.extent),
+        at: now,
+        duration,
+    });
+    run
+}
+
+/// Why a job was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kill {
+    /// It exceeded its maximum runtime.
+    Timeout,
+    OutOfMemory,
+}
+
+fn cause(status: ExitStatus, extent: Extent, kill: Option<Kill>) -> Cause {
+    let outcome = match (status.code(), kill) {
+        (_, Some(Kill::Timeout)) => Outcome::Timeout,
+        (None, Some(Kill::OutOfMemory)) => Outcome::Oom,
+        (None, None) => Outcome::Signal,
+        (Some(0), _) if extent == Extent::Process => Outcome::Success,
+        (Some(_), _) => Outcome::ExitCode,
+    };
+    let signal = status.signal();
+    let core_dumped = signal.map(|_| status.core_dumped());
+    Cause { outcome, exit_code: status.code(), signal, core_dumped }
+}
+
+#[expect(unsafe_code, reason = "a call into C")]
+fn send(process: c_int, signal: c_int) {
+    // SAFETY: the call takes only integers. The process is a child that is not reaped yet, so the id is its own.
+    unsafe { libc::kill(process, signal) };
+}
+
+/// A change of state of a child.
+enum Change {
+    Exited(ChildExit),
+    Stopped(c_int),
+}
+
+/// Returns the next change of the job without blocking. The first process of a container also reaps orphaned processes.
+fn reap(job: c_int) -> Option<Change> {
+    let is_first = std::process::id() == 1;
+    loop {
+        let (process, change) = wait_for(if is_first { -1 } else { job })?;
+        if process == job {
+            return Some(change);
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "a call into C")]
+fn wait_for(process: c_int) -> Option<(c_int, Change)> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let options = libc::WNOHANG | libc::WUNTRACED;
+    // SAFETY: both pointers are to live locals. An all-zero `rusage` is valid.
+    let (changed, usage) = unsafe {
+        (libc::wait4(process, &raw mut status, options, usage.as_mut_ptr()), usage.assume_init())
+    };
+    let status = ExitStatus::from_raw(status);
+    let change = match status.stopped_signal() {
+        Some(signal) => Change::Stopped(signal),
+        None => Change::Exited(ChildExit { status, usage: convert_usage(&usage) }),
+    };
+    (changed > 0).then_some((changed, change))
+}
+
+/// Closes stdin and stdout, so that their other ends see it when the job closes them. stderr stays open for the log.
+#[expect(unsafe_code, reason = "calls into C")]
+fn detach_stdio() {
+    let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
+    for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+        // SAFETY: the call takes only integers, and the supervisor no longer uses the two streams.
+        unsafe { libc::dup2(null.as_raw_fd(), stream) };
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are f64")]
+fn convert_usage(usage: &libc::rusage) -> ResourceUsage {
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    // Apple platforms count bytes, others kibibytes.
+    let unit = if cfg!(target_vendor = "apple") { 1.0 } else { 1024.0 };
+    ResourceUsage {
+        user_seconds: seconds(usage.ru_utime),
+        system_seconds: seconds(usage.ru_stime),
+        max_resident_bytes: usage.ru_maxrss as f64 * unit,
+    }
+}
+
+/// Ends this process as the job ended, so that its parent sees no difference.
+fn exit_like(status: ExitStatus) -> ! {
+    if let Some(signal) = status.signal() {
+        // The job has dumped core; a second dump would be useless.
+        disable_core_dump();
+        raise_with_default(signal);
+        // The first process of a container ignores signals with the default disposition.
+        std::process::exit(128 + signal);
+    }
+    std::process::exit(status.code().unwrap_or(1))
+}
+
+#[expect(unsafe_code, reason = "a call into C")]
+fn disable_core_dump() {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live local.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+}
+
+/// Lets the kernel kill the job when the supervisor is killed: the caller may know only that process.
+#[expect(unsafe_code, reason = "code between fork and exec")]
+fn die_with_parent(command: &mut Command) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let parent = std::process::id();
+        let request = move || {
+            // SAFETY: the call takes only integers.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            // The supervisor may have died before the request.
+            if parent_id() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+        };
+        // SAFETY: between fork and exec the closure makes two system calls and allocates nothing.
+        unsafe { command.pre_exec(request) };
+    }
+    let _ = command;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_status_determines_the_cause() {
+        let of = |raw, kill| {
+            let cause = cause(ExitStatus::from_raw(raw), Extent::Process, kill);
+            (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
+        };
+        assert_eq!(of(0, None), (Outcome::Success, Some(0), None, None));
+        assert_eq!(of(9 << 8, None), (Outcome::ExitCode, Some(9), None, None));
+        assert_eq!(of(9, None), (Outcome::Signal, None, Some(9), Some(false)));
+        assert_eq!(of(9, Some(Kill::OutOfMemory)), (Outcome::Oom, None, Some(9), Some(false)));
+        assert_eq!(of(9, Some(Kill::Timeout)), (Outcome::Timeout, None, Some(9), Some(false)));
+        assert_eq!(of(0x80 | 6, None), (Outcome::Signal, None, Some(6), Some(true)));
+        let task = cause(ExitStatus::from_raw(0), Extent::Task, None);
+        assert_eq!(task.outcome, Outcome::ExitCode);
+    }
+}

@@ -1,0 +1,127 @@
+//! `SignalForwarding`: forwards signals from the supervisor to the job.
+//!
+//! The handler writes the signal and whether a process sent it to a socket, which the supervisor reads. A terminal sends its
+//! signals to the whole process group, so the job has received those already. Reading the sender is unsafe code.
+
+use std::ffi::{c_int, c_void};
+use std::io::{self, Read as _};
+use std::os::fd::IntoRawFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use crate::job::posix_signals::{
+    has_default_disposition, install_info_handler, preserve_errno, set_default, write_in_handler,
+};
+
+/// The signals that are forwarded. Others act on the supervisor as they would on the job.
+const FORWARDED: [c_int; 13] = [
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGXCPU,
+    libc::SIGWINCH,
+    libc::SIGCONT,
+    // The supervisor stops after the job has stopped.
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// The descriptor that the handler writes to.
+static WRITER: AtomicI32 = AtomicI32::new(-1);
+
+pub(super) struct SignalForwarding {
+    received: UnixStream,
+    /// The signals with a handler of ours.
+    handled: Vec<c_int>,
+    is_session_leader: bool,
+}
+
+impl SignalForwarding {
+    pub(super) fn new() -> io::Result<Self> {
+        let (received, writer) = UnixStream::pair()?;
+        writer.set_nonblocking(true)?;
+        WRITER.store(writer.into_raw_fd(), Ordering::Release);
+        Ok(Self { received, handled: Vec::new(), is_session_leader: is_session_leader() })
+    }
+
+    /// Installs the handlers of all signals with the default disposition. A signal that was inherited as ignored is ignored
+    /// by the job as well.
+    pub(super) fn install(&mut self) {
+        let signals = FORWARDED.into_iter().chain([libc::SIGCHLD]);
+        self.handled = signals.filter(|signal| has_default_disposition(*signal)).collect();
+        self.handled.iter().for_each(|signal| install_info_handler(*signal, on_signal));
+    }
+
+    /// Installs the handler of one signal again.
+    pub(super) fn install_one(&self, signal: c_int) {
+        if self.handled.contains(&signal) {
+            install_info_handler(signal, on_signal);
+        }
+    }
+
+    pub(super) fn uninstall_one(&self, signal: c_int) {
+        if self.handled.contains(&signal) {
+            set_default(signal);
+        }
+    }
+
+    pub(super) fn uninstall(&self) {
+        self.handled.iter().copied().for_each(set_default);
+    }
+
+    /// Waits for a signal, at most for `timeout`. Returns it if it has to be forwarded.
+    pub(super) fn next(&mut self, timeout: Option<Duration>) -> Option<c_int> {
+        // A zero read time-out is an error.
+        let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
+        let _ = self.received.set_read_timeout(timeout);
+        let mut event = [0; 2];
+        self.received.read_exact(&mut event).ok()?;
+        let [signal, origin] = event;
+        let origin = if origin == FROM_PROCESS { Origin::Process } else { Origin::Kernel };
+        self.must_forward(signal.into(), origin).then_some(signal.into())
+    }
+
+    fn must_forward(&self, signal: c_int, origin: Origin) -> bool {
+        match signal {
+            libc::SIGCHLD => false,
+            // When a terminal is closed, the kernel signals only the leader of its session.
+            libc::SIGHUP | libc::SIGCONT if self.is_session_leader => true,
+            _ => origin == Origin::Process,
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "a call into C")]
+fn is_session_leader() -> bool {
+    // SAFETY: the call takes only integers.
+    unsafe { libc::getsid(0) }.cast_unsigned() == std::process::id()
+}
+
+/// Who sent a signal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Another process.
+    Process,
+    /// The kernel, for example for a terminal.
+    Kernel,
+}
+
+const FROM_PROCESS: u8 = 1;
+
+/// The handler. It only writes two bytes.
+#[expect(unsafe_code, reason = "a signal handler is called with pointers")]
+extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: the handler is installed with `SA_SIGINFO`, so the kernel passes a valid pointer.
+    let is_from_process = unsafe { (*info).si_code } <= 0;
+    preserve_errno(|| {
+        let origin = if is_from_process { FROM_PROCESS } else { 0 };
+        let event = [u8::try_from(signal).unwrap_or(0), origin];
+        write_in_handler(WRITER.load(Ordering::Acquire), &event);
+    });
+}

@@ -1,0 +1,94 @@
+//! The handles that a site records its calls with, and the cache that the first call fills.
+
+use std::sync::OnceLock;
+
+/// A reference that is set once and read with one load; `OnceLock` also loads its state.
+use once_cell::race::OnceRef;
+
+use super::label_sets::LabelSets;
+use super::label_value::LabelValue;
+use super::site::Site;
+use crate::error::Error;
+use crate::metrics::is_gathering;
+
+/// A site that registers its metrics at the first call.
+pub(super) trait Resolve: Sized + 'static {
+    /// The registered metrics.
+    type Registered;
+
+    /// What one call records into.
+    type Handles;
+
+    fn site(&self) -> &Site;
+
+    fn cache(&self) -> &HandleCache<Self>;
+
+    /// Registers the metrics.
+    ///
+    /// # Errors
+    /// `is_metric` if a metric conflicts with a registered one.
+    fn register(&self) -> Result<Self::Registered, Error>;
+
+    /// Returns the handles for calls with these label values.
+    fn handles(&self, registered: &Self::Registered, values: &[&str]) -> Self::Handles;
+
+    /// Returns handles that do not belong to a registered metric, for calls that cannot be recorded.
+    fn detached(&self) -> Self::Handles;
+
+    /// Returns the handles for a call with these label values.
+    #[inline]
+    fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static Self::Handles {
+        self.cache().unlabelled.get().unwrap_or_else(|| self.resolve_slowly(labels))
+    }
+
+    /// [`resolve`](Self::resolve) for the first call and for labelled calls.
+    #[inline(never)]
+    fn resolve_slowly(&'static self, labels: &[LabelValue<'_>]) -> &'static Self::Handles {
+        let cache = self.cache();
+        let Some(resolved) = cache.registered(self) else {
+            return cache.detached.get_or_init(|| leak(self.detached()));
+        };
+        let create = |values: &[&str]| self.handles(&resolved.registered, values);
+        if self.site().has_labels() {
+            return resolved.label_sets.get_or_insert(self.site(), labels, create);
+        }
+        cache.unlabelled.get_or_init(|| leak(create(&[])))
+    }
+}
+
+/// The handles that a site has resolved so far.
+pub(super) struct HandleCache<S: Resolve> {
+    /// The handles of a site without label values that depend on the call.
+    unlabelled: OnceRef<'static, S::Handles>,
+    /// `None` if the metrics could not be registered.
+    resolved: OnceLock<Option<Box<Resolved<S>>>>,
+    detached: OnceRef<'static, S::Handles>,
+}
+
+struct Resolved<S: Resolve> {
+    registered: S::Registered,
+    label_sets: LabelSets<S::Handles>,
+}
+
+impl<S: Resolve> HandleCache<S> {
+    pub(super) const fn new() -> Self {
+        Self { unlabelled: OnceRef::new(), resolved: OnceLock::new(), detached: OnceRef::new() }
+    }
+
+    fn registered(&self, site: &S) -> Option<&Resolved<S>> {
+        if self.resolved.get().is_none() && is_gathering() {
+            // A collector cannot register metrics while its registry is gathered. A later call registers them.
+            return None;
+        }
+        let resolved = self.resolved.get_or_init(|| {
+            let registered = site.site().ok_or_warn(site.register())?;
+            Some(Box::new(Resolved { registered, label_sets: LabelSets::new() }))
+        });
+        resolved.as_deref()
+    }
+}
+
+/// Sites are static, so their handles are never dropped.
+fn leak<T>(handles: T) -> &'static T {
+    Box::leak(Box::new(handles))
+}

@@ -1,0 +1,149 @@
+//! `LabelValue`: the label values of a call. Texts are used in place; all other values are rendered through `Display`.
+//!
+//! Autoderef specialisation: method lookup for `label(&value).value()` tries [`ViaText`], which is implemented for
+//! texts only, and then [`ViaDisplay`]. Rendering a text would take longer than finding its series.
+
+use std::cell::Cell;
+use std::fmt::{Display, Write as _};
+use std::ops::Deref;
+
+use crate::metrics::ValueIter;
+
+/// The value of a label for one call.
+#[derive(Clone, Copy)]
+pub enum LabelValue<'a> {
+    /// A text, used in place.
+    Text(&'a str),
+    /// Any other value, rendered before the look-up.
+    Display(&'a dyn Display),
+}
+
+/// Wraps the expression of a label, of any type that implements `Display`. Expansions call `value` on the result.
+#[inline]
+pub const fn label<T: ?Sized>(value: &T) -> ViaText<'_, T> {
+    ViaText(ViaDisplay(value))
+}
+
+/// A type that contains its text.
+pub trait AsText {
+    /// Returns the text.
+    fn as_text(&self) -> &str;
+}
+
+impl AsText for str {
+    #[inline]
+    fn as_text(&self) -> &str {
+        self
+    }
+}
+
+impl AsText for String {
+    #[inline]
+    fn as_text(&self) -> &str {
+        self
+    }
+}
+
+impl<T: AsText + ?Sized> AsText for &T {
+    #[inline]
+    fn as_text(&self) -> &str {
+        (**self).as_text()
+    }
+}
+
+/// The first step of method lookup: texts.
+#[derive(Debug)]
+pub struct ViaText<'a, T: ?Sized>(ViaDisplay<'a, T>);
+
+/// The last step of method lookup: every other type.
+#[derive(Debug)]
+pub struct ViaDisplay<'a, T: ?Sized>(&'a T);
+
+// The bound is on the `impl`, so that method lookup skips this method for other types.
+impl<T: AsText + ?Sized> ViaText<'_, T> {
+    /// Returns the text.
+    #[inline]
+    #[must_use]
+    pub fn value(&self) -> LabelValue<'_> {
+        LabelValue::Text(self.0.0.as_text())
+    }
+}
+
+impl<T: ?Sized> ViaDisplay<'_, T> {
+    /// Returns the value, to be rendered.
+    // The bound is on the method, so that the compiler reports a missing `Display` instead of a missing method.
+    #[inline]
+    #[must_use]
+    pub const fn value(&self) -> LabelValue<'_>
+    where
+        T: Display,
+    {
+        LabelValue::Display(&self.0)
+    }
+}
+
+impl<'a, T: ?Sized> Deref for ViaText<'a, T> {
+    type Target = ViaDisplay<'a, T>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// Returns the values if all of them are texts.
+#[inline]
+pub(super) fn as_texts<'v>(values: &'v [LabelValue<'v>]) -> Option<impl ValueIter<'v>> {
+    let text = |value: &LabelValue<'v>| match value {
+        LabelValue::Text(text) => Some(*text),
+        LabelValue::Display(_) => None,
+    };
+    values.iter().all(|value| text(value).is_some()).then(|| values.iter().filter_map(text))
+}
+
+/// Rendered label values, stored one after the other.
+#[derive(Default)]
+pub(super) struct RenderedValues {
+    text: String,
+    /// The position after each value.
+    ends: Vec<usize>,
+}
+
+thread_local! {
+    // The buffer is taken while in use, because a `Display` implementation may call a labelled function.
+    static BUFFER: Cell<RenderedValues> = const { Cell::new(RenderedValues::new()) };
+}
+
+impl RenderedValues {
+    const fn new() -> Self {
+        Self { text: String::new(), ends: Vec::new() }
+    }
+
+    /// Renders the values, calls `access` with them, and stores the buffer for the next call on this thread.
+    pub(super) fn with<R>(values: &[LabelValue<'_>], access: impl FnOnce(&Self) -> R) -> R {
+        // The buffer is not accessible while the thread ends.
+        let mut rendered = BUFFER.try_with(Cell::take).unwrap_or_default();
+        rendered.text.clear();
+        rendered.ends.clear();
+        values.iter().for_each(|value| rendered.push(*value));
+        let result = access(&rendered);
+        let _ = BUFFER.try_with(|buffer| buffer.set(rendered));
+        result
+    }
+
+    fn push(&mut self, value: LabelValue<'_>) {
+        match value {
+            LabelValue::Text(text) => self.text.push_str(text),
+            LabelValue::Display(value) => {
+                // If `Display` fails, the value is what it wrote before.
+                let _ = write!(self.text, "{value}");
+            }
+        }
+        self.ends.push(self.text.len());
+    }
+
+    pub(super) fn iter(&self) -> impl ValueIter<'_> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.text[start..*end])
+    }
+}

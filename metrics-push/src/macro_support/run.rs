@@ -1,0 +1,77 @@
+//! Functions that start the runs of `#[push_job]`.
+
+use std::fmt;
+
+use crate::job::{Job, Run};
+use crate::labels::shown;
+
+/// A run that starts later, with the values that its grouping labels had when it was prepared.
+#[derive(Debug)]
+pub struct PreparedRun {
+    job: &'static Job,
+    grouping: Vec<(&'static str, String)>,
+}
+
+/// Supervises this process if it is not supervised yet. Called before the run starts, because the supervised process
+/// executes the program from the beginning.
+#[must_use]
+pub fn supervised(job: &'static Job) -> &'static Job {
+    job.ensure_supervisor();
+    job
+}
+
+/// Starts a run with further grouping labels.
+pub fn start(job: &'static Job, grouping: &[(&str, &dyn fmt::Display)]) -> Run {
+    job.start_with(grouping)
+}
+
+/// Prepares a run of a function that returns a future. The run starts when the future is first polled.
+#[must_use]
+pub fn prepare(job: &'static Job, grouping: &[(&'static str, &dyn fmt::Display)]) -> PreparedRun {
+    let grouping = grouping.iter().map(|(name, value)| (*name, shown(*value))).collect();
+    PreparedRun { job, grouping }
+}
+
+impl PreparedRun {
+    /// Starts the run.
+    pub fn start(&self) -> Run {
+        let values = self.grouping.iter().map(|(name, value)| (*name, value as &dyn fmt::Display));
+        self.job.start_with(&values.collect::<Vec<_>>())
+    }
+}
+
+/// Returns the default job name of a `main`: the name of its binary, or of its crate if there is no binary name.
+#[must_use]
+pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> &'static str {
+    match binary {
+        Some(name) => name,
+        None => module,
+    }
+}
+
+/// Returns the host name. Empty, which means no label, if it is unknown or not UTF-8.
+#[must_use]
+pub fn host_name() -> String {
+    read_host_name().unwrap_or_default()
+}
+
+#[cfg(target_os = "linux")]
+fn read_host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim_end().to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_host_name() -> Option<String> {
+    hostname::get().ok()?.into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(unix)]
+    fn host_name_equals_output_of_uname() {
+        let uname = std::process::Command::new("uname").arg("-n").output().unwrap();
+        assert_eq!(super::host_name(), String::from_utf8(uname.stdout).unwrap().trim_end());
+    }
+}

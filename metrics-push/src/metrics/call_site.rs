@@ -1,0 +1,48 @@
+//! `CallSite`: the place in the source that requests a metric. Errors about conflicts name both call sites.
+
+use std::fmt;
+use std::panic::Location;
+
+/// A place in the source that requests a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallSite {
+    /// The annotated function, which is the value of the `function` label. Empty for other callers.
+    pub function: &'static str,
+    /// The module of the function, which is the value of the `module` label. Empty for other callers.
+    pub module: &'static str,
+    /// The source file.
+    pub file: &'static str,
+    /// The line in the source file.
+    pub line: u32,
+}
+
+impl CallSite {
+    /// Returns the place that calls the function that calls this one, which must be marked `#[track_caller]`.
+    #[track_caller]
+    pub(super) fn caller() -> Self {
+        let location = Location::caller();
+        Self { function: "", module: "", file: location.file(), line: location.line() }
+    }
+}
+
+impl fmt::Display for CallSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.function.is_empty() {
+            write!(f, "{} at ", self.function)?;
+        }
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_site_displays_function_file_and_line() {
+        let here = CallSite::caller();
+        assert_eq!(here.to_string(), format!("{}:{}", file!(), line!() - 1));
+        let function = CallSite { function: "load", module: "m", file: "src/load.rs", line: 7 };
+        assert_eq!(function.to_string(), "load at src/load.rs:7");
+    }
+}

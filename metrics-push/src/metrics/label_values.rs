@@ -1,0 +1,148 @@
+//! `LabelValues`: the label values of one series, in the order of the label names.
+//!
+//! A look-up compares and hashes the caller's values in place. Copying them into one buffer first is slower, because
+//! reading the buffer stalls until it has been written.
+
+use std::cmp::Ordering;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
+
+/// Terminates each value. UTF-8 never contains this byte, so different values have different encodings.
+const END: u8 = 0xff;
+
+/// An iterator over label values that can be repeated.
+pub(crate) trait ValueIter<'v>: Iterator<Item = &'v str> + Clone {}
+
+impl<'v, I: Iterator<Item = &'v str> + Clone> ValueIter<'v> for I {}
+
+/// The label values of one series, each followed by [`END`].
+pub(super) struct LabelValues(Box<[u8]>);
+
+impl LabelValues {
+    pub(super) fn new<'v>(values: impl ValueIter<'v>) -> Self {
+        let mut bytes = Vec::with_capacity(values.clone().map(|value| value.len() + 1).sum());
+        for value in values {
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.push(END);
+        }
+        Self(bytes.into())
+    }
+
+    /// Returns true if these are the values.
+    #[inline]
+    pub(super) fn equals<'v>(&self, mut values: impl ValueIter<'v>) -> bool {
+        let rest = values.try_fold(&*self.0, |rest, value| {
+            rest.strip_prefix(value.as_bytes())?.strip_prefix(&[END])
+        });
+        rest.is_some_and(<[u8]>::is_empty)
+    }
+
+    /// Returns the values, in the order of the label names.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .split_inclusive(|byte| *byte == END)
+            .map(|value| value.strip_suffix(&[END]).unwrap_or(value))
+            .map(|value| str::from_utf8(value).unwrap_or_default())
+    }
+
+    /// Compares the values one after the other.
+    pub(super) fn cmp_values(&self, other: &Self) -> Ordering {
+        // `END` has the lowest rank, so that a value sorts before the longer values that start with it.
+        fn ranks(values: &LabelValues) -> impl Iterator<Item = u8> {
+            values.0.iter().map(|byte| byte.wrapping_sub(END))
+        }
+        ranks(self).cmp(ranks(other))
+    }
+}
+
+/// Returns a hash of the values, from a random seed so that input cannot be chosen to collide.
+#[inline]
+pub(super) fn hash_values<'v>(values: impl ValueIter<'v>) -> u64 {
+    static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));
+    values.fold(*SEED, |hash, value| absorb(hash, value.as_bytes()))
+}
+
+/// Hashes all whole words of the text and then its last eight bytes, which may overlap the last whole word.
+#[inline]
+fn absorb(hash: u64, text: &[u8]) -> u64 {
+    let start = hash.wrapping_add(text.len() as u64);
+    let (words, _) = text.as_chunks();
+    let hash = words.iter().fold(start, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
+    mix(hash ^ text.last_chunk().map_or_else(|| short(text), |word| u64::from_le_bytes(*word)))
+}
+
+/// Returns up to seven bytes as a number. Different texts of one length have different numbers.
+#[inline]
+fn short(text: &[u8]) -> u64 {
+    let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => half(first) << 32 | half(last),
+        _ => text.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)),
+    }
+}
+
+/// Folds both halves of a product, so that every bit of the input affects the low bits.
+#[inline]
+fn mix(word: u64) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let product = u128::from(word) * u128::from(ODD);
+    #[expect(clippy::cast_possible_truncation, reason = "the next line mixes in the upper half")]
+    let low = product as u64;
+    low ^ (product >> u64::BITS) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLES: [&[&str]; 12] = [
+        &[],
+        &[""],
+        &["", ""],
+        &["a"],
+        &["é", "", "x\0y"],
+        &["ab", "c"],
+        &["a", "bc"],
+        &["abcde"],
+        &["abcdf"],
+        &["abcdefgh"],
+        &["abcdefgh\0"],
+        &["abcdefghabcdefgh"],
+    ];
+
+    #[test]
+    fn label_values_iterate_over_their_values() {
+        for example in EXAMPLES {
+            let values = LabelValues::new(example.iter().copied());
+            assert_eq!(values.iter().collect::<Vec<_>>(), example);
+        }
+    }
+
+    #[test]
+    fn label_values_compare_value_by_value() {
+        let values = ["", "\0", "a", "a\u{1}", "ab", "é", "\u{10ffff}"];
+        let pairs: Vec<_> =
+            values.iter().flat_map(|one| values.map(|other| [*one, other])).collect();
+        for [one, other] in pairs.iter().flat_map(|one| pairs.iter().map(move |other| [one, other]))
+        {
+            let [left, right] = [one, other].map(|values| LabelValues::new(values.iter().copied()));
+            assert_eq!(left.cmp_values(&right), one.cmp(other), "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn different_values_differ_in_encoding_and_hash() {
+        for (number, one) in EXAMPLES.iter().enumerate() {
+            let values = LabelValues::new(one.iter().copied());
+            for (other_number, other) in EXAMPLES.iter().enumerate() {
+                let other = other.iter().copied();
+                assert_eq!(values.equals(other.clone()), number == other_number);
+                assert_eq!(
+                    hash_values(one.iter().copied()) == hash_values(other),
+                    number == other_number
+                );
+            }
+        }
+    }
+}

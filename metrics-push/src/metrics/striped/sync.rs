@@ -1,0 +1,16 @@
+//! The synchronisation primitives of the stripes. `loom.rs` replaces this module by loom's primitives.
+
+pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+pub(super) use std::thread_local;
+
+/// A box that is created once and read with one load; `OnceLock` also loads its state.
+pub(super) use once_cell::race::OnceBox;
+
+/// Declares a static variable that all threads share.
+macro_rules! shared {
+    ($(#[$doc:meta])* static $name:ident: $of_type:ty = $value:expr;) => {
+        $(#[$doc])*
+        pub(super) static $name: $of_type = $value;
+    };
+}
+pub(super) use shared;

@@ -1,0 +1,195 @@
+//! Encoder for the Prometheus text format, version 0.0.4.
+//!
+//! The `prometheus` crate's encoder is slower, encodes all families at once and does not support untyped metrics. A
+//! family is written as a HELP line, a TYPE line and one line per sample. Counts of histograms and summaries are exact
+//! integers. Other numbers are the shortest that parse to the same float. Timestamps are never written, because the
+//! Pushgateway rejects them.
+
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+
+use super::proto_compat::{counter_value, gauge_value, untyped_value};
+
+/// Capacity reserved per sample line.
+const TYPICAL_LINE_LENGTH: usize = 64;
+
+/// Appends a family to `text`. Appends nothing if the family has no metrics.
+pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
+    if family.get_metric().is_empty() {
+        return;
+    }
+    write_head(family, text);
+    text.reserve(family.get_metric().len() * TYPICAL_LINE_LENGTH);
+    let mut samples = SampleWriter { name: family.name(), text, labels: String::new() };
+    for metric in family.get_metric() {
+        samples.write(family.get_field_type(), metric);
+    }
+}
+
+fn write_head(family: &MetricFamily, text: &mut String) {
+    let name = family.name();
+    if !family.help().is_empty() {
+        text.extend(["# HELP ", name, " "]);
+        push_escaped(text, family.help(), b"\\\n");
+        text.push('\n');
+    }
+    let type_name = match family.get_field_type() {
+        MetricType::COUNTER => "counter",
+        MetricType::GAUGE => "gauge",
+        MetricType::SUMMARY => "summary",
+        MetricType::UNTYPED => "untyped",
+        MetricType::HISTOGRAM => "histogram",
+    };
+    text.extend(["# TYPE ", name, " ", type_name, "\n"]);
+}
+
+/// Writes the sample lines of one family.
+struct SampleWriter<'a> {
+    name: &'a str,
+    text: &'a mut String,
+    /// The encoded labels of the current metric.
+    labels: String,
+}
+
+/// A label that the format adds: the bound of a bucket, or a quantile.
+type ExtraLabel = Option<(&'static str, f64)>;
+
+impl SampleWriter<'_> {
+    fn write(&mut self, kind: MetricType, metric: &Metric) {
+        self.encode_labels(metric);
+        match kind {
+            MetricType::COUNTER => self.number(counter_value(metric)),
+            MetricType::GAUGE => self.number(gauge_value(metric)),
+            MetricType::UNTYPED => self.number(untyped_value(metric)),
+            MetricType::HISTOGRAM => self.histogram(metric),
+            MetricType::SUMMARY => self.summary(metric),
+        }
+    }
+
+    fn encode_labels(&mut self, metric: &Metric) {
+        self.labels.clear();
+        for label in metric.get_label() {
+            if !self.labels.is_empty() {
+                self.labels.push(',');
+            }
+            self.labels.push_str(label.name());
+            self.labels.push_str("=\"");
+            push_escaped(&mut self.labels, label.value(), b"\\\n\"");
+            self.labels.push('"');
+        }
+    }
+
+    fn number(&mut self, value: f64) {
+        self.series("", None);
+        self.value(value);
+    }
+
+    fn histogram(&mut self, metric: &Metric) {
+        let histogram = metric.get_histogram();
+        for bucket in histogram.get_bucket() {
+            self.series("_bucket", Some(("le", bucket.upper_bound())));
+            self.count(bucket.cumulative_count());
+        }
+        if histogram.get_bucket().iter().all(|bucket| bucket.upper_bound() != f64::INFINITY) {
+            self.series("_bucket", Some(("le", f64::INFINITY)));
+            self.count(histogram.get_sample_count());
+        }
+        self.series("_sum", None);
+        self.value(histogram.get_sample_sum());
+        self.series("_count", None);
+        self.count(histogram.get_sample_count());
+    }
+
+    fn summary(&mut self, metric: &Metric) {
+        let summary = metric.get_summary();
+        for quantile in summary.get_quantile() {
+            self.series("", Some(("quantile", quantile.quantile())));
+            self.value(quantile.value());
+        }
+        self.series("_sum", None);
+        self.value(summary.sample_sum());
+        self.series("_count", None);
+        self.count(summary.sample_count());
+    }
+
+    /// Writes the name and the labels of a line.
+    fn series(&mut self, suffix: &str, extra: ExtraLabel) {
+        self.text.push_str(self.name);
+        self.text.push_str(suffix);
+        if self.labels.is_empty() && extra.is_none() {
+            self.text.push(' ');
+            return;
+        }
+        self.text.push('{');
+        self.text.push_str(&self.labels);
+        if let Some((name, value)) = extra {
+            if !self.labels.is_empty() {
+                self.text.push(',');
+            }
+            self.text.push_str(name);
+            self.text.push_str("=\"");
+            push_number(self.text, value);
+            self.text.push('"');
+        }
+        self.text.push_str("} ");
+    }
+
+    fn value(&mut self, value: f64) {
+        push_number(self.text, value);
+        self.text.push('\n');
+    }
+
+    fn count(&mut self, count: u64) {
+        push_integer(self.text, count);
+        self.text.push('\n');
+    }
+}
+
+fn push_escaped(text: &mut String, value: &str, special: &[u8]) {
+    let mut rest = value;
+    while let Some(position) = rest.bytes().position(|byte| special.contains(&byte)) {
+        let (plain, escaped) = rest.split_at(position);
+        let (character, after) = escaped.split_at(1);
+        text.extend([plain, "\\", if character == "\n" { "n" } else { character }]);
+        rest = after;
+    }
+    text.push_str(rest);
+}
+
+/// The largest float up to which every integer is a different float: 2 to the power of 53.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
+
+fn push_number(text: &mut String, value: f64) {
+    let magnitude = value.abs();
+    // Fast path: most values are integers.
+    if magnitude <= MAX_EXACT_INTEGER && magnitude == (magnitude as u64) as f64 {
+        if value.is_sign_negative() {
+            text.push('-');
+        }
+        push_integer(text, magnitude as u64);
+    } else if value.is_finite() {
+        text.push_str(zmij::Buffer::new().format_finite(value));
+    } else {
+        text.push_str(match value {
+            f64::INFINITY => "+Inf",
+            f64::NEG_INFINITY => "-Inf",
+            _ => "NaN",
+        });
+    }
+}
+
+fn push_integer(text: &mut String, number: u64) {
+    const MAX_DIGITS: usize = 20;
+    let mut digits = [b'0'; MAX_DIGITS];
+    let mut start = MAX_DIGITS;
+    let mut rest = number;
+    while rest > 0 || start == MAX_DIGITS {
+        start -= 1;
+        digits[start] += (rest % 10) as u8;
+        rest /= 10;
+    }
+    text.push_str(str::from_utf8(&digits[start..]).unwrap_or_default());
+}
+
+#[cfg(test)]
+#[path = "text_encoder/tests.rs"] // A bench includes this file under another path.
+mod tests;

@@ -1,0 +1,191 @@
+//! Validation of gathered metrics: `ValidFamily` is what Prometheus and the Pushgateway accept, `Rejection` the rest.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::error::{Error, Kind};
+use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
+
+/// A metric that is not pushed, and the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    metric: String,
+    reason: String,
+}
+
+impl Rejection {
+    pub(super) fn new(metric: &str, reason: impl Into<String>) -> Self {
+        Self { metric: metric.to_owned(), reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "metric {:?} is skipped: {}", self.metric, self.reason)
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::new(Kind::Metric, rejection.to_string())
+    }
+}
+
+/// A family with a valid name. Its series are sorted and unique and have neither timestamps nor empty label values.
+#[derive(Clone, Debug)]
+pub(super) struct ValidFamily {
+    family: MetricFamily,
+    /// The names of all labels of its series.
+    label_names: BTreeSet<String>,
+}
+
+impl ValidFamily {
+    /// Validates a family. Returns `None` and adds a rejection if the family as a whole is invalid.
+    pub(super) fn new(mut family: MetricFamily, rejections: &mut Vec<Rejection>) -> Option<Self> {
+        match check_name(&family).and_then(|()| normalize(&mut family)) {
+            Ok((label_names, order)) => {
+                let mut valid = Self { family, label_names };
+                if order == SeriesOrder::Unsorted {
+                    valid.sort(rejections);
+                }
+                Some(valid)
+            }
+            Err(reason) => {
+                rejections.push(Rejection::new(family.name(), reason));
+                None
+            }
+        }
+    }
+
+    pub(super) fn family(&self) -> &MetricFamily {
+        &self.family
+    }
+
+    /// Adds the series of another family of the same name. Adds a rejection instead if the types differ.
+    pub(super) fn append(&mut self, mut other: Self, rejections: &mut Vec<Rejection>) {
+        let (first, second) = (type_name(&self.family), type_name(&other.family));
+        if first != second {
+            let reason = format!("a {second} of the same name as a {first}");
+            rejections.push(Rejection::new(self.family.name(), reason));
+            return;
+        }
+        self.family.mut_metric().append(other.family.mut_metric());
+        self.label_names.append(&mut other.label_names);
+        self.sort(rejections);
+    }
+
+    /// Returns a rejection if a series has a label of the grouping key: the Pushgateway would silently overwrite it.
+    pub(super) fn conflict_with(&self, key: &GroupingKey) -> Option<Rejection> {
+        let label = self.label_names.iter().find(|label| key.has_label(label))?;
+        let reason = format!("label {label:?} is part of the grouping key {key}");
+        Some(Rejection::new(self.family.name(), reason))
+    }
+
+    /// Sorts the series and removes all but the first of equal ones.
+    fn sort(&mut self, rejections: &mut Vec<Rejection>) {
+        let metrics = self.family.mut_metric();
+        let before = metrics.len();
+        metrics.sort_by(cmp_labels);
+        metrics.dedup_by(|later, first| cmp_labels(later, first).is_eq());
+        let duplicates = before - metrics.len();
+        if duplicates > 0 {
+            let reason = format!("{duplicates} duplicate series");
+            rejections.push(Rejection::new(self.family.name(), reason));
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SeriesOrder {
+    SortedAndUnique,
+    Unsorted,
+}
+
+fn check_name(family: &MetricFamily) -> Result<(), String> {
+    if !is_metric_name(family.name()) {
+        return Err("invalid metric name".to_owned());
+    }
+    if GATEWAYS_OWN.contains(&family.name()) {
+        return Err("the name is reserved by the Pushgateway".to_owned());
+    }
+    Ok(())
+}
+
+/// Normalizes every series. Returns the names of all labels, and the order of the series.
+fn normalize(family: &mut MetricFamily) -> Result<(BTreeSet<String>, SeriesOrder), String> {
+    let reserved = match family.get_field_type() {
+        MetricType::HISTOGRAM => Some("le"),
+        MetricType::SUMMARY => Some("quantile"),
+        _ => None,
+    };
+    let (mut label_names, mut order) = (BTreeSet::new(), SeriesOrder::SortedAndUnique);
+    let mut previous: Option<&Metric> = None;
+    for metric in family.mut_metric() {
+        normalize_metric(metric);
+        let metric = &*metric;
+        // The series of one family usually have the same labels.
+        if !previous.is_some_and(|previous| names(previous).eq(names(metric))) {
+            check_labels(metric.get_label(), reserved)?;
+            label_names.extend(names(metric).map(str::to_owned));
+        }
+        if previous.is_some_and(|previous| cmp_labels(previous, metric).is_ge()) {
+            order = SeriesOrder::Unsorted;
+        }
+        previous = Some(metric);
+    }
+    Ok((label_names, order))
+}
+
+/// Removes the timestamp and all labels with an empty value, which Prometheus treats as absent. Sorts the other labels.
+fn normalize_metric(metric: &mut Metric) {
+    if metric.timestamp_ms() != 0 {
+        metric.set_timestamp_ms(0);
+    }
+    let labels = metric.get_label();
+    // Most metrics are normalized already: avoid moving their labels.
+    let is_normalized = labels.is_sorted_by(|left, right| left.name() < right.name())
+        && labels.iter().all(|label| !label.value().is_empty());
+    if !is_normalized {
+        let mut labels = metric.take_label();
+        labels.retain(|label| !label.value().is_empty());
+        labels.sort_by(|left, right| left.name().cmp(right.name()));
+        metric.set_label(labels);
+    }
+}
+
+/// Returns an error if Prometheus does not accept these labels, which must be sorted.
+fn check_labels(labels: &[LabelPair], reserved: Option<&str>) -> Result<(), String> {
+    if let Some([label, ..]) = labels.windows(2).find(|pair| pair[0].name() == pair[1].name()) {
+        return Err(format!("duplicate label {:?}", label.name()));
+    }
+    let is_allowed = |name: &str| is_label_name(name) && Some(name) != reserved;
+    match labels.iter().map(LabelPair::name).find(|name| !is_allowed(name)) {
+        Some(label) => Err(format!("invalid label name {label:?}")),
+        None => Ok(()),
+    }
+}
+
+fn names(metric: &Metric) -> impl Iterator<Item = &str> {
+    metric.get_label().iter().map(LabelPair::name)
+}
+
+/// Compares the labels of two series, which must be sorted.
+fn cmp_labels(left: &Metric, right: &Metric) -> Ordering {
+    fn pairs(metric: &Metric) -> impl Iterator<Item = (&str, &str)> {
+        metric.get_label().iter().map(|label| (label.name(), label.value()))
+    }
+    pairs(left).cmp(pairs(right))
+}
+
+fn type_name(family: &MetricFamily) -> &'static str {
+    match family.get_field_type() {
+        MetricType::COUNTER => "counter",
+        MetricType::GAUGE => "gauge",
+        MetricType::SUMMARY => "summary",
+        MetricType::UNTYPED => "untyped metric",
+        MetricType::HISTOGRAM => "histogram",
+    }
+}

@@ -1,0 +1,123 @@
+//! Assertions on the group of a job: [`FakeGateway::after_run`] and the `assert_*` methods of [`Group`].
+//!
+//! The message of every failed assertion contains the actual contents of the group.
+
+use std::time::Duration;
+
+use super::fake_gateway::FakeGateway;
+use super::group::{DisplayLabels, Group, Selector};
+
+/// A push of a local job takes milliseconds, so a longer wait means that it is lost.
+const RUN_TIMEOUT: Duration = Duration::from_secs(10);
+
+const OUTCOME: &str = "batch_job_last_run_outcome";
+const START: &str = "batch_job_last_start_timestamp_seconds";
+const COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
+
+impl FakeGateway {
+    /// Waits until a run of the group with exactly these grouping labels has finished, and returns the group.
+    ///
+    /// If a test runs a job twice, call [`clear`](Self::clear) between the runs. Otherwise this method returns at once
+    /// with the group of the first run.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no run finishes within ten seconds. The message contains the requests and the contents of the gateway.
+    #[must_use]
+    #[track_caller]
+    pub fn after_run(&self, job: &str, labels: &[(&str, &str)]) -> Group {
+        self.wait_for(RUN_TIMEOUT, |gateway| {
+            gateway.find_group(job, labels).is_some_and(|group| is_finished(&group))
+        });
+        self.group(job, labels)
+    }
+}
+
+fn is_finished(group: &Group) -> bool {
+    match (group.get(START, &[]), group.get(COMPLETION, &[])) {
+        // While a run is open, the completion of the previous run is older than the start of this one.
+        (Some(start), Some(completion)) => completion >= start,
+        _ => false,
+    }
+}
+
+impl Group {
+    /// Returns the outcome of the last run, for example `success`. Returns `None` if no run has finished.
+    #[must_use]
+    pub fn outcome(&self) -> Option<String> {
+        let states = self.families.get(OUTCOME)?.samples();
+        let current = states.into_iter().find(|state| state.value > 0.5)?;
+        current.labels.get("outcome").cloned()
+    }
+
+    /// Asserts that the last run finished with this outcome.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it did not. The message contains the whole group.
+    #[track_caller]
+    pub fn assert_outcome(&self, expected: &str) -> &Self {
+        let outcome = self.outcome();
+        assert!(
+            outcome.as_deref() == Some(expected),
+            "expected outcome {expected:?}, but the last run of {} {}; contents of the group:\n{self}",
+            DisplayLabels(&self.labels),
+            outcome.map_or("has not finished".to_owned(), |outcome| format!(
+                "finished as {outcome:?}"
+            )),
+        );
+        self
+    }
+
+    /// Asserts the value of the sample with this name and these labels, as [`value`](Self::value) finds it.
+    ///
+    /// `NaN` is equal to `NaN` here.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the value is different, or if there is not exactly one such sample. The message contains the actual
+    /// value or samples.
+    #[track_caller]
+    pub fn assert_value(&self, name: &str, labels: &[(&str, &str)], expected: f64) -> &Self {
+        let value = self.value(name, labels);
+        let is_equal = value.total_cmp(&expected).is_eq() || value - expected == 0.0;
+        assert!(
+            is_equal,
+            "expected {} to be {expected} in the group {}, but it is {value}",
+            Selector(name, labels),
+            DisplayLabels(&self.labels),
+        );
+        self
+    }
+
+    /// Asserts that the group has a family with this name.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not. The message contains the names of its families.
+    #[track_caller]
+    pub fn assert_family(&self, name: &str) -> &Self {
+        let names: Vec<_> = self.families.keys().map(String::as_str).collect();
+        assert!(
+            self.has_family(name),
+            "expected the group {} to have the family {name}, but it has: {}",
+            DisplayLabels(&self.labels),
+            names.join(", "),
+        );
+        self
+    }
+
+    /// Asserts that the group has no family with this name.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does. The message contains the samples of the family.
+    #[track_caller]
+    pub fn assert_no_family(&self, name: &str) -> &Self {
+        if let Some(family) = self.families.get(name) {
+            let labels = DisplayLabels(&self.labels);
+            panic!("expected the group {labels} to have no family {name}, but it has:\n{family}");
+        }
+        self
+    }
+}

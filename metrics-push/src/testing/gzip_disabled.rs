@@ -1,0 +1,9 @@
+//! Replaces `gzip.rs` without the feature `gzip`: compressed bodies are rejected.
+
+use super::http::HttpResponse;
+
+pub(super) fn decompress(_bytes: &[u8]) -> Result<Vec<u8>, HttpResponse> {
+    let why =
+        "gzip is not supported by this fake gateway; enable the feature `gzip` of metrics-push";
+    Err(HttpResponse::error(415, why))
+}

@@ -1,0 +1,6 @@
+use metrics_push::push_job;
+
+#[push_job(name = "")]
+fn import() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+use metrics_push::push_job;
+
+#[push_job(kill)]
+fn main() {}

@@ -1,0 +1,6 @@
+use metrics_push::push_job;
+
+#[push_job(max_runtime = "1h", kill, supervise)]
+fn import() {}
+
+fn main() {}

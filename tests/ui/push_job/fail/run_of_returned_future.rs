@@ -1,0 +1,8 @@
+use metrics_push::push_job;
+
+#[push_job(run = run)]
+fn import() -> impl Future<Output = ()> {
+    async {}
+}
+
+fn main() {}

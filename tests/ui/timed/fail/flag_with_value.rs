@@ -1,0 +1,6 @@
+use metrics_push::timed;
+
+#[timed(outcome = true, in_flight())]
+fn load() {}
+
+fn main() {}

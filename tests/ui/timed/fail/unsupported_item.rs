@@ -1,0 +1,6 @@
+use metrics_push::timed;
+
+#[timed]
+enum Enumeration {}
+
+fn main() {}
