@@ -39,7 +39,7 @@ fn all_encodings_are_stored_alike() {
         let text = exposed(&gateway);
         assert!(!text.is_empty(), "{families:?}");
         for other in [
-            pusher().map_gateway(|gateway| gateway.protobuf()),
+            pusher().map_gateway(Gateway::protobuf),
             pusher().map_gateway(|gateway| gateway.protobuf().gzip().unwrap()),
             pusher().map_gateway(|gateway| gateway.gzip().unwrap()),
         ] {
