@@ -175,11 +175,11 @@ fn unreadable_journals_are_logged_and_do_not_block_others() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     run_job(&gateway, &state, "import", "kill");
     let truncated = state.write("0-1.journal", "metrics-push jou");
-    let newer = state.write("0-2.journal", "metrics-push journal 7\tx=y\nopen\tid=0\n");
+    let newer = state.write("0-2.journal", "metrics-push journal 7\tx=y\nstarted\tid=0\n");
     let foreign = state.write("0-3.journal", "some other text\n");
     let ended = run_job(&gateway, &state, "other", "ok");
     for (path, reason) in
-        [(&truncated, "torn"), (&newer, "newer version"), (&foreign, "no journal")]
+        [(&truncated, "truncated"), (&newer, "newer version"), (&foreign, "not a journal")]
     {
         let line =
             |line: &String| line.contains(reason) && line.contains(&*path.display().to_string());
@@ -213,7 +213,7 @@ fn full_disk_logs_one_warning() {
         let ended = command(&gateway, &state, "import", ending).within(&launcher).run_to_end();
         ended.assert_same_as(&bare);
         assert_eq!(ended.notices.len(), 1, "{ending}: {ended:?}");
-        assert!(ended.notices[0].contains("can't be written"), "{ended:?}");
+        assert!(ended.notices[0].contains("cannot write the journal"), "{ended:?}");
         assert_eq!(completions(&gateway, "import"), 1, "{ending}");
         gateway.clear();
     }
@@ -329,6 +329,6 @@ fn run_from_before_a_reboot_is_reported_as_abandoned() {
     let rest = after.split_once('\n').unwrap().1;
     fs::write(&journal, format!("{before}\tboot=another\n{rest}")).unwrap();
     let ended = run_job(&gateway, &state, "other", "ok");
-    assert!(ended.notices[0].contains("the machine's last start"), "{:?}", ended.notices);
+    assert!(ended.notices[0].contains("when the machine restarted"), "{:?}", ended.notices);
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }
