@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Ended, Panics, Start, child_of, job, send_signal};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, child_of, job, send_signal};
 use crate::state_dir::StateDir;
 
 /// The outcomes of the job's last run; a correct group has exactly one.
@@ -17,8 +17,8 @@ fn outcomes(gateway: &FakeGateway) -> Vec<&'static str> {
 }
 
 /// A job that is PID 1 of a new PID namespace.
-fn job_as_pid_1(gateway: &FakeGateway, state: &StateDir, arguments: &[&str]) -> Start {
-    let start = job(Panics::Unwind, arguments).gateway(&gateway.url());
+fn job_as_pid_1(gateway: &FakeGateway, state: &StateDir, arguments: &[&str]) -> JobCommand {
+    let start = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url());
     start.variable("METRICS_PUSH_STATE_DIR", state.path()).within(&[
         "unshare",
         "--pid",
@@ -36,7 +36,7 @@ fn can_unshare() -> bool {
 
 /// Stops a job as a container runtime does: TERM, two seconds, KILL.
 #[track_caller]
-fn stop_container(arguments: &[&str]) -> (FakeGateway, Ended) {
+fn stop_container(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
     assert!(can_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = job_as_pid_1(&gateway, &state, arguments).start().ready();
@@ -98,11 +98,11 @@ fn state_dir_of_another_user_is_not_used() {
     let another_user = Some(65_534);
     std::os::unix::fs::chown(state.path(), another_user, another_user)
         .expect("run this test as root: it changes the owner of a directory");
-    let ended = job(Panics::Unwind, &["kill"])
+    let ended = job(PanicStrategy::Unwind, &["kill"])
         .gateway(&gateway.url())
         .variable("METRICS_PUSH_STATE_DIR", state.path())
         .run_to_end();
-    assert_eq!(ended.notices.len(), 1, "{ended:?}");
-    assert!(ended.notices[0].contains("belongs to another user"), "{ended:?}");
+    assert_eq!(ended.log_lines.len(), 1, "{ended:?}");
+    assert!(ended.log_lines[0].contains("belongs to another user"), "{ended:?}");
     assert!(state.journals().is_empty());
 }

@@ -6,7 +6,9 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::child::{Ended, Panics, Running, Start, child_of, job, send_signal};
+use crate::child::{
+    FinishedJob, JobCommand, PanicStrategy, RunningJob, child_of, job, send_signal,
+};
 use crate::lifecycle::{outcomes, stored_in};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
@@ -34,7 +36,7 @@ struct Recipe {
     /// The ending of the program `ending`.
     ending: &'static str,
     options: &'static [&'static str],
-    panics: &'static [Panics],
+    panics: &'static [PanicStrategy],
     /// The job that reports the outcome.
     job: &'static str,
     launcher: Launcher,
@@ -72,7 +74,7 @@ enum Event {
 
 impl Recipe {
     const fn ending(ending: &'static str) -> Self {
-        let panics = &[Panics::Unwind, Panics::Abort];
+        let panics = &[PanicStrategy::Unwind, PanicStrategy::Abort];
         let (launcher, event) = (Launcher::Directly, Event::Nothing);
         Self { ending, options: &[], panics, job: "ending", launcher, event }
     }
@@ -89,7 +91,7 @@ impl Recipe {
         Self { event: Event::IgnoredSignal(signal), launcher, ..Self::ending("wait-for-input") }
     }
 
-    const fn only(self, panics: &'static [Panics]) -> Self {
+    const fn only(self, panics: &'static [PanicStrategy]) -> Self {
         Self { panics, ..self }
     }
 
@@ -109,13 +111,13 @@ impl Recipe {
 /// One execution of a recipe.
 struct Trial<'a> {
     recipe: &'a Recipe,
-    panics: Panics,
+    panics: PanicStrategy,
     /// `None` for the bare program.
     level: Option<Level>,
 }
 
 impl Trial<'_> {
-    fn job(&self) -> Start {
+    fn job(&self) -> JobCommand {
         let supervised = (self.level == Some(Level::L3)).then_some("supervised");
         let options = self.recipe.options.iter().copied();
         let arguments: Vec<_> =
@@ -124,7 +126,7 @@ impl Trial<'_> {
     }
 
     /// Runs the job to its end. `is_start_stored` returns true if the gateway has the start push.
-    fn run(&self, start: Start, is_start_stored: impl Fn() -> bool) -> Ended {
+    fn run(&self, start: JobCommand, is_start_stored: impl Fn() -> bool) -> FinishedJob {
         let memory =
             (self.recipe.launcher == Launcher::MemoryGroup).then(|| MemoryGroup::new(64 << 20));
         let start = match self.recipe.launcher {
@@ -154,7 +156,7 @@ impl Trial<'_> {
         running.wait()
     }
 
-    fn cause(&self, running: &mut Running) {
+    fn cause(&self, running: &mut RunningJob) {
         let process = match self.recipe.launcher {
             Launcher::Background | Launcher::Container => child_of(running.id()),
             _ => running.id(),
@@ -214,14 +216,14 @@ fn gateway() -> Arc<Pushgateway> {
 }
 
 /// The result and the duration of the bare program, by panic strategy. A recipe runs it once for all levels.
-struct BareResults([OnceLock<(Ended, Duration)>; 2]);
+struct BareResults([OnceLock<(FinishedJob, Duration)>; 2]);
 
 impl BareResults {
     const fn new() -> Self {
         Self([OnceLock::new(), OnceLock::new()])
     }
 
-    fn get(&self, recipe: &Recipe, panics: Panics) -> &(Ended, Duration) {
+    fn get(&self, recipe: &Recipe, panics: PanicStrategy) -> &(FinishedJob, Duration) {
         self.0[panics as usize].get_or_init(|| {
             let trial = Trial { recipe, panics, level: None };
             // The first call builds the program, which must not count.
@@ -259,7 +261,7 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         let (gateway, state) = (gateway(), (level != Level::L0).then(StateDir::new));
         let grouping = format!("{row}-{level:?}-{panics:?}");
         let stored = |job: &str| stored_in(&gateway, &[("job", job), ("test", &grouping)]);
-        let configured = |start: Start| {
+        let configured = |start: JobCommand| {
             let start = start.gateway(&gateway.url());
             let start = start.variable("METRICS_PUSH_GROUPING", format!("test={grouping}"));
             match &state {
@@ -275,7 +277,7 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         });
         let duration = started.elapsed();
         if level == Level::L2 || documented == "abandoned" {
-            let later = job(Panics::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
+            let later = job(PanicStrategy::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
             assert!(configured(later).run_to_end().status.success(), "{case}");
         }
         let stored = stored(recipe.job);
@@ -299,7 +301,7 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         } else {
             ended.assert_same_as(bare);
         }
-        assert_eq!(ended.notices, Vec::<String>::new(), "{case}");
+        assert_eq!(ended.log_lines, Vec::<String>::new(), "{case}");
         assert!(
             duration < *bare_duration + MAX_DELAY,
             "{case}: {duration:?}, bare {bare_duration:?}"
@@ -345,11 +347,11 @@ rows! {
     panic_with_own_hook: Recipe::ending("panic-with-own-hook"),
     exit_in_panic_hook: Recipe::ending("exit-in-hook"),
     double_panic: Recipe::ending("panic-in-drop"),
-    panic_in_a_thread: Recipe::ending("panic-in-thread").only(&[Panics::Unwind]),
-    panic_in_a_detached_thread: Recipe::ending("panic-in-detached-thread").only(&[Panics::Unwind]),
-    panic_in_a_task: Recipe::ending("panic-in-task").only(&[Panics::Unwind]),
-    panic_in_a_detached_task: Recipe::ending("panic-in-detached-task").only(&[Panics::Unwind]),
-    panic_in_a_thread_with_abort: Recipe::ending("panic-in-detached-thread").only(&[Panics::Abort]),
+    panic_in_a_thread: Recipe::ending("panic-in-thread").only(&[PanicStrategy::Unwind]),
+    panic_in_a_detached_thread: Recipe::ending("panic-in-detached-thread").only(&[PanicStrategy::Unwind]),
+    panic_in_a_task: Recipe::ending("panic-in-task").only(&[PanicStrategy::Unwind]),
+    panic_in_a_detached_task: Recipe::ending("panic-in-detached-task").only(&[PanicStrategy::Unwind]),
+    panic_in_a_thread_with_abort: Recipe::ending("panic-in-detached-thread").only(&[PanicStrategy::Abort]),
     print_to_closed_pipe: Recipe::ending("broken-output"),
     write_to_closed_pipe: Recipe::ending("broken-pipe"),
     exit: Recipe::ending("exit-3"),

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{Ended, Panics, Running, Start, job};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, RunningJob, job};
 use crate::lifecycle::{Stored, outcomes, stored_by_job};
 use crate::real::Pushgateway;
 use crate::recording_proxy::{RecordingProxy, Request};
@@ -27,11 +27,11 @@ impl Setup {
     }
 
     /// A job of this name whose body prints "ready" and returns.
-    fn run(&self, name: &str) -> Start {
-        self.configured(job(Panics::Unwind, &["ready"]), name)
+    fn run(&self, name: &str) -> JobCommand {
+        self.configured(job(PanicStrategy::Unwind, &["ready"]), name)
     }
 
-    fn configured(&self, start: Start, name: &str) -> Start {
+    fn configured(&self, start: JobCommand, name: &str) -> JobCommand {
         let start = start.gateway(&self.proxy.url()).variable("METRICS_PUSH_JOB", name);
         start.variable("METRICS_PUSH_STATE_DIR", self.state.path())
     }
@@ -82,7 +82,7 @@ impl Reports {
     /// Asserts that the job's run was reported correctly, and returns its outcome. A run without an outcome must have been
     /// killed before it started.
     #[track_caller]
-    fn assert_reported_once(&self, job: &str, ended: &Ended) -> Option<&str> {
+    fn assert_reported_once(&self, job: &str, ended: &FinishedJob) -> Option<&str> {
         let stored = self.stored.get(job).map(outcomes).unwrap_or_default();
         let pushed: Vec<_> =
             self.pushed.get(job).into_iter().flatten().map(String::as_str).collect();
@@ -109,7 +109,7 @@ impl Reports {
     }
 }
 
-fn kill_after(running: Running, delay: Duration) -> Ended {
+fn kill_after(running: RunningJob, delay: Duration) -> FinishedJob {
     // The test needs a random moment, not a certain state.
     thread::sleep(delay);
     running.kill();
@@ -167,7 +167,7 @@ const MAX_CALLS: usize = 100;
 /// For each of these calls, runs jobs that are killed at their first, second, third call and so on, until a job makes
 /// fewer calls. A job is named after its last call. Each journal is recovered before the next job starts, so that all jobs
 /// make the same calls.
-fn kill_at_each_call(setup: &Setup, prepare: impl Fn(&str)) -> Vec<(String, Ended)> {
+fn kill_at_each_call(setup: &Setup, prepare: impl Fn(&str)) -> Vec<(String, FinishedJob)> {
     let mut ends = Vec::new();
     for call in CALLS {
         for number in 1..MAX_CALLS {
@@ -176,7 +176,7 @@ fn kill_at_each_call(setup: &Setup, prepare: impl Fn(&str)) -> Vec<(String, Ende
             let kill = format!("inject={call}:signal=KILL:when={number}");
             let tracer = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"];
             let launcher: Vec<_> = tracer.into_iter().chain(["-e", &kill]).collect();
-            let start = setup.configured(job(Panics::Unwind, &["synced", "ready"]), &name);
+            let start = setup.configured(job(PanicStrategy::Unwind, &["synced", "ready"]), &name);
             let ended = start.within(&launcher).run_to_end();
             setup.recover();
             let has_survived = ended.status.success();
@@ -205,7 +205,8 @@ fn jobs_killed_at_each_journal_call_are_reported_correctly() {
 fn recovery_killed_at_each_journal_call_reports_correctly() {
     let setup = Setup::new();
     let abandon = |name: &str| {
-        let start = setup.configured(job(Panics::Unwind, &["kill"]), &format!("abandoned-{name}"));
+        let start =
+            setup.configured(job(PanicStrategy::Unwind, &["kill"]), &format!("abandoned-{name}"));
         assert_eq!(start.run_to_end().status.signal(), Some(9));
     };
     let ends = kill_at_each_call(&setup, abandon);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::child::{Panics, job};
+use crate::child::{PanicStrategy, job};
 use crate::http::send;
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
@@ -65,18 +65,18 @@ fn full_or_read_only_disk_causes_one_warning_and_no_loss() {
         let folder = state.path().to_str().unwrap();
         std::fs::create_dir_all(folder).unwrap();
         for (ending, outcome) in [("ok", "success"), ("err", "error")] {
-            let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
+            let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
             let start = start.variable("METRICS_PUSH_JOB", format!("{name}-{ending}"));
             let start = start.variable("METRICS_PUSH_STATE_DIR", folder);
             let start = start.within(&["unshare", "--mount", "sh", "-c", &script, folder]);
             let ended = start.run_to_end();
-            ended.assert_same_as(&job(Panics::Unwind, &[ending]).run_to_end());
+            ended.assert_same_as(&job(PanicStrategy::Unwind, &[ending]).run_to_end());
             assert_eq!(
                 outcomes(&stored(&gateway, &format!("{name}-{ending}"))),
                 [outcome],
                 "{ended:?}"
             );
-            assert_eq!(ended.notices.len(), 1, "{name}: {:?}", ended.notices);
+            assert_eq!(ended.log_lines.len(), 1, "{name}: {:?}", ended.log_lines);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Panics, Start, job};
+use crate::child::{JobCommand, PanicStrategy, job};
 use crate::state_dir::StateDir;
 
 /// One operation on the folder of journals, or the start of the job's body.
@@ -110,7 +110,7 @@ impl Folder {
     }
 }
 
-fn configured(start: Start, gateway: &FakeGateway, state: &StateDir) -> Start {
+fn configured(start: JobCommand, gateway: &FakeGateway, state: &StateDir) -> JobCommand {
     start.gateway(&gateway.url()).variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
@@ -123,7 +123,7 @@ fn record(gateway: &FakeGateway, options: &[&str]) -> Vec<Operation> {
     let tracer =
         ["strace", "--follow-forks", "-y", "-xx", "-s", "65536", "-qq", "-e", calls, &output];
     let arguments: Vec<_> = options.iter().copied().chain(["ready"]).collect();
-    let start = configured(job(Panics::Unwind, &arguments), gateway, &state);
+    let start = configured(job(PanicStrategy::Unwind, &arguments), gateway, &state);
     assert!(start.within(&tracer).run_to_end().status.success());
     let mut text = String::new();
     fs::File::open(&log).unwrap().read_to_string(&mut text).unwrap();
@@ -184,7 +184,7 @@ fn report_after_restart(gateway: &FakeGateway, files: &Files) -> Option<&'static
     for (name, data) in files {
         fs::write(state.path().join("journal").join(name), data).unwrap();
     }
-    let later = job(Panics::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
+    let later = job(PanicStrategy::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
     let ended = configured(later, gateway, &state).run_to_end();
     assert!(ended.status.success(), "{ended:?}");
     assert!(state.journals().is_empty(), "{:?}: {ended:?}", state.journals());
@@ -218,7 +218,7 @@ fn each_loss(options: &[&str], check: impl Fn(&[Operation], Unsynced, Option<&st
 
 /// Returns true if the end of the run was written to the journal.
 fn is_end_written(done: &[Operation]) -> bool {
-    let is_end = |operation: &Operation| matches!(operation, Operation::Write(_, bytes) if bytes.starts_with(b"ended"));
+    let is_end = |operation: &Operation| matches!(operation, Operation::Write(_, bytes) if bytes.starts_with(b"finished"));
     done.iter().any(is_end)
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::child::{Panics, job};
+use crate::child::{PanicStrategy, job};
 use crate::lifecycle::{outcomes, stored};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
@@ -13,7 +13,7 @@ use crate::state_dir::StateDir;
 #[test]
 fn supervisor_reports_every_ending_to_the_real_gateway() {
     let gateway = Pushgateway::start();
-    for panics in [Panics::Unwind, Panics::Abort] {
+    for panics in [PanicStrategy::Unwind, PanicStrategy::Abort] {
         for (ending, outcome) in [
             ("ok", "success"),
             ("err", "error"),
@@ -77,7 +77,8 @@ fn supervisor_reports_an_oom_kill_of_the_control_group() {
     let group = MemoryGroup::new(64 << 20);
     let launcher = group.launcher();
     let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
-    let start = job(Panics::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
+    let start =
+        job(PanicStrategy::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
     let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
     let ended = start.within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
