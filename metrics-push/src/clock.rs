@@ -1,13 +1,14 @@
-//! Time: the one file that asks the machine for it.
+//! `Moment`: a reading of the wall clock and the monotonic clock.
 //!
-//! Wall-clock time goes into timestamps, monotonic time into durations; the two are never mixed.
+//! Timestamps come from the wall clock, durations from the monotonic clock. Other files use these clocks only through this
+//! one.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Longer than any process runs, and short enough for every clock to be added to.
-const FOREVER: Duration = Duration::from_secs(100 * 366 * 86_400);
+/// Longer than any process runs, and short enough to be added to any clock.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// One moment on both clocks, so that a later one gives a timestamp *and* a true duration.
+/// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     wall: SystemTime,
@@ -19,18 +20,18 @@ impl Moment {
         Self { wall: SystemTime::now(), monotonic: Instant::now() }
     }
 
-    /// Seconds since the Unix epoch, as Prometheus wants its timestamps.
+    /// Returns seconds since the Unix epoch, the unit of Prometheus timestamps.
     pub(crate) fn unix_seconds(self) -> f64 {
         unix_seconds(self.wall)
     }
 
-    /// Milliseconds since the Unix epoch, for what is written to disk.
+    /// Returns milliseconds since the Unix epoch, the unit of timestamps on disk.
     pub(crate) fn unix_millis(self) -> u64 {
         let since_epoch = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The wall clock's reading, to compare with times of files.
+    /// Returns the time of the wall clock, for comparison with file times.
     pub(crate) fn wall(self) -> SystemTime {
         self.wall
     }
@@ -39,7 +40,7 @@ impl Moment {
         self.monotonic >= other.monotonic
     }
 
-    /// This moment, brought forward.
+    /// Returns the moment `duration` earlier.
     pub(crate) fn before(self, duration: Duration) -> Self {
         Self {
             wall: self.wall - duration,
@@ -47,7 +48,7 @@ impl Moment {
         }
     }
 
-    /// Whole nanoseconds since the Unix epoch, for names that sort by time.
+    /// Returns nanoseconds since the Unix epoch, for file names that are ordered by time.
     pub(crate) fn unix_nanos(self) -> u128 {
         self.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
     }
@@ -56,13 +57,13 @@ impl Moment {
         self.monotonic.saturating_duration_since(earlier.monotonic)
     }
 
-    /// The moment `duration` later; one that no clock can reach is very late.
+    /// Returns the moment `duration` later, at most [`MAX_DURATION`] later.
     pub(crate) fn after(self, duration: Duration) -> Self {
-        let duration = duration.min(FOREVER);
+        let duration = duration.min(MAX_DURATION);
         Self { wall: self.wall + duration, monotonic: self.monotonic + duration }
     }
 
-    /// What is left until this moment; nothing, if it has passed.
+    /// Returns the time until this moment; zero if it has passed.
     pub(crate) fn remaining(self) -> Duration {
         self.monotonic.saturating_duration_since(Instant::now())
     }
@@ -72,7 +73,7 @@ impl Moment {
     }
 }
 
-/// Seconds since the Unix epoch of any reading of the wall clock.
+/// Returns seconds since the Unix epoch, negative before it.
 pub(crate) fn unix_seconds(wall: SystemTime) -> f64 {
     match wall.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_secs_f64(),
@@ -94,9 +95,9 @@ mod tests {
     }
 
     #[test]
-    fn no_duration_is_too_long() {
+    fn any_duration_can_be_added() {
         let now = Moment::now();
-        assert_eq!(now.after(Duration::MAX).since(now), FOREVER);
+        assert_eq!(now.after(Duration::MAX).since(now), MAX_DURATION);
     }
 
     #[test]

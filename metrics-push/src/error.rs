@@ -1,7 +1,7 @@
-//! The one error type: what went wrong, where, the likely cause and what to do about it.
+//! The error type: what failed, where, the likely cause and the remedy.
 //!
-//! It is opaque, so that kinds and context can grow without breaking anybody; predicates answer
-//! the questions a caller has. It never carries a secret: URLs arrive here without credentials.
+//! It is opaque, so that kinds and context can be added; callers use its predicates. It never contains a secret: all URLs
+//! in it are without credentials.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use crate::log::excerpt;
 
-/// The most characters of one part of a message: what is quoted may be of any length.
-const LONGEST_PART: usize = 1_000;
+/// The maximum length of each part of a message, because quoted values can have any length.
+const MAX_PART_CHARS: usize = 1_000;
 
-/// What can go wrong between a metric and a gateway that holds it.
+/// An error of this library.
 ///
-/// `Display` is one lowercase sentence fragment that names the place and ends with the remedy, where
-/// one is known; [`source`](StdError::source) is the underlying error, if any.
+/// `Display` writes one lowercase sentence with the place, which ends with the remedy if one is known.
+/// [`source`](StdError::source) returns the underlying error.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -29,24 +29,24 @@ struct Inner {
     remedy: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     is_unsent: bool,
-    // Shared, because one receipt may answer several askers.
+    // Shared, because several callers can receive the same receipt.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The classes of failure; what is retried and what is told to whom depends on nothing else.
+/// The kind of an error, which alone decides about retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The request could never work: a setting, a name or a URL has to change.
+    /// A setting, a name or a URL is invalid.
     Config,
-    /// Two metrics claim one name, or a metric cannot be exported.
+    /// Two metrics have the same name, or a metric cannot be exported.
     Metric,
-    /// The gateway wants other credentials than it got.
+    /// The gateway or a proxy requires other credentials.
     Credentials { status: Option<u16> },
-    /// The gateway answered, and its answer was not that it has taken the request.
+    /// The gateway responded and did not accept the request.
     Refused { status: u16, retry: Retry },
-    /// No connection, or one that broke.
+    /// The connection failed or broke.
     Unreachable,
-    /// Time ran out; what the gateway did is unknown.
+    /// The time limit passed. The gateway may have applied the request.
     Timeout,
 }
 
@@ -78,9 +78,9 @@ impl Error {
         Self::new(Kind::Config, what)
     }
 
-    /// Adds where it happened. The innermost context comes first in the text.
+    /// Adds context. The text starts with the innermost one.
     pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        let value = excerpt(&value.to_string(), LONGEST_PART).into_owned();
+        let value = excerpt(&value.to_string(), MAX_PART_CHARS).into_owned();
         self.0.context.push((name, value));
         self
     }
@@ -98,19 +98,19 @@ impl Error {
         self
     }
 
-    /// When the server asks to be tried again.
+    /// Sets the delay that the server requests before the next attempt.
     pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait;
         self
     }
 
-    /// Nothing has left this machine, whatever it looks like.
+    /// Marks that no part of the request was sent.
     pub(crate) fn unsent(mut self) -> Self {
         self.0.is_unsent = true;
         self
     }
 
-    /// Whether the gateway may have applied the request, although this went wrong.
+    /// Returns true if the gateway may have applied the request.
     pub(crate) fn may_have_arrived(&self) -> bool {
         match self.0.kind {
             Kind::Unreachable | Kind::Timeout => !self.0.is_unsent,
@@ -123,42 +123,42 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Whether other credentials might help.
+    /// Returns true if other credentials may succeed.
     pub(crate) fn is_about_credentials(&self) -> bool {
         matches!(self.0.kind, Kind::Credentials { .. })
     }
 
-    /// Whether a setting, a name or a URL has to change before this can work.
+    /// Returns true if a setting, a name or a URL must change.
     #[must_use]
     pub fn is_config(&self) -> bool {
         matches!(self.0.kind, Kind::Config | Kind::Credentials { .. })
     }
 
-    /// Whether a metric is at fault: its name, its labels, or a clash with another metric.
+    /// Returns true if a metric is the cause: its name, its labels, or a clash with another metric.
     #[must_use]
     pub fn is_metric(&self) -> bool {
         self.0.kind == Kind::Metric
     }
 
-    /// Whether the gateway refused this very request. It would refuse it again.
+    /// Returns true if the gateway rejected the request. It would reject the same request again.
     #[must_use]
     pub fn is_rejected(&self) -> bool {
         matches!(self.0.kind, Kind::Refused { retry: Retry::Never, .. })
     }
 
-    /// Whether there was no connection to the gateway, or it broke.
+    /// Returns true if the connection to the gateway failed or broke.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         self.0.kind == Kind::Unreachable
     }
 
-    /// Whether time ran out. The gateway may have applied the request all the same.
+    /// Returns true if the time limit passed. The gateway may have applied the request.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout
     }
 
-    /// Whether the same request may be accepted later.
+    /// Returns true if the gateway may accept the same request later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
@@ -168,7 +168,7 @@ impl Error {
         }
     }
 
-    /// The gateway's HTTP status, if it answered at all.
+    /// Returns the HTTP status if the gateway responded.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.0.kind {
@@ -181,8 +181,7 @@ impl Error {
 
 impl Error {
     fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It may quote a name or a value.
-        f.write_str(&excerpt(&self.0.what, LONGEST_PART))?;
+        f.write_str(&excerpt(&self.0.what, MAX_PART_CHARS))?;
         for (position, (name, value)) in self.0.context.iter().enumerate() {
             f.write_str(if position == 0 { " (" } else { ", " })?;
             write!(f, "{name}: {value}")?;
@@ -216,7 +215,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `main` prints errors with `Debug`: let it read like `Display`, causes included.
+        // `main` prints errors with `Debug`, so it is like `Display` with the causes.
         self.write_place(f)?;
         self.write_causes(f)?;
         self.write_remedy(f)
@@ -238,16 +237,16 @@ mod tests {
         let error = Error::config("the job name is empty")
             .at("url", "http://gateway:9091")
             .at("job", "\"\"")
-            .remedy("give the job a name");
+            .remedy("set a job name");
         assert_eq!(
             error.to_string(),
-            "the job name is empty (url: http://gateway:9091, job: \"\"); give the job a name"
+            "the job name is empty (url: http://gateway:9091, job: \"\"); set a job name"
         );
         assert!(error.is_config() && !error.is_retryable());
     }
 
     #[test]
-    fn debug_adds_the_chain_of_causes() {
+    fn debug_adds_the_causes() {
         let error = Error::new(Kind::Unreachable, "no connection")
             .caused_by(std::io::Error::other("refused"))
             .remedy("try again");
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_no_larger_for_it() {
+    fn result_with_an_error_is_as_large_as_a_pointer() {
         assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
     }
 }

@@ -1,7 +1,7 @@
-//! Names, labels and the grouping key: what is valid, and how a key becomes the path of a URL.
+//! Valid metric and label names, and `GroupingKey`, which becomes the path of a URL.
 //!
-//! One encoder serves every request. It sends a value as a plain path segment where that is safe and
-//! as base64 where it is not, so that what the gateway stores is the label set that was asked for.
+//! One encoder serves all requests. It writes a label value as a plain path segment if that is safe, and as base64 otherwise,
+//! so that the gateway stores exactly this value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,40 +12,26 @@ use base64::engine::general_purpose::URL_SAFE;
 use crate::error::Error;
 use crate::log::excerpt;
 
-/// The most characters of a label's value in a text for people. What is sent is never cut.
-const LONGEST_SHOWN: usize = 100;
+/// The maximum length of a label value in messages. Requests contain the whole value.
+const MAX_DISPLAYED_CHARS: usize = 100;
 
 /// The label that every group has.
 pub(crate) const JOB: &str = "job";
 
-/// Metrics that a gateway adds to every group: it would overwrite others of these names without a word.
-pub(crate) const GATEWAYS_OWN: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
+/// The metrics that a gateway adds to every group. It silently overwrites pushed metrics with these names.
+pub(crate) const RESERVED_METRICS: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
 
-/// Whether Prometheus accepts `name` for a metric.
-///
-/// The rule is the data model's: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+/// Returns true for a valid metric name of the Prometheus data model: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
 pub(crate) const fn is_metric_name(name: &str) -> bool {
-    is_name(name.as_bytes(), true)
-}
-
-/// Whether Prometheus accepts `name` for a label.
-///
-/// The rule is the data model's: `[a-zA-Z_][a-zA-Z0-9_]*`, and two leading underscores are reserved.
-pub(crate) const fn is_label_name(name: &str) -> bool {
     let name = name.as_bytes();
-    is_name(name, false) && !(name.len() >= 2 && name[0] == b'_' && name[1] == b'_')
-}
-
-const fn is_name(name: &[u8], colons: bool) -> bool {
     let mut position = 0;
     while position < name.len() {
-        let fits = match name[position] {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => true,
+        let is_valid = match name[position] {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' => true,
             b'0'..=b'9' => position > 0,
-            b':' => colons,
             _ => false,
         };
-        if !fits {
+        if !is_valid {
             return false;
         }
         position += 1;
@@ -53,21 +39,38 @@ const fn is_name(name: &[u8], colons: bool) -> bool {
     position > 0
 }
 
-/// Checks a label name, with an error that says what is allowed.
+/// Returns true for a valid label name of the Prometheus data model: `[a-zA-Z_][a-zA-Z0-9_]*`. Names that start with two
+/// underscores are reserved.
+pub(crate) const fn is_label_name(name: &str) -> bool {
+    if !is_metric_name(name) {
+        return false;
+    }
+    let name = name.as_bytes();
+    let mut position = 0;
+    while position < name.len() {
+        if name[position] == b':' {
+            return false;
+        }
+        position += 1;
+    }
+    !(name.len() >= 2 && name[0] == b'_' && name[1] == b'_')
+}
+
+/// Checks a label name.
 ///
 /// # Errors
-/// `is_config`, if the data model does not allow the name.
+/// `is_config` if the name is not valid.
 pub(crate) fn check_label_name(name: &str) -> Result<(), Error> {
     if is_label_name(name) {
         return Ok(());
     }
-    Err(Error::config(format!("label name {name:?} is not allowed")).remedy(
-        "use letters, digits and underscores, not starting with a digit or with two underscores",
+    Err(Error::config(format!("invalid label name {name:?}")).remedy(
+        "use letters, digits and underscores, and do not start with a digit or two underscores",
     ))
 }
 
-/// What a value shows. One that fails to show itself is cut short; it must not take the job with it.
-pub(crate) fn shown(value: &dyn fmt::Display) -> String {
+/// Formats a value. If its `Display` implementation fails, returns the text written so far, because a job must not fail.
+pub(crate) fn format_lossy(value: &dyn fmt::Display) -> String {
     use fmt::Write as _;
 
     let mut text = String::new();
@@ -75,10 +78,10 @@ pub(crate) fn shown(value: &dyn fmt::Display) -> String {
     text
 }
 
-/// The address of a group on a gateway: the job and its further grouping labels.
+/// The key of a group on a gateway: the job and its further grouping labels.
 ///
-/// Labels are kept sorted and those with an empty value are dropped: Prometheus knows no difference
-/// between an empty label and an absent one, and an empty `instance` would break the gateway for everybody.
+/// Labels are ordered by name. Labels with an empty value are dropped: Prometheus treats an empty label like a missing one,
+/// and an empty `instance` can make all scrapes of the gateway fail.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -96,25 +99,23 @@ pub struct GroupingKey {
 }
 
 impl GroupingKey {
-    /// The group of `job` without further labels.
+    /// Creates the key of `job` without further labels.
     ///
     /// # Errors
-    /// `is_config`, if the name is empty.
+    /// `is_config` if the name is empty.
     pub fn new(job: impl Into<String>) -> Result<Self, Error> {
         let job = job.into();
         if job.is_empty() {
             return Err(Error::config("the job name is empty")
-                .remedy("name the job: the gateway addresses every group by it"));
+                .remedy("set a job name, which every group needs"));
         }
         Ok(Self { job, labels: BTreeMap::new() })
     }
 
-    /// The same key with one more label, or with another value for a label it has.
-    ///
-    /// An empty value removes the label.
+    /// Adds a label, or replaces its value. An empty value removes the label.
     ///
     /// # Errors
-    /// `is_config`, if the name is no label name, or is `job`.
+    /// `is_config` if the name is not a valid label name, or is `job`.
     pub fn label(
         mut self,
         name: impl Into<String>,
@@ -123,8 +124,8 @@ impl GroupingKey {
         let (name, value) = (name.into(), value.into());
         check_label_name(&name)?;
         if name == JOB {
-            return Err(Error::config("\"job\" is given as a further grouping label")
-                .remedy("name the job where the key is made"));
+            return Err(Error::config("invalid grouping label \"job\": its value is the job name")
+                .remedy("set the job name instead"));
         }
         if value.is_empty() {
             self.labels.remove(&name);
@@ -134,24 +135,24 @@ impl GroupingKey {
         Ok(self)
     }
 
-    /// The job.
+    /// Returns the job name.
     #[must_use]
     pub fn job(&self) -> &str {
         &self.job
     }
 
-    /// The further labels, sorted by name.
+    /// Returns the further labels, ordered by name.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Whether `name` is one of the key's labels, `job` included.
+    /// Returns true if the key has this label. Every key has `job`.
     #[must_use]
     pub fn has_label(&self, name: &str) -> bool {
         name == JOB || self.labels.contains_key(name)
     }
 
-    /// The path below the gateway's base URL, with a leading slash and none at the end.
+    /// Returns the path below the gateway's base URL. It starts with a slash and does not end with one.
     ///
     /// The rules are those of the Pushgateway's README, section "Use in general".
     pub(crate) fn url_path(&self) -> String {
@@ -164,10 +165,10 @@ impl GroupingKey {
     }
 }
 
-/// The path of a group as a gateway lists it, which may have labels that no [`GroupingKey`] has.
+/// Returns the path of a listed group, which can have labels that a [`GroupingKey`] cannot have.
 pub(crate) fn exact_path(labels: &BTreeMap<String, String>) -> String {
     let mut path = String::from("/metrics");
-    // The gateway wants the job first.
+    // The gateway requires the job first.
     let (job, others): (Vec<_>, Vec<_>) = labels.iter().partition(|(name, _)| *name == JOB);
     for (name, value) in job.into_iter().chain(others) {
         push_pair(&mut path, name, value);
@@ -175,17 +176,17 @@ pub(crate) fn exact_path(labels: &BTreeMap<String, String>) -> String {
     path
 }
 
-/// Appends `/name/value`, or `/name@base64/value` where a plain segment would not arrive as it was sent.
+/// Appends `/name/value`, or `/name@base64/value` if a plain segment would change the value.
 fn push_pair(path: &mut String, name: &str, value: &str) {
     path.push('/');
     path.push_str(name);
-    // A slash would end the segment even when percent-encoded, and dots would be resolved away.
     if value.is_empty() {
-        // What the gateway reads as base64 of nothing; a segment without anything in it is no segment.
+        // The gateway decodes "=" to an empty value; an empty segment is not valid.
         path.push_str("@base64/=");
     } else if value.contains('/') || value == "." || value == ".." {
+        // The gateway splits at a percent-encoded slash, too, and removes dot segments.
         path.push_str("@base64/");
-        // The padding is optional for the Pushgateway and required by some compatible servers.
+        // The Pushgateway accepts base64 without padding, but some compatible servers do not.
         path.push_str(&URL_SAFE.encode(value));
     } else {
         path.push('/');
@@ -193,7 +194,7 @@ fn push_pair(path: &mut String, name: &str, value: &str) {
     }
 }
 
-/// RFC 3986: everything but unreserved characters is encoded, byte by byte.
+/// Encodes all bytes but the unreserved characters of RFC 3986.
 fn push_percent_encoded(path: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in value.bytes() {
@@ -207,12 +208,13 @@ fn push_percent_encoded(path: &mut String, value: &str) {
     }
 }
 
-/// For people: long values are cut.
+/// Shortens long values.
 impl fmt::Display for GroupingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{{JOB}={:?}", excerpt(&self.job, LONGEST_SHOWN))?;
+        write!(f, "{{{JOB}={:?}", excerpt(&self.job, MAX_DISPLAYED_CHARS))?;
         for (name, value) in self.labels() {
-            let (name, value) = (excerpt(name, LONGEST_SHOWN), excerpt(value, LONGEST_SHOWN));
+            let (name, value) =
+                (excerpt(name, MAX_DISPLAYED_CHARS), excerpt(value, MAX_DISPLAYED_CHARS));
             write!(f, ",{name}={value:?}")?;
         }
         f.write_str("}")
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn nasty_values_become_one_safe_segment() {
+    fn any_value_becomes_one_path_segment() {
         for (value, segment) in [
             ("plain", "/plain"),
             ("a b", "/a%20b"),
@@ -260,20 +262,20 @@ mod tests {
     }
 
     #[test]
-    fn a_listed_group_is_addressed_by_all_its_labels() {
+    fn path_of_a_listed_group_has_all_its_labels() {
         let labels = [("instance", ""), ("job", "x"), ("a", "b/c")];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(exact_path(&labels.into()), "/metrics/job/x/a@base64/Yi9j/instance@base64/=");
     }
 
     #[test]
-    fn a_long_value_is_not_cut() {
+    fn path_contains_a_long_value_in_full() {
         let long = "x".repeat(255);
         assert_eq!(path_of_job(&long), format!("/metrics/job/{long}"));
     }
 
     #[test]
-    fn a_value_that_fails_to_show_itself_is_cut_short() {
+    fn failing_display_leaves_a_partial_text() {
         struct Broken;
         impl fmt::Display for Broken {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,20 +283,20 @@ mod tests {
                 Err(fmt::Error)
             }
         }
-        assert_eq!(shown(&Broken), "half");
-        assert_eq!(shown(&7), "7");
+        assert_eq!(format_lossy(&Broken), "half");
+        assert_eq!(format_lossy(&7), "7");
     }
 
     #[test]
-    fn a_long_value_is_cut_where_people_read_it() {
+    fn display_shortens_a_long_value() {
         let long = "é".repeat(2_000_000);
         let key = GroupingKey::new(&*long).and_then(|key| key.label("a", &*long)).unwrap();
-        let shown = "é".repeat(100);
-        assert_eq!(key.to_string(), format!(r#"{{job="{shown}…",a="{shown}…"}}"#));
+        let start = "é".repeat(100);
+        assert_eq!(key.to_string(), format!(r#"{{job="{start}…",a="{start}…"}}"#));
     }
 
     #[test]
-    fn labels_are_sorted_and_empty_ones_dropped() {
+    fn labels_are_ordered_and_empty_ones_dropped() {
         let key = GroupingKey::new("import")
             .and_then(|key| key.label("shard", "2"))
             .and_then(|key| key.label("instance", ""))
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_removes_the_label() {
+    fn empty_value_removes_the_label() {
         let key = GroupingKey::new("import")
             .and_then(|key| key.label("region", "eu"))
             .and_then(|key| key.label("region", ""))
@@ -314,12 +316,15 @@ mod tests {
     }
 
     #[test]
-    fn invalid_keys_are_refused_with_the_remedy() {
+    fn invalid_key_is_an_error_with_the_remedy() {
         let text = |result: Result<GroupingKey, Error>| result.unwrap_err().to_string();
         assert!(text(GroupingKey::new("")).contains("the job name is empty"));
         for name in ["b-c", "__x", "9a", "foo.bar", "", "é"] {
             let error = text(GroupingKey::new("j").and_then(|key| key.label(name, "v")));
-            assert!(error.contains("is not allowed") && error.contains("underscores"), "{error}");
+            assert!(
+                error.contains("invalid label name") && error.contains("underscores"),
+                "{error}"
+            );
         }
         assert!(
             text(GroupingKey::new("j").and_then(|key| key.label("job", "v"))).contains("\"job\"")
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn metric_names_may_have_colons_and_label_names_may_not() {
+    fn colon_is_valid_in_metric_names_only() {
         assert!(is_metric_name("job:errors:rate5m") && !is_label_name("a:b"));
         assert!(is_label_name("_private") && !is_label_name("__reserved"));
         assert!(!is_metric_name("my-metric") && !is_metric_name(""));

@@ -84,7 +84,7 @@ pub use pipeline::{Scope, init};
 pub use prometheus;
 pub use push_request::Verb;
 pub use pusher::Pusher;
-pub use sink::listing::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+pub use sink::pushgateway::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 pub use sink::{Acceptance, GatewayKind};
 
 /// The items that expansions of the attributes use. They are not part of the public API and change in any version.

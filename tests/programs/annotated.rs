@@ -1,4 +1,4 @@
-//! The job with the attribute.
+//! The job with `#[push_job]`.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The async job with the attribute above `#[tokio::main]`.
+//! The async job with `#[push_job]` above `#[tokio::main]`.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The async job with the attribute below `#[tokio::main]`.
+//! The async job with `#[push_job]` below `#[tokio::main]`.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The job without the attribute, for comparison.
+//! The job without `#[push_job]`, for comparison.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The async job without the attribute, for comparison.
+//! The async job without `#[push_job]`, for comparison.
 
 mod body;
 

@@ -1,8 +1,8 @@
-//! Endings without any code of the program, and endings that need C functions.
+//! Endings that no code of the program can observe, and endings that only C functions cause.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "these endings need unsafe code"
+    reason = "safe code cannot cause these endings"
 )]
 
 use std::io::Write as _;
@@ -24,9 +24,9 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "exec" => return Some(Err(Command::new("true").exec().to_string())),
         "exec-a-failure" => return Some(Err(Command::new("false").exec().to_string())),
         "what-children-inherit" => {
-            let look =
+            let script =
                 "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)|Umask' /proc/self/status; ulimit -c";
-            let status = Command::new("/bin/sh").args(["-c", look]).status();
+            let status = Command::new("/bin/sh").args(["-c", script]).status();
             return Some(status.map(drop).map_err(|error| error.to_string()));
         }
         "_exit" => unsafe { libc::_exit(9) },
@@ -54,7 +54,7 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "broken-pipe" => return Some(write_to_closed_pipe().map_err(|error| error.to_string())),
         "broken-output" => {
             close_reader_of_stdout();
-            println!("unread");
+            println!("lost");
         }
         "broken-pipe-signal" => {
             unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
@@ -69,7 +69,7 @@ unsafe extern "C" {
     fn quick_exit(code: libc::c_int) -> !;
 }
 
-/// Forks, runs a closure in the child, and waits for the child.
+/// Forks, runs this closure in the child, and waits for the child.
 fn fork_and(child: impl FnOnce()) {
     match unsafe { libc::fork() } {
         0 => {
@@ -85,28 +85,29 @@ fn fork_and(child: impl FnOnce()) {
 fn write_to_closed_pipe() -> std::io::Result<()> {
     let (reader, mut writer) = std::io::pipe()?;
     drop(reader);
-    writer.write_all(b"unread")
+    writer.write_all(b"lost")
 }
 
+/// Replaces the standard output by a pipe whose reading end is closed.
 fn close_reader_of_stdout() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     unsafe { libc::dup2(writer.as_raw_fd(), libc::STDOUT_FILENO) };
 }
 
-/// Reads from a mapped file after it was truncated.
+/// Reads from a mapped file that has been truncated.
 fn read_past_the_end() {
     unsafe {
         let file = libc::memfd_create(c"short".as_ptr(), 0);
         libc::ftruncate(file, 4096);
-        let place =
+        let page =
             libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, file, 0);
         libc::ftruncate(file, 0);
-        println!("{}", place.cast::<u8>().read_volatile());
+        println!("{}", page.cast::<u8>().read_volatile());
     }
 }
 
-#[expect(unconditional_recursion, reason = "the test needs a stack overflow")]
+#[expect(unconditional_recursion, reason = "it must overflow the stack")]
 fn overflow(depth: u64) -> u64 {
     let page = std::hint::black_box([depth; 512]);
     overflow(depth + 1) + page[0]

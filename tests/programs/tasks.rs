@@ -1,4 +1,4 @@
-//! A process with two task functions, one of which is cancelled. `main` is not a job.
+//! A process with two jobs as task functions, one of which is cancelled.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A job that returns a custom `Termination` type: only the exit code shows the outcome.
+//! A job that returns its own `Termination` type, so that only the exit code shows the outcome.
 
 use std::process::{ExitCode, Termination};
 

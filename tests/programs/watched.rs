@@ -1,4 +1,4 @@
-//! The job with the attribute and a maximum runtime, for the alert rules.
+//! The job with a maximum runtime, for the alert rules.
 
 mod body;
 

@@ -1,12 +1,12 @@
-//! Durations as people write them, in variables and on command lines.
+//! Parses durations with units, as in environment variables and on the command line.
 
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// Reads `10s`, `1500ms`, `1h30m`, `7d`, or a plain number of seconds.
+/// Parses a duration such as `10s`, `1500ms`, `1h30m` or `7d`, or a plain number of seconds.
 ///
-/// This is the form that the variables of the environment and the `metrics-push` command take.
+/// Environment variables and the command `metrics-push` use this form.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -16,7 +16,7 @@ use crate::error::Error;
 /// ```
 ///
 /// # Errors
-/// `is_config`, if the text is no duration, or none at all.
+/// `is_config` if the text is not a duration, or is zero.
 pub fn parse_duration(text: &str) -> Result<Duration, Error> {
     let seconds = match text.trim().parse() {
         Ok(seconds) => Some(seconds),
@@ -24,27 +24,27 @@ pub fn parse_duration(text: &str) -> Result<Duration, Error> {
     };
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     duration.filter(|duration| !duration.is_zero()).ok_or_else(|| {
-        Error::config(format!("{text:?} is no duration"))
+        Error::config(format!("invalid duration {text:?}"))
             .remedy("write it as 10s, 1500ms, 2m, 1h30m or 7d")
     })
 }
 
-/// Numbers, each with its unit.
+/// Parses numbers with units. Returns seconds.
 fn sum_of_parts(mut rest: &str) -> Option<f64> {
     let mut total = 0.0;
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
         let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        // A sign would let one part take away from another.
+        // A negative part would subtract from the others.
         let number = number.trim().parse().ok().filter(|number: &f64| number.is_sign_positive())?;
-        total += number * seconds_in(unit)?;
+        total += number * seconds_per(unit)?;
         rest = after;
     }
     Some(total)
 }
 
-fn seconds_in(unit: &str) -> Option<f64> {
+fn seconds_per(unit: &str) -> Option<f64> {
     Some(match unit {
         "ms" => 0.001,
         "s" => 1.0,
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_units() {
+    fn duration_is_a_sum_of_parts_with_units() {
         for (text, milliseconds) in [
             ("10s", 10_000),
             ("1500ms", 1_500),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_the_form() {
+    fn invalid_duration_is_an_error_with_an_example() {
         for text in ["", "s", "-1s", "0", "0h", "1 fortnight", "NaN", "inf", "1h30", "1h-5m"] {
             match parse_duration(text) {
                 Err(error) => assert!(error.to_string().contains("1h30m"), "{error}"),

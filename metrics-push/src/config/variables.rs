@@ -1,4 +1,4 @@
-//! The table of variables, and the only place that reads the environment.
+//! The table of environment variables. Only this file reads the environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,32 +10,32 @@ use crate::http::{Proxy, Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 
-/// One variable of the environment.
+/// An environment variable.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Variable {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What a value looks like.
+    /// An example of a value.
     pub example: &'static str,
-    /// What it sets.
+    /// The setting.
     pub meaning: &'static str,
-    read: fn(&mut Config, &str) -> Result<(), Error>,
+    set: fn(&mut Config, &str) -> Result<(), Error>,
 }
 
-/// The variables, in the order in which they are documented. A later one may refine an earlier one.
-pub(super) static ALL: &[Variable] = &[
+/// The variables in the order of the documentation. They are applied in this order.
+static ALL: &[Variable] = &[
     Variable {
         name: URL,
         example: "http://gateway:9091",
-        meaning: "where to push, `PUSHGATEWAY_URL` if unset; several gateways are separated by commas. Unset: nothing is pushed",
-        read: |config, value| config.set_urls(value),
+        meaning: "the URL of the gateway; separate several gateways with commas. Default: `PUSHGATEWAY_URL`. Without a URL, nothing is pushed",
+        set: |config, value| config.set_urls(value),
     },
     Variable {
         name: "METRICS_PUSH_JOB",
         example: "nightly_import",
         meaning: "the `job` label of a `main` with `#[push_job]`",
-        read: |config, value| {
+        set: |config, value| {
             config.job = Some(GroupingKey::new(value)?.job().to_owned());
             Ok(())
         },
@@ -43,8 +43,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_INSTANCE",
         example: "worker-1",
-        meaning: "the `instance` label of every run. Unset: none, unless the attribute asks for one",
-        read: |config, value| {
+        meaning: "the `instance` label of every run. Default: no label, unless the attribute adds it",
+        set: |config, value| {
             config.grouping.insert("instance".into(), value.into());
             Ok(())
         },
@@ -53,8 +53,8 @@ pub(super) static ALL: &[Variable] = &[
         name: "METRICS_PUSH_GROUPING",
         example: "region=eu,shard=2",
         meaning: "further grouping labels of every run",
-        read: |config, value| {
-            for (name, value) in pairs(value)? {
+        set: |config, value| {
+            for (name, value) in parse_pairs(value)? {
                 config.set_label(&name, &value)?;
             }
             Ok(())
@@ -63,8 +63,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_TIMEOUT",
         example: "10s",
-        meaning: "how long an ending may take to be delivered; the default is 10 s",
-        read: |config, value| {
+        meaning: "the time limit for delivering the outcome of a run. Default: 10 s",
+        set: |config, value| {
             config.timeout = parse_duration(value)?;
             Ok(())
         },
@@ -73,7 +73,7 @@ pub(super) static ALL: &[Variable] = &[
         name: "METRICS_PUSH_USERNAME",
         example: "batch",
         meaning: "the user for basic authentication",
-        read: |config, value| {
+        set: |config, value| {
             config.username = Some(value.into());
             Ok(())
         },
@@ -81,8 +81,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_PASSWORD",
         example: "…",
-        meaning: "its password",
-        read: |config, value| {
+        meaning: "the password for basic authentication",
+        set: |config, value| {
             config.password = Some(SecretSource::Value(Secret::new(value)));
             Ok(())
         },
@@ -90,8 +90,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_PASSWORD_FILE",
         example: "/run/secrets/password",
-        meaning: "a file with the password, read for every push",
-        read: |config, value| {
+        meaning: "a file with the password, read before every push",
+        set: |config, value| {
             config.password = Some(SecretSource::File(value.into()));
             Ok(())
         },
@@ -100,7 +100,7 @@ pub(super) static ALL: &[Variable] = &[
         name: "METRICS_PUSH_TOKEN",
         example: "…",
         meaning: "a bearer token",
-        read: |config, value| {
+        set: |config, value| {
             config.token = Some(SecretSource::Value(Secret::new(value)));
             Ok(())
         },
@@ -108,8 +108,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_TOKEN_FILE",
         example: "/run/secrets/token",
-        meaning: "a file with the bearer token, read for every push",
-        read: |config, value| {
+        meaning: "a file with the bearer token, read before every push",
+        set: |config, value| {
             config.token = Some(SecretSource::File(value.into()));
             Ok(())
         },
@@ -118,8 +118,8 @@ pub(super) static ALL: &[Variable] = &[
         name: "METRICS_PUSH_HEADERS",
         example: "X-Scope-OrgID=team,X-Trace=on",
         meaning: "further request headers",
-        read: |config, value| {
-            let headers = pairs(value)?.into_iter();
+        set: |config, value| {
+            let headers = parse_pairs(value)?.into_iter();
             let headers: Vec<_> = headers.map(|(name, value)| (name, Secret::new(value))).collect();
             check_headers(&headers)?;
             config.headers.extend(headers);
@@ -129,8 +129,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_CA_FILE",
         example: "/etc/ssl/gateway-ca.pem",
-        meaning: "certificates to trust besides the machine's own",
-        read: |config, value| {
+        meaning: "certificates to trust in addition to those of the system",
+        set: |config, value| {
             config.ca_file = Some(value.into());
             Ok(())
         },
@@ -138,8 +138,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_CERT_FILE",
         example: "/etc/ssl/job.pem",
-        meaning: "the client certificate, with its chain",
-        read: |config, value| {
+        meaning: "the client certificate with its chain",
+        set: |config, value| {
             config.cert_file = Some(value.into());
             Ok(())
         },
@@ -147,8 +147,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_KEY_FILE",
         example: "/etc/ssl/job.key",
-        meaning: "the client certificate's key",
-        read: |config, value| {
+        meaning: "the key of the client certificate",
+        set: |config, value| {
             config.key_file = Some(value.into());
             Ok(())
         },
@@ -156,8 +156,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_GATEWAY_KIND",
         example: "pushgateway",
-        meaning: "`aggregating` for a gateway that adds up what it gets: nothing is sent again that may have arrived. Unset: `pushgateway`",
-        read: |config, value| {
+        meaning: "`aggregating` for a gateway that adds up the values it receives: a request that may have arrived is not sent again. Default: `pushgateway`",
+        set: |config, value| {
             config.kind = parse_kind(value)?;
             Ok(())
         },
@@ -165,10 +165,10 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_PROTOBUF",
         example: "true",
-        meaning: "sends protobuf instead of text: a Pushgateway reads very many series faster, other servers may not read it",
-        read: |config, value| {
-            if parse_switch(value)? {
-                config.wire = config.wire.protobuf();
+        meaning: "sends protobuf instead of text: a Pushgateway parses many series faster, but other servers may not support it",
+        set: |config, value| {
+            if parse_bool(value)? {
+                config.encoding = config.encoding.protobuf();
             }
             Ok(())
         },
@@ -176,10 +176,10 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_GZIP",
         example: "true",
-        meaning: "compresses large bodies; needs the feature `gzip`, and a Pushgateway 1.5 or newer",
-        read: |config, value| {
-            if parse_switch(value)? {
-                config.wire = config.wire.gzip()?;
+        meaning: "compresses large bodies; needs the feature `gzip` and Pushgateway 1.5 or newer",
+        set: |config, value| {
+            if parse_bool(value)? {
+                config.encoding = config.encoding.gzip()?;
             }
             Ok(())
         },
@@ -187,8 +187,8 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: STATE_DIR,
         example: "/var/lib/metrics-push",
-        meaning: "where undelivered outcomes wait; `off` for nowhere. Unset: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
-        read: |config, value| {
+        meaning: "the directory for undelivered outcomes; `off` disables it. Default: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
+        set: |config, value| {
             config.state_dir = parse_directory(value)?;
             Ok(())
         },
@@ -196,18 +196,18 @@ pub(super) static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_DISABLED",
         example: "true",
-        meaning: "pushes nothing, whatever else is set",
-        read: |config, value| {
-            config.is_disabled = parse_switch(value)?;
+        meaning: "disables all pushes",
+        set: |config, value| {
+            config.is_disabled = parse_bool(value)?;
             Ok(())
         },
     },
     Variable {
         name: "METRICS_PUSH_DRY_RUN",
         example: "true",
-        meaning: "shows on stderr what would be pushed, and pushes nothing",
-        read: |config, value| {
-            config.is_dry_run = parse_switch(value)?;
+        meaning: "writes to stderr what would be pushed, and pushes nothing",
+        set: |config, value| {
+            config.is_dry_run = parse_bool(value)?;
             Ok(())
         },
     },
@@ -215,65 +215,86 @@ pub(super) static ALL: &[Variable] = &[
 
 const URL: &str = "METRICS_PUSH_URL";
 const STATE_DIR: &str = "METRICS_PUSH_STATE_DIR";
-/// What other clients call the gateway's URL.
+/// The variable that other clients use for the URL.
 const FALLBACK_URL: &str = "PUSHGATEWAY_URL";
 
-/// Where systemd, the XDG base directory specification and custom keep a program's state, in this order.
-fn usual_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// Returns the state directory that systemd sets, that of the XDG base directory specification, or that in the home directory.
+fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let within = |base: OsString, below: &str| {
         let base = PathBuf::from(base);
-        // A relative path would depend on where the job happens to be started.
+        // A relative path would depend on the working directory.
         base.is_absolute().then(|| base.join(below))
     };
-    // System users are given a home that does not exist, and nobody should make it.
+    // System users have a home directory that does not exist and must not be created.
     let home = || value_of("HOME").filter(|home| Path::new(home).is_dir());
-    let of_unit = || std::env::split_paths(&value_of("STATE_DIRECTORY")?).next();
-    of_unit()
+    let systemd = || std::env::split_paths(&value_of("STATE_DIRECTORY")?).next();
+    systemd()
         .or_else(|| within(value_of("XDG_STATE_HOME")?, "metrics-push"))
         .or_else(|| within(home()?, ".local/state/metrics-push"))
 }
 
-/// The process' own environment.
-pub(super) fn of_process(name: &str) -> Option<OsString> {
+/// Returns a variable of the process.
+fn process_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Whether a variable names a proxy at all.
+/// Returns whether the environment configures a proxy. The HTTP client reads these variables itself.
 pub(crate) fn proxy() -> Proxy {
     const NAMES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-    let is_set = |name: &str| of_process(name).is_some_and(|value| !value.is_empty());
-    let names_one = |name: &&str| is_set(name) || is_set(&name.to_lowercase());
-    if NAMES.iter().any(names_one) { Proxy::Environment } else { Proxy::Never }
+    let is_set = |name: &str| process_variable(name).is_some_and(|value| !value.is_empty());
+    let is_set_in_any_case = |name: &&str| is_set(name) || is_set(&name.to_lowercase());
+    if NAMES.iter().any(is_set_in_any_case) { Proxy::Environment } else { Proxy::Never }
 }
 
-/// What a source of variables says, and an error for every bad value.
-pub(super) fn read(look_up: impl Fn(&str) -> Option<OsString>) -> (Config, Vec<Error>) {
-    let mut problems = Vec::new();
-    // An empty value is how many deployments say that a variable is not set.
-    let value_of = |name: &str| look_up(name).filter(|value| !value.is_empty());
-    let mut config = Config { state_dir: usual_state_dir(&value_of), ..Config::default() };
-    for variable in ALL {
-        let mut name = variable.name;
-        let mut value = value_of(name);
-        if value.is_none() && name == URL {
-            name = FALLBACK_URL;
-            value = value_of(name);
-        }
-        let Some(value) = value else { continue };
-        let read = match value.to_str() {
-            Some(text) => (variable.read)(&mut config, text.trim()),
-            None => Err(Error::config("the value is not UTF-8")),
-        };
-        if let Err(error) = read {
-            problems.push(error.at("variable", name));
-        }
+impl Config {
+    /// Returns the variables that [`from_env`](Self::from_env) reads.
+    #[must_use]
+    pub fn variables() -> &'static [Variable] {
+        ALL
     }
-    (config, problems)
+
+    /// Reads the environment. Returns the configuration, and an error for each invalid value, which is skipped.
+    #[must_use]
+    pub fn from_env() -> (Self, Vec<Error>) {
+        Self::from_variables(process_variable)
+    }
+
+    /// Like [`from_env`](Self::from_env), with another source of variables.
+    ///
+    /// ```
+    /// let variables = |name: &str| (name == "METRICS_PUSH_TIMEOUT").then(|| "soon".into());
+    /// let (_, errors) = metrics_push::Config::from_variables(variables);
+    /// assert!(errors[0].to_string().contains("METRICS_PUSH_TIMEOUT"));
+    /// ```
+    #[must_use]
+    pub fn from_variables(look_up: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<Error>) {
+        let mut errors = Vec::new();
+        // Many deployments set a variable to an empty value instead of unsetting it.
+        let value_of = |name: &str| look_up(name).filter(|value| !value.is_empty());
+        let mut config = Self { state_dir: default_state_dir(&value_of), ..Self::default() };
+        for variable in ALL {
+            let mut name = variable.name;
+            let mut value = value_of(name);
+            if value.is_none() && name == URL {
+                name = FALLBACK_URL;
+                value = value_of(name);
+            }
+            let Some(value) = value else { continue };
+            let result = match value.to_str() {
+                Some(text) => (variable.set)(&mut config, text.trim()),
+                None => Err(Error::config("the value is not UTF-8")),
+            };
+            if let Err(error) = result {
+                errors.push(error.at("variable", name));
+            }
+        }
+        (config, errors)
+    }
 }
 
-/// `name=value` pairs separated by commas.
-fn pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
+/// Parses `name=value` pairs separated by commas.
+fn parse_pairs(text: &str) -> Result<Vec<(String, String)>, Error> {
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     entries
         .map(|entry| match entry.split_once('=') {
@@ -288,28 +309,27 @@ fn parse_kind(value: &str) -> Result<GatewayKind, Error> {
     match value.to_lowercase().as_str() {
         "pushgateway" => Ok(GatewayKind::Pushgateway),
         "aggregating" => Ok(GatewayKind::Aggregating),
-        _ => Err(Error::config("the value names no kind of gateway")
+        _ => Err(Error::config(format!("unknown kind of gateway {value:?}"))
             .remedy("use pushgateway or aggregating")),
     }
 }
 
-fn parse_switch(text: &str) -> Result<bool, Error> {
+fn parse_bool(text: &str) -> Result<bool, Error> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(Error::config(format!("{text:?} is neither true nor false"))
-            .remedy("write true or false")),
+        _ => Err(Error::config(format!("invalid boolean {text:?}")).remedy("write true or false")),
     }
 }
 
-/// An absolute path, or nowhere.
+/// Parses an absolute path, or `off`.
 fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(None);
     }
     let directory = PathBuf::from(text);
     if directory.is_relative() {
-        return Err(Error::config(format!("{text:?} depends on where the job is started"))
+        return Err(Error::config(format!("invalid directory {text:?}: the path is relative"))
             .remedy("write an absolute path, or off"));
     }
     Ok(Some(directory))
@@ -320,22 +340,22 @@ mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
     use crate::http::RawUrl;
-    use crate::sink::wire::Wire;
+    use crate::sink::pushgateway::Encoding;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
-        let (config, problems) = Config::from_variables(|name| {
+        let (config, errors) = Config::from_variables(|name| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         });
-        (config, problems.iter().map(ToString::to_string).collect())
+        (config, errors.iter().map(ToString::to_string).collect())
     }
 
     #[test]
-    fn every_variable_is_read() {
+    fn every_variable_is_applied() {
         let examples: Vec<_> = ALL.iter().map(|v| (v.name, v.example)).collect();
-        let (config, problems) = read(&examples);
-        // One of them needs a feature.
-        let refused = usize::from(Wire::default().gzip().is_err());
-        assert_eq!(problems.len(), refused, "{problems:?}");
+        let (config, errors) = read(&examples);
+        // One variable needs the feature `gzip`.
+        let unsupported = usize::from(Encoding::default().gzip().is_err());
+        assert_eq!(errors.len(), unsupported, "{errors:?}");
         let text = format!("{config:?}");
         for expected in
             ["gateway:9091", "nightly_import", "worker-1", "\"shard\": \"2\"", "10s", "batch"]
@@ -350,25 +370,25 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_and_the_others_hold() {
-        let (config, problems) = read(&[
+    fn invalid_value_is_named_and_the_others_are_applied() {
+        let (config, errors) = read(&[
             ("METRICS_PUSH_URL", "http://gateway/?x=1"),
             ("METRICS_PUSH_TIMEOUT", "soon"),
             ("METRICS_PUSH_GROUPING", "a=1,b"),
             ("METRICS_PUSH_DISABLED", "maybe"),
             ("METRICS_PUSH_INSTANCE", "one"),
         ]);
-        let named = ["URL", "GROUPING", "TIMEOUT", "DISABLED"].map(|n| format!("METRICS_PUSH_{n}"));
-        assert_eq!(problems.len(), named.len(), "{problems:?}");
-        for (problem, name) in problems.iter().zip(named) {
-            assert!(problem.contains(&name), "{problem}");
+        let names = ["URL", "GROUPING", "TIMEOUT", "DISABLED"].map(|n| format!("METRICS_PUSH_{n}"));
+        assert_eq!(errors.len(), names.len(), "{errors:?}");
+        for (error, name) in errors.iter().zip(names) {
+            assert!(error.contains(&name), "{error}");
         }
         assert_eq!(config.timeout, DEFAULT_TIMEOUT);
         assert_eq!(config.grouping["instance"], "one");
     }
 
     #[test]
-    fn the_url_has_a_fallback_and_empty_means_unset() {
+    fn url_has_a_fallback_and_an_empty_value_is_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
         assert_eq!(config.urls, [RawUrl::new("other:9091")]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
@@ -376,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn state_is_kept_where_such_things_are() {
+    fn state_directory_has_defaults() {
         let state_dir = |variables: &[(&str, &str)]| {
             read(variables).0.state_dir.map(|path| path.display().to_string())
         };
@@ -398,51 +418,50 @@ mod tests {
     }
 
     #[test]
-    fn a_home_that_does_not_exist_is_not_made() {
-        // What system users have.
+    fn home_directory_that_does_not_exist_is_not_used() {
         assert_eq!(read(&[("HOME", "/nonexistent")]).0.state_dir, None);
     }
 
     #[test]
-    fn a_state_directory_that_depends_on_where_the_job_starts_is_refused() {
+    fn relative_state_directory_is_an_error() {
         for relative in ["state", "~/state", "true"] {
-            let (config, problems) = read(&[("METRICS_PUSH_STATE_DIR", relative)]);
+            let (config, errors) = read(&[("METRICS_PUSH_STATE_DIR", relative)]);
             assert_eq!(config.state_dir, None, "{relative}");
-            assert!(problems[0].contains("absolute"), "{problems:?}");
+            assert!(errors[0].contains("absolute"), "{errors:?}");
         }
     }
 
     #[test]
-    fn good_urls_hold_beside_a_bad_one() {
-        let (config, problems) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
+    fn valid_urls_are_applied_beside_an_invalid_one() {
+        let (config, errors) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
         assert_eq!(config.urls, ["a:1", "c:3"].map(RawUrl::new));
-        assert!(problems[0].contains("ftp://b"), "{problems:?}");
+        assert!(errors[0].contains("ftp://b"), "{errors:?}");
     }
 
     #[test]
-    fn headers_that_can_not_be_sent_are_left_out() {
+    fn invalid_headers_are_not_applied() {
         for headers in
             ["bad name=1", "X-Note=a\u{7}b", "Content-Length=5", "transfer-encoding=chunked"]
         {
-            let (config, problems) = read(&[("METRICS_PUSH_HEADERS", headers)]);
+            let (config, errors) = read(&[("METRICS_PUSH_HEADERS", headers)]);
             assert!(config.headers.is_empty(), "{headers}");
-            assert!(problems[0].contains("METRICS_PUSH_HEADERS"), "{problems:?}");
+            assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
         }
     }
 
     #[test]
-    fn nothing_set_pushes_nowhere_and_disabled_beats_a_url() {
-        let (config, problems) = read(&[]);
-        assert!(problems.is_empty() && config.targets().unwrap().is_empty());
+    fn config_without_url_or_with_disabled_has_no_targets() {
+        let (config, errors) = read(&[]);
+        assert!(errors.is_empty() && config.targets().unwrap().is_empty());
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1"), ("METRICS_PUSH_DISABLED", "1")]);
         assert!(config.targets().unwrap().is_empty());
     }
 
     #[test]
-    fn a_password_without_a_user_is_refused() {
+    fn password_without_a_user_is_an_error() {
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1"), ("METRICS_PUSH_PASSWORD", "x")]);
         assert!(config.targets().unwrap_err().to_string().contains("METRICS_PUSH_USERNAME"));
         let (config, _) = read(&[("METRICS_PUSH_PASSWORD", "x")]);
-        assert!(config.targets().unwrap().is_empty(), "nobody asks for a password");
+        assert!(config.targets().unwrap().is_empty(), "the password is not needed");
     }
 }

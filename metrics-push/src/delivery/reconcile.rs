@@ -4,8 +4,9 @@
 //! request whose answer was lost. Newer values stay. A timestamp (`batch_job_*_timestamp_seconds`) only moves forward;
 //! the other families of a newer run stay as they are, and families that the newer run did not push are added.
 
+use crate::exposition::single_value;
 use crate::push_request::{PushRequest, Verb, is_outcome_family};
-use crate::sink::listing::StoredGroup;
+use crate::sink::pushgateway::StoredGroup;
 
 /// When the families of a group were pushed, by the client's clock.
 const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
@@ -54,11 +55,6 @@ fn is_timestamp(name: &str) -> bool {
     is_outcome_family(name) && name.ends_with("_timestamp_seconds")
 }
 
-/// Returns the value of a family with one sample.
-pub(super) fn single_value(text: &str) -> Option<f64> {
-    text.trim_end().rsplit(' ').next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -66,7 +62,7 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
     use crate::push_request::Families;
-    use crate::sink::listing;
+    use crate::sink::pushgateway::parse_groups;
 
     const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
     const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
@@ -98,7 +94,7 @@ mod tests {
             r#"{{"data":[{{"labels":{{"job":"job"}},"last_push_successful":true{}}}]}}"#,
             entries.collect::<String>()
         );
-        listing::parse(&text).unwrap().remove(0)
+        parse_groups(&text).unwrap().remove(0)
     }
 
     fn names(request: &PushRequest) -> Vec<&str> {

@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use super::policy::MAX_CLOCK_SKEW;
-use super::reconcile::single_value;
 use crate::clock::unix_seconds;
+use crate::exposition::single_value;
 use crate::labels::GroupingKey;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::Sink;

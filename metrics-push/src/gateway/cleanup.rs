@@ -12,8 +12,8 @@ use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
-use crate::sink::gateway::GatewayClient;
-use crate::sink::listing::StoredGroup;
+use crate::sink::pushgateway::Pushgateway;
+use crate::sink::pushgateway::StoredGroup;
 
 /// Whether a method removes groups or only returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl Gateway {
 }
 
 async fn prune(
-    client: Arc<GatewayClient>,
+    client: Arc<Pushgateway>,
     age: Duration,
     removal: Removal,
     timeout: Duration,

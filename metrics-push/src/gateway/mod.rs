@@ -20,9 +20,9 @@ use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::PushRequest;
-use crate::sink::gateway::GatewayClient;
-use crate::sink::listing::StoredGroup;
-use crate::sink::wire::Wire;
+use crate::sink::pushgateway::Encoding;
+use crate::sink::pushgateway::Pushgateway;
+use crate::sink::pushgateway::StoredGroup;
 use crate::sink::{Acceptance, GatewayKind, Sink};
 
 pub use cleanup::Removal;
@@ -51,7 +51,7 @@ pub struct Gateway {
 /// The client and its route. All requests of a gateway use one route, so that they stay in order.
 #[derive(Clone)]
 struct Connection {
-    client: Arc<GatewayClient>,
+    client: Arc<Pushgateway>,
     route: Route,
 }
 
@@ -66,7 +66,7 @@ impl Gateway {
             transport: Transport { proxy: proxy(), ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
             kind: GatewayKind::default(),
-            wire: Wire::default(),
+            encoding: Encoding::default(),
             mode: Mode::Live,
         })
     }
@@ -165,7 +165,7 @@ impl Gateway {
     /// with a compatible API may not support it: `VictoriaMetrics` accepts it and stores nothing.
     #[must_use]
     pub fn protobuf(self) -> Self {
-        self.with(|target| target.wire = target.wire.protobuf())
+        self.with(|target| target.encoding = target.encoding.protobuf())
     }
 
     /// Compresses large bodies, for a gateway on a slow network. Needs the feature `gzip` and Pushgateway 1.5 or newer; an
@@ -174,8 +174,8 @@ impl Gateway {
     /// # Errors
     /// `is_config` if the feature is disabled.
     pub fn gzip(self) -> Result<Self, Error> {
-        let wire = self.target.wire.gzip()?;
-        Ok(self.with(|target| target.wire = wire))
+        let encoding = self.target.encoding.gzip()?;
+        Ok(self.with(|target| target.encoding = encoding))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Target)) -> Self {
@@ -274,7 +274,7 @@ impl Gateway {
 
     fn query<T, F>(
         &self,
-        query: fn(Arc<GatewayClient>, Duration) -> F,
+        query: fn(Arc<Pushgateway>, Duration) -> F,
     ) -> Result<Receiver<Result<T, Error>>, Error>
     where
         T: Send + 'static,
@@ -286,11 +286,11 @@ impl Gateway {
 
     fn connection(&self) -> Result<&Connection, Error> {
         self.connection.get_or_try_init(|| {
-            let Target { url, transport, kind, wire, mode, .. } = &self.target;
+            let Target { url, transport, kind, encoding, mode, .. } = &self.target;
             let server = Server::new(url.as_str(), transport.clone())?;
-            let client = Arc::new(GatewayClient::new(server, *kind, *wire));
+            let client = Arc::new(Pushgateway::new(server, *kind, *encoding));
             let sink = match mode {
-                Mode::Live => Sink::Gateway(Arc::clone(&client)),
+                Mode::Live => Sink::Pushgateway(Arc::clone(&client)),
                 Mode::DryRun => Sink::DryRun(client.url().into()),
             };
             let route = Route::direct(sink);
@@ -312,11 +312,11 @@ impl fmt::Debug for Gateway {
     }
 }
 
-async fn list(client: Arc<GatewayClient>, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
+async fn list(client: Arc<Pushgateway>, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
     client.metrics(timeout).await
 }
 
-async fn probe(client: Arc<GatewayClient>, timeout: Duration) -> Result<(), Error> {
+async fn probe(client: Arc<Pushgateway>, timeout: Duration) -> Result<(), Error> {
     client.ready(timeout).await
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::error::{Error, Kind};
-use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
+use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
 
 /// A metric that is not pushed, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ fn check_name(family: &MetricFamily) -> Result<(), String> {
     if !is_metric_name(family.name()) {
         return Err("invalid metric name".to_owned());
     }
-    if GATEWAYS_OWN.contains(&family.name()) {
+    if RESERVED_METRICS.contains(&family.name()) {
         return Err("the name is reserved by the Pushgateway".to_owned());
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Disk: the operations a spool is made of, one by one, so that a test can let each of them fail.
+//! The file operations of a spool. A failpoint lets tests fail each of them.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -9,21 +9,24 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Moment;
 
-/// How long others may hold the lock. It is held for moments, so whoever holds it that long is stopped.
-const LOCK_PATIENCE: Duration = Duration::from_secs(3);
-const LOCK_PAUSE: Duration = Duration::from_millis(1);
+/// The extension of temporary files.
+pub(super) const TEMP_EXTENSION: &str = "new";
 
-/// One file of the folder.
+/// The lock is held for moments, so a process that holds it this long is stopped.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// A file in a listing.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct FileEntry {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
     pub(super) modified: SystemTime,
 }
 
-impl Entry {
+impl FileEntry {
     pub(super) fn age(&self, now: SystemTime) -> Duration {
-        // A time in the future is a clock's mistake, and no age.
+        // The clock may have been set back since.
         now.duration_since(self.modified).unwrap_or_default()
     }
 
@@ -32,51 +35,52 @@ impl Entry {
     }
 }
 
-/// Held until dropped; the kernel lets go of it when a process dies.
+/// Locks the folder until it is dropped or the process dies.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct FolderLock {
     _file: File,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     #[cfg(test)]
-    pub(super) fuse: Option<std::sync::Arc<std::sync::atomic::AtomicI64>>,
+    /// The number of operations that succeed before one fails.
+    pub(super) failpoint: Option<std::sync::Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Disk {
-    /// Every operation passes here first.
+    /// Called at the start of each operation.
     #[cfg(not(test))]
     #[expect(
         clippy::unused_self,
         clippy::unnecessary_wraps,
-        reason = "the form of its counterpart"
+        reason = "the signature of the test version"
     )]
-    fn operate(&self) -> io::Result<()> {
+    fn reach_failpoint(&self) -> io::Result<()> {
         Ok(())
     }
 
     #[cfg(test)]
-    fn operate(&self) -> io::Result<()> {
-        let left = self.fuse.as_ref().map(|f| f.fetch_sub(1, Ordering::Relaxed));
-        if left == Some(0) { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+    fn reach_failpoint(&self) -> io::Result<()> {
+        let remaining = self.failpoint.as_ref().map(|count| count.fetch_sub(1, Ordering::Relaxed));
+        if remaining == Some(0) { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
     }
 
-    pub(super) fn lock(&self, folder: &Path) -> io::Result<Lock> {
-        self.operate()?;
+    pub(super) fn lock(&self, folder: &Path) -> io::Result<FolderLock> {
+        self.reach_failpoint()?;
         let file =
             File::options().create(true).write(true).truncate(false).open(folder.join(".lock"))?;
-        let deadline = Moment::now().after(LOCK_PATIENCE);
+        let deadline = Moment::now().after(LOCK_TIMEOUT);
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: file }),
+                Ok(()) => return Ok(FolderLock { _file: file }),
                 Err(fs::TryLockError::WouldBlock) if !deadline.remaining().is_zero() => {
-                    std::thread::sleep(LOCK_PAUSE);
+                    std::thread::sleep(LOCK_POLL_INTERVAL);
                 }
                 Err(fs::TryLockError::WouldBlock) => {
                     return Err(io::Error::new(
                         io::ErrorKind::TimedOut,
-                        "another process holds its lock",
+                        "another process holds the lock of the folder",
                     ));
                 }
                 Err(fs::TryLockError::Error(error)) => return Err(error),
@@ -84,25 +88,25 @@ impl Disk {
         }
     }
 
-    /// The files of a folder; one that vanishes meanwhile is not among them.
-    pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
-        self.operate()?;
+    /// Lists the files of a folder. A file that is removed during the listing is skipped.
+    pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<FileEntry>> {
+        self.reach_failpoint()?;
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            if let Ok(found) = entry.metadata()
-                && found.is_file()
+            if let Ok(metadata) = entry.metadata()
+                && metadata.is_file()
             {
-                let (bytes, modified) = (found.len(), found.modified()?);
-                entries.push(Entry { path: entry.path(), bytes, modified });
+                let (bytes, modified) = (metadata.len(), metadata.modified()?);
+                entries.push(FileEntry { path: entry.path(), bytes, modified });
             }
         }
         Ok(entries)
     }
 
-    /// The contents; `None`, if there is no such file.
+    /// Reads a file; `None` if it does not exist.
     pub(super) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        self.operate()?;
+        self.reach_failpoint()?;
         match fs::read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -111,76 +115,73 @@ impl Disk {
     }
 
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.reach_failpoint()?;
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Writes a file beside its place, down to the disk. It needs no lock: nobody else knows its name.
-    pub(super) fn prepare(&self, path: &Path, bytes: &[u8]) -> io::Result<Prepared> {
-        let prepared = Prepared { path: unfinished(path) };
-        self.write(&prepared.path, bytes)?;
-        Ok(prepared)
+    /// Writes and syncs a temporary file next to `path`. This needs no lock, because its name is unique.
+    pub(super) fn write_temp(&self, path: &Path, bytes: &[u8]) -> io::Result<TempFile> {
+        let temp = TempFile { path: temp_path(path) };
+        self.write(&temp.path, bytes)?;
+        Ok(temp)
     }
 
-    /// Writes a file in its place, for as long as the machine runs: it may be torn, and need not outlive a loss of power.
+    /// Writes a file in place. A crash can truncate it, and a power failure can remove it.
     pub(super) fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.operate()?;
+        self.reach_failpoint()?;
         create_private(path)?.write_all(bytes)
     }
 
-    /// Puts a prepared file in the place of another: whoever looks, and whenever the power fails, there is the one
-    /// or the other, and both are whole.
-    pub(super) fn put(&self, prepared: &Prepared, path: &Path) -> io::Result<()> {
-        self.operate()?;
-        fs::rename(&prepared.path, path)
+    /// Renames a temporary file to `path`. Readers, and a restart after a power failure, find the old file or the new
+    /// one, never a part of either.
+    pub(super) fn rename(&self, temp: &TempFile, path: &Path) -> io::Result<()> {
+        self.reach_failpoint()?;
+        fs::rename(&temp.path, path)
     }
 
-    /// Makes sure that what was put into a folder is there after a loss of power.
+    /// Syncs a folder, so that renamed files survive a power failure.
     pub(super) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.operate()?;
+        self.reach_failpoint()?;
         sync_folder(folder)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.operate()?;
+        self.reach_failpoint()?;
         let mut file = create_private(path)?;
         let (first, second) = bytes.split_at(bytes.len() / 2);
         file.write_all(first)?;
-        // A full disk ends a file in the middle.
-        self.operate()?;
+        // A full disk truncates a file.
+        self.reach_failpoint()?;
         file.write_all(second)?;
-        self.operate()?;
+        self.reach_failpoint()?;
         file.sync_all()
     }
 }
 
-/// A file that is written and not yet in its place. Removed, if it never gets there.
+/// A temporary file. It is removed on drop unless it was renamed.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct TempFile {
     path: PathBuf,
 }
 
-impl Drop for Prepared {
+impl Drop for TempFile {
     fn drop(&mut self) {
-        // It may be in its place by now. If it can't be removed, whoever comes later will.
+        // Fails if the file was renamed. If it fails for another reason, a later eviction removes the file.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// What a file is called before it is whole: by a name that nobody else uses.
-fn unfinished(path: &Path) -> PathBuf {
+/// Returns a name that no other thread or process uses.
+fn temp_path(path: &Path) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let mut name = OsString::from(path);
-    name.push(format!(".{}-{number}.{UNFINISHED}", std::process::id()));
+    name.push(format!(".{}-{number}.{TEMP_EXTENSION}", std::process::id()));
     PathBuf::from(name)
 }
-
-/// The extension of what a process left unfinished, if it died in the middle of it.
-pub(super) const UNFINISHED: &str = "new";
 
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<File> {
@@ -194,7 +195,6 @@ fn create_private(path: &Path) -> io::Result<File> {
     File::create(path)
 }
 
-/// Without this a rename may not survive a loss of power.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()

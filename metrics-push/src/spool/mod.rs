@@ -1,20 +1,21 @@
-//! Spool: requests that wait on disk for a gateway, one record per sink and grouping key.
+//! Spool: requests on disk that could not be delivered, one record per sink and grouping key.
 //!
-//! Invariants: a record is whole or not there (written beside its place, synced, renamed); it takes its place, or is
-//! removed, under the folder's lock, by one process at a time; reading needs no lock; a record is removed only by whoever has delivered
-//! exactly that record. It is bounded in number, bytes and age; what goes for that reason is counted, oldest first.
+//! Invariants: A record is complete or absent, because it is written to a temporary file, synced and renamed. Records are
+//! written and removed under the folder's lock, which one process holds at a time; reading needs no lock. A record is
+//! removed only after exactly this record was delivered. The number, size and age of records are limited; evicted
+//! records, oldest first, are counted.
 
 mod disk;
 mod record;
 mod retained;
-mod stock;
+mod usage;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use once_cell::sync::OnceCell;
 
@@ -24,53 +25,39 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
 use crate::state_dir::StateDir;
-use disk::{Disk, Entry, Lock, UNFINISHED};
-use record::{Record, Unreadable};
-use stock::Stock;
-
-/// How many records wait at most: every group of a large scheduler, and still a folder to look through in no time.
-pub(crate) const MOST_RECORDS: usize = 4_096;
-/// How many bytes they have together: small beside any disk.
-pub(crate) const MOST_BYTES: u64 = 32 * 1024 * 1024;
-/// How many bytes one record has: more is left to its outcome alone.
-pub(crate) const LARGEST_RECORD: usize = 4 * 1024 * 1024;
-/// How long a record waits: a week has the working day on which somebody mends the gateway.
-pub(crate) const LONGEST_STAY: Duration = Duration::from_secs(7 * 24 * 3_600);
-
-/// How long a file may be unfinished; after that, whoever was writing it is dead.
-const LONGEST_WRITING: Duration = Duration::from_secs(3_600);
+use crate::sync::Mutex;
+use disk::{Disk, FolderLock, TEMP_EXTENSION};
+use record::{DecodeError, Record};
+use usage::{SpoolUsage, is_abandoned, select_evicted};
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
-/// The extension of a record.
-const RECORD: &str = "request";
-/// The file that counts what had to go.
-const DROPPED: &str = "dropped";
+/// The file with the number of evicted and corrupt records.
+const DROPPED_FILE: &str = "dropped";
 
-/// The requests that wait for one sink.
+/// The spool of one sink. All sinks share the folder.
 pub(crate) struct Spool {
     state_dir: Arc<StateDir>,
-    /// The sink's URL without credentials: what a record remembers of it.
+    /// The sink's URL without credentials, which each record contains.
     sink: String,
     folder: OnceCell<PathBuf>,
-    /// How much is in it, as far as this process knows.
-    stock: Mutex<Option<Stock>>,
-    /// Where retained are.
-    kept: OnceCell<PathBuf>,
-    /// For how many more of them there is room, as far as this process knows.
-    room_to_keep: AtomicI64,
+    /// The last known usage of the folder.
+    usage: Mutex<Option<SpoolUsage>>,
+    retained_folder: OnceCell<PathBuf>,
+    /// The last known number of files that may be added to the folder of retained timestamps.
+    retained_room: AtomicI64,
     disk: Disk,
     has_warned: AtomicBool,
 }
 
-/// A request that waits, and what tells its record from a later one in its place.
+/// A spooled request, and the checksum of its record.
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolEntry {
     pub(crate) request: PushRequest,
     checksum: u128,
 }
 
-/// What a folder holds, for all sinks together.
+/// The state of the folder, for all sinks together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SpoolStats {
     pub(crate) requests: u32,
@@ -79,122 +66,113 @@ pub(crate) struct SpoolStats {
 }
 
 impl Spool {
-    /// The spool of a sink, if there is a place for it.
+    /// Returns the spool of a sink; `None` if there is no state directory.
     pub(crate) fn new(state_dir: &Arc<StateDir>, sink: &str) -> Option<Self> {
-        state_dir.is_on().then(|| Self {
+        state_dir.is_enabled().then(|| Self {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
             folder: OnceCell::new(),
-            stock: Mutex::default(),
-            kept: OnceCell::new(),
-            room_to_keep: AtomicI64::new(0),
+            usage: Mutex::default(),
+            retained_folder: OnceCell::new(),
+            retained_room: AtomicI64::new(0),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         })
     }
 
-    /// What waits for this key.
+    /// Returns the spooled request for this key.
     pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<SpoolEntry> {
-        let path = self.existing_folder()?.join(self.name_of(key));
+        let path = self.existing_folder()?.join(self.file_name(key));
         let record = self.read(&path)?;
         (record.request.key() == key)
             .then_some(SpoolEntry { request: record.request, checksum: record.checksum })
     }
 
-    /// The keys for which something waits.
+    /// Returns the keys of all spooled requests.
     pub(crate) fn keys(&self) -> Vec<GroupingKey> {
         let Some(folder) = self.existing_folder() else { return Vec::new() };
-        let entries = self.tolerate(self.disk.list(folder)).unwrap_or_default();
-        let records = entries.iter().filter(|entry| entry.has_extension(RECORD));
+        let entries = self.ok_or_warn(self.disk.list(folder)).unwrap_or_default();
+        let records = entries.iter().filter(|entry| entry.has_extension(record::EXTENSION));
         records.filter_map(|entry| Some(self.read(&entry.path)?.request.key().clone())).collect()
     }
 
-    /// Keeps a request, merged with what waits for its key already. Returns where.
+    /// Stores a request, merged with the spooled one for the same key. Returns the folder.
     ///
     /// # Errors
-    /// Why it can't be kept.
+    /// If the request could not be stored.
     pub(crate) fn store(&self, request: &PushRequest) -> Result<&Path, Error> {
         let folder = self.folder.get_or_try_init(|| {
             self.state_dir
                 .folder(FOLDER)
-                .ok_or_else(|| Error::config("the state directory can't be used"))
+                .ok_or_else(|| Error::config("cannot use the state directory"))
         })?;
         self.merge(folder, request).map(|()| folder.as_path()).map_err(|error| {
-            Error::new(Kind::Config, "the request can't be kept on disk")
+            Error::new(Kind::Config, "cannot store the request on disk")
                 .at("directory", folder.display())
                 .caused_by(error)
         })
     }
 
-    /// Removes what was looked up, unless it has changed since. It has been delivered, or never can be.
+    /// Removes a request that was delivered or rejected, unless its record has changed since it was looked up.
     pub(crate) fn remove(&self, spooled: &SpoolEntry) {
         let Some(folder) = self.existing_folder() else { return };
-        let path = folder.join(self.name_of(spooled.request.key()));
+        let path = folder.join(self.file_name(spooled.request.key()));
         let removed = self.disk.lock(folder).and_then(|_lock| {
             let found = self.disk.read(&path)?;
-            let is_same = |bytes: &Vec<u8>| {
+            let is_unchanged = |bytes: &Vec<u8>| {
                 record::decode(bytes).is_ok_and(|record| record.checksum == spooled.checksum)
             };
-            let Some(bytes) = found.filter(is_same) else { return Ok(()) };
+            let Some(bytes) = found.filter(is_unchanged) else { return Ok(()) };
             self.disk.remove(&path)?;
-            self.correct_stock(|stock| stock.went(bytes.len() as u64));
+            self.update_usage(|usage| usage.subtract(bytes.len() as u64));
             Ok(())
         });
-        // It is delivered once more, then; that changes nothing.
-        self.tolerate(removed);
+        // After a failure, the request is delivered once more, which changes nothing.
+        self.ok_or_warn(removed);
     }
 
-    /// How much waits, how long, and how much had to go.
     pub(crate) fn stats(&self) -> SpoolStats {
-        let none = SpoolStats { requests: 0, oldest: None, dropped: 0 };
-        let Some(folder) = self.existing_folder() else { return none };
-        let Some(stock) = self.tolerate(self.stock(folder)) else { return none };
+        let empty = SpoolStats { requests: 0, oldest: None, dropped: 0 };
+        let Some(folder) = self.existing_folder() else { return empty };
+        let Some(usage) = self.ok_or_warn(self.current_usage(folder)) else { return empty };
         SpoolStats {
-            requests: u32::try_from(stock.records).unwrap_or(u32::MAX),
-            oldest: stock.oldest,
+            requests: u32::try_from(usage.records).unwrap_or(u32::MAX),
+            oldest: usage.oldest,
             dropped: self.dropped(folder),
         }
     }
 
-    /// How much is in the folder: looks, if that was a while ago.
-    fn stock(&self, folder: &Path) -> io::Result<Stock> {
-        let mut known = self.lock_stock();
-        if let Some(stock) = known.filter(Stock::is_current) {
-            return Ok(stock);
+    /// Returns the usage of the folder. Lists the folder if the known usage has expired.
+    fn current_usage(&self, folder: &Path) -> io::Result<SpoolUsage> {
+        let mut known = self.usage.lock();
+        if let Some(usage) = known.filter(SpoolUsage::is_current) {
+            return Ok(usage);
         }
-        let stock = Stock::of(&self.disk.list(folder)?);
-        *known = Some(stock);
-        Ok(stock)
+        let usage = SpoolUsage::count(&self.disk.list(folder)?);
+        *known = Some(usage);
+        Ok(usage)
     }
 
-    /// Takes into account what this process has changed.
-    fn correct_stock(&self, change: impl FnOnce(&mut Stock)) {
-        if let Some(stock) = &mut *self.lock_stock() {
-            change(stock);
+    /// Applies a change of this process to the known usage.
+    fn update_usage(&self, change: impl FnOnce(&mut SpoolUsage)) {
+        if let Some(usage) = &mut *self.usage.lock() {
+            change(usage);
         }
     }
 
-    fn lock_stock(&self) -> MutexGuard<'_, Option<Stock>> {
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where the requests are.
+    /// Returns the path of the folder.
     pub(crate) fn folder(&self) -> PathBuf {
         self.existing_folder().map_or_else(|| PathBuf::from(FOLDER), Path::to_owned)
     }
 
-    /// Says so, once, and makes the best of it.
-    fn tolerate<T>(&self, result: io::Result<T>) -> Option<T> {
+    fn ok_or_warn<T>(&self, result: io::Result<T>) -> Option<T> {
         result.map_err(|error| self.warn(&error)).ok()
     }
 
-    /// Tells why the disk is of no use, the first time.
-    pub(crate) fn warn(&self, error: &dyn fmt::Display) {
+    /// Logs the first problem of this spool.
+    pub(crate) fn warn(&self, problem: &dyn fmt::Display) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
-            log::warn(format_args!(
-                "requests for {} can't wait on disk as they should: {error}",
-                self.sink
-            ));
+            log::warn(format_args!("the spool for {} has a problem: {problem}", self.sink));
         }
     }
 
@@ -204,27 +182,27 @@ impl Spool {
         found.ok().map(PathBuf::as_path)
     }
 
-    fn name_of(&self, key: &GroupingKey) -> String {
+    fn file_name(&self, key: &GroupingKey) -> String {
         let path = key.url_path();
         let id = record::checksum_of(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
-        format!("{id:032x}.{RECORD}")
+        format!("{id:032x}.{}", record::EXTENSION)
     }
 
-    /// A record of ours for this sink. A broken one is removed: it would be in the way for ever.
+    /// Reads a record of this sink. A corrupt record is removed, because otherwise it would stay until it expires.
     fn read(&self, path: &Path) -> Option<Record> {
-        let bytes = self.tolerate(self.disk.read(path))??;
+        let bytes = self.ok_or_warn(self.disk.read(path))??;
         match record::decode(&bytes) {
             Ok(record) => (record.sink == self.sink).then_some(record),
-            Err(Unreadable::Foreign | Unreadable::Newer) => None,
-            Err(Unreadable::Torn) => {
-                self.warn(&format_args!("{} is damaged, and is removed", path.display()));
-                self.tolerate(self.remove_damaged(path, &bytes));
+            Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
+            Err(DecodeError::Corrupt) => {
+                self.warn(&format_args!("removed the corrupt record {}", path.display()));
+                self.ok_or_warn(self.remove_corrupt(path, &bytes));
                 None
             }
         }
     }
 
-    fn remove_damaged(&self, path: &Path, seen: &[u8]) -> io::Result<()> {
+    fn remove_corrupt(&self, path: &Path, seen: &[u8]) -> io::Result<()> {
         let Some(folder) = path.parent() else { return Ok(()) };
         let lock = self.disk.lock(folder)?;
         if self.disk.read(path)?.is_some_and(|found| found == seen) {
@@ -233,71 +211,82 @@ impl Spool {
         Ok(())
     }
 
-    /// Writes first and locks then, so that a hundred jobs that end in the same moment wait for the disk together and
-    /// not for each other.
+    /// Merges a request into the record of its key.
+    ///
+    /// The temporary file is written before the folder is locked, so that many jobs that finish at the same time wait for
+    /// the disk together and not one after the other.
     fn merge(&self, folder: &Path, request: &PushRequest) -> io::Result<()> {
-        let path = folder.join(self.name_of(request.key()));
+        let path = folder.join(self.file_name(request.key()));
         let seen = self.disk.read(&path)?;
-        let mut bytes = self.merged(seen.as_deref(), request)?;
-        let mut prepared = self.disk.prepare(&path, &bytes)?;
+        let mut bytes = self.encode_merged(seen.as_deref(), request)?;
+        let mut temp = self.disk.write_temp(&path, &bytes)?;
         let lock = self.disk.lock(folder)?;
         let found = self.disk.read(&path)?;
         if found != seen {
-            bytes = self.merged(found.as_deref(), request)?;
-            prepared = self.disk.prepare(&path, &bytes)?;
+            bytes = self.encode_merged(found.as_deref(), request)?;
+            temp = self.disk.write_temp(&path, &bytes)?;
         }
         let length = bytes.len() as u64;
         self.make_room(&lock, folder, &path, length)?;
-        self.disk.put(&prepared, &path)?;
-        self.correct_stock(|stock| {
+        self.disk.rename(&temp, &path)?;
+        self.update_usage(|usage| {
             if let Some(replaced) = &found {
-                stock.went(replaced.len() as u64);
+                usage.subtract(replaced.len() as u64);
             }
-            stock.came(length, Moment::now().wall());
+            usage.add(length, Moment::now().wall());
         });
         drop(lock);
         self.disk.sync_folder(folder)
     }
 
-    /// The record of a request, and of what waits in its place.
-    fn merged(&self, found: Option<&[u8]>, request: &PushRequest) -> io::Result<Vec<u8>> {
-        let before = found.and_then(|bytes| record::decode(bytes).ok());
-        match before {
+    /// Encodes a request, merged with the record that was found in its place.
+    fn encode_merged(&self, found: Option<&[u8]>, request: &PushRequest) -> io::Result<Vec<u8>> {
+        let spooled = found.and_then(|bytes| record::decode(bytes).ok());
+        match spooled {
             Some(record) if record.request.key() == request.key() => {
-                fitting(&self.sink, &in_order(record.request, request.clone()))
+                let merged = merge_by_age(record.request, request.clone());
+                record::encode_within_limit(&self.sink, &merged)
             }
-            _ => fitting(&self.sink, request),
+            _ => record::encode_within_limit(&self.sink, request),
         }
     }
 
-    /// Removes what is unfinished, what is too old, and then the oldest, until there is room for one more.
-    fn make_room(&self, lock: &Lock, folder: &Path, path: &Path, bytes: u64) -> io::Result<()> {
+    /// Removes abandoned files, expired records, and then the oldest records, until one more of this size fits.
+    fn make_room(
+        &self,
+        lock: &FolderLock,
+        folder: &Path,
+        path: &Path,
+        bytes: u64,
+    ) -> io::Result<()> {
         let now = Moment::now().wall();
-        let has_room = |stock: Stock| stock.has_room_for(bytes, now);
-        if self.lock_stock().filter(Stock::is_current).is_some_and(has_room) {
+        let has_room = |usage: SpoolUsage| usage.has_room_for(bytes, now);
+        if self.usage.lock().filter(SpoolUsage::is_current).is_some_and(has_room) {
             return Ok(());
         }
         let entries = self.disk.list(folder)?;
-        // If something has to go, whoever asks next looks again.
-        let stock = Some(Stock::of(&entries)).filter(|stock| has_room(*stock));
-        *self.lock_stock() = stock;
-        if stock.is_some() {
+        // An eviction changes the usage, so the next caller lists the folder again.
+        let usage = Some(SpoolUsage::count(&entries)).filter(|usage| has_room(*usage));
+        *self.usage.lock() = usage;
+        if usage.is_some() {
             return Ok(());
         }
-        let (unfinished, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| entry.has_extension(UNFINISHED));
-        for entry in unfinished.iter().filter(|entry| is_abandoned(entry, now)) {
+        let (temps, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.has_extension(TEMP_EXTENSION));
+        for entry in temps.iter().filter(|entry| is_abandoned(entry, now)) {
             self.disk.remove(&entry.path)?;
         }
-        let records = others.into_iter().filter(|e| e.has_extension(RECORD) && e.path != path);
-        let surplus = surplus(records.collect(), bytes, now);
-        self.drop_records(lock, folder, surplus.iter().map(|entry| entry.path.as_path()))
+        let records = others
+            .into_iter()
+            .filter(|entry| entry.has_extension(record::EXTENSION) && entry.path != path);
+        let evicted = select_evicted(records.collect(), bytes, now);
+        self.drop_records(lock, folder, evicted.iter().map(|entry| entry.path.as_path()))
     }
 
-    /// Removes records for good, and counts them.
+    /// Removes records that were not delivered, and counts them.
     fn drop_records<'a>(
         &self,
-        _lock: &Lock,
+        _lock: &FolderLock,
         folder: &Path,
         paths: impl IntoIterator<Item = &'a Path>,
     ) -> io::Result<()> {
@@ -308,15 +297,15 @@ impl Spool {
         }
         if dropped > 0 {
             let total = self.dropped(folder).saturating_add(dropped);
-            let path = folder.join(DROPPED);
-            let prepared = self.disk.prepare(&path, total.to_string().as_bytes())?;
-            self.disk.put(&prepared, &path)?;
+            let path = folder.join(DROPPED_FILE);
+            let temp = self.disk.write_temp(&path, total.to_string().as_bytes())?;
+            self.disk.rename(&temp, &path)?;
         }
         Ok(())
     }
 
     fn dropped(&self, folder: &Path) -> u32 {
-        let bytes = self.disk.read(&folder.join(DROPPED)).ok().flatten();
+        let bytes = self.disk.read(&folder.join(DROPPED_FILE)).ok().flatten();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }
@@ -328,45 +317,13 @@ impl fmt::Debug for Spool {
     }
 }
 
-/// Two requests as one, whichever of them was brought first.
-fn in_order(one: PushRequest, other: PushRequest) -> PushRequest {
+/// Merges two requests in the order in which they were created.
+fn merge_by_age(one: PushRequest, other: PushRequest) -> PushRequest {
     if one.created_at() <= other.created_at() {
         one.merged_with(other)
     } else {
         other.merged_with(one)
     }
-}
-
-/// The record of a request, or of its outcome alone if it is too large.
-fn fitting(sink: &str, request: &PushRequest) -> io::Result<Vec<u8>> {
-    let whole = record::encode(sink, request);
-    if whole.len() <= LARGEST_RECORD {
-        return Ok(whole);
-    }
-    let alone = request.outcome_only().map(|request| record::encode(sink, &request));
-    alone
-        .filter(|record| record.len() <= LARGEST_RECORD)
-        .ok_or_else(|| io::Error::other(format!("it has more than {LARGEST_RECORD} bytes")))
-}
-
-/// Whether a file was left unfinished by a process that died.
-fn is_abandoned(entry: &Entry, now: SystemTime) -> bool {
-    entry.has_extension(UNFINISHED) && entry.age(now) > LONGEST_WRITING
-}
-
-/// What has to go so that one more of this size fits: all that is too old, then the oldest.
-fn surplus(mut records: Vec<Entry>, bytes: u64, now: SystemTime) -> Vec<Entry> {
-    records.sort_by_key(|entry| entry.modified);
-    let mut left = records.len();
-    let mut total: u64 = records.iter().map(|entry| entry.bytes).sum();
-    let goes = records.into_iter().take_while(|entry| {
-        let goes =
-            entry.age(now) > LONGEST_STAY || left >= MOST_RECORDS || total + bytes > MOST_BYTES;
-        left -= 1;
-        total -= entry.bytes;
-        goes
-    });
-    goes.collect()
 }
 
 #[cfg(test)]

@@ -1,42 +1,63 @@
-//! Record: a request on disk, as text and lengths.
+//! `Record`: the file format of a request, which consists of text and lengths.
 //!
 //! ```text
 //! metrics-push request 1 <checksum of what follows, 32 hex digits>\n
 //! <fields, each as its length in bytes, a colon, its bytes and a line feed>
 //! ```
 //!
-//! The fields: the sink's URL without credentials, the verb, when its newest part was made (Unix milliseconds), the
-//! job, the number of further labels and name and value of each, the number of families and name and text of each.
-//! What was torn or changed is told apart from what never was a record of ours, and from a newer version's.
+//! The fields are the sink's URL without credentials, the verb, the time at which the newest part was created (Unix
+//! milliseconds), the job, the number of further labels with the name and value of each, and the number of families with
+//! the name and text of each. The decoder distinguishes corrupt records, foreign files and records of newer versions.
 
 use std::fmt::Write as _;
+use std::io;
 
 use crate::labels::GroupingKey;
 use crate::push_request::{Families, PushRequest, Verb};
 
-/// What every version's records begin with.
+/// The extension of the files.
+pub(super) const EXTENSION: &str = "request";
+/// A larger request is reduced to its outcome.
+pub(super) const MAX_RECORD_SIZE: usize = 4 * 1024 * 1024;
+
+/// The start of the records of all versions.
 const MAGIC: &str = "metrics-push request ";
-/// A change of the format is a new number here, and an old record more among the tests.
+/// A change of the format needs a new version, and a record of the old version in the tests.
 const VERSION: u32 = 1;
 
-/// A request that waits, and the sink it waits for.
+/// A spooled request and its sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) sink: String,
     pub(super) request: PushRequest,
-    /// Tells this record from any other that may take its place.
+    /// Differs from that of every later record with the same key.
     pub(super) checksum: u128,
 }
 
-/// Why a file can't be read as a record.
+/// The reason why a file is not a readable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
-    /// It is none of ours: not to be touched.
+pub(super) enum DecodeError {
+    /// The file is not a record: leave it alone.
     Foreign,
-    /// A newer version wrote it, and will read it.
-    Newer,
-    /// It was one of ours, and is broken.
-    Torn,
+    /// A newer version of this crate wrote the record.
+    NewerVersion,
+    /// The record is truncated or damaged.
+    Corrupt,
+}
+
+/// Encodes a request, or only its outcome if the request is too large.
+///
+/// # Errors
+/// If the outcome is too large or missing.
+pub(super) fn encode_within_limit(sink: &str, request: &PushRequest) -> io::Result<Vec<u8>> {
+    let record = encode(sink, request);
+    if record.len() <= MAX_RECORD_SIZE {
+        return Ok(record);
+    }
+    let outcome = request.outcome_only().map(|outcome| encode(sink, &outcome));
+    outcome.filter(|record| record.len() <= MAX_RECORD_SIZE).ok_or_else(|| {
+        io::Error::other(format!("the request is larger than {MAX_RECORD_SIZE} bytes"))
+    })
 }
 
 pub(super) fn encode(sink: &str, request: &PushRequest) -> Vec<u8> {
@@ -64,28 +85,32 @@ fn push_field(fields: &mut String, value: &str) {
     let _ = writeln!(fields, "{}:{value}", value.len());
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Record, Unreadable> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let after_magic = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| {
-        // What was cut off within these words can only have been ours.
-        if MAGIC.as_bytes().starts_with(bytes) { Unreadable::Torn } else { Unreadable::Foreign }
+        // A file that ends within the magic words is a truncated record.
+        if MAGIC.as_bytes().starts_with(bytes) {
+            DecodeError::Corrupt
+        } else {
+            DecodeError::Foreign
+        }
     })?;
-    let text = std::str::from_utf8(after_magic).map_err(|_| Unreadable::Torn)?;
-    let (head, fields) = text.split_once('\n').ok_or(Unreadable::Torn)?;
-    let (version, stated) = head.split_once(' ').ok_or(Unreadable::Torn)?;
+    let text = std::str::from_utf8(after_magic).map_err(|_| DecodeError::Corrupt)?;
+    let (head, fields) = text.split_once('\n').ok_or(DecodeError::Corrupt)?;
+    let (version, stated) = head.split_once(' ').ok_or(DecodeError::Corrupt)?;
     match version.parse::<u32>() {
         Ok(VERSION) => {}
-        Ok(newer) if newer > VERSION => return Err(Unreadable::Newer),
-        _ => return Err(Unreadable::Torn),
+        Ok(newer) if newer > VERSION => return Err(DecodeError::NewerVersion),
+        _ => return Err(DecodeError::Corrupt),
     }
     let checksum = checksum_of(&[fields.as_bytes()]);
     if stated != format!("{checksum:032x}") {
-        return Err(Unreadable::Torn);
+        return Err(DecodeError::Corrupt);
     }
-    let (sink, request) = read(&mut Fields(fields)).ok_or(Unreadable::Torn)?;
+    let (sink, request) = decode_fields(&mut Fields(fields)).ok_or(DecodeError::Corrupt)?;
     Ok(Record { sink, request, checksum })
 }
 
-/// What is left to read.
+/// The fields that are not decoded yet.
 struct Fields<'a>(&'a str);
 
 impl<'a> Fields<'a> {
@@ -103,7 +128,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn read(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
+fn decode_fields(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
     let sink = fields.next()?.to_owned();
     let verb = match fields.next()? {
         "push" => Verb::Push,
@@ -111,17 +136,20 @@ fn read(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
         "delete" => Verb::Delete,
         _ => return None,
     };
-    let made = fields.next()?.parse().ok()?;
+    let created_at = fields.next()?.parse().ok()?;
     let mut key = GroupingKey::new(fields.next()?).ok()?;
     for (name, value) in fields.pairs()? {
         key = key.label(name, value).ok()?;
     }
     let families: Families =
         fields.pairs()?.into_iter().map(|(n, text)| (n.to_owned(), text.to_owned())).collect();
-    fields.0.is_empty().then(|| (sink, PushRequest::with_created_at(made, verb, key, families)))
+    fields
+        .0
+        .is_empty()
+        .then(|| (sink, PushRequest::with_created_at(created_at, verb, key, families)))
 }
 
-/// FNV-1a with 128 bits: the same on every machine and in every version, and any single changed byte changes it.
+/// FNV-1a with 128 bits: the same on all machines and in all versions, and different if any byte changes.
 pub(super) fn checksum_of(parts: &[&[u8]]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
@@ -144,13 +172,13 @@ mod tests {
         encode("http://gateway:9091", &request())
     }
 
-    /// A record of version 1, as it was first written.
+    /// A record that the first release wrote.
     const VERSION_1: &str = "metrics-push request 1 5e80a306a2b90fd28542ed5187a885f3\n\
         19:http://gateway:9091\n4:push\n13:1700000000123\n4:a/b\n\n1:1\n5:shard\n4:é:7\n1:2\n\
         1:a\n19:# TYPE a gauge\na 1\n\n1:b\n12:b{x=\"\\n\"} 2\n\n";
 
     #[test]
-    fn what_is_written_is_read() {
+    fn decoded_record_equals_the_encoded_request() {
         for verb in [Verb::Push, Verb::Add, Verb::Delete] {
             let request = PushRequest::with_created_at(
                 7,
@@ -164,21 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn records_of_version_1_are_still_read() {
+    fn record_of_version_1_is_decoded() {
         assert_eq!(String::from_utf8(encoded()).unwrap(), VERSION_1);
         assert_eq!(decode(VERSION_1.as_bytes()).unwrap().request, request());
     }
 
     #[test]
-    fn a_record_cut_at_any_byte_is_torn() {
+    fn record_truncated_at_any_byte_is_corrupt() {
         let whole = encoded();
         for length in 0..whole.len() {
-            assert_eq!(decode(&whole[..length]), Err(Unreadable::Torn), "{length} bytes");
+            assert_eq!(decode(&whole[..length]), Err(DecodeError::Corrupt), "{length} bytes");
         }
     }
 
     #[test]
-    fn a_record_with_any_bit_flipped_is_never_read() {
+    fn record_with_a_flipped_bit_is_not_decoded() {
         let whole = encoded();
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
@@ -188,18 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_may_follow_the_last_field() {
+    fn record_with_extra_fields_is_corrupt() {
         let text = String::from_utf8(encoded()).unwrap();
         let fields = format!("{}1:x\n", text.split_once('\n').unwrap().1);
         let longer =
             format!("{MAGIC}{VERSION} {:032x}\n{fields}", checksum_of(&[fields.as_bytes()]));
-        assert_eq!(decode(longer.as_bytes()), Err(Unreadable::Torn));
+        assert_eq!(decode(longer.as_bytes()), Err(DecodeError::Corrupt));
     }
 
     #[test]
-    fn foreign_files_and_newer_records_are_told_apart() {
-        assert_eq!(decode(b"notes of a person"), Err(Unreadable::Foreign));
-        assert_eq!(decode(b"metrics-push request 2 later"), Err(Unreadable::Torn));
-        assert_eq!(decode(b"metrics-push request 2 later\nwhatever"), Err(Unreadable::Newer));
+    fn foreign_files_and_newer_records_are_recognized() {
+        assert_eq!(decode(b"notes of a user"), Err(DecodeError::Foreign));
+        assert_eq!(decode(b"metrics-push request 2 later"), Err(DecodeError::Corrupt));
+        assert_eq!(
+            decode(b"metrics-push request 2 later\nwhatever"),
+            Err(DecodeError::NewerVersion)
+        );
     }
 }

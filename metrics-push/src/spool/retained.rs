@@ -1,12 +1,13 @@
-//! Retained timestamps: what of a group is to survive a gateway that forgets, and a push that replaces it.
+//! Retained timestamps: the timestamps of a group's last success, failure and so on, as the gateway last accepted them.
 //!
-//! Beside the requests that wait, one record per sink and grouping key holds what the gateway has acknowledged of the
-//! group's last success and its like. Nothing depends on it: it is written in place and not synced, one that is torn is
-//! none, and there are only so many.
+//! They survive a push, which replaces the group, and a gateway that restarts without persistence. There is one record per
+//! sink and grouping key. Losing one is harmless: records are written in place without a sync, corrupt ones are ignored,
+//! and their number is limited.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use super::usage::MAX_RECORDS;
 use super::{Spool, record};
 use crate::labels::GroupingKey;
 use crate::log;
@@ -14,86 +15,63 @@ use crate::push_request::PushRequest;
 
 /// The folder in the state directory.
 const FOLDER: &str = "retained";
-/// How many groups are remembered: as many as may wait.
-const MOST_KEPT: usize = super::MOST_RECORDS;
-
 impl Spool {
-    /// What this machine last knew of a group, as an addition to it.
+    /// Returns the retained timestamps of a group, as an add.
     pub(crate) fn retained(&self, key: &GroupingKey) -> Option<PushRequest> {
-        let bytes = self.disk.read(&self.kept_already()?.join(self.name_of(key))).ok()??;
+        let bytes =
+            self.disk.read(&self.existing_retained_folder()?.join(self.file_name(key))).ok()??;
         let record = record::decode(&bytes).ok()?;
         (record.sink == self.sink && record.request.key() == key).then_some(record.request)
     }
 
-    /// Remembers this in place of what was known of the group. Blocks.
+    /// Stores the retained timestamps of a group. Blocks.
     pub(crate) fn store_retained(&self, retained: &PushRequest) {
-        let folder = self.kept.get_or_try_init(|| self.state_dir.folder(FOLDER).ok_or(()));
+        let folder =
+            self.retained_folder.get_or_try_init(|| self.state_dir.folder(FOLDER).ok_or(()));
         let Ok(folder) = folder else { return };
-        let path = folder.join(self.name_of(retained.key()));
-        self.make_room_to_keep(folder, &path);
+        let path = folder.join(self.file_name(retained.key()));
+        self.make_room_for_retained(folder, &path);
         if let Err(error) = self.disk.overwrite(&path, &record::encode(&self.sink, retained)) {
-            log::debug(format_args!("{} is not remembered: {error}", retained.key()));
+            log::debug(format_args!("cannot store the timestamps of {}: {error}", retained.key()));
         }
     }
 
-    /// Forgets the group, which was removed on purpose.
+    /// Deletes the retained timestamps of a group that was deleted.
     pub(crate) fn delete_retained(&self, key: &GroupingKey) {
-        if let Some(folder) = self.kept_already() {
-            // It is remembered for nothing, then.
-            let _ = self.disk.remove(&folder.join(self.name_of(key)));
+        if let Some(folder) = self.existing_retained_folder() {
+            // Timestamps that could not be deleted are harmless.
+            let _ = self.disk.remove(&folder.join(self.file_name(key)));
         }
     }
 
-    /// The folder, if anybody has made it.
-    fn kept_already(&self) -> Option<&Path> {
+    /// Returns the folder if a process has created it.
+    fn existing_retained_folder(&self) -> Option<&Path> {
         let existing = || self.state_dir.existing_folder(FOLDER).ok_or(());
-        self.kept.get_or_try_init(existing).ok().map(PathBuf::as_path)
+        self.retained_folder.get_or_try_init(existing).ok().map(PathBuf::as_path)
     }
 
-    /// Lets go of the oldest quarter, if there is no room for one more.
-    fn make_room_to_keep(&self, folder: &Path, path: &Path) {
-        if path.exists() || self.room_to_keep.fetch_sub(1, Ordering::Relaxed) > 0 {
+    /// Removes the oldest quarter if there is no room for one more.
+    fn make_room_for_retained(&self, folder: &Path, path: &Path) {
+        if path.exists() || self.retained_room.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
         }
         let mut entries = self.disk.list(folder).unwrap_or_default();
-        if entries.len() >= MOST_KEPT {
+        if entries.len() >= MAX_RECORDS {
             entries.sort_by_key(|entry| entry.modified);
-            for entry in entries.drain(..MOST_KEPT / 4) {
+            for entry in entries.drain(..MAX_RECORDS / 4) {
                 let _ = self.disk.remove(&entry.path);
             }
         }
-        let room = i64::try_from(MOST_KEPT.saturating_sub(entries.len())).unwrap_or(0);
-        self.room_to_keep.store(room - 1, Ordering::Relaxed);
+        let room = i64::try_from(MAX_RECORDS.saturating_sub(entries.len())).unwrap_or(0);
+        self.retained_room.store(room - 1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::tests::TempStateDir;
     use super::*;
     use crate::push_request::Verb;
-    use crate::state_dir::StateDir;
-
-    /// A directory of a test's own.
-    struct Place(PathBuf);
-
-    impl Place {
-        fn new(name: &str) -> Self {
-            let name = format!("metrics-push-kept-{}-{name}", std::process::id());
-            Self(std::env::temp_dir().join(name))
-        }
-
-        fn spool(&self, sink: &str) -> Spool {
-            Spool::new(&Arc::new(StateDir::new(Some(self.0.clone()))), sink).unwrap()
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
 
     fn retained(name: &str) -> PushRequest {
         let families = [("a".to_owned(), "a 1\n".to_owned())].into();
@@ -101,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_known_until_it_is_forgotten() {
-        let place = Place::new("known");
-        let (spool, other) = (place.spool("here"), place.spool("there"));
+    fn retained_timestamps_last_until_they_are_deleted() {
+        let state = TempStateDir::new();
+        let (spool, other) = (state.spool_for("here"), state.spool_for("there"));
         assert_eq!(spool.retained(retained("a").key()), None);
         spool.store_retained(&retained("a"));
         assert_eq!(spool.retained(retained("a").key()), Some(retained("a")));
-        assert_eq!(place.spool("here").retained(retained("a").key()), Some(retained("a")));
+        assert_eq!(state.spool_for("here").retained(retained("a").key()), Some(retained("a")));
         assert_eq!(spool.retained(retained("b").key()), None);
         assert_eq!(other.retained(retained("a").key()), None, "another sink");
         spool.delete_retained(retained("a").key());
@@ -115,19 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn what_another_process_remembers_is_forgotten_as_well() {
-        let place = Place::new("others");
-        place.spool("here").store_retained(&retained("a"));
-        place.spool("here").delete_retained(retained("a").key());
-        assert_eq!(place.spool("here").retained(retained("a").key()), None);
+    fn retained_timestamps_of_another_process_are_deleted() {
+        let state = TempStateDir::new();
+        state.spool_for("here").store_retained(&retained("a"));
+        state.spool_for("here").delete_retained(retained("a").key());
+        assert_eq!(state.spool_for("here").retained(retained("a").key()), None);
     }
 
     #[test]
-    fn what_is_torn_is_not_known() {
-        let place = Place::new("torn");
-        let spool = place.spool("here");
+    fn truncated_timestamps_are_ignored() {
+        let state = TempStateDir::new();
+        let spool = state.spool_for("here");
         spool.store_retained(&retained("a"));
-        let path = spool.kept.get().unwrap().join(spool.name_of(retained("a").key()));
+        let path = spool.retained_folder.get().unwrap().join(spool.file_name(retained("a").key()));
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
@@ -138,15 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn a_label_without_bounds_is_bounded_here() {
-        let place = Place::new("bounded");
-        let spool = place.spool("here");
-        for number in 0..MOST_KEPT + 10 {
+    fn number_of_retained_groups_is_limited() {
+        let state = TempStateDir::new();
+        let spool = state.spool_for("here");
+        for number in 0..MAX_RECORDS + 10 {
             spool.store_retained(&retained(&format!("job_{number}")));
         }
-        let number = std::fs::read_dir(spool.kept.get().unwrap()).unwrap().count();
-        assert!(number <= MOST_KEPT && number > MOST_KEPT / 2, "{number}");
-        let last = retained(&format!("job_{}", MOST_KEPT + 9));
+        let number = std::fs::read_dir(spool.retained_folder.get().unwrap()).unwrap().count();
+        assert!(number <= MAX_RECORDS && number > MAX_RECORDS / 2, "{number}");
+        let last = retained(&format!("job_{}", MAX_RECORDS + 9));
         assert_eq!(spool.retained(last.key()), Some(last));
     }
 }

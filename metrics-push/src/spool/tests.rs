@@ -1,15 +1,20 @@
-//! The spool under fire: every file operation fails once, every bound is reached, processes meet.
+//! Tests of the spool: each file operation fails once, each limit is reached, several processes share the folder.
 
 use std::sync::atomic::{AtomicI64, AtomicU32};
 
+use std::time::Duration;
+
+use super::disk::FileEntry;
+use super::record::{EXTENSION, MAX_RECORD_SIZE};
+use super::usage::{MAX_BYTES, MAX_RECORDS, RECORD_TTL, TEMP_FILE_TTL};
 use super::*;
 use crate::push_request::{Families, Verb};
 
-/// A state directory of this test's own, removed when it ends.
-struct Place(PathBuf);
+/// A state directory for one test, removed on drop.
+pub(super) struct TempStateDir(PathBuf);
 
-impl Place {
-    fn new() -> Self {
+impl TempStateDir {
+    pub(super) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("metrics-push-spool-{}-{number}", std::process::id());
@@ -20,7 +25,7 @@ impl Place {
         self.spool_for("http://gateway:9091")
     }
 
-    fn spool_for(&self, sink: &str) -> Spool {
+    pub(super) fn spool_for(&self, sink: &str) -> Spool {
         Spool::new(&Arc::new(StateDir::new(Some(self.0.clone()))), sink).unwrap()
     }
 
@@ -33,12 +38,12 @@ impl Place {
     }
 
     fn record(&self) -> PathBuf {
-        let name = self.files().into_iter().find(|name| name.ends_with(RECORD)).unwrap();
+        let name = self.files().into_iter().find(|name| name.ends_with(EXTENSION)).unwrap();
         self.0.join(FOLDER).join(name)
     }
 }
 
-impl Drop for Place {
+impl Drop for TempStateDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
@@ -52,8 +57,8 @@ fn families(entries: &[(&str, &str)]) -> Families {
     entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
 
-fn add(job: &str, made: u64, entries: &[(&str, &str)]) -> PushRequest {
-    PushRequest::with_created_at(made, Verb::Add, key(job), families(entries))
+fn add(job: &str, created_at: u64, entries: &[(&str, &str)]) -> PushRequest {
+    PushRequest::with_created_at(created_at, Verb::Add, key(job), families(entries))
 }
 
 fn body(spool: &Spool, job: &str) -> Option<String> {
@@ -61,18 +66,18 @@ fn body(spool: &Spool, job: &str) -> Option<String> {
 }
 
 #[test]
-fn nothing_is_made_to_find_that_nothing_waits() {
-    let place = Place::new();
-    let spool = place.spool();
+fn looking_up_does_not_create_the_folder() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     assert!(spool.look_up(&key("a")).is_none() && spool.keys().is_empty());
     assert_eq!(spool.stats(), SpoolStats { requests: 0, oldest: None, dropped: 0 });
-    assert!(!place.0.exists());
+    assert!(!state.0.exists());
 }
 
 #[test]
-fn what_waits_is_merged_by_age_and_not_by_arrival() {
-    let place = Place::new();
-    let spool = place.spool();
+fn spooled_requests_are_merged_by_age() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     spool.store(&add("a", 20, &[("x", "new\n"), ("y", "y\n")])).unwrap();
     spool.store(&add("a", 10, &[("x", "old\n"), ("z", "z\n")])).unwrap();
     assert_eq!(body(&spool, "a").unwrap(), "new\ny\nz\n");
@@ -84,73 +89,73 @@ fn what_waits_is_merged_by_age_and_not_by_arrival() {
 }
 
 #[test]
-fn another_process_finds_what_this_one_kept() {
-    let place = Place::new();
-    place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let later = place.spool();
+fn record_is_visible_to_another_process() {
+    let state = TempStateDir::new();
+    state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    let later = state.spool();
     assert_eq!(later.keys(), [key("a")]);
     assert_eq!(body(&later, "a").unwrap(), "1\n");
 }
 
 #[test]
-fn parcels_for_another_sink_are_left_to_those_who_know_it() {
-    let place = Place::new();
-    place.spool_for("http://one:9091").store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let other = place.spool_for("http://two:9091");
+fn records_of_another_sink_are_ignored() {
+    let state = TempStateDir::new();
+    state.spool_for("http://one:9091").store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    let other = state.spool_for("http://two:9091");
     assert!(other.keys().is_empty() && other.look_up(&key("a")).is_none());
 }
 
 #[test]
-fn what_has_changed_since_it_was_looked_up_stays() {
-    let place = Place::new();
-    let spool = place.spool();
+fn record_that_has_changed_is_not_removed() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let seen = spool.look_up(&key("a")).unwrap();
     spool.store(&add("a", 2, &[("y", "2\n")])).unwrap();
     spool.remove(&seen);
     assert_eq!(body(&spool, "a").unwrap(), "1\n2\n");
     spool.remove(&spool.look_up(&key("a")).unwrap());
-    assert!(place.files().is_empty(), "{:?}", place.files());
+    assert!(state.files().is_empty(), "{:?}", state.files());
 }
 
 #[test]
-fn the_oldest_go_first_when_there_are_too_many() {
+fn spool_evicts_oldest_first() {
     let now = Moment::now().wall();
-    let entry = |age: u64, bytes: u64| Entry {
+    let entry = |age: u64, bytes: u64| FileEntry {
         path: PathBuf::from(age.to_string()),
         bytes,
         modified: now - Duration::from_secs(age),
     };
-    let gone = |records: Vec<Entry>, bytes: u64| -> Vec<String> {
-        let gone = surplus(records, bytes, now);
-        gone.iter().map(|entry| entry.path.display().to_string()).collect()
+    let evicted = |records: Vec<FileEntry>, bytes: u64| -> Vec<String> {
+        let evicted = select_evicted(records, bytes, now);
+        evicted.iter().map(|entry| entry.path.display().to_string()).collect()
     };
-    let many = (0..MOST_RECORDS as u64 + 1).map(|age| entry(age, 1)).collect();
-    assert_eq!(gone(many, 1), ["4096", "4095"]);
-    let large = vec![entry(1, MOST_BYTES / 2), entry(3, MOST_BYTES / 4), entry(2, MOST_BYTES / 4)];
-    assert_eq!(gone(large.clone(), MOST_BYTES / 4), ["3"]);
-    assert_eq!(gone(large, MOST_BYTES), ["3", "2", "1"]);
-    let week = LONGEST_STAY.as_secs();
-    assert_eq!(gone(vec![entry(week - 1, 1), entry(week + 1, 1)], 1), [(week + 1).to_string()]);
+    let many = (0..MAX_RECORDS as u64 + 1).map(|age| entry(age, 1)).collect();
+    assert_eq!(evicted(many, 1), ["4096", "4095"]);
+    let large = vec![entry(1, MAX_BYTES / 2), entry(3, MAX_BYTES / 4), entry(2, MAX_BYTES / 4)];
+    assert_eq!(evicted(large.clone(), MAX_BYTES / 4), ["3"]);
+    assert_eq!(evicted(large, MAX_BYTES), ["3", "2", "1"]);
+    let week = RECORD_TTL.as_secs();
+    assert_eq!(evicted(vec![entry(week - 1, 1), entry(week + 1, 1)], 1), [(week + 1).to_string()]);
     let mut future = entry(0, 1);
-    future.modified = now + LONGEST_STAY * 2;
-    assert!(gone(vec![future], 1).is_empty());
+    future.modified = now + RECORD_TTL * 2;
+    assert!(evicted(vec![future], 1).is_empty());
 }
 
 #[test]
-fn what_had_to_go_is_counted() {
-    let place = Place::new();
-    let spool = place.spool();
+fn evicted_records_are_counted() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     spool.store(&add("old", 1, &[("x", "1\n")])).unwrap();
-    let long_ago = Moment::now().wall() - LONGEST_STAY * 2;
+    let long_ago = Moment::now().wall() - RECORD_TTL * 2;
     std::fs::File::options()
         .write(true)
-        .open(place.record())
+        .open(state.record())
         .unwrap()
         .set_modified(long_ago)
         .unwrap();
-    // Another one, which has not looked yet: what others do is seen a moment later.
-    let spool = place.spool();
+    // A new spool, because the usage of the first one has not expired.
+    let spool = state.spool();
     spool.store(&add("new", 2, &[("x", "1\n")])).unwrap();
     assert_eq!(spool.keys(), [key("new")]);
     let stats = spool.stats();
@@ -158,74 +163,73 @@ fn what_had_to_go_is_counted() {
 }
 
 #[test]
-fn many_that_come_and_go_are_counted_without_looking_each_time() {
-    const PARCELS: usize = 100;
-    let place = Place::new();
-    let mut spool = place.spool();
-    let fuse = Arc::new(AtomicI64::new(i64::MAX));
+fn usage_is_counted_without_listing_each_time() {
+    const REQUESTS: usize = 100;
+    let state = TempStateDir::new();
+    let mut spool = state.spool();
+    let failpoint = Arc::new(AtomicI64::new(i64::MAX));
     let job = |number: usize| format!("job_{number}");
     spool.store(&add("first", 1, &[("x", "1\n")])).unwrap();
-    spool.disk.fuse = Some(Arc::clone(&fuse));
+    spool.disk.failpoint = Some(Arc::clone(&failpoint));
     let counted = || {
         let stats = spool.stats();
         (stats.requests as usize, stats.oldest.is_some())
     };
     let started = std::time::Instant::now();
-    for number in 0..PARCELS {
+    for number in 0..REQUESTS {
         spool.store(&add(&job(number), 1, &[("x", "1\n")])).unwrap();
         spool.store(&add(&job(number), 2, &[("y", "2\n")])).unwrap();
         assert_eq!(counted(), (number + 2, true));
     }
-    for number in 0..PARCELS {
+    for number in 0..REQUESTS {
         spool.remove(&spool.look_up(&key(&job(number))).unwrap());
-        assert_eq!(counted(), (PARCELS - number, true));
+        assert_eq!(counted(), (REQUESTS - number, true));
     }
-    // Keeping is eight operations, looking up and removing four, and a stats reads what was dropped.
-    let needed = PARCELS * (2 * 8 + 1) + PARCELS * (4 + 1);
-    let looks = i64::MAX - fuse.load(Ordering::Relaxed) - needed as i64;
-    let most = started.elapsed().as_secs() as i64 + 1;
-    assert!((0..=most).contains(&looks), "{looks} looks, of {most}");
+    // Storing takes eight operations, looking up and removing four, and `stats` reads the number of dropped records.
+    let needed = REQUESTS * (2 * 8 + 1) + REQUESTS * (4 + 1);
+    let listings = i64::MAX - failpoint.load(Ordering::Relaxed) - needed as i64;
+    let max = started.elapsed().as_secs() as i64 + 1;
+    assert!((0..=max).contains(&listings), "{listings} listings, at most {max}");
 }
 
 #[test]
-fn what_others_keep_is_counted_a_moment_later() {
-    let place = Place::new();
-    let (spool, other) = (place.spool(), place.spool());
+fn records_of_another_process_are_counted_after_the_usage_expires() {
+    let state = TempStateDir::new();
+    let (spool, other) = (state.spool(), state.spool());
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
     other.store(&add("b", 1, &[("x", "1\n")])).unwrap();
-    // As if its moment had passed.
-    spool.correct_stock(|stock| *stock = stock.outdated());
+    spool.update_usage(|usage| *usage = usage.expired());
     assert_eq!(spool.stats().requests, 2);
 }
 
 #[test]
-fn a_parcel_that_is_too_large_leaves_its_outcome() {
-    let place = Place::new();
-    let spool = place.spool();
-    let large = "x".repeat(LARGEST_RECORD);
+fn too_large_request_is_reduced_to_its_outcome() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
+    let large = "x".repeat(MAX_RECORD_SIZE);
     spool.store(&add("a", 1, &[("batch_job_info", "info\n"), ("rows", &large)])).unwrap();
     assert_eq!(body(&spool, "a").unwrap(), "info\n");
     assert!(spool.store(&add("b", 1, &[("rows", &large)])).is_err());
 }
 
 #[test]
-fn a_damaged_record_is_removed_and_counted() {
-    let place = Place::new();
-    let spool = place.spool();
+fn corrupt_record_is_removed_and_counted() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let whole = std::fs::read(place.record()).unwrap();
-    std::fs::write(place.record(), &whole[..whole.len() - 3]).unwrap();
+    let whole = std::fs::read(state.record()).unwrap();
+    std::fs::write(state.record(), &whole[..whole.len() - 3]).unwrap();
     assert!(spool.look_up(&key("a")).is_none());
-    assert_eq!(place.files(), [DROPPED]);
+    assert_eq!(state.files(), [DROPPED_FILE]);
     assert_eq!(spool.stats().dropped, 1);
 }
 
 #[test]
-fn files_of_others_are_left_alone() {
-    let place = Place::new();
-    let spool = place.spool();
+fn foreign_files_are_left_alone() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let folder = place.0.join(FOLDER);
+    let folder = state.0.join(FOLDER);
     for (name, text) in [
         ("notes", "mine"),
         ("foreign.request", "mine"),
@@ -235,48 +239,48 @@ fn files_of_others_are_left_alone() {
     }
     assert_eq!(spool.keys(), [key("a")]);
     spool.store(&add("b", 1, &[("x", "1\n")])).unwrap();
-    assert_eq!(place.files().len(), 5);
+    assert_eq!(state.files().len(), 5);
 }
 
 #[test]
-fn what_a_dead_process_left_unfinished_is_cleared_away() {
-    let place = Place::new();
-    place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+fn temporary_file_of_a_dead_process_is_removed() {
+    let state = TempStateDir::new();
+    state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
     let (dead, alive) = ("abc.request.7-0.new", "abc.request.8-0.new");
     for name in [dead, alive] {
-        std::fs::write(place.0.join(FOLDER).join(name), "half").unwrap();
+        std::fs::write(state.0.join(FOLDER).join(name), "half").unwrap();
     }
-    let file = std::fs::File::options().write(true).open(place.0.join(FOLDER).join(dead)).unwrap();
-    file.set_modified(Moment::now().wall() - LONGEST_WRITING * 2).unwrap();
-    place.spool().store(&add("b", 1, &[("x", "1\n")])).unwrap();
-    let files = place.files();
+    let file = std::fs::File::options().write(true).open(state.0.join(FOLDER).join(dead)).unwrap();
+    file.set_modified(Moment::now().wall() - TEMP_FILE_TTL * 2).unwrap();
+    state.spool().store(&add("b", 1, &[("x", "1\n")])).unwrap();
+    let files = state.files();
     assert!(files.len() == 3 && files.contains(&alive.to_owned()), "{files:?}");
 }
 
 #[test]
 #[cfg(unix)]
-fn only_the_owner_can_read_a_record() {
+fn record_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let place = Place::new();
-    place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    assert_eq!(std::fs::metadata(place.record()).unwrap().permissions().mode() & 0o777, 0o600);
+    let state = TempStateDir::new();
+    state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    assert_eq!(std::fs::metadata(state.record()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Whatever fails in between, afterwards there is the old record, the new one, or both merged; never less.
+/// After a failure of any operation, the spool contains the old request, or both merged.
 #[test]
-fn whichever_operation_fails_nothing_that_was_kept_is_lost() {
+fn failed_store_loses_no_stored_request() {
     let mut failures = 0;
     for operation in 0.. {
-        let place = Place::new();
-        place.spool().store(&add("a", 1, &[("x", "old\n")])).unwrap();
-        place.spool().store(&add("b", 1, &[("x", "other\n")])).unwrap();
-        let mut failing = place.spool();
-        let fuse = Arc::new(AtomicI64::new(operation));
-        failing.disk.fuse = Some(Arc::clone(&fuse));
+        let state = TempStateDir::new();
+        state.spool().store(&add("a", 1, &[("x", "old\n")])).unwrap();
+        state.spool().store(&add("b", 1, &[("x", "other\n")])).unwrap();
+        let mut failing = state.spool();
+        let failpoint = Arc::new(AtomicI64::new(operation));
+        failing.disk.failpoint = Some(Arc::clone(&failpoint));
         let kept = failing.store(&add("a", 2, &[("y", "new\n")])).is_ok();
-        let has_failed = fuse.load(Ordering::Relaxed) < 0;
-        let later = place.spool();
+        let has_failed = failpoint.load(Ordering::Relaxed) < 0;
+        let later = state.spool();
         let found = body(&later, "a").unwrap();
         assert!(
             found == "old\nnew\n" || (!kept && found == "old\n"),
@@ -286,29 +290,29 @@ fn whichever_operation_fails_nothing_that_was_kept_is_lost() {
         assert_eq!(later.stats().dropped, 0);
         later.store(&add("a", 3, &[("z", "last\n")])).unwrap();
         assert!(body(&later, "a").unwrap().ends_with("last\n"));
-        assert_eq!(place.files().len(), 2, "operation {operation}: {:?}", place.files());
+        assert_eq!(state.files().len(), 2, "operation {operation}: {:?}", state.files());
         if !has_failed {
             break;
         }
         failures += 1;
-        assert!(!kept, "operation {operation} failed, and nobody was told");
+        assert!(!kept, "operation {operation} failed without an error");
     }
     assert!(failures >= 8, "only {failures} operations");
 }
 
 #[test]
-fn whichever_operation_fails_a_delivered_record_is_at_worst_delivered_again() {
+fn failed_removal_keeps_the_record() {
     for operation in 0.. {
-        let place = Place::new();
-        place.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
-        let mut failing = place.spool();
-        let fuse = Arc::new(AtomicI64::new(operation));
-        failing.disk.fuse = Some(Arc::clone(&fuse));
+        let state = TempStateDir::new();
+        state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+        let mut failing = state.spool();
+        let failpoint = Arc::new(AtomicI64::new(operation));
+        failing.disk.failpoint = Some(Arc::clone(&failpoint));
         if let Some(seen) = failing.look_up(&key("a")) {
             failing.remove(&seen);
         }
-        let found = body(&place.spool(), "a");
-        if fuse.load(Ordering::Relaxed) >= 0 {
+        let found = body(&state.spool(), "a");
+        if failpoint.load(Ordering::Relaxed) >= 0 {
             assert_eq!((found, operation), (None, 4));
             break;
         }
@@ -317,35 +321,35 @@ fn whichever_operation_fails_a_delivered_record_is_at_worst_delivered_again() {
 }
 
 #[test]
-fn many_at_once_lose_nothing() {
+fn concurrent_stores_lose_no_request() {
     const THREADS: usize = 4;
-    const PARCELS: usize = 40;
-    let place = Place::new();
+    const REQUESTS: usize = 40;
+    let state = TempStateDir::new();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let place = &place;
+            let state = &state;
             scope.spawn(move || {
-                // A spool of its own has a lock of its own, like a process.
-                let spool = place.spool();
-                for number in 0..PARCELS {
+                // A second spool has a second lock, like another process.
+                let spool = state.spool();
+                for number in 0..REQUESTS {
                     let name = format!("{thread}_{number}");
                     spool.store(&add("shared", 1, &[(&name, "1\n")])).unwrap();
                 }
             });
         }
     });
-    let found = place.spool().look_up(&key("shared")).unwrap();
-    assert_eq!(found.request.families().len(), THREADS * PARCELS);
+    let found = state.spool().look_up(&key("shared")).unwrap();
+    assert_eq!(found.request.families().len(), THREADS * REQUESTS);
 }
 
 #[test]
-fn whoever_holds_the_lock_for_ever_delays_and_does_not_stop() {
-    let place = Place::new();
-    let spool = place.spool();
+fn store_fails_while_another_process_holds_the_lock() {
+    let state = TempStateDir::new();
+    let spool = state.spool();
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let lock = spool.disk.lock(&place.0.join(FOLDER)).unwrap();
+    let lock = spool.disk.lock(&state.0.join(FOLDER)).unwrap();
     let error = spool.store(&add("a", 2, &[("y", "2\n")])).unwrap_err();
-    assert!(format!("{error:?}").contains("another process holds its lock"), "{error:?}");
+    assert!(format!("{error:?}").contains("another process holds the lock"), "{error:?}");
     assert_eq!(body(&spool, "a").unwrap(), "1\n", "reading needs no lock");
     drop(lock);
     spool.store(&add("a", 2, &[("y", "2\n")])).unwrap();

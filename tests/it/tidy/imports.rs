@@ -232,6 +232,12 @@ mod tests {
     }
 
     #[test]
+    fn restricted_visibility_is_not_an_import() {
+        let files = [LIB, ("a.rs", "pub(in crate::b) fn f() {}"), ("b.rs", ""), ("c.rs", "")];
+        assert_eq!(edges(&files), [""; 0]);
+    }
+
+    #[test]
     fn tests_may_import_anything() {
         let files = [
             LIB,

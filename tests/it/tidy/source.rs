@@ -252,6 +252,10 @@ impl Scan<'_, '_> {
                         at += end.unwrap_or(0);
                     }
                 }
+                // `pub(in crate::a)` names a module, but imports nothing.
+                TokenTree::Ident(word) if word == "pub" => {
+                    at += usize::from(matches!(tokens.get(at + 1), Some(TokenTree::Group(_))));
+                }
                 TokenTree::Ident(_) => at += self.path(&tokens[at..]),
                 TokenTree::Group(group) => self.tokens(group.stream()),
                 _ => {}

@@ -12,7 +12,7 @@ use crate::job::run_metrics::{
 use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
-use crate::sink::listing::StoredGroup;
+use crate::sink::pushgateway::StoredGroup;
 
 /// What a group of the gateway has about the runs of a job.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) struct GatewayState {
 impl GatewayState {
     /// Reads the state of the group with this key. A missing group has no state.
     pub(super) fn read(groups: &[StoredGroup], key: &GroupingKey) -> Self {
-        let Some(group) = groups.iter().find(|group| group.is_at(key)) else {
+        let Some(group) = groups.iter().find(|group| group.has_key(key)) else {
             return Self::default();
         };
         let value = |name: &str| group.value(name, &[]);

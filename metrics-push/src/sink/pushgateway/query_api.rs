@@ -1,4 +1,4 @@
-//! What a gateway holds, read from its query API (`GET /api/v1/metrics`) into typed values.
+//! Parses the responses of the gateway's query API (`GET /api/v1/metrics` and `GET /api/v1/status`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,18 +9,18 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, JOB};
 
-/// The gateway's own stamp of every push that it has accepted for a group.
+/// The family in which the gateway stores when it last accepted a push to the group; 0 if it never did.
 const PUSH_TIME: &str = "push_time_seconds";
 
-/// One group, as a gateway holds it.
+/// A group that a gateway stores.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StoredGroup {
-    /// The grouping labels, `job` among them.
+    /// The grouping labels, including `job`.
     pub labels: BTreeMap<String, String>,
-    /// Whether the last push to this group was accepted.
+    /// True if the gateway accepted the last push to this group.
     pub last_push_successful: bool,
-    /// The families by name, the gateway's own two time stamps among them.
+    /// The families by name, including the two timestamps that the gateway adds.
     pub families: BTreeMap<String, StoredFamily>,
 }
 
@@ -30,9 +30,9 @@ pub struct StoredGroup {
 pub struct StoredFamily {
     /// `counter`, `gauge`, `histogram`, `summary` or `untyped`.
     pub kind: String,
-    /// The help text; empty, if there is none.
+    /// The help text; empty if there is none.
     pub help: String,
-    /// One entry per label set.
+    /// One metric per label set.
     pub metrics: Vec<StoredMetric>,
 }
 
@@ -40,7 +40,7 @@ pub struct StoredFamily {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StoredMetric {
-    /// The labels, the grouping labels among them.
+    /// The labels, including the grouping labels.
     pub labels: BTreeMap<String, String>,
     /// The value.
     pub value: StoredValue,
@@ -50,30 +50,30 @@ pub struct StoredMetric {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum StoredValue {
-    /// A counter's, a gauge's or an untyped value.
+    /// The value of a counter, a gauge or an untyped metric.
     Single(f64),
-    /// Cumulative counts by upper bound, ascending.
+    /// A histogram.
     Histogram {
-        /// Upper bounds and cumulative counts, the one for `+Inf` last.
+        /// Upper bounds and cumulative counts, ascending; `+Inf` is last.
         buckets: Vec<(f64, f64)>,
         /// The sum of all observations.
         sum: f64,
-        /// How many there were.
+        /// The number of observations.
         count: f64,
     },
-    /// Values by quantile, ascending.
+    /// A summary.
     Summary {
-        /// Quantiles and their values.
+        /// Quantiles and their values, ascending.
         quantiles: Vec<(f64, f64)>,
         /// The sum of all observations.
         sum: f64,
-        /// How many there were.
+        /// The number of observations.
         count: f64,
     },
 }
 
 impl fmt::Display for StoredValue {
-    /// A single value as it is; of a histogram or a summary its count and sum.
+    /// Writes a single value as it is, and the count and sum of a histogram or summary.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Single(value) => write!(f, "{value}"),
@@ -85,26 +85,32 @@ impl fmt::Display for StoredValue {
 }
 
 impl StoredGroup {
-    /// Whether this is the group with exactly this key.
-    pub(crate) fn is_at(&self, key: &GroupingKey) -> bool {
-        let own = std::iter::once((JOB, key.job())).chain(key.labels());
-        // The gateway keeps labels whose value is empty, although they mean nothing.
-        let stored = self.labels.iter().filter(|(_, value)| !value.is_empty());
-        own.collect::<BTreeMap<_, _>>() == stored.map(|(n, v)| (n.as_str(), v.as_str())).collect()
+    /// Returns the key of the group; `None` if its labels are not valid in a key. Empty labels, which the gateway stores,
+    /// are not part of a key.
+    pub(crate) fn grouping_key(&self) -> Option<GroupingKey> {
+        let key = GroupingKey::new(self.labels.get(JOB)?).ok()?;
+        let mut others = self.labels.iter().filter(|(name, _)| *name != JOB);
+        others.try_fold(key, |key, (name, value)| key.label(name, value)).ok()
     }
 
-    /// Whether all it has is the memory of pushes that were refused.
-    pub(crate) fn has_never_been_pushed_to(&self) -> bool {
+    /// Returns true if the group has this key.
+    pub(crate) fn has_key(&self, key: &GroupingKey) -> bool {
+        self.grouping_key().as_ref() == Some(key)
+    }
+
+    /// Returns true if the gateway rejected every push to the group.
+    pub(crate) fn has_no_accepted_push(&self) -> bool {
         self.value(PUSH_TIME, &[]) == Some(0.0)
     }
 
-    /// When something was last pushed to it with success, in Unix seconds by the gateway's clock.
+    /// Returns when the gateway last accepted a push to the group, in Unix seconds by the gateway's clock.
     #[must_use]
     pub fn pushed_at(&self) -> Option<f64> {
         self.value(PUSH_TIME, &[]).filter(|seconds| *seconds > 0.0)
     }
 
-    /// The single value of the metric that has exactly `labels` besides the grouping labels.
+    /// Returns the value of the metric that has exactly `labels` in addition to the grouping labels; `None` if it is missing,
+    /// a histogram or a summary.
     #[must_use]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let own = |metric: &StoredMetric| {
@@ -112,7 +118,7 @@ impl StoredGroup {
                 .labels
                 .iter()
                 .filter(|(name, value)| {
-                    // The gateway adds an empty instance to what has none.
+                    // The gateway adds an empty `instance` to metrics without one.
                     !self.labels.contains_key(*name) && !value.is_empty()
                 })
                 .count()
@@ -131,26 +137,27 @@ impl StoredGroup {
     }
 }
 
-fn not_ours() -> Error {
-    Error::new(Kind::Config, "the answer is not that of a Pushgateway's query API")
+fn invalid_response() -> Error {
+    Error::new(Kind::Config, "the response is not from a Pushgateway's query API")
         .remedy("check the URL, and that the gateway is 0.10 or newer")
 }
 
-/// When a gateway was started, from what `GET /api/v1/status` says.
-pub(crate) fn started_at(text: &str) -> Result<SystemTime, Error> {
-    let answer: Value = serde_json::from_str(text).map_err(|error| not_ours().caused_by(error))?;
-    let started = answer.pointer("/data/start_time").and_then(Value::as_str);
-    started.and_then(instant).ok_or_else(not_ours)
+/// Parses the start time in the response to `GET /api/v1/status`.
+pub(super) fn parse_start_time(text: &str) -> Result<SystemTime, Error> {
+    let response: Value =
+        serde_json::from_str(text).map_err(|error| invalid_response().caused_by(error))?;
+    let start_time = response.pointer("/data/start_time").and_then(Value::as_str);
+    start_time.and_then(parse_rfc3339).ok_or_else(invalid_response)
 }
 
-/// An instant as RFC 3339 writes it: `2006-01-02T15:04:05.999+01:00`. Fractions of a second are left out.
-fn instant(text: &str) -> Option<SystemTime> {
+/// Parses a time such as `2006-01-02T15:04:05.999+01:00` and drops fractions of a second.
+fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let (date, time) = text.split_once('T')?;
     let zone_at = time.find(['Z', '+', '-'])?;
     let (time, zone) = time.split_at(zone_at);
-    let [year, month, day] = numbers(date, '-')?;
-    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?;
-    let ahead = match zone.split_at(1) {
+    let [year, month, day] = three_numbers(date, '-')?;
+    let [hour, minute, second] = three_numbers(time.split('.').next()?, ':')?;
+    let utc_offset = match zone.split_at(1) {
         ("Z", "") => 0,
         (sign, offset) => {
             let (hours, minutes) = offset.split_once(':')?;
@@ -159,34 +166,37 @@ fn instant(text: &str) -> Option<SystemTime> {
         }
     };
     let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
-    let since_epoch = u64::try_from(seconds - ahead).ok()?;
+    let since_epoch = u64::try_from(seconds - utc_offset).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch))
 }
 
-fn numbers(text: &str, separator: char) -> Option<[i64; 3]> {
+fn three_numbers(text: &str, separator: char) -> Option<[i64; 3]> {
     let parts: Option<Vec<i64>> = text.split(separator).map(|part| part.parse().ok()).collect();
     parts?.try_into().ok()
 }
 
-/// Of a day of the Gregorian calendar. Years begin with March here, so that a leap day ends one.
+/// Counts the days from 1970 to a date of the Gregorian calendar. Years start in March, so that a leap day is the last one.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let of_years = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // Months of 31, 30, 31, 30 and 31 days repeat.
-    of_years + (153 * month + 2) / 5 + day - 1 - 719_468
+    let days_of_years =
+        365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    // From March on, the lengths of five months repeat: 31, 30, 31, 30, 31.
+    days_of_years + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
-pub(crate) fn parse(text: &str) -> Result<Vec<StoredGroup>, Error> {
-    let answer: Value = serde_json::from_str(text).map_err(|error| not_ours().caused_by(error))?;
-    let groups = answer.get("data").and_then(Value::as_array).ok_or_else(not_ours)?;
-    groups.iter().map(|entry| group(entry).ok_or_else(not_ours)).collect()
+/// Parses the response to `GET /api/v1/metrics`.
+pub(crate) fn parse_groups(text: &str) -> Result<Vec<StoredGroup>, Error> {
+    let response: Value =
+        serde_json::from_str(text).map_err(|error| invalid_response().caused_by(error))?;
+    let groups = response.get("data").and_then(Value::as_array).ok_or_else(invalid_response)?;
+    groups.iter().map(|entry| group(entry).ok_or_else(invalid_response)).collect()
 }
 
 fn group(entry: &Value) -> Option<StoredGroup> {
     let entry = entry.as_object()?;
     let mut families = BTreeMap::new();
     for (name, value) in entry {
-        // Families stand beside the group's own fields; only they have a type.
+        // Families and other fields of the group are in the same object; only families have a type.
         if value.get("type").is_some() {
             families.insert(name.clone(), family(value)?);
         }
@@ -212,7 +222,7 @@ fn metric(value: &Value) -> Option<StoredMetric> {
         let (sum, count) = (number(fields.get("sum")?)?, number(fields.get("count")?)?);
         StoredValue::Histogram { buckets: pairs(buckets)?, sum, count }
     } else if let Some(count) = fields.get("count") {
-        // A summary without quantiles has no such field.
+        // A summary without quantiles has no field for them.
         let quantiles = fields.get("quantiles").map_or(Some(Vec::new()), pairs)?;
         StoredValue::Summary { quantiles, sum: number(fields.get("sum")?)?, count: number(count)? }
     } else {
@@ -237,7 +247,7 @@ fn pairs(value: &Value) -> Option<Vec<(f64, f64)>> {
     Some(pairs)
 }
 
-/// Numbers arrive as strings, `NaN` and `+Inf` among them.
+/// Parses a number, which the API writes as a string because of `NaN` and `+Inf`.
 fn number(value: &Value) -> Option<f64> {
     value.as_str()?.parse().ok()
 }
@@ -247,11 +257,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gateway_says_when_it_was_started() {
+    fn start_time_is_parsed_with_its_zone() {
         let started = |time: &str| {
             let text =
                 format!(r#"{{"status":"success","data":{{"flags":{{}},"start_time":"{time}"}}}}"#);
-            started_at(&text)
+            parse_start_time(&text)
                 .ok()
                 .map(|time| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
         };
@@ -270,7 +280,7 @@ mod tests {
         }
     }
 
-    const ANSWER: &str = r#"{"status":"success","data":[{
+    const RESPONSE: &str = r#"{"status":"success","data":[{
         "labels":{"job":"x"},"last_push_successful":true,
         "c":{"time_stamp":"2026-01-01T00:00:00Z","type":"COUNTER","metrics":[
             {"labels":{"a":"b","instance":"","job":"x"},"value":"7"},
@@ -282,7 +292,7 @@ mod tests {
 
     #[test]
     fn every_type_becomes_a_typed_value() {
-        let group = parse(ANSWER).unwrap().remove(0);
+        let group = parse_groups(RESPONSE).unwrap().remove(0);
         assert_eq!(group.labels["job"], "x");
         assert_eq!(group.value("c", &[("a", "b")]), Some(7.0));
         assert!(group.value("c", &[]).unwrap().is_nan());
@@ -303,9 +313,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_something_else_is_an_error() {
+    fn response_of_another_server_is_an_error() {
         for text in ["", "<html>", "{}", r#"{"data":[{"labels":3}]}"#] {
-            assert!(parse(text).unwrap_err().is_config(), "{text}");
+            assert!(parse_groups(text).unwrap_err().is_config(), "{text}");
         }
     }
 }

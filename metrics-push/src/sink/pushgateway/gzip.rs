@@ -1,4 +1,4 @@
-//! Gzip: bodies made smaller, for gateways that are far away.
+//! Compresses bodies with gzip.
 
 use std::io::Write as _;
 
@@ -7,13 +7,12 @@ use flate2::write::GzEncoder;
 
 use crate::error::Error;
 
-#[expect(clippy::unnecessary_wraps, reason = "the form of its counterpart without gzip")]
+#[expect(clippy::unnecessary_wraps, reason = "the signature of `gzip_disabled.rs`")]
 pub(super) fn check() -> Result<(), Error> {
     Ok(())
 }
 
-/// Fast, not small: metrics are so repetitive that the rest gains little. None, if it fails, which writing to memory
-/// should not.
+/// Compresses fast: metrics are so repetitive that a higher level gains little. `None` if it fails.
 pub(super) fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).ok()?;

@@ -1,7 +1,9 @@
-//! Exposition: metrics in the text format that somebody else wrote, checked before a gateway sees them.
+//! `Exposition`: text-format metrics of another program, checked line by line before they are sent.
 //!
-//! A gateway's refusal names no line, and some mistakes it takes without a word: each is an error with its line
-//! here. What is left is sorted by family; samples keep their numbers as they were written.
+//! A gateway rejects an exposition without naming the line, and accepts some mistakes silently. Here, each mistake is an
+//! error with its line. Families are ordered by name; the text of a number never changes.
+
+mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,10 +11,12 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind};
-use crate::labels::{GATEWAYS_OWN, GroupingKey, is_label_name, is_metric_name};
+use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
 use crate::push_request::Families;
+use sample::unquote;
+pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_value};
 
-/// Metrics in the text format, as a script writes them, checked and ready to be pushed.
+/// Metrics in the text format, for example from a script, checked and ready to push.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -31,31 +35,31 @@ use crate::push_request::Families;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Exposition {
-    families: BTreeMap<String, Family>,
-    /// Every series, to notice one that comes twice.
+    families: BTreeMap<String, FamilyLines>,
+    /// All series, to find duplicates.
     series: BTreeSet<String>,
-    /// Every label, with a metric that has it.
+    /// All label names, each with one metric that has it.
     labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Family {
+struct FamilyLines {
     help: Option<String>,
-    kind: Option<&'static str>,
+    metric_type: Option<MetricType>,
     samples: String,
 }
 
 impl FromStr for Exposition {
     type Err = Error;
 
-    /// Reads the text format.
+    /// Parses the text format.
     ///
     /// # Errors
-    /// `is_metric`, with the line, for the first mistake.
+    /// `is_metric` for the first mistake, with its line.
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut exposition = Self::default();
         for (number, line) in (1..).zip(text.lines()) {
-            exposition.read(line.trim()).map_err(|mistake| {
+            exposition.parse_line(line.trim()).map_err(|mistake| {
                 let error = Error::new(Kind::Metric, mistake.what).at("line", number);
                 error.remedy(mistake.remedy)
             })?;
@@ -65,7 +69,7 @@ impl FromStr for Exposition {
     }
 }
 
-/// What is wrong with a line, and what to write instead.
+/// A mistake in a line, and the remedy.
 struct Mistake {
     what: String,
     remedy: &'static str,
@@ -78,45 +82,47 @@ fn mistake(what: impl Into<String>, remedy: &'static str) -> Mistake {
 const SAMPLE_FORM: &str = "write a sample as name{label=\"value\"} 1";
 
 impl Exposition {
-    /// Whether there is no sample in it.
+    /// Returns true if there is no sample.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.families.is_empty()
     }
 
-    /// The names of the metric families, sorted.
+    /// Returns the names of the metric families, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.families.keys().map(String::as_str)
     }
 
-    /// The families as they are sent to this group.
+    /// Returns the families for a request to the group of `key`.
     ///
     /// # Errors
-    /// `is_metric`, if there are none, or a metric has one of the key's labels.
+    /// `is_metric` if there are none, or a metric has one of the key's labels.
     pub(crate) fn families_for(&self, key: &GroupingKey) -> Result<Families, Error> {
         let refused = |what: String| Error::new(Kind::Metric, what).at("group", key);
         if self.is_empty() {
-            // An empty push is a silent deletion.
-            return Err(refused("there is no metric to push".to_owned())
-                .remedy("check what wrote the exposition; to empty a group, delete it"));
+            // A push without a body deletes the group silently.
+            return Err(refused("the exposition has no metrics".to_owned())
+                .remedy("check the program that writes it; to empty a group, delete it"));
         }
         if let Some((label, metric)) = self.labels.iter().find(|(label, _)| key.has_label(label)) {
             return Err(refused(format!("metric {metric:?} has the grouping label {label:?}"))
-                .remedy("leave it out of the metric: the gateway gives it to all of the group"));
+                .remedy(
+                    "remove it from the metric: the gateway adds it to every metric of the group",
+                ));
         }
         let encoded = self.families.iter().map(|(name, family)| (name.clone(), family.text(name)));
         Ok(encoded.collect())
     }
 
-    fn read(&mut self, line: &str) -> Result<(), Mistake> {
+    fn parse_line(&mut self, line: &str) -> Result<(), Mistake> {
         match line.strip_prefix('#') {
-            Some(comment) => self.read_comment(comment.trim_start()),
+            Some(comment) => self.parse_comment(comment.trim_start()),
             None if line.is_empty() => Ok(()),
-            None => self.read_sample(line),
+            None => self.parse_sample(line),
         }
     }
 
-    fn read_comment(&mut self, comment: &str) -> Result<(), Mistake> {
+    fn parse_comment(&mut self, comment: &str) -> Result<(), Mistake> {
         let (keyword, rest) = comment.split_once(char::is_whitespace).unwrap_or((comment, ""));
         match keyword {
             "HELP" => {
@@ -124,52 +130,51 @@ impl Exposition {
                 self.family(name)?.help.get_or_insert_with(|| help.to_owned());
                 Ok(())
             }
-            "TYPE" => self.read_type(rest),
+            "TYPE" => self.parse_type(rest),
             "EOF" => Err(mistake(
-                "this is the end mark of OpenMetrics",
-                "write the Prometheus text format, version 0.0.4, which has none",
+                "OpenMetrics is not supported",
+                "write the Prometheus text format, version 0.0.4, which has no # EOF",
             )),
             _ => Ok(()),
         }
     }
 
-    fn read_type(&mut self, text: &str) -> Result<(), Mistake> {
-        const KINDS: [&str; 5] = ["counter", "gauge", "histogram", "summary", "untyped"];
+    fn parse_type(&mut self, text: &str) -> Result<(), Mistake> {
         let (name, word) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
         let word = word.trim();
-        let kind = KINDS.into_iter().find(|kind| *kind == word).ok_or_else(|| {
+        let metric_type = MetricType::parse(word).ok_or_else(|| {
             mistake(
-                format!("{word:?} is no type of a metric"),
+                format!("invalid metric type {word:?}"),
                 "write counter, gauge, histogram, summary or untyped",
             )
         })?;
         let family = self.family(name)?;
-        if family.kind.is_some() || !family.samples.is_empty() {
+        if family.metric_type.is_some() || !family.samples.is_empty() {
             return Err(mistake(
-                format!("the type of {name:?} comes a second time, or after its samples"),
+                format!("the TYPE line of {name:?} is repeated, or follows its samples"),
                 "write one TYPE line before the samples of a metric",
             ));
         }
-        family.kind = Some(kind);
+        family.metric_type = Some(metric_type);
         Ok(())
     }
 
-    fn read_sample(&mut self, line: &str) -> Result<(), Mistake> {
+    fn parse_sample(&mut self, line: &str) -> Result<(), Mistake> {
         let name_ends = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
         let (name, rest) = line.split_at(name_ends);
-        let (labels, rest) = read_labels(rest.trim_start())?;
-        let value = read_value(rest)?;
-        let family_name = self.family_of(name).to_owned();
-        check_bound(name, &family_name, self.family(&family_name)?.kind, &labels)?;
+        let (labels, rest) = parse_labels(rest.trim_start())?;
+        let value = parse_value(rest)?;
+        let family_name = self.family_name(name).to_owned();
+        check_bound(name, &family_name, self.family(&family_name)?.metric_type, &labels)?;
 
-        let series = format!("{name}{}", Labels(&labels));
+        let series = format!("{name}{}", LabelSet(&labels));
         for label in labels.into_keys() {
             self.labels.entry(label).or_insert_with(|| name.to_owned());
         }
         if !self.series.insert(series.clone()) {
             return Err(mistake(
-                format!("the series {series} comes a second time"),
-                "give each sample of a metric labels of its own",
+                format!("duplicate series {series}"),
+                "write different labels for each sample of a metric",
             ));
         }
         let samples = &mut self.family(&family_name)?.samples;
@@ -178,77 +183,76 @@ impl Exposition {
         Ok(())
     }
 
-    /// The family that a sample of this name belongs to: that of a histogram or summary has a shorter name.
-    fn family_of<'a>(&self, sample: &'a str) -> &'a str {
+    /// Returns the name of a sample's family. Samples of histograms and summaries have a suffix.
+    fn family_name<'a>(&self, sample: &'a str) -> &'a str {
         for suffix in ["_bucket", "_count", "_sum"] {
             let Some(base) = sample.strip_suffix(suffix) else { continue };
-            match self.families.get(base).and_then(|family| family.kind) {
-                Some("histogram") => return base,
-                Some("summary") if suffix != "_bucket" => return base,
+            match self.families.get(base).and_then(|family| family.metric_type) {
+                Some(MetricType::Histogram) => return base,
+                Some(MetricType::Summary) if suffix != "_bucket" => return base,
                 _ => {}
             }
         }
         sample
     }
 
-    fn family(&mut self, name: &str) -> Result<&mut Family, Mistake> {
+    fn family(&mut self, name: &str) -> Result<&mut FamilyLines, Mistake> {
         if !is_metric_name(name) {
-            return Err(mistake(format!("{name:?} is no name for a metric"), SAMPLE_FORM));
+            return Err(mistake(format!("invalid metric name {name:?}"), SAMPLE_FORM));
         }
-        if GATEWAYS_OWN.contains(&name) {
+        if RESERVED_METRICS.contains(&name) {
             return Err(mistake(
-                format!("the gateway keeps the name {name:?} for itself"),
-                "give the metric another name",
+                format!("the metric name {name:?} is reserved by the gateway"),
+                "rename the metric",
             ));
         }
         Ok(self.families.entry(name.to_owned()).or_default())
     }
 }
 
-impl Family {
+impl FamilyLines {
     fn text(&self, name: &str) -> String {
         let mut text = String::new();
         if let Some(help) = &self.help {
             text.extend(["# HELP ", name, " ", help, "\n"]);
         }
-        if let Some(kind) = self.kind {
-            text.extend(["# TYPE ", name, " ", kind, "\n"]);
+        if let Some(metric_type) = self.metric_type {
+            text.extend(["# TYPE ", name, " ", metric_type.as_str(), "\n"]);
         }
         text.push_str(&self.samples);
         text
     }
 }
 
-/// A bucket has a bound, a quantile its rank; nothing else has either.
+/// Checks that a bucket has a numeric `le`, and a quantile a numeric `quantile`.
 fn check_bound(
     sample: &str,
     family: &str,
-    kind: Option<&str>,
+    metric_type: Option<MetricType>,
     labels: &BTreeMap<String, String>,
 ) -> Result<(), Mistake> {
-    let wants = match kind {
-        Some("histogram") if sample == family => {
+    let label = match metric_type {
+        Some(MetricType::Histogram) if sample == family => {
             return Err(mistake(
                 format!("the histogram {family:?} has a sample without a suffix"),
-                "a histogram has samples that end in _bucket, _sum and _count",
+                "end the names of its samples in _bucket, _sum and _count",
             ));
         }
-        Some("histogram") if sample.ends_with("_bucket") => "le",
-        Some("summary") if sample == family => "quantile",
+        Some(MetricType::Histogram) if sample.ends_with("_bucket") => "le",
+        Some(MetricType::Summary) if sample == family => "quantile",
         _ => return Ok(()),
     };
-    let number = labels.get(wants).map(|value| value.parse::<f64>());
-    match number {
+    match labels.get(label).map(|value| value.parse::<f64>()) {
         Some(Ok(_)) => Ok(()),
         _ => Err(mistake(
-            format!("the sample {sample:?} has no label {wants:?} that is a number"),
-            "give it one, such as le=\"0.5\" or quantile=\"0.9\"",
+            format!("the sample {sample:?} has no numeric label {label:?}"),
+            "add the label, for example le=\"0.5\" or quantile=\"0.9\"",
         )),
     }
 }
 
-/// Labels, if there are any, and what comes after them. Those with an empty value are as good as absent.
-fn read_labels(text: &str) -> Result<(BTreeMap<String, String>, &str), Mistake> {
+/// Returns the labels without those that have an empty value, and the text after them.
+fn parse_labels(text: &str) -> Result<(BTreeMap<String, String>, &str), Mistake> {
     let mut labels = BTreeMap::new();
     let Some(mut rest) = text.strip_prefix('{') else { return Ok((labels, text)) };
     loop {
@@ -257,67 +261,49 @@ fn read_labels(text: &str) -> Result<(BTreeMap<String, String>, &str), Mistake> 
             labels.retain(|_, value: &mut String| !value.is_empty());
             return Ok((labels, after));
         }
-        let unclear = || mistake("the labels can't be read", SAMPLE_FORM);
-        let (name, after) = rest.split_once('=').ok_or_else(unclear)?;
+        let invalid = || mistake("invalid labels", SAMPLE_FORM);
+        let (name, after) = rest.split_once('=').ok_or_else(invalid)?;
         let name = name.trim();
         if !is_label_name(name) {
-            return Err(mistake(format!("{name:?} is no name for a label"), SAMPLE_FORM));
+            return Err(mistake(format!("invalid label name {name:?}"), SAMPLE_FORM));
         }
-        let quoted = after.trim_start().strip_prefix('"').ok_or_else(unclear)?;
-        let (value, after) = unquote(quoted).ok_or_else(unclear)?;
-        if labels.insert(name.to_owned(), value).is_some() {
+        let quoted = after.trim_start().strip_prefix('"').ok_or_else(invalid)?;
+        let (value, after) = unquote(quoted).ok_or_else(invalid)?;
+        if labels.insert(name.to_owned(), value.into_owned()).is_some() {
             return Err(mistake(
-                format!("the label {name:?} comes twice"),
-                "give a label one value per sample",
+                format!("duplicate label {name:?}"),
+                "write each label once per sample",
             ));
         }
         let after = after.trim_start();
         rest = match after.strip_prefix(',') {
             Some(more) => more,
             None if after.starts_with('}') => after,
-            None => return Err(unclear()),
+            None => return Err(invalid()),
         };
     }
 }
 
-/// The value up to the closing quote, and what comes after it.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => value.push(match characters.next()?.1 {
-                'n' => '\n',
-                other @ ('"' | '\\') => other,
-                _ => return None,
-            }),
-            _ => value.push(character),
-        }
-    }
-    None
-}
-
-fn read_value(text: &str) -> Result<&str, Mistake> {
+fn parse_value(text: &str) -> Result<&str, Mistake> {
     let mut words = text.split_whitespace();
     let value = words.next().ok_or_else(|| mistake("the sample has no value", SAMPLE_FORM))?;
     if value.parse::<f64>().is_err() {
-        return Err(mistake(format!("{value:?} is no number"), SAMPLE_FORM));
+        return Err(mistake(format!("invalid value {value:?}"), SAMPLE_FORM));
     }
     match words.next() {
         None => Ok(value),
         Some(more) if more.parse::<f64>().is_ok() => Err(mistake(
-            "the sample has a timestamp, which a gateway takes from nobody",
-            "leave the timestamp out, or push it as the value of another metric",
+            "the sample has a timestamp, which gateways reject",
+            "remove the timestamp, or push it as the value of another metric",
         )),
-        Some(more) => Err(mistake(format!("there is {more:?} after the value"), SAMPLE_FORM)),
+        Some(more) => Err(mistake(format!("unexpected {more:?} after the value"), SAMPLE_FORM)),
     }
 }
 
-/// A label set in the text format.
-struct Labels<'a>(&'a BTreeMap<String, String>);
+/// Writes labels in the text format.
+struct LabelSet<'a>(&'a BTreeMap<String, String>);
 
-impl fmt::Display for Labels<'_> {
+impl fmt::Display for LabelSet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, (name, value)) in self.0.iter().enumerate() {
             f.write_str(if position == 0 { "{" } else { "," })?;
@@ -336,79 +322,80 @@ mod tests {
         GroupingKey::new("import").and_then(|key| key.label("region", "eu")).unwrap()
     }
 
-    fn sent(text: &str) -> String {
+    fn families(text: &str) -> String {
         let families = text.parse::<Exposition>().unwrap().families_for(&key()).unwrap();
         families.into_values().collect()
     }
 
-    fn refused(text: &str) -> String {
+    fn mistake_in(text: &str) -> String {
         text.parse::<Exposition>().unwrap_err().to_string()
     }
 
     #[test]
-    fn families_are_gathered_from_wherever_their_lines_are() {
+    fn lines_of_a_family_may_be_anywhere() {
         let text = "# a comment\nb 1\n\n# HELP a What a is.\r\n# TYPE a gauge\r\na{y=\"2\", x=\"1\",} +Inf\n\
                     b{z=\"\"  ,w=\"q\\\"\\\\\\n\"}   1e3\na 0";
         assert_eq!(
-            sent(text),
+            families(text),
             "# HELP a What a is.\n# TYPE a gauge\na{x=\"1\",y=\"2\"} +Inf\na 0\n\
              b 1\nb{w=\"q\\\"\\\\\\n\"} 1e3\n"
         );
     }
 
     #[test]
-    fn histograms_and_summaries_stay_whole() {
+    fn histogram_and_summary_keep_their_samples() {
         let text = "# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 2\nh_sum 1\nh_count 2\n\
                     # TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n";
         let exposition: Exposition = text.parse().unwrap();
         assert_eq!(exposition.names().collect::<Vec<_>>(), ["h", "s"]);
-        assert_eq!(sent(text), text);
+        assert_eq!(families(text), text);
     }
 
     #[test]
-    fn each_mistake_is_told_with_its_line_and_the_remedy() {
+    fn mistake_has_its_line_and_the_remedy() {
         for (text, expected) in [
-            ("ok 1\nmy-metric 1\n", "\"my-metric\" is no name for a metric (line: 2); write"),
-            ("a{b-c=\"1\"} 1", "\"b-c\" is no name for a label (line: 1)"),
-            ("a{b=1} 1", "the labels can't be read (line: 1)"),
-            ("a{b=\"1} 1", "the labels can't be read"),
-            ("a{b=\"1\" c=\"2\"} 1", "the labels can't be read"),
-            ("a{b=\"1\",b=\"2\"} 1", "the label \"b\" comes twice"),
+            ("ok 1\nmy-metric 1\n", "invalid metric name \"my-metric\" (line: 2); write"),
+            ("a{b-c=\"1\"} 1", "invalid label name \"b-c\" (line: 1)"),
+            ("a{b=1} 1", "invalid labels (line: 1)"),
+            ("a{b=\"1} 1", "invalid labels"),
+            ("a{b=\"1\" c=\"2\"} 1", "invalid labels"),
+            ("a{b=\"1\",b=\"2\"} 1", "duplicate label \"b\""),
             ("a", "the sample has no value"),
-            ("a one", "\"one\" is no number"),
+            ("a one", "invalid value \"one\""),
             ("a 1 1700000000000", "a timestamp"),
-            ("a 1 x", "there is \"x\" after the value"),
-            ("a 1\na 2", "the series a comes a second time (line: 2)"),
-            ("a{x=\"1\"} 1\na{x=\"1\",y=\"\"} 2", "the series a{x=\"1\"} comes a second time"),
-            ("# TYPE a number\na 1", "\"number\" is no type"),
-            ("# TYPE a gauge\n# TYPE a gauge\na 1", "comes a second time, or after"),
-            ("a 1\n# TYPE a gauge", "comes a second time, or after"),
+            ("a 1 x", "unexpected \"x\" after the value"),
+            ("a 1\na 2", "duplicate series a (line: 2)"),
+            ("a{x=\"1\"} 1\na{x=\"1\",y=\"\"} 2", "duplicate series a{x=\"1\"} (line: 2)"),
+            ("# TYPE a number\na 1", "invalid metric type \"number\""),
+            ("# TYPE a gauge\n# TYPE a gauge\na 1", "is repeated, or follows"),
+            ("a 1\n# TYPE a gauge", "is repeated, or follows"),
             ("# EOF", "OpenMetrics"),
-            ("push_time_seconds 1", "keeps the name \"push_time_seconds\" for itself"),
+            ("push_time_seconds 1", "the metric name \"push_time_seconds\" is reserved"),
             ("# TYPE h histogram\nh 1", "has a sample without a suffix"),
-            ("# TYPE h histogram\nh_bucket 1", "has no label \"le\""),
-            ("# TYPE s summary\ns 1", "has no label \"quantile\""),
+            ("# TYPE h histogram\nh_bucket 1", "has no numeric label \"le\""),
+            ("# TYPE s summary\ns 1", "has no numeric label \"quantile\""),
         ] {
-            let told = refused(text);
-            assert!(told.contains(expected), "{text:?}: {told}");
-            assert!(told.contains("(line: ") && told.contains("); "), "{told}");
+            let error = mistake_in(text);
+            assert!(error.contains(expected), "{text:?}: {error}");
+            assert!(error.contains("(line: ") && error.contains("); "), "{error}");
         }
     }
 
     #[test]
-    fn what_a_gateway_would_silently_overwrite_or_empty_is_refused() {
-        let refused = |text: &str| {
+    fn grouping_labels_and_empty_expositions_are_rejected() {
+        let rejection = |text: &str| {
             let exposition: Exposition = text.parse().unwrap();
             exposition.families_for(&key()).unwrap_err().to_string()
         };
         for (text, expected) in [
             ("a{job=\"x\"} 1", "metric \"a\" has the grouping label \"job\""),
             ("a 1\nb{region=\"x\"} 1", "metric \"b\" has the grouping label \"region\""),
-            ("", "there is no metric to push"),
-            ("# TYPE a gauge\n", "there is no metric to push"),
+            ("", "the exposition has no metrics"),
+            ("# TYPE a gauge\n", "the exposition has no metrics"),
         ] {
-            let told = refused(text);
-            assert!(told.contains(expected) && told.contains("region=\"eu\""), "{text:?}: {told}");
+            let error = rejection(text);
+            assert!(error.contains(expected), "{text:?}: {error}");
+            assert!(error.contains("region=\"eu\""), "{text:?}: {error}");
         }
     }
 }

@@ -1,0 +1,10 @@
+//! What a sink confirms when it accepts a request.
+
+/// How far a sink has processed a request that it accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// The sink checked the request and applied it.
+    Applied,
+    /// The sink accepted the request without checking it, or applies it later.
+    Queued,
+}

@@ -1,0 +1,217 @@
+//! The Pushgateway: verbs become PUT, POST and DELETE, and its query API returns what it stores.
+//!
+//! The rules are those of the Pushgateway's README, section "API". Only this file names HTTP methods.
+
+mod encoding;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "gzip_disabled.rs"]
+mod gzip;
+mod kind;
+mod negotiation;
+mod protobuf;
+mod query_api;
+mod response;
+mod single_flight;
+
+use std::time::{Duration, SystemTime};
+
+use super::acceptance::Acceptance;
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::http::{MAX_LISTING_SIZE, Method, Request, Response, Server};
+use crate::labels::{GroupingKey, exact_path};
+use crate::push_request::{Payload, PushRequest, Verb};
+use encoding::Body;
+pub(crate) use encoding::Encoding;
+pub use kind::GatewayKind;
+use negotiation::Negotiation;
+pub(crate) use query_api::parse_groups;
+use query_api::parse_start_time;
+pub use query_api::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+use response::{accepted, refusal};
+use single_flight::SingleFlight;
+
+/// The client of one Pushgateway.
+#[derive(Debug)]
+pub(crate) struct Pushgateway {
+    server: Server,
+    kind: GatewayKind,
+    negotiation: Negotiation,
+    listing: SingleFlight,
+}
+
+impl Pushgateway {
+    pub(crate) fn new(server: Server, kind: GatewayKind, encoding: Encoding) -> Self {
+        let negotiation = Negotiation::new(encoding);
+        Self { server, kind, negotiation, listing: SingleFlight::default() }
+    }
+
+    pub(crate) fn kind(&self) -> GatewayKind {
+        self.kind
+    }
+
+    /// Returns the base URL without credentials.
+    pub(crate) fn url(&self) -> &str {
+        self.server.redacted_url()
+    }
+
+    pub(crate) fn prepare(&self) {
+        self.server.make_ready();
+    }
+
+    pub(crate) async fn send(
+        &self,
+        payload: &Payload<'_>,
+        timeout: Duration,
+    ) -> Result<Acceptance, Error> {
+        let deadline = Moment::now().after(timeout);
+        match self.send_once(payload, timeout).await {
+            // Secrets rotate while jobs run: read their files again.
+            Err(error) if error.is_about_credentials() && self.server.reload_credentials() => {
+                self.send_once(payload, deadline.remaining()).await
+            }
+            result => result,
+        }
+    }
+
+    async fn send_once(
+        &self,
+        payload: &Payload<'_>,
+        timeout: Duration,
+    ) -> Result<Acceptance, Error> {
+        let send = |body, timeout| self.send_encoded(payload, body, timeout);
+        let result = match self.negotiation.send(payload, timeout, self.url(), send).await {
+            Ok(response) => {
+                accepted(&response, payload.key()).map_err(|error| error.at("url", self.url()))
+            }
+            Err(error) => Err(error),
+        };
+        result.map_err(|error| error.at("group", payload.key()))
+    }
+
+    async fn send_encoded(
+        &self,
+        payload: &Payload<'_>,
+        body: Body,
+        timeout: Duration,
+    ) -> Result<Response, Error> {
+        let method = match payload.verb() {
+            Verb::Push => Method::PUT,
+            Verb::Add => Method::POST,
+            Verb::Delete => Method::DELETE,
+        };
+        let path = payload.key().url_path();
+        let request = Request::new(method, &path, timeout);
+        let request = match payload.verb() {
+            Verb::Delete => request,
+            Verb::Push | Verb::Add => {
+                request.with_body(body.content_type, body.content_encoding, body.bytes)
+            }
+        };
+        self.server.send(request).await
+    }
+
+    /// Returns all groups.
+    pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
+        let response = self.get("/api/v1/metrics", timeout).await?;
+        parse_groups(&response.body).map_err(|error| error.at("url", self.url()))
+    }
+
+    /// Returns the time at which the gateway was started.
+    ///
+    /// # Errors
+    /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
+    pub(crate) async fn started_at(&self, timeout: Duration) -> Result<SystemTime, Error> {
+        let response = self.get("/api/v1/status", timeout).await?;
+        parse_start_time(&response.body).map_err(|error| error.at("url", self.url()))
+    }
+
+    /// Returns the group with this key; `None` if the gateway does not have it.
+    ///
+    /// # Errors
+    /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
+    pub(crate) async fn group(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<StoredGroup>, Error> {
+        let groups = self.metrics(timeout).await?;
+        Ok(groups.into_iter().find(|group| group.has_key(key)))
+    }
+
+    /// Like [`group`](Self::group), but callers at the same time share one response, which may be a moment old.
+    ///
+    /// # Errors
+    /// Those of [`group`](Self::group).
+    pub(crate) async fn group_cached(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<StoredGroup>, Error> {
+        let deadline = Moment::now().after(timeout);
+        self.listing.group(key, deadline, self.metrics(timeout)).await
+    }
+
+    /// Removes the group that a rejected first push leaves behind. It is empty, but clashes with others. Returns true if
+    /// there was one.
+    ///
+    /// # Errors
+    /// If the group could not be queried or removed.
+    pub(crate) async fn remove_empty_group(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<bool, Error> {
+        let deadline = Moment::now().after(timeout);
+        let is_empty =
+            self.group(key, timeout).await?.is_some_and(|group| group.has_no_accepted_push());
+        if is_empty {
+            let delete = PushRequest::delete(key.clone());
+            self.send(&Payload::from(&delete), deadline.remaining()).await?;
+        }
+        Ok(is_empty)
+    }
+
+    /// Removes a group by its exact labels, including those that a [`GroupingKey`] cannot have.
+    ///
+    /// # Errors
+    /// If the gateway did not accept the request.
+    pub(crate) async fn remove(&self, group: &StoredGroup, timeout: Duration) -> Result<(), Error> {
+        let path = exact_path(&group.labels);
+        let response = self.server.send(Request::new(Method::DELETE, &path, timeout)).await?;
+        self.check(&response, &[200, 202, 204])
+    }
+
+    /// Removes all groups. The gateway needs its admin API for this.
+    pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
+        let request = Request::new(Method::PUT, "/api/v1/admin/wipe", timeout);
+        let response = self.server.send(request).await?;
+        if response.status == 404 {
+            return Err(Error::config("the gateway's admin API is disabled")
+                .at("url", self.url())
+                .remedy("start the gateway with --web.enable-admin-api, or delete its groups"));
+        }
+        self.check(&response, &[200, 202])
+    }
+
+    pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
+        self.get("/-/ready", timeout).await.map(drop)
+    }
+
+    async fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
+        let request =
+            Request::new(Method::GET, path, timeout).with_max_response_size(MAX_LISTING_SIZE);
+        let response = self.server.send(request).await?;
+        self.check(&response, &[200])?;
+        Ok(response)
+    }
+
+    fn check(&self, response: &Response, expected: &[u16]) -> Result<(), Error> {
+        if expected.contains(&response.status) {
+            return Ok(());
+        }
+        Err(refusal(response, None).at("url", self.url()))
+    }
+}

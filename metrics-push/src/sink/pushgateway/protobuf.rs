@@ -1,0 +1,210 @@
+//! Encodes families as delimited protobuf: one `io.prometheus.client.MetricFamily` after the other, each after its length.
+//!
+//! The messages are few, small and stable, so they are encoded by hand. The input is the text that a request stores. If a
+//! family is not in the form that this crate writes, the request is sent as text.
+
+use std::collections::HashMap;
+
+use crate::exposition::{EncodedFamily, LabelPairs, MetricType, Sample};
+
+/// Encodes families, given as names and texts; `None` if a text cannot be read.
+pub(super) fn encode<'a>(families: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    for (name, text) in families {
+        delimited(&mut body, |message| write_family(message, name, text))?;
+    }
+    Some(body)
+}
+
+/// Returns the value of the enum `MetricType` in the protocol.
+const fn type_number(metric_type: MetricType) -> u64 {
+    match metric_type {
+        MetricType::Counter => 0,
+        MetricType::Gauge => 1,
+        MetricType::Summary => 2,
+        MetricType::Untyped => 3,
+        MetricType::Histogram => 4,
+    }
+}
+
+/// Returns the field of the message `Metric` that contains the value.
+const fn value_field(metric_type: MetricType) -> u8 {
+    match metric_type {
+        MetricType::Gauge => 2,
+        MetricType::Counter => 3,
+        MetricType::Summary => 4,
+        MetricType::Untyped => 5,
+        MetricType::Histogram => 7,
+    }
+}
+
+fn write_family(message: &mut Vec<u8>, name: &str, text: &str) -> Option<()> {
+    let family = EncodedFamily::parse(text)?;
+    let metric_type = family.metric_type;
+    string(message, 1, name);
+    if let Some(help) = &family.help {
+        string(message, 2, help);
+    }
+    number(message, 3, type_number(metric_type));
+    let mut samples = family.samples();
+    match metric_type {
+        MetricType::Counter | MetricType::Gauge | MetricType::Untyped => {
+            samples.try_for_each(|sample| write_single(message, metric_type, &sample?))
+        }
+        MetricType::Histogram | MetricType::Summary => {
+            let mut distributions = Distributions::default();
+            samples.try_for_each(|sample| distributions.add(name, metric_type, sample?))?;
+            distributions.list.iter().for_each(|distribution| {
+                distribution.write(message, metric_type);
+            });
+            Some(())
+        }
+    }
+}
+
+/// The histograms or summaries of a family. The text has several samples for each.
+#[derive(Default)]
+struct Distributions<'a> {
+    list: Vec<Distribution<'a>>,
+    positions: HashMap<LabelPairs<'a>, usize>,
+}
+
+#[derive(Default)]
+struct Distribution<'a> {
+    labels: LabelPairs<'a>,
+    count: u64,
+    sum: f64,
+    /// Upper bounds and cumulative counts.
+    buckets: Vec<(f64, u64)>,
+    /// Quantiles and values.
+    quantiles: Vec<(f64, f64)>,
+}
+
+impl<'a> Distributions<'a> {
+    fn add(&mut self, family: &str, metric_type: MetricType, mut sample: Sample<'a>) -> Option<()> {
+        match (sample.name.strip_prefix(family)?, metric_type) {
+            ("_count", _) => self.entry(&sample).count = sample.count()?,
+            ("_sum", _) => self.entry(&sample).sum = sample.number()?,
+            ("_bucket", MetricType::Histogram) => {
+                let bound = sample.take_number("le")?;
+                self.entry(&sample).buckets.push((bound, sample.count()?));
+            }
+            ("", MetricType::Summary) => {
+                let quantile = sample.take_number("quantile")?;
+                self.entry(&sample).quantiles.push((quantile, sample.number()?));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Returns the distribution with the labels of the sample.
+    fn entry(&mut self, sample: &Sample<'a>) -> &mut Distribution<'a> {
+        let next = self.list.len();
+        let position = *self.positions.entry(sample.labels.clone()).or_insert(next);
+        if position == next {
+            self.list.push(Distribution { labels: sample.labels.clone(), ..Default::default() });
+        }
+        &mut self.list[position]
+    }
+}
+
+impl Distribution<'_> {
+    fn write(&self, family: &mut Vec<u8>, metric_type: MetricType) {
+        message(family, 4, |metric| {
+            write_labels(metric, &self.labels);
+            message(metric, value_field(metric_type), |value| {
+                number(value, 1, self.count);
+                double(value, 2, self.sum);
+                for (bound, count) in &self.buckets {
+                    message(value, 3, |bucket| {
+                        number(bucket, 1, *count);
+                        double(bucket, 2, *bound);
+                    });
+                }
+                for (quantile, quantile_value) in &self.quantiles {
+                    message(value, 3, |message| {
+                        double(message, 1, *quantile);
+                        double(message, 2, *quantile_value);
+                    });
+                }
+            });
+        });
+    }
+}
+
+/// Writes a metric with a single value.
+fn write_single(family: &mut Vec<u8>, metric_type: MetricType, sample: &Sample<'_>) -> Option<()> {
+    let number = sample.number()?;
+    message(family, 4, |metric| {
+        write_labels(metric, &sample.labels);
+        message(metric, value_field(metric_type), |value| double(value, 1, number));
+    });
+    Some(())
+}
+
+fn write_labels(metric: &mut Vec<u8>, labels: &LabelPairs<'_>) {
+    for (name, value) in labels {
+        message(metric, 1, |label| {
+            string(label, 1, name);
+            string(label, 2, value);
+        });
+    }
+}
+
+// Wire types.
+const VARINT: u8 = 0;
+const I64: u8 = 1;
+const LEN: u8 = 2;
+
+fn number(message: &mut Vec<u8>, field: u8, value: u64) {
+    message.push(field << 3 | VARINT);
+    varint(message, value);
+}
+
+fn double(message: &mut Vec<u8>, field: u8, value: f64) {
+    message.push(field << 3 | I64);
+    message.extend(value.to_le_bytes());
+}
+
+fn string(message: &mut Vec<u8>, field: u8, value: &str) {
+    message.push(field << 3 | LEN);
+    varint(message, value.len() as u64);
+    message.extend_from_slice(value.as_bytes());
+}
+
+fn message(outer: &mut Vec<u8>, field: u8, write: impl FnOnce(&mut Vec<u8>)) {
+    outer.push(field << 3 | LEN);
+    delimited(outer, write);
+}
+
+/// Writes a message after its length.
+fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    // Most lengths fit into one byte; for longer messages, the prefix is replaced.
+    outer.push(0);
+    let start = outer.len();
+    let written = write(outer);
+    let length = outer.len() - start;
+    match u8::try_from(length) {
+        Ok(short) if short < CONTINUATION_BIT => outer[start - 1] = short,
+        _ => {
+            let mut prefix = Vec::new();
+            varint(&mut prefix, length as u64);
+            outer.splice(start - 1..start, prefix);
+        }
+    }
+    written
+}
+
+/// Set in every byte of a varint but the last.
+const CONTINUATION_BIT: u8 = 0x80;
+
+/// Writes seven bits per byte, lowest first.
+fn varint(message: &mut Vec<u8>, value: u64) {
+    let mut rest = value;
+    while rest >= u64::from(CONTINUATION_BIT) {
+        message.push(rest as u8 | CONTINUATION_BIT);
+        rest >>= 7;
+    }
+    message.push(rest as u8);
+}

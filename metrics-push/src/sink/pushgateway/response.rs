@@ -1,0 +1,226 @@
+//! Maps a gateway's response to an [`Acceptance`] or to an error with the likely cause and the remedy.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, Kind};
+use crate::http::{MAX_RESPONSE_SIZE, Response, retry_policy};
+use crate::labels::GroupingKey;
+use crate::log::excerpt;
+use crate::sink::acceptance::Acceptance;
+
+/// Returns true if the gateway may not have understood the format of the body. When it rejects metrics that it could
+/// parse, its message contains "pushed metrics".
+pub(super) fn is_misread(response: &Response) -> bool {
+    response.status == 415 || (response.status == 400 && !response.body.contains("pushed metrics"))
+}
+
+/// Returns how the gateway accepted a request.
+///
+/// # Errors
+/// If the gateway rejected the request, or another server responded.
+pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Acceptance, Error> {
+    match response.status {
+        // A gateway responds to a push with an empty body; a login page does not.
+        200..=299 if response.body.trim_start().starts_with('<') => {
+            Err(Error::config("the response is a web page, not a Pushgateway's")
+                .remedy("check the URL: a proxy or a login page may be in front of the gateway"))
+        }
+        200..=299 if response.body.len() >= MAX_RESPONSE_SIZE => {
+            Err(Error::config("the response is too large for a Pushgateway")
+                .remedy("check the URL: another server may listen there"))
+        }
+        200 => Ok(Acceptance::Applied),
+        // 202: the gateway does not check pushes, or queues them. Aggregating and compatible servers respond with 204.
+        202 | 204 => Ok(Acceptance::Queued),
+        _ => Err(refusal(response, Some(key))),
+    }
+}
+
+/// Returns the error for a response that is not a success.
+pub(super) fn refusal(response: &Response, key: Option<&GroupingKey>) -> Error {
+    let status = response.status;
+    let (what, remedy) = cause(response, key);
+    let kind = match status {
+        401 | 403 | 407 => Kind::Credentials { status: Some(status) },
+        300..=399 | 404 | 405 => Kind::Config,
+        400 if expects_tls(&response.body) => Kind::Config,
+        _ => Kind::Refused { status, retry: retry_policy(status) },
+    };
+    let mut error = Error::new(kind, what).at("status", status).after(response.retry_after);
+    if let Some(location) = &response.location {
+        error = error.at("location", location);
+    }
+    let first_line = first_line(&response.body);
+    if !first_line.is_empty() {
+        error = error.at("response", first_line);
+    }
+    match remedy {
+        Some(remedy) => error.remedy(remedy),
+        None => error,
+    }
+}
+
+/// Returns the likely cause of a rejection, and the remedy.
+fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Option<String>) {
+    let body = &response.body;
+    let owned = |text: &str| Some(text.to_owned());
+    match response.status {
+        300..=399 => (
+            "the URL redirects to another one",
+            owned("set the target as the URL: a redirected push would arrive without its body"),
+        ),
+        400 if expects_tls(body) => {
+            ("the gateway uses TLS on this port", owned("write https:// in the URL"))
+        }
+        400 if body.contains("must not have timestamps") => {
+            ("the gateway rejects timestamps", owned("export samples without timestamps"))
+        }
+        400 if body.contains("inconsistent with existing metrics") => {
+            ("the metrics clash with metrics in the gateway", Some(clash_remedy(body, key)))
+        }
+        400 if body.contains("parsing error") => (
+            "the gateway could not parse the metrics",
+            owned(
+                "check the URL: an ingress may change bodies, or the server may not be a Pushgateway",
+            ),
+        ),
+        400 => ("the gateway rejected the push", None),
+        401 => (
+            "the gateway requires other credentials",
+            owned("check the user and password, or the token"),
+        ),
+        403 => (
+            "the credentials do not permit this request",
+            owned("check the permissions of the user or the token"),
+        ),
+        404 => (
+            "no Pushgateway responds at this URL",
+            owned(
+                "check the port (9091 by default; 9090 is Prometheus) and the gateway's path prefix",
+            ),
+        ),
+        405 => (
+            "the server does not support pushes",
+            owned("check that the URL is a Pushgateway's and not Prometheus's"),
+        ),
+        407 => (
+            "the proxy requires credentials",
+            owned("add them to the proxy's variable, for example http://user:password@proxy:3128"),
+        ),
+        413 => (
+            "the push is too large for the server",
+            owned("export fewer series, or raise the limit of the ingress in front of the gateway"),
+        ),
+        429 => ("the server limits the rate of pushes", owned("push less often")),
+        408 | 425 | 500..=599 => ("the gateway cannot accept pushes at the moment", None),
+        _ => ("the status is not one of a Pushgateway", owned("check the URL")),
+    }
+}
+
+/// Returns true for the responses of Go's servers and nginx to plain HTTP on a TLS port.
+fn expects_tls(body: &str) -> bool {
+    ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"]
+        .iter()
+        .any(|text| body.contains(text))
+}
+
+fn clash_remedy(body: &str, key: Option<&GroupingKey>) -> String {
+    let own = key.map_or_else(String::new, |key| format!(" (this push was for {key})"));
+    match quoted_metric(body) {
+        Some(name) => format!(
+            "another group contains {name:?} with another type, or the push contains it twice{own}: \
+             rename one of them, or delete the other group"
+        ),
+        None => format!(
+            "rename the metric named in the response, or delete the group that contains it{own}"
+        ),
+    }
+}
+
+/// Returns the metric that the consistency check names: `collected metric "x" {…} is not a GAUGE`.
+fn quoted_metric(body: &str) -> Option<&str> {
+    let after = body.split_once("collected metric ")?.1.trim_start_matches(['"', '\'']);
+    after.split(['"', '\'', ' ']).next().filter(|name| !name.is_empty())
+}
+
+/// Returns the first line of a response, shortened so that it does not flood a log.
+fn first_line(body: &str) -> Cow<'_, str> {
+    const MAX_CHARS: usize = 400;
+    excerpt(body.trim().lines().next().unwrap_or_default(), MAX_CHARS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(status: u16, body: &str) -> Result<Acceptance, Error> {
+        let location = (300..400).contains(&status).then(|| "https://elsewhere/metrics".to_owned());
+        let response = Response { status, location, retry_after: None, body: body.into() };
+        accepted(&response, &GroupingKey::new("import").unwrap())
+    }
+
+    fn error(status: u16, body: &str) -> Error {
+        result(status, body).unwrap_err()
+    }
+
+    #[test]
+    fn statuses_200_202_and_204_are_success() {
+        assert_eq!(result(200, "").unwrap(), Acceptance::Applied);
+        assert_eq!(result(202, "").unwrap(), Acceptance::Queued);
+        assert_eq!(result(204, "").unwrap(), Acceptance::Queued);
+    }
+
+    #[test]
+    fn error_kind_follows_the_status() {
+        for status in [301, 302, 303, 307, 308, 401, 403, 404, 405, 407] {
+            assert!(error(status, "").is_config(), "{status}");
+        }
+        for status in [400, 402, 409, 413, 422] {
+            let error = error(status, "");
+            assert!(error.is_rejected() && error.status() == Some(status), "{status}");
+        }
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert!(error(status, "").is_retryable(), "{status}");
+        }
+    }
+
+    #[test]
+    fn redirect_error_names_the_target() {
+        assert_eq!(
+            error(301, "<a href=..>Moved</a>").to_string(),
+            "the URL redirects to another one (status: 301, location: https://elsewhere/metrics, \
+             response: <a href=..>Moved</a>); set the target as the URL: a redirected push would arrive \
+             without its body"
+        );
+    }
+
+    #[test]
+    fn web_page_is_an_error() {
+        let error = error(200, "\n<html>Please log in</html>");
+        assert!(error.is_config() && error.to_string().contains("login page"), "{error}");
+    }
+
+    #[test]
+    fn clash_error_names_the_metric_and_the_group() {
+        let error = error(
+            400,
+            "pushed metrics are invalid or inconsistent with existing metrics: collected metric \"orders\" \
+             { label:<name:\"job\" value:\"y\" > counter:<value:1 > } is not a GAUGE\n",
+        );
+        let text = error.to_string();
+        assert!(text.contains(r#"another group contains "orders""#), "{text}");
+        assert!(text.contains(r#"this push was for {job="import"}"#), "{text}");
+    }
+
+    #[test]
+    fn plain_http_to_a_tls_port_is_recognized() {
+        let error = error(400, "Client sent an HTTP request to an HTTPS server.\n");
+        assert!(error.to_string().contains("write https://"), "{error}");
+    }
+
+    #[test]
+    fn long_response_is_cut_between_characters() {
+        let long = "é".repeat(1_000);
+        assert_eq!(first_line(&long).chars().count(), 401);
+    }
+}

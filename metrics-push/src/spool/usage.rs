@@ -1,0 +1,106 @@
+//! `SpoolUsage`: how full the spool's folder is, and the limits that evict records.
+//!
+//! A usage is counted from a listing and updated with the changes of this process, so that most requests need no listing.
+//! Changes of other processes appear within [`USAGE_TTL`]. Records are evicted only after a new listing.
+
+use std::time::{Duration, SystemTime};
+
+use super::disk::{FileEntry, TEMP_EXTENSION};
+use super::record;
+use crate::clock::Moment;
+
+/// Enough for every group of a large scheduler, and few enough to list quickly.
+pub(super) const MAX_RECORDS: usize = 4_096;
+/// Small compared to any disk.
+pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// A week includes the working day on which the gateway is repaired.
+pub(super) const RECORD_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Older temporary files belong to processes that died while they were writing.
+pub(super) const TEMP_FILE_TTL: Duration = Duration::from_secs(3_600);
+
+/// A thousand times as long as the listing of a full folder takes, and too short to matter in a gauge.
+const USAGE_TTL: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SpoolUsage {
+    expires_at: Moment,
+    pub(super) records: usize,
+    bytes: u64,
+    pub(super) oldest: Option<SystemTime>,
+    has_abandoned_files: bool,
+}
+
+impl SpoolUsage {
+    /// Counts a listing that was made just now.
+    pub(super) fn count(entries: &[FileEntry]) -> Self {
+        let now = Moment::now();
+        let mut usage = Self {
+            expires_at: now.after(USAGE_TTL),
+            records: 0,
+            bytes: 0,
+            oldest: None,
+            has_abandoned_files: entries.iter().any(|entry| is_abandoned(entry, now.wall())),
+        };
+        for entry in entries.iter().filter(|entry| entry.has_extension(record::EXTENSION)) {
+            usage.add(entry.bytes, entry.modified);
+        }
+        usage
+    }
+
+    #[cfg(test)]
+    pub(super) fn expired(self) -> Self {
+        Self { expires_at: Moment::now(), ..self }
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        !self.expires_at.remaining().is_zero()
+    }
+
+    /// Returns true if a record of this size fits and there is nothing to clean up.
+    pub(super) fn has_room_for(&self, bytes: u64, now: SystemTime) -> bool {
+        let age = |oldest| now.duration_since(oldest).unwrap_or_default();
+        !self.has_abandoned_files
+            && self.records < MAX_RECORDS
+            && self.bytes + bytes <= MAX_BYTES
+            && self.oldest.is_none_or(|oldest| age(oldest) <= RECORD_TTL)
+    }
+
+    pub(super) fn add(&mut self, bytes: u64, modified: SystemTime) {
+        self.records += 1;
+        self.bytes += bytes;
+        self.oldest = Some(self.oldest.map_or(modified, |oldest| oldest.min(modified)));
+    }
+
+    pub(super) fn subtract(&mut self, bytes: u64) {
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if self.records == 0 {
+            self.oldest = None;
+        }
+    }
+}
+
+/// Returns true for a temporary file of a process that died.
+pub(super) fn is_abandoned(entry: &FileEntry, now: SystemTime) -> bool {
+    entry.has_extension(TEMP_EXTENSION) && entry.age(now) > TEMP_FILE_TTL
+}
+
+/// Selects the records to evict so that one more of this size fits: first the expired ones, then the oldest.
+pub(super) fn select_evicted(
+    mut records: Vec<FileEntry>,
+    bytes: u64,
+    now: SystemTime,
+) -> Vec<FileEntry> {
+    records.sort_by_key(|entry| entry.modified);
+    let mut remaining = records.len();
+    let mut total: u64 = records.iter().map(|entry| entry.bytes).sum();
+    let evicted = records.into_iter().take_while(|entry| {
+        let is_evicted =
+            entry.age(now) > RECORD_TTL || remaining >= MAX_RECORDS || total + bytes > MAX_BYTES;
+        remaining -= 1;
+        total -= entry.bytes;
+        is_evicted
+    });
+    evicted.collect()
+}
