@@ -95,7 +95,7 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
     let output = push("second", "# TYPE note counter\nnote 1\n");
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("The metrics clash with what the gateway holds"), "{said}");
+    assert!(said.contains("The metrics clash with metrics in the gateway"), "{said}");
     assert!(said.contains("rename one of them, or delete the other group"), "{said}");
 
     let output = metrics_push(&gateway, &["status"], "");

@@ -168,7 +168,7 @@ fn proxy_that_requires_credentials_is_reported() {
     ] {
         let (proxy, requests) = proxy_with_status("407 Proxy Authentication Required");
         let message = push_failure(gateway, &[(variable, &*proxy.url())]).unwrap();
-        for part in ["kind: config, status: Some(407)", "the proxy wants credentials"] {
+        for part in ["kind: config, status: Some(407)", "the proxy requires credentials"] {
             assert!(message.contains(part), "{gateway}: {message}");
         }
         // The push is not retried.

@@ -1,4 +1,4 @@
-//! The spool as processes meet it: what they leave behind, and what others do with it.
+//! Tests of the spool across processes and scopes.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -11,11 +11,11 @@ use metrics_push::{Config, Job, Outcome};
 use crate::place::Place;
 
 const BUDGET: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static EMPTY: OnceLock<Registry> = OnceLock::new();
+    EMPTY.get_or_init(Registry::new)
 }
 
 fn config(gateway: &FakeGateway, state: &Place) -> Config {
@@ -23,12 +23,12 @@ fn config(gateway: &FakeGateway, state: &Place) -> Config {
 }
 
 fn succeed(name: String) {
-    let job = Job::with_name(name).registry(nothing).whole_process();
+    let job = Job::with_name(name).registry(empty_registry).whole_process();
     job.start().finish(Outcome::Success);
 }
 
 #[test]
-fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
+fn concurrent_recoveries_deliver_all_outcomes() {
     const JOBS: usize = 24;
     let (gateway, state) = (FakeGateway::start(), Place::new());
     gateway.refuse_connections();
@@ -48,7 +48,7 @@ fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
             let config = config(&gateway, &state);
             scope.spawn(move || {
                 let _scope = config.scope().unwrap();
-                assert_eq!(metrics_push::recover(PATIENCE).left, 0);
+                assert_eq!(metrics_push::recover(TIMEOUT).left, 0);
             });
         }
     });
@@ -57,7 +57,7 @@ fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
 }
 
 #[test]
-fn what_waits_for_one_gateway_is_not_taken_to_another() {
+fn outcome_for_one_gateway_is_not_sent_to_another() {
     let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
     down.refuse_connections();
     {
@@ -66,26 +66,26 @@ fn what_waits_for_one_gateway_is_not_taken_to_another() {
     }
     {
         let _scope = config(&other, &state).scope().unwrap();
-        assert_eq!(metrics_push::recover(PATIENCE), metrics_push::Recovery::default());
+        assert_eq!(metrics_push::recover(TIMEOUT), metrics_push::Recovery::default());
         succeed("there".into());
     }
     assert_eq!((state.records().len(), other.groups().len()), (1, 1));
 }
 
 #[test]
-fn a_gateway_that_can_not_be_asked_gets_what_waits_nevertheless() {
+fn spooled_outcome_is_delivered_without_a_query_api() {
     let (gateway, state) = (FakeGateway::start(), Place::new());
     gateway.refuse_connections();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("compatible".into());
     gateway.accept_connections();
     gateway.fault(Fault::status(404).when(|request| request.path.contains("/api/")));
-    assert_eq!(metrics_push::recover(PATIENCE).delivered, 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
     assert!(gateway.find_group("compatible", &[]).is_some());
 }
 
 #[test]
-fn a_directory_that_can_not_be_used_costs_a_push_nothing() {
+fn push_succeeds_without_a_usable_state_directory() {
     let (gateway, state) = (FakeGateway::start(), Place::new());
     std::fs::write(state.path(), "a file").unwrap();
     let _scope = config(&gateway, &state).scope().unwrap();
@@ -98,27 +98,27 @@ fn a_directory_that_can_not_be_used_costs_a_push_nothing() {
     std::fs::remove_file(state.path()).unwrap();
 }
 
-/// A job that can't deliver, in a process of its own.
+/// The body of a child process.
 #[test]
-#[ignore = "a part of `a_process_that_could_not_deliver_says_so_in_one_line`"]
-fn a_job_whose_gateway_is_gone() {
+#[ignore = "a part of `undelivered_outcome_is_logged_in_one_line`"]
+fn job_without_a_reachable_gateway() {
     let _scope = match std::env::var_os("TEST_STATE_DIR") {
-        Some(state) => config_for_nobody().state_dir(state).scope(),
-        None => config_for_nobody().scope(),
+        Some(state) => unreachable_config().state_dir(state).scope(),
+        None => unreachable_config().scope(),
     };
     succeed("nightly".into());
 }
 
-fn config_for_nobody() -> Config {
+fn unreachable_config() -> Config {
     Config::default().url("http://user:password@127.0.0.1:9").unwrap().timeout(BUDGET)
 }
 
-/// Last words, which are attempted and told of even where a gateway is known to be down.
+/// The body of a child process. Its pushes are final, so they are attempted and logged while the breaker is open.
 #[test]
-#[ignore = "a part of `many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count`"]
-fn twelve_tasks_whose_gateway_is_gone() {
+#[ignore = "a part of `many_undelivered_outcomes_are_logged_as_a_summary`"]
+fn twelve_tasks_without_a_reachable_gateway() {
     let state = std::env::var_os("TEST_STATE_DIR").unwrap();
-    let _scope = config_for_nobody().state_dir(state).scope().unwrap();
+    let _scope = unreachable_config().state_dir(state).scope().unwrap();
     for number in 0..12 {
         Job::with_name(format!("task_{number}")).whole_process().start().finish(Outcome::Success);
     }
@@ -137,9 +137,9 @@ fn lines_of_child(test: &str, state: Option<&Place>) -> Vec<String> {
 }
 
 #[test]
-fn a_process_that_could_not_deliver_says_so_in_one_line() {
+fn undelivered_outcome_is_logged_in_one_line() {
     let state = Place::new();
-    let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", Some(&state));
+    let lines = lines_of_child("spool::job_without_a_reachable_gateway", Some(&state));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     for part in [
         r#"the outcome of {job="nightly"} is not delivered yet after "#,
@@ -147,7 +147,7 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
         "refused",
         "check the URL, and that the gateway is running",
         &format!(
-            "it waits in {} and the next run delivers it",
+            "it is stored in {}, and the next run delivers it",
             state.path().join("spool").display()
         ),
     ] {
@@ -155,18 +155,17 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
     }
     assert_eq!(state.records().len(), 1);
 
-    let lines = lines_of_child("spool::a_job_whose_gateway_is_gone", None);
+    let lines = lines_of_child("spool::job_without_a_reachable_gateway", None);
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert!(line.contains("is lost after") && line.contains("METRICS_PUSH_STATE_DIR"), "{line}");
 }
 
 #[test]
-fn many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count() {
+fn many_undelivered_outcomes_are_logged_as_a_summary() {
     let state = Place::new();
-    let lines = lines_of_child("spool::twelve_tasks_whose_gateway_is_gone", Some(&state));
+    let lines = lines_of_child("spool::twelve_tasks_without_a_reachable_gateway", Some(&state));
     let in_full = lines.iter().filter(|line| line.contains("is not delivered yet")).count();
-    let count =
-        lines.iter().filter(|line| line.ends_with(": 7 wait on disk and go with later runs"));
+    let count = lines.iter().filter(|line| line.ends_with(": 7 stored on disk for a later run"));
     assert_eq!((in_full, count.count()), (5, 1), "{lines:#?}");
     assert_eq!(state.records().len(), 12);
 }

@@ -76,8 +76,8 @@ fn what_is_wrong_is_said_in_a_sentence_with_the_remedy_before_anything_is_sent()
             METRICS,
             "No job is named; give its name with --job or in METRICS_PUSH_JOB.",
         ),
-        (&with_job, "x{a=1} 1", "Standard input: the labels can't be read (line: 1); write"),
-        (&with_job, "", "There is no metric to push"),
+        (&with_job, "x{a=1} 1", "Standard input: invalid labels (line: 1); write"),
+        (&with_job, "", "The exposition has no metrics"),
         (&with_job, "x{job=\"y\"} 1", "Metric \"x\" has the grouping label \"job\""),
         (&["push", "--job", ""], METRICS, "The job name is empty"),
         (
@@ -130,5 +130,8 @@ fn a_gateway_that_refuses_is_a_failure_and_no_misuse() {
     let push = ["push", "--job", "a", "--timeout", "300ms"];
     let ended = piped(metrics_push(&gateway.url(), &push), METRICS);
     assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.stderr.starts_with("metrics-push: The gateway can't take pushes"), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("metrics-push: The gateway cannot accept pushes"),
+        "{ended:?}"
+    );
 }
