@@ -98,8 +98,8 @@ fn connections() -> Vec<Row> {
         ),
         ("cut off in the head", fault(Fault::cut_off(10)), Unreachable, Spooled),
         ("another protocol", Raw(respond_like_a_mail_server), Unreachable, Spooled),
-        ("a TLS server asked in plain text", Raw(respond_with_a_tls_alert), Unreachable, Spooled),
-        ("a plain server asked with TLS", WithoutTls, Configuration, Spooled),
+        ("plain HTTP to a TLS server", Raw(respond_with_a_tls_alert), Unreachable, Spooled),
+        ("TLS to a server without TLS", WithoutTls, Configuration, Spooled),
         ("a length that never comes", Raw(respond_with_a_truncated_body), Timeout, Spooled),
     ]
 }

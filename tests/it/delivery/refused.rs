@@ -64,8 +64,8 @@ fn rejected_first_push_leaves_no_empty_group() {
 fn rejected_push_does_not_change_an_existing_group() {
     let gateway = gateway_with_orders();
     let rows = Counter::new("rows", "Rows.").unwrap();
-    Pusher::new(gateway.url(), "known").unwrap().collector(rows).unwrap().push().unwrap();
+    Pusher::new(gateway.url(), "existing").unwrap().collector(rows).unwrap().push().unwrap();
     let orders = Counter::new("orders", "As a counter.").unwrap();
-    Pusher::new(gateway.url(), "known").unwrap().collector(orders).unwrap().push().unwrap_err();
-    assert!(gateway.group("known", &[]).has_family("rows"));
+    Pusher::new(gateway.url(), "existing").unwrap().collector(orders).unwrap().push().unwrap_err();
+    assert!(gateway.group("existing", &[]).has_family("rows"));
 }
