@@ -1,11 +1,11 @@
-//! What a supervisor costs a job that does nothing, and what the start of a run costs its thread.
+//! Measures the cost of a supervisor for a job that does nothing, and the cost of starting a run for the calling thread.
 //!
 //! ```sh
-//! cargo bench --bench endings
+//! cargo bench -p metrics-push-benches --bench endings
 //! ```
 //!
-//! Programs take turns, so that a busy machine is as busy for each; the medians are compared. What the job without a
-//! supervisor costs beside other clients is measured by `one_shot`.
+//! The programs run in turn, so that other load on the machine affects all of them; their medians are compared. `one_shot`
+//! compares the job without a supervisor with other clients.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +16,9 @@ use metrics_push::{Config, Job, Outcome, flush};
 
 const ROUNDS: usize = 200;
 
+const NOTHING: &str = env!("CARGO_BIN_EXE_bench_nothing");
+const NOTHING_SUPERVISED: &str = env!("CARGO_BIN_EXE_bench_nothing_supervised");
+
 struct Program {
     name: &'static str,
     path: PathBuf,
@@ -24,22 +27,22 @@ struct Program {
 }
 
 impl Program {
-    fn new(name: &'static str, binary: &str, variables: &[(&'static str, &str)]) -> Self {
-        let own = std::env::current_exe().unwrap();
-        let path = own.ancestors().nth(2).unwrap().join("examples").join(binary);
+    fn new(name: &'static str, path: &str, variables: &[(&'static str, &str)]) -> Self {
         let variables =
             variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { name, path, variables, times: Vec::new() }
+        Self { name, path: path.into(), variables, times: Vec::new() }
     }
 
     fn run(&mut self) {
         let mut command = Command::new(&self.path);
         command.env_clear().env("METRICS_PUSH_STATE_DIR", "off");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        let begun = Instant::now();
+        let started = Instant::now();
         let status = command.stdin(Stdio::null()).stderr(Stdio::null()).status();
-        self.times.push(begun.elapsed());
-        assert!(status.unwrap_or_else(|why| panic!("{}: {why}", self.path.display())).success());
+        self.times.push(started.elapsed());
+        assert!(
+            status.unwrap_or_else(|error| panic!("{}: {error}", self.path.display())).success()
+        );
     }
 
     fn median(&self) -> Duration {
@@ -49,7 +52,7 @@ impl Program {
     }
 }
 
-/// Lets the programs take turns.
+/// Runs the programs in turn and prints the median of each, with its ratio to that of the first program.
 fn compare(title: &str, programs: &mut [Program]) {
     for _ in 0..ROUNDS {
         programs.iter_mut().for_each(Program::run);
@@ -63,17 +66,17 @@ fn compare(title: &str, programs: &mut [Program]) {
     }
 }
 
-/// What a start costs the thread that starts a run, in a process that has had one before.
-fn start_of_a_task(name: &str, config: Config, job: &Job, rounds: usize) {
+/// Prints the median duration of [`Job::start`], in a process that has already run a job.
+fn measure_start(name: &str, config: Config, job: &Job, rounds: usize) {
     let _scope = config.scope().unwrap();
     let mut times: Vec<_> = (0..rounds)
         .map(|_| {
-            let begun = Instant::now();
+            let started = Instant::now();
             let run = job.start();
-            let took = begun.elapsed();
+            let duration = started.elapsed();
             run.finish(Outcome::Success);
             flush(Duration::from_secs(10));
-            took
+            duration
         })
         .collect();
     times.sort();
@@ -89,22 +92,22 @@ fn main() {
     compare(
         "with an idle gateway and a state directory",
         &mut [
-            Program::new("#[push_job]", "nothing", &[url, state_dir]),
-            Program::new("#[push_job(supervise)]", "nothing_supervised", &[url, state_dir]),
+            Program::new("#[push_job]", NOTHING, &[url, state_dir]),
+            Program::new("#[push_job(supervise)]", NOTHING_SUPERVISED, &[url, state_dir]),
         ],
     );
     compare(
         "without a gateway",
         &mut [
-            Program::new("#[push_job]", "nothing", &[]),
-            Program::new("#[push_job(supervise)]", "nothing_supervised", &[]),
+            Program::new("#[push_job]", NOTHING, &[]),
+            Program::new("#[push_job(supervise)]", NOTHING_SUPERVISED, &[]),
         ],
     );
-    println!("\nthe start of a task");
-    let (task, synced) = (Job::with_name("task"), Job::with_name("synced").durable_journal());
-    let pushing = || Config::default().url(gateway.url()).unwrap();
-    start_of_a_task("without a state directory", pushing(), &task, 2_000);
-    start_of_a_task("with one", pushing().state_dir(&state), &task, 2_000);
-    start_of_a_task("with one, and a synced journal", pushing().state_dir(&state), &synced, 200);
+    println!("\nstart of a run");
+    let (task, durable) = (Job::with_name("task"), Job::with_name("durable").durable_journal());
+    let config = || Config::default().url(gateway.url()).unwrap();
+    measure_start("without a state directory", config(), &task, 2_000);
+    measure_start("with a state directory", config().state_dir(&state), &task, 2_000);
+    measure_start("with a durable journal", config().state_dir(&state), &durable, 200);
     std::fs::remove_dir_all(&state).unwrap();
 }

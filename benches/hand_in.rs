@@ -1,13 +1,15 @@
-//! What a task pays for handing its metrics in: it waits for nothing, whatever the gateway does.
+//! Measures how long a task takes to submit its metrics. Submitting never waits for the gateway.
 //!
-//! `cargo bench --bench hand_in` prints percentiles. With a number of seconds after `--` it hands in ten thousand
-//! runs a second for that long instead, over a thousand groups, and says whether the process' memory stays what it was; it fails
-//! if not. The gateway is a Pushgateway in a process of its own, so that this one has nothing but what a scheduler has. It
-//! checks nothing, or a thousand groups would keep it busy with checking each other.
+//! `cargo bench -p metrics-push-benches --bench hand_in` prints percentiles.
+//!
+//! With a number of seconds after `--` the bench is a soak test of that length: it starts and finishes 10,000 runs per
+//! second in 1,000 groups, and fails if the memory of the process grows. The Pushgateway is a separate process, so that
+//! this one contains only what a scheduler contains. Its consistency check is disabled: with 1,000 groups it would be the
+//! bottleneck.
 
 #[path = "../tests/e2e/http.rs"]
 mod http;
-#[expect(dead_code, reason = "what only tests need")]
+#[expect(dead_code, reason = "parts that only the tests use")]
 #[path = "../tests/e2e/real.rs"]
 mod real;
 
@@ -22,26 +24,26 @@ use real::Pushgateway;
 const GROUPS: usize = 1_000;
 const CALLS: usize = 200_000;
 const PER_SECOND: u32 = 10_000;
-/// How often each group is pushed at most.
+/// The minimum time between two pushes of a group.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Until every group has been pushed twice, and allocators have what they need.
+/// The time until every group has been pushed twice and the allocator has reached a steady state.
 const WARM_UP: Duration = Duration::from_secs(15);
-/// What resident memory may differ by: what an allocator gives back or not, far below anything that grows with runs.
-const FLAT_KB: u64 = 1_024;
+/// The allowed growth of resident memory: allocator noise, far below any growth per run.
+const MAX_GROWTH_KB: u64 = 1_024;
 
 fn main() -> ExitCode {
     let gateway = Pushgateway::with_flags(&["--push.disable-consistency-check"]);
     let config = || Config::default().url(gateway.url()).unwrap();
     let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next();
     let Some(seconds) = seconds else {
-        hand_in(config());
+        measure_submit(config());
         return ExitCode::SUCCESS;
     };
     let _scope = config().batch(INTERVAL).scope().unwrap();
     soak(&gateway, Duration::from_secs(seconds))
 }
 
-fn hand_in(config: Config) {
+fn measure_submit(config: Config) {
     let _scope = config.scope().unwrap();
     let batcher = Batcher::new(INTERVAL);
     let key = |number: usize| {
@@ -55,7 +57,7 @@ fn hand_in(config: Config) {
         batcher.delete(key);
         times.add(started.elapsed());
     }
-    println!("a parcel that is ready: {times}");
+    println!("submit a push request: {times}");
     let _scope = Config::default().batch(INTERVAL).scope().unwrap();
     let mut times = Times::default();
     for number in 0..CALLS / 10 {
@@ -64,7 +66,7 @@ fn hand_in(config: Config) {
         Job::new("task").start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
         times.add(started.elapsed());
     }
-    println!("a run without a gateway: {times}");
+    println!("start and finish a run, no gateway: {times}");
 }
 
 fn soak(gateway: &Pushgateway, time: Duration) -> ExitCode {
@@ -79,7 +81,7 @@ fn soak(gateway: &Pushgateway, time: Duration) -> ExitCode {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let tenant = runs as usize % GROUPS;
         let before = Instant::now();
-        let job = Job::new("task").registry(nothing);
+        let job = Job::new("task").registry(empty_registry);
         job.start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
         times.add(before.elapsed());
         runs += 1;
@@ -90,42 +92,43 @@ fn soak(gateway: &Pushgateway, time: Duration) -> ExitCode {
         }
     }
     let seconds = started.elapsed().as_secs_f64();
-    println!("a run that starts and ends, batched: {times}");
+    println!("start and finish a run, batched: {times}");
     let pushed = pushes(gateway) - pushed_before;
     let per_group = pushed / GROUPS as f64 / (seconds / INTERVAL.as_secs_f64());
     println!(
-        "{:.0} runs a second, {pushed} pushes: {per_group:.2} per group and interval",
+        "{:.0} runs per second, {pushed} pushes: {per_group:.2} per group and interval",
         f64::from(runs) / seconds
     );
-    // From the first half to the second, so that one sample alone decides nothing.
+    // Compare the maxima of both halves, so that no single sample decides.
     let (early, late) = residents.split_at(residents.len() / 2);
     let highest = |samples: &[u64]| samples.iter().copied().max().unwrap_or(0);
     let grown = highest(late).saturating_sub(highest(early));
-    let is_flat = grown <= FLAT_KB;
-    println!("memory: {grown} kB more than before, {}", if is_flat { "flat" } else { "GROWING" });
+    let is_flat = grown <= MAX_GROWTH_KB;
+    println!("memory: {grown} kB growth, {}", if is_flat { "flat" } else { "GROWING" });
     if is_flat { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// How many pushes the gateway has got, by its own count.
+/// Returns the number of pushes that the gateway has counted.
 fn pushes(gateway: &Pushgateway) -> f64 {
-    let answer = http::send(gateway.address(), "GET", "/metrics", b"").unwrap().text();
-    let counts = answer.lines().filter(|line| {
+    let response = http::send(gateway.address(), "GET", "/metrics", b"").unwrap().text();
+    let counts = response.lines().filter(|line| {
         line.starts_with("pushgateway_http_requests_total") && line.contains("handler=\"push\"")
     });
     counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static EMPTY: OnceLock<Registry> = OnceLock::new();
+    EMPTY.get_or_init(Registry::new)
 }
 
-/// How often something took how long, in as much memory at the end as at the start.
+/// A histogram of durations. It allocates only when it is created.
 struct Times {
-    /// By twentieths of a microsecond, the last for all that took longer.
+    /// One bucket per [`STEP`]; the last one also counts all longer durations.
     counts: Vec<u64>,
 }
 
+/// The width of a bucket.
 const STEP: Duration = Duration::from_nanos(50);
 
 impl Default for Times {
@@ -141,13 +144,13 @@ impl Times {
         self.counts[usize::try_from(step).unwrap_or(last).min(last)] += 1;
     }
 
-    /// What that share of them did not exceed.
-    fn at(&self, share: f64) -> Duration {
-        let wanted = (self.counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
+    /// Returns the quantile: the duration that this share of the measurements does not exceed.
+    fn quantile(&self, share: f64) -> Duration {
+        let rank = (self.counts.iter().sum::<u64>() as f64 * share).ceil() as u64;
         let mut seen = 0;
         let step = self.counts.iter().position(|count| {
             seen += count;
-            seen >= wanted
+            seen >= rank
         });
         STEP * u32::try_from(step.unwrap_or(0) + 1).unwrap_or(u32::MAX)
     }
@@ -155,11 +158,17 @@ impl Times {
 
 impl std::fmt::Display for Times {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "p50 {:?}, p99 {:?}, p99.9 {:?}", self.at(0.5), self.at(0.99), self.at(0.999))
+        write!(
+            f,
+            "p50 {:?}, p99 {:?}, p99.9 {:?}",
+            self.quantile(0.5),
+            self.quantile(0.99),
+            self.quantile(0.999)
+        )
     }
 }
 
-/// The memory of this process in kilobytes.
+/// Returns the resident memory of this process in kilobytes.
 fn resident_kb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -1,8 +1,8 @@
-//! What an outage costs a scheduler with many groups: how long until all that ended meanwhile waits on disk, and how
-//! long until it is delivered once the gateway is back.
+//! Measures the cost of an outage for a scheduler with many groups: the time until all outcomes are spooled, and the time
+//! until they are delivered when the gateway is available again.
 //!
-//! `cargo bench --bench outage`, with a number of groups after `--` for another one than 3,200, and `checked` for a
-//! gateway that checks each push against all it holds. It fails if an outcome is missing in the end.
+//! `cargo bench -p metrics-push-benches --bench outage` uses 3,200 groups. A number after `--` changes that, and `checked`
+//! enables the consistency check of the gateway. The bench fails if an outcome is not delivered.
 
 #[path = "../tests/e2e/http.rs"]
 mod http;
@@ -17,36 +17,36 @@ use metrics_push::{Config, Job, Outcome};
 use prometheus::Registry;
 
 const GROUPS: usize = 3_200;
-/// For each round of delivering, as the `recover` command has it.
-const BUDGET: Duration = Duration::from_secs(10);
-/// After that many it is given up.
-const MOST_ROUNDS: usize = 12;
+/// The timeout of each recovery round, the default of the `recover` command.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The bench gives up after this many rounds.
+const MAX_ROUNDS: usize = 12;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let groups = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(GROUPS);
     let is_checked = arguments.iter().any(|argument| argument == "checked");
     let address = free_address();
-    let state = Folder::new();
+    let state = StateDir::new();
     let config = Config::default().url(format!("http://{address}")).unwrap();
     let _scope = config.state_dir(&state.0).scope().unwrap();
 
     let started = Instant::now();
     for tenant in 0..groups {
-        let job = Job::new("task").registry(nothing);
+        let job = Job::new("task").registry(empty_registry);
         job.start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
     }
-    let left = metrics_push::flush(Duration::from_secs(120));
-    let waiting = metrics_push::spooled_requests().len();
+    let in_flight = metrics_push::flush(Duration::from_secs(120));
+    let spooled = metrics_push::spooled_requests().len();
     println!(
-        "{waiting} of {groups} wait on disk after {:.1?}, {left} on their way",
+        "{spooled} of {groups} spooled after {:.1?}, {in_flight} in flight",
         started.elapsed()
     );
 
     let gateway = Gateway::start(address, is_checked);
     let started = Instant::now();
-    for round in 1..=MOST_ROUNDS {
-        let recovery = metrics_push::recover(BUDGET);
+    for round in 1..=MAX_ROUNDS {
+        let recovery = metrics_push::recover(TIMEOUT);
         println!(
             "round {round}: {} delivered, {} left after {:.1?}",
             recovery.delivered,
@@ -58,36 +58,36 @@ fn main() -> ExitCode {
         }
     }
     let stored = gateway.groups();
-    println!("{stored} of {groups} are there");
+    println!("{stored} of {groups} stored on the gateway");
     if stored == groups { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static EMPTY: OnceLock<Registry> = OnceLock::new();
+    EMPTY.get_or_init(Registry::new)
 }
 
 fn free_address() -> SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap()
 }
 
-/// A state directory of its own.
-struct Folder(PathBuf);
+/// A state directory, removed on drop.
+struct StateDir(PathBuf);
 
-impl Folder {
+impl StateDir {
     fn new() -> Self {
         let name = format!("metrics-push-outage-{}", std::process::id());
         Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 }
 
-impl Drop for Folder {
+impl Drop for StateDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// A Pushgateway at a port that was closed before.
+/// A Pushgateway on a port that was closed before.
 struct Gateway(Child, SocketAddr);
 
 impl Gateway {
@@ -101,17 +101,17 @@ impl Gateway {
         let gateway = Self(command.spawn().unwrap(), address);
         let started = Instant::now();
         while http::send(address, "GET", "/-/ready", b"").is_err() {
-            assert!(started.elapsed() < BUDGET, "the gateway does not get ready");
+            assert!(started.elapsed() < TIMEOUT, "the gateway is not ready");
             std::thread::sleep(Duration::from_millis(20));
         }
         gateway
     }
 
-    /// How many groups have had a success.
+    /// Returns the number of groups with a successful last run.
     fn groups(&self) -> usize {
-        let answer = http::send(self.1, "GET", "/metrics", b"").unwrap().text();
+        let response = http::send(self.1, "GET", "/metrics", b"").unwrap().text();
         let successes =
-            answer.lines().filter(|line| line.starts_with("batch_job_last_run_success{"));
+            response.lines().filter(|line| line.starts_with("batch_job_last_run_success{"));
         successes.filter(|line| line.ends_with("} 1")).count()
     }
 }

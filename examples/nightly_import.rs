@@ -19,7 +19,7 @@ use csv::StringRecord;
 use indicatif::ProgressBar;
 use metrics_push::{Gauge, MetricFactory, MetricVec, Run, push_job};
 
-const ORDERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/orders.csv");
+const ORDERS: &str = include_str!("data/orders.csv");
 const SERVICES: [&str; 4] = ["checkout", "gift_cards", "marketplace", "subscriptions"];
 const PAYMENTS: [&str; 4] = ["card", "invoice", "paypal", "sepa_debit"];
 
@@ -27,7 +27,8 @@ const PAYMENTS: [&str; 4] = ["card", "invoice", "paypal", "sepa_debit"];
 #[push_job(run = run, every = "24h", max_runtime = "1h")]
 fn nightly_import() -> Result<(), Box<dyn Error>> {
     let extract = run.stage("extract");
-    let rows = csv::ReaderBuilder::new().flexible(true).from_path(ORDERS)?.into_records().collect();
+    let orders = csv::ReaderBuilder::new().flexible(true).from_reader(ORDERS.as_bytes());
+    let rows = orders.into_records().collect();
     drop(extract);
     let _total = run.stage("total");
     total(run, rows)

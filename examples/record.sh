@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes what the README shows: the examples and some commands, run against a Pushgateway on this machine. What the
-# gateway then holds of the first example goes into the README, and `metrics-push status`, on a terminal, into a picture.
+# Records the output in the README. Runs the examples and some commands against a Pushgateway on this machine. Writes the
+# stored metrics of the first example to the README, and the output of `metrics-push status` to a picture.
 #
 #   examples/record.sh
 set -euo pipefail
@@ -19,14 +19,14 @@ command=$(command -v pushgateway || command -v prometheus-pushgateway) ||
 command -v curl >/dev/null || fail "curl is missing. On Debian: apt-get install curl."
 command -v script >/dev/null || fail "script is missing. On Debian: apt-get install bsdutils."
 cargo build --quiet --example nightly_import --example scheduler
-cargo build --quiet --package metrics-push --features cli
+cargo build --quiet --package metrics-push-cli
 
 scratch=$(mktemp -d)
 "$command" --persistence.file= --web.listen-address=127.0.0.1:0 2>"$scratch/log" &
 gateway=$!
 running=
 clean_up() {
-    # What runs reports that it was told to stop, so its gateway goes after it.
+    # The running job reports the signal, so its gateway is stopped after it.
     if [ -n "$running" ]; then
         kill "$running" 2>/dev/null || true
         wait "$running" 2>/dev/null || true
@@ -36,7 +36,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# The gateway logs the port that the system chose.
+# The gateway logs its port.
 for _ in $(seq 100); do
     address=$(grep -o '127\.0\.0\.1:[1-9][0-9]*' "$scratch/log" | head -n 1) && break
     sleep 0.1
@@ -44,7 +44,7 @@ done
 export METRICS_PUSH_URL="http://${address:?the gateway does not listen}" METRICS_PUSH_STATE_DIR=off
 PATH=$PWD/target/debug:$PWD/target/debug/examples:$PATH
 
-# Replaces what stands between two comments in the README by standard input.
+# Replaces the text between two comments in the README by standard input.
 into_readme() {
     cat >"$scratch/block"
     awk -v block="$scratch/block" -v begins="<!-- $1 begins -->" -v ends="<!-- $1 ends -->" '
@@ -55,9 +55,9 @@ into_readme() {
     cat "$scratch/README.md" >README.md
 }
 
-# Draws a terminal with standard input on it, in the colours of its escape sequences.
+# Draws a terminal that shows standard input in the colours of its escape sequences.
 picture() {
-    # Escapes what XML reserves, then makes a span of each sequence that `metrics-push` uses.
+    # Escapes the reserved characters of XML, then converts the escape sequences of `metrics-push` to spans.
     sed -e 's/\r//g; s/&/\&amp;/g; s/</\&lt;/g; s/>/\&gt;/g' \
         -e 's/\x1b\[0m/<\/tspan>/g; s/\x1b\[\([0-9]*\)m/<tspan class="sgr\1">/g' |
         awk -v columns="$COLUMNS_SHOWN" '
@@ -88,7 +88,7 @@ picture() {
 nightly_import >"$scratch/out" 2>&1
 {
     echo '```text'
-    # An empty `instance` is how a gateway writes that there is none.
+    # The gateway shows a missing label `instance` as an empty one.
     curl --silent --fail "$METRICS_PUSH_URL/metrics" | sed 's/instance="",//' | grep -E \
         '^batch_job_(last_(run_outcome.*"(error|success)"|run_duration|success_time)|success_deadline)'
     echo '```'
@@ -96,14 +96,14 @@ nightly_import >"$scratch/out" 2>&1
 
 scheduler >"$scratch/out" 2>&1
 metrics-push exec --job db_backup --every 24h -- sh -c 'exit 3' || true
-# The shell would tell of the kill.
+# The shell reports the signal on stderr.
 (metrics-push exec --job thumbnails --every 1h -- sh -c 'kill -KILL $$' || true) 2>/dev/null
 metrics-push exec --job report --every 24h --max-runtime 2h -- sleep 60 &
 running=$!
-# Its start is on its way.
+# Waits for the push of the start.
 until curl --silent --fail "$METRICS_PUSH_URL/metrics" | grep --quiet 'start.*job="report"'; do sleep 0.1; done
 {
     echo '$ metrics-push status'
-    # It tells of failures, and its own status is one.
+    # `status` fails because of the failed jobs.
     TERM=xterm script --quiet --command "stty cols $COLUMNS_SHOWN; metrics-push status" /dev/null </dev/null || true
 } | picture >"$PICTURE"

@@ -5,5 +5,5 @@
 
 #[test]
 fn attribute_errors_name_the_location_and_the_remedy() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*/fail/*.rs");
+    trybuild::TestCases::new().compile_fail("ui/*/fail/*.rs");
 }

@@ -1,4 +1,4 @@
-// One push by the Go client: when the job has last succeeded.
+// Pushes the time of the last success with the Go client.
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""One push by the Python client: when the job has last succeeded."""
+"""Pushes the time of the last success with the Python client."""
 
 import sys
 

@@ -1,7 +1,7 @@
-//! What encoding costs: the text of many series, by a plain writer, by the `prometheus` crate and by ours.
+//! Measures the encoding of many series as text, with the `prometheus` crate's encoder and with ours.
 //!
-//! `cargo run --release -p metrics-push-benches --bin encode`. The plain writer knows nothing of families or
-//! escapes; it shows what moving the bytes takes.
+//! `cargo run --release -p metrics-push-benches --bin encode` prints the tables. The plain writer formats the same lines
+//! without families or escapes; it is the lower bound.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -14,8 +14,8 @@ use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
 const SERIES: [usize; 3] = [1_000, 10_000, 100_000];
 const ROUNDS: usize = 11;
 
-/// At most this times the plain writer's time.
-const TARGET: f64 = 2.0;
+/// The maximum ratio to the plain writer.
+const MAX_RATIO: f64 = 2.0;
 
 #[path = "../../metrics-push/src/metrics/proto_compat.rs"]
 mod proto_compat;
@@ -41,11 +41,11 @@ fn plain(series: &[(String, f64)]) -> String {
     series.iter().fold(String::new(), |mut text, (service, value)| {
         let line =
             writeln!(text, "some_gauge_seconds{{payment=\"card\",service=\"{service}\"}} {value}");
-        line.map(|()| text).expect("a string takes whatever is written to it")
+        line.map(|()| text).expect("writing to a string does not fail")
     })
 }
 
-/// Looks at everything there is to write: what scattered memory takes, whoever reads it.
+/// Reads every label without writing. Measures the cost of the scattered memory, which every encoder pays.
 fn read(families: &[MetricFamily]) -> String {
     let metrics = families.iter().flat_map(MetricFamily::get_metric);
     let bytes = metrics.flat_map(|metric| {
@@ -57,9 +57,9 @@ fn read(families: &[MetricFamily]) -> String {
 }
 
 fn milliseconds(encode: impl FnOnce() -> String) -> f64 {
-    let begin = Instant::now();
+    let started = Instant::now();
     black_box(encode());
-    begin.elapsed().as_secs_f64() * 1e3
+    started.elapsed().as_secs_f64() * 1e3
 }
 
 pub(crate) fn print() {
@@ -70,9 +70,9 @@ pub(crate) fn print() {
         "`TextEncoder`, ms",
         "ours, ms",
         "/ plain",
-        "ours, ns a series",
+        "ours, ns per series",
     ]);
-    let mut promises = Table::new(&["ratio", "measured", "at most", ""]);
+    let mut targets = Table::new(&["ratio", "measured", "at most", ""]);
     for count in SERIES {
         let series: Vec<_> = (0..count).map(labels).collect();
         let families = gathered(count);
@@ -100,7 +100,7 @@ pub(crate) fn print() {
             &format!("{ratio:.2}"),
             &format!("{each:.0}"),
         ]);
-        promises.ratio(&format!("ours / plain, {count} series"), ratio, TARGET);
+        targets.ratio(&format!("ours / plain, {count} series"), ratio, MAX_RATIO);
     }
-    println!("{table}\n{promises}");
+    println!("{table}\n{targets}");
 }

@@ -1,17 +1,17 @@
-//! What the benches share: medians of interleaved rounds, and tables.
+//! Shared by the benches: medians of interleaved rounds, and Markdown tables.
 //!
-//! On a machine that others use too, what is measured side by side, round by round, can be compared; what is
-//! measured one after the other can't.
+//! On a machine with other load, only measurements of the same round are comparable. So the benches measure all candidates
+//! in turn and compute ratios per round.
 
 pub mod pushgateway;
 pub mod request;
 
 use std::fmt;
 
-/// The value in the middle.
+/// Returns the median of the values.
 ///
 /// # Panics
-/// If there is none.
+/// If there are no values.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -19,20 +19,20 @@ pub fn median(values: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// The median of the ratios of two rows, round by round.
+/// Returns the median of the ratios `values / basis`, computed per round.
 #[must_use]
 pub fn median_ratio(values: &[f64], basis: &[f64]) -> f64 {
     let ratios: Vec<_> = values.iter().zip(basis).map(|(value, basis)| value / basis).collect();
     median(&ratios)
 }
 
-/// A table in Markdown.
+/// A Markdown table.
 pub struct Table {
     lines: Vec<String>,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these columns.
     #[must_use]
     pub fn new(columns: &[&str]) -> Self {
         let rule = vec!["---"; columns.len()];
@@ -44,10 +44,10 @@ impl Table {
         self.lines.push(line(cells));
     }
 
-    /// Adds a ratio, and whether it is within its target.
-    pub fn ratio(&mut self, what: &str, ratio: f64, target: f64) {
+    /// Adds a row with a ratio, its target, and whether the target is met.
+    pub fn ratio(&mut self, name: &str, ratio: f64, target: f64) {
         let verdict = if ratio <= target { "met" } else { "missed" };
-        self.row(&[what, &format!("{ratio:.2}"), &format!("{target:.2}"), verdict]);
+        self.row(&[name, &format!("{ratio:.2}"), &format!("{target:.2}"), verdict]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A Pushgateway for as long as a bench runs.
+//! Starts a Pushgateway for a bench.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// The real one, on a free port, empty.
+/// An empty Pushgateway on a free port, killed on drop.
 pub struct Pushgateway {
     server: Child,
     address: SocketAddr,
 }
 
 impl Pushgateway {
-    /// Starts it, and waits until it listens.
+    /// Starts a Pushgateway and waits until it accepts connections.
     ///
     /// # Panics
     /// If `prometheus-pushgateway` is not installed.
@@ -31,53 +31,55 @@ impl Pushgateway {
         Self { server, address }
     }
 
-    /// Where it listens.
+    /// Returns the address that the gateway listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its URL.
+    /// Returns the URL of the gateway.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many pushes it has seen so far, by its own account.
+    /// Returns the number of pushes that the gateway has counted.
     ///
     /// # Panics
-    /// If it doesn't answer.
+    /// If the gateway does not respond.
     #[must_use]
     pub fn pushes(&self) -> u32 {
-        let mut stream = TcpStream::connect(self.address).expect("a gateway");
+        let mut stream = TcpStream::connect(self.address).expect("the gateway accepts connections");
         stream
             .write_all(b"GET /metrics HTTP/1.0\r\nConnection: close\r\n\r\n")
-            .expect("a gateway that listens");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("a gateway that answers");
-        let counts = answer.lines().filter(|line| {
+            .expect("the gateway reads the request");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("the gateway responds");
+        let counts = response.lines().filter(|line| {
             line.starts_with("pushgateway_http_requests_total{")
                 && line.contains("handler=\"push\"")
         });
         let counts =
             counts.map(|line| line.rsplit(' ').next().and_then(|count| count.parse().ok()));
-        counts.map(|count: Option<u32>| count.expect("a count")).sum()
+        counts.map(|count: Option<u32>| count.expect("the counter is a number")).sum()
     }
 }
 
 impl Drop for Pushgateway {
     fn drop(&mut self) {
-        // Whatever comes of it, the bench is over.
+        // Errors do not matter: the bench is finished.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
 }
 
-/// An address on which nobody listens.
+/// Returns an address with a port that no process listens on.
 ///
 /// # Panics
 /// If there is no free port.
 #[must_use]
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
 }

@@ -1,22 +1,26 @@
-//! Requests, byte for byte, as a server gets them.
+//! Reads raw HTTP requests.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpStream;
 
-/// Reads one request whose body has a length.
+/// Reads one request with a `Content-Length`, head and body.
 ///
 /// # Panics
-/// If there is none.
+/// If the connection ends before the request is complete.
 #[must_use]
 pub fn read_request(stream: &mut BufReader<TcpStream>) -> Vec<u8> {
     let mut request = Vec::new();
     let mut length = 0;
     loop {
-        let begin = request.len();
-        assert_ne!(stream.read_until(b'\n', &mut request).expect("a request"), 0, "one more");
-        let line = String::from_utf8_lossy(&request[begin..]).to_ascii_lowercase();
+        let line_start = request.len();
+        assert_ne!(
+            stream.read_until(b'\n', &mut request).expect("the connection is open"),
+            0,
+            "incomplete request"
+        );
+        let line = String::from_utf8_lossy(&request[line_start..]).to_ascii_lowercase();
         if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().expect("a length");
+            length = value.trim().parse().expect("the length is a number");
         }
         if line.trim().is_empty() {
             break;
@@ -24,6 +28,6 @@ pub fn read_request(stream: &mut BufReader<TcpStream>) -> Vec<u8> {
     }
     let head = request.len();
     request.resize(head + length, 0);
-    stream.read_exact(&mut request[head..]).expect("a body");
+    stream.read_exact(&mut request[head..]).expect("the body is complete");
     request
 }

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# The whole stack for a minute, for those who want to see it: a Pushgateway, a Prometheus with the configuration
-# beside this file, and the example job on a schedule, every third run of which fails.
+# Runs the whole stack for a minute: a Pushgateway, a Prometheus with `prometheus.yml`, and the example job on a
+# schedule. Every third run of the job fails.
 #
 #   examples/monitoring/run.sh [SECONDS]
 #
-# Everything listens on this machine alone, on free ports; what is stored goes away with it.
+# The servers listen on free ports of the loopback interface. Their data is removed at the end.
 set -euo pipefail
 
 readonly SECONDS_TO_RUN="${1:-60}"
 readonly SECONDS_BETWEEN_RUNS=5
-# Building the example comes first, and may take its time on a slow machine.
-readonly LONGEST_BUILD=1200
-readonly LONGEST_RUN=30
+# In seconds. A slow machine needs long for the build.
+readonly BUILD_TIMEOUT=1200
+readonly RUN_TIMEOUT=30
 
 fail() {
     echo "run.sh: $*" >&2
     exit 1
 }
 
-# The first of these commands that is there.
-first_of() {
+# Prints the path of the first of these commands that exists.
+first_command() {
     local name
     for name in "$@"; do
         command -v "$name" && return
@@ -28,17 +28,17 @@ first_of() {
 }
 
 missing() {
-    fail "$1 is missing. On Debian: apt-get install $2. Elsewhere: the release archive of Prometheus' own" \
-        "download page, unpacked into a folder of PATH."
+    fail "$1 is missing. On Debian, run apt-get install $2. Elsewhere, unpack the release archive from Prometheus'" \
+        "download page into a folder of PATH."
 }
 
 case "$SECONDS_TO_RUN" in
-'' | *[!0-9]*) fail "\"$SECONDS_TO_RUN\" is no number of seconds. Usage: run.sh [SECONDS]" ;;
+'' | *[!0-9]*) fail "invalid number of seconds \"$SECONDS_TO_RUN\". Usage: run.sh [SECONDS]" ;;
 esac
-gateway_command=$(first_of pushgateway prometheus-pushgateway) || missing pushgateway prometheus-pushgateway
-prometheus_command=$(first_of prometheus) || missing prometheus prometheus
-first_of cargo >/dev/null || fail "cargo is missing. Install Rust, or put the folder with cargo into PATH."
-first_of timeout >/dev/null || fail "timeout is missing. It comes with the GNU core utilities."
+gateway_command=$(first_command pushgateway prometheus-pushgateway) || missing pushgateway prometheus-pushgateway
+prometheus_command=$(first_command prometheus) || missing prometheus prometheus
+first_command cargo >/dev/null || fail "cargo is missing. Install Rust, or add the folder of cargo to PATH."
+first_command timeout >/dev/null || fail "timeout is missing. Install the GNU core utilities."
 
 folder=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
@@ -56,7 +56,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Starts a server on a port that the system chooses, and sets `address` to where it listens, by its own account.
+# Starts a server on a free port and sets `address` to the address in its log.
 start() {
     local name=$1 log=$scratch/$1.log pid attempt
     shift
@@ -70,37 +70,37 @@ start() {
         sleep 0.1
     done
     cat "$log" >&2
-    fail "$name did not start; its output is above."
+    fail "$name did not start; see its output above."
 }
 
 nightly_import() {
     METRICS_PUSH_URL="http://$gateway" METRICS_PUSH_STATE_DIR="$scratch/state" \
-        timeout "$LONGEST_RUN" cargo run --quiet --example nightly_import -- "$@" >>"$scratch/job.log" 2>&1
+        timeout "$RUN_TIMEOUT" cargo run --quiet --example nightly_import -- "$@" >>"$scratch/job.log" 2>&1
 }
 
 cd "$folder/../.."
 echo "Building the example."
-timeout "$LONGEST_BUILD" cargo build --quiet --example nightly_import ||
-    fail "the example was not built within $LONGEST_BUILD s; what cargo said is above."
+timeout "$BUILD_TIMEOUT" cargo build --quiet --example nightly_import ||
+    fail "the build of the example failed or took more than $BUILD_TIMEOUT s; see the output of cargo above."
 
 start pushgateway "$gateway_command" --persistence.file=
 gateway=$address
-cp -r "$folder/prometheus.yml" "$folder/rules" "$scratch"
-# The shipped configuration, pointed at this gateway, and a little more eager than one needs to be.
-sed -i.shipped -e "s/localhost:9091/$gateway/" -e 's/_interval: 15s/_interval: 1s/' "$scratch/prometheus.yml"
+# Uses this gateway, absolute paths, and short intervals.
+sed -e "s/localhost:9091/$gateway/" -e "s|\.\./\.\./|$PWD/|" -e 's/_interval: 15s/_interval: 1s/' \
+    "$folder/prometheus.yml" >"$scratch/prometheus.yml"
 start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb"
 prometheus=$address
 
 cat <<TEXT
 
-For $SECONDS_TO_RUN seconds, the job runs every $SECONDS_BETWEEN_RUNS seconds. Every third run fails, on purpose.
-BatchJobFailed comes and goes with that, and BatchJobRunsTooOften is right: the job says that it is a daily one.
+For $SECONDS_TO_RUN seconds, the job runs every $SECONDS_BETWEEN_RUNS seconds. Every third run fails on purpose.
+BatchJobFailed fires after each of these. BatchJobRunsTooOften fires because the job declares a daily schedule.
 
-  what the gateway holds   http://$gateway/
+  the stored groups        http://$gateway/
   the alerts               http://$prometheus/alerts
-  the last success's age   http://$prometheus/graph?g0.expr=time()-batch_job_last_success_timestamp_seconds&g0.tab=0&g0.range_input=5m
+  age of the last success  http://$prometheus/graph?g0.expr=time()-batch_job_last_success_timestamp_seconds&g0.tab=0&g0.range_input=5m
   the last outcome         http://$prometheus/graph?g0.expr=batch_job_last_run_outcome==1&g0.tab=0&g0.range_input=5m
-  the dashboard            import $folder/dashboard.json into a Grafana with http://$prometheus as data source
+  the dashboard            import $PWD/metrics-push-cli/monitoring/dashboard.json into a Grafana with http://$prometheus as data source
 
 TEXT
 
@@ -118,15 +118,15 @@ while [ "$SECONDS" -lt "$SECONDS_TO_RUN" ]; do
     0: | [1-9]*:--fail) ;;
     *)
         cat "$scratch/job.log" >&2
-        fail "run $runs should have ended otherwise; the job's output is above."
+        fail "run $runs ended with an unexpected status; see the output of the job above."
         ;;
     esac
     pause=$((SECONDS_BETWEEN_RUNS - (SECONDS - began)))
     left=$((SECONDS_TO_RUN - SECONDS))
     [ "$pause" -gt "$left" ] && pause=$left
-    # In the background, so that an interrupt does not wait for it.
+    # In the background, so that an interrupt does not wait for the pause.
     [ "$pause" -gt 0 ] && { sleep "$pause" & wait "$!"; }
 done
 
 echo
-echo "The time is over: both servers are stopped, and their data are removed."
+echo "Finished: both servers are stopped, and their data is removed."

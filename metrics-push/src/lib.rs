@@ -11,25 +11,26 @@
 //! }
 //! ```
 //!
-//! With `METRICS_PUSH_URL` set to a [Pushgateway](https://github.com/prometheus/pushgateway), the run's start, its outcome, its
-//! duration and the time of the last success are there to alert on; without it, the program runs as if it had no attribute.
+//! If `METRICS_PUSH_URL` is the URL of a [Pushgateway](https://github.com/prometheus/pushgateway), the program pushes the
+//! start, the outcome and the duration of the run and the time of its last success. Without the variable, the program runs
+//! as if it had no attribute.
 //!
-//! | to | there is |
+//! | task | items |
 //! | --- | --- |
 //! | report the runs of a function | [`push_job`], and the handle [`Run`] inside it |
 //! | count and time functions | [`counted`], [`timed`] |
-//! | report runs by hand, as a scheduler does | [`Job`], [`Run`], [`Outcome`] |
-//! | push, add and delete by hand | [`Pusher`], [`GroupingKey`] |
-//! | push an exposition that was written elsewhere | [`Gateway`], [`Exposition`] |
-//! | read what a gateway holds, or remove it | [`Gateway`], [`StoredGroup`] |
-//! | have a metric wherever it is needed | [`counter()`], [`gauge()`], [`histogram()`], [`MetricFactory`] |
-//! | configure from code, or for a test | [`Config`], [`init`] |
-//! | test jobs against a gateway | [`testing`] |
-//! | see and deliver what waits on disk | [`spooled_requests`], [`recover`] |
-//! | read on | [`guide`] |
+//! | report runs without an attribute, as a scheduler does | [`Job`], [`Run`], [`Outcome`] |
+//! | push, add and delete metrics | [`Pusher`], [`GroupingKey`] |
+//! | push text in the exposition format | [`Gateway`], [`Exposition`] |
+//! | list or delete the groups of a gateway | [`Gateway`], [`StoredGroup`] |
+//! | create metrics anywhere in a program | [`counter()`], [`gauge()`], [`histogram()`], [`MetricFactory`] |
+//! | configure from code, or for a test | [`Config`], [`init`], [`Scope`] |
+//! | test a job against a gateway | `testing`, with the feature of that name |
+//! | list and deliver undelivered requests | [`spooled_requests`], [`recover`] |
+//! | read more | [`guide`] |
 //!
-//! A job never fails, hangs or changes its result because of its metrics: what can't be delivered is told on stderr, in one
-//! line that names the gateway, the group, what the server said, the likely cause and the remedy.
+//! A job never fails, hangs or changes its result because of its metrics. If a push cannot be delivered, the library logs
+//! one line on stderr with the gateway, the grouping key, the response, the likely cause and the remedy.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -59,7 +60,7 @@ mod sink;
 mod spool;
 mod state_dir;
 mod sync;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", doc))] // The pages link to it.
 pub mod testing;
 
 pub use attributes::{counted, push_job, timed};
@@ -86,7 +87,7 @@ pub use pusher::Pusher;
 pub use sink::pushgateway::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 pub use sink::{Acceptance, GatewayKind};
 
-/// What expansions of the attributes call. Not for people: it changes with any version.
+/// The items that expansions of the attributes use. They are not part of the public API and change in any version.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::macro_support::*;

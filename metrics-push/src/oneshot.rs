@@ -24,18 +24,18 @@ pub(crate) struct Sender<T> {
 }
 
 struct Channel<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<ChannelState<T>>,
     closed: Condvar,
 }
 
-struct State<T> {
+struct ChannelState<T> {
     value: Option<T>,
     is_closed: bool,
     waker: Option<Waker>,
 }
 
 pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = State { value: None, is_closed: false, waker: None };
+    let state = ChannelState { value: None, is_closed: false, waker: None };
     let channel = Arc::new(Channel { state: Mutex::new(state), closed: Condvar::new() });
     (Sender { channel: Arc::clone(&channel) }, Receiver { channel })
 }
@@ -89,7 +89,7 @@ impl<T> Receiver<T> {
         self.lock_when_closed(timeout).value.take()
     }
 
-    fn lock_when_closed(&self, timeout: Duration) -> MutexGuard<'_, State<T>> {
+    fn lock_when_closed(&self, timeout: Duration) -> MutexGuard<'_, ChannelState<T>> {
         let state = self.channel.state.lock();
         self.channel.closed.wait_timeout_while(state, timeout, |state| !state.is_closed)
     }

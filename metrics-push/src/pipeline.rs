@@ -2,10 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-use once_cell::sync::OnceCell;
 
 use crate::config::{Config, Mode, Target};
 use crate::delivery::policy::MAX_GROUPS;
@@ -129,7 +127,12 @@ impl Pipeline {
         scoped.ok().flatten().unwrap_or_else(Self::of_process)
     }
 
-    pub(crate) fn of_process() -> Arc<Self> {
+    /// Returns the time-out for the deliveries of an ending process.
+    pub(crate) fn process_timeout() -> Duration {
+        Self::of_process().timeout
+    }
+
+    fn of_process() -> Arc<Self> {
         Arc::clone(PROCESS.get_or_init(Self::from_env))
     }
 
@@ -168,7 +171,7 @@ fn route(target: Target, state_dir: &Arc<StateDir>) -> Result<Route, Error> {
     })
 }
 
-static PROCESS: OnceCell<Arc<Pipeline>> = OnceCell::new();
+static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();
 
 thread_local! {
     static SCOPES: RefCell<Vec<Arc<Pipeline>>> = const { RefCell::new(Vec::new()) };

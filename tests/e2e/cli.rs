@@ -1,31 +1,26 @@
 //! The command against the real gateway, on what real jobs have left there.
 
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Config, Gateway, Job, Outcome};
 use serde_json::Value;
 
+use crate::programs::{build, command};
 use crate::real::Pushgateway;
 
-/// The command. Cargo builds it into the folder above this test's.
-pub(crate) fn command() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let command = folder.join(format!("metrics-push{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        command.exists(),
-        "no {}: cargo build -p metrics-push --features cli",
-        command.display()
-    );
-    command
+/// The command. Cargo builds programs of other packages only when asked.
+pub(crate) fn metrics_push_program() -> &'static Path {
+    static COMMAND: OnceLock<PathBuf> = OnceLock::new();
+    COMMAND.get_or_init(|| build("metrics-push-cli", "metrics-push", "dev"))
 }
 
 fn metrics_push(gateway: &Pushgateway, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(command())
+    let mut child = command(metrics_push_program())
         .args(arguments)
         .env("METRICS_PUSH_URL", gateway.url())
         .stdin(Stdio::piped())
@@ -115,7 +110,7 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
 
 /// What the command prints, to be kept as a file.
 fn printed(subcommand: &str) -> String {
-    let output = Command::new(command()).arg(subcommand).output().unwrap();
+    let output = command(metrics_push_program()).arg(subcommand).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     text(&output.stdout)
 }
@@ -123,7 +118,7 @@ fn printed(subcommand: &str) -> String {
 #[test]
 fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
     let printed = printed("rules");
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/rules");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring/rules");
     let mut count = 0;
     for file in std::fs::read_dir(rules).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
@@ -132,16 +127,17 @@ fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
             count += usize::from(line.contains("- alert:"));
         }
     }
-    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed-rules.yaml");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed-rules.yaml");
     std::fs::write(&file, &printed).unwrap();
-    let check = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
+    let check = command("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
     assert!(check.status.success(), "{check:?}");
     assert!(count > 10 && printed.matches("- alert:").count() == count, "{count}");
 }
 
 #[test]
 fn the_shipped_dashboard_is_printed_as_it_is() {
-    let dashboard = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring/dashboard.json");
+    let dashboard =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring/dashboard.json");
     assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
 }
 

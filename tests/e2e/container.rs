@@ -7,7 +7,7 @@ use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Ended, Panics, Start, child_of, job, send_signal};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// The outcomes that hold for the job.
 fn outcomes(gateway: &FakeGateway) -> Vec<&'static str> {

@@ -4,7 +4,7 @@
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Ended, Panics, Start, job};
-use crate::state::StateDir;
+use crate::programs::{command, program};
+use crate::state_dir::StateDir;
 
 /// How a name server responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,40 +151,27 @@ fn failed_lookup_is_retried() {
     }
 }
 
-/// Pushes from a child process with another resolver configuration.
-#[test]
-#[ignore = "a part of `lookup_failures_are_classified`"]
-fn push_to_a_host_name() {
-    let url = "http://gateway.example:9091";
-    let counter = prometheus::Counter::new("rows_total", "Rows.").unwrap();
-    let pusher = metrics_push::Pusher::new(url, "named").unwrap().collector(counter).unwrap();
-    let started = Instant::now();
-    let error =
-        pusher.map_gateway(|gateway| gateway.timeout(Duration::from_secs(1))).push().unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert!(error.is_retryable(), "{error:?}");
-    println!("timeout {}, unreachable {}", error.is_timeout(), error.is_unreachable());
-}
-
 #[test]
 fn lookup_failures_are_classified() {
     let always = |code| Behaviour::ErrorFirst { code, times: usize::MAX };
     for (behaviour, expected) in [
-        (Behaviour::Silent, "timeout true, unreachable false"),
-        (always(SERVFAIL), "timeout false, unreachable true"),
-        (always(NXDOMAIN), "timeout false, unreachable true"),
+        (Behaviour::Silent, "timeout true, unreachable false, retryable true"),
+        (always(SERVFAIL), "timeout false, unreachable true, retryable true"),
+        (always(NXDOMAIN), "timeout false, unreachable true, retryable true"),
     ] {
         let (server, state) = (NameServer::start(behaviour), StateDir::new());
         let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-        let output = Command::new("unshare")
+        let started = Instant::now();
+        let output = command("unshare")
             .args(["--mount", "sh", "-c", script])
             .arg(server.resolv_conf(&state))
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "dns::push_to_a_host_name", "--ignored", "--nocapture"])
+            .arg(program("push"))
+            .args(["http://gateway.example:9091", "1s"])
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && stdout.contains(expected), "{behaviour:?}: {output:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(expected), "{behaviour:?}: {output:?}");
     }
 }

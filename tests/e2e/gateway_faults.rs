@@ -11,8 +11,8 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::{Config, Error, Gateway, GroupingKey, Job, Outcome, Pusher, Scope};
 
 use crate::real::Pushgateway;
-use crate::restless::Restless;
-use crate::state::StateDir;
+use crate::restarting_gateway::RestartingGateway;
+use crate::state_dir::StateDir;
 
 const BUDGET: Duration = Duration::from_millis(900);
 /// What a machine that has other things to do may add.
@@ -52,52 +52,57 @@ const FAILURE: &str = "last_failure_timestamp_seconds";
 
 #[test]
 fn whatever_becomes_of_the_gateway_the_failure_arrives_and_the_success_stays() {
-    type Row =
-        (&'static str, fn() -> Restless, fn(&mut Restless), fn(&mut Restless), fn(&Error) -> bool);
+    type Row = (
+        &'static str,
+        fn() -> RestartingGateway,
+        fn(&mut RestartingGateway),
+        fn(&mut RestartingGateway),
+        fn(&Error) -> bool,
+    );
     let rows: [Row; 6] = [
         (
             "frozen",
-            Restless::without_persistence,
-            Restless::freeze,
-            Restless::thaw,
+            RestartingGateway::without_persistence,
+            RestartingGateway::freeze,
+            RestartingGateway::thaw,
             Error::is_timeout,
         ),
         (
             "stopped, with persistence",
-            Restless::with_persistence,
-            Restless::stop,
-            Restless::restart,
+            RestartingGateway::with_persistence,
+            RestartingGateway::stop,
+            RestartingGateway::restart,
             Error::is_unreachable,
         ),
         (
             "stopped, without persistence",
-            Restless::without_persistence,
-            Restless::stop,
-            Restless::restart,
+            RestartingGateway::without_persistence,
+            RestartingGateway::stop,
+            RestartingGateway::restart,
             Error::is_unreachable,
         ),
         (
             "killed, with persistence",
-            Restless::with_persistence,
-            Restless::kill,
-            Restless::restart,
+            RestartingGateway::with_persistence,
+            RestartingGateway::kill,
+            RestartingGateway::restart,
             Error::is_unreachable,
         ),
         (
             "killed, without persistence",
-            Restless::without_persistence,
-            Restless::kill,
-            Restless::restart,
+            RestartingGateway::without_persistence,
+            RestartingGateway::kill,
+            RestartingGateway::restart,
             Error::is_unreachable,
         ),
         (
             "killed while it was frozen",
-            Restless::without_persistence,
+            RestartingGateway::without_persistence,
             |gateway| {
                 gateway.freeze();
                 gateway.kill();
             },
-            Restless::restart,
+            RestartingGateway::restart,
             Error::is_unreachable,
         ),
     ];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::child::{Ended, Panics, Running, Start, child_of, job, send_signal};
 use crate::lifecycle::{held, stored_in};
 use crate::real::Pushgateway;
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 use crate::supervise::MemoryGroup;
 
 const DOCUMENTATION: &str = include_str!("../../metrics-push/src/guarantees.rs");

@@ -1,27 +1,13 @@
 //! Annotated programs as child processes, and what Prometheus then knows of them.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
+use crate::programs::{command, program};
 use crate::real::{Prometheus, Pushgateway};
 
-/// A fixture program.
-fn program(name: &str) -> PathBuf {
-    example(&format!("job_{name}"))
-}
-
-/// A program that Cargo builds into a folder beside the one of this test.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples");
-    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.exists(), "no {}: cargo build --examples --features e2e", program.display());
-    program
-}
-
 fn run(name: &str, ending: &str, url: &str) -> Output {
-    Command::new(program(name))
+    command(program(&format!("job_{name}")))
         .arg(ending)
         .env("METRICS_PUSH_URL", url)
         .env("METRICS_PUSH_JOB", name)
@@ -144,7 +130,7 @@ fn an_unreachable_gateway_is_named_on_stderr_and_changes_nothing_else() {
 
 #[test]
 fn a_bad_setting_is_named_on_stderr_and_the_job_still_runs() {
-    let output = Command::new(program("annotated"))
+    let output = command(program("job_annotated"))
         .env("METRICS_PUSH_URL", "http://gateway/?tenant=a")
         .env("METRICS_PUSH_TIMEOUT", "soon")
         .output()

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::child::{Panics, job};
 use crate::http::send;
 use crate::real::Pushgateway;
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// What the gateway's API says of a group: values by metric, or by outcome for the state set.
 pub(crate) type Stored = BTreeMap<String, f64>;

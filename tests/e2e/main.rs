@@ -17,22 +17,29 @@ mod gateway_faults;
 mod guarantees;
 mod http;
 mod jobs;
+mod kill_sweep;
 mod lifecycle;
+mod long_outage;
 mod merging;
 mod monitoring;
 mod power_loss;
+#[path = "../it/programs.rs"]
+mod programs;
 mod real;
 mod recording_proxy;
-mod restless;
+mod restarting_gateway;
 mod round_trips;
 mod rules;
 mod scheduler;
 mod security;
+#[path = "../it/signal_defaults.rs"]
+mod signal_defaults;
 #[expect(dead_code, reason = "what only the other tests need")]
-#[path = "../it/state.rs"]
-mod state;
+#[path = "../it/state_dir.rs"]
+mod state_dir;
 mod supervise;
-mod survival;
-mod sweep;
 mod syscalls;
 mod wire;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -11,10 +11,10 @@ use metrics_push::testing::FakeGateway;
 use serde_json::Value;
 
 use crate::cli;
-use crate::jobs::example;
+use crate::programs::{command, program};
 use crate::real::{Prometheus, Pushgateway};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 
 /// Between scrapes, and between evaluations of the rules.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -47,7 +47,7 @@ impl Stack {
     }
 
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = command(program);
         command.args(arguments).env("METRICS_PUSH_URL", self.gateway.url());
         command.env("METRICS_PUSH_STATE_DIR", &self.state);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -56,17 +56,17 @@ impl Stack {
 
     /// Runs an example to its end and gives its exit code.
     fn run(&self, name: &str, arguments: &[&str]) -> Option<i32> {
-        self.command(&example(name), arguments).status().unwrap().code()
+        self.command(&program(name), arguments).status().unwrap().code()
     }
 
     /// A run of `job_watched` that lasts until it is killed, or its input is closed.
     fn start_waiting(&self) -> Child {
-        self.command(&example("job_watched"), &["wait"]).spawn().unwrap()
+        self.command(&program("job_watched"), &["wait"]).spawn().unwrap()
     }
 
     /// Runs any command by ours.
     fn exec(&self, url: &str, arguments: &[&str]) -> Option<i32> {
-        let mut command = self.command(&cli::command(), &["exec"]);
+        let mut command = self.command(cli::metrics_push_program(), &["exec"]);
         command.args(arguments).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "2s");
         command.status().unwrap().code()
     }
@@ -234,7 +234,7 @@ fn panels_have_a_place_and_a_number_of_their_own_and_ask_the_chosen_data_source(
 fn the_state_of_a_job_has_a_name_for_every_outcome() {
     let text = dashboard().to_string();
     let gateway = FakeGateway::start();
-    let mut job = Command::new(example("job_watched"));
+    let mut job = command(program("job_watched"));
     job.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
     assert!(job.output().unwrap().status.success());
     let group = gateway.group("watched", &[]);
@@ -287,7 +287,7 @@ fn a_healthy_schedule_fires_the_watchdog_alone() {
 #[test]
 fn rules_that_reckon_in_intervals_know_how_many_a_deadline_has() {
     let gateway = FakeGateway::start();
-    let mut hourly = Command::new(example("job_watched"));
+    let mut hourly = command(program("job_watched"));
     hourly.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
     assert!(hourly.output().unwrap().status.success());
     let deadline = gateway.group("watched", &[]).value("batch_job_success_deadline_seconds", &[]);

@@ -10,7 +10,7 @@ use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Panics, Start, job};
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 /// One operation on the journal's folder, or what the job's body says.
 #[derive(Debug)]

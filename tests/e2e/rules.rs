@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/monitoring");
+use crate::programs::command;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
 const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 
 /// Fires always, so that nothing can show when it does not.
@@ -132,7 +134,7 @@ fn each_alert_is_shown_to_fire_and_not_to_fire() {
             fs::write(copy.join(folder).join(name), text).unwrap();
         }
     }
-    let mut promtool = Command::new("promtool");
+    let mut promtool = command("promtool");
     promtool.args(["test", "rules"]).args(tests.keys()).current_dir(copy.join("tests"));
     let output = promtool.output().unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -180,8 +182,9 @@ fn each_alert_has_a_severity_and_says_in_sentences_what_to_do() {
 fn rules_and_dashboard_use_existing_metrics() {
     let rules = files("rules");
     let mut texts: Vec<String> = rules.values().cloned().collect();
-    for file in ["dashboard.json", "README.md", "MISTAKES.md"] {
-        texts.push(fs::read_to_string(Path::new(FOLDER).join(file)).unwrap());
+    texts.push(fs::read_to_string(Path::new(FOLDER).join("dashboard.json")).unwrap());
+    for page in ["README.md", "MISTAKES.md"] {
+        texts.push(fs::read_to_string(Path::new(PAGES).join(page)).unwrap());
     }
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == ':';
     let recorded: BTreeSet<&str> = rules

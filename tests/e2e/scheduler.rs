@@ -1,15 +1,13 @@
 //! The example with tasks of plain tokio intervals, run to its end: what it leaves tells its runs apart.
 
-use std::process::Command;
-
 use metrics_push::testing::FakeGateway;
 
-use crate::jobs::example;
+use crate::programs::{command, program};
 
 #[test]
 fn tasks_that_fail_panic_overlap_are_dropped_and_try_again_are_told_apart() {
     let gateway = FakeGateway::start();
-    let mut scheduler = Command::new(example("scheduler"));
+    let mut scheduler = command(program("scheduler"));
     scheduler.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
     assert!(scheduler.output().unwrap().status.success());
 

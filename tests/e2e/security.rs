@@ -3,13 +3,15 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::prometheus::Gauge;
 use metrics_push::{Acceptance, Config, Error, Gateway, GroupingKey, Pusher};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
+use crate::programs::command;
 
 const PASSWORD: &str = "hunter2-$ecret";
 /// The bcrypt hash of the password for the web configuration.
@@ -56,7 +58,7 @@ fn start(name: &str, files: &[(&str, String)], web: &str) -> SecureGateway {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let binary = "/usr/bin/prometheus-pushgateway";
-    let child = Command::new(binary)
+    let child = command(binary)
         .arg(format!("--web.listen-address={address}"))
         .arg(format!("--web.config.file={}", folder.join("web.yml").display()))
         .arg("--persistence.file=")

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::child::{Panics, job};
 use crate::lifecycle::{held, stored};
 use crate::real::Pushgateway;
-use crate::state::StateDir;
+use crate::state_dir::StateDir;
 
 #[test]
 fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use metrics_push::testing::FakeGateway;
 
-use crate::state::StateDir;
+use crate::programs::{command, program};
+use crate::state_dir::StateDir;
 
 /// The files, threads and sockets that a process has used.
 #[derive(Debug, Default, PartialEq)]
@@ -31,15 +31,13 @@ impl Resources {
 }
 
 /// Runs a program with only these variables in its environment.
-fn trace(program: &str, variables: &[(&str, &str)]) -> Resources {
+fn trace(name: &str, variables: &[(&str, &str)]) -> Resources {
     let place = StateDir::new();
     let log = place.path().join("calls");
-    let own = std::env::current_exe().unwrap();
-    let program = own.ancestors().nth(2).unwrap().join("examples").join(program);
-    let status = Command::new("strace")
+    let status = command("strace")
         .args(["--follow-forks", "-qq", "-e", "trace=%file,socket,prctl,clone,clone3"])
         .arg(format!("--output={}", log.display()))
-        .arg(program)
+        .arg(program(name))
         .env_clear()
         .envs(variables.iter().copied())
         .status()

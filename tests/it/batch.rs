@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome};
+use metrics_push::{Batcher, Config, GroupingKey};
 
-use crate::place::Place;
+use crate::programs::{command, program};
+use crate::temp_dir::TempDir;
 
 /// Longer than any test, so that pushes have another cause.
 const LONG_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -91,7 +92,7 @@ fn batcher_limits_the_number_of_groups() {
 
 #[test]
 fn undelivered_batch_is_spooled() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(300));
     let _scope = config.scope().unwrap();
@@ -108,32 +109,8 @@ fn undelivered_batch_is_spooled() {
 
 #[test]
 fn twenty_thousand_runs_take_one_push_per_group() {
-    // In a child process, because a flush of another test would end the interval.
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "batch::twenty_thousand_runs", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
+    let output = command(program("many_runs")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[test]
-#[ignore = "a part of `twenty_thousand_runs_take_one_push_per_group`"]
-fn twenty_thousand_runs() {
-    const GROUPS: usize = 1_000;
-    const RUNS: usize = 20_000;
-    let gateway = FakeGateway::start();
-    let _scope = config(&gateway).batch(LONG_INTERVAL).scope().unwrap();
-    let started = Instant::now();
-    for number in 0..RUNS {
-        let job = Job::new("task");
-        let tenant = number % GROUPS;
-        job.start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
-    }
-    let per_second = RUNS as f64 / started.elapsed().as_secs_f64();
-    assert!(gateway.requests().is_empty());
-    assert_eq!(metrics_push::flush(Duration::from_secs(60)), 0);
-    assert_eq!((gateway.requests().len(), gateway.groups().len()), (GROUPS, GROUPS));
-    println!("{per_second:.0} runs per second");
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Jobs as children of a test: started with and without a gateway, their ends compared.
+//! Runs job programs as child processes of a test and captures their exit status and output.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Once, OnceLock};
 
-/// What a panic does in the job's program.
+use crate::programs::{aborting_ending, command, program};
+
+/// The panic strategy that the job's program is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Panics {
     Unwind,
@@ -13,69 +14,33 @@ pub(crate) enum Panics {
 }
 
 impl Panics {
-    /// The program of `tests/e2e/jobs/ending.rs`.
+    /// The program of `tests/programs/ending.rs`.
     fn program(self) -> PathBuf {
-        // Tests are in `target/<profile>/deps`, examples beside that folder.
-        let own = std::env::current_exe().unwrap();
-        let profile = own.ancestors().nth(2).unwrap();
         match self {
-            Self::Unwind => profile.join("examples/ending"),
-            Self::Abort => aborting(profile).to_owned(),
+            Self::Unwind => program("ending"),
+            Self::Abort => aborting_ending().to_owned(),
         }
     }
 }
 
-/// Cargo builds examples for tests, but with one profile only.
-fn aborting(profile: &Path) -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let target = profile.parent().unwrap();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "abort", "--example", "ending", "--target-dir"])
-            .arg(target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .unwrap();
-        assert!(built.success(), "the aborting job can't be built");
-        target.join("abort/examples/ending")
-    })
-}
-
-/// A job that is yet to be started.
+/// The command that starts a job.
 pub(crate) struct Start(Command);
 
-/// A job with these arguments, the last of which says how it ends, and nothing of the test's environment.
+/// Returns the command of a job with an empty environment. The last argument selects how the job ends.
 pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
     start(panics.program(), arguments)
 }
 
-/// The job that is the signal that it sends itself.
+/// Returns the command of a job whose `main` only sends SIGTERM to its own process.
 pub(crate) fn signals_itself() -> Start {
-    start(Panics::Unwind.program().with_file_name("signals_itself"), &[])
+    start(program("signals_itself"), &[])
 }
 
 fn start(program: PathBuf, arguments: &[&str]) -> Start {
-    let_children_hear_a_hangup();
-    let mut command = Command::new(program);
+    let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
-    // Core dumps and their traces are of no use here.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Start(command)
-}
-
-/// Where `nohup` started the tests, they ignore HUP, and so would their children. What is caught is not inherited.
-fn let_children_hear_a_hangup() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        let is_ignored =
-            |mask: &str| u64::from_str_radix(mask.trim(), 16).is_ok_and(|m| m & 1 == 1);
-        if ignored.is_some_and(is_ignored) {
-            signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default()).unwrap();
-        }
-    });
 }
 
 impl Start {
@@ -88,9 +53,9 @@ impl Start {
         self
     }
 
-    /// Has this program start the job, as `nohup` does.
+    /// Starts the job through another program, as `nohup` does.
     pub(crate) fn within(self, launcher: &[&str]) -> Self {
-        let mut command = Command::new(launcher[0]);
+        let mut command = command(launcher[0]);
         command.args(&launcher[1..]).arg(self.0.get_program()).args(self.0.get_args()).env_clear();
         for (name, value) in self.0.get_envs() {
             command.env(name, value.unwrap_or_default());
@@ -100,7 +65,7 @@ impl Start {
         Self(command)
     }
 
-    /// Leaves the job's input open until [`Running::close_input`].
+    /// Connects the job's stdin to a pipe that stays open until [`Running::close_input`].
     pub(crate) fn with_input(mut self) -> Self {
         self.0.stdin(Stdio::piped());
         self
@@ -114,7 +79,6 @@ impl Start {
         self.start().wait()
     }
 
-    /// Starts it.
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.0.spawn().unwrap_or_else(|why| panic!("{:?}: {why}", self.0));
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -122,7 +86,7 @@ impl Start {
     }
 }
 
-/// A job that has been started; it is killed when dropped.
+/// A running job, killed on drop.
 pub(crate) struct Running {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -134,10 +98,11 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits until the job says that it is ready.
+    /// Waits until the job prints `ready`.
     pub(crate) fn ready(mut self) -> Self {
         while !self.seen.ends_with("ready\n") {
-            assert_ne!(self.output.read_line(&mut self.seen).unwrap(), 0, "ended: {}", self.seen);
+            let length = self.output.read_line(&mut self.seen).unwrap();
+            assert_ne!(length, 0, "the job exited before it was ready: {}", self.seen);
         }
         self
     }
@@ -161,10 +126,10 @@ impl Running {
     pub(crate) fn wait(mut self) -> Ended {
         let mut stdout = std::mem::take(&mut self.seen);
         self.output.read_to_string(&mut stdout).unwrap();
-        let mut all = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut all).unwrap();
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         let status = self.child.wait().unwrap();
-        let (notices, stderr): (Vec<_>, Vec<_>) = all
+        let (notices, stderr): (Vec<_>, Vec<_>) = errors
             .lines()
             .filter(|line| !line.starts_with(' '))
             .map(without_ids)
@@ -175,13 +140,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Thread ids in std's messages differ from run to run, as the frames of a backtrace do.
+/// Removes the thread ids that std prints in panic messages; they differ between runs.
 fn without_ids(line: &str) -> String {
     let is_id = |word: &str| {
         let inside = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
@@ -190,18 +155,19 @@ fn without_ids(line: &str) -> String {
     line.split(' ').filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// How a job ended, as whoever started it sees it.
+/// The exit status and the output of a finished job.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
+    /// All other lines of stderr.
     pub(crate) stderr: Vec<String>,
-    /// What we said on stderr.
+    /// The lines of stderr that start with `metrics-push: `.
     pub(crate) notices: Vec<String>,
 }
 
 impl Ended {
-    /// Fails unless both ended in the same way and said the same.
+    /// Fails unless both jobs have the same exit status and the same output, apart from our log lines.
     #[track_caller]
     pub(crate) fn assert_same_as(&self, bare: &Self) {
         assert_eq!(self.status, bare.status, "{self:?}\n{bare:?}");
@@ -210,13 +176,13 @@ impl Ended {
     }
 }
 
-/// Sends a signal by its name, without `SIG`.
+/// Sends the signal `SIG{name}` to the process.
 pub(crate) fn send_signal(process: u32, name: &str) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
     assert!(sent.unwrap().success(), "kill -{name} {process}");
 }
 
-/// The process' only child.
+/// Returns the first child of a process.
 pub(crate) fn child_of(process: u32) -> u32 {
     let children = format!("/proc/{process}/task/{process}/children");
     let children = std::fs::read_to_string(children).unwrap();

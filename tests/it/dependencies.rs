@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
+
 const PAGE: &str = include_str!("../../metrics-push/src/guide/dependencies.md");
 
 /// The heading of the dependencies that only the feature `tls` adds.
@@ -115,7 +116,7 @@ fn published(metadata: &Value) -> Vec<&Value> {
         metadata["resolve"]["nodes"].as_array().unwrap().iter().map(|n| (id(n), n)).collect();
     let mut reached = BTreeSet::new();
     let mut queue: Vec<&str> =
-        packages.iter().filter(|(_, p)| p["name"] == "metrics-push").map(|(id, _)| *id).collect();
+        packages.iter().filter(|(_, p)| is_published(p)).map(|(id, _)| *id).collect();
     while let Some(package) = queue.pop() {
         if !reached.insert(package) {
             continue;
@@ -128,6 +129,10 @@ fn published(metadata: &Value) -> Vec<&Value> {
         }
     }
     reached.into_iter().map(|id| packages[id]).collect()
+}
+
+fn is_published(package: &Value) -> bool {
+    ["metrics-push", "metrics-push-cli"].contains(&name(package))
 }
 
 fn id(value: &Value) -> &str {
@@ -158,7 +163,7 @@ fn licences_are_allowed() {
 fn each_crate_has_one_version() {
     let skipped = deny_list("skip");
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (name, version) in tree(&["--all-features"]) {
+    for (name, version) in tree(&["--package", "metrics-push-cli", "--all-features"]) {
         if !skipped.contains(&name) {
             versions.entry(name).or_default().insert(version);
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/metrics-push/src");
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push/src");
 const TROUBLESHOOTING: &str = include_str!("../../metrics-push/src/guide/troubleshooting.md");
 
 /// Calls whose first argument is a message.
@@ -26,8 +26,8 @@ fn code() -> String {
     while let Some(path) = paths.pop() {
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {
-            // The command has its own messages; the fake gateway uses those of the real one.
-            if !["bin", "testing"].contains(&name) {
+            // The fake gateway has the messages of the real one.
+            if name != "testing" {
                 paths.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             }
         } else if name.ends_with(".rs") && name != "tests.rs" {

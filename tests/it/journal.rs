@@ -1,4 +1,4 @@
-//! Runs whose process died unseen: a later one, of whatever job, reports them as abandoned.
+//! The journal: a run whose process died without a report is reported as abandoned by a later run of any job.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,17 +8,17 @@ use std::time::{Duration, SystemTime};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
 use crate::child::{Ended, Panics, Start, job};
-use crate::lifecycle::{endings, outcomes};
-use crate::state::StateDir;
+use crate::lifecycle::{completions, outcomes};
+use crate::state_dir::StateDir;
 
-/// A run of the job `name`, which ends like that.
-fn run(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Start {
+/// Returns the command of a job with this name and ending.
+fn command(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Start {
     let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
     start.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
-fn end(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Ended {
-    run(gateway, state, name, ending).run_to_end()
+fn run_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Ended {
+    command(gateway, state, name, ending).run_to_end()
 }
 
 #[track_caller]
@@ -27,37 +27,37 @@ fn value(group: &Group, name: &str) -> f64 {
 }
 
 #[test]
-fn a_run_that_ends_leaves_no_journal() {
+fn journal_of_a_finished_run_is_removed() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for ending in ["ok", "err", "panic", "exit-3", "exit-in-worker", "panic-in-drop"] {
-        let ended = end(&gateway, &state, "import", ending);
+        let ended = run_job(&gateway, &state, "import", ending);
         assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
         assert!(state.journals().is_empty(), "{ending}");
     }
 }
 
 #[test]
-fn a_task_that_ends_after_main_leaves_no_journal() {
+fn journal_of_a_task_finished_after_main_is_removed() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for _ in 0..20 {
-        end(&gateway, &state, "import", "task-in-a-thread-local");
+        run_job(&gateway, &state, "import", "task-in-a-thread-local");
         assert_eq!(state.journals(), Vec::<std::path::PathBuf>::new());
     }
 }
 
 #[test]
-fn each_unseen_death_is_reported_by_another_jobs_run_once() {
+fn abandoned_run_is_reported_once_by_a_run_of_another_job() {
     for ending in ["exec", "_exit", "abort", "kill", "segv", "overflow"] {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
-        end(&gateway, &state, "import", ending);
+        run_job(&gateway, &state, "import", ending);
         assert_eq!(state.journals().len(), 1, "{ending}");
-        let ended = end(&gateway, &state, "other", "ok");
+        let ended = run_job(&gateway, &state, "other", "ok");
         assert!(ended.status.success());
         assert!(ended.notices[0].contains(r#"{job="import"}"#), "{ending}: {:?}", ended.notices);
-        end(&gateway, &state, "other", "ok");
+        run_job(&gateway, &state, "other", "ok");
         let group = gateway.group("import", &[]);
         assert_eq!(outcomes(&group), ["abandoned"], "{ending}");
-        assert_eq!(endings(&gateway, "import"), 1, "{ending}");
+        assert_eq!(completions(&gateway, "import"), 1, "{ending}");
         assert!(
             value(&group, "last_completion_timestamp_seconds")
                 >= value(&group, "last_start_timestamp_seconds")
@@ -67,12 +67,12 @@ fn each_unseen_death_is_reported_by_another_jobs_run_once() {
 }
 
 #[test]
-fn the_last_success_survives_an_abandoned_run() {
+fn last_success_survives_an_abandoned_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    end(&gateway, &state, "import", "ok");
+    run_job(&gateway, &state, "import", "ok");
     let before = value(&gateway.group("import", &[]), "last_success_timestamp_seconds");
-    end(&gateway, &state, "import", "kill");
-    end(&gateway, &state, "other", "ok");
+    run_job(&gateway, &state, "import", "kill");
+    run_job(&gateway, &state, "other", "ok");
     let group = gateway.group("import", &[]);
     assert_eq!(outcomes(&group), ["abandoned"]);
     assert_eq!(value(&group, "last_success_timestamp_seconds").to_bits(), before.to_bits());
@@ -80,10 +80,10 @@ fn the_last_success_survives_an_abandoned_run() {
 }
 
 #[test]
-fn the_next_run_of_the_same_job_reports_before_it_starts() {
+fn next_run_of_the_job_reports_the_abandoned_run_first() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    end(&gateway, &state, "import", "kill");
-    end(&gateway, &state, "import", "err");
+    run_job(&gateway, &state, "import", "kill");
+    run_job(&gateway, &state, "import", "err");
     let group = gateway.group("import", &[]);
     assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
     assert!(group.has_family("batch_job_last_abandoned_timestamp_seconds"));
@@ -93,14 +93,14 @@ fn the_next_run_of_the_same_job_reports_before_it_starts() {
 }
 
 #[test]
-fn an_abandoned_run_moves_no_newer_fact_back() {
+fn abandoned_run_does_not_overwrite_newer_timestamps() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    end(&gateway, &state, "import", "kill");
-    // Somewhere else, without this state directory.
+    run_job(&gateway, &state, "import", "kill");
+    // This run is newer and uses another state directory.
     let elsewhere = StateDir::new();
-    end(&gateway, &elsewhere, "import", "ok");
+    run_job(&gateway, &elsewhere, "import", "ok");
     let before = gateway.group("import", &[]);
-    end(&gateway, &state, "other", "ok");
+    run_job(&gateway, &state, "other", "ok");
     let after = gateway.group("import", &[]);
     assert_eq!(outcomes(&after), ["success"]);
     for name in [
@@ -118,24 +118,25 @@ fn an_abandoned_run_moves_no_newer_fact_back() {
 }
 
 #[test]
-fn an_outcome_that_no_gateway_took_is_delivered_by_a_later_run() {
+fn undelivered_outcome_is_delivered_by_a_later_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     gateway.refuse_connections();
-    let start = run(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
+    let start =
+        command(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
     let ended = start.run_to_end();
     assert!(!ended.notices.is_empty());
     gateway.accept_connections();
-    end(&gateway, &state, "other", "ok");
+    run_job(&gateway, &state, "other", "ok");
     assert_eq!(outcomes(&gateway.group("import", &[])), ["error"]);
     assert!(state.journals().is_empty());
 }
 
 #[test]
-fn a_live_run_is_nobodys_to_report() {
+fn running_job_is_not_reported_as_abandoned() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let running = run(&gateway, &state, "import", "wait").start().ready();
-    end(&gateway, &state, "other", "ok");
-    assert_eq!(endings(&gateway, "import"), 0);
+    let running = command(&gateway, &state, "import", "wait").start().ready();
+    run_job(&gateway, &state, "other", "ok");
+    assert_eq!(completions(&gateway, "import"), 0);
     assert_eq!(state.journals().len(), 1);
     running.signal("TERM");
     running.wait();
@@ -144,22 +145,22 @@ fn a_live_run_is_nobodys_to_report() {
 }
 
 #[test]
-fn only_who_pushes_there_reports_there() {
+fn abandoned_run_is_reported_only_to_its_own_gateway() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    end(&gateway, &state, "import", "kill");
+    run_job(&gateway, &state, "import", "kill");
     let elsewhere = FakeGateway::start();
-    end(&elsewhere, &state, "other", "ok");
+    run_job(&elsewhere, &state, "other", "ok");
     assert!(elsewhere.find_group("import", &[]).is_none());
     assert_eq!(state.journals().len(), 1);
-    end(&gateway, &state, "other", "ok");
+    run_job(&gateway, &state, "other", "ok");
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }
 
 #[test]
-fn no_credentials_are_in_the_journal() {
+fn journal_contains_no_credentials() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let url = gateway.url().replace("http://", "http://batch:pa55word@");
-    let start = run(&gateway, &state, "import", "kill").gateway(&url);
+    let start = command(&gateway, &state, "import", "kill").gateway(&url);
     start.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").run_to_end();
     let text = fs::read_to_string(&state.journals()[0]).unwrap();
     assert!(text.contains(&gateway.url()), "{text}");
@@ -170,29 +171,31 @@ fn no_credentials_are_in_the_journal() {
 }
 
 #[test]
-fn torn_foreign_and_newer_journals_are_told_of_and_keep_nobody_from_the_others() {
+fn unreadable_journals_are_logged_and_do_not_block_others() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    end(&gateway, &state, "import", "kill");
-    let torn = state.write("0-1.journal", "metrics-push jou");
+    run_job(&gateway, &state, "import", "kill");
+    let truncated = state.write("0-1.journal", "metrics-push jou");
     let newer = state.write("0-2.journal", "metrics-push journal 7\tx=y\nopen\tid=0\n");
-    let foreign = state.write("0-3.journal", "Dear diary,\n");
-    let ended = end(&gateway, &state, "other", "ok");
-    for (path, what) in [(&torn, "torn"), (&newer, "newer version"), (&foreign, "no journal")] {
+    let foreign = state.write("0-3.journal", "some other text\n");
+    let ended = run_job(&gateway, &state, "other", "ok");
+    for (path, reason) in
+        [(&truncated, "torn"), (&newer, "newer version"), (&foreign, "no journal")]
+    {
         let line =
-            |line: &String| line.contains(what) && line.contains(&*path.display().to_string());
-        assert!(ended.notices.iter().any(line), "{what}: {:?}", ended.notices);
+            |line: &String| line.contains(reason) && line.contains(&*path.display().to_string());
+        assert!(ended.notices.iter().any(line), "{reason}: {:?}", ended.notices);
     }
-    assert_eq!((torn.exists(), newer.exists(), foreign.exists()), (false, true, true));
+    assert_eq!((truncated.exists(), newer.exists(), foreign.exists()), (false, true, true));
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }
 
 #[test]
-fn an_unusable_state_directory_costs_one_warning() {
+fn unusable_state_directory_logs_one_warning() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let file = state.write("file", "");
     let full = Path::new("/dev/full");
     for directory in [file.as_path(), full, &file.join("below")] {
-        let start = run(&gateway, &state, "import", "ok");
+        let start = command(&gateway, &state, "import", "ok");
         let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).run_to_end();
         assert!(ended.status.success());
         assert_eq!(ended.notices.len(), 1, "{directory:?}: {ended:?}");
@@ -201,17 +204,17 @@ fn an_unusable_state_directory_costs_one_warning() {
 }
 
 #[test]
-fn a_full_disk_costs_one_warning() {
+fn full_disk_logs_one_warning() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    // As on a full disk, files can be made and not written to.
+    // With this limit, as on a full disk, files can be created but not written to.
     let launcher = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
     for ending in ["ok", "err", "exit-3"] {
         let bare = job(Panics::Unwind, &[ending]).within(&launcher).run_to_end();
-        let ended = run(&gateway, &state, "import", ending).within(&launcher).run_to_end();
+        let ended = command(&gateway, &state, "import", ending).within(&launcher).run_to_end();
         ended.assert_same_as(&bare);
         assert_eq!(ended.notices.len(), 1, "{ending}: {ended:?}");
         assert!(ended.notices[0].contains("can't be written"), "{ended:?}");
-        assert_eq!(endings(&gateway, "import"), 1, "{ending}");
+        assert_eq!(completions(&gateway, "import"), 1, "{ending}");
         gateway.clear();
     }
     let left = fs::read_dir(state.path().join("journal")).unwrap();
@@ -219,7 +222,7 @@ fn a_full_disk_costs_one_warning() {
 }
 
 #[test]
-fn a_synced_run_leaves_no_journal_either() {
+fn durable_journal_of_a_finished_run_is_removed() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let start = job(Panics::Unwind, &["synced", "ok"]).gateway(&gateway.url());
     start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
@@ -227,8 +230,9 @@ fn a_synced_run_leaves_no_journal_either() {
     assert!(state.journals().is_empty());
 }
 
-/// Kills the job as soon as the gateway has got a request with this text, of which it says nothing.
-fn killed_at(
+/// Runs a job and kills it when the gateway has received a request that contains `text`. The fault applies to such
+/// requests.
+fn kill_on_request(
     gateway: &FakeGateway,
     state: &StateDir,
     name: &str,
@@ -237,7 +241,7 @@ fn killed_at(
 ) {
     let before = gateway.requests().len();
     gateway.fault(fault.when(move |request| String::from_utf8_lossy(&request.body).contains(text)));
-    let running = run(gateway, state, name, "ok").start();
+    let running = command(gateway, state, name, "ok").start();
     gateway.wait_for(Duration::from_secs(20), |gateway| {
         gateway
             .requests()
@@ -251,81 +255,80 @@ fn killed_at(
 }
 
 #[test]
-fn killed_at_each_point_of_the_journals_life_a_run_is_told_as_what_it_was() {
+fn run_killed_at_any_point_is_reported_with_its_outcome() {
     const START: &str = "batch_job_last_start_";
-    const END: &str = "batch_job_last_success_";
-    const REPORT: &str = "outcome=\"abandoned\"} 1";
+    const COMPLETION: &str = "batch_job_last_success_";
+    const ABANDONED: &str = "outcome=\"abandoned\"} 1";
     let stored = || Fault::hang().after_storing();
     for (point, text, fault, outcome) in [
-        // Once a process has sent its start, its body runs or has run: what it knew last is in the journal.
-        ("when its end was sent", END, Fault::hang(), "success"),
-        ("when its end had arrived and was not confirmed", END, stored(), "success"),
+        // The outcome is written to the journal before it is sent, so a later run can report it.
+        ("completion sent", COMPLETION, Fault::hang(), "success"),
+        ("completion stored, not acknowledged", COMPLETION, stored(), "success"),
     ] {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
-        killed_at(&gateway, &state, "import", text, fault);
+        kill_on_request(&gateway, &state, "import", text, fault);
         assert_eq!(state.journals().len(), 1, "{point}");
-        end(&gateway, &state, "other", "ok");
+        run_job(&gateway, &state, "other", "ok");
         assert_eq!(outcomes(&gateway.group("import", &[])), [outcome], "{point}");
         assert!(state.journals().is_empty(), "{point}");
     }
-    for (point, text, fault) in [
-        ("when its start was sent", START, Fault::hang()),
-        ("when its start had arrived and was not confirmed", START, stored()),
-    ] {
+    for (point, text, fault) in
+        [("start sent", START, Fault::hang()), ("start stored, not acknowledged", START, stored())]
+    {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
         gateway.fault(
             fault.when(move |request| String::from_utf8_lossy(&request.body).contains(text)),
         );
-        let running = run(&gateway, &state, "import", "wait").start().ready();
+        let running = command(&gateway, &state, "import", "wait").start().ready();
         gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
         running.kill();
         running.wait();
         gateway.heal();
-        end(&gateway, &state, "other", "ok");
+        run_job(&gateway, &state, "other", "ok");
         assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"], "{point}");
         assert!(state.journals().is_empty(), "{point}");
     }
     for (point, fault) in [
-        ("when a report was sent", Fault::hang()),
-        ("when a report had arrived and was not confirmed", stored()),
+        ("abandoned run sent", Fault::hang()),
+        ("abandoned run stored, not acknowledged", stored()),
     ] {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
-        end(&gateway, &state, "import", "kill");
-        killed_at(&gateway, &state, "other", REPORT, fault);
-        end(&gateway, &state, "third", "ok");
+        run_job(&gateway, &state, "import", "kill");
+        kill_on_request(&gateway, &state, "other", ABANDONED, fault);
+        run_job(&gateway, &state, "third", "ok");
         let reports = gateway.requests().into_iter().filter(|sent| sent.path.ends_with("/import"));
         let reports: BTreeSet<_> = reports
             .map(|sent| String::from_utf8_lossy(&sent.body).into_owned())
-            .filter(|body| body.contains(REPORT))
+            .filter(|body| body.contains(ABANDONED))
             .map(|body| body.lines().filter(|line| !line.contains("pushed_at")).collect::<String>())
             .collect();
-        assert_eq!(reports.len(), 1, "{point}: what is said twice says the same: {reports:?}");
+        assert_eq!(reports.len(), 1, "{point}: the repeated report differs: {reports:?}");
         assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"], "{point}");
         assert!(state.journals().is_empty(), "{point}: {:?}", state.journals());
     }
 }
 
 #[test]
-fn a_file_that_never_got_its_name_is_nobodys_run() {
+fn temporary_journal_file_is_removed_when_stale() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let fresh = state.write("1-1.new", "metrics-push journal 1\tprocess=1\n");
-    let old = state.write("0-1.new", "metrics-push journal 1\tprocess=1\n");
-    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
-    fs::File::options().append(true).open(&old).unwrap().set_modified(long_ago).unwrap();
-    end(&gateway, &state, "other", "ok");
-    assert_eq!((fresh.exists(), old.exists()), (true, false));
+    let recent = state.write("1-1.new", "metrics-push journal 1\tprocess=1\n");
+    let stale = state.write("0-1.new", "metrics-push journal 1\tprocess=1\n");
+    let an_hour_ago = SystemTime::now() - Duration::from_secs(3_600);
+    fs::File::options().append(true).open(&stale).unwrap().set_modified(an_hour_ago).unwrap();
+    run_job(&gateway, &state, "other", "ok");
+    assert_eq!((recent.exists(), stale.exists()), (true, false));
 }
 
 #[test]
-fn a_run_of_before_a_restart_of_the_machine_was_abandoned_with_it() {
+fn run_from_before_a_reboot_is_reported_as_abandoned() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    end(&gateway, &state, "import", "kill");
+    run_job(&gateway, &state, "import", "kill");
     let journal = state.journals().remove(0);
     let text = fs::read_to_string(&journal).unwrap();
     let (before, after) = text.split_once("\tboot=").unwrap();
     let rest = after.split_once('\n').unwrap().1;
     fs::write(&journal, format!("{before}\tboot=another\n{rest}")).unwrap();
-    let ended = end(&gateway, &state, "other", "ok");
+    let ended = run_job(&gateway, &state, "other", "ok");
     assert!(ended.notices[0].contains("the machine's last start"), "{:?}", ended.notices);
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }

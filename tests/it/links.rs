@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use metrics_push::Config;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
 
 /// All files of the repository with one of these extensions.
 fn files(extensions: &[&str]) -> Vec<(PathBuf, String)> {

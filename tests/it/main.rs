@@ -8,7 +8,8 @@ mod contexts;
 mod delivery;
 mod dependencies;
 mod fake_gateway;
-mod group_life;
+mod gateway_cleanup;
+mod gathering;
 mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
@@ -17,19 +18,24 @@ mod lifecycle;
 mod links;
 mod macro_runtime;
 mod metrics;
-mod moments;
 mod network;
 mod packaging;
 mod parity;
-mod place;
+mod programs;
 mod raw_tcp;
 mod readme;
 mod runs;
 mod secrets;
+mod signal_defaults;
+mod signal_timing;
 mod spool;
-mod state;
+mod state_dir;
 mod supervise;
+mod temp_dir;
 mod terminal;
 mod testing;
 mod tidy;
 mod wire;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -1,7 +1,6 @@
 //! Failures between a job and its gateway: host names, connections and proxies.
 
 use std::io::{Read as _, Write as _};
-use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -9,8 +8,9 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Acceptance, Config, Error, GatewayKind, Job, Outcome, Pusher};
 
-use crate::place::Place;
+use crate::programs::{command, program};
 use crate::raw_tcp::{FullBacklog, RawServer};
+use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(700);
 /// Time that a busy machine may add.
@@ -41,7 +41,7 @@ fn fail_in_time(url: &str) -> Error {
 }
 
 fn spooled_by_a_job(config: Config) -> usize {
-    let state = Place::new();
+    let state = TempDir::new();
     let _scope = config.state_dir(state.path()).timeout(BUDGET).scope().unwrap();
     Job::new("remote").registry(empty_registry).whole_process().start().finish(Outcome::Success);
     state.records().len()
@@ -87,28 +87,14 @@ fn proxy() -> (RawServer, Receiver<String>) {
     proxy_with_status("202 Accepted")
 }
 
-/// Pushes from a child process, because the client reads the environment once.
-#[test]
-#[ignore = "run by the tests with proxies"]
-fn push_from_a_child_process() {
-    let pushed = push(&std::env::var("TEST_GATEWAY").unwrap());
-    if let Err(error) = pushed {
-        let kind = if error.is_config() { "config" } else { "another" };
-        panic!("kind: {kind}, status: {:?}, {error:?}", error.status());
-    }
-}
-
 /// Pushes with these variables and no other variables for proxies. Returns stderr if the push fails.
 fn push_failure(gateway: &str, variables: &[(&str, &str)]) -> Option<String> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let test = "network::push_from_a_child_process";
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env("TEST_GATEWAY", gateway);
+    let mut command = command(program("push"));
+    command.args([gateway, "700ms"]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     let output = command.envs(variables.iter().copied()).output().unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.contains("running 1 test"), "{stdout}");
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -168,7 +154,7 @@ fn proxy_that_requires_credentials_is_reported() {
     ] {
         let (proxy, requests) = proxy_with_status("407 Proxy Authentication Required");
         let message = push_failure(gateway, &[(variable, &*proxy.url())]).unwrap();
-        for part in ["kind: config, status: Some(407)", "the proxy requires credentials"] {
+        for part in ["config true", "status Some(407)", "the proxy requires credentials"] {
             assert!(message.contains(part), "{gateway}: {message}");
         }
         // The push is not retried.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+use crate::ROOT;
 
 const ATTRIBUTES: [&str; 5] = [
     "metrics_push::counted",

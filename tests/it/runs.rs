@@ -1,4 +1,4 @@
-//! Runs as a gateway sees them: which verb, which families, which outcome, whatever the way they end.
+//! What a run pushes to a gateway for each outcome: verb, families and values.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use metrics_push::prometheus::{GaugeVec, Opts};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Job, Outcome, Run, Scope, Verb, flush};
 
-/// Longer than anything here takes, short enough for a person to wait for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for an event before it fails.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A gateway, and this thread pushing to it.
+/// Starts a gateway. Jobs of this thread push to it while the scope exists.
 fn gateway() -> (FakeGateway, Scope) {
     let gateway = FakeGateway::start();
     let scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
@@ -18,11 +18,11 @@ fn gateway() -> (FakeGateway, Scope) {
 }
 
 fn group(gateway: &FakeGateway, job: &str) -> Group {
-    assert_eq!(flush(PATIENCE), 0, "requests are left");
+    assert_eq!(flush(TIMEOUT), 0, "requests are pending");
     gateway.group(job, &[])
 }
 
-fn outcome_of(group: &Group) -> Vec<&'static str> {
+fn outcomes(group: &Group) -> Vec<&'static str> {
     Outcome::ALL
         .into_iter()
         .map(Outcome::as_str)
@@ -31,7 +31,7 @@ fn outcome_of(group: &Group) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_success_replaces_the_group_and_tells_everything() {
+fn success_replaces_the_group_with_all_metrics() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import").every(Duration::from_secs(3_600)).version(Some("1.2.3"));
     job.run(|run| -> Result<(), ()> {
@@ -44,7 +44,7 @@ fn a_success_replaces_the_group_and_tells_everything() {
     })
     .unwrap();
     let group = group(&gateway, "import");
-    assert_eq!(outcome_of(&group), ["success"]);
+    assert_eq!(outcomes(&group), ["success"]);
     assert!((group.value("batch_job_last_run_success", &[]) - 1.0).abs() < f64::EPSILON);
     for (name, labels, expected) in [
         ("batch_job_last_run_records", &[("result", "processed")][..], 5.0),
@@ -65,7 +65,7 @@ fn a_success_replaces_the_group_and_tells_everything() {
 }
 
 #[test]
-fn counts_past_all_bounds_stay_at_the_bound() {
+fn record_counts_saturate() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     job.run(|run| -> Result<(), ()> {
@@ -84,14 +84,14 @@ fn counts_past_all_bounds_stay_at_the_bound() {
 }
 
 #[test]
-fn a_failure_keeps_the_last_success() {
+fn failure_keeps_the_last_success() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     job.run(|_| Ok::<_, ()>(())).unwrap();
     let before = group(&gateway, "import");
     job.run(|_| Err::<(), _>("no input")).unwrap_err();
     let after = group(&gateway, "import");
-    assert_eq!(outcome_of(&after), ["error"]);
+    assert_eq!(outcomes(&after), ["error"]);
     let name = "batch_job_last_success_timestamp_seconds";
     assert_eq!(after.value(name, &[]).to_bits(), before.value(name, &[]).to_bits());
     assert!(after.value("batch_job_last_run_success", &[]).abs() < f64::EPSILON);
@@ -102,26 +102,26 @@ fn a_failure_keeps_the_last_success() {
 }
 
 #[test]
-fn a_panic_is_reported_and_goes_on() {
+fn panic_is_reported_and_propagated() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     let panic =
         catch_unwind(AssertUnwindSafe(|| job.run(|_| -> Result<(), ()> { panic!("boom") })));
     assert_eq!(*panic.unwrap_err().downcast::<&str>().unwrap(), "boom");
-    assert_eq!(outcome_of(&group(&gateway, "import")), ["panic"]);
+    assert_eq!(outcomes(&group(&gateway, "import")), ["panic"]);
 }
 
 #[test]
-fn a_run_that_nobody_finishes_was_cancelled() {
+fn unfinished_run_is_reported_as_cancelled() {
     let (gateway, _scope) = gateway();
     drop(Job::with_name("import").start());
-    assert_eq!(outcome_of(&group(&gateway, "import")), ["cancelled"]);
+    assert_eq!(outcomes(&group(&gateway, "import")), ["cancelled"]);
 }
 
-/// Runs a job to its end when it is dropped.
-struct InDrop(Job);
+/// Runs a job twice on drop: one run succeeds, the other is not finished.
+struct RunOnDrop(Job);
 
-impl Drop for InDrop {
+impl Drop for RunOnDrop {
     fn drop(&mut self) {
         self.0.run(|_| Ok::<_, ()>(())).unwrap();
         drop(self.0.start());
@@ -129,21 +129,21 @@ impl Drop for InDrop {
 }
 
 #[test]
-fn runs_that_begin_while_the_thread_unwinds_are_no_panics() {
+fn run_started_during_unwinding_is_not_a_panic() {
     let (gateway, _scope) = gateway();
-    let job = InDrop(Job::with_name("cleanup"));
+    let job = RunOnDrop(Job::with_name("cleanup"));
     catch_unwind(AssertUnwindSafe(|| {
         let _job = job;
-        panic!("somebody else's");
+        panic!("unrelated to the job");
     }))
     .unwrap_err();
     let group = group(&gateway, "cleanup");
-    assert_eq!(outcome_of(&group), ["cancelled"]);
+    assert_eq!(outcomes(&group), ["cancelled"]);
     assert!(group.has_family("batch_job_last_success_timestamp_seconds"));
 }
 
 #[test]
-fn a_skipped_run_is_neither_success_nor_failure() {
+fn skipped_run_is_neither_success_nor_failure() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     job.run(|_| Ok::<_, ()>(())).unwrap();
@@ -153,25 +153,25 @@ fn a_skipped_run_is_neither_success_nor_failure() {
     })
     .unwrap();
     let group = group(&gateway, "import");
-    assert_eq!(outcome_of(&group), ["skipped"]);
+    assert_eq!(outcomes(&group), ["skipped"]);
     assert!((group.value("batch_job_last_run_success", &[]) - 1.0).abs() < f64::EPSILON);
     assert!(group.has_family("batch_job_last_skipped_timestamp_seconds"));
     assert!(!group.has_family("batch_job_last_failure_timestamp_seconds"));
 }
 
 #[test]
-fn an_error_after_a_skip_is_an_error() {
+fn error_after_skip_is_reported_as_error() {
     let (gateway, _scope) = gateway();
     let skip_and_fail = |run: &Run| {
         run.skip("nothing to do");
         Err::<(), _>("or was there?")
     };
     Job::with_name("import").run(skip_and_fail).unwrap_err();
-    assert_eq!(outcome_of(&group(&gateway, "import")), ["error"]);
+    assert_eq!(outcomes(&group(&gateway, "import")), ["error"]);
 }
 
 #[test]
-fn what_the_code_no_longer_exports_disappears_unless_successes_add() {
+fn unexported_metric_disappears_unless_on_success_is_add() {
     let (gateway, _scope) = gateway();
     let with_extra = |run: &Run| {
         run.gauge("extra", "Once exported.").unwrap().set(1.0);
@@ -187,7 +187,7 @@ fn what_the_code_no_longer_exports_disappears_unless_successes_add() {
 }
 
 #[test]
-fn overlapping_runs_of_one_job_keep_their_own_times() {
+fn overlapping_runs_do_not_share_state() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("overlap");
     let (first, second) = (job.start(), job.start());
@@ -196,14 +196,14 @@ fn overlapping_runs_of_one_job_keep_their_own_times() {
     second.finish(Outcome::Success);
     first.finish(Outcome::Error);
     let group = group(&gateway, "overlap");
-    assert_eq!(outcome_of(&group), ["error"]);
+    assert_eq!(outcomes(&group), ["error"]);
     let processed = group.value("batch_job_last_run_records", &[("result", "processed")]);
     assert!((processed - 1.0).abs() < f64::EPSILON);
     assert!(group.has_family("batch_job_last_success_timestamp_seconds"));
 }
 
 #[test]
-fn a_metric_that_clashes_with_the_key_is_left_out_and_the_outcome_is_not() {
+fn clashing_metric_is_dropped_and_the_outcome_is_pushed() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     let run = job.start();
@@ -212,12 +212,12 @@ fn a_metric_that_clashes_with_the_key_is_left_out_and_the_outcome_is_not() {
     run.registry().register(Box::new(clash)).unwrap();
     run.finish(Outcome::Success);
     let group = group(&gateway, "import");
-    assert_eq!(outcome_of(&group), ["success"]);
+    assert_eq!(outcomes(&group), ["success"]);
     assert!(!group.has_family("clash"));
 }
 
 #[test]
-fn a_whole_process_pushes_the_default_registry_and_a_task_does_not() {
+fn whole_process_job_pushes_the_default_registry() {
     let (gateway, _scope) = gateway();
     metrics_push::counter("things_of_the_process_total", "Things.").unwrap().inc();
     let body = |_: &Run| Ok::<_, ()>(());
@@ -228,20 +228,20 @@ fn a_whole_process_pushes_the_default_registry_and_a_task_does_not() {
 }
 
 #[test]
-fn the_start_is_pushed_while_the_body_runs() {
+fn start_is_pushed_while_the_body_runs() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("long").max_runtime(Duration::from_secs(60));
     let run = job.start();
-    gateway.wait_for(PATIENCE, |gateway| gateway.find_group("long", &[]).is_some());
+    gateway.wait_for(TIMEOUT, |gateway| gateway.find_group("long", &[]).is_some());
     let group = gateway.group("long", &[]);
-    assert!(outcome_of(&group).is_empty());
+    assert!(outcomes(&group).is_empty());
     assert!((group.value("batch_job_max_runtime_seconds", &[]) - 60.0).abs() < f64::EPSILON);
     assert!(!group.has_family("batch_job_last_completion_timestamp_seconds"));
     run.finish(Outcome::Success);
 }
 
 #[test]
-fn a_heart_beats_until_the_run_is_over() {
+fn heartbeat_pushes_progress() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("long").heartbeat(Duration::from_millis(5));
     let run = job.start();
@@ -249,44 +249,43 @@ fn a_heart_beats_until_the_run_is_over() {
     let ratio = |gateway: &FakeGateway| {
         gateway.find_group("long", &[])?.get("batch_job_progress_ratio", &[])
     };
-    gateway.wait_for(PATIENCE, |gateway| ratio(gateway) == Some(0.25));
+    gateway.wait_for(TIMEOUT, |gateway| ratio(gateway) == Some(0.25));
     run.finish(Outcome::Success);
-    let beats = group(&gateway, "long");
-    assert_eq!(outcome_of(&beats), ["success"]);
+    assert_eq!(outcomes(&group(&gateway, "long")), ["success"]);
 }
 
 #[test]
-fn a_slow_gateway_does_not_delay_the_body_and_gets_one_push() {
+fn slow_gateway_does_not_delay_the_body() {
     let (gateway, _scope) = gateway();
     let stall = Duration::from_millis(300);
     gateway.fail_next(1, Fault::stall(stall));
     let job = Job::with_name("quick");
     let first = job.start();
-    gateway.wait_for(PATIENCE, |gateway| !gateway.requests().is_empty());
-    // The start push of the first run is under way: all that follows waits and is merged.
-    let before = std::time::Instant::now();
+    gateway.wait_for(TIMEOUT, |gateway| !gateway.requests().is_empty());
+    // The start push of the first run is in flight; all requests after it wait and are merged.
+    let started = std::time::Instant::now();
     first.finish(Outcome::Error);
     job.run(|_| Ok::<_, ()>(())).unwrap();
-    assert!(before.elapsed() < stall / 2, "{:?}", before.elapsed());
-    gateway.wait_for(PATIENCE, |gateway| gateway.requests().len() == 2);
-    assert!(before.elapsed() > stall / 2, "two pushes to one group were under way at once");
-    assert_eq!(outcome_of(&group(&gateway, "quick")), ["success"]);
+    assert!(started.elapsed() < stall / 2, "{:?}", started.elapsed());
+    gateway.wait_for(TIMEOUT, |gateway| gateway.requests().len() == 2);
+    assert!(started.elapsed() > stall / 2, "two pushes to one group were in flight at once");
+    assert_eq!(outcomes(&group(&gateway, "quick")), ["success"]);
     assert_eq!(gateway.requests().len(), 2, "{:?}", gateway.requests());
 }
 
 #[test]
-fn a_dead_gateway_costs_a_process_its_time_and_a_task_nothing() {
+fn hanging_gateway_delays_a_process_but_not_a_task() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::hang());
-    let budget = Duration::from_millis(300);
-    let config = Config::default().url(gateway.url()).unwrap().timeout(budget);
+    let timeout = Duration::from_millis(300);
+    let config = Config::default().url(gateway.url()).unwrap().timeout(timeout);
     let _scope = config.scope().unwrap();
-    let took = |job: Job| {
-        let before = std::time::Instant::now();
+    let duration = |job: Job| {
+        let started = std::time::Instant::now();
         job.run(|_| Ok::<_, ()>(())).unwrap();
-        before.elapsed()
+        started.elapsed()
     };
-    assert!(took(Job::with_name("task")) < budget / 2);
-    let process = took(Job::with_name("main").whole_process());
-    assert!(process >= budget / 2 && process < budget * 2, "{process:?}");
+    assert!(duration(Job::with_name("task")) < timeout / 2);
+    let process = duration(Job::with_name("main").whole_process());
+    assert!(process >= timeout / 2 && process < timeout * 2, "{process:?}");
 }

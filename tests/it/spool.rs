@@ -1,6 +1,6 @@
 //! Tests of the spool across processes and scopes.
 
-use std::process::Command;
+use std::ffi::OsStr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use metrics_push::prometheus::Registry;
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Job, Outcome};
 
-use crate::place::Place;
+use crate::programs::{command, program};
+use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -18,7 +19,7 @@ fn empty_registry() -> &'static Registry {
     EMPTY.get_or_init(Registry::new)
 }
 
-fn config(gateway: &FakeGateway, state: &Place) -> Config {
+fn config(gateway: &FakeGateway, state: &TempDir) -> Config {
     Config::default().url(gateway.url()).unwrap().state_dir(state.path()).timeout(BUDGET)
 }
 
@@ -30,7 +31,7 @@ fn succeed(name: String) {
 #[test]
 fn concurrent_recoveries_deliver_all_outcomes() {
     const JOBS: usize = 24;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     std::thread::scope(|scope| {
         for number in 0..JOBS {
@@ -58,7 +59,7 @@ fn concurrent_recoveries_deliver_all_outcomes() {
 
 #[test]
 fn outcome_for_one_gateway_is_not_sent_to_another() {
-    let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     down.refuse_connections();
     {
         let _scope = config(&down, &state).scope().unwrap();
@@ -74,7 +75,7 @@ fn outcome_for_one_gateway_is_not_sent_to_another() {
 
 #[test]
 fn spooled_outcome_is_delivered_without_a_query_api() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("compatible".into());
@@ -86,7 +87,7 @@ fn spooled_outcome_is_delivered_without_a_query_api() {
 
 #[test]
 fn push_succeeds_without_a_usable_state_directory() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     std::fs::write(state.path(), "a file").unwrap();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("elsewhere".into());
@@ -98,48 +99,24 @@ fn push_succeeds_without_a_usable_state_directory() {
     std::fs::remove_file(state.path()).unwrap();
 }
 
-/// The body of a child process.
-#[test]
-#[ignore = "a part of `undelivered_outcome_is_logged_in_one_line`"]
-fn job_without_a_reachable_gateway() {
-    let _scope = match std::env::var_os("TEST_STATE_DIR") {
-        Some(state) => unreachable_config().state_dir(state).scope(),
-        None => unreachable_config().scope(),
-    };
-    succeed("nightly".into());
-}
-
-fn unreachable_config() -> Config {
-    Config::default().url("http://user:password@127.0.0.1:9").unwrap().timeout(BUDGET)
-}
-
-/// The body of a child process. Its pushes are final, so they are attempted and logged while the breaker is open.
-#[test]
-#[ignore = "a part of `many_undelivered_outcomes_are_logged_as_a_summary`"]
-fn twelve_tasks_without_a_reachable_gateway() {
-    let state = std::env::var_os("TEST_STATE_DIR").unwrap();
-    let _scope = unreachable_config().state_dir(state).scope().unwrap();
-    for number in 0..12 {
-        Job::with_name(format!("task_{number}")).whole_process().start().finish(Outcome::Success);
-    }
-}
-
-fn lines_of_child(test: &str, state: Option<&Place>) -> Vec<String> {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
+/// Runs these jobs in a child process whose gateway is down. Returns the lines that the library writes to stderr.
+fn stderr_lines(jobs: &[impl AsRef<OsStr>], state: Option<&TempDir>) -> Vec<String> {
+    let mut command = command(program("succeeds"));
+    command.args(jobs).env("METRICS_PUSH_URL", "http://user:password@127.0.0.1:9");
+    command.env("METRICS_PUSH_TIMEOUT", "300ms");
     if let Some(state) = state {
-        command.env("TEST_STATE_DIR", state.path());
+        command.env("METRICS_PUSH_STATE_DIR", state.path());
     }
     let output = command.output().unwrap();
-    assert!(output.status.success());
+    assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stderr).unwrap();
     text.lines().filter(|line| line.starts_with("metrics-push: ")).map(str::to_owned).collect()
 }
 
 #[test]
 fn undelivered_outcome_is_logged_in_one_line() {
-    let state = Place::new();
-    let lines = lines_of_child("spool::job_without_a_reachable_gateway", Some(&state));
+    let state = TempDir::new();
+    let lines = stderr_lines(&["nightly"], Some(&state));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     for part in [
         r#"the outcome of {job="nightly"} is not delivered yet after "#,
@@ -155,15 +132,16 @@ fn undelivered_outcome_is_logged_in_one_line() {
     }
     assert_eq!(state.records().len(), 1);
 
-    let lines = lines_of_child("spool::job_without_a_reachable_gateway", None);
+    let lines = stderr_lines(&["nightly"], None);
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert!(line.contains("is lost after") && line.contains("METRICS_PUSH_STATE_DIR"), "{line}");
 }
 
 #[test]
 fn many_undelivered_outcomes_are_logged_as_a_summary() {
-    let state = Place::new();
-    let lines = lines_of_child("spool::twelve_tasks_without_a_reachable_gateway", Some(&state));
+    let state = TempDir::new();
+    let jobs: Vec<_> = (0..12).map(|number| format!("task_{number}")).collect();
+    let lines = stderr_lines(&jobs, Some(&state));
     let in_full = lines.iter().filter(|line| line.contains("is not delivered yet")).count();
     let count = lines.iter().filter(|line| line.ends_with(": 7 stored on disk for a later run"));
     assert_eq!((in_full, count.count()), (5, 1), "{lines:#?}");

@@ -1,4 +1,4 @@
-//! Jobs with a parent of ours: whatever ends them is told at once, and passes through.
+//! Supervised jobs: the supervisor reports every death of the job at once and exits in the same way.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::FakeGateway;
 
 use crate::child::{Panics, Start, job};
-use crate::lifecycle::{assert_value, endings, outcomes};
-use crate::state::StateDir;
+use crate::lifecycle::{assert_value, completions, outcomes};
+use crate::state_dir::StateDir;
 
 fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> Start {
     let start = job(Panics::Unwind, &["supervised", ending]).gateway(&gateway.url());
@@ -18,7 +18,7 @@ fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> Start {
 }
 
 #[track_caller]
-fn assert_nothing_left(state: &StateDir) {
+fn assert_journal_is_empty(state: &StateDir) {
     let left: Vec<PathBuf> = std::fs::read_dir(state.path().join("journal"))
         .unwrap()
         .map(|it| it.unwrap().path())
@@ -26,16 +26,17 @@ fn assert_nothing_left(state: &StateDir) {
     assert!(left.iter().all(|path| path.ends_with("recovery.lock")), "{left:?}");
 }
 
-/// Runs it bare and supervised, compares, and gives the outcome.
+/// Runs the job without and with a supervisor, and fails if its exit status or output differ, or if it is not reported
+/// once. Returns the outcome and the group.
 #[track_caller]
-fn told_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
+fn assert_reported_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let bare = job(Panics::Unwind, &[ending]).run_to_end();
     let ended = supervised(&gateway, &state, ending).run_to_end();
     ended.assert_same_as(&bare);
     assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
-    assert_eq!(endings(&gateway, "ending"), 1, "{ending}");
-    assert_nothing_left(&state);
+    assert_eq!(completions(&gateway, "ending"), 1, "{ending}");
+    assert_journal_is_empty(&state);
     let group = gateway.group("ending", &[]);
     let outcomes = outcomes(&group);
     assert_eq!(outcomes.len(), 1, "{ending}: {outcomes:?}");
@@ -43,7 +44,7 @@ fn told_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
 }
 
 #[test]
-fn what_the_job_tells_by_itself_is_not_told_again() {
+fn supervisor_does_not_repeat_the_report_of_the_job() {
     for (ending, outcome) in [
         ("ok", "success"),
         ("err", "error"),
@@ -51,12 +52,12 @@ fn what_the_job_tells_by_itself_is_not_told_again() {
         ("exit-3", "exit_code"),
         ("exit-in-worker", "exit_code"),
     ] {
-        assert_eq!(told_once(ending).0, outcome, "{ending}");
+        assert_eq!(assert_reported_once(ending).0, outcome, "{ending}");
     }
 }
 
 #[test]
-fn what_the_job_can_not_tell_its_parent_tells_at_once() {
+fn supervisor_reports_deaths_that_the_job_cannot_report() {
     for (ending, outcome, code, signal) in [
         ("_exit", "exit_code", Some(9.0), None),
         ("kill", "signal", None, Some(9.0)),
@@ -65,8 +66,8 @@ fn what_the_job_can_not_tell_its_parent_tells_at_once() {
         ("overflow", "signal", None, Some(6.0)),
         ("exec", "success", Some(0.0), None),
     ] {
-        let (told, group) = told_once(ending);
-        assert_eq!(told, outcome, "{ending}");
+        let (reported, group) = assert_reported_once(ending);
+        assert_eq!(reported, outcome, "{ending}");
         assert_value(&group, "exit_code", code);
         assert_value(&group, "signal", signal);
         assert!(group.value("batch_job_last_run_max_resident_memory_bytes", &[]) > 1e5);
@@ -74,7 +75,7 @@ fn what_the_job_can_not_tell_its_parent_tells_at_once() {
 }
 
 #[test]
-fn without_a_state_directory_the_parent_tells_as_well() {
+fn supervisor_reports_without_a_state_directory() {
     let gateway = FakeGateway::start();
     let start = job(Panics::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
     let temporary = StateDir::new();
@@ -82,11 +83,11 @@ fn without_a_state_directory_the_parent_tells_as_well() {
     assert_eq!(ended.status.signal(), Some(9));
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["signal"]);
     let left = std::fs::read_dir(temporary.path()).unwrap().count();
-    assert_eq!(left, 1, "only the test's own folder");
+    assert_eq!(left, 1, "only the journal folder that the test created");
 }
 
 #[test]
-fn running_out_of_address_space_is_an_abort() {
+fn supervisor_reports_sigabrt_of_a_failed_allocation() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let launcher = ["sh", "-c", "ulimit -v 2000000; exec \"$@\"", "sh"];
     let ended = supervised(&gateway, &state, "out-of-memory").within(&launcher).run_to_end();
@@ -95,7 +96,7 @@ fn running_out_of_address_space_is_an_abort() {
 }
 
 #[test]
-fn signals_reach_the_job_and_pass_through() {
+fn supervisor_forwards_signals_and_exits_like_the_job() {
     for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3), ("USR1", 10)] {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
         let running = supervised(&gateway, &state, "wait").start().ready();
@@ -105,12 +106,12 @@ fn signals_reach_the_job_and_pass_through() {
         let group = gateway.group("ending", &[]);
         assert_eq!(outcomes(&group), ["signal"]);
         assert_value(&group, "signal", Some(f64::from(number)));
-        assert_eq!(endings(&gateway, "ending"), 1, "{signal}");
+        assert_eq!(completions(&gateway, "ending"), 1, "{signal}");
     }
 }
 
 #[test]
-fn a_signal_that_the_job_takes_is_its_own() {
+fn signal_handled_by_the_job_is_not_its_outcome() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = supervised(&gateway, &state, "tokio-signal").start().ready();
     running.signal("TERM");
@@ -119,21 +120,21 @@ fn a_signal_that_the_job_takes_is_its_own() {
 }
 
 #[test]
-fn who_kills_the_parent_kills_the_job() {
+fn sigkill_of_the_supervisor_kills_the_job() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = supervised(&gateway, &state, "wait").start().ready();
     running.kill();
-    // Its end closes the output that the test reads.
+    // Returns when the job has exited as well: it shares the pipes of the supervisor.
     running.wait();
     let other =
         job(Panics::Unwind, &["ok"]).gateway(&gateway.url()).variable("METRICS_PUSH_JOB", "other");
     let ended = other.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["abandoned"], "{ended:?}");
-    assert_nothing_left(&state);
+    assert_journal_is_empty(&state);
 }
 
 #[test]
-fn input_passes_through() {
+fn supervised_job_reads_the_stdin_of_its_supervisor() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let mut start = supervised(&gateway, &state, "wait-for-input");
     let mut child = start.command().stdin(Stdio::piped()).spawn().unwrap();
@@ -143,27 +144,27 @@ fn input_passes_through() {
 }
 
 #[test]
-fn a_stream_that_the_job_closes_is_closed() {
+fn supervisor_does_not_hold_streams_closed_by_the_job() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let mut start = supervised(&gateway, &state, "close-output-and-wait-for-input");
     let mut child = start.command().stdin(Stdio::piped()).spawn().unwrap();
     let mut output = String::new();
     child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     assert_eq!(output, "before\nready\n");
-    assert_eq!(child.try_wait().unwrap(), None, "it has closed its output, and goes on");
+    assert_eq!(child.try_wait().unwrap(), None, "the job runs after it has closed stdout");
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 
     let running = supervised(&gateway, &state, "close-input-and-wait").with_input();
     let mut running = running.start().ready();
-    let written = running.input().write_all(b"to nobody");
+    let written = running.input().write_all(b"no reader");
     assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
     running.signal("TERM");
     running.wait();
 }
 
 #[test]
-fn the_jobs_own_children_inherit_what_they_would_without_us() {
+fn children_of_the_job_inherit_the_same_as_without_us() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let bare = job(Panics::Unwind, &["what-children-inherit"])
         .variable("PATH", "/usr/bin:/bin")
@@ -176,24 +177,24 @@ fn the_jobs_own_children_inherit_what_they_would_without_us() {
 }
 
 #[test]
-fn a_job_that_takes_too_long_is_ended_and_was_a_timeout() {
+fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
         let start = job(Panics::Unwind, options).gateway(&gateway.url());
-        let begun = Instant::now();
+        let started = Instant::now();
         let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
         assert_eq!(ended.status.signal(), Some(15), "{ended:?}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         let group = gateway.group("ending", &[]);
         assert_eq!(outcomes(&group), ["timeout"], "{options:?}");
         assert_value(&group, "signal", Some(15.0));
-        assert_eq!(endings(&gateway, "ending"), 1);
+        assert_eq!(completions(&gateway, "ending"), 1);
         gateway.clear();
     }
 }
 
 #[test]
-fn the_parent_stays_small_and_alone() {
+fn supervisor_has_one_thread_and_little_memory() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = supervised(&gateway, &state, "wait").start().ready();
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
@@ -203,7 +204,7 @@ fn the_parent_stays_small_and_alone() {
     };
     println!("{} kB resident, {} anonymous", number("VmRSS:"), number("RssAnon:"));
     assert_eq!(number("Threads:"), 1);
-    // The program's own pages are shared with the job.
+    // Only anonymous memory counts: file-backed pages are shared with the job.
     assert!(number("RssAnon:") < 1_024, "{status}");
     running.signal("TERM");
     running.wait();

@@ -9,7 +9,7 @@ use metrics_push::{Config, Exposition, Gateway, GroupingKey, Job, Outcome, Pushe
 use proptest::prelude::*;
 
 use crate::arbitrary_metrics::{any_families, registry};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PROTOBUF: &str =
@@ -164,7 +164,7 @@ fn run_is_pushed_in_the_configured_encoding() {
 
 #[test]
 fn spooled_outcome_is_sent_in_the_configured_encoding() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = || {
         let config = Config::default().url(gateway.url()).unwrap().protobuf();
         config.gzip().unwrap().state_dir(state.path())

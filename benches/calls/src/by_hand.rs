@@ -1,4 +1,4 @@
-//! The bare function, what one writes by hand with the `prometheus` crate, and the least that measuring can take.
+//! The bare function, measurements written by hand with the `prometheus` crate, and the lower bounds of measuring.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,9 +11,9 @@ use prometheus::{
     register_int_counter, register_int_counter_vec,
 };
 
-pub(crate) type Answer = Result<u64, fmt::Error>;
+pub(crate) type Output = Result<u64, fmt::Error>;
 
-/// Values of labels that are known only at the call.
+/// Returns a label value that is known only at the call.
 #[inline]
 pub(crate) fn service(number: u64) -> &'static str {
     const SERVICES: [&str; 4] = ["catalogue", "checkout", "payment", "search"];
@@ -21,12 +21,12 @@ pub(crate) fn service(number: u64) -> &'static str {
 }
 
 #[inline(never)]
-pub(crate) fn bare(number: u64) -> Answer {
+pub(crate) fn bare(number: u64) -> Output {
     Ok(black_box(number) + 1)
 }
 
 #[inline]
-pub(crate) async fn bare_async(number: u64) -> Answer {
+pub(crate) async fn bare_async(number: u64) -> Output {
     bare(number)
 }
 
@@ -42,88 +42,88 @@ static LABELLED_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 
 #[inline]
-pub(crate) fn counter(number: u64) -> Answer {
-    let answer = bare(number);
+pub(crate) fn counter(number: u64) -> Output {
+    let output = bare(number);
     CALLS_TOTAL.inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) fn both(number: u64) -> Answer {
+pub(crate) fn both(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     SECONDS.observe(start.elapsed().as_secs_f64());
     CALLS_TOTAL.inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) fn counter_by_label(number: u64) -> Answer {
-    let answer = bare(number);
+pub(crate) fn counter_by_label(number: u64) -> Output {
+    let output = bare(number);
     LABELLED_CALLS_TOTAL.with_label_values(&[service(number)]).inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) fn both_by_label(number: u64) -> Answer {
+pub(crate) fn both_by_label(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     LABELLED_SECONDS.with_label_values(&[service(number)]).observe(start.elapsed().as_secs_f64());
     LABELLED_CALLS_TOTAL.with_label_values(&[service(number)]).inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) async fn counter_async(number: u64) -> Answer {
-    let answer = bare_async(number).await;
+pub(crate) async fn counter_async(number: u64) -> Output {
+    let output = bare_async(number).await;
     CALLS_TOTAL.inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) async fn both_async(number: u64) -> Answer {
+pub(crate) async fn both_async(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare_async(number).await;
+    let output = bare_async(number).await;
     SECONDS.observe(start.elapsed().as_secs_f64());
     CALLS_TOTAL.inc();
-    answer
+    output
 }
 
 thread_local! {
-    static OWN_CALLS: Cell<u64> = const { Cell::new(0) };
-    static OWN_COUNTS: Cell<u64> = const { Cell::new(0) };
+    static THREAD_CALLS: Cell<u64> = const { Cell::new(0) };
+    static THREAD_TICKS: Cell<u64> = const { Cell::new(0) };
 }
 
-static COUNTER: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::new);
+static CLOCK: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::new);
 
-/// A number of the thread's own, which nobody could gather.
+/// Lower bound of a counter: a thread-local integer, which cannot be gathered.
 #[inline]
-pub(crate) fn least_counter(number: u64) -> Answer {
-    let answer = bare(number);
-    OWN_CALLS.set(OWN_CALLS.get() + 1);
-    answer
+pub(crate) fn min_counter(number: u64) -> Output {
+    let output = bare(number);
+    THREAD_CALLS.set(THREAD_CALLS.get() + 1);
+    output
 }
 
-/// Two readings of the processor's counter, and two such numbers.
+/// Lower bound of a counter and a histogram: two reads of the processor counter and two thread-local integers.
 #[inline]
-pub(crate) fn least_both(number: u64) -> Answer {
-    let start = COUNTER.raw();
-    let answer = bare(number);
-    OWN_COUNTS.set(OWN_COUNTS.get() + (COUNTER.raw() - start));
-    OWN_CALLS.set(OWN_CALLS.get() + 1);
-    answer
+pub(crate) fn min_both(number: u64) -> Output {
+    let start = CLOCK.raw();
+    let output = bare(number);
+    THREAD_TICKS.set(THREAD_TICKS.get() + (CLOCK.raw() - start));
+    THREAD_CALLS.set(THREAD_CALLS.get() + 1);
+    output
 }
 
-/// What timing by the system's clock takes at least.
+/// Lower bound of timing with the system clock.
 #[inline]
 pub(crate) fn two_instants(_: u64) -> u64 {
     Instant::now().elapsed().as_nanos() as u64
 }
 
-/// Arithmetic in registers, which threads can't share anything of: whether they do run side by side.
+/// Arithmetic in registers, without shared memory. Its times show whether the threads run in parallel.
 #[inline]
 pub(crate) fn arithmetic(number: u64) -> u64 {
     const STEPS: u32 = 100;
-    // Each step needs the one before it, and only all of them together have an end.
+    // Each step depends on the previous one, so the compiler and the processor cannot skip or overlap steps.
     (0..STEPS).fold(number, |state, _| black_box(state).wrapping_mul(0x5851_f42d_4c95_7f2d))
 }

@@ -1,9 +1,9 @@
-//! What a call costs: bare, measured by hand, annotated with ours, and with every peer; sync and async; with a label
-//! that is known only at the call; on one thread, on two, and on more than there are cores.
+//! Measures calls of a function: bare, measured by hand, with our attributes, and with each peer. Variants are sync and
+//! async functions, a label whose value is known only at the call, and one, two and eight threads.
 //!
-//! `cargo run --release --manifest-path benches/calls/Cargo.toml` prints nanoseconds and ratios. After a `--`,
-//! `instructions` counts instructions instead, which repeat exactly, and `system-clock` keeps to the clock of machines
-//! whose processors have no counter to trust.
+//! `cargo run --release --manifest-path benches/calls/Cargo.toml` prints nanoseconds and ratios. After `--`,
+//! `instructions` counts instructions instead, which are reproducible, and `system-clock` disables the processor counter
+//! and measures with the system clock.
 
 mod by_hand;
 mod instructions;
@@ -18,30 +18,30 @@ use std::time::Duration;
 use metrics_push_benches::Table;
 
 use rounds::{THREADS, Times};
-use rows::{Promise, ROWS, Row, WITH_COUNTER, WITHOUT_COUNTER};
+use rows::{ROWS, Row, Target, WITH_COUNTER, WITHOUT_COUNTER};
 
-/// Has everything resolved, and gives the clock the time to make itself known.
+/// Initialises all metrics, and waits until the clock is calibrated.
 fn warm_up(rows: &[Row]) {
-    const SETTLES: Duration = Duration::from_secs(1);
+    const CALIBRATION_TIME: Duration = Duration::from_secs(1);
     peers::install();
     rows.iter().for_each(|(_, run)| run(60_000));
-    thread::sleep(SETTLES);
+    thread::sleep(CALIBRATION_TIME);
 }
 
-fn print_times(promises: &[Promise]) {
+fn print_times(targets: &[Target]) {
     warm_up(ROWS);
-    let times = Times::measured(ROWS);
+    let times = Times::measure(ROWS);
     println!("{}", times.table(ROWS));
-    let mut table = Table::new(&["ratio", "measured", "at most", "", "limit of this machine"]);
-    for Promise { row, basis, limit, at_most } in promises {
-        for (column, at_most) in at_most.iter().enumerate() {
+    let mut table = Table::new(&["ratio", "measured", "at most", "", "limit on this machine"]);
+    for Target { row, basis, limit, max } in targets {
+        for (column, max) in max.iter().enumerate() {
             let ratio = times.ratio(row, basis, column);
             let limit = limit.map(|limit| format!("{:.2}", times.ratio(limit, basis, column)));
             table.row(&[
-                format!("{row} / {basis}, {} threads", THREADS[column]),
+                format!("{row} / {basis}, threads: {}", THREADS[column]),
                 format!("{ratio:.2}"),
-                format!("{at_most:.2}"),
-                if ratio <= *at_most { "met" } else { "missed" }.to_owned(),
+                format!("{max:.2}"),
+                if ratio <= *max { "met" } else { "missed" }.to_owned(),
                 limit.unwrap_or_default(),
             ]);
         }
@@ -61,6 +61,6 @@ fn main() {
         [instructions::COUNTED, row, calls] => {
             instructions::run_counted(row.parse().unwrap(), calls.parse().unwrap());
         }
-        _ => panic!("no arguments, or `instructions`, or `system-clock`"),
+        _ => panic!("expected no argument, `instructions` or `system-clock`"),
     }
 }

@@ -1,4 +1,4 @@
-//! The same functions as users of other crates write them: by attribute where the crate has one.
+//! The same functions, measured with other crates: by attribute where the crate has one, else by hand.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -10,9 +10,9 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_helper_macros::instrument;
 use prometheus::{DEFAULT_BUCKETS, Registry};
 
-use crate::by_hand::{Answer, bare, bare_async, service};
+use crate::by_hand::{Output, bare, bare_async, service};
 
-/// A counter and a histogram of `metered`, which belong to an object.
+/// A counter and a histogram of `metered`, which keeps metrics in an object.
 #[derive(Default)]
 pub(crate) struct Metered {
     metrics: Measured,
@@ -24,18 +24,18 @@ pub(crate) static METERED: LazyLock<Metered> = LazyLock::new(Metered::default);
 impl Metered {
     #[inline]
     #[measure([HitCount, ResponseTime])]
-    pub(crate) fn both(&self, number: u64) -> Answer {
+    pub(crate) fn both(&self, number: u64) -> Output {
         bare(number)
     }
 
     #[inline]
     #[measure([HitCount, ResponseTime])]
-    pub(crate) async fn both_async(&self, number: u64) -> Answer {
+    pub(crate) async fn both_async(&self, number: u64) -> Output {
         bare_async(number).await
     }
 }
 
-/// A counter and a histogram of `prometheus-client`, alone and by label.
+/// A counter and a histogram of `prometheus-client`, without and with a label.
 struct Client {
     calls: prometheus_client::metrics::counter::Counter,
     seconds: prometheus_client::metrics::histogram::Histogram,
@@ -57,22 +57,22 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
 });
 
 #[inline]
-pub(crate) fn client(number: u64) -> Answer {
+pub(crate) fn client(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     CLIENT.seconds.observe(start.elapsed().as_secs_f64());
     CLIENT.calls.inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) fn client_by_label(number: u64) -> Answer {
+pub(crate) fn client_by_label(number: u64) -> Output {
     let labels = [("service", service(number))];
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     CLIENT.seconds_by_label.get_or_create(&labels).observe(start.elapsed().as_secs_f64());
     CLIENT.calls_by_label.get_or_create(&labels).inc();
-    answer
+    output
 }
 
 #[prometric_derive::metrics(scope = "prometric", static)]
@@ -92,78 +92,78 @@ struct Prometric {
 }
 
 #[inline]
-pub(crate) fn prometric(number: u64) -> Answer {
+pub(crate) fn prometric(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     PROMETRIC.seconds().observe(start.elapsed().as_secs_f64());
     PROMETRIC.calls().inc();
-    answer
+    output
 }
 
 #[inline]
-pub(crate) fn prometric_by_label(number: u64) -> Answer {
+pub(crate) fn prometric_by_label(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     PROMETRIC.labelled_seconds(service(number)).observe(start.elapsed().as_secs_f64());
     PROMETRIC.labelled_calls(service(number)).inc();
-    answer
+    output
 }
 
 #[inline]
 #[autometrics]
-pub(crate) fn auto(number: u64) -> Answer {
+pub(crate) fn auto(number: u64) -> Output {
     bare(number)
 }
 
 #[inline]
 #[autometrics]
-pub(crate) async fn auto_async(number: u64) -> Answer {
+pub(crate) async fn auto_async(number: u64) -> Output {
     bare_async(number).await
 }
 
 #[inline]
 #[instrument(counter = "helper_calls_total", histogram = "helper_seconds")]
-pub(crate) fn helper(number: u64) -> Answer {
+pub(crate) fn helper(number: u64) -> Output {
     bare(number)
 }
 
 #[inline]
 #[instrument(counter = "helper_async_calls_total", histogram = "helper_async_seconds")]
-pub(crate) async fn helper_async(number: u64) -> Answer {
+pub(crate) async fn helper_async(number: u64) -> Output {
     bare_async(number).await
 }
 
 #[inline]
-pub(crate) fn helper_by_label(number: u64) -> Answer {
+pub(crate) fn helper_by_label(number: u64) -> Output {
     #[instrument(counter = "labelled_total", histogram = "labelled_seconds", labels(service))]
-    fn of(number: u64, service: &'static str) -> Answer {
+    fn call(number: u64, service: &'static str) -> Output {
         bare(number)
     }
-    of(number, service(number))
+    call(number, service(number))
 }
 
 #[inline]
-pub(crate) fn facade(number: u64) -> Answer {
+pub(crate) fn facade(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     metrics::histogram!("facade_seconds").record(start.elapsed().as_secs_f64());
     metrics::counter!("facade_calls_total").increment(1);
-    answer
+    output
 }
 
 #[inline]
-pub(crate) fn facade_by_label(number: u64) -> Answer {
+pub(crate) fn facade_by_label(number: u64) -> Output {
     let start = Instant::now();
-    let answer = bare(number);
+    let output = bare(number);
     let service = service(number);
     metrics::histogram!("facade_labelled_seconds", "service" => service)
         .record(start.elapsed().as_secs_f64());
     metrics::counter!("facade_labelled_calls_total", "service" => service).increment(1);
-    answer
+    output
 }
 
-/// What the facade and its macros record with, as without it they would do nothing; and a registry of its own for
-/// `autometrics`, which names its counter as we do.
+/// Installs a recorder for the `metrics` facade, which otherwise records nothing, and a separate registry for
+/// `autometrics`, whose counter has the same name as ours.
 pub(crate) fn install() {
     AutometricsSettings::builder().prometheus_registry(Registry::new()).init();
     let builder = PrometheusBuilder::new().set_buckets(&DEFAULT_BUCKETS[..]).unwrap();

@@ -1,4 +1,4 @@
-//! Nanoseconds per call: all rows in turns, round by round, on one thread, on two and on more than there are cores.
+//! Measures nanoseconds per call. Each round measures all rows in turn, with each number of threads.
 
 use std::sync::Barrier;
 use std::thread;
@@ -11,15 +11,15 @@ use crate::rows::{Row, position};
 pub(crate) const THREADS: [usize; 3] = [1, 2, 8];
 const ROUNDS: usize = 15;
 
-/// How long a thread makes calls: much longer than threads take to start, so that they do run side by side.
-const STRETCH: Duration = Duration::from_millis(15);
+/// How long each thread makes calls: much longer than starting a thread takes, so that the threads run in parallel.
+const MEASURING_TIME: Duration = Duration::from_millis(15);
 
-/// Nanoseconds per call: of each row, for each number of threads, in each round.
+/// Nanoseconds per call, by row, number of threads and round.
 pub(crate) struct Times(Vec<[Vec<f64>; THREADS.len()]>);
 
 impl Times {
-    pub(crate) fn measured(rows: &[Row]) -> Self {
-        let calls: Vec<_> = rows.iter().map(|(_, run)| calls_of(*run)).collect();
+    pub(crate) fn measure(rows: &[Row]) -> Self {
+        let calls: Vec<_> = rows.iter().map(|(_, run)| calibrate(*run)).collect();
         let mut times = vec![[const { Vec::new() }; THREADS.len()]; rows.len()];
         for _ in 0..ROUNDS {
             for (column, threads) in THREADS.into_iter().enumerate() {
@@ -40,29 +40,29 @@ impl Times {
         table
     }
 
-    /// How many times as long as `basis` a call of `name` takes; what the function itself takes is in both.
+    /// Returns the ratio of the times of `name` and `basis`. Both include the time of the function itself.
     pub(crate) fn ratio(&self, name: &str, basis: &str, column: usize) -> f64 {
-        let of = |name| &self.0[position(name)][column];
-        median_ratio(of(name), of(basis))
+        let times = |name| &self.0[position(name)][column];
+        median_ratio(times(name), times(basis))
     }
 }
 
-/// How many calls fill a stretch on one thread.
-fn calls_of(run: fn(u64)) -> u64 {
-    const FEW: u64 = 10_000;
-    let begin = Instant::now();
-    run(FEW);
-    (FEW as f64 * STRETCH.as_secs_f64() / begin.elapsed().as_secs_f64()) as u64
+/// Returns the number of calls that take [`MEASURING_TIME`] on one thread.
+fn calibrate(run: fn(u64)) -> u64 {
+    const SAMPLE_CALLS: u64 = 10_000;
+    let started = Instant::now();
+    run(SAMPLE_CALLS);
+    (SAMPLE_CALLS as f64 * MEASURING_TIME.as_secs_f64() / started.elapsed().as_secs_f64()) as u64
 }
 
-/// Nanoseconds per call of the slowest thread.
+/// Returns the nanoseconds per call of the slowest thread.
 fn time(threads: usize, run: fn(u64), calls: u64) -> f64 {
     let start = Barrier::new(threads);
     let thread = || {
         start.wait();
-        let begin = Instant::now();
+        let started = Instant::now();
         run(calls);
-        begin.elapsed()
+        started.elapsed()
     };
     let slowest = thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(thread)).collect();

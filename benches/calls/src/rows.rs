@@ -1,4 +1,4 @@
-//! Every way to make a call, and what is promised of ours.
+//! The rows of the tables, and the targets for our rows.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -9,16 +9,16 @@ use crate::by_hand::{self, bare, bare_async};
 use crate::ours;
 use crate::peers::{self, METERED};
 
-/// A way to make a call: its name, and a loop of so many of them.
+/// A row: its name, and a function that makes the given number of calls.
 pub(crate) type Row = (&'static str, fn(u64));
 
 /// Polls a future that is ready at once.
-// Always inlined: else the compiler makes a call of some rows and none of others.
+// Always inlined: otherwise the compiler inlines it in some rows only.
 #[inline(always)]
 fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("nothing in it waits"),
+        Poll::Pending => unreachable!("the future does not wait"),
     }
 }
 
@@ -28,7 +28,8 @@ macro_rules! rows {
     };
 }
 
-/// Both a counter and a histogram, where nothing else is said; by hand with the `prometheus` crate.
+/// All rows. Unless its name says otherwise, a row measures with a counter and a histogram; `by hand` rows use the
+/// `prometheus` crate.
 pub(crate) const ROWS: &[Row] = rows! {
     "bare" => bare,
     "by hand: counter" => by_hand::counter,
@@ -36,8 +37,8 @@ pub(crate) const ROWS: &[Row] = rows! {
     "counted" => ours::counter,
     "timed" => ours::time,
     "both" => ours::both,
-    "limit: counter" => by_hand::least_counter,
-    "limit: both" => by_hand::least_both,
+    "limit: counter" => by_hand::min_counter,
+    "limit: both" => by_hand::min_both,
     "metered" => |number| METERED.both(number),
     "prometheus-client" => peers::client,
     "prometric" => peers::prometric,
@@ -63,58 +64,59 @@ pub(crate) const ROWS: &[Row] = rows! {
     "async: autometrics" => |number| ready(peers::auto_async(number)),
     "async: metrics-helper-macros" => |number| ready(peers::helper_async(number)),
     "two Instant::now" => by_hand::two_instants,
-    // As long on two threads as on one, or they do not run side by side.
+    // Takes the same time on two threads as on one if the threads run in parallel.
     "arithmetic" => by_hand::arithmetic,
 };
 
-/// What is promised in time.
-pub(crate) struct Promise {
+/// A target: the maximum ratio of the times of two rows.
+pub(crate) struct Target {
     pub(crate) row: &'static str,
     pub(crate) basis: &'static str,
-    /// The row that does the least there is to do.
+    /// The row that measures the lower bound.
     pub(crate) limit: Option<&'static str>,
-    /// Ratios for one thread and for two.
-    pub(crate) at_most: [f64; 2],
+    /// The maximum ratios for one thread and for two.
+    pub(crate) max: [f64; 2],
 }
 
-const fn promise(
+const fn target(
     row: &'static str,
     basis: &'static str,
     limit: Option<&'static str>,
-    at_most: [f64; 2],
-) -> Promise {
-    Promise { row, basis, limit, at_most }
+    max: [f64; 2],
+) -> Target {
+    Target { row, basis, limit, max }
 }
 
-const LEAST_COUNTER: Option<&str> = Some("limit: counter");
-const LEAST_BOTH: Option<&str> = Some("limit: both");
+const MIN_COUNTER: Option<&str> = Some("limit: counter");
+const MIN_BOTH: Option<&str> = Some("limit: both");
 
-/// Where the processor's counter can be used.
-pub(crate) const WITH_COUNTER: &[Promise] = &[
-    promise("counted", "by hand: counter", LEAST_COUNTER, [0.35, 0.10]),
-    promise("timed", "by hand: both", LEAST_BOTH, [0.40, 0.11]),
-    promise("both", "by hand: both", LEAST_BOTH, [0.40, 0.11]),
-    promise("label: counted", "label: by hand: counter", None, [0.5, 0.5]),
-    promise("label: both", "label: by hand: both", None, [0.5, 0.5]),
-    promise("async: counted", "async: by hand: counter", LEAST_COUNTER, [0.35, 0.10]),
-    promise("async: timed", "async: by hand: both", LEAST_BOTH, [0.40, 0.11]),
-    promise("async: both", "async: by hand: both", LEAST_BOTH, [0.40, 0.11]),
+/// Targets on machines with a usable processor counter.
+pub(crate) const WITH_COUNTER: &[Target] = &[
+    target("counted", "by hand: counter", MIN_COUNTER, [0.35, 0.10]),
+    target("timed", "by hand: both", MIN_BOTH, [0.40, 0.11]),
+    target("both", "by hand: both", MIN_BOTH, [0.40, 0.11]),
+    target("label: counted", "label: by hand: counter", None, [0.5, 0.5]),
+    target("label: both", "label: by hand: both", None, [0.5, 0.5]),
+    target("async: counted", "async: by hand: counter", MIN_COUNTER, [0.35, 0.10]),
+    target("async: timed", "async: by hand: both", MIN_BOTH, [0.40, 0.11]),
+    target("async: both", "async: by hand: both", MIN_BOTH, [0.40, 0.11]),
 ];
 
 const TWO_INSTANTS: Option<&str> = Some("two Instant::now");
 
-/// Where there is but the system's clock.
-pub(crate) const WITHOUT_COUNTER: &[Promise] = &[
-    promise("timed", "by hand: both", TWO_INSTANTS, [0.72, 0.20]),
-    promise("both", "by hand: both", TWO_INSTANTS, [0.72, 0.20]),
-    promise("async: timed", "async: by hand: both", TWO_INSTANTS, [0.72, 0.20]),
-    promise("async: both", "async: by hand: both", TWO_INSTANTS, [0.72, 0.20]),
+/// Targets with the system clock.
+pub(crate) const WITHOUT_COUNTER: &[Target] = &[
+    target("timed", "by hand: both", TWO_INSTANTS, [0.72, 0.20]),
+    target("both", "by hand: both", TWO_INSTANTS, [0.72, 0.20]),
+    target("async: timed", "async: by hand: both", TWO_INSTANTS, [0.72, 0.20]),
+    target("async: both", "async: by hand: both", TWO_INSTANTS, [0.72, 0.20]),
 ];
 
-/// What is promised in instructions, beyond those of the bare call.
+/// The maximum number of instructions above those of the bare call.
 pub(crate) const INSTRUCTIONS: [(&str, u64); 4] =
     [("timed", 80), ("both", 80), ("async: timed", 80), ("async: both", 80)];
 
+/// Returns the index of a row.
 pub(crate) fn position(name: &str) -> usize {
     ROWS.iter().position(|(row, _)| *row == name).unwrap()
 }

@@ -1,8 +1,8 @@
-//! What an attribute costs the compiler: 500 functions, half of them `async`, checked bare and annotated.
+//! Measures the compile time of the attributes: checks 500 functions, half of them `async`, bare and annotated.
 //!
-//! `cargo run -p metrics-push-benches --bin compile_cost` prints seconds and ratios, first with macros as
-//! cargo builds them, unoptimised, then with `build-override.opt-level = 3`. The compiler's own time counts, not
-//! the time that passes: other work on the machine doesn't show. `keep` after a `--` leaves the sources there.
+//! `cargo run -p metrics-push-benches --bin compile_cost` prints seconds and ratios, first with unoptimised macros, which
+//! is cargo's default, then with `build-override.opt-level = 3`. It measures the CPU time of the compiler, which does not
+//! depend on other load. `keep` after `--` keeps the generated sources.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,7 +15,7 @@ use serde_json::Value;
 const FUNCTIONS: usize = 500;
 const ROUNDS: usize = 5;
 
-/// What is compiled: its name, and the attributes of each function.
+/// The crates: the name, and the attributes of each function.
 const CRATES: [(&str, &str); 8] = [
     ("bare", ""),
     ("timed", "#[metrics_push::timed]"),
@@ -27,7 +27,7 @@ const CRATES: [(&str, &str); 8] = [
     ("instrument_skip_all", "#[tracing_attributes::instrument(skip_all)]"),
 ];
 
-/// What has to hold: one crate's time at most so many times another's.
+/// The targets: a crate, the crate it is compared with, and the maximum ratio of their times.
 const TARGETS: [(&str, &str, f64); 4] = [
     ("timed", "bare", 2.0),
     ("counted", "bare", 3.0),
@@ -35,7 +35,7 @@ const TARGETS: [(&str, &str, f64); 4] = [
     ("counted", "instrument", 0.6),
 ];
 
-/// Small functions as jobs have them: early returns, a loop, borrowed arguments.
+/// A small function, typical of jobs: an early return, a loop, borrowed arguments.
 const BODY: &str = "{
     let mut total = 0u64;
     for line in text.lines().skip(NUMBER) {
@@ -57,10 +57,10 @@ fn main() {
     }
     for macros in [Macros::Unoptimised, Macros::Optimised] {
         println!(
-            "\nMacros {}, median of {ROUNDS} rounds, seconds of the compiler's time:\n",
+            "\nMacros {}, median of {ROUNDS} rounds, CPU seconds of the compiler:\n",
             macros.text()
         );
-        report(&measure(&folder, &dependencies(macros)));
+        print_tables(&measure(&folder, &dependencies(macros)));
     }
     if std::env::args().nth(1).as_deref() == Some("keep") {
         println!("\nThe sources are in {}.", folder.display());
@@ -83,12 +83,12 @@ fn source(attributes: &str) -> String {
     source
 }
 
-/// How the macros that do the work were compiled themselves.
+/// How the macro crates are compiled.
 #[derive(Clone, Copy)]
 enum Macros {
-    /// As cargo does it in every profile, unless told otherwise.
+    /// Cargo's default in every profile.
     Unoptimised,
-    /// As `build-override` can ask for.
+    /// With `build-override.opt-level = 3`.
     Optimised,
 }
 
@@ -100,7 +100,7 @@ impl Macros {
         }
     }
 
-    /// Where the dependencies are built; a folder each, so that one doesn't undo the other.
+    /// The target folder of the dependencies. Each setting has its own, so that cargo rebuilds neither.
     const fn target(self) -> &'static str {
         match self {
             Self::Unoptimised => "target",
@@ -109,14 +109,14 @@ impl Macros {
     }
 }
 
-/// The crates that the functions' attributes come from, ready for `rustc`.
+/// The compiled crates that provide the attributes.
 struct Dependencies {
     metrics_push: PathBuf,
     tracing: PathBuf,
     tracing_attributes: PathBuf,
 }
 
-/// Builds them, as a development build would.
+/// Builds the dependencies with the `dev` profile.
 fn dependencies(macros: Macros) -> Dependencies {
     let ours = build(macros, "metrics-push/Cargo.toml", "");
     let theirs = build(macros, "benches/peers/instrument/Cargo.toml", "peers/instrument");
@@ -127,7 +127,7 @@ fn dependencies(macros: Macros) -> Dependencies {
     }
 }
 
-/// Builds the library of a package in this folder of the target folder; what cargo tells of it.
+/// Builds the library of a package in a folder of the target folder. Returns cargo's JSON messages.
 fn build(macros: Macros, manifest: &str, folder: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
@@ -141,11 +141,11 @@ fn build(macros: Macros, manifest: &str, folder: &str) -> String {
         cargo.env("CARGO_PROFILE_DEV_BUILD_OVERRIDE_OPT_LEVEL", "3");
     }
     let output = cargo.output().unwrap();
-    assert!(output.status.success(), "{manifest} doesn't build");
+    assert!(output.status.success(), "{manifest} does not build");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The file that stands for a library, as cargo's messages name it: its metadata, or the compiler's plugin.
+/// Returns the file of a library from cargo's messages: its metadata, or its shared object for a macro crate.
 fn library(messages: &str, name: &str) -> PathBuf {
     let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let files = messages
@@ -160,10 +160,10 @@ fn library(messages: &str, name: &str) -> PathBuf {
                 ["rmeta", "so", "dylib"].iter().any(|known| extension == *known)
             })
         })
-        .unwrap_or_else(|| panic!("cargo built no {name}"))
+        .unwrap_or_else(|| panic!("cargo did not build {name}"))
 }
 
-/// The times of each crate, one per round. All crates are compiled in each round, so that times of one round compare.
+/// Returns the times of each crate, one per round. Each round compiles all crates, so that its times are comparable.
 fn measure(folder: &Path, dependencies: &Dependencies) -> Vec<Vec<f64>> {
     let mut times = vec![Vec::new(); CRATES.len()];
     for _ in 0..ROUNDS {
@@ -174,10 +174,10 @@ fn measure(folder: &Path, dependencies: &Dependencies) -> Vec<Vec<f64>> {
     times
 }
 
-/// Compiles a crate as `cargo check` does; the compiler's time in user mode, in seconds.
+/// Compiles a crate as `cargo check` does. Returns the compiler's CPU time in user mode, in seconds.
 fn check(source: &Path, dependencies: &Dependencies) -> f64 {
     let Dependencies { metrics_push, tracing, tracing_attributes } = dependencies;
-    // The shell tells the time of a child in milliseconds.
+    // The shell reports the CPU time of a child in milliseconds.
     let output = Command::new("bash")
         .args(["-c", "TIMEFORMAT=%3U; time \"$@\"", "bash", "rustc", "--edition", "2024"])
         .args(["--crate-type", "lib", "--emit", "dep-info,metadata", "-C", "debuginfo=2"])
@@ -189,33 +189,37 @@ fn check(source: &Path, dependencies: &Dependencies) -> f64 {
         .arg(format!("tracing={}", tracing.display()))
         .arg("--extern")
         .arg(format!("tracing_attributes={}", tracing_attributes.display()))
-        .args([metrics_push, tracing].map(|library| dependencies_of(library)))
+        .args([metrics_push, tracing].map(|library| search_path(library)))
         .arg(source)
         .env("LC_ALL", "C")
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{said}");
-    said.trim().parse().unwrap_or_else(|_| panic!("the compiler warns: {said}"))
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    stderr.trim().parse().unwrap_or_else(|_| panic!("the compiler warns: {stderr}"))
 }
 
-/// Where the libraries are that this one was built with.
-fn dependencies_of(library: &Path) -> String {
+/// Returns the search path for the dependencies of a library.
+fn search_path(library: &Path) -> String {
     format!("-Ldependency={}", library.parent().unwrap().display())
 }
 
-fn report(times: &[Vec<f64>]) {
-    let of = |name| &times[CRATES.iter().position(|(other, _)| *other == name).unwrap()][..];
-    let mut table = Table::new(&["500 functions", "seconds", "of bare", "of `instrument`"]);
+fn print_tables(times: &[Vec<f64>]) {
+    let times_of = |name| &times[CRATES.iter().position(|(other, _)| *other == name).unwrap()][..];
+    let mut table = Table::new(&["500 functions", "CPU, s", "/ bare", "/ `instrument`"]);
     for ((name, _), times) in CRATES.iter().zip(times) {
-        let ratio = |basis| format!("{:.2}", median_ratio(times, of(basis)));
+        let ratio = |basis| format!("{:.2}", median_ratio(times, times_of(basis)));
         let seconds = format!("{:.2}", median(times));
         table.row(&[*name, &seconds, &ratio("bare"), &ratio("instrument")]);
     }
     println!("{table}");
     let mut table = Table::new(&["ratio", "measured", "at most", ""]);
     for (name, basis, target) in TARGETS {
-        table.ratio(&format!("{name} / {basis}"), median_ratio(of(name), of(basis)), target);
+        table.ratio(
+            &format!("{name} / {basis}"),
+            median_ratio(times_of(name), times_of(basis)),
+            target,
+        );
     }
     println!("{table}");
 }

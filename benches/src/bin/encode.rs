@@ -1,6 +1,6 @@
-//! What encoding costs; see `encoding.rs`.
+//! Measures the text encoder; see `encoding.rs`.
 
-// It includes the encoder's own file, whose tests belong to its own crate.
+// The module includes source files of the encoder; their unit tests only compile in its crate.
 #[cfg(not(test))]
 #[path = "../encoding.rs"]
 mod encoding;

@@ -1,10 +1,11 @@
-//! What a whole push of very many series takes: gathering, encoding, sending, and the gateway's answer.
+//! Measures a whole push of many series: gathering, encoding, sending, and the response of the gateway.
 //!
-//! `cargo run --release -p metrics-push-benches --bin push`. Each row is a process of its own, which pushes when it is
-//! told to: once, as a job does, and once more, as a process does that goes on. Between two pushes the gateway is
-//! emptied, since it checks each push against all that it holds. The last rows are what the others can't do without: a
-//! gateway that takes a request which was made before, and gathering.
-//! `prometheus-pushgateway` has to be installed. The peer is built in a workspace of its own.
+//! `cargo run --release -p metrics-push-benches --bin push` prints the tables. It needs `prometheus-pushgateway`.
+//!
+//! Each row is a separate process that pushes twice: a job pushes once, and a long-running process pushes again. The group
+//! is deleted after each push, because the gateway checks each push against all stored groups. The rows named `limit`
+//! measure parts that no client can avoid: the gateway with a prepared request, and gathering. The peer is built in a
+//! separate workspace.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -22,42 +23,43 @@ use prometheus::{GaugeVec, Opts, Registry};
 const SERIES: usize = 100_000;
 const ROUNDS: usize = 7;
 
-/// Longer than any gateway takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any push takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A process that pushes when it is told to.
+/// A process that pushes once for each line it reads from stdin.
 struct Worker {
     process: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
 impl Worker {
     fn start(command: &mut Command) -> Self {
         let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process = process.expect("a program that starts");
-        let orders = process.stdin.take().expect("it is piped");
-        let answers = BufReader::new(process.stdout.take().expect("it is piped"));
-        Self { process, orders, answers }
+        let mut process = process.expect("the program starts");
+        let input = process.stdin.take().expect("the stream is piped");
+        let output = BufReader::new(process.stdout.take().expect("the stream is piped"));
+        Self { process, input, output }
     }
 
-    /// Milliseconds of one push.
+    /// Pushes once and returns the duration in milliseconds.
     fn push(&mut self) -> f64 {
-        writeln!(self.orders).expect("a worker that listens");
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).expect("a worker that answers");
-        answer.trim().parse().expect("a number")
+        writeln!(self.input).expect("the worker reads");
+        let mut milliseconds = String::new();
+        self.output.read_line(&mut milliseconds).expect("the worker responds");
+        milliseconds.trim().parse().expect("the worker prints a number")
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Whatever comes of it, the bench is over.
+        // Errors do not matter: the bench is finished.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
+/// Builds the peer and returns the path of its program.
 fn peer() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = root.join("../target/peers");
@@ -67,8 +69,8 @@ fn peer() -> PathBuf {
         .arg("--target-dir")
         .arg(&target)
         .status()
-        .expect("cargo");
-    assert!(status.success(), "the peer doesn't build");
+        .expect("cargo starts");
+    assert!(status.success(), "the peer does not build");
     target.join("release/prometheus-push")
 }
 
@@ -76,8 +78,8 @@ fn labels(number: usize) -> (String, f64) {
     (format!("service{number}"), number as f64 * 1.37)
 }
 
-/// Metrics of the `prometheus` crate.
-fn theirs() -> Registry {
+/// Returns a registry with a gauge of the `prometheus` crate.
+fn registry_of_prometheus() -> Registry {
     let registry = Registry::new();
     let opts = Opts::new("some_gauge_seconds", "A gauge.");
     let gauge = GaugeVec::new(opts, &["service", "payment"]).expect("valid names");
@@ -88,8 +90,8 @@ fn theirs() -> Registry {
     registry
 }
 
-/// The same, with metrics of ours.
-fn ours() -> Registry {
+/// Returns a registry with the same series in our gauge.
+fn registry_of_ours() -> Registry {
     let registry = Registry::new();
     let factory = MetricFactory::with(&registry);
     let gauge = factory.gauge_vec("some_gauge_seconds", "A gauge.", &["service", "payment"]);
@@ -100,7 +102,7 @@ fn ours() -> Registry {
     registry
 }
 
-/// Each row's name, as an argument and for people.
+/// The rows: the argument of the worker, and the name in the table.
 const ROWS: [(&str, &str); 8] = [
     ("prometheus", "the `prometheus` crate's push"),
     ("text", "ours, the `prometheus` crate's gauges"),
@@ -112,118 +114,115 @@ const ROWS: [(&str, &str); 8] = [
     ("gathering", "limit: gathering the `prometheus` crate's gauges"),
 ];
 
-/// How many rows are pushes that are compared.
+/// The number of rows that are compared with the first one.
 const COMPARED: usize = 5;
 
 fn pusher(kind: &str, url: &str, registry: &Registry) -> Pusher {
     let pusher = Pusher::new(url, kind)
         .expect("a URL")
         .gatherer(registry)
-        .map_gateway(|gateway| gateway.timeout(PATIENCE));
-    if kind.ends_with("protobuf") {
-        pusher.map_gateway(|gateway| gateway.protobuf())
-    } else {
-        pusher
-    }
+        .map_gateway(|gateway| gateway.timeout(TIMEOUT));
+    if kind.ends_with("protobuf") { pusher.map_gateway(Gateway::protobuf) } else { pusher }
 }
 
-/// Does it each time it is told to, and answers with the milliseconds it took.
-fn work(mut push: impl FnMut()) {
+/// Calls `push` for each line of stdin and prints its duration in milliseconds.
+fn serve(mut push: impl FnMut()) {
     for line in std::io::stdin().lines() {
-        line.expect("a line");
-        let begin = Instant::now();
+        line.expect("stdin is readable");
+        let started = Instant::now();
         push();
-        println!("{}", begin.elapsed().as_secs_f64() * 1e3);
+        println!("{}", started.elapsed().as_secs_f64() * 1e3);
     }
 }
 
-fn work_as(kind: &str, url: &str) {
-    let registry = if kind.starts_with("own") { ours() } else { theirs() };
+fn run_worker(kind: &str, url: &str) {
+    let registry =
+        if kind.starts_with("own") { registry_of_ours() } else { registry_of_prometheus() };
     if kind == "gathering" {
-        work(|| drop(registry.gather()));
+        serve(|| drop(registry.gather()));
     } else if kind.starts_with("alone") {
-        let request = recorded(kind, &registry);
-        work(|| send(&request, url));
+        let request = record_push(kind, &registry);
+        serve(|| send(&request, url));
     } else {
         let pusher = pusher(kind, url, &registry);
-        work(|| {
-            pusher.push().expect("a gateway that takes it");
+        serve(|| {
+            pusher.push().expect("the gateway accepts the push");
         });
     }
 }
 
-/// The request that a push is.
-fn recorded(kind: &str, registry: &Registry) -> Vec<u8> {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("a port"));
+/// Records the bytes of a push.
+fn record_push(kind: &str, registry: &Registry) -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a free port"));
     let server = thread::spawn(move || {
-        let (stream, _) = listener.accept().expect("a pusher that connects");
+        let (stream, _) = listener.accept().expect("the pusher connects");
         let mut stream = BufReader::new(stream);
         let request = read_request(&mut stream);
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        stream.get_mut().write_all(answer).expect("a pusher that listens");
+        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        stream.get_mut().write_all(response).expect("the pusher reads the response");
         request
     });
-    pusher(kind, &url, registry).push().expect("a server that takes it");
-    server.join().expect("a server that ends")
+    pusher(kind, &url, registry).push().expect("the server accepts the push");
+    server.join().expect("the server thread finishes")
 }
 
+/// Sends a recorded request to the gateway.
 fn send(request: &[u8], url: &str) {
-    const WELL: &[u8] = b"HTTP/1.1 200 ";
+    const OK: &[u8] = b"HTTP/1.1 200 ";
     let address = url.trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).expect("a gateway");
-    stream.write_all(request).expect("a gateway that listens");
-    let mut answer = [0; WELL.len()];
-    stream.read_exact(&mut answer).expect("a gateway that answers");
-    assert_eq!(answer, *WELL, "it takes it");
+    let mut stream = TcpStream::connect(address).expect("the gateway accepts connections");
+    stream.write_all(request).expect("the gateway reads the request");
+    let mut response = [0; OK.len()];
+    stream.read_exact(&mut response).expect("the gateway responds");
+    assert_eq!(response, *OK, "the gateway accepts the request");
 }
 
 fn worker(kind: &str, url: &str) -> Worker {
     if kind == "prometheus" {
         return Worker::start(Command::new(peer()).args([url, &SERIES.to_string()]));
     }
-    let own = std::env::current_exe().expect("a path");
-    Worker::start(Command::new(own).args(["work", kind, url]))
+    let own = std::env::current_exe().expect("the path of this program is known");
+    Worker::start(Command::new(own).args(["worker", kind, url]))
 }
 
 fn compare() {
     let gateway = Pushgateway::start();
     let url = gateway.url();
-    let keeper = Gateway::new(url.as_str()).expect("a URL").timeout(PATIENCE);
-    let mut firsts = ROWS.map(|_| Vec::new());
-    let mut others = ROWS.map(|_| Vec::new());
+    let cleaner = Gateway::new(url.as_str()).expect("a URL").timeout(TIMEOUT);
+    let mut first = ROWS.map(|_| Vec::new());
+    let mut second = ROWS.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (row, (kind, _)) in ROWS.iter().enumerate() {
             let key = GroupingKey::new(*kind).expect("a name");
             let mut worker = worker(kind, &url);
-            for times in [&mut firsts[row], &mut others[row]] {
+            for times in [&mut first[row], &mut second[row]] {
                 times.push(worker.push());
-                keeper.delete(&key).expect("a gateway that takes it");
+                cleaner.delete(&key).expect("the gateway deletes the group");
             }
         }
     }
-    let mut table =
-        Table::new(&["push of 100,000 series", "a job's only one, ms", "a further one, ms"]);
-    let mut promises = Table::new(&["ratio", "measured", "at most", ""]);
+    let mut table = Table::new(&["push of 100,000 series", "first push, ms", "second push, ms"]);
+    let mut targets = Table::new(&["ratio", "measured", "at most", ""]);
     for (row, (_, name)) in ROWS.iter().enumerate() {
-        let [first, other] =
-            [&firsts[row], &others[row]].map(|times| format!("{:.0}", median(times)));
-        table.row(&[*name, &first, &other]);
-        for (which, times) in [("only push", &firsts), ("further push", &others)] {
+        let [first_ms, second_ms] =
+            [&first[row], &second[row]].map(|times| format!("{:.0}", median(times)));
+        table.row(&[*name, &first_ms, &second_ms]);
+        for (which, times) in [("first push", &first), ("second push", &second)] {
             if (1..COMPARED).contains(&row) {
                 let ratio = median_ratio(&times[row], &times[0]);
-                promises.ratio(&format!("{which}: {name} / `prometheus`"), ratio, 1.0);
+                targets.ratio(&format!("{which}: {name} / `prometheus`"), ratio, 1.0);
             }
         }
     }
-    println!("{table}\n{promises}");
+    println!("{table}\n{targets}");
 }
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => compare(),
-        ["work", kind, url] => work_as(kind, url),
-        _ => panic!("no arguments"),
+        ["worker", kind, url] => run_worker(kind, url),
+        _ => panic!("this bench takes no arguments"),
     }
 }

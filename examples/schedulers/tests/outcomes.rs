@@ -1,11 +1,11 @@
-//! The examples, run to their end: what they leave on a gateway tells their runs apart.
+//! Runs the examples and checks the outcomes that they push to a gateway.
 
 use std::process::Command;
 
 use metrics_push::testing::{FakeGateway, Group};
 
-/// The gateway after the program has pushed to it.
-fn after(program: &str) -> FakeGateway {
+/// Runs a program and returns the gateway that it has pushed to.
+fn gateway_after(program: &str) -> FakeGateway {
     let gateway = FakeGateway::start();
     let output = Command::new(program)
         .env("METRICS_PUSH_URL", gateway.url())
@@ -16,27 +16,29 @@ fn after(program: &str) -> FakeGateway {
     gateway
 }
 
-/// One backup ran, and another was in its way.
+/// Fails unless one backup succeeded and an overlapping one was skipped.
 #[track_caller]
 fn assert_overlapped(backup: &Group) {
-    assert!(has_been(backup, "success") && has_been(backup, "skipped"), "{backup}");
-    assert!(!has_been(backup, "failure"), "{backup}");
+    assert!(has_timestamp(backup, "success") && has_timestamp(backup, "skipped"), "{backup}");
+    assert!(!has_timestamp(backup, "failure"), "{backup}");
 }
 
-/// Whether there is a time stamp of this event.
-fn has_been(group: &Group, event: &str) -> bool {
+/// Returns true if the group has the timestamp of this event.
+fn has_timestamp(group: &Group, event: &str) -> bool {
     group.has_family(&format!("batch_job_last_{event}_timestamp_seconds"))
 }
 
 #[test]
-fn cron_tasks_that_fail_panic_overlap_and_try_again_are_told_apart() {
-    let gateway = after(env!("CARGO_BIN_EXE_cron_scheduler"));
+fn cron_scheduler_reports_every_outcome() {
+    let gateway = gateway_after(env!("CARGO_BIN_EXE_cron_scheduler"));
     let group = |job: &str| gateway.group(job, &[]);
     group("reindex").assert_outcome("error");
     group("archive").assert_outcome("panic");
     group("report").assert_outcome("cancelled");
     for failed in ["reindex", "archive", "report"] {
-        assert!(has_been(&group(failed), "failure") && !has_been(&group(failed), "success"));
+        assert!(
+            has_timestamp(&group(failed), "failure") && !has_timestamp(&group(failed), "success")
+        );
     }
 
     let orders = group("sync_orders");
@@ -48,8 +50,8 @@ fn cron_tasks_that_fail_panic_overlap_and_try_again_are_told_apart() {
 }
 
 #[test]
-fn apalis_tasks_that_fail_panic_overlap_time_out_and_are_retried_are_told_apart() {
-    let gateway = after(env!("CARGO_BIN_EXE_apalis_worker"));
+fn apalis_worker_reports_every_outcome() {
+    let gateway = gateway_after(env!("CARGO_BIN_EXE_apalis_worker"));
     gateway.group("invoice", &[("tenant", "2")]).assert_outcome("success");
     gateway.group("invoice", &[("tenant", "3")]).assert_outcome("error");
     gateway.group("reindex", &[]).assert_outcome("panic");
@@ -57,6 +59,9 @@ fn apalis_tasks_that_fail_panic_overlap_time_out_and_are_retried_are_told_apart(
 
     let reminders = gateway.group("reminders", &[]);
     reminders.assert_outcome("success");
-    assert!(has_been(&reminders, "failure") && has_been(&reminders, "success"), "{reminders}");
+    assert!(
+        has_timestamp(&reminders, "failure") && has_timestamp(&reminders, "success"),
+        "{reminders}"
+    );
     assert_overlapped(&gateway.group("backup", &[]));
 }

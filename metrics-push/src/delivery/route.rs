@@ -11,10 +11,10 @@ use crate::sync::Mutex;
 
 /// Where requests are delivered. Clones share one state.
 #[derive(Clone, Debug)]
-pub(crate) struct Route(Arc<Inner>);
+pub(crate) struct Route(Arc<RouteState>);
 
 #[derive(Debug)]
-struct Inner {
+struct RouteState {
     sink: Sink,
     /// `None` on a direct route.
     memory: Option<Memory>,
@@ -31,14 +31,14 @@ struct Memory {
 impl Route {
     /// A route for callers that wait for the result of each request: it has no breaker and no spool.
     pub(crate) fn direct(sink: Sink) -> Self {
-        Self(Arc::new(Inner { sink, memory: None }))
+        Self(Arc::new(RouteState { sink, memory: None }))
     }
 
     /// A route for the outcomes of runs.
     pub(crate) fn buffered(sink: Sink, spool: Option<Spool>) -> Self {
         let memory =
             Memory { spool, breaker: Mutex::default(), needs_drain: AtomicBool::new(true) };
-        Self(Arc::new(Inner { sink, memory: Some(memory) }))
+        Self(Arc::new(RouteState { sink, memory: Some(memory) }))
     }
 
     /// Returns a number that no other route of this process has. The URL is not unique: two routes may differ only in

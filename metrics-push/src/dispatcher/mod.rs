@@ -11,10 +11,8 @@ mod shared;
 mod worker;
 
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
-
-use once_cell::sync::Lazy;
 
 use crate::clock::Moment;
 use crate::delivery::{DeliveryClass, Receipt, Route, log_limiter};
@@ -23,14 +21,14 @@ use crate::labels::GroupingKey;
 use crate::oneshot::{self, Receiver};
 use crate::push_request::PushRequest;
 use queue::Pending;
-use shared::{Shared, State};
+use shared::{DispatcherState, Shared};
 
 pub(crate) use queue::OnSettled;
 pub(crate) use shared::FlushHook;
 
 /// Returns the dispatcher of the process. Its thread starts with the first request.
 pub(crate) fn dispatcher() -> &'static Dispatcher {
-    static DISPATCHER: Lazy<Dispatcher> = Lazy::new(Dispatcher::default);
+    static DISPATCHER: LazyLock<Dispatcher> = LazyLock::new(Dispatcher::default);
     &DISPATCHER
 }
 
@@ -178,7 +176,7 @@ impl Dispatcher {
         unfinished
     }
 
-    fn ensure_thread(&self, state: &mut State) -> Result<(), Error> {
+    fn ensure_thread(&self, state: &mut DispatcherState) -> Result<(), Error> {
         if state.has_thread {
             return Ok(());
         }

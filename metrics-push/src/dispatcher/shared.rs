@@ -21,7 +21,7 @@ pub(crate) trait FlushHook: Send + Sync {
 
 #[derive(Default)]
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Mutex<DispatcherState>,
     /// Wakes the dispatcher's thread.
     pub(super) work: Notify,
     /// Notified of each submitted request.
@@ -31,7 +31,7 @@ pub(super) struct Shared {
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct DispatcherState {
     pub(super) has_thread: bool,
     pub(super) queue: Queue,
     pub(super) tasks: Vec<Task>,
@@ -40,7 +40,7 @@ pub(super) struct State {
 
 impl Shared {
     /// No foreign code runs under this lock.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, DispatcherState> {
         self.state.lock()
     }
 
@@ -86,7 +86,7 @@ impl Shared {
 
     /// Waits until all requests are finished, at most for `timeout`. Returns the number of unfinished ones.
     pub(super) fn wait_finished(&self, timeout: Duration) -> usize {
-        let unfinished = |state: &mut State| state.queue.unfinished_count() > 0;
+        let unfinished = |state: &mut DispatcherState| state.queue.unfinished_count() > 0;
         let state = self.finished.wait_timeout_while(self.lock(), timeout, unfinished);
         state.queue.unfinished_count()
     }

@@ -22,7 +22,10 @@ pub(super) fn run(shared: &Arc<Shared>) {
                     tokio::spawn(task);
                 }
                 while let Some((key, pending)) = shared.start_next() {
-                    tokio::spawn(deliver(InFlight { shared: Arc::clone(shared), key }, pending));
+                    tokio::spawn(deliver(
+                        InFlightGuard { shared: Arc::clone(shared), key },
+                        pending,
+                    ));
                 }
                 shared.work.notified().await;
             }
@@ -31,7 +34,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }
 }
 
-async fn deliver(in_flight: InFlight, pending: Pending) {
+async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     let Pending { route, request, deadline, class, mut on_settled } = pending;
     let key = in_flight.key.1.clone();
     let may_linger = request.is_some() && class == DeliveryClass::BestEffort;
@@ -88,7 +91,7 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Option<Backlog> {
 
 /// Waits a moment for the completion that supersedes a start: each push is work for the gateway, and the more so the more
 /// groups it holds.
-async fn linger(in_flight: &InFlight) {
+async fn linger(in_flight: &InFlightGuard) {
     let superseded = async {
         loop {
             let submitted = in_flight.shared.submitted.notified();
@@ -126,12 +129,12 @@ fn submit_backlogs(shared: &Shared, route: &Route, keys: Vec<GroupingKey>) {
 }
 
 /// Frees the key when dropped, even if its delivery panicked.
-struct InFlight {
+struct InFlightGuard {
     shared: Arc<Shared>,
     key: QueueKey,
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.shared.finish(&self.key);
     }
@@ -163,7 +166,7 @@ mod tests {
         let key = (route.id(), GroupingKey::new("job").unwrap());
         let (deadline, class) = (Moment::now(), DeliveryClass::Spooled);
         let pending = Pending { route, request: None, deadline, class, on_settled: Vec::new() };
-        let in_flight = InFlight { shared: Arc::default(), key };
+        let in_flight = InFlightGuard { shared: Arc::default(), key };
         let size = size_of_val(&deliver(in_flight, pending));
         assert!(size <= 4_096, "{size}");
     }

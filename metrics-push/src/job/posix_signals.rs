@@ -9,10 +9,10 @@ const FAULTS: [c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT];
 
 /// A handler that only gets the signal.
-pub(super) type Handler = extern "C" fn(c_int);
+pub(super) type SignalFn = extern "C" fn(c_int);
 
 /// A handler that also gets information about the sender.
-pub(super) type InfoHandler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut std::ffi::c_void);
+pub(super) type InfoSignalFn = extern "C" fn(c_int, *mut libc::siginfo_t, *mut std::ffi::c_void);
 
 #[expect(unsafe_code, reason = "a call into C")]
 fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
@@ -28,22 +28,22 @@ pub(super) fn has_default_disposition(signal: c_int) -> bool {
     disposition(signal) == Some(libc::SIG_DFL)
 }
 
-pub(super) fn has_handler(signal: c_int, handler: Handler) -> bool {
+pub(super) fn is_handled_by(signal: c_int, handler: SignalFn) -> bool {
     disposition(signal) == Some(handler as libc::sighandler_t)
 }
 
 /// Installs a handler that makes only async-signal-safe calls.
-pub(super) fn install_handler(signal: c_int, handler: Handler) {
-    install(signal, handler as libc::sighandler_t, 0);
+pub(super) fn install(signal: c_int, handler: SignalFn) {
+    set_action(signal, handler as libc::sighandler_t, 0);
 }
 
 /// Installs a handler that makes only async-signal-safe calls and gets information about the sender.
-pub(super) fn install_info_handler(signal: c_int, handler: InfoHandler) {
-    install(signal, handler as libc::sighandler_t, libc::SA_SIGINFO);
+pub(super) fn install_with_info(signal: c_int, handler: InfoSignalFn) {
+    set_action(signal, handler as libc::sighandler_t, libc::SA_SIGINFO);
 }
 
 #[expect(unsafe_code, reason = "a call into C")]
-fn install(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
+fn set_action(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
     // SAFETY: an all-zero `sigaction` is valid: no flags, no blocked signals. The handler is a function, which lives as
     // long as the program, and the callers ensure that it makes only async-signal-safe calls.
     unsafe {
@@ -99,7 +99,7 @@ pub(super) fn with_signals_blocked(start: impl FnOnce()) {
 /// Writes to a descriptor from a signal handler. The descriptor is never closed and does not block; if it is full, its
 /// reader has bytes enough.
 #[expect(unsafe_code, reason = "a call into C")]
-pub(super) fn write_in_handler(descriptor: c_int, bytes: &[u8]) {
+pub(super) fn write_from_signal(descriptor: c_int, bytes: &[u8]) {
     // SAFETY: the pointer and the length are those of a slice.
     unsafe { libc::write(descriptor, bytes.as_ptr().cast(), bytes.len()) };
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use super::active_run::ActiveRun;
 use super::hooks::{self, exit, signal};
 use super::journal::line::Started;
-use super::journal::recovery::{self, Recovery};
+use super::journal::recovery::{self, OrphanRecovery};
 use super::journal::{Journal, JournalEntry};
 use super::process_state::FinishAll;
 use super::run_metrics::Expectations;
@@ -124,7 +124,7 @@ fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: PathBuf) -> bool {
     spawned.is_ok()
 }
 
-fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut Recovery>) {
+fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut OrphanRecovery>) {
     if let Some(recovery) = recovery {
         // A finished run counts as newer than the dead ones; one that is starting does not.
         let starting = run.journal_entry().filter(|_| !run.is_finished()).map(JournalEntry::id);

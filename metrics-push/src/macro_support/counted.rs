@@ -43,7 +43,7 @@ impl CountedSite {
     /// Starts a call with these label values. The call is counted when it ends.
     #[inline]
     pub fn enter(&'static self, labels: &[LabelValue<'_>]) -> CountedCall {
-        CountedCall(self.resolve(labels))
+        CountedCall(self.cache.unlabelled().unwrap_or_else(|| self.resolve(labels)))
     }
 
     /// Starts a call without label values.
@@ -57,6 +57,12 @@ impl CountedSite {
     pub fn prepare(&'static self, labels: &[LabelValue<'_>]) -> CountedCall {
         self.enter(labels)
     }
+
+    // Not generic and not inlined: compiled once, in this crate, instead of in every crate with annotated functions.
+    #[inline(never)]
+    fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static OutcomeCounters {
+        self.cache.resolve(self, labels)
+    }
 }
 
 impl Resolve for CountedSite {
@@ -65,11 +71,6 @@ impl Resolve for CountedSite {
 
     fn site(&self) -> &Site {
         &self.site
-    }
-
-    #[inline]
-    fn cache(&self) -> &HandleCache<Self> {
-        &self.cache
     }
 
     fn register(&self) -> Result<Self::Registered, Error> {

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::metrics::is_gathering;
 
 /// A site that registers its metrics at the first call.
-pub(super) trait Resolve: Sized + 'static {
+pub(super) trait Resolve {
     /// The registered metrics.
     type Registered;
 
@@ -20,8 +20,6 @@ pub(super) trait Resolve: Sized + 'static {
     type Handles;
 
     fn site(&self) -> &Site;
-
-    fn cache(&self) -> &HandleCache<Self>;
 
     /// Registers the metrics.
     ///
@@ -34,30 +32,10 @@ pub(super) trait Resolve: Sized + 'static {
 
     /// Returns handles that do not belong to a registered metric, for calls that cannot be recorded.
     fn detached(&self) -> Self::Handles;
-
-    /// Returns the handles for a call with these label values.
-    #[inline]
-    fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static Self::Handles {
-        self.cache().unlabelled.get().unwrap_or_else(|| self.resolve_slowly(labels))
-    }
-
-    /// [`resolve`](Self::resolve) for the first call and for labelled calls.
-    #[inline(never)]
-    fn resolve_slowly(&'static self, labels: &[LabelValue<'_>]) -> &'static Self::Handles {
-        let cache = self.cache();
-        let Some(resolved) = cache.registered(self) else {
-            return cache.detached.get_or_init(|| leak(self.detached()));
-        };
-        let create = |values: &[&str]| self.handles(&resolved.registered, values);
-        if self.site().has_labels() {
-            return resolved.label_sets.get_or_insert(self.site(), labels, create);
-        }
-        cache.unlabelled.get_or_init(|| leak(create(&[])))
-    }
 }
 
 /// The handles that a site has resolved so far.
-pub(super) struct HandleCache<S: Resolve> {
+pub(super) struct HandleCache<S: Resolve + 'static> {
     /// The handles of a site without label values that depend on the call.
     unlabelled: OnceRef<'static, S::Handles>,
     /// `None` if the metrics could not be registered.
@@ -75,7 +53,29 @@ impl<S: Resolve> HandleCache<S> {
         Self { unlabelled: OnceRef::new(), resolved: OnceLock::new(), detached: OnceRef::new() }
     }
 
-    fn registered(&self, site: &S) -> Option<&Resolved<S>> {
+    /// Returns the handles of a site without labels, after its first call.
+    #[inline]
+    pub(super) fn unlabelled(&self) -> Option<&'static S::Handles> {
+        self.unlabelled.get()
+    }
+
+    /// Returns the handles for a call with these label values. Registers the metrics at the first call.
+    pub(super) fn resolve(
+        &'static self,
+        site: &S,
+        labels: &[LabelValue<'_>],
+    ) -> &'static S::Handles {
+        let Some(resolved) = self.resolved(site) else {
+            return self.detached.get_or_init(|| leak(site.detached()));
+        };
+        let create = |values: &[&str]| site.handles(&resolved.registered, values);
+        if site.site().has_labels() {
+            return resolved.label_sets.get_or_insert(site.site(), labels, create);
+        }
+        self.unlabelled.get_or_init(|| leak(create(&[])))
+    }
+
+    fn resolved(&'static self, site: &S) -> Option<&'static Resolved<S>> {
         if self.resolved.get().is_none() && is_gathering() {
             // A collector cannot register metrics while its registry is gathered. A later call registers them.
             return None;

@@ -152,7 +152,13 @@ impl TimedSite {
     /// Prepares a call that starts later or never.
     #[inline]
     pub fn prepare(&'static self, labels: &[LabelValue<'_>]) -> PreparedTime {
-        PreparedTime(self.resolve(labels))
+        PreparedTime(self.cache.unlabelled().unwrap_or_else(|| self.resolve(labels)))
+    }
+
+    // Not generic and not inlined: compiled once, in this crate, instead of in every crate with annotated functions.
+    #[inline(never)]
+    fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static Durations {
+        self.cache.resolve(self, labels)
     }
 
     fn outcome_label(&self, outcome: Outcome) -> Option<Outcome> {
@@ -169,11 +175,6 @@ impl Resolve for TimedSite {
 
     fn site(&self) -> &Site {
         &self.site
-    }
-
-    #[inline]
-    fn cache(&self) -> &HandleCache<Self> {
-        &self.cache
     }
 
     fn register(&self) -> Result<Self::Registered, Error> {

@@ -6,7 +6,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, GatewayKind, Outcome};
 
 use super::{BUDGET, TIMEOUT, config, job, pusher, succeed};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 /// Counts the pushes and adds.
 fn pushes(gateway: &FakeGateway) -> usize {
@@ -14,7 +14,7 @@ fn pushes(gateway: &FakeGateway) -> usize {
 }
 
 /// Returns a configuration with the gateway kind from a variable.
-fn aggregating(gateway: &FakeGateway, state: &Place) -> Config {
+fn aggregating(gateway: &FakeGateway, state: &TempDir) -> Config {
     let (config, errors) = Config::from_variables(|name| match name {
         "METRICS_PUSH_URL" => Some(gateway.url().into()),
         "METRICS_PUSH_GATEWAY_KIND" => Some("aggregating".into()),
@@ -52,7 +52,7 @@ fn request_that_may_have_arrived_is_not_retried() {
 #[test]
 fn request_that_may_have_arrived_is_not_spooled() {
     for (name, fault) in ambiguous_faults() {
-        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
         let _scope = aggregating(&gateway, &state).scope().unwrap();
         let run = job("summed").start();
         gateway.wait_for(TIMEOUT, |gateway| pushes(gateway) == 1);
@@ -67,7 +67,7 @@ fn request_that_may_have_arrived_is_not_spooled() {
 
 #[test]
 fn request_that_cannot_have_arrived_is_retried_and_spooled() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = aggregating(&gateway, &state).scope().unwrap();
     gateway.refuse_connections();
     succeed("absent");
@@ -87,7 +87,7 @@ fn request_that_cannot_have_arrived_is_retried_and_spooled() {
 
 #[test]
 fn record_without_a_response_is_removed() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = aggregating(&gateway, &state).scope().unwrap();
     gateway.refuse_connections();
     succeed("once");

@@ -6,7 +6,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Outcome};
 
 use super::{SLACK, config, job, push_error, pusher, succeed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 #[test]
 fn silent_gateway_is_retried_within_the_time_limit() {
@@ -70,7 +70,7 @@ fn gateway_that_returns_within_the_time_limit_is_reached() {
 #[test]
 fn number_of_attempts_is_exported() {
     let gateway = FakeGateway::start();
-    let state = Place::new();
+    let state = TempDir::new();
     let _scope =
         config(&gateway).timeout(Duration::from_secs(20)).state_dir(state.path()).scope().unwrap();
     let run = job("retried").start();
@@ -114,7 +114,7 @@ fn retry_after_beyond_the_time_limit_ends_the_push() {
 
 #[test]
 fn rotated_token_is_read_again_after_a_rejection() {
-    let (gateway, place) = (FakeGateway::start(), Place::new());
+    let (gateway, place) = (FakeGateway::start(), TempDir::new());
     std::fs::create_dir_all(place.path()).unwrap();
     let file = place.path().join("token");
     std::fs::write(&file, "old\n").unwrap();

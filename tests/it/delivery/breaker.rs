@@ -7,11 +7,11 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{BreakerState, Job, Outcome};
 
 use super::{SLACK, TIMEOUT, config, succeed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 #[test]
 fn hanging_gateway_does_not_delay_another() {
-    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     dead.fault(Fault::hang());
     let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_secs(3)).scope().unwrap();
@@ -33,7 +33,7 @@ fn hanging_gateway_does_not_delay_another() {
 }
 
 /// Finishes a task and waits until its outcome, number `number` in `state`, is spooled.
-fn spool_task(number: usize, state: &Place) {
+fn spool_task(number: usize, state: &TempDir) {
     Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
     let deadline = Instant::now() + TIMEOUT;
     while state.records().len() <= number {
@@ -45,7 +45,7 @@ fn spool_task(number: usize, state: &Place) {
 #[test]
 fn open_breaker_blocks_tasks_until_a_final_push_succeeds() {
     const TASKS: usize = 12;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
     let _scope = config.scope().unwrap();
     gateway.fault(Fault::status(503));
@@ -62,7 +62,7 @@ fn open_breaker_blocks_tasks_until_a_final_push_succeeds() {
 #[test]
 fn short_timeouts_do_not_open_the_breaker() {
     const TASKS: usize = 6;
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
     let _scope = config.scope().unwrap();
     gateway.fault(Fault::hang());
@@ -80,7 +80,7 @@ fn states() -> Vec<BreakerState> {
 
 #[test]
 fn breaker_state_is_exported_per_gateway() {
-    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), Place::new());
+    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_millis(200)).scope().unwrap();
     dead.fault(Fault::status(503));

@@ -13,8 +13,8 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
 
 use super::{BUDGET, SLACK, TIMEOUT, value};
-use crate::place::Place;
 use crate::raw_tcp::{FullBacklog, RawServer};
+use crate::temp_dir::TempDir;
 
 /// A server at the gateway's address, or none.
 enum Peer {
@@ -198,7 +198,7 @@ fn check((name, peer, kind, effect): Row) {
         assert!(shown.contains("location: http://elsewhere/metrics"), "{name}: {shown}");
     }
 
-    let state = Place::new();
+    let state = TempDir::new();
     let config = Config::default().url(&url).unwrap().timeout(BUDGET);
     let _scope = config.state_dir(state.path()).scope().unwrap();
     let result: Result<u8, &str> = in_time(name, || {
@@ -364,7 +364,7 @@ fn unusual_success_is_a_success() {
         ("slow accept", Fault::stall(Duration::from_millis(300))),
     ];
     for (name, fault) in faults {
-        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
         gateway.fault(fault);
         let config = Config::default().url(gateway.url()).unwrap().state_dir(state.path());
         let _scope = config.timeout(TIMEOUT).scope().unwrap();

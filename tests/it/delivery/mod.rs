@@ -15,7 +15,7 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::{FakeGateway, Group};
 use metrics_push::{Config, Error, Job, Outcome, Pusher, Scope};
 
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 /// Long enough for a few attempts, short enough for a test.
 const BUDGET: Duration = Duration::from_millis(700);
@@ -38,7 +38,7 @@ fn config(gateway: &FakeGateway) -> Config {
     Config::default().url(gateway.url()).unwrap().timeout(BUDGET)
 }
 
-fn open_scope(gateway: &FakeGateway, state: &Place) -> Scope {
+fn open_scope(gateway: &FakeGateway, state: &TempDir) -> Scope {
     config(gateway).state_dir(state.path()).scope().unwrap()
 }
 

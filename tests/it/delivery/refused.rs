@@ -5,7 +5,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Job, Outcome, Pusher};
 
 use super::{config, open_scope, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 fn registry_with_orders() -> &'static Registry {
     static ORDERS: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
@@ -26,7 +26,7 @@ fn gateway_with_orders() -> FakeGateway {
 
 #[test]
 fn outcome_is_delivered_without_a_rejected_metric() {
-    let (gateway, state) = (gateway_with_orders(), Place::new());
+    let (gateway, state) = (gateway_with_orders(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     Job::new("clash")
         .registry(registry_with_orders)

@@ -4,13 +4,13 @@ use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Outcome, Scope};
 
 use super::{TIMEOUT, job, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 const SUCCESS: &str = "last_success_timestamp_seconds";
 const FAILURE: &str = "last_failure_timestamp_seconds";
 const SKIPPED: &str = "last_skipped_timestamp_seconds";
 
-fn open_scope(gateway: &FakeGateway, state: &Place) -> Scope {
+fn open_scope(gateway: &FakeGateway, state: &TempDir) -> Scope {
     let config = Config::default().url(gateway.url()).unwrap().timeout(TIMEOUT);
     config.state_dir(state.path()).scope().unwrap()
 }
@@ -35,7 +35,7 @@ fn queries(gateway: &FakeGateway) -> usize {
 
 #[test]
 fn success_keeps_the_timestamps_of_other_outcomes() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     let failure = value(&finish_run(&gateway, Outcome::Error), FAILURE);
     let skipped = value(&finish_run(&gateway, Outcome::Skipped), SKIPPED);
@@ -52,7 +52,7 @@ fn success_keeps_the_timestamps_of_other_outcomes() {
 
 #[test]
 fn success_keeps_the_timestamp_of_a_spooled_failure() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let before = {
         let config = Config::default().url(gateway.url()).unwrap();
         let config = config.timeout(std::time::Duration::from_millis(300));
@@ -70,7 +70,7 @@ fn success_keeps_the_timestamp_of_a_spooled_failure() {
 
 #[test]
 fn failure_restores_the_last_success_after_a_restart() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let scope = open_scope(&gateway, &state);
     let success = value(&finish_run(&gateway, Outcome::Success), SUCCESS);
     drop(scope);
@@ -87,7 +87,7 @@ fn failure_restores_the_last_success_after_a_restart() {
 
 #[test]
 fn later_success_of_another_machine_is_kept() {
-    let (gateway, here, there) = (FakeGateway::start(), Place::new(), Place::new());
+    let (gateway, here, there) = (FakeGateway::start(), TempDir::new(), TempDir::new());
     let scope = open_scope(&gateway, &here);
     let old = value(&finish_run(&gateway, Outcome::Success), SUCCESS);
     drop(scope);
@@ -103,7 +103,7 @@ fn later_success_of_another_machine_is_kept() {
 
 #[test]
 fn success_sends_no_queries() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     for outcome in [Outcome::Success, Outcome::Success] {
         finish_run(&gateway, outcome);
@@ -126,7 +126,7 @@ fn no_queries_without_a_state_directory() {
 #[test]
 fn failure_is_delivered_if_the_query_api_fails() {
     for fault in [Fault::status(404), Fault::status(500), Fault::close(), Fault::status(200)] {
-        let (gateway, state) = (FakeGateway::start(), Place::new());
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
         let _scope = open_scope(&gateway, &state);
         let success = value(&finish_run(&gateway, Outcome::Success), SUCCESS);
         gateway.fault(fault.when(|request| request.method == "GET"));
@@ -139,7 +139,7 @@ fn failure_is_delivered_if_the_query_api_fails() {
 
 #[test]
 fn failed_query_is_repeated_by_the_next_run() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let scope = open_scope(&gateway, &state);
     let success = value(&finish_run(&gateway, Outcome::Success), SUCCESS);
     drop(scope);

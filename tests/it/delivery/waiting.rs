@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault};
 
 use super::{BUDGET, SLACK, TIMEOUT, config, fail, open_scope, succeed, value};
-use crate::place::Place;
+use crate::temp_dir::TempDir;
 
 #[test]
 fn spooled_outcome_is_delivered_by_the_next_run_of_any_job() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     gateway.refuse_connections();
     let started = Instant::now();
@@ -28,7 +28,7 @@ fn spooled_outcome_is_delivered_by_the_next_run_of_any_job() {
 
 #[test]
 fn spooled_success_and_new_failure_are_sent_as_one() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     gateway.refuse_connections();
     succeed("nightly");
@@ -46,7 +46,7 @@ fn spooled_success_and_new_failure_are_sent_as_one() {
 
 #[test]
 fn recover_delivers_all_spooled_outcomes() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     gateway.refuse_connections();
     for name in ["one", "two", "three"] {
@@ -66,7 +66,7 @@ fn recover_delivers_all_spooled_outcomes() {
 #[test]
 fn replay_does_not_overwrite_newer_data() {
     let gateway = FakeGateway::start();
-    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (TempDir::new(), TempDir::new());
     gateway.refuse_connections();
     let scope = open_scope(&gateway, &here);
     fail("shared");
@@ -92,7 +92,7 @@ fn replay_does_not_overwrite_newer_data() {
 
 #[test]
 fn outcome_spooled_for_wrong_credentials_is_delivered_later() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.require_bearer_token("right");
     {
         let config = config(&gateway).bearer_token("wrong").timeout(Duration::from_secs(30));
@@ -108,7 +108,7 @@ fn outcome_spooled_for_wrong_credentials_is_delivered_later() {
 
 #[test]
 fn replay_of_an_applied_push_changes_nothing() {
-    let (gateway, state) = (FakeGateway::start(), Place::new());
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = open_scope(&gateway, &state);
     gateway.fault(Fault::close().after_storing());
     succeed("unsure");

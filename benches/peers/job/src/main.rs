@@ -1,4 +1,4 @@
-//! The smallest job. With an argument it works for so many milliseconds.
+//! The smallest job. The optional argument is the time it works, in milliseconds.
 
 use std::time::Duration;
 

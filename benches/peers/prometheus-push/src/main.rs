@@ -1,5 +1,7 @@
-//! Pushes as many series as it is told, by the `prometheus` crate's own means, each time it reads a line; answers with
-//! the milliseconds that took. `push.rs` starts it.
+//! Pushes series with the `prometheus` crate once for each line it reads, and prints the duration in milliseconds.
+//! `push.rs` starts it.
+//!
+//! `prometheus-push URL SERIES`
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -18,10 +20,10 @@ fn main() {
     let registry = Registry::new();
     registry.register(Box::new(gauge)).expect("an empty registry");
     for line in std::io::stdin().lines() {
-        line.expect("a line");
-        let begin = Instant::now();
+        line.expect("stdin is readable");
+        let started = Instant::now();
         push_metrics("prometheus", HashMap::<String, String>::new(), &url, registry.gather(), None)
-            .expect("a gateway that takes it");
-        println!("{}", begin.elapsed().as_secs_f64() * 1e3);
+            .expect("the gateway accepts the push");
+        println!("{}", started.elapsed().as_secs_f64() * 1e3);
     }
 }

@@ -1,4 +1,4 @@
-//! One push by the `prometheus` crate: when the job has last succeeded.
+//! Pushes the time of the last success with the `prometheus` crate.
 //!
 //! `prometheus_push URL`
 

@@ -1,4 +1,4 @@
-//! The limit: requests from files through one socket, byte for byte, with a pause before all but the first.
+//! The lower bound: sends recorded requests over one socket, with a pause before each request but the first.
 //!
 //! `raw ADDRESS MILLISECONDS FILE...`; without arguments it does nothing.
 
@@ -16,8 +16,8 @@ fn main() {
             std::thread::sleep(pause);
         }
         stream.write_all(&std::fs::read(file).unwrap()).unwrap();
-        let mut answer = [0; 1024];
-        let length = stream.read(&mut answer).unwrap();
-        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        let mut response = [0; 1024];
+        let length = stream.read(&mut response).unwrap();
+        assert!(response[..length].starts_with(b"HTTP/1.1 200"));
     }
 }

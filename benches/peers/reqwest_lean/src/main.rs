@@ -1,4 +1,4 @@
-//! One push by hand: `reqwest` without its default features, on a runtime of one thread.
+//! Pushes with `reqwest` by hand, without its default features, on a current-thread runtime.
 //!
 //! `reqwest_lean URL FILE`
 
@@ -9,7 +9,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.put(format!("{url}/metrics/job/lean")).body(body).send().await;
-        assert!(answer.unwrap().status().is_success());
+        let response = client.put(format!("{url}/metrics/job/lean")).body(body).send().await;
+        assert!(response.unwrap().status().is_success());
     });
 }

@@ -1,4 +1,4 @@
-//! The programs of `peers/`: what it costs to build them, and where they are then.
+//! Builds the programs of `peers/`, measures the builds, and locates the programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use metrics_push_benches::Table;
 
-/// Packages and how they are built: the program's name, its folder, and cargo's arguments for it.
+/// The packages: the name of the program, its folder, and the arguments of cargo.
 const PACKAGES: [(&str, &str, &[&str]); 5] = [
     ("raw", "raw", &[]),
     ("job", "job", &[]),
@@ -16,8 +16,8 @@ const PACKAGES: [(&str, &str, &[&str]); 5] = [
     ("prometheus_push", "prometheus_push", &[]),
 ];
 
-/// What the job may have: crates with TLS and without, its own not counted.
-const MOST_CRATES: [(&str, f64); 2] = [("job", 100.0), ("job_without_tls", 86.0)];
+/// The maximum number of crates that the job compiles, without its own, with TLS and without.
+const MAX_CRATES: [(&str, f64); 2] = [("job", 100.0), ("job_without_tls", 86.0)];
 
 const GO_CLIENT: &str = "go_client";
 pub(crate) const PYTHON_CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/client.py");
@@ -26,14 +26,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Where all of a package is built, and nothing else.
+/// Returns the target folder of a package. No other package is built in it.
 fn target(name: &str) -> PathBuf {
     root().with_file_name("target").join("peers").join(name)
 }
 
-/// The program of a package that has been built.
+/// Returns the path of a program that has been built.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let (_, folder, _) = PACKAGES.iter().find(|(known, ..)| *known == name).expect("a package");
+    let (_, folder, _) =
+        PACKAGES.iter().find(|(known, ..)| *known == name).expect("the package is listed");
     target(name).join("release").join(folder)
 }
 
@@ -43,13 +44,13 @@ pub(crate) fn is_installed(program: &str) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The Go client's program, if it could be built.
+/// Returns the Go program, if it has been built.
 pub(crate) fn go_client() -> Option<PathBuf> {
     let path = target(GO_CLIENT).join(GO_CLIENT);
     path.is_file().then_some(path)
 }
 
-/// A Python that has the client. The distribution's comes first.
+/// Returns a Python interpreter that has the client, preferably that of the distribution.
 pub(crate) fn python() -> Option<&'static str> {
     ["/usr/bin/python3", "python3"].into_iter().find(|python| {
         let mut command = Command::new(python);
@@ -58,7 +59,7 @@ pub(crate) fn python() -> Option<&'static str> {
     })
 }
 
-/// Builds all of them from nothing, or those that are named, and tells what that took.
+/// Builds the selected programs from scratch, or all of them, and prints the cost of each build.
 pub(crate) fn build(only: &[String]) {
     let mut table = Table::new(&["program", "crates", "cold build, s", "stripped, KiB"]);
     let mut limits = Table::new(&["crates", "measured", "at most", ""]);
@@ -69,8 +70,8 @@ pub(crate) fn build(only: &[String]) {
         let crates = crates(&folder, features);
         let size = stripped_kib(&program(name));
         table.row(&[name, &crates.to_string(), &format!("{seconds:.1}"), &size.to_string()]);
-        if let Some((_, most)) = MOST_CRATES.iter().find(|(limited, _)| *limited == name) {
-            limits.ratio(name, crates as f64, *most);
+        if let Some((_, max)) = MAX_CRATES.iter().find(|(limited, _)| *limited == name) {
+            limits.ratio(name, crates as f64, *max);
         }
     }
     if is_wanted(GO_CLIENT) {
@@ -85,30 +86,30 @@ pub(crate) fn build(only: &[String]) {
     println!("{table}\n{limits}");
 }
 
-/// The seconds it took.
+/// Returns the build time in seconds.
 fn build_with_cargo(folder: &Path, name: &str, features: &[&str]) -> f64 {
-    // It may not have been built before.
+    // The folder does not exist before the first build.
     let _ = fs::remove_dir_all(target(name));
-    let begin = Instant::now();
+    let started = Instant::now();
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release", "--target-dir"])
         .arg(target(name))
         .args(features)
         .current_dir(folder)
         .status()
-        .expect("cargo");
-    assert!(status.success(), "{name} doesn't build");
-    begin.elapsed().as_secs_f64()
+        .expect("cargo starts");
+    assert!(status.success(), "{name} does not build");
+    started.elapsed().as_secs_f64()
 }
 
-/// How many crates a package has compiled, its own not counted.
+/// Returns the number of crates that a package compiles, without its own.
 fn crates(folder: &Path, features: &[&str]) -> usize {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
         .args(features)
         .current_dir(folder)
         .output()
-        .expect("cargo");
+        .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
     let mut names: Vec<_> = text
@@ -121,12 +122,12 @@ fn crates(folder: &Path, features: &[&str]) -> usize {
     names.len() - 1
 }
 
-/// The seconds it took; `None`, if there is no `go`, or no client for it where Debian puts it.
+/// Returns the build time in seconds, or `None` without `go` or without Debian's package of the client.
 fn build_with_go() -> Option<f64> {
     let _ = fs::remove_dir_all(target(GO_CLIENT));
     let folder = target(GO_CLIENT);
-    fs::create_dir_all(&folder).expect("a target folder");
-    let begin = Instant::now();
+    fs::create_dir_all(&folder).expect("the target folder is writable");
+    let started = Instant::now();
     let status = Command::new("go")
         .args(["build", "-o"])
         .arg(folder.join(GO_CLIENT))
@@ -134,12 +135,12 @@ fn build_with_go() -> Option<f64> {
         .envs([("GO111MODULE", "off"), ("GOPATH", "/usr/share/gocode")])
         .env("GOCACHE", folder.join("cache"))
         .status();
-    status.is_ok_and(|status| status.success()).then(|| begin.elapsed().as_secs_f64())
+    status.is_ok_and(|status| status.success()).then(|| started.elapsed().as_secs_f64())
 }
 
 fn stripped_kib(program: &Path) -> u64 {
     let stripped = program.with_extension("stripped");
     let status = Command::new("strip").arg("-o").arg(&stripped).arg(program).status();
     assert!(status.is_ok_and(|status| status.success()), "strip is installed");
-    fs::metadata(&stripped).expect("what was stripped").len() / 1024
+    fs::metadata(&stripped).expect("the stripped file exists").len() / 1024
 }

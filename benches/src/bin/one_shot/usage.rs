@@ -1,4 +1,4 @@
-//! What a process took.
+//! Measures the resource usage of a process.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -10,21 +10,21 @@ pub(crate) struct Usage {
     pub(crate) pushes: u32,
 }
 
-/// Runs a process to its end.
-#[expect(unsafe_code, reason = "`std` doesn't tell what a child used")]
+/// Runs a process and returns its resource usage.
+#[expect(unsafe_code, reason = "`std` does not report the resource usage of a child")]
 #[expect(clippy::zombie_processes, reason = "`wait4` waits for it")]
-pub(crate) fn usage_of(mut command: Command) -> Usage {
+pub(crate) fn measure(mut command: Command) -> Usage {
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let begin = Instant::now();
-    let child = command.spawn().unwrap_or_else(|why| panic!("{command:?}: {why}"));
+    let started = Instant::now();
+    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut status = 0;
-    // SAFETY: all of it is plain numbers, for which zeros are values.
+    // SAFETY: `rusage` contains only integers, for which zero is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to locals of ours; the child is not waited for elsewhere.
+    // SAFETY: both pointers refer to local variables, and no other code waits for the child.
     let waited =
         unsafe { libc::wait4(child.id().cast_signed(), &raw mut status, 0, &raw mut usage) };
-    let wall_ms = begin.elapsed().as_secs_f64() * 1e3;
-    assert!(waited > 0 && status == 0, "{command:?} ended with {status}");
+    let wall_ms = started.elapsed().as_secs_f64() * 1e3;
+    assert!(waited > 0 && status == 0, "{command:?} exited with {status}");
     let ms = |time: libc::timeval| time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3;
     Usage {
         wall_ms,
@@ -34,7 +34,7 @@ pub(crate) fn usage_of(mut command: Command) -> Usage {
     }
 }
 
-/// Instructions in user mode, by valgrind, if that is installed.
+/// Returns the millions of instructions in user mode, or `None` if valgrind is not installed.
 pub(crate) fn millions_of_instructions(command: &Command) -> Option<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])

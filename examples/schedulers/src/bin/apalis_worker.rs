@@ -1,4 +1,5 @@
-//! An apalis worker with decorated tasks: retries, time-outs and caught panics are apalis' own, the outcomes are told.
+//! An apalis worker with annotated tasks. apalis retries tasks, times them out and catches their panics; `#[push_job]`
+//! reports their outcomes.
 //!
 //! ```sh
 //! cargo run --package metrics-push-schedulers --bin apalis_worker
@@ -25,8 +26,8 @@ use metrics_push::push_job;
 use reminders::reminders;
 use tokio::time::sleep;
 
-/// How long the example waits for the queue to be done with.
-const LONG_ENOUGH: Duration = Duration::from_secs(2);
+/// How long the worker runs. All tasks are finished long before.
+const WORK_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 enum Task {
@@ -37,20 +38,20 @@ enum Task {
     Backup,
 }
 
-/// One group per tenant: the label is an argument.
+/// Pushes to one group per tenant: the value of the grouping label is an argument.
 #[push_job(grouping(tenant = tenant), run = run, every = "1h")]
 async fn invoice(tenant: u32) -> Result<(), io::Error> {
     run.add_processed(u64::from(tenant));
     if tenant == 3 { Err(io::Error::other("the address is missing")) } else { Ok(()) }
 }
 
-/// Panics; apalis catches it, and the worker lives on.
+/// Panics. apalis catches the panic, and the worker continues.
 #[push_job(every = "1h")]
 async fn reindex() -> Result<(), io::Error> {
     panic!("the index is gone");
 }
 
-/// Takes longer than apalis lets it: its future is dropped, so it was cancelled.
+/// Runs past apalis' timeout, which drops the future. The outcome is `cancelled`.
 #[push_job(every = "1h", max_runtime = "1m")]
 async fn archive() -> Result<(), io::Error> {
     sleep(Duration::from_secs(3_600)).await;
@@ -86,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build(perform);
     worker
         .run_until(async {
-            sleep(LONG_ENOUGH).await;
+            sleep(WORK_TIME).await;
             Ok::<_, io::Error>(())
         })
         .await?;

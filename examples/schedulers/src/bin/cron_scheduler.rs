@@ -1,10 +1,10 @@
-//! tokio-cron-scheduler with decorated tasks: each way that a run can end is told apart, and the scheduler lives on.
+//! tokio-cron-scheduler with annotated tasks. Each outcome of a run is reported, and the scheduler continues.
 //!
 //! ```sh
 //! cargo run --package metrics-push-schedulers --bin cron_scheduler
 //! ```
 //!
-//! The schedule is the scheduler's affair and `every` the watcher's: it says how often a success is expected.
+//! The scheduler decides when a task runs; `every` only declares how often a success is expected.
 
 #[path = "../../../support/backup.rs"]
 mod backup;
@@ -22,35 +22,35 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-/// When to give up on a scheduler that does not tick.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the example waits for the scheduler before it fails.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A permit for each run that may be under way; closed, no other begins.
-static RUNS: Semaphore = Semaphore::const_new(MOST_RUNS as usize);
-const MOST_RUNS: u32 = 100;
+/// Each run holds a permit. Once closed, no further run starts.
+static RUNS: Semaphore = Semaphore::const_new(MAX_RUNS as usize);
+const MAX_RUNS: u32 = 100;
 
-/// Fails: `error`.
+/// Fails. The outcome is `error`.
 #[push_job(every = "1s")]
 async fn reindex() -> Result<(), io::Error> {
     Err(io::Error::other("the index is locked"))
 }
 
-/// Panics: `panic`. The scheduler catches it, the outcome is told all the same.
+/// Panics. The scheduler catches the panic; the outcome is `panic`.
 #[push_job(every = "1s")]
 async fn archive() {
     panic!("the disk is full");
 }
 
-/// Takes longer than it is let: dropped on the way, so `cancelled`.
+/// Runs past the timeout in `main`, which drops the future. The outcome is `cancelled`.
 #[push_job(every = "1s", max_runtime = "10s")]
 async fn report() {
     sleep(Duration::from_secs(3_600)).await;
 }
 
-/// Is tried again until it works: one run, which tells how many attempts it took.
+/// Retries inside one run, and reports the number of attempts in a gauge of the run.
 #[push_job(every = "1s", run = run)]
 async fn sync_orders() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let attempts = run.gauge("sync_orders_attempts", "How often the last run had to try.")?;
+    let attempts = run.gauge("sync_orders_attempts", "Attempts of the last run.")?;
     for attempt in 1..=3 {
         attempts.inc();
         match fetch(attempt) {
@@ -69,7 +69,7 @@ fn fetch(attempt: u32) -> Result<u64, io::Error> {
     if attempt < 3 { Err(io::Error::other("the shop is busy")) } else { Ok(17) }
 }
 
-/// A task for every second.
+/// Returns a scheduler job that runs the task every second.
 fn every_second<F>(task: fn() -> F) -> Result<Job, JobSchedulerError>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -77,7 +77,7 @@ where
     Job::new_async("* * * * * *", move |_id, _scheduler| {
         Box::pin(async move {
             let Ok(_permit) = RUNS.acquire().await else { return };
-            // What a task returns is told to Prometheus; a scheduler has no use for it.
+            // `#[push_job]` has reported the result; the scheduler does not need it.
             drop(task().await);
         })
     })
@@ -93,9 +93,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     scheduler.add(every_second(sync_orders)?).await?;
     scheduler.add(every_second(backup)?).await?;
     scheduler.start().await?;
-    timeout(PATIENCE, overlapped()).await?;
-    // Those that are under way come to their end; the runtime would cancel them with its own.
-    let _all = RUNS.acquire_many(MOST_RUNS).await?;
+    timeout(TIMEOUT, overlapped()).await?;
+    // Wait for the runs in progress. Otherwise the end of the runtime would cancel them.
+    let _permits = RUNS.acquire_many(MAX_RUNS).await?;
     RUNS.close();
     scheduler.shutdown().await?;
     showcase.show(&["reindex", "archive", "report", "sync_orders", "backup"])

@@ -15,11 +15,6 @@ use crate::pipeline::Pipeline;
 /// Whether the platform passes the exit code to an exit handler.
 pub(in crate::job) const HAS_EXIT_CODE: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
 
-/// Returns how long the deliveries of an ending process may take.
-pub(in crate::job) fn exit_timeout() -> std::time::Duration {
-    Pipeline::of_process().timeout
-}
-
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "a call into C")]
 pub(super) fn register() {
@@ -30,20 +25,20 @@ pub(super) fn register() {
         safe fn on_exit(handler: extern "C" fn(c_int, *mut c_void), argument: *mut c_void)
         -> c_int;
     }
-    extern "C" fn handler(code: c_int, _: *mut c_void) {
+    extern "C" fn at_exit(code: c_int, _: *mut c_void) {
         on_process_exit(Some(code & 0xff));
     }
-    check_registered(on_exit(handler, std::ptr::null_mut()));
+    check_registered(on_exit(at_exit, std::ptr::null_mut()));
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[expect(unsafe_code, reason = "a call into C")]
 pub(super) fn register() {
-    extern "C" fn handler() {
+    extern "C" fn at_exit() {
         on_process_exit(None);
     }
-    // SAFETY: `handler` has the required signature, lives as long as the program, and never unwinds.
-    check_registered(unsafe { libc::atexit(handler) });
+    // SAFETY: `at_exit` has the required signature, lives as long as the program, and never unwinds.
+    check_registered(unsafe { libc::atexit(at_exit) });
 }
 
 fn check_registered(result: std::ffi::c_int) {
@@ -89,8 +84,9 @@ fn on_process_exit(code: Option<i32>) {
 }
 
 fn finish_and_deliver(code: Option<i32>) {
-    let deadline =
-        PROCESS.current_deadline().unwrap_or_else(|| PROCESS.start_deadline(exit_timeout()));
+    let deadline = PROCESS
+        .current_deadline()
+        .unwrap_or_else(|| PROCESS.start_deadline(Pipeline::process_timeout()));
     let background_work = PROCESS.take_background_work();
     let shutdown = PROCESS.finish_all(&|extent| cause(extent, code), deadline);
     if let Some(work) = background_work {

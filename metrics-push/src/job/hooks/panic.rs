@@ -6,9 +6,9 @@
 use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::Once;
 
-use super::exit::exit_timeout;
 use crate::job::outcome::Outcome;
 use crate::job::process_state::PROCESS;
+use crate::pipeline::Pipeline;
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
@@ -39,7 +39,7 @@ fn on_panic(panic: &PanicHookInfo<'_>, previous: &Hook) {
     let shutdown = if is_library_thread() {
         None
     } else {
-        let deadline = PROCESS.start_deadline(exit_timeout());
+        let deadline = PROCESS.start_deadline(Pipeline::process_timeout());
         PROCESS.finish_all(&|_| Outcome::Panic.into(), deadline)
     };
     previous(panic);

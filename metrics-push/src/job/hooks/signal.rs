@@ -42,15 +42,15 @@ mod unix {
     use crate::delivery::policy::RECEIPT_GRACE;
     use crate::dispatcher::dispatcher;
     use crate::job::completion::Cause;
-    use crate::job::hooks::exit::exit_timeout;
     use crate::job::outcome::Outcome;
     use crate::job::posix_signals::{
-        has_default_disposition, has_handler, install_handler, preserve_errno, raise_with_default,
-        with_signals_blocked, write_in_handler,
+        has_default_disposition, install, is_handled_by, preserve_errno, raise_with_default,
+        with_signals_blocked, write_from_signal,
     };
     use crate::job::process_state::PROCESS;
     use crate::job::supervisor;
     use crate::log;
+    use crate::pipeline::Pipeline;
     use crate::sync::{Condvar, Mutex};
 
     /// The time-out for deliveries after a signal: orchestrators commonly kill after ten seconds, some earlier.
@@ -125,7 +125,7 @@ mod unix {
     pub(in crate::job) fn start_listener() {
         static STARTED: Once = Once::new();
         STARTED.call_once(|| {
-            if let Err(error) = install_handlers() {
+            if let Err(error) = install_all() {
                 warn_unhandled(&error);
             }
         });
@@ -137,7 +137,7 @@ mod unix {
         ));
     }
 
-    fn install_handlers() -> std::io::Result<()> {
+    fn install_all() -> std::io::Result<()> {
         let signals: Vec<_> =
             HANDLED.into_iter().filter(|signal| has_default_disposition(*signal)).collect();
         if signals.is_empty() {
@@ -149,7 +149,7 @@ mod unix {
         HANDLER.owner.store(own_id(), Ordering::Release);
         HANDLER.writer.store(writer.into_raw_fd(), Ordering::Release);
         for signal in signals {
-            install_handler(signal, on_signal);
+            install(signal, on_signal);
         }
         start_listener_soon();
         Ok(())
@@ -191,7 +191,7 @@ mod unix {
             HANDLER.owner.store(0, Ordering::Release);
             warn_unhandled(&error);
             let unread = HANDLER.unread.load(Ordering::Acquire);
-            if unread != NO_SIGNAL && has_handler(unread, on_signal) {
+            if unread != NO_SIGNAL && is_handled_by(unread, on_signal) {
                 raise_with_default(unread);
             }
             set_ending(false);
@@ -204,7 +204,7 @@ mod unix {
         while (&*reader).read_exact(&mut byte).is_ok() {
             let signal = c_int::from(byte[0]);
             // A handler that the program installed later may call this one; then the program decides how it ends.
-            if byte[0] != REPORTED && has_handler(signal, on_signal) {
+            if byte[0] != REPORTED && is_handled_by(signal, on_signal) {
                 end_by(signal, reader, writer);
             } else {
                 set_ending(false);
@@ -214,7 +214,7 @@ mod unix {
 
     fn end_by(signal: c_int, reader: &UnixStream, writer: &UnixStream) {
         set_ending(true);
-        let deadline = PROCESS.start_deadline(SIGNAL_TIMEOUT.min(exit_timeout()));
+        let deadline = PROCESS.start_deadline(SIGNAL_TIMEOUT.min(Pipeline::process_timeout()));
         let outcome = if supervisor::is_killing() { Outcome::Timeout } else { Outcome::Signal };
         let writer = writer.try_clone();
         let report = move || {
@@ -268,7 +268,7 @@ mod unix {
     extern "C" fn on_signal(signal: c_int) {
         if HANDLER.owner.load(Ordering::Acquire) != own_id() {
             // A forked child, or a process whose listener could not be started.
-            if has_handler(signal, on_signal) {
+            if is_handled_by(signal, on_signal) {
                 raise_with_default(signal);
             }
             return;
@@ -276,6 +276,6 @@ mod unix {
         HANDLER.unread.store(signal, Ordering::Release);
         let writer = HANDLER.writer.load(Ordering::Acquire);
         let byte = u8::try_from(signal).unwrap_or(REPORTED);
-        preserve_errno(|| write_in_handler(writer, &[byte]));
+        preserve_errno(|| write_from_signal(writer, &[byte]));
     }
 }

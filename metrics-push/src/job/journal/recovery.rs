@@ -68,7 +68,7 @@ pub(crate) fn recover(pipeline: &Pipeline, timeout: Duration) -> RecoveredRuns {
 }
 
 /// The journals of dead processes in a folder, while this process has the right to report them.
-pub(in crate::job) struct Recovery {
+pub(in crate::job) struct OrphanRecovery {
     /// Holds the lock that excludes other recovering processes.
     _lock: File,
     orphans: Vec<OrphanedJournal>,
@@ -117,14 +117,14 @@ fn has_other_files(folder: &Path) -> bool {
 }
 
 /// Looks for journals of dead processes. Returns `None` if there are none, or another process is recovering them.
-pub(in crate::job) fn find(folder: &Path, pipeline: &Pipeline) -> Option<Recovery> {
+pub(in crate::job) fn find(folder: &Path, pipeline: &Pipeline) -> Option<OrphanRecovery> {
     let lock = OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.join("recovery").with_extension(LOCK_EXTENSION))
         .ok()?;
     lock.try_lock().ok()?;
-    let mut recovery = Recovery {
+    let mut recovery = OrphanRecovery {
         _lock: lock,
         orphans: Vec::new(),
         live_runs: Vec::new(),
@@ -210,7 +210,7 @@ impl OrphanedJournal {
     }
 }
 
-impl Recovery {
+impl OrphanRecovery {
     fn read_journal(&mut self, path: PathBuf, folder: &Path) {
         let Ok(mut file) = open(&path) else { return };
         // Locked before it is read: then the owner can no longer write.

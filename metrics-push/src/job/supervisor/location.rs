@@ -1,7 +1,6 @@
 //! `Location`: the files that a supervised job shares with its supervisor.
 
 use std::fs;
-use std::os::unix::process::parent_id;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -23,13 +22,25 @@ pub(in crate::job) struct Location {
 pub(in crate::job) fn location() -> Option<&'static Location> {
     static LOCATION: OnceLock<Option<Location>> = OnceLock::new();
     let read = || {
+        let parent = parent_id()?;
         let path = PathBuf::from(std::env::var_os(VARIABLE)?);
         let process: u32 = path.file_stem()?.to_str()?.rsplit_once('-')?.1.parse().ok()?;
         let supervisor = path.file_name()?.to_str()?.to_owned();
         let folder = path.parent()?.to_owned();
-        (process == parent_id()).then_some(Location { folder, supervisor })
+        (process == parent).then_some(Location { folder, supervisor })
     };
     LOCATION.get_or_init(read).as_ref()
+}
+
+#[cfg(unix)]
+fn parent_id() -> Option<u32> {
+    Some(std::os::unix::process::parent_id())
+}
+
+/// A supervisor exists on Unix only.
+#[cfg(not(unix))]
+fn parent_id() -> Option<u32> {
+    None
 }
 
 /// Returns true if the supervisor is ending this job because it exceeds its maximum runtime.

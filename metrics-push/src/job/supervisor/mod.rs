@@ -4,7 +4,6 @@
 //! signals, stops when the job is stopped, and when the job has died, reports the runs that its journal still has, with what
 //! the kernel knows: exit code, signal, core dump, out of memory, resource usage. Then it ends in the same way.
 
-#[cfg(unix)]
 mod location;
 #[cfg(unix)]
 mod oom;
@@ -14,29 +13,15 @@ mod process;
 mod signal_forwarding;
 
 #[cfg(unix)]
-pub(super) use location::{VARIABLE, is_killing, location};
+pub(super) use location::VARIABLE;
+pub(super) use location::{is_killing, location};
 #[cfg(unix)]
 pub(super) use process::ensure;
 #[cfg(not(unix))]
-pub(super) use unsupported::{ensure, is_killing, location};
+pub(super) use unsupported::ensure;
 
 /// Platforms without a supervisor.
 #[cfg(not(unix))]
 mod unsupported {
-    use crate::job::spec::JobSpec;
-
-    pub(in crate::job) struct Location {
-        pub(in crate::job) folder: std::path::PathBuf,
-        pub(in crate::job) supervisor: String,
-    }
-
-    pub(in crate::job) fn ensure(_: &JobSpec) {}
-
-    pub(in crate::job) fn location() -> Option<&'static Location> {
-        None
-    }
-
-    pub(in crate::job) fn is_killing() -> bool {
-        false
-    }
+    pub(in crate::job) fn ensure(_: &crate::job::spec::JobSpec) {}
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use crate::job::posix_signals::{
-    has_default_disposition, install_info_handler, preserve_errno, set_default, write_in_handler,
+    has_default_disposition, install_with_info, preserve_errno, set_default, write_from_signal,
 };
 
 /// The signals that are forwarded. Others act on the supervisor as they would on the job.
@@ -55,13 +55,13 @@ impl SignalForwarding {
     pub(super) fn install(&mut self) {
         let signals = FORWARDED.into_iter().chain([libc::SIGCHLD]);
         self.handled = signals.filter(|signal| has_default_disposition(*signal)).collect();
-        self.handled.iter().for_each(|signal| install_info_handler(*signal, on_signal));
+        self.handled.iter().for_each(|signal| install_with_info(*signal, on_signal));
     }
 
     /// Installs the handler of one signal again.
     pub(super) fn install_one(&self, signal: c_int) {
         if self.handled.contains(&signal) {
-            install_info_handler(signal, on_signal);
+            install_with_info(signal, on_signal);
         }
     }
 
@@ -122,6 +122,6 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_voi
     preserve_errno(|| {
         let origin = if is_from_process { FROM_PROCESS } else { 0 };
         let event = [u8::try_from(signal).unwrap_or(0), origin];
-        write_in_handler(WRITER.load(Ordering::Acquire), &event);
+        write_from_signal(WRITER.load(Ordering::Acquire), &event);
     });
 }

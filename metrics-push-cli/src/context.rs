@@ -1,0 +1,120 @@
+//! The gateways and the group that the arguments and the environment select.
+//!
+//! Arguments override the environment. An invalid variable ends the command, except for `exec`.
+
+use std::time::Duration;
+
+use clap::Args;
+use metrics_push::{Config, Error, Gateway, GroupingKey, parse_duration};
+
+use crate::failure::Failure;
+
+/// Arguments that select gateways.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArguments {
+    /// The URL of the gateway; overrides METRICS_PUSH_URL.
+    #[arg(long, value_parser = parse_url)]
+    url: Option<String>,
+    /// The time limit of a request, such as 10s; overrides METRICS_PUSH_TIMEOUT.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Arguments that select a group.
+#[derive(Debug, Args)]
+pub(crate) struct GroupArguments {
+    /// The name of the job; overrides METRICS_PUSH_JOB.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) job: Option<String>,
+    /// A grouping label, added to those of METRICS_PUSH_GROUPING and METRICS_PUSH_INSTANCE; an empty value removes one of
+    /// them.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_label)]
+    pub(crate) grouping: Vec<(String, String)>,
+}
+
+/// Returns the configuration, or the first problem with it.
+pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
+    let (config, problems) = config_and_problems(arguments);
+    match problems.into_iter().next() {
+        None => Ok(config),
+        Some(problem) => Err(problem.into()),
+    }
+}
+
+/// Returns the configuration without the invalid variables, and the problems with these.
+pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<Error>) {
+    let (config, problems) = Config::from_variables(|name| match (name, &arguments.url) {
+        ("METRICS_PUSH_URL", Some(url)) => Some(url.into()),
+        _ => std::env::var_os(name),
+    });
+    match arguments.timeout {
+        Some(timeout) => (config.timeout(timeout), problems),
+        None => (config, problems),
+    }
+}
+
+/// Returns the gateways of a configuration; an error if it has none.
+pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
+    let gateways = Gateway::from_config(config)?;
+    match (gateways.is_empty(), config.is_disabled()) {
+        (false, _) => Ok(gateways),
+        (true, true) => {
+            Err(Failure::usage("METRICS_PUSH_DISABLED is set; unset it to reach the gateway"))
+        }
+        (true, false) => Err(Failure::usage(
+            "no gateway is configured; set its URL with --url or METRICS_PUSH_URL",
+        )),
+    }
+}
+
+/// Returns the grouping key that the configuration and the arguments select.
+pub(crate) fn key(config: &Config, group: &GroupArguments) -> Result<GroupingKey, Failure> {
+    let job = group.job.as_deref().or(config.job_name());
+    let job = job.ok_or_else(|| {
+        Failure::usage("no job is selected; set its name with --job or METRICS_PUSH_JOB")
+    })?;
+    let labels = group.grouping.iter();
+    let key = labels.fold(config.grouping_key(job), |key: Result<_, Error>, (name, value)| {
+        key.and_then(|key| key.label(name, value))
+    });
+    Ok(key?)
+}
+
+/// Calls `task` for each gateway, also after a failure. Returns the last failure and prints the others.
+pub(crate) fn for_each(
+    gateways: &[Gateway],
+    mut task: impl FnMut(&Gateway) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut last = Ok(());
+    for gateway in gateways {
+        if let Err(failure) = task(gateway)
+            && let Err(earlier) = std::mem::replace(&mut last, Err(failure))
+        {
+            earlier.print();
+        }
+    }
+    last
+}
+
+fn parse_url(text: &str) -> Result<String, Error> {
+    Gateway::new(text).map(|_| text.to_owned())
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    let key = GroupingKey::new("any").and_then(|key| key.label(name, value));
+    key.map(|_| (name.to_owned(), value.to_owned())).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_argument_is_validated() {
+        assert_eq!(parse_label("a=b=c").unwrap(), ("a".to_owned(), "b=c".to_owned()));
+        assert!(parse_label("a").unwrap_err().contains("name=value"));
+        assert!(parse_label("a-b=c").unwrap_err().contains("underscores"));
+        assert!(parse_label("job=c").unwrap_err().contains("\"job\""));
+    }
+}

@@ -1,0 +1,34 @@
+//! The command `metrics-push`: inspects and maintains what batch jobs have pushed.
+//!
+//! It uses the public API of the library `metrics-push` and reads the same environment variables. `cli.rs` lists the
+//! subcommands; each has its own file.
+
+#![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts for terminals")]
+
+mod assets;
+mod cli;
+mod completions;
+mod context;
+mod delete;
+mod exec;
+mod failure;
+mod help;
+mod humanize;
+mod man;
+mod prune;
+mod push;
+mod recover;
+mod removal;
+mod spool;
+mod status;
+mod terminal;
+mod wipe;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run().unwrap_or_else(|failure| {
+        failure.print();
+        failure.exit_code()
+    })
+}

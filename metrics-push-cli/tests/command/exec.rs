@@ -1,0 +1,177 @@
+//! `metrics-push exec`: preserves the exit status of the command and reports it to the gateway.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use metrics_push::testing::{FakeGateway, Group};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::program::{Ended, metrics_push, piped, shell_status};
+
+fn exec(gateway: &FakeGateway, arguments: &[&str], command: &[&str]) -> Command {
+    let arguments = [&["exec", "--job", "backup"], arguments, &["--"], command].concat();
+    let mut exec = metrics_push(&gateway.url(), &arguments);
+    exec.env("PATH", "/usr/bin:/bin");
+    exec
+}
+
+fn run(gateway: &FakeGateway, command: &[&str]) -> Ended {
+    piped(exec(gateway, &[], command), "")
+}
+
+fn ended(gateway: &FakeGateway) -> Group {
+    gateway.after_run("backup", &[])
+}
+
+#[test]
+fn exec_reports_every_ending_and_preserves_the_status() {
+    for (command, status, outcome) in [
+        (&["true"][..], 0, "success"),
+        (&["false"], 1, "exit_code"),
+        (&["sh", "-c", "exit 3"], 3, "exit_code"),
+        (&["sh", "-c", "kill -9 $$"], 137, "signal"),
+        (&["sh", "-c", "kill -TERM $$"], 143, "signal"),
+        (&["no-such-command"], 127, "exit_code"),
+        (&["/etc/passwd"], 126, "exit_code"),
+    ] {
+        let gateway = FakeGateway::start();
+        let ran = run(&gateway, command);
+        assert_eq!(ran.status, status, "{command:?}: {ran:?}");
+        let group = ended(&gateway);
+        group.assert_outcome(outcome);
+        match (outcome, status) {
+            ("signal", _) => {
+                group.assert_value("batch_job_last_run_signal", &[], f64::from(status - 128))
+            }
+            _ => group.assert_value("batch_job_last_run_exit_code", &[], f64::from(status)),
+        };
+        let is_success = outcome == "success";
+        assert_eq!(group.has_family("batch_job_last_success_timestamp_seconds"), is_success);
+        // Only a command that cannot run causes a message.
+        let message = format!("metrics-push: Cannot run the command {}: ", command[0]);
+        assert_eq!(ran.stderr.starts_with(&message), matches!(status, 126 | 127), "{ran:?}");
+        assert!(matches!(status, 126 | 127) || ran.stderr.is_empty(), "{ran:?}");
+    }
+}
+
+#[test]
+fn exec_accepts_a_command_without_dashes() {
+    let gateway = FakeGateway::start();
+    let arguments = ["exec", "--job", "backup", "sh", "-c", "exit 3", "--job", "another"];
+    let mut command = metrics_push(&gateway.url(), &arguments);
+    command.env("PATH", "/usr/bin:/bin");
+    assert_eq!(piped(command, "").status, 3);
+    ended(&gateway).assert_value("batch_job_last_run_exit_code", &[], 3.0);
+}
+
+#[test]
+fn exec_reports_deadlines_duration_and_memory() {
+    let gateway = FakeGateway::start();
+    let arguments = ["--every", "24h", "--max-runtime", "1h", "--grouping", "region=eu"];
+    assert_eq!(piped(exec(&gateway, &arguments, &["sleep", "0.2"]), "").status, 0);
+    let group = gateway.after_run("backup", &[("region", "eu")]);
+    group
+        .assert_outcome("success")
+        .assert_value("batch_job_success_deadline_seconds", &[], 172_800.0)
+        .assert_value("batch_job_max_runtime_seconds", &[], 3_600.0)
+        .assert_family("batch_job_last_run_max_resident_memory_bytes");
+    let took = group.value("batch_job_last_run_duration_seconds", &[]);
+    assert!((0.2..10.0).contains(&took), "{took}");
+}
+
+#[test]
+fn command_inherits_input_output_and_environment() {
+    let gateway = FakeGateway::start();
+    let script = r#"cat; echo "[$METRICS_PUSH_SUPERVISOR]"; echo problem >&2"#;
+    let ended = piped(exec(&gateway, &[], &["sh", "-c", script]), "line\n");
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str()),
+        ("line\n[]\n", "problem\n"),
+        "{ended:?}"
+    );
+}
+
+/// Starts a command and waits for its line "ready".
+fn start_until_ready(mut command: Command) -> Child {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    child
+}
+
+fn send(child: &Child, signal: Signal) {
+    let id = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(id, signal).unwrap();
+}
+
+#[test]
+fn exec_forwards_signals_to_the_command() {
+    let gateway = FakeGateway::start();
+    let dies = "echo ready; exec sleep 60";
+    let mut child = start_until_ready(exec(&gateway, &[], &["sh", "-c", dies]));
+    let open = gateway.group("backup", &[]);
+    assert_eq!(open.outcome(), None, "the start is pushed while the command runs: {open}");
+    send(&child, Signal::TERM);
+    assert_eq!(shell_status(child.wait().unwrap()), 143);
+    ended(&gateway).assert_outcome("signal").assert_value("batch_job_last_run_signal", &[], 15.0);
+
+    gateway.clear();
+    let ignores = "trap '' TERM; echo ready; read line; exit 3";
+    let mut child = start_until_ready(exec(&gateway, &[], &["sh", "-c", ignores]));
+    send(&child, Signal::TERM);
+    child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    assert_eq!(shell_status(child.wait().unwrap()), 3);
+    ended(&gateway).assert_value("batch_job_last_run_exit_code", &[], 3.0);
+}
+
+#[test]
+fn exec_kills_the_command_after_max_runtime() {
+    let gateway = FakeGateway::start();
+    let arguments = ["--max-runtime", "200ms", "--kill"];
+    let ended_late = piped(exec(&gateway, &arguments, &["sleep", "60"]), "");
+    assert_eq!(ended_late.status, 143, "{ended_late:?}");
+    ended(&gateway).assert_outcome("timeout");
+    let wrong = piped(exec(&gateway, &["--kill"], &["true"]), "");
+    assert_eq!(wrong.status, 2, "{wrong:?}");
+}
+
+#[test]
+fn exec_runs_the_command_despite_metrics_errors() {
+    let command = ["exec", "--", "sh", "-c", "echo done; exit 3"];
+    let unconfigured = piped(metrics_push("", &command), "");
+    assert_eq!(
+        (unconfigured.status, unconfigured.stdout.as_str(), unconfigured.stderr.as_str()),
+        (3, "done\n", "")
+    );
+    let down = piped(
+        metrics_push(
+            "http://127.0.0.1:9",
+            &[&["exec", "--timeout", "300ms"], &command[1..]].concat(),
+        ),
+        "",
+    );
+    assert_eq!((down.status, down.stdout.as_str()), (3, "done\n"));
+    assert!(down.stderr.contains("http://127.0.0.1:9"), "{down:?}");
+
+    let gateway = FakeGateway::start();
+    let mut misconfigured = metrics_push(&gateway.url(), &command);
+    misconfigured.env("METRICS_PUSH_TIMEOUT", "soon").env("METRICS_PUSH_GROUPING", "region=eu");
+    let ended = piped(misconfigured, "");
+    assert_eq!((ended.status, ended.stdout.as_str()), (3, "done\n"));
+    assert_eq!(ended.stderr.matches("METRICS_PUSH_TIMEOUT").count(), 1, "{ended:?}");
+    // The default job name is the name of the command.
+    gateway.after_run("sh", &[("region", "eu")]).assert_outcome("exit_code");
+}
+
+#[test]
+fn hanging_gateway_delays_the_command_briefly() {
+    let gateway = FakeGateway::start();
+    gateway.fault(metrics_push::testing::Fault::hang());
+    let started = std::time::Instant::now();
+    let child = exec(&gateway, &["--timeout", "600ms"], &["sh", "-c", "echo ready"]);
+    let mut child = start_until_ready(child);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(shell_status(child.wait().unwrap()), 0);
+}

@@ -1,0 +1,10 @@
+//! The command as a child process, in a pipe or on a terminal, with a fake gateway.
+
+mod exec;
+mod exposition;
+mod generated;
+mod program;
+mod removal;
+#[path = "../../../tests/it/signal_defaults.rs"]
+mod signal_defaults;
+mod status;

@@ -1,0 +1,189 @@
+//! `metrics-push status` on a terminal, in a pipe, as JSON, and its exit status.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use metrics_push::testing::{FakeGateway, Fault};
+use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
+use serde_json::Value;
+
+use crate::program::{Ended, metrics_push, on_terminal, piped};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn run(job: &str, shard: &str, outcome: Outcome) {
+    let job = Job::with_name(job).every(DAY).whole_process();
+    let run = job.start_with(&[("shard", &shard)]);
+    run.add_processed(9_000);
+    run.add_failed(12);
+    run.finish(outcome);
+}
+
+/// A gateway with a job that is well, a job with a problem, and a group without runs.
+fn populated() -> FakeGateway {
+    let gateway = FakeGateway::start();
+    let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+    run("nightly_import", "", Outcome::Success);
+    run("a_job_with_quite_a_long_name", "a-shard-with-a-name", Outcome::Error);
+    let key = GroupingKey::new("legacy").unwrap();
+    Gateway::new(gateway.url()).unwrap().add(&key, &"x 1".parse().unwrap()).unwrap();
+    gateway
+}
+
+fn status(gateway: &FakeGateway, arguments: &[&str]) -> Ended {
+    let arguments = [&["status"], arguments].concat();
+    piped(metrics_push(&gateway.url(), &arguments), "")
+}
+
+/// Removes escape sequences.
+fn uncoloured(text: &str) -> String {
+    let mut plain = String::new();
+    for (position, part) in text.split('\u{1b}').enumerate() {
+        plain.push_str(if position == 0 { part } else { part.split_once('m').unwrap().1 });
+    }
+    plain
+}
+
+#[test]
+fn terminal_output_has_colours_and_fits() {
+    let gateway = populated();
+    let ended = on_terminal(80, metrics_push(&gateway.url(), &["status"]));
+    assert_eq!(ended.status, 1, "{}", ended.stdout);
+    let red = "\u{1b}[31merror\u{1b}[0m";
+    let green = "\u{1b}[32msuccess\u{1b}[0m";
+    assert!(ended.stdout.contains(red) && ended.stdout.contains(green), "{:?}", ended.stdout);
+    let shown = uncoloured(&ended.stdout);
+    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let lines: Vec<_> = shown.lines().collect();
+    let words = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
+    assert_eq!(
+        words(0),
+        ["STATE", "JOB", "SUCCESS", "DEADLINE", "TOOK", "RECORDS", "FAILED"],
+        "{shown}"
+    );
+    // Jobs with problems come first, and a long name continues on the next line.
+    assert_eq!(words(1)[..4], ["error", "a_job_with_quite_a_long_name", "never", "2d"], "{shown}");
+    assert_eq!(words(2), ["shard=a-shard-with-a-name"], "{shown}");
+    let row = words(3);
+    assert_eq!(row[..2], ["success", "nightly_import"], "{shown}");
+    assert_eq!(row[row.len() - 2..], ["9000", "12"], "{shown}");
+    assert!(shown.contains("The last run failed"), "{shown}");
+}
+
+#[test]
+fn narrow_terminal_output_fits() {
+    let gateway = populated();
+    let ended = on_terminal(66, metrics_push(&gateway.url(), &["status"]));
+    let shown = uncoloured(&ended.stdout);
+    assert!(shown.lines().all(|line| line.chars().count() <= 66), "{shown}");
+    assert!(shown.split_whitespace().collect::<String>().contains("a_job_with_quite_a_long_name"));
+}
+
+#[test]
+fn colours_can_be_disabled() {
+    let gateway = populated();
+    let mut command = metrics_push(&gateway.url(), &["status"]);
+    command.env("NO_COLOR", "1");
+    assert!(!on_terminal(80, command).stdout.contains('\u{1b}'));
+    assert!(!status(&gateway, &[]).stdout.contains('\u{1b}'));
+    let never = metrics_push(&gateway.url(), &["status", "--color", "never"]);
+    assert!(!on_terminal(80, never).stdout.contains('\u{1b}'));
+    assert!(status(&gateway, &["--color", "always"]).stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn pipe_output_has_one_line_per_group() {
+    let gateway = populated();
+    let ended = status(&gateway, &[]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (1, ""));
+    let table = ended.stdout.split("\n\n").next().unwrap();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    let long = "a_job_with_quite_a_long_name shard=a-shard-with-a-name";
+    assert!(table.contains(long), "{table}");
+    assert!(table.contains("no runs  legacy"), "{table}");
+}
+
+#[test]
+fn json_output_has_all_values() {
+    let gateway = populated();
+    let ended = status(&gateway, &["--json"]);
+    assert_eq!(ended.status, 1);
+    let json: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(json["verdict"], "wrong");
+    let jobs = &json["gateways"][0]["jobs"];
+    assert_eq!(jobs[0]["labels"]["shard"], "a-shard-with-a-name");
+    assert_eq!((&jobs[0]["state"], &jobs[0]["is_well"]), (&"error".into(), &false.into()));
+    assert_eq!(jobs[1]["last_run_records"]["processed"], 9_000.0);
+    assert_eq!(jobs[1]["success_deadline_seconds"], 172_800.0);
+    let age = jobs[1]["success_age_seconds"].as_f64().unwrap();
+    assert!((-1.0..60.0).contains(&age), "{age}");
+    assert!(jobs[0]["last_success_timestamp_seconds"].is_null());
+}
+
+/// Collects the paths of all fields of a document; `[]` stands for the elements of an array.
+fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields_of) if !path.ends_with(".labels") => {
+            for (name, value) in fields_of {
+                let dot = if path.is_empty() { "" } else { "." };
+                fields(value, &format!("{path}{dot}{name}"), found);
+            }
+        }
+        Value::Array(elements) if !path.ends_with(".problems") => {
+            for element in elements {
+                fields(element, &format!("{path}[]"), found);
+            }
+        }
+        _ => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn help_lists_exactly_the_json_fields() {
+    let urls = format!("{},http://127.0.0.1:9", populated().url());
+    let gateway = populated();
+    let answered = status(&gateway, &["--json"]).stdout;
+    let refused = piped(metrics_push(&urls, &["status", "--json"]), "").stdout;
+    let mut found = BTreeSet::new();
+    for text in [answered, refused] {
+        fields(&serde_json::from_str(&text).unwrap(), "", &mut found);
+    }
+    let help = piped(metrics_push("", &["help", "status"]), "").stdout;
+    let (_, json) = help.split_once("\nJSON:\n").unwrap();
+    let (json, _) = json.split_once("\n\n").unwrap();
+    let terms = json.lines().filter(|line| !line.starts_with("   ")).map(str::trim);
+    let documented: BTreeSet<String> = terms.map(str::to_owned).collect();
+    assert_eq!(found, documented);
+}
+
+#[test]
+fn exit_status_is_the_verdict() {
+    let gateway = populated();
+    assert_eq!(status(&gateway, &["--job", "nightly_import"]).status, 0);
+    assert_eq!(status(&gateway, &["--job", "a_job_with_quite_a_long_name"]).status, 1);
+    assert_eq!(status(&gateway, &["--job", "legacy"]).status, 2);
+    let missing = status(&gateway, &["--job", "misspelled"]);
+    assert_eq!(missing.status, 2);
+    assert!(missing.stdout.contains("has no groups of job \"misspelled\"."), "{missing:?}");
+    let empty = status(&FakeGateway::start(), &[]);
+    assert_eq!(empty.status, 2);
+    assert!(empty.stdout.ends_with("has no groups.\n"), "{empty:?}");
+}
+
+#[test]
+fn unreachable_gateway_is_named_and_others_are_shown() {
+    let gateway = populated();
+    let urls = format!("{},http://127.0.0.1:9", gateway.url());
+    let ended = piped(metrics_push(&urls, &["status", "--job", "nightly_import"]), "");
+    assert_eq!(ended.status, 2);
+    assert!(ended.stdout.starts_with(&gateway.url()), "{ended:?}");
+    assert!(ended.stdout.contains("success"), "{ended:?}");
+    assert!(ended.stderr.contains("http://127.0.0.1:9"), "{ended:?}");
+
+    gateway.fault(Fault::status(401));
+    let refused = status(&gateway, &[]);
+    assert_eq!((refused.status, refused.stdout.as_str()), (2, ""));
+    assert!(refused.stderr.contains("check the user and password, or the token."), "{refused:?}");
+}

@@ -1,0 +1,111 @@
+//! A real gateway that is frozen, ended and killed, and comes back to the same port.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use metrics_push::Gateway;
+
+use crate::child::send_signal;
+use crate::programs::command;
+
+pub(crate) struct RestartingGateway {
+    address: SocketAddr,
+    directory: PathBuf,
+    is_persistent: bool,
+    child: Child,
+}
+
+impl RestartingGateway {
+    /// One that keeps its groups on disk when it is asked to end.
+    pub(crate) fn with_persistence() -> Self {
+        Self::start(true)
+    }
+
+    /// One that forgets them.
+    pub(crate) fn without_persistence() -> Self {
+        Self::start(false)
+    }
+
+    fn start(is_persistent: bool) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("metrics-push-restarting-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let child = spawn(address, &directory, is_persistent);
+        let gateway = Self { address, directory, is_persistent, child };
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A directory that lives as long as this.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn freeze(&mut self) {
+        send_signal(self.child.id(), "STOP");
+    }
+
+    pub(crate) fn thaw(&mut self) {
+        send_signal(self.child.id(), "CONT");
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        send_signal(self.child.id(), "TERM");
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn kill(&mut self) {
+        send_signal(self.child.id(), "KILL");
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it anew, after it has ended.
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(self.address, &self.directory, self.is_persistent);
+    }
+
+    pub(crate) fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let gateway = Gateway::new(self.url()).unwrap().timeout(Duration::from_secs(1));
+        while gateway.ready().is_err() {
+            assert!(Instant::now() < deadline, "the gateway does not come back");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for RestartingGateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn spawn(address: SocketAddr, directory: &Path, is_persistent: bool) -> Child {
+    let binary = "/usr/bin/prometheus-pushgateway";
+    let file = directory.join("groups").display().to_string();
+    command(binary)
+        .arg(format!("--web.listen-address={address}"))
+        .arg(format!("--persistence.file={}", if is_persistent { file } else { String::new() }))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|why| panic!("{binary}: install prometheus-pushgateway: {why}"))
+}

@@ -1,0 +1,29 @@
+//! Twenty thousand runs of a thousand groups: each group takes one push per interval.
+//!
+//! A program of its own, because a flush in another test of the same process would end the interval early.
+
+use std::time::{Duration, Instant};
+
+use metrics_push::testing::FakeGateway;
+use metrics_push::{Config, Job, Outcome};
+
+const GROUPS: usize = 1_000;
+const RUNS: usize = 20_000;
+/// Longer than the program runs.
+const INTERVAL: Duration = Duration::from_secs(3_600);
+
+fn main() {
+    let gateway = FakeGateway::start();
+    let config = Config::default().url(gateway.url()).unwrap().batch(INTERVAL);
+    let _scope = config.scope().unwrap();
+    let started = Instant::now();
+    for number in 0..RUNS {
+        let tenant = number % GROUPS;
+        Job::new("task").start_with(&[("tenant", &tenant)]).finish(Outcome::Success);
+    }
+    let per_second = RUNS as f64 / started.elapsed().as_secs_f64();
+    assert!(gateway.requests().is_empty());
+    assert_eq!(metrics_push::flush(Duration::from_secs(60)), 0);
+    assert_eq!((gateway.requests().len(), gateway.groups().len()), (GROUPS, GROUPS));
+    println!("{per_second:.0} runs per second");
+}
