@@ -76,8 +76,8 @@ fn push_explains_invalid_input_and_sends_nothing() {
             METRICS,
             "No job is selected; set its name with --job or METRICS_PUSH_JOB.",
         ),
-        (&with_job, "x{a=1} 1", "Standard input: the labels can't be read (line: 1); write"),
-        (&with_job, "", "There is no metric to push"),
+        (&with_job, "x{a=1} 1", "Standard input: invalid labels (line: 1); write"),
+        (&with_job, "", "The exposition has no metrics"),
         (&with_job, "x{job=\"y\"} 1", "Metric \"x\" has the grouping label \"job\""),
         (&["push", "--job", ""], METRICS, "The job name is empty"),
         (
@@ -130,5 +130,8 @@ fn rejected_push_is_a_failure_not_a_usage_error() {
     let push = ["push", "--job", "a", "--timeout", "300ms"];
     let ended = piped(metrics_push(&gateway.url(), &push), METRICS);
     assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.stderr.starts_with("metrics-push: The gateway can't take pushes"), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("metrics-push: The gateway cannot accept pushes"),
+        "{ended:?}"
+    );
 }
