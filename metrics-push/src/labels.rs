@@ -8,12 +8,16 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::Error;
 use crate::log::excerpt;
 
 /// The maximum length of a label value in messages. Requests contain the whole value.
 const MAX_DISPLAYED_CHARS: usize = 100;
+
+/// All characters but the unreserved ones of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The label that every group has.
 pub(crate) const JOB: &str = "job";
@@ -190,21 +194,7 @@ fn push_pair(path: &mut String, name: &str, value: &str) {
         path.push_str(&URL_SAFE.encode(value));
     } else {
         path.push('/');
-        push_percent_encoded(path, value);
-    }
-}
-
-/// Encodes all bytes but the unreserved characters of RFC 3986.
-fn push_percent_encoded(path: &mut String, value: &str) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push('%');
-            path.push(char::from(HEX[usize::from(byte >> 4)]));
-            path.push(char::from(HEX[usize::from(byte & 15)]));
-        }
+        path.extend(utf8_percent_encode(value, RESERVED));
     }
 }
 

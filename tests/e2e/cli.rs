@@ -90,7 +90,7 @@ fn push_stores_metrics_and_explains_a_rejection() {
     let output = push("second", "# TYPE note counter\nnote 1\n");
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("The metrics clash with what the gateway holds"), "{stderr}");
+    assert!(stderr.contains("The metrics clash with metrics in the gateway"), "{stderr}");
     assert!(stderr.contains("rename one of them, or delete the other group"), "{stderr}");
 
     let output = metrics_push(&gateway, &["status"], "");

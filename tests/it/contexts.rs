@@ -1,4 +1,4 @@
-//! A push works wherever it is called, and never panics.
+//! Tests of pushes from threads, runtimes, destructors and panics.
 
 use std::panic::catch_unwind;
 
@@ -16,7 +16,7 @@ fn assert_arrived(gateway: &FakeGateway, job: &str) {
 }
 
 #[test]
-fn on_a_plain_thread() {
+fn push_works_on_a_thread() {
     let gateway = FakeGateway::start();
     pusher(&gateway, "plain").push().unwrap();
     assert_arrived(&gateway, "plain");
@@ -26,16 +26,16 @@ fn on_a_plain_thread() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn inside_a_single_threaded_runtime() {
-    every_way_inside_a_runtime().await;
+async fn push_works_in_a_current_thread_runtime() {
+    push_in_a_runtime().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn inside_a_multi_threaded_runtime() {
-    every_way_inside_a_runtime().await;
+async fn push_works_in_a_multi_thread_runtime() {
+    push_in_a_runtime().await;
 }
 
-async fn every_way_inside_a_runtime() {
+async fn push_in_a_runtime() {
     let gateway = FakeGateway::start();
     pusher(&gateway, "blocking").push().unwrap();
     pusher(&gateway, "awaited").push_async().await.unwrap();
@@ -57,7 +57,7 @@ impl Drop for PushInDrop {
 }
 
 #[test]
-fn in_drop_while_unwinding() {
+fn push_works_in_drop_while_unwinding() {
     let gateway = FakeGateway::start();
     let in_drop = PushInDrop(pusher(&gateway, "unwinding"));
     catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -69,7 +69,7 @@ fn in_drop_while_unwinding() {
 }
 
 #[test]
-fn after_the_runtime_is_gone() {
+fn push_works_after_the_runtime_is_dropped() {
     let gateway = FakeGateway::start();
     let pusher = pusher(&gateway, "afterwards");
     tokio::runtime::Runtime::new().unwrap().block_on(async { pusher.add_async().await.unwrap() });
@@ -79,15 +79,15 @@ fn after_the_runtime_is_gone() {
 }
 
 #[test]
-fn awaited_without_any_runtime() {
+fn push_async_works_without_a_runtime() {
     let gateway = FakeGateway::start();
     let pusher = pusher(&gateway, "no_runtime");
-    futures_lite_block_on(pusher.push_async()).unwrap();
+    block_on(pusher.push_async()).unwrap();
     assert_arrived(&gateway, "no_runtime");
 }
 
-/// The least executor there is: the thread parks until it is woken.
-fn futures_lite_block_on<T>(future: impl Future<Output = T>) -> T {
+/// A minimal executor, which parks the thread until it is woken.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: std::sync::Arc<Self>) {
@@ -106,7 +106,7 @@ fn futures_lite_block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn the_three_verbs_do_what_they_say() {
+fn push_replaces_add_merges_and_delete_removes() {
     let gateway = FakeGateway::start();
     let first = pusher(&gateway, "verbs");
     first.push().unwrap();
@@ -121,9 +121,9 @@ fn the_three_verbs_do_what_they_say() {
 }
 
 #[test]
-fn what_a_gateway_holds_can_be_read_back() {
+fn gateway_reads_back_the_metrics() {
     let fake = FakeGateway::start();
-    let gauge = Gauge::new("held", "What is held.").unwrap();
+    let gauge = Gauge::new("stored", "A value.").unwrap();
     gauge.set(2.5);
     let pusher = Pusher::new(fake.url(), "read").unwrap().grouping("shard", "a/b").unwrap();
     pusher.collector(gauge).unwrap().push().unwrap();
@@ -131,13 +131,13 @@ fn what_a_gateway_holds_can_be_read_back() {
     gateway.ready().unwrap();
     let groups = gateway.metrics().unwrap();
     assert_eq!(groups[0].labels["shard"], "a/b");
-    assert_eq!(groups[0].value("held", &[]), Some(2.5));
+    assert_eq!(groups[0].value("stored", &[]), Some(2.5));
     gateway.delete(&GroupingKey::new("read").unwrap().label("shard", "a/b").unwrap()).unwrap();
     assert!(gateway.metrics().unwrap().is_empty());
 }
 
 #[test]
-fn credentials_go_along_and_are_not_shown() {
+fn credentials_are_sent_and_not_shown() {
     let gateway = FakeGateway::start();
     gateway.require_basic_auth("batch", "hunter2");
     let refused = pusher(&gateway, "auth").push().unwrap_err();
@@ -165,9 +165,9 @@ fn credentials_go_along_and_are_not_shown() {
 }
 
 #[test]
-fn a_push_of_nothing_is_an_error_and_nothing_is_sent() {
+fn push_without_metrics_is_an_error() {
     let gateway = FakeGateway::start();
     let error = Pusher::new(gateway.url(), "empty").unwrap().push().unwrap_err();
-    assert!(error.is_metric() && error.to_string().contains("nothing to push"), "{error}");
+    assert!(error.is_metric() && error.to_string().contains("has no metrics"), "{error}");
     assert!(gateway.requests().is_empty());
 }

@@ -1,4 +1,4 @@
-//! The life of groups on a gateway: what is removed, what stays, and what would go.
+//! Tests of `Gateway::prune`, `wipe` and `delete_after`.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn push(gateway: &FakeGateway, job: &str) {
     Pusher::new(gateway.url(), job).unwrap().collector(gauge).unwrap().push().unwrap();
 }
 
-/// Pushes to an address that this library would never use.
+/// Pushes to a path that this library does not use.
 fn push_raw(gateway: &FakeGateway, path: &str, body: &str) {
     let mut stream = std::net::TcpStream::connect(gateway.address()).unwrap();
     let length = body.len();
@@ -27,7 +27,7 @@ fn push_raw(gateway: &FakeGateway, path: &str, body: &str) {
 }
 
 #[test]
-fn a_dry_run_lists_what_would_go_and_removes_nothing() {
+fn dry_run_lists_groups_and_removes_nothing() {
     let fake = FakeGateway::builder().admin_api().start();
     let gateway = Gateway::new(fake.url()).unwrap();
     push(&fake, "a");
@@ -41,7 +41,7 @@ fn a_dry_run_lists_what_would_go_and_removes_nothing() {
 }
 
 #[test]
-fn only_what_is_old_is_pruned() {
+fn prune_removes_old_groups_only() {
     let fake = FakeGateway::start();
     let gateway = Gateway::new(fake.url()).unwrap();
     push(&fake, "a");
@@ -51,30 +51,30 @@ fn only_what_is_old_is_pruned() {
 }
 
 #[test]
-fn a_ghost_with_an_odd_key_is_pruned_and_its_neighbour_is_not() {
+fn prune_removes_an_empty_group_by_its_exact_labels() {
     let fake = FakeGateway::start();
     let gateway = Gateway::new(fake.url()).unwrap();
     push(&fake, "a");
-    // A clash that has its own empty `instance`: its ghost would break every scrape.
+    // The rejected push leaves a group with an empty `instance`, which makes all scrapes fail.
     push_raw(&fake, "/metrics/job/a/instance@base64/=", "# TYPE rows gauge\nrows 1\n");
     assert_eq!(fake.groups().len(), 2);
-    let gone = gateway.prune(WEEK, Removal::Apply).unwrap();
-    assert_eq!(gone.len(), 1);
-    assert_eq!(gone[0].labels["instance"], "");
+    let removed = gateway.prune(WEEK, Removal::Apply).unwrap();
+    assert_eq!(removed.len(), 1);
+    assert_eq!(removed[0].labels["instance"], "");
     assert!(fake.group("a", &[]).has_family("rows"));
 }
 
 #[test]
-fn a_group_that_is_pushed_to_while_it_lingers_stays() {
+fn delete_after_keeps_a_group_with_a_new_push() {
     let fake = FakeGateway::start();
     let gateway = Gateway::new(fake.url()).unwrap();
     let key = GroupingKey::new("a").unwrap();
     push(&fake, "a");
     let linger = Duration::from_millis(500);
     std::thread::scope(|scope| {
-        let asked = fake.requests().len();
+        let queries = fake.requests().len();
         let delete = scope.spawn(|| gateway.delete_after(&key, linger, Removal::Apply));
-        fake.wait_for(Duration::from_secs(10), |fake| fake.requests().len() > asked);
+        fake.wait_for(Duration::from_secs(10), |fake| fake.requests().len() > queries);
         push(&fake, "a");
         assert_eq!(delete.join().unwrap().unwrap(), None);
     });
@@ -85,7 +85,7 @@ fn a_group_that_is_pushed_to_while_it_lingers_stays() {
 }
 
 #[test]
-fn everything_is_wiped_only_where_that_is_allowed() {
+fn wipe_needs_the_admin_api() {
     let fake = FakeGateway::start();
     push(&fake, "a");
     let error = Gateway::new(fake.url()).unwrap().wipe(Removal::Apply).unwrap_err();
@@ -97,7 +97,7 @@ fn everything_is_wiped_only_where_that_is_allowed() {
 }
 
 #[test]
-fn it_can_all_be_awaited() {
+fn cleanup_can_be_awaited() {
     let fake = FakeGateway::builder().admin_api().start();
     let gateway = Gateway::new(fake.url()).unwrap();
     let key = GroupingKey::new("a").unwrap();
@@ -105,15 +105,15 @@ fn it_can_all_be_awaited() {
     runtime.block_on(async {
         for round in 0..3 {
             push(&fake, "a");
-            let gone = match round {
+            let removed = match round {
                 0 => gateway.prune_async(Duration::ZERO, Removal::Apply).await.unwrap().len(),
                 1 => gateway.wipe_async(Removal::Apply).await.unwrap().len(),
                 _ => {
-                    let gone = gateway.delete_after_async(&key, Duration::ZERO, Removal::Apply);
-                    usize::from(gone.await.unwrap().is_some())
+                    let removed = gateway.delete_after_async(&key, Duration::ZERO, Removal::Apply);
+                    usize::from(removed.await.unwrap().is_some())
                 }
             };
-            assert_eq!((gone, fake.groups().len()), (1, 0), "round {round}");
+            assert_eq!((removed, fake.groups().len()), (1, 0), "round {round}");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! The spool as processes meet it: what they leave behind, and what others do with it.
+//! Tests of the spool across processes and scopes.
 
 use std::ffi::OsStr;
 use std::sync::OnceLock;
@@ -12,11 +12,11 @@ use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
 const BUDGET: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static EMPTY: OnceLock<Registry> = OnceLock::new();
+    EMPTY.get_or_init(Registry::new)
 }
 
 fn config(gateway: &FakeGateway, state: &TempDir) -> Config {
@@ -24,12 +24,12 @@ fn config(gateway: &FakeGateway, state: &TempDir) -> Config {
 }
 
 fn succeed(name: String) {
-    let job = Job::with_name(name).registry(nothing).whole_process();
+    let job = Job::with_name(name).registry(empty_registry).whole_process();
     job.start().finish(Outcome::Success);
 }
 
 #[test]
-fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
+fn concurrent_recoveries_deliver_all_outcomes() {
     const JOBS: usize = 24;
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
@@ -49,7 +49,7 @@ fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
             let config = config(&gateway, &state);
             scope.spawn(move || {
                 let _scope = config.scope().unwrap();
-                assert_eq!(metrics_push::recover(PATIENCE).left, 0);
+                assert_eq!(metrics_push::recover(TIMEOUT).left, 0);
             });
         }
     });
@@ -58,7 +58,7 @@ fn two_that_drain_at_once_deliver_everything_and_fail_at_nothing() {
 }
 
 #[test]
-fn what_waits_for_one_gateway_is_not_taken_to_another() {
+fn outcome_for_one_gateway_is_not_sent_to_another() {
     let (down, other, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     down.refuse_connections();
     {
@@ -67,26 +67,26 @@ fn what_waits_for_one_gateway_is_not_taken_to_another() {
     }
     {
         let _scope = config(&other, &state).scope().unwrap();
-        assert_eq!(metrics_push::recover(PATIENCE), metrics_push::Recovery::default());
+        assert_eq!(metrics_push::recover(TIMEOUT), metrics_push::Recovery::default());
         succeed("there".into());
     }
     assert_eq!((state.records().len(), other.groups().len()), (1, 1));
 }
 
 #[test]
-fn a_gateway_that_can_not_be_asked_gets_what_waits_nevertheless() {
+fn spooled_outcome_is_delivered_without_a_query_api() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("compatible".into());
     gateway.accept_connections();
     gateway.fault(Fault::status(404).when(|request| request.path.contains("/api/")));
-    assert_eq!(metrics_push::recover(PATIENCE).delivered, 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
     assert!(gateway.find_group("compatible", &[]).is_some());
 }
 
 #[test]
-fn a_directory_that_can_not_be_used_costs_a_push_nothing() {
+fn push_succeeds_without_a_usable_state_directory() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     std::fs::write(state.path(), "a file").unwrap();
     let _scope = config(&gateway, &state).scope().unwrap();
@@ -114,7 +114,7 @@ fn stderr_lines(jobs: &[impl AsRef<OsStr>], state: Option<&TempDir>) -> Vec<Stri
 }
 
 #[test]
-fn a_process_that_could_not_deliver_says_so_in_one_line() {
+fn undelivered_outcome_is_logged_in_one_line() {
     let state = TempDir::new();
     let lines = stderr_lines(&["nightly"], Some(&state));
     let [line] = &lines[..] else { panic!("{lines:?}") };
@@ -124,7 +124,7 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
         "refused",
         "check the URL, and that the gateway is running",
         &format!(
-            "it waits in {} and the next run delivers it",
+            "it is stored in {}, and the next run delivers it",
             state.path().join("spool").display()
         ),
     ] {
@@ -138,13 +138,12 @@ fn a_process_that_could_not_deliver_says_so_in_one_line() {
 }
 
 #[test]
-fn many_outcomes_that_can_t_be_delivered_are_told_as_a_few_and_a_count() {
+fn many_undelivered_outcomes_are_logged_as_a_summary() {
     let state = TempDir::new();
     let jobs: Vec<_> = (0..12).map(|number| format!("task_{number}")).collect();
     let lines = stderr_lines(&jobs, Some(&state));
     let in_full = lines.iter().filter(|line| line.contains("is not delivered yet")).count();
-    let count =
-        lines.iter().filter(|line| line.ends_with(": 7 wait on disk and go with later runs"));
+    let count = lines.iter().filter(|line| line.ends_with(": 7 stored on disk for a later run"));
     assert_eq!((in_full, count.count()), (5, 1), "{lines:#?}");
     assert_eq!(state.records().len(), 12);
 }

@@ -144,6 +144,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("http_body", "http/tracked_body.rs"),
         ("httpdate", "http/retry_after.rs"),
         ("percent_encoding", "http/credentials.rs"),
+        ("percent_encoding", "labels.rs"),
         ("base64", "http/credentials.rs"),
         ("rustls", "http/tls.rs"),
         ("rustls_platform_verifier", "http/tls.rs"),

@@ -77,7 +77,7 @@ fn push_explains_invalid_input_and_sends_nothing() {
             "No job is selected; set its name with --job or METRICS_PUSH_JOB.",
         ),
         (&with_job, "x{a=1} 1", "Standard input: invalid labels (line: 1); write"),
-        (&with_job, "", "There is no metric to push"),
+        (&with_job, "", "The exposition has no metrics"),
         (&with_job, "x{job=\"y\"} 1", "Metric \"x\" has the grouping label \"job\""),
         (&["push", "--job", ""], METRICS, "The job name is empty"),
         (

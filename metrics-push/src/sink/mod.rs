@@ -58,7 +58,7 @@ impl Sink {
         }
     }
 
-    /// Returns the group with this key; `None` if the sink does not have it. The answer may be a moment old.
+    /// Returns the group with this key; `None` if the sink does not have it. The result may be a moment old.
     ///
     /// # Errors
     /// If the sink could not be queried.

@@ -278,12 +278,12 @@ fn failed_store_loses_no_stored_request() {
         let mut failing = state.spool();
         let failpoint = Arc::new(AtomicI64::new(operation));
         failing.disk.failpoint = Some(Arc::clone(&failpoint));
-        let kept = failing.store(&add("a", 2, &[("y", "new\n")])).is_ok();
+        let is_stored = failing.store(&add("a", 2, &[("y", "new\n")])).is_ok();
         let has_failed = failpoint.load(Ordering::Relaxed) < 0;
         let later = state.spool();
         let found = body(&later, "a").unwrap();
         assert!(
-            found == "old\nnew\n" || (!kept && found == "old\n"),
+            found == "old\nnew\n" || (!is_stored && found == "old\n"),
             "operation {operation}: {found}"
         );
         assert_eq!(body(&later, "b").unwrap(), "other\n");
@@ -295,7 +295,7 @@ fn failed_store_loses_no_stored_request() {
             break;
         }
         failures += 1;
-        assert!(!kept, "operation {operation} failed without an error");
+        assert!(!is_stored, "operation {operation} failed without an error");
     }
     assert!(failures >= 8, "only {failures} operations");
 }

@@ -1,15 +1,15 @@
-//! Attempts: how often and how long a push is tried within its budget.
+//! Tests of attempts: number, timeouts and delays within the time limit of a push.
 
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Outcome};
 
-use super::{SLACK, config, job, pusher, refusal, succeed, value};
+use super::{SLACK, config, job, push_error, pusher, succeed, value};
 use crate::temp_dir::TempDir;
 
 #[test]
-fn a_gateway_that_is_silent_is_asked_again_before_the_time_is_over() {
+fn silent_gateway_is_retried_within_the_time_limit() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::hang());
     let started = Instant::now();
@@ -18,34 +18,34 @@ fn a_gateway_that_is_silent_is_asked_again_before_the_time_is_over() {
 }
 
 #[test]
-fn a_redirect_is_told_without_what_its_target_keeps_secret() {
+fn redirect_error_hides_secrets_in_the_target() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::redirect(302, "http://user:hunter2@elsewhere/login?session=hunter2"));
-    let error = refusal(&gateway).to_string();
+    let error = push_error(&gateway).to_string();
     assert!(error.contains("elsewhere/login") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]
-fn nobody_there_is_told_as_such() {
+fn refused_connection_is_unreachable() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
-    let error = refusal(&gateway);
+    let error = push_error(&gateway);
     assert!(error.is_unreachable() && error.to_string().contains("check the URL"), "{error:?}");
 }
 
-/// Its budget is too short for a second attempt to say that the gateway is silent.
+/// The time limit ends during the second attempt.
 #[test]
-fn what_the_end_of_the_time_cuts_short_hides_no_cause() {
+fn timeout_of_the_last_attempt_does_not_hide_the_cause() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::hang());
     gateway.fail_next(1, Fault::close());
-    let error = refusal(&gateway);
+    let error = push_error(&gateway);
     assert!(error.is_unreachable(), "{error:?}");
     assert!(gateway.requests().len() > 1);
 }
 
 #[test]
-fn an_answer_cut_off_anywhere_is_tried_again() {
+fn truncated_response_is_retried() {
     let gateway = FakeGateway::start();
     for bytes in 0..40 {
         gateway.fail_next(1, Fault::cut_off(bytes));
@@ -55,7 +55,7 @@ fn an_answer_cut_off_anywhere_is_tried_again() {
 }
 
 #[test]
-fn a_gateway_that_comes_back_in_time_is_found() {
+fn gateway_that_returns_within_the_time_limit_is_reached() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     std::thread::scope(|scope| {
@@ -68,23 +68,23 @@ fn a_gateway_that_comes_back_in_time_is_found() {
 }
 
 #[test]
-fn a_job_tells_how_many_attempts_its_push_took() {
+fn number_of_attempts_is_exported() {
     let gateway = FakeGateway::start();
     let state = TempDir::new();
     let _scope =
         config(&gateway).timeout(Duration::from_secs(20)).state_dir(state.path()).scope().unwrap();
-    let run = job("stubborn").start();
-    gateway.wait_for(SLACK, |gateway| gateway.find_group("stubborn", &[]).is_some());
+    let run = job("retried").start();
+    gateway.wait_for(SLACK, |gateway| gateway.find_group("retried", &[]).is_some());
     gateway.fail_next(2, Fault::status(503));
     run.finish(Outcome::Success);
-    let group = gateway.group("stubborn", &[]);
+    let group = gateway.group("retried", &[]);
     assert_eq!(value(&group, "push_attempts"), Some(3.0));
     assert_eq!(value(&group, "spool_pending"), Some(0.0));
     assert_eq!(value(&group, "spool_dropped"), Some(0.0));
 }
 
 #[test]
-fn the_server_says_when_to_come_again() {
+fn retry_after_delays_the_next_attempt() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::status(429).header("Retry-After", "1"));
     pusher(&gateway)
@@ -97,7 +97,7 @@ fn the_server_says_when_to_come_again() {
 }
 
 #[test]
-fn who_is_told_to_come_after_the_budget_does_not_wait_for_it() {
+fn retry_after_beyond_the_time_limit_ends_the_push() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(503).header("Retry-After", "3600"));
     let started = Instant::now();
@@ -113,19 +113,19 @@ fn who_is_told_to_come_after_the_budget_does_not_wait_for_it() {
 }
 
 #[test]
-fn a_rotated_token_is_read_again_when_it_is_refused() {
+fn rotated_token_is_read_again_after_a_rejection() {
     let (gateway, place) = (FakeGateway::start(), TempDir::new());
     std::fs::create_dir_all(place.path()).unwrap();
     let file = place.path().join("token");
     std::fs::write(&file, "old\n").unwrap();
     gateway.require_bearer_token("new");
-    let (config, problems) = Config::from_variables(|name| match name {
+    let (config, errors) = Config::from_variables(|name| match name {
         "METRICS_PUSH_URL" => Some(gateway.url().into()),
         "METRICS_PUSH_TOKEN_FILE" => Some(file.clone().into()),
         "METRICS_PUSH_STATE_DIR" => Some("off".into()),
         _ => None,
     });
-    assert!(problems.is_empty(), "{problems:?}");
+    assert!(errors.is_empty(), "{errors:?}");
     let _scope = config.scope().unwrap();
     let rotate = file.clone();
     gateway.fail_next(1, Fault::status(401).when(move |_| std::fs::write(&rotate, "new").is_ok()));
@@ -134,12 +134,12 @@ fn a_rotated_token_is_read_again_when_it_is_refused() {
 }
 
 #[test]
-fn a_value_of_two_megabytes_is_not_told_in_full() {
+fn error_shortens_a_value_of_two_megabytes() {
     let gateway = FakeGateway::start();
     let pusher = pusher(&gateway).grouping("shard", "x".repeat(2_000_000)).unwrap();
     let error = pusher.push().unwrap_err();
-    let told = format!("{error:?}");
-    assert!(told.len() < 2_000, "{} bytes", told.len());
+    let text = format!("{error:?}");
+    assert!(text.len() < 2_000, "{} bytes", text.len());
     let name = "x".repeat(2_000_000) + "-";
     let refused = metrics_push::GroupingKey::new("job").unwrap().label(name, "v").unwrap_err();
     assert!(refused.to_string().len() < 2_000, "{} bytes", refused.to_string().len());

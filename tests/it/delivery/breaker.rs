@@ -1,4 +1,4 @@
-//! Breaker: a gateway that is down is left alone, and costs others nothing.
+//! Tests of the circuit breaker: a gateway that is down gets few requests and does not delay others.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{BreakerState, Job, Outcome};
 
-use super::{PATIENCE, SLACK, config, succeed, value};
+use super::{SLACK, TIMEOUT, config, succeed, value};
 use crate::temp_dir::TempDir;
 
 #[test]
-fn a_dead_gateway_delays_no_other() {
+fn hanging_gateway_does_not_delay_another() {
     let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     dead.fault(Fault::hang());
     let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
@@ -26,16 +26,16 @@ fn a_dead_gateway_delays_no_other() {
         succeed("both");
     });
     assert!(started.elapsed() < Duration::from_secs(3) + SLACK, "{:?}", started.elapsed());
-    assert_eq!(state.records().len(), 1, "for the dead one alone");
+    assert_eq!(state.records().len(), 1, "one record, for the hanging gateway");
     dead.heal();
-    assert_eq!(metrics_push::recover(PATIENCE).delivered, 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
     assert_eq!(value(&dead.group("both", &[]), "last_run_success"), Some(1.0));
 }
 
-/// Ends a task whose outcome is not delivered, the next one in `state`.
+/// Finishes a task and waits until its outcome, number `number` in `state`, is spooled.
 fn spool_task(number: usize, state: &TempDir) {
     Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while state.records().len() <= number {
         assert!(Instant::now() < deadline, "task {number} is neither delivered nor spooled");
         std::thread::yield_now();
@@ -43,7 +43,7 @@ fn spool_task(number: usize, state: &TempDir) {
 }
 
 #[test]
-fn a_gateway_that_is_down_is_left_alone_until_a_last_word_finds_it_again() {
+fn open_breaker_blocks_tasks_until_a_final_push_succeeds() {
     const TASKS: usize = 12;
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
@@ -53,14 +53,14 @@ fn a_gateway_that_is_down_is_left_alone_until_a_last_word_finds_it_again() {
         spool_task(number, &state);
     }
     let keys: BTreeSet<_> = gateway.requests().iter().map(|request| request.path.clone()).collect();
-    assert!(keys.len() <= 3, "the gateway was asked for {keys:?}");
+    assert!(keys.len() <= 3, "requests for {keys:?}");
     gateway.heal();
-    succeed("last_word");
-    gateway.wait_for(PATIENCE, |gateway| gateway.groups().len() == TASKS + 1);
+    succeed("final_push");
+    gateway.wait_for(TIMEOUT, |gateway| gateway.groups().len() == TASKS + 1);
 }
 
 #[test]
-fn a_gateway_that_had_no_time_to_answer_is_not_left_alone() {
+fn short_timeouts_do_not_open_the_breaker() {
     const TASKS: usize = 6;
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let config = config(&gateway).state_dir(state.path()).timeout(Duration::from_millis(200));
@@ -70,16 +70,16 @@ fn a_gateway_that_had_no_time_to_answer_is_not_left_alone() {
         spool_task(number, &state);
     }
     let keys: BTreeSet<_> = gateway.requests().iter().map(|request| request.path.clone()).collect();
-    assert_eq!(keys.len(), TASKS, "the gateway was asked for {keys:?}");
+    assert_eq!(keys.len(), TASKS, "requests for {keys:?}");
 }
 
-/// The states of all breakers here, and what a gateway was last told of its own.
+/// Returns the states of all circuit breakers of the scope.
 fn states() -> Vec<BreakerState> {
     metrics_push::circuit_breakers().into_iter().map(|breaker| breaker.state).collect()
 }
 
 #[test]
-fn the_state_of_each_breaker_is_exported() {
+fn breaker_state_is_exported_per_gateway() {
     let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
     let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_millis(200)).scope().unwrap();
@@ -93,13 +93,13 @@ fn the_state_of_each_breaker_is_exported() {
         metrics_push::circuit_breakers().into_iter().map(|b| b.gateway).collect();
     assert_eq!(gateways, [dead.url(), alive.url()]);
     dead.heal();
-    // Last words go all the same, and tell what they had to pass.
-    succeed("first_word");
-    succeed("second_word");
-    let told = |gateway: &FakeGateway, job: &str| {
+    // Final pushes pass the breaker and export its state before them.
+    succeed("first");
+    succeed("second");
+    let exported = |gateway: &FakeGateway, job: &str| {
         value(&gateway.group(job, &[]), "push_breaker_open").unwrap()
     };
-    assert_eq!([told(&dead, "first_word"), told(&dead, "second_word")], [1.0, 0.0]);
-    assert_eq!([told(&alive, "first_word"), told(&alive, "second_word")], [0.0, 0.0]);
+    assert_eq!([exported(&dead, "first"), exported(&dead, "second")], [1.0, 0.0]);
+    assert_eq!([exported(&alive, "first"), exported(&alive, "second")], [0.0, 0.0]);
     assert_eq!(states(), [BreakerState::Closed; 2]);
 }

@@ -1,7 +1,7 @@
-//! The fault matrix: every way in which a gateway, or what stands in its place, can fail a push.
+//! The fault matrix: every way in which a gateway, or another server at its address, can fail a push.
 //!
-//! For each: a push that somebody waits for is told by its kind and in time, and a run ends as it would, in time; its
-//! outcome waits for the gateway to be well again, is dropped because it would be refused for ever, or has arrived.
+//! For each fault, a push returns an error of the right kind in time, and a run returns its result in time. Its outcome is
+//! delivered once the gateway works again, or dropped because the gateway would always reject it.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,40 +12,40 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
 
-use super::{BUDGET, PATIENCE, SLACK, value};
+use super::{BUDGET, SLACK, TIMEOUT, value};
 use crate::raw_tcp::{FullBacklog, RawServer};
 use crate::temp_dir::TempDir;
 
-/// What stands where the gateway should be.
-enum Trouble {
-    /// A gateway that does this to every push.
+/// A server at the gateway's address, or none.
+enum Peer {
+    /// A gateway with a fault in every push.
     Fault(Fault),
-    /// The same, asked for by a URL with `https`.
+    /// A gateway without TLS, at an `https` URL.
     WithoutTls,
-    /// Nobody.
+    /// No server.
     Gone,
-    /// Something that does this with every connection.
+    /// A server that handles each connection like this.
     Raw(fn(TcpStream) -> Option<TcpStream>),
-    /// The same, with pushes of more than the buffers between two sockets hold.
+    /// The same, with pushes that do not fit in the socket buffers.
     Unread(fn(TcpStream) -> Option<TcpStream>),
-    /// A listener that has as many connections waiting as it may, and takes none of them.
+    /// A listener with a full backlog, which accepts no connection.
     Full,
 }
 
 /// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ErrorKind {
     Unreachable,
     Timeout,
     Config,
-    /// Tried again.
+    /// Retried.
     Transient(u16),
-    /// Not tried again.
+    /// Not retried.
     Rejected(u16),
 }
 
-impl Kind {
-    fn of(error: &Error) -> Self {
+impl ErrorKind {
+    fn from_error(error: &Error) -> Self {
         let kinds = [
             (error.is_unreachable(), Self::Unreachable),
             (error.is_timeout(), Self::Timeout),
@@ -61,46 +61,46 @@ impl Kind {
     }
 }
 
-/// What becomes of an outcome.
+/// What happens to an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
-    Waits,
+enum Effect {
+    Spooled,
     Dropped,
 }
 
-use Kind::{Config as Configuration, Rejected, Timeout, Transient, Unreachable};
-use Then::{Dropped, Waits};
-use Trouble::{Full, Gone, Raw, Unread, WithoutTls};
+use Effect::{Dropped, Spooled};
+use ErrorKind::{Config as Configuration, Rejected, Timeout, Transient, Unreachable};
+use Peer::{Full, Gone, Raw, Unread, WithoutTls};
 
-type Row = (&'static str, Trouble, Kind, Then);
+type Row = (&'static str, Peer, ErrorKind, Effect);
 
 fn status(status: u16) -> Fault {
     Fault::status(status)
 }
 
 fn connections() -> Vec<Row> {
-    let fault = Trouble::Fault;
+    let fault = Peer::Fault;
     let long = Duration::from_secs(60);
     vec![
-        ("connection refused", Gone, Unreachable, Waits),
-        ("hang on connect", Full, Timeout, Waits),
-        ("hang on response", fault(Fault::hang()), Timeout, Waits),
-        ("hang on response, applied later", fault(Fault::stall(long)), Timeout, Waits),
-        ("slow drip response", fault(Fault::drip(Duration::from_millis(100))), Timeout, Waits),
-        ("slow accept of body", Unread(Some), Timeout, Waits),
-        ("reset mid-body", Unread(take_some), Unreachable, Waits),
-        ("close without response", fault(Fault::close()), Unreachable, Waits),
+        ("connection refused", Gone, Unreachable, Spooled),
+        ("hang on connect", Full, Timeout, Spooled),
+        ("hang on response", fault(Fault::hang()), Timeout, Spooled),
+        ("hang on response, applied later", fault(Fault::stall(long)), Timeout, Spooled),
+        ("slow drip response", fault(Fault::drip(Duration::from_millis(100))), Timeout, Spooled),
+        ("slow accept of body", Unread(Some), Timeout, Spooled),
+        ("reset mid-body", Unread(read_some_and_reset), Unreachable, Spooled),
+        ("close without response", fault(Fault::close()), Unreachable, Spooled),
         (
             "close without response, applied",
             fault(Fault::close().after_storing()),
             Unreachable,
-            Waits,
+            Spooled,
         ),
-        ("cut off in the head", fault(Fault::cut_off(10)), Unreachable, Waits),
-        ("another protocol", Raw(greet_as_a_mail_server), Unreachable, Waits),
-        ("a TLS server asked in plain text", Raw(answer_with_an_alert), Unreachable, Waits),
-        ("a plain server asked with TLS", WithoutTls, Configuration, Waits),
-        ("a length that never comes", Raw(promise_too_much), Timeout, Waits),
+        ("cut off in the head", fault(Fault::cut_off(10)), Unreachable, Spooled),
+        ("another protocol", Raw(respond_like_a_mail_server), Unreachable, Spooled),
+        ("plain HTTP to a TLS server", Raw(respond_with_a_tls_alert), Unreachable, Spooled),
+        ("TLS to a server without TLS", WithoutTls, Configuration, Spooled),
+        ("a length that never comes", Raw(respond_with_a_truncated_body), Timeout, Spooled),
     ]
 }
 
@@ -115,19 +115,19 @@ fn statuses() -> Vec<Row> {
             "400 plain text to Go's TLS",
             status(400).body("Client sent an HTTP request to an HTTPS server.\n"),
             Configuration,
-            Waits,
+            Spooled,
         ),
         (
             "400 plain text to nginx' TLS",
             status(400).body("<center>The plain HTTP request was sent to HTTPS port</center>"),
             Configuration,
-            Waits,
+            Spooled,
         ),
-        ("401", status(401), Configuration, Waits),
-        ("403", status(403), Configuration, Waits),
-        ("404", status(404), Configuration, Waits),
-        ("405", status(405), Configuration, Waits),
-        ("407", status(407), Configuration, Waits),
+        ("401", status(401), Configuration, Spooled),
+        ("403", status(403), Configuration, Spooled),
+        ("404", status(404), Configuration, Spooled),
+        ("405", status(405), Configuration, Spooled),
+        ("407", status(407), Configuration, Spooled),
         ("409", status(409), Rejected(409), Dropped),
         ("413", status(413), Rejected(413), Dropped),
         ("422", status(422), Rejected(422), Dropped),
@@ -135,44 +135,44 @@ fn statuses() -> Vec<Row> {
             "429 with an endless wait",
             status(429).header("Retry-After", "3600"),
             Transient(429),
-            Waits,
+            Spooled,
         ),
         (
             "503 until a date that is far away",
             status(503).header("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"),
             Transient(503),
-            Waits,
+            Spooled,
         ),
         (
             "200 from a captive portal",
             status(200).body("<html>log in</html>"),
             Configuration,
-            Waits,
+            Spooled,
         ),
-        ("200 with a huge body", status(200).body(vec![b'x'; 1_000_000]), Configuration, Waits),
-        ("200 with an endless body", Fault::endless(), Configuration, Waits),
+        ("200 with a huge body", status(200).body(vec![b'x'; 1_000_000]), Configuration, Spooled),
+        ("200 with an endless body", Fault::endless(), Configuration, Spooled),
         ("400 with a huge body", status(400).body(vec![b'x'; 1_000_000]), Rejected(400), Dropped),
     ];
     for transient in [408, 425, 429, 500, 501, 502, 503, 504, 507, 599] {
         let name = "408, 425, 429 and 5xx";
-        rows.push((name, status(transient), Transient(transient), Waits));
+        rows.push((name, status(transient), Transient(transient), Spooled));
     }
     for redirect in [301, 302, 303, 307, 308] {
         let fault = Fault::redirect(redirect, "http://elsewhere/metrics");
-        rows.push(("301, 302, 303, 307 and 308", fault, Configuration, Waits));
+        rows.push(("301, 302, 303, 307 and 308", fault, Configuration, Spooled));
     }
     rows.into_iter()
-        .map(|(name, fault, kind, then)| (name, Trouble::Fault(fault), kind, then))
+        .map(|(name, fault, kind, effect)| (name, Peer::Fault(fault), kind, effect))
         .collect()
 }
 
-/// Rows that wait for time-outs wait at once.
-const AT_ONCE: usize = 16;
+/// Rows run in parallel, because many of them wait for a timeout.
+const PARALLEL_ROWS: usize = 16;
 
 fn check_all(rows: Vec<Row>) {
     let rows = Mutex::new(rows.into_iter());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..PARALLEL_ROWS {
             scope.spawn(|| {
                 while let Some(row) = { rows.lock().unwrap().next() } {
                     check(row);
@@ -182,16 +182,16 @@ fn check_all(rows: Vec<Row>) {
     });
 }
 
-fn check((name, trouble, kind, then): Row) {
-    let registry = if matches!(trouble, Unread(_)) { large } else { small };
-    let stand = Stand::of(trouble);
-    let url = stand.url.clone();
+fn check((name, peer, kind, effect): Row) {
+    let registry = if matches!(peer, Unread(_)) { large } else { small };
+    let server = TestServer::start(peer);
+    let url = server.url.clone();
     let pusher = Pusher::new(&url, "direct")
         .unwrap()
         .gatherer(registry())
         .map_gateway(|gateway| gateway.timeout(BUDGET));
     let error = in_time(name, || pusher.push().unwrap_err());
-    assert_eq!(Kind::of(&error), kind, "{name}: {error:?}");
+    assert_eq!(ErrorKind::from_error(&error), kind, "{name}: {error:?}");
     let shown = error.to_string();
     assert!(shown.contains(&url) && shown.contains(r#"{job="direct"}"#), "{name}: {shown}");
     if name.starts_with("301") {
@@ -202,20 +202,20 @@ fn check((name, trouble, kind, then): Row) {
     let config = Config::default().url(&url).unwrap().timeout(BUDGET);
     let _scope = config.state_dir(state.path()).scope().unwrap();
     let result: Result<u8, &str> = in_time(name, || {
-        Job::new("troubled").registry(registry).whole_process().run(|_| Err("as it would"))
+        Job::new("faulty").registry(registry).whole_process().run(|_| Err("its result"))
     });
-    assert_eq!(result, Err("as it would"), "{name}");
-    let waiting = usize::from(then == Waits);
-    assert_eq!(state.records().len(), waiting, "{name}");
+    assert_eq!(result, Err("its result"), "{name}");
+    let spooled = usize::from(effect == Spooled);
+    assert_eq!(state.records().len(), spooled, "{name}");
 
     let is_reachable_later = url.starts_with("http:");
-    let gateway = stand.heal();
+    let gateway = server.heal();
     if is_reachable_later {
-        assert_eq!(metrics_push::recover(PATIENCE).delivered, waiting, "{name}");
+        assert_eq!(metrics_push::recover(TIMEOUT).delivered, spooled, "{name}");
         assert!(state.records().is_empty(), "{name}");
-        let group = gateway.find_group("troubled", &[]);
-        let told = group.and_then(|group| value(&group, "last_run_success"));
-        assert_eq!(told, (then == Waits).then_some(0.0), "{name}");
+        let group = gateway.find_group("faulty", &[]);
+        let success = group.and_then(|group| value(&group, "last_run_success"));
+        assert_eq!(success, (effect == Spooled).then_some(0.0), "{name}");
     }
 }
 
@@ -242,55 +242,55 @@ fn large() -> &'static Registry {
     LARGE.get_or_init(|| registry("x".repeat(8 * 1024 * 1024)))
 }
 
-/// Something that stands in the gateway's place.
-struct Stand {
+/// A running [`Peer`].
+struct TestServer {
     url: String,
-    what: What,
+    kind: ServerKind,
 }
 
-enum What {
+enum ServerKind {
     Gateway(FakeGateway),
     Raw(RawServer),
     Crowded(FullBacklog),
 }
 
-impl Stand {
-    fn of(trouble: Trouble) -> Self {
-        let gateway = |trouble: &dyn Fn(&FakeGateway)| {
+impl TestServer {
+    fn start(peer: Peer) -> Self {
+        let gateway = |prepare: &dyn Fn(&FakeGateway)| {
             let gateway = FakeGateway::start();
-            trouble(&gateway);
-            (gateway.url(), What::Gateway(gateway))
+            prepare(&gateway);
+            (gateway.url(), ServerKind::Gateway(gateway))
         };
         let raw = |serve| {
             let server = RawServer::start(serve);
-            (server.url(), What::Raw(server))
+            (server.url(), ServerKind::Raw(server))
         };
-        let (url, what) = match trouble {
-            Trouble::Fault(fault) => gateway(&|gateway| gateway.fault(fault.clone())),
+        let (url, kind) = match peer {
+            Peer::Fault(fault) => gateway(&|gateway| gateway.fault(fault.clone())),
             Gone => gateway(&FakeGateway::refuse_connections),
             WithoutTls => {
-                let (url, what) = gateway(&|_| {});
-                (url.replace("http:", "https:"), what)
+                let (url, kind) = gateway(&|_| {});
+                (url.replace("http:", "https:"), kind)
             }
             Raw(serve) | Unread(serve) => raw(serve),
             Full => {
                 let crowded = FullBacklog::start();
-                (format!("http://{}", crowded.address()), What::Crowded(crowded))
+                (format!("http://{}", crowded.address()), ServerKind::Crowded(crowded))
             }
         };
-        Self { url, what }
+        Self { url, kind }
     }
 
-    /// A gateway as it should be, in the same place.
+    /// Starts a gateway without faults at the same address.
     fn heal(self) -> FakeGateway {
-        let port = match self.what {
-            What::Gateway(gateway) => {
+        let port = match self.kind {
+            ServerKind::Gateway(gateway) => {
                 gateway.heal();
                 gateway.accept_connections();
                 return gateway;
             }
-            What::Raw(server) => server.address().port(),
-            What::Crowded(crowded) => crowded.address().port(),
+            ServerKind::Raw(server) => server.address().port(),
+            ServerKind::Crowded(crowded) => crowded.address().port(),
         };
         FakeGateway::builder().port(port).start()
     }
@@ -300,43 +300,43 @@ fn read_some(stream: &mut TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
 }
 
-/// What was not read resets the connection when it is closed.
-fn take_some(mut stream: TcpStream) -> Option<TcpStream> {
+/// Closing a socket with unread data resets the connection.
+fn read_some_and_reset(mut stream: TcpStream) -> Option<TcpStream> {
     read_some(&mut stream);
     None
 }
 
-fn greet_as_a_mail_server(mut stream: TcpStream) -> Option<TcpStream> {
+fn respond_like_a_mail_server(mut stream: TcpStream) -> Option<TcpStream> {
     read_some(&mut stream);
     let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
     Some(stream)
 }
 
-fn answer_with_an_alert(mut stream: TcpStream) -> Option<TcpStream> {
+fn respond_with_a_tls_alert(mut stream: TcpStream) -> Option<TcpStream> {
     read_some(&mut stream);
     let _ = stream.write_all(&[0x15, 3, 1, 0, 2, 2, 22]);
     None
 }
 
-fn promise_too_much(mut stream: TcpStream) -> Option<TcpStream> {
+fn respond_with_a_truncated_body(mut stream: TcpStream) -> Option<TcpStream> {
     read_some(&mut stream);
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nthis");
     Some(stream)
 }
 
 #[test]
-fn what_goes_wrong_with_connections_is_told_by_its_kind_and_loses_nothing() {
+fn connection_fault_has_its_error_kind_and_loses_nothing() {
     check_all(connections());
 }
 
 #[test]
-fn what_servers_answer_is_told_by_its_kind_and_loses_nothing() {
+fn error_status_has_its_error_kind_and_loses_nothing() {
     check_all(statuses());
 }
 
-/// Answers that are strange, and are success.
+/// Unusual responses that are a success.
 #[test]
-fn what_was_taken_is_taken() {
+fn unusual_success_is_a_success() {
     type Serve = fn(TcpStream) -> Option<TcpStream>;
     let raw: [(&str, Serve); 2] = [
         ("HTTP/1.0, to the end of the connection", |mut stream| {
@@ -344,18 +344,18 @@ fn what_was_taken_is_taken() {
             let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n");
             None
         }),
-        ("after an interim answer", |mut stream| {
+        ("after an interim response", |mut stream| {
             read_some(&mut stream);
-            let answer =
+            let response =
                 b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-            let _ = stream.write_all(answer);
+            let _ = stream.write_all(response);
             None
         }),
     ];
     for (name, serve) in raw {
         let server = RawServer::start(serve);
         let pusher = Pusher::new(server.url(), "direct").unwrap().gatherer(small());
-        let acceptance = pusher.map_gateway(|gateway| gateway.timeout(PATIENCE)).push();
+        let acceptance = pusher.map_gateway(|gateway| gateway.timeout(TIMEOUT)).push();
         assert_eq!(acceptance.unwrap(), metrics_push::Acceptance::Applied, "{name}");
     }
     let faults = [
@@ -367,16 +367,16 @@ fn what_was_taken_is_taken() {
         let (gateway, state) = (FakeGateway::start(), TempDir::new());
         gateway.fault(fault);
         let config = Config::default().url(gateway.url()).unwrap().state_dir(state.path());
-        let _scope = config.timeout(PATIENCE).scope().unwrap();
-        super::succeed("taken");
+        let _scope = config.timeout(TIMEOUT).scope().unwrap();
+        super::succeed("accepted");
         assert_eq!(state.records().len(), 0, "{name}");
-        let group = gateway.group("taken", &[]);
+        let group = gateway.group("accepted", &[]);
         assert_eq!(value(&group, "last_run_success"), Some(1.0), "{name}");
         assert_eq!(value(&group, "push_attempts"), Some(1.0), "{name}");
     }
 }
 
-/// A server that resets its first connection after that many bytes, and takes what comes on the second.
+/// A server that resets its first connection after this number of bytes, and accepts the request on the second one.
 fn resetting_after(bytes: usize) -> RawServer {
     let mut is_first = true;
     RawServer::start(move |mut stream| {
@@ -385,10 +385,10 @@ fn resetting_after(bytes: usize) -> RawServer {
             return None;
         }
         let mut request = Vec::new();
-        let mut some = [0; 4096];
+        let mut buffer = [0; 4096];
         while !request.ends_with(b"rows_total 0\n") {
-            let length = stream.read(&mut some).unwrap();
-            request.extend_from_slice(&some[..length]);
+            let length = stream.read(&mut buffer).unwrap();
+            request.extend_from_slice(&buffer[..length]);
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
         None
@@ -396,18 +396,18 @@ fn resetting_after(bytes: usize) -> RawServer {
 }
 
 #[test]
-fn a_request_reset_after_any_byte_is_sent_again() {
-    // The last one leaves a byte unread, or the connection would close in peace.
-    const LONGEST: usize = 250;
-    let next = Arc::new(Mutex::new(0..LONGEST));
+fn request_reset_after_any_byte_is_retried() {
+    // Shorter than the request: a connection without unread data would not be reset.
+    const MAX_BYTES: usize = 250;
+    let next = Arc::new(Mutex::new(0..MAX_BYTES));
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..PARALLEL_ROWS {
             let next = Arc::clone(&next);
             scope.spawn(move || {
                 while let Some(bytes) = { next.lock().unwrap().next() } {
                     let server = resetting_after(bytes);
                     let pusher = Pusher::new(server.url(), "direct").unwrap().gatherer(small());
-                    let pushed = pusher.map_gateway(|gateway| gateway.timeout(PATIENCE)).push();
+                    let pushed = pusher.map_gateway(|gateway| gateway.timeout(TIMEOUT)).push();
                     pushed.unwrap_or_else(|error| panic!("after {bytes} bytes: {error:?}"));
                 }
             });

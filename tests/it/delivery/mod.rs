@@ -1,11 +1,11 @@
-//! Delivery: what a gateway does to a push, and what becomes of the push then.
+//! Tests of delivery: how gateways fail, and whether the outcome of a run is delivered, spooled or dropped.
 
 mod aggregating;
 mod attempts;
 mod breaker;
 mod faults;
-mod keepsakes;
 mod refused;
+mod retained;
 mod waiting;
 
 use std::sync::OnceLock;
@@ -19,26 +19,26 @@ use crate::temp_dir::TempDir;
 
 /// Long enough for a few attempts, short enough for a test.
 const BUDGET: Duration = Duration::from_millis(700);
-/// What a machine that has other things to do may add.
+/// Extra time for a busy machine.
 const SLACK: Duration = Duration::from_millis(1_500);
-/// For what has to happen some time.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time limit for events without a required time.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static EMPTY: OnceLock<Registry> = OnceLock::new();
+    EMPTY.get_or_init(Registry::new)
 }
 
-/// A job whose runs wait for their receipt.
+/// A job whose runs wait until their outcome is delivered or the timeout passes.
 fn job(name: &'static str) -> Job {
-    Job::new(name).registry(nothing).whole_process()
+    Job::new(name).registry(empty_registry).whole_process()
 }
 
 fn config(gateway: &FakeGateway) -> Config {
     Config::default().url(gateway.url()).unwrap().timeout(BUDGET)
 }
 
-fn deployed(gateway: &FakeGateway, state: &TempDir) -> Scope {
+fn open_scope(gateway: &FakeGateway, state: &TempDir) -> Scope {
     config(gateway).state_dir(state.path()).scope().unwrap()
 }
 
@@ -63,7 +63,8 @@ fn pusher(gateway: &FakeGateway) -> Pusher {
         .map_gateway(|gateway| gateway.timeout(BUDGET))
 }
 
-fn refusal(gateway: &FakeGateway) -> Error {
+/// Pushes to a failing gateway. Returns the error, which must arrive in time.
+fn push_error(gateway: &FakeGateway) -> Error {
     let started = Instant::now();
     let error = pusher(gateway).push().unwrap_err();
     assert!(started.elapsed() < BUDGET + SLACK, "{:?}", started.elapsed());

@@ -1,22 +1,22 @@
-//! Refused: a metric that a gateway does not take harms neither the outcome nor others.
+//! Tests of rejected metrics: the outcome is delivered without them.
 
 use metrics_push::prometheus::{Counter, Gauge, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Job, Outcome, Pusher};
 
-use super::{config, deployed, value};
+use super::{config, open_scope, value};
 use crate::temp_dir::TempDir;
 
-fn clashing() -> &'static Registry {
-    static CLASHING: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
-    CLASHING.get_or_init(|| {
+fn registry_with_orders() -> &'static Registry {
+    static ORDERS: std::sync::OnceLock<Registry> = std::sync::OnceLock::new();
+    ORDERS.get_or_init(|| {
         let registry = Registry::new();
         registry.register(Box::new(Counter::new("orders", "As a counter.").unwrap())).unwrap();
         registry
     })
 }
 
-/// A gateway on which another group has `orders` as a gauge.
+/// A gateway with another group in which `orders` is a gauge.
 fn gateway_with_orders() -> FakeGateway {
     let gateway = FakeGateway::start();
     let orders = Gauge::new("orders", "As a gauge.").unwrap();
@@ -25,10 +25,14 @@ fn gateway_with_orders() -> FakeGateway {
 }
 
 #[test]
-fn a_refused_metric_does_not_take_the_outcome_with_it() {
+fn outcome_is_delivered_without_a_rejected_metric() {
     let (gateway, state) = (gateway_with_orders(), TempDir::new());
-    let _scope = deployed(&gateway, &state);
-    Job::new("clash").registry(clashing).whole_process().start().finish(Outcome::Success);
+    let _scope = open_scope(&gateway, &state);
+    Job::new("clash")
+        .registry(registry_with_orders)
+        .whole_process()
+        .start()
+        .finish(Outcome::Success);
     let group = gateway.group("clash", &[]);
     assert_eq!(value(&group, "last_run_success"), Some(1.0));
     assert!(!group.has_family("orders"));
@@ -36,16 +40,16 @@ fn a_refused_metric_does_not_take_the_outcome_with_it() {
 }
 
 #[test]
-fn a_push_that_is_too_large_still_tells_the_outcome() {
+fn outcome_of_a_too_large_push_is_delivered_alone() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(413).when(|request| request.text().contains("orders")));
     let _scope = config(&gateway).scope().unwrap();
-    Job::new("large").registry(clashing).whole_process().start().finish(Outcome::Error);
+    Job::new("large").registry(registry_with_orders).whole_process().start().finish(Outcome::Error);
     assert_eq!(value(&gateway.group("large", &[]), "last_run_success"), Some(0.0));
 }
 
 #[test]
-fn a_refused_first_push_leaves_no_ghost() {
+fn rejected_first_push_leaves_no_empty_group() {
     let gateway = gateway_with_orders();
     let push = |job: &str| {
         let orders = Counter::new("orders", "As a counter.").unwrap();
@@ -57,11 +61,11 @@ fn a_refused_first_push_leaves_no_ghost() {
 }
 
 #[test]
-fn a_refused_push_leaves_a_group_that_holds_something_alone() {
+fn rejected_push_does_not_change_an_existing_group() {
     let gateway = gateway_with_orders();
     let rows = Counter::new("rows", "Rows.").unwrap();
-    Pusher::new(gateway.url(), "known").unwrap().collector(rows).unwrap().push().unwrap();
+    Pusher::new(gateway.url(), "existing").unwrap().collector(rows).unwrap().push().unwrap();
     let orders = Counter::new("orders", "As a counter.").unwrap();
-    Pusher::new(gateway.url(), "known").unwrap().collector(orders).unwrap().push().unwrap_err();
-    assert!(gateway.group("known", &[]).has_family("rows"));
+    Pusher::new(gateway.url(), "existing").unwrap().collector(orders).unwrap().push().unwrap_err();
+    assert!(gateway.group("existing", &[]).has_family("rows"));
 }

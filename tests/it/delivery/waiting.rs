@@ -1,16 +1,16 @@
-//! Waiting: what could not be delivered goes later, and never over what is newer.
+//! Tests of spooled outcomes: a later run delivers them, and they never overwrite newer data.
 
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault};
 
-use super::{BUDGET, PATIENCE, SLACK, config, deployed, fail, succeed, value};
+use super::{BUDGET, SLACK, TIMEOUT, config, fail, open_scope, succeed, value};
 use crate::temp_dir::TempDir;
 
 #[test]
-fn what_could_not_be_delivered_goes_with_the_next_run_of_any_job() {
+fn spooled_outcome_is_delivered_by_the_next_run_of_any_job() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
-    let _scope = deployed(&gateway, &state);
+    let _scope = open_scope(&gateway, &state);
     gateway.refuse_connections();
     let started = Instant::now();
     succeed("unlucky");
@@ -27,9 +27,9 @@ fn what_could_not_be_delivered_goes_with_the_next_run_of_any_job() {
 }
 
 #[test]
-fn a_waiting_success_and_a_fresh_failure_arrive_as_one() {
+fn spooled_success_and_new_failure_are_sent_as_one() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
-    let _scope = deployed(&gateway, &state);
+    let _scope = open_scope(&gateway, &state);
     gateway.refuse_connections();
     succeed("nightly");
     gateway.accept_connections();
@@ -45,9 +45,9 @@ fn a_waiting_success_and_a_fresh_failure_arrive_as_one() {
 }
 
 #[test]
-fn recovery_delivers_all_that_waits() {
+fn recover_delivers_all_spooled_outcomes() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
-    let _scope = deployed(&gateway, &state);
+    let _scope = open_scope(&gateway, &state);
     gateway.refuse_connections();
     for name in ["one", "two", "three"] {
         fail(name);
@@ -55,7 +55,7 @@ fn recovery_delivers_all_that_waits() {
     let recovery = metrics_push::recover(BUDGET);
     assert_eq!((recovery.delivered, recovery.left), (0, 3));
     gateway.accept_connections();
-    let recovery = metrics_push::recover(PATIENCE);
+    let recovery = metrics_push::recover(TIMEOUT);
     assert_eq!((recovery.delivered, recovery.left), (3, 0));
     for name in ["one", "two", "three"] {
         assert_eq!(value(&gateway.group(name, &[]), "last_run_success"), Some(0.0), "{name}");
@@ -64,34 +64,34 @@ fn recovery_delivers_all_that_waits() {
 }
 
 #[test]
-fn a_replay_never_moves_a_group_back() {
+fn replay_does_not_overwrite_newer_data() {
     let gateway = FakeGateway::start();
     let (here, there) = (TempDir::new(), TempDir::new());
     gateway.refuse_connections();
-    let scope = deployed(&gateway, &here);
+    let scope = open_scope(&gateway, &here);
     fail("shared");
     drop(scope);
     gateway.accept_connections();
-    let scope = deployed(&gateway, &there);
+    let scope = open_scope(&gateway, &there);
     succeed("shared");
     drop(scope);
     let before = gateway.group("shared", &[]);
-    let _scope = deployed(&gateway, &here);
-    assert_eq!(metrics_push::recover(PATIENCE).delivered, 1);
+    let _scope = open_scope(&gateway, &here);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
     let after = gateway.group("shared", &[]);
     for name in
         ["last_run_success", "last_completion_timestamp_seconds", "pushed_at_timestamp_seconds"]
     {
         assert_eq!(value(&after, name), value(&before, name), "{name}");
     }
-    // The failure did happen, and nobody had told of it.
+    // The gateway did not have the timestamp of the failure.
     let failure = value(&after, "last_failure_timestamp_seconds").unwrap();
     assert!(failure < value(&after, "last_success_timestamp_seconds").unwrap());
     assert!(here.records().is_empty());
 }
 
 #[test]
-fn wrong_settings_lose_nothing_once_they_are_mended() {
+fn outcome_spooled_for_wrong_credentials_is_delivered_later() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.require_bearer_token("right");
     {
@@ -99,22 +99,22 @@ fn wrong_settings_lose_nothing_once_they_are_mended() {
         let _scope = config.state_dir(state.path()).scope().unwrap();
         let started = Instant::now();
         succeed("locked_out");
-        assert!(started.elapsed() < Duration::from_secs(15), "waiting does not help");
+        assert!(started.elapsed() < Duration::from_secs(15), "it was retried");
     }
     let _scope = config(&gateway).bearer_token("right").state_dir(state.path()).scope().unwrap();
-    assert_eq!(metrics_push::recover(PATIENCE).delivered, 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
     assert_eq!(value(&gateway.group("locked_out", &[]), "last_run_success"), Some(1.0));
 }
 
 #[test]
-fn a_push_that_was_applied_and_not_acknowledged_is_told_once_more_and_changes_nothing() {
+fn replay_of_an_applied_push_changes_nothing() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
-    let _scope = deployed(&gateway, &state);
+    let _scope = open_scope(&gateway, &state);
     gateway.fault(Fault::close().after_storing());
     succeed("unsure");
     let before = gateway.group("unsure", &[]);
     gateway.heal();
-    assert_eq!(metrics_push::recover(PATIENCE).delivered, 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
     let after = gateway.group("unsure", &[]);
     for name in ["last_success_timestamp_seconds", "last_run_duration_seconds", "last_run_success"]
     {
