@@ -1,4 +1,4 @@
-//! Stages of a run, and functions that are counted and timed inside it.
+//! A job with stages, and functions whose calls are counted and timed.
 //!
 //! ```sh
 //! cargo run --example etl_steps
@@ -15,14 +15,14 @@ use metrics_push::{counted, prometheus, push_job, timed};
 
 const READINGS: &str = "21 22 x 23 24 - 25 26 27 28";
 
-/// Reads one value. What can't be read shows up as `outcome="error"`.
+/// Parses one reading. `#[counted]` counts an invalid one with `outcome="error"`.
 #[counted]
 #[timed]
 fn parse(word: &str) -> Result<i64, ParseIntError> {
     word.parse()
 }
 
-/// Writes a report, labelled by its format.
+/// Formats a report. The argument `format` becomes a label of the histogram.
 #[timed(name = "report_duration_seconds", labels(format = format), buckets = [0.001, 0.01, 0.1, 1.0])]
 fn report(values: &[i64], format: &str) -> String {
     let mut report = String::new();
@@ -35,6 +35,7 @@ fn report(values: &[i64], format: &str) -> String {
     report
 }
 
+/// `#[counted]` and `#[timed]` register in the default registry, so this job pushes it.
 #[push_job(run = run, registry = prometheus::default_registry())]
 fn etl_steps() -> Result<(), Box<dyn Error>> {
     let words: Vec<_> = {
@@ -55,7 +56,7 @@ fn etl_steps() -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let showcase = support::Showcase::open()?;
+    let gateway = support::ExampleGateway::start()?;
     etl_steps()?;
-    showcase.show(&["etl_steps"])
+    gateway.print_groups(&["etl_steps"])
 }

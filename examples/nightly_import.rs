@@ -1,4 +1,4 @@
-//! A nightly import of a real file: totals the orders of a day by service and payment method.
+//! A nightly import: reads the orders of one day from a CSV file and sums them up by service and payment method.
 //!
 //! ```sh
 //! cargo run --example nightly_import              # succeeds
@@ -6,8 +6,8 @@
 //! cargo run --example nightly_import -- --panic   # panics
 //! ```
 //!
-//! It pushes to `METRICS_PUSH_URL` if that is set, and to a gateway of its own otherwise; either way it ends
-//! with what the gateway now holds.
+//! It pushes to the gateway in `METRICS_PUSH_URL`, or to a fake one if the variable is not set. At the end it prints the
+//! stored metrics.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -23,7 +23,7 @@ const ORDERS: &str = include_str!("data/orders.csv");
 const SERVICES: [&str; 4] = ["checkout", "gift_cards", "marketplace", "subscriptions"];
 const PAYMENTS: [&str; 4] = ["card", "invoice", "paypal", "sepa_debit"];
 
-/// The job: annotated, and otherwise as it would be without.
+/// The job. The attribute reports how it ends; `run` adds stages, records and progress.
 #[push_job(run = run, every = "24h", max_runtime = "1h")]
 fn nightly_import() -> Result<(), Box<dyn Error>> {
     let extract = run.stage("extract");
@@ -36,14 +36,14 @@ fn nightly_import() -> Result<(), Box<dyn Error>> {
 
 fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn Error>> {
     let revenue = revenue(run)?;
-    let ending = std::env::args().nth(1);
+    let option = std::env::args().nth(1);
     let all = rows.len() as u64;
     let bar = ProgressBar::new(all);
     for (done, row) in (1..).zip(rows) {
-        match row.ok().as_ref().and_then(Order::read) {
+        match row.ok().as_ref().and_then(Order::parse) {
             Some(order) if order.is_paid => {
                 let sum = revenue.with_label_values(&[order.service, order.payment]);
-                sum.set(to_cents(sum.get() + order.amount));
+                sum.set(round_to_cents(sum.get() + order.amount));
                 run.add_processed(1);
             }
             Some(_) => run.add_skipped(1),
@@ -51,9 +51,9 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
         }
         run.progress(done, all);
         bar.inc(1);
-        match ending.as_deref() {
-            Some("--fail") if done == all / 2 => return Err("the file ends half-way".into()),
-            Some("--panic") if done == all / 2 => panic!("an order nobody thought of"),
+        match option.as_deref() {
+            Some("--fail") if done == all / 2 => return Err("the file is truncated".into()),
+            Some("--panic") if done == all / 2 => panic!("unexpected order"),
             _ => {}
         }
     }
@@ -66,8 +66,7 @@ fn revenue(run: &Run) -> Result<MetricVec<Gauge, 2>, metrics_push::Error> {
     metrics.gauge_vec("orders_revenue_euros", "Paid orders of the day.", &["service", "payment"])
 }
 
-/// Sums of money end with the cent.
-fn to_cents(euros: f64) -> f64 {
+fn round_to_cents(euros: f64) -> f64 {
     (euros * 100.0).round() / 100.0
 }
 
@@ -79,12 +78,13 @@ struct Order<'row> {
 }
 
 impl<'row> Order<'row> {
-    /// `None` for a row that makes no sense.
-    fn read(row: &'row StringRecord) -> Option<Self> {
-        let known = |column: usize, values: &[&str]| row.get(column).filter(|v| values.contains(v));
+    /// Parses a row; `None` if it is invalid.
+    fn parse(row: &'row StringRecord) -> Option<Self> {
+        let one_of =
+            |column: usize, names: &[&str]| row.get(column).filter(|name| names.contains(name));
         Some(Self {
-            service: known(2, &SERVICES)?,
-            payment: known(3, &PAYMENTS)?,
+            service: one_of(2, &SERVICES)?,
+            payment: one_of(3, &PAYMENTS)?,
             amount: row.get(4)?.parse().ok().filter(|amount| *amount >= 0.0)?,
             is_paid: row.get(5)? == "paid",
         })
@@ -92,8 +92,9 @@ impl<'row> Order<'row> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let showcase = support::Showcase::open()?;
-    let ended = catch_unwind(nightly_import);
-    showcase.show(&["nightly_import"])?;
-    ended.unwrap_or_else(|panic| resume_unwind(panic))
+    let gateway = support::ExampleGateway::start()?;
+    // Prints the stored metrics after a panic, too. A job does not need this.
+    let result = catch_unwind(nightly_import);
+    gateway.print_groups(&["nightly_import"])?;
+    result.unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -1,11 +1,10 @@
-//! A long-lived process with many task functions: each run of each is a run of its own job.
+//! A scheduler in a long-lived process. Each task function is a job, and each call is a run.
 //!
 //! ```sh
 //! cargo run --example scheduler
 //! ```
 //!
-//! Nobody waits for the gateway here: outcomes are handed over, merged per group while they wait, and delivered
-//! before the process ends.
+//! No task waits for the gateway. Outcomes are queued, merged per group, and delivered before the process exits.
 
 #[path = "support/backup.rs"]
 mod backup;
@@ -24,7 +23,7 @@ use reminders::reminders;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 
-/// One group per tenant: the label is computed for every call.
+/// One group per tenant: the label is an argument of the function.
 #[push_job(name = "invoices", grouping(tenant = tenant), run = run, every = "1h")]
 async fn invoices(tenant: u32) -> Result<(), io::Error> {
     send(run, u64::from(tenant) * 10).await;
@@ -39,27 +38,28 @@ async fn send(run: &Run, letters: u64) {
     }
 }
 
-/// Panics; the scheduler lives on.
+/// Panics: reported as `panic`. The scheduler continues.
 #[push_job(every = "1h")]
 async fn reindex() {
     sleep(Duration::from_millis(1)).await;
-    panic!("the index is gone");
+    panic!("the index is corrupt");
 }
 
-/// Takes longer than the scheduler lets it: reported as cancelled.
+/// Exceeds the timeout of the scheduler, which drops the future: reported as `cancelled`.
 #[push_job(every = "24h", max_runtime = "10ms")]
 async fn archive() {
     sleep(Duration::from_secs(3_600)).await;
 }
 
+/// Has no work: reported as `skipped`.
 #[push_job(run = run)]
 fn rotate_logs() {
-    run.skip("there is nothing to rotate");
+    run.skip("no logs to rotate");
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let showcase = support::Showcase::open()?;
+    let gateway = support::ExampleGateway::start()?;
     let mut ticks = interval(Duration::from_millis(20));
     let mut tasks = JoinSet::new();
     for _ in 0..3 {
@@ -70,10 +70,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tasks.spawn(reindex());
         tasks.spawn(async { drop(timeout(Duration::from_millis(10), archive()).await) });
         tasks.spawn_blocking(rotate_logs);
-        // Not alone yet: the run that would overlap is skipped.
+        // Still running at the next tick, so that the next call skips its work.
         tasks.spawn(backup());
     }
     tasks.spawn(async { while reminders().await.is_err() {} });
     while tasks.join_next().await.is_some() {}
-    showcase.show(&["invoices", "reindex", "archive", "rotate_logs", "reminders", "backup"])
+    gateway.print_groups(&["invoices", "reindex", "archive", "rotate_logs", "reminders", "backup"])
 }

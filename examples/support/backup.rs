@@ -1,33 +1,33 @@
-//! A task that is started again while it runs, as it happens with every scheduler. The run that would overlap is `skipped`.
+//! A task that is called again while it runs. The overlapping call skips its work and is reported as `skipped`.
 
 use metrics_push::{Run, push_job};
 use tokio::sync::{Mutex, Semaphore};
 
-static ALONE: Mutex<()> = Mutex::const_new(());
+static LOCK: Mutex<()> = Mutex::const_new(());
 
-/// Closed as soon as a run was in the way of another. Until then a backup takes its time, however fast the machine.
-static OVERLAPPED: Semaphore = Semaphore::const_new(0);
+/// Closed by the first call that skips. A backup waits for it, so that an overlap happens on machines of any speed.
+static OVERLAP: Semaphore = Semaphore::const_new(0);
 
-/// A success adds to the group here; one that replaced it would forget when a run was last skipped.
+/// `on_success = add` keeps the time of the last skip in the group. By default a success replaces the group.
 #[push_job(every = "24h", run = run, on_success = add)]
 pub(crate) async fn backup() {
-    match ALONE.try_lock() {
-        Ok(_alone) => copy(run).await,
+    match LOCK.try_lock() {
+        Ok(_guard) => copy(run).await,
         Err(_) => {
-            run.skip("the backup before it still runs");
-            OVERLAPPED.close();
+            run.skip("the previous backup is still running");
+            OVERLAP.close();
         }
     }
 }
 
 async fn copy(run: &Run) {
     let _stage = run.stage("copy");
-    overlapped().await;
+    wait_for_overlap().await;
     run.add_processed(1);
 }
 
-/// Waits until one has been in the way of another.
-pub(crate) async fn overlapped() {
-    // It has no permits: this waits until it is closed.
-    let _ = OVERLAPPED.acquire().await;
+/// Waits until a call of [`backup`] has skipped its work.
+pub(crate) async fn wait_for_overlap() {
+    // The semaphore has no permits, so this returns an error when it is closed.
+    let _ = OVERLAP.acquire().await;
 }

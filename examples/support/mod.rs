@@ -1,50 +1,38 @@
-//! What the examples share: a gateway to push to, and what it holds in the end.
+//! The gateway of the examples: the one in `METRICS_PUSH_URL`, or a fake one if the variable is not set.
 
 use std::error::Error;
 use std::time::Duration;
 
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Config, Gateway};
+use metrics_push::{Config, Gateway, StoredGroup};
 
-/// The gateway of `METRICS_PUSH_URL`, or one of the example's own.
-pub(crate) struct Showcase {
-    own: Option<FakeGateway>,
+pub(crate) struct ExampleGateway {
+    fake: Option<FakeGateway>,
 }
 
-impl Showcase {
-    pub(crate) fn open() -> Result<Self, Box<dyn Error>> {
+impl ExampleGateway {
+    /// Starts a fake gateway and configures the library to push to it, unless `METRICS_PUSH_URL` is set.
+    pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
         if std::env::var_os("METRICS_PUSH_URL").is_some_and(|url| !url.is_empty()) {
-            return Ok(Self { own: None });
+            return Ok(Self { fake: None });
         }
-        let own = FakeGateway::start();
-        metrics_push::init(Config::default().url(own.url())?)?;
-        Ok(Self { own: Some(own) })
+        let fake = FakeGateway::start();
+        metrics_push::init(Config::default().url(fake.url())?)?;
+        Ok(Self { fake: Some(fake) })
     }
 
-    /// Prints what the gateway now holds of these jobs.
-    pub(crate) fn show(&self, jobs: &[&str]) -> Result<(), Box<dyn Error>> {
+    /// Waits for pending pushes, then prints the stored groups of these jobs.
+    pub(crate) fn print_groups(&self, jobs: &[&str]) -> Result<(), Box<dyn Error>> {
         metrics_push::flush(Duration::from_secs(10));
-        let url = match &self.own {
-            Some(own) => own.url(),
-            None => std::env::var("METRICS_PUSH_URL")?,
+        let gateways = match &self.fake {
+            Some(fake) => vec![Gateway::new(fake.url())?],
+            None => Gateway::from_config(&Config::from_env().0)?,
         };
-        println!("The gateway at {} now holds:", without_credentials(&url));
-        for group in Gateway::new(url)?.metrics()? {
-            if !jobs.contains(&group.labels["job"].as_str()) {
-                continue;
-            }
-            println!("\n{:?}", group.labels);
-            for (name, family) in &group.families {
-                for metric in &family.metrics {
-                    let own: Vec<_> = metric
-                        .labels
-                        .iter()
-                        .filter(|(name, value)| {
-                            !group.labels.contains_key(*name) && !value.is_empty()
-                        })
-                        .map(|(name, value)| format!("{name}={value:?}"))
-                        .collect();
-                    println!("  {name}{{{}}} {}", own.join(","), metric.value);
+        for gateway in gateways {
+            println!("Stored on {}:", gateway.url());
+            for group in gateway.metrics()? {
+                if jobs.contains(&group.labels["job"].as_str()) {
+                    print_group(&group);
                 }
             }
         }
@@ -52,6 +40,16 @@ impl Showcase {
     }
 }
 
-fn without_credentials(url: &str) -> &str {
-    url.rsplit_once('@').map_or(url, |(_, host)| host)
+fn print_group(group: &StoredGroup) {
+    println!("\n{:?}", group.labels);
+    for (name, family) in &group.families {
+        for metric in &family.metrics {
+            // Each stored metric also has the labels of its group.
+            let own = metric.labels.iter().filter(|(name, value)| {
+                !group.labels.contains_key(name.as_str()) && !value.is_empty()
+            });
+            let own: Vec<_> = own.map(|(name, value)| format!("{name}={value:?}")).collect();
+            println!("  {name}{{{}}} {}", own.join(","), metric.value);
+        }
+    }
 }

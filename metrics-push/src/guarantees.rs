@@ -27,26 +27,26 @@
 //! | calls `skip` and returns a success | `skip` | `skipped` | `skipped` | `skipped` |
 //! | panics | `panic` | `panic` | `panic` | `panic` |
 //! | panics, with a panic hook of the program | `panic_with_own_hook` | `panic` | `panic` | `panic` |
-//! | panics, and the program's hook exits | `panic_with_a_hook_that_exits` | `panic` | `panic` | `panic` |
+//! | panics, and the program's hook exits | `exit_in_panic_hook` | `panic` | `panic` | `panic` |
 //! | panics while unwinding from a panic | `double_panic` | `panic` | `panic` | `panic` |
 //! | a thread panics and is joined; `main` returns a success | `panic_in_a_thread` | `success` | `success` | `success` |
 //! | a thread panics and is not joined; `main` returns a success | `panic_in_a_detached_thread` | `success` | `success` | `success` |
 //! | a tokio task panics and is awaited; `main` returns a success | `panic_in_a_task` | `success` | `success` | `success` |
 //! | a tokio task panics and is not awaited; `main` returns a success | `panic_in_a_detached_task` | `success` | `success` | `success` |
-//! | any thread panics, with `panic = "abort"` | `panic_in_a_thread_that_aborts` | `panic` | `panic` | `panic` |
-//! | prints to a closed pipe (`println!` panics) | `broken_output` | `panic` | `panic` | `panic` |
-//! | writes to a closed pipe and returns the error | `broken_pipe` | `error` | `error` | `error` |
+//! | any thread panics, with `panic = "abort"` | `panic_in_a_thread_with_abort` | `panic` | `panic` | `panic` |
+//! | prints to a closed pipe (`println!` panics) | `print_to_closed_pipe` | `panic` | `panic` | `panic` |
+//! | writes to a closed pipe and returns the error | `write_to_closed_pipe` | `error` | `error` | `error` |
 //! | `process::exit` with a failure | `exit` | `exit_code` | `exit_code` | `exit_code` |
 //! | `process::exit` in another thread | `exit_in_a_thread` | `exit_code` | `exit_code` | `exit_code` |
 //! | `process::exit` in a tokio worker thread | `exit_in_a_worker` | `exit_code` | `exit_code` | `exit_code` |
 //! | `process::exit(0)` | `exit_0` | `success` | `success` | `success` |
-//! | a task is running when the process exits with 0 | `task_at_exit_0` | `exit_code` | `exit_code` | `exit_code` |
-//! | a task's future loses a `select!` | `task_that_loses_a_select` | `cancelled` | `cancelled` | `cancelled` |
-//! | a task's future times out | `task_that_times_out` | `cancelled` | `cancelled` | `cancelled` |
+//! | a task is running when the process exits with 0 | `open_task_at_exit_0` | `exit_code` | `exit_code` | `exit_code` |
+//! | a task's future loses a `select!` | `task_cancelled_by_select` | `cancelled` | `cancelled` | `cancelled` |
+//! | a task's future times out | `task_cancelled_by_timeout` | `cancelled` | `cancelled` | `cancelled` |
 //! | a task's runtime is dropped | `task_of_a_dropped_runtime` | `cancelled` | `cancelled` | `cancelled` |
-//! | a task's runtime ends with `shutdown_background` | `task_of_a_background_shutdown` | `exit_code` | `exit_code` | `exit_code` |
+//! | a task's runtime ends with `shutdown_background` | `task_after_background_shutdown` | `exit_code` | `exit_code` | `exit_code` |
 //! | a task's guard is leaked with `mem::forget` | `forgotten_task` | `exit_code` | `exit_code` | `exit_code` |
-//! | a task's guard is in a cycle of `Rc`s | `task_in_a_cycle` | `exit_code` | `exit_code` | `exit_code` |
+//! | a task's guard is in a cycle of `Rc`s | `task_in_an_rc_cycle` | `exit_code` | `exit_code` | `exit_code` |
 //! | a task runs in a thread that is never joined | `task_in_a_detached_thread` | `exit_code` | `exit_code` | `exit_code` |
 //! | a task's guard is in a thread-local of the main thread | `task_in_a_thread_local` | `cancelled` | `cancelled` | `cancelled` |
 //! | forks, and the child exits | `fork` | `success` | `success` | `success` |
@@ -63,7 +63,7 @@
 //! | stopped and continued | `stopped_and_continued` | `success` | `success` | `success` |
 //! | TERM, with `signals = off` | `term_with_signals_off` | `open` | `abandoned` | `signal` |
 //! | any other signal | `usr1` | `open` | `abandoned` | `signal` |
-//! | PIPE, in a program that does not ignore it | `broken_pipe_signal` | `open` | `abandoned` | `signal` |
+//! | PIPE, in a program that does not ignore it | `sigpipe` | `open` | `abandoned` | `signal` |
 //! | SIGKILL | `kill` | `open` | `abandoned` | `signal` |
 //! | the hard limit of CPU time | `hard_cpu_limit` | `open` | `abandoned` | `signal` |
 //! | SIGKILL by the out-of-memory killer of the control group | `oom` | `open` | `abandoned` | `oom` |
@@ -77,7 +77,7 @@
 //! | `_exit(0)` | `_exit_0` | `open` | `abandoned` | `success` |
 //! | `quick_exit` | `quick_exit` | `open` | `abandoned` | `exit_code` |
 //! | replaces itself with another program, which succeeds | `exec` | `open` | `abandoned` | `success` |
-//! | replaces itself with another program, which fails | `exec_a_failure` | `open` | `abandoned` | `exit_code` |
+//! | replaces itself with another program, which fails | `exec_failing_program` | `open` | `abandoned` | `exit_code` |
 //! | TERM, two seconds, KILL, as PID 1 of a container | `container_stop` | `signal` | `signal` | `signal` |
 //! | `abort`, as PID 1 of a container | `container_abort` | `open` | `abandoned` | `signal` |
 //! | SIGKILL of PID 1 of a container | `container_kill` | `open` | `abandoned` | `abandoned` |

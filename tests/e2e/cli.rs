@@ -1,4 +1,4 @@
-//! The command against the real gateway, on what real jobs have left there.
+//! The command `metrics-push` against the real gateway, on groups that real jobs have pushed.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ fn metrics_push(gateway: &Pushgateway, arguments: &[&str], input: &str) -> Outpu
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that does not read has closed its end.
+    // Fails if the command exits without reading.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn status_judges_what_jobs_have_left() {
+fn status_judges_the_stored_groups() {
     let gateway = Pushgateway::start();
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     let job = Job::new("nightly").every(Duration::from_secs(60)).whole_process();
@@ -71,7 +71,7 @@ fn status_judges_what_jobs_have_left() {
 }
 
 #[test]
-fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
+fn push_stores_metrics_and_explains_a_rejection() {
     let gateway = Pushgateway::start();
     let push = |job: &str, input: &str| {
         metrics_push(&gateway, &["push", "--job", job, "--grouping", "dir=/srv/a b"], input)
@@ -89,9 +89,9 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
     assert!(push("second", "other 1").status.success());
     let output = push("second", "# TYPE note counter\nnote 1\n");
     assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    assert!(said.contains("The metrics clash with metrics in the gateway"), "{said}");
-    assert!(said.contains("rename one of them, or delete the other group"), "{said}");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("The metrics clash with metrics in the gateway"), "{stderr}");
+    assert!(stderr.contains("rename one of them, or delete the other group"), "{stderr}");
 
     let output = metrics_push(&gateway, &["status"], "");
     assert_eq!(output.status.code(), Some(1));
@@ -100,15 +100,15 @@ fn what_is_pushed_arrives_and_what_is_refused_is_explained() {
         let delete = ["delete", "--job", job, "--grouping", "dir=/srv/a b"];
         assert!(metrics_push(&gateway, &delete, "").status.success());
     }
-    // The gateway queues a removal.
+    // The gateway deletes groups asynchronously.
     let deadline = Instant::now() + Duration::from_secs(10);
     while !Gateway::new(gateway.url()).unwrap().metrics().unwrap().is_empty() {
-        assert!(Instant::now() < deadline, "the groups are still there");
+        assert!(Instant::now() < deadline, "the groups still exist");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// What the command prints, to be kept as a file.
+/// The standard output of a subcommand that succeeds.
 fn printed(subcommand: &str) -> String {
     let output = command(metrics_push_program()).arg(subcommand).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -116,7 +116,7 @@ fn printed(subcommand: &str) -> String {
 }
 
 #[test]
-fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
+fn rules_prints_all_shipped_rules_as_one_valid_file() {
     let printed = printed("rules");
     let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring/rules");
     let mut count = 0;
@@ -135,14 +135,14 @@ fn all_shipped_rules_are_printed_as_one_file_that_prometheus_takes() {
 }
 
 #[test]
-fn the_shipped_dashboard_is_printed_as_it_is() {
+fn dashboard_prints_the_shipped_file() {
     let dashboard =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring/dashboard.json");
     assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
 }
 
 #[test]
-fn any_command_is_a_run_and_ends_as_it_would_by_itself() {
+fn exec_reports_any_command_and_preserves_its_status() {
     let gateway = Pushgateway::start();
     for (job, command, status, outcome) in [
         ("fine", &["sleep", "1"][..], Some(0), "success"),
@@ -156,8 +156,8 @@ fn any_command_is_a_run_and_ends_as_it_would_by_itself() {
         assert_eq!(output.status.code(), status, "{job}: {}", text(&output.stderr));
         let groups = Gateway::new(gateway.url()).unwrap().metrics().unwrap();
         let group = groups.iter().find(|group| group.labels["job"] == job).unwrap();
-        let holds = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
-        assert_eq!(holds, Some(1.0), "{job}: {group:?}");
+        let stored = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
+        assert_eq!(stored, Some(1.0), "{job}: {group:?}");
         assert_eq!(
             group.value("batch_job_last_run_exit_code", &[]),
             status.map(f64::from),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Ended, Panics, Start, job};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, job};
 use crate::programs::{command, program};
 use crate::state_dir::StateDir;
 
@@ -95,21 +95,21 @@ fn response(behaviour: Behaviour, before: usize, query: &[u8]) -> Option<Vec<u8>
 }
 
 /// Makes a job use this name server.
-fn with_name_server(server: &NameServer, state: &StateDir, start: Start) -> Start {
+fn with_name_server(server: &NameServer, state: &StateDir, start: JobCommand) -> JobCommand {
     let file = server.resolv_conf(state);
     let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
     start.within(&["unshare", "--mount", "sh", "-c", script, file.to_str().unwrap()])
 }
 
-fn failing_job(url: &str, state: &StateDir, timeout: &str) -> Start {
-    job(Panics::Unwind, &["err"])
+fn failing_job(url: &str, state: &StateDir, timeout: &str) -> JobCommand {
+    job(PanicStrategy::Unwind, &["err"])
         .gateway(url)
         .variable("METRICS_PUSH_STATE_DIR", state.path())
         .variable("METRICS_PUSH_TIMEOUT", timeout)
 }
 
-fn bare() -> Ended {
-    job(Panics::Unwind, &["err"]).run_to_end()
+fn bare() -> FinishedJob {
+    job(PanicStrategy::Unwind, &["err"]).run_to_end()
 }
 
 fn pending(state: &StateDir) -> usize {
@@ -130,7 +130,7 @@ fn silent_name_server_does_not_exceed_the_budget() {
     ended.assert_same_as(&bare());
     assert!(server.queries.load(Ordering::Relaxed) > 0, "no query: {ended:?}");
     assert_eq!(pending(&state), 1, "{ended:?}");
-    assert!(ended.notices[0].contains("did not answer in time"), "{ended:?}");
+    assert!(ended.log_lines[0].contains("did not answer in time"), "{ended:?}");
 }
 
 #[test]

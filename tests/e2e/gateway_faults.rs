@@ -1,7 +1,7 @@
-//! The fault matrix of a real gateway: frozen, stopped, killed, started anew with and without its memory.
+//! Jobs against a real gateway that freezes, stops, is killed, or restarts with and without its stored groups.
 //!
-//! A job succeeds while it is there, fails while it is away, and the failure arrives later. Whatever the gateway has
-//! forgotten, in the end the group shows the failure and the success before it.
+//! A job succeeds while the gateway is up and fails while it is down. After the recovery, the group must contain the
+//! failure and the earlier success, even if the gateway has lost its groups.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -14,29 +14,31 @@ use crate::real::Pushgateway;
 use crate::restarting_gateway::RestartingGateway;
 use crate::state_dir::StateDir;
 
-const BUDGET: Duration = Duration::from_millis(900);
-/// What a machine that has other things to do may add.
+/// The timeout of pushes that must fail.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(900);
+/// The timeout of requests that must succeed.
+const LONG_TIMEOUT: Duration = Duration::from_secs(30);
+/// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(30);
 
-fn nothing() -> &'static Registry {
-    static NOTHING: OnceLock<Registry> = OnceLock::new();
-    NOTHING.get_or_init(Registry::new)
+fn empty_registry() -> &'static Registry {
+    static EMPTY: OnceLock<Registry> = OnceLock::new();
+    EMPTY.get_or_init(Registry::new)
 }
 
-fn using(url: &str, state: &Path, timeout: Duration) -> Scope {
+fn configure(url: &str, state: &Path, timeout: Duration) -> Scope {
     let config = Config::default().url(url).unwrap().timeout(timeout);
     config.state_dir(state).scope().unwrap()
 }
 
 fn run(result: Result<u8, &'static str>) -> Result<u8, &'static str> {
-    Job::new("faulty").registry(nothing).whole_process().run(|_| result)
+    Job::new("faulty").registry(empty_registry).whole_process().run(|_| result)
 }
 
-/// What the group holds of these instants and flags.
+/// The stored values of these metrics of the job; `None` for a missing one.
 fn values<const N: usize>(url: &str, names: [&str; N]) -> [Option<f64>; N] {
     let key = GroupingKey::new("faulty").unwrap();
-    let groups = Gateway::new(url).unwrap().timeout(PATIENCE).metrics().unwrap();
+    let groups = Gateway::new(url).unwrap().timeout(LONG_TIMEOUT).metrics().unwrap();
     let group = groups.into_iter().find(|group| group.labels["job"] == key.job());
     names.map(|name| group.as_ref()?.value(&format!("batch_job_{name}"), &[]))
 }
@@ -44,14 +46,14 @@ fn values<const N: usize>(url: &str, names: [&str; N]) -> [Option<f64>; N] {
 fn push(url: &str) -> Error {
     let counter = Counter::new("rows_total", "Rows.").unwrap();
     let pusher = Pusher::new(url, "direct").unwrap().collector(counter).unwrap();
-    pusher.map_gateway(|gateway| gateway.timeout(BUDGET)).push().unwrap_err()
+    pusher.map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT)).push().unwrap_err()
 }
 
 const SUCCESS: &str = "last_success_timestamp_seconds";
 const FAILURE: &str = "last_failure_timestamp_seconds";
 
 #[test]
-fn whatever_becomes_of_the_gateway_the_failure_arrives_and_the_success_stays() {
+fn failure_during_an_outage_arrives_and_keeps_the_last_success() {
     type Row = (
         &'static str,
         fn() -> RestartingGateway,
@@ -96,7 +98,7 @@ fn whatever_becomes_of_the_gateway_the_failure_arrives_and_the_success_stays() {
             Error::is_unreachable,
         ),
         (
-            "killed while it was frozen",
+            "killed while frozen",
             RestartingGateway::without_persistence,
             |gateway| {
                 gateway.freeze();
@@ -106,97 +108,102 @@ fn whatever_becomes_of_the_gateway_the_failure_arrives_and_the_success_stays() {
             Error::is_unreachable,
         ),
     ];
-    for (name, start, trouble, end, kind) in rows {
+    for (name, start, break_it, repair, is_expected) in rows {
         let mut gateway = start();
         let (url, state) = (gateway.url(), gateway.directory().join("state"));
-        let scope = using(&url, &state, PATIENCE);
+        let scope = configure(&url, &state, LONG_TIMEOUT);
         assert_eq!(run(Ok(7)), Ok(7));
         drop(scope);
         let [success] = values(&url, [SUCCESS]);
         assert!(success.is_some(), "{name}");
 
-        trouble(&mut gateway);
+        break_it(&mut gateway);
         let error = push(&url);
-        assert!(kind(&error) && error.is_retryable(), "{name}: {error:?}");
-        let scope = using(&url, &state, BUDGET);
+        assert!(is_expected(&error) && error.is_retryable(), "{name}: {error:?}");
+        let scope = configure(&url, &state, SHORT_TIMEOUT);
         let started = Instant::now();
-        assert_eq!(run(Err("as it would")), Err("as it would"));
-        assert!(started.elapsed() < BUDGET + SLACK, "{name} took {:?}", started.elapsed());
+        assert_eq!(run(Err("no input")), Err("no input"));
+        assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{name} took {:?}", started.elapsed());
         drop(scope);
-        assert_eq!(waiting(&state), 1, "{name}");
+        assert_eq!(spooled(&state), 1, "{name}");
 
-        end(&mut gateway);
+        repair(&mut gateway);
         gateway.wait_until_ready();
-        let _scope = using(&url, &state, PATIENCE);
-        assert_eq!(metrics_push::recover(PATIENCE).delivered, 1, "{name}");
-        assert_eq!(waiting(&state), 0, "{name}");
+        let _scope = configure(&url, &state, LONG_TIMEOUT);
+        assert_eq!(metrics_push::recover(LONG_TIMEOUT).delivered, 1, "{name}");
+        assert_eq!(spooled(&state), 0, "{name}");
         let [last_success, failure, flag] = values(&url, [SUCCESS, FAILURE, "last_run_success"]);
         assert_eq!((last_success, flag), (success, Some(0.0)), "{name}");
         assert!(failure > success, "{name}: {failure:?} {success:?}");
     }
 }
 
-/// Many groups at once, more than a gateway can take in the time they have: each of them is on the gateway or on disk, and
-/// nobody takes a gateway for dead that is only busy. Returns how many are on disk.
-fn crowd(gateway: &Pushgateway, state: &Path, groups: usize) -> usize {
-    let _scope = using(&gateway.url(), state, Duration::from_secs(10));
+/// Pushes many groups at once, and asserts that a busy gateway does not open the circuit breaker. Returns the number of
+/// groups in the spool.
+fn push_groups(gateway: &Pushgateway, state: &Path, groups: usize) -> usize {
+    let _scope = configure(&gateway.url(), state, Duration::from_secs(10));
     let started = Instant::now();
     for number in 0..groups {
-        let job = Job::new("task").registry(nothing);
+        let job = Job::new("task").registry(empty_registry);
         job.start_with(&[("tenant", &number)]).finish(Outcome::Success);
     }
-    let handed_in = started.elapsed();
-    // What was not taken in time is not tried again before somebody asks for it.
+    let submitted = started.elapsed();
+    // Requests that were not delivered in time are in the spool until the next recovery.
     assert_eq!(metrics_push::flush(Duration::from_secs(120)), 0, "{:?}", started.elapsed());
     let states: Vec<_> = metrics_push::circuit_breakers().into_iter().map(|b| b.state).collect();
     assert_eq!(states, [metrics_push::BreakerState::Closed]);
-    let waiting = waiting(state);
+    let spooled = spooled(state);
     println!(
-        "{groups} groups: handed in {handed_in:?}, flushed {:?}, {waiting} wait",
+        "{groups} groups: submitted in {submitted:?}, flushed in {:?}, {spooled} spooled",
         started.elapsed()
     );
-    waiting
+    spooled
 }
 
-fn tenants(gateway: &Pushgateway) -> usize {
-    let groups = Gateway::new(gateway.url()).unwrap().timeout(PATIENCE).metrics().unwrap();
+/// The number of stored groups whose last run succeeded.
+fn stored_successes(gateway: &Pushgateway) -> usize {
+    let groups = Gateway::new(gateway.url()).unwrap().timeout(LONG_TIMEOUT).metrics().unwrap();
     let has_succeeded = |group: &&metrics_push::StoredGroup| {
         group.value("batch_job_last_run_success", &[]) == Some(1.0)
     };
     groups.iter().filter(has_succeeded).count()
 }
 
-fn waiting(state: &Path) -> usize {
+/// The number of requests in the spool.
+fn spooled(state: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(state.join("spool")) else { return 0 };
     let paths = entries.map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "request")).count()
 }
 
 #[test]
-fn a_crowd_that_a_gateway_can_take_arrives() {
+fn many_groups_within_capacity_are_delivered() {
     const GROUPS: usize = 400;
     let (gateway, state) = (Pushgateway::start(), StateDir::new());
-    crowd(&gateway, state.path(), GROUPS);
-    let _scope = using(&gateway.url(), state.path(), PATIENCE);
-    let recovery = metrics_push::recover(PATIENCE);
-    assert_eq!((recovery.left, waiting(state.path()), tenants(&gateway)), (0, 0, GROUPS));
+    push_groups(&gateway, state.path(), GROUPS);
+    let _scope = configure(&gateway.url(), state.path(), LONG_TIMEOUT);
+    let recovery = metrics_push::recover(LONG_TIMEOUT);
+    let pending = (recovery.left, spooled(state.path()));
+    assert_eq!((pending, stored_successes(&gateway)), ((0, 0), GROUPS));
 }
 
-fn overwhelm(groups: usize) {
+/// Pushes more groups than the gateway can store in time, and asserts that each group is stored or spooled.
+#[track_caller]
+fn assert_no_group_is_lost(groups: usize) {
     let (gateway, state) = (Pushgateway::start(), StateDir::new());
-    let waiting = crowd(&gateway, state.path(), groups);
-    // What has been applied and not acknowledged in time is on both sides.
-    let held = tenants(&gateway);
-    assert!(held + waiting >= groups, "{held} are there and {waiting} wait");
+    let spooled = push_groups(&gateway, state.path(), groups);
+    // A request that was applied but not acknowledged in time is both stored and spooled.
+    let stored = stored_successes(&gateway);
+    assert!(stored + spooled >= groups, "{stored} are stored and {spooled} are spooled");
 }
 
 #[test]
-fn a_crowd_that_overwhelms_a_gateway_is_there_or_waits() {
-    overwhelm(1_200);
+fn many_groups_beyond_capacity_are_delivered_or_spooled() {
+    assert_no_group_is_lost(1_200);
 }
 
 #[test]
 #[ignore = "takes a minute of two cores"]
-fn so_is_a_larger_one() {
-    overwhelm(3_200);
+fn very_many_groups_beyond_capacity_are_delivered_or_spooled() {
+    assert_no_group_is_lost(3_200);
 }

@@ -1,4 +1,4 @@
-//! Annotated programs as child processes, and what Prometheus then knows of them.
+//! Annotated programs as child processes. They must behave as the bare ones, and Prometheus must scrape their outcomes.
 
 use std::process::Output;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn run(name: &str, ending: &str, url: &str) -> Output {
         .unwrap()
 }
 
-/// The panic message names a place in the source, which differs, and a thread's number.
+/// Removes the line with the source location and the thread's number, which differ between programs.
 fn panic_message(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.lines().filter(|line| !line.contains("panicked at")).collect::<Vec<_>>().join("\n")
@@ -27,7 +27,7 @@ const VARIANTS: [(&str, &str); 3] =
     [("annotated", "bare"), ("annotated_above", "bare_async"), ("annotated_below", "bare_async")];
 
 #[test]
-fn annotated_programs_end_as_bare_ones_and_prometheus_knows_how() {
+fn annotated_programs_behave_as_bare_ones_and_report_outcomes() {
     let gateway = Pushgateway::start();
     let prometheus = Prometheus::scraping(gateway.address(), Duration::from_millis(200));
     for (variant, bare) in VARIANTS {
@@ -44,11 +44,11 @@ fn annotated_programs_end_as_bare_ones_and_prometheus_knows_how() {
                 "{variant} {ending}"
             );
 
-            let holds = format!(
+            let reported = format!(
                 "batch_job_last_run_outcome{{job=\"{variant}\",outcome=\"{outcome}\"}} == 1"
             );
-            let found = prometheus.wait_for(&holds, |series| !series.is_empty());
-            assert_eq!(found[0].0.get("exported_job"), None, "honor_labels");
+            let found = prometheus.wait_for(&reported, |series| !series.is_empty());
+            assert_eq!(found[0].0.get("exported_job"), None, "honor_labels is not set");
             let value = |name: &str, label: &str| {
                 let series =
                     prometheus.query(&format!("batch_job_{name}{{job=\"{variant}\"{label}}}"));
@@ -79,14 +79,14 @@ fn annotated_programs_end_as_bare_ones_and_prometheus_knows_how() {
 }
 
 #[test]
-fn tasks_of_a_process_that_ends_are_delivered() {
+fn tasks_are_delivered_before_the_process_exits() {
     let gateway = Pushgateway::start();
     let output = run("tasks", "", &gateway.url());
     assert!(output.status.success(), "{output:?}");
     let groups = metrics_push::Gateway::new(gateway.url()).unwrap().metrics().unwrap();
     let outcome = |job: &str, outcome: &str| {
         let group = groups.iter().find(|group| group.labels["job"] == job);
-        let group = group.unwrap_or_else(|| panic!("no {job} in {groups:?}"));
+        let group = group.unwrap_or_else(|| panic!("no group of {job} in {groups:?}"));
         group.value("batch_job_last_run_outcome", &[("outcome", outcome)])
     };
     assert_eq!(outcome("cancelled_task", "cancelled"), Some(1.0));
@@ -95,7 +95,7 @@ fn tasks_of_a_process_that_ends_are_delivered() {
 }
 
 #[test]
-fn a_result_of_an_own_type_is_what_the_exit_code_says() {
+fn custom_termination_is_judged_by_its_exit_code() {
     let gateway = Pushgateway::start();
     let group = || metrics_push::Gateway::new(gateway.url()).unwrap().metrics().unwrap().remove(0);
     for (ending, code, outcome) in
@@ -104,15 +104,15 @@ fn a_result_of_an_own_type_is_what_the_exit_code_says() {
         let output = run("termination", ending, &gateway.url());
         assert_eq!(output.status.code(), Some(code), "{output:?}");
         let group = group();
-        let holds = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
-        assert_eq!(holds, Some(1.0), "{ending}: {group:?}");
+        let stored = group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
+        assert_eq!(stored, Some(1.0), "{ending}: {group:?}");
         let success = group.value("batch_job_last_run_success", &[]);
         assert_eq!(success, Some(f64::from(code == 0)), "{ending}");
     }
 }
 
 #[test]
-fn without_a_gateway_nothing_is_said_and_nothing_changes() {
+fn job_without_a_gateway_behaves_as_the_bare_one() {
     for (variant, bare) in VARIANTS {
         let (annotated, plain) = (run(variant, "error", ""), run(bare, "error", ""));
         assert_eq!(annotated, plain, "{variant}");
@@ -120,22 +120,24 @@ fn without_a_gateway_nothing_is_said_and_nothing_changes() {
 }
 
 #[test]
-fn an_unreachable_gateway_is_named_on_stderr_and_changes_nothing_else() {
+fn unreachable_gateway_adds_one_line_to_stderr() {
     let (annotated, plain) = (run("annotated", "ok", "http://127.0.0.1:9"), run("bare", "ok", ""));
     assert_eq!((annotated.status, &annotated.stdout), (plain.status, &plain.stdout));
-    let said = String::from_utf8_lossy(&annotated.stderr);
-    assert!(said.contains("http://127.0.0.1:9") && said.contains("refused"), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let stderr = String::from_utf8_lossy(&annotated.stderr);
+    assert!(stderr.contains("http://127.0.0.1:9") && stderr.contains("refused"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[test]
-fn a_bad_setting_is_named_on_stderr_and_the_job_still_runs() {
+fn invalid_variables_are_named_and_the_job_runs() {
     let output = command(program("job_annotated"))
         .env("METRICS_PUSH_URL", "http://gateway/?tenant=a")
         .env("METRICS_PUSH_TIMEOUT", "soon")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && output.stdout.starts_with(b"the job's own output"));
-    assert!(said.contains("METRICS_PUSH_URL") && said.contains("METRICS_PUSH_TIMEOUT"), "{said}");
+    for variable in ["METRICS_PUSH_URL", "METRICS_PUSH_TIMEOUT"] {
+        assert!(stderr.contains(variable), "{stderr}");
+    }
 }

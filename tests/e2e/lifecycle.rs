@@ -1,37 +1,37 @@
-//! What the real gateway knows of runs.
+//! The groups of runs on the real gateway.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::child::{Panics, job};
+use crate::child::{PanicStrategy, job};
 use crate::http::send;
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
-/// What the gateway's API says of a group: values by metric, or by outcome for the state set.
+/// The values of a stored group by metric name; those of `batch_job_last_run_outcome` by outcome.
 pub(crate) type Stored = BTreeMap<String, f64>;
 
-/// What it says of a job's group.
+/// The stored group of a job, empty if there is none.
 pub(crate) fn stored(gateway: &Pushgateway, job: &str) -> Stored {
     stored_in(gateway, &[("job", job)])
 }
 
-/// The same of the group with these labels.
+/// The stored group with these labels, empty if there is none.
 pub(crate) fn stored_in(gateway: &Pushgateway, labels: &[(&str, &str)]) -> Stored {
     let has = |group: &Value| labels.iter().all(|(name, value)| group["labels"][name] == *value);
     groups(gateway).iter().find(|group| has(group)).map(values).unwrap_or_default()
 }
 
-/// The same of all groups, where each is a job's only one.
+/// All stored groups by job. Each job must have one group.
 pub(crate) fn stored_by_job(gateway: &Pushgateway) -> BTreeMap<String, Stored> {
     let job = |group: &Value| group["labels"]["job"].as_str().unwrap_or_default().to_owned();
     groups(gateway).iter().map(|group| (job(group), values(group))).collect()
 }
 
 fn groups(gateway: &Pushgateway) -> Vec<Value> {
-    let answer = send(gateway.address(), "GET", "/api/v1/metrics", b"").unwrap();
-    let mut listing: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = send(gateway.address(), "GET", "/api/v1/metrics", b"").unwrap();
+    let mut listing: Value = serde_json::from_slice(&response.body).unwrap();
     listing["data"].as_array_mut().map(std::mem::take).unwrap()
 }
 
@@ -47,37 +47,36 @@ fn values(group: &Value) -> Stored {
     metrics.filter_map(value).collect()
 }
 
-/// The outcomes that hold.
-pub(crate) fn held(stored: &Stored) -> Vec<&str> {
+/// The outcomes of the last run; a correct group has exactly one.
+pub(crate) fn outcomes(stored: &Stored) -> Vec<&str> {
     let is_outcome = |name: &str| !name.contains("batch_job") && !name.contains("push_");
-    let held = stored.iter().filter(|(name, value)| is_outcome(name) && **value > 0.5);
-    held.map(|(outcome, _)| outcome.as_str()).collect()
+    let set = stored.iter().filter(|(name, value)| is_outcome(name) && **value > 0.5);
+    set.map(|(outcome, _)| outcome.as_str()).collect()
 }
 
-/// Disks as jobs meet them: one that is full, one that nobody may write to.
 #[test]
-fn a_disk_that_takes_nothing_costs_one_warning_and_no_outcome() {
+fn full_or_read_only_disk_causes_one_warning_and_no_loss() {
     let gateway = Pushgateway::start();
     let full = "mount -t tmpfs -o size=64k none \"$0\" && ! cat /dev/zero >\"$0/full\" 2>/dev/null";
     let read_only = "mount -t tmpfs -o ro none \"$0\"";
     for (name, disk) in [("full", full), ("read-only", read_only)] {
         let state = StateDir::new();
         let script = format!("{disk} && exec \"$@\"");
-        let place = state.path().to_str().unwrap();
-        std::fs::create_dir_all(place).unwrap();
+        let folder = state.path().to_str().unwrap();
+        std::fs::create_dir_all(folder).unwrap();
         for (ending, outcome) in [("ok", "success"), ("err", "error")] {
-            let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
+            let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
             let start = start.variable("METRICS_PUSH_JOB", format!("{name}-{ending}"));
-            let start = start.variable("METRICS_PUSH_STATE_DIR", place);
-            let start = start.within(&["unshare", "--mount", "sh", "-c", &script, place]);
+            let start = start.variable("METRICS_PUSH_STATE_DIR", folder);
+            let start = start.within(&["unshare", "--mount", "sh", "-c", &script, folder]);
             let ended = start.run_to_end();
-            ended.assert_same_as(&job(Panics::Unwind, &[ending]).run_to_end());
+            ended.assert_same_as(&job(PanicStrategy::Unwind, &[ending]).run_to_end());
             assert_eq!(
-                held(&stored(&gateway, &format!("{name}-{ending}"))),
+                outcomes(&stored(&gateway, &format!("{name}-{ending}"))),
                 [outcome],
                 "{ended:?}"
             );
-            assert_eq!(ended.notices.len(), 1, "{name}: {:?}", ended.notices);
+            assert_eq!(ended.log_lines.len(), 1, "{name}: {:?}", ended.log_lines);
         }
     }
 }

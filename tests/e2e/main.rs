@@ -1,10 +1,10 @@
-//! End to end against the servers that people run: Debian's `prometheus-pushgateway` and `prometheus`.
+//! End-to-end tests against real servers: Debian's `prometheus-pushgateway` and `prometheus`.
 //!
-//! A missing server fails these tests and names the package; without the feature `e2e` they are not built.
+//! If a server is missing, a test fails and names the package to install. The feature `e2e` enables these tests.
 
 #[path = "../it/arbitrary_metrics.rs"]
 mod arbitrary_metrics;
-#[expect(dead_code, reason = "what only the other tests need")]
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
@@ -34,7 +34,7 @@ mod scheduler;
 mod security;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
-#[expect(dead_code, reason = "what only the other tests need")]
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/state_dir.rs"]
 mod state_dir;
 mod supervise;

@@ -1,4 +1,4 @@
-//! The shipped dashboard and alert rules in a real Prometheus, fed by the examples through a real Pushgateway.
+//! The shipped dashboard and alert rules in a real Prometheus, with data that the examples push to a real Pushgateway.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,20 +16,20 @@ use crate::real::{Prometheus, Pushgateway};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 
-/// Between scrapes, and between evaluations of the rules.
+/// The scrape interval and the evaluation interval of the rules.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const DATA_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What one job can be chosen from, in the dashboard.
+/// The jobs that the dashboard must offer for selection.
 const JOBS: [&str; 5] = ["nightly_import", "etl_steps", "watched", "ends_with_code", "is_killed"];
 
-/// Queries of states that no test can bring about, with what they are without their ` or vector(0)`: the time of
-/// a push is the gateway's own, and none can be a month old.
-const EMPTY: [&str; 1] =
+/// Queries without data in this test, without their ` or vector(0)`. The gateway sets the time of a push, so no push can
+/// be a month old.
+const EXPECTED_EMPTY: [&str; 1] =
     ["count(time() - push_time_seconds > 30 * 86400 unless push_time_seconds == 0)"];
 
-/// The servers, and a state directory for the jobs.
+/// Both servers and a state directory for the jobs.
 struct Stack {
     gateway: Pushgateway,
     prometheus: Prometheus,
@@ -54,32 +54,32 @@ impl Stack {
         command
     }
 
-    /// Runs an example to its end and gives its exit code.
+    /// Runs an example and returns its exit code.
     fn run(&self, name: &str, arguments: &[&str]) -> Option<i32> {
         self.command(&program(name), arguments).status().unwrap().code()
     }
 
-    /// A run of `job_watched` that lasts until it is killed, or its input is closed.
-    fn start_waiting(&self) -> Child {
+    /// Starts a run of `job_watched` that lasts until it is killed.
+    fn start_open_run(&self) -> Child {
         self.command(&program("job_watched"), &["wait"]).spawn().unwrap()
     }
 
-    /// Runs any command by ours.
+    /// Runs a command with `metrics-push exec` and returns its exit code.
     fn exec(&self, url: &str, arguments: &[&str]) -> Option<i32> {
         let mut command = self.command(cli::metrics_push_program(), &["exec"]);
         command.args(arguments).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "2s");
         command.status().unwrap().code()
     }
 
-    /// Waits until all rules have seen what is on the gateway by now.
-    fn settle(&self) {
+    /// Waits until all rules have been evaluated with the groups that are stored now.
+    fn wait_for_evaluation(&self) {
         let now = self.prometheus.query("vector(time())")[0].1;
         let next = |series: &str, instant: f64| {
             let later = format!("timestamp({series}) > {instant}");
             self.prometheus.wait_for(&later, |series| !series.is_empty())[0].1
         };
         let scraped = next(r#"up{job="pushgateway"}"#, now);
-        // Each group of rules has its turn in each interval, and some use what others record.
+        // Prometheus evaluates each group of rules once per interval, and some rules use series that others record.
         next(r#"ALERTS{alertname="Watchdog"}"#, scraped + 2.0 * INTERVAL.as_secs_f64());
     }
 
@@ -92,12 +92,12 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Not every test writes to it.
+        // Fails if no job has created the directory.
         let _ = fs::remove_dir_all(&self.state);
     }
 }
 
-/// The expressions of panels, those inside rows among them.
+/// Collects the expressions of panels, including those inside rows.
 fn expressions_of(panels: &Value, found: &mut Vec<String>) {
     for panel in panels.as_array().into_iter().flatten() {
         let targets = panel["targets"].as_array().into_iter().flatten();
@@ -111,47 +111,48 @@ fn dashboard() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The series and the label that a variable is chosen from, in a query `label_values(series, label)`.
+/// The series and the label of a variable's query `label_values(series, label)`.
 fn label_values(query: &str) -> Option<(&str, &str)> {
     query.strip_prefix("label_values(")?.strip_suffix(')')?.split_once(", ")
 }
 
-/// Every query of the shipped dashboard.
+/// All queries of the shipped dashboard.
 fn queries() -> Vec<String> {
     let dashboard = dashboard();
     let mut found = Vec::new();
     expressions_of(&dashboard["panels"], &mut found);
     let annotations = dashboard["annotations"]["list"].as_array().unwrap();
-    // Grafana's own annotations have no expression.
+    // The built-in annotations of Grafana have no expression.
     found.extend(annotations.iter().filter_map(|it| it["expr"].as_str()).map(str::to_owned));
     found
 }
 
-/// What Grafana would ask for, once for each job if the query is about one.
-fn asked(query: &str) -> Vec<String> {
+/// Replaces the variables as Grafana does: one query for each job if the query uses `$job`.
+fn expand(query: &str) -> Vec<String> {
     let query = ["$__rate_interval", "$__interval", "$__range"]
         .iter()
         .fold(query.to_owned(), |query, variable| query.replace(variable, "1m"));
-    let about = |job| query.replace("$job", job);
-    let asked: Vec<_> = if query.contains("$job") { JOBS.map(about).to_vec() } else { vec![query] };
-    assert!(!asked[0].contains('$'), "a variable that has no value here: {}", asked[0]);
-    asked
+    let of_job = |job| query.replace("$job", job);
+    let queries: Vec<_> =
+        if query.contains("$job") { JOBS.map(of_job).to_vec() } else { vec![query] };
+    assert!(!queries[0].contains('$'), "the test has no value for a variable: {}", queries[0]);
+    queries
 }
 
-/// Whether a panel would show something: a number, of any of the jobs.
+/// Returns true if the query returns a number for any job.
 fn has_data(prometheus: &Prometheus, query: &str) -> bool {
-    // Zero where there is nothing says nothing of the query before it.
+    // The default of zero would hide that the query returns nothing.
     let bare = query.strip_suffix(" or vector(0)").unwrap_or(query);
-    let query = if EMPTY.contains(&bare) { query } else { bare };
-    let shows = |query: &String| prometheus.query(query).iter().any(|it| it.1.is_finite());
-    asked(query).iter().any(shows)
+    let query = if EXPECTED_EMPTY.contains(&bare) { query } else { bare };
+    let has_number = |query: &String| prometheus.query(query).iter().any(|it| it.1.is_finite());
+    expand(query).iter().any(has_number)
 }
 
 #[test]
-fn every_query_of_the_dashboard_shows_something() {
+fn dashboard_queries_all_return_data() {
     let stack = Stack::start("dashboard");
     let url = stack.gateway.url();
-    // It stays in the spool, since nobody else asks for that gateway.
+    // Stays in the spool, because no other job uses that gateway.
     assert_eq!(stack.exec("http://127.0.0.1:9", &["--job", "elsewhere", "--", "true"]), Some(0));
     assert_eq!(stack.run("nightly_import", &[]), Some(0));
     assert_eq!(stack.run("nightly_import", &["--fail"]), Some(1));
@@ -162,15 +163,15 @@ fn every_query_of_the_dashboard_shows_something() {
     assert_eq!(stack.exec(&url, &code), Some(3));
     let killed = ["--job", "is_killed", "--", "sh", "-c", "kill -KILL $$"];
     assert_ne!(stack.exec(&url, &killed), Some(0));
-    let mut open = stack.start_waiting();
-    // Rates need pushes that come after a scrape.
-    stack.settle();
+    let mut open = stack.start_open_run();
+    // Rates need pushes after a scrape.
+    stack.wait_for_evaluation();
     assert_eq!(stack.run("nightly_import", &["--fail"]), Some(1));
     assert_eq!(stack.run("etl_steps", &[]), Some(0));
 
     let mut empty = queries();
-    assert!(empty.len() > 50, "not all queries are found: {empty:#?}");
-    let deadline = Instant::now() + PATIENCE;
+    assert!(empty.len() > 50, "not all queries were found: {empty:#?}");
+    let deadline = Instant::now() + DATA_TIMEOUT;
     loop {
         empty.retain(|query| !has_data(&stack.prometheus, query));
         if empty.is_empty() {
@@ -181,9 +182,9 @@ fn every_query_of_the_dashboard_shows_something() {
     }
     let dashboard = dashboard();
     let variables = dashboard["templating"]["list"].as_array().unwrap();
-    let asked: Vec<_> = variables.iter().filter_map(|it| it["query"]["query"].as_str()).collect();
-    assert!(!asked.is_empty());
-    for query in asked {
+    let queries: Vec<_> = variables.iter().filter_map(|it| it["query"]["query"].as_str()).collect();
+    assert!(!queries.is_empty());
+    for query in queries {
         let (series, label) = label_values(query).unwrap_or_else(|| panic!("{query}"));
         let found = stack.prometheus.query(series);
         let values: BTreeSet<_> = found.iter().map(|(labels, _)| labels[label].as_str()).collect();
@@ -193,7 +194,7 @@ fn every_query_of_the_dashboard_shows_something() {
     open.wait().unwrap();
 }
 
-/// The panels, those inside rows among them.
+/// Collects the panels, including those inside rows.
 fn panels_of<'a>(panels: &'a Value, found: &mut Vec<&'a Value>) {
     for panel in panels.as_array().into_iter().flatten() {
         found.push(panel);
@@ -202,36 +203,36 @@ fn panels_of<'a>(panels: &'a Value, found: &mut Vec<&'a Value>) {
 }
 
 #[test]
-fn panels_have_a_place_and_a_number_of_their_own_and_ask_the_chosen_data_source() {
+fn dashboard_panels_have_unique_ids_and_do_not_overlap() {
     let dashboard = dashboard();
     let mut panels = Vec::new();
     panels_of(&dashboard["panels"], &mut panels);
-    let mut numbers = BTreeSet::new();
-    let mut taken = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    let mut occupied = BTreeSet::new();
     for panel in panels {
-        assert!(numbers.insert(panel["id"].as_u64().unwrap()), "{panel}");
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{panel}");
         assert!(!panel["title"].as_str().unwrap().is_empty(), "{panel}");
-        let place = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-        assert!(place("x") + place("w") <= 24, "the grid has 24 columns: {panel}");
-        for cell in (place("x")..place("x") + place("w"))
-            .flat_map(|x| (place("y")..place("y") + place("h")).map(move |y| (x, y)))
-        {
-            assert!(taken.insert(cell), "it lies over another at {cell:?}: {panel}");
+        let position = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        let (columns, rows) = (
+            position("x")..position("x") + position("w"),
+            position("y")..position("y") + position("h"),
+        );
+        assert!(columns.end <= 24, "the grid has 24 columns: {panel}");
+        for cell in columns.flat_map(|x| rows.clone().map(move |y| (x, y))) {
+            assert!(occupied.insert(cell), "the panel overlaps another one at {cell:?}: {panel}");
         }
         let targets = panel["targets"].as_array().into_iter().flatten();
-        let names: Vec<_> =
-            targets.map(|target| (&target["refId"], &target["datasource"])).collect();
-        let letters: BTreeSet<_> =
-            names.iter().map(|(letter, _)| letter.as_str().unwrap()).collect();
-        assert_eq!(letters.len(), names.len(), "one letter twice: {panel}");
-        for (_, source) in names {
-            assert_eq!(source["uid"], "${datasource}", "{panel}");
+        let mut ref_ids = BTreeSet::new();
+        for target in targets {
+            let ref_id = target["refId"].as_str().unwrap();
+            assert!(ref_ids.insert(ref_id), "duplicate refId {ref_id}: {panel}");
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{panel}");
         }
     }
 }
 
 #[test]
-fn the_state_of_a_job_has_a_name_for_every_outcome() {
+fn dashboard_has_a_name_for_every_outcome() {
     let text = dashboard().to_string();
     let gateway = FakeGateway::start();
     let mut job = command(program("job_watched"));
@@ -242,23 +243,22 @@ fn the_state_of_a_job_has_a_name_for_every_outcome() {
     assert!(states.len() > 8, "{group}");
     for state in states {
         let outcome = &state.labels["outcome"];
-        assert!(text.contains(&format!(r#"outcome=\"{outcome}\""#)), "{outcome} is not asked for");
-        assert!(text.contains(&format!(r#""text":"{outcome}""#)), "{outcome} is not shown");
+        assert!(text.contains(&format!(r#"outcome=\"{outcome}\""#)), "no query for {outcome}");
+        assert!(text.contains(&format!(r#""text":"{outcome}""#)), "no text for {outcome}");
     }
 }
 
 #[test]
-fn a_killed_job_is_told_as_vanished_until_it_succeeds_again() {
+fn killed_job_fires_vanished_until_its_next_success() {
     let stack = Stack::start("vanished");
     let vanished = r#"ALERTS{alertname="BatchJobVanished",alertstate="firing",job="watched"}"#;
     assert_eq!(stack.run("job_watched", &[]), Some(0));
-    stack.settle();
+    stack.wait_for_evaluation();
     assert!(stack.alerts(vanished).is_empty());
 
-    let mut open = stack.start_waiting();
-    let under_way = r#"batch_job:open_run:start_timestamp_seconds{job="watched"}"#;
-    stack.prometheus.wait_for(under_way, |series| !series.is_empty());
-    // `kill -9`.
+    let mut open = stack.start_open_run();
+    let open_run = r#"batch_job:open_run:start_timestamp_seconds{job="watched"}"#;
+    stack.prometheus.wait_for(open_run, |series| !series.is_empty());
     open.kill().unwrap();
     assert!(!open.wait().unwrap().success());
     stack.prometheus.wait_for(vanished, |series| series.len() == 1);
@@ -268,24 +268,24 @@ fn a_killed_job_is_told_as_vanished_until_it_succeeds_again() {
 }
 
 #[test]
-fn a_healthy_schedule_fires_the_watchdog_alone() {
+fn healthy_jobs_fire_only_the_watchdog() {
     let stack = Stack::start("healthy");
     let watchdog = BTreeSet::from(["Watchdog".to_owned()]);
-    // Three runs of a daily job are what somebody may start by hand.
+    // An operator may start a daily job three times by hand.
     for _ in 0..3 {
         for name in ["nightly_import", "etl_steps", "job_annotated"] {
             assert_eq!(stack.run(name, &[]), Some(0), "{name}");
         }
-        stack.settle();
+        stack.wait_for_evaluation();
     }
-    let judged = stack.prometheus.query("batch_job:run_limit:seconds");
-    assert_eq!(judged.len(), 3, "{judged:?}");
+    let evaluated = stack.prometheus.query("batch_job:run_limit:seconds");
+    assert_eq!(evaluated.len(), 3, "{evaluated:?}");
     assert_eq!(stack.alerts(r#"last_over_time(ALERTS{alertstate="firing"}[10m])"#), watchdog);
-    assert_eq!(stack.alerts("ALERTS"), watchdog, "those that are pending among them");
+    assert_eq!(stack.alerts("ALERTS"), watchdog, "an alert is pending");
 }
 
 #[test]
-fn rules_that_reckon_in_intervals_know_how_many_a_deadline_has() {
+fn rules_use_the_number_of_intervals_in_a_deadline() {
     let gateway = FakeGateway::start();
     let mut hourly = command(program("job_watched"));
     hourly.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");

@@ -1,5 +1,6 @@
-//! Power losses: a job's file operations are recorded, and after each of them the power fails. What had not been synced
-//! is then there, gone, zeros, or torn in the middle.
+//! Power loss: `strace` records the file operations of a job on its journal. For each prefix of these operations and each
+//! way in which unsynced data can be lost, the test restores the files and starts another job. The reported outcome must
+//! never be wrong.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,10 +10,10 @@ use std::path::Path;
 use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Panics, Start, job};
+use crate::child::{JobCommand, PanicStrategy, job};
 use crate::state_dir::StateDir;
 
-/// One operation on the journal's folder, or what the job's body says.
+/// One operation on the folder of journals, or the start of the job's body.
 #[derive(Debug)]
 enum Operation {
     Create(String),
@@ -21,47 +22,46 @@ enum Operation {
     Remove(String),
     SyncFile(String),
     SyncFolder,
-    BodyBegins,
+    BodyStarts,
 }
 
-/// What became of what was not synced.
+/// What the disk contains of the writes and renames that were not synced.
 #[derive(Clone, Copy, Debug)]
 enum Unsynced {
-    Kept,
-    Gone,
-    /// The names are there, and the files empty.
-    OnlyNames,
-    /// The names are there, and the files as long as they were.
+    Complete,
+    Lost,
+    /// The new names, with empty files.
+    NamesOnly,
+    /// The new names, with zeros in place of the data.
     Zeros,
-    /// The names are there, and half of the data.
-    Torn,
-    /// The data is there, under the old names.
-    OnlyData,
+    /// The new names, with half of the data.
+    Truncated,
+    /// The data, under the old names.
+    DataOnly,
 }
 
-const FATES: [Unsynced; 6] = [
-    Unsynced::Kept,
-    Unsynced::Gone,
-    Unsynced::OnlyNames,
-    Unsynced::Zeros,
-    Unsynced::Torn,
-    Unsynced::OnlyData,
-];
+impl Unsynced {
+    const ALL: [Self; 6] =
+        [Self::Complete, Self::Lost, Self::NamesOnly, Self::Zeros, Self::Truncated, Self::DataOnly];
+}
 
-/// A file, and how much of it is on the disk.
+/// The content of a file, and how many bytes of it are synced.
 #[derive(Clone, Default)]
 struct Content {
     data: Vec<u8>,
     synced: usize,
 }
 
-/// A folder, and which of its names are on the disk.
+/// A folder: its files, the index of each name in `files`, and the names at the last sync.
 #[derive(Default)]
 struct Folder {
     files: Vec<Content>,
     names: BTreeMap<String, usize>,
     synced: BTreeMap<String, usize>,
 }
+
+/// The files of a folder by name.
+type Files = BTreeMap<String, Vec<u8>>;
 
 impl Folder {
     fn apply(&mut self, operation: &Operation) {
@@ -81,7 +81,7 @@ impl Folder {
                 file.synced = file.data.len();
             }
             Operation::SyncFolder => self.synced = self.names.clone(),
-            Operation::BodyBegins => {}
+            Operation::BodyStarts => {}
         }
     }
 
@@ -90,32 +90,32 @@ impl Folder {
         &mut self.files[file]
     }
 
-    /// What is there when the power is back.
-    fn after(&self, unsynced: Unsynced) -> BTreeMap<&str, Vec<u8>> {
+    /// The files after a power loss.
+    fn after_power_loss(&self, unsynced: Unsynced) -> Files {
         let names = match unsynced {
-            Unsynced::Gone | Unsynced::OnlyData => &self.synced,
+            Unsynced::Lost | Unsynced::DataOnly => &self.synced,
             _ => &self.names,
         };
         let content = |Content { data, synced }: &Content| {
-            let mut left = data.clone();
+            let mut content = data.clone();
             match unsynced {
-                Unsynced::Kept | Unsynced::OnlyData => {}
-                Unsynced::Gone | Unsynced::OnlyNames => left.truncate(*synced),
-                Unsynced::Zeros => left[*synced..].fill(0),
-                Unsynced::Torn => left.truncate(synced.midpoint(data.len())),
+                Unsynced::Complete | Unsynced::DataOnly => {}
+                Unsynced::Lost | Unsynced::NamesOnly => content.truncate(*synced),
+                Unsynced::Zeros => content[*synced..].fill(0),
+                Unsynced::Truncated => content.truncate(synced.midpoint(data.len())),
             }
-            left
+            content
         };
-        names.iter().map(|(name, file)| (name.as_str(), content(&self.files[*file]))).collect()
+        names.iter().map(|(name, file)| (name.clone(), content(&self.files[*file]))).collect()
     }
 }
 
-fn configured(start: Start, gateway: &FakeGateway, state: &StateDir) -> Start {
+fn configured(start: JobCommand, gateway: &FakeGateway, state: &StateDir) -> JobCommand {
     start.gateway(&gateway.url()).variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
-/// What a job that succeeds does to its journal.
-fn recorded(gateway: &FakeGateway, options: &[&str]) -> Vec<Operation> {
+/// Records the operations of a successful job on its journal.
+fn record(gateway: &FakeGateway, options: &[&str]) -> Vec<Operation> {
     let state = StateDir::new();
     let log = state.path().join("calls");
     let calls = "trace=openat,write,/^rename,/^unlink,fsync,fdatasync";
@@ -123,7 +123,7 @@ fn recorded(gateway: &FakeGateway, options: &[&str]) -> Vec<Operation> {
     let tracer =
         ["strace", "--follow-forks", "-y", "-xx", "-s", "65536", "-qq", "-e", calls, &output];
     let arguments: Vec<_> = options.iter().copied().chain(["ready"]).collect();
-    let start = configured(job(Panics::Unwind, &arguments), gateway, &state);
+    let start = configured(job(PanicStrategy::Unwind, &arguments), gateway, &state);
     assert!(start.within(&tracer).run_to_end().status.success());
     let mut text = String::new();
     fs::File::open(&log).unwrap().read_to_string(&mut text).unwrap();
@@ -131,7 +131,8 @@ fn recorded(gateway: &FakeGateway, options: &[&str]) -> Vec<Operation> {
     text.lines().filter_map(|line| operation(line, &folder)).collect()
 }
 
-/// A call, unless it is about something else. One that another thread interrupts in the log counts from its beginning.
+/// Parses a line of the log; `None` for an unrelated call. If another thread interrupts a call in the log, its first
+/// line counts.
 fn operation(line: &str, folder: &Path) -> Option<Operation> {
     let (_, call) = line.split_once(' ')?;
     let (name, arguments) = call.trim_start().split_once('(')?;
@@ -144,13 +145,13 @@ fn operation(line: &str, folder: &Path) -> Option<Operation> {
     let opened = String::from_utf8(opened).ok()?;
     match name {
         "openat" if arguments.contains("O_EXCL") => Some(Operation::Create(within(text(0)?)?)),
-        "write" if texts.first().is_some_and(|said| said == b"before\n") => {
-            Some(Operation::BodyBegins)
+        "write" if texts.first().is_some_and(|line| line == b"before\n") => {
+            Some(Operation::BodyStarts)
         }
         "write" => Some(Operation::Write(within(opened)?, texts.first()?.clone())),
         "rename" => Some(Operation::Rename(within(text(0)?)?, within(text(1)?)?)),
         "renameat" | "renameat2" => Some(Operation::Rename(within(text(0)?)?, within(text(1)?)?)),
-        // The probe of the folder comes and goes before the journal.
+        // A file `.probe` tests whether the folder is writable; it is not part of the journal.
         "unlink" | "unlinkat" => {
             within(text(0)?).filter(|name| !name.starts_with(".probe")).map(Operation::Remove)
         }
@@ -160,7 +161,7 @@ fn operation(line: &str, folder: &Path) -> Option<Operation> {
     }
 }
 
-/// What `-xx` makes of bytes; what is no number is itself.
+/// Decodes a string that `strace -xx` has encoded; any other string is returned as bytes.
 fn unhex(text: &str) -> Vec<u8> {
     match text.strip_prefix("\\x") {
         Some(rest) => rest.split("\\x").map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect(),
@@ -168,84 +169,82 @@ fn unhex(text: &str) -> Vec<u8> {
     }
 }
 
-/// What the gateway says of the job.
+/// The stored outcome of the job.
 fn outcome(gateway: &FakeGateway) -> Option<&'static str> {
     let group = gateway.find_group("ending", &[])?;
-    let holds = |outcome: &&str| {
+    let is_set = |outcome: &&str| {
         group.get("batch_job_last_run_outcome", &[("outcome", outcome)]) > Some(0.0)
     };
-    Outcome::ALL.into_iter().map(Outcome::as_str).find(holds)
+    Outcome::ALL.into_iter().map(Outcome::as_str).find(is_set)
 }
 
-/// Starts the machine again: the next run of any job reports what it finds.
-fn restart(gateway: &FakeGateway, left: &BTreeMap<&str, Vec<u8>>) -> Option<&'static str> {
+/// Restores the files and runs another job, which reports the journal. Returns the outcome that is stored then.
+fn report_after_restart(gateway: &FakeGateway, files: &Files) -> Option<&'static str> {
     let state = StateDir::new();
-    for (name, data) in left {
+    for (name, data) in files {
         fs::write(state.path().join("journal").join(name), data).unwrap();
     }
-    let later = job(Panics::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
+    let later = job(PanicStrategy::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
     let ended = configured(later, gateway, &state).run_to_end();
     assert!(ended.status.success(), "{ended:?}");
     assert!(state.journals().is_empty(), "{:?}: {ended:?}", state.journals());
     outcome(gateway)
 }
 
-/// Has the power fail after each operation, in each way; `judge` gets what had been done, and what is then told by a
-/// gateway that had not heard of the run, and by one that had heard of its end.
-fn each_loss(options: &[&str], judge: impl Fn(&[Operation], Unsynced, Option<&str>)) {
+/// Simulates a power loss after each operation, in each way. If the gateway has stored the success, it must stay.
+/// `check` gets the completed operations and the outcome that is stored if the gateway did not know the run.
+fn each_loss(options: &[&str], check: impl Fn(&[Operation], Unsynced, Option<&str>)) {
     let gateway = FakeGateway::start();
-    let operations = recorded(&gateway, options);
+    let operations = record(&gateway, options);
     assert!(operations.len() >= 6, "{operations:?}");
     let mut losses = Vec::new();
     let mut folder = Folder::default();
     for (number, operation) in operations.iter().enumerate() {
         folder.apply(operation);
-        for unsynced in FATES {
-            let left = folder.after(unsynced);
-            let left: BTreeMap<_, _> =
-                left.into_iter().map(|(name, data)| (name.to_owned(), data)).collect();
-            losses.push((&operations[..=number], unsynced, left));
+        for unsynced in Unsynced::ALL {
+            let files = folder.after_power_loss(unsynced);
+            losses.push((&operations[..=number], unsynced, files));
         }
     }
-    for (done, unsynced, left) in &losses {
-        let left = left.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
-        let told = restart(&gateway, &left);
-        assert_eq!(told, Some("success"), "the gateway had heard of it: {unsynced:?} {done:?}");
+    for (done, unsynced, files) in &losses {
+        let outcome = report_after_restart(&gateway, files);
+        assert_eq!(outcome, Some("success"), "a stored success changed: {unsynced:?} {done:?}");
     }
-    for (done, unsynced, left) in &losses {
+    for (done, unsynced, files) in &losses {
         gateway.clear();
-        let left = left.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
-        judge(done, *unsynced, restart(&gateway, &left));
+        check(done, *unsynced, report_after_restart(&gateway, files));
     }
 }
 
-fn has_ended(done: &[Operation]) -> bool {
-    let is_end = |operation: &Operation| matches!(operation, Operation::Write(_, bytes) if bytes.starts_with(b"ended"));
+/// Returns true if the end of the run was written to the journal.
+fn is_end_written(done: &[Operation]) -> bool {
+    let is_end = |operation: &Operation| matches!(operation, Operation::Write(_, bytes) if bytes.starts_with(b"finished"));
     done.iter().any(is_end)
 }
 
 #[test]
-fn with_syncing_no_run_whose_body_began_is_lost() {
-    each_loss(&["synced"], |done, unsynced, told| {
-        let has = |what: fn(&Operation) -> bool| done.iter().any(what);
-        let has_begun = has(|operation| matches!(operation, Operation::BodyBegins));
+fn durable_journal_loses_no_run_whose_body_started() {
+    each_loss(&["synced"], |done, unsynced, outcome| {
+        let has = |is_match: fn(&Operation) -> bool| done.iter().any(is_match);
+        let has_started = has(|operation| matches!(operation, Operation::BodyStarts));
         let is_removed = has(|operation| matches!(operation, Operation::Remove(_)));
-        let is_end_synced = has_ended(done) && matches!(done.last(), Some(Operation::SyncFile(_)));
-        match told {
-            Some("success") => assert!(has_ended(done), "{unsynced:?} {done:?}"),
-            Some(told) => {
-                assert_eq!(told, "abandoned");
+        let is_end_synced =
+            is_end_written(done) && matches!(done.last(), Some(Operation::SyncFile(_)));
+        match outcome {
+            Some("success") => assert!(is_end_written(done), "{unsynced:?} {done:?}"),
+            Some(outcome) => {
+                assert_eq!(outcome, "abandoned");
                 assert!(!is_end_synced && !is_removed, "{unsynced:?} {done:?}");
             }
-            None => assert!(!has_begun || is_removed, "{unsynced:?} {done:?}"),
+            None => assert!(!has_started || is_removed, "{unsynced:?} {done:?}"),
         }
     });
 }
 
 #[test]
-fn without_syncing_a_run_may_be_lost_and_none_is_told_a_success_that_was_none() {
-    each_loss(&[], |done, unsynced, told| match told {
-        Some("success") => assert!(has_ended(done), "{unsynced:?} {done:?}"),
-        told => assert!(told.is_none_or(|told| told == "abandoned"), "{unsynced:?} {done:?}"),
+fn default_journal_never_reports_a_false_success() {
+    each_loss(&[], |done, unsynced, outcome| match outcome {
+        Some("success") => assert!(is_end_written(done), "{unsynced:?} {done:?}"),
+        outcome => assert!(matches!(outcome, None | Some("abandoned")), "{unsynced:?} {done:?}"),
     });
 }

@@ -1,4 +1,4 @@
-//! A real gateway that is frozen, ended and killed, and comes back to the same port.
+//! A real gateway that tests freeze, stop, kill and restart on the same port.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -21,12 +21,12 @@ pub(crate) struct RestartingGateway {
 }
 
 impl RestartingGateway {
-    /// One that keeps its groups on disk when it is asked to end.
+    /// Starts a gateway that stores its groups on disk when it receives TERM.
     pub(crate) fn with_persistence() -> Self {
         Self::start(true)
     }
 
-    /// One that forgets them.
+    /// Starts a gateway whose groups are lost when it exits.
     pub(crate) fn without_persistence() -> Self {
         Self::start(false)
     }
@@ -50,7 +50,7 @@ impl RestartingGateway {
         format!("http://{}", self.address)
     }
 
-    /// A directory that lives as long as this.
+    /// A temporary directory, removed when the gateway is dropped.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -63,7 +63,7 @@ impl RestartingGateway {
         send_signal(self.child.id(), "CONT");
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends TERM and waits until the gateway has exited.
     pub(crate) fn stop(&mut self) {
         send_signal(self.child.id(), "TERM");
         self.child.wait().unwrap();
@@ -74,7 +74,7 @@ impl RestartingGateway {
         self.child.wait().unwrap();
     }
 
-    /// Starts it anew, after it has ended.
+    /// Starts the gateway again after it has exited.
     pub(crate) fn restart(&mut self) {
         self.child = spawn(self.address, &self.directory, self.is_persistent);
     }
@@ -83,7 +83,7 @@ impl RestartingGateway {
         let deadline = Instant::now() + Duration::from_secs(20);
         let gateway = Gateway::new(self.url()).unwrap().timeout(Duration::from_secs(1));
         while gateway.ready().is_err() {
-            assert!(Instant::now() < deadline, "the gateway does not come back");
+            assert!(Instant::now() < deadline, "the gateway is not ready after a restart");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -107,5 +107,5 @@ fn spawn(address: SocketAddr, directory: &Path, is_persistent: bool) -> Child {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|why| panic!("{binary}: install prometheus-pushgateway: {why}"))
+        .unwrap_or_else(|error| panic!("{binary}: install prometheus-pushgateway: {error}"))
 }

@@ -1,4 +1,4 @@
-//! What is sent comes back: grouping keys, metrics and merges, through the real gateway.
+//! Grouping keys and metrics that are pushed to the real gateway and read back.
 
 use metrics_push::prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, Registry};
 use metrics_push::{Gateway, GroupingKey, Pusher, StoredValue};
@@ -12,7 +12,7 @@ fn gauge(name: &str, value: f64) -> Gauge {
     gauge
 }
 
-/// Pushes to a job with one further label, and asserts that the gateway has exactly these labels.
+/// Pushes to a job with the label `shard`, and asserts that the stored group has exactly these labels.
 fn assert_round_trip(url: &str, gateway: &Gateway, job: &str, shard: &str) {
     let pusher = Pusher::new(url, job).unwrap().grouping("shard", shard).unwrap();
     pusher.collector(gauge("present", 1.0)).unwrap().push().unwrap();
@@ -26,7 +26,7 @@ fn assert_round_trip(url: &str, gateway: &Gateway, job: &str, shard: &str) {
 }
 
 #[test]
-fn nasty_values_arrive_as_they_were_sent() {
+fn label_values_with_special_characters_round_trip() {
     let real = Pushgateway::start();
     let gateway = Gateway::new(real.url()).unwrap();
     let long = "x".repeat(255);
@@ -63,7 +63,7 @@ fn nasty_values_arrive_as_they_were_sent() {
 }
 
 #[test]
-fn any_value_arrives_as_it_was_sent() {
+fn random_label_values_round_trip() {
     let real = Pushgateway::start();
     let gateway = Gateway::new(real.url()).unwrap();
     let mut runner =
@@ -78,7 +78,7 @@ fn any_value_arrives_as_it_was_sent() {
 }
 
 #[test]
-fn base_urls_with_prefix_and_slash_reach_the_gateway() {
+fn url_with_path_prefix_reaches_the_gateway() {
     let real = Pushgateway::with_flags(&["--web.route-prefix=/push/gateway"]);
     let origin = format!("http://{}", real.address());
     for base in ["/push/gateway", "/push/gateway/", "/push/gateway//"] {
@@ -92,10 +92,10 @@ fn base_urls_with_prefix_and_slash_reach_the_gateway() {
 }
 
 #[test]
-fn every_metric_type_arrives_whole() {
+fn metrics_of_every_type_round_trip() {
     let real = Pushgateway::start();
     let registry = Registry::new();
-    let counter = IntCounter::new("big_total", "Too big for a float's digits.").unwrap();
+    let counter = IntCounter::new("big_total", "The largest exact integer of a float.").unwrap();
     counter.inc_by(9_007_199_254_740_991);
     registry.register(Box::new(counter)).unwrap();
     let options = HistogramOpts::new("took_seconds", "A \\ back\nslash.").buckets(vec![0.5, 1.0]);
@@ -124,7 +124,7 @@ fn every_metric_type_arrives_whole() {
 }
 
 #[test]
-fn a_clash_with_another_group_is_explained() {
+fn type_conflict_with_another_group_is_explained() {
     let real = Pushgateway::start();
     let counter = IntCounter::new("contested", "A counter here.").unwrap();
     Pusher::new(real.url(), "first").unwrap().collector(counter).unwrap().push().unwrap();

@@ -1,4 +1,5 @@
-//! The shipped alert rules: each is tested both ways, says what to do, and speaks of metrics that exist.
+//! The shipped alert rules: the promtool tests show for each alert when it fires and when it does not, each alert has a
+//! runbook, and all metrics exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +11,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/m
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
 const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 
-/// Fires always, so that nothing can show when it does not.
+/// This alert always fires, so no test can show when it does not.
 const ALWAYS: &str = "Watchdog";
 
 /// The YAML files of a folder, by name.
@@ -23,25 +24,25 @@ fn files(folder: &str) -> BTreeMap<String, String> {
     entries.map(|entry| read(entry.unwrap().path())).collect()
 }
 
-/// The rules as they are written, each from its name to the end of what belongs to it.
+/// The text of each rule, from its name to its last line.
 fn blocks(text: &str) -> Vec<&str> {
     let keys = ["- alert: ", "- record: "];
     let starts = keys.iter().flat_map(|key| text.match_indices(key)).map(|(start, _)| start);
     starts.map(|start| &text[start..start + extent(&text[start..], RULE)]).collect()
 }
 
-/// How far the dash before a rule is from the margin.
+/// The indentation of the dash before a rule.
 const RULE: usize = 6;
 
-/// How much of a text is its first line and those after it that are indented further.
+/// The length of a text's first line and the following lines that are indented further.
 fn extent(text: &str, indentation: usize) -> usize {
-    let is_beyond = |line: &str| {
+    let is_outside = |line: &str| {
         let indented = line.len() - line.trim_start().len();
         !line.trim().is_empty() && indented <= indentation
     };
     let ends = text.match_indices('\n').find(|(end, _)| {
         let rest = &text[end + 1..];
-        is_beyond(rest.split('\n').next().unwrap_or(rest))
+        is_outside(rest.split('\n').next().unwrap_or(rest))
     });
     ends.map_or(text.len(), |(end, _)| end)
 }
@@ -50,15 +51,15 @@ fn alert_name(block: &str) -> Option<&str> {
     block.strip_prefix("- alert: ")?.lines().next()
 }
 
-/// The names of all alerts, each with its rule.
+/// The rules of all alerts by name.
 fn alerts(rules: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
     let blocks = rules.values().flat_map(|text| blocks(text));
     let alerts: BTreeMap<_, _> = blocks.filter_map(|it| Some((alert_name(it)?, it))).collect();
-    assert!(alerts.len() > 25, "not all alerts are found: {:?}", alerts.keys());
+    assert!(alerts.len() > 25, "not all alerts were found: {:?}", alerts.keys());
     alerts
 }
 
-/// The text of a key of a rule, in one line or in several.
+/// The value of a rule's key, on one line or several.
 fn value<'a>(block: &'a str, key: &str) -> &'a str {
     let at = block.find(&format!(" {key}:")).unwrap_or_else(|| panic!("no {key} in {block}")) + 1;
     let line = block[..at].rfind('\n').map_or(0, |end| end + 1);
@@ -66,14 +67,14 @@ fn value<'a>(block: &'a str, key: &str) -> &'a str {
     text[key.len() + 1..].trim_start_matches([' ', '|', '>', '-']).trim()
 }
 
-/// The first series that an expression selects, with its labels.
+/// The first selector of an expression, such as `up{job="pushgateway"}`.
 fn first_selector(expression: &str) -> &str {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut at = 0;
     loop {
         let rest = &expression[at..];
         let start =
-            at + rest.find(|c| is_word(c) || c == '{').expect("an expression without a series");
+            at + rest.find(|c| is_word(c) || c == '{').expect("the expression has no selector");
         let name = expression[start..]
             .find(|c| !is_word(c))
             .map_or(expression.len(), |length| start + length);
@@ -89,9 +90,9 @@ fn first_selector(expression: &str) -> &str {
     }
 }
 
-/// The same rules without their conditions: each alert fires wherever the series are that its condition begins with.
-fn unconditional(text: &str) -> String {
-    let mut eager = text.to_owned();
+/// Replaces the expression of each alert by its first selector, so that the alert fires for every series.
+fn without_conditions(text: &str) -> String {
+    let mut changed = text.to_owned();
     for block in blocks(text) {
         if alert_name(block).is_none_or(|name| name == ALWAYS) {
             continue;
@@ -102,13 +103,13 @@ fn unconditional(text: &str) -> String {
         let head = block.lines().next().unwrap();
         let replaced =
             format!("{head}\n        expr: 'max without () ({selector})'{}", &block[end..]);
-        eager = eager.replace(block, &replaced);
+        changed = changed.replace(block, &replaced);
     }
-    eager
+    changed
 }
 
-/// The alerts that a line of promtool's output names, with how often it does.
-fn named(line: &str) -> BTreeMap<&str, usize> {
+/// The number of times that a line names each alert.
+fn count_alerts(line: &str) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for after in line.split("alertname=\"").skip(1) {
         *counts.entry(after.split('"').next().unwrap()).or_default() += 1;
@@ -116,54 +117,56 @@ fn named(line: &str) -> BTreeMap<&str, usize> {
     counts
 }
 
+/// Runs the promtool tests on rules without conditions. If a test then gets more alerts than it expects, it shows that the
+/// condition is needed.
 #[test]
-fn each_alert_is_shown_to_fire_and_not_to_fire() {
+fn alerts_have_tests_that_fire_and_tests_that_do_not() {
     let rules = files("rules");
     let tests = files("tests");
-    let fire: BTreeSet<_> = tests
+    let firing: BTreeSet<_> = tests
         .values()
         .flat_map(|text| text.lines().filter(|line| line.contains("labels: ALERTS{")))
-        .flat_map(|line| named(line).into_keys())
+        .flat_map(|line| count_alerts(line).into_keys())
         .collect();
 
-    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("eager-{}", std::process::id()));
+    let copy = format!("rules-without-conditions-{}", std::process::id());
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(copy);
     for (folder, files) in [("rules", &rules), ("tests", &tests)] {
         fs::create_dir_all(copy.join(folder)).unwrap();
         for (name, text) in files {
-            let text = if folder == "rules" { unconditional(text) } else { text.clone() };
+            let text = if folder == "rules" { without_conditions(text) } else { text.clone() };
             fs::write(copy.join(folder).join(name), text).unwrap();
         }
     }
     let mut promtool = command("promtool");
     promtool.args(["test", "rules"]).args(tests.keys()).current_dir(copy.join("tests"));
     let output = promtool.output().unwrap();
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let output = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     fs::remove_dir_all(&copy).unwrap();
 
-    // Where more of an alert is there than a test expects, the test shows that its condition is needed.
-    let mut missed = BTreeSet::new();
-    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let mut needed = BTreeSet::new();
+    let lines: Vec<&str> = output.lines().map(str::trim).collect();
     for pair in lines.windows(2) {
         if let (Some(expected), Some(got)) =
             (pair[0].strip_prefix("exp:"), pair[1].strip_prefix("got:"))
         {
-            let expected = named(expected);
-            let surplus =
+            let expected = count_alerts(expected);
+            let is_unexpected =
                 |(name, count): &(&str, usize)| *count > expected.get(name).copied().unwrap_or(0);
-            missed.extend(named(got).into_iter().filter(surplus).map(|it| it.0));
+            needed.extend(count_alerts(got).into_iter().filter(is_unexpected).map(|it| it.0));
         }
     }
     for name in alerts(&rules).into_keys() {
-        assert!(fire.contains(name), "no test shows that {name} fires");
+        assert!(firing.contains(name), "no test shows that {name} fires");
         assert!(
-            name == ALWAYS || missed.contains(name),
-            "no test needs the condition of {name}\n{said}"
+            name == ALWAYS || needed.contains(name),
+            "no test needs the condition of {name}\n{output}"
         );
     }
 }
 
 #[test]
-fn each_alert_has_a_severity_and_says_in_sentences_what_to_do() {
+fn alerts_have_a_severity_and_a_runbook_in_sentences() {
     for (name, block) in alerts(&files("rules")) {
         assert!(
             ["critical", "warning", "info", "none"].contains(&value(block, "severity")),
@@ -172,7 +175,7 @@ fn each_alert_has_a_severity_and_says_in_sentences_what_to_do() {
         for key in ["summary", "description", "runbook"] {
             assert!(
                 value(block, key).trim_end_matches('\'').ends_with('.'),
-                "{name}: {key} is no sentence"
+                "{name}: {key} does not end with a full stop"
             );
         }
     }
@@ -197,7 +200,7 @@ fn rules_and_dashboard_use_existing_metrics() {
         for (at, _) in text.match_indices("batch_job") {
             let word = text[at..].split(|c| !is_name(c)).next().unwrap();
             let name = word.trim_end_matches(':');
-            // Names of groups and files, and parts of patterns.
+            // Other words are names of rule groups and files, and parts of patterns.
             let is_metric =
                 name.contains(':') || name.ends_with("seconds") || name.contains("last_run");
             let is_known = recorded.contains(name) || METRICS.contains(&format!("`{name}"));
@@ -205,5 +208,5 @@ fn rules_and_dashboard_use_existing_metrics() {
             count += usize::from(is_metric);
         }
     }
-    assert!(count > 100, "the metrics are not found any more: {count}");
+    assert!(count > 100, "only {count} metrics were found");
 }

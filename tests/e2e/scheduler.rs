@@ -1,11 +1,11 @@
-//! The example with tasks of plain tokio intervals, run to its end: what it leaves tells its runs apart.
+//! Runs the example `scheduler` and checks the outcome of each of its tasks.
 
 use metrics_push::testing::FakeGateway;
 
 use crate::programs::{command, program};
 
 #[test]
-fn tasks_that_fail_panic_overlap_are_dropped_and_try_again_are_told_apart() {
+fn scheduler_example_reports_each_outcome() {
     let gateway = FakeGateway::start();
     let mut scheduler = command(program("scheduler"));
     scheduler.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
@@ -18,9 +18,9 @@ fn tasks_that_fail_panic_overlap_are_dropped_and_try_again_are_told_apart() {
     gateway.group("reindex", &[]).assert_outcome("panic");
     gateway.group("archive", &[]).assert_outcome("cancelled");
     gateway.group("rotate_logs", &[]).assert_outcome("skipped");
-    // Failed twice before it worked.
+    // The first two attempts fail.
     gateway.group("reminders", &[]).assert_outcome("success").assert_family(FAILURE);
-    // Ran, and was in the way of another run.
+    // One run succeeds, and the runs that overlap with it are skipped.
     let backup = gateway.group("backup", &[]);
     backup.assert_family("batch_job_last_success_timestamp_seconds");
     backup.assert_family(SKIPPED).assert_no_family(FAILURE);

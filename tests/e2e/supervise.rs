@@ -1,19 +1,19 @@
-//! Jobs with a parent of ours against the real gateway: what the kernel does to them is told at once.
+//! Supervised jobs against the real gateway: the supervisor reports every ending at once.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::child::{Panics, job};
-use crate::lifecycle::{held, stored};
+use crate::child::{PanicStrategy, job};
+use crate::lifecycle::{outcomes, stored};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
 #[test]
-fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {
+fn supervisor_reports_every_ending_to_the_real_gateway() {
     let gateway = Pushgateway::start();
-    for panics in [Panics::Unwind, Panics::Abort] {
+    for panics in [PanicStrategy::Unwind, PanicStrategy::Abort] {
         for (ending, outcome) in [
             ("ok", "success"),
             ("err", "error"),
@@ -35,29 +35,30 @@ fn every_death_reaches_the_real_gateway_with_both_panic_strategies() {
             let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
             ended.assert_same_as(&bare);
             let stored = stored(&gateway, &name);
-            assert_eq!(held(&stored), [outcome], "{name}: {ended:?} {stored:?}");
+            assert_eq!(outcomes(&stored), [outcome], "{name}: {ended:?} {stored:?}");
             assert!(state.journals().is_empty(), "{name}");
         }
     }
 }
 
-/// A memory control group of one test, removed when it ends.
+/// A memory control group, removed when it is dropped.
 pub(crate) struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {
     pub(crate) fn new(bytes: u64) -> Self {
         let base = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
         let base = base.into_iter().map(PathBuf::from).find(|path| path.exists()).unwrap();
-        let is_second = base.join("cgroup.controllers").exists();
+        let is_version_2 = base.join("cgroup.controllers").exists();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let group = base.join(format!("metrics-push-{}-{number}", std::process::id()));
         fs::create_dir_all(&group).expect("run this test as root: it needs a control group");
-        let limit = if is_second { "memory.max" } else { "memory.limit_in_bytes" };
+        let limit = if is_version_2 { "memory.max" } else { "memory.limit_in_bytes" };
         fs::write(group.join(limit), bytes.to_string()).unwrap();
         Self(group)
     }
 
+    /// A command that starts its arguments in this group.
     pub(crate) fn launcher(&self) -> [String; 4] {
         let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display());
         ["sh".into(), "-c".into(), enter, "sh".into()]
@@ -71,16 +72,17 @@ impl Drop for MemoryGroup {
 }
 
 #[test]
-fn running_out_of_the_control_groups_memory_is_told_as_that() {
+fn supervisor_reports_an_oom_kill_of_the_control_group() {
     let (gateway, state) = (Pushgateway::start(), StateDir::new());
     let group = MemoryGroup::new(64 << 20);
     let launcher = group.launcher();
     let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
-    let start = job(Panics::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
+    let start =
+        job(PanicStrategy::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
     let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
     let ended = start.within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
     let stored = stored(&gateway, "ending");
-    assert_eq!(held(&stored), ["oom"], "{ended:?} {stored:?}");
+    assert_eq!(outcomes(&stored), ["oom"], "{ended:?} {stored:?}");
     assert!(stored["batch_job_last_run_max_resident_memory_bytes"] > 3e7);
 }

@@ -1,4 +1,5 @@
-//! Every form of a body against the real gateway: it reads back the same, and the fake one agrees on what is broken.
+//! Every encoding of a push against the real gateway: all are stored alike, and the fake gateway rejects the same invalid
+//! bodies.
 
 use std::time::Duration;
 
@@ -11,18 +12,18 @@ use crate::fake_vs_real::{FakeVsReal, same};
 use crate::http::{send, send_raw};
 use crate::real::Pushgateway;
 
-/// The samples and heads of one job, as the gateway exposes them.
+/// The lines of the gateway's exposition that come from the test.
 fn exposed(gateway: &Pushgateway) -> Vec<String> {
     let text = send(gateway.address(), "GET", "/metrics", b"").unwrap().text();
-    let is_ours = |line: &&str| line.contains("metric_") && !line.contains("push_");
-    text.split('\n').filter(is_ours).map(str::to_owned).collect()
+    let is_pushed = |line: &&str| line.contains("metric_") && !line.contains("push_");
+    text.split('\n').filter(is_pushed).map(str::to_owned).collect()
 }
 
 #[test]
-fn every_form_reads_back_the_same() {
+fn all_encodings_are_stored_alike() {
     const CASES: usize = 24;
     let gateway = Pushgateway::start();
-    let keeper = Gateway::new(gateway.url()).unwrap();
+    let client = Gateway::new(gateway.url()).unwrap();
     let key = GroupingKey::new("wire").unwrap();
     let mut runner = TestRunner::deterministic();
     for _ in 0..CASES {
@@ -38,11 +39,11 @@ fn every_form_reads_back_the_same() {
         let text = exposed(&gateway);
         assert!(!text.is_empty(), "{families:?}");
         for other in [
-            pusher().map_gateway(|gateway| gateway.protobuf()),
+            pusher().map_gateway(Gateway::protobuf),
             pusher().map_gateway(|gateway| gateway.protobuf().gzip().unwrap()),
             pusher().map_gateway(|gateway| gateway.gzip().unwrap()),
         ] {
-            keeper.delete(&key).unwrap();
+            client.delete(&key).unwrap();
             other.push().unwrap();
             assert_eq!(exposed(&gateway), text, "{families:?}");
         }
@@ -50,7 +51,7 @@ fn every_form_reads_back_the_same() {
 }
 
 #[test]
-fn a_large_body_arrives_compressed() {
+fn large_compressed_body_is_stored() {
     const SERIES: usize = 20_000;
     let gateway = Pushgateway::start();
     let exposition: String =
@@ -59,30 +60,31 @@ fn a_large_body_arrives_compressed() {
     let plain = Gateway::new(gateway.url()).unwrap();
     for gateway in [plain.clone().gzip().unwrap(), plain.clone().protobuf().gzip().unwrap()] {
         gateway.push(&key, &exposition.parse().unwrap()).unwrap();
-        let held = gateway.metrics().unwrap();
-        assert_eq!(held[0].value("metric_rows", &[("number", "19999")]), Some(1.0));
+        let stored = gateway.metrics().unwrap();
+        assert_eq!(stored[0].value("metric_rows", &[("number", "19999")]), Some(1.0));
         gateway.delete(&key).unwrap();
     }
 }
 
-/// A length, and what it is the length of.
+/// Prefixes a protobuf message with its length.
 fn delimited(bytes: &[u8]) -> Vec<u8> {
     assert!(bytes.len() < 0x80);
     [&[u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
+/// A length-delimited protobuf field.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2][..], &delimited(bytes)].concat()
 }
 
-/// A family `a` of this type, with a metric for each of these messages.
+/// A delimited family `a` of this type with these metrics.
 fn family(kind: u8, metrics: &[&[u8]]) -> Vec<u8> {
     let metrics: Vec<_> = metrics.iter().map(|metric| field(4, metric)).collect();
     delimited(&[field(1, b"a"), vec![3 << 3, kind], metrics.concat()].concat())
 }
 
 #[test]
-fn protobuf_is_answered_alike() {
+fn real_and_fake_gateway_answer_protobuf_alike() {
     const EXACT: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
     let value = [&[1 << 3 | 1][..], &1.5_f64.to_le_bytes()].concat();
     let gauge = field(2, &value);
@@ -124,14 +126,14 @@ fn protobuf_is_answered_alike() {
         );
         let request = [head.as_bytes(), &body].concat();
         let [real, fake] = pair.addresses().map(|address| send_raw(address, &request).unwrap());
-        let what = format!("the answers to {kind} {body:?}");
-        // A clash quotes the metric in a notation of its own.
-        let said = |text: String| text.split(['{', '}']).step_by(2).collect::<String>();
+        let case = format!("the responses to {kind} {body:?}");
+        // A type conflict quotes the metric in braces, in Go's notation.
+        let message = |text: String| text.split(['{', '}']).step_by(2).collect::<String>();
         assert_eq!(
-            same(&what, &(real.status, said(real.text())), &(fake.status, said(fake.text()))),
+            same(&case, &(real.status, message(real.text())), &(fake.status, message(fake.text()))),
             Ok(())
         );
-        assert_eq!(pair.compare(), Ok(()), "{what}");
+        assert_eq!(pair.compare(), Ok(()), "{case}");
         pair.wipe();
     }
 }

@@ -8,12 +8,12 @@ use crate::programs::{aborting_ending, command, program};
 
 /// The panic strategy that the job's program is compiled with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Panics {
+pub(crate) enum PanicStrategy {
     Unwind,
     Abort,
 }
 
-impl Panics {
+impl PanicStrategy {
     /// The program of `tests/programs/ending.rs`.
     fn program(self) -> PathBuf {
         match self {
@@ -24,26 +24,26 @@ impl Panics {
 }
 
 /// The command that starts a job.
-pub(crate) struct Start(Command);
+pub(crate) struct JobCommand(Command);
 
 /// Returns the command of a job with an empty environment. The last argument selects how the job ends.
-pub(crate) fn job(panics: Panics, arguments: &[&str]) -> Start {
+pub(crate) fn job(panics: PanicStrategy, arguments: &[&str]) -> JobCommand {
     start(panics.program(), arguments)
 }
 
 /// Returns the command of a job whose `main` only sends SIGTERM to its own process.
-pub(crate) fn signals_itself() -> Start {
+pub(crate) fn signals_itself() -> JobCommand {
     start(program("signals_itself"), &[])
 }
 
-fn start(program: PathBuf, arguments: &[&str]) -> Start {
+fn start(program: PathBuf, arguments: &[&str]) -> JobCommand {
     let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Start(command)
+    JobCommand(command)
 }
 
-impl Start {
+impl JobCommand {
     pub(crate) fn gateway(self, url: &str) -> Self {
         self.variable("METRICS_PUSH_URL", url)
     }
@@ -65,7 +65,7 @@ impl Start {
         Self(command)
     }
 
-    /// Connects the job's stdin to a pipe that stays open until [`Running::close_input`].
+    /// Connects the job's stdin to a pipe that stays open until [`RunningJob::close_input`].
     pub(crate) fn with_input(mut self) -> Self {
         self.0.stdin(Stdio::piped());
         self
@@ -75,25 +75,25 @@ impl Start {
         &mut self.0
     }
 
-    pub(crate) fn run_to_end(self) -> Ended {
+    pub(crate) fn run_to_end(self) -> FinishedJob {
         self.start().wait()
     }
 
-    pub(crate) fn start(mut self) -> Running {
+    pub(crate) fn start(mut self) -> RunningJob {
         let mut child = self.0.spawn().unwrap_or_else(|why| panic!("{:?}: {why}", self.0));
         let output = BufReader::new(child.stdout.take().unwrap());
-        Running { child, output, seen: String::new() }
+        RunningJob { child, output, seen: String::new() }
     }
 }
 
 /// A running job, killed on drop.
-pub(crate) struct Running {
+pub(crate) struct RunningJob {
     child: Child,
     output: BufReader<ChildStdout>,
     seen: String,
 }
 
-impl Running {
+impl RunningJob {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -123,22 +123,22 @@ impl Running {
         drop(self.child.stdin.take());
     }
 
-    pub(crate) fn wait(mut self) -> Ended {
+    pub(crate) fn wait(mut self) -> FinishedJob {
         let mut stdout = std::mem::take(&mut self.seen);
         self.output.read_to_string(&mut stdout).unwrap();
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         let status = self.child.wait().unwrap();
-        let (notices, stderr): (Vec<_>, Vec<_>) = errors
+        let (log_lines, stderr): (Vec<_>, Vec<_>) = errors
             .lines()
             .filter(|line| !line.starts_with(' '))
             .map(without_ids)
             .partition(|line| line.starts_with("metrics-push: "));
-        Ended { status, stdout, stderr, notices }
+        FinishedJob { status, stdout, stderr, log_lines }
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningJob {
     fn drop(&mut self) {
         // The process may have exited already.
         let _ = self.child.kill();
@@ -157,16 +157,16 @@ fn without_ids(line: &str) -> String {
 
 /// The exit status and the output of a finished job.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct FinishedJob {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     /// All other lines of stderr.
     pub(crate) stderr: Vec<String>,
     /// The lines of stderr that start with `metrics-push: `.
-    pub(crate) notices: Vec<String>,
+    pub(crate) log_lines: Vec<String>,
 }
 
-impl Ended {
+impl FinishedJob {
     /// Fails unless both jobs have the same exit status and the same output, apart from our log lines.
     #[track_caller]
     pub(crate) fn assert_same_as(&self, bare: &Self) {

@@ -7,17 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
-use crate::child::{Ended, Panics, Start, job};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, job};
 use crate::lifecycle::{completions, outcomes};
 use crate::state_dir::StateDir;
 
 /// Returns the command of a job with this name and ending.
-fn command(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Start {
-    let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
+fn command(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> JobCommand {
+    let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
     start.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
-fn run_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> Ended {
+fn run_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> FinishedJob {
     command(gateway, state, name, ending).run_to_end()
 }
 
@@ -31,7 +31,7 @@ fn journal_of_a_finished_run_is_removed() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for ending in ["ok", "err", "panic", "exit-3", "exit-in-worker", "panic-in-drop"] {
         let ended = run_job(&gateway, &state, "import", ending);
-        assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
+        assert!(ended.log_lines.is_empty(), "{ending}: {ended:?}");
         assert!(state.journals().is_empty(), "{ending}");
     }
 }
@@ -53,7 +53,11 @@ fn abandoned_run_is_reported_once_by_a_run_of_another_job() {
         assert_eq!(state.journals().len(), 1, "{ending}");
         let ended = run_job(&gateway, &state, "other", "ok");
         assert!(ended.status.success());
-        assert!(ended.notices[0].contains(r#"{job="import"}"#), "{ending}: {:?}", ended.notices);
+        assert!(
+            ended.log_lines[0].contains(r#"{job="import"}"#),
+            "{ending}: {:?}",
+            ended.log_lines
+        );
         run_job(&gateway, &state, "other", "ok");
         let group = gateway.group("import", &[]);
         assert_eq!(outcomes(&group), ["abandoned"], "{ending}");
@@ -124,7 +128,7 @@ fn undelivered_outcome_is_delivered_by_a_later_run() {
     let start =
         command(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
     let ended = start.run_to_end();
-    assert!(!ended.notices.is_empty());
+    assert!(!ended.log_lines.is_empty());
     gateway.accept_connections();
     run_job(&gateway, &state, "other", "ok");
     assert_eq!(outcomes(&gateway.group("import", &[])), ["error"]);
@@ -175,15 +179,15 @@ fn unreadable_journals_are_logged_and_do_not_block_others() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     run_job(&gateway, &state, "import", "kill");
     let truncated = state.write("0-1.journal", "metrics-push jou");
-    let newer = state.write("0-2.journal", "metrics-push journal 7\tx=y\nopen\tid=0\n");
+    let newer = state.write("0-2.journal", "metrics-push journal 7\tx=y\nstarted\tid=0\n");
     let foreign = state.write("0-3.journal", "some other text\n");
     let ended = run_job(&gateway, &state, "other", "ok");
     for (path, reason) in
-        [(&truncated, "torn"), (&newer, "newer version"), (&foreign, "no journal")]
+        [(&truncated, "truncated"), (&newer, "newer version"), (&foreign, "not a journal")]
     {
         let line =
             |line: &String| line.contains(reason) && line.contains(&*path.display().to_string());
-        assert!(ended.notices.iter().any(line), "{reason}: {:?}", ended.notices);
+        assert!(ended.log_lines.iter().any(line), "{reason}: {:?}", ended.log_lines);
     }
     assert_eq!((truncated.exists(), newer.exists(), foreign.exists()), (false, true, true));
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
@@ -198,7 +202,7 @@ fn unusable_state_directory_logs_one_warning() {
         let start = command(&gateway, &state, "import", "ok");
         let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).run_to_end();
         assert!(ended.status.success());
-        assert_eq!(ended.notices.len(), 1, "{directory:?}: {ended:?}");
+        assert_eq!(ended.log_lines.len(), 1, "{directory:?}: {ended:?}");
         assert_eq!(outcomes(&gateway.group("import", &[])), ["success"]);
     }
 }
@@ -209,11 +213,11 @@ fn full_disk_logs_one_warning() {
     // With this limit, as on a full disk, files can be created but not written to.
     let launcher = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
     for ending in ["ok", "err", "exit-3"] {
-        let bare = job(Panics::Unwind, &[ending]).within(&launcher).run_to_end();
+        let bare = job(PanicStrategy::Unwind, &[ending]).within(&launcher).run_to_end();
         let ended = command(&gateway, &state, "import", ending).within(&launcher).run_to_end();
         ended.assert_same_as(&bare);
-        assert_eq!(ended.notices.len(), 1, "{ending}: {ended:?}");
-        assert!(ended.notices[0].contains("can't be written"), "{ended:?}");
+        assert_eq!(ended.log_lines.len(), 1, "{ending}: {ended:?}");
+        assert!(ended.log_lines[0].contains("cannot write the journal"), "{ended:?}");
         assert_eq!(completions(&gateway, "import"), 1, "{ending}");
         gateway.clear();
     }
@@ -224,7 +228,7 @@ fn full_disk_logs_one_warning() {
 #[test]
 fn durable_journal_of_a_finished_run_is_removed() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let start = job(Panics::Unwind, &["synced", "ok"]).gateway(&gateway.url());
+    let start = job(PanicStrategy::Unwind, &["synced", "ok"]).gateway(&gateway.url());
     start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
     assert!(state.journals().is_empty());
@@ -329,6 +333,6 @@ fn run_from_before_a_reboot_is_reported_as_abandoned() {
     let rest = after.split_once('\n').unwrap().1;
     fs::write(&journal, format!("{before}\tboot=another\n{rest}")).unwrap();
     let ended = run_job(&gateway, &state, "other", "ok");
-    assert!(ended.notices[0].contains("the machine's last start"), "{:?}", ended.notices);
+    assert!(ended.log_lines[0].contains("when the machine restarted"), "{:?}", ended.log_lines);
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }

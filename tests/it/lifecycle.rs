@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Job, Outcome, flush};
 
-use crate::child::{Ended, Panics, job, signals_itself};
+use crate::child::{FinishedJob, PanicStrategy, job, signals_itself};
 
 /// Returns the outcomes of a group whose value is 1: one of them, or none while the first run is in progress.
 #[track_caller]
@@ -25,10 +25,10 @@ pub(crate) fn completions(gateway: &FakeGateway, job: &str) -> usize {
 
 /// Runs the job without and with a gateway, and fails if its exit status or output differ.
 #[track_caller]
-fn assert_same_as_bare(arguments: &[&str]) -> (FakeGateway, Ended) {
+fn assert_same_as_bare(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
     let gateway = FakeGateway::start();
-    let bare = job(Panics::Unwind, arguments).run_to_end();
-    let ended = job(Panics::Unwind, arguments).gateway(&gateway.url()).run_to_end();
+    let bare = job(PanicStrategy::Unwind, arguments).run_to_end();
+    let ended = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url()).run_to_end();
     ended.assert_same_as(&bare);
     (gateway, ended)
 }
@@ -39,7 +39,7 @@ fn assert_reported_once(ending: &str, outcome: &str) -> Group {
     let (gateway, ended) = assert_same_as_bare(&[ending]);
     assert_eq!(outcomes(&gateway.group("ending", &[])), [outcome], "{ending}: {ended:?}");
     assert_eq!(completions(&gateway, "ending"), 1, "{ending}");
-    assert!(ended.notices.is_empty(), "{ending}: {:?}", ended.notices);
+    assert!(ended.log_lines.is_empty(), "{ending}: {:?}", ended.log_lines);
     gateway.group("ending", &[])
 }
 
@@ -78,7 +78,7 @@ fn panic_with_a_custom_hook_is_reported_as_panic() {
 
 #[test]
 fn panicking_collector_does_not_hide_the_panic_outcome() {
-    for panics in [Panics::Unwind, Panics::Abort] {
+    for panics in [PanicStrategy::Unwind, PanicStrategy::Abort] {
         let gateway = FakeGateway::start();
         let ended = job(panics, &["panic-in-collector"]).gateway(&gateway.url()).run_to_end();
         assert!(!ended.status.success(), "{ended:?}");
@@ -162,8 +162,8 @@ fn run_in_a_forked_child_is_logged_and_not_pushed() {
     let (gateway, ended) = assert_same_as_bare(&["fork-and-run"]);
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
     assert!(gateway.find_group("task", &[]).is_none());
-    assert_eq!(ended.notices.len(), 1, "{:?}", ended.notices);
-    assert!(ended.notices[0].contains("start the first run after the fork"));
+    assert_eq!(ended.log_lines.len(), 1, "{:?}", ended.log_lines);
+    assert!(ended.log_lines[0].contains("start the first run after the fork"));
 }
 
 /// None of our code runs at these endings; the start push is the only trace of the run.
@@ -171,8 +171,8 @@ fn run_in_a_forked_child_is_logged_and_not_pushed() {
 fn undetectable_ending_sends_no_completion() {
     for ending in ["exec", "_exit", "abort", "kill", "segv", "overflow"] {
         let gateway = FakeGateway::start();
-        let bare = job(Panics::Unwind, &[ending]).run_to_end();
-        let ended = job(Panics::Unwind, &[ending]).gateway(&gateway.url()).run_to_end();
+        let bare = job(PanicStrategy::Unwind, &[ending]).run_to_end();
+        let ended = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url()).run_to_end();
         ended.assert_same_as(&bare);
         assert_eq!(completions(&gateway, "ending"), 0, "{ending}");
     }
@@ -183,7 +183,7 @@ fn undetectable_ending_sends_no_completion() {
 fn signal_when_ready(arguments: &[&str], signal: &str) -> FakeGateway {
     let gateway = FakeGateway::start();
     let run = |url: Option<&str>| {
-        let start = job(Panics::Unwind, arguments);
+        let start = job(PanicStrategy::Unwind, arguments);
         let start = match url {
             Some(url) => start.gateway(url),
             None => start,
@@ -245,7 +245,8 @@ fn custom_signal_handling_decides_the_outcome() {
 fn signal_inherited_as_ignored_stays_ignored() {
     let gateway = FakeGateway::start();
     let launcher = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"];
-    let start = job(Panics::Unwind, &["wait-a-little"]).gateway(&gateway.url()).within(&launcher);
+    let start =
+        job(PanicStrategy::Unwind, &["wait-a-little"]).gateway(&gateway.url()).within(&launcher);
     let running = start.start().ready();
     running.signal("HUP");
     let ended = running.wait();
@@ -256,7 +257,7 @@ fn signal_inherited_as_ignored_stays_ignored() {
 #[test]
 fn signal_report_to_a_hanging_gateway_is_bounded() {
     let gateway = FakeGateway::start();
-    let running = job(Panics::Unwind, &["wait"]).gateway(&gateway.url()).start().ready();
+    let running = job(PanicStrategy::Unwind, &["wait"]).gateway(&gateway.url()).start().ready();
     gateway.fault(Fault::hang());
     let started = Instant::now();
     running.signal("TERM");
@@ -268,7 +269,7 @@ fn signal_report_to_a_hanging_gateway_is_bounded() {
 #[test]
 fn second_signal_terminates_the_process_at_once() {
     let gateway = FakeGateway::start();
-    let running = job(Panics::Unwind, &["wait"]).gateway(&gateway.url()).start().ready();
+    let running = job(PanicStrategy::Unwind, &["wait"]).gateway(&gateway.url()).start().ready();
     gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
     gateway.fault(Fault::hang());
     let started = Instant::now();
@@ -290,7 +291,7 @@ fn exit_with_a_hanging_gateway_takes_one_timeout() {
     gateway.fault(Fault::hang());
     for ending in ["ok", "exit-3", "panic"] {
         let started = Instant::now();
-        let start = job(Panics::Unwind, &[ending]).gateway(&gateway.url());
+        let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
         start.variable("METRICS_PUSH_TIMEOUT", "1s").run_to_end();
         assert!(started.elapsed() < Duration::from_secs(2), "{ending}: {:?}", started.elapsed());
     }
@@ -300,8 +301,8 @@ fn exit_with_a_hanging_gateway_takes_one_timeout() {
 fn slow_start_push_does_not_overtake_the_completion() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::stall(Duration::from_millis(400)));
-    let ended = job(Panics::Unwind, &["wait-a-little"]).gateway(&gateway.url()).run_to_end();
-    assert!(ended.notices.is_empty(), "{ended:?}");
+    let ended = job(PanicStrategy::Unwind, &["wait-a-little"]).gateway(&gateway.url()).run_to_end();
+    assert!(ended.log_lines.is_empty(), "{ended:?}");
     let methods: Vec<_> = gateway.requests().into_iter().map(|sent| sent.method).collect();
     assert_eq!(methods, ["POST", "PUT"]);
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
@@ -329,7 +330,7 @@ fn start_not_sent_before_the_completion_is_dropped() {
 #[test]
 fn heartbeats_are_pushed_until_the_run_finishes() {
     let gateway = FakeGateway::start();
-    let start = job(Panics::Unwind, &["beating", "wait-a-little"]).gateway(&gateway.url());
+    let start = job(PanicStrategy::Unwind, &["beating", "wait-a-little"]).gateway(&gateway.url());
     start.run_to_end();
     let requests = gateway.requests();
     assert!(requests.len() > 4, "{}", requests.len());

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::FakeGateway;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::child::{Ended, Panics, Running, Start, job};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, RunningJob, job};
 use crate::lifecycle::outcomes;
 
 /// The number of jobs of each kind that receive a signal.
 const JOBS: u32 = 120;
 
 /// Returns the command of a job whose group has the label `moment="{ending}-{number}"`.
-fn numbered_job(gateway: &FakeGateway, ending: &str, number: u32) -> Start {
+fn numbered_job(gateway: &FakeGateway, ending: &str, number: u32) -> JobCommand {
     let grouping = format!("moment={ending}-{number}");
-    job(Panics::Unwind, &[ending])
+    job(PanicStrategy::Unwind, &[ending])
         .gateway(&gateway.url())
         .variable("METRICS_PUSH_GROUPING", grouping)
 }
@@ -35,13 +35,13 @@ fn signal_for(number: u32) -> Signal {
     [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT][number as usize / 2 % 4]
 }
 
-fn send(signal: Signal, running: &Running) {
+fn send(signal: Signal, running: &RunningJob) {
     let id = Pid::from_raw(running.id().cast_signed()).unwrap();
     // The test has not waited for the process, so its id is valid even after its exit.
     kill_process(id, signal).unwrap();
 }
 
-fn was_killed_by(signal: Signal, ended: &Ended) -> bool {
+fn was_killed_by(signal: Signal, ended: &FinishedJob) -> bool {
     ended.status.signal() == Some(signal.as_raw())
 }
 
@@ -60,7 +60,7 @@ fn outcomes_reported_once(
     gateway: &FakeGateway,
     ending: &str,
     number: u32,
-    ended: &Ended,
+    ended: &FinishedJob,
 ) -> Vec<&'static str> {
     assert_eq!(completions_of(gateway, ending, number).0, 1, "{ending}, {number}: {ended:?}");
     outcomes(&gateway.group("ending", &[("moment", &format!("{ending}-{number}"))]))
@@ -80,7 +80,7 @@ fn signal_at_any_time(ending: &str, outcome: &'static str) {
         let context = format!("{ending}, {number}, {signal:?}: {ended:?}");
         let was_killed = was_killed_by(signal, &ended);
         assert!(was_killed || ended.status == undisturbed, "{context}");
-        assert_eq!(ended.notices, Vec::<String>::new(), "{context}");
+        assert_eq!(ended.log_lines, Vec::<String>::new(), "{context}");
         // Before the handlers are installed, a signal kills the process without a report.
         let (completions, is_known) = completions_of(&gateway, ending, number);
         let has_body_begun = ended.stdout.contains("before");

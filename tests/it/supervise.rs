@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{Panics, Start, job};
+use crate::child::{JobCommand, PanicStrategy, job};
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
-fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> Start {
-    let start = job(Panics::Unwind, &["supervised", ending]).gateway(&gateway.url());
+fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> JobCommand {
+    let start = job(PanicStrategy::Unwind, &["supervised", ending]).gateway(&gateway.url());
     start.variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
@@ -31,10 +31,10 @@ fn assert_journal_is_empty(state: &StateDir) {
 #[track_caller]
 fn assert_reported_once(ending: &str) -> (&'static str, metrics_push::testing::Group) {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let bare = job(Panics::Unwind, &[ending]).run_to_end();
+    let bare = job(PanicStrategy::Unwind, &[ending]).run_to_end();
     let ended = supervised(&gateway, &state, ending).run_to_end();
     ended.assert_same_as(&bare);
-    assert!(ended.notices.is_empty(), "{ending}: {ended:?}");
+    assert!(ended.log_lines.is_empty(), "{ending}: {ended:?}");
     assert_eq!(completions(&gateway, "ending"), 1, "{ending}");
     assert_journal_is_empty(&state);
     let group = gateway.group("ending", &[]);
@@ -77,7 +77,7 @@ fn supervisor_reports_deaths_that_the_job_cannot_report() {
 #[test]
 fn supervisor_reports_without_a_state_directory() {
     let gateway = FakeGateway::start();
-    let start = job(Panics::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
+    let start = job(PanicStrategy::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
     let temporary = StateDir::new();
     let ended = start.variable("TMPDIR", temporary.path()).run_to_end();
     assert_eq!(ended.status.signal(), Some(9));
@@ -126,8 +126,9 @@ fn sigkill_of_the_supervisor_kills_the_job() {
     running.kill();
     // Returns when the job has exited as well: it shares the pipes of the supervisor.
     running.wait();
-    let other =
-        job(Panics::Unwind, &["ok"]).gateway(&gateway.url()).variable("METRICS_PUSH_JOB", "other");
+    let other = job(PanicStrategy::Unwind, &["ok"])
+        .gateway(&gateway.url())
+        .variable("METRICS_PUSH_JOB", "other");
     let ended = other.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["abandoned"], "{ended:?}");
     assert_journal_is_empty(&state);
@@ -157,8 +158,15 @@ fn supervisor_does_not_hold_streams_closed_by_the_job() {
 
     let running = supervised(&gateway, &state, "close-input-and-wait").with_input();
     let mut running = running.start().ready();
-    let written = running.input().write_all(b"no reader");
-    assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    // The supervisor closes its copy a moment after the job starts.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        match running.input().write_all(b"no reader") {
+            Ok(()) => assert!(Instant::now() < deadline, "stdin stays open"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
     running.signal("TERM");
     running.wait();
 }
@@ -166,11 +174,12 @@ fn supervisor_does_not_hold_streams_closed_by_the_job() {
 #[test]
 fn children_of_the_job_inherit_the_same_as_without_us() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let bare = job(Panics::Unwind, &["what-children-inherit"])
+    let bare = job(PanicStrategy::Unwind, &["what-children-inherit"])
         .variable("PATH", "/usr/bin:/bin")
         .run_to_end();
     assert!(bare.stdout.contains("SigBlk"), "{bare:?}");
-    let unsupervised = job(Panics::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
+    let unsupervised =
+        job(PanicStrategy::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
     unsupervised.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
     let start = supervised(&gateway, &state, "what-children-inherit");
     start.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
@@ -180,7 +189,7 @@ fn children_of_the_job_inherit_the_same_as_without_us() {
 fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
-        let start = job(Panics::Unwind, options).gateway(&gateway.url());
+        let start = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
         let started = Instant::now();
         let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
         assert_eq!(ended.status.signal(), Some(15), "{ended:?}");

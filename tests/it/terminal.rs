@@ -15,7 +15,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::child::{Panics, Start, child_of, job, send_signal};
+use crate::child::{JobCommand, PanicStrategy, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
@@ -45,7 +45,7 @@ struct Session {
 
 impl Session {
     /// Starts a session whose leader is the job, or a shell that runs this script with the job as its argument.
-    fn start(job: Start, script: Option<&str>) -> Self {
+    fn start(job: JobCommand, script: Option<&str>) -> Self {
         let controller =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&controller).unwrap();
@@ -131,8 +131,8 @@ fn open_terminal(path: &Path) -> File {
 /// Runs the session with the bare job, then with the supervised job. Returns the gateway of the supervised job.
 fn run_sessions(ending: &str, script: Option<&str>, act: impl Fn(Session)) -> FakeGateway {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    act(Session::start(job(Panics::Unwind, &[ending]), script));
-    let supervised = job(Panics::Unwind, &["supervised", ending]).gateway(&gateway.url());
+    act(Session::start(job(PanicStrategy::Unwind, &[ending]), script));
+    let supervised = job(PanicStrategy::Unwind, &["supervised", ending]).gateway(&gateway.url());
     act(Session::start(supervised.variable("METRICS_PUSH_STATE_DIR", state.path()), script));
     gateway
 }

@@ -1,4 +1,4 @@
-//! The job with its attribute.
+//! The job with `#[push_job]`.
 
 mod body;
 

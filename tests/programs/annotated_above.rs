@@ -1,4 +1,4 @@
-//! The asynchronous job with its attribute above the runtime's.
+//! The async job with `#[push_job]` above `#[tokio::main]`.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The asynchronous job with its attribute below the runtime's.
+//! The async job with `#[push_job]` below `#[tokio::main]`.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The job without its attribute: what the others are compared with.
+//! The job without `#[push_job]`, for comparison.
 
 mod body;
 

@@ -1,4 +1,4 @@
-//! The asynchronous job without its attribute: what the others are compared with.
+//! The async job without `#[push_job]`, for comparison.
 
 mod body;
 

@@ -1,6 +1,6 @@
-//! A job that ends in the way its last argument names; those before it are options of the job.
+//! A job with many endings. The last argument selects the ending, the arguments before it are options of the job.
 //!
-//! Tests start it as a child: with a gateway, and without one to see how the bare program ends.
+//! Tests start it as a child process with a gateway, and without one for comparison.
 
 mod faults;
 mod guards;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         run.add_processed(7);
         let endings = [end, guards::end, faults::end, waits::end];
         let end = endings.iter().find_map(|end| end(run, &ending));
-        end.unwrap_or_else(|| panic!("there is no ending {ending:?}"))
+        end.unwrap_or_else(|| panic!("unknown ending {ending:?}"))
     });
     println!("after");
     match result {
@@ -47,10 +47,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What becomes of a job's body; `None`, if the ending is not one of these.
+/// The result of a job's body; `None` if the ending is not in the called module.
 type End = Option<Result<(), String>>;
 
-/// Endings that a program chooses: it returns, panics, exits.
+/// Endings by ordinary code: returns, panics and exits.
 fn end(run: &Run, ending: &str) -> End {
     match ending {
         "ok" => {}
@@ -59,40 +59,40 @@ fn end(run: &Run, ending: &str) -> End {
         "panic" => panic!("boom"),
         "panic-in-thread" => drop(thread::spawn(|| panic!("in a thread")).join()),
         "panic-in-detached-thread" => {
-            let (alive, is_gone) = channel::<()>();
+            let (alive, has_ended) = channel::<()>();
             thread::spawn(move || {
                 let _alive = alive;
-                panic!("in a thread that nobody joins")
+                panic!("in a detached thread")
             });
-            let _ = is_gone.recv();
+            let _ = has_ended.recv();
         }
         "panic-in-task" => {
             let runtime = Runtime::new().unwrap();
             drop(runtime.block_on(async { tokio::spawn(async { panic!("in a task") }).await }));
         }
         "panic-in-detached-task" => {
-            let (alive, is_gone) = channel::<()>();
+            let (alive, has_ended) = channel::<()>();
             let runtime = Runtime::new().unwrap();
             runtime.spawn(async move {
                 let _alive = alive;
-                panic!("in a task that nobody awaits")
+                panic!("in a detached task")
             });
-            let _ = is_gone.recv();
+            let _ = has_ended.recv();
         }
         "panic-in-drop" => {
             let _second = PanicsInDrop;
             panic!("first");
         }
         "panic-with-own-hook" => {
-            let ours = std::panic::take_hook();
+            let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 eprintln!("the program's own hook");
-                ours(panic);
+                previous(panic);
             }));
             panic!("boom");
         }
         "panic-in-collector" => {
-            prometheus::default_registry().register(Box::new(Panics)).unwrap();
+            prometheus::default_registry().register(Box::new(PanickingCollector)).unwrap();
             panic!("boom");
         }
         "exit-in-hook" => {
@@ -120,10 +120,10 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// A collector that panics when it is asked.
-struct Panics;
+/// A collector that panics in `collect`.
+struct PanickingCollector;
 
-impl prometheus::core::Collector for Panics {
+impl prometheus::core::Collector for PanickingCollector {
     fn desc(&self) -> Vec<&prometheus::core::Desc> {
         Vec::new()
     }

@@ -1,8 +1,8 @@
-//! Endings that no code of the program sees, and others that only C can bring about.
+//! Endings that no code of the program can observe, and endings that only C functions cause.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "endings that no safe code can bring about"
+    reason = "safe code cannot cause these endings"
 )]
 
 use std::io::Write as _;
@@ -24,9 +24,9 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "exec" => return Some(Err(Command::new("true").exec().to_string())),
         "exec-a-failure" => return Some(Err(Command::new("false").exec().to_string())),
         "what-children-inherit" => {
-            let look =
+            let script =
                 "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)|Umask' /proc/self/status; ulimit -c";
-            let status = Command::new("/bin/sh").args(["-c", look]).status();
+            let status = Command::new("/bin/sh").args(["-c", script]).status();
             return Some(status.map(drop).map_err(|error| error.to_string()));
         }
         "_exit" => unsafe { libc::_exit(9) },
@@ -51,14 +51,14 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "spin" => loop {
             std::hint::spin_loop();
         },
-        "broken-pipe" => return Some(write_to_nobody().map_err(|error| error.to_string())),
+        "broken-pipe" => return Some(write_to_closed_pipe().map_err(|error| error.to_string())),
         "broken-output" => {
-            give_output_to_nobody();
-            println!("nobody reads this");
+            close_reader_of_stdout();
+            println!("lost");
         }
         "broken-pipe-signal" => {
             unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            return Some(write_to_nobody().map_err(|error| error.to_string()));
+            return Some(write_to_closed_pipe().map_err(|error| error.to_string()));
         }
         _ => return None,
     }
@@ -69,7 +69,7 @@ unsafe extern "C" {
     fn quick_exit(code: libc::c_int) -> !;
 }
 
-/// Runs the same code in a child that is not replaced, and waits for it.
+/// Forks, runs this closure in the child, and waits for the child.
 fn fork_and(child: impl FnOnce()) {
     match unsafe { libc::fork() } {
         0 => {
@@ -82,31 +82,32 @@ fn fork_and(child: impl FnOnce()) {
     }
 }
 
-fn write_to_nobody() -> std::io::Result<()> {
+fn write_to_closed_pipe() -> std::io::Result<()> {
     let (reader, mut writer) = std::io::pipe()?;
     drop(reader);
-    writer.write_all(b"nobody reads this")
+    writer.write_all(b"lost")
 }
 
-fn give_output_to_nobody() {
+/// Replaces the standard output by a pipe whose reading end is closed.
+fn close_reader_of_stdout() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     unsafe { libc::dup2(writer.as_raw_fd(), libc::STDOUT_FILENO) };
 }
 
-/// Of a file that was cut off after it was mapped.
+/// Reads from a mapped file that has been truncated.
 fn read_past_the_end() {
     unsafe {
         let file = libc::memfd_create(c"short".as_ptr(), 0);
         libc::ftruncate(file, 4096);
-        let place =
+        let page =
             libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_SHARED, file, 0);
         libc::ftruncate(file, 0);
-        println!("{}", place.cast::<u8>().read_volatile());
+        println!("{}", page.cast::<u8>().read_volatile());
     }
 }
 
-#[expect(unconditional_recursion, reason = "that is the point")]
+#[expect(unconditional_recursion, reason = "it must overflow the stack")]
 fn overflow(depth: u64) -> u64 {
     let page = std::hint::black_box([depth; 512]);
     overflow(depth + 1) + page[0]

@@ -1,4 +1,4 @@
-//! Endings of tasks whose guards are dropped early, late or never, while their process ends well.
+//! Endings of tasks whose guards are dropped early, late or never, in a process that succeeds.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -19,10 +19,10 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
             let cycle = Rc::new(Cycle { _task: task(), itself: RefCell::new(None) });
             *cycle.itself.borrow_mut() = Some(Rc::clone(&cycle));
         }
-        "task-in-a-thread-local" => KEPT.with_borrow_mut(|kept| *kept = Some(task())),
+        "task-in-a-thread-local" => TASK.with_borrow_mut(|run| *run = Some(task())),
         "task-in-a-detached-thread" => {
             let (started, has_started) = channel();
-            thread::spawn(move || hold_for_ever(&started));
+            thread::spawn(move || run_forever(&started));
             wait_for(&has_started);
         }
         "task-at-exit-0" => {
@@ -42,7 +42,7 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         "background-shutdown" => {
             let runtime = Runtime::new().unwrap();
             let (started, has_started) = channel();
-            runtime.spawn_blocking(move || hold_for_ever(&started));
+            runtime.spawn_blocking(move || run_forever(&started));
             wait_for(&has_started);
             runtime.shutdown_background();
         }
@@ -63,10 +63,10 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
 }
 
 thread_local! {
-    static KEPT: RefCell<Option<Run>> = const { RefCell::new(None) };
+    static TASK: RefCell<Option<Run>> = const { RefCell::new(None) };
 }
 
-/// Owns itself, so that nothing drops it.
+/// A cycle of one `Rc`, so that the task is never dropped.
 struct Cycle {
     _task: Run,
     itself: RefCell<Option<Rc<Cycle>>>,
@@ -81,7 +81,7 @@ async fn endless_task() {
     pending::<()>().await;
 }
 
-fn hold_for_ever(started: &Sender<()>) {
+fn run_forever(started: &Sender<()>) {
     let _task = task();
     started.send(()).unwrap();
     loop {

@@ -1,4 +1,4 @@
-//! A job that does nothing, to see what reporting that costs.
+//! A job that does nothing, to measure the cost of its report.
 
 use metrics_push::push_job;
 

@@ -1,3 +1,3 @@
-//! The job that does nothing, without its attribute.
+//! The job that does nothing, without `#[push_job]`.
 
 fn main() {}

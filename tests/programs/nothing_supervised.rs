@@ -1,4 +1,4 @@
-//! The same with a supervisor.
+//! The job that does nothing, with a supervisor.
 
 use metrics_push::push_job;
 

@@ -1,10 +1,10 @@
-//! A job whose body is a signal to itself: its `main` would return a moment later.
+//! A job that sends itself a signal as the last action of `main`.
 
 use metrics_push::push_job;
 
 #[push_job]
-#[expect(unsafe_code, reason = "a call into C")]
+#[expect(unsafe_code, reason = "`raise` is a C function")]
 fn main() {
-    // SAFETY: a plain call. Without a handler it does not return.
+    // SAFETY: `raise` has no preconditions. Without a handler it does not return.
     unsafe { libc::raise(libc::SIGTERM) };
 }

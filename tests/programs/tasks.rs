@@ -1,4 +1,4 @@
-//! A process that is no job itself: its task functions are, and one is cancelled.
+//! A process with two jobs as task functions, one of which is cancelled.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A job whose result is of its own type: only the exit code tells what it means.
+//! A job that returns its own `Termination` type, so that only the exit code shows the outcome.
 
 use std::process::{ExitCode, Termination};
 

@@ -1,8 +1,8 @@
-//! Endings that come from outside: the job says "ready" when they may.
+//! Endings that the test causes. The job prints "ready" when the test may do so.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "what programs do that handle signals without a library"
+    reason = "programs that handle signals without a library call C functions"
 )]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -38,7 +38,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             std::io::stdin().read_to_string(&mut input).unwrap();
             print!("{input}");
         }
-        // What a program does that tells its readers that there is no more to come.
+        // Signals the end of the output to its readers, and continues.
         "close-output-and-wait-for-input" => {
             ready();
             let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
@@ -67,7 +67,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             return Some(status.map(drop).map_err(|error| error.to_string()));
         }
         "leave-an-orphan" => {
-            // Its parent ends at once, and it soon after.
+            // The shell exits at once, and its child shortly after.
             let mut parent = std::process::Command::new("sh");
             parent.args(["-c", "sleep 0.05 & exit"]).status().unwrap();
             ready();
@@ -84,10 +84,10 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             run.add_processed(1);
         }
         "own-handler" => {
-            let (seen, has_seen) = std::sync::mpsc::channel();
-            ctrlc::set_handler(move || seen.send(()).unwrap()).unwrap();
+            let (interrupt, is_interrupted) = std::sync::mpsc::channel();
+            ctrlc::set_handler(move || interrupt.send(()).unwrap()).unwrap();
             ready();
-            has_seen.recv().unwrap();
+            is_interrupted.recv().unwrap();
             return Some(Err("interrupted".into()));
         }
         "signal-hook" => {
@@ -96,7 +96,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             signals.forever().next();
             std::process::exit(12);
         }
-        // What programs do that read signals from a descriptor: it stays pending, and no thread may take it.
+        // Like a program that reads signals from a `signalfd`: the signal must stay pending, and no thread may handle it.
         "blocked-signal" => {
             let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             unsafe {

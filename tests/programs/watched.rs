@@ -1,4 +1,4 @@
-//! The job with its attribute, and a run time that alerts watch.
+//! The job with a maximum runtime, for the alert rules.
 
 mod body;
 

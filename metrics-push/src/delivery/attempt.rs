@@ -107,7 +107,8 @@ impl Delivery {
             return self.give_up(error);
         }
         let timeout = self.attempt_timeout();
-        let error = match self.send().await {
+        // Boxed: the future of a delivery is moved, and that of a request is large.
+        let error = match Box::pin(self.send()).await {
             Ok(acceptance) => {
                 self.reachability = Reachability::Answered;
                 return Step::Done(Ok(acceptance));

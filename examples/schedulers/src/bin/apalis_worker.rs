@@ -71,7 +71,7 @@ async fn perform(task: Task) -> Result<(), BoxDynError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let showcase = support::Showcase::open()?;
+    let gateway = support::ExampleGateway::start()?;
     let mut queue = MemoryStorage::new();
     for tenant in 1..=3 {
         queue.push(Task::Invoice { tenant }).await?;
@@ -91,5 +91,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok::<_, io::Error>(())
         })
         .await?;
-    showcase.show(&["invoice", "reminders", "reindex", "archive", "backup"])
+    gateway.print_groups(&["invoice", "reminders", "reindex", "archive", "backup"])
 }

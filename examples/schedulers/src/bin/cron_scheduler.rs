@@ -16,7 +16,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use backup::{backup, overlapped};
+use backup::{backup, wait_for_overlap};
 use metrics_push::push_job;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -85,7 +85,7 @@ where
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let showcase = support::Showcase::open()?;
+    let gateway = support::ExampleGateway::start()?;
     let mut scheduler = JobScheduler::new().await?;
     scheduler.add(every_second(reindex)?).await?;
     scheduler.add(every_second(archive)?).await?;
@@ -93,10 +93,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     scheduler.add(every_second(sync_orders)?).await?;
     scheduler.add(every_second(backup)?).await?;
     scheduler.start().await?;
-    timeout(TIMEOUT, overlapped()).await?;
+    timeout(TIMEOUT, wait_for_overlap()).await?;
     // Wait for the runs in progress. Otherwise the end of the runtime would cancel them.
     let _permits = RUNS.acquire_many(MAX_RUNS).await?;
     RUNS.close();
     scheduler.shutdown().await?;
-    showcase.show(&["reindex", "archive", "report", "sync_orders", "backup"])
+    gateway.print_groups(&["reindex", "archive", "report", "sync_orders", "backup"])
 }
