@@ -220,7 +220,7 @@ fn server_name_replaces_the_host_of_the_url() {
 fn wrong_scheme_for_the_port_is_explained() {
     let gateway = tls_gateway("mixed", &authority(), params("127.0.0.1", Validity::Current), "");
     let error = refusal(|| gateway.pusher("http").push());
-    assert!(error.to_string().contains("use https://"), "{error:?}");
+    assert!(error.to_string().contains("write https:// in the URL"), "{error:?}");
     let plain = start("plain", &[], "");
     let error = refusal(|| plain.pusher("https").push());
     assert!(error.is_config() && error.to_string().contains("does not use TLS"), "{error:?}");
