@@ -15,10 +15,10 @@ use crate::push_request::{PushRequest, encode, gather};
 
 /// Pushes the metrics of many groups, each group at most once per interval.
 ///
-/// Pushes for one group within an interval are merged by the gateway's own rules and sent to all configured gateways. The
-/// methods return without waiting, from any thread or task. What cannot be delivered is stored on disk if there is a state
-/// directory. At most [`MAX_GROUPS`](Self::MAX_GROUPS) groups are held in memory; pushes for further groups are dropped
-/// and counted by [`dropped`](Self::dropped).
+/// Pushes for one group within an interval are merged by the gateway's own rules and sent to all configured gateways.
+/// The methods return without waiting, from any thread or task. Pushes that cannot be delivered are stored on disk if
+/// there is a state directory. At most [`MAX_GROUPS`](Self::MAX_GROUPS) groups are held in memory; pushes for further
+/// groups are dropped and counted by [`dropped`](Self::dropped).
 ///
 /// To batch the runs of a scheduler's tasks, use [`Config::batch`](crate::Config::batch) instead.
 ///
@@ -48,7 +48,7 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// The number of groups that are held in memory.
+    /// The maximum number of groups that are held in memory.
     pub const MAX_GROUPS: usize = MAX_GROUPS;
 
     /// Returns a batcher for the gateways of the current configuration.
@@ -115,7 +115,7 @@ impl Batcher {
 }
 
 impl Drop for Batcher {
-    /// Flushes within the time-out of the configuration.
+    /// Flushes within the timeout of the configuration.
     fn drop(&mut self) {
         self.flush(self.timeout);
     }

@@ -1,11 +1,11 @@
 //! `Moment`: a reading of the wall clock and the monotonic clock.
 //!
-//! Timestamps come from the wall clock, durations from the monotonic clock. Other files use these clocks only through this
-//! one.
+//! Timestamps come from the wall clock, durations from the monotonic clock. Other modules read these clocks only
+//! through `Moment`, except for the clock of the timing metrics, `metrics::tsc_clock`, and the test server.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Longer than any process runs, and short enough to be added to any clock.
+/// The longest duration that is added to a moment: longer than any process runs, and too short to overflow a clock.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 /// One moment on both clocks.
@@ -25,7 +25,7 @@ impl Moment {
         unix_seconds(self.wall)
     }
 
-    /// Returns milliseconds since the Unix epoch, the unit of timestamps on disk.
+    /// Returns milliseconds since the Unix epoch, the unit of timestamps in the spool.
     pub(crate) fn unix_millis(self) -> u64 {
         let since_epoch = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn any_duration_can_be_added() {
+    fn after_accepts_any_duration() {
         let now = Moment::now();
         assert_eq!(now.after(Duration::MAX).since(now), MAX_DURATION);
     }

@@ -1,4 +1,4 @@
-//! The error type: what failed, where, the likely cause and the remedy.
+//! `Error`: a message with the place, the cause and the remedy.
 //!
 //! It is opaque, so that kinds and context can be added; callers use its predicates. It never contains a secret: all URLs
 //! in it are without credentials.
@@ -24,7 +24,7 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: Kind,
-    what: Cow<'static, str>,
+    message: Cow<'static, str>,
     context: Vec<(&'static str, String)>,
     remedy: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
@@ -33,12 +33,12 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The kind of an error, which alone decides about retries.
+/// The kind of an error. [`Error::is_retryable`] depends only on the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A setting, a name or a URL is invalid.
     Config,
-    /// Two metrics have the same name, or a metric cannot be exported.
+    /// A metric is invalid or conflicts with another one, or there are no metrics.
     Metric,
     /// The gateway or a proxy requires other credentials.
     Credentials { status: Option<u16> },
@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     Refused { status: u16, retry: Retry },
     /// The connection failed or broke.
     Unreachable,
-    /// The time limit passed. The gateway may have applied the request.
+    /// The timeout passed. The gateway may have applied the request.
     Timeout,
 }
 
@@ -57,15 +57,15 @@ pub(crate) enum Retry {
     Never,
     /// The server did not process it.
     Safe,
-    /// The server may have processed it, so a gateway that adds up would count it twice.
+    /// The server may have processed it, so an aggregating gateway could count it twice.
     MayDuplicate,
 }
 
 impl Error {
-    pub(crate) fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
-            what: what.into(),
+            message: message.into(),
             context: Vec::new(),
             remedy: None,
             retry_after: None,
@@ -74,11 +74,11 @@ impl Error {
         }))
     }
 
-    pub(crate) fn config(what: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::Config, what)
+    pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Config, message)
     }
 
-    /// Adds context. The text starts with the innermost one.
+    /// Adds a name and a value to the context. The message lists them in the order of the calls.
     pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         let value = excerpt(&value.to_string(), MAX_PART_CHARS).into_owned();
         self.0.context.push((name, value));
@@ -99,8 +99,8 @@ impl Error {
     }
 
     /// Sets the delay that the server requests before the next attempt.
-    pub(crate) fn after(mut self, wait: Option<Duration>) -> Self {
-        self.0.retry_after = wait;
+    pub(crate) fn after(mut self, delay: Option<Duration>) -> Self {
+        self.0.retry_after = delay;
         self
     }
 
@@ -134,7 +134,8 @@ impl Error {
         matches!(self.0.kind, Kind::Config | Kind::Credentials { .. })
     }
 
-    /// Returns true if a metric is the cause: its name, its labels, or a clash with another metric.
+    /// Returns true if the metrics are the cause: a name, a label, a conflict between two metrics, or no metrics at
+    /// all.
     #[must_use]
     pub fn is_metric(&self) -> bool {
         self.0.kind == Kind::Metric
@@ -152,7 +153,7 @@ impl Error {
         self.0.kind == Kind::Unreachable
     }
 
-    /// Returns true if the time limit passed. The gateway may have applied the request.
+    /// Returns true if the timeout passed. The gateway may have applied the request.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == Kind::Timeout
@@ -168,7 +169,7 @@ impl Error {
         }
     }
 
-    /// Returns the HTTP status if the gateway responded.
+    /// Returns the HTTP status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self.0.kind {
@@ -181,7 +182,7 @@ impl Error {
 
 impl Error {
     fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&excerpt(&self.0.what, MAX_PART_CHARS))?;
+        f.write_str(&excerpt(&self.0.message, MAX_PART_CHARS))?;
         for (position, (name, value)) in self.0.context.iter().enumerate() {
             f.write_str(if position == 0 { " (" } else { ", " })?;
             write!(f, "{name}: {value}")?;
@@ -215,7 +216,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `main` prints errors with `Debug`, so it is like `Display` with the causes.
+        // `main` prints its error with `Debug`, so this writes the text of `Display` and the causes.
         self.write_place(f)?;
         self.write_causes(f)?;
         self.write_remedy(f)

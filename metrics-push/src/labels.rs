@@ -16,7 +16,7 @@ use crate::log::excerpt;
 /// The maximum length of a label value in messages. Requests contain the whole value.
 const MAX_DISPLAYED_CHARS: usize = 100;
 
-/// All characters but the unreserved ones of RFC 3986.
+/// All ASCII characters except the unreserved ones of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The label that every group has.
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn any_value_becomes_one_path_segment() {
+    fn path_has_one_segment_for_any_value() {
         for (value, segment) in [
             ("plain", "/plain"),
             ("a b", "/a%20b"),

@@ -19,7 +19,7 @@ pub(crate) fn debug(line: impl fmt::Display) {
     tracing::debug!(target: "metrics_push", "{line}");
 }
 
-/// Returns the first `max_chars` characters of a text from outside, which may be of any length.
+/// Returns `text`; if it is longer than `max_chars` characters, it is cut there and ends with an ellipsis.
 pub(crate) fn excerpt(text: &str, max_chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),

@@ -1,7 +1,7 @@
-//! A channel for one value, received by a thread with a deadline or awaited in any runtime.
+//! A channel for one value. A thread can wait for the value with a timeout, and a task can await it in any runtime.
 //!
-//! `tokio::sync::oneshot` has no blocking receive with a time-out, and its blocking receive panics inside a runtime.
-//! A job waits for its delivery in both places, and while unwinding.
+//! `tokio::sync::oneshot` has no blocking receive with a timeout, and its blocking receive panics inside a runtime. A
+//! job waits for its delivery inside and outside of runtimes, and while unwinding.
 
 use std::fmt;
 use std::future::Future;
@@ -74,17 +74,18 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Returns true if a value was sent or never will be.
+    /// Returns true if the sender has sent its value or was dropped.
     pub(crate) fn is_closed(&self) -> bool {
         self.channel.state.lock().is_closed
     }
 
-    /// Blocks the thread until [`is_closed`](Self::is_closed), at most for `timeout`. Returns true if it is.
+    /// Blocks the thread until the channel is closed, at most for `timeout`. Returns true if it is closed.
     pub(crate) fn wait_closed(&self, timeout: Duration) -> bool {
         self.lock_when_closed(timeout).is_closed
     }
 
-    /// Blocks the thread until the value arrives, at most for `timeout`. Safe inside a runtime and while unwinding.
+    /// Blocks the thread until the channel is closed, at most for `timeout`, and returns the value if one was sent. Can
+    /// be called inside a runtime and while unwinding.
     pub(crate) fn wait(self, timeout: Duration) -> Option<T> {
         self.lock_when_closed(timeout).value.take()
     }

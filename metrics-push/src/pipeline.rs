@@ -1,4 +1,5 @@
-//! `Pipeline`: a configuration with its connections made, of the process or of a scope.
+//! `Pipeline`: the routes and settings of a configuration. The process has one; each [`Scope`] replaces it on its
+//! thread.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,10 +20,10 @@ use crate::sink::pushgateway::Pushgateway;
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
-/// Delivers the runs of a process or a scope.
+/// Submits the requests of runs to the dispatcher, for all routes of a configuration.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    /// Every run is delivered to all of them.
+    /// Every run is delivered on all routes.
     pub(crate) routes: Vec<Route>,
     /// Collects the requests of tasks, if batching is configured.
     buffer: Option<Arc<BatchBuffer>>,
@@ -71,29 +72,30 @@ impl Pipeline {
     }
 
     /// Submits the completion of one of many tasks to all sinks, merged with others for the same group if batching is
-    /// configured. `on_settled` is called once per sink for its callback.
+    /// configured. `new_callback` creates the callback of each sink.
     pub(crate) fn submit_spooled(
         &self,
         request: PushRequest,
         timeout: Duration,
-        on_settled: impl Fn() -> OnSettled,
+        new_callback: impl Fn() -> OnSettled,
     ) {
         let class = DeliveryClass::Spooled;
         match &self.buffer {
             Some(buffer) => {
-                let callbacks = self.routes.iter().map(|_| on_settled()).collect();
+                let callbacks = self.routes.iter().map(|_| new_callback()).collect();
                 buffer.enqueue(request, class, callbacks);
             }
-            None => self.submit_to_all(request, timeout, class, || vec![on_settled()]),
+            None => self.submit_to_all(request, timeout, class, || vec![new_callback()]),
         }
     }
 
-    /// Submits the completion of a whole process to all sinks at once, with what is buffered for its group.
+    /// Submits the completion of a whole process to all sinks without batching. The buffered request for its group is
+    /// merged into it.
     pub(crate) fn submit_final(
         &self,
         mut request: PushRequest,
         timeout: Duration,
-        on_settled: impl Fn() -> OnSettled,
+        new_callback: impl Fn() -> OnSettled,
     ) {
         let mut buffered = Vec::new();
         if let Some(earlier) = self.buffer.as_ref().and_then(|buffer| buffer.take(request.key())) {
@@ -103,7 +105,7 @@ impl Pipeline {
         let mut buffered = buffered.into_iter();
         self.submit_to_all(request, timeout, DeliveryClass::Final, || {
             let mut callbacks = buffered.next().unwrap_or_default();
-            callbacks.push(on_settled());
+            callbacks.push(new_callback());
             callbacks
         });
     }
@@ -113,10 +115,10 @@ impl Pipeline {
         request: PushRequest,
         timeout: Duration,
         class: DeliveryClass,
-        mut on_settled: impl FnMut() -> Vec<OnSettled>,
+        mut new_callbacks: impl FnMut() -> Vec<OnSettled>,
     ) {
         for route in &self.routes {
-            dispatcher().submit(route, request.clone(), timeout, class, on_settled());
+            dispatcher().submit(route, request.clone(), timeout, class, new_callbacks());
         }
     }
 
@@ -127,7 +129,7 @@ impl Pipeline {
         scoped.ok().flatten().unwrap_or_else(Self::of_process)
     }
 
-    /// Returns the time-out for the deliveries of an ending process.
+    /// Returns the timeout for deliveries while the process is ending.
     pub(crate) fn process_timeout() -> Duration {
         Self::of_process().timeout
     }
@@ -180,7 +182,8 @@ thread_local! {
 /// Sets the configuration of the process, in place of the environment's.
 ///
 /// # Errors
-/// `is_config` if the configuration is contradictory, or if the process has used another one: call this first in `main`.
+/// `is_config` if the configuration is contradictory, or if the process already uses another one: call this first in
+/// `main`.
 pub fn init(config: Config) -> Result<(), Error> {
     let pipeline = Arc::new(Pipeline::new(&config)?);
     PROCESS.set(pipeline).map_err(|_| {
@@ -189,7 +192,7 @@ pub fn init(config: Config) -> Result<(), Error> {
     })
 }
 
-/// Uses a configuration on this thread until it is dropped. For tests, which share a process.
+/// Uses a configuration on this thread until the scope is dropped. For tests, which share one process.
 ///
 /// A run that starts on this thread uses this configuration until it ends. Other threads, including those of a runtime,
 /// need [`Scope::wrap_future`] or [`Scope::wrap_fn`].

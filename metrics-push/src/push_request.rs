@@ -46,7 +46,7 @@ impl Verb {
 /// The families of two requests merged into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MergedFamilies {
-    /// Those of both; of two with one name, the later one.
+    /// The families of both requests. Of two families with the same name, the later one.
     Both,
     LaterOnly,
 }
@@ -81,7 +81,7 @@ pub(crate) fn gather<'a>(
         return Err(Error::from(rejection.clone()).at("group", key));
     }
     if snapshot.families().len() == 0 {
-        // A push without a body deletes the group silently.
+        // A push without a body silently deletes all metrics of the group.
         return Err(Error::new(Kind::Metric, "the push has no metrics")
             .at("group", key)
             .remedy("register a metric first; to empty a group, delete it"));
@@ -92,7 +92,7 @@ pub(crate) fn gather<'a>(
 /// The prefix of the families that describe a run. All others are the program's own.
 const OUTCOME_PREFIX: &str = "batch_job_";
 
-/// Returns true if the family describes a run, and not what the run did.
+/// Returns true if this library exports the family about a run; false for the program's own metrics.
 pub(crate) fn is_outcome_family(name: &str) -> bool {
     name.starts_with(OUTCOME_PREFIX)
 }
@@ -155,7 +155,7 @@ impl PushRequest {
         (!self.families.is_empty()).then_some(Self { verb: Verb::Add, ..self })
     }
 
-    /// Returns an add of the outcome families alone; `None` if the request has no others, or no outcome.
+    /// Returns an add of only the outcome families; `None` if the request has no outcome families or no others.
     pub(crate) fn outcome_only(&self) -> Option<Self> {
         let is_mixed = self.families.keys().any(|name| !is_outcome_family(name));
         is_mixed.then(|| self.clone().retain_as_add(|name, _| is_outcome_family(name))).flatten()
@@ -180,14 +180,15 @@ impl PushRequest {
         }
     }
 
-    /// [`merge`](Self::merge) by value.
+    /// Returns this request with `later` [merged](Self::merge) into it.
     pub(crate) fn merged_with(mut self, later: Self) -> Self {
         self.merge(later);
         self
     }
 }
 
-/// What one attempt sends: families of several sources under one verb and key. It borrows all text.
+/// The content of one attempt: families from several requests, with one verb and key. It borrows the text of all
+/// families.
 #[derive(Clone, Debug)]
 pub(crate) struct Payload<'a> {
     verb: Verb,
@@ -229,7 +230,7 @@ impl<'a> Payload<'a> {
         self.created_at
     }
 
-    /// [`PushRequest::merge`] without taking the request.
+    /// Merges a request by the rules of [`PushRequest::merge`], without copying its families.
     pub(crate) fn merge(&mut self, later: &'a PushRequest) {
         self.created_at = self.created_at.max(later.created_at);
         let (verb, families) = self.verb.merge(later.verb);
@@ -240,7 +241,7 @@ impl<'a> Payload<'a> {
         self.insert(&later.families);
     }
 
-    /// Adds families, in place of those of the same name.
+    /// Adds families and replaces those with the same name.
     pub(crate) fn insert(&mut self, families: &'a Families) {
         self.families.extend(borrow(families));
     }
@@ -252,7 +253,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Turns the payload into an add of its outcome families; `None` if it has no others, or no outcome.
+    /// Returns an add of only the outcome families; `None` if the payload has no outcome families or no others.
     pub(crate) fn outcome_only(&self) -> Option<Self> {
         let outcome: BTreeMap<_, _> =
             self.families().filter(|(name, _)| is_outcome_family(name)).collect();
@@ -318,7 +319,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn merged_request_does_what_the_requests_do_in_turn(
+        fn merge_has_the_effect_of_both_requests_in_turn(
             group in proptest::option::of(any_families()),
             requests in proptest::collection::vec(any_request(), 1..8),
         ) {

@@ -13,12 +13,12 @@ use crate::sink::Acceptance;
 
 /// Pushes metrics to one group of a gateway.
 ///
-/// The methods are those of Prometheus' Go client, so that a program ports line by line: `push.New(url, "db_backup")` is
-/// [`Pusher::new`], `.Grouping("db", "customers")` is [`grouping`](Self::grouping), `.Collector(completionTime)` is
-/// [`collector`](Self::collector), `.Gatherer(registry)` is [`gatherer`](Self::gatherer), and `.Push()`, `.Add()` and
-/// `.Delete()` are [`push`](Self::push), [`add`](Self::add) and [`delete`](Self::delete). Credentials, certificates and
-/// time-outs are settings of the [`Gateway`]: `.BasicAuth(user, password)` is
-/// `.map_gateway(|gateway| gateway.basic_auth(user, password))`.
+/// The methods are those of Prometheus' Go client, so that a Go program can be ported line by line:
+/// `push.New(url, "db_backup")` is [`Pusher::new`], `.Grouping("db", "customers")` is [`grouping`](Self::grouping),
+/// `.Collector(completionTime)` is [`collector`](Self::collector), `.Gatherer(registry)` is
+/// [`gatherer`](Self::gatherer), and `.Push()`, `.Add()` and `.Delete()` are [`push`](Self::push), [`add`](Self::add)
+/// and [`delete`](Self::delete). Credentials, certificates and timeouts are settings of the [`Gateway`]:
+/// `.BasicAuth(user, password)` is `.map_gateway(|gateway| gateway.basic_auth(user, password))`.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -62,7 +62,7 @@ impl Pusher {
         Ok(Self { gateway, key: GroupingKey::new(job)?, registries: vec![own.clone()], own })
     }
 
-    /// Changes the gateway's settings: credentials, certificates, time-out.
+    /// Changes the gateway's settings: credentials, certificates, timeout.
     ///
     /// ```
     /// # fn main() -> Result<(), metrics_push::Error> {
@@ -112,7 +112,7 @@ impl Pusher {
     /// Replaces the group with the metrics that are gathered now.
     ///
     /// # Errors
-    /// `is_metric` if the metrics cannot be pushed; else why the gateway did not accept them.
+    /// `is_metric` if the metrics cannot be pushed; otherwise the reason why the gateway did not accept them.
     pub fn push(&self) -> Result<Acceptance, Error> {
         self.gateway.receive(self.submit(PushRequest::push)?)
     }
@@ -128,7 +128,7 @@ impl Pusher {
     /// Deletes the group. Succeeds if there is no such group.
     ///
     /// # Errors
-    /// Why the gateway did not accept the request.
+    /// The reason why the gateway did not accept the request.
     pub fn delete(&self) -> Result<Acceptance, Error> {
         self.gateway.delete(&self.key)
     }

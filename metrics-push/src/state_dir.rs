@@ -1,7 +1,8 @@
 //! `StateDir`: the directory for data that outlives the process. `config` chooses its path.
 //!
-//! The directory is created on first use, with folders that only the owner can read. The permissions of an existing directory
-//! do not change. If the directory cannot be used, one warning is logged, and callers continue without it.
+//! The directory is created on first use. Only its owner can read the folders in it. The permissions of an existing
+//! state directory do not change. If the directory cannot be used, one warning is logged, and callers continue without
+//! it.
 
 use std::fs;
 use std::io;
@@ -19,12 +20,13 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
-    /// `None` disables the state directory.
+    /// Returns the state directory at `location`. `None` disables it.
     pub(crate) fn new(location: Option<PathBuf>) -> Self {
         Self { location, has_warned: OnceLock::new() }
     }
 
-    /// Returns a folder that exists, belongs to the process's user and is writable. Logs one warning if there is none.
+    /// Returns the folder with this name, created if necessary. It belongs to the process's user and is writable.
+    /// Returns `None` if the state directory is disabled or, after a warning, if it cannot be used.
     pub(crate) fn folder(&self, name: &str) -> Option<PathBuf> {
         let folder = self.location.as_deref()?.join(name);
         if is_verified(&folder) {
@@ -75,12 +77,12 @@ fn create(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// The user of this process, known after the first check.
+/// The user id of this process, set by the first check.
 #[cfg(unix)]
 static OWN_UID: OnceLock<u32> = OnceLock::new();
 
-/// Checks that no other user can read, replace or have created the folder. A symbolic link is rejected, because another user
-/// may have created it.
+/// Checks that this user owns the folder and that no other user can replace it, and makes it readable by its owner
+/// only. A symbolic link is rejected, because another user may have created it.
 #[cfg(unix)]
 fn check(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

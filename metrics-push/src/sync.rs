@@ -1,7 +1,7 @@
-//! A mutex that ignores poisoning.
+//! A mutex and a condition variable that ignore poisoning.
 //!
-//! The values behind these locks are valid after every statement, so a panic in another thread does not make them
-//! unusable, and a job must not fail because one of its other threads panicked.
+//! A job must not fail because one of its other threads panicked. The values behind these locks are valid after every
+//! statement, so they are usable after a panic.
 
 use std::sync::{self, MutexGuard, PoisonError};
 
@@ -32,7 +32,7 @@ impl Condvar {
         self.0.notify_all();
     }
 
-    /// Waits while `condition` holds, at most for `timeout`. The condition may still hold after a time-out.
+    /// Waits while `condition` returns true, at most for `timeout`. After a timeout it may still return true.
     pub(crate) fn wait_timeout_while<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

@@ -1,4 +1,4 @@
-//! `Delivery`: the attempts to get one request accepted within its budget.
+//! `Delivery`: the attempts to send one request before its deadline.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::Acceptance;
 
-/// One request, or the backlog of its key alone, between loading and settling.
+/// The delivery of one request with the backlog of its key, or of the backlog alone.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     route: Route,
@@ -37,18 +37,18 @@ pub(crate) struct Delivery {
     reachability: Reachability,
     /// The error of the last attempt that had its full time.
     last_complete_error: Option<Error>,
-    /// Why the outcome is sent without the program's own metrics.
+    /// The reason why the outcome is sent without the program's own metrics.
     refused: Option<Error>,
 }
 
-/// What comes after an attempt.
+/// The next step after an attempt.
 #[derive(Debug)]
 pub(crate) enum Step {
     RetryAfter(Duration),
     Done(Result<Acceptance, Error>),
 }
 
-/// What the attempts of one delivery found out about the sink.
+/// Whether the attempts of one delivery have reached the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reachability {
     /// No attempt had enough time.
@@ -66,7 +66,7 @@ impl Delivery {
         deadline: Moment,
         class: DeliveryClass,
     ) -> Self {
-        let deadline = last_moment_to_send(&route, deadline);
+        let deadline = attempts_deadline(&route, deadline);
         let delivery = Self {
             route,
             key,
@@ -80,11 +80,11 @@ impl Delivery {
             last_complete_error: None,
             refused: None,
         };
-        delivery.trace("pending");
+        delivery.log_state("pending");
         delivery
     }
 
-    /// Merges a request that was submitted since.
+    /// Merges a request that was submitted later.
     pub(crate) fn merge(
         &mut self,
         later: Option<PushRequest>,
@@ -95,13 +95,13 @@ impl Delivery {
             (Some(request), Some(later)) => Some(request.merged_with(later)),
             (request, later) => later.or(request),
         };
-        self.deadline = self.deadline.later_of(last_moment_to_send(&self.route, deadline));
+        self.deadline = self.deadline.later_of(attempts_deadline(&self.route, deadline));
         self.class = self.class.max(class);
         // The sink may accept the later metrics.
         self.refused = None;
     }
 
-    /// Makes one attempt, unless the budget is used up or the circuit breaker is open.
+    /// Makes one attempt, unless the deadline has passed or the circuit breaker is open.
     pub(crate) async fn attempt(&mut self) -> Step {
         if let Err(error) = self.check_deadline().and_then(|()| self.check_breaker()) {
             return self.give_up(error);
@@ -119,7 +119,7 @@ impl Delivery {
             self.reachability = Reachability::Answered;
             return Step::Done(Err(error));
         }
-        // A time-out that was cut short says nothing: the sink may only be slow.
+        // A timeout shorter than the minimum does not show that the sink is unreachable: it may only be slow.
         if !error.is_timeout() || timeout >= MIN_ATTEMPT_TIMEOUT {
             self.reachability = Reachability::Unreachable;
             self.last_complete_error = Some(error.clone());
@@ -135,8 +135,8 @@ impl Delivery {
         Step::RetryAfter(pause)
     }
 
-    /// Ends the attempts because the budget is used up. If the last attempt was cut short, the error of the last complete
-    /// attempt is the better explanation.
+    /// Ends the attempts because the deadline does not allow another one. If the last attempt was cut short, the error
+    /// of the last complete attempt is the better explanation.
     fn give_up(&mut self, error: Error) -> Step {
         Step::Done(Err(self.last_complete_error.take().unwrap_or(error)))
     }
@@ -168,8 +168,8 @@ impl Delivery {
         let after = breaker.state();
         if before == BreakerState::Closed && after == BreakerState::Open {
             log::warn(format_args!(
-                "{} has not answered {FAILURES_TO_OPEN} times in a row; until it answers, it is probed once per \
-                 {PROBE_INTERVAL:?}",
+                "{} did not answer {FAILURES_TO_OPEN} pushes in a row; until it answers, only one push per \
+                 {PROBE_INTERVAL:?} is attempted",
                 self.route
             ));
         }
@@ -180,12 +180,12 @@ impl Delivery {
 
     async fn send(&mut self) -> Result<Acceptance, Error> {
         self.attempts += 1;
-        self.trace("in flight");
+        self.log_state("in flight");
         let verb = self.request.as_ref().map(PushRequest::verb);
         let timeout = self.attempt_timeout();
         self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
         let Some(payload) = self.assemble() else {
-            // The group has everything in a newer form.
+            // The group already has newer values of all families.
             return Ok(Acceptance::Applied);
         };
         let (verb, retains) = (payload.verb(), self.retains_timestamps(&payload));
@@ -258,14 +258,14 @@ impl Delivery {
         self_metrics::families(self.attempts, breaker, self.backlog.stats)
     }
 
-    /// Returns true if the gateway would count the request twice if it was sent again.
+    /// Returns true if the gateway could count the request twice if it was sent again.
     fn must_not_resend(&self, error: &Error) -> bool {
         self.route.sink().is_aggregating() && error.may_have_arrived()
     }
 
     fn check_deadline(&self) -> Result<(), Error> {
         if self.deadline.remaining().is_zero() {
-            return Err(self.not_attempted("the time for the push was over before it was sent"));
+            return Err(self.not_attempted("the timeout of the push passed before it was sent"));
         }
         Ok(())
     }
@@ -290,21 +290,22 @@ impl Delivery {
         attempt_timeout(self.deadline.remaining())
     }
 
-    fn trace(&self, state: &str) {
+    fn log_state(&self, state: &str) {
         let verb = self.request.as_ref().map_or("replay", |request| request.verb().as_str());
         log::debug(format_args!("{verb} {}: {state} ({})", self.key, self.route));
     }
 }
 
-/// Returns the deadline of the last attempt, so that time is left for the disk.
-fn last_moment_to_send(route: &Route, deadline: Moment) -> Moment {
+/// Returns the deadline for attempts. On a route with a spool it is earlier than `deadline`, so that time is left for
+/// the disk.
+fn attempts_deadline(route: &Route, deadline: Moment) -> Moment {
     if route.spool().is_none() {
         return deadline;
     }
     deadline.before((deadline.remaining() / SETTLE_TIME_DIVISOR).min(MAX_SETTLE_TIME))
 }
 
-/// Returns how long an attempt may take if `left` remains of the budget.
+/// Returns the timeout of an attempt that starts `left` before the deadline.
 fn attempt_timeout(left: Duration) -> Duration {
     (left / 2).clamp(MIN_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT).min(left)
 }

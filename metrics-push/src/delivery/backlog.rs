@@ -1,4 +1,4 @@
-//! `Backlog`: what the disk holds for the key of a delivery, loaded before its first attempt.
+//! `Backlog`: the data on disk for the key of a delivery, loaded before the first attempt.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct Backlog {
 enum Spooled {
     #[default]
     None,
-    /// Not yet compared with the group that the sink holds.
+    /// Not yet compared with the group on the sink.
     Unreconciled(SpoolEntry),
     /// `remaining` is the part of the entry that the group does not have in a newer form.
     Reconciled { remaining: Option<PushRequest>, entry: SpoolEntry },
@@ -40,16 +40,16 @@ impl Backlog {
         Self {
             spooled: spool.look_up(key).map_or(Spooled::None, Spooled::Unreconciled),
             retained: Retained::load(spool, key),
-            // Best-effort requests do not send it, but an outcome may be merged into one.
+            // Best-effort requests do not send the statistics, but a completion may be merged into one.
             stats: Some(spool.stats()),
             sent: None,
         }
     }
 
-    /// Compares the spooled request with the group that the sink holds, once. `verb` is that of the new request.
+    /// Compares the spooled request with the group on the sink, once. `verb` is that of the new request.
     ///
     /// # Errors
-    /// Why the sink could not be asked, if asking again may succeed.
+    /// The reason why the group could not be queried, if it is temporary or about credentials.
     pub(super) async fn reconcile(
         &mut self,
         sink: &Sink,
@@ -64,7 +64,7 @@ impl Backlog {
             // The new request replaces the group.
             None
         } else if sink.is_aggregating() {
-            // An aggregating gateway has no newer values: it adds all of them up.
+            // An aggregating gateway adds up all values, so no value replaces an older one.
             Some(request)
         } else {
             match sink.group(key, timeout).await {
@@ -81,7 +81,7 @@ impl Backlog {
         Ok(())
     }
 
-    /// Merges the spooled request with a new one into what is sent; `None` if nothing is left to send.
+    /// Merges the spooled request and a new one into a payload; `None` if nothing is left to send.
     pub(super) fn assemble<'a>(&'a self, request: Option<&'a PushRequest>) -> Option<Payload<'a>> {
         let remaining = match &self.spooled {
             Spooled::Reconciled { remaining, .. } => remaining.as_ref(),
@@ -94,7 +94,7 @@ impl Backlog {
         Some(payload)
     }
 
-    /// Returns the retained timestamps that have to be added to the payload.
+    /// Returns the retained timestamps to add to a payload.
     pub(super) async fn retained_for(
         &mut self,
         verb: Verb,

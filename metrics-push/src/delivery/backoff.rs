@@ -1,4 +1,4 @@
-//! The pauses between attempts, as an endless iterator.
+//! `Backoff`: the pauses between attempts, as an infinite iterator.
 //!
 //! Exponential backoff with full jitter: each pause is random between zero and an upper bound that doubles, so that
 //! many jobs that failed at the same moment do not retry at the same moment.
@@ -17,7 +17,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new() -> Self {
-        // The system seeds the hash maps of the standard library; it has no other source of randomness.
+        // The seed of a hash map is the only random value that the standard library offers.
         Self::with_seed(RandomState::new().build_hasher().finish())
     }
 

@@ -1,7 +1,8 @@
-//! The circuit breaker of one sink. Pure state over the moments it is given.
+//! `Breaker`: the circuit breaker of one sink. It reads no clock: callers pass the time.
 //!
-//! Closed: all deliveries are attempted. After [`FAILURES_TO_OPEN`] deliveries in a row that found the sink unreachable it
-//! opens: one probe per [`PROBE_INTERVAL`] is attempted (half-open), and nothing else. Any answer to a probe closes it.
+//! A closed breaker admits all deliveries. After [`FAILURES_TO_OPEN`] deliveries in a row that found the sink
+//! unreachable, the breaker opens and admits one probe per [`PROBE_INTERVAL`]; while the probe is in flight, it is
+//! half-open. Any response closes it. Deliveries of class `Final` are attempted in any state.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use crate::clock::Moment;
 pub enum BreakerState {
     /// All deliveries are attempted.
     Closed,
-    /// The gateway has not answered for a while. Only the final outcomes of processes and one probe per interval are attempted.
+    /// The gateway did not answer several deliveries in a row. Only completions of whole processes and one probe per
+    /// interval are attempted.
     Open,
     /// A probe is in flight.
     HalfOpen,

@@ -1,4 +1,6 @@
-//! When a sink refuses the program's own metrics, the outcome is sent without them.
+//! Detects that a sink refused the program's own metrics, and removes the empty group that the refused push can leave.
+//!
+//! [`Delivery`](super::Delivery) then sends the outcome without these metrics.
 
 use std::time::Duration;
 

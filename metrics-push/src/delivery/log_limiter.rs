@@ -1,6 +1,6 @@
 //! Limits the log when many outcomes cannot be delivered: a few lines in full, then one summary per interval.
 //!
-//! `tracing` subscribers get every line, those that are not logged in full at level DEBUG.
+//! `tracing` subscribers receive every line. Lines that are not logged in full have level DEBUG.
 
 use std::fmt;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl LogLimiter {
         Self { until: None, full_lines: 0, suppressed, has_timer: false }
     }
 
-    /// Returns true if a line is logged in full. If not, it is counted.
+    /// Returns true if the line must be logged in full. Otherwise counts it.
     fn admit(&mut self, now: Moment, kind: Undelivered) -> bool {
         let is_expired = self.until.is_none_or(|until| now.is_at_or_after(until));
         if is_expired && self.suppressed == Summary::default() {
@@ -101,8 +101,8 @@ pub(super) fn warn(kind: Undelivered, line: fmt::Arguments<'_>) {
     }
 }
 
-/// Returns the delay after which the caller has to call [`flush_due_summary`]; `None` if there is nothing to summarise or
-/// another caller has the task already.
+/// Returns the delay after which the caller must call [`flush_due_summary`]; `None` if there is nothing to summarise or
+/// another caller will do it.
 pub(crate) fn claim_summary_timer() -> Option<Duration> {
     let mut limiter = LIMITER.lock();
     let is_due = !limiter.has_timer && limiter.suppressed != Summary::default();

@@ -1,7 +1,8 @@
-//! Delivering one request to one sink: load its backlog from disk, attempt until an attempt decides, settle.
+//! Delivers one request to one sink: loads the backlog from disk, makes attempts within the timeout, settles the
+//! result.
 //!
-//! Each phase is a type: [`Backlog`], [`Delivery`], [`Settlement`], [`Receipt`]. None of them sleeps or starts threads;
-//! the dispatcher does, which owns the runtime.
+//! Each phase is a type: [`Backlog`], [`Delivery`], [`Settlement`], [`Receipt`]. None of them sleeps or starts threads.
+//! The dispatcher owns the runtime and does both.
 
 mod attempt;
 mod backlog;

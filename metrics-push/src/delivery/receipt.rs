@@ -1,25 +1,26 @@
-//! `Receipt`: the result of a delivery; and `DeliveryClass`: what happens to a request that cannot be delivered.
+//! `Receipt`: the result of a delivery. `DeliveryClass`: whether a request is spooled if it cannot be delivered.
 
 use std::path::PathBuf;
 
 use crate::error::Error;
 use crate::sink::Acceptance;
 
-/// How much effort a request is worth, in ascending order.
+/// How hard the dispatcher tries to deliver a request, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DeliveryClass {
     /// Dropped if it cannot be delivered: a later request repeats it, or the caller handles the error.
     BestEffort,
     /// Spooled if it cannot be delivered.
     Spooled,
-    /// Spooled as well, and attempted even if the circuit breaker is open, because the process ends after it.
+    /// Spooled as well, and attempted even if the circuit breaker is open, because the process ends after this request.
     Final,
 }
 
 /// The result of a delivery.
 #[derive(Clone, Debug)]
 pub(crate) enum Receipt {
-    /// The sink accepted the request; without the program's own metrics if `refused` is set, which is the reason.
+    /// The sink accepted the request. If it refused the program's own metrics and accepted only the outcome, `refused`
+    /// is the reason.
     Delivered { acceptance: Acceptance, attempts: u32, refused: Option<Error> },
     /// The request is stored on disk.
     Spooled { error: Error, attempts: u32, folder: PathBuf },
@@ -30,7 +31,7 @@ pub(crate) enum Receipt {
 }
 
 impl Receipt {
-    /// A request that was dropped before any attempt.
+    /// Returns the receipt of a request that was dropped before any attempt.
     pub(crate) fn unattempted(error: Error) -> Self {
         Self::Dropped { error, attempts: 0 }
     }
@@ -47,7 +48,7 @@ impl Receipt {
     /// Converts the receipt to a result.
     ///
     /// # Errors
-    /// The reason why the request was not delivered, or not all of it.
+    /// The reason why the request was not delivered, or only in part.
     pub(crate) fn into_result(self) -> Result<Acceptance, Error> {
         match self {
             Self::Delivered { acceptance, refused: None, .. } => Ok(acceptance),

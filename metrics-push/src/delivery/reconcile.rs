@@ -1,8 +1,8 @@
-//! What a spooled request may still change in a group that has changed since. Pure.
+//! Compares a spooled request with the group on the gateway and returns the part that is still newer. Without I/O.
 //!
 //! A spooled request may be older than the group: another process may have pushed, or the gateway may have applied a
-//! request whose answer was lost. Newer values stay. A timestamp (`batch_job_*_timestamp_seconds`) only moves forward;
-//! the other families of a newer run stay as they are, and families that the newer run did not push are added.
+//! request whose response was lost. Newer values are not replaced: a timestamp (`batch_job_*_timestamp_seconds`) only
+//! increases, and of the other families only those are added that the newer run did not push.
 
 use crate::exposition::single_value;
 use crate::push_request::{PushRequest, Verb, is_outcome_family};
@@ -11,7 +11,7 @@ use crate::sink::pushgateway::StoredGroup;
 /// When the families of a group were pushed, by the client's clock.
 const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
 
-/// Returns the part of a spooled request that is newer than the group; `None` if nothing is.
+/// Returns the part of a spooled request that is newer than the group; `None` if no part is.
 pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<PushRequest> {
     let is_superseded = is_superseded(&spooled, group);
     let is_behind = |name: &str, text: &str| {
@@ -42,7 +42,7 @@ fn is_superseded(spooled: &PushRequest, group: &StoredGroup) -> bool {
     let pushed_at = spooled.families().get(PUSHED_AT).and_then(|text| single_value(text));
     match (pushed_at, group.value(PUSHED_AT, &[])) {
         (Some(ours), Some(stored)) => stored > ours,
-        // Metrics that are not of a run have only the gateway's clock.
+        // Metrics that do not belong to a run have only the push time of the gateway's clock.
         _ => group.pushed_at().is_some_and(|pushed_at| {
             #[expect(clippy::cast_precision_loss, reason = "a time in milliseconds fits")]
             let created_at = spooled.created_at() as f64 / 1_000.0;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_request_is_kept_whole() {
+    fn newer_request_is_not_changed() {
         let spooled = request(Verb::Push, 20, &[(PUSHED_AT, 20.0), (SUCCESS, 20.0), (FLAG, 1.0)]);
         let group = group(&[(PUSHED_AT, 10.0), (FAILURE, 10.0), (FLAG, 0.0)]);
         assert_eq!(keep_newer(spooled.clone(), &group), Some(spooled));

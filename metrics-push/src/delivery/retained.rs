@@ -1,10 +1,12 @@
 //! Timestamps of a group that outlive its pushes: last success, failure, abandoned and skipped run.
 //!
-//! A push replaces the group, so the timestamps that the push does not set itself are added to it. An add leaves the
-//! group as it is; but a gateway that was restarted without persistence has lost it, and gets the stored timestamps
-//! back. The gateway is asked first, because another machine may have pushed newer ones, and only if it started after
-//! the timestamps were stored. Between its answer and the add another machine may still push; the gateway's API
-//! offers nothing that prevents this.
+//! A push replaces the group, so the timestamps that the push does not set are added to it. An add does not change the
+//! other families. But if the gateway restarted without persistence, it has lost the group, and the stored timestamps
+//! are added.
+//!
+//! Before that, the group is queried, because another machine may have pushed newer timestamps. The query is skipped if
+//! the gateway started before the timestamps were stored. Another machine may still push between the query and the add;
+//! the API of the gateway cannot prevent this.
 
 use std::time::Duration;
 
@@ -26,9 +28,9 @@ const RETAINED: [&str; 4] = [
 /// The retained timestamps of one group.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
-    /// As this machine stored them last.
+    /// The timestamps that this machine stored last.
     stored: Option<PushRequest>,
-    /// Those that the gateway has lost, once it has been asked.
+    /// The timestamps that the gateway has lost; `None` until it has been queried.
     lost: Option<Families>,
 }
 
@@ -62,7 +64,7 @@ impl Retained {
         latest(self.stored(), replaced.map(timestamps_of).unwrap_or_default())
     }
 
-    /// Returns the stored timestamps that the gateway has lost, as far as it can be found out.
+    /// Returns the stored timestamps that the gateway has lost; none if it cannot be queried.
     pub(super) async fn lost_by(
         &mut self,
         sink: &Sink,
@@ -95,7 +97,8 @@ impl Retained {
             Verb::Push => {}
             Verb::Add => {
                 if let (Some(stored), None) = (&self.stored, &self.lost) {
-                    // Whether the gateway still has the others is unknown: ask again next time.
+                    // It is unknown whether the gateway has the other timestamps: with the old time, the next delivery
+                    // queries it again.
                     created_at = stored.created_at();
                 }
                 let mut all = self.stored();

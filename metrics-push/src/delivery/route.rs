@@ -9,7 +9,7 @@ use crate::sink::Sink;
 use crate::spool::Spool;
 use crate::sync::Mutex;
 
-/// Where requests are delivered. Clones share one state.
+/// A destination of requests. Clones share one state.
 #[derive(Clone, Debug)]
 pub(crate) struct Route(Arc<RouteState>);
 
@@ -17,11 +17,12 @@ pub(crate) struct Route(Arc<RouteState>);
 struct RouteState {
     sink: Sink,
     /// `None` on a direct route.
-    memory: Option<Memory>,
+    failures: Option<FailureState>,
 }
 
+/// The state for requests that could not be delivered.
 #[derive(Debug)]
-struct Memory {
+struct FailureState {
     spool: Option<Spool>,
     breaker: Mutex<Breaker>,
     /// Set while requests of other groups or earlier processes may be spooled.
@@ -29,20 +30,20 @@ struct Memory {
 }
 
 impl Route {
-    /// A route for callers that wait for the result of each request: it has no breaker and no spool.
+    /// Returns a route for callers that wait for the result of each request. It has no breaker and no spool.
     pub(crate) fn direct(sink: Sink) -> Self {
-        Self(Arc::new(RouteState { sink, memory: None }))
+        Self(Arc::new(RouteState { sink, failures: None }))
     }
 
-    /// A route for the outcomes of runs.
+    /// Returns a route for the runs of jobs, with a breaker.
     pub(crate) fn buffered(sink: Sink, spool: Option<Spool>) -> Self {
-        let memory =
-            Memory { spool, breaker: Mutex::default(), needs_drain: AtomicBool::new(true) };
-        Self(Arc::new(RouteState { sink, memory: Some(memory) }))
+        let failures =
+            FailureState { spool, breaker: Mutex::default(), needs_drain: AtomicBool::new(true) };
+        Self(Arc::new(RouteState { sink, failures: Some(failures) }))
     }
 
-    /// Returns a number that no other route of this process has. The URL is not unique: two routes may differ only in
-    /// their credentials.
+    /// Returns a number that is unique among the routes of this process. The URL is not unique: two routes may differ
+    /// only in their credentials.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
@@ -52,25 +53,25 @@ impl Route {
     }
 
     pub(crate) fn spool(&self) -> Option<&Spool> {
-        self.0.memory.as_ref()?.spool.as_ref()
+        self.0.failures.as_ref()?.spool.as_ref()
     }
 
     pub(crate) fn breaker(&self) -> Option<MutexGuard<'_, Breaker>> {
-        Some(self.0.memory.as_ref()?.breaker.lock())
+        Some(self.0.failures.as_ref()?.breaker.lock())
     }
 
     /// Requests that the spool is drained once the sink is reachable.
     pub(crate) fn request_drain(&self) {
-        if let Some(memory) = &self.0.memory {
-            memory.needs_drain.store(true, Ordering::Relaxed);
+        if let Some(failures) = &self.0.failures {
+            failures.needs_drain.store(true, Ordering::Relaxed);
         }
     }
 
     /// Returns true once after each [`request_drain`](Self::request_drain), and once after the route is created.
     pub(crate) fn take_drain_request(&self) -> bool {
-        let memory = self.0.memory.as_ref();
-        memory.is_some_and(|memory| {
-            memory.spool.is_some() && memory.needs_drain.swap(false, Ordering::Relaxed)
+        let failures = self.0.failures.as_ref();
+        failures.is_some_and(|failures| {
+            failures.spool.is_some() && failures.needs_drain.swap(false, Ordering::Relaxed)
         })
     }
 }

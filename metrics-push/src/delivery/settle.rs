@@ -21,9 +21,9 @@ pub(crate) struct Settlement {
     pub(super) request: Option<PushRequest>,
     pub(super) backlog: Backlog,
     pub(super) attempts: u32,
-    /// Why the outcome was sent without the program's own metrics.
+    /// The reason why the outcome was sent without the program's own metrics.
     pub(super) refused: Option<Error>,
-    /// The request may have been applied, and the gateway would count it twice.
+    /// The request may have been applied, and the gateway would count it twice if it was sent again.
     pub(super) must_not_resend: bool,
     pub(super) result: Result<Acceptance, Error>,
 }
@@ -51,7 +51,7 @@ impl Settlement {
             return Receipt::Unsure { error, attempts };
         }
         if error.is_rejected() || error.is_metric() {
-            // The sink would reject the request again, and with it every later one that is merged with it.
+            // The sink would reject the request again, and every later request that is merged with it.
             if self.backlog.has_remaining() {
                 self.backlog.remove_spooled(&self.route);
             }
@@ -131,11 +131,11 @@ impl Settlement {
         }
     }
 
-    /// Logs as a warning what a person should act on. The others are details: best-effort requests, and outcomes that
-    /// were not attempted because the gateway is known to be unreachable.
+    /// Logs a warning if a person should act. Lines about best-effort requests are details. So are lines about outcomes
+    /// of tasks without an attempt, because an earlier line has the cause.
     fn log_undelivered(&self, kind: Undelivered, line: fmt::Arguments<'_>) {
-        let is_known = self.attempts == 0 && self.class < DeliveryClass::Final;
-        if self.class > DeliveryClass::BestEffort && !is_known {
+        let has_attempt = self.attempts > 0 || self.class == DeliveryClass::Final;
+        if self.class > DeliveryClass::BestEffort && has_attempt {
             log_limiter::warn(kind, line);
         } else {
             log::debug(line);

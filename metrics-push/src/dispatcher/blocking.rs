@@ -1,7 +1,8 @@
 //! Runs blocking work on a separate thread, so that it does not stall the runtime.
 //!
-//! The last thread that becomes idle is kept, so that the steps of one delivery share a thread. A thread whose disk hangs
-//! does not become idle and delays no other work. `tokio::task::spawn_blocking` panics if the system refuses a thread.
+//! At most one idle thread stays, so that the steps of one delivery share a thread. A thread whose disk hangs does not
+//! become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because it panics if the system
+//! refuses a thread.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 
@@ -31,7 +32,7 @@ impl IdleThread {
         Self(Mutex::new(None))
     }
 
-    /// Gives the work to the idle thread or a new one. Returns it if no thread can be started.
+    /// Sends the work to the idle thread or a new one. Returns the work if no thread can be started.
     fn submit(&'static self, work: Work) -> Result<(), Work> {
         let idle = self.0.lock().take();
         match idle.or_else(|| self.start_thread()) {
@@ -47,7 +48,7 @@ impl IdleThread {
         thread.spawn(move || self.run_thread(&receiver, &own)).ok().map(|_| sender)
     }
 
-    /// The body of a thread. It ends when another thread is idle already.
+    /// The body of a thread. It ends if another thread is already idle when its work is done.
     fn run_thread(&self, work: &Receiver<Work>, own: &Sender<Work>) {
         while let Ok(work) = work.recv() {
             work();

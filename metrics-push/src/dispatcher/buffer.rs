@@ -22,7 +22,7 @@ use crate::sync::Mutex;
 #[derive(Debug)]
 pub(crate) struct BatchBuffer {
     routes: Vec<Route>,
-    /// The time-out of each delivery.
+    /// The timeout of each delivery.
     timeout: Duration,
     /// The number of groups at which the buffer is submitted before the interval ends.
     flush_at: usize,
@@ -66,7 +66,7 @@ impl BatchBuffer {
         buffer
     }
 
-    /// Buffers a request. `on_settled` has one callback per route, or none. Returns at once.
+    /// Buffers a request. `on_settled` has one callback per route, or is empty. Returns at once.
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         request: PushRequest,
@@ -85,7 +85,7 @@ impl BatchBuffer {
         }
         if buffered.len() >= MAX_GROUPS {
             drop(buffered);
-            // The callbacks are dropped without a call, which their owners notice.
+            // The callbacks are dropped without a call, which closes the channels of their receivers.
             self.count_dropped(&request);
             return;
         }
@@ -143,7 +143,7 @@ impl FlushHook for BatchBuffer {
         let mut submitted = self.submitted.lock();
         submitted.retain(|receipt| !receipt.is_closed());
         if dispatcher().pending_count() >= MAX_GROUPS {
-            // The dispatcher's queue has no bound of its own.
+            // The dispatcher's queue is unbounded, so the requests stay in the buffer.
             return;
         }
         let buffered = std::mem::take(&mut *self.buffered.lock());
@@ -159,7 +159,7 @@ impl FlushHook for BatchBuffer {
 }
 
 impl Buffered {
-    /// Adds one callback per route, or none.
+    /// Adds one callback per route, or no callback if `on_settled` is empty.
     fn add_callbacks(&mut self, on_settled: Vec<OnSettled>) {
         for (callbacks, callback) in self.on_settled.iter_mut().zip(on_settled) {
             callbacks.push(callback);

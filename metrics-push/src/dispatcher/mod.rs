@@ -1,8 +1,8 @@
-//! `Dispatcher`: the one thread that talks to sinks.
+//! `Dispatcher`: sends all requests to the sinks, on one thread.
 //!
-//! Any thread or task submits a request without waiting, in any context. Requests for one group are merged while they are
-//! pending and sent in order, one in flight per group. The dispatcher never panics and never returns an error: the result
-//! of a request is its receipt.
+//! Any thread or task can submit a request without blocking. Requests for one group are merged while they are pending
+//! and sent in order, one in flight per group. The dispatcher never panics and never returns an error: the result of a
+//! request is its receipt.
 
 mod blocking;
 pub(crate) mod buffer;
@@ -33,9 +33,9 @@ pub(crate) fn dispatcher() -> &'static Dispatcher {
 }
 
 /// Waits until all submitted requests are delivered, spooled or dropped, at most for `timeout`. Returns the number of
-/// groups that are left.
+/// unfinished requests.
 ///
-/// A process does this when it exits; a scheduler may call it before it sleeps.
+/// The library does this when the process exits. A scheduler may call it before it sleeps.
 pub fn flush(timeout: Duration) -> usize {
     dispatcher().flush(timeout)
 }
@@ -73,8 +73,8 @@ impl Dispatcher {
         receipt
     }
 
-    /// Delivers the spooled request of a group within `timeout`, even if the circuit breaker is open: the caller wants to
-    /// know whether the gateway is reachable now. Returns at once.
+    /// Delivers the spooled request of a group within `timeout`, even if the circuit breaker is open, because the
+    /// caller needs a result now. Returns at once.
     pub(crate) fn replay(
         &self,
         route: &Route,
@@ -102,8 +102,8 @@ impl Dispatcher {
         self.shared.notify_submitted();
     }
 
-    /// Runs a future on the dispatcher's thread, where the runtime is. Returns at once. If the thread cannot be started,
-    /// the receiver gets nothing.
+    /// Spawns a future on the dispatcher's runtime. Returns at once. If the dispatcher's thread cannot be started, the
+    /// receiver is closed without a value.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
@@ -118,7 +118,7 @@ impl Dispatcher {
         receiver
     }
 
-    /// Resolves after `delay`, without a runtime of the caller.
+    /// Returns a future that resolves after `delay`. The caller needs no runtime.
     pub(crate) fn sleep(&self, delay: Duration) -> Receiver<()> {
         self.spawn_after(delay, || ())
     }
@@ -156,7 +156,7 @@ impl Dispatcher {
         self.shared.lock().queue.pending_count()
     }
 
-    /// Registers a hook that runs before each flush, as long as its owner lives.
+    /// Registers a hook that is called before each flush, until its owner is dropped.
     pub(crate) fn add_flush_hook(&self, hook: Weak<dyn FlushHook>) {
         let mut state = self.shared.lock();
         state.flush_hooks.retain(|hook| hook.strong_count() > 0);

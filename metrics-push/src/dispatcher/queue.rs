@@ -1,4 +1,6 @@
-//! The queue of requests, in the order of their arrival, with one in flight per group and route. Pure.
+//! `Queue`: the pending requests in the order of their arrival, with at most one in flight per group and route.
+//!
+//! It is a data structure without I/O and locks.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +14,7 @@ use crate::push_request::PushRequest;
 /// Called with the receipt of a request. It is dropped without a call if the dispatcher drops the request.
 pub(crate) type OnSettled = Box<dyn FnOnce(Receipt) + Send>;
 
-/// A group at the end of a route, which is given by its id.
+/// The id of a route and a group.
 pub(super) type QueueKey = (usize, GroupingKey);
 
 /// A request that has not been started.
@@ -37,7 +39,10 @@ impl Pending {
     }
 }
 
-/// No operation visits all pending requests: an unreachable gateway may leave thousands of groups pending.
+/// The pending requests and the keys of those in flight.
+///
+/// Enqueueing and starting a request do not visit all others, because thousands of groups may be pending for an
+/// unreachable gateway.
 #[derive(Default)]
 pub(super) struct Queue {
     pending: BTreeMap<QueueKey, (u64, Pending)>,
@@ -76,7 +81,7 @@ impl Queue {
             }
             // This skips at most as many groups as are in flight.
             let is_free =
-                |group: &&GroupingKey| in_flight.is_none_or(|them| !them.contains(*group));
+                |group: &&GroupingKey| in_flight.is_none_or(|busy| !busy.contains(*group));
             Some((*route, groups.values().find(is_free)?.clone()))
         })
     }
@@ -85,7 +90,7 @@ impl Queue {
         self.pending.contains_key(key)
     }
 
-    /// Takes the pending request of a key, to start it or to merge it into the one in flight.
+    /// Removes and returns the pending request of a key, to start it or to merge it into the one in flight.
     pub(super) fn take(&mut self, key: &QueueKey) -> Option<Pending> {
         let (number, pending) = self.pending.remove(key)?;
         if let Entry::Occupied(mut groups) = self.order.entry(key.0) {
@@ -107,7 +112,7 @@ impl Queue {
         }
     }
 
-    /// Removes all pending requests.
+    /// Removes and returns all pending requests.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Pending> + use<> {
         self.order.clear();
         std::mem::take(&mut self.pending).into_values().map(|(_, pending)| pending)

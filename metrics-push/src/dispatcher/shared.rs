@@ -39,7 +39,7 @@ pub(super) struct DispatcherState {
 }
 
 impl Shared {
-    /// No foreign code runs under this lock.
+    /// Locks the state. No callback is called and no task is dropped under this lock.
     pub(super) fn lock(&self) -> MutexGuard<'_, DispatcherState> {
         self.state.lock()
     }
@@ -73,13 +73,14 @@ impl Shared {
         self.work.notify_one();
     }
 
-    /// Takes everything that was not started, because the thread ends.
+    /// Drops all tasks and returns all pending requests, because the thread ends.
     pub(super) fn shut_down(&self) -> impl Iterator<Item = Pending> + use<> {
         let mut state = self.lock();
         state.has_thread = false;
-        state.tasks.clear();
+        let tasks = std::mem::take(&mut state.tasks);
         let pending = state.queue.drain();
         drop(state);
+        drop(tasks);
         self.finished.notify_all();
         pending
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::spool::Spool;
 
-/// The body of the thread. It lives as long as the process.
+/// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
@@ -44,7 +44,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         linger(&in_flight).await;
     }
     let result = loop {
-        // Merges what was submitted since: a run that ends before its start was sent is one request.
+        // Merges later requests: if a run is finished before its start is sent, one request reports both.
         if let Some(later) = in_flight.shared.take(&in_flight.key) {
             delivery.merge(later.request, later.deadline, later.class);
             on_settled.extend(later.on_settled);
@@ -73,14 +73,14 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
     }
-    // The key is free before anyone learns the result, so that their next request starts at once.
+    // Frees the key before the callbacks are called, so that the next request for it starts at once.
     drop(in_flight);
     for on_settled in on_settled {
         on_settled(receipt.clone());
     }
 }
 
-/// Loads what the disk holds for a key; `None` if that panicked.
+/// Loads the backlog of a key; `None` if loading panicked.
 async fn load_backlog(route: &Route, key: &GroupingKey) -> Option<Backlog> {
     if route.spool().is_none() {
         return Some(Backlog::default());
@@ -89,8 +89,8 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Option<Backlog> {
     run_blocking(move || Backlog::load(&route, &key)).await
 }
 
-/// Waits a moment for the completion that supersedes a start: each push is work for the gateway, and the more so the more
-/// groups it holds.
+/// Waits briefly for the completion that supersedes a start, because each push is work for the gateway. The more groups
+/// the gateway stores, the longer it takes.
 async fn linger(in_flight: &InFlightGuard) {
     let superseded = async {
         loop {
@@ -140,7 +140,7 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// Without a runtime nothing can be sent. A later request starts a new thread.
+/// Drops all pending requests, because nothing can be sent without a runtime. A later request starts a new thread.
 fn fail_all(shared: &Shared, error: &std::io::Error) {
     let error = Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
         .caused_by(error.to_string());
@@ -157,7 +157,7 @@ mod tests {
     use crate::sink::pushgateway::Pushgateway;
     use crate::sink::{GatewayKind, Sink};
 
-    /// A future is moved onto a stack whose pages have not been touched before.
+    /// Spawning moves the future over stack pages that have not been used before, and each costs a page fault.
     #[test]
     fn delivery_future_fits_on_a_page() {
         let server = Server::new("http://gateway:9091", Transport::default()).unwrap();

@@ -1,7 +1,7 @@
 //! `Exposition`: text-format metrics of another program, checked line by line before they are sent.
 //!
-//! A gateway rejects an exposition without naming the line, and accepts some mistakes silently. Here, each mistake is an
-//! error with its line. Families are ordered by name; the text of a number never changes.
+//! A gateway rejects an exposition without the line number, and silently accepts some mistakes. `Exposition` returns
+//! the first mistake as an error with its line. Families are ordered by name. The text of numbers does not change.
 
 mod sample;
 
@@ -60,7 +60,7 @@ impl FromStr for Exposition {
         let mut exposition = Self::default();
         for (number, line) in (1..).zip(text.lines()) {
             exposition.parse_line(line.trim()).map_err(|mistake| {
-                let error = Error::new(Kind::Metric, mistake.what).at("line", number);
+                let error = Error::new(Kind::Metric, mistake.message).at("line", number);
                 error.remedy(mistake.remedy)
             })?;
         }
@@ -71,12 +71,12 @@ impl FromStr for Exposition {
 
 /// A mistake in a line, and the remedy.
 struct Mistake {
-    what: String,
+    message: String,
     remedy: &'static str,
 }
 
-fn mistake(what: impl Into<String>, remedy: &'static str) -> Mistake {
-    Mistake { what: what.into(), remedy }
+fn mistake(message: impl Into<String>, remedy: &'static str) -> Mistake {
+    Mistake { message: message.into(), remedy }
 }
 
 const SAMPLE_FORM: &str = "write a sample as name{label=\"value\"} 1";
@@ -98,9 +98,9 @@ impl Exposition {
     /// # Errors
     /// `is_metric` if there are none, or a metric has one of the key's labels.
     pub(crate) fn families_for(&self, key: &GroupingKey) -> Result<Families, Error> {
-        let refused = |what: String| Error::new(Kind::Metric, what).at("group", key);
+        let refused = |message: String| Error::new(Kind::Metric, message).at("group", key);
         if self.is_empty() {
-            // A push without a body deletes the group silently.
+            // A push without a body silently deletes all metrics of the group.
             return Err(refused("the exposition has no metrics".to_owned())
                 .remedy("check the program that writes it; to empty a group, delete it"));
         }
@@ -224,7 +224,8 @@ impl FamilyLines {
     }
 }
 
-/// Checks that a bucket has a numeric `le`, and a quantile a numeric `quantile`.
+/// Checks that a bucket of a histogram has a numeric label `le`, and a quantile of a summary a numeric label
+/// `quantile`.
 fn check_bound(
     sample: &str,
     family: &str,
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_family_may_be_anywhere() {
+    fn parse_accepts_lines_of_a_family_in_any_place() {
         let text = "# a comment\nb 1\n\n# HELP a What a is.\r\n# TYPE a gauge\r\na{y=\"2\", x=\"1\",} +Inf\n\
                     b{z=\"\"  ,w=\"q\\\"\\\\\\n\"}   1e3\na 0";
         assert_eq!(

@@ -1,6 +1,6 @@
 //! Reads the text format as this crate writes it: the HELP and TYPE comments, samples and labels of one family.
 //!
-//! [`Exposition`](super::Exposition) checks text from other programs and writes it in this form. All functions return
+//! [`Exposition`](super::Exposition) checks text from other programs and writes it in this form. The parsers return
 //! `None` for text in another form.
 
 use std::borrow::Cow;
@@ -33,7 +33,7 @@ impl MetricType {
     }
 }
 
-/// The text of one family: its comments, parsed, and its samples.
+/// The text of one family: the values of its comments, and its samples.
 #[derive(Debug)]
 pub(crate) struct EncodedFamily<'a> {
     pub(crate) help: Option<Cow<'a, str>>,
@@ -70,7 +70,7 @@ pub(crate) fn single_value(text: &str) -> Option<f64> {
     if samples.next().is_some() { None } else { sample.number() }
 }
 
-/// Names and values in the order of the text.
+/// The names and values of labels, in the order of the text.
 pub(crate) type LabelPairs<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 /// One line with a value.
@@ -112,7 +112,7 @@ impl<'a> Sample<'a> {
         self.value.parse().ok().or_else(|| Some(self.number()? as u64))
     }
 
-    /// Removes a label with a number, such as the bound of a bucket.
+    /// Removes a label with a numeric value, such as the bound of a bucket, and returns the number.
     pub(crate) fn take_number(&mut self, label: &str) -> Option<f64> {
         let position = self.labels.iter().position(|(name, _)| *name == label)?;
         self.labels.remove(position).1.parse().ok()
@@ -131,7 +131,8 @@ pub(super) fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
     }
 }
 
-/// An unknown escape sequence stands for its second character, since help texts of other programs may contain one.
+/// Replaces escape sequences. An unknown one becomes its second character, because help texts of other programs may
+/// contain one.
 fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return text.into();

@@ -42,7 +42,8 @@ impl Gateway {
     /// ```
     ///
     /// # Errors
-    /// Why the gateway could not be queried or did not remove a group. The groups before that one are removed.
+    /// The reason why the gateway could not be queried or did not remove a group. The groups before that one are
+    /// removed.
     pub fn prune(&self, age: Duration, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
         received(self.start_pruning(age, removal)?.wait(self.receive_timeout()))
     }
@@ -63,7 +64,7 @@ impl Gateway {
     /// `--web.enable-admin-api`.
     ///
     /// # Errors
-    /// `is_config` if the admin API is disabled; else why the gateway could not be queried or wiped.
+    /// `is_config` if the admin API is disabled; otherwise the reason why the gateway could not be queried or wiped.
     pub fn wipe(&self, removal: Removal) -> Result<Vec<StoredGroup>, Error> {
         received(self.start_wiping(removal)?.wait(self.receive_timeout()))
     }
@@ -76,13 +77,13 @@ impl Gateway {
         received(self.start_wiping(removal)?.await)
     }
 
-    /// Waits for `linger` and then removes the group, unless it was pushed to during that time. Returns the removed group;
-    /// `None` if there is none or it stays.
+    /// Waits for `linger` and then removes the group, unless it was pushed to during that time. Returns the removed
+    /// group; `None` if there is no such group or it was pushed to.
     ///
     /// Use two scrape intervals or more for `linger`: Prometheus never sees a group that is removed earlier.
     ///
     /// # Errors
-    /// Why the gateway could not be queried or did not remove the group.
+    /// The reason why the gateway could not be queried or did not remove the group.
     pub fn delete_after(
         &self,
         key: &GroupingKey,
@@ -123,10 +124,10 @@ impl Gateway {
     ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
         let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
         Ok(dispatcher().spawn(async move {
-            let until = Moment::now().after(timeout);
+            let deadline = Moment::now().after(timeout);
             let groups = client.metrics(timeout).await?;
             if removal == Removal::Apply {
-                client.wipe(until.remaining()).await?;
+                client.wipe(deadline.remaining()).await?;
             }
             Ok(groups)
         }))
@@ -143,14 +144,14 @@ impl Gateway {
         Ok(dispatcher().spawn(async move {
             let before = client.group(&key, timeout).await?;
             dispatcher().sleep(linger).await;
-            let until = Moment::now().after(timeout);
+            let deadline = Moment::now().after(timeout);
             let now = client.group(&key, timeout).await?;
             let pushed_at = |group: &Option<StoredGroup>| group.as_ref()?.pushed_at();
             if now.is_none() || pushed_at(&now) != pushed_at(&before) {
                 return Ok(None);
             }
             if let (Some(group), Removal::Apply) = (&now, removal) {
-                client.remove(group, until.remaining()).await?;
+                client.remove(group, deadline.remaining()).await?;
             }
             Ok(now)
         }))
@@ -163,15 +164,14 @@ async fn prune(
     removal: Removal,
     timeout: Duration,
 ) -> Result<Vec<StoredGroup>, Error> {
-    let until = Moment::now().after(timeout);
-    let oldest_to_stay = Moment::now().unix_seconds() - age.as_secs_f64();
+    let deadline = Moment::now().after(timeout);
+    let cutoff = Moment::now().unix_seconds() - age.as_secs_f64();
     let groups = client.metrics(timeout).await?.into_iter();
     // A group without a successful push is empty, so it counts as old.
-    let old: Vec<_> =
-        groups.filter(|group| group.pushed_at().unwrap_or(0.0) < oldest_to_stay).collect();
+    let old: Vec<_> = groups.filter(|group| group.pushed_at().unwrap_or(0.0) < cutoff).collect();
     if removal == Removal::Apply {
         for group in &old {
-            client.remove(group, until.remaining()).await?;
+            client.remove(group, deadline.remaining()).await?;
         }
     }
     Ok(old)

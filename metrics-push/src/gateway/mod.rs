@@ -1,4 +1,4 @@
-//! `Gateway`: a remote Pushgateway: its groups, its readiness, pushes and deletes.
+//! `Gateway`: a client of one Pushgateway, which lists groups, checks readiness, pushes, adds and deletes.
 
 mod cleanup;
 
@@ -29,8 +29,8 @@ pub use cleanup::Removal;
 
 /// A Pushgateway and its connection settings.
 ///
-/// The dispatcher's thread makes every request, so both forms of each method work in any context: inside any runtime, on
-/// a plain thread, and in `Drop` while unwinding.
+/// A thread of the library sends all requests, so the blocking and the async form of each method work in any context:
+/// inside any runtime, on a plain thread, and in `Drop` while unwinding.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -71,9 +71,9 @@ impl Gateway {
         })
     }
 
-    /// Returns the gateways of a configuration, with its credentials, certificates and time-out. There are none if the
+    /// Returns the gateways of a configuration, with its credentials, certificates and timeout. There are none if the
     /// configuration has no URL or disables pushing. In a dry run, a request that would change a gateway is written to
-    /// stderr.
+    /// stderr instead of being sent.
     ///
     /// ```
     /// # fn main() -> Result<(), metrics_push::Error> {
@@ -168,8 +168,8 @@ impl Gateway {
         self.with(|target| target.encoding = target.encoding.protobuf())
     }
 
-    /// Compresses large bodies, for a gateway on a slow network. Needs the feature `gzip` and Pushgateway 1.5 or newer; an
-    /// older one is sent the same request once more uncompressed, and all later requests as well.
+    /// Compresses large bodies, for a gateway on a slow network. Needs the feature `gzip` and Pushgateway 1.5 or newer.
+    /// If an older one rejects a compressed body, this request and all later ones are sent uncompressed.
     ///
     /// # Errors
     /// `is_config` if the feature is disabled.
@@ -188,7 +188,7 @@ impl Gateway {
     /// Returns all groups that the gateway stores.
     ///
     /// # Errors
-    /// Why the gateway could not be queried.
+    /// The reason why the gateway could not be queried.
     pub fn metrics(&self) -> Result<Vec<StoredGroup>, Error> {
         received(self.query(list)?.wait(self.receive_timeout()))
     }
@@ -204,7 +204,7 @@ impl Gateway {
     /// Checks that the gateway is ready to accept pushes.
     ///
     /// # Errors
-    /// Why it is not ready.
+    /// The reason why it is not ready.
     pub fn ready(&self) -> Result<(), Error> {
         received(self.query(probe)?.wait(self.receive_timeout()))
     }
@@ -220,7 +220,8 @@ impl Gateway {
     /// Replaces the group with these metrics.
     ///
     /// # Errors
-    /// `is_metric` if there are no metrics, or a metric has a label of the key; else why the gateway did not accept them.
+    /// `is_metric` if there are no metrics, or a metric has a label of the key; otherwise the reason why the gateway
+    /// did not accept them.
     pub fn push(&self, key: &GroupingKey, metrics: &Exposition) -> Result<Acceptance, Error> {
         self.send(PushRequest::push(key.clone(), metrics.families_for(key)?))
     }
@@ -236,7 +237,7 @@ impl Gateway {
     /// Deletes the group with exactly this key. Succeeds if there is no such group.
     ///
     /// # Errors
-    /// Why the gateway did not accept the request.
+    /// The reason why the gateway did not accept the request.
     pub fn delete(&self, key: &GroupingKey) -> Result<Acceptance, Error> {
         self.send(PushRequest::delete(key.clone()))
     }
@@ -298,7 +299,7 @@ impl Gateway {
         })
     }
 
-    /// How long a thread waits for an answer. The request itself ends earlier, with a better error.
+    /// Returns how long a thread waits for the result. The request times out earlier, with a more precise error.
     fn receive_timeout(&self) -> Duration {
         self.target.timeout.saturating_add(RECEIPT_GRACE)
     }
@@ -320,8 +321,9 @@ async fn probe(client: Arc<Pushgateway>, timeout: Duration) -> Result<(), Error>
     client.ready(timeout).await
 }
 
-fn received<T>(answer: Option<Result<T, Error>>) -> Result<T, Error> {
-    answer.unwrap_or_else(|| {
+/// Converts the result that a thread has waited for. `None` means that it did not arrive in time.
+fn received<T>(result: Option<Result<T, Error>>) -> Result<T, Error> {
+    result.unwrap_or_else(|| {
         Err(Error::new(Kind::Timeout, "the request did not finish in time")
             .remedy("the gateway may have applied it; check its state before you repeat it"))
     })

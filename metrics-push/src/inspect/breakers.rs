@@ -15,7 +15,7 @@ pub struct CircuitBreaker {
 
 /// Returns the circuit breakers of the configured gateways, in the order of the configuration.
 ///
-/// For long-lived processes that export their own health. Each push reports the state as well, as
+/// For long-lived processes that export their own health. Each completion of a run also pushes the state as
 /// `batch_job_push_breaker_open`.
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! What a process can find out about its own deliveries.
+//! Public functions about undelivered requests and circuit breakers, for schedulers and the command-line tool.
 
 mod breakers;
 mod recover;

@@ -1,6 +1,6 @@
-//! Delivers what earlier processes could not deliver, on demand.
+//! `recover`: on demand, delivers spooled requests and reports the runs of dead processes.
 //!
-//! Every run does this once its gateway is reachable. This function is for a command or a timer.
+//! A process that starts runs does both without this function, which is for a command or a timer.
 
 use std::time::Duration;
 
@@ -17,16 +17,17 @@ use crate::spool::Spool;
 pub struct Recovery {
     /// The number of groups whose stored request was delivered.
     pub delivered: usize,
-    /// The number of groups whose stored request is still on disk.
+    /// The number of groups whose stored request was not delivered, and of runs of dead processes that were not
+    /// reported.
     pub left: usize,
-    /// The number of runs of dead processes that were reported as abandoned.
+    /// The number of runs of dead processes that were reported, with their outcome or as abandoned.
     pub abandoned: usize,
 }
 
 /// Delivers the stored requests for the configured gateways and reports the runs of dead processes, within `timeout`.
 ///
-/// Newer values of a gateway stay. Several processes may call this at once, and while jobs run. Blocks; inside a runtime,
-/// call it where blocking is allowed.
+/// Newer values on a gateway are not replaced. Several processes may call this at the same time, also while jobs run.
+/// Blocks the thread: inside a runtime, call it where blocking is allowed.
 ///
 /// ```
 /// let recovery = metrics_push::recover(std::time::Duration::from_secs(10));
@@ -46,7 +47,7 @@ pub fn recover(timeout: Duration) -> Recovery {
     for receipt in receipts {
         match receipt.wait(deadline.remaining()) {
             Some(Receipt::Delivered { .. }) => recovery.delivered += 1,
-            // It is not sent again.
+            // The request may have arrived. It is removed from the disk and not sent again.
             Some(Receipt::Unsure { .. }) => {}
             _ => recovery.left += 1,
         }

@@ -1,4 +1,4 @@
-//! The requests that are stored on disk because they could not be delivered.
+//! `SpooledRequest`: a request that is stored on disk because it could not be delivered.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ pub struct SpooledRequest {
 
 /// Returns the undelivered requests for the configured gateways, oldest first.
 ///
-/// Each run delivers them, and so does [`recover`](crate::recover).
+/// The next run delivers them once their gateway is reachable. [`recover`](crate::recover) delivers them on demand.
 ///
 /// ```
 /// for request in metrics_push::spooled_requests() {

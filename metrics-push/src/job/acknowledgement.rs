@@ -1,7 +1,7 @@
-//! `Acknowledgement`: travels with the completion of a run and marks it as acknowledged in the journal.
+//! `Acknowledgement`: acknowledges a run in the journal after its completion is settled on all sinks.
 //!
-//! The dispatcher calls one callback per sink. When the last one is done, the journal no longer needs the run, unless a
-//! sink did not get the completion and could still accept it. Then the waiting thread is woken.
+//! The dispatcher calls one callback per sink. The last callback drops the `Acknowledgement`. If any sink could still
+//! accept the completion later, the run stays in the journal. In both cases the waiting thread is woken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,16 +14,16 @@ use crate::oneshot::{self, Receiver, Sender};
 
 pub(super) struct Acknowledgement {
     journal_entry: Option<Arc<JournalEntry>>,
-    /// The number of sinks that have not accepted or spooled the completion.
+    /// The number of sinks on which the completion is not settled: it was neither delivered, spooled nor rejected.
     outstanding: AtomicUsize,
-    /// Dropped after the journal is written: closes the channel of the waiting thread.
+    /// Wakes the waiting thread when it is dropped, after the journal is written.
     _waiter: Sender<()>,
     _in_progress: InProgressGuard,
 }
 
 impl Acknowledgement {
-    /// Returns the acknowledgement of a completion that goes to `sinks` sinks, and a receiver that is closed when it is
-    /// done.
+    /// Returns the acknowledgement of a completion that is sent to `sinks` sinks, and a receiver that is closed after
+    /// the last callback.
     pub(super) fn new(
         journal_entry: Option<Arc<JournalEntry>>,
         sinks: usize,

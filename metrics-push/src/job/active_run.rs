@@ -1,6 +1,6 @@
 //! `ActiveRun`: the state of a run until it is finished, and the list of the active runs of this process.
 //!
-//! A run that finishes by itself gathers its metrics and submits its completion on its own thread.
+//! A run that its caller finishes gathers its metrics and submits its completion on the caller's thread.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +30,7 @@ use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, Verb, encode};
 use crate::sync::Mutex;
 
-/// The fraction of the time-out that a start or a heartbeat may take, as a divisor, so that the completion has time left
+/// The fraction of the timeout that a start or a heartbeat may take, as a divisor, so that the completion has time left
 /// even if the gateway hangs.
 const INTERIM_TIME_DIVISOR: u32 = 3;
 
@@ -49,7 +49,7 @@ pub(super) struct ActiveRun {
     key: Option<GroupingKey>,
     pipeline: Arc<Pipeline>,
     started: Moment,
-    /// A forked child has the run in its memory, but must not report it.
+    /// The id of the process that started the run. A forked child has the run in its memory, but must not report it.
     process: u32,
     panics_at_start: u64,
     is_finished: AtomicBool,
@@ -61,7 +61,7 @@ pub(super) struct ActiveRun {
     journal_entry: Option<Arc<JournalEntry>>,
     /// Locked while the start is submitted, so that no completion is submitted before it.
     start_lock: Mutex<()>,
-    /// Closed when the start has been submitted. `None` if it is submitted without delay.
+    /// Closed when another thread has submitted the start. `None` if the thread of the run submits it.
     start_submitted: Mutex<Option<Receiver<()>>>,
 }
 
@@ -142,7 +142,8 @@ impl ActiveRun {
         self.is_finished.load(Ordering::Acquire)
     }
 
-    /// Submits the start, unless the run is finished. `before` is called first, with no completion of this run in between.
+    /// Calls `before` and then submits the start, unless the run is finished. No other thread can submit the completion
+    /// of this run in between.
     pub(super) fn submit_start(&self, before: impl FnOnce()) {
         let _start = self.start_lock.lock();
         before();
@@ -153,7 +154,7 @@ impl ActiveRun {
         }
     }
 
-    /// Delays the completion until the start has been submitted by another thread.
+    /// Delays the completion until another thread has submitted the start.
     pub(super) fn set_start_submitted(&self, receiver: Receiver<()>) {
         *self.start_submitted.lock() = Some(receiver);
     }
@@ -195,12 +196,12 @@ impl ActiveRun {
         self.pipeline.submit_interim(PushRequest::add(key.clone(), families), timeout);
     }
 
-    /// Lets the exit handler finish a whole process, because it gets the exit code. Returns false on platforms where it does
-    /// not.
+    /// Lets the exit handler finish a whole process, because it gets the exit code. Returns false for a task, for a run
+    /// that is not pushed, and on platforms where the exit handler does not get the code.
     pub(super) fn defer_to_exit(self: &Arc<Self>) -> bool {
         let can_defer = self.spec.is_process() && self.key.is_some() && exit::HAS_EXIT_CODE;
         if can_defer && !self.is_deferred.swap(true, Ordering::AcqRel) {
-            // The list of active runs has only weak references.
+            // The list of active runs has only weak references, so this one is leaked.
             std::mem::forget(Arc::clone(self));
         }
         can_defer
@@ -232,7 +233,7 @@ impl ActiveRun {
         }
         let metrics = self.complete(outcome.into(), finished, gathered);
         let acknowledged =
-            self.submit_completion(key, unsent, encode_all(metrics, key), outcome, timeout);
+            self.submit_completion(key, unsent, encode_accepted(metrics, key), outcome, timeout);
         if self.spec.is_process() {
             let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
             self.wait_acknowledged(&acknowledged, deadline);
@@ -250,7 +251,7 @@ impl ActiveRun {
     ) -> Option<Receiver<()>> {
         let (key, unsent) = self.close()?;
         let metrics = self.complete(cause, finished, gathered);
-        let families = encode_all(metrics, key);
+        let families = encode_accepted(metrics, key);
         let timeout = deadline.remaining();
         Some(self.submit_completion(key, unsent, families, cause.outcome, timeout))
     }
@@ -268,7 +269,7 @@ impl ActiveRun {
         self.is_finished.store(false, Ordering::Release);
     }
 
-    /// Marks the run as finished. Returns `None` if it was, or if nothing is pushed.
+    /// Marks the run as finished. Returns `None` if it was finished before, or if it is not pushed.
     fn close(&self) -> Option<(&GroupingKey, InProgressGuard)> {
         let _start = self.start_lock.lock();
         if self.is_finished.swap(true, Ordering::AcqRel) {
@@ -303,7 +304,7 @@ impl ActiveRun {
         metrics
     }
 
-    /// A successful run that declared that there was nothing to do is skipped.
+    /// Returns `Skipped` for a successful run that declared that there is nothing to do, otherwise `outcome`.
     fn final_outcome(&self, outcome: Outcome) -> Outcome {
         let is_skipped = self.is_skipped.load(Ordering::Relaxed) && outcome == Outcome::Success;
         if is_skipped { Outcome::Skipped } else { outcome }
@@ -343,13 +344,14 @@ impl ActiveRun {
             Extent::Task => self.pipeline.submit_spooled(request, timeout, callback),
             Extent::Process => self.pipeline.submit_final(request, timeout, callback),
         }
-        // Only now does a flush find the request.
+        // The dispatcher has the request, so a flush now waits for it.
         drop(unsent);
         acknowledged
     }
 }
 
-fn encode_all(mut metrics: Snapshot, key: &GroupingKey) -> Families {
+/// Encodes the metrics that the group accepts and logs the others.
+fn encode_accepted(mut metrics: Snapshot, key: &GroupingKey) -> Families {
     metrics.reject_labels_of(key);
     for rejection in metrics.rejections() {
         log::warn(rejection);

@@ -1,4 +1,4 @@
-//! `Completion`: how and when a run ended, as far as the reporting process knows.
+//! `Completion`: how and when a run ended. Values that the reporting process cannot determine are left out.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) struct Cause {
     pub(super) outcome: Outcome,
     pub(super) exit_code: Option<i32>,
     pub(super) signal: Option<i32>,
-    /// Known to the process that waited for one that a signal ended.
+    /// Whether the process dumped core. Only a supervisor can determine it, after a signal.
     pub(super) core_dumped: Option<bool>,
 }
 
@@ -32,7 +32,7 @@ impl From<Outcome> for Cause {
     }
 }
 
-/// A cause with its times. Unknown values are left out, never guessed.
+/// The cause and the times of a finished run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Completion {
     pub(super) cause: Cause,
@@ -48,12 +48,12 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    /// A completion between two times in Unix seconds.
+    /// Returns a completion between two times in Unix seconds.
     pub(super) fn at(cause: Cause, started_at: f64, finished_at: f64) -> Self {
         Self { cause, started_at, finished_at, duration: None, usage: None, panics: None }
     }
 
-    /// The completion of a run of this process.
+    /// Returns the completion of a run of this process.
     pub(super) fn between(started: Moment, finished: Moment, cause: Cause) -> Self {
         let duration = Some(finished.since(started));
         Self { duration, ..Self::at(cause, started.unix_seconds(), finished.unix_seconds()) }

@@ -1,4 +1,4 @@
-//! `Run::exec`: a command replaces a supervised job and becomes the rest of its run.
+//! `Run::exec`: replaces a supervised job by a command, which continues its run.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -9,12 +9,12 @@ use super::hooks::signal;
 use super::run::Run;
 use super::supervisor;
 
-/// How long the command waits until the gateway has the start. If the gateway is slower, the completion reports the start.
+/// How long `exec` waits for the delivery of the start. If the gateway is slower, the completion reports the start.
 const START_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Run {
-    /// Replaces this process by `command`, as the rest of this run. The [supervisor](crate::Job::supervise) reports how it
-    /// ends; without one, nothing does.
+    /// Replaces this process by `command`, which continues this run. The [supervisor](crate::Job::supervise) reports
+    /// how the command ends. Without a supervisor, its end is not reported.
     ///
     /// Returns only if the command cannot be executed, with the reason.
     ///
@@ -29,7 +29,7 @@ impl Run {
     /// ```
     pub fn exec(&self, command: &mut Command) -> io::Error {
         self.active.wait_start_delivered(START_TIMEOUT);
-        // The variable is for a job of this library, which the command is not.
+        // If the command has jobs of this library, they are not supervised.
         let command = command.env_remove(supervisor::VARIABLE);
         signal::without_new_threads(|| command.exec())
     }

@@ -33,7 +33,7 @@ pub(crate) use outcome::Standing;
 pub use outcome::{Outcome, Verdict};
 pub use run::{Run, Stage};
 
-/// A named task and what is expected of its runs. `#[push_job]` creates one from its arguments.
+/// A named task and the expectations of its runs. `#[push_job]` creates one from its arguments.
 ///
 /// A scheduler can use it directly:
 ///
@@ -63,7 +63,7 @@ impl Job {
         Self { spec: JobSpec::new(Cow::Borrowed(name)) }
     }
 
-    /// Returns a job whose name is only known at run time.
+    /// Returns a job with a name that is created at run time.
     #[must_use]
     pub fn with_name(name: impl Into<String>) -> Self {
         Self { spec: JobSpec::new(Cow::Owned(name.into())) }
@@ -141,11 +141,11 @@ impl Job {
         self
     }
 
-    /// Syncs the journal to the disk at each start and completion, which takes some milliseconds, so that it survives a
-    /// power loss.
+    /// Syncs the journal to the disk at each start and completion, so that it survives a power loss. Each sync takes
+    /// some milliseconds.
     ///
-    /// By default, the journal survives the death of the process, and a power loss only up to what the file system has
-    /// written by then. Without a state directory there is no journal.
+    /// By default, the journal survives the death of the process. After a power loss, it has only the lines that the
+    /// file system has written to the disk. Without a state directory there is no journal.
     #[must_use]
     pub const fn durable_journal(mut self) -> Self {
         self.spec.durability = Durability::Machine;
@@ -155,8 +155,8 @@ impl Job {
     /// Runs a [whole process](Self::whole_process) under a supervisor, which reports SIGKILL, an out-of-memory kill,
     /// `abort`, a stack overflow and `_exit` at once and with the exact cause.
     ///
-    /// The program executes itself again where the run starts and stays as the parent process, so `main` runs up to
-    /// that point twice. Signals, the terminal, the exit status and death by a signal pass through. Has no effect on
+    /// The program executes itself again when the run starts and stays as the parent process, so `main` runs up to that
+    /// point twice. Signals, the terminal, the exit status and death by a signal pass through. Has no effect on
     /// platforms other than Unix, or if nothing is pushed.
     #[must_use]
     pub const fn supervise(mut self) -> Self {
@@ -178,8 +178,8 @@ impl Job {
         &self.spec.name
     }
 
-    /// Continues in a supervised child process if the job asks for it. The calling process becomes the supervisor and does
-    /// not return.
+    /// Continues in a child process if the job is supervised. The calling process becomes the supervisor and does not
+    /// return.
     pub(crate) fn ensure_supervisor(&self) {
         supervisor::ensure(&self.spec);
     }

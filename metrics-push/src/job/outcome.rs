@@ -67,7 +67,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The outcome of a call as its return value shows it, and whether that is certain.
+/// The outcome of a call according to its return value, and whether it is certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub(crate) outcome: Outcome,
@@ -78,7 +78,7 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Final,
-    /// The return value does not show it. If `main` returned it, the exit code of the process decides.
+    /// The return value does not show the outcome. If `main` returned the value, the exit code decides.
     Presumed,
 }
 

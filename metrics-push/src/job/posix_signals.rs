@@ -1,10 +1,11 @@
-//! Calls about signal dispositions and masks. All unsafe code about signals of a process' own is here.
+//! Reads and changes the signal dispositions and masks of this process. All unsafe code for this is here.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Signals of faults in the thread's own code. A thread that blocks them is killed without its handlers being called.
+/// Signals for faults of the running code. If a thread blocks them, the kernel kills the process without calling a
+/// handler.
 const FAULTS: [c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGABRT];
 
@@ -60,8 +61,8 @@ pub(super) fn set_default(signal: c_int) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// Ends this process by a signal, with the default disposition. Returns only if the signal does not end the process: in
-/// its handler, and in the first process of a container.
+/// Ends this process by a signal, with the default disposition. Returns only if the signal does not end the process:
+/// after a stop signal, and in the first process of a container.
 #[expect(unsafe_code, reason = "calls into C")]
 pub(super) fn raise_with_default(signal: c_int) {
     set_default(signal);
@@ -96,8 +97,8 @@ pub(super) fn with_signals_blocked(start: impl FnOnce()) {
     }
 }
 
-/// Writes to a descriptor from a signal handler. The descriptor is never closed and does not block; if it is full, its
-/// reader has bytes enough.
+/// Writes to a descriptor from a signal handler. The descriptor is never closed and does not block. If its buffer is
+/// full, the bytes are lost, but the reader has others to read.
 #[expect(unsafe_code, reason = "a call into C")]
 pub(super) fn write_from_signal(descriptor: c_int, bytes: &[u8]) {
     // SAFETY: the pointer and the length are those of a slice.
@@ -119,7 +120,7 @@ pub(super) fn preserve_errno(f: impl FnOnce()) {
     unsafe { *errno() = before };
 }
 
-/// On other platforms `errno` has many names; a write to an open descriptor with room does not set it.
+/// Calls `f`. On other platforms the location of `errno` has various names. A successful write does not change it.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn preserve_errno(f: impl FnOnce()) {
     f();

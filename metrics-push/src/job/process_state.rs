@@ -1,4 +1,4 @@
-//! `ProcessState`: what the hooks, the runs and the shutdown of this process share.
+//! `ProcessState`: the state that the hooks, the runs and the shutdown of this process share.
 //!
 //! It is one struct in one static, and it imports no hook and no run: that keeps the modules of this folder free of cycles.
 //! The state that a signal handler touches is in `hooks/signal.rs`.
@@ -20,8 +20,8 @@ pub(super) type FinishAll = fn(&dyn Fn(Extent) -> Cause, Moment) -> Box<dyn Shut
 
 /// Runs that were finished together, with their deliveries in progress.
 pub(super) trait Shutdown: Send {
-    /// Waits until these runs and all earlier completions are delivered, at most until the deadline. Returns the number of
-    /// groups that are not.
+    /// Waits until all requests of the process are finished, at most until the deadline. Returns the number of
+    /// unfinished ones.
     fn wait(&self) -> usize;
 
     /// Makes the runs active again, because the process continues.
@@ -34,17 +34,18 @@ pub(super) struct ProcessState {
     /// The process that installed the hooks. A forked child has its memory, but none of its threads.
     owner: OnceLock<u32>,
     finish_all: OnceLock<FinishAll>,
-    /// The deadline for deliveries, since the process started to end.
+    /// The deadline of the last deliveries, set when the process starts to end.
     deadline: Mutex<Option<Moment>>,
     panics: AtomicU64,
     running_panic_hooks: AtomicUsize,
-    /// Locked while a panic hook finishes the runs: the first hook that returns aborts the process.
+    /// Locked while a panic hook finishes the runs. Other threads that panic wait for it, because the first hook that
+    /// returns aborts the process.
     pub(super) abort: Mutex<()>,
     /// Work on another thread that the exit handler waits for.
     background_work: Mutex<Option<Receiver<()>>>,
-    /// Runs that are finished and whose completion is not submitted yet.
+    /// Finished runs whose completion is not submitted yet.
     pub(super) unsent: InProgress,
-    /// Completions that are submitted and not acknowledged in the journal yet.
+    /// Submitted completions that are not acknowledged in the journal yet.
     pub(super) unacknowledged: InProgress,
 }
 
@@ -63,7 +64,8 @@ impl ProcessState {
         }
     }
 
-    /// Makes this process the owner with `initialize`, unless there is an owner. Returns true if it is the owner.
+    /// Calls `initialize` and makes this process the owner, unless there is an owner already. Returns true if this
+    /// process is the owner.
     pub(super) fn claim(&self, initialize: impl FnOnce()) -> bool {
         let own = std::process::id();
         let owner = self.owner.get_or_init(|| {
@@ -92,15 +94,15 @@ impl ProcessState {
         Some(finish_all(cause, deadline))
     }
 
-    /// Starts the time within which the last deliveries have to finish. A later call moves the deadline.
+    /// Sets the deadline of the last deliveries to `timeout` from now and returns it. A later call replaces it.
     pub(super) fn start_deadline(&self, timeout: std::time::Duration) -> Moment {
         let deadline = Moment::now().after(timeout);
         *self.deadline.lock() = Some(deadline);
         deadline
     }
 
-    /// Returns the deadline of an end that is in progress. A deadline that passed long ago belongs to an end that did not
-    /// happen, for example a caught panic.
+    /// Returns the deadline if the process is ending. A deadline that passed longer ago does not count: the process has
+    /// continued, for example after a caught panic.
     pub(super) fn current_deadline(&self) -> Option<Moment> {
         let is_recent =
             |deadline: &Moment| !deadline.after(RECEIPT_GRACE * 2).remaining().is_zero();
@@ -119,7 +121,7 @@ impl ProcessState {
         PanicHookGuard(&self.running_panic_hooks)
     }
 
-    /// Returns true if a panic hook is running: a process that exits now does so because of a panic.
+    /// Returns true if a panic hook is running. If the process exits now, the panic is the cause.
     pub(super) fn is_in_panic_hook(&self) -> bool {
         self.running_panic_hooks.load(Ordering::Acquire) > 0
     }

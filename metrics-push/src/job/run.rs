@@ -1,7 +1,7 @@
 //! `Run`: one execution of a job. It is the handle that the body uses and the guard that reports the completion.
 //!
-//! All state belongs to the run, so that runs of one job may overlap, nest and recurse. No method fails: what cannot be
-//! delivered is logged, and the job continues.
+//! All state belongs to the run, so that runs of one job may overlap, nest and recurse. Reporting a run never fails: if
+//! its metrics cannot be delivered, a line is logged, and the job continues.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! The `batch_job_` families of one run: at its start, in between and at its completion.
+//! The `batch_job_` families of one run: at its start, at each heartbeat and at its completion.
 //!
-//! They follow Prometheus' instrumentation practices for batch jobs: all are gauges, timestamps are Unix seconds, and the
-//! last success stays whatever happens after it.
+//! They follow Prometheus' instrumentation practices for batch jobs: all are gauges, timestamps are Unix seconds, and a
+//! later failure does not change the time of the last success.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,14 +14,14 @@ use super::spec::JobSpec;
 use crate::clock::Moment;
 use crate::metrics::Snapshot;
 
-// These families are read back, so that no report replaces a newer value.
+// Recovery reads these families from the gateway, so that no report replaces a newer value.
 pub(super) const OUTCOME: &str = "batch_job_last_run_outcome";
 pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
 pub(super) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 pub(super) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
 pub(super) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
 
-/// What the body of a run has reported so far.
+/// The values that the body of a run has reported so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) records: Option<Records>,
@@ -37,7 +37,7 @@ pub(super) struct Records {
     pub(super) skipped: u64,
 }
 
-/// What is known before a run completes. It is pushed with the start and again with the completion.
+/// The values that the settings of a job determine. They are pushed with the start and again with the completion.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Expectations<'a> {
     pub(super) deadline: Option<Duration>,
@@ -57,7 +57,7 @@ impl From<&JobSpec> for Expectations<'static> {
     }
 }
 
-/// Returns the families of a start. No outcome state is set while the run lasts.
+/// Returns the families of a start. All outcome states are 0 during the run.
 pub(super) fn start_metrics(expected: &Expectations<'_>, started_at: f64) -> Snapshot {
     let mut snapshot = Snapshot::default();
     add_expectations(&mut snapshot, expected, started_at);
@@ -135,7 +135,7 @@ fn add_outcome_states(snapshot: &mut Snapshot, current: Option<Outcome>) {
     snapshot.gauge(OUTCOME, "Outcome of the last run: 1 for the one that applies.", &samples);
 }
 
-/// The timestamps that alert rules compare. A skipped run is neither a success nor a failure.
+/// Adds the timestamps that alert rules compare. A skipped run is neither a success nor a failure.
 fn add_timestamps(snapshot: &mut Snapshot, completion: &Completion) {
     let finished_at = completion.finished_at;
     snapshot.gauge(
@@ -178,7 +178,7 @@ pub(super) fn add_failure(snapshot: &mut Snapshot, completion: &Completion) {
     snapshot.gauge(LAST_FAILURE, "Time when a run last failed.", &[(&[], completion.finished_at)]);
 }
 
-/// Unlike the outcome state, this stays when the next run starts.
+/// Adds the time of an abandoned run. Unlike the outcome state, it stays when the next run starts.
 pub(super) fn add_abandoned(snapshot: &mut Snapshot, completion: &Completion) {
     snapshot.gauge(
         LAST_ABANDONED,
@@ -224,7 +224,7 @@ fn add_progress(snapshot: &mut Snapshot, progress: &Progress) {
     }
 }
 
-/// Exit code, signal, core dump and panics, each if it is known.
+/// Adds exit code, signal, core dump and number of panics, each if it is known.
 fn add_system_report(snapshot: &mut Snapshot, completion: &Completion) {
     let mut gauge = |name: &str, help: &str, value: Option<f64>| {
         if let Some(value) = value {
@@ -265,7 +265,7 @@ fn add_usage(snapshot: &mut Snapshot, usage: Option<ResourceUsage>) {
     );
 }
 
-/// The client's clock, which alert rules compare with the gateway's.
+/// Adds the time of the push by the client's clock. Alert rules compare it with the gateway's clock.
 fn add_pushed_at(snapshot: &mut Snapshot, now: f64) {
     snapshot.gauge(
         "batch_job_pushed_at_timestamp_seconds",

@@ -15,8 +15,8 @@ use crate::dispatcher::dispatcher;
 use crate::metrics::Snapshot;
 use crate::oneshot::{self, Receiver};
 
-/// How long the collectors of users may take when the process is about to end. They take microseconds, unless they wait for
-/// a lock that the ending thread holds.
+/// How long the user's collectors may take when the process is about to end. They take microseconds, unless they wait
+/// for a lock that the ending thread holds.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs that were finished together, and the receivers of their acknowledgements.

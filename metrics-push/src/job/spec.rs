@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::metrics::Registry;
 use crate::push_request::Verb;
 
-/// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices ask for time enough
-/// for two full runs, because a single failure should not need a person.
+/// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices recommend enough
+/// time for two full runs, so that a person need not react to a single failure.
 const DEADLINE_INTERVALS: u32 = 2;
 
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct JobSpec {
     pub(super) enforcement: Enforcement,
 }
 
-/// How much of its process a run is.
+/// Whether a run is a part of its process or the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// One of many runs of the process.
@@ -42,7 +42,7 @@ pub(super) enum SignalHooks {
     Disabled,
 }
 
-/// What a line of the journal survives.
+/// The failure that a line of the journal survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Durability {
     /// The death of the process.
@@ -56,7 +56,7 @@ pub(super) enum Durability {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Supervision {
     None,
-    /// A parent process of ours waits for it.
+    /// The process has a supervisor as its parent.
     Parent,
 }
 

@@ -1,4 +1,4 @@
-//! Starts a run: decides its key, installs the hooks, writes the journal, submits the start.
+//! Starts a run: determines its key, installs the hooks, writes the journal, submits the start.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -104,7 +104,8 @@ fn submit_start(run: &Arc<ActiveRun>) {
     start_heartbeat(run);
 }
 
-/// Reports the runs of dead processes on another thread, and then the start. Returns false if the thread cannot be started.
+/// Starts a thread that reports the runs of dead processes and then submits the start. Returns false if the thread
+/// cannot be started.
 fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: PathBuf) -> bool {
     let (sender, submitted) = oneshot::channel();
     let thread_run = Arc::clone(run);
@@ -126,7 +127,7 @@ fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: PathBuf) -> bool {
 
 fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut OrphanRecovery>) {
     if let Some(recovery) = recovery {
-        // A finished run counts as newer than the dead ones; one that is starting does not.
+        // If the run is finished, its completion supersedes the dead runs. Its start does not.
         let starting = run.journal_entry().filter(|_| !run.is_finished()).map(JournalEntry::id);
         recovery.report(run.pipeline(), starting);
     }

@@ -1,4 +1,4 @@
-//! The exit handler: finishes active runs and delivers what is pending.
+//! The exit handler: finishes active runs and delivers pending requests.
 //!
 //! It runs on the thread that ends the process, after `main` or inside `process::exit`. The dispatcher's thread still runs
 //! then. Registering the handler is unsafe code: a call into C.
@@ -49,7 +49,7 @@ fn check_registered(result: std::ffi::c_int) {
     }
 }
 
-/// Runs `work` on another thread. The exit handler waits for it within its time-out.
+/// Runs `work` on another thread. The exit handler waits for it within its timeout.
 pub(in crate::job) fn run_before_exit(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let (sender, receiver) = oneshot::channel();
     let mut spawned = Ok(());

@@ -1,6 +1,6 @@
 //! The hooks that finish the runs of a process that ends: exit handler, panic hook, signal handlers.
 //!
-//! They call the function that [`install`] receives and import no run.
+//! They finish the runs with the function that [`install`] receives, and do not import the module of runs.
 
 pub(super) mod exit;
 mod panic;

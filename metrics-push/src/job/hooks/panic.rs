@@ -12,15 +12,15 @@ use crate::pipeline::Pipeline;
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// The start of std's message before it aborts instead of unwinding. Its wording is not stable; if it changes, the journal
-/// and `supervise` still find such an end, as they find any other abort.
+/// The first words of the standard library's messages when a panic aborts instead of unwinding. They are not stable. If
+/// they change, the journal and the supervisor still report the run, as after any other abort.
 const ABORT_MESSAGES: [&str; 2] =
     ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
 
 /// Installs the hook in front of the current one. A hook that the program sets later decides whether this one is called.
 pub(super) fn install_hook() {
     static INSTALLED: Once = Once::new();
-    // A panicking thread must not set hooks. The next start will.
+    // A panicking thread must not set hooks. The next start of a run sets it.
     if !std::thread::panicking() {
         INSTALLED.call_once(|| {
             let previous = take_hook();

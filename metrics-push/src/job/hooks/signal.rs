@@ -1,10 +1,10 @@
 //! Signal handlers: SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGXCPU finish the runs of a whole process before they end it.
 //!
-//! Handlers are installed only where the disposition is the default: a signal that was inherited as ignored stays ignored,
-//! and a program that installs its own handler, before or after, decides itself. The handler writes one byte; a listener
-//! thread finishes the runs, restores the default disposition and raises the signal again, so that the exit status is the
-//! same as without the library. The listener starts shortly after the run and reads what was written before; a run that
-//! finishes earlier never starts it.
+//! Handlers are installed only where the disposition is the default: a signal that was inherited as ignored stays
+//! ignored, and a handler that the program installs, earlier or later, takes precedence. The handler writes one byte; a
+//! listener thread finishes the runs, restores the default disposition and raises the signal again, so that the exit
+//! status is the same as without the library. The listener starts shortly after the run and also reads earlier bytes.
+//! If the process ends before that, the listener is not started.
 
 #[cfg(not(unix))]
 pub(in crate::job) use unsupported::{start_listener, wait_while_ending, with_signals_blocked};
@@ -53,15 +53,15 @@ mod unix {
     use crate::pipeline::Pipeline;
     use crate::sync::{Condvar, Mutex};
 
-    /// The time-out for deliveries after a signal: orchestrators commonly kill after ten seconds, some earlier.
+    /// The timeout for deliveries after a signal: orchestrators commonly kill after ten seconds, some earlier.
     const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// The signals that end a process by default and that people and launchers send, and the soft limit of CPU time.
     const HANDLED: [c_int; 5] =
         [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
 
-    /// A second signal ends the process at once if it arrives this long after the first one. An earlier one comes from a
-    /// launcher that signals the process and its group.
+    /// A second signal ends the process at once if it arrives at least this long after the first one. An earlier one is
+    /// usually sent by a launcher that signals both the process and its group.
     const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
     /// The delay before the listener thread starts, so that its start-up does not slow down the start of the run.
@@ -72,7 +72,7 @@ mod unix {
 
     const NO_SIGNAL: c_int = 0;
 
-    /// All that the handler accesses.
+    /// All state that the handler accesses.
     struct HandlerState {
         /// The descriptor that the handler writes to.
         writer: AtomicI32,
@@ -169,8 +169,8 @@ mod unix {
         drop(dispatcher().spawn_after(LISTENER_DELAY, move || drop(start)));
     }
 
-    /// Calls `replace`, which may replace this program, while the listener thread is not started: the system refuses new
-    /// threads then, which would be logged as an error.
+    /// Calls `replace`, which may replace this program, and delays the start of the listener thread until it returns.
+    /// The system refuses new threads during `exec`, and that would be logged as an error.
     pub(in crate::job) fn without_new_threads<T>(replace: impl FnOnce() -> T) -> T {
         let _socket: MutexGuard<'_, _> = SOCKET.lock();
         replace()
@@ -228,14 +228,14 @@ mod unix {
             }
             shutdown
         };
-        // On a thread of its own, so that this one can read a second signal.
+        // On another thread, so that this one can read a second signal.
         let report = std::thread::Builder::new().name("metrics-push-end".into()).spawn(report);
         if report.is_ok() {
             wait_for_report(reader, deadline.after(RECEIPT_GRACE));
         }
         raise_with_default(signal);
-        // The kernel shields the first process of a container from signals with the default disposition, so it would have
-        // continued without the library and continues now.
+        // A signal with the default disposition does not end the first process of a container. Without the library it
+        // would continue, so it continues here as well.
         if let Ok(Ok(Some(shutdown))) = report.map(std::thread::JoinHandle::join) {
             shutdown.reopen();
         }

@@ -67,6 +67,7 @@ pub(in crate::job) struct JournaledRun {
     pub(in crate::job) id: u64,
     pub(in crate::job) started: Started,
     pub(in crate::job) finished: Option<Finished>,
+    /// When another process found the run, in Unix seconds.
     pub(in crate::job) found_at: Option<f64>,
 }
 
@@ -159,7 +160,7 @@ impl LineBuilder {
     }
 }
 
-/// Parses a journal up to its last complete line. After a power loss, a file may be longer than what was written to it and
+/// Parses a journal up to its last complete line. After a power loss, a file may be longer than the written text and
 /// end in zeros.
 pub(super) fn parse(text: &str) -> Result<JournalContents, InvalidJournal> {
     let text = text.split('\0').next().unwrap_or_default();
@@ -184,7 +185,7 @@ pub(super) fn parse(text: &str) -> Result<JournalContents, InvalidJournal> {
     let mut runs = BTreeMap::new();
     let complete = rest.rsplit_once('\n').map_or("", |(complete, _)| complete);
     for line in complete.lines() {
-        // A line without a known meaning changes nothing.
+        // An unknown or invalid line is skipped.
         let _ = apply(&mut runs, line);
     }
     Ok(JournalContents { header, runs: runs.into_values().collect() })

@@ -1,7 +1,7 @@
-//! `Journal`: the active runs of a process, on disk, so that a later process can report those of a dead one.
+//! `Journal`: the active runs of a process, on disk. If the process dies, a later process reports them.
 //!
-//! Each process has one file in the state directory and holds a lock on it, which the kernel releases when the process dies.
-//! Lines are only appended. A process that gets the lock of another's file knows that the owner is dead.
+//! Each process has one file in the state directory and holds a lock on it, which the kernel releases when the process
+//! dies. Lines are only appended. If another process gets the lock, the owner is dead.
 //!
 //! ```text
 //! metrics-push journal 1  process=4711  boot=…
@@ -10,9 +10,10 @@
 //! acknowledged  id=0
 //! ```
 //!
-//! A new file gets its name after it is locked and has its first lines, so no process sees one without. What survives a power
-//! loss is what the file system had written, usually everything up to the last seconds;
-//! [`Job::durable_journal`](crate::Job::durable_journal) waits for the disk.
+//! A new file gets its name after it is locked and has its first lines, so that other processes find only complete
+//! journals. After a power loss, a journal has the lines that the file system had written, usually all except those of
+//! the last seconds. With [`Job::durable_journal`](crate::Job::durable_journal), each start and completion is synced to
+//! the disk.
 
 pub(super) mod line;
 mod reconcile;
@@ -49,7 +50,7 @@ struct JournalState {
     file: Option<LockedFile>,
     runs: BTreeMap<u64, (Started, Option<Finished>)>,
     next_id: u64,
-    /// The highest durability that a run has asked for.
+    /// The highest durability of the runs so far.
     durability: Durability,
     is_broken: bool,
 }
@@ -211,7 +212,7 @@ impl JournalEntry {
         let mut state = self.journal.state.lock();
         state.runs.remove(&self.id);
         if !state.runs.is_empty() {
-            // If the line is missing, the completion is only delivered twice.
+            // If this line cannot be written, a later process may deliver the completion a second time.
             let line = Line::Acknowledged(self.id);
             let _ = self.journal.append(&mut state, &line, Durability::Process);
         }
@@ -227,7 +228,7 @@ fn lines_of(id: u64, run: &Started, finished: &Option<Finished>) -> String {
     lines
 }
 
-/// Syncs the names in a folder and the folder's own name to the disk. The folders above existed before.
+/// Syncs a folder and its parent to the disk, so that a new file and a new folder are found after a power loss.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     for folder in folder.ancestors().take(2) {
         File::open(folder)?.sync_all()?;

@@ -1,6 +1,6 @@
-//! Which families are still to be reported for a run whose process died, given what the gateway has.
+//! Selects the families to report for a run whose process died, by comparing the run with the group on the gateway.
 //!
-//! What the gateway has already is not reported again, and newer values stay.
+//! Values that the gateway already has are not reported again, and newer values are not replaced.
 
 use super::line::JournaledRun;
 use crate::job::completion::Completion;
@@ -14,11 +14,11 @@ use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
 use crate::sink::pushgateway::StoredGroup;
 
-/// What a group of the gateway has about the runs of a job.
+/// The values of a group on the gateway that describe the runs of a job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GatewayState {
     started_at: Option<f64>,
-    /// The run that started then has ended.
+    /// Whether the run that started at `started_at` has an outcome.
     has_outcome: bool,
     success_at: Option<f64>,
     failure_at: Option<f64>,
@@ -51,8 +51,8 @@ pub(super) enum Recency {
     Superseded,
 }
 
-/// Returns the families to report for a run that was found at `found_at`; none if the gateway has all of them. `gateway` is
-/// `None` if the gateway could not be asked.
+/// Returns the families to report for a run that was found at `found_at`; none if the gateway has all of them.
+/// `gateway` is `None` if the gateway could not be queried.
 pub(super) fn unreported_families(
     run: &JournaledRun,
     found_at: f64,
@@ -73,7 +73,7 @@ pub(super) fn unreported_families(
     let is_superseded = recency == Recency::Superseded
         || gateway.is_some_and(|state| state.started_at > Some(started_at));
     let mut families = encode(&if is_superseded {
-        lasting_families(&completion, gateway.is_some())
+        lasting_families(&completion, gateway)
     } else {
         completion_metrics(&run.started.expected, &Progress::default(), &completion)
     });
@@ -90,9 +90,10 @@ pub(super) fn unreported_families(
     families
 }
 
-/// Returns the families of a run that are still of interest when there is a newer one. If the state of the gateway is
-/// unknown, a success or failure could replace a newer one; no other process reports that a run was abandoned.
-fn lasting_families(completion: &Completion, is_state_known: bool) -> Snapshot {
+/// Returns the families of a run that are still valid after a newer run. If the state of the gateway is unknown, a
+/// success or failure could replace a newer one; no other process reports that a run was abandoned.
+fn lasting_families(completion: &Completion, gateway: Option<&GatewayState>) -> Snapshot {
+    let is_state_known = gateway.is_some();
     let mut snapshot = Snapshot::default();
     match completion.cause.outcome {
         Outcome::Abandoned => add_abandoned(&mut snapshot, completion),
@@ -201,7 +202,7 @@ mod tests {
                 "{outcome:?}"
             );
         }
-        // A gateway that cannot be asked may have any state.
+        // A gateway that cannot be queried may have any state.
         assert_eq!(unreported(&run(None), Recency::Superseded, None), [LAST_ABANDONED]);
         assert_eq!(
             unreported(&run(Some(Outcome::Success)), Recency::Superseded, None),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::line::{Finished, Header, InvalidJournal, JournaledRun, Line, Started, parse};
 use super::reconcile::{GatewayState, Recency, unreported_families};
@@ -42,13 +42,13 @@ const LOCK_EXTENSION: &str = "lock";
 /// How long a gateway may take to list its groups.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a journal is kept for a process that is configured for its sinks.
+/// How long a journal stays on disk if no process is configured for its sinks.
 const JOURNAL_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// How old a file without its final name must be to count as abandoned.
 const TEMPORARY_FILE_TTL: Duration = Duration::from_secs(600);
 
-/// How often a process looks for dead ones.
+/// The minimum interval between two searches for journals of dead processes.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Numbers of runs of dead processes.
@@ -67,14 +67,14 @@ pub(crate) fn recover(pipeline: &Pipeline, timeout: Duration) -> RecoveredRuns {
     recovery.settle(timeout)
 }
 
-/// The journals of dead processes in a folder, while this process has the right to report them.
+/// The journals of dead processes in a folder, while this process holds the recovery lock.
 pub(in crate::job) struct OrphanRecovery {
     /// Holds the lock that excludes other recovering processes.
     _lock: File,
     orphans: Vec<OrphanedJournal>,
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
-    /// The groups of each gateway by URL; `None` if it could not be asked.
+    /// The groups of each gateway by URL; `None` if it could not be queried.
     gateways: BTreeMap<String, Option<Vec<StoredGroup>>>,
     reports: Vec<Report>,
 }
@@ -96,8 +96,8 @@ struct Report {
     receipt: Option<Receiver<Receipt>>,
 }
 
-/// Returns the folder if this process has to look for dead ones in it: at its first run, and then once per interval, if the
-/// folder has more than its own journal.
+/// Returns the folder if a search for journals of dead processes in it is due: at the first run of this process and
+/// then once per interval, if the folder has other files than the journal of this process.
 pub(in crate::job) fn take_due_folder(folder: &Path) -> Option<PathBuf> {
     static SEARCHED_AT: Mutex<BTreeMap<PathBuf, Moment>> = Mutex::new(BTreeMap::new());
 
@@ -168,7 +168,7 @@ pub(super) fn boot_id() -> String {
 
 fn is_older(path: &Path, age: Duration) -> bool {
     let modified = fs::metadata(path).and_then(|found| found.modified());
-    modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|since| since > age))
+    modified.is_ok_and(|at| Moment::now().wall().duration_since(at).is_ok_and(|since| since > age))
 }
 
 /// Locks a file if no live process has locked it. On file systems without locks every process counts as alive.
@@ -180,8 +180,8 @@ fn try_lock(file: &File) -> bool {
 }
 
 impl OrphanedJournal {
-    /// Keeps the runs whose sinks this process is configured for. The others stay in the journal for another process, up to
-    /// [`JOURNAL_TTL`]. Returns false if no run is kept.
+    /// Keeps the runs whose sinks this process is configured for. The others stay in the journal for another process,
+    /// up to [`JOURNAL_TTL`]. Returns false if no run remains.
     fn retain_for(&mut self, urls: &[String]) -> bool {
         let all = self.runs.len();
         self.runs.retain(|run| run.started.sinks.iter().all(|sink| urls.contains(sink)));
@@ -192,8 +192,9 @@ impl OrphanedJournal {
         !self.runs.is_empty()
     }
 
-    /// Returns when the run was found, and records it in the journal: repeated reports have the same time.
-    fn found_at(&mut self, run: &mut JournaledRun) -> f64 {
+    /// Returns when the run was found first. Records the time in the journal, so that repeated reports have the same
+    /// time.
+    fn record_found(&mut self, run: &mut JournaledRun) -> f64 {
         *run.found_at.get_or_insert_with(|| {
             let now = Moment::now().unix_seconds();
             if run.finished.is_none() {
@@ -213,7 +214,7 @@ impl OrphanedJournal {
 impl OrphanRecovery {
     fn read_journal(&mut self, path: PathBuf, folder: &Path) {
         let Ok(mut file) = open(&path) else { return };
-        // Locked before it is read: then the owner can no longer write.
+        // Locked before it is read, so that a dead owner's journal is complete.
         let is_dead = try_lock(&file);
         let Ok(text) = read(&mut file) else { return };
         // The owner, or another recovering process, may have removed it since.
@@ -222,7 +223,9 @@ impl OrphanRecovery {
         }
         let contents = match parse(&text) {
             Ok(contents) => contents,
-            Err(reason) => return report_invalid(&path, reason, is_dead),
+            // The owner may be alive, so the file stays.
+            Err(InvalidJournal::Truncated) if !is_dead => return,
+            Err(reason) => return report_invalid(&path, reason),
         };
         let supervisor = contents.header.supervisor.as_ref();
         let is_supervised = supervisor.is_some_and(|name| {
@@ -242,7 +245,7 @@ impl OrphanRecovery {
     }
 
     /// Submits a report for each run of a dead process. `starting` is the id of a run of this process whose start is
-    /// submitted after them, so it does not supersede them.
+    /// submitted after these reports, so it does not supersede them.
     pub(in crate::job) fn report(&mut self, pipeline: &Pipeline, starting: Option<u64>) {
         let mut dead: Vec<_> = self
             .orphans
@@ -258,7 +261,7 @@ impl OrphanRecovery {
                     !is_starting && is_newer(other, &run)
                 });
             let recency = if is_superseded { Recency::Superseded } else { Recency::Newest };
-            let found_at = self.orphans[journal].found_at(&mut run);
+            let found_at = self.orphans[journal].record_found(&mut run);
             for route in &pipeline.routes {
                 let url = route.to_string();
                 if !run.started.sinks.contains(&url) {
@@ -315,7 +318,7 @@ fn settle(
     recovered
 }
 
-/// Returns the journals in a folder, for a supervisor that knows that the owner of one is dead.
+/// Returns the journals in a folder without locking them, for a supervisor whose job is dead.
 pub(in crate::job) fn journals(folder: &Path) -> impl Iterator<Item = OrphanedJournal> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -330,7 +333,7 @@ pub(in crate::job) fn journals(folder: &Path) -> impl Iterator<Item = OrphanedJo
     })
 }
 
-/// Reports the runs of a process that has just died and whose completions are known.
+/// Reports the finished runs of a process that has just died.
 pub(in crate::job) fn report_finished(
     mut orphan: OrphanedJournal,
     pipeline: &Pipeline,
@@ -376,16 +379,15 @@ fn read(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn report_invalid(path: &Path, reason: InvalidJournal, is_dead: bool) {
+fn report_invalid(path: &Path, reason: InvalidJournal) {
     let display = path.display();
     match reason {
-        InvalidJournal::Truncated if is_dead => {
+        InvalidJournal::Truncated => {
             log::warn(format_args!(
                 "removed {display}: the journal is truncated and contains no run"
             ));
             let _ = fs::remove_file(path);
         }
-        InvalidJournal::Truncated => {}
         InvalidJournal::Newer => log::warn(format_args!(
             "skipped {display}: a newer version of metrics-push wrote this journal"
         )),
@@ -402,7 +404,7 @@ fn is_newer(other: &JournaledRun, run: &JournaledRun) -> bool {
         && other.sinks.iter().any(|sink| run.sinks.contains(sink))
 }
 
-/// Returns the groups of a gateway; `None` if it cannot be asked.
+/// Returns the groups of a gateway; `None` if it cannot be queried.
 fn list_groups(sink: &Sink) -> Option<Vec<StoredGroup>> {
     let Sink::Pushgateway(gateway) = sink.clone() else { return None };
     let groups = dispatcher().spawn(async move { gateway.metrics(QUERY_TIMEOUT).await.ok() });

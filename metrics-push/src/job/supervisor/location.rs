@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 /// The environment variable with the path of the supervisor's file.
 pub(in crate::job) const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 
-/// What the supervisor writes to its file before it ends a job that exceeds its maximum runtime.
+/// The text that the supervisor writes to its file before it ends a job that exceeds its maximum runtime.
 pub(super) const TIMEOUT_MARK: &str = "timeout";
 
 #[derive(Debug)]

@@ -1,8 +1,8 @@
-//! The supervisor: the binary executes itself again and stays as the parent process, which no end of the job can end.
+//! The supervisor: the program executes itself again and stays as the parent process, which outlives the job.
 //!
 //! The parent only waits: it has no runtime, no client and no thread until there is something to report. It forwards
-//! signals, stops when the job is stopped, and when the job has died, reports the runs that its journal still has, with what
-//! the kernel knows: exit code, signal, core dump, out of memory, resource usage. Then it ends in the same way.
+//! signals and stops when the job is stopped. When the job has died, it reports the runs that are left in the job's
+//! journal, with exit code, signal, core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
 
 mod location;
 #[cfg(unix)]

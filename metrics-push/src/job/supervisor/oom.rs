@@ -1,12 +1,12 @@
 //! Counts the out-of-memory kills in the control group of this process.
 //!
-//! Control groups of version 1 and 2 are read, and both on a machine that has both. The kernel counts a kill in the group of
-//! the killed process, also if the limit is that of a group above.
+//! Control groups of version 1 and 2 are read; on a machine with both versions, both. The kernel counts a kill in the
+//! group of the killed process, even if the limit belongs to a parent group.
 
 use std::fs;
 use std::path::Path;
 
-/// The mount points of version 2; the second one is used beside version 1.
+/// The mount points of version 2. The second one is used on machines with both versions.
 const UNIFIED_MOUNTS: [&str; 2] = ["sys/fs/cgroup", "sys/fs/cgroup/unified"];
 
 /// The mount point of version 1.

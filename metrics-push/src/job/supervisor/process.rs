@@ -1,6 +1,6 @@
 //! `Supervisor`: the parent process, which waits for the job and ends as the job ended.
 //!
-//! Waiting with resource usage, and a child that dies with its parent, are unsafe code: calls into C.
+//! The unsafe code of this file calls C functions that the standard library does not offer, such as `wait4`.
 
 use std::ffi::c_int;
 use std::fs::{self, File, OpenOptions};
@@ -34,8 +34,8 @@ const KILL_GRACE: Duration = Duration::from_secs(10);
 /// The signals by which a terminal stops a process group.
 const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
-/// Continues in a supervised child process if the job asks for it. The calling process becomes the supervisor and does not
-/// return. Returns in the child, and if there cannot be one.
+/// Continues in a child process if the job is supervised. The calling process becomes the supervisor and does not
+/// return. Returns in the child, and if the child cannot be started.
 pub(in crate::job) fn ensure(spec: &JobSpec) {
     static ATTEMPTED: Once = Once::new();
 
@@ -179,8 +179,8 @@ impl Supervisor {
         }
     }
 
-    /// Stops as the job was stopped, so that the shell notices, and continues the job afterwards. If no shell controls the
-    /// process group, the kernel stops neither.
+    /// Stops this process as the job was stopped, so that the shell sees it, and continues the job afterwards. If no
+    /// shell controls the process group, the kernel ignores the signal.
     fn stop_with(&self, job: c_int, signal: c_int) {
         raise_with_default(signal);
         self.signals.install_one(signal);
@@ -278,7 +278,8 @@ fn wait_for(process: c_int) -> Option<(c_int, Change)> {
     (changed > 0).then_some((changed, change))
 }
 
-/// Closes stdin and stdout, so that their other ends see it when the job closes them. stderr stays open for the log.
+/// Replaces stdin and stdout by `/dev/null`, so that a pipe is closed when the job closes it. stderr stays open for the
+/// log.
 #[expect(unsafe_code, reason = "calls into C")]
 fn detach_stdio() {
     let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
@@ -319,7 +320,7 @@ fn disable_core_dump() {
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
 }
 
-/// Lets the kernel kill the job when the supervisor is killed: the caller may know only that process.
+/// Lets the kernel kill the job when the supervisor is killed, because its caller can signal only the supervisor.
 #[expect(unsafe_code, reason = "code between fork and exec")]
 fn die_with_parent(command: &mut Command) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -343,16 +344,22 @@ mod tests {
 
     #[test]
     fn wait_status_determines_the_cause() {
-        let of = |raw, kill| {
+        let cause_of = |raw, kill| {
             let cause = cause(ExitStatus::from_raw(raw), Extent::Process, kill);
             (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
         };
-        assert_eq!(of(0, None), (Outcome::Success, Some(0), None, None));
-        assert_eq!(of(9 << 8, None), (Outcome::ExitCode, Some(9), None, None));
-        assert_eq!(of(9, None), (Outcome::Signal, None, Some(9), Some(false)));
-        assert_eq!(of(9, Some(Kill::OutOfMemory)), (Outcome::Oom, None, Some(9), Some(false)));
-        assert_eq!(of(9, Some(Kill::Timeout)), (Outcome::Timeout, None, Some(9), Some(false)));
-        assert_eq!(of(0x80 | 6, None), (Outcome::Signal, None, Some(6), Some(true)));
+        assert_eq!(cause_of(0, None), (Outcome::Success, Some(0), None, None));
+        assert_eq!(cause_of(9 << 8, None), (Outcome::ExitCode, Some(9), None, None));
+        assert_eq!(cause_of(9, None), (Outcome::Signal, None, Some(9), Some(false)));
+        assert_eq!(
+            cause_of(9, Some(Kill::OutOfMemory)),
+            (Outcome::Oom, None, Some(9), Some(false))
+        );
+        assert_eq!(
+            cause_of(9, Some(Kill::Timeout)),
+            (Outcome::Timeout, None, Some(9), Some(false))
+        );
+        assert_eq!(cause_of(0x80 | 6, None), (Outcome::Signal, None, Some(6), Some(true)));
         let task = cause(ExitStatus::from_raw(0), Extent::Task, None);
         assert_eq!(task.outcome, Outcome::ExitCode);
     }

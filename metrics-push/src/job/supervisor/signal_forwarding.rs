@@ -1,7 +1,8 @@
 //! `SignalForwarding`: forwards signals from the supervisor to the job.
 //!
-//! The handler writes the signal and whether a process sent it to a socket, which the supervisor reads. A terminal sends its
-//! signals to the whole process group, so the job has received those already. Reading the sender is unsafe code.
+//! For each signal, the handler writes two bytes to a socket that the supervisor reads: the signal, and whether a
+//! process sent it. A terminal sends its signals to the whole process group, so those are not forwarded. Reading the
+//! sender is unsafe code.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read as _};
@@ -37,7 +38,7 @@ static WRITER: AtomicI32 = AtomicI32::new(-1);
 
 pub(super) struct SignalForwarding {
     received: UnixStream,
-    /// The signals with a handler of ours.
+    /// The signals whose handler has been installed.
     handled: Vec<c_int>,
     is_session_leader: bool,
 }
@@ -77,7 +78,7 @@ impl SignalForwarding {
 
     /// Waits for a signal, at most for `timeout`. Returns it if it has to be forwarded.
     pub(super) fn next(&mut self, timeout: Option<Duration>) -> Option<c_int> {
-        // A zero read time-out is an error.
+        // A read timeout of zero is an error.
         let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
         let _ = self.received.set_read_timeout(timeout);
         let mut event = [0; 2];
@@ -103,7 +104,7 @@ fn is_session_leader() -> bool {
     unsafe { libc::getsid(0) }.cast_unsigned() == std::process::id()
 }
 
-/// Who sent a signal.
+/// The sender of a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     /// Another process.
