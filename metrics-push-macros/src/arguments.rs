@@ -1,7 +1,7 @@
 //! The arguments of an attribute: `name`, `name = value` and `name(list)`.
 //!
 //! [`Arguments`] reads them for all attributes and reports wrong types, missing commas, duplicates and
-//! unknown names. It collects every error and does not stop at the first one. Expressions stay tokens: the
+//! unknown names. It collects every error and does not stop at the first one. Expressions are not parsed: the
 //! compiler checks them and reports errors at their location.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
@@ -13,11 +13,12 @@ use crate::duration::{self, DurationValue};
 use crate::errors::{Errors, excerpt, unknown_argument};
 use crate::tokens::{as_group, as_literal, expression_len, first_word, is_path, is_punct};
 
-/// The arguments of one attribute. Each method takes one argument out of the list.
+/// The arguments of one attribute that were not taken yet. A method such as [`flag`](Self::flag) takes one
+/// argument out of the list.
 #[derive(Clone)]
 pub(crate) struct Arguments {
     list: Vec<Argument>,
-    /// The names that the attribute supports, in the order of the calls.
+    /// The names that the attribute supports, in the order in which their arguments are taken.
     supported: Vec<&'static str>,
     errors: Vec<syn::Error>,
 }
@@ -51,20 +52,21 @@ impl ToTokens for StringValue {
     }
 }
 
-/// A `name = value` in a list of labels.
+/// An entry `name = value` in a list of labels.
 pub(crate) struct Label {
     pub(crate) name: Ident,
     pub(crate) value: TokenStream,
 }
 
 impl Arguments {
+    /// Reads the arguments and reports syntax errors.
     pub(crate) fn read(tokens: TokenStream, errors: &mut Errors) -> Self {
         Self { list: read_list(tokens, errors), supported: Vec::new(), errors: Vec::new() }
     }
 
     /// Adds the arguments of the `impl` block that this method does not override.
-    pub(crate) fn or(mut self, block: &Self) -> Self {
-        /// Overriding one of a pair overrides both.
+    pub(crate) fn with_inherited(mut self, block: &Self) -> Self {
+        /// Pairs of arguments. If a method has one of a pair, it inherits neither.
         const PAIRS: [[&str; 2]; 2] = [["name", "help"], ["ok_if", "error_if"]];
         let own: Vec<String> = self.list.iter().map(|argument| argument.name.to_string()).collect();
         let is_overridden = |name: &Ident| {
@@ -80,6 +82,7 @@ impl Arguments {
         self
     }
 
+    /// Returns true if the argument is given and was not taken yet.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.list.iter().any(|argument| argument.name.unraw() == name)
     }
@@ -242,7 +245,8 @@ impl Arguments {
         }
     }
 
-    /// Reports the errors, and the arguments that were not taken as duplicate or unknown.
+    /// Reports the collected errors. Then reports each argument that was not taken, which is a duplicate or
+    /// unknown.
     pub(crate) fn finish(self, attribute: &str, errors: &mut Errors) {
         self.errors.into_iter().for_each(|error| errors.add(error));
         for argument in self.list {
@@ -307,6 +311,7 @@ fn read_list(tokens: TokenStream, errors: &mut Errors) -> Vec<Argument> {
     list
 }
 
+/// Reads what follows the name of an argument. Returns the form and its number of tokens.
 fn read_form(name: &Ident, rest: &[TokenTree], errors: &mut Errors) -> (Option<Form>, usize) {
     if is_punct(rest.first(), '=') {
         let length = expression_len(&rest[1..]);
@@ -323,6 +328,7 @@ fn read_form(name: &Ident, rest: &[TokenTree], errors: &mut Errors) -> (Option<F
     }
 }
 
+/// Returns the tokens after a comma. Reports an error if the first token is not a comma.
 fn after_comma<'a>(rest: &'a [TokenTree], errors: &mut Errors) -> &'a [TokenTree] {
     match rest.first() {
         Some(token) if is_punct(Some(token), ',') => &rest[1..],

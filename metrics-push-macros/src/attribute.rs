@@ -1,4 +1,4 @@
-//! The steps of an attribute: parse the arguments, check them, expand the function.
+//! `Attribute`: the steps of every attribute. It parses the arguments, checks them and expands the function.
 
 use proc_macro2::TokenStream;
 
@@ -10,12 +10,13 @@ use crate::function::{Function, Placement};
 pub(crate) trait Attribute: Sized {
     const PLACEMENT: Placement;
 
-    /// Takes the arguments that the attribute supports. `arguments` collects those of the wrong type.
+    /// Takes the arguments that the attribute supports. `arguments` collects an error for each argument of the
+    /// wrong type.
     fn parse(arguments: &mut Arguments) -> Self;
 
-    /// Reports every error in the combination of the arguments and the function.
+    /// Reports every error in the arguments and in their combination with the function.
     fn check(&self, function: &Function, errors: &mut Errors);
 
-    /// Returns the instrumented function. Pure, and only called if there are no errors.
+    /// Returns the instrumented function. Pure, and called only if there are no errors.
     fn expand(&self, function: &Function) -> TokenStream;
 }

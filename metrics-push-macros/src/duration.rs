@@ -1,4 +1,4 @@
-//! Durations such as `"1h30m"`, checked at compile time.
+//! `DurationValue`: a duration such as `"1h30m"`, which is checked at compile time, or a constant.
 
 use std::time::Duration;
 

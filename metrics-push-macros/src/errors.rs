@@ -1,4 +1,4 @@
-//! Collects the errors of one attribute, so that all of them are reported in one compilation.
+//! `Errors`: collects the errors of one attribute, so that one compilation reports all of them.
 
 use std::collections::HashSet;
 
@@ -59,7 +59,8 @@ pub(crate) fn unknown_argument(attribute: &str, name: &str, supported: &[&str]) 
     }
 }
 
-/// Returns how many letters differ, where two swapped neighbours count once (optimal string alignment).
+/// Returns the optimal string alignment distance: the number of letters to insert, delete or replace, and of
+/// neighbours to swap.
 fn edit_distance(left: &str, right: &str) -> usize {
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let mut rows = vec![(0..=right.len()).collect::<Vec<usize>>()];

@@ -1,6 +1,6 @@
-//! The shapes of an instrumented function. The signature and the arguments determine the shape.
+//! Expands an instrumented function. Its signature and the arguments determine its shape.
 //!
-//! Rules: no lint allowance encloses the user's block, and the block cannot see generated names.
+//! Rules: no `#[allow]` applies to the user's block, and the block cannot use generated names.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -13,16 +13,16 @@ use crate::tokens::{generated, regroup};
 
 /// The calls that start a measurement or a run.
 pub(crate) struct Instrumentation {
-    /// The expression that starts it and returns a guard.
+    /// The expression that starts it and returns its guard.
     pub(crate) start: TokenStream,
-    /// The expression that prepares it, for a future that starts later or never.
+    /// The expression that prepares it, for a future that may start it later.
     pub(crate) prepare: TokenStream,
     pub(crate) guard_owner: GuardOwner,
-    /// The variable that the user asked for, and its type.
+    /// The variable that the argument `run` names, and its type.
     pub(crate) handle: Option<(Ident, TokenStream)>,
 }
 
-/// What owns the guard while the body runs.
+/// The owner of the guard while the body runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GuardOwner {
     /// The function in the runtime crate that calls the body.
@@ -33,7 +33,8 @@ pub(crate) enum GuardOwner {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shape {
-    /// A local variable that records the call when it is dropped. The cheapest shape, without the result.
+    /// A local variable that records the call when it is dropped. This is the cheapest shape, but it cannot
+    /// inspect the result.
     Guard,
     /// The body is a closure.
     Call,
@@ -48,7 +49,8 @@ enum Shape {
 }
 
 impl Shape {
-    /// `future` is the argument of that name: the return type is an alias of a boxed future.
+    /// Returns the shape of a function. The argument `future` means that the return type is an alias of a boxed
+    /// future.
     fn new(
         function: &Function,
         judge: Judge<'_>,
@@ -113,7 +115,8 @@ pub(crate) fn expand(
         GuardOwner::Function => quote!(&#local),
     };
     let judge = match judge {
-        // The body may leave the hidden type to inference, which `judge` would make ambiguous.
+        // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it
+        // ambiguous.
         Judge::Type
             if matches!(shape, Shape::Call | Shape::AsyncCall)
                 && function.return_type().is_opaque() =>
@@ -183,7 +186,7 @@ fn start_statement(
     let local = Ident::new(name, span);
     let value = match (guard_owner, shape, judge) {
         _ if is_prepared => prepare.clone(),
-        // A guard alone does not record panics.
+        // Dropping the started call alone would not record a panic.
         (GuardOwner::Runtime, Shape::Guard, Judge::Type | Judge::OkIf(_) | Judge::ErrorIf(_)) => {
             match function.return_type().kind() {
                 ReturnKind::Never => quote_spanned!(span=> #runtime::armed(#start)),
@@ -236,7 +239,8 @@ fn async_block(function: &Function, runtime: &TokenStream) -> TokenStream {
     quote_spanned!(block.span()=> async move #future)
 }
 
-/// Returns a `return` that never runs, from which the compiler infers the output of an `async` block.
+/// Returns a `return` statement that never runs. From it, the compiler infers the output type of an `async`
+/// block.
 fn output_hint(function: &Function, runtime: &TokenStream) -> TokenStream {
     let span = generated();
     let returned = match function.return_type().kind() {

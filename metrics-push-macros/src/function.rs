@@ -1,4 +1,5 @@
-//! The annotated function: the parts of the signature that expansions need, and the body as tokens.
+//! `Function`: an annotated function, with the parts of its signature that expansions need and its body as
+//! tokens.
 //!
 //! Attributes, visibility and signature are emitted as the user wrote them. They are never rebuilt, so no
 //! part of them can be lost. The body is not parsed and may be incomplete.
@@ -19,7 +20,7 @@ use crate::tokens::{
 pub(crate) struct Placement {
     /// The name of the attribute.
     pub(crate) attribute: &'static str,
-    /// For example "a function".
+    /// The items, for example "a function".
     pub(crate) items: &'static str,
 }
 
@@ -57,6 +58,7 @@ pub(crate) enum Asyncness {
 }
 
 impl Function {
+    /// Splits the tokens of a function into its parts.
     pub(crate) fn parse(item: TokenStream, placement: &Placement) -> syn::Result<Self> {
         let tokens = flatten_items(item);
         let attributes = attributes_len(&tokens, AttributeStyle::Outer);
@@ -156,7 +158,7 @@ impl Function {
         &self.after[2..end.map_or(self.after.len(), |end| end + 2)]
     }
 
-    /// Returns the attributes at the start of the body, which are only valid there.
+    /// Returns the inner attributes, which are valid only at the start of the body.
     fn inner_attributes(&self) -> TokenStream {
         let tokens: Vec<TokenTree> = self.body.stream().into_iter().collect();
         let end = attributes_len(&tokens, AttributeStyle::Inner);
@@ -206,7 +208,7 @@ impl Function {
     }
 }
 
-/// Returns the position of `fn`, or of the token that starts another kind of item.
+/// Returns the position of `fn`, or of the token that identifies another kind of item.
 pub(crate) fn keyword(tokens: &[TokenTree]) -> Option<usize> {
     tokens.iter().enumerate().position(|(position, token)| match token {
         TokenTree::Ident(word) => match word.to_string().as_str() {

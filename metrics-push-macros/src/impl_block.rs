@@ -1,4 +1,4 @@
-//! Annotated `impl` blocks: every method is expanded as if it had the attribute.
+//! Expands annotated `impl` blocks: every method is expanded as if it had the attribute.
 //!
 //! An argument of a method's own attribute overrides the same argument of the block. `skip` excludes the
 //! method.
@@ -70,7 +70,7 @@ impl Method {
         }
         let is_name_overridden = has_own("name");
         let mut arguments = match self.own_arguments {
-            Some(own) => own.or(block_arguments),
+            Some(own) => own.with_inherited(block_arguments),
             None => block_arguments.clone(),
         };
         let attribute = A::parse(&mut arguments);
@@ -89,7 +89,8 @@ impl Method {
     }
 }
 
-/// Splits the block into items. An item ends at a semicolon, or at braces unless it is a constant.
+/// Splits the block into items. An item ends at a semicolon or at braces. The braces of a constant or a type do
+/// not end it.
 fn split_items(items: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut found = Vec::new();
     let mut item: Vec<TokenTree> = Vec::new();
@@ -109,7 +110,7 @@ fn split_items(items: TokenStream) -> Vec<Vec<TokenTree>> {
     found
 }
 
-/// Returns true if the item is a constant or a type, which may contain braces before its end.
+/// Returns true if the item is a constant or a type, whose tokens may contain braces before the end.
 fn is_constant(item: &[TokenTree]) -> bool {
     has_keyword(item, "const") || has_keyword(item, "type")
 }
@@ -152,7 +153,7 @@ fn impl_context(before: &[TokenTree]) -> ImplContext {
     let mut angles = AngleBrackets::default();
     let mut outside = flatten(head.iter().cloned().collect());
     outside.retain(|token| angles.step(token));
-    // Without angle brackets the rest is `impl Type where ..` or `impl Trait for Type where ..`.
+    // Without angle brackets, the rest is `impl Type where ..` or `impl Trait for Type where ..`.
     let end = outside.iter().position(|token| is_word(Some(token), "where"));
     outside.truncate(end.unwrap_or(outside.len()));
     let start = outside

@@ -1,4 +1,4 @@
-//! How the outcome of a call is determined from its result.
+//! `Judge`: how the outcome of a call is determined from its result.
 
 use proc_macro2::TokenStream;
 use quote::quote_spanned;
@@ -36,7 +36,7 @@ impl Predicates {
     }
 }
 
-/// What determines the outcome of a call that returned.
+/// The source of the outcome of a call that returned.
 #[derive(Clone, Copy)]
 pub(crate) enum Judge<'a> {
     /// The type of the result.
@@ -48,7 +48,7 @@ pub(crate) enum Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Returns the argument and its value if there is a predicate.
+    /// Returns the name and the value of the argument if there is a predicate.
     pub(crate) fn predicate(self) -> Option<(&'static str, &'a TokenStream)> {
         match self {
             Self::OkIf(predicate) => Some(("ok_if", predicate)),

@@ -1,4 +1,4 @@
-//! The part that `#[counted]` and `#[timed]` share: the metric of a function, its name, help and labels.
+//! `MetricArgs`: the arguments that `#[counted]` and `#[timed]` share, which describe the metric of a function.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -14,7 +14,7 @@ use crate::runtime_crate::RuntimeCrate;
 use crate::tokens::{as_literal, borrowed, generated};
 use crate::validate::{self, Conventions, MetricKind};
 
-/// The metric of an attribute, where the arguments do not change it.
+/// The properties of an attribute's metric that do not depend on the arguments.
 pub(crate) struct Metric {
     pub(crate) kind: MetricKind,
     /// The metric of all functions without the argument `name`.
@@ -91,7 +91,7 @@ impl MetricArgs {
         }
     }
 
-    /// All functions share one help text and one set of label names, so arguments cannot change them.
+    /// Reports arguments that would change the shared metric. All functions share its help text and label names.
     fn check_shared(&self, metric: &Metric, errors: &mut Errors) {
         if let Some(help) = &self.help {
             errors.at(help, metric.needs_name("help"));
@@ -116,7 +116,7 @@ impl MetricArgs {
         self.runtime_crate.private()
     }
 
-    /// Returns the calls that start a measurement. `options` are method calls on the description.
+    /// Returns the calls that start a measurement. `options` are method calls on the site.
     pub(crate) fn instrumentation(
         &self,
         metric: &Metric,
@@ -125,7 +125,7 @@ impl MetricArgs {
     ) -> Instrumentation {
         let span = generated();
         let runtime = self.runtime();
-        let place = place(&runtime, function);
+        let call_site = call_site(&runtime, function);
         let site_type = Ident::new(metric.site_type, span);
         let shared_name = metric.shared_name;
         let name = match &self.name {
@@ -146,7 +146,7 @@ impl MetricArgs {
         });
         let site = quote_spanned! {span=>
             { static __SITE: #runtime::#site_type = #runtime::#site_type::new(
-                #runtime::Site::new(#place, #name, #help) #labels #max_series #registry
+                #runtime::Site::new(#call_site, #name, #help) #labels #max_series #registry
             ) #options; &__SITE }
         };
         let start = match values.is_empty() {
@@ -181,7 +181,7 @@ impl MetricArgs {
         })
     }
 
-    /// Returns the labels for the description, and the expressions that are evaluated at each call.
+    /// Returns the method calls that add the labels to the site, and the expressions that each call evaluates.
     fn label_tokens(&self) -> (TokenStream, Vec<&TokenStream>) {
         let span = generated();
         let mut fixed = Vec::new();
@@ -221,7 +221,7 @@ fn label(runtime: &TokenStream, expression: &TokenStream) -> TokenStream {
     quote_spanned!(span=> #runtime::label(#expression).value())
 }
 
-fn place(runtime: &TokenStream, function: &Function) -> TokenStream {
+fn call_site(runtime: &TokenStream, function: &Function) -> TokenStream {
     let label = function.label();
     quote_spanned! {generated()=>
         #runtime::CallSite {

@@ -1,7 +1,7 @@
-//! Parameters: the variables that they bind, and how these variables move into an `async` block.
+//! `Binding`: a variable that a parameter binds, and its move into an `async` block.
 //!
-//! Patterns are skimmed, not parsed. A variable that is not recognised is not moved at the start: the block
-//! captures it where the body uses it.
+//! Patterns are searched for names and not parsed. If a variable is not recognised, the block captures it
+//! only if the body uses it.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -17,7 +17,8 @@ pub(crate) fn bindings(parameters: &Group) -> Vec<Binding> {
     parameters.iter().flat_map(|parameter| Parameter::new(parameter).bindings()).collect()
 }
 
-/// Returns true if the first parameter is `self` by value or with a type, not a reference such as `&self`.
+/// Returns true if the first parameter is `self`, `mut self` or `self` with a type, and not a reference such as
+/// `&self`.
 pub(crate) fn takes_self_by_value(parameters: &Group) -> bool {
     let parameters = split_at_commas(parameters.stream());
     let Some(first) = parameters.first() else { return false };
@@ -28,7 +29,8 @@ pub(crate) fn takes_self_by_value(parameters: &Group) -> bool {
 
 /// A variable that moves into an `async` block even if the body does not use it.
 ///
-/// An `async fn` does the same, so the variables are dropped with the body, in the same order.
+/// The parameters of an `async fn` behave in the same way, so the order in which they are dropped does not
+/// change.
 pub(crate) struct Binding {
     attributes: TokenStream,
     mutability: Option<TokenTree>,
@@ -91,7 +93,7 @@ fn collect_bindings(pattern: &[TokenTree], attributes: &[TokenTree], found: &mut
     }
 }
 
-/// Returns true if the word binds a variable. A capitalised name may be a constant and is not moved.
+/// Returns true if the word binds a variable. Returns false for a capitalised name, which may be a constant.
 fn is_binding(pattern: &[TokenTree], position: usize, name: &Ident) -> bool {
     let text = name.to_string();
     let is_keyword =
@@ -121,7 +123,8 @@ fn is_binding_mut(pattern: &[TokenTree], position: usize) -> bool {
         && !is_word(pattern.get(position + 1), "self")
 }
 
-/// Returns the parameters without `mut` and attributes, which move to the [`Binding`]s. `cfg` stays.
+/// Returns the parameters without `mut` and attributes, which are part of the [`Binding`]s. `cfg` attributes
+/// remain.
 pub(crate) fn without_binding_modifiers(parameters: &Group) -> Group {
     let mut tokens = TokenStream::new();
     for parameter in split_at_commas(parameters.stream()) {

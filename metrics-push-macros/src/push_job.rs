@@ -37,8 +37,7 @@ pub(crate) struct Args {
     kill: Option<Ident>,
     heartbeat: Option<DurationValue>,
     on_success: OnSuccess,
-    /// `signals = off`.
-    signals_off: Option<usize>,
+    without_signal_hooks: bool,
     supervise: Option<Ident>,
     predicates: Predicates,
     registry: Option<TokenStream>,
@@ -67,7 +66,7 @@ impl Attribute for Args {
                 Some(1) => OnSuccess::Add,
                 _ => OnSuccess::Push,
             },
-            signals_off: arguments.word("signals", &["off"]),
+            without_signal_hooks: arguments.word("signals", &["off"]).is_some(),
             supervise: arguments.flag("supervise"),
             predicates: Predicates::parse(arguments),
             registry: arguments.expression("registry", "registry = MY_REGISTRY"),
@@ -159,7 +158,8 @@ impl Args {
             quote_spanned!(span=> .registry(#registry))
         });
         let kill = self.kill.as_ref().map(|_| quote_spanned!(span=> .kill_after_max_runtime()));
-        let signals = self.signals_off.map(|_| quote_spanned!(span=> .without_signal_hooks()));
+        let signals =
+            self.without_signal_hooks.then(|| quote_spanned!(span=> .without_signal_hooks()));
         let supervise = self.supervise.as_ref().map(|_| quote_spanned!(span=> .supervise()));
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>
@@ -184,7 +184,7 @@ impl Args {
         quote!(#name)
     }
 
-    /// Returns the labels of the group as pairs of a name and a reference to a value.
+    /// Returns the grouping labels as pairs of a name and a reference to a value.
     fn labels(&self, runtime: &TokenStream) -> Vec<TokenStream> {
         let span = generated();
         let grouping = self.grouping.iter().map(|Label { name, value }| {

@@ -1,4 +1,4 @@
-//! Return types: what kind of value a function returns, and its type where `impl Trait` is not allowed.
+//! `ReturnType`: the kind of value that a function returns, and its type where `impl Trait` is not allowed.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -17,7 +17,7 @@ pub(crate) enum ReturnKind {
     BoxedFuture,
 }
 
-/// A declared return type, empty if there is none.
+/// A declared return type. It has no tokens if none is declared.
 #[derive(Clone, Copy)]
 pub(crate) struct ReturnType<'a>(&'a [TokenTree]);
 
@@ -106,12 +106,13 @@ fn erase_in_group(group: &Group) -> TokenStream {
     regroup(group, inner).into_token_stream()
 }
 
+/// Returns true if the token ends the bounds of an `impl Trait`.
 fn ends_bounds(angles: &mut AngleBrackets, token: &TokenTree) -> bool {
     angles.is_closed_by(token)
         || (angles.step(token) && (is_punct(Some(token), ',') || is_punct(Some(token), ';')))
 }
 
-/// Returns true if the bounds are `Future` and markers that a wrapper around the future also implements.
+/// Returns true if the bounds are `Future` and only marker traits that a wrapper of the future also implements.
 fn is_plain_future(bounds: &[TokenTree]) -> bool {
     let mut angles = AngleBrackets::default();
     let mut is_future = false;

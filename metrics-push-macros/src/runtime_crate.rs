@@ -1,4 +1,4 @@
-//! The path of the runtime crate, with which every path of an expansion starts.
+//! `RuntimeCrate`: the path of the runtime crate, with which every path of an expansion starts.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};

@@ -7,7 +7,7 @@
 //! }                             }
 //! ```
 //!
-//! With `outcome` the result is inspected, and the expansion has the shape of `#[counted]`.
+//! With `outcome`, the result is inspected, and the expansion has the shape of `#[counted]`.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote_spanned;
@@ -89,7 +89,7 @@ impl Attribute for Args {
 }
 
 impl Args {
-    /// The result is inspected only if its outcome becomes a label value.
+    /// Returns how the result is judged. The result is inspected only if its outcome is a label value.
     fn judge(&self) -> Judge<'_> {
         match self.outcome {
             Some(_) => self.predicates.judge(),

@@ -1,7 +1,7 @@
-//! Helpers for raw tokens: find where an item, a type or an expression ends; create spans.
+//! Functions for raw tokens. They find the end of an item, a type or an expression, and create spans.
 //!
-//! Types and expressions are skimmed, not parsed. The compiler receives them unchanged, even when they are
-//! incomplete, and `syn` is built without its grammar.
+//! Types and expressions are not parsed. The compiler receives them unchanged, even if they are incomplete, and
+//! `syn` is compiled without its feature `full`.
 
 use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::quote_spanned;
@@ -83,7 +83,7 @@ fn ends_item(last: Option<&TokenTree>) -> bool {
     }
 }
 
-/// Removes every invisible group. For inspection only: the result may have another precedence.
+/// Removes every invisible group. The result is not emitted, because it may have another precedence.
 pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
     let mut flat = Vec::new();
     for token in tokens {
@@ -97,7 +97,7 @@ pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
     flat
 }
 
-/// `#[..]` or `#![..]`.
+/// Whether an attribute is `#[..]` or `#![..]`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttributeStyle {
     Outer,
@@ -120,7 +120,7 @@ pub(crate) fn attributes_len(tokens: &[TokenTree], style: AttributeStyle) -> usi
     end
 }
 
-/// Tracks the nesting of angle brackets, which tokens do not group.
+/// Tracks the nesting of angle brackets, which do not form token groups.
 #[derive(Default)]
 pub(crate) struct AngleBrackets {
     depth: usize,
@@ -143,7 +143,7 @@ impl AngleBrackets {
         self.depth == 0
     }
 
-    /// Returns true if `token` closes a bracket that was opened before the first token.
+    /// Returns true if `token` closes a bracket that was opened before tracking started.
     pub(crate) fn is_closed_by(&self, token: &TokenTree) -> bool {
         self.depth == 0 && !self.in_arrow && is_punct(Some(token), '>')
     }
@@ -168,10 +168,10 @@ pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     parts
 }
 
-/// Returns the number of tokens in the expression at the start of `tokens`. It ends at a comma or at the
-/// next `name =`.
+/// Returns the number of tokens in the expression at the start of `tokens`. The expression ends at a comma or
+/// before the next `name =`.
 ///
-/// `<` is an angle bracket after `::`, at the start, and between the bars of a closure. Elsewhere it is the
+/// `<` is an angle bracket after `::`, at the start, and between the bars of a closure. Elsewhere, it is the
 /// less-than operator.
 pub(crate) fn expression_len(tokens: &[TokenTree]) -> usize {
     let mut angles = AngleBrackets::default();

@@ -29,7 +29,7 @@ pub(crate) enum Conventions {
 /// Metrics that the Pushgateway adds to every group.
 const GATEWAY_METRICS: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
 
-/// Labels that histograms and summaries use.
+/// Labels that histograms and summaries use for buckets and quantiles.
 const BUCKET_LABELS: [&str; 2] = ["le", "quantile"];
 
 /// Labels that the Pushgateway sets on every metric of a group.
@@ -183,7 +183,7 @@ fn valid_name(name: &str) -> String {
 
 /// Checks that the elements of a list such as `[0.1, 1, 5]` are finite and increasing.
 ///
-/// Returns the expression to emit, in which integers are floats. An expression that is not a list is
+/// Returns the expression to emit, with integers converted to floats. An expression that is not a list is
 /// returned unchanged, and the compiler checks its type.
 pub(crate) fn buckets(value: &TokenStream, errors: &mut Errors) -> TokenStream {
     const REMEDY: &str = "write the upper bounds, for example `buckets = [0.1, 1, 10]`";
@@ -227,7 +227,7 @@ fn bucket(element: &TokenStream, previous: &mut f64, errors: &mut Errors) {
     }
 }
 
-/// Returns the value of a literal, or of a float constant that is not finite.
+/// Returns the value of a literal, or of a constant such as `f64::INFINITY`.
 fn bound(element: &TokenStream) -> Option<f64> {
     let tokens: Vec<TokenTree> = element.clone().into_iter().collect();
     if is_punct(tokens.first(), '-') {

@@ -1,4 +1,4 @@
-//! The re-exported attributes. Their documentation is here, where its examples can use the whole crate.
+//! The re-exported attributes and their documentation, whose examples can use the whole crate here.
 
 /// Reports each call of a function as a run of a job: its start, its outcome and its duration.
 ///
@@ -141,8 +141,8 @@
 ///
 /// ## `on_success`
 ///
-/// `push`, the default, replaces the group, so that metrics which the job no longer exports disappear. `add` replaces only
-/// metrics with the same name.
+/// How a successful run changes its group. `push`, the default, replaces the group, so that metrics disappear which the
+/// job no longer exports. `add` replaces only metrics with the same name.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -152,9 +152,9 @@
 ///
 /// ## `ok_if`, `error_if`
 ///
-/// A path or a closure that receives a reference to the result and returns whether the run succeeded or failed. By
-/// default, an `Err` and an exit code other than zero are failures, also behind a type alias. Every other result is a
-/// success. In generic code, this includes results whose type is a type parameter.
+/// A path or a closure that receives a reference to the result. `ok_if` returns true for a success, `error_if` returns
+/// true for a failure. By default, an `Err` and an exit code other than zero are failures, even if the return type is
+/// an alias. Every other result is a success. In generic code, this includes results whose type is a type parameter.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -230,15 +230,15 @@ pub use metrics_push_macros::push_job;
 ///
 /// ```text
 /// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
-///     let call = { static SITE: CountedSite = CountedSite::new(Site::new(place, "function_calls_total", "..")); &SITE }.start();
+///     let call = { static SITE: CountedSite = CountedSite::new(Site::new(call_site, "function_calls_total", "..")); &SITE }.start();
 ///     let ended = call(call, || -> Result<u32, std::num::ParseIntError> { /* the body */ });
 ///     let outcome = judge(ended.result()).outcome();
 ///     ended.finish(outcome)
 /// }
 /// ```
 ///
-/// In an `async fn`, an `async` block takes the place of the closure. It enlarges the future by a copy of the arguments. If
-/// you only need the duration, [`timed`] costs less.
+/// In an `async fn`, the expansion contains an `async` block instead of the closure. It enlarges the future by a copy
+/// of the arguments. If you only need the duration, [`timed`] costs less.
 ///
 /// # Arguments
 ///
@@ -264,9 +264,9 @@ pub use metrics_push_macros::push_job;
 ///
 /// ## `labels`
 ///
-/// Additional labels. The expressions are evaluated once, when the call starts, from left to right, and in an `async fn` at
-/// the first poll. Their types must implement [`Display`](std::fmt::Display). They may use the arguments of the function,
-/// even if the body moves them.
+/// Additional labels. The expressions are evaluated once, from left to right: when the call starts, or in an `async fn`
+/// when the future is first polled. Their types must implement [`Display`](std::fmt::Display). They may use the arguments
+/// of the function, even if the body moves them.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -278,7 +278,8 @@ pub use metrics_push_macros::push_job;
 ///
 /// ## `max_series`
 ///
-/// The maximum number of combinations of label values. Beyond it, new values become `_other`, and a warning is logged once.
+/// The maximum number of combinations of label values. Beyond it, new values become `_other`, and a warning is logged
+/// once.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -312,8 +313,8 @@ pub use metrics_push_macros::push_job;
 ///
 /// ## `conventions = off`
 ///
-/// Allows a name that does not end in `_total`, for existing metrics that can't be renamed. Invalid characters and reserved
-/// names are still compile errors.
+/// Allows a name that does not end in `_total`, for existing metrics that can't be renamed. Invalid characters and
+/// reserved names are still compile errors.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -323,9 +324,9 @@ pub use metrics_push_macros::push_job;
 ///
 /// ## `future`
 ///
-/// Measures the future that the function returns. Use it if the return type is an alias of a boxed future. `impl Future` and
-/// `Pin<Box<dyn Future>>` are recognised without this argument. For every other return type, such as `Ready` or a stream, the
-/// attribute measures only the function that creates the value. The future is boxed a second time.
+/// Measures the future that the function returns, and boxes it a second time. Use it if the return type is an alias of
+/// a boxed future. `impl Future` and `Pin<Box<dyn Future>>` are recognised without this argument. For every other
+/// return type, such as `Ready` or a stream, the attribute measures only the function that creates the value.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -340,14 +341,15 @@ pub use metrics_push_macros::push_job;
 ///
 /// ## `registry`, `crate`
 ///
-/// `registry` is the registry in which the metric is registered, instead of the default registry. For the form of both
+/// `registry` replaces the default registry, in which the metric is otherwise registered. For the form of both
 /// arguments, see [`push_job`].
 ///
 /// # `impl` blocks
 ///
-/// On an `impl` block, the attribute applies to every method. The `function` label contains the name of the type, for example
-/// `Store::flush`. A method can override single arguments with its own attribute, and `skip` excludes it. A `const fn` must
-/// be excluded. If the block names the metric, its help text is the first paragraph of the block's documentation.
+/// On an `impl` block, the attribute applies to every method. The `function` label contains the name of the type, for
+/// example `Store::flush`. A method can override single arguments with its own attribute, and `skip` excludes it. A
+/// `const fn` needs `skip`. If the block names the metric, its help text is the first paragraph of the block's
+/// documentation.
 ///
 /// ```
 /// # use metrics_push::counted;
@@ -392,13 +394,13 @@ pub use metrics_push_macros::counted;
 /// // function_duration_seconds_count{function="sort",module=".."} 1
 /// ```
 ///
-/// A call ends when the function returns, panics or is cancelled. Each call is observed once. If the function returns a guard,
-/// the lifetime of the guard is not part of the call. The result is not inspected, so the future of an `async fn` grows by
-/// only a few words.
+/// A call ends when the function returns, panics or is cancelled. Each call is observed once. If the function returns a
+/// guard, the lifetime of the guard is not part of the call. The result is not inspected, so the future of an
+/// `async fn` grows by only a few words.
 ///
-/// The clock is monotonic. It is [`Instant`](std::time::Instant) or, where it is faster and the kernel uses it as its own clock
-/// source, the time stamp counter of the processor. The counter deviates from `Instant` by at most 0.1 ms per second and 0.36 s
-/// per hour.
+/// The clock is monotonic. It is [`Instant`](std::time::Instant) or the time-stamp counter of the processor. The
+/// counter is faster, and is used only if it is reliable: on Linux, if the kernel itself uses it as its clock source.
+/// The counter deviates from `Instant` by at most 0.1 ms per second and 0.36 s per hour.
 ///
 /// # Expansion
 ///
@@ -406,7 +408,7 @@ pub use metrics_push_macros::counted;
 ///
 /// ```text
 /// fn sort(numbers: &mut [u32]) {
-///     let _call = { static SITE: TimedSite = TimedSite::new(Site::new(place, "function_duration_seconds", "..")); &SITE }.start();
+///     let _call = { static SITE: TimedSite = TimedSite::new(Site::new(call_site, "function_duration_seconds", "..")); &SITE }.start();
 ///     { /* the body */ }
 /// }
 /// ```
@@ -417,8 +419,8 @@ pub use metrics_push_macros::counted;
 ///
 /// ## `name`, `help`, `labels`, `max_series`, `conventions`, `future`, `registry`, `crate`
 ///
-/// See [`counted`]. Functions without a `name` share the histogram `function_duration_seconds`. By convention, a name ends in
-/// `_seconds`.
+/// See [`counted`]. Functions without a `name` share the histogram `function_duration_seconds`. By convention, a name
+/// ends in `_seconds`.
 ///
 /// ```
 /// # use metrics_push::timed;
@@ -445,8 +447,9 @@ pub use metrics_push_macros::counted;
 ///
 /// ## `outcome`, `ok_if`, `error_if`
 ///
-/// `outcome` adds the `outcome` label. The result is then inspected, at the cost of [`counted`], and `ok_if` and `error_if` are
-/// supported; see [`push_job`]. `outcome` requires a `name`, because the shared histogram does not have this label.
+/// `outcome` adds the `outcome` label. The result is then inspected, at the cost of [`counted`], and `ok_if` and
+/// `error_if` are supported; see [`push_job`]. `outcome` requires a `name`, because the shared histogram does not have
+/// this label.
 ///
 /// ```
 /// # use metrics_push::timed;
@@ -458,8 +461,8 @@ pub use metrics_push_macros::counted;
 ///
 /// ## `in_flight`
 ///
-/// Adds the gauge `function_in_flight{function, module}`, the number of calls in progress. Panics and cancellations decrement
-/// it, too.
+/// Adds the gauge `function_in_flight{function, module}`, the number of calls in flight. A panic or a cancellation also
+/// ends the call.
 ///
 /// ```
 /// # use metrics_push::timed;

@@ -130,7 +130,7 @@ fn silent_name_server_does_not_exceed_the_budget() {
     ended.assert_same_as(&bare());
     assert!(server.queries.load(Ordering::Relaxed) > 0, "no query: {ended:?}");
     assert_eq!(pending(&state), 1, "{ended:?}");
-    assert!(ended.log_lines[0].contains("did not answer in time"), "{ended:?}");
+    assert!(ended.log_lines[0].contains("did not respond in time"), "{ended:?}");
 }
 
 #[test]

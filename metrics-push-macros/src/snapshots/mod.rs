@@ -1,6 +1,6 @@
-//! Snapshot tests of the expansions: one formatted file per case.
+//! Snapshot tests of the expansions, with one formatted file per case.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test -p metrics-push-macros` overwrites the files. Review the diff like code.
+//! `UPDATE_SNAPSHOTS=1 cargo test -p metrics-push-macros` overwrites the files. Review their changes like code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use proc_macro2::TokenStream;
 
 use crate::{counted, expand_function, expand_function_or_impl, push_job, timed};
 
-/// The attribute and the item, which are also in the comment at the start of the snapshot.
+/// An attribute and an item. A comment at the start of the snapshot repeats them.
 struct Case {
     name: &'static str,
     attribute: &'static str,
@@ -178,7 +178,7 @@ fn expansions_match_their_snapshots() {
 }
 
 #[test]
-fn snapshots_without_a_case_do_not_exist() {
+fn snapshot_files_belong_to_a_case() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/snapshots");
     for entry in fs::read_dir(folder).expect("the folder must exist") {
         let name = entry.expect("the folder must be readable").file_name();

@@ -29,14 +29,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, Error> {
     })
 }
 
-/// Parses numbers with units. Returns seconds.
+/// Returns the sum of numbers with units, in seconds.
 fn sum_of_parts(mut rest: &str) -> Option<f64> {
     let mut total = 0.0;
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
         let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        // A negative part would subtract from the others.
+        // A negative part would reduce the sum.
         let number = number.trim().parse().ok().filter(|number: &f64| number.is_sign_positive())?;
         total += number * seconds_per(unit)?;
         rest = after;

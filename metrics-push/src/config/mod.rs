@@ -1,7 +1,8 @@
 //! `Config`: all settings of this library.
 //!
-//! A configuration comes from [`init`](crate::init()) or from the environment, and overrides the attributes, because a
-//! deployment may differ from the source. An invalid value is reported once, with its name, and never ends a job.
+//! A configuration comes from [`init`](crate::init()) or from the environment. It overrides the arguments of
+//! attributes, so that a deployment can differ from the source code. An invalid value is reported once, with its name,
+//! and never ends a job.
 
 mod duration;
 mod target;
@@ -151,7 +152,8 @@ impl Config {
         self
     }
 
-    /// Uses a client certificate with its chain, and its key, from PEM files.
+    /// Authenticates with a client certificate. Both files are in PEM format: `cert` contains the certificate and its
+    /// chain, `key` the private key.
     #[must_use]
     pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.cert_file = Some(cert.into());
@@ -159,15 +161,16 @@ impl Config {
         self
     }
 
-    /// Sets the name in the gateway's certificate if it is not the host of the URL, for example because the URL contains
-    /// an IP address or leads to a tunnel.
+    /// Sets the name that the gateway's certificate must have, if it differs from the host of the URL. Use it, for
+    /// example, if the URL contains an IP address or points to a tunnel.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Sets the kind of gateway. A gateway that adds up the values it receives must not receive a request twice.
+    /// Sets the kind of gateway. Set it for a gateway that adds up the values it receives, so that no request is sent
+    /// twice.
     #[must_use]
     pub fn gateway_kind(mut self, kind: GatewayKind) -> Self {
         self.kind = kind;
@@ -190,22 +193,22 @@ impl Config {
         Ok(self)
     }
 
-    /// Sets the directory in which undelivered outcomes are stored for a later run. Without it, a configuration made in code
-    /// stores nothing.
+    /// Sets the directory in which undelivered outcomes are stored for a later run. A configuration that is created in
+    /// code has no directory by default, and stores nothing.
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(directory.into());
         self
     }
 
-    /// Writes to stderr what would be pushed, and pushes nothing.
+    /// Writes all pushes to stderr instead of sending them.
     #[must_use]
     pub fn dry_run(mut self) -> Self {
         self.is_dry_run = true;
         self
     }
 
-    /// Returns true if pushes are written to stderr and not sent.
+    /// Returns true if pushes are written to stderr instead of being sent.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
         self.is_dry_run
@@ -232,8 +235,8 @@ impl Config {
         self.grouping.iter().try_fold(key, |key, (name, value)| key.label(name, value))
     }
 
-    /// Pushes the group of a task at most once per interval, for schedulers with many short runs. The outcome of a whole
-    /// process is pushed at once.
+    /// Pushes the group of a task at most once per interval, for schedulers with many short runs. The outcome of a
+    /// [whole process](crate::Job::whole_process), such as a `main`, is pushed immediately.
     ///
     /// # Panics
     /// If the interval is zero.
@@ -248,7 +251,7 @@ impl Config {
     ///
     /// # Errors
     /// For the first invalid URL.
-    fn set_urls(&mut self, list: &str) -> Result<(), Error> {
+    fn add_urls(&mut self, list: &str) -> Result<(), Error> {
         let mut result = Ok(());
         for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
             match Server::new(url, Transport::default()) {
@@ -259,6 +262,10 @@ impl Config {
         result
     }
 
+    /// Sets a grouping label.
+    ///
+    /// # Errors
+    /// `is_config` if the name is not a valid label name, or is `job`.
     fn set_label(&mut self, name: &str, value: &str) -> Result<(), Error> {
         GroupingKey::new("any")?.label(name, value)?;
         self.grouping.insert(name.into(), value.into());

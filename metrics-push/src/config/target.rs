@@ -1,4 +1,4 @@
-//! `Target`: the part of a configuration that concerns one gateway.
+//! `Target`: the part of a configuration that applies to one gateway.
 
 use std::time::Duration;
 

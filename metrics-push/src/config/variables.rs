@@ -1,4 +1,4 @@
-//! The table of environment variables. Only this file reads the environment.
+//! The table of environment variables. Only this file reads settings from the environment.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub struct Variable {
     pub name: &'static str,
     /// An example of a value.
     pub example: &'static str,
-    /// The setting.
+    /// The setting that the variable changes.
     pub meaning: &'static str,
     set: fn(&mut Config, &str) -> Result<(), Error>,
 }
@@ -29,7 +29,7 @@ static ALL: &[Variable] = &[
         name: URL,
         example: "http://gateway:9091",
         meaning: "the URL of the gateway; separate several gateways with commas. Default: `PUSHGATEWAY_URL`. Without a URL, nothing is pushed",
-        set: |config, value| config.set_urls(value),
+        set: |config, value| config.add_urls(value),
     },
     Variable {
         name: "METRICS_PUSH_JOB",
@@ -215,17 +215,18 @@ static ALL: &[Variable] = &[
 
 const URL: &str = "METRICS_PUSH_URL";
 const STATE_DIR: &str = "METRICS_PUSH_STATE_DIR";
-/// The variable that other clients use for the URL.
+/// The variable that other Pushgateway clients use for the URL.
 const FALLBACK_URL: &str = "PUSHGATEWAY_URL";
 
-/// Returns the state directory that systemd sets, that of the XDG base directory specification, or that in the home directory.
+/// Returns the state directory that systemd sets, that of the XDG base directory specification, or that in the home
+/// directory.
 fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let within = |base: OsString, below: &str| {
         let base = PathBuf::from(base);
         // A relative path would depend on the working directory.
         base.is_absolute().then(|| base.join(below))
     };
-    // System users have a home directory that does not exist and must not be created.
+    // The home directory of a system user often does not exist, and must not be created.
     let home = || value_of("HOME").filter(|home| Path::new(home).is_dir());
     let systemd = || std::env::split_paths(&value_of("STATE_DIRECTORY")?).next();
     systemd()
@@ -233,7 +234,7 @@ fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<Pat
         .or_else(|| within(home()?, ".local/state/metrics-push"))
 }
 
-/// Returns a variable of the process.
+/// Returns the value of an environment variable of the process.
 fn process_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
@@ -260,7 +261,7 @@ impl Config {
         Self::from_variables(process_variable)
     }
 
-    /// Like [`from_env`](Self::from_env), with another source of variables.
+    /// Like [`from_env`](Self::from_env), but calls `look_up` for the value of each variable.
     ///
     /// ```
     /// let variables = |name: &str| (name == "METRICS_PUSH_TIMEOUT").then(|| "soon".into());
@@ -270,7 +271,7 @@ impl Config {
     #[must_use]
     pub fn from_variables(look_up: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<Error>) {
         let mut errors = Vec::new();
-        // Many deployments set a variable to an empty value instead of unsetting it.
+        // Many deployments set a variable to an empty value to unset it.
         let value_of = |name: &str| look_up(name).filter(|value| !value.is_empty());
         let mut config = Self { state_dir: default_state_dir(&value_of), ..Self::default() };
         for variable in ALL {
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_value_is_named_and_the_others_are_applied() {
+    fn invalid_value_is_reported_and_others_are_applied() {
         let (config, errors) = read(&[
             ("METRICS_PUSH_URL", "http://gateway/?x=1"),
             ("METRICS_PUSH_TIMEOUT", "soon"),

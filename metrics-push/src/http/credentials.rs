@@ -1,4 +1,4 @@
-//! User names, passwords and tokens, and where they are read from. `Debug` output never contains a secret.
+//! `Auth`: the user name, password or token of requests, and its source. `Debug` output never contains a secret.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret is read from. A file is read for every request, so that the next request uses a changed secret.
+/// The source of a secret. A file is read for every request, so that a request always uses the current secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SecretSource {
     Value(Secret),
@@ -68,7 +68,7 @@ pub(crate) enum Auth {
 }
 
 impl Auth {
-    /// Returns true if the next request may send another secret than the last request.
+    /// Returns true if the next request may send a different secret than the last one.
     pub(super) fn may_change(&self) -> bool {
         match self {
             Self::None => false,
@@ -78,6 +78,10 @@ impl Auth {
         }
     }
 
+    /// Adds the `Authorization` header.
+    ///
+    /// # Errors
+    /// `is_config` if a secret file cannot be read, or the token is invalid in a header.
     pub(super) fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         let value = match self {
             Self::None => return Ok(()),
@@ -97,7 +101,7 @@ impl Auth {
     }
 }
 
-/// Removes the credentials from a URL and returns them. The URL appears in messages; the `Authorization` header does not.
+/// Removes the credentials from a URL and returns them, because messages contain the URL.
 pub(super) fn take_userinfo(base: &mut Url) -> Result<Auth, Error> {
     if base.username().is_empty() && base.password().is_none() {
         return Ok(Auth::None);
@@ -107,7 +111,7 @@ pub(super) fn take_userinfo(base: &mut Url) -> Result<Auth, Error> {
         user: percent_decoded(base.username())?,
         password: SecretSource::Value(Secret::new(password)),
     };
-    // Setting them only fails for URLs that cannot contain credentials.
+    // These calls fail only if the URL cannot contain credentials.
     let _ = base.set_username("");
     let _ = base.set_password(None);
     Ok(auth)

@@ -1,4 +1,4 @@
-//! The headers that the user adds to every request.
+//! Validates the request headers that the user configures.
 
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
@@ -8,7 +8,7 @@ use reqwest::header::{
 use super::credentials::Secret;
 use crate::error::Error;
 
-/// Each request sets these according to its body. Other values would make the server misread the body.
+/// Headers that describe the body. Each request sets them; other values would make the server misread the body.
 const RESERVED_HEADERS: [HeaderName; 4] =
     [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
 
@@ -20,6 +20,10 @@ pub(crate) fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
     header_map(headers).map(drop)
 }
 
+/// Converts the headers to a `HeaderMap`.
+///
+/// # Errors
+/// Those of [`check_headers`].
 pub(super) fn header_map(headers: &[(String, Secret)]) -> Result<HeaderMap, Error> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {

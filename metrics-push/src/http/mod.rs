@@ -1,7 +1,7 @@
 //! The HTTP client: sends one request and returns one [`Response`]. Sinks decide what a status means.
 //!
-//! This is the only folder that imports `reqwest`. The client does not follow redirects, limits the size of response bodies
-//! and gives every request a deadline. Errors and `Debug` output never contain secrets.
+//! This is the only folder that imports `reqwest`. The client does not follow redirects, limits the size of response
+//! bodies and applies a timeout to every request. Errors and `Debug` output never contain secrets.
 
 mod client_error;
 mod credentials;

@@ -1,4 +1,4 @@
-//! Whether requests use the proxies that environment variables name.
+//! `Proxy`: whether requests use the proxies that the environment configures.
 
 use reqwest::Url;
 

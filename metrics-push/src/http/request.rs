@@ -1,12 +1,12 @@
-//! One request, and how much of the response is read.
+//! `Request`: one HTTP request, its timeout, and the size limit of its response.
 
 use std::time::Duration;
 
 use reqwest::Method;
 
-/// Maximum response size in bytes. A gateway responds with one line; a wrong server may send without end.
+/// Maximum response size in bytes. A gateway responds with one line; another server may send an endless response.
 pub(crate) const MAX_RESPONSE_SIZE: usize = 64 * 1024;
-/// Maximum response size of the query API in bytes. It lists everything that the gateway stores.
+/// Maximum response size of the query API in bytes. A response contains everything that the gateway stores.
 pub(crate) const MAX_LISTING_SIZE: usize = 256 * 1024 * 1024;
 
 pub(crate) struct Request<'a> {
@@ -21,7 +21,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request with an empty body. The timeout includes connecting and reading the response.
+    /// Returns a request with an empty body. The timeout includes connecting and reading the response.
     pub(crate) fn new(method: Method, path: &'a str, timeout: Duration) -> Self {
         Self {
             method,

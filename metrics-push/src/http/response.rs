@@ -1,4 +1,4 @@
-//! What the server sent back.
+//! `Response`: the parts of an HTTP response that sinks use.
 
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// The target of a redirect, without credentials and query.
     pub(crate) location: Option<String>,
-    /// How long the server asks to wait before the next request.
+    /// The time for which the server asks clients to wait before the next request.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: String,
 }
 
 impl Response {
-    /// Returns the response of a proxy that requires credentials for a tunnel. The client reports that status as an error.
+    /// Returns a response with status 407 if a proxy requires credentials for a tunnel, which the client reports as an
+    /// error.
     pub(super) fn from_proxy(error: &reqwest::Error) -> Option<Self> {
         let response = Self { status: 407, location: None, retry_after: None, body: String::new() };
         is_proxy_refusal(error).then_some(response)
@@ -48,7 +49,7 @@ impl Response {
                     body.extend_from_slice(&chunk[..chunk.len().min(max_size - body.len())]);
                 }
                 Ok(None) => break,
-                // The status is enough to report an error; its body is only text for people.
+                // The status determines the error. The body only adds details to its message.
                 Err(_) if status >= 300 => break,
                 Err(error) => return Err(convert(&error)),
             }

@@ -1,14 +1,15 @@
-//! The `Retry-After` header: how long a server asks clients to wait.
+//! Parses the `Retry-After` header, in which a server asks clients to wait.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
-/// Longer waits are shortened to this: they come from a wrong clock or a wrong configuration of the server.
+/// Longer waits are reduced to this time. They result from a wrong clock or a misconfigured server.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
-/// Returns how long the server asks to wait: a number of seconds, or the time until a date. A date is compared with the
-/// server's own `Date` header, because the two clocks may differ, and with `now` if that header is missing.
+/// Returns the time for which the server asks clients to wait. The header contains a number of seconds or a date. A
+/// date is compared with the `Date` header, because the clocks of client and server may differ. If there is no `Date`
+/// header, it is compared with `now`.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER)?;
     let wait = match value.parse() {

@@ -1,10 +1,11 @@
-//! The HTTP statuses after which a request is sent again.
+//! The table of HTTP statuses after which a request may be sent again.
 
 use std::ops::RangeInclusive;
 
 use crate::error::Retry;
 
-/// The statuses of temporary failures, and why each is one. A server responds with any other status to the same request again.
+/// The statuses of temporary failures, with the reason for each. After any other status, sending the same request again
+/// would have the same result.
 const TEMPORARY: &[(RangeInclusive<u16>, Retry, &str)] = &[
     (408..=408, Retry::Safe, "the request took too long to arrive"),
     (425..=425, Retry::Safe, "the server does not accept requests that may be replays yet"),
@@ -17,7 +18,7 @@ const TEMPORARY: &[(RangeInclusive<u16>, Retry, &str)] = &[
     ),
 ];
 
-/// Returns whether a request that got this status may be sent again.
+/// Returns whether a request may be sent again after a response with this status.
 pub(crate) fn retry_policy(status: u16) -> Retry {
     let row = TEMPORARY.iter().find(|(statuses, ..)| statuses.contains(&status));
     row.map_or(Retry::Never, |(_, retry, _)| *retry)
@@ -38,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn only_server_errors_may_have_been_applied() {
+    fn retry_may_duplicate_only_after_server_errors() {
         for status in [500, 502, 503, 504] {
             assert_eq!(retry_policy(status), Retry::MayDuplicate, "{status}");
         }

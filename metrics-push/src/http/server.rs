@@ -1,6 +1,6 @@
-//! One server: its URL, its transport settings and the client that connects to it.
+//! `Server`: the URL of one server, its transport settings and the client that connects to it.
 //!
-//! The client is built on first use, on the thread that sends, and not on the thread of the job.
+//! The client is built on first use, on the thread that sends requests, so that it does not delay the job.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -22,13 +22,14 @@ use super::url::parse_base;
 use crate::error::Error;
 
 const USER_AGENT: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
-/// A gateway is close, and a host that is down must not use up the time of a delivery.
+/// Short, because a gateway is usually in the same network, and a host that is down must not use up the timeout of a
+/// delivery.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Firewalls drop idle connections without closing them, so an older connection may not work any more.
+/// Firewalls drop idle connections without closing them, so a connection that was idle for longer may not work any more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Connections that stay open after many groups were sent at once. Most jobs send one group at a time.
+/// The number of connections that stay open after many groups were sent at once. Most jobs send one group at a time.
 const MAX_IDLE_CONNECTIONS: usize = 4;
-/// TCP probes find out within a minute that the host at the other end is gone.
+/// With this interval and number of probes, TCP detects an unreachable host within a minute.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// The kernel closes a connection if sent data is not acknowledged for this time.
@@ -43,7 +44,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Creates a server from a URL, or from a host and port, which mean `http`.
+    /// Creates a server from a URL. The scheme may be missing; it defaults to `http`.
     ///
     /// # Errors
     /// `is_config` if the URL, a header or a TLS setting is invalid.
@@ -58,13 +59,13 @@ impl Server {
         Ok(Self { base, transport, headers, client: Mutex::default() })
     }
 
-    /// The URL without credentials.
+    /// Returns the URL without credentials.
     pub(crate) fn redacted_url(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Makes the next request read the certificate files again. Files with a password or token are read for every request.
-    /// Returns true if the next request may send other credentials.
+    /// Makes the next request read the client certificate again. Files with a password or token are read for every
+    /// request in any case. Returns true if the next request may send other credentials.
     pub(crate) fn reload_credentials(&self) -> bool {
         let has_certificate = self.transport.cert_file.is_some();
         if has_certificate {
@@ -76,7 +77,8 @@ impl Server {
     /// Sends a request and reads the response.
     ///
     /// # Errors
-    /// `is_unreachable` or `is_timeout` if the connection fails; `is_config` if a certificate, a secret or TLS is at fault.
+    /// `is_unreachable` or `is_timeout` if the connection fails; `is_config` if a certificate, a secret or a
+    /// TLS setting is invalid.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
         let timeout = request.timeout;
         self.exchange(request).await.map_err(|error| {
@@ -127,9 +129,9 @@ impl Server {
         Ok(headers)
     }
 
-    /// Builds the client before the first request, so that the request does not wait for it. The request itself reports
-    /// the error if this fails.
-    pub(crate) fn make_ready(&self) {
+    /// Builds the client, so that the first request does not wait for it. If this fails, the first request reports the
+    /// error.
+    pub(crate) fn prepare(&self) {
         drop(self.client());
     }
 
@@ -176,7 +178,8 @@ fn limit_connections(builder: ClientBuilder) -> ClientBuilder {
     builder
 }
 
-/// The remaining time of a delivery is a little less than the configured time; messages show the configured time.
+/// Rounds a timeout up to milliseconds. The remaining time of a delivery is slightly less than the configured timeout,
+/// which messages show.
 fn round_up_to_millis(time: Duration) -> Duration {
     time.as_nanos().div_ceil(1_000_000).try_into().map_or(time, Duration::from_millis)
 }
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_in_debug_output() {
+    fn debug_output_contains_no_secrets() {
         let secret = SecretSource::Value(Secret::new("hunter2"));
         let error = server("http://user:hunter2@ho st").unwrap_err();
         let server = server("http://user:hunter2@gateway").unwrap();
@@ -241,7 +244,8 @@ mod tests {
         }
     }
 
-    /// Runs `serve` for each connection on a thread. Sends one message per connection. A returned connection stays open.
+    /// Accepts connections on a thread and calls `serve` for each. The receiver gets one message per connection. If
+    /// `serve` returns the connection, it stays open.
     fn listen(
         mut serve: impl FnMut(BufReader<TcpStream>) -> Option<BufReader<TcpStream>> + Send + 'static,
     ) -> (Server, Receiver<()>) {
@@ -277,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn client_built_ahead_reuses_its_connection() {
+    fn prepared_client_reuses_its_connection() {
         let (server, connections) = listen(|mut stream| {
             while respond(&mut stream) {}
             None
         });
         run(async {
-            server.make_ready();
+            server.prepare();
             for _ in 0..3 {
                 assert_eq!(server.send(get("/", TIMEOUT)).await.unwrap().body, "ok");
             }
@@ -331,19 +335,21 @@ mod tests {
     }
 
     #[test]
-    fn server_that_responds_without_reading_does_not_block() {
+    fn request_ends_if_the_server_responds_without_reading() {
         let (server, _connections) = listen(|mut stream| {
             read_head(&mut stream);
             let response = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno";
             stream.get_mut().write_all(response).unwrap();
             Some(stream)
         });
-        // More than the socket buffers hold.
+        // Larger than the socket buffers.
         let body = vec![b'x'; 32 << 20];
         run(async {
             for _ in 0..2 {
                 let sending = server.send(put(body.clone(), TIMEOUT));
-                let response = tokio::time::timeout(TIMEOUT * 2, sending).await.expect("bounded");
+                let response = tokio::time::timeout(TIMEOUT * 2, sending)
+                    .await
+                    .expect("the request must end before its timeout");
                 assert_eq!(response.unwrap().body, "no");
             }
         });
@@ -364,7 +370,7 @@ mod tests {
     fn request_is_unsent_if_connecting_times_out() {
         let (_listener, _waiting, address) = unresponsive_host();
         let server = server(&format!("http://{address}")).unwrap();
-        // The first is shorter than the timeout for connecting, and the second is longer.
+        // The first timeout is shorter than the one for connecting, and the second is longer.
         for timeout in [CONNECT_TIMEOUT / 10, CONNECT_TIMEOUT * 5] {
             let error = run(server.send(put(b"x 1\n".to_vec(), timeout))).unwrap_err();
             assert!(error.is_timeout() && !error.may_have_arrived(), "{timeout:?}: {error:?}");

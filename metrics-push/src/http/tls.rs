@@ -1,7 +1,7 @@
 //! TLS: reads certificates, configures the client and explains failed handshakes.
 //!
-//! An `http://` URL loads no certificates. No crypto provider is installed for the process, so that the program can choose its
-//! own.
+//! For an `http://` URL, no certificates are loaded. This file never installs a crypto provider for the process, so
+//! that the program can install one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use rustls_platform_verifier::Verifier;
 use super::transport::Transport;
 use crate::error::{Error, Kind};
 
+/// Checks the TLS settings without reading files.
 pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
     if let Some(name) = &transport.server_name {
         parse_name(name)?;
@@ -27,6 +28,7 @@ pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
         .remedy("set both files"))
 }
 
+/// Adds the TLS configuration to a client.
 pub(super) fn configure(
     builder: ClientBuilder,
     base: &Url,
@@ -54,7 +56,7 @@ pub(super) fn configure(
             _ => verified.with_no_client_auth(),
         }
     } else {
-        // Without a configuration the client would load the certificates of this machine.
+        // Without a configuration, the client would load the certificates of this machine.
         versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     Ok(builder.tls_backend_preconfigured(config))
@@ -68,7 +70,7 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, Error> {
     })
 }
 
-/// Verifies a certificate like the machine does, but compares it with `name` and not with the host of the URL.
+/// Verifies a certificate like the platform's verifier, but for `name` instead of the host of the URL.
 #[derive(Debug)]
 struct NamedVerifier {
     verifier: Verifier,
@@ -140,7 +142,7 @@ fn invalid(error: rustls::Error) -> Error {
     Error::config("cannot set up TLS").caused_by(error)
 }
 
-/// Returns the cause of a failed TLS handshake; `None` if something else failed.
+/// Returns the error for a failed TLS handshake; `None` if the request failed for another reason.
 pub(super) fn handshake_failure(error: &reqwest::Error) -> Option<Error> {
     let cause = handshake_error(error)?;
     let refused = |what: &'static str, remedy: &'static str| {
@@ -179,7 +181,8 @@ pub(super) fn handshake_failure(error: &reqwest::Error) -> Option<Error> {
     }
 }
 
-/// Searches the chain of causes. I/O errors need `get_ref`, because their `source` skips the error they wrap.
+/// Searches the chain of causes for an error of `rustls`. The method `source` of an I/O error skips the error that it
+/// wraps, so `get_ref` is used there.
 fn handshake_error(error: &reqwest::Error) -> Option<rustls::Error> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

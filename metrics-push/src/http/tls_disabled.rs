@@ -1,4 +1,4 @@
-//! Replaces `tls.rs` if the feature `tls` is off: rejects `https` and every TLS setting.
+//! Replaces `tls.rs` in builds without the feature `tls`: rejects `https` and every TLS setting.
 
 use reqwest::{ClientBuilder, Url};
 

@@ -1,4 +1,4 @@
-//! A request body that records whether the client has started to send it.
+//! `TrackedBody`: a request body that records whether the client has started to read it.
 //!
 //! The client's errors do not show whether a request left this machine before it timed out. hyper reads the body after it
 //! has a connection and before it writes the first byte of the request, so a request whose body is unread was not sent.
@@ -17,8 +17,8 @@ pub(super) struct TrackedBody {
 }
 
 impl TrackedBody {
-    /// Returns the body, and a flag that is set when the client starts to read it. hyper does not read an empty body, so its
-    /// flag is set from the start.
+    /// Returns the body, and a flag that is set when the client starts to read it. hyper never reads an empty body, so the
+    /// flag of an empty body is set from the start.
     pub(super) fn wrap(bytes: Vec<u8>) -> (Body, Arc<AtomicBool>) {
         if bytes.is_empty() {
             return (Body::from(bytes), Arc::new(AtomicBool::new(true)));

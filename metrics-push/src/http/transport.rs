@@ -1,4 +1,4 @@
-//! The settings of a connection, apart from the URL.
+//! `Transport`: the settings of a connection, except its URL.
 
 use std::path::PathBuf;
 

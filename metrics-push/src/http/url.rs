@@ -29,7 +29,7 @@ impl fmt::Debug for RawUrl {
 /// Parses the URL of a server. The scheme may be missing; it defaults to `http`.
 ///
 /// # Errors
-/// `is_config` if it is not a URL, or a part of it would be ignored.
+/// `is_config` if the text is not a URL, or has a part that is not supported.
 pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
     let refused = |what: &'static str| {
         Error::config(what)
@@ -43,7 +43,7 @@ pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
         "" => return Err(refused("invalid URL: it has no host")),
         host if host.ends_with(':') => {
             return Err(refused(
-                "invalid URL: no port follows the colon, or no two slashes follow the scheme",
+                "invalid URL: the port after the colon or the slashes after the scheme are missing",
             ));
         }
         _ => {}
@@ -62,7 +62,7 @@ pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Removes everything that may be a user name or password: the text between the scheme and the last `@`.
+/// Removes the text between the scheme and the last `@`, which may contain a user name and a password.
 pub(super) fn redacted(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((before, host)) => {
@@ -73,13 +73,13 @@ pub(super) fn redacted(url: &str) -> String {
     }
 }
 
-/// Removes credentials from the target of a redirect, and the query, which may contain a session.
+/// Removes the credentials and the query from the target of a redirect. A query may contain a session.
 pub(super) fn redacted_target(location: &str) -> String {
     let path = location.split(['?', '#']).next().unwrap_or_default();
     redacted(path)
 }
 
-/// Returns true if the URL's host is this machine.
+/// Returns true if the URL's host is `localhost` or a loopback address.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn url_with_unsupported_parts_is_rejected() {
-        for address in [
+        for url in [
             "http://host/?a=b",
             "http://host/#x",
             "ftp://host",
@@ -105,45 +105,44 @@ mod tests {
             "http://ho st",
             "http://h/metrics/job/x",
         ] {
-            let error = parse_base(address).unwrap_err();
+            let error = parse_base(url).unwrap_err();
             assert!(error.is_config() && error.to_string().contains("http://host:9091"), "{error}");
         }
     }
 
     #[test]
     fn mistyped_scheme_is_not_a_host() {
-        for address in ["htp:/x", "http:/x", "htp://x", "ftp://x", "http:///x", "http:\\\\x", "//x"]
-        {
-            let error = parse_base(address).map_err(|error| error.to_string());
-            let message = error.expect_err(address);
-            assert!(message.contains(address.trim_end_matches("\\\\x")), "{message}");
+        for url in ["htp:/x", "http:/x", "htp://x", "ftp://x", "http:///x", "http:\\\\x", "//x"] {
+            let error = parse_base(url).map_err(|error| error.to_string());
+            let message = error.expect_err(url);
+            assert!(message.contains(url.trim_end_matches("\\\\x")), "{message}");
             assert!(message.contains("write it as http://host:9091"), "{message}");
         }
     }
 
     #[test]
     fn scheme_defaults_to_http() {
-        for (address, read) in [
+        for (text, url) in [
             ("localhost:9091", "http://localhost:9091/"),
             ("gateway:9091/path", "http://gateway:9091/path"),
             ("gateway", "http://gateway/"),
             ("[::1]:9091", "http://[::1]:9091/"),
             ("user:word@gateway:9091", "http://user:word@gateway:9091/"),
         ] {
-            assert_eq!(parse_base(address).unwrap().as_str(), read);
+            assert_eq!(parse_base(text).unwrap().as_str(), url);
         }
     }
 
     #[test]
     fn loopback_addresses_are_recognized() {
-        for (address, local) in [
+        for (url, is_local) in [
             ("http://localhost:1", true),
             ("http://127.0.0.9:1", true),
             ("http://[::1]:1", true),
             ("http://gateway:1", false),
             ("http://10.0.0.1", false),
         ] {
-            assert_eq!(is_loopback(&parse_base(address).unwrap()), local, "{address}");
+            assert_eq!(is_loopback(&parse_base(url).unwrap()), is_local, "{url}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Runs the body of an annotated function and reports exactly one outcome per call.
 //!
-//! All state belongs to the call. A body that does not return has panicked; the state of the thread does not matter,
-//! because a destructor may call an annotated function while the thread unwinds. Only [`Guard`] reads the state of the
-//! thread, because it does not see the body return.
+//! A body that does not return has panicked. `thread::panicking` cannot show this, because a destructor may call an
+//! annotated function while the thread unwinds. Only [`Guard`] uses `thread::panicking`, because a guard is dropped
+//! both if the body returns and if it panics.
 
 use std::fmt;
 use std::mem::{ManuallyDrop, forget};
@@ -129,7 +129,7 @@ pub fn never<R>() -> R {
     unreachable!("only the type of this call is used")
 }
 
-/// Measures the future that `body` returns, from its first poll.
+/// Measures the future that `body` returns. The measurement starts when the future is first polled.
 #[inline]
 pub fn call_future<P: Prepare, F: Future, J: FnOnce(&F::Output) -> Verdict>(
     prepared: P,
@@ -215,7 +215,7 @@ impl<C: Measure> Drop for Guard<C> {
     #[inline]
     fn drop(&mut self) {
         let has_panicked = !self.entered_panicking && thread::panicking();
-        // If it has panicked, dropping `armed` reports that.
+        // If the call has panicked, dropping `armed` reports the panic.
         if !has_panicked && let Some(call) = self.armed.0.take() {
             call.finish(Outcome::Success.into());
         }
@@ -223,7 +223,7 @@ impl<C: Measure> Drop for Guard<C> {
 }
 
 pin_project! {
-    /// The future of a call that has started.
+    /// A future, and the call that ends when the future completes or is dropped.
     pub struct Measured<C: Measure, F> {
         #[pin]
         future: F,
@@ -242,7 +242,7 @@ pin_project! {
     }
 }
 
-/// The call of a future that has not completed. Dropping it reports a cancellation.
+/// The call of a future that has not completed, if the call has started. Dropping it reports a cancellation.
 ///
 /// `ManuallyDrop` reduces the drop glue after completion to one comparison. With larger drop glue, the compiler keeps
 /// the memory of the whole future reserved for it.
@@ -298,7 +298,7 @@ impl<C: Measure, F: Future> Future for Measured<C, F> {
         let polling = Polling(&mut *this.call);
         let poll = this.future.poll(context);
         forget(polling);
-        // If the future is polled again after completion, its own behaviour applies.
+        // The inner future decides what happens if it is polled again after completion.
         poll.map(|result| Ended { result, armed: Armed(this.call.take()) })
     }
 }

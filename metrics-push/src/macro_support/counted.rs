@@ -23,7 +23,8 @@ enum Counts {
     Errors,
 }
 
-/// One counter per outcome, on the same cache lines. The counters of outcomes that are not counted are detached.
+/// One counter per outcome, on the same cache lines. Outcomes that are not counted have a counter that does not belong
+/// to a registered metric.
 pub(super) struct OutcomeCounters([Counter; CALL_OUTCOMES.len()]);
 
 impl CountedSite {
@@ -52,7 +53,7 @@ impl CountedSite {
         self.enter(&[])
     }
 
-    /// Prepares a call that starts later or never.
+    /// Prepares a call that may start later.
     #[inline]
     pub fn prepare(&'static self, labels: &[LabelValue<'_>]) -> CountedCall {
         self.enter(labels)

@@ -1,8 +1,8 @@
-//! The handles that a site records its calls with, and the cache that the first call fills.
+//! `HandleCache`: the metrics that a site records its calls in. The first call registers them.
 
 use std::sync::OnceLock;
 
-/// A reference that is set once and read with one load; `OnceLock` also loads its state.
+// Reading takes one load. `OnceLock` also loads its state.
 use once_cell::race::OnceRef;
 
 use super::label_sets::LabelSets;
@@ -16,7 +16,7 @@ pub(super) trait Resolve {
     /// The registered metrics.
     type Registered;
 
-    /// What one call records into.
+    /// The metrics that one call changes.
     type Handles;
 
     fn site(&self) -> &Site;
@@ -34,9 +34,9 @@ pub(super) trait Resolve {
     fn detached(&self) -> Self::Handles;
 }
 
-/// The handles that a site has resolved so far.
+/// The handles that the calls of a site have used so far.
 pub(super) struct HandleCache<S: Resolve + 'static> {
-    /// The handles of a site without label values that depend on the call.
+    /// The handles of a site whose label values do not depend on the call.
     unlabelled: OnceRef<'static, S::Handles>,
     /// `None` if the metrics could not be registered.
     resolved: OnceLock<Option<Box<Resolved<S>>>>,
@@ -53,7 +53,7 @@ impl<S: Resolve> HandleCache<S> {
         Self { unlabelled: OnceRef::new(), resolved: OnceLock::new(), detached: OnceRef::new() }
     }
 
-    /// Returns the handles of a site without labels, after its first call.
+    /// Returns the handles of a site without labels; `None` before its first call.
     #[inline]
     pub(super) fn unlabelled(&self) -> Option<&'static S::Handles> {
         self.unlabelled.get()

@@ -1,4 +1,4 @@
-//! Judges the result of a function: by its type, through any alias, or by the user's predicate.
+//! Judges the result of a function by its type or by the user's predicate. An alias of the type makes no difference.
 //!
 //! Autoderef specialisation: method lookup for `judge(&result).outcome()` tries [`Judge`], then [`ByVariant`], then
 //! [`Returned`]; each step accepts more types. In generic code, method lookup knows only the bounds of a type
@@ -27,7 +27,7 @@ pub fn error_if<R: ?Sized>(result: &R, is_error: impl FnOnce(&R) -> bool) -> Ver
     if is_error(result) { Outcome::Error.into() } else { Outcome::Success.into() }
 }
 
-/// Presumes success, for calls whose outcome is not recorded.
+/// Presumes success without inspecting the result.
 #[inline]
 pub fn unjudged<R: ?Sized>(_: &R) -> Verdict {
     Verdict::presumed(Outcome::Success)

@@ -7,10 +7,10 @@ use super::site::Site;
 use crate::log;
 use crate::metrics::{SeriesTable, ValueIter};
 
-/// The value of every label of further sets once a site has reached its limit.
+/// The value of every label of a new set after a site has reached its limit.
 const OTHER: &str = "_other";
 
-/// Handles by the label values of a call, at most `max_series` sets plus one for all others.
+/// Handles by the label values of a call: at most `max_series` sets, and one for all other sets.
 pub(super) struct LabelSets<H> {
     sets: SeriesTable<H>,
     other: OnceLock<H>,

@@ -1,7 +1,7 @@
-//! `LabelValue`: the label values of a call. Texts are used in place; all other values are rendered through `Display`.
+//! `LabelValue`: a label value of a call. A text is used in place. Any other value is rendered through `Display`.
 //!
 //! Autoderef specialisation: method lookup for `label(&value).value()` tries [`ViaText`], which is implemented for
-//! texts only, and then [`ViaDisplay`]. Rendering a text would take longer than finding its series.
+//! texts only, and then [`ViaDisplay`]. Texts are not rendered, because that would take longer than finding the series.
 
 use std::cell::Cell;
 use std::fmt::{Display, Write as _};
@@ -70,7 +70,7 @@ impl<T: AsText + ?Sized> ViaText<'_, T> {
 }
 
 impl<T: ?Sized> ViaDisplay<'_, T> {
-    /// Returns the value, to be rendered.
+    /// Returns the value, which is rendered later.
     // The bound is on the method, so that the compiler reports a missing `Display` instead of a missing method.
     #[inline]
     #[must_use]
@@ -110,7 +110,7 @@ pub(super) struct RenderedValues {
 }
 
 thread_local! {
-    // The buffer is taken while in use, because a `Display` implementation may call a labelled function.
+    // Empty while the buffer is in use: a `Display` implementation may call a function with labels.
     static BUFFER: Cell<RenderedValues> = const { Cell::new(RenderedValues::new()) };
 }
 
@@ -121,7 +121,7 @@ impl RenderedValues {
 
     /// Renders the values, calls `access` with them, and stores the buffer for the next call on this thread.
     pub(super) fn with<R>(values: &[LabelValue<'_>], access: impl FnOnce(&Self) -> R) -> R {
-        // The buffer is not accessible while the thread ends.
+        // The buffer is not accessible after its destructor has run.
         let mut rendered = BUFFER.try_with(Cell::take).unwrap_or_default();
         rendered.text.clear();
         rendered.ends.clear();
@@ -135,7 +135,7 @@ impl RenderedValues {
         match value {
             LabelValue::Text(text) => self.text.push_str(text),
             LabelValue::Display(value) => {
-                // If `Display` fails, the value is what it wrote before.
+                // If `Display` fails, the text that it wrote before is used.
                 let _ = write!(self.text, "{value}");
             }
         }

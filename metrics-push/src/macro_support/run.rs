@@ -12,8 +12,8 @@ pub struct PreparedRun {
     grouping: Vec<(&'static str, String)>,
 }
 
-/// Supervises this process if it is not supervised yet. Called before the run starts, because the supervised process
-/// executes the program from the beginning.
+/// Supervises this process if it is not supervised yet. Must be called before the run starts, because the supervised
+/// process executes the program from the beginning.
 #[must_use]
 pub fn supervised(job: &'static Job) -> &'static Job {
     job.ensure_supervisor();
@@ -40,7 +40,7 @@ impl PreparedRun {
     }
 }
 
-/// Returns the default job name of a `main`: the name of its binary, or of its crate if there is no binary name.
+/// Returns the default job name of a `main`: the name of its binary, or the path of its module if there is no binary name.
 #[must_use]
 pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> &'static str {
     match binary {
@@ -49,7 +49,7 @@ pub const fn binary_name(binary: Option<&'static str>, module: &'static str) -> 
     }
 }
 
-/// Returns the host name. Empty, which means no label, if it is unknown or not UTF-8.
+/// Returns the host name. If it is unknown or not UTF-8, returns an empty text, so that there is no label.
 #[must_use]
 pub fn host_name() -> String {
     read_host_name().unwrap_or_default()
@@ -70,7 +70,7 @@ fn read_host_name() -> Option<String> {
 mod tests {
     #[test]
     #[cfg(unix)]
-    fn host_name_equals_output_of_uname() {
+    fn host_name_equals_the_output_of_uname() {
         let uname = std::process::Command::new("uname").arg("-n").output().unwrap();
         assert_eq!(super::host_name(), String::from_utf8(uname.stdout).unwrap().trim_end());
     }

@@ -19,10 +19,10 @@ const FUNCTION: &str = "function";
 const MODULE: &str = "module";
 const OUTCOME: &str = "outcome";
 
-/// Default of `max_series`. A dashboard cannot show more series, and a Pushgateway stores every one.
+/// Default of `max_series`. More series than this are hard to read on a dashboard, and the Pushgateway stores all of them.
 const DEFAULT_MAX_SERIES: usize = 100;
 
-/// Validates a metric name that is a constant, so that the attribute cannot read it.
+/// Validates a metric name that is given as a constant, which the attribute cannot evaluate.
 ///
 /// The attribute validates literals itself, because evaluating this function would dominate the compile time of a site.
 ///
@@ -41,7 +41,7 @@ pub const fn metric_name(name: &'static str) -> &'static str {
     name
 }
 
-/// An annotated function: its place in the source, its metric, and the labels of its series.
+/// An annotated function: its call site, its metric, and the labels of its series.
 ///
 /// Labels are validated at compile time:
 ///
@@ -168,8 +168,8 @@ impl Site {
         family.series_or_insert(pairs.iter().map(|(_, value)| *value), create)
     }
 
-    /// Returns all label names and values, sorted by name. Sites of one metric therefore have the same labels in the
-    /// same order, whether a label is constant or not.
+    /// Returns all label names and values, sorted by name. All sites of a metric therefore have the same labels in the
+    /// same order, even if only some of them have constant values.
     fn label_pairs<'v>(
         &self,
         values: &[&'v str],
@@ -184,7 +184,7 @@ impl Site {
         pairs
     }
 
-    /// Logs the error, if there is one.
+    /// Returns the value, or logs the error.
     pub(super) fn ok_or_warn<T>(&self, result: Result<T, Error>) -> Option<T> {
         let warn = |error| log::warn(format_args!("{} is not recorded: {error}", self.metric));
         result.map_err(warn).ok()

@@ -68,7 +68,7 @@ impl Durations {
     }
 
     /// Ends a call whose outcome does not matter.
-    // Not inlined: all timed functions share it, which makes each of them smaller.
+    // Not inlined: all timed functions share it, which reduces their size.
     #[inline(never)]
     fn end(&self, start: CallStart, slot: ThreadSlot) {
         self.end_as(Outcome::Success, start, slot);
@@ -84,13 +84,13 @@ impl Durations {
         let histogram = &self.histograms[outcome_index(outcome)];
         match start.elapsed_by_counter() {
             Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(slot, nanos),
-            // Reads the clock again if calls in flight are counted: passing `nanos` would slow down all other calls.
-            _ => self.end_slowly(histogram, start),
+            // If calls in flight are counted, this reads the clock again. Passing `nanos` would slow down all other calls.
+            _ => self.end_slow(histogram, start),
         }
     }
 
     #[inline(never)]
-    fn end_slowly(&self, histogram: &Histogram, start: CallStart) {
+    fn end_slow(&self, histogram: &Histogram, start: CallStart) {
         histogram.observe_nanos(ThreadSlot::current(), start.elapsed_nanos());
         self.in_flight.iter().for_each(Gauge::leave);
     }
@@ -149,7 +149,7 @@ impl TimedSite {
         self.enter(&[])
     }
 
-    /// Prepares a call that starts later or never.
+    /// Prepares a call that may start later.
     #[inline]
     pub fn prepare(&'static self, labels: &[LabelValue<'_>]) -> PreparedTime {
         PreparedTime(self.cache.unlabelled().unwrap_or_else(|| self.resolve(labels)))
@@ -214,7 +214,7 @@ impl PreparedTime {
     pub fn enter(self) -> TimedCall {
         let Self(durations) = self;
         durations.begin();
-        // Reads the clock last, so that the duration contains none of our overhead.
+        // Reads the clock last, so that the duration does not contain the overhead of starting the call.
         TimedCall { durations, start: CallStart::now() }
     }
 }
@@ -243,7 +243,7 @@ impl Drop for TimedCall {
     }
 }
 
-/// Makes this process time its calls like a machine without a reliable counter. For benches.
+/// Makes this process time its calls with `Instant`, as on a machine without a reliable counter. Benchmarks use it.
 pub fn disable_tsc_clock() {
     metrics::disable_tsc_clock();
 }

@@ -1,14 +1,14 @@
-//! `CallSite`: the place in the source that requests a metric. Errors about conflicts name both call sites.
+//! `CallSite`: the location in the source code that requests a metric. Errors about conflicts contain both call sites.
 
 use std::fmt;
 use std::panic::Location;
 
-/// A place in the source that requests a metric.
+/// A location in the source code that requests a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallSite {
-    /// The annotated function, which is the value of the `function` label. Empty for other callers.
+    /// The annotated function, which is the value of the `function` label. Empty if the metric belongs to no function.
     pub function: &'static str,
-    /// The module of the function, which is the value of the `module` label. Empty for other callers.
+    /// The module of the function, which is the value of the `module` label. Empty if the metric belongs to no function.
     pub module: &'static str,
     /// The source file.
     pub file: &'static str,
@@ -17,7 +17,7 @@ pub struct CallSite {
 }
 
 impl CallSite {
-    /// Returns the place that calls the function that calls this one, which must be marked `#[track_caller]`.
+    /// Returns the call site of the current function, which must be marked `#[track_caller]`.
     #[track_caller]
     pub(super) fn caller() -> Self {
         let location = Location::caller();

@@ -1,4 +1,4 @@
-//! `Counter`: an exact integer, without contention between threads.
+//! `Counter`: an exact integer that threads increase without contention.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use prometheus::proto::{self, Metric, MetricType};
 use super::family::MetricKind;
 use super::striped::Stripes;
 
-/// A number that only increases. Clones share it.
+/// A number that only increases. Clones share the number.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {

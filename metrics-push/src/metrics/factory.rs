@@ -1,4 +1,4 @@
-//! `MetricFactory`: creates metrics and registers them, or returns the ones that are already registered.
+//! `MetricFactory`: creates and registers metrics, or returns those that are already registered.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ use crate::error::{Error, Kind};
 /// [`Registry`] are the same registry.
 ///
 /// The existing metric must have the requested type, labels, help text and buckets. Otherwise the methods return an
-/// error that names both places in the source. They also return an error if the name was registered through the
+/// error that contains both call sites. They also return an error if the name was registered through the
 /// `prometheus` crate.
 ///
 /// ```
@@ -189,7 +189,7 @@ impl MetricFactory {
         let mut index = self.index()?.lock();
         if let Some(registered) = index.get(spec.name) {
             let family = spec.matching(registered)?;
-            // Registers a family again that was unregistered. Otherwise fails, because the family is still registered.
+            // Registers the family again if it was unregistered. Fails otherwise, because it is still registered.
             let _ = self.registry.register(Box::new(FamilyCollector(Arc::clone(&family))));
             return Ok(family);
         }
@@ -198,6 +198,7 @@ impl MetricFactory {
         Ok(family)
     }
 
+    /// Returns the index of the registry, which is looked up once.
     fn index(&self) -> Result<&RegistryIndex, Error> {
         if let Some(index) = self.index.get() {
             return Ok(index);

@@ -1,4 +1,4 @@
-//! `Family`: one metric with all its series, and the collector that a registry gathers it through.
+//! `Family`: one metric with all its series, and the collector through which a registry gathers it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,14 +24,14 @@ pub trait MetricKind: Clone + Send + Sync + 'static {
     #[doc(hidden)]
     const TYPE: MetricType;
 
-    /// Returns a series that has recorded nothing.
+    /// Returns a new series without observations.
     fn new(opts: &Self::Opts) -> Self;
 
     /// Returns the current value, without labels.
     fn sample(&self) -> Metric;
 }
 
-/// A metric of one registry.
+/// One metric of a registry, with all its series.
 pub(crate) struct Family<K: MetricKind> {
     pub(super) desc: Desc,
     pub(super) opts: K::Opts,
@@ -58,7 +58,7 @@ impl<K: MetricKind> Family<K> {
         K::new(&self.opts)
     }
 
-    /// Returns the series with these label values, which is created if necessary.
+    /// Returns the series with these label values. Creates it if necessary.
     pub(crate) fn series<'v>(&self, values: impl ValueIter<'v>) -> K {
         self.series_or_insert(values, || self.new_series())
     }
@@ -96,8 +96,8 @@ impl<K: MetricKind> Collector for FamilyCollector<K> {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let family = &*self.0;
-        // The registry sorts the series in any case. Sorted here, they are also allocated in this order, so that later
-        // passes over many series read memory sequentially.
+        // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
+        // order, so that later passes over many series read memory sequentially.
         let mut series: Vec<_> = family.series.iter().collect();
         series.sort_by(|left, right| left.cmp_values(right));
         let metrics = series.into_iter().map(|series| {
@@ -130,7 +130,7 @@ impl<K: MetricKind> Collector for FamilyCollector<K> {
 pub struct MetricVec<S: MetricKind, const N: usize>(pub(super) Arc<Family<S>>);
 
 impl<S: MetricKind, const N: usize> MetricVec<S, N> {
-    /// Returns the series with these label values, in the order of the label names. It is created if necessary.
+    /// Returns the series with these label values, in the order of the label names. Creates it if necessary.
     #[must_use]
     pub fn with_label_values(&self, values: &[&str; N]) -> S {
         self.0.series(values.iter().copied())

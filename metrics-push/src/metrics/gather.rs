@@ -1,6 +1,6 @@
-//! Gathering a registry, with protection against deadlocks.
+//! Gathers a registry, and detects calls from its collectors.
 //!
-//! A registry is locked while its collectors run, so a collector that registers a metric would wait for itself.
+//! A registry is locked while its collectors run, so a collector that registers a metric would deadlock.
 
 use std::cell::Cell;
 

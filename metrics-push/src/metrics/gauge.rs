@@ -1,4 +1,4 @@
-//! `Gauge`: a value that is set, plus a number of calls in flight that threads change without contention.
+//! `Gauge`: the sum of a float and a number of calls in flight. Threads change the latter without contention.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use prometheus::proto::{self, Metric, MetricType};
 use super::family::MetricKind;
 use super::striped::Stripes;
 
-/// A number that increases and decreases. Clones share it.
+/// A number that increases and decreases. Clones share the number.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -57,7 +57,7 @@ impl Gauge {
         self.add(-1.0);
     }
 
-    /// Adds one call in flight until [`leave`](Self::leave), which may be called on another thread.
+    /// Adds one call in flight. [`leave`](Self::leave) subtracts it, also on another thread.
     #[inline]
     pub(crate) fn enter(&self) {
         self.in_flight().add(0, 1);

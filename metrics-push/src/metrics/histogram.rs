@@ -1,4 +1,4 @@
-//! `Histogram`: a count per bucket and an exact sum, without contention between threads.
+//! `Histogram`: a count per bucket and an exact sum, which threads increase without contention.
 //!
 //! The stripes store, in this order: the sum of all observed durations in nanoseconds, the sum of all other
 //! observations and its rounding error, and one count per bucket. These counts are not cumulative. Their sum is the
@@ -25,7 +25,7 @@ const NANOS: usize = 0;
 const SUM: usize = 1;
 const FIRST_BUCKET: usize = 3;
 
-/// Observations, counted per bucket, and their sum. Clones share it.
+/// Counts observations per bucket, and adds them up. Clones share the counts and the sum.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -67,7 +67,7 @@ fn seconds(nanos: u64) -> f64 {
     nanos as f64 / NANOS_PER_SECOND as f64
 }
 
-/// Returns the smallest number of nanoseconds above a bound, or `u64::MAX` if all are below it.
+/// Returns the smallest number of nanoseconds above a bound, or `u64::MAX` if no number is above it.
 fn nanos_above(bound: f64) -> u64 {
     let (mut low, mut high) = (0, u64::MAX);
     while low < high {
@@ -146,9 +146,9 @@ impl Histogram {
     /// Adds one observation, given in nanoseconds and recorded in seconds.
     #[inline]
     pub(crate) fn observe_nanos(&self, slot: ThreadSlot, nanos: u64) {
-        // Short calls take the fast path: the overhead matters most to them.
+        // Short calls take the fast path, because overhead affects them most.
         if nanos < self.0.first_limit {
-            self.0.first_stripes.add_one_and(slot, FIRST_BUCKET, NANOS, nanos);
+            self.0.first_stripes.add_one_and_amount(slot, FIRST_BUCKET, NANOS, nanos);
         } else {
             self.observe_nanos_above_first(nanos);
         }
@@ -171,8 +171,8 @@ impl Histogram {
 
     /// Returns the sum of all observations.
     ///
-    /// It is exact to the last digit for any number of observations in any order. It is slightly less exact only if
-    /// large values of opposite sign cancel.
+    /// It is exact to the last digit for any number of observations in any order, unless large values of opposite sign
+    /// cancel out. The error is then slightly larger.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.0.first_stripes.total_float(SUM) + seconds(self.0.first_stripes.total(NANOS))

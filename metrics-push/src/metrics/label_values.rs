@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// Terminates each value. UTF-8 never contains this byte, so different values have different encodings.
 const END: u8 = 0xff;
 
-/// An iterator over label values that can be repeated.
+/// An iterator over label values. It can be cloned, so that the values can be read several times.
 pub(crate) trait ValueIter<'v>: Iterator<Item = &'v str> + Clone {}
 
 impl<'v, I: Iterator<Item = &'v str> + Clone> ValueIter<'v> for I {}
@@ -29,7 +29,7 @@ impl LabelValues {
         Self(bytes.into())
     }
 
-    /// Returns true if these are the values.
+    /// Returns true if `values` equals the stored values.
     #[inline]
     pub(super) fn equals<'v>(&self, mut values: impl ValueIter<'v>) -> bool {
         let rest = values.try_fold(&*self.0, |rest, value| {
@@ -56,7 +56,7 @@ impl LabelValues {
     }
 }
 
-/// Returns a hash of the values, from a random seed so that input cannot be chosen to collide.
+/// Returns a hash of the values. Its seed is random, so that an attacker cannot choose values that collide.
 #[inline]
 pub(super) fn hash_values<'v>(values: impl ValueIter<'v>) -> u64 {
     static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0_u8));

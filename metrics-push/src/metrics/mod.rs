@@ -1,6 +1,6 @@
-//! Metrics that a `prometheus` registry gathers, and snapshots of what it gathers.
+//! Metrics that a `prometheus` registry gathers, and snapshots of the gathered families.
 //!
-//! Only this folder names the `prometheus` crate.
+//! Except for the re-export of the crate, only this folder names the `prometheus` crate.
 
 mod call_site;
 mod counter;

@@ -1,7 +1,7 @@
 //! Reads the `prometheus` crate's protocol types with and without its feature `protobuf`.
 //!
-//! The feature, which any crate of a program may enable, renames some methods and removes others. Inherent methods take
-//! precedence over trait methods, so each trait method below is called only if the inherent one does not exist.
+//! Any crate of a program may enable the feature, which renames some methods and removes others. Inherent methods take
+//! precedence over trait methods, so a trait method of this file is called only if no inherent method has its name.
 
 #![allow(dead_code, reason = "which trait methods are called depends on the feature")]
 

@@ -1,9 +1,9 @@
 //! `RegistryIndex`: the metrics that this crate has registered in one `prometheus` registry.
 //!
-//! A `prometheus` registry neither lists its collectors nor has an identity to look it up by. The registry therefore
-//! stores the index itself: it holds a collector that gathers nothing and owns the index. Unregistering this collector
-//! drops it, which returns the index, and then it is registered again. No collector of another crate runs for that.
-//! The index is dropped with its registry.
+//! A `prometheus` registry cannot list its collectors, and has no identity that could be the key of a map. Therefore the
+//! registry itself stores the index: it contains a collector that gathers nothing and owns the index. To find the index,
+//! this file unregisters the collector. The registry then drops the collector, whose `drop` returns the index, and the
+//! collector is registered again. This runs no collector of other crates. The index is dropped with its registry.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -43,7 +43,7 @@ impl RegisteredFamily {
     }
 }
 
-/// Held while the collector of an index is not in its registry.
+/// Locked while the collector of an index is not in its registry.
 static SEARCH: Mutex<()> = Mutex::new(());
 
 /// The index of the collector that the current search has dropped.
@@ -84,7 +84,7 @@ impl RegistryIndex {
 struct IndexCollector(Option<Arc<RegistryIndex>>);
 
 static DESC: LazyLock<Result<Desc, prometheus::Error>> = LazyLock::new(|| {
-    // The address makes the name unique per copy of this crate: a program may link several versions.
+    // A program may link several versions of this crate. The address makes the name unique for each of them.
     let name = format!("metrics_push_index_{:x}", (&raw const SEARCH).addr());
     Desc::new(name, "Gathers nothing.".to_owned(), Vec::new(), HashMap::new())
 });
@@ -145,7 +145,7 @@ mod tests {
                 scope.spawn(|| {
                     for (registry, index) in registries.iter().zip(&indexes).cycle().take(5_000) {
                         assert!(Arc::ptr_eq(index, &find(registry)));
-                        // A registry that is dropped during another thread's search must not be found by it.
+                        // Drops a registry during the searches of other threads, which must not find its index.
                         let dropped = Registry::new();
                         drop(find(&dropped));
                     }

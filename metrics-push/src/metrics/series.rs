@@ -10,10 +10,10 @@ use std::sync::OnceLock;
 use super::label_values::{LabelValues, ValueIter, hash_values};
 use crate::sync::Mutex;
 
-/// Number of series in the first table. Each further table holds four times as many.
+/// Maximum number of series in the first table. Each further table has four times that capacity.
 const FIRST_CAPACITY: usize = 4;
 
-/// Maximum number of tables, which together hold more series than fit into memory.
+/// Maximum number of tables. Together, they have room for more series than fit into memory.
 const MAX_TABLES: usize = 24;
 
 /// A series and its label values.
@@ -89,7 +89,7 @@ impl<S> SeriesTable<S> {
         Some(&slot.get_or_init(series).metric)
     }
 
-    /// Returns the table that stores the series after `count` others.
+    /// Returns the table for the next series if there are `count` series.
     fn table_for(&self, count: usize) -> &[Slot<S>] {
         let (mut number, mut capacity, mut before) = (0, FIRST_CAPACITY, 0);
         while count - before >= capacity && number + 1 < MAX_TABLES {

@@ -2,7 +2,7 @@
 //!
 //! Invariants: families are sorted by name and unique; every family has at least one series; series are unique; there
 //! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
-//! reported as [`Rejection`]s. Nothing here panics, for any output of a collector.
+//! reported as [`Rejection`]s. The functions do not panic for any output of a collector.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

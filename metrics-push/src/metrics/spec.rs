@@ -23,7 +23,7 @@ pub(crate) struct MetricSpec<'a, K: MetricKind> {
 }
 
 impl<K: MetricKind> MetricSpec<'_, K> {
-    /// Checks the name of the metric and of its labels.
+    /// Checks the names of the metric and of its labels.
     ///
     /// # Errors
     /// `is_metric` if Prometheus does not allow one of the names, or if a label name is repeated.

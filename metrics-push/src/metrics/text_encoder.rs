@@ -2,8 +2,8 @@
 //!
 //! The `prometheus` crate's encoder is slower, encodes all families at once and does not support untyped metrics. A
 //! family is written as a HELP line, a TYPE line and one line per sample. Counts of histograms and summaries are exact
-//! integers. Other numbers are the shortest that parse to the same float. Timestamps are never written, because the
-//! Pushgateway rejects them.
+//! integers. Other numbers are written in the shortest form that parses to the same float. Timestamps are never
+//! written, because the Pushgateway rejects them.
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
 
@@ -155,7 +155,7 @@ fn push_escaped(text: &mut String, value: &str, special: &[u8]) {
     text.push_str(rest);
 }
 
-/// The largest float up to which every integer is a different float: 2 to the power of 53.
+/// 2 to the power of 53. Every integer up to this number has an exact float.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 fn push_number(text: &mut String, value: f64) {

@@ -1,4 +1,5 @@
-//! The clock for timed calls: the processor's time-stamp counter (TSC) if it is reliable, [`Instant`] otherwise.
+//! `CallStart`: the clock for timed calls. It is the processor's time-stamp counter (TSC) if that is reliable, and
+//! [`Instant`] otherwise.
 //!
 //! The frequency of the counter is unknown. A separate thread measures it after a program has timed many calls; until
 //! then, and if the counter is unreliable, calls are timed with `Instant`. A call ends on the clock that it started
@@ -19,11 +20,12 @@ const CALLS_BEFORE_MEASUREMENT: u32 = 50_000;
 /// Duration of one measurement: long enough that a preemption between two readings is negligible.
 const MEASUREMENT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Maximum relative difference between two measurements. It is usually a tenth of that. If it is exceeded, the
-/// counter is not used.
+/// Maximum relative difference between two measurements. The difference is usually a tenth of it. If the difference is
+/// larger, the measurements are repeated.
 const MAX_DRIFT: f64 = 1e-4;
 
-/// Maximum number of attempts at two measurements that agree. On a busy machine, preemption can spoil one.
+/// Maximum number of attempts to make two measurements that agree. Preemption can distort a measurement on a busy machine.
+/// If all attempts fail, the counter is not used.
 const MAX_ATTEMPTS: usize = 10;
 
 /// Duration of one tick, in nanoseconds times 2 to the power of [`SCALE`]. Zero if it is unknown.
@@ -57,7 +59,7 @@ fn ticks_to_nanos(ticks: u64, tick: u64) -> u64 {
 /// Reads the counter. Always returns the same value on architectures without a known counter.
 #[inline]
 fn read_counter() -> u64 {
-    // Only the plain readers: the crate's `start` and `stop` clobber a register that they do not declare.
+    // The crate's `start` and `stop` are not used, because they clobber a register that they do not declare.
     #[cfg(target_arch = "x86_64")]
     return tick_counter::x86_64_tick_counter();
     #[cfg(target_arch = "aarch64")]
@@ -78,7 +80,7 @@ impl Measurement {
     }
 }
 
-/// Reads both clocks at the same moment: the best of several attempts, judged by the ticks that the attempt took.
+/// Reads both clocks at nearly the same moment. Returns the best of several attempts: the one that took the fewest ticks.
 fn read_both_clocks() -> (u64, Instant) {
     let attempts = std::iter::repeat_with(|| {
         let (before, now, after) = (read_counter(), Instant::now(), read_counter());
@@ -95,9 +97,8 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The start of a call: a value of the counter, or nanoseconds since the first call with the highest bit set.
-///
-/// The counter does not reach the highest bit within decades.
+/// The start of a call. If the highest bit is set, the other bits are the nanoseconds since the first call by `Instant`.
+/// Otherwise, it is a value of the counter, which does not reach the highest bit within decades.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallStart(u64);
 
@@ -134,7 +135,7 @@ impl CallStart {
 
     /// Returns the elapsed nanoseconds.
     pub(crate) fn elapsed_nanos(self) -> u64 {
-        // Zero if the call continued on a processor whose counter is behind.
+        // Returns zero if the call moved to a processor whose counter is behind.
         self.elapsed_by_counter().or_else(|| self.elapsed_by_instant()).unwrap_or(0)
     }
 
@@ -144,7 +145,7 @@ impl CallStart {
     }
 }
 
-/// Returns the nanoseconds since the first call, by `Instant`. They fit for 292 years.
+/// Returns the nanoseconds since the first call, by `Instant`. They fit in 63 bits for 292 years.
 fn nanos_since_first_call() -> u64 {
     static FIRST_CALL: OnceLock<Instant> = OnceLock::new();
     FIRST_CALL.get_or_init(Instant::now).elapsed().as_nanos() as u64
@@ -153,7 +154,7 @@ fn nanos_since_first_call() -> u64 {
 /// Completed when the measurement has been started or disabled.
 static MEASUREMENT: Once = Once::new();
 
-/// Disables the counter in this process, unless its measurement has already started.
+/// Disables the counter in this process. Has no effect if its measurement has already started.
 pub(crate) fn disable_tsc_clock() {
     MEASUREMENT.call_once(|| ());
 }
@@ -198,7 +199,7 @@ mod tests {
 
     const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-    /// Returns the duration of a tick. Preemption can spoil several attempts.
+    /// Returns the duration of a tick. Preemption can distort several attempts.
     fn tick() -> u64 {
         let mut attempts = (0..20).map(|_| measure_tick(Duration::from_millis(20)));
         attempts.find_map(|tick| tick).expect("two measurements that agree")
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn one_second_matches_the_system_clock() {
+    fn counter_measures_one_second_like_instant() {
         let tick = tick();
         let (outer, start, inner) = (Instant::now(), read_counter(), Instant::now());
         thread::sleep(Duration::from_secs(1));
@@ -233,10 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn one_hour_deviates_by_the_measurement_error_only() {
+    fn counter_deviates_by_the_measurement_error_only() {
         const HOUR: u64 = 3600;
         for frequency in FREQUENCIES {
-            // One microsecond is far more than a reading is ever late, and a tenth of the allowed drift.
+            // One microsecond is far more than the delay of a reading, and a tenth of the allowed drift.
             for (first, second) in [(0, 0), (1_000, 1_000), (-1_000, -1_000), (1_000, -1_000)] {
                 let measurements = (measurement(frequency, first), measurement(frequency, second));
                 let tick = agreed_tick(&measurements.0, &measurements.1).expect("they agree");
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn uneven_or_stopped_counter_is_not_used() {
+    fn counter_that_is_uneven_or_stopped_is_not_used() {
         for frequency in FREQUENCIES {
             let limit = MEASUREMENT_INTERVAL.as_nanos() as i64 / 10_000;
             let agreed =

@@ -1,4 +1,4 @@
-//! Validation of gathered metrics: `ValidFamily` is what Prometheus and the Pushgateway accept, `Rejection` the rest.
+//! `ValidFamily`: a gathered family that Prometheus and the Pushgateway accept. All other metrics become a [`Rejection`].
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ impl ValidFamily {
     pub(super) fn append(&mut self, mut other: Self, rejections: &mut Vec<Rejection>) {
         let (first, second) = (type_name(&self.family), type_name(&other.family));
         if first != second {
-            let reason = format!("a {second} of the same name as a {first}");
+            let reason = format!("{second} of the same name as {first}");
             rejections.push(Rejection::new(self.family.name(), reason));
             return;
         }
@@ -77,14 +77,14 @@ impl ValidFamily {
         self.sort(rejections);
     }
 
-    /// Returns a rejection if a series has a label of the grouping key: the Pushgateway would silently overwrite it.
+    /// Returns a rejection if a series has a label of the grouping key, which the Pushgateway would silently overwrite.
     pub(super) fn conflict_with(&self, key: &GroupingKey) -> Option<Rejection> {
         let label = self.label_names.iter().find(|label| key.has_label(label))?;
         let reason = format!("label {label:?} is part of the grouping key {key}");
         Some(Rejection::new(self.family.name(), reason))
     }
 
-    /// Sorts the series and removes all but the first of equal ones.
+    /// Sorts the series. Of several series with the same labels, all but the first are removed and rejected.
     fn sort(&mut self, rejections: &mut Vec<Rejection>) {
         let metrics = self.family.mut_metric();
         let before = metrics.len();
@@ -145,7 +145,7 @@ fn normalize_metric(metric: &mut Metric) {
         metric.set_timestamp_ms(0);
     }
     let labels = metric.get_label();
-    // Most metrics are normalized already: avoid moving their labels.
+    // Most metrics are already normalized. Their labels are not moved.
     let is_normalized = labels.is_sorted_by(|left, right| left.name() < right.name())
         && labels.iter().all(|label| !label.value().is_empty());
     if !is_normalized {
@@ -180,12 +180,13 @@ fn cmp_labels(left: &Metric, right: &Metric) -> Ordering {
     pairs(left).cmp(pairs(right))
 }
 
+/// Returns the type with its article, for messages.
 fn type_name(family: &MetricFamily) -> &'static str {
     match family.get_field_type() {
-        MetricType::COUNTER => "counter",
-        MetricType::GAUGE => "gauge",
-        MetricType::SUMMARY => "summary",
-        MetricType::UNTYPED => "untyped metric",
-        MetricType::HISTOGRAM => "histogram",
+        MetricType::COUNTER => "a counter",
+        MetricType::GAUGE => "a gauge",
+        MetricType::SUMMARY => "a summary",
+        MetricType::UNTYPED => "an untyped metric",
+        MetricType::HISTOGRAM => "a histogram",
     }
 }

@@ -1,4 +1,4 @@
-//! What a sink confirms when it accepts a request.
+//! `Acceptance`: how far a sink has processed a request when it confirms it.
 
 /// How far a sink has processed a request that it accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

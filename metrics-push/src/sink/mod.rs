@@ -1,4 +1,4 @@
-//! Sinks: the destinations of requests. A sink makes one attempt per request; `delivery` decides about retries.
+//! `Sink`: a destination of requests. A call makes one attempt; `delivery` decides about retries.
 
 mod acceptance;
 pub(crate) mod pushgateway;
@@ -50,7 +50,8 @@ impl Sink {
         }
     }
 
-    /// Returns true if a request that may have arrived must not be sent again.
+    /// Returns true if the sink adds up the values it receives, so that a request that may have arrived must not be sent
+    /// again.
     pub(crate) fn is_aggregating(&self) -> bool {
         match self {
             Self::Pushgateway(gateway) => gateway.kind() == GatewayKind::Aggregating,
@@ -58,7 +59,7 @@ impl Sink {
         }
     }
 
-    /// Returns the group with this key; `None` if the sink does not have it. The result may be a moment old.
+    /// Returns the group with this key; `None` if the sink does not have it. The result may be cached for a short time.
     ///
     /// # Errors
     /// If the sink could not be queried.

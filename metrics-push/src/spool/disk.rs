@@ -1,4 +1,4 @@
-//! The file operations of a spool. A failpoint lets tests fail each of them.
+//! `Disk`: the file operations of a spool. In tests, a failpoint makes one of them fail.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use crate::clock::Moment;
 /// The extension of temporary files.
 pub(super) const TEMP_EXTENSION: &str = "new";
 
-/// The lock is held for moments, so a process that holds it this long is stopped.
+/// A process holds the lock only for a few file operations. If it holds the lock this long, it is probably stopped.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -35,7 +35,7 @@ impl FileEntry {
     }
 }
 
-/// Locks the folder until it is dropped or the process dies.
+/// The lock of a folder. It is released when it is dropped or the process exits.
 #[derive(Debug)]
 pub(super) struct FolderLock {
     _file: File,
@@ -44,18 +44,14 @@ pub(super) struct FolderLock {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     #[cfg(test)]
-    /// The number of operations that succeed before one fails.
+    /// The number of operations that succeed before one operation fails.
     pub(super) failpoint: Option<std::sync::Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Disk {
-    /// Called at the start of each operation.
+    /// Fails if the failpoint is reached. Each operation calls it first.
     #[cfg(not(test))]
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "the signature of the test version"
-    )]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "same signature as in tests")]
     fn reach_failpoint(&self) -> io::Result<()> {
         Ok(())
     }
@@ -66,6 +62,7 @@ impl Disk {
         if remaining == Some(0) { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
     }
 
+    /// Waits for the lock of a folder, for at most [`LOCK_TIMEOUT`].
     pub(super) fn lock(&self, folder: &Path) -> io::Result<FolderLock> {
         self.reach_failpoint()?;
         let file =
@@ -114,6 +111,7 @@ impl Disk {
         }
     }
 
+    /// Removes a file if it exists.
     pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
         self.reach_failpoint()?;
         match fs::remove_file(path) {
@@ -122,7 +120,7 @@ impl Disk {
         }
     }
 
-    /// Writes and syncs a temporary file next to `path`. This needs no lock, because its name is unique.
+    /// Writes and syncs a temporary file next to `path`. The caller needs no lock, because the name of the file is unique.
     pub(super) fn write_temp(&self, path: &Path, bytes: &[u8]) -> io::Result<TempFile> {
         let temp = TempFile { path: temp_path(path) };
         self.write(&temp.path, bytes)?;
@@ -135,8 +133,8 @@ impl Disk {
         create_private(path)?.write_all(bytes)
     }
 
-    /// Renames a temporary file to `path`. Readers, and a restart after a power failure, find the old file or the new
-    /// one, never a part of either.
+    /// Renames a temporary file to `path`. Readers see the complete old file or the complete new file, also after a power
+    /// failure.
     pub(super) fn rename(&self, temp: &TempFile, path: &Path) -> io::Result<()> {
         self.reach_failpoint()?;
         fs::rename(&temp.path, path)
@@ -153,7 +151,7 @@ impl Disk {
         let mut file = create_private(path)?;
         let (first, second) = bytes.split_at(bytes.len() / 2);
         file.write_all(first)?;
-        // A full disk truncates a file.
+        // Simulates a full disk, which truncates the file.
         self.reach_failpoint()?;
         file.write_all(second)?;
         self.reach_failpoint()?;
@@ -169,7 +167,7 @@ pub(super) struct TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // Fails if the file was renamed. If it fails for another reason, a later eviction removes the file.
+        // Fails if the file was renamed. If it fails for another reason, the file is removed when it is abandoned.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,9 +1,11 @@
-//! Spool: requests on disk that could not be delivered, one record per sink and grouping key.
+//! `Spool`: stores undelivered requests on disk, one record per sink and grouping key.
 //!
-//! Invariants: A record is complete or absent, because it is written to a temporary file, synced and renamed. Records are
-//! written and removed under the folder's lock, which one process holds at a time; reading needs no lock. A record is
-//! removed only after exactly this record was delivered. The number, size and age of records are limited; evicted
-//! records, oldest first, are counted.
+//! Invariants:
+//! - A record is complete or absent, because it is written to a temporary file, synced and renamed.
+//! - Records are written and removed under the lock of the folder. Reading needs no lock.
+//! - A record is removed if exactly this record was delivered or rejected, if it is corrupt, or if it is evicted.
+//! - The number, size and age of records are limited. The oldest records are evicted first.
+//! - Evicted and corrupt records are counted.
 
 mod disk;
 mod record;
@@ -32,7 +34,7 @@ use usage::{SpoolUsage, is_abandoned, select_evicted};
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
-/// The file with the number of evicted and corrupt records.
+/// The file that contains the number of evicted and corrupt records.
 const DROPPED_FILE: &str = "dropped";
 
 /// The spool of one sink. All sinks share the folder.
@@ -44,7 +46,7 @@ pub(crate) struct Spool {
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
     retained_folder: OnceCell<PathBuf>,
-    /// The last known number of files that may be added to the folder of retained timestamps.
+    /// The last known number of files that can be added to the folder of retained timestamps.
     retained_room: AtomicI64,
     disk: Disk,
     has_warned: AtomicBool,
@@ -57,7 +59,7 @@ pub(crate) struct SpoolEntry {
     checksum: u128,
 }
 
-/// The state of the folder, for all sinks together.
+/// The state of the folder, which all sinks share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SpoolStats {
     pub(crate) requests: u32,
@@ -96,7 +98,7 @@ impl Spool {
         records.filter_map(|entry| Some(self.read(&entry.path)?.request.key().clone())).collect()
     }
 
-    /// Stores a request, merged with the spooled one for the same key. Returns the folder.
+    /// Stores a request, merged with the spooled request for the same key. Returns the folder.
     ///
     /// # Errors
     /// If the request could not be stored.
@@ -127,7 +129,7 @@ impl Spool {
             self.update_usage(|usage| usage.subtract(bytes.len() as u64));
             Ok(())
         });
-        // After a failure, the request is delivered once more, which changes nothing.
+        // After a failure, the request is delivered again. Only an aggregating gateway counts it twice.
         self.ok_or_warn(removed);
     }
 
@@ -142,7 +144,7 @@ impl Spool {
         }
     }
 
-    /// Returns the usage of the folder. Lists the folder if the known usage has expired.
+    /// Returns the last known usage of the folder. Lists the folder if that usage has expired.
     fn current_usage(&self, folder: &Path) -> io::Result<SpoolUsage> {
         let mut known = self.usage.lock();
         if let Some(usage) = known.filter(SpoolUsage::is_current) {
@@ -153,14 +155,14 @@ impl Spool {
         Ok(usage)
     }
 
-    /// Applies a change of this process to the known usage.
+    /// Applies a change by this process to the last known usage.
     fn update_usage(&self, change: impl FnOnce(&mut SpoolUsage)) {
         if let Some(usage) = &mut *self.usage.lock() {
             change(usage);
         }
     }
 
-    /// Returns the path of the folder.
+    /// Returns the path of the folder, or only its name if it does not exist.
     pub(crate) fn folder(&self) -> PathBuf {
         self.existing_folder().map_or_else(|| PathBuf::from(FOLDER), Path::to_owned)
     }
@@ -169,7 +171,7 @@ impl Spool {
         result.map_err(|error| self.warn(&error)).ok()
     }
 
-    /// Logs the first problem of this spool.
+    /// Logs a problem, unless this spool has already logged one.
     pub(crate) fn warn(&self, problem: &dyn fmt::Display) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             log::warn(format_args!("the spool for {} has a problem: {problem}", self.sink));
@@ -188,7 +190,8 @@ impl Spool {
         format!("{id:032x}.{}", record::EXTENSION)
     }
 
-    /// Reads a record of this sink. A corrupt record is removed, because otherwise it would stay until it expires.
+    /// Reads a record of this sink; `None` if there is none. Removes a corrupt record, which would otherwise stay until it
+    /// expires.
     fn read(&self, path: &Path) -> Option<Record> {
         let bytes = self.ok_or_warn(self.disk.read(path))??;
         match record::decode(&bytes) {
@@ -202,6 +205,7 @@ impl Spool {
         }
     }
 
+    /// Removes a corrupt record if it has not changed since it was read.
     fn remove_corrupt(&self, path: &Path, seen: &[u8]) -> io::Result<()> {
         let Some(folder) = path.parent() else { return Ok(()) };
         let lock = self.disk.lock(folder)?;
@@ -213,8 +217,8 @@ impl Spool {
 
     /// Merges a request into the record of its key.
     ///
-    /// The temporary file is written before the folder is locked, so that many jobs that finish at the same time wait for
-    /// the disk together and not one after the other.
+    /// The temporary file is written before the folder is locked, so that jobs that finish at the same time sync their
+    /// files concurrently.
     fn merge(&self, folder: &Path, request: &PushRequest) -> io::Result<()> {
         let path = folder.join(self.file_name(request.key()));
         let seen = self.disk.read(&path)?;
@@ -239,7 +243,7 @@ impl Spool {
         self.disk.sync_folder(folder)
     }
 
-    /// Encodes a request, merged with the record that was found in its place.
+    /// Encodes a request, merged with the existing record of its key.
     fn encode_merged(&self, found: Option<&[u8]>, request: &PushRequest) -> io::Result<Vec<u8>> {
         let spooled = found.and_then(|bytes| record::decode(bytes).ok());
         match spooled {
@@ -251,7 +255,7 @@ impl Spool {
         }
     }
 
-    /// Removes abandoned files, expired records, and then the oldest records, until one more of this size fits.
+    /// Removes abandoned files and expired records, and then the oldest records, until a record of this size fits.
     fn make_room(
         &self,
         lock: &FolderLock,
@@ -265,7 +269,7 @@ impl Spool {
             return Ok(());
         }
         let entries = self.disk.list(folder)?;
-        // An eviction changes the usage, so the next caller lists the folder again.
+        // The eviction below changes the usage, so the next caller lists the folder again.
         let usage = Some(SpoolUsage::count(&entries)).filter(|usage| has_room(*usage));
         *self.usage.lock() = usage;
         if usage.is_some() {
@@ -304,6 +308,7 @@ impl Spool {
         Ok(())
     }
 
+    /// Returns the number of evicted and corrupt records.
     fn dropped(&self, folder: &Path) -> u32 {
         let bytes = self.disk.read(&folder.join(DROPPED_FILE)).ok().flatten();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());

@@ -1,4 +1,4 @@
-//! `Record`: the file format of a request, which consists of text and lengths.
+//! `Record`: the file format of a spooled request.
 //!
 //! ```text
 //! metrics-push request 1 <checksum of what follows, 32 hex digits>\n
@@ -30,16 +30,16 @@ const VERSION: u32 = 1;
 pub(super) struct Record {
     pub(super) sink: String,
     pub(super) request: PushRequest,
-    /// Differs from that of every later record with the same key.
+    /// The checksum of the fields. It changes whenever the record changes.
     pub(super) checksum: u128,
 }
 
 /// The reason why a file is not a readable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DecodeError {
-    /// The file is not a record: leave it alone.
+    /// The file is not a record.
     Foreign,
-    /// A newer version of this crate wrote the record.
+    /// The record was written by a newer version of this crate.
     NewerVersion,
     /// The record is truncated or damaged.
     Corrupt,
@@ -85,9 +85,10 @@ fn push_field(fields: &mut String, value: &str) {
     let _ = writeln!(fields, "{}:{value}", value.len());
 }
 
+/// Decodes a record and checks its checksum.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let after_magic = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| {
-        // A file that ends within the magic words is a truncated record.
+        // A file that ends within the magic text is a truncated record.
         if MAGIC.as_bytes().starts_with(bytes) {
             DecodeError::Corrupt
         } else {
@@ -149,7 +150,7 @@ fn decode_fields(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
         .then(|| (sink, PushRequest::with_created_at(created_at, verb, key, families)))
 }
 
-/// FNV-1a with 128 bits: the same on all machines and in all versions, and different if any byte changes.
+/// Returns the 128-bit FNV-1a hash, which is the same on all machines and in all versions.
 pub(super) fn checksum_of(parts: &[&[u8]]) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_files_and_newer_records_are_recognized() {
+    fn decode_distinguishes_foreign_files_and_newer_records() {
         assert_eq!(decode(b"notes of a user"), Err(DecodeError::Foreign));
         assert_eq!(decode(b"metrics-push request 2 later"), Err(DecodeError::Corrupt));
         assert_eq!(

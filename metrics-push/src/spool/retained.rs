@@ -1,8 +1,8 @@
-//! Retained timestamps: the timestamps of a group's last success, failure and so on, as the gateway last accepted them.
+//! Retained timestamps: the times of a group's last success, last failure and so on, as the gateway last accepted them.
 //!
-//! They survive a push, which replaces the group, and a gateway that restarts without persistence. There is one record per
-//! sink and grouping key. Losing one is harmless: records are written in place without a sync, corrupt ones are ignored,
-//! and their number is limited.
+//! They are restored after a push, which replaces the group, and after the restart of a gateway without persistence. There
+//! is one record per sink and grouping key. Losing a record is harmless, so records are written in place without a sync,
+//! corrupt records are ignored, and the number of records is limited.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -15,8 +15,9 @@ use crate::push_request::PushRequest;
 
 /// The folder in the state directory.
 const FOLDER: &str = "retained";
+
 impl Spool {
-    /// Returns the retained timestamps of a group, as an add.
+    /// Returns the retained timestamps of a group, as an add request.
     pub(crate) fn retained(&self, key: &GroupingKey) -> Option<PushRequest> {
         let bytes =
             self.disk.read(&self.existing_retained_folder()?.join(self.file_name(key))).ok()??;
@@ -44,13 +45,13 @@ impl Spool {
         }
     }
 
-    /// Returns the folder if a process has created it.
+    /// Returns the folder if it exists.
     fn existing_retained_folder(&self) -> Option<&Path> {
         let existing = || self.state_dir.existing_folder(FOLDER).ok_or(());
         self.retained_folder.get_or_try_init(existing).ok().map(PathBuf::as_path)
     }
 
-    /// Removes the oldest quarter if there is no room for one more.
+    /// Removes the oldest quarter of the records if there is no room for a record at `path`.
     fn make_room_for_retained(&self, folder: &Path, path: &Path) {
         if path.exists() || self.retained_room.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;

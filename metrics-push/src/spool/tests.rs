@@ -1,7 +1,6 @@
-//! Tests of the spool: each file operation fails once, each limit is reached, several processes share the folder.
+//! Tests of the spool: failures of each file operation, limits, and processes that share the folder.
 
 use std::sync::atomic::{AtomicI64, AtomicU32};
-
 use std::time::Duration;
 
 use super::disk::FileEntry;
@@ -66,7 +65,7 @@ fn body(spool: &Spool, job: &str) -> Option<String> {
 }
 
 #[test]
-fn looking_up_does_not_create_the_folder() {
+fn look_up_does_not_create_the_folder() {
     let state = TempStateDir::new();
     let spool = state.spool();
     assert!(spool.look_up(&key("a")).is_none() && spool.keys().is_empty());
@@ -203,7 +202,7 @@ fn records_of_another_process_are_counted_after_the_usage_expires() {
 }
 
 #[test]
-fn too_large_request_is_reduced_to_its_outcome() {
+fn oversized_request_is_reduced_to_its_outcome() {
     let state = TempStateDir::new();
     let spool = state.spool();
     let large = "x".repeat(MAX_RECORD_SIZE);
@@ -301,7 +300,7 @@ fn failed_store_loses_no_stored_request() {
 }
 
 #[test]
-fn failed_removal_keeps_the_record() {
+fn failed_removal_does_not_lose_the_record() {
     for operation in 0.. {
         let state = TempStateDir::new();
         state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();

@@ -1,7 +1,8 @@
 //! `SpoolUsage`: how full the spool's folder is, and the limits that evict records.
 //!
-//! A usage is counted from a listing and updated with the changes of this process, so that most requests need no listing.
-//! Changes of other processes appear within [`USAGE_TTL`]. Records are evicted only after a new listing.
+//! A usage is counted from a listing of the folder and updated with the changes by this process, so that most requests
+//! need no listing. Changes by other processes are visible after at most [`USAGE_TTL`]. Records are evicted only after
+//! a new listing.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,13 +14,13 @@ use crate::clock::Moment;
 pub(super) const MAX_RECORDS: usize = 4_096;
 /// Small compared to any disk.
 pub(super) const MAX_BYTES: u64 = 32 * 1024 * 1024;
-/// A week includes the working day on which the gateway is repaired.
+/// Long enough to repair a gateway after a long weekend.
 pub(super) const RECORD_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Older temporary files belong to processes that died while they were writing.
 pub(super) const TEMP_FILE_TTL: Duration = Duration::from_secs(3_600);
 
-/// A thousand times as long as the listing of a full folder takes, and too short to matter in a gauge.
+/// A listing of a full folder takes about a thousandth of this time. A gauge that is this old is recent enough.
 const USAGE_TTL: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +58,7 @@ impl SpoolUsage {
         !self.expires_at.remaining().is_zero()
     }
 
-    /// Returns true if a record of this size fits and there is nothing to clean up.
+    /// Returns true if a record of this size fits and no file is abandoned or expired.
     pub(super) fn has_room_for(&self, bytes: u64, now: SystemTime) -> bool {
         let age = |oldest| now.duration_since(oldest).unwrap_or_default();
         !self.has_abandoned_files
@@ -81,12 +82,12 @@ impl SpoolUsage {
     }
 }
 
-/// Returns true for a temporary file of a process that died.
+/// Returns true if the file is a temporary file of a process that died.
 pub(super) fn is_abandoned(entry: &FileEntry, now: SystemTime) -> bool {
     entry.has_extension(TEMP_EXTENSION) && entry.age(now) > TEMP_FILE_TTL
 }
 
-/// Selects the records to evict so that one more of this size fits: first the expired ones, then the oldest.
+/// Selects the records to evict so that a record of this size fits: the expired records, then the oldest records.
 pub(super) fn select_evicted(
     mut records: Vec<FileEntry>,
     bytes: u64,

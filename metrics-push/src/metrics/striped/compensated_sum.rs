@@ -1,4 +1,4 @@
-//! Floating-point sums that do not accumulate rounding errors.
+//! `CompensatedSum`: a floating-point sum that does not accumulate rounding errors.
 
 /// Returns the rounded sum and the exact rounding error (Knuth's `TwoSum`).
 #[inline]

@@ -1,4 +1,4 @@
-//! Tests of the stripes under every schedule of a few threads, with every value that a relaxed load may return.
+//! Tests of the stripes with loom: every schedule of a few threads, and every value that a relaxed load may return.
 
 use std::sync::Arc;
 
@@ -45,10 +45,10 @@ mod sync {
     }
     pub(super) use shared;
 
-    /// One box per thread that may initialise it; the first thread to set `chosen` wins.
+    /// A box that several threads may initialise. Each thread creates its own box; the first one to set `chosen` wins.
     pub(super) struct OnceBox<T> {
         boxes: [OnceLock<Box<T>>; 4],
-        /// The position of the winner in `boxes`, counted from one. Zero if there is none yet.
+        /// The position of the winner in `boxes`, counted from one; zero if there is no winner yet.
         chosen: AtomicUsize,
     }
 
@@ -83,19 +83,19 @@ mod sync {
     }
 }
 
-/// Maximum number of preemptions in one schedule. A higher number finds nothing more and takes minutes.
+/// Maximum number of preemptions in one schedule. With a higher number, the tests take minutes and find no other errors.
 const MAX_PREEMPTIONS: usize = 3;
 
 const ALL_SLOTS: u64 = (1 << thread_slot::SLOTS) - 1;
 
-/// Runs `scenario` in every schedule. Its threads find the slots in `free` free and all others leased.
+/// Runs `scenario` in every schedule. At its start, the slots in the bit mask `free` are free and all others are leased.
 fn in_every_schedule(free: u64, scenario: impl Fn(&Arc<Stripes>) + Send + Sync + 'static) {
     let mut model = Builder::new();
     model.preemption_bound = Some(MAX_PREEMPTIONS);
     model.check(move || {
         thread_slot::LEASED.store(ALL_SLOTS & !free, Ordering::Relaxed);
         scenario(&Arc::default());
-        // A thread returns its slot after the thread that joins it continues.
+        // A thread may return its slot only after `join` has returned.
         while thread_slot::LEASED.load(Ordering::Relaxed) & free != 0 {
             thread::yield_now();
         }
@@ -112,7 +112,7 @@ fn join<const N: usize>(threads: [JoinHandle<()>; N]) {
 }
 
 #[test]
-fn concurrent_total_never_decreases_nor_exceeds_additions() {
+fn total_never_decreases_nor_exceeds_the_additions() {
     in_every_schedule(ALL_SLOTS, |stripes| {
         let threads = [spawn_adds(stripes, &[1, 2]), spawn_adds(stripes, &[4])];
         let first = stripes.total(0);
@@ -124,7 +124,7 @@ fn concurrent_total_never_decreases_nor_exceeds_additions() {
 }
 
 #[test]
-fn reused_slot_continues_from_the_ended_threads_value() {
+fn reused_slot_continues_from_its_last_value() {
     in_every_schedule(ALL_SLOTS, |stripes| {
         let first = spawn_adds(stripes, &[1]);
         let second = spawn_adds(stripes, &[2]);

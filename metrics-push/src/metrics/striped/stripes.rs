@@ -1,11 +1,11 @@
-//! `Stripes`: a few numbers, stored once per thread slot and once more for the threads without a slot.
+//! `Stripes`: eight numbers, stored once per thread slot, and once for all threads without a slot.
 
 use super::compensated_sum::{CompensatedSum, two_sum};
 use super::sync::{AtomicU64, OnceBox, Ordering};
 use super::thread_slot::{NO_SLOT, SLOTS, ThreadSlot, lease_slot};
 
-/// Number of slots whose stripes share one block. A block other than the first is allocated when one of its threads
-/// adds for the first time.
+/// Number of slots whose stripes share one block. All blocks except the first are allocated when one of their threads adds
+/// for the first time.
 pub(super) const BLOCK_SIZE: usize = 8;
 const BLOCKS: usize = SLOTS / BLOCK_SIZE;
 
@@ -29,7 +29,7 @@ pub(crate) struct Stripes {
 }
 
 impl Stripes {
-    /// Number of numbers: as many as fit on a cache line.
+    /// How many numbers there are: as many as fit on a cache line.
     pub(crate) const WIDTH: usize = 8;
 
     /// Adds `amount` to the number at `index`, wrapping around.
@@ -37,19 +37,25 @@ impl Stripes {
     pub(crate) fn add(&self, index: usize, amount: u64) {
         match self.stripe(ThreadSlot::current()) {
             Some(stripe) => stripe.add(index, amount),
-            None => self.add_slowly(index, amount),
+            None => self.add_slow(index, amount),
         }
     }
 
     /// Adds one to the number at `one` and `amount` to the number at `index`, with one look-up of the stripe.
     #[inline]
-    pub(crate) fn add_one_and(&self, slot: ThreadSlot, one: usize, index: usize, amount: u64) {
+    pub(crate) fn add_one_and_amount(
+        &self,
+        slot: ThreadSlot,
+        one: usize,
+        index: usize,
+        amount: u64,
+    ) {
         match self.stripe(slot) {
             Some(stripe) => {
                 stripe.add(one, 1);
                 stripe.add(index, amount);
             }
-            None => self.add_one_and_slowly(one, index, amount),
+            None => self.add_one_and_amount_slow(one, index, amount),
         }
     }
 
@@ -58,18 +64,18 @@ impl Stripes {
     pub(crate) fn add_float(&self, index: usize, amount: f64) {
         match self.stripe(ThreadSlot::current()) {
             Some(stripe) => stripe.add_float(index, amount),
-            None => self.add_float_slowly(index, amount),
+            None => self.add_float_slow(index, amount),
         }
     }
 
-    /// Returns the stripe that only this thread writes, if it is in the first block and allocated.
+    /// Returns the stripe that only this thread writes to, if it is in the first block and allocated.
     #[inline]
     fn stripe(&self, slot: ThreadSlot) -> Option<&Stripe> {
         self.first.get(slot.number())?.get()
     }
 
     #[inline(never)]
-    fn add_slowly(&self, index: usize, amount: u64) {
+    fn add_slow(&self, index: usize, amount: u64) {
         match self.stripe_or_allocate() {
             Some(stripe) => stripe.add(index, amount),
             None => {
@@ -79,13 +85,13 @@ impl Stripes {
     }
 
     #[inline(never)]
-    fn add_one_and_slowly(&self, one: usize, index: usize, amount: u64) {
-        self.add_slowly(one, 1);
-        self.add_slowly(index, amount);
+    fn add_one_and_amount_slow(&self, one: usize, index: usize, amount: u64) {
+        self.add_slow(one, 1);
+        self.add_slow(index, amount);
     }
 
     #[inline(never)]
-    fn add_float_slowly(&self, index: usize, amount: f64) {
+    fn add_float_slow(&self, index: usize, amount: f64) {
         match self.stripe_or_allocate() {
             Some(stripe) => stripe.add_float(index, amount),
             None => {
@@ -95,7 +101,8 @@ impl Stripes {
         }
     }
 
-    /// Returns the stripe of this thread, which is allocated if necessary. Leases a slot first if the thread has none.
+    /// Returns the stripe of this thread, or `None` if no slot is free. Leases a slot and allocates the stripe if
+    /// necessary.
     fn stripe_or_allocate(&self) -> Option<&Stripe> {
         let slot = lease_slot();
         if slot == NO_SLOT {
@@ -114,13 +121,13 @@ impl Stripes {
 
     /// Returns the sum of the numbers at `index` over all stripes, wrapping around.
     ///
-    /// It contains every addition that happened before the call, and may contain concurrent ones.
+    /// The sum contains every addition that happened before the call, and may contain concurrent additions.
     pub(crate) fn total(&self, index: usize) -> u64 {
         let numbers = self.iter().map(|stripe| stripe.number(index).load(Ordering::Relaxed));
         numbers.fold(0, u64::wrapping_add)
     }
 
-    /// Returns the sum over all stripes of what [`add_float`](Self::add_float) added at `index`.
+    /// Returns the sum of the floats at `index` and of their rounding errors over all stripes.
     pub(crate) fn total_float(&self, index: usize) -> f64 {
         let read =
             |stripe: &Stripe, index| f64::from_bits(stripe.number(index).load(Ordering::Relaxed));
@@ -145,14 +152,14 @@ impl Stripe {
         &self.0[index % Stripes::WIDTH]
     }
 
-    /// Adds to a number that no other thread writes.
+    /// Adds to a number that no other thread writes to.
     #[inline]
     fn add(&self, index: usize, amount: u64) {
         let number = self.number(index);
         number.store(number.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
-    /// Adds to a float and its rounding error, which no other thread writes.
+    /// Adds to a float and its rounding error, which no other thread writes to.
     #[inline]
     fn add_float(&self, index: usize, amount: f64) {
         let (sum, error) = (self.number(index), self.number(index + 1));
@@ -164,7 +171,7 @@ impl Stripe {
     }
 }
 
-/// Adds to a float that several threads write. Returns the old value.
+/// Adds to a float that several threads write to. Returns the old value.
 fn fetch_add_float(number: &AtomicU64, amount: f64) -> f64 {
     let mut old = number.load(Ordering::Relaxed);
     loop {

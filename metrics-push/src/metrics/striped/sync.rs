@@ -3,7 +3,7 @@
 pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) use std::thread_local;
 
-/// A box that is created once and read with one load; `OnceLock` also loads its state.
+// Reading takes one load. `OnceLock` also loads its state.
 pub(super) use once_cell::race::OnceBox;
 
 /// Declares a static variable that all threads share.

@@ -12,7 +12,7 @@ use super::stripes::Stripes;
 use super::thread_slot::{LEASED, NO_SLOT, SLOTS, slot_number};
 
 #[test]
-fn slot_of_an_ended_thread_is_leased_again() {
+fn slot_is_leased_again_after_its_thread_ends() {
     let stripes = Arc::new(Stripes::default());
     for _ in 0..3 * SLOTS {
         let stripes = Arc::clone(&stripes);
@@ -25,7 +25,7 @@ fn slot_of_an_ended_thread_is_leased_again() {
     assert_eq!(stripes.total(0), 3 * SLOTS as u64);
 }
 
-/// Adds when its thread ends, and sends whether the thread then used no slot or one that it still leased.
+/// Adds when its thread ends. Then sends true if the thread had no slot, or a slot that was still leased.
 struct AddsOnDrop(Arc<Stripes>, Sender<bool>);
 
 impl Drop for AddsOnDrop {
@@ -102,7 +102,7 @@ proptest! {
         threads in 1..5_usize,
     ) {
         let exact = terms.iter().map(|(_, term)| term).sum::<i128>() as f64 / 2_f64.powi(30);
-        // If terms cancel, the error may exceed the last digit: by the square of an uncompensated sum's error.
+        // If terms cancel out, the error may exceed the last digit by the square of the error of an uncompensated sum.
         let size: f64 = terms.iter().map(|(term, _)| term.abs()).sum();
         let lost = (terms.len() as f64 * f64::EPSILON).powi(2) * size;
         let last_digit = exact.abs() * f64::EPSILON;

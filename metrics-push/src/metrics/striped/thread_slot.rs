@@ -1,4 +1,4 @@
-//! Thread slots: which stripe a thread adds to.
+//! `ThreadSlot`: the number that selects the stripe of a thread, and its lease.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -12,12 +12,13 @@ pub(super) const SLOTS: usize = 56;
 pub(super) const NO_SLOT: usize = SLOTS;
 
 shared! {
-    /// One bit per leased slot. Returning a slot releases what was added; leasing it acquires that.
+    /// One bit per slot, set while the slot is leased. Returning a slot has release ordering and leasing it has acquire
+    /// ordering, so the next thread sees all additions of the previous one.
     static LEASED: AtomicU64 = AtomicU64::new(0);
 }
 
 thread_local! {
-    // Without a destructor: one load reads it, also while the thread's other destructors run.
+    // Has no destructor, so one load reads it, even while the destructors of the thread run.
     static SLOT: Cell<usize> = const { Cell::new(NO_SLOT) };
 }
 
@@ -31,7 +32,7 @@ pub(super) fn slot_number() -> usize {
     SLOT.with(Cell::get)
 }
 
-/// The slot of the current thread, looked up before adding. It does not leave the thread.
+/// The slot of the current thread, for several additions with one look-up. It cannot be sent to another thread.
 #[derive(Clone, Copy)]
 pub(crate) struct ThreadSlot {
     number: usize,
@@ -53,7 +54,7 @@ impl ThreadSlot {
 /// Returns the number of this thread's slot, after leasing one if the thread has not tried yet.
 pub(super) fn lease_slot() -> usize {
     if slot_number() == NO_SLOT {
-        // The first access runs `Lease::acquire`. It is not accessible while the thread ends.
+        // The first access runs `Lease::acquire`. `LEASE` is not accessible after its destructor has run.
         let _ = LEASE.try_with(|_| ());
     }
     slot_number()
@@ -93,7 +94,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.bit != 0 {
-            // Destructors of other thread-locals may still add; they must not write to a returned stripe.
+            // Destructors of other thread-locals may still add. They must not write to the stripe of a returned slot.
             let _ = SLOT.try_with(|slot| slot.set(NO_SLOT));
             LEASED.fetch_and(!self.bit, Ordering::Release);
         }

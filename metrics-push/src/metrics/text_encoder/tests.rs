@@ -68,7 +68,7 @@ fn numbers_are_encoded_in_shortest_form() {
 }
 
 #[test]
-fn counts_above_the_largest_exact_float_are_exact() {
+fn counts_above_the_largest_exact_integer_are_exact() {
     let mut summary = Summary::default();
     summary.set_sample_count(u64::MAX);
     summary.set_sample_sum(f64::NAN);
@@ -90,7 +90,7 @@ fn counts_above_the_largest_exact_float_are_exact() {
 
 #[test]
 #[allow(deprecated, reason = "there is no other way to create an untyped metric")]
-fn untyped_families_are_encoded() {
+fn encoder_supports_untyped_families() {
     let mut untyped = Untyped::default();
     untyped.set_value(1.5);
     let mut metric = Metric::default();
@@ -187,8 +187,8 @@ fn any_value() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// Points with different numbers, such as bounds and ranks. They are compared by their bits, because floats are not
-/// `Ord`.
+/// Pairs whose first numbers are all different, such as the bounds of buckets. The numbers are compared by their bits,
+/// because floats are not `Ord`.
 fn any_points<T: fmt::Debug>(
     value: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Vec<(f64, T)>> {

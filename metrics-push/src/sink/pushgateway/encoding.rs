@@ -1,6 +1,7 @@
 //! The encodings of a request's body: text or protobuf, with or without gzip.
 //!
-//! A request stores text, which is merged and written to disk. The text is encoded right before it is sent.
+//! A `PushRequest` contains text, so that it can be merged and written to disk. The text is encoded right before it is
+//! sent.
 
 use super::gzip;
 use super::protobuf;
@@ -10,7 +11,7 @@ use crate::push_request::Payload;
 /// The media type of the text format, which every compatible server supports.
 const TEXT_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The gateway requires all three parts, and parses everything else as text.
+/// The media type of delimited protobuf. The gateway requires both parameters, and parses other media types as text.
 const PROTOBUF_MEDIA_TYPE: &str =
     "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
@@ -47,10 +48,13 @@ pub(super) struct Body {
 }
 
 impl Encoding {
+    /// Selects delimited protobuf.
     pub(crate) fn protobuf(self) -> Self {
         Self { format: Format::Protobuf, ..self }
     }
 
+    /// Selects gzip.
+    ///
     /// # Errors
     /// `is_config` if the feature `gzip` is off.
     pub(crate) fn gzip(self) -> Result<Self, Error> {
@@ -58,6 +62,7 @@ impl Encoding {
         Ok(Self { compression: Compression::Gzip, ..self })
     }
 
+    /// Encodes the body of a request. Falls back to text if the families cannot be encoded as protobuf.
     pub(super) fn encode(self, payload: &Payload<'_>) -> Body {
         let text = || (TEXT_MEDIA_TYPE, payload.body().into_bytes());
         let (content_type, bytes) = match self.format {
@@ -74,7 +79,7 @@ impl Encoding {
     }
 }
 
-/// Compresses a body if it is large. If the compression fails, the body stays as it is.
+/// Compresses a body if it is large. If the compression fails, the body remains uncompressed.
 fn compressed(
     content_type: &'static str,
     bytes: Vec<u8>,
@@ -99,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failed_compression_leaves_the_body_as_it_is() {
+    fn body_remains_uncompressed_if_compression_fails() {
         let bytes = vec![b'#'; MIN_COMPRESSED_SIZE];
         let body = compressed(TEXT_MEDIA_TYPE, bytes.clone(), |_| None);
         assert!(body.is_plain_text() && body.bytes == bytes);
@@ -108,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn small_body_is_not_compressed() {
+    fn body_below_the_minimum_size_is_not_compressed() {
         let body =
             compressed(TEXT_MEDIA_TYPE, vec![b'#'; MIN_COMPRESSED_SIZE - 1], |_| Some(vec![1]));
         assert!(body.is_plain_text());

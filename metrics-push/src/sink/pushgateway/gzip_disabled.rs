@@ -8,6 +8,6 @@ pub(super) fn check() -> Result<(), Error> {
 }
 
 pub(super) fn compress(_bytes: &[u8]) -> Option<Vec<u8>> {
-    debug_assert!(false, "`check` fails, so no encoding compresses");
+    debug_assert!(false, "`check` fails, so no encoding selects gzip");
     None
 }

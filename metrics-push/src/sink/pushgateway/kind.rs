@@ -1,4 +1,4 @@
-//! The two kinds of servers that implement the Pushgateway's push API.
+//! `GatewayKind`: the kinds of servers that implement the push API of the Pushgateway.
 
 /// How a gateway treats a request that it receives twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,9 +9,12 @@ pub enum GatewayKind {
     Pushgateway,
     /// A gateway that adds up the values it receives: both requests count.
     ///
-    /// A request that may have arrived is never sent again, neither at once nor by a later run, so it can be lost. A request
-    /// that cannot have arrived (no connection, 408, 425, 429) is retried as usual. Requests for the same group are still
-    /// merged while they wait, as on a Pushgateway, so wait for each push before the next one. A sum of timestamps means
-    /// nothing, so do not send the `batch_job_` families of runs to such a gateway.
+    /// A request that may have arrived is never sent again, neither at once nor by a later run, so it can be lost. A
+    /// request that cannot have arrived (no connection, 408, 425, 429) is retried as usual.
+    ///
+    /// Pending requests for the same group are merged as for a Pushgateway: later values replace earlier ones. Wait for
+    /// each push before you start the next one, so that the gateway adds up all values.
+    ///
+    /// The sum of several timestamps is meaningless, so do not send the `batch_job_` families of runs to such a gateway.
     Aggregating,
 }

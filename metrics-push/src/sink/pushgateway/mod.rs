@@ -1,6 +1,7 @@
-//! The Pushgateway: verbs become PUT, POST and DELETE, and its query API returns what it stores.
+//! `Pushgateway`: sends requests to a Pushgateway and queries the groups that it stores.
 //!
-//! The rules are those of the Pushgateway's README, section "API". Only this file names HTTP methods.
+//! A push becomes PUT, an add POST and a delete DELETE, as in the section "API" of the Pushgateway's README. In the sinks,
+//! only this file names HTTP methods.
 
 mod encoding;
 #[cfg(feature = "gzip")]
@@ -57,10 +58,15 @@ impl Pushgateway {
         self.server.redacted_url()
     }
 
+    /// Builds the HTTP client before the first request needs it.
     pub(crate) fn prepare(&self) {
-        self.server.make_ready();
+        self.server.prepare();
     }
 
+    /// Makes one attempt to send a request, and a second one if the credentials were rejected and may have changed.
+    ///
+    /// # Errors
+    /// If the gateway did not accept the request.
     pub(crate) async fn send(
         &self,
         payload: &Payload<'_>,
@@ -68,7 +74,7 @@ impl Pushgateway {
     ) -> Result<Acceptance, Error> {
         let deadline = Moment::now().after(timeout);
         match self.send_once(payload, timeout).await {
-            // Secrets rotate while jobs run: read their files again.
+            // The files with the credentials may have changed since they were read.
             Err(error) if error.is_about_credentials() && self.server.reload_credentials() => {
                 self.send_once(payload, deadline.remaining()).await
             }
@@ -141,7 +147,7 @@ impl Pushgateway {
         Ok(groups.into_iter().find(|group| group.has_key(key)))
     }
 
-    /// Like [`group`](Self::group), but callers at the same time share one response, which may be a moment old.
+    /// Like [`group`](Self::group), but concurrent callers share one response, which may be cached for a short time.
     ///
     /// # Errors
     /// Those of [`group`](Self::group).
@@ -154,8 +160,8 @@ impl Pushgateway {
         self.listing.group(key, deadline, self.metrics(timeout)).await
     }
 
-    /// Removes the group that a rejected first push leaves behind. It is empty, but clashes with others. Returns true if
-    /// there was one.
+    /// Removes the empty group that a rejected first push leaves behind, because it can make the gateway reject pushes to
+    /// other groups. Returns true if there was one.
     ///
     /// # Errors
     /// If the group could not be queried or removed.
@@ -184,7 +190,10 @@ impl Pushgateway {
         self.check(&response, &[200, 202, 204])
     }
 
-    /// Removes all groups. The gateway needs its admin API for this.
+    /// Removes all groups.
+    ///
+    /// # Errors
+    /// `is_config` if the gateway's admin API is disabled; otherwise if the gateway did not accept the request.
     pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
         let request = Request::new(Method::PUT, "/api/v1/admin/wipe", timeout);
         let response = self.server.send(request).await?;
@@ -196,6 +205,10 @@ impl Pushgateway {
         self.check(&response, &[200, 202])
     }
 
+    /// Returns `Ok` if the gateway is ready to serve requests.
+    ///
+    /// # Errors
+    /// If the gateway is not ready or could not be queried.
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         self.get("/-/ready", timeout).await.map(drop)
     }

@@ -1,4 +1,5 @@
-//! Chooses the encoding for a gateway: the configured one, or plain text once the gateway failed to read that.
+//! `Negotiation`: chooses the encoding for one gateway. It starts with the configured encoding and switches to plain
+//! text if the gateway cannot read that encoding.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,10 +23,10 @@ impl Negotiation {
         Self { configured, is_text_only: AtomicBool::new(false) }
     }
 
-    /// Sends a request to the gateway at `url`, and once more as plain text if the gateway could not read the encoding.
+    /// Sends a request to the gateway at `url`. Sends it again as plain text if the gateway could not read the encoding.
     ///
-    /// The timeout includes the encoding, which blocks: 100,000 series take some milliseconds as text, and less than a
-    /// tenth of a second in any encoding.
+    /// The timeout includes the time for encoding, which blocks: 100,000 series take a few milliseconds as text and
+    /// less than 100 ms in any encoding.
     pub(super) async fn send<F: Future<Output = Result<Response, Error>>>(
         &self,
         payload: &Payload<'_>,
@@ -100,21 +101,21 @@ mod tests {
         let payload = Payload::from(&request);
         let sending = pin!(negotiation.send(&payload, TIMEOUT, "http://gateway", send));
         let Poll::Ready(response) = sending.poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("no part of it is pending")
+            panic!("`send` must not be pending")
         };
         assert_eq!(response.unwrap().status, 200);
         attempts.take()
     }
 
     #[test]
-    fn timeout_includes_the_encoding() {
+    fn negotiation_deducts_the_encoding_from_the_timeout() {
         let attempts = attempts(&Negotiation::new(Encoding::default().protobuf()), false);
         let [(false, first), (true, second)] = attempts[..] else { panic!("{attempts:?}") };
         assert!(second < first && first < TIMEOUT, "{attempts:?}");
     }
 
     #[test]
-    fn gateway_without_protobuf_gets_only_text_from_then_on() {
+    fn negotiation_sends_only_text_after_a_misread() {
         let negotiation = Negotiation::new(Encoding::default().protobuf());
         let is_text = |supports_protobuf| -> Vec<bool> {
             let attempts = attempts(&negotiation, supports_protobuf);

@@ -1,13 +1,14 @@
-//! Encodes families as delimited protobuf: one `io.prometheus.client.MetricFamily` after the other, each after its length.
+//! Encodes families as delimited protobuf: a sequence of `io.prometheus.client.MetricFamily`, each prefixed with its
+//! length.
 //!
-//! The messages are few, small and stable, so they are encoded by hand. The input is the text that a request stores. If a
-//! family is not in the form that this crate writes, the request is sent as text.
+//! The message types are few, small and stable, so they are encoded by hand. The input is the text of a `PushRequest`.
+//! If a family is not in the form that this crate writes, [`encode`] returns `None`, and the request is sent as text.
 
 use std::collections::HashMap;
 
 use crate::exposition::{EncodedFamily, LabelPairs, MetricType, Sample};
 
-/// Encodes families, given as names and texts; `None` if a text cannot be read.
+/// Encodes families, given as names and texts; `None` if a text cannot be parsed.
 pub(super) fn encode<'a>(families: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     for (name, text) in families {
@@ -16,7 +17,7 @@ pub(super) fn encode<'a>(families: impl Iterator<Item = (&'a str, &'a str)>) -> 
     Some(body)
 }
 
-/// Returns the value of the enum `MetricType` in the protocol.
+/// Returns the number of a type in the enum `MetricType` of the protocol.
 const fn type_number(metric_type: MetricType) -> u64 {
     match metric_type {
         MetricType::Counter => 0,
@@ -62,7 +63,7 @@ fn write_family(message: &mut Vec<u8>, name: &str, text: &str) -> Option<()> {
     }
 }
 
-/// The histograms or summaries of a family. The text has several samples for each.
+/// The histograms or summaries of a family. In the text, each consists of several samples.
 #[derive(Default)]
 struct Distributions<'a> {
     list: Vec<Distribution<'a>>,
@@ -98,7 +99,7 @@ impl<'a> Distributions<'a> {
         Some(())
     }
 
-    /// Returns the distribution with the labels of the sample.
+    /// Returns the distribution with the labels of the sample, after inserting one if there is none.
     fn entry(&mut self, sample: &Sample<'a>) -> &mut Distribution<'a> {
         let next = self.list.len();
         let position = *self.positions.entry(sample.labels.clone()).or_insert(next);
@@ -178,9 +179,9 @@ fn message(outer: &mut Vec<u8>, field: u8, write: impl FnOnce(&mut Vec<u8>)) {
     delimited(outer, write);
 }
 
-/// Writes a message after its length.
+/// Writes a message, prefixed with its length.
 fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // Most lengths fit into one byte; for longer messages, the prefix is replaced.
+    // Reserves one byte for the length. If the message is longer, the byte is replaced by a longer prefix.
     outer.push(0);
     let start = outer.len();
     let written = write(outer);
@@ -196,10 +197,10 @@ fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T
     written
 }
 
-/// Set in every byte of a varint but the last.
+/// The bit that is set in every byte of a varint except the last.
 const CONTINUATION_BIT: u8 = 0x80;
 
-/// Writes seven bits per byte, lowest first.
+/// Writes seven bits per byte, lowest bits first.
 fn varint(message: &mut Vec<u8>, value: u64) {
     let mut rest = value;
     while rest >= u64::from(CONTINUATION_BIT) {

@@ -1,4 +1,5 @@
-//! Parses the responses of the gateway's query API (`GET /api/v1/metrics` and `GET /api/v1/status`).
+//! `StoredGroup`: a group as the gateway's query API describes it, and the parsers of the responses to
+//! `GET /api/v1/metrics` and `GET /api/v1/status`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, JOB};
 
-/// The family in which the gateway stores when it last accepted a push to the group; 0 if it never did.
+/// The family that contains the time of the last push to the group that the gateway accepted; 0 if there is none.
 const PUSH_TIME: &str = "push_time_seconds";
 
 /// A group that a gateway stores.
@@ -85,8 +86,8 @@ impl fmt::Display for StoredValue {
 }
 
 impl StoredGroup {
-    /// Returns the key of the group; `None` if its labels are not valid in a key. Empty labels, which the gateway stores,
-    /// are not part of a key.
+    /// Returns the key of the group; `None` if its labels are not valid in a key. Labels with an empty value, which the
+    /// gateway stores, are not part of a key.
     pub(crate) fn grouping_key(&self) -> Option<GroupingKey> {
         let key = GroupingKey::new(self.labels.get(JOB)?).ok()?;
         let mut others = self.labels.iter().filter(|(name, _)| *name != JOB);
@@ -103,17 +104,17 @@ impl StoredGroup {
         self.value(PUSH_TIME, &[]) == Some(0.0)
     }
 
-    /// Returns when the gateway last accepted a push to the group, in Unix seconds by the gateway's clock.
+    /// Returns the time of the last push to the group that the gateway accepted, in Unix seconds by the gateway's clock.
     #[must_use]
     pub fn pushed_at(&self) -> Option<f64> {
         self.value(PUSH_TIME, &[]).filter(|seconds| *seconds > 0.0)
     }
 
-    /// Returns the value of the metric that has exactly `labels` in addition to the grouping labels; `None` if it is missing,
-    /// a histogram or a summary.
+    /// Returns the value of the metric that has exactly `labels` in addition to the grouping labels; `None` if it is
+    /// missing, a histogram or a summary.
     #[must_use]
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let own = |metric: &StoredMetric| {
+        let own_label_count = |metric: &StoredMetric| {
             metric
                 .labels
                 .iter()
@@ -125,7 +126,7 @@ impl StoredGroup {
         };
         let metrics = &self.families.get(name)?.metrics;
         let found = metrics.iter().find(|metric| {
-            own(metric) == labels.len()
+            own_label_count(metric) == labels.len()
                 && labels
                     .iter()
                     .all(|(name, value)| metric.labels.get(*name).is_some_and(|v| v == value))
@@ -150,7 +151,7 @@ pub(super) fn parse_start_time(text: &str) -> Result<SystemTime, Error> {
     start_time.and_then(parse_rfc3339).ok_or_else(invalid_response)
 }
 
-/// Parses a time such as `2006-01-02T15:04:05.999+01:00` and drops fractions of a second.
+/// Parses a time such as `2006-01-02T15:04:05.999+01:00`, without the fraction of the second.
 fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let (date, time) = text.split_once('T')?;
     let zone_at = time.find(['Z', '+', '-'])?;
@@ -175,12 +176,13 @@ fn three_numbers(text: &str, separator: char) -> Option<[i64; 3]> {
     parts?.try_into().ok()
 }
 
-/// Counts the days from 1970 to a date of the Gregorian calendar. Years start in March, so that a leap day is the last one.
+/// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. The calculation starts years in March,
+/// so that a leap day is the last day of its year.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days_of_years =
         365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // From March on, the lengths of five months repeat: 31, 30, 31, 30, 31.
+    // From March on, the lengths of the months repeat every five months: 31, 30, 31, 30, 31.
     days_of_years + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
@@ -196,7 +198,7 @@ fn group(entry: &Value) -> Option<StoredGroup> {
     let entry = entry.as_object()?;
     let mut families = BTreeMap::new();
     for (name, value) in entry {
-        // Families and other fields of the group are in the same object; only families have a type.
+        // The object contains the families and other fields of the group. Only families have a type.
         if value.get("type").is_some() {
             families.insert(name.clone(), family(value)?);
         }
@@ -247,7 +249,7 @@ fn pairs(value: &Value) -> Option<Vec<(f64, f64)>> {
     Some(pairs)
 }
 
-/// Parses a number, which the API writes as a string because of `NaN` and `+Inf`.
+/// Parses a number. The API writes numbers as strings, because JSON has neither `NaN` nor `+Inf`.
 fn number(value: &Value) -> Option<f64> {
     value.as_str()?.parse().ok()
 }
@@ -257,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn start_time_is_parsed_with_its_zone() {
+    fn start_time_includes_its_time_zone() {
         let started = |time: &str| {
             let text =
                 format!(r#"{{"status":"success","data":{{"flags":{{}},"start_time":"{time}"}}}}"#);
@@ -291,7 +293,7 @@ mod tests {
             {"count":"3","labels":{"job":"x"},"quantiles":{"0.5":"1"},"sum":"2"}]}}]}"#;
 
     #[test]
-    fn every_type_becomes_a_typed_value() {
+    fn parsed_groups_have_a_value_for_every_type() {
         let group = parse_groups(RESPONSE).unwrap().remove(0);
         assert_eq!(group.labels["job"], "x");
         assert_eq!(group.value("c", &[("a", "b")]), Some(7.0));

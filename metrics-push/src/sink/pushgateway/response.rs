@@ -8,13 +8,13 @@ use crate::labels::GroupingKey;
 use crate::log::excerpt;
 use crate::sink::acceptance::Acceptance;
 
-/// Returns true if the gateway may not have understood the format of the body. When it rejects metrics that it could
-/// parse, its message contains "pushed metrics".
+/// Returns true if the gateway may have failed to parse the body. If it rejects metrics that it could parse, its message
+/// contains "pushed metrics".
 pub(super) fn is_misread(response: &Response) -> bool {
     response.status == 415 || (response.status == 400 && !response.body.contains("pushed metrics"))
 }
 
-/// Returns how the gateway accepted a request.
+/// Returns how far the gateway has processed a request that it accepted.
 ///
 /// # Errors
 /// If the gateway rejected the request, or another server responded.
@@ -22,7 +22,7 @@ pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Accepta
     match response.status {
         // A gateway responds to a push with an empty body; a login page does not.
         200..=299 if response.body.trim_start().starts_with('<') => {
-            Err(Error::config("the response is a web page, not a Pushgateway's")
+            Err(Error::config("the response is a web page and not from a Pushgateway")
                 .remedy("check the URL: a proxy or a login page may be in front of the gateway"))
         }
         200..=299 if response.body.len() >= MAX_RESPONSE_SIZE => {
@@ -30,7 +30,8 @@ pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Accepta
                 .remedy("check the URL: another server may listen there"))
         }
         200 => Ok(Acceptance::Applied),
-        // 202: the gateway does not check pushes, or queues them. Aggregating and compatible servers respond with 204.
+        // A gateway that does not check pushes, or queues them, responds with 202. Other compatible servers respond
+        // with 204.
         202 | 204 => Ok(Acceptance::Queued),
         _ => Err(refusal(response, Some(key))),
     }
@@ -86,7 +87,7 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         ),
         400 => ("the gateway rejected the push", None),
         401 => (
-            "the gateway requires other credentials",
+            "the gateway requires valid credentials",
             owned("check the user and password, or the token"),
         ),
         403 => (
@@ -101,7 +102,7 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         ),
         405 => (
             "the server does not support pushes",
-            owned("check that the URL is a Pushgateway's and not Prometheus's"),
+            owned("check that the URL points to a Pushgateway and not to Prometheus"),
         ),
         407 => (
             "the proxy requires credentials",
@@ -113,11 +114,11 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         ),
         429 => ("the server limits the rate of pushes", owned("push less often")),
         408 | 425 | 500..=599 => ("the gateway cannot accept pushes at the moment", None),
-        _ => ("the status is not one of a Pushgateway", owned("check the URL")),
+        _ => ("a Pushgateway does not respond with this status", owned("check the URL")),
     }
 }
 
-/// Returns true for the responses of Go's servers and nginx to plain HTTP on a TLS port.
+/// Returns true if the body is the response of a Go server or of nginx to plain HTTP on a TLS port.
 fn expects_tls(body: &str) -> bool {
     ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"]
         .iter()
@@ -137,7 +138,7 @@ fn clash_remedy(body: &str, key: Option<&GroupingKey>) -> String {
     }
 }
 
-/// Returns the metric that the consistency check names: `collected metric "x" {…} is not a GAUGE`.
+/// Returns the name of the metric in a message of the gateway such as `collected metric "x" {…} is not a GAUGE`.
 fn quoted_metric(body: &str) -> Option<&str> {
     let after = body.split_once("collected metric ")?.1.trim_start_matches(['"', '\'']);
     after.split(['"', '\'', ' ']).next().filter(|name| !name.is_empty())
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn statuses_200_202_and_204_are_success() {
+    fn accepted_statuses_are_200_202_and_204() {
         assert_eq!(result(200, "").unwrap(), Acceptance::Applied);
         assert_eq!(result(202, "").unwrap(), Acceptance::Queued);
         assert_eq!(result(204, "").unwrap(), Acceptance::Queued);
@@ -213,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_to_a_tls_port_is_recognized() {
+    fn error_for_plain_http_on_a_tls_port_suggests_https() {
         let error = error(400, "Client sent an HTTP request to an HTTPS server.\n");
         assert!(error.to_string().contains("write https://"), "{error}");
     }
 
     #[test]
-    fn long_response_is_cut_between_characters() {
+    fn first_line_is_cut_between_characters() {
         let long = "é".repeat(1_000);
         assert_eq!(first_line(&long).chars().count(), 401);
     }

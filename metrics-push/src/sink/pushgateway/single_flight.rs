@@ -1,8 +1,8 @@
-//! Shares one query for all groups of a gateway among concurrent callers.
+//! `SingleFlight`: lets concurrent callers share one query for all groups of a gateway.
 //!
-//! The query API cannot return a single group, and thousands of groups take long to list and to parse. A caller that
-//! arrives during a query waits for its response. A response is reused for as long as its query took: it was already that
-//! old when it arrived.
+//! The query API cannot return a single group, and it takes long to list and parse thousands of groups. If a query is
+//! in flight, a caller waits for its response. A response is cached for as long as its query took, because it may
+//! already have been that old when it arrived.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ pub(super) struct SingleFlight(Mutex<Flight>);
 
 #[derive(Debug, Default)]
 struct Flight {
-    /// The last response, and the end of its reuse.
+    /// The last response, and the moment at which it expires.
     cached: Option<(Moment, Groups)>,
-    /// The query that is running.
+    /// The query in flight.
     query: Option<SharedQuery>,
 }
 
@@ -35,18 +35,18 @@ struct SharedQuery {
 
 /// How a caller gets the groups.
 enum Role {
-    /// The cached response is recent enough.
+    /// The cached response has not expired.
     Cached(Groups),
-    /// Another caller's query ends in time.
+    /// A query that times out before this caller's deadline is in flight: the caller waits for its response.
     Follower(Receiver<Groups>),
-    /// Another caller's query may end too late: the caller queries for itself alone.
+    /// A query that may outlast this caller's deadline is in flight: the caller sends a query for itself.
     Independent,
-    /// The caller queries for itself and for all followers.
+    /// No query is in flight: the caller sends one for itself and its followers.
     Leader,
 }
 
 impl SingleFlight {
-    /// Returns the group with this key. `query` lists all groups, and is polled only if its response is needed.
+    /// Returns the group with this key. `query` lists all groups. It is polled only if this caller must send a query.
     pub(super) async fn group(
         &self,
         key: &GroupingKey,
@@ -65,7 +65,7 @@ impl SingleFlight {
             match self.join(deadline) {
                 Role::Cached(groups) => return Ok(groups),
                 Role::Follower(receiver) => {
-                    // Without a value, the leader has failed: take the next role.
+                    // `None` means that the leader has failed: join again.
                     if let Some(groups) = receiver.await {
                         return Ok(groups);
                     }
@@ -106,7 +106,7 @@ fn index(groups: Vec<StoredGroup>) -> Groups {
     Arc::new(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
 }
 
-/// Ends the shared query when it is dropped. Without a response, its followers receive nothing.
+/// Ends the shared query when it is dropped. If no response was published, the followers receive `None`.
 struct LeaderGuard<'a>(&'a SingleFlight);
 
 impl LeaderGuard<'_> {
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::error::Kind;
 
-    fn groups() -> Vec<StoredGroup> {
+    fn parsed_groups() -> Vec<StoredGroup> {
         let text = r#"{"data":[{"labels":{"job":"a","instance":""},"last_push_successful":true},
             {"labels":{"job":"a","shard":"1"},"last_push_successful":true}]}"#;
         parse_groups(text).unwrap()
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn concurrent_callers_share_one_query() {
+    fn single_flight_shares_one_query() {
         let flight = SingleFlight::default();
         let (answered, queries) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let query = || async {
             queries.fetch_add(1, Ordering::Relaxed);
             at_least(&answered, 1).await;
-            Ok(groups())
+            Ok(parsed_groups())
         };
         let (one, missing, empty) = (key("1"), key("2"), GroupingKey::new("a").unwrap());
         let mut first = pin!(flight.group(&one, in_a_minute(), query()));
@@ -193,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn follower_of_a_failed_query_queries_again() {
+    fn follower_sends_a_query_if_the_leader_fails() {
         let flight = SingleFlight::default();
         let (answered, queries) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let query = || async {
             let number = queries.fetch_add(1, Ordering::Relaxed);
             at_least(&answered, number + 1).await;
-            if number == 0 { Err(Error::new(Kind::Timeout, "late")) } else { Ok(groups()) }
+            if number == 0 { Err(Error::new(Kind::Timeout, "late")) } else { Ok(parsed_groups()) }
         };
         let one = key("1");
         let mut first = pin!(flight.group(&one, in_a_minute(), query()));
@@ -212,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn caller_with_an_earlier_deadline_queries_for_itself() {
+    fn caller_with_an_earlier_deadline_sends_its_own_query() {
         let (flight, one) = (SingleFlight::default(), key("1"));
         let mut first = pin!(flight.group(&one, in_a_minute(), std::future::pending()));
         assert!(poll(first.as_mut()).is_pending());
-        let second = pin!(flight.group(&one, Moment::now(), async { Ok(groups()) }));
+        let second = pin!(flight.group(&one, Moment::now(), async { Ok(parsed_groups()) }));
         assert!(matches!(poll(second), Poll::Ready(Ok(Some(_)))));
     }
 
@@ -227,7 +227,7 @@ mod tests {
             let mut first = pin!(flight.group(&one, in_a_minute(), std::future::pending()));
             assert!(poll(first.as_mut()).is_pending());
         }
-        let second = pin!(flight.group(&one, in_a_minute(), async { Ok(groups()) }));
+        let second = pin!(flight.group(&one, in_a_minute(), async { Ok(parsed_groups()) }));
         assert!(matches!(poll(second), Poll::Ready(Ok(Some(_)))));
     }
 }
