@@ -5,10 +5,10 @@ use tokio::sync::{Mutex, Semaphore};
 
 static LOCK: Mutex<()> = Mutex::const_new(());
 
-/// Closed by the first call that skips. A backup waits for it, so that an overlap happens on machines of any speed.
+/// Closed by the first call that skips. A backup waits until then, so that an overlap happens on machines of any speed.
 static OVERLAP: Semaphore = Semaphore::const_new(0);
 
-/// `on_success = add` keeps the time of the last skip in the group. By default a success replaces the group.
+/// `on_success = add` leaves the time of the last skip in the group. By default, a success replaces the group.
 #[push_job(every = "24h", run = run, on_success = add)]
 pub(crate) async fn backup() {
     match LOCK.try_lock() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use metrics_push::push_job;
 
-/// `on_success = add` keeps the time of the last failure in the group. By default a success replaces the group.
+/// `on_success = add` leaves the time of the last failure in the group. By default, a success replaces the group.
 #[push_job(every = "1h", on_success = add)]
 pub(crate) async fn reminders() -> Result<(), io::Error> {
     static CALLS: AtomicU32 = AtomicU32::new(0);

@@ -15,7 +15,7 @@ pub(crate) struct GatewayArguments {
     /// The URL of the gateway; overrides METRICS_PUSH_URL.
     #[arg(long, value_parser = parse_url)]
     url: Option<String>,
-    /// The time limit of a request, such as 10s; overrides METRICS_PUSH_TIMEOUT.
+    /// The timeout of a request, such as 10s; overrides METRICS_PUSH_TIMEOUT.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
 }

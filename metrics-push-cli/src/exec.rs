@@ -49,13 +49,13 @@ pub(crate) struct Arguments {
     /// The expected interval between successes, such as 24h; alert rules use twice this interval as the deadline.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     every: Option<Duration>,
-    /// The maximum duration of a run; a longer run counts as lost.
+    /// The maximum duration of a run; an alert fires for a longer run.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_runtime: Option<Duration>,
     /// Ends the command after the maximum duration: first with TERM, then with KILL.
     #[arg(long, requires = "max_runtime")]
     kill: bool,
-    /// The command and its arguments; write -- before them if an argument could be one of metrics-push.
+    /// The command and its arguments; a -- before them ends the options of metrics-push.
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         str::to_owned,
     );
     problems.extend(configure(config, &name, arguments).err());
-    // With a gateway, the first process waits in here for the end of its child.
+    // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
     let run = job(name, arguments).start();
     for problem in problems {
         Failure::from(problem).print();

@@ -1,4 +1,4 @@
-//! Failure: the message and the exit status of a subcommand that did not succeed.
+//! `Failure`: the message and the exit status of a subcommand that did not succeed.
 
 use std::fmt;
 use std::io::Write as _;

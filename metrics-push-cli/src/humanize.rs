@@ -1,4 +1,4 @@
-//! Durations and messages in the form that people read.
+//! Formats durations and messages for people.
 
 /// Formats a duration with at most two units: `7ms`, `1.2s`, `3m20s`, `2h`, `3d4h`.
 pub(crate) fn duration(seconds: f64) -> String {

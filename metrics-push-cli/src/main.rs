@@ -1,4 +1,4 @@
-//! The command `metrics-push`: inspects and maintains what batch jobs have pushed.
+//! The command `metrics-push`: inspects and maintains the metrics that batch jobs have pushed.
 //!
 //! It uses the public API of the library `metrics-push` and reads the same environment variables. `cli.rs` lists the
 //! subcommands; each has its own file.

@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     gateways: GatewayArguments,
     #[command(flatten)]
     group: GroupArguments,
-    /// Keeps the other metrics of the group; without it, the group is replaced.
+    /// Merges the metrics into the group; without it, they replace the group.
     #[arg(long)]
     add: bool,
     /// Prints the request and does not send it.

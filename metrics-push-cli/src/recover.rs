@@ -18,13 +18,13 @@ Exit status:
           Undelivered requests are left.
 ";
 
-/// Longer than the default of a job, because no job waits for this subcommand.
+/// The default of `--timeout`. Longer than the default of a job, because no job waits for this subcommand.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Delivers the undelivered requests in the state directory and reports abandoned runs.
 ///
 /// Each run of a job does the same. Use this subcommand in a timer, or when a gateway is available again and no run is
-/// due.
+/// due. By default, it stops after 60 s; --timeout changes that.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Arguments {

@@ -1,4 +1,4 @@
-//! What `delete`, `prune` and `wipe` share: removal of groups, or a list of the groups in a dry run.
+//! Shared by `delete`, `prune` and `wipe`: removes groups, or lists them in a dry run.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ pub(crate) struct RemovalArguments {
 }
 
 impl RemovalArguments {
-    /// Returns `DryRun` if the argument or the variable asks for it.
+    /// Returns `DryRun` if the argument or the variable is set.
     pub(crate) fn mode(&self, config: &Config) -> Removal {
         if self.dry_run || config.is_dry_run() { Removal::DryRun } else { Removal::Apply }
     }

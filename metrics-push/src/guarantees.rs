@@ -18,7 +18,7 @@
 //! Each cell is a test in `tests/e2e/guarantees.rs`, named after its row and column, such as `oom::l3`. The test ends a job this
 //! way against a real gateway, once in a program that unwinds on panic and once in one that aborts, and reads the expected
 //! outcome from this table. It also checks that exit status and output equal those of the same program without the
-//! attribute, and that no timeout was waited for.
+//! attribute, and that no process waited until a timeout.
 //!
 //! | how the run ends | test | L0 | L2 | L3 |
 //! | --- | --- | --- | --- | --- |
@@ -83,20 +83,20 @@
 //! | SIGKILL of PID 1 of a container | `container_kill` | `open` | `abandoned` | `abandoned` |
 //! | exceeds `max_runtime`, with `kill` | `max_runtime` | `timeout` | `timeout` | `timeout` |
 //!
-//! (`kill` starts its own supervisor, so the last row is L3 in every column.)
+//! `kill` starts a supervisor, so the last row is L3 in every column.
 //!
 //! A task that is still running when its process exits is a failure, with any exit code. A `main` that exits with 0 is a
 //! success, with any other code a failure.
 //!
 //! # In numbers
 //!
-//! - *At once* means within the time limit of an ending: [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT), after a signal at
+//! - *At once* means within the timeout of an ending: [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT), after a signal at
 //!   most five seconds. If the gateway is down for longer, L0 loses the outcome and writes a line to stderr; L2 stores it.
 //! - The start push is delayed by two milliseconds, so that a shorter run is one request. If the process dies within
-//!   that time, only the journal and the supervisor know the run.
+//!   that time, only the journal and the supervisor have a record of the run.
 //! - A second signal, at least one second after the first, ends the process without waiting.
-//! - The exit code of `process::exit` is known with glibc. With other C libraries the outcome is always `exit_code`, even
-//!   for code 0.
+//! - The library reads the exit code of `process::exit` from glibc. With other C libraries, it cannot, and the outcome is
+//!   always `exit_code`, even for code 0.
 //! - `batch_job_last_run_panics` counts panics on any thread while the library's panic hook is called: a hook that is
 //!   installed after the start of the run must call the previous hook.
 //!
@@ -119,9 +119,9 @@
 //! # At a terminal, with a supervisor
 //!
 //! Supervisor and job share a process group and a terminal: the job reads keys and gets terminal sizes as without a supervisor.
-//! When the job is suspended, by a key or by itself, the supervisor stops as well, so that the shell notices, and continues with
-//! it. A hangup of the terminal ends the job, even if the supervisor leads the session. SIGSTOP to one of the two stops
-//! only that one.
+//! When the job is suspended, by a key or by itself, the supervisor stops as well, so that the shell regains control. Both
+//! continue together. A hangup of the terminal ends the job, even if the supervisor leads the session. SIGSTOP to one of the
+//! two stops only that one.
 //!
 //! The supervisor closes its copies of the job's input and output, has one thread, and waits. It uses about 0.6 MB of memory
 //! (8.5 MB resident in an unoptimised build; the rest is shared with the job).
@@ -137,8 +137,8 @@
 //!
 //! The disk contains what the file system had written: usually everything except the last seconds, possibly files with
 //! zeros, without data or with half a line. Later runs can read any of these, and never report a failed run as a success.
-//! A run whose ending the gateway already holds is not reported again. A run of the last seconds may be known only by
-//! its start push. If the gateway lost its data as well, a completed run may be reported as abandoned.
+//! A run whose ending is on the gateway is not reported again. Of a run of the last seconds, the start push may be the
+//! only record. If the gateway lost its data as well, a completed run may be reported as abandoned.
 //!
 //! With [`durable_journal`](crate::Job::durable_journal), each start and end waits until the record is on disk: no run whose body
 //! started is lost, and no recorded ending is reported as anything else. This needs a state directory that is
@@ -155,4 +155,4 @@
 //! - If the host and its disk are lost, L1 remains.
 //! - `_exit(0)` is reported as a success by L3, like `process::exit(0)`, because the supervisor sees only the exit status.
 //! - A process that forks and continues only in the child, like a daemon, must start its run after the fork.
-//! - If several hosts push the same group at the same time, the group contains only the newest run.
+//! - If several hosts push to one group at the same time, the group contains only the run that pushed last.

@@ -1,8 +1,8 @@
 //! Guide pages: which metrics and verbs, how requests are delivered, how to test, migrate and fix errors.
 //!
-//! - [`choices`]: when a run pushes what, which verb to use, why not a counter.
+//! - [`choices`]: when a run pushes what, which verb to use, the API without attributes, why not a counter.
 //! - [`metrics`]: all metrics of a run.
-//! - [`delivery`]: time limits, retries, stored requests, several gateways, wire formats.
+//! - [`delivery`]: timeouts, retries, stored requests, several gateways, wire formats.
 //! - [`configuration`]: all environment variables, proxies, secrets, the state directory.
 //! - [`schedulers`]: many tasks in one long-lived process.
 //! - [`command`]: the command `metrics-push`.

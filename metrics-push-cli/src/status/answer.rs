@@ -1,4 +1,4 @@
-//! Answer: the reports of one gateway; verdict: the exit status for all of them.
+//! `Answer`: the reports of one gateway. `Verdict`: the result for all gateways, which is the exit status.
 
 use std::process::ExitCode;
 

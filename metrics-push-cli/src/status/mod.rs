@@ -88,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let gateways = context::gateways(&config)?;
     let job = arguments.job.as_deref();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let answers: Vec<Answer> = gateways.iter().map(|gateway| ask(gateway, job, now)).collect();
+    let answers: Vec<Answer> = gateways.iter().map(|gateway| fetch(gateway, job, now)).collect();
     let verdict = Verdict::new(&answers);
     let text = if arguments.json {
         json::text(&answers, verdict)
@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// Fetches the groups of a job, or all groups, and sorts their reports.
-fn ask(gateway: &Gateway, job: Option<&str>, now: f64) -> Answer {
+fn fetch(gateway: &Gateway, job: Option<&str>, now: f64) -> Answer {
     let reports = gateway.metrics().map(|groups| {
         let is_selected =
             |label: Option<&String>| job.is_none_or(|job| label.is_some_and(|l| l == job));

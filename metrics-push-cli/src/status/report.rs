@@ -1,7 +1,7 @@
-//! Report: the state of a job at one moment, computed from the metrics of its group, and its problems.
+//! `Report`: the state of a job at one moment, computed from the metrics of its group, and its problems.
 //!
-//! A problem is what the alert rules in `monitoring/` also detect: an old last success, a failed run, a start without an
-//! end, a rejected push, a clock that is ahead.
+//! The alert rules in `monitoring/` detect the same problems: an old last success, a failed run, a start without an end, a
+//! rejected push, a clock that is ahead.
 
 use std::collections::BTreeMap;
 
@@ -127,7 +127,7 @@ impl Facts {
     }
 }
 
-/// Knows the signals with the same number on every platform.
+/// Returns the name of a signal that has the same number on every platform.
 fn signal_name(number: f64) -> Option<&'static str> {
     const NAMES: [(f64, &str); 11] = [
         (1.0, "HUP"),
@@ -142,7 +142,7 @@ fn signal_name(number: f64) -> Option<&'static str> {
         (14.0, "ALRM"),
         (15.0, "TERM"),
     ];
-    NAMES.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
+    NAMES.iter().find(|(other, _)| *other == number).map(|(_, name)| *name)
 }
 
 /// Returns the outcome with the value 1.

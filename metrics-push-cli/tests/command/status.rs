@@ -45,7 +45,7 @@ fn uncoloured(text: &str) -> String {
 }
 
 #[test]
-fn terminal_output_has_colours_and_fits() {
+fn terminal_output_has_colours_and_fits_the_width() {
     let gateway = populated();
     let ended = on_terminal(80, metrics_push(&gateway.url(), &["status"]));
     assert_eq!(ended.status, 1, "{}", ended.stdout);
@@ -71,7 +71,7 @@ fn terminal_output_has_colours_and_fits() {
 }
 
 #[test]
-fn narrow_terminal_output_fits() {
+fn narrow_terminal_output_fits_the_width() {
     let gateway = populated();
     let ended = on_terminal(66, metrics_push(&gateway.url(), &["status"]));
     let shown = uncoloured(&ended.stdout);
@@ -173,7 +173,7 @@ fn exit_status_is_the_verdict() {
 }
 
 #[test]
-fn unreachable_gateway_is_named_and_others_are_shown() {
+fn status_names_unreachable_gateway_and_shows_others() {
     let gateway = populated();
     let urls = format!("{},http://127.0.0.1:9", gateway.url());
     let ended = piped(metrics_push(&urls, &["status", "--job", "nightly_import"]), "");

@@ -63,7 +63,7 @@ static ALL: &[Variable] = &[
     Variable {
         name: "METRICS_PUSH_TIMEOUT",
         example: "10s",
-        meaning: "the time limit for delivering the outcome of a run. Default: 10 s",
+        meaning: "the timeout for delivering the outcome of a run. Default: 10 s",
         set: |config, value| {
             config.timeout = parse_duration(value)?;
             Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fake_gateway::FakeGateway;
 use super::group::{DisplayLabels, Group, Selector};
 
-/// A push of a local job takes milliseconds, so a longer wait means that it is lost.
+/// A push of a local job takes milliseconds. After this time, it is certainly lost.
 const RUN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const OUTCOME: &str = "batch_job_last_run_outcome";

@@ -240,8 +240,8 @@ impl FakeGateway {
         self.set_auth(RequiredAuth::Bearer(token.to_owned()));
     }
 
-    /// Requires no credentials, which is the default.
-    pub fn admit_anybody(&self) {
+    /// Accepts requests without credentials, which is the default.
+    pub fn require_no_auth(&self) {
         self.set_auth(RequiredAuth::None);
     }
 

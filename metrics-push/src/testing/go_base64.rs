@@ -1,7 +1,7 @@
 //! Decodes base64 as the Go gateway does.
 //!
-//! By hand, because the `base64` crate cannot be configured to follow Go: Go skips line breaks, ignores leftover bits, and
-//! reports the position of the first invalid byte, which the gateway's error message contains.
+//! Implemented by hand, because the `base64` crate cannot be configured to follow Go: Go skips line breaks, ignores leftover
+//! bits, and reports the position of the first invalid byte, which the gateway's error message contains.
 
 /// The alphabets of base64: grouping labels use `Url`, credentials use `Standard`.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Parses and formats numbers and text as the Go gateway does.
 //!
-//! By hand, because the rules of Go and Rust differ in edge cases: which floats are valid, when a float has an exponent,
-//! how a float becomes an integer, and how many replacement characters invalid UTF-8 becomes.
+//! Implemented by hand, because the rules of Go and Rust differ in edge cases: which floats are valid, when a float has an
+//! exponent, how a float becomes an integer, and how many replacement characters invalid UTF-8 becomes.
 
 /// Parses a sample value, a quantile or a bucket bound. Returns `None` for text that the gateway rejects.
 pub(super) fn parse_float(text: &str) -> Option<f64> {

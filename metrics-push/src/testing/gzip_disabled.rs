@@ -1,4 +1,4 @@
-//! Replaces `gzip.rs` without the feature `gzip`: compressed bodies are rejected.
+//! Replaces `gzip.rs` without the feature `gzip`: rejects compressed bodies.
 
 use super::http::HttpResponse;
 

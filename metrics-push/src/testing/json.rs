@@ -1,6 +1,6 @@
 //! The responses of the query API, with the shape and field names of Pushgateway 1.5.1.
 //!
-//! As there, numbers are strings and objects have sorted keys.
+//! As in the real gateway, numbers are strings and objects have sorted keys.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,7 +1,7 @@
 //! The threads and sockets of a fake gateway: one thread accepts, and each connection has a thread.
 //!
-//! The sockets are used by hand, because the faults need it: a response is dripped or cut off byte by byte, and the port
-//! is closed and reopened. Dropping the server joins every thread.
+//! This file uses sockets directly, without an HTTP library, because the faults need it: a response is sent byte by byte
+//! or cut off, and the port is closed and reopened. Dropping the server joins every thread.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,8 +20,10 @@ const REBIND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long dropping the server waits for responses that are not yet written.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the connection that wakes the accepting thread may take.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The pause before another attempt to accept a connection or to open the port.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running server.

@@ -26,7 +26,7 @@ use metrics_push::push_job;
 use reminders::reminders;
 use tokio::time::sleep;
 
-/// How long the worker runs. All tasks are finished long before.
+/// How long the worker runs: much longer than all tasks take.
 const WORK_TIME: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]

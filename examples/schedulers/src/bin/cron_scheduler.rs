@@ -62,7 +62,7 @@ async fn sync_orders() -> Result<(), Box<dyn Error + Send + Sync>> {
         }
         sleep(Duration::from_millis(1)).await;
     }
-    Err("the shop did not answer".into())
+    Err("the shop did not respond".into())
 }
 
 fn fetch(attempt: u32) -> Result<u64, io::Error> {
