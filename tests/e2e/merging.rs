@@ -11,7 +11,7 @@ use proptest::test_runner::{Config as Cases, TestRunner};
 
 use crate::real::Pushgateway;
 
-/// So long that the batcher flushes on request only.
+/// Longer than the test, so that the batcher flushes on request only.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(3_600);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 

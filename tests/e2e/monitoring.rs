@@ -71,7 +71,7 @@ impl Stack {
         command.status().unwrap().code()
     }
 
-    /// Waits until all rules have been evaluated with the groups that are stored now.
+    /// Waits until Prometheus has evaluated all rules with the groups that are stored at the time of the call.
     fn wait_for_evaluation(&self) {
         let now = self.prometheus.query("vector(time())")[0].1;
         let next = |series: &str, instant: f64| {

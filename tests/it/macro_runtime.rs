@@ -15,7 +15,7 @@ use metrics_push::{Outcome, counted, timed};
 
 const NO_LABELS: &[LabelValue<'_>] = &[];
 
-/// A function in this file.
+/// The call site of a function in this file.
 macro_rules! call_site {
     ($function:literal) => {
         CallSite { function: $function, module: "m", file: file!(), line: line!() }
@@ -345,7 +345,7 @@ fn child_calls_on_many_short_threads() {
         let threads: Vec<_> = (0..THREADS).map(spawn).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     };
-    // The first threads allocate the stripes of their slots, and what the system allocates per thread.
+    // The first threads allocate the stripes of their slots, and the system allocates memory for threads.
     (0..WAVES / 5).for_each(|_| wave());
     let before = resident();
     (0..WAVES - WAVES / 5).for_each(|_| wave());

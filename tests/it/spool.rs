@@ -128,7 +128,7 @@ fn undelivered_outcome_is_logged_in_one_line() {
             state.path().join("spool").display()
         ),
     ] {
-        assert!(line.contains(part), "{part}\n{line}");
+        assert!(line.contains(part), "no {part:?} in {line}");
     }
     assert_eq!(state.records().len(), 1);
 

@@ -14,7 +14,7 @@ const BUDGET: Duration = Duration::from_millis(400);
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [state, password, userinfo, token, header] = &arguments[..] else {
-        panic!("usage: secrets STATE_DIR password userinfo token header")
+        panic!("usage: secrets STATE_DIR PASSWORD USERINFO TOKEN HEADER")
     };
     tracing::subscriber::set_global_default(PrintAll).unwrap();
     let gateway = FakeGateway::start();

@@ -1,4 +1,4 @@
-//! The attributes on functions of every kind: the result equals that of the bare function, and exactly one outcome is
+//! Tests the attributes on functions of every kind: the result equals that of the bare function, and exactly one outcome is
 //! recorded.
 
 #![allow(

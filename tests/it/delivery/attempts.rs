@@ -33,7 +33,7 @@ fn refused_connection_is_unreachable() {
     assert!(error.is_unreachable() && error.to_string().contains("check the URL"), "{error:?}");
 }
 
-/// The time limit ends during the second attempt.
+/// The timeout of the push ends the second attempt.
 #[test]
 fn timeout_of_the_last_attempt_does_not_hide_the_cause() {
     let gateway = FakeGateway::start();
@@ -114,9 +114,9 @@ fn retry_after_beyond_the_time_limit_ends_the_push() {
 
 #[test]
 fn rotated_token_is_read_again_after_a_rejection() {
-    let (gateway, place) = (FakeGateway::start(), TempDir::new());
-    std::fs::create_dir_all(place.path()).unwrap();
-    let file = place.path().join("token");
+    let (gateway, directory) = (FakeGateway::start(), TempDir::new());
+    std::fs::create_dir_all(directory.path()).unwrap();
+    let file = directory.path().join("token");
     std::fs::write(&file, "old\n").unwrap();
     gateway.require_bearer_token("new");
     let (config, errors) = Config::from_variables(|name| match name {

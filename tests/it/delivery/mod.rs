@@ -4,9 +4,9 @@ mod aggregating;
 mod attempts;
 mod breaker;
 mod faults;
-mod refused;
+mod rejected;
 mod retained;
-mod waiting;
+mod spooled;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ use metrics_push::{Config, Error, Job, Outcome, Pusher, Scope};
 
 use crate::temp_dir::TempDir;
 
-/// Long enough for a few attempts, short enough for a test.
+/// The timeout of pushes that must fail: long enough for a few attempts, short enough for a test.
 const BUDGET: Duration = Duration::from_millis(700);
-/// Extra time for a busy machine.
+/// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_millis(1_500);
-/// The time limit for events without a required time.
+/// The timeout of pushes and events that must succeed.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn empty_registry() -> &'static Registry {

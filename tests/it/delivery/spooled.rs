@@ -99,7 +99,7 @@ fn outcome_spooled_for_wrong_credentials_is_delivered_later() {
         let _scope = config.state_dir(state.path()).scope().unwrap();
         let started = Instant::now();
         succeed("locked_out");
-        assert!(started.elapsed() < Duration::from_secs(15), "it was retried");
+        assert!(started.elapsed() < Duration::from_secs(15), "the push was retried");
     }
     let _scope = config(&gateway).bearer_token("right").state_dir(state.path()).scope().unwrap();
     assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
