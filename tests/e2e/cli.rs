@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn status_judges_the_stored_groups() {
+fn status_exit_code_reflects_the_stored_groups() {
     let gateway = Pushgateway::start();
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     let job = Job::new("nightly").every(Duration::from_secs(60)).whole_process();

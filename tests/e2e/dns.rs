@@ -121,7 +121,7 @@ fn pending(state: &StateDir) -> usize {
 }
 
 #[test]
-fn silent_name_server_does_not_exceed_the_budget() {
+fn silent_name_server_does_not_exceed_the_timeout() {
     let (server, state) = (NameServer::start(Behaviour::Silent), StateDir::new());
     let started = Instant::now();
     let command = failing_job("http://gateway.example:9091", &state, "1s");

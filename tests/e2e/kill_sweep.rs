@@ -88,7 +88,7 @@ impl Reports {
         let pushed: Vec<_> =
             self.pushed.get(job).into_iter().flatten().map(String::as_str).collect();
         assert!(stored.len() <= 1, "{job}: {stored:?}");
-        assert_eq!(stored, pushed, "{job}: more than one outcome was pushed");
+        assert_eq!(stored, pushed, "{job}: the stored and the pushed outcomes differ");
         let outcome = stored.first().copied();
         let has_started = self.stored.contains_key(job) || ended.stdout.contains("ready");
         assert!(

@@ -249,7 +249,7 @@ fn dashboard_has_a_name_for_every_outcome() {
 }
 
 #[test]
-fn killed_job_fires_vanished_until_its_next_success() {
+fn vanished_alert_fires_from_kill_to_next_success() {
     let stack = Stack::start("vanished");
     let vanished = r#"ALERTS{alertname="BatchJobVanished",alertstate="firing",job="watched"}"#;
     assert_eq!(stack.run("job_watched", &[]), Some(0));

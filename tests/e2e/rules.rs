@@ -117,8 +117,8 @@ fn count_alerts(line: &str) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// Runs the promtool tests on rules without conditions. A test that then gets more alerts than it expects shows that the
-/// condition is needed.
+/// Runs the promtool tests on rules without conditions. A test that then gets more alerts than it expects needs the
+/// condition.
 #[test]
 fn alerts_have_tests_that_fire_and_tests_that_do_not() {
     let rules = files("rules");

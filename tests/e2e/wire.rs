@@ -1,4 +1,5 @@
-//! Every encoding of a push against the real gateway: all are stored alike, and the fake gateway gives the same responses.
+//! Every encoding of a push against the real gateway: all are stored alike, and the fake gateway responds like the real
+//! one.
 
 use std::time::Duration;
 

@@ -33,7 +33,8 @@ fn assert_same_as_bare(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
     (gateway, ended)
 }
 
-/// Like [`assert_same_as_bare`]. Also asserts that the job reports this outcome once and logs nothing. Returns its group.
+/// Like [`assert_same_as_bare`]. Also asserts that the job reports this outcome once and logs nothing. Returns the group
+/// of the job.
 #[track_caller]
 fn assert_reported_once(ending: &str, outcome: &str) -> Group {
     let (gateway, ended) = assert_same_as_bare(&[ending]);
@@ -309,7 +310,7 @@ fn slow_start_push_does_not_overtake_the_completion() {
 }
 
 #[test]
-fn start_not_sent_before_the_completion_is_dropped() {
+fn pending_start_push_is_dropped_at_completion() {
     let gateway = FakeGateway::start();
     let scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     let job = Job::with_name("quick");

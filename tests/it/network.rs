@@ -13,7 +13,7 @@ use crate::raw_tcp::{FullBacklog, RawServer};
 use crate::temp_dir::TempDir;
 
 /// The timeout of pushes that must fail.
-const BUDGET: Duration = Duration::from_millis(700);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(700);
 /// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_millis(1_500);
 
@@ -28,35 +28,35 @@ fn push(url: &str) -> Result<Acceptance, Error> {
         .unwrap()
         .collector(counter)
         .unwrap()
-        .map_gateway(|gateway| gateway.timeout(BUDGET))
+        .map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT))
         .push()
 }
 
-/// Returns the error of a push, and checks that a job spools its outcome. Neither may take longer than its budget.
+/// Returns the error of a push, and checks that a job spools its outcome. Both must end in time.
 fn fail_in_time(url: &str) -> Error {
     let started = Instant::now();
     let error = push(url).unwrap_err();
     assert_eq!(spooled_by_a_job(Config::default().url(url).unwrap()), 1);
-    assert!(started.elapsed() < BUDGET * 2 + SLACK, "{:?}", started.elapsed());
+    assert!(started.elapsed() < SHORT_TIMEOUT * 2 + SLACK, "{:?}", started.elapsed());
     error
 }
 
 /// Runs a job and returns the number of requests in its spool.
 fn spooled_by_a_job(config: Config) -> usize {
     let state = TempDir::new();
-    let _scope = config.state_dir(state.path()).timeout(BUDGET).scope().unwrap();
+    let _scope = config.state_dir(state.path()).timeout(SHORT_TIMEOUT).scope().unwrap();
     Job::new("remote").registry(empty_registry).whole_process().start().finish(Outcome::Success);
     state.records().len()
 }
 
 #[test]
-fn unknown_host_is_reported_within_the_budget() {
+fn unknown_host_is_reported_within_the_timeout() {
     let error = fail_in_time("http://gateway.invalid:9091");
     assert!(error.is_retryable(), "{error:?}");
 }
 
 #[test]
-fn connection_attempt_ends_within_the_budget() {
+fn connection_attempt_ends_within_the_timeout() {
     let server = FullBacklog::start();
     let error = fail_in_time(&format!("http://{}", server.address()));
     assert!(error.is_timeout(), "{error:?}");
@@ -64,7 +64,7 @@ fn connection_attempt_ends_within_the_budget() {
 
 /// An aggregating gateway must not receive an outcome twice. Without a connection it has not received it once.
 #[test]
-fn outcome_without_a_connection_is_spooled_for_aggregating_gateways() {
+fn aggregating_outcome_without_a_connection_is_spooled() {
     let server = FullBacklog::start();
     let config = Config::default().url(format!("http://{}", server.address())).unwrap();
     assert_eq!(spooled_by_a_job(config.gateway_kind(GatewayKind::Aggregating)), 1);

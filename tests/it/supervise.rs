@@ -172,7 +172,7 @@ fn supervisor_does_not_keep_streams_of_the_job_open() {
 }
 
 #[test]
-fn children_of_the_job_inherit_its_unchanged_state() {
+fn children_of_the_job_inherit_the_same_process_state() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let bare = job(PanicStrategy::Unwind, &["print-inherited-state"])
         .variable("PATH", "/usr/bin:/bin")

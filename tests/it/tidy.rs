@@ -187,7 +187,7 @@ fn each_outside_crate_is_named_in_one_place() {
 }
 
 #[test]
-fn environment_is_read_in_few_files() {
+fn environment_is_read_in_listed_files_only() {
     let homes = [
         "metrics-push/src/config/variables.rs",
         // A supervisor starts its own program again, with the same arguments and a variable.
@@ -205,7 +205,7 @@ fn environment_is_read_in_few_files() {
 }
 
 #[test]
-fn unsafe_code_is_in_few_files() {
+fn unsafe_code_is_in_listed_files_only() {
     // Exit handlers, signals and waiting for children need C functions that `std` does not offer.
     let homes = [
         "job/hooks/exit.rs",

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p metrics-push-benches --bin tables` prints the tables; with `-- --write` it replaces those in
 //! `metrics-push/src/guide/costs.md`. Names of benches, such as `-- encode push`, select benches; the tables of all others
-//! are not changed. Each bench runs as a process, built as its package requires. The head of its file lists its requirements.
+//! are not changed. Each bench runs as a separate process. The head of its file lists its requirements.
 
 use std::fmt::Write as _;
 use std::path::Path;

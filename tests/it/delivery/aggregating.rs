@@ -29,7 +29,7 @@ fn aggregating(gateway: &FakeGateway, state: &TempDir) -> Config {
 /// The faults after which the gateway may have applied the request.
 fn ambiguous_faults() -> [(&'static str, Fault); 6] {
     [
-        ("silent", Fault::hang()),
+        ("hanging", Fault::hang()),
         ("closed", Fault::close()),
         ("closed after storing", Fault::close().after_storing()),
         ("cut off", Fault::cut_off(10)),

@@ -1,4 +1,4 @@
-//! Tests of attempts: number, timeouts and delays within the time limit of a push.
+//! Tests of the attempts of a push: their number, timeouts and delays within the timeout of the push.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::{SLACK, config, job, push_error, pusher, succeed, value};
 use crate::temp_dir::TempDir;
 
 #[test]
-fn silent_gateway_is_retried_within_the_time_limit() {
+fn hanging_gateway_is_retried_within_the_timeout() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::hang());
     let started = Instant::now();
@@ -55,7 +55,7 @@ fn truncated_response_is_retried() {
 }
 
 #[test]
-fn gateway_that_returns_within_the_time_limit_is_reached() {
+fn gateway_that_recovers_within_the_timeout_is_reached() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     std::thread::scope(|scope| {
@@ -97,7 +97,7 @@ fn retry_after_delays_the_next_attempt() {
 }
 
 #[test]
-fn retry_after_beyond_the_time_limit_ends_the_push() {
+fn retry_after_beyond_the_timeout_ends_the_push() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(503).header("Retry-After", "3600"));
     let started = Instant::now();

@@ -12,7 +12,7 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
 
-use super::{BUDGET, SLACK, TIMEOUT, value};
+use super::{SHORT_TIMEOUT, SLACK, TIMEOUT, value};
 use crate::raw_tcp::{FullBacklog, RawServer};
 use crate::temp_dir::TempDir;
 
@@ -189,7 +189,7 @@ fn check((name, peer, kind, effect): Row) {
     let pusher = Pusher::new(&url, "direct")
         .unwrap()
         .gatherer(registry())
-        .map_gateway(|gateway| gateway.timeout(BUDGET));
+        .map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT));
     let error = in_time(name, || pusher.push().unwrap_err());
     assert_eq!(ErrorKind::from_error(&error), kind, "{name}: {error:?}");
     let shown = error.to_string();
@@ -199,7 +199,7 @@ fn check((name, peer, kind, effect): Row) {
     }
 
     let state = TempDir::new();
-    let config = Config::default().url(&url).unwrap().timeout(BUDGET);
+    let config = Config::default().url(&url).unwrap().timeout(SHORT_TIMEOUT);
     let _scope = config.state_dir(state.path()).scope().unwrap();
     let result: Result<u8, &str> = in_time(name, || {
         Job::new("faulty").registry(registry).whole_process().run(|_| Err("its result"))
@@ -222,7 +222,7 @@ fn check((name, peer, kind, effect): Row) {
 fn in_time<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = work();
-    assert!(started.elapsed() < BUDGET + SLACK, "{name} took {:?}", started.elapsed());
+    assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{name} took {:?}", started.elapsed());
     result
 }
 

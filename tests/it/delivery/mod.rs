@@ -18,7 +18,7 @@ use metrics_push::{Config, Error, Job, Outcome, Pusher, Scope};
 use crate::temp_dir::TempDir;
 
 /// The timeout of pushes that must fail: long enough for a few attempts, short enough for a test.
-const BUDGET: Duration = Duration::from_millis(700);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(700);
 /// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_millis(1_500);
 /// The timeout of pushes and events that must succeed.
@@ -35,7 +35,7 @@ fn job(name: &'static str) -> Job {
 }
 
 fn config(gateway: &FakeGateway) -> Config {
-    Config::default().url(gateway.url()).unwrap().timeout(BUDGET)
+    Config::default().url(gateway.url()).unwrap().timeout(SHORT_TIMEOUT)
 }
 
 fn open_scope(gateway: &FakeGateway, state: &TempDir) -> Scope {
@@ -60,13 +60,13 @@ fn pusher(gateway: &FakeGateway) -> Pusher {
         .unwrap()
         .collector(counter)
         .unwrap()
-        .map_gateway(|gateway| gateway.timeout(BUDGET))
+        .map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT))
 }
 
 /// Pushes to a failing gateway. Returns the error, which must arrive in time.
 fn push_error(gateway: &FakeGateway) -> Error {
     let started = Instant::now();
     let error = pusher(gateway).push().unwrap_err();
-    assert!(started.elapsed() < BUDGET + SLACK, "{:?}", started.elapsed());
+    assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{:?}", started.elapsed());
     error
 }

@@ -1,5 +1,5 @@
-//! Rules about names: `is_*` and `has_*` functions change nothing, constants have the usual prefixes, and the type names
-//! of a crate are unique.
+//! Rules about names: `is_*` and `has_*` functions change nothing, constants have the usual prefixes, and type names are
+//! unique in a crate.
 
 use std::collections::BTreeMap;
 
