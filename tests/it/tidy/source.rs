@@ -220,7 +220,7 @@ fn push_leaves(
         }
         UseTree::Name(name) => {
             let name = name.ident.to_string();
-            leaves.push(([&prefix[..], &[name.clone()]].concat(), Some(name)));
+            leaves.push(([&prefix[..], std::slice::from_ref(&name)].concat(), Some(name)));
         }
         UseTree::Rename(rename) => {
             let mut path = prefix.clone();
