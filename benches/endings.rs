@@ -66,7 +66,7 @@ fn compare(title: &str, programs: &mut [Program]) {
     }
 }
 
-/// Prints the median duration of [`Job::start`], in a process that has already run a job.
+/// Prints the median duration of [`Job::start`], after the first run of the process.
 fn measure_start(name: &str, config: Config, job: &Job, rounds: usize) {
     let _scope = config.scope().unwrap();
     let mut times: Vec<_> = (0..rounds)

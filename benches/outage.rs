@@ -25,7 +25,11 @@ const MAX_ROUNDS: usize = 12;
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let groups = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(GROUPS);
-    let is_checked = arguments.iter().any(|argument| argument == "checked");
+    let flags: &[_] = if arguments.iter().any(|argument| argument == "checked") {
+        &[]
+    } else {
+        &["--push.disable-consistency-check"]
+    };
     let address = free_address();
     let state = StateDir::new();
     let config = Config::default().url(format!("http://{address}")).unwrap();
@@ -43,7 +47,7 @@ fn main() -> ExitCode {
         started.elapsed()
     );
 
-    let gateway = Gateway::start(address, is_checked);
+    let gateway = Gateway::start(address, flags);
     let started = Instant::now();
     for round in 1..=MAX_ROUNDS {
         let recovery = metrics_push::recover(TIMEOUT);
@@ -87,16 +91,14 @@ impl Drop for StateDir {
     }
 }
 
-/// A Pushgateway on a port that was closed before.
+/// A Pushgateway on the port that was closed during the outage.
 struct Gateway(Child, SocketAddr);
 
 impl Gateway {
-    fn start(address: SocketAddr, is_checked: bool) -> Self {
+    fn start(address: SocketAddr, flags: &[&str]) -> Self {
         let mut command = Command::new("/usr/bin/prometheus-pushgateway");
         command.arg("--persistence.file=").arg(format!("--web.listen-address={address}"));
-        if !is_checked {
-            command.arg("--push.disable-consistency-check");
-        }
+        command.args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let gateway = Self(command.spawn().unwrap(), address);
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Shared by the benches: medians of interleaved rounds, and Markdown tables.
+//! Code that the benches share: medians of interleaved rounds, Markdown tables, and a Pushgateway.
 //!
 //! On a machine with other load, only measurements of the same round are comparable. So the benches measure all candidates
 //! in turn and compute ratios per round.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::programs::{build, command};
 use crate::real::Pushgateway;
 
-/// The command. Cargo builds programs of other packages only when asked.
+/// Builds the command and returns its path. Cargo does not build programs of other packages before the tests.
 pub(crate) fn metrics_push_program() -> &'static Path {
     static COMMAND: OnceLock<PathBuf> = OnceLock::new();
     COMMAND.get_or_init(|| build("metrics-push-cli", "metrics-push", "dev"))
@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn status_judges_the_stored_groups() {
+fn status_exit_code_reflects_the_stored_groups() {
     let gateway = Pushgateway::start();
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     let job = Job::new("nightly").every(Duration::from_secs(60)).whole_process();

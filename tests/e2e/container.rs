@@ -18,8 +18,8 @@ fn outcomes(gateway: &FakeGateway) -> Vec<&'static str> {
 
 /// A job that is PID 1 of a new PID namespace.
 fn job_as_pid_1(gateway: &FakeGateway, state: &StateDir, arguments: &[&str]) -> JobCommand {
-    let start = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url());
-    start.variable("METRICS_PUSH_STATE_DIR", state.path()).within(&[
+    let command = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url());
+    command.variable("METRICS_PUSH_STATE_DIR", state.path()).within(&[
         "unshare",
         "--pid",
         "--fork",
@@ -56,7 +56,7 @@ fn job_as_pid_1_reports_sigterm() {
 }
 
 #[test]
-fn job_as_pid_1_that_survives_sigterm_reports_its_real_end() {
+fn job_as_pid_1_that_survives_sigterm_reports_its_own_ending() {
     assert!(can_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = job_as_pid_1(&gateway, &state, &["wait-a-little"]).start().ready();
@@ -76,8 +76,8 @@ fn supervisor_as_pid_1_exits_with_its_job() {
 fn supervisor_as_pid_1_reaps_orphans() {
     assert!(can_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let start = job_as_pid_1(&gateway, &state, &["supervised", "leave-an-orphan"]).with_input();
-    let mut running = start.start().ready();
+    let command = job_as_pid_1(&gateway, &state, &["supervised", "leave-an-orphan"]).with_input();
+    let mut running = command.start().ready();
     let pid_1 = child_of(running.id());
     let children = || {
         let children = std::fs::read_to_string(format!("/proc/{pid_1}/task/{pid_1}/children"));
@@ -85,7 +85,7 @@ fn supervisor_as_pid_1_reaps_orphans() {
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     while children() > 1 {
-        assert!(Instant::now() < deadline, "the orphan is still a zombie");
+        assert!(Instant::now() < deadline, "the orphan has not been reaped");
         std::thread::sleep(Duration::from_millis(5));
     }
     running.close_input();

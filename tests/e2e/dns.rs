@@ -1,4 +1,4 @@
-//! Host names: the system's resolver looks up the gateway, and a name server of the test responds.
+//! Host names: the system's resolver looks up the gateway, and a name server that the test runs responds.
 //!
 //! The job runs in a mount namespace with another `/etc/resolv.conf`, which requires root.
 
@@ -30,6 +30,7 @@ enum Behaviour {
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
 
+/// A name server on a thread, stopped on drop.
 struct NameServer {
     address: String,
     queries: Arc<AtomicUsize>,
@@ -38,7 +39,7 @@ struct NameServer {
 }
 
 impl NameServer {
-    /// Resolvers only use port 53, so each server has its own address.
+    /// Starts a name server with its own address, because resolvers use port 53 only.
     fn start(behaviour: Behaviour) -> Self {
         let (socket, address) = (1..=254)
             .find_map(|last| {
@@ -78,7 +79,7 @@ impl Drop for NameServer {
     }
 }
 
-/// The response to a query that came after `before` other queries.
+/// Returns the response to a query. The server has received `before` other queries.
 fn response(behaviour: Behaviour, before: usize, query: &[u8]) -> Option<Vec<u8>> {
     let Behaviour::ErrorFirst { code, times } = behaviour else { return None };
     // Resolvers query types A and AAAA; the name has only an address of type A.
@@ -94,11 +95,11 @@ fn response(behaviour: Behaviour, before: usize, query: &[u8]) -> Option<Vec<u8>
     Some(response)
 }
 
-/// Makes a job use this name server.
-fn with_name_server(server: &NameServer, state: &StateDir, start: JobCommand) -> JobCommand {
+/// Returns the command of a job that uses this name server.
+fn with_name_server(server: &NameServer, state: &StateDir, command: JobCommand) -> JobCommand {
     let file = server.resolv_conf(state);
     let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
-    start.within(&["unshare", "--mount", "sh", "-c", script, file.to_str().unwrap()])
+    command.within(&["unshare", "--mount", "sh", "-c", script, file.to_str().unwrap()])
 }
 
 fn failing_job(url: &str, state: &StateDir, timeout: &str) -> JobCommand {
@@ -120,11 +121,11 @@ fn pending(state: &StateDir) -> usize {
 }
 
 #[test]
-fn silent_name_server_does_not_exceed_the_budget() {
+fn silent_name_server_does_not_exceed_the_timeout() {
     let (server, state) = (NameServer::start(Behaviour::Silent), StateDir::new());
     let started = Instant::now();
-    let start = failing_job("http://gateway.example:9091", &state, "1s");
-    let ended = with_name_server(&server, &state, start).run_to_end();
+    let command = failing_job("http://gateway.example:9091", &state, "1s");
+    let ended = with_name_server(&server, &state, command).run_to_end();
     // The resolver would wait for half a minute.
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     ended.assert_same_as(&bare());

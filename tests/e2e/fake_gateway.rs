@@ -26,7 +26,7 @@ fn check(sequences: &[Vec<Step>]) {
 }
 
 #[test]
-fn unusual_paths_have_same_effect() {
+fn unusual_paths_have_the_same_effect() {
     let long = format!("/metrics/job/{}", "x".repeat(255));
     let paths = [
         "/metrics/job/a%20b",
@@ -130,8 +130,8 @@ fn unusual_paths_have_same_effect() {
     check(&sequences);
 }
 
-/// This is a separate test, because the real gateway then no longer responds to pushes of that method to jobs in base64:
-/// it returns without unlocking a mutex.
+/// A separate test with separate gateways: the real gateway rejects such a push without unlocking a mutex. It then no
+/// longer responds to pushes of the same method to jobs in base64.
 #[test]
 fn job_in_invalid_base64_is_rejected_equally() {
     let gateways = FakeVsReal::start();
@@ -143,7 +143,7 @@ fn job_in_invalid_base64_is_rejected_equally() {
 }
 
 #[test]
-fn read_requests_get_same_responses() {
+fn read_requests_get_the_same_responses() {
     let mut sequences = Vec::new();
     let own = ["/-/ready", "/-/healthy", "/-/ready/", "/-/quit", "/nowhere", "/-/READY"];
     let groups = ["/metrics/job/a", "/metrics/", "/METRICS", "/metrics/job", "/metrics/job/"];
@@ -423,7 +423,7 @@ fn conflicting_groups_are_checked_equally() {
 }
 
 #[test]
-fn unusual_requests_get_same_responses() {
+fn unusual_requests_get_the_same_responses() {
     let gateways = FakeVsReal::start();
     let push = "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
     let requests = [
@@ -449,14 +449,17 @@ fn unusual_requests_get_same_responses() {
     for request in requests {
         let [real, fake] =
             gateways.addresses().map(|address| send_raw(address, request.as_bytes()).unwrap());
-        let what = format!("the responses to {request:?}");
-        assert_eq!(same(&what, &(real.status, real.text()), &(fake.status, fake.text())), Ok(()));
+        let subject = format!("the responses to {request:?}");
+        assert_eq!(
+            same(&subject, &(real.status, real.text()), &(fake.status, fake.text())),
+            Ok(())
+        );
         assert_eq!(gateways.compare(), Ok(()), "{request:?}");
     }
 }
 
 #[test]
-fn flags_have_same_effect() {
+fn flags_have_the_same_effect() {
     let real =
         Pushgateway::with_flags(&["--web.route-prefix=/push", "--push.disable-consistency-check"]);
     let gateways =
@@ -478,7 +481,7 @@ fn flags_have_same_effect() {
 }
 
 #[test]
-fn prometheus_scrapes_same_samples() {
+fn prometheus_scrapes_the_same_samples() {
     let gateways = FakeVsReal { real: Pushgateway::start(), fake: FakeGateway::start() };
     let body = "# TYPE d histogram\nd_bucket{le=\"0.5\"} 1\nd_sum 2.5\nd_count 3\n# TYPE r gauge\nr{kind=\"x\"} 7\n";
     assert_eq!(gateways.step(&put("/metrics/job/nightly/region/eu", body)), Ok(()));

@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use crate::fake_vs_real::{FakeVsReal, Step};
 
-/// Sequences that start later are skipped.
+/// The time after which the test skips the remaining sequences.
 const MAX_TEST_TIME: Duration = Duration::from_secs(15);
 
 fn any_path() -> impl Strategy<Value = String> {
@@ -92,7 +92,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 #[test]
-fn random_sequences_have_same_effect() {
+fn random_sequences_have_the_same_effect() {
     let gateways = FakeVsReal::start();
     let started = Instant::now();
     let config = Config {

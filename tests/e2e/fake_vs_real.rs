@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use metrics_push::testing::FakeGateway;
 use serde_json::Value;
 
-use crate::http::{Answer, send};
+use crate::http::{Response, send};
 use crate::real::Pushgateway;
 
-/// The two gateways, which get the same requests.
+/// A real and a fake gateway that receive the same requests.
 pub(crate) struct FakeVsReal {
     pub(crate) real: Pushgateway,
     pub(crate) fake: FakeGateway,
@@ -39,8 +39,8 @@ impl FakeVsReal {
     /// Sends a step to both gateways. The error is the difference between the responses.
     pub(crate) fn step(&self, step: &Step) -> Result<(), String> {
         let send_to = |address, url| {
-            let answer = send(address, step.method, &step.path, step.body.as_bytes());
-            answer.map_err(|why| format!("{step:?} to {url}: {why}"))
+            let response = send(address, step.method, &step.path, step.body.as_bytes());
+            response.map_err(|why| format!("{step:?} to {url}: {why}"))
         };
         let real = send_to(self.real.address(), self.real.url());
         let fake = send_to(self.fake.address(), self.fake.url());
@@ -69,26 +69,27 @@ impl FakeVsReal {
     }
 }
 
+/// Returns an error that contains both values if they differ.
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
-    what: &str,
+    subject: &str,
     real: &T,
     fake: &T,
 ) -> Result<(), String> {
     if real == fake {
         return Ok(());
     }
-    Err(format!("{what} differ:\nreal: {real:?}\nfake: {fake:?}"))
+    Err(format!("{subject} differ:\nreal: {real:?}\nfake: {fake:?}"))
 }
 
-fn get(address: SocketAddr, path: &str) -> Answer {
+fn get(address: SocketAddr, path: &str) -> Response {
     send(address, "GET", path, b"").unwrap_or_else(|why| panic!("GET {path}: {why}"))
 }
 
 /// Returns the parts of a response that must be equal.
-fn comparable(answer: &Answer) -> (u16, [Option<String>; 3], String) {
+fn comparable(response: &Response) -> (u16, [Option<String>; 3], String) {
     let headers = ["location", "allow", "content-type"];
-    let headers = headers.map(|name| answer.header(name).map(str::to_owned));
-    (answer.status, headers, normalize(&answer.text()))
+    let headers = headers.map(|name| response.header(name).map(str::to_owned));
+    (response.status, headers, normalize(&response.text()))
 }
 
 /// Removes the parts of an error message that depend on the order of a hash map, on the clock or on a library's notation.
@@ -108,11 +109,11 @@ fn normalize(text: &str) -> String {
 }
 
 /// Returns the groups, sorted and without timestamps.
-fn groups(answer: &Answer) -> Vec<String> {
-    assert_eq!(answer.status, 200, "{answer:?}");
+fn groups(response: &Response) -> Vec<String> {
+    assert_eq!(response.status, 200, "{response:?}");
     let mut json: Value =
-        serde_json::from_slice(&answer.body).expect("the response of the query API is not JSON");
-    let groups = json["data"].as_array_mut().unwrap_or_else(|| panic!("no groups: {answer:?}"));
+        serde_json::from_slice(&response.body).expect("the response of the query API is not JSON");
+    let groups = json["data"].as_array_mut().unwrap_or_else(|| panic!("no groups: {response:?}"));
     let mut groups: Vec<_> = groups
         .iter_mut()
         .map(|group| {
@@ -143,7 +144,7 @@ fn remove_times(family: &mut Value) {
     }
 }
 
-/// Returns true for a Unix time of the test run. Other values in the tests are smaller or larger.
+/// Returns true if the value is a Unix time of the test run. Other values in the tests are smaller or larger.
 fn is_now(value: f64) -> bool {
     value > 1.7e9 && value < 5e9
 }
@@ -155,12 +156,12 @@ struct ExpositionLines {
 }
 
 /// Returns the sorted samples of groups. The samples of the real gateway about itself have no job.
-fn lines(answer: &Answer) -> ExpositionLines {
-    let text = if answer.status == 200 { answer.text() } else { String::new() };
+fn lines(response: &Response) -> ExpositionLines {
+    let text = if response.status == 200 { response.text() } else { String::new() };
     let sample = |line: &&str| !line.starts_with('#') && line.contains("job=\"");
     let mut samples: Vec<_> = text.lines().filter(sample).map(remove_time).collect();
     samples.sort();
-    // `HELP` lines are not compared: if groups have different ones, the real gateway prints any of them.
+    // `HELP` lines are not compared: if the help texts of groups differ, the real gateway prints an arbitrary one.
     let head = |line: &&str| line.starts_with("# TYPE ");
     ExpositionLines { samples, heads: text.lines().filter(head).map(str::to_owned).collect() }
 }

@@ -35,7 +35,7 @@ fn run(result: Result<u8, &'static str>) -> Result<u8, &'static str> {
     Job::new("faulty").registry(empty_registry).whole_process().run(|_| result)
 }
 
-/// The stored values of these metrics of the job; `None` for a missing one.
+/// Returns the stored values of these metrics of the job, `None` for a missing metric.
 fn values<const N: usize>(url: &str, names: [&str; N]) -> [Option<f64>; N] {
     let key = GroupingKey::new("faulty").unwrap();
     let groups = Gateway::new(url).unwrap().timeout(LONG_TIMEOUT).metrics().unwrap();
@@ -53,7 +53,7 @@ const SUCCESS: &str = "last_success_timestamp_seconds";
 const FAILURE: &str = "last_failure_timestamp_seconds";
 
 #[test]
-fn failure_during_an_outage_arrives_and_keeps_the_last_success() {
+fn failure_during_an_outage_is_delivered_and_keeps_last_success() {
     type Row = (
         &'static str,
         fn() -> RestartingGateway,
@@ -203,7 +203,7 @@ fn many_groups_beyond_capacity_are_delivered_or_spooled() {
 }
 
 #[test]
-#[ignore = "takes a minute of two cores"]
+#[ignore = "uses two cores for a minute"]
 fn very_many_groups_beyond_capacity_are_delivered_or_spooled() {
     assert_no_group_is_lost(3_200);
 }

@@ -31,7 +31,7 @@ enum Level {
     L3,
 }
 
-/// How to cause an ending.
+/// A way to cause an ending.
 struct Recipe {
     /// The ending of the program `ending`.
     ending: &'static str,
@@ -58,7 +58,7 @@ enum Launcher {
     Container,
 }
 
-/// What the test does when the job is ready.
+/// The event that the test causes when the job is ready.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Event {
     Nothing,
@@ -126,28 +126,28 @@ impl Trial<'_> {
     }
 
     /// Runs the job to its end. `is_start_stored` returns true if the gateway has the start push.
-    fn run(&self, start: JobCommand, is_start_stored: impl Fn() -> bool) -> FinishedJob {
+    fn run(&self, command: JobCommand, is_start_stored: impl Fn() -> bool) -> FinishedJob {
         let memory =
             (self.recipe.launcher == Launcher::MemoryGroup).then(|| MemoryGroup::new(64 << 20));
-        let start = match self.recipe.launcher {
-            Launcher::Directly => start,
-            Launcher::Nohup => start.within(&["nohup"]),
+        let command = match self.recipe.launcher {
+            Launcher::Directly => command,
+            Launcher::Nohup => command.within(&["nohup"]),
             Launcher::Background => {
-                start.within(&["sh", "-c", r#"exec 3<&0; "$@" <&3 3<&- & wait $!"#, "sh"])
+                command.within(&["sh", "-c", r#"exec 3<&0; "$@" <&3 3<&- & wait $!"#, "sh"])
             }
             Launcher::Limit(limit) => {
-                start.within(&["sh", "-c", &format!(r#"ulimit {limit}; exec "$@""#), "sh"])
+                command.within(&["sh", "-c", &format!(r#"ulimit {limit}; exec "$@""#), "sh"])
             }
             Launcher::MemoryGroup => {
                 let launcher = memory.as_ref().unwrap().launcher();
-                start.within(&launcher.each_ref().map(String::as_str))
+                command.within(&launcher.each_ref().map(String::as_str))
             }
-            Launcher::Container => start.within(&["unshare", "--pid", "--fork", "--kill-child"]),
+            Launcher::Container => command.within(&["unshare", "--pid", "--fork", "--kill-child"]),
         };
         if self.recipe.event == Event::Nothing {
-            return start.run_to_end();
+            return command.run_to_end();
         }
-        let mut running = start.with_input().start().ready();
+        let mut running = command.with_input().start().ready();
         if self.level.is_some() {
             wait_for(is_start_stored);
         }
@@ -226,10 +226,10 @@ impl BareResults {
     fn get(&self, recipe: &Recipe, panics: PanicStrategy) -> &(FinishedJob, Duration) {
         self.0[panics as usize].get_or_init(|| {
             let trial = Trial { recipe, panics, level: None };
-            // The first call builds the program, which must not count.
-            let start = trial.job();
+            // The first call builds the program. The duration must not include the build.
+            let command = trial.job();
             let started = Instant::now();
-            (trial.run(start, || true), started.elapsed())
+            (trial.run(command, || true), started.elapsed())
         })
     }
 }
@@ -261,18 +261,18 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         let (gateway, state) = (gateway(), (level != Level::L0).then(StateDir::new));
         let grouping = format!("{row}-{level:?}-{panics:?}");
         let stored = |job: &str| stored_in(&gateway, &[("job", job), ("test", &grouping)]);
-        let configured = |start: JobCommand| {
-            let start = start.gateway(&gateway.url());
-            let start = start.variable("METRICS_PUSH_GROUPING", format!("test={grouping}"));
+        let configured = |command: JobCommand| {
+            let command = command.gateway(&gateway.url());
+            let command = command.variable("METRICS_PUSH_GROUPING", format!("test={grouping}"));
             match &state {
-                Some(state) => start.variable("METRICS_PUSH_STATE_DIR", state.path()),
-                None => start,
+                Some(state) => command.variable("METRICS_PUSH_STATE_DIR", state.path()),
+                None => command,
             }
         };
         let trial = Trial { recipe, panics, level: Some(level) };
-        let start = configured(trial.job());
+        let command = configured(trial.job());
         let started = Instant::now();
-        let ended = trial.run(start, || {
+        let ended = trial.run(command, || {
             stored(recipe.job).contains_key("batch_job_last_start_timestamp_seconds")
         });
         let duration = started.elapsed();
@@ -399,7 +399,7 @@ rows! {
     container_stop: Recipe::ending("wait").by(Launcher::Container).then(Event::ContainerStop),
     container_abort: Recipe::ending("abort").by(Launcher::Container),
     container_kill: Recipe::signalled("KILL").by(Launcher::Container),
-    max_runtime: Recipe::ending("wait").with(&["limited"]).then(Event::MaxRuntime),
+    max_runtime: Recipe::ending("wait").with(&["max-runtime"]).then(Event::MaxRuntime),
 }
 
 #[test]

@@ -5,15 +5,15 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A response. Its body is decoded if it was chunked.
+/// A response. A chunked body is decoded.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
@@ -24,7 +24,7 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?} {}", self.status, self.headers, self.text())
     }
@@ -36,7 +36,7 @@ pub(crate) fn send(
     method: &str,
     path: &str,
     body: &[u8],
-) -> io::Result<Answer> {
+) -> io::Result<Response> {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -45,20 +45,20 @@ pub(crate) fn send(
 }
 
 /// Sends bytes and reads until the server closes the connection.
-pub(crate) fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Answer> {
+pub(crate) fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.set_nodelay(true)?;
     stream.write_all(bytes)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    read_answer(&answer).ok_or_else(|| {
-        let text = String::from_utf8_lossy(&answer).into_owned();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response)?;
+    parse_response(&response).ok_or_else(|| {
+        let text = String::from_utf8_lossy(&response).into_owned();
         io::Error::new(io::ErrorKind::InvalidData, format!("not an HTTP response: {text:?}"))
     })
 }
 
-fn read_answer(bytes: &[u8]) -> Option<Answer> {
+fn parse_response(bytes: &[u8]) -> Option<Response> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let mut lines = head.split("\r\n");
@@ -66,19 +66,19 @@ fn read_answer(bytes: &[u8]) -> Option<Answer> {
     let header = |line: &str| {
         line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
     };
-    let mut answer =
-        Answer { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
+    let mut response =
+        Response { status, headers: lines.filter_map(header).collect(), body: Vec::new() };
     let body = &bytes[end + 4..];
     // The final response follows an interim response.
     if status == 100 {
-        return read_answer(body);
+        return parse_response(body);
     }
-    answer.body = if answer.header("transfer-encoding") == Some("chunked") {
+    response.body = if response.header("transfer-encoding") == Some("chunked") {
         join_chunks(body)?
     } else {
         body.to_vec()
     };
-    Some(answer)
+    Some(response)
 }
 
 fn join_chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {

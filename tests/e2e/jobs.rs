@@ -1,4 +1,5 @@
-//! Annotated programs as child processes. They must behave as the bare ones, and Prometheus must scrape their outcomes.
+//! Annotated programs as child processes. They must behave like the bare programs, and Prometheus must scrape their
+//! outcomes.
 
 use std::process::Output;
 use std::time::Duration;
@@ -27,7 +28,7 @@ const VARIANTS: [(&str, &str); 3] =
     [("annotated", "bare"), ("annotated_above", "bare_async"), ("annotated_below", "bare_async")];
 
 #[test]
-fn annotated_programs_behave_as_bare_ones_and_report_outcomes() {
+fn annotated_programs_behave_like_bare_ones_and_report() {
     let gateway = Pushgateway::start();
     let prometheus = Prometheus::scraping(gateway.address(), Duration::from_millis(200));
     for (variant, bare) in VARIANTS {
@@ -48,7 +49,11 @@ fn annotated_programs_behave_as_bare_ones_and_report_outcomes() {
                 "batch_job_last_run_outcome{{job=\"{variant}\",outcome=\"{outcome}\"}} == 1"
             );
             let found = prometheus.wait_for(&reported, |series| !series.is_empty());
-            assert_eq!(found[0].0.get("exported_job"), None, "honor_labels is not set");
+            assert_eq!(
+                found[0].0.get("exported_job"),
+                None,
+                "Prometheus renamed the label `job`: honor_labels is not set"
+            );
             let value = |name: &str, label: &str| {
                 let series =
                     prometheus.query(&format!("batch_job_{name}{{job=\"{variant}\"{label}}}"));
@@ -79,7 +84,7 @@ fn annotated_programs_behave_as_bare_ones_and_report_outcomes() {
 }
 
 #[test]
-fn tasks_are_delivered_before_the_process_exits() {
+fn outcomes_of_tasks_are_delivered_before_the_process_exits() {
     let gateway = Pushgateway::start();
     let output = run("tasks", "", &gateway.url());
     assert!(output.status.success(), "{output:?}");
@@ -112,7 +117,7 @@ fn custom_termination_is_judged_by_its_exit_code() {
 }
 
 #[test]
-fn job_without_a_gateway_behaves_as_the_bare_one() {
+fn job_without_a_gateway_behaves_like_the_bare_one() {
     for (variant, bare) in VARIANTS {
         let (annotated, plain) = (run(variant, "error", ""), run(bare, "error", ""));
         assert_eq!(annotated, plain, "{variant}");

@@ -1,5 +1,5 @@
-//! Kills jobs at many moments, several at once. Each run that has started must be reported with exactly one outcome, and
-//! with the right one.
+//! Kills jobs at random times and at each system call on a journal. Each run that has started must be reported with
+//! exactly one outcome, and with the correct one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
@@ -26,14 +26,14 @@ impl Setup {
         Self { gateway, proxy, state: StateDir::new() }
     }
 
-    /// A job of this name whose body prints "ready" and returns.
-    fn run(&self, name: &str) -> JobCommand {
+    /// Returns the command of a job with this name, whose body prints "ready" and returns.
+    fn ready_job(&self, name: &str) -> JobCommand {
         self.configured(job(PanicStrategy::Unwind, &["ready"]), name)
     }
 
-    fn configured(&self, start: JobCommand, name: &str) -> JobCommand {
-        let start = start.gateway(&self.proxy.url()).variable("METRICS_PUSH_JOB", name);
-        start.variable("METRICS_PUSH_STATE_DIR", self.state.path())
+    fn configured(&self, command: JobCommand, name: &str) -> JobCommand {
+        let command = command.gateway(&self.proxy.url()).variable("METRICS_PUSH_JOB", name);
+        command.variable("METRICS_PUSH_STATE_DIR", self.state.path())
     }
 
     /// Runs jobs until they have reported all abandoned runs.
@@ -41,7 +41,7 @@ impl Setup {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.state.journals().is_empty() {
             assert!(Instant::now() < deadline, "unreported: {:?}", self.state.journals());
-            let ended = self.run("recovery").run_to_end();
+            let ended = self.ready_job("recovery").run_to_end();
             assert!(ended.status.success(), "{ended:?}");
         }
     }
@@ -50,11 +50,12 @@ impl Setup {
     fn mean_duration(&self) -> Duration {
         let started = Instant::now();
         for _ in 0..5 {
-            self.run("usual").run_to_end();
+            self.ready_job("usual").run_to_end();
         }
         started.elapsed() / 5
     }
 
+    /// Returns all outcomes that jobs have pushed and that the gateway stores.
     fn reports(&self) -> Reports {
         let mut pushed = BTreeMap::<_, BTreeSet<_>>::new();
         for request in self.proxy.requests() {
@@ -87,7 +88,7 @@ impl Reports {
         let pushed: Vec<_> =
             self.pushed.get(job).into_iter().flatten().map(String::as_str).collect();
         assert!(stored.len() <= 1, "{job}: {stored:?}");
-        assert_eq!(stored, pushed, "{job}: another outcome was pushed before");
+        assert_eq!(stored, pushed, "{job}: the stored and the pushed outcomes differ");
         let outcome = stored.first().copied();
         let has_started = self.stored.contains_key(job) || ended.stdout.contains("ready");
         assert!(
@@ -110,7 +111,7 @@ impl Reports {
 }
 
 fn kill_after(running: RunningJob, delay: Duration) -> FinishedJob {
-    // The test needs a random moment, not a certain state.
+    // The test needs a random time, not a specific state.
     thread::sleep(delay);
     running.kill();
     running.wait()
@@ -136,7 +137,7 @@ fn jobs_killed_at_random_are_reported_once_and_correctly() {
         let kills =
             delays(max_delay).skip(round * 100).take(100).enumerate().map(|(number, delay)| {
                 let name = format!("sweep-{round}-{number}");
-                let running = setup.run(&name).start();
+                let running = setup.ready_job(&name).start();
                 (name, kill_after(running, delay))
             });
         let ends: Vec<_> = kills.collect();
@@ -161,7 +162,7 @@ fn jobs_killed_at_random_are_reported_once_and_correctly() {
 /// The system calls that create, write and remove a journal.
 const CALLS: [&str; 7] = ["openat", "flock", "write", "fdatasync", "/^rename", "fsync", "/^unlink"];
 
-/// More calls of one kind than any thread of a job makes.
+/// More than the calls of one kind that any thread of a job makes.
 const MAX_CALLS: usize = 100;
 
 /// For each of these calls, runs jobs that are killed at their first, second, third call and so on, until a job makes
@@ -176,8 +177,9 @@ fn kill_at_each_call(setup: &Setup, prepare: impl Fn(&str)) -> Vec<(String, Fini
             let kill = format!("inject={call}:signal=KILL:when={number}");
             let tracer = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"];
             let launcher: Vec<_> = tracer.into_iter().chain(["-e", &kill]).collect();
-            let start = setup.configured(job(PanicStrategy::Unwind, &["synced", "ready"]), &name);
-            let ended = start.within(&launcher).run_to_end();
+            let command =
+                setup.configured(job(PanicStrategy::Unwind, &["durable-journal", "ready"]), &name);
+            let ended = command.within(&launcher).run_to_end();
             setup.recover();
             let has_survived = ended.status.success();
             assert!(has_survived || ended.status.signal() == Some(9), "{name}: {ended:?}");
@@ -205,9 +207,9 @@ fn jobs_killed_at_each_journal_call_are_reported_correctly() {
 fn recovery_killed_at_each_journal_call_reports_correctly() {
     let setup = Setup::new();
     let abandon = |name: &str| {
-        let start =
+        let command =
             setup.configured(job(PanicStrategy::Unwind, &["kill"]), &format!("abandoned-{name}"));
-        assert_eq!(start.run_to_end().status.signal(), Some(9));
+        assert_eq!(command.run_to_end().status.signal(), Some(9));
     };
     let ends = kill_at_each_call(&setup, abandon);
     let reports = setup.reports();
@@ -231,7 +233,7 @@ fn concurrent_jobs_share_one_state_directory() {
             .enumerate()
             .map(|(number, delay)| {
                 let name = format!("many-{number}");
-                let running = setup.run(&name).start();
+                let running = setup.ready_job(&name).start();
                 thread::spawn(move || {
                     // Kills every other job.
                     let ended =
@@ -265,7 +267,7 @@ fn concurrent_runs_of_one_job_never_move_its_last_success_back() {
             .take(50)
             .enumerate()
             .map(|(number, delay)| {
-                let running = setup.run("same").start();
+                let running = setup.ready_job("same").start();
                 thread::spawn(move || {
                     if number % 2 == 0 { kill_after(running, delay) } else { running.wait() }
                 })

@@ -1,4 +1,4 @@
-//! The groups of runs on the real gateway.
+//! Reads the groups of runs from the real gateway, and tests jobs on full and read-only disks.
 
 use std::collections::BTreeMap;
 
@@ -65,11 +65,11 @@ fn full_or_read_only_disk_causes_one_warning_and_no_loss() {
         let folder = state.path().to_str().unwrap();
         std::fs::create_dir_all(folder).unwrap();
         for (ending, outcome) in [("ok", "success"), ("err", "error")] {
-            let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
-            let start = start.variable("METRICS_PUSH_JOB", format!("{name}-{ending}"));
-            let start = start.variable("METRICS_PUSH_STATE_DIR", folder);
-            let start = start.within(&["unshare", "--mount", "sh", "-c", &script, folder]);
-            let ended = start.run_to_end();
+            let command = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
+            let command = command.variable("METRICS_PUSH_JOB", format!("{name}-{ending}"));
+            let command = command.variable("METRICS_PUSH_STATE_DIR", folder);
+            let command = command.within(&["unshare", "--mount", "sh", "-c", &script, folder]);
+            let ended = command.run_to_end();
             ended.assert_same_as(&job(PanicStrategy::Unwind, &[ending]).run_to_end());
             assert_eq!(
                 outcomes(&stored(&gateway, &format!("{name}-{ending}"))),

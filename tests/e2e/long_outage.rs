@@ -1,5 +1,5 @@
-//! Thousands of runs while the gateway is frozen, stopped, killed and restarted. Afterwards, the stored groups must
-//! match a model of all runs.
+//! Finishes thousands of runs while the gateway is frozen, stopped, killed and restarted. Afterwards, the stored groups
+//! must match a model of all runs.
 
 use std::fs;
 use std::path::Path;

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config as Cases, TestRunner};
 
 use crate::real::Pushgateway;
 
-/// So long that the batcher flushes on request only.
+/// Longer than the test, so that the batcher flushes on request only.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(3_600);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -102,7 +102,7 @@ fn merged_push_leaves_the_same_group_as_single_pushes() {
 /// is not UTF-8. Rust strings rule out the second, so this test tries the first, and a type conflict that the gateway
 /// rejects after it has created the group.
 #[test]
-fn pushes_never_break_the_gateway_for_others() {
+fn pushes_never_break_the_gateway_for_other_clients() {
     let real = Pushgateway::start();
     let url = real.url();
     let pusher = |labels: &[(&str, &str)]| {

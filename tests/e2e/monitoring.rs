@@ -71,7 +71,7 @@ impl Stack {
         command.status().unwrap().code()
     }
 
-    /// Waits until all rules have been evaluated with the groups that are stored now.
+    /// Waits until Prometheus has evaluated all rules with the groups that are stored at the time of the call.
     fn wait_for_evaluation(&self) {
         let now = self.prometheus.query("vector(time())")[0].1;
         let next = |series: &str, instant: f64| {
@@ -249,7 +249,7 @@ fn dashboard_has_a_name_for_every_outcome() {
 }
 
 #[test]
-fn killed_job_fires_vanished_until_its_next_success() {
+fn vanished_alert_fires_from_kill_to_next_success() {
     let stack = Stack::start("vanished");
     let vanished = r#"ALERTS{alertname="BatchJobVanished",alertstate="firing",job="watched"}"#;
     assert_eq!(stack.run("job_watched", &[]), Some(0));

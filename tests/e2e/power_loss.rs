@@ -110,8 +110,8 @@ impl Folder {
     }
 }
 
-fn configured(start: JobCommand, gateway: &FakeGateway, state: &StateDir) -> JobCommand {
-    start.gateway(&gateway.url()).variable("METRICS_PUSH_STATE_DIR", state.path())
+fn configured(command: JobCommand, gateway: &FakeGateway, state: &StateDir) -> JobCommand {
+    command.gateway(&gateway.url()).variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
 /// Records the operations of a successful job on its journal.
@@ -123,16 +123,16 @@ fn record(gateway: &FakeGateway, options: &[&str]) -> Vec<Operation> {
     let tracer =
         ["strace", "--follow-forks", "-y", "-xx", "-s", "65536", "-qq", "-e", calls, &output];
     let arguments: Vec<_> = options.iter().copied().chain(["ready"]).collect();
-    let start = configured(job(PanicStrategy::Unwind, &arguments), gateway, &state);
-    assert!(start.within(&tracer).run_to_end().status.success());
+    let command = configured(job(PanicStrategy::Unwind, &arguments), gateway, &state);
+    assert!(command.within(&tracer).run_to_end().status.success());
     let mut text = String::new();
     fs::File::open(&log).unwrap().read_to_string(&mut text).unwrap();
     let folder = state.path().join("journal");
     text.lines().filter_map(|line| operation(line, &folder)).collect()
 }
 
-/// Parses a line of the log; `None` for an unrelated call. If another thread interrupts a call in the log, its first
-/// line counts.
+/// Parses a line of the log. Returns `None` for an unrelated call. `strace` splits a call into two lines if another
+/// thread interrupts it; the first one is parsed.
 fn operation(line: &str, folder: &Path) -> Option<Operation> {
     let (_, call) = line.split_once(' ')?;
     let (name, arguments) = call.trim_start().split_once('(')?;
@@ -178,7 +178,7 @@ fn outcome(gateway: &FakeGateway) -> Option<&'static str> {
     Outcome::ALL.into_iter().map(Outcome::as_str).find(is_set)
 }
 
-/// Restores the files and runs another job, which reports the journal. Returns the outcome that is stored then.
+/// Restores the files and runs another job, which reports the run in the journal. Returns the stored outcome.
 fn report_after_restart(gateway: &FakeGateway, files: &Files) -> Option<&'static str> {
     let state = StateDir::new();
     for (name, data) in files {
@@ -191,9 +191,9 @@ fn report_after_restart(gateway: &FakeGateway, files: &Files) -> Option<&'static
     outcome(gateway)
 }
 
-/// Simulates a power loss after each operation, in each way. If the gateway has stored the success, it must stay.
-/// `check` gets the completed operations and the outcome that is stored if the gateway did not know the run.
-fn each_loss(options: &[&str], check: impl Fn(&[Operation], Unsynced, Option<&str>)) {
+/// Simulates a power loss after each operation, in each way. A stored success must not change.
+/// `check` gets the completed operations and the outcome that is reported to a gateway without a group of the run.
+fn for_each_loss(options: &[&str], check: impl Fn(&[Operation], Unsynced, Option<&str>)) {
     let gateway = FakeGateway::start();
     let operations = record(&gateway, options);
     assert!(operations.len() >= 6, "{operations:?}");
@@ -224,7 +224,7 @@ fn is_end_written(done: &[Operation]) -> bool {
 
 #[test]
 fn durable_journal_loses_no_run_whose_body_started() {
-    each_loss(&["synced"], |done, unsynced, outcome| {
+    for_each_loss(&["durable-journal"], |done, unsynced, outcome| {
         let has = |is_match: fn(&Operation) -> bool| done.iter().any(is_match);
         let has_started = has(|operation| matches!(operation, Operation::BodyStarts));
         let is_removed = has(|operation| matches!(operation, Operation::Remove(_)));
@@ -243,7 +243,7 @@ fn durable_journal_loses_no_run_whose_body_started() {
 
 #[test]
 fn default_journal_never_reports_a_false_success() {
-    each_loss(&[], |done, unsynced, outcome| match outcome {
+    for_each_loss(&[], |done, unsynced, outcome| match outcome {
         Some("success") => assert!(is_end_written(done), "{unsynced:?} {done:?}"),
         outcome => assert!(matches!(outcome, None | Some("abandoned")), "{unsynced:?} {done:?}"),
     });

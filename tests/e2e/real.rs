@@ -60,11 +60,11 @@ impl Server {
     fn wait_until_ready(&mut self, prefix: &str, command: &Command) -> bool {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let answer = send(self.address, "GET", &format!("{prefix}/-/ready"), b"");
+            let response = send(self.address, "GET", &format!("{prefix}/-/ready"), b"");
             if self.child.try_wait().is_ok_and(|status| status.is_some()) {
                 return false;
             }
-            if answer.is_ok_and(|answer| answer.status == 200) {
+            if response.is_ok_and(|response| response.status == 200) {
                 return true;
             }
             assert!(Instant::now() < deadline, "not ready within {START_TIMEOUT:?}: {command:?}");
@@ -75,7 +75,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // An error means that it has already exited.
+        // Fails if the process has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -165,10 +165,10 @@ impl Prometheus {
     #[track_caller]
     pub(crate) fn query(&self, expression: &str) -> Vec<(Labels, f64)> {
         let path = format!("/api/v1/query?query={}", percent_encode(expression));
-        let answer =
+        let response =
             send(self.server.address, "GET", &path, b"").expect("Prometheus does not respond");
         let json: Value =
-            serde_json::from_slice(&answer.body).expect("the response of Prometheus is not JSON");
+            serde_json::from_slice(&response.body).expect("the response of Prometheus is not JSON");
         let Some(result) = json["data"]["result"].as_array() else {
             panic!("Prometheus rejected {expression}: {json}");
         };

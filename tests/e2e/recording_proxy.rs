@@ -1,6 +1,6 @@
 //! A TCP proxy between jobs and the real gateway that forwards every byte and records the requests.
 //!
-//! The gateway shows only its final state; the proxy shows every request that was sent.
+//! The gateway exposes only its final state, so tests read the single requests from the proxy.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,6 +15,7 @@ pub(crate) struct Request {
     pub(crate) body: String,
 }
 
+/// A running proxy.
 pub(crate) struct RecordingProxy {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -74,7 +75,7 @@ fn forward(job: &TcpStream, gateway: SocketAddr, requests: &Mutex<Vec<Request>>)
                 unread.drain(..length);
             }
         });
-        // The gateway still responds to everything that a killed job has sent.
+        // The gateway still processes the requests that a killed job has sent completely.
         let _ = gateway.shutdown(Shutdown::Write);
     });
 }

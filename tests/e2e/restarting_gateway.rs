@@ -13,25 +13,33 @@ use metrics_push::Gateway;
 use crate::child::send_signal;
 use crate::programs::command;
 
+/// Whether a gateway stores its groups on disk when it receives TERM.
+#[derive(Clone, Copy)]
+enum Persistence {
+    OnExit,
+    Never,
+}
+
+/// A gateway and its temporary directory. Drop kills the gateway and removes the directory.
 pub(crate) struct RestartingGateway {
     address: SocketAddr,
     directory: PathBuf,
-    is_persistent: bool,
+    persistence: Persistence,
     child: Child,
 }
 
 impl RestartingGateway {
     /// Starts a gateway that stores its groups on disk when it receives TERM.
     pub(crate) fn with_persistence() -> Self {
-        Self::start(true)
+        Self::start(Persistence::OnExit)
     }
 
     /// Starts a gateway whose groups are lost when it exits.
     pub(crate) fn without_persistence() -> Self {
-        Self::start(false)
+        Self::start(Persistence::Never)
     }
 
-    fn start(is_persistent: bool) -> Self {
+    fn start(persistence: Persistence) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,8 +48,8 @@ impl RestartingGateway {
         let name = format!("metrics-push-restarting-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).unwrap();
-        let child = spawn(address, &directory, is_persistent);
-        let gateway = Self { address, directory, is_persistent, child };
+        let child = spawn(address, &directory, persistence);
+        let gateway = Self { address, directory, persistence, child };
         gateway.wait_until_ready();
         gateway
     }
@@ -76,14 +84,14 @@ impl RestartingGateway {
 
     /// Starts the gateway again after it has exited.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.address, &self.directory, self.is_persistent);
+        self.child = spawn(self.address, &self.directory, self.persistence);
     }
 
     pub(crate) fn wait_until_ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
         let gateway = Gateway::new(self.url()).unwrap().timeout(Duration::from_secs(1));
         while gateway.ready().is_err() {
-            assert!(Instant::now() < deadline, "the gateway is not ready after a restart");
+            assert!(Instant::now() < deadline, "the gateway is not ready after its start");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -97,12 +105,15 @@ impl Drop for RestartingGateway {
     }
 }
 
-fn spawn(address: SocketAddr, directory: &Path, is_persistent: bool) -> Child {
+fn spawn(address: SocketAddr, directory: &Path, persistence: Persistence) -> Child {
     let binary = "/usr/bin/prometheus-pushgateway";
-    let file = directory.join("groups").display().to_string();
+    let file = match persistence {
+        Persistence::OnExit => directory.join("groups").display().to_string(),
+        Persistence::Never => String::new(),
+    };
     command(binary)
         .arg(format!("--web.listen-address={address}"))
-        .arg(format!("--persistence.file={}", if is_persistent { file } else { String::new() }))
+        .arg(format!("--persistence.file={file}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

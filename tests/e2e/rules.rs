@@ -117,8 +117,8 @@ fn count_alerts(line: &str) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// Runs the promtool tests on rules without conditions. If a test then gets more alerts than it expects, it shows that the
-/// condition is needed.
+/// Runs the promtool tests on rules without conditions. A test that then gets more alerts than it expects needs the
+/// condition.
 #[test]
 fn alerts_have_tests_that_fire_and_tests_that_do_not() {
     let rules = files("rules");
@@ -204,7 +204,10 @@ fn rules_and_dashboard_use_existing_metrics() {
             let is_metric =
                 name.contains(':') || name.ends_with("seconds") || name.contains("last_run");
             let is_known = recorded.contains(name) || METRICS.contains(&format!("`{name}"));
-            assert!(!is_metric || is_known, "no such metric: {name}");
+            assert!(
+                !is_metric || is_known,
+                "no documented metric or recording rule is named {name}"
+            );
             count += usize::from(is_metric);
         }
     }

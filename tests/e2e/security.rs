@@ -1,4 +1,5 @@
-//! TLS and authentication against the real gateway: which credentials and certificates work, and the errors of the others.
+//! TLS and authentication against the real gateway: valid credentials and certificates are accepted, and the errors of
+//! invalid ones are explained.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -70,7 +71,10 @@ fn start(name: &str, files: &[(&str, String)], web: &str) -> SecureGateway {
     let mut gateway = SecureGateway { child, address, folder };
     let deadline = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(address).is_err() {
-        assert!(gateway.child.try_wait().unwrap().is_none(), "the gateway ended: is {web} right?");
+        assert!(
+            gateway.child.try_wait().unwrap().is_none(),
+            "the gateway exited; check the web configuration {web}"
+        );
         assert!(Instant::now() < deadline, "the gateway does not listen");
         thread::sleep(Duration::from_millis(20));
     }

@@ -30,9 +30,9 @@ fn supervisor_reports_every_ending_to_the_real_gateway() {
             let state = StateDir::new();
             let name = format!("{panics:?}-{ending}");
             let bare = job(panics, &[ending]).run_to_end();
-            let start = job(panics, &["supervised", ending]).gateway(&gateway.url());
-            let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
-            let ended = start.variable("METRICS_PUSH_JOB", &name).run_to_end();
+            let command = job(panics, &["supervised", ending]).gateway(&gateway.url());
+            let command = command.variable("METRICS_PUSH_STATE_DIR", state.path());
+            let ended = command.variable("METRICS_PUSH_JOB", &name).run_to_end();
             ended.assert_same_as(&bare);
             let stored = stored(&gateway, &name);
             assert_eq!(outcomes(&stored), [outcome], "{name}: {ended:?} {stored:?}");
@@ -77,10 +77,10 @@ fn supervisor_reports_an_oom_kill_of_the_control_group() {
     let group = MemoryGroup::new(64 << 20);
     let launcher = group.launcher();
     let launcher: Vec<_> = launcher.iter().map(String::as_str).collect();
-    let start =
+    let command =
         job(PanicStrategy::Unwind, &["supervised", "out-of-memory"]).gateway(&gateway.url());
-    let start = start.variable("METRICS_PUSH_STATE_DIR", state.path());
-    let ended = start.within(&launcher).run_to_end();
+    let command = command.variable("METRICS_PUSH_STATE_DIR", state.path());
+    let ended = command.within(&launcher).run_to_end();
     assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
     let stored = stored(&gateway, "ending");
     assert_eq!(outcomes(&stored), ["oom"], "{ended:?} {stored:?}");

@@ -32,8 +32,8 @@ impl Resources {
 
 /// Runs a program with only these variables in its environment.
 fn trace(name: &str, variables: &[(&str, &str)]) -> Resources {
-    let place = StateDir::new();
-    let log = place.path().join("calls");
+    let directory = StateDir::new();
+    let log = directory.path().join("calls");
     let status = command("strace")
         .args(["--follow-forks", "-qq", "-e", "trace=%file,socket,prctl,clone,clone3"])
         .arg(format!("--output={}", log.display()))
@@ -70,7 +70,7 @@ fn usage_files() -> BTreeSet<String> {
 }
 
 #[test]
-fn job_without_a_gateway_adds_nothing() {
+fn job_without_a_gateway_uses_no_extra_resources() {
     assert_eq!(cost_of_reporting(&[]), Resources::default());
     let state = StateDir::new();
     assert_eq!(

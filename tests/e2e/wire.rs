@@ -1,5 +1,5 @@
-//! Every encoding of a push against the real gateway: all are stored alike, and the fake gateway rejects the same invalid
-//! bodies.
+//! Every encoding of a push against the real gateway: all are stored alike, and the fake gateway responds like the real
+//! one.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ fn family(kind: u8, metrics: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn real_and_fake_gateway_answer_protobuf_alike() {
+fn real_and_fake_gateway_respond_to_protobuf_alike() {
     const EXACT: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
     let value = [&[1 << 3 | 1][..], &1.5_f64.to_le_bytes()].concat();
     let gauge = field(2, &value);

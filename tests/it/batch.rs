@@ -10,7 +10,7 @@ use metrics_push::{Batcher, Config, GroupingKey};
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
-/// Longer than any test, so that pushes have another cause.
+/// Longer than any test, so that the interval causes no push.
 const LONG_INTERVAL: Duration = Duration::from_secs(3_600);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -86,7 +86,7 @@ fn batcher_limits_the_number_of_groups() {
     assert_eq!(batcher.dropped(), 7);
     batcher.delete(key(3));
     assert_eq!(batcher.dropped(), 7, "a buffered group can always be replaced");
-    // The URL is unreachable, so the drop would wait for nothing.
+    // The gateway is unreachable: dropping the batcher would wait until the timeout.
     std::mem::forget(batcher);
 }
 
@@ -108,13 +108,13 @@ fn undelivered_batch_is_spooled() {
 }
 
 #[test]
-fn twenty_thousand_runs_take_one_push_per_group() {
+fn batched_runs_take_one_push_per_group() {
     let output = command(program("many_runs")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn threads_can_add_during_a_flush() {
+fn batcher_accepts_requests_during_a_flush() {
     let gateway = FakeGateway::start();
     let _scope = config(&gateway).scope().unwrap();
     let batcher = Batcher::new(LONG_INTERVAL);

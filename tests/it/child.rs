@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use crate::programs::{aborting_ending, command, program};
 
-/// The panic strategy that the job's program is compiled with.
+/// The panic strategy of the job's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PanicStrategy {
     Unwind,
@@ -28,15 +28,15 @@ pub(crate) struct JobCommand(Command);
 
 /// Returns the command of a job with an empty environment. The last argument selects how the job ends.
 pub(crate) fn job(panics: PanicStrategy, arguments: &[&str]) -> JobCommand {
-    start(panics.program(), arguments)
+    job_command(panics.program(), arguments)
 }
 
 /// Returns the command of a job whose `main` only sends SIGTERM to its own process.
 pub(crate) fn signals_itself() -> JobCommand {
-    start(program("signals_itself"), &[])
+    job_command(program("signals_itself"), &[])
 }
 
-fn start(program: PathBuf, arguments: &[&str]) -> JobCommand {
+fn job_command(program: PathBuf, arguments: &[&str]) -> JobCommand {
     let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -71,7 +71,7 @@ impl JobCommand {
         self
     }
 
-    pub(crate) fn command(&mut self) -> &mut Command {
+    pub(crate) fn std_command(&mut self) -> &mut Command {
         &mut self.0
     }
 
@@ -90,6 +90,7 @@ impl JobCommand {
 pub(crate) struct RunningJob {
     child: Child,
     output: BufReader<ChildStdout>,
+    /// The output that [`Self::ready`] has read.
     seen: String,
 }
 
@@ -160,14 +161,14 @@ fn without_ids(line: &str) -> String {
 pub(crate) struct FinishedJob {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
-    /// All other lines of stderr.
+    /// The lines of stderr that the program itself writes.
     pub(crate) stderr: Vec<String>,
     /// The lines of stderr that start with `metrics-push: `.
     pub(crate) log_lines: Vec<String>,
 }
 
 impl FinishedJob {
-    /// Fails unless both jobs have the same exit status and the same output, apart from our log lines.
+    /// Fails unless both jobs have the same exit status and the same output, except for the log lines of this library.
     #[track_caller]
     pub(crate) fn assert_same_as(&self, bare: &Self) {
         assert_eq!(self.status, bare.status, "{self:?}\n{bare:?}");

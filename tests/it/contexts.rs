@@ -7,11 +7,11 @@ use metrics_push::testing::FakeGateway;
 use metrics_push::{Gateway, GroupingKey, Pusher};
 
 fn pusher(gateway: &FakeGateway, job: &str) -> Pusher {
-    let gauge = Gauge::new("context", "Where it came from.").unwrap();
+    let gauge = Gauge::new("context", "Where the push came from.").unwrap();
     Pusher::new(gateway.url(), job).unwrap().collector(gauge).unwrap()
 }
 
-fn assert_arrived(gateway: &FakeGateway, job: &str) {
+fn assert_delivered(gateway: &FakeGateway, job: &str) {
     assert!(gateway.group(job, &[]).has_family("context"), "{job}");
 }
 
@@ -19,10 +19,10 @@ fn assert_arrived(gateway: &FakeGateway, job: &str) {
 fn push_works_on_a_thread() {
     let gateway = FakeGateway::start();
     pusher(&gateway, "plain").push().unwrap();
-    assert_arrived(&gateway, "plain");
+    assert_delivered(&gateway, "plain");
     let second = pusher(&gateway, "second");
     std::thread::spawn(move || second.push().unwrap()).join().unwrap();
-    assert_arrived(&gateway, "second");
+    assert_delivered(&gateway, "second");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -44,7 +44,7 @@ async fn push_in_a_runtime() {
     tokio::task::spawn_blocking(move || blocking_task.push().unwrap()).await.unwrap();
     drop(PushInDrop(pusher(&gateway, "drop")));
     for job in ["blocking", "awaited", "task", "blocking_task", "drop"] {
-        assert_arrived(&gateway, job);
+        assert_delivered(&gateway, job);
     }
 }
 
@@ -65,7 +65,7 @@ fn push_works_in_drop_while_unwinding() {
         panic!("unwind");
     }))
     .unwrap_err();
-    assert_arrived(&gateway, "unwinding");
+    assert_delivered(&gateway, "unwinding");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn push_works_after_the_runtime_is_dropped() {
     tokio::runtime::Runtime::new().unwrap().block_on(async { pusher.add_async().await.unwrap() });
     gateway.clear();
     pusher.push().unwrap();
-    assert_arrived(&gateway, "afterwards");
+    assert_delivered(&gateway, "afterwards");
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn push_async_works_without_a_runtime() {
     let gateway = FakeGateway::start();
     let pusher = pusher(&gateway, "no_runtime");
     block_on(pusher.push_async()).unwrap();
-    assert_arrived(&gateway, "no_runtime");
+    assert_delivered(&gateway, "no_runtime");
 }
 
-/// A minimal executor, which parks the thread until it is woken.
+/// A minimal executor: parks the thread until the future is woken.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
@@ -137,7 +137,7 @@ fn gateway_reads_back_the_metrics() {
 }
 
 #[test]
-fn credentials_are_sent_and_not_shown() {
+fn credentials_are_sent_and_never_printed() {
     let gateway = FakeGateway::start();
     gateway.require_basic_auth("batch", "hunter2");
     let refused = pusher(&gateway, "auth").push().unwrap_err();

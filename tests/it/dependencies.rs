@@ -54,7 +54,7 @@ fn quoted(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn page_lists_exactly_the_dependencies() {
+fn dependencies_page_lists_exactly_the_dependencies() {
     let (without_tls, _) = PAGE.split_once(TLS).expect("a section about TLS");
     for (features, page) in [("--no-default-features", without_tls), ("--features=tls", PAGE)] {
         let names: BTreeSet<_> = tree(&[features]).into_iter().map(|(name, _)| name).collect();
@@ -76,7 +76,7 @@ fn number_of_dependencies_is_limited() {
 }
 
 #[test]
-fn page_names_the_dependents_of_each_crate() {
+fn dependencies_page_names_the_dependents_of_each_crate() {
     let metadata = metadata();
     let names: BTreeMap<_, _> =
         published(&metadata).into_iter().map(|package| (id(package), name(package))).collect();

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault, Kind};
 
-use crate::http::{Answer, send, send_raw};
+use crate::http::{Response, send, send_raw};
 
-/// Longer than anything here takes, even on a busy machine.
+/// How long a test waits for an event before it fails.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-fn put(gateway: &FakeGateway, path: &str, body: &str) -> std::io::Result<Answer> {
+fn put(gateway: &FakeGateway, path: &str, body: &str) -> std::io::Result<Response> {
     send(gateway.address(), "PUT", path, body.as_bytes())
 }
 

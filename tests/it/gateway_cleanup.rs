@@ -97,7 +97,7 @@ fn wipe_needs_the_admin_api() {
 }
 
 #[test]
-fn cleanup_can_be_awaited() {
+fn async_cleanup_methods_remove_groups() {
     let fake = FakeGateway::builder().admin_api().start();
     let gateway = Gateway::new(fake.url()).unwrap();
     let key = GroupingKey::new("a").unwrap();

@@ -35,7 +35,7 @@ fn registry_counting_in(collects: &'static AtomicUsize) -> Registry {
     registry
 }
 
-/// Ends one run in each way that a body can end it.
+/// Ends one run in each way that a body can end it, and returns the number of runs.
 fn end_runs(job: &Job) -> usize {
     job.start().finish(Outcome::Success);
     job.start().finish(Outcome::Error);

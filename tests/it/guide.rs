@@ -90,7 +90,7 @@ fn guide_lists_only_existing_messages() {
         let first_cell = row.split(" | ").next().unwrap();
         for message in first_cell.split(quotes).skip(1).step_by(2) {
             for part in message.split("..").map(str::trim) {
-                assert!(code.contains(part), "no such message: {message}");
+                assert!(code.contains(part), "the code has no message {message}");
             }
             count += 1;
         }

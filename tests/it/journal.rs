@@ -12,13 +12,13 @@ use crate::lifecycle::{completions, outcomes};
 use crate::state_dir::StateDir;
 
 /// Returns the command of a job with this name and ending.
-fn command(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> JobCommand {
-    let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
-    start.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state.path())
+fn named_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> JobCommand {
+    let command = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
+    command.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
 fn run_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> FinishedJob {
-    command(gateway, state, name, ending).run_to_end()
+    named_job(gateway, state, name, ending).run_to_end()
 }
 
 #[track_caller]
@@ -125,9 +125,9 @@ fn abandoned_run_does_not_overwrite_newer_timestamps() {
 fn undelivered_outcome_is_delivered_by_a_later_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     gateway.refuse_connections();
-    let start =
-        command(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
-    let ended = start.run_to_end();
+    let command =
+        named_job(&gateway, &state, "import", "err").variable("METRICS_PUSH_TIMEOUT", "300ms");
+    let ended = command.run_to_end();
     assert!(!ended.log_lines.is_empty());
     gateway.accept_connections();
     run_job(&gateway, &state, "other", "ok");
@@ -138,7 +138,7 @@ fn undelivered_outcome_is_delivered_by_a_later_run() {
 #[test]
 fn running_job_is_not_reported_as_abandoned() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let running = command(&gateway, &state, "import", "wait").start().ready();
+    let running = named_job(&gateway, &state, "import", "wait").start().ready();
     run_job(&gateway, &state, "other", "ok");
     assert_eq!(completions(&gateway, "import"), 0);
     assert_eq!(state.journals().len(), 1);
@@ -164,8 +164,8 @@ fn abandoned_run_is_reported_only_to_its_own_gateway() {
 fn journal_contains_no_credentials() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let url = gateway.url().replace("http://", "http://batch:pa55word@");
-    let start = command(&gateway, &state, "import", "kill").gateway(&url);
-    start.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").run_to_end();
+    let command = named_job(&gateway, &state, "import", "kill").gateway(&url);
+    command.variable("METRICS_PUSH_HEADERS", "X-Key=s3cret").run_to_end();
     let text = fs::read_to_string(&state.journals()[0]).unwrap();
     assert!(text.contains(&gateway.url()), "{text}");
     assert!(
@@ -199,8 +199,8 @@ fn unusable_state_directory_logs_one_warning() {
     let file = state.write("file", "");
     let full = Path::new("/dev/full");
     for directory in [file.as_path(), full, &file.join("below")] {
-        let start = command(&gateway, &state, "import", "ok");
-        let ended = start.variable("METRICS_PUSH_STATE_DIR", directory).run_to_end();
+        let command = named_job(&gateway, &state, "import", "ok");
+        let ended = command.variable("METRICS_PUSH_STATE_DIR", directory).run_to_end();
         assert!(ended.status.success());
         assert_eq!(ended.log_lines.len(), 1, "{directory:?}: {ended:?}");
         assert_eq!(outcomes(&gateway.group("import", &[])), ["success"]);
@@ -214,7 +214,7 @@ fn full_disk_logs_one_warning() {
     let launcher = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"];
     for ending in ["ok", "err", "exit-3"] {
         let bare = job(PanicStrategy::Unwind, &[ending]).within(&launcher).run_to_end();
-        let ended = command(&gateway, &state, "import", ending).within(&launcher).run_to_end();
+        let ended = named_job(&gateway, &state, "import", ending).within(&launcher).run_to_end();
         ended.assert_same_as(&bare);
         assert_eq!(ended.log_lines.len(), 1, "{ending}: {ended:?}");
         assert!(ended.log_lines[0].contains("cannot write the journal"), "{ended:?}");
@@ -228,8 +228,8 @@ fn full_disk_logs_one_warning() {
 #[test]
 fn durable_journal_of_a_finished_run_is_removed() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let start = job(PanicStrategy::Unwind, &["synced", "ok"]).gateway(&gateway.url());
-    start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
+    let command = job(PanicStrategy::Unwind, &["durable-journal", "ok"]).gateway(&gateway.url());
+    command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
     assert!(state.journals().is_empty());
 }
@@ -245,7 +245,7 @@ fn kill_on_request(
 ) {
     let before = gateway.requests().len();
     gateway.fault(fault.when(move |request| String::from_utf8_lossy(&request.body).contains(text)));
-    let running = command(gateway, state, name, "ok").start();
+    let running = named_job(gateway, state, name, "ok").start();
     gateway.wait_for(Duration::from_secs(20), |gateway| {
         gateway
             .requests()
@@ -283,7 +283,7 @@ fn run_killed_at_any_point_is_reported_with_its_outcome() {
         gateway.fault(
             fault.when(move |request| String::from_utf8_lossy(&request.body).contains(text)),
         );
-        let running = command(&gateway, &state, "import", "wait").start().ready();
+        let running = named_job(&gateway, &state, "import", "wait").start().ready();
         gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
         running.kill();
         running.wait();

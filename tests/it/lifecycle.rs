@@ -8,7 +8,7 @@ use metrics_push::{Config, Job, Outcome, flush};
 
 use crate::child::{FinishedJob, PanicStrategy, job, signals_itself};
 
-/// Returns the outcomes of a group whose value is 1: one of them, or none while the first run is in progress.
+/// Returns the outcomes whose value in the group is 1: exactly one, or none while the first run is in progress.
 #[track_caller]
 pub(crate) fn outcomes(group: &Group) -> Vec<&'static str> {
     let value = |outcome: &str| group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
@@ -33,7 +33,8 @@ fn assert_same_as_bare(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
     (gateway, ended)
 }
 
-/// Like [`assert_same_as_bare`], for a job that reports this outcome once and logs nothing. Returns its group.
+/// Like [`assert_same_as_bare`]. Also asserts that the job reports this outcome once and logs nothing. Returns the group
+/// of the job.
 #[track_caller]
 fn assert_reported_once(ending: &str, outcome: &str) -> Group {
     let (gateway, ended) = assert_same_as_bare(&[ending]);
@@ -166,9 +167,9 @@ fn run_in_a_forked_child_is_logged_and_not_pushed() {
     assert!(ended.log_lines[0].contains("start the first run after the fork"));
 }
 
-/// None of our code runs at these endings; the start push is the only trace of the run.
+/// No code of the library runs at these endings: only the start push is sent.
 #[test]
-fn undetectable_ending_sends_no_completion() {
+fn unobservable_ending_sends_no_completion() {
     for ending in ["exec", "_exit", "abort", "kill", "segv", "overflow"] {
         let gateway = FakeGateway::start();
         let bare = job(PanicStrategy::Unwind, &[ending]).run_to_end();
@@ -183,12 +184,12 @@ fn undetectable_ending_sends_no_completion() {
 fn signal_when_ready(arguments: &[&str], signal: &str) -> FakeGateway {
     let gateway = FakeGateway::start();
     let run = |url: Option<&str>| {
-        let start = job(PanicStrategy::Unwind, arguments);
-        let start = match url {
-            Some(url) => start.gateway(url),
-            None => start,
+        let command = job(PanicStrategy::Unwind, arguments);
+        let command = match url {
+            Some(url) => command.gateway(url),
+            None => command,
         };
-        let running = start.start().ready();
+        let running = command.start().ready();
         running.signal(signal);
         running.wait()
     };
@@ -245,9 +246,9 @@ fn custom_signal_handling_decides_the_outcome() {
 fn signal_inherited_as_ignored_stays_ignored() {
     let gateway = FakeGateway::start();
     let launcher = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"];
-    let start =
+    let command =
         job(PanicStrategy::Unwind, &["wait-a-little"]).gateway(&gateway.url()).within(&launcher);
-    let running = start.start().ready();
+    let running = command.start().ready();
     running.signal("HUP");
     let ended = running.wait();
     assert!(ended.status.success(), "{ended:?}");
@@ -291,8 +292,8 @@ fn exit_with_a_hanging_gateway_takes_one_timeout() {
     gateway.fault(Fault::hang());
     for ending in ["ok", "exit-3", "panic"] {
         let started = Instant::now();
-        let start = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
-        start.variable("METRICS_PUSH_TIMEOUT", "1s").run_to_end();
+        let command = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
+        command.variable("METRICS_PUSH_TIMEOUT", "1s").run_to_end();
         assert!(started.elapsed() < Duration::from_secs(2), "{ending}: {:?}", started.elapsed());
     }
 }
@@ -309,7 +310,7 @@ fn slow_start_push_does_not_overtake_the_completion() {
 }
 
 #[test]
-fn start_not_sent_before_the_completion_is_dropped() {
+fn pending_start_push_is_dropped_at_completion() {
     let gateway = FakeGateway::start();
     let scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     let job = Job::with_name("quick");
@@ -330,8 +331,9 @@ fn start_not_sent_before_the_completion_is_dropped() {
 #[test]
 fn heartbeats_are_pushed_until_the_run_finishes() {
     let gateway = FakeGateway::start();
-    let start = job(PanicStrategy::Unwind, &["beating", "wait-a-little"]).gateway(&gateway.url());
-    start.run_to_end();
+    let command =
+        job(PanicStrategy::Unwind, &["heartbeat", "wait-a-little"]).gateway(&gateway.url());
+    command.run_to_end();
     let requests = gateway.requests();
     assert!(requests.len() > 4, "{}", requests.len());
     assert_eq!(requests.last().unwrap().method, "PUT");

@@ -16,7 +16,7 @@ use crate::programs::{command, program};
 
 const NO_LABELS: &[LabelValue<'_>] = &[];
 
-/// A function in this file.
+/// The call site of a function in this file.
 macro_rules! call_site {
     ($function:literal) => {
         CallSite { function: $function, module: "m", file: file!(), line: line!() }

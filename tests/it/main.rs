@@ -1,4 +1,4 @@
-//! Behaviour of the crates as their users meet it; a module per area.
+//! Integration tests: the behaviour of the crates as their users observe it, one module per area.
 
 mod arbitrary_metrics;
 mod attributes;

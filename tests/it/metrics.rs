@@ -17,10 +17,10 @@ fn text(registry: &Registry) -> String {
     prometheus::TextEncoder::new().encode_to_string(&registry.gather()).expect("typed families")
 }
 
-/// Asserts that a conflict describes the difference and names both places.
-fn assert_names_both_places(error: &Error, what: &str, first_line: u32) {
+/// Asserts that the error of a conflict contains the difference and names both places.
+fn assert_names_both_places(error: &Error, difference: &str, first_line: u32) {
     let text = error.to_string();
-    assert!(error.is_metric() && text.contains(what), "{text}");
+    assert!(error.is_metric() && text.contains(difference), "{text}");
     let places = text.matches(file!()).count();
     let registered = format!("registered: {}:{first_line}", file!());
     assert!(places == 2 && text.contains(&registered), "{text}");
@@ -76,7 +76,7 @@ fn histogram_agrees_with_the_prometheus_crate() {
 }
 
 #[test]
-fn nan_is_observed_in_the_last_bucket() {
+fn histogram_counts_nan_in_the_last_bucket() {
     let (registry, factory) = factory();
     let histogram = factory.histogram_with_buckets("h", "H.", &[1.0]).unwrap();
     histogram.observe(f64::NAN);
@@ -107,7 +107,7 @@ fn gauge_is_set_increased_and_decreased() {
 }
 
 #[test]
-fn another_type_is_a_conflict() {
+fn metric_of_another_type_is_a_conflict() {
     let (_registry, factory) = factory();
     let first = line!() + 1;
     factory.counter("a", "A.").unwrap();
@@ -116,7 +116,7 @@ fn another_type_is_a_conflict() {
 }
 
 #[test]
-fn other_labels_help_or_buckets_are_conflicts() {
+fn metric_with_other_labels_help_or_buckets_is_a_conflict() {
     let (_registry, factory) = factory();
     let first = line!() + 1;
     factory.histogram_vec_with_buckets("a", "A.", &[1.0], &["x"]).unwrap();

@@ -12,8 +12,9 @@ use crate::programs::{command, program};
 use crate::raw_tcp::{FullBacklog, RawServer};
 use crate::temp_dir::TempDir;
 
-const BUDGET: Duration = Duration::from_millis(700);
-/// Time that a busy machine may add.
+/// The timeout of pushes that must fail.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(700);
+/// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_millis(1_500);
 
 fn empty_registry() -> &'static Registry {
@@ -27,48 +28,49 @@ fn push(url: &str) -> Result<Acceptance, Error> {
         .unwrap()
         .collector(counter)
         .unwrap()
-        .map_gateway(|gateway| gateway.timeout(BUDGET))
+        .map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT))
         .push()
 }
 
-/// Returns the error of a push, and checks that a job spools its outcome. Neither may take longer than its budget.
+/// Returns the error of a push, and checks that a job spools its outcome. Both must end in time.
 fn fail_in_time(url: &str) -> Error {
     let started = Instant::now();
     let error = push(url).unwrap_err();
     assert_eq!(spooled_by_a_job(Config::default().url(url).unwrap()), 1);
-    assert!(started.elapsed() < BUDGET * 2 + SLACK, "{:?}", started.elapsed());
+    assert!(started.elapsed() < SHORT_TIMEOUT * 2 + SLACK, "{:?}", started.elapsed());
     error
 }
 
+/// Runs a job and returns the number of requests in its spool.
 fn spooled_by_a_job(config: Config) -> usize {
     let state = TempDir::new();
-    let _scope = config.state_dir(state.path()).timeout(BUDGET).scope().unwrap();
+    let _scope = config.state_dir(state.path()).timeout(SHORT_TIMEOUT).scope().unwrap();
     Job::new("remote").registry(empty_registry).whole_process().start().finish(Outcome::Success);
     state.records().len()
 }
 
 #[test]
-fn unknown_host_is_reported_within_the_budget() {
+fn unknown_host_is_reported_within_the_timeout() {
     let error = fail_in_time("http://gateway.invalid:9091");
     assert!(error.is_retryable(), "{error:?}");
 }
 
 #[test]
-fn connection_attempt_ends_within_the_budget() {
+fn connection_attempt_ends_within_the_timeout() {
     let server = FullBacklog::start();
     let error = fail_in_time(&format!("http://{}", server.address()));
     assert!(error.is_timeout(), "{error:?}");
 }
 
-/// A gateway that adds up must not receive an outcome twice, but without a connection it has not received the outcome.
+/// An aggregating gateway must not receive an outcome twice. Without a connection it has not received it once.
 #[test]
-fn outcome_without_a_connection_is_spooled_for_aggregating_gateways() {
+fn aggregating_outcome_without_a_connection_is_spooled() {
     let server = FullBacklog::start();
     let config = Config::default().url(format!("http://{}", server.address())).unwrap();
     assert_eq!(spooled_by_a_job(config.gateway_kind(GatewayKind::Aggregating)), 1);
 }
 
-/// A proxy that responds to every request with this status, and returns the first line of each request.
+/// Starts a proxy that responds to every request with this status. The receiver gets the first line of each request.
 fn proxy_with_status(status: &'static str) -> (RawServer, Receiver<String>) {
     let (sender, requests) = mpsc::channel();
     let proxy = RawServer::start(move |mut stream| {
@@ -98,7 +100,7 @@ fn push_failure(gateway: &str, variables: &[(&str, &str)]) -> Option<String> {
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn is_delivered(gateway: &str, variables: &[(&str, &str)]) -> bool {
+fn push_succeeds(gateway: &str, variables: &[(&str, &str)]) -> bool {
     push_failure(gateway, variables).is_none()
 }
 
@@ -106,25 +108,25 @@ fn is_delivered(gateway: &str, variables: &[(&str, &str)]) -> bool {
 fn proxy_variables_are_used() {
     for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
         let (proxy, requests) = proxy();
-        assert!(is_delivered("http://gateway.invalid:9091", &[(name, &proxy.url())]), "{name}");
+        assert!(push_succeeds("http://gateway.invalid:9091", &[(name, &proxy.url())]), "{name}");
         let expected = "PUT http://gateway.invalid:9091/metrics/job/remote HTTP/1.1";
         assert_eq!(requests.try_iter().collect::<Vec<_>>(), [expected], "{name}");
     }
 }
 
 #[test]
-fn no_proxy_variable_is_used() {
+fn proxy_is_not_used_for_hosts_in_no_proxy() {
     let (proxy, requests) = proxy();
     let url = proxy.url();
     for (gateway, no_proxy) in [
         ("http://gateway.invalid:9091", "other.example,.invalid"),
         ("http://gateway.invalid:9091", "gateway.invalid"),
         ("http://gateway.invalid:9091", "*"),
-        // An address that no host has.
+        // An address that is reserved for documentation.
         ("http://192.0.2.7:9", "192.0.2.0/24"),
     ] {
         let variables = [("HTTP_PROXY", &*url), ("NO_PROXY", no_proxy)];
-        assert!(!is_delivered(gateway, &variables), "{no_proxy}");
+        assert!(!push_succeeds(gateway, &variables), "{no_proxy}");
         assert_eq!(requests.try_iter().count(), 0, "{no_proxy}");
     }
 }
@@ -135,7 +137,7 @@ fn loopback_gateway_never_uses_a_proxy() {
     let (proxy, requests) = proxy();
     for url in [gateway.url(), gateway.url().replace("127.0.0.1", "localhost")] {
         assert!(
-            is_delivered(&url, &[("HTTP_PROXY", &*proxy.url()), ("ALL_PROXY", &*proxy.url())]),
+            push_succeeds(&url, &[("HTTP_PROXY", &*proxy.url()), ("ALL_PROXY", &*proxy.url())]),
             "{url}"
         );
     }

@@ -52,11 +52,11 @@ fn published() -> (PathBuf, Vec<Package>) {
         Package { manifest: manifest.clone(), folder: path.parent().unwrap().to_owned() }
     });
     let published: Vec<_> = published.collect();
-    assert!(published.len() >= 2, "the library and its macros are published");
+    assert!(published.len() >= 2, "the library and its macros must be published");
     (root, published)
 }
 
-/// Makes a workspace of the packaged crates, in which they find each other.
+/// Unpacks the packages into a workspace, in which they depend on each other by path.
 fn unpack(packages: &[Package], target: &Path) -> PathBuf {
     let workspace = target.join("unpacked");
     let _ = fs::remove_dir_all(&workspace);
@@ -66,10 +66,10 @@ fn unpack(packages: &[Package], target: &Path) -> PathBuf {
     for package in packages {
         let member = package.name_and_version();
         let archive = target.join(format!("package/{member}.crate"));
-        // Archives have a fixed modification time, by which cargo would take changed files for unchanged.
+        // `-m`: archives have a fixed modification time, so cargo would treat changed files as unchanged.
         let mut tar = Command::new("tar");
         tar.arg("-xzmf").arg(archive).arg("-C").arg(&workspace);
-        assert!(tar.status().unwrap().success(), "{member} is unpacked");
+        assert!(tar.status().unwrap().success(), "cannot unpack {member}");
         writeln!(patches, "{} = {{ path = {member:?} }}", package.field("name")).unwrap();
         members.push(member);
     }
@@ -125,6 +125,10 @@ fn package_readmes_link_only_to_websites() {
             let link = link.split(')').next().unwrap();
             assert!(link.starts_with("https://"), "{}: {link}", package.folder.display());
         }
-        assert!(!readme.contains("!["), "{}: a picture needs an address", package.folder.display());
+        assert!(
+            !readme.contains("!["),
+            "{}: the README must not contain images",
+            package.folder.display()
+        );
     }
 }

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use crate::signal_defaults::reset_signals;
 
-/// Every child process of a test starts here: with default signals, in the locale C, and without a state directory.
+/// Returns a command with default signals, in the locale C and without a state directory. Tests start their child
+/// processes with it.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env("LC_ALL", "C").env("METRICS_PUSH_STATE_DIR", "off");
@@ -15,21 +16,22 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A program of this package, such as `ending`: Cargo builds all of them before the tests, into one folder.
+/// Returns the path of a program of this package, such as `ending`. Cargo builds all of them before the tests.
 pub(crate) fn program(name: &str) -> PathBuf {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let program = Path::new(env!("CARGO_BIN_EXE_ending")).with_file_name(file);
-    assert!(program.exists(), "{name} is not a [[bin]] of the tests' package");
+    assert!(program.exists(), "{name} is not a [[bin]] of the package of the tests");
     program
 }
 
-/// The program `ending`, built so that panics abort. Cargo builds a test's programs in the test's own profile only.
+/// Returns the program `ending`, built so that panics abort. Cargo builds the programs of a test only in the profile of
+/// the test, so this function builds it.
 pub(crate) fn aborting_ending() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| build("metrics-push-tests", "ending", "abort"))
 }
 
-/// Builds a program in this profile. The result is in the folder of that name beside the folder of this profile.
+/// Builds a program with this profile and returns its path.
 pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory();
@@ -46,7 +48,7 @@ pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
     target.join(folder).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Cargo writes programs to `<target>/<profile>/`.
+/// Returns the target directory, two levels above the programs: `<target>/<profile>/<program>`.
 fn target_directory() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_ending")).ancestors().nth(2).unwrap().to_owned()
 }

@@ -1,4 +1,4 @@
-//! TCP servers that misbehave.
+//! Raw TCP servers, for failures that `FakeGateway` does not offer.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

@@ -3,15 +3,15 @@
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
-/// The secrets. `ENCODED` is user and password as in the header of basic authentication.
 const PASSWORD: &str = "hunter2-Zq9";
+/// The user and the password, as encoded in the header of basic authentication.
 const ENCODED: &str = "YmF0Y2g6aHVudGVyMi1acTk=";
 const USERINFO: &str = "wander3-Xw7";
 const TOKEN: &str = "sesame4-Yt5";
 const HEADER: &str = "orgkey5-Lm3";
 
 #[test]
-fn secrets_are_in_no_output_and_no_file() {
+fn secrets_are_absent_from_output_and_files() {
     let state = TempDir::new();
     let output = command(program("secrets"))
         .arg(state.path())
@@ -32,7 +32,7 @@ fn secrets_are_in_no_output_and_no_file() {
         let at = shown.find(secret);
         assert!(
             at.is_none(),
-            "{secret} is shown: {:?}",
+            "{secret} is in the output: {:?}",
             &shown[at.unwrap().saturating_sub(200)..][..300]
         );
     }

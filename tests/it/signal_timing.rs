@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::child::{FinishedJob, JobCommand, PanicStrategy, RunningJob, job};
 use crate::lifecycle::outcomes;
 
-/// The number of jobs of each kind that receive a signal.
+/// The number of jobs that receive a signal, for each ending.
 const JOBS: u32 = 120;
 
 /// Returns the command of a job whose group has the label `moment="{ending}-{number}"`.
@@ -66,7 +66,7 @@ fn outcomes_reported_once(
     outcomes(&gateway.group("ending", &[("moment", &format!("{ending}-{number}"))]))
 }
 
-/// Sends signals to jobs of this kind, at times spread over the duration of a job.
+/// Sends signals to jobs with this ending, at times spread over the duration of a job.
 fn signal_at_any_time(ending: &str, outcome: &'static str) {
     let gateway = FakeGateway::start();
     let undisturbed = numbered_job(&gateway, ending, JOBS).run_to_end().status;
@@ -89,14 +89,14 @@ fn signal_at_any_time(ending: &str, outcome: &'static str) {
             continue;
         }
         let reported = outcomes_reported_once(&gateway, ending, number, &ended);
-        // A signal after the end of the run does not change its outcome.
+        // A signal after the run has finished does not change its outcome.
         let is_own_outcome = has_body_begun && reported == [outcome];
         assert!(is_own_outcome || (was_killed && reported == ["signal"]), "{reported:?} {context}");
     }
 }
 
 #[test]
-fn signal_at_any_time_is_reported_once_or_comes_too_late() {
+fn signal_at_any_time_never_causes_a_wrong_report() {
     let endings =
         [("ok", "success"), ("err", "error"), ("exit-3", "exit_code"), ("panic", "panic")];
     thread::scope(|scope| {

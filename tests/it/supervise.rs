@@ -1,4 +1,4 @@
-//! Supervised jobs: the supervisor reports every death of the job at once and exits in the same way.
+//! Supervised jobs: the supervisor reports every ending of the job at once and exits in the same way.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,8 +13,8 @@ use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
 fn supervised(gateway: &FakeGateway, state: &StateDir, ending: &str) -> JobCommand {
-    let start = job(PanicStrategy::Unwind, &["supervised", ending]).gateway(&gateway.url());
-    start.variable("METRICS_PUSH_STATE_DIR", state.path())
+    let command = job(PanicStrategy::Unwind, &["supervised", ending]).gateway(&gateway.url());
+    command.variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
 #[track_caller]
@@ -57,7 +57,7 @@ fn supervisor_does_not_repeat_the_report_of_the_job() {
 }
 
 #[test]
-fn supervisor_reports_deaths_that_the_job_cannot_report() {
+fn supervisor_reports_endings_that_the_job_cannot_report() {
     for (ending, outcome, code, signal) in [
         ("_exit", "exit_code", Some(9.0), None),
         ("kill", "signal", None, Some(9.0)),
@@ -77,9 +77,9 @@ fn supervisor_reports_deaths_that_the_job_cannot_report() {
 #[test]
 fn supervisor_reports_without_a_state_directory() {
     let gateway = FakeGateway::start();
-    let start = job(PanicStrategy::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
+    let command = job(PanicStrategy::Unwind, &["supervised", "kill"]).gateway(&gateway.url());
     let temporary = StateDir::new();
-    let ended = start.variable("TMPDIR", temporary.path()).run_to_end();
+    let ended = command.variable("TMPDIR", temporary.path()).run_to_end();
     assert_eq!(ended.status.signal(), Some(9));
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["signal"]);
     let left = std::fs::read_dir(temporary.path()).unwrap().count();
@@ -137,28 +137,28 @@ fn sigkill_of_the_supervisor_kills_the_job() {
 #[test]
 fn supervised_job_reads_the_stdin_of_its_supervisor() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let mut start = supervised(&gateway, &state, "wait-for-input");
-    let mut child = start.command().stdin(Stdio::piped()).spawn().unwrap();
+    let mut command = supervised(&gateway, &state, "wait-for-input");
+    let mut child = command.std_command().stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"some input\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "before\nready\nsome input\nafter\n");
 }
 
 #[test]
-fn supervisor_does_not_hold_streams_closed_by_the_job() {
+fn supervisor_does_not_keep_streams_of_the_job_open() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let mut start = supervised(&gateway, &state, "close-output-and-wait-for-input");
-    let mut child = start.command().stdin(Stdio::piped()).spawn().unwrap();
+    let mut command = supervised(&gateway, &state, "close-output-and-wait-for-input");
+    let mut child = command.std_command().stdin(Stdio::piped()).spawn().unwrap();
     let mut output = String::new();
     child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     assert_eq!(output, "before\nready\n");
-    assert_eq!(child.try_wait().unwrap(), None, "the job runs after it has closed stdout");
+    assert_eq!(child.try_wait().unwrap(), None, "the job exited after it closed stdout");
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
 
     let running = supervised(&gateway, &state, "close-input-and-wait").with_input();
     let mut running = running.start().ready();
-    // The supervisor closes its copy a moment after the job starts.
+    // The supervisor closes its copy shortly after the job starts.
     let deadline = Instant::now() + Duration::from_secs(20);
     let error = loop {
         match running.input().write_all(b"no reader") {
@@ -172,26 +172,26 @@ fn supervisor_does_not_hold_streams_closed_by_the_job() {
 }
 
 #[test]
-fn children_of_the_job_inherit_the_same_as_without_us() {
+fn children_of_the_job_inherit_the_same_process_state() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let bare = job(PanicStrategy::Unwind, &["what-children-inherit"])
+    let bare = job(PanicStrategy::Unwind, &["print-inherited-state"])
         .variable("PATH", "/usr/bin:/bin")
         .run_to_end();
     assert!(bare.stdout.contains("SigBlk"), "{bare:?}");
     let unsupervised =
-        job(PanicStrategy::Unwind, &["what-children-inherit"]).gateway(&gateway.url());
+        job(PanicStrategy::Unwind, &["print-inherited-state"]).gateway(&gateway.url());
     unsupervised.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
-    let start = supervised(&gateway, &state, "what-children-inherit");
-    start.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
+    let command = supervised(&gateway, &state, "print-inherited-state");
+    command.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
 }
 
 #[test]
 fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    for options in [&["limited", "wait"][..], &["signals-off", "limited", "wait"]] {
-        let start = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
+    for options in [&["max-runtime", "wait"][..], &["signals-off", "max-runtime", "wait"]] {
+        let command = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
         let started = Instant::now();
-        let ended = start.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
+        let ended = command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
         assert_eq!(ended.status.signal(), Some(15), "{ended:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
         let group = gateway.group("ending", &[]);

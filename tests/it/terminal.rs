@@ -61,7 +61,7 @@ impl Session {
         let mut job = job.within(&launcher);
         let streams = [terminal.try_clone().unwrap(), terminal.try_clone().unwrap(), terminal];
         let [input, output, errors] = streams.map(Stdio::from);
-        let leader = job.command().stdin(input).stdout(output).stderr(errors).spawn().unwrap();
+        let leader = job.std_command().stdin(input).stdout(output).stderr(errors).spawn().unwrap();
         // Closes the command's copies of the terminal.
         drop(job);
 
@@ -229,7 +229,7 @@ fn hangup_kills_a_job_below_a_shell() {
 
 #[test]
 fn supervised_job_has_the_terminal_as_stdio() {
-    run_sessions("look-at-the-terminal", None, |mut session| {
+    run_sessions("print-terminal", None, |mut session| {
         session.expect("[true, true, true]").expect("33 77").expect("after");
     });
 }

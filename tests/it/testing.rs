@@ -1,4 +1,5 @@
-//! Tests of jobs as users write them: tests do not affect each other, and failed assertions print the contents.
+//! Tests of `metrics_push::testing`, used as in the tests of a job: parallel tests do not affect each other, and failed
+//! assertions print the contents of the group.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -138,12 +139,12 @@ async fn spawned_task_uses_the_scope_of_its_wrapper() {
 #[tokio::test]
 async fn scope_applies_only_while_its_future_is_polled() {
     let gateway = FakeGateway::start();
-    let around = {
+    let wrapped = {
         let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
         Scope::wrap_future(reindex())
     };
     let _elsewhere = Config::default().scope().unwrap();
-    let (_, ()) = tokio::join!(around, reindex());
+    let (_, ()) = tokio::join!(wrapped, reindex());
     gateway.after_run("reindex", &[]).assert_outcome("success");
     let pushes = gateway.requests().iter().filter(|request| request.method == "PUT").count();
     assert_eq!(pushes, 1, "{gateway}");

@@ -1,4 +1,4 @@
-//! Rules of the repository, so that reviewers need not check them.
+//! Rules about the source code of the repository, so that reviewers need not check them.
 
 mod imports;
 mod names;
@@ -12,8 +12,8 @@ use source::Crate;
 
 const CRATES: [&str; 3] = ["metrics-push/src", "metrics-push-macros/src", "metrics-push-cli/src"];
 
-/// The modules of the library: a module imports only from the lines above its own, and from the modules beside it that
-/// are listed with it.
+/// The layers of the library, lowest first. A module imports only from lower layers, and from those modules of its own
+/// layer that are listed after its name.
 const LAYERS: [Layer; 7] = [
     &[
         ("clock", &[]),
@@ -45,7 +45,7 @@ const LAYERS: [Layer; 7] = [
     &[("macro_support", &[])],
 ];
 
-/// Documentation and re-exports.
+/// Modules that contain only documentation and re-exports.
 const WITHOUT_LAYER: [&str; 3] = ["attributes", "guarantees", "guide"];
 
 /// Type names that a crate declares more than once, each with the reason.
@@ -98,7 +98,7 @@ fn assert_none(rule: impl Fn(&Crate) -> Vec<String>) {
 }
 
 #[test]
-fn no_files_import_each_other() {
+fn files_do_not_import_each_other() {
     assert_none(imports::cycles);
 }
 
@@ -110,18 +110,18 @@ fn modules_import_only_from_layers_below() {
 }
 
 #[test]
-fn questions_change_nothing() {
-    assert_none(names::questions_with_effects);
+fn is_and_has_functions_change_nothing() {
+    assert_none(names::predicates_with_effects);
 }
 
 #[test]
 fn constants_have_the_usual_prefixes() {
-    assert_none(names::old_constants);
+    assert_none(names::constants_with_old_names);
 }
 
 #[test]
 fn type_names_are_unique_in_a_crate() {
-    assert_none(|of| names::repeated_types(of, &REPEATED_TYPES));
+    assert_none(|parsed| names::repeated_types(parsed, &REPEATED_TYPES));
 }
 
 /// Removes comments and tests.
@@ -187,7 +187,7 @@ fn each_outside_crate_is_named_in_one_place() {
 }
 
 #[test]
-fn environment_is_read_in_few_files() {
+fn environment_is_read_in_listed_files_only() {
     let homes = [
         "metrics-push/src/config/variables.rs",
         // A supervisor starts its own program again, with the same arguments and a variable.
@@ -205,7 +205,7 @@ fn environment_is_read_in_few_files() {
 }
 
 #[test]
-fn unsafe_code_is_in_few_files() {
+fn unsafe_code_is_in_listed_files_only() {
     // Exit handlers, signals and waiting for children need C functions that `std` does not offer.
     let homes = [
         "job/hooks/exit.rs",
@@ -250,7 +250,7 @@ fn changelog_has_an_entry_for_the_current_version() {
 }
 
 #[test]
-fn vague_words_name_nothing() {
+fn names_contain_no_vague_words() {
     const VAGUE: [&str; 6] = ["manager", "handler", "helper", "util", "common", "misc"];
     for (path, text) in all_sources() {
         // Signal handlers and exit handlers are terms of the field.

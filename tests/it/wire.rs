@@ -110,7 +110,7 @@ fn misread() -> Fault {
 }
 
 #[test]
-fn text_only_gateway_gets_text_from_then_on() {
+fn text_only_gateway_receives_text_after_one_rejection() {
     for misread in [misread(), Fault::status(415), Fault::status(400).body("unexpected EOF\n")] {
         let gateway = FakeGateway::start();
         let pusher =

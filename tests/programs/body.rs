@@ -1,8 +1,9 @@
-//! The body of the job programs, with an ending that the first argument selects.
+//! The body of the job programs. The first argument selects the ending.
 
 use std::io::Write as _;
 
-/// Ends as the first argument says: `error`, `early`, `wait`, `panic`, or a success.
+/// Counts three records and then ends in the way that the first argument names: `error`, `early`, `wait` or `panic`.
+/// Succeeds with any other argument and without one.
 pub(crate) fn body(processed: impl Fn(u64)) -> Result<(), String> {
     println!("the job's own output");
     let _ = std::io::stdout().flush();

@@ -1,4 +1,5 @@
-//! Calls of counted and timed functions that need a process of their own: `call_sites threads|flood|conflict`.
+//! Calls counted and timed functions in a separate process, for tests that measure its memory or read its stderr:
+//! `call_sites threads|flood|conflict`.
 
 use std::sync::{Arc, Barrier, LazyLock};
 use std::thread;
@@ -9,7 +10,7 @@ use metrics_push::{Outcome, counted, timed};
 
 const NO_LABELS: &[LabelValue<'_>] = &[];
 
-/// A function in this file.
+/// The call site of a function in this file.
 macro_rules! call_site {
     ($function:literal) => {
         CallSite { function: $function, module: "m", file: file!(), line: line!() }
@@ -55,7 +56,7 @@ fn call_on_many_short_threads() {
         let threads: Vec<_> = (0..THREADS).map(spawn).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     };
-    // The first threads allocate the stripes of their slots, and what the system allocates per thread.
+    // The first threads allocate the stripes of their slots, and the system allocates memory for threads.
     (0..WAVES / 5).for_each(|_| wave());
     let before = resident();
     (0..WAVES - WAVES / 5).for_each(|_| wave());

@@ -1,4 +1,4 @@
-//! A job with many endings. The last argument selects the ending, the arguments before it are options of the job.
+//! A job with many endings. The last argument selects the ending; the arguments before it are options of the job.
 //!
 //! Tests start it as a child process with a gateway, and without one for comparison.
 
@@ -20,10 +20,10 @@ fn main() -> ExitCode {
     for argument in std::env::args().skip(1) {
         job = match argument.as_str() {
             "signals-off" => job.without_signal_hooks(),
-            "synced" => job.durable_journal(),
+            "durable-journal" => job.durable_journal(),
             "supervised" => job.supervise(),
-            "limited" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
-            "beating" => job.heartbeat(Duration::from_millis(20)),
+            "max-runtime" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
+            "heartbeat" => job.heartbeat(Duration::from_millis(20)),
             _ => {
                 ending = argument;
                 continue;

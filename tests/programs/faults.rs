@@ -1,4 +1,4 @@
-//! Endings that no code of the program can observe, and endings that only C functions cause.
+//! Endings that no code of the program can observe, and endings that need C functions.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
@@ -23,7 +23,7 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
         }),
         "exec" => return Some(Err(Command::new("true").exec().to_string())),
         "exec-a-failure" => return Some(Err(Command::new("false").exec().to_string())),
-        "what-children-inherit" => {
+        "print-inherited-state" => {
             let script =
                 "ls /proc/self/fd; grep -E 'Sig(Blk|Ign)|Umask' /proc/self/status; ulimit -c";
             let status = Command::new("/bin/sh").args(["-c", script]).status();

@@ -1,6 +1,6 @@
-//! Twenty thousand runs of a thousand groups: each group takes one push per interval.
+//! Finishes 20,000 runs in 1,000 groups, and asserts that each group takes one push per interval.
 //!
-//! A program of its own, because a flush in another test of the same process would end the interval early.
+//! This is a separate program, because a flush in another test of the same process would end the interval early.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Pushes a counter once: `push URL TIMEOUT`. Prints an error with its classification.
 //!
-//! A program of its own, because a process reads its proxy variables and its resolver configuration once.
+//! This is a separate program, because a process reads its proxy variables and its resolver configuration once.
 
 use std::process::ExitCode;
 

@@ -9,12 +9,12 @@ use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Gateway, Job, Outcome, Pusher};
 
-const BUDGET: Duration = Duration::from_millis(400);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(400);
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [state, password, userinfo, token, header] = &arguments[..] else {
-        panic!("usage: secrets STATE_DIR password userinfo token header")
+        panic!("usage: secrets STATE_DIR PASSWORD USERINFO TOKEN HEADER")
     };
     tracing::subscriber::set_global_default(PrintAll).unwrap();
     let gateway = FakeGateway::start();
@@ -41,21 +41,22 @@ fn main() {
         gateway.fault(fault);
         for config in configs() {
             println!("{config:?}");
-            let _scope = config.state_dir(state).timeout(BUDGET).scope().unwrap();
+            let _scope = config.state_dir(state).timeout(SHORT_TIMEOUT).scope().unwrap();
             Job::new("secretive")
                 .registry(empty_registry)
                 .whole_process()
                 .start()
                 .finish(Outcome::Error);
-            println!("{:?}", metrics_push::recover(BUDGET));
+            println!("{:?}", metrics_push::recover(SHORT_TIMEOUT));
         }
         let gauge = Gauge::new("rows", "Rows.").unwrap();
         let pusher = Pusher::new(&with_userinfo, "direct").unwrap().collector(gauge).unwrap();
         let pusher = pusher.map_gateway(|gateway| {
-            gateway.basic_auth("batch", password).header("X-Key", header).timeout(BUDGET)
+            gateway.basic_auth("batch", password).header("X-Key", header).timeout(SHORT_TIMEOUT)
         });
         println!("{pusher:?} {:?}", pusher.push());
-        let remote = Gateway::new(&with_userinfo).unwrap().bearer_token(token).timeout(BUDGET);
+        let remote =
+            Gateway::new(&with_userinfo).unwrap().bearer_token(token).timeout(SHORT_TIMEOUT);
         println!("{remote:?} {:?} {:?}", remote.metrics(), remote.ready());
     }
     for bad in [

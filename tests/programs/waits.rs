@@ -1,8 +1,8 @@
-//! Endings that the test causes. The job prints "ready" when the test may do so.
+//! Endings that wait for a signal, for input or for other processes. The job prints "ready" when the test may act.
 #![expect(
     unsafe_code,
     clippy::undocumented_unsafe_blocks,
-    reason = "programs that handle signals without a library call C functions"
+    reason = "these endings call C functions for signals and file descriptors"
 )]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -38,7 +38,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             std::io::stdin().read_to_string(&mut input).unwrap();
             print!("{input}");
         }
-        // Signals the end of the output to its readers, and continues.
+        // Closes stdout, so that its readers receive the end of the output, and continues.
         "close-output-and-wait-for-input" => {
             ready();
             let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
@@ -56,7 +56,7 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             unsafe { libc::raise(libc::SIGTSTP) };
             ready();
         }
-        "look-at-the-terminal" => {
+        "print-terminal" => {
             let are_terminals = [
                 std::io::stdin().is_terminal(),
                 std::io::stdout().is_terminal(),

@@ -1,6 +1,5 @@
 //! Compiles and runs the examples of the top-level README.
 //!
-//! The README of `metrics-push` cannot be the same file: on crates.io and in an unpacked package it must not refer to
-//! files outside that package.
+//! The package `metrics-push` has a separate README, because that one must not refer to files outside the package.
 
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p metrics-push-benches --bin tables` prints the tables; with `-- --write` it replaces those in
 //! `metrics-push/src/guide/costs.md`. Names of benches, such as `-- encode push`, select benches; the tables of all others
-//! stay as they are. Each bench runs as a process, built as its package requires; their file heads list what they need.
+//! are not changed. Each bench runs as a separate process. The head of its file lists its requirements.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -88,8 +88,8 @@ fn line_of(file: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// Date, compiler and machine of a measurement.
-fn circumstances() -> String {
+/// Returns a sentence with the date, compiler and machine of a measurement.
+fn environment() -> String {
     let date = printed(Command::new("date").args(["-u", "+%F"]));
     let compiler = printed(Command::new("rustc").arg("--version"));
     let version = compiler.split(' ').nth(1).unwrap_or_default();
@@ -104,7 +104,7 @@ fn circumstances() -> String {
     )
 }
 
-const INTRODUCTION: &str = "Medians of release builds; the rows of a table are measured in turns. Compare ratios, not \
+const INTRODUCTION: &str = "Medians of release builds; the rows of a table are measured in turn. Compare ratios, not \
     times: `cargo run --release -p metrics-push-benches --bin tables` prints these tables for your machine.\n";
 
 /// The existing tables of a bench.
@@ -129,11 +129,11 @@ fn main() {
     let file = (!flags.is_empty()).then(|| root().join(PAGE));
     let text = file.as_ref().map(|file| std::fs::read_to_string(file).expect("the page exists"));
     let (before, known, after) = text.as_deref().map_or(("", "", ""), parts);
-    let (circumstances, mut tables) = (circumstances(), INTRODUCTION.to_owned());
+    let (environment, mut tables) = (environment(), INTRODUCTION.to_owned());
     for bench in &BENCHES {
         let is_wanted = names.is_empty() || names.iter().any(|name| name == bench.name);
         let section = if is_wanted {
-            Some(format!("{circumstances}\n\n{}", tables_of(bench)))
+            Some(format!("{environment}\n\n{}", tables_of(bench)))
         } else {
             earlier(known, bench).map(str::to_owned)
         };

@@ -196,7 +196,7 @@ fn arguments_are_exported_only_as_labels() {
 }
 
 /// Returns the order in which a function drops its arguments and variables.
-fn drops(call: impl FnOnce(&dyn Fn(&'static str) -> RecordsDrop)) -> Vec<&'static str> {
+fn drop_order(call: impl FnOnce(&dyn Fn(&'static str) -> RecordsDrop)) -> Vec<&'static str> {
     let order = Rc::default();
     call(&|name| RecordsDrop(name, Rc::clone(&order)));
     order.take()
@@ -226,8 +226,9 @@ fn argument_drop_order_is_unchanged() {
         drop(b);
         let _ = (&c, &d);
     }
-    let expected = drops(|new| bare(new("a"), new("b"), new("unused"), (new("c"), new("d"))));
-    let found = drops(|new| annotated(new("a"), new("b"), new("unused"), (new("c"), new("d"))));
+    let expected = drop_order(|new| bare(new("a"), new("b"), new("unused"), (new("c"), new("d"))));
+    let found =
+        drop_order(|new| annotated(new("a"), new("b"), new("unused"), (new("c"), new("d"))));
     assert_eq!(found, expected);
 }
 
@@ -261,10 +262,10 @@ fn async_argument_drop_order_is_unchanged() {
                 let _ = super::poll(future.as_mut());
             }
         };
-        let expected = drops(|new| {
+        let expected = drop_order(|new| {
             drive(Box::pin(bare(new("a"), new("b"), new("unused"), (new("c"), new("d")))));
         });
-        let found = drops(|new| {
+        let found = drop_order(|new| {
             drive(Box::pin(annotated(new("a"), new("b"), new("unused"), (new("c"), new("d")))));
         });
         assert_eq!(found, expected, "after {polls} polls");

@@ -253,7 +253,7 @@ trait Service {
 }
 
 #[test]
-fn async_trait_combines_above_and_below() {
+fn async_trait_works_above_and_below_counted() {
     struct Below;
     struct Above;
     #[async_trait::async_trait]

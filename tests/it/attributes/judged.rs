@@ -1,4 +1,4 @@
-//! The outcomes of returned values.
+//! Outcomes of returned values: judged by their type, or by a predicate.
 
 use std::ops::ControlFlow;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! The attributes on functions of every kind: the result equals that of the bare function, and exactly one outcome is
-//! recorded.
+//! Tests the attributes on functions of every kind: the result equals that of the bare function, and exactly one outcome
+//! is recorded.
 
 #![allow(
     clippy::boxed_local,

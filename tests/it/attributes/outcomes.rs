@@ -116,15 +116,15 @@ fn poll_after_completion_panics_like_the_bare_future() {
             pause().await;
         })
     }
-    fn too_often(future: impl Future) -> String {
+    fn panic_of_extra_poll(future: impl Future) -> String {
         panic_of(|| {
             let mut future = pin!(future);
             while poll(future.as_mut()).is_pending() {}
             poll(future.as_mut()).is_ready()
         })
     }
-    assert_eq!(too_often(annotated()), too_often(bare()));
-    assert_eq!(too_often(boxed()), too_often(bare()));
+    assert_eq!(panic_of_extra_poll(annotated()), panic_of_extra_poll(bare()));
+    assert_eq!(panic_of_extra_poll(boxed()), panic_of_extra_poll(bare()));
     assert_eq!((calls!("annotated"), calls!("boxed")), ("success 1".into(), "success 1".into()));
 }
 
@@ -160,7 +160,7 @@ fn call_in_a_destructor_succeeds_during_unwinding() {
 }
 
 #[test]
-fn never_returning_call_panics_also_during_unwinding() {
+fn never_returning_call_is_a_panic_during_unwinding() {
     #[counted]
     fn gives_up() -> ! {
         panic!("inside");

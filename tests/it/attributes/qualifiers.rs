@@ -104,21 +104,21 @@ fn builtin_attributes_remain_on_the_function() {
 
 #[counted]
 #[test]
-fn above_a_test() {}
+fn counted_above_the_test_attribute_compiles() {}
 
 #[test]
 #[timed]
-fn below_a_test() {}
+fn timed_below_the_test_attribute_compiles() {}
 
 #[counted]
 #[tokio::test]
-async fn above_an_async_test() {
+async fn counted_above_an_async_test_attribute_compiles() {
     tokio::task::yield_now().await;
 }
 
 #[tokio::test]
 #[counted]
-async fn below_an_async_test() -> Result<(), String> {
+async fn counted_below_an_async_test_attribute_compiles() -> Result<(), String> {
     tokio::task::yield_now().await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Tests of aggregating gateways, which must not receive a request twice.
+//! Tests of aggregating gateways: they add up what they receive, so they must not receive a request twice.
 
 use std::time::{Duration, Instant};
 
@@ -22,14 +22,14 @@ fn aggregating(gateway: &FakeGateway, state: &TempDir) -> Config {
         _ => None,
     });
     assert!(errors.is_empty(), "{errors:?}");
-    // Long enough for a busy machine: a request that times out before it arrives is not sent again either.
+    // Long enough for a busy machine: a request that times out is not sent again, even if it did not arrive.
     config.timeout(Duration::from_secs(2))
 }
 
-/// The faults after which the request may have been applied.
+/// The faults after which the gateway may have applied the request.
 fn ambiguous_faults() -> [(&'static str, Fault); 6] {
     [
-        ("silent", Fault::hang()),
+        ("hanging", Fault::hang()),
         ("closed", Fault::close()),
         ("closed after storing", Fault::close().after_storing()),
         ("cut off", Fault::cut_off(10)),
@@ -87,7 +87,7 @@ fn request_that_cannot_have_arrived_is_retried_and_spooled() {
 }
 
 #[test]
-fn record_without_a_response_is_removed() {
+fn spooled_request_without_a_response_is_removed() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let _scope = aggregating(&gateway, &state).scope().unwrap();
     gateway.refuse_connections();
@@ -96,7 +96,7 @@ fn record_without_a_response_is_removed() {
     gateway.fault(Fault::close().after_storing());
     let started = Instant::now();
     metrics_push::recover(Duration::from_secs(5));
-    assert!(started.elapsed() < Duration::from_secs(4), "it was retried");
+    assert!(started.elapsed() < Duration::from_secs(4), "the request was retried");
     gateway.heal();
     metrics_push::recover(TIMEOUT);
     assert_eq!((pushes(&gateway), state.records().len()), (1, 0));

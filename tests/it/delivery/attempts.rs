@@ -1,4 +1,4 @@
-//! Tests of attempts: number, timeouts and delays within the time limit of a push.
+//! Tests of the attempts of a push: their number, timeouts and delays within the timeout of the push.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::{SLACK, config, job, push_error, pusher, succeed, value};
 use crate::temp_dir::TempDir;
 
 #[test]
-fn silent_gateway_is_retried_within_the_time_limit() {
+fn hanging_gateway_is_retried_within_the_timeout() {
     let gateway = FakeGateway::start();
     gateway.fail_next(1, Fault::hang());
     let started = Instant::now();
@@ -33,7 +33,7 @@ fn refused_connection_is_unreachable() {
     assert!(error.is_unreachable() && error.to_string().contains("check the URL"), "{error:?}");
 }
 
-/// The time limit ends during the second attempt.
+/// The timeout of the push ends the second attempt.
 #[test]
 fn timeout_of_the_last_attempt_does_not_hide_the_cause() {
     let gateway = FakeGateway::start();
@@ -55,7 +55,7 @@ fn truncated_response_is_retried() {
 }
 
 #[test]
-fn gateway_that_returns_within_the_time_limit_is_reached() {
+fn gateway_that_recovers_within_the_timeout_is_reached() {
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     std::thread::scope(|scope| {
@@ -97,7 +97,7 @@ fn retry_after_delays_the_next_attempt() {
 }
 
 #[test]
-fn retry_after_beyond_the_time_limit_ends_the_push() {
+fn retry_after_beyond_the_timeout_ends_the_push() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(503).header("Retry-After", "3600"));
     let started = Instant::now();
@@ -114,9 +114,9 @@ fn retry_after_beyond_the_time_limit_ends_the_push() {
 
 #[test]
 fn rotated_token_is_read_again_after_a_rejection() {
-    let (gateway, place) = (FakeGateway::start(), TempDir::new());
-    std::fs::create_dir_all(place.path()).unwrap();
-    let file = place.path().join("token");
+    let (gateway, directory) = (FakeGateway::start(), TempDir::new());
+    std::fs::create_dir_all(directory.path()).unwrap();
+    let file = directory.path().join("token");
     std::fs::write(&file, "old\n").unwrap();
     gateway.require_bearer_token("new");
     let (config, errors) = Config::from_variables(|name| match name {

@@ -11,15 +11,15 @@ use crate::temp_dir::TempDir;
 
 #[test]
 fn hanging_gateway_does_not_delay_another() {
-    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
-    dead.fault(Fault::hang());
-    let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
+    let (broken, healthy, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
+    broken.fault(Fault::hang());
+    let config = config(&broken).url(healthy.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_secs(3)).scope().unwrap();
     let started = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            alive.wait_for(Duration::from_secs(2), |alive| {
-                let group = alive.find_group("both", &[]);
+            healthy.wait_for(Duration::from_secs(2), |healthy| {
+                let group = healthy.find_group("both", &[]);
                 group.is_some_and(|group| value(&group, "last_run_success") == Some(1.0))
             });
         });
@@ -27,9 +27,9 @@ fn hanging_gateway_does_not_delay_another() {
     });
     assert!(started.elapsed() < Duration::from_secs(3) + SLACK, "{:?}", started.elapsed());
     assert_eq!(state.records().len(), 1, "one record, for the hanging gateway");
-    dead.heal();
+    broken.heal();
     assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
-    assert_eq!(value(&dead.group("both", &[]), "last_run_success"), Some(1.0));
+    assert_eq!(value(&broken.group("both", &[]), "last_run_success"), Some(1.0));
 }
 
 /// Finishes a task and waits until its outcome, number `number` in `state`, is spooled.
@@ -73,33 +73,33 @@ fn short_timeouts_do_not_open_the_breaker() {
     assert_eq!(keys.len(), TASKS, "requests for {keys:?}");
 }
 
-/// Returns the states of all circuit breakers of the scope.
-fn states() -> Vec<BreakerState> {
+/// Returns the state of each circuit breaker of the scope, in the order of the gateways.
+fn breaker_states() -> Vec<BreakerState> {
     metrics_push::circuit_breakers().into_iter().map(|breaker| breaker.state).collect()
 }
 
 #[test]
 fn breaker_state_is_exported_per_gateway() {
-    let (dead, alive, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
-    let config = config(&dead).url(alive.url()).unwrap().state_dir(state.path());
+    let (broken, healthy, state) = (FakeGateway::start(), FakeGateway::start(), TempDir::new());
+    let config = config(&broken).url(healthy.url()).unwrap().state_dir(state.path());
     let _scope = config.timeout(Duration::from_millis(200)).scope().unwrap();
-    dead.fault(Fault::status(503));
-    assert_eq!(states(), [BreakerState::Closed; 2]);
+    broken.fault(Fault::status(503));
+    assert_eq!(breaker_states(), [BreakerState::Closed; 2]);
     for number in 0..3 {
         spool_task(number, &state);
     }
-    assert_eq!(states(), [BreakerState::Open, BreakerState::Closed]);
+    assert_eq!(breaker_states(), [BreakerState::Open, BreakerState::Closed]);
     let gateways: Vec<_> =
         metrics_push::circuit_breakers().into_iter().map(|b| b.gateway).collect();
-    assert_eq!(gateways, [dead.url(), alive.url()]);
-    dead.heal();
-    // Final pushes pass the breaker and export its state before them.
+    assert_eq!(gateways, [broken.url(), healthy.url()]);
+    broken.heal();
+    // A final push is sent even if the breaker is open, and exports the breaker's state before that push.
     succeed("first");
     succeed("second");
     let exported = |gateway: &FakeGateway, job: &str| {
         value(&gateway.group(job, &[]), "push_breaker_open").unwrap()
     };
-    assert_eq!([exported(&dead, "first"), exported(&dead, "second")], [1.0, 0.0]);
-    assert_eq!([exported(&alive, "first"), exported(&alive, "second")], [0.0, 0.0]);
-    assert_eq!(states(), [BreakerState::Closed; 2]);
+    assert_eq!([exported(&broken, "first"), exported(&broken, "second")], [1.0, 0.0]);
+    assert_eq!([exported(&healthy, "first"), exported(&healthy, "second")], [0.0, 0.0]);
+    assert_eq!(breaker_states(), [BreakerState::Closed; 2]);
 }

@@ -12,7 +12,7 @@ use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
 
-use super::{BUDGET, SLACK, TIMEOUT, value};
+use super::{SHORT_TIMEOUT, SLACK, TIMEOUT, value};
 use crate::raw_tcp::{FullBacklog, RawServer};
 use crate::temp_dir::TempDir;
 
@@ -24,9 +24,9 @@ enum Peer {
     WithoutTls,
     /// No server.
     Gone,
-    /// A server that handles each connection like this.
+    /// A server that handles each connection with this function.
     Raw(fn(TcpStream) -> Option<TcpStream>),
-    /// The same, with pushes that do not fit in the socket buffers.
+    /// Like `Raw`, with pushes that do not fit in the socket buffers.
     Unread(fn(TcpStream) -> Option<TcpStream>),
     /// A listener with a full backlog, which accepts no connection.
     Full,
@@ -100,7 +100,7 @@ fn connections() -> Vec<Row> {
         ("another protocol", Raw(respond_like_a_mail_server), Unreachable, Spooled),
         ("plain HTTP to a TLS server", Raw(respond_with_a_tls_alert), Unreachable, Spooled),
         ("TLS to a server without TLS", WithoutTls, Configuration, Spooled),
-        ("a length that never comes", Raw(respond_with_a_truncated_body), Timeout, Spooled),
+        ("body shorter than its length", Raw(respond_with_a_truncated_body), Timeout, Spooled),
     ]
 }
 
@@ -132,13 +132,13 @@ fn statuses() -> Vec<Row> {
         ("413", status(413), Rejected(413), Dropped),
         ("422", status(422), Rejected(422), Dropped),
         (
-            "429 with an endless wait",
+            "429 with a long Retry-After",
             status(429).header("Retry-After", "3600"),
             Transient(429),
             Spooled,
         ),
         (
-            "503 until a date that is far away",
+            "503 with Retry-After in the far future",
             status(503).header("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"),
             Transient(503),
             Spooled,
@@ -189,7 +189,7 @@ fn check((name, peer, kind, effect): Row) {
     let pusher = Pusher::new(&url, "direct")
         .unwrap()
         .gatherer(registry())
-        .map_gateway(|gateway| gateway.timeout(BUDGET));
+        .map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT));
     let error = in_time(name, || pusher.push().unwrap_err());
     assert_eq!(ErrorKind::from_error(&error), kind, "{name}: {error:?}");
     let shown = error.to_string();
@@ -199,7 +199,7 @@ fn check((name, peer, kind, effect): Row) {
     }
 
     let state = TempDir::new();
-    let config = Config::default().url(&url).unwrap().timeout(BUDGET);
+    let config = Config::default().url(&url).unwrap().timeout(SHORT_TIMEOUT);
     let _scope = config.state_dir(state.path()).scope().unwrap();
     let result: Result<u8, &str> = in_time(name, || {
         Job::new("faulty").registry(registry).whole_process().run(|_| Err("its result"))
@@ -222,7 +222,7 @@ fn check((name, peer, kind, effect): Row) {
 fn in_time<T>(name: &str, work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = work();
-    assert!(started.elapsed() < BUDGET + SLACK, "{name} took {:?}", started.elapsed());
+    assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{name} took {:?}", started.elapsed());
     result
 }
 
@@ -251,7 +251,7 @@ struct TestServer {
 enum ServerKind {
     Gateway(FakeGateway),
     Raw(RawServer),
-    Crowded(FullBacklog),
+    Full(FullBacklog),
 }
 
 impl TestServer {
@@ -274,8 +274,8 @@ impl TestServer {
             }
             Raw(serve) | Unread(serve) => raw(serve),
             Full => {
-                let crowded = FullBacklog::start();
-                (format!("http://{}", crowded.address()), ServerKind::Crowded(crowded))
+                let backlog = FullBacklog::start();
+                (format!("http://{}", backlog.address()), ServerKind::Full(backlog))
             }
         };
         Self { url, kind }
@@ -290,7 +290,7 @@ impl TestServer {
                 return gateway;
             }
             ServerKind::Raw(server) => server.address().port(),
-            ServerKind::Crowded(crowded) => crowded.address().port(),
+            ServerKind::Full(backlog) => backlog.address().port(),
         };
         FakeGateway::builder().port(port).start()
     }
@@ -334,12 +334,11 @@ fn error_status_has_its_error_kind_and_loses_nothing() {
     check_all(statuses());
 }
 
-/// Unusual responses that are a success.
 #[test]
-fn unusual_success_is_a_success() {
+fn unusual_responses_count_as_success() {
     type Serve = fn(TcpStream) -> Option<TcpStream>;
     let raw: [(&str, Serve); 2] = [
-        ("HTTP/1.0, to the end of the connection", |mut stream| {
+        ("HTTP/1.0, body until the connection ends", |mut stream| {
             read_some(&mut stream);
             let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n");
             None

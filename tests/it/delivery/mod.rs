@@ -4,9 +4,9 @@ mod aggregating;
 mod attempts;
 mod breaker;
 mod faults;
-mod refused;
+mod rejected;
 mod retained;
-mod waiting;
+mod spooled;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -17,11 +17,11 @@ use metrics_push::{Config, Error, Job, Outcome, Pusher, Scope};
 
 use crate::temp_dir::TempDir;
 
-/// Long enough for a few attempts, short enough for a test.
-const BUDGET: Duration = Duration::from_millis(700);
-/// Extra time for a busy machine.
+/// The timeout of pushes that must fail: long enough for a few attempts, short enough for a test.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(700);
+/// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_millis(1_500);
-/// The time limit for events without a required time.
+/// The timeout of pushes and events that must succeed.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn empty_registry() -> &'static Registry {
@@ -35,7 +35,7 @@ fn job(name: &'static str) -> Job {
 }
 
 fn config(gateway: &FakeGateway) -> Config {
-    Config::default().url(gateway.url()).unwrap().timeout(BUDGET)
+    Config::default().url(gateway.url()).unwrap().timeout(SHORT_TIMEOUT)
 }
 
 fn open_scope(gateway: &FakeGateway, state: &TempDir) -> Scope {
@@ -60,13 +60,13 @@ fn pusher(gateway: &FakeGateway) -> Pusher {
         .unwrap()
         .collector(counter)
         .unwrap()
-        .map_gateway(|gateway| gateway.timeout(BUDGET))
+        .map_gateway(|gateway| gateway.timeout(SHORT_TIMEOUT))
 }
 
 /// Pushes to a failing gateway. Returns the error, which must arrive in time.
 fn push_error(gateway: &FakeGateway) -> Error {
     let started = Instant::now();
     let error = pusher(gateway).push().unwrap_err();
-    assert!(started.elapsed() < BUDGET + SLACK, "{:?}", started.elapsed());
+    assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{:?}", started.elapsed());
     error
 }

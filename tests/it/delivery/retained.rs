@@ -1,4 +1,4 @@
-//! Tests of retained timestamps, which survive pushes and gateways that restart without persistence.
+//! Tests of retained timestamps: pushes and restarts of a gateway without persistence do not lose them.
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Outcome, Scope};
@@ -75,7 +75,7 @@ fn failure_restores_the_last_success_after_a_restart() {
     let success = value(&finish_run(&gateway, Outcome::Success), SUCCESS);
     drop(scope);
     let gateway = restart(gateway);
-    // A new scope stands for another process.
+    // A new scope represents another process.
     let _scope = open_scope(&gateway, &state);
     let group = finish_run(&gateway, Outcome::Error);
     assert_eq!(value(&group, SUCCESS), success);
@@ -86,7 +86,7 @@ fn failure_restores_the_last_success_after_a_restart() {
 }
 
 #[test]
-fn later_success_of_another_machine_is_kept() {
+fn later_success_of_another_machine_is_preserved() {
     let (gateway, here, there) = (FakeGateway::start(), TempDir::new(), TempDir::new());
     let scope = open_scope(&gateway, &here);
     let old = value(&finish_run(&gateway, Outcome::Success), SUCCESS);
@@ -114,7 +114,7 @@ fn success_sends_no_queries() {
 }
 
 #[test]
-fn no_queries_without_a_state_directory() {
+fn run_without_a_state_directory_sends_no_queries() {
     let gateway = FakeGateway::start();
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     for outcome in [Outcome::Success, Outcome::Error] {

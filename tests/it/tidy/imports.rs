@@ -13,12 +13,12 @@ pub(super) type Layer = &'static [(&'static str, &'static [&'static str])];
 /// The files that each file imports, with a path that causes the import.
 type Graph = BTreeMap<usize, BTreeMap<usize, String>>;
 
-fn graph(of: &Crate) -> Graph {
+fn graph(parsed: &Crate) -> Graph {
     let mut graph = Graph::new();
-    for (from, file) in of.files.iter().enumerate() {
-        let imports = file.imports.iter().filter(|import| !is_reexport(of, file, import));
+    for (from, file) in parsed.files.iter().enumerate() {
+        let imports = file.imports.iter().filter(|import| !is_reexport(parsed, file, import));
         for path in imports.map(|import| &import.target).chain(&file.paths) {
-            let to = of.declaring_file(path);
+            let to = parsed.declaring_file(path);
             if to != from {
                 graph.entry(from).or_default().entry(to).or_insert_with(|| path.join("::"));
             }
@@ -28,19 +28,19 @@ fn graph(of: &Crate) -> Graph {
 }
 
 /// Returns true if a module file exports an item of one of its children and does not use the item.
-fn is_reexport(of: &Crate, file: &File, import: &Import) -> bool {
-    let target = &of.files[of.declaring_file(&import.target)];
+fn is_reexport(parsed: &Crate, file: &File, import: &Import) -> bool {
+    let target = &parsed.files[parsed.declaring_file(&import.target)];
     import.is_exported
         && target.module.starts_with(&file.module)
         && import.name.as_ref().is_none_or(|name| !file.identifiers.contains(name))
 }
 
 /// The shortest cycle through each group of files that import each other, one edge per line.
-pub(super) fn cycles(of: &Crate) -> Vec<String> {
-    let graph = graph(of);
+pub(super) fn cycles(parsed: &Crate) -> Vec<String> {
+    let graph = graph(parsed);
     let mut seen = BTreeSet::<usize>::new();
     let mut cycles = Vec::new();
-    for start in 0..of.files.len() {
+    for start in 0..parsed.files.len() {
         if seen.contains(&start) {
             continue;
         }
@@ -63,7 +63,7 @@ pub(super) fn cycles(of: &Crate) -> Vec<String> {
         for edge in shortest.windows(2) {
             let (from, to) = (edge[0], edge[1]);
             let path = &graph[&from][&to];
-            text.push_str(&format!("\n    {} imports {path}", of.files[from].path));
+            text.push_str(&format!("\n    {} imports {path}", parsed.files[from].path));
         }
         cycles.push(text);
     }
@@ -84,7 +84,7 @@ fn reachable(graph: &Graph, start: usize) -> BTreeSet<usize> {
     reached
 }
 
-/// The shortest way from a file back to itself.
+/// The shortest path of imports from a file back to itself.
 fn cycle_through(graph: &Graph, start: usize) -> Option<Vec<usize>> {
     let mut queue = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
@@ -103,9 +103,9 @@ fn cycle_through(graph: &Graph, start: usize) -> Option<Vec<usize>> {
     None
 }
 
-/// The imports that `layers` does not allow. A module imports from the layers above its own line in the table, and from
-/// those modules of its own layer that stand beside it. Modules in `exempt` may import anything.
-pub(super) fn layer_violations(of: &Crate, layers: &[Layer], exempt: &[&str]) -> Vec<String> {
+/// The imports that `layers` does not allow. A module may import from lower layers, and from those modules of its own
+/// layer that are listed after its name. Modules in `exempt` may import anything.
+pub(super) fn layer_violations(parsed: &Crate, layers: &[Layer], exempt: &[&str]) -> Vec<String> {
     let mut allowed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut below = BTreeSet::new();
     for layer in layers {
@@ -115,8 +115,8 @@ pub(super) fn layer_violations(of: &Crate, layers: &[Layer], exempt: &[&str]) ->
         below.extend(layer.iter().map(|(module, _)| *module));
     }
     let mut violations = BTreeSet::new();
-    for (from, edges) in graph(of) {
-        let file = &of.files[from];
+    for (from, edges) in graph(parsed) {
+        let file = &parsed.files[from];
         let Some(module) = top(&file.module) else { continue };
         if exempt.contains(&module) {
             continue;
@@ -126,7 +126,7 @@ pub(super) fn layer_violations(of: &Crate, layers: &[Layer], exempt: &[&str]) ->
             continue;
         };
         for (to, path) in edges {
-            let imported = top(&of.files[to].module).unwrap_or("the root of the crate");
+            let imported = top(&parsed.files[to].module).unwrap_or("the root of the crate");
             if imported != module && !allowed.contains(imported) {
                 violations.insert(format!(
                     "{} imports {path}: {imported} is not below {module}",

@@ -1,4 +1,5 @@
-//! Names that promise something: questions that change nothing, constants with the usual prefixes, unique type names.
+//! Rules about names: `is_*` and `has_*` functions change nothing, constants have the usual prefixes, and type names are
+//! unique in a crate.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +15,18 @@ const OLD_PREFIXES: [&str; 4] = ["MOST_", "LONGEST_", "SHORTEST_", "LARGEST_"];
 const OLD_SUFFIX: &str = "PATIENCE";
 
 /// The functions `is_*` and `has_*` that change something.
-pub(super) fn questions_with_effects(of: &Crate) -> Vec<String> {
+pub(super) fn predicates_with_effects(parsed: &Crate) -> Vec<String> {
     let mut found = Vec::new();
-    for file in &of.files {
+    for file in &parsed.files {
         for item in &file.items {
             for (signature, body) in functions(item) {
                 let name = signature.ident.to_string();
-                let is_question = name.starts_with("is_") || name.starts_with("has_");
+                let is_predicate = name.starts_with("is_") || name.starts_with("has_");
                 let mut text = signature.to_token_stream().to_string();
                 text.extend(body.map(|body| body.to_token_stream().to_string()));
                 text.retain(|character| !character.is_whitespace());
-                for change in CHANGES.iter().filter(|change| is_question && text.contains(**change))
+                for change in
+                    CHANGES.iter().filter(|change| is_predicate && text.contains(**change))
                 {
                     found.push(format!("{}: {name} contains {change}", file.path));
                 }
@@ -61,12 +63,12 @@ fn functions(item: &Item) -> Vec<(&Signature, Option<&Block>)> {
 }
 
 /// The constants with an old prefix or suffix.
-pub(super) fn old_constants(of: &Crate) -> Vec<String> {
+pub(super) fn constants_with_old_names(parsed: &Crate) -> Vec<String> {
     let is_old = |name: &String| {
         OLD_PREFIXES.iter().any(|old| name.starts_with(old)) || name.ends_with(OLD_SUFFIX)
     };
     let mut found = Vec::new();
-    for file in &of.files {
+    for file in &parsed.files {
         let names = file.items.iter().flat_map(constants).filter(is_old);
         found.extend(names.map(|name| format!("{}: {name}", file.path)));
     }
@@ -92,9 +94,9 @@ fn constants(item: &Item) -> Vec<String> {
 /// The type names that a crate declares more than once. `accepted` lists names with the reason for each.
 ///
 /// The module `testing` is compared with itself only, because it shares no code with the library.
-pub(super) fn repeated_types(of: &Crate, accepted: &[(&str, &str)]) -> Vec<String> {
+pub(super) fn repeated_types(parsed: &Crate, accepted: &[(&str, &str)]) -> Vec<String> {
     let mut places: BTreeMap<(bool, String), Vec<&str>> = BTreeMap::new();
-    for file in &of.files {
+    for file in &parsed.files {
         let is_testing = file.module.first().is_some_and(|module| module == "testing");
         for name in file.items.iter().filter_map(type_name) {
             places.entry((is_testing, name)).or_default().push(&file.path);
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn question_with_an_effect_is_found() {
+    fn predicate_with_an_effect_is_found() {
         for (text, count) in [
             ("fn is_open(x: &AtomicBool) -> bool { x.load(Relaxed) }", 0),
             ("fn is_open(x: &AtomicBool) -> bool { x.swap(true, Relaxed) }", 1),
@@ -129,15 +131,15 @@ mod tests {
             ("impl X { #[cfg(test)] fn is_new(&mut self) -> bool { true } }", 0),
             ("#[cfg(test)] fn is_new(x: &mut X) -> bool { x.store(1) }", 0),
         ] {
-            assert_eq!(questions_with_effects(&parse(text)).len(), count, "{text}");
+            assert_eq!(predicates_with_effects(&parse(text)).len(), count, "{text}");
         }
     }
 
     #[test]
-    fn old_constant_is_found() {
+    fn constant_with_an_old_name_is_found() {
         let text = "const MOST_KEYS: u8 = 1; const MAX_KEYS: u8 = 1; const ALMOST_ALL: u8 = 1;
                     static START_PATIENCE: u8 = 1; impl X { const LONGEST_NAME: u8 = 1; }";
-        let found = old_constants(&parse(text));
+        let found = constants_with_old_names(&parse(text));
         let expected = ["MOST_KEYS", "START_PATIENCE", "LONGEST_NAME"];
         assert_eq!(found, expected.map(|name| format!("src/lib.rs: {name}")));
     }

@@ -1,7 +1,7 @@
 //! Measures whole processes that push to a real Pushgateway, and compares jobs with the clients that they replace.
 //!
 //! ```sh
-//! cargo run --release -p metrics-push-benches --bin one_shot -- build   # builds the programs and measures that
+//! cargo run --release -p metrics-push-benches --bin one_shot -- build   # builds the programs and measures the builds
 //! cargo run --release -p metrics-push-benches --bin one_shot            # runs the programs
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! sends only its completion. So after each process the bench reads the number of pushes from the gateway, and compares
 //! each run of the job with a run of `raw` with the same number of pushes.
 //!
-//! Wall time is the time from before the process is spawned until it has been waited for. CPU time and maximum resident
+//! Wall time is measured from before the process is spawned until `wait4` returns. CPU time and maximum resident
 //! size come from `wait4`; instructions are those in user mode under callgrind. All programs run from copies, like
 //! installed programs. Run from the linker's own output, identical files differ by up to 10 % between builds.
 

@@ -1,10 +1,10 @@
 //! Measures how long a task takes to submit its metrics. Submitting never waits for the gateway.
 //!
-//! `cargo bench -p metrics-push-benches --bench hand_in` prints percentiles.
+//! `cargo bench -p metrics-push-benches --bench submit` prints percentiles.
 //!
 //! With a number of seconds after `--` the bench is a soak test of that length: it starts and finishes 10,000 runs per
 //! second in 1,000 groups, and fails if the memory of the process grows. The Pushgateway is a separate process, so that
-//! this one contains only what a scheduler contains. Its consistency check is disabled: with 1,000 groups it would be the
+//! the measured memory is that of a scheduler. Its consistency check is disabled: with 1,000 groups it would be the
 //! bottleneck.
 
 #[path = "../tests/e2e/http.rs"]
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     soak(&gateway, Duration::from_secs(seconds))
 }
 
+/// Prints how long it takes to submit a push request, and to start and finish a run.
 fn measure_submit(config: Config) {
     let _scope = config.scope().unwrap();
     let batcher = Batcher::new(INTERVAL);
@@ -69,6 +70,7 @@ fn measure_submit(config: Config) {
     println!("start and finish a run, no gateway: {times}");
 }
 
+/// Starts and finishes runs for this time after the warm-up. Fails if the memory of the process grows.
 fn soak(gateway: &Pushgateway, time: Duration) -> ExitCode {
     let started = Instant::now();
     let mut times = Times::default();

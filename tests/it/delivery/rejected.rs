@@ -1,4 +1,4 @@
-//! Tests of rejected metrics: the outcome is delivered without them.
+//! Tests of metrics that the gateway rejects: the outcome is delivered without them.
 
 use metrics_push::prometheus::{Counter, Gauge, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
