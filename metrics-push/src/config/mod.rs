@@ -23,7 +23,7 @@ pub(crate) use target::{Mode, Target};
 pub use variables::Variable;
 pub(crate) use variables::proxy;
 
-/// The default time limit for delivering the outcome of a run, including all attempts. It is long enough for a gateway to
+/// The default timeout for delivering the outcome of a run, including all attempts. It is long enough for a gateway to
 /// restart, and far below the 30 s that orchestrators usually grant.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -116,7 +116,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Sets the time limit for delivering the outcome of a run. The default is [`DEFAULT_TIMEOUT`].
+    /// Sets the timeout for delivering the outcome of a run. The default is [`DEFAULT_TIMEOUT`].
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -168,7 +168,7 @@ impl Delivery {
         let after = breaker.state();
         if before == BreakerState::Closed && after == BreakerState::Open {
             log::warn(format_args!(
-                "{} did not answer {FAILURES_TO_OPEN} pushes in a row; until it answers, only one push per \
+                "{} did not respond to {FAILURES_TO_OPEN} pushes in a row; until it does, only one push per \
                  {PROBE_INTERVAL:?} is attempted",
                 self.route
             ));
@@ -279,7 +279,7 @@ impl Delivery {
             return Ok(());
         }
         Err(self
-            .not_attempted("the circuit breaker is open: the gateway has not answered for a while"))
+            .not_attempted("the circuit breaker is open: the gateway has not responded for a while"))
     }
 
     fn not_attempted(&self, why: &'static str) -> Error {

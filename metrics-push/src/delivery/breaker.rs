@@ -14,7 +14,7 @@ use crate::clock::Moment;
 pub enum BreakerState {
     /// All deliveries are attempted.
     Closed,
-    /// The gateway did not answer several deliveries in a row. Only completions of whole processes and one probe per
+    /// The gateway did not respond to several deliveries in a row. Only completions of whole processes and one probe per
     /// interval are attempted.
     Open,
     /// A probe is in flight.
