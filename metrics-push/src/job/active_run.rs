@@ -209,7 +209,7 @@ impl ActiveRun {
     /// Finishes the run on this thread, unless it is finished. A whole process waits for the delivery.
     pub(super) fn finish(&self, outcome: Outcome) {
         let is_foreign = self.process != std::process::id();
-        if is_foreign || self.is_finished() || self.is_deferred.load(Ordering::Acquire) {
+        if is_foreign || self.is_deferred.load(Ordering::Acquire) {
             return;
         }
         if self.key.is_none() {
@@ -217,8 +217,13 @@ impl ActiveRun {
             return;
         }
         if self.spec.is_process() {
-            // A signal that is ending the process determines the outcome.
+            // A signal that is ending the process determines the outcome. If the process continues, the run is active again.
             signal::wait_while_ending();
+        }
+        if self.is_finished() {
+            return;
+        }
+        if self.spec.is_process() {
             self.wait_start_submitted();
         }
         let finished = Moment::now();
