@@ -230,7 +230,14 @@ impl ActiveRun {
         // Gather before closing: collectors are user code, and if the process exits during them the exit handler must still
         // find this run.
         let gathered = self.gather();
-        let Some((key, unsent)) = self.close() else { return };
+        let closed = self.close().or_else(|| {
+            // A signal may have finished the run during the gathering. See above.
+            if self.spec.is_process() {
+                signal::wait_while_ending();
+            }
+            self.close()
+        });
+        let Some((key, unsent)) = closed else { return };
         let timeout = self.pipeline.timeout;
         if self.spec.is_process() {
             PROCESS.start_deadline(timeout);
