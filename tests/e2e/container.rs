@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use metrics_push::Outcome;
-use metrics_push::testing::FakeGateway;
+use metrics_push::testing::{FakeGateway, Fault};
 
 use crate::child::{FinishedJob, JobCommand, PanicStrategy, child_of, job, send_signal};
 use crate::state_dir::StateDir;
@@ -63,6 +63,20 @@ fn job_as_pid_1_that_survives_sigterm_reports_its_own_ending() {
     send_signal(child_of(running.id()), "TERM");
     assert!(running.wait().status.success());
     assert_eq!(outcomes(&gateway), ["success"]);
+}
+
+#[test]
+fn job_as_pid_1_that_ends_during_the_report_of_sigterm_reports_its_real_end() {
+    assert!(can_unshare(), "run this test as root: it needs a PID namespace");
+    // The first one ends before the report is delivered, the second one has started to end before the signal.
+    for ending in ["wait-a-little", "slow-collector"] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        gateway.fault(Fault::stall(Duration::from_millis(600)));
+        let running = job_as_pid_1(&gateway, &state, &[ending]).start().ready();
+        send_signal(child_of(running.id()), "TERM");
+        assert!(running.wait().status.success());
+        assert_eq!(outcomes(&gateway), ["success"], "{ending}");
+    }
 }
 
 #[test]

@@ -114,6 +114,16 @@ fn batched_runs_take_one_push_per_group() {
 }
 
 #[test]
+fn exit_submits_the_outcome_of_a_batched_task() {
+    let gateway = FakeGateway::start();
+    let mut exits = command(program("exits_with_batched_task"));
+    let started = Instant::now();
+    assert_eq!(exits.env("METRICS_PUSH_URL", gateway.url()).status().unwrap().code(), Some(3));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    gateway.after_run("task", &[]).assert_outcome("exit_code");
+}
+
+#[test]
 fn batcher_accepts_requests_during_a_flush() {
     let gateway = FakeGateway::start();
     let _scope = config(&gateway).scope().unwrap();

@@ -95,6 +95,9 @@ fn end(run: &Run, ending: &str) -> End {
             prometheus::default_registry().register(Box::new(PanickingCollector)).unwrap();
             panic!("boom");
         }
+        "slow-collector" => {
+            prometheus::default_registry().register(Box::new(SlowCollector)).unwrap();
+        }
         "exit-in-hook" => {
             std::panic::set_hook(Box::new(|_| std::process::exit(70)));
             panic!("boom");
@@ -130,5 +133,22 @@ impl prometheus::core::Collector for PanickingCollector {
 
     fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
         panic!("in a collector")
+    }
+}
+
+/// A collector that is slow on the main thread, where it prints "ready".
+struct SlowCollector;
+
+impl prometheus::core::Collector for SlowCollector {
+    fn desc(&self) -> Vec<&prometheus::core::Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
+        if thread::current().name() == Some("main") {
+            println!("ready");
+            thread::sleep(Duration::from_millis(300));
+        }
+        Vec::new()
     }
 }

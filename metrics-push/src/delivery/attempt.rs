@@ -127,7 +127,8 @@ impl Delivery {
         if self.must_not_resend(&error) {
             return Step::Done(Err(error));
         }
-        let pause = error.retry_after().or_else(|| self.backoff.next()).unwrap_or_default();
+        // Never less than the backoff: a server that asks for no delay would be sent attempts without a pause.
+        let pause = error.retry_after().max(self.backoff.next()).unwrap_or_default();
         if pause >= self.deadline.remaining() {
             return self.give_up(error);
         }

@@ -210,7 +210,7 @@ impl ActiveRun {
     /// Finishes the run on this thread, unless it is finished. A whole process waits for the delivery.
     pub(super) fn finish(&self, outcome: Outcome) {
         let is_foreign = self.process != std::process::id();
-        if is_foreign || self.is_finished() || self.is_deferred.load(Ordering::Acquire) {
+        if is_foreign || self.is_deferred.load(Ordering::Acquire) {
             return;
         }
         if self.key.is_none() {
@@ -218,15 +218,27 @@ impl ActiveRun {
             return;
         }
         if self.spec.is_process() {
-            // A signal that is ending the process determines the outcome.
+            // A signal that is ending the process determines the outcome. If the process continues, the run is active again.
             signal::wait_while_ending();
+        }
+        if self.is_finished() {
+            return;
+        }
+        if self.spec.is_process() {
             self.wait_start_submitted();
         }
         let finished = Moment::now();
         // Gather before closing: collectors are user code, and if the process exits during them the exit handler must still
         // find this run.
         let gathered = self.gather();
-        let Some((key, unsent)) = self.close() else { return };
+        let closed = self.close().or_else(|| {
+            // A signal may have finished the run during the gathering. See above.
+            if self.spec.is_process() {
+                signal::wait_while_ending();
+            }
+            self.close()
+        });
+        let Some((key, unsent)) = closed else { return };
         let timeout = self.pipeline.timeout;
         if self.spec.is_process() {
             PROCESS.start_deadline(timeout);

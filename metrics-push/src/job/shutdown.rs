@@ -58,12 +58,13 @@ fn gather_on_thread(runs: &[Arc<ActiveRun>]) -> Vec<Receiver<Snapshot>> {
 
 impl Shutdown for FinishedRuns {
     fn wait(&self) -> usize {
+        PROCESS.unsent.wait_until_none(self.deadline);
+        // Flushes first: completions of tasks may be buffered until the end of a batch interval.
+        let unfinished = dispatcher().flush(self.deadline.remaining());
+        PROCESS.unacknowledged.wait_until_none(self.deadline);
         for (run, acknowledged) in &self.runs {
             run.wait_acknowledged(acknowledged, self.deadline);
         }
-        PROCESS.unsent.wait_until_none(self.deadline);
-        let unfinished = dispatcher().flush(self.deadline.remaining());
-        PROCESS.unacknowledged.wait_until_none(self.deadline);
         unfinished
     }
 

@@ -45,6 +45,17 @@ fn timeout_of_the_last_attempt_does_not_hide_the_cause() {
 }
 
 #[test]
+fn retry_after_of_zero_still_backs_off() {
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::status(503).header("Retry-After", "0"));
+    pusher(&gateway)
+        .map_gateway(|gateway| gateway.timeout(Duration::from_secs(1)))
+        .push()
+        .unwrap_err();
+    assert!(gateway.requests().len() < 30, "{} requests", gateway.requests().len());
+}
+
+#[test]
 fn truncated_response_is_retried() {
     let gateway = FakeGateway::start();
     for bytes in 0..40 {
