@@ -279,8 +279,9 @@ impl Delivery {
         if breaker.is_none_or(|mut breaker| breaker.admit(Moment::now())) {
             return Ok(());
         }
-        Err(self
-            .not_attempted("the circuit breaker is open: the gateway has not responded for a while"))
+        Err(self.not_attempted(
+            "the circuit breaker is open: the gateway has not responded for a while",
+        ))
     }
 
     fn not_attempted(&self, why: &'static str) -> Error {
