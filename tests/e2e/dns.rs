@@ -176,3 +176,26 @@ fn lookup_failures_are_classified() {
         assert!(stderr.contains(expected), "{behaviour:?}: {output:?}");
     }
 }
+
+/// The system refuses threads of a user who is not root and has reached the limit of processes.
+#[test]
+fn outcome_is_logged_as_lost_if_the_system_refuses_threads() {
+    const USER: &str = "64321";
+    let gateway = FakeGateway::start();
+    // The folder of the original may be closed to that user.
+    let ending = std::env::temp_dir().join(format!("metrics-push-ending-{}", std::process::id()));
+    std::fs::copy(program("ending"), &ending).unwrap();
+    // Of one thread, the dispatcher is refused the second. Of two, the look-up is refused the third.
+    for limit in ["--nproc=1", "--nproc=2"] {
+        let mut job = command("setpriv");
+        job.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--bounding-set=-all"]);
+        job.args(["prlimit", limit]).arg(&ending).arg("ok");
+        job.env("METRICS_PUSH_URL", gateway.url().replace("127.0.0.1", "localhost"));
+        let output = job.env("METRICS_PUSH_TIMEOUT", "1s").output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{limit}: {log}");
+        assert!(log.contains(r#"the outcome of {job="ending"} is"#), "{limit}: {log}");
+        assert!(!log.contains("panicked"), "{limit}: {log}");
+    }
+    std::fs::remove_file(ending).unwrap();
+}

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::policy::{MAX_FULL_LINES, SUMMARY_INTERVAL};
 use crate::clock::Moment;
+use crate::error::Error;
+use crate::labels::GroupingKey;
 use crate::log;
 use crate::sync::Mutex;
 
@@ -99,6 +101,11 @@ pub(super) fn warn(kind: Undelivered, line: fmt::Arguments<'_>) {
     } else {
         log::debug(line);
     }
+}
+
+/// Logs an outcome that is dropped before any attempt.
+pub(crate) fn warn_unattempted(key: &GroupingKey, error: &Error) {
+    warn(Undelivered::Lost, format_args!("the outcome of {key} is not delivered: {error:?}"));
 }
 
 /// Returns the delay after which the caller must call [`flush_due_summary`]; `None` if there is nothing to summarise or

@@ -21,7 +21,7 @@ use crate::labels::GroupingKey;
 use crate::oneshot::{self, Receiver};
 use crate::push_request::PushRequest;
 use queue::Pending;
-use shared::{DispatcherState, Shared};
+use shared::{DispatcherState, Shared, fail};
 
 pub(crate) use queue::OnSettled;
 pub(crate) use shared::FlushHook;
@@ -92,9 +92,7 @@ impl Dispatcher {
         let mut state = self.shared.lock();
         if let Err(error) = self.ensure_thread(&mut state) {
             drop(state);
-            for on_settled in pending.on_settled {
-                on_settled(Receipt::unattempted(error.clone()));
-            }
+            fail(pending, &error);
             return;
         }
         state.queue.enqueue(key, pending);

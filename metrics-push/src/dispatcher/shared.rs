@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::queue::{Pending, Queue, QueueKey};
+use crate::delivery::{DeliveryClass, Receipt, log_limiter};
+use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::sync::{Condvar, Mutex};
 
@@ -90,5 +92,15 @@ impl Shared {
         let unfinished = |state: &mut DispatcherState| state.queue.unfinished_count() > 0;
         let state = self.finished.wait_timeout_while(self.lock(), timeout, unfinished);
         state.queue.unfinished_count()
+    }
+}
+
+/// Drops a request before any attempt.
+pub(super) fn fail(pending: Pending, error: &Error) {
+    if let (Some(request), true) = (&pending.request, pending.class > DeliveryClass::BestEffort) {
+        log_limiter::warn_unattempted(request.key(), error);
+    }
+    for on_settled in pending.on_settled {
+        on_settled(Receipt::unattempted(error.clone()));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::blocking::run_blocking;
 use super::queue::{Pending, QueueKey};
-use super::shared::Shared;
+use super::shared::{Shared, fail};
 use crate::clock::Moment;
 use crate::delivery::policy::{DRAIN_TIMEOUT, START_LINGER};
 use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt, Route, Step, log_limiter};
@@ -144,9 +144,7 @@ impl Drop for InFlightGuard {
 fn fail_all(shared: &Shared, error: &std::io::Error) {
     let error = Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
         .caused_by(error.to_string());
-    for on_settled in shared.shut_down().flat_map(|pending| pending.on_settled) {
-        on_settled(Receipt::unattempted(error.clone()));
-    }
+    shared.shut_down().for_each(|pending| fail(pending, &error));
 }
 
 #[cfg(test)]

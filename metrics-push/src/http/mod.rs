@@ -5,6 +5,7 @@
 
 mod client_error;
 mod credentials;
+mod dns;
 mod headers;
 mod proxy;
 mod request;

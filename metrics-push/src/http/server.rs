@@ -12,6 +12,7 @@ use reqwest::{Client, ClientBuilder, Url};
 
 use super::client_error::convert;
 use super::credentials::{Auth, take_userinfo};
+use super::dns::Resolver;
 use super::headers::header_map;
 use super::request::Request;
 use super::response::Response;
@@ -155,6 +156,7 @@ impl Server {
     fn build_client(&self) -> Result<Client, Error> {
         let mut builder = limit_connections(Client::builder())
             .user_agent(USER_AGENT)
+            .dns_resolver(Resolver)
             .redirect(reqwest::redirect::Policy::none());
         if !self.transport.proxy.is_allowed_for(&self.base) {
             builder = builder.no_proxy();

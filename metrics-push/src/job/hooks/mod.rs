@@ -6,7 +6,8 @@ pub(super) mod exit;
 mod panic;
 pub(super) mod signal;
 
-use std::sync::{Arc, Once};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::process_state::{FinishAll, PROCESS};
 use crate::log;
@@ -17,7 +18,7 @@ pub(super) struct Forked;
 
 /// Installs the exit handler and the panic hook, at the first run of the process, and starts the dispatcher.
 pub(super) fn install(pipeline: &Arc<Pipeline>, finish_all: FinishAll) -> Result<(), Forked> {
-    static WARNING: Once = Once::new();
+    static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
     let is_owner = PROCESS.claim(|| {
         PROCESS.set_finish_all(finish_all);
@@ -25,12 +26,12 @@ pub(super) fn install(pipeline: &Arc<Pipeline>, finish_all: FinishAll) -> Result
         signal::with_signals_blocked(|| pipeline.prepare());
     });
     if !is_owner {
-        WARNING.call_once(|| {
+        if !HAS_WARNED.swap(true, Ordering::Relaxed) {
             log::warn(
                 "this process was forked from one that pushes, so its runs are not pushed; start the first run after \
                  the fork",
             );
-        });
+        }
         return Err(Forked);
     }
     panic::install_hook();

@@ -34,8 +34,8 @@ mod unix {
     use std::io::{Read as _, Write as _};
     use std::os::fd::IntoRawFd as _;
     use std::os::unix::net::UnixStream;
-    use std::sync::atomic::{AtomicI32, Ordering};
-    use std::sync::{MutexGuard, Once};
+    use std::sync::MutexGuard;
+    use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
     use std::time::Duration;
 
     use crate::clock::Moment;
@@ -123,12 +123,13 @@ mod unix {
 
     /// Installs the handlers and starts the listener soon, once per process.
     pub(in crate::job) fn start_listener() {
-        static STARTED: Once = Once::new();
-        STARTED.call_once(|| {
-            if let Err(error) = install_all() {
-                warn_unhandled(&error);
-            }
-        });
+        static IS_STARTED: AtomicBool = AtomicBool::new(false);
+        if IS_STARTED.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = install_all() {
+            warn_unhandled(&error);
+        }
     }
 
     fn warn_unhandled(error: &std::io::Error) {

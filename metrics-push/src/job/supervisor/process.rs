@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::location::{TIMEOUT_MARK, VARIABLE, location};
@@ -37,23 +37,21 @@ const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 /// Continues in a child process if the job is supervised. The calling process becomes the supervisor and does not
 /// return. Returns in the child, and if the child cannot be started.
 pub(in crate::job) fn ensure(spec: &JobSpec) {
-    static ATTEMPTED: Once = Once::new();
+    static IS_ATTEMPTED: AtomicBool = AtomicBool::new(false);
 
     if !spec.is_process() || spec.supervision == Supervision::None || location().is_some() {
         return;
     }
     let pipeline = Pipeline::current();
-    if pipeline.routes.is_empty() {
+    if pipeline.routes.is_empty() || IS_ATTEMPTED.swap(true, Ordering::Relaxed) {
         return;
     }
-    ATTEMPTED.call_once(|| {
-        let started = Supervisor::new(spec, &pipeline)
-            .and_then(|mut supervisor| Ok((supervisor.start()?, supervisor)));
-        match started {
-            Ok((child, supervisor)) => supervisor.wait_and_report(child, &pipeline),
-            Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
-        }
-    });
+    let started = Supervisor::new(spec, &pipeline)
+        .and_then(|mut supervisor| Ok((supervisor.start()?, supervisor)));
+    match started {
+        Ok((child, supervisor)) => supervisor.wait_and_report(child, &pipeline),
+        Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
+    }
 }
 
 struct Supervisor {
