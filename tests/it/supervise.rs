@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{JobCommand, PanicStrategy, job};
+use crate::child::{JobCommand, PanicStrategy, child_of, job};
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
@@ -183,6 +183,56 @@ fn children_of_the_job_inherit_the_same_process_state() {
     unsupervised.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
     let command = supervised(&gateway, &state, "print-inherited-state");
     command.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
+}
+
+/// Ignored and blocked signals that a process may inherit. A job that hangs is killed.
+const INHERITED: [&str; 3] =
+    ["--ignore-signal=CHLD", "--block-signal=CHLD", "--block-signal=CHLD,TERM,USR1"];
+
+fn launcher(inherited: &'static str) -> [&'static str; 6] {
+    ["timeout", "--signal=KILL", "--foreground", "10", "env", inherited]
+}
+
+#[test]
+fn supervisor_reports_with_inherited_ignored_or_blocked_sigchld() {
+    for inherited in INHERITED {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        let ended = supervised(&gateway, &state, "_exit").within(&launcher(inherited)).run_to_end();
+        assert_eq!(ended.status.code(), Some(9), "{inherited}: {ended:?}");
+        let group = gateway.group("ending", &[]);
+        assert_eq!(outcomes(&group), ["exit_code"], "{inherited}");
+        assert_value(&group, "exit_code", Some(9.0));
+    }
+}
+
+#[test]
+fn supervisor_forwards_a_signal_that_it_inherited_as_blocked() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let launcher = ["env", "--block-signal=USR1,CHLD"];
+    let running = supervised(&gateway, &state, "wait").within(&launcher).start().ready();
+    running.signal("USR1");
+    let pending = || {
+        let status = format!("/proc/{}/status", child_of(running.id()));
+        std::fs::read_to_string(status).unwrap().contains("ShdPnd:\t0000000000000200\n")
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !pending() {
+        assert!(Instant::now() < deadline, "the job has not received the signal");
+        std::thread::yield_now();
+    }
+    running.signal("TERM");
+    assert_eq!(running.wait().status.signal(), Some(15));
+}
+
+#[test]
+fn supervised_job_inherits_the_signal_state_of_its_supervisor() {
+    for inherited in INHERITED {
+        let bare = job(PanicStrategy::Unwind, &["print-inherited-state"]);
+        let bare = bare.within(&launcher(inherited)).run_to_end();
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        let command = supervised(&gateway, &state, "print-inherited-state");
+        command.within(&launcher(inherited)).run_to_end().assert_same_as(&bare);
+    }
 }
 
 #[test]
