@@ -18,7 +18,7 @@ use super::location::{TIMEOUT_MARK, VARIABLE, location};
 use super::oom;
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
-use crate::job::completion::Cause;
+use crate::job::completion::{Cause, finish_time};
 use crate::job::journal::line::{Finished, JournaledRun};
 use crate::job::journal::recovery::{self, OrphanedJournal};
 use crate::job::outcome::Outcome;
@@ -133,7 +133,9 @@ impl Supervisor {
     fn wait_and_report(mut self, child: Child, pipeline: &Pipeline) -> ! {
         // `Child` cannot wait with resource usage.
         let id = child.id().cast_signed();
-        let (exit, kill) = self.wait(id);
+        let spawned = Moment::now();
+        let (exit, kill) = self.wait(id, spawned);
+        let ended = Moment::now();
         // From now on the terminal stops this process like any other.
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
         let status = exit.as_ref().map(|exit| exit.status);
@@ -145,7 +147,8 @@ impl Supervisor {
         let cause = |extent| cause(status, extent, kill);
         if let Some(mut orphan) = self.journal_of(id) {
             let runs = std::mem::take(&mut orphan.runs);
-            orphan.runs = runs.into_iter().map(|run| finish_run(run, &cause)).collect();
+            orphan.runs =
+                runs.into_iter().map(|run| finish_run(run, spawned, ended, &cause)).collect();
             recovery::report_finished(orphan, pipeline, exit.map(|exit| exit.usage));
         }
         self.clean_up();
@@ -153,9 +156,8 @@ impl Supervisor {
     }
 
     /// Waits for the job and forwards signals to it. Returns `Kill::Timeout` if it exceeded its maximum runtime.
-    fn wait(&mut self, job: c_int) -> (Option<ChildExit>, Option<Kill>) {
-        let started = Moment::now();
-        let mut next = self.kill_after.map(|limit| (started.after(limit), libc::SIGTERM));
+    fn wait(&mut self, job: c_int, spawned: Moment) -> (Option<ChildExit>, Option<Kill>) {
+        let mut next = self.kill_after.map(|limit| (spawned.after(limit), libc::SIGTERM));
         let mut kill = None;
         loop {
             match reap(job) {
@@ -209,13 +211,20 @@ fn create_temporary_folder(stem: &str) -> io::Result<PathBuf> {
 }
 
 /// Finishes a run that was active when its process ended.
-fn finish_run(mut run: JournaledRun, cause: &impl Fn(Extent) -> Cause) -> JournaledRun {
-    let now = Moment::now().unix_seconds();
-    let duration = Duration::try_from_secs_f64(now - run.started.at).ok();
+fn finish_run(
+    mut run: JournaledRun,
+    spawned: Moment,
+    ended: Moment,
+    cause: &impl Fn(Extent) -> Cause,
+) -> JournaledRun {
+    // The clocks of both processes are the same, but the journal has only the wall clock's time of the start.
+    let start_offset = Duration::try_from_secs_f64(run.started.at - spawned.unix_seconds());
+    let duration = ended.since(spawned).saturating_sub(start_offset.unwrap_or_default());
+    let at = finish_time(run.started.at, duration, ended);
     run.finished.get_or_insert_with(|| Finished {
         cause: cause(run.started.extent),
-        at: now,
-        duration,
+        at,
+        duration: Some(duration),
     });
     run
 }
@@ -370,6 +379,58 @@ fn restore_in_child(command: &mut Command, inherited: InheritedSignals) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::journal::line::Started;
+    use crate::job::run_metrics::Expectations;
+    use crate::labels::GroupingKey;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A run of this process that started at this moment.
+    fn run_started_at(started: Moment) -> JournaledRun {
+        let spec = JobSpec::new("job".into());
+        let started = Started {
+            key: GroupingKey::new("job").unwrap(),
+            sinks: Vec::new(),
+            at: started.unix_seconds(),
+            extent: Extent::Process,
+            expected: Expectations::from(&spec),
+        };
+        JournaledRun { id: 0, started, finished: None, found_at: None }
+    }
+
+    #[test]
+    fn supervised_run_ends_after_its_start_if_the_clock_goes_back() {
+        let spawned = Moment::now();
+        let started = spawned.after(Duration::from_secs(1));
+        let ended = spawned.after(Duration::from_secs(3)).with_wall_clock_back(HOUR);
+        let run = finish_run(run_started_at(started), spawned, ended, &|_| Outcome::Oom.into());
+        let wall_duration = run.finished.unwrap().at - run.started.at;
+        assert!((wall_duration - 2.0).abs() < 1e-3, "{wall_duration}");
+    }
+
+    #[test]
+    fn duration_of_a_supervised_run_is_monotonic() {
+        let spawned = Moment::now();
+        let started = spawned.after(Duration::from_secs(1));
+        let ended = spawned.after(Duration::from_secs(3));
+        let moved = HOUR.as_secs_f64();
+        for (started_at, ended, expected) in [
+            (0.0, ended, 2.0),
+            (0.0, ended.with_wall_clock_back(HOUR), 2.0),
+            (0.0, spawned.with_wall_clock_back(HOUR).after(Duration::from_secs(3)), 2.0),
+            // The clock was set between the start of the process and the start of the run.
+            (moved, ended, 0.0),
+            (-moved, ended, 3.0),
+        ] {
+            let mut run = run_started_at(started);
+            run.started.at += started_at;
+            let run = finish_run(run, spawned, ended, &|_| Outcome::Oom.into());
+            let finished = run.finished.unwrap();
+            let duration = finished.duration.unwrap().as_secs_f64();
+            assert!((duration - expected).abs() < 1e-3, "{started_at}: {duration}");
+            assert!(finished.at >= run.started.at, "{finished:?}");
+        }
+    }
 
     #[test]
     fn wait_status_determines_the_cause() {
