@@ -123,6 +123,26 @@ fn process_exit_reports_its_code() {
 }
 
 #[test]
+fn exit_code_and_signal_are_those_of_the_last_run() {
+    let gateway = FakeGateway::start();
+    let ending = |ending| job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
+    let assert_last_run = |exit_code, signal| {
+        let group = gateway.group("ending", &[]);
+        assert_value(&group, "exit_code", Some(exit_code));
+        assert_value(&group, "signal", Some(signal));
+        assert_value(&group, "core_dumped", Some(0.0));
+    };
+    ending("exit-3").run_to_end();
+    assert_last_run(3.0, 0.0);
+    let running = ending("wait").start().ready();
+    running.signal("TERM");
+    running.wait();
+    assert_last_run(0.0, 15.0);
+    ending("err").run_to_end();
+    assert_last_run(0.0, 0.0);
+}
+
+#[test]
 fn process_exit_with_zero_is_reported_as_success() {
     let group = assert_reported_once("exit-0", "success");
     assert_value(&group, "exit_code", Some(0.0));

@@ -59,17 +59,17 @@ fn supervisor_does_not_repeat_the_report_of_the_job() {
 #[test]
 fn supervisor_reports_endings_that_the_job_cannot_report() {
     for (ending, outcome, code, signal) in [
-        ("_exit", "exit_code", Some(9.0), None),
-        ("kill", "signal", None, Some(9.0)),
-        ("abort", "signal", None, Some(6.0)),
-        ("segv", "signal", None, Some(11.0)),
-        ("overflow", "signal", None, Some(6.0)),
-        ("exec", "success", Some(0.0), None),
+        ("_exit", "exit_code", 9.0, 0.0),
+        ("kill", "signal", 0.0, 9.0),
+        ("abort", "signal", 0.0, 6.0),
+        ("segv", "signal", 0.0, 11.0),
+        ("overflow", "signal", 0.0, 6.0),
+        ("exec", "success", 0.0, 0.0),
     ] {
         let (reported, group) = assert_reported_once(ending);
         assert_eq!(reported, outcome, "{ending}");
-        assert_value(&group, "exit_code", code);
-        assert_value(&group, "signal", signal);
+        assert_value(&group, "exit_code", Some(code));
+        assert_value(&group, "signal", Some(signal));
         assert!(group.value("batch_job_last_run_max_resident_memory_bytes", &[]) > 1e5);
     }
 }
