@@ -253,6 +253,18 @@ fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
 }
 
 #[test]
+fn end_by_max_runtime_is_logged_once() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    for options in [&["max-runtime", "wait"][..], &["signals-off", "max-runtime", "wait"]] {
+        let command = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
+        let ended = command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
+        let line =
+            "metrics-push: the run of ending exceeded its maximum runtime of 300ms and was ended";
+        assert_eq!(ended.log_lines, [line], "{options:?}");
+    }
+}
+
+#[test]
 fn supervisor_has_one_thread_and_little_memory() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = supervised(&gateway, &state, "wait").start().ready();

@@ -57,6 +57,8 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
 }
 
 struct Supervisor {
+    /// The name of the job.
+    job: String,
     folder: PathBuf,
     /// The folder is only for this job, because there is no state directory.
     is_temporary: bool,
@@ -90,7 +92,9 @@ impl Supervisor {
         file.try_lock()?;
         fs::rename(&temporary, folder.join(&file_name))?;
         let kill_after = spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill);
+        let job = pipeline.job.clone().unwrap_or_else(|| spec.name.to_string());
         Ok(Self {
+            job,
             folder,
             is_temporary,
             file,
@@ -138,6 +142,12 @@ impl Supervisor {
         let ended = Moment::now();
         // From now on the terminal stops this process like any other.
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
+        if let (Some(Kill::Timeout), Some(limit)) = (kill, self.kill_after) {
+            log::warn(format_args!(
+                "the run of {} exceeded its maximum runtime of {limit:?} and was ended",
+                self.job
+            ));
+        }
         let status = exit.as_ref().map(|exit| exit.status);
         let is_killed = status.and_then(|status| status.signal()) == Some(libc::SIGKILL);
         let kill = match kill {
@@ -217,7 +227,8 @@ fn finish_run(
     ended: Moment,
     cause: &impl Fn(Extent) -> Cause,
 ) -> JournaledRun {
-    // The clocks of both processes are the same, but the journal has only the wall clock's time of the start.
+    // The journal has the start by the wall clock only. A step of the clock cannot make the duration longer than the
+    // process has lived.
     let start_offset = Duration::try_from_secs_f64(run.started.at - spawned.unix_seconds());
     let duration = ended.since(spawned).saturating_sub(start_offset.unwrap_or_default());
     let at = finish_time(run.started.at, duration, ended);
