@@ -143,6 +143,30 @@ fn exit_code_and_signal_are_those_of_the_last_run() {
 }
 
 #[test]
+fn process_exit_after_a_question_for_help_is_skipped() {
+    for flag in ["--help", "-h", "--version", "-V"] {
+        let (gateway, ended) = assert_same_as_bare(&[flag, "exit-0"]);
+        let group = gateway.group("ending", &[]);
+        assert_eq!(outcomes(&group), ["skipped"], "{flag}: {ended:?}");
+        assert_eq!(group.get("batch_job_last_success_timestamp_seconds", &[]), None);
+    }
+}
+
+#[test]
+fn flag_for_help_changes_no_other_outcome() {
+    for (arguments, outcome) in [
+        (["--help", "ok"], "success"),
+        (["-V", "err"], "error"),
+        (["-h", "exit-3"], "exit_code"),
+        (["--help", "exit-in-hook"], "panic"),
+        (["--helpful", "exit-0"], "success"),
+    ] {
+        let (gateway, ended) = assert_same_as_bare(&arguments);
+        assert_eq!(outcomes(&gateway.group("ending", &[])), [outcome], "{arguments:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn process_exit_with_zero_is_reported_as_success() {
     let group = assert_reported_once("exit-0", "success");
     assert_value(&group, "exit_code", Some(0.0));
