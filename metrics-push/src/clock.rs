@@ -68,6 +68,12 @@ impl Moment {
         self.monotonic.saturating_duration_since(Instant::now())
     }
 
+    /// Returns the same moment with the wall clock set back by `duration`.
+    #[cfg(test)]
+    pub(crate) fn with_wall_clock_back(self, duration: Duration) -> Self {
+        Self { wall: self.wall - duration, ..self }
+    }
+
     pub(crate) fn later_of(self, other: Self) -> Self {
         if other.monotonic > self.monotonic { other } else { self }
     }

@@ -86,7 +86,8 @@
 //! `kill` starts a supervisor, so the last row is L3 in every column.
 //!
 //! A task that is still running when its process exits is a failure, with any exit code. A `main` that exits with 0 is a
-//! success, with any other code a failure.
+//! success, with any other code a failure. If its arguments contain `--help`, `-h`, `--version` or `-V`, a call of
+//! `process::exit` with 0 is reported as `skipped`.
 //!
 //! # In numbers
 //!
@@ -96,7 +97,7 @@
 //!   that time, only the journal and the supervisor have a record of the run.
 //! - A second signal, at least one second after the first, ends the process without waiting.
 //! - The library reads the exit code of `process::exit` from glibc. With other C libraries, it cannot, and the outcome is
-//!   always `exit_code`, even for code 0.
+//!   always `exit_code`, even for code 0, or `skipped` after a flag such as `--help`.
 //! - `batch_job_last_run_panics` counts panics on any thread while the library's panic hook is called: a hook that is
 //!   installed after the start of the run must call the previous hook.
 //!

@@ -123,6 +123,50 @@ fn process_exit_reports_its_code() {
 }
 
 #[test]
+fn exit_code_and_signal_are_those_of_the_last_run() {
+    let gateway = FakeGateway::start();
+    let ending = |ending| job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
+    let assert_last_run = |exit_code, signal| {
+        let group = gateway.group("ending", &[]);
+        assert_value(&group, "exit_code", Some(exit_code));
+        assert_value(&group, "signal", Some(signal));
+        assert_value(&group, "core_dumped", Some(0.0));
+    };
+    ending("exit-3").run_to_end();
+    assert_last_run(3.0, 0.0);
+    let running = ending("wait").start().ready();
+    running.signal("TERM");
+    running.wait();
+    assert_last_run(0.0, 15.0);
+    ending("err").run_to_end();
+    assert_last_run(0.0, 0.0);
+}
+
+#[test]
+fn process_exit_after_a_question_for_help_is_skipped() {
+    for flag in ["--help", "-h", "--version", "-V"] {
+        let (gateway, ended) = assert_same_as_bare(&[flag, "exit-0"]);
+        let group = gateway.group("ending", &[]);
+        assert_eq!(outcomes(&group), ["skipped"], "{flag}: {ended:?}");
+        assert_eq!(group.get("batch_job_last_success_timestamp_seconds", &[]), None);
+    }
+}
+
+#[test]
+fn flag_for_help_changes_no_other_outcome() {
+    for (arguments, outcome) in [
+        (["--help", "ok"], "success"),
+        (["-V", "err"], "error"),
+        (["-h", "exit-3"], "exit_code"),
+        (["--help", "exit-in-hook"], "panic"),
+        (["--helpful", "exit-0"], "success"),
+    ] {
+        let (gateway, ended) = assert_same_as_bare(&arguments);
+        assert_eq!(outcomes(&gateway.group("ending", &[])), [outcome], "{arguments:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn process_exit_with_zero_is_reported_as_success() {
     let group = assert_reported_once("exit-0", "success");
     assert_value(&group, "exit_code", Some(0.0));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::child::{JobCommand, PanicStrategy, job};
+use crate::child::{JobCommand, PanicStrategy, child_of, job};
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
@@ -59,17 +59,17 @@ fn supervisor_does_not_repeat_the_report_of_the_job() {
 #[test]
 fn supervisor_reports_endings_that_the_job_cannot_report() {
     for (ending, outcome, code, signal) in [
-        ("_exit", "exit_code", Some(9.0), None),
-        ("kill", "signal", None, Some(9.0)),
-        ("abort", "signal", None, Some(6.0)),
-        ("segv", "signal", None, Some(11.0)),
-        ("overflow", "signal", None, Some(6.0)),
-        ("exec", "success", Some(0.0), None),
+        ("_exit", "exit_code", 9.0, 0.0),
+        ("kill", "signal", 0.0, 9.0),
+        ("abort", "signal", 0.0, 6.0),
+        ("segv", "signal", 0.0, 11.0),
+        ("overflow", "signal", 0.0, 6.0),
+        ("exec", "success", 0.0, 0.0),
     ] {
         let (reported, group) = assert_reported_once(ending);
         assert_eq!(reported, outcome, "{ending}");
-        assert_value(&group, "exit_code", code);
-        assert_value(&group, "signal", signal);
+        assert_value(&group, "exit_code", Some(code));
+        assert_value(&group, "signal", Some(signal));
         assert!(group.value("batch_job_last_run_max_resident_memory_bytes", &[]) > 1e5);
     }
 }
@@ -185,6 +185,56 @@ fn children_of_the_job_inherit_the_same_process_state() {
     command.variable("PATH", "/usr/bin:/bin").run_to_end().assert_same_as(&bare);
 }
 
+/// Ignored and blocked signals that a process may inherit. A job that hangs is killed.
+const INHERITED: [&str; 3] =
+    ["--ignore-signal=CHLD", "--block-signal=CHLD", "--block-signal=CHLD,TERM,USR1"];
+
+fn launcher(inherited: &'static str) -> [&'static str; 6] {
+    ["timeout", "--signal=KILL", "--foreground", "10", "env", inherited]
+}
+
+#[test]
+fn supervisor_reports_with_inherited_ignored_or_blocked_sigchld() {
+    for inherited in INHERITED {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        let ended = supervised(&gateway, &state, "_exit").within(&launcher(inherited)).run_to_end();
+        assert_eq!(ended.status.code(), Some(9), "{inherited}: {ended:?}");
+        let group = gateway.group("ending", &[]);
+        assert_eq!(outcomes(&group), ["exit_code"], "{inherited}");
+        assert_value(&group, "exit_code", Some(9.0));
+    }
+}
+
+#[test]
+fn supervisor_forwards_a_signal_that_it_inherited_as_blocked() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let launcher = ["env", "--block-signal=USR1,CHLD"];
+    let running = supervised(&gateway, &state, "wait").within(&launcher).start().ready();
+    running.signal("USR1");
+    let pending = || {
+        let status = format!("/proc/{}/status", child_of(running.id()));
+        std::fs::read_to_string(status).unwrap().contains("ShdPnd:\t0000000000000200\n")
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !pending() {
+        assert!(Instant::now() < deadline, "the job has not received the signal");
+        std::thread::yield_now();
+    }
+    running.signal("TERM");
+    assert_eq!(running.wait().status.signal(), Some(15));
+}
+
+#[test]
+fn supervised_job_inherits_the_signal_state_of_its_supervisor() {
+    for inherited in INHERITED {
+        let bare = job(PanicStrategy::Unwind, &["print-inherited-state"]);
+        let bare = bare.within(&launcher(inherited)).run_to_end();
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        let command = supervised(&gateway, &state, "print-inherited-state");
+        command.within(&launcher(inherited)).run_to_end().assert_same_as(&bare);
+    }
+}
+
 #[test]
 fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
@@ -199,6 +249,18 @@ fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
         assert_value(&group, "signal", Some(15.0));
         assert_eq!(completions(&gateway, "ending"), 1);
         gateway.clear();
+    }
+}
+
+#[test]
+fn end_by_max_runtime_is_logged_once() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    for options in [&["max-runtime", "wait"][..], &["signals-off", "max-runtime", "wait"]] {
+        let command = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
+        let ended = command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
+        let line =
+            "metrics-push: the run of ending exceeded its maximum runtime of 300ms and was ended";
+        assert_eq!(ended.log_lines, [line], "{options:?}");
     }
 }
 

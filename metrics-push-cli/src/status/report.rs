@@ -116,8 +116,8 @@ impl Facts {
     /// Describes the outcome of the last run, with its exit code or signal.
     fn describe(&self, outcome: &str) -> String {
         match (outcome, self.exit_code, self.signal) {
-            ("exit_code", Some(code), _) => format!("exit code {code}"),
-            ("signal", _, Some(number)) => match signal_name(number) {
+            ("exit_code", Some(code), _) if code != 0.0 => format!("exit code {code}"),
+            ("signal", _, Some(number)) if number != 0.0 => match signal_name(number) {
                 Some(name) => format!("signal {number}, {name}"),
                 None => format!("signal {number}"),
             },

@@ -13,7 +13,7 @@ use super::hooks::{exit, signal};
 use super::journal::JournalEntry;
 use super::journal::line::Finished;
 use super::outcome::Outcome;
-use super::process_state::{InProgressGuard, PROCESS};
+use super::process_state::{EndingRun, InProgressGuard, PROCESS};
 use super::resource_usage;
 use super::run_metrics::{
     Expectations, Progress, Records, completion_metrics, heartbeat_metrics, start_metrics,
@@ -110,8 +110,9 @@ impl ActiveRun {
         &self.spec
     }
 
-    pub(super) fn extent(&self) -> Extent {
-        self.spec.extent
+    pub(super) fn ending(&self) -> EndingRun {
+        let has_returned = self.is_deferred.load(Ordering::Acquire);
+        EndingRun { extent: self.spec.extent, has_returned }
     }
 
     pub(super) fn pipeline(&self) -> &Arc<Pipeline> {

@@ -55,7 +55,33 @@ impl Completion {
 
     /// Returns the completion of a run of this process.
     pub(super) fn between(started: Moment, finished: Moment, cause: Cause) -> Self {
-        let duration = Some(finished.since(started));
-        Self { duration, ..Self::at(cause, started.unix_seconds(), finished.unix_seconds()) }
+        let duration = finished.since(started);
+        let started_at = started.unix_seconds();
+        let finished_at = finish_time(started_at, duration, finished);
+        Self { duration: Some(duration), ..Self::at(cause, started_at, finished_at) }
+    }
+}
+
+/// Returns when a run ended, in Unix seconds. If the wall clock went back during the run, it is the start plus the
+/// duration, so that no run ends before its start.
+pub(super) fn finish_time(started_at: f64, duration: Duration, finished: Moment) -> f64 {
+    finished.unix_seconds().max(started_at + duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn run_ends_after_its_start_if_the_clock_goes_back() {
+        let started = Moment::now();
+        let duration = Duration::from_millis(500);
+        for step in [Duration::from_millis(100), Duration::from_secs(5)] {
+            let finished = started.after(duration).with_wall_clock_back(step);
+            let completion = Completion::between(started, finished, Outcome::Success.into());
+            assert_eq!(completion.duration, Some(duration));
+            let wall_duration = completion.finished_at - completion.started_at;
+            assert!((wall_duration - 0.5).abs() < 1e-3, "{step:?}: {wall_duration}");
+        }
     }
 }

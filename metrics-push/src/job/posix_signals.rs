@@ -61,6 +61,46 @@ pub(super) fn set_default(signal: c_int) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
+pub(super) fn is_ignored(signal: c_int) -> bool {
+    disposition(signal) == Some(libc::SIG_IGN)
+}
+
+/// Ignores a signal. This is async-signal-safe.
+#[expect(unsafe_code, reason = "a call into C")]
+pub(super) fn ignore(signal: c_int) {
+    // SAFETY: the call takes only integers.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// The signals that a thread blocks.
+#[derive(Clone, Copy)]
+pub(super) struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    /// Unblocks signals on this thread. Returns the mask before.
+    #[expect(unsafe_code, reason = "calls into C")]
+    pub(super) fn unblock(signals: &[c_int]) -> Self {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: the set is initialised before it is used, and an all-zero `before` is valid.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in signals {
+                libc::sigaddset(set.as_mut_ptr(), *signal);
+            }
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), before.as_mut_ptr());
+            Self(before.assume_init())
+        }
+    }
+
+    /// Blocks the signals of this mask on this thread, and no others. This is async-signal-safe.
+    #[expect(unsafe_code, reason = "a call into C")]
+    pub(super) fn restore(&self) {
+        // SAFETY: the pointer is to an initialised set.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
 /// Ends this process by a signal, with the default disposition. Returns only if the signal does not end the process:
 /// after a stop signal, and in the first process of a container.
 #[expect(unsafe_code, reason = "calls into C")]

@@ -13,10 +13,18 @@ use crate::delivery::policy::RECEIPT_GRACE;
 use crate::oneshot::Receiver;
 use crate::sync::{Condvar, Mutex};
 
+/// What determines the cause of a run that is active when its process ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndingRun {
+    pub(super) extent: Extent,
+    /// The body of the run has returned, and the exit code determines the outcome.
+    pub(super) has_returned: bool,
+}
+
 /// Finishes all active runs. The hooks call it, because they cannot import the runs.
 ///
-/// The cause of a run depends on its extent. The moment is the deadline for all deliveries.
-pub(super) type FinishAll = fn(&dyn Fn(Extent) -> Cause, Moment) -> Box<dyn Shutdown>;
+/// The moment is the deadline for all deliveries.
+pub(super) type FinishAll = fn(&dyn Fn(EndingRun) -> Cause, Moment) -> Box<dyn Shutdown>;
 
 /// Runs that were finished together, with their deliveries in progress.
 pub(super) trait Shutdown: Send {
@@ -87,7 +95,7 @@ impl ProcessState {
     /// Finishes all active runs; `None` before the first run.
     pub(super) fn finish_all(
         &self,
-        cause: &dyn Fn(Extent) -> Cause,
+        cause: &dyn Fn(EndingRun) -> Cause,
         deadline: Moment,
     ) -> Option<Box<dyn Shutdown>> {
         let finish_all = self.finish_all.get()?;

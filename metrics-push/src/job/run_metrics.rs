@@ -224,31 +224,35 @@ fn add_progress(snapshot: &mut Snapshot, progress: &Progress) {
     }
 }
 
-/// Adds exit code, signal, core dump and number of panics, each if it is known.
+/// Adds exit code, signal and core dump, 0 if there is none, so that they replace those of an earlier run. Adds the number
+/// of panics if it is known.
 fn add_system_report(snapshot: &mut Snapshot, completion: &Completion) {
-    let mut gauge = |name: &str, help: &str, value: Option<f64>| {
-        if let Some(value) = value {
-            snapshot.gauge(name, help, &[(&[], value)]);
-        }
-    };
+    let mut gauge =
+        |name: &str, help: &str, value: f64| snapshot.gauge(name, help, &[(&[], value)]);
     let Cause { exit_code, signal, core_dumped, .. } = completion.cause;
-    gauge("batch_job_last_run_exit_code", "Exit code of the last run.", exit_code.map(f64::from));
+    gauge(
+        "batch_job_last_run_exit_code",
+        "Exit code of the last run, 0 if there is none.",
+        exit_code.unwrap_or(0).into(),
+    );
     gauge(
         "batch_job_last_run_signal",
-        "Number of the signal that ended the last run.",
-        signal.map(f64::from),
+        "Number of the signal that ended the last run, 0 if there is none.",
+        signal.unwrap_or(0).into(),
     );
     gauge(
         "batch_job_last_run_core_dumped",
         "Whether the last run dumped core.",
-        core_dumped.map(f64::from),
+        core_dumped.unwrap_or(false).into(),
     );
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
-    gauge(
-        "batch_job_last_run_panics",
-        "Number of panics during the last run on any thread, including caught ones.",
-        completion.panics.map(|panics| panics as f64),
-    );
+    if let Some(panics) = completion.panics {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
+        gauge(
+            "batch_job_last_run_panics",
+            "Number of panics during the last run on any thread, including caught ones.",
+            panics as f64,
+        );
+    }
 }
 
 fn add_usage(snapshot: &mut Snapshot, usage: Option<ResourceUsage>) {
@@ -367,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn system_report_has_only_known_values() {
+    fn every_completion_exports_exit_code_signal_and_core_dump() {
         let metrics = |cause| {
             encode(&completion_metrics(
                 &expected(),
@@ -377,11 +381,20 @@ mod tests {
         };
         let exited = metrics(Cause::from_exit(Outcome::ExitCode, Some(3)));
         assert!(exited["batch_job_last_run_exit_code"].ends_with(" 3\n"));
-        assert!(!exited.contains_key("batch_job_last_run_signal"));
+        assert!(exited["batch_job_last_run_signal"].ends_with(" 0\n"));
+        assert!(exited["batch_job_last_run_core_dumped"].ends_with(" 0\n"));
         let signalled = metrics(Cause::from_signal(Outcome::Signal, 15));
         assert!(signalled["batch_job_last_run_signal"].ends_with(" 15\n"));
-        assert!(!signalled.contains_key("batch_job_last_run_exit_code"));
+        assert!(signalled["batch_job_last_run_exit_code"].ends_with(" 0\n"));
+        // Only a whole process counts its panics.
         assert!(!signalled.contains_key("batch_job_last_run_panics"));
+        for outcome in Outcome::ALL {
+            let families = encode(&metrics_of(outcome));
+            for name in ["exit_code", "signal", "core_dumped"] {
+                let family = &families[&format!("batch_job_last_run_{name}")];
+                assert!(family.ends_with(" 0\n"), "{outcome}: {family}");
+            }
+        }
     }
 
     #[test]

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::active_run::{self, ActiveRun};
 use super::completion::Cause;
-use super::process_state::{PROCESS, Shutdown};
-use super::spec::Extent;
+use super::process_state::{EndingRun, PROCESS, Shutdown};
 use crate::clock::Moment;
 use crate::dispatcher::dispatcher;
 use crate::metrics::Snapshot;
@@ -27,14 +26,17 @@ struct FinishedRuns {
 
 /// Finishes all active runs, because the process is about to end. Another thread may finish the same runs at the same time;
 /// the first completion of a run counts.
-pub(super) fn finish_all(cause: &dyn Fn(Extent) -> Cause, deadline: Moment) -> Box<dyn Shutdown> {
+pub(super) fn finish_all(
+    cause: &dyn Fn(EndingRun) -> Cause,
+    deadline: Moment,
+) -> Box<dyn Shutdown> {
     let now = Moment::now();
     let active = active_run::all();
     let gather_until = now.after(GATHER_TIMEOUT.min(deadline.remaining()));
     let gathered = gather_on_thread(&active);
     let finish = |(run, gathered): (Arc<ActiveRun>, Receiver<Snapshot>)| {
         let gathered = gathered.wait(gather_until.remaining()).unwrap_or_default();
-        let acknowledged = run.finish_with_process(cause(run.extent()), now, gathered, deadline)?;
+        let acknowledged = run.finish_with_process(cause(run.ending()), now, gathered, deadline)?;
         Some((run, acknowledged))
     };
     let runs = active.into_iter().zip(gathered).filter_map(finish).collect();

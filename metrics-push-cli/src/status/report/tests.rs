@@ -71,6 +71,10 @@ fn failure_names_exit_code_or_signal() {
         ("signal", &[("last_run_signal", 10.0)], "(signal 10)"),
         ("oom", &[("last_run_signal", 9.0)], "(out of memory)"),
         ("exit_code", &[], "(exit_code)"),
+        // 0: the process exited with success during the run, or the exit code is unknown.
+        ("exit_code", &[("last_run_exit_code", 0.0)], "(exit_code)"),
+        ("signal", &[("last_run_signal", 0.0)], "(signal)"),
+        ("error", &[("last_run_exit_code", 0.0), ("last_run_signal", 0.0)], "(error)"),
         // The exit code belongs to an earlier run.
         ("panic", &[("last_run_exit_code", 3.0)], "(panic)"),
     ] {

@@ -6,7 +6,7 @@
 use super::signal;
 use crate::job::completion::Cause;
 use crate::job::outcome::Outcome;
-use crate::job::process_state::PROCESS;
+use crate::job::process_state::{EndingRun, PROCESS};
 use crate::job::spec::Extent;
 use crate::log;
 use crate::oneshot;
@@ -88,7 +88,7 @@ fn finish_and_deliver(code: Option<i32>) {
         .current_deadline()
         .unwrap_or_else(|| PROCESS.start_deadline(Pipeline::process_timeout()));
     let background_work = PROCESS.take_background_work();
-    let shutdown = PROCESS.finish_all(&|extent| cause(extent, code), deadline);
+    let shutdown = PROCESS.finish_all(&|run| cause(run, code), deadline);
     if let Some(work) = background_work {
         work.wait(deadline.remaining());
     }
@@ -100,14 +100,24 @@ fn finish_and_deliver(code: Option<i32>) {
     }
 }
 
-/// Returns the cause of a run that is active at exit. A whole process that exits with 0 has succeeded; a task was
-/// interrupted.
-fn cause(extent: Extent, code: Option<i32>) -> Cause {
-    let outcome = match (code, extent) {
+/// Returns the cause of a run that is active at exit. A whole process that exits with 0 has succeeded, or has only printed
+/// its help; a task was interrupted.
+fn cause(run: EndingRun, code: Option<i32>) -> Cause {
+    let outcome = match (code, run.extent) {
         // The program's own panic hook may have called `process::exit`.
         _ if PROCESS.is_in_panic_hook() || std::thread::panicking() => Outcome::Panic,
+        (Some(0) | None, Extent::Process) if !run.has_returned && has_help_flag() => {
+            Outcome::Skipped
+        }
         (Some(0), Extent::Process) => Outcome::Success,
         _ => Outcome::ExitCode,
     };
     Cause::from_exit(outcome, code)
+}
+
+/// Returns true if an argument asks for the help or the version. Parsers of arguments print it and call `process::exit`.
+fn has_help_flag() -> bool {
+    const FLAGS: [&str; 4] = ["--help", "-h", "--version", "-V"];
+
+    std::env::args_os().skip(1).any(|argument| FLAGS.iter().any(|flag| argument == *flag))
 }

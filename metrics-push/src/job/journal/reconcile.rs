@@ -68,7 +68,7 @@ pub(super) fn unreported_families(
             duration: finished.duration,
             ..Completion::at(finished.cause, started_at, finished.at)
         },
-        None => Completion::at(Outcome::Abandoned.into(), started_at, found_at),
+        None => Completion::at(Outcome::Abandoned.into(), started_at, found_at.max(started_at)),
     };
     let is_superseded = recency == Recency::Superseded
         || gateway.is_some_and(|state| state.started_at > Some(started_at));
@@ -183,6 +183,15 @@ mod tests {
         let families = unreported(&run(None), Recency::Newest, Some(gateway));
         assert!(!families.contains(&LAST_ABANDONED.to_owned()), "{families:?}");
         assert!(!families.contains(&LAST_FAILURE.to_owned()), "{families:?}");
+    }
+
+    #[test]
+    fn abandoned_run_is_not_found_before_its_start() {
+        // The clock went back after the start at 10.
+        let families = unreported_families(&run(None), 5.0, Recency::Newest, None);
+        for name in [LAST_FAILURE, LAST_ABANDONED, "batch_job_last_completion_timestamp_seconds"] {
+            assert!(families[name].ends_with(" 10\n"), "{}", families[name]);
+        }
     }
 
     #[test]

@@ -337,7 +337,7 @@ pub(in crate::job) fn journals(folder: &Path) -> impl Iterator<Item = OrphanedJo
 pub(in crate::job) fn report_finished(
     mut orphan: OrphanedJournal,
     pipeline: &Pipeline,
-    usage: ResourceUsage,
+    usage: Option<ResourceUsage>,
 ) {
     let mut reports = Vec::new();
     for run in &orphan.runs {
@@ -359,11 +359,11 @@ pub(in crate::job) fn report_finished(
 fn finished_metrics(
     started: &Started,
     finished: &Finished,
-    usage: ResourceUsage,
+    usage: Option<ResourceUsage>,
 ) -> crate::metrics::Snapshot {
     let completion = Completion {
         duration: finished.duration,
-        usage: (started.extent == Extent::Process).then_some(usage),
+        usage: usage.filter(|_| started.extent == Extent::Process),
         ..Completion::at(finished.cause, started.at, finished.at)
     };
     completion_metrics(&started.expected, &Progress::default(), &completion)

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use super::location::{TIMEOUT_MARK, VARIABLE, location};
 use super::oom;
-use super::signal_forwarding::SignalForwarding;
+use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
-use crate::job::completion::Cause;
+use crate::job::completion::{Cause, finish_time};
 use crate::job::journal::line::{Finished, JournaledRun};
 use crate::job::journal::recovery::{self, OrphanedJournal};
 use crate::job::outcome::Outcome;
@@ -55,6 +55,8 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
 }
 
 struct Supervisor {
+    /// The name of the job.
+    job: String,
     folder: PathBuf,
     /// The folder is only for this job, because there is no state directory.
     is_temporary: bool,
@@ -66,7 +68,7 @@ struct Supervisor {
     oom_kills: u64,
 }
 
-/// How a child ended.
+/// How a child ended, as the system reports it.
 struct ChildExit {
     status: ExitStatus,
     usage: ResourceUsage,
@@ -88,7 +90,9 @@ impl Supervisor {
         file.try_lock()?;
         fs::rename(&temporary, folder.join(&file_name))?;
         let kill_after = spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill);
+        let job = pipeline.job.clone().unwrap_or_else(|| spec.name.to_string());
         Ok(Self {
+            job,
             folder,
             is_temporary,
             file,
@@ -107,12 +111,14 @@ impl Supervisor {
         }
         command.args(arguments).env(VARIABLE, self.folder.join(&self.file_name));
         die_with_parent(&mut command);
-        self.signals.install();
+        let inherited = self.signals.install();
+        restore_in_child(&mut command, inherited);
         let child = command.spawn();
         match child {
             Ok(_) => detach_stdio(),
             Err(_) => {
                 self.signals.uninstall();
+                inherited.restore();
                 self.clean_up();
             }
         }
@@ -129,28 +135,37 @@ impl Supervisor {
     fn wait_and_report(mut self, child: Child, pipeline: &Pipeline) -> ! {
         // `Child` cannot wait with resource usage.
         let id = child.id().cast_signed();
-        let (exit, kill) = self.wait(id);
+        let spawned = Moment::now();
+        let (exit, kill) = self.wait(id, spawned);
+        let ended = Moment::now();
         // From now on the terminal stops this process like any other.
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
-        let is_killed = exit.status.signal() == Some(libc::SIGKILL);
+        if let (Some(Kill::Timeout), Some(limit)) = (kill, self.kill_after) {
+            log::warn(format_args!(
+                "the run of {} exceeded its maximum runtime of {limit:?} and was ended",
+                self.job
+            ));
+        }
+        let status = exit.as_ref().map(|exit| exit.status);
+        let is_killed = status.and_then(|status| status.signal()) == Some(libc::SIGKILL);
         let kill = match kill {
             None if is_killed && oom::kill_count() > self.oom_kills => Some(Kill::OutOfMemory),
             kill => kill,
         };
-        let cause = |extent| cause(exit.status, extent, kill);
+        let cause = |extent| cause(status, extent, kill);
         if let Some(mut orphan) = self.journal_of(id) {
             let runs = std::mem::take(&mut orphan.runs);
-            orphan.runs = runs.into_iter().map(|run| finish_run(run, &cause)).collect();
-            recovery::report_finished(orphan, pipeline, exit.usage);
+            orphan.runs =
+                runs.into_iter().map(|run| finish_run(run, spawned, ended, &cause)).collect();
+            recovery::report_finished(orphan, pipeline, exit.map(|exit| exit.usage));
         }
         self.clean_up();
-        exit_like(exit.status)
+        exit_like(status)
     }
 
     /// Waits for the job and forwards signals to it. Returns `Kill::Timeout` if it exceeded its maximum runtime.
-    fn wait(&mut self, job: c_int) -> (ChildExit, Option<Kill>) {
-        let started = Moment::now();
-        let mut next = self.kill_after.map(|limit| (started.after(limit), libc::SIGTERM));
+    fn wait(&mut self, job: c_int, spawned: Moment) -> (Option<ChildExit>, Option<Kill>) {
+        let mut next = self.kill_after.map(|limit| (spawned.after(limit), libc::SIGTERM));
         let mut kill = None;
         loop {
             match reap(job) {
@@ -204,13 +219,21 @@ fn create_temporary_folder(stem: &str) -> io::Result<PathBuf> {
 }
 
 /// Finishes a run that was active when its process ended.
-fn finish_run(mut run: JournaledRun, cause: &impl Fn(Extent) -> Cause) -> JournaledRun {
-    let now = Moment::now().unix_seconds();
-    let duration = Duration::try_from_secs_f64(now - run.started.at).ok();
+fn finish_run(
+    mut run: JournaledRun,
+    spawned: Moment,
+    ended: Moment,
+    cause: &impl Fn(Extent) -> Cause,
+) -> JournaledRun {
+    // The journal has the start by the wall clock only. A step of the clock cannot make the duration longer than the
+    // process has lived.
+    let start_offset = Duration::try_from_secs_f64(run.started.at - spawned.unix_seconds());
+    let duration = ended.since(spawned).saturating_sub(start_offset.unwrap_or_default());
+    let at = finish_time(run.started.at, duration, ended);
     run.finished.get_or_insert_with(|| Finished {
         cause: cause(run.started.extent),
-        at: now,
-        duration,
+        at,
+        duration: Some(duration),
     });
     run
 }
@@ -223,7 +246,11 @@ enum Kill {
     OutOfMemory,
 }
 
-fn cause(status: ExitStatus, extent: Extent, kill: Option<Kill>) -> Cause {
+fn cause(status: Option<ExitStatus>, extent: Extent, kill: Option<Kill>) -> Cause {
+    let Some(status) = status else {
+        let is_timeout = kill == Some(Kill::Timeout);
+        return if is_timeout { Outcome::Timeout } else { Outcome::Abandoned }.into();
+    };
     let outcome = match (status.code(), kill) {
         (_, Some(Kill::Timeout)) => Outcome::Timeout,
         (None, Some(Kill::OutOfMemory)) => Outcome::Oom,
@@ -244,7 +271,8 @@ fn send(process: c_int, signal: c_int) {
 
 /// A change of state of a child.
 enum Change {
-    Exited(ChildExit),
+    /// `None`: another wait has taken the status.
+    Exited(Option<ChildExit>),
     Stopped(c_int),
 }
 
@@ -252,7 +280,13 @@ enum Change {
 fn reap(job: c_int) -> Option<Change> {
     let is_first = std::process::id() == 1;
     loop {
-        let (process, change) = wait_for(if is_first { -1 } else { job })?;
+        let (process, change) = match wait_for(if is_first { -1 } else { job }) {
+            Ok(changed) => changed?,
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                return Some(Change::Exited(None));
+            }
+            Err(_) => return None,
+        };
         if process == job {
             return Some(change);
         }
@@ -260,7 +294,7 @@ fn reap(job: c_int) -> Option<Change> {
 }
 
 #[expect(unsafe_code, reason = "a call into C")]
-fn wait_for(process: c_int) -> Option<(c_int, Change)> {
+fn wait_for(process: c_int) -> io::Result<Option<(c_int, Change)>> {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let options = libc::WNOHANG | libc::WUNTRACED;
@@ -268,12 +302,15 @@ fn wait_for(process: c_int) -> Option<(c_int, Change)> {
     let (changed, usage) = unsafe {
         (libc::wait4(process, &raw mut status, options, usage.as_mut_ptr()), usage.assume_init())
     };
+    if changed < 0 {
+        return Err(io::Error::last_os_error());
+    }
     let status = ExitStatus::from_raw(status);
     let change = match status.stopped_signal() {
         Some(signal) => Change::Stopped(signal),
-        None => Change::Exited(ChildExit { status, usage: convert_usage(&usage) }),
+        None => Change::Exited(Some(ChildExit { status, usage: convert_usage(&usage) })),
     };
-    (changed > 0).then_some((changed, change))
+    Ok((changed > 0).then_some((changed, change)))
 }
 
 /// Replaces stdin and stdout by `/dev/null`, so that a pipe is closed when the job closes it. stderr stays open for the
@@ -299,8 +336,9 @@ fn convert_usage(usage: &libc::rusage) -> ResourceUsage {
     }
 }
 
-/// Ends this process as the job ended, so that its parent sees no difference.
-fn exit_like(status: ExitStatus) -> ! {
+/// Ends this process as the job ended, so that its parent sees no difference. An unknown status is a failure.
+fn exit_like(status: Option<ExitStatus>) -> ! {
+    let Some(status) = status else { std::process::exit(1) };
     if let Some(signal) = status.signal() {
         // The job has dumped core; a second dump would be useless.
         disable_core_dump();
@@ -336,14 +374,77 @@ fn die_with_parent(command: &mut Command) {
     let _ = command;
 }
 
+/// Starts the child with the signal state that this process has inherited.
+#[expect(unsafe_code, reason = "code between fork and exec")]
+fn restore_in_child(command: &mut Command, inherited: InheritedSignals) {
+    let restore = move || {
+        inherited.restore();
+        Ok(())
+    };
+    // SAFETY: the closure makes only async-signal-safe calls and does not allocate.
+    unsafe { command.pre_exec(restore) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::journal::line::Started;
+    use crate::job::run_metrics::Expectations;
+    use crate::labels::GroupingKey;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A run of this process that started at this moment.
+    fn run_started_at(started: Moment) -> JournaledRun {
+        let spec = JobSpec::new("job".into());
+        let started = Started {
+            key: GroupingKey::new("job").unwrap(),
+            sinks: Vec::new(),
+            at: started.unix_seconds(),
+            extent: Extent::Process,
+            expected: Expectations::from(&spec),
+        };
+        JournaledRun { id: 0, started, finished: None, found_at: None }
+    }
+
+    #[test]
+    fn supervised_run_ends_after_its_start_if_the_clock_goes_back() {
+        let spawned = Moment::now();
+        let started = spawned.after(Duration::from_secs(1));
+        let ended = spawned.after(Duration::from_secs(3)).with_wall_clock_back(HOUR);
+        let run = finish_run(run_started_at(started), spawned, ended, &|_| Outcome::Oom.into());
+        let wall_duration = run.finished.unwrap().at - run.started.at;
+        assert!((wall_duration - 2.0).abs() < 1e-3, "{wall_duration}");
+    }
+
+    #[test]
+    fn duration_of_a_supervised_run_is_monotonic() {
+        let spawned = Moment::now();
+        let started = spawned.after(Duration::from_secs(1));
+        let ended = spawned.after(Duration::from_secs(3));
+        let moved = HOUR.as_secs_f64();
+        for (started_at, ended, expected) in [
+            (0.0, ended, 2.0),
+            (0.0, ended.with_wall_clock_back(HOUR), 2.0),
+            (0.0, spawned.with_wall_clock_back(HOUR).after(Duration::from_secs(3)), 2.0),
+            // The clock was set between the start of the process and the start of the run.
+            (moved, ended, 0.0),
+            (-moved, ended, 3.0),
+        ] {
+            let mut run = run_started_at(started);
+            run.started.at += started_at;
+            let run = finish_run(run, spawned, ended, &|_| Outcome::Oom.into());
+            let finished = run.finished.unwrap();
+            let duration = finished.duration.unwrap().as_secs_f64();
+            assert!((duration - expected).abs() < 1e-3, "{started_at}: {duration}");
+            assert!(finished.at >= run.started.at, "{finished:?}");
+        }
+    }
 
     #[test]
     fn wait_status_determines_the_cause() {
         let cause_of = |raw, kill| {
-            let cause = cause(ExitStatus::from_raw(raw), Extent::Process, kill);
+            let cause = cause(Some(ExitStatus::from_raw(raw)), Extent::Process, kill);
             (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
         };
         assert_eq!(cause_of(0, None), (Outcome::Success, Some(0), None, None));
@@ -358,7 +459,16 @@ mod tests {
             (Outcome::Timeout, None, Some(9), Some(false))
         );
         assert_eq!(cause_of(0x80 | 6, None), (Outcome::Signal, None, Some(6), Some(true)));
-        let task = cause(ExitStatus::from_raw(0), Extent::Task, None);
+        let task = cause(Some(ExitStatus::from_raw(0)), Extent::Task, None);
         assert_eq!(task.outcome, Outcome::ExitCode);
+    }
+
+    #[test]
+    fn missing_child_is_an_end_with_unknown_status() {
+        // This process is not a child of itself.
+        let own = std::process::id().cast_signed();
+        assert!(matches!(reap(own), Some(Change::Exited(None))));
+        assert_eq!(cause(None, Extent::Process, None), Outcome::Abandoned.into());
+        assert_eq!(cause(None, Extent::Process, Some(Kill::Timeout)), Outcome::Timeout.into());
     }
 }

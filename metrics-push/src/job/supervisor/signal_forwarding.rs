@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use crate::job::posix_signals::{
-    has_default_disposition, install_with_info, preserve_errno, set_default, write_from_signal,
+    SignalMask, has_default_disposition, ignore, install_with_info, is_ignored, preserve_errno,
+    set_default, write_from_signal,
 };
 
 /// The signals that are forwarded. Others act on the supervisor as they would on the job.
@@ -43,6 +44,23 @@ pub(super) struct SignalForwarding {
     is_session_leader: bool,
 }
 
+/// The signal state that this process has inherited and changed. The job inherits it in turn.
+#[derive(Clone, Copy)]
+pub(super) struct InheritedSignals {
+    mask: SignalMask,
+    is_sigchld_ignored: bool,
+}
+
+impl InheritedSignals {
+    /// Restores the state, between fork and exec as well: this is async-signal-safe.
+    pub(super) fn restore(&self) {
+        if self.is_sigchld_ignored {
+            ignore(libc::SIGCHLD);
+        }
+        self.mask.restore();
+    }
+}
+
 impl SignalForwarding {
     pub(super) fn new() -> io::Result<Self> {
         let (received, writer) = UnixStream::pair()?;
@@ -51,12 +69,14 @@ impl SignalForwarding {
         Ok(Self { received, handled: Vec::new(), is_session_leader: is_session_leader() })
     }
 
-    /// Installs the handlers of all signals with the default disposition. A signal that was inherited as ignored is ignored
-    /// by the job as well.
-    pub(super) fn install(&mut self) {
-        let signals = FORWARDED.into_iter().chain([libc::SIGCHLD]);
-        self.handled = signals.filter(|signal| has_default_disposition(*signal)).collect();
+    /// Installs the handler of SIGCHLD, and of all other signals with the default disposition, and unblocks them. A signal
+    /// that was inherited as ignored is ignored by the job as well.
+    pub(super) fn install(&mut self) -> InheritedSignals {
+        let is_sigchld_ignored = is_ignored(libc::SIGCHLD);
+        let signals = FORWARDED.into_iter().filter(|signal| has_default_disposition(*signal));
+        self.handled = signals.chain([libc::SIGCHLD]).collect();
         self.handled.iter().for_each(|signal| install_with_info(*signal, on_signal));
+        InheritedSignals { mask: SignalMask::unblock(&self.handled), is_sigchld_ignored }
     }
 
     /// Installs the handler of one signal again.
