@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use metrics_push::Acceptance::{Applied, Queued};
 use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
@@ -355,16 +356,17 @@ fn unusual_responses_count_as_success() {
         let server = RawServer::start(serve);
         let pusher = Pusher::new(server.url(), "direct").unwrap().gatherer(small());
         let acceptance = pusher.map_gateway(|gateway| gateway.timeout(TIMEOUT)).push();
-        assert_eq!(acceptance.unwrap(), metrics_push::Acceptance::Applied, "{name}");
+        assert_eq!(acceptance.unwrap(), Applied, "{name}");
     }
-    let faults = [
-        ("202", status(202).after_storing()),
-        ("204", status(204).after_storing()),
-        ("slow accept", Fault::stall(Duration::from_millis(300))),
-    ];
-    for (name, fault) in faults {
+    let mut faults = vec![("slow accept", Fault::stall(Duration::from_millis(300)), Applied)];
+    for (name, success) in [("201", 201), ("202", 202), ("204", 204), ("206", 206), ("299", 299)] {
+        faults.push((name, status(success).after_storing(), Queued));
+    }
+    for (name, fault, acceptance) in faults {
         let (gateway, state) = (FakeGateway::start(), TempDir::new());
         gateway.fault(fault);
+        let pusher = super::pusher(&gateway).map_gateway(|gateway| gateway.timeout(TIMEOUT));
+        assert_eq!(pusher.push().unwrap(), acceptance, "{name}");
         let config = Config::default().url(gateway.url()).unwrap().state_dir(state.path());
         let _scope = config.timeout(TIMEOUT).scope().unwrap();
         super::succeed("accepted");
