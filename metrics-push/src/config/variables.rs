@@ -338,9 +338,12 @@ fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
-    use crate::http::RawUrl;
+    use crate::clock::Moment;
+    use crate::http::{RawUrl, Server};
     use crate::sink::pushgateway::Encoding;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -447,6 +450,75 @@ mod tests {
             let (config, errors) = read(&[("METRICS_PUSH_HEADERS", headers)]);
             assert!(config.headers.is_empty(), "{headers}");
             assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_headers_are_an_error() {
+        let headers = "X-A=b,".repeat(25_000);
+        let distinct: String = (0..25_000).map(|number| format!("X-{number}=b,")).collect();
+        for value in [headers, distinct] {
+            let (config, errors) =
+                read(&[("METRICS_PUSH_HEADERS", &*value), ("METRICS_PUSH_URL", "gateway:9091")]);
+            assert!(config.headers.is_empty());
+            assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
+            assert_eq!(config.targets().unwrap().len(), 1);
+        }
+    }
+
+    /// A value of a variable: an entry or a long list of entries, which may be valid for some variables.
+    fn any_value() -> impl Strategy<Value = String> {
+        let examples: Vec<_> = ALL.iter().map(|variable| variable.example).collect();
+        let entry = prop_oneof![
+            "\\PC{0,20}",
+            "[a-zA-Z-]{1,8}=[a-z0-9]{0,8}",
+            "[0-9.]{1,30}(ms|s|m|h|d)",
+            "(http|https|ftp)://[a-z0-9:@.\\[\\]%/?#-]{0,20}",
+            proptest::sample::select(examples).prop_map(str::to_owned),
+        ];
+        let separator = prop_oneof![Just(","), Just(""), Just(" ")];
+        let count = prop_oneof![Just(1_usize), 25_000..35_000_usize];
+        (entry, separator, count)
+            .prop_map(|(entry, separator, count)| format!("{entry}{separator}").repeat(count))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_content_of_the_variables_panics(
+            value in any_value(),
+            suffix in prop_oneof![Just(Vec::new()), proptest::collection::vec(any::<u8>(), 1..8)],
+        ) {
+            let raw = os_string(value, suffix);
+            let urls = Config::from_variables(|name| (name == URL).then(|| raw.clone()));
+            let others = Config::from_variables(|name| {
+                Some(if name == URL { "gateway:9091".into() } else { raw.clone() })
+            });
+            for (config, errors) in [urls, others] {
+                for error in errors {
+                    prop_assert!(error.to_string().contains("METRICS_PUSH_"), "{}", error);
+                }
+                let _ = Moment::now().after(config.timeout);
+                for target in config.targets().into_iter().flatten().take(10) {
+                    let _ = Server::new(target.url.as_str(), target.transport);
+                }
+            }
+        }
+    }
+
+    /// Returns a text followed by bytes that may not be UTF-8, if the platform supports them.
+    fn os_string(text: String, bytes: Vec<u8>) -> OsString {
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStringExt as _;
+
+            OsString::from_vec([text.into_bytes(), bytes].concat())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = bytes;
+            text.into()
         }
     }
 
