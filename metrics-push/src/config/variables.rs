@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::http::{Proxy, Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
+use crate::state_dir::StateDirPath;
 
 /// An environment variable.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +221,7 @@ const FALLBACK_URL: &str = "PUSHGATEWAY_URL";
 
 /// Returns the state directory that systemd sets, that of the XDG base directory specification, or that in the home
 /// directory.
-fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> StateDirPath {
     let within = |base: OsString, below: &str| {
         let base = PathBuf::from(base);
         // A relative path would depend on the working directory.
@@ -232,6 +233,7 @@ fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<Pat
     systemd()
         .or_else(|| within(value_of("XDG_STATE_HOME")?, "metrics-push"))
         .or_else(|| within(home()?, ".local/state/metrics-push"))
+        .map_or(StateDirPath::Disabled, StateDirPath::Default)
 }
 
 /// Returns the value of an environment variable of the process.
@@ -324,16 +326,16 @@ fn parse_bool(text: &str) -> Result<bool, Error> {
 }
 
 /// Parses an absolute path, or `off`.
-fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
+fn parse_directory(text: &str) -> Result<StateDirPath, Error> {
     if text.eq_ignore_ascii_case("off") {
-        return Ok(None);
+        return Ok(StateDirPath::Disabled);
     }
     let directory = PathBuf::from(text);
     if directory.is_relative() {
         return Err(Error::config(format!("invalid directory {text:?}: the path is relative"))
             .remedy("write an absolute path, or off"));
     }
-    Ok(Some(directory))
+    Ok(StateDirPath::Configured(directory))
 }
 
 #[cfg(test)]
@@ -402,7 +404,7 @@ mod tests {
     #[test]
     fn state_directory_has_defaults() {
         let state_dir = |variables: &[(&str, &str)]| {
-            read(variables).0.state_dir.map(|path| path.display().to_string())
+            read(variables).0.state_dir.path().map(|path| path.display().to_string())
         };
         let mut variables = vec![("HOME", "/usr")];
         assert_eq!(state_dir(&variables).unwrap(), "/usr/.local/state/metrics-push");
@@ -423,14 +425,14 @@ mod tests {
 
     #[test]
     fn home_directory_that_does_not_exist_is_not_used() {
-        assert_eq!(read(&[("HOME", "/nonexistent")]).0.state_dir, None);
+        assert_eq!(read(&[("HOME", "/nonexistent")]).0.state_dir, StateDirPath::Disabled);
     }
 
     #[test]
     fn relative_state_directory_is_an_error() {
         for relative in ["state", "~/state", "true"] {
             let (config, errors) = read(&[("METRICS_PUSH_STATE_DIR", relative)]);
-            assert_eq!(config.state_dir, None, "{relative}");
+            assert_eq!(config.state_dir, StateDirPath::Disabled, "{relative}");
             assert!(errors[0].contains("absolute"), "{errors:?}");
         }
     }
