@@ -1,4 +1,4 @@
-//! Tests of the process environment: the default state directory.
+//! Tests of the process environment: unknown and quoted variables, and the default state directory.
 
 use metrics_push::testing::FakeGateway;
 
@@ -33,4 +33,25 @@ fn unusable_configured_state_directory_is_a_warning() {
     let lines = log_lines(&gateway, &[("METRICS_PUSH_STATE_DIR", UNUSABLE), ("HOME", UNUSABLE)]);
     let [line] = &lines[..] else { panic!("{lines:?}") };
     assert!(line.contains("the job runs without a state directory"), "{line}");
+}
+
+#[test]
+fn misspelled_variable_is_reported_with_the_nearest_name() {
+    let gateway = FakeGateway::start();
+    let lines = log_lines(
+        &gateway,
+        &[("METRICS_PUSH_TIMEOT", "2s"), ("METRICS_PUSH_EMPTY", ""), ("OTHER", "\"x\"")],
+    );
+    let expected = "metrics-push: unknown variable \"METRICS_PUSH_TIMEOT\"; check the name: the nearest one is \
+                    METRICS_PUSH_TIMEOUT; the job runs without this setting";
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn quoted_variable_is_reported_and_not_applied() {
+    let gateway = FakeGateway::start();
+    let lines = log_lines(&gateway, &[("METRICS_PUSH_JOB", "\"nightly\"")]);
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert!(line.contains("in quotes") && line.contains("METRICS_PUSH_JOB"), "{line}");
+    assert!(gateway.find_group("\"nightly\"", &[]).is_none());
 }

@@ -22,7 +22,7 @@ use crate::state_dir::StateDirPath;
 pub use duration::parse_duration;
 pub(crate) use target::{Mode, Target};
 pub use variables::Variable;
-pub(crate) use variables::proxy;
+pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy};
 
 /// The default timeout for delivering the outcome of a run, including all attempts. It is long enough for a gateway to
 /// restart, and far below the 30 s that orchestrators usually grant.

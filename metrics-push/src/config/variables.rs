@@ -214,6 +214,9 @@ static ALL: &[Variable] = &[
     },
 ];
 
+const PREFIX: &str = "METRICS_PUSH_";
+/// The variable that a supervisor sets for its job. It is not a setting.
+pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 const URL: &str = "METRICS_PUSH_URL";
 const STATE_DIR: &str = "METRICS_PUSH_STATE_DIR";
 /// The variable that other Pushgateway clients use for the URL.
@@ -257,10 +260,15 @@ impl Config {
         ALL
     }
 
-    /// Reads the environment. Returns the configuration, and an error for each invalid value, which is skipped.
+    /// Reads the environment. Returns the configuration, and an error for each invalid value and each unknown variable
+    /// whose name starts with `METRICS_PUSH_`, which are skipped.
     #[must_use]
     pub fn from_env() -> (Self, Vec<Error>) {
-        Self::from_variables(process_variable)
+        let (config, mut errors) = Self::from_variables(process_variable);
+        let is_set = |(_, value): &(OsString, OsString)| !value.is_empty();
+        let set = std::env::vars_os().filter(is_set).map(|(name, _)| name);
+        errors.extend(set.filter_map(|name| check_name(&name.to_string_lossy()).err()));
+        (config, errors)
     }
 
     /// Like [`from_env`](Self::from_env), but calls `look_up` for the value of each variable.
@@ -285,7 +293,9 @@ impl Config {
             }
             let Some(value) = value else { continue };
             let result = match value.to_str() {
-                Some(text) => (variable.set)(&mut config, text.trim()),
+                Some(text) => {
+                    unquoted(text.trim()).and_then(|text| (variable.set)(&mut config, text))
+                }
                 None => Err(Error::config("the value is not UTF-8")),
             };
             if let Err(error) = result {
@@ -294,6 +304,52 @@ impl Config {
         }
         (config, errors)
     }
+}
+
+/// Checks the name of a variable, if it starts like those of this library.
+///
+/// # Errors
+/// `is_config` if the name is unknown, with the nearest one that is known.
+fn check_name(name: &str) -> Result<(), Error> {
+    let mut known = ALL.iter().map(|variable| variable.name);
+    if !name.starts_with(PREFIX) || name == SUPERVISOR_VARIABLE || known.any(|known| known == name)
+    {
+        return Ok(());
+    }
+    let nearest = ALL.iter().map(|variable| variable.name).min_by_key(|known| edits(known, name));
+    Err(Error::config(format!("unknown variable {name:?}"))
+        .remedy(format!("check the name: the nearest one is {}", nearest.unwrap_or(URL))))
+}
+
+/// Returns the number of characters to insert, delete or replace to turn one text into the other (Levenshtein distance).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<_> = to.chars().collect();
+    // The distances between the part of `from` that is already read and each prefix of `to`.
+    let mut distances: Vec<_> = (0..=to.len()).collect();
+    for (row, expected) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut distances[0], row + 1);
+        for (column, found) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(*found != expected);
+            diagonal = distances[column + 1];
+            distances[column + 1] = replaced.min(diagonal + 1).min(distances[column] + 1);
+        }
+    }
+    distances[to.len()]
+}
+
+/// Returns the value, unless it is in quotes. Shells remove quotes; the env files of containers do not.
+///
+/// # Errors
+/// `is_config` if the value is in quotes.
+fn unquoted(text: &str) -> Result<&str, Error> {
+    let is_quoted = ['"', '\'']
+        .into_iter()
+        .any(|quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote));
+    if is_quoted {
+        return Err(Error::config("the value is in quotes")
+            .remedy("remove the quotes: the env file of a container keeps them"));
+    }
+    Ok(text)
 }
 
 /// Parses `name=value` pairs separated by commas.
@@ -391,6 +447,48 @@ mod tests {
         }
         assert_eq!(config.timeout, DEFAULT_TIMEOUT);
         assert_eq!(config.grouping["instance"], "one");
+    }
+
+    #[test]
+    fn unknown_name_is_reported_with_the_nearest_one() {
+        for (name, nearest) in [
+            ("METRICS_PUSH_TIMEOT", "METRICS_PUSH_TIMEOUT"),
+            ("METRICS_PUSH_TIMOUT", "METRICS_PUSH_TIMEOUT"),
+            ("METRICS_PUSH_PASWORD_FILE", "METRICS_PUSH_PASSWORD_FILE"),
+            ("METRICS_PUSH_STATEDIR", "METRICS_PUSH_STATE_DIR"),
+            ("METRICS_PUSH_url", "METRICS_PUSH_URL"),
+            ("METRICS_PUSH_HEADER", "METRICS_PUSH_HEADERS"),
+            ("METRICS_PUSH_é", "METRICS_PUSH_URL"),
+            ("METRICS_PUSH_", "METRICS_PUSH_URL"),
+        ] {
+            let error = check_name(name).unwrap_err().to_string();
+            assert!(error.contains(name) && error.ends_with(nearest), "{error}");
+        }
+    }
+
+    #[test]
+    fn known_and_foreign_names_are_not_reported() {
+        let known = ALL.iter().map(|variable| variable.name);
+        for name in known.chain(["METRICS_PUSH_SUPERVISOR", "METRICS_PUSHER", "PATH", ""]) {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn value_in_quotes_is_reported_and_not_applied() {
+        for variable in ALL {
+            for quote in ["\"", "'"] {
+                let value = format!(" {quote}{}{quote} ", variable.example);
+                let (config, errors) = read(&[(variable.name, &value)]);
+                assert!(errors[0].contains("quotes"), "{errors:?}");
+                assert!(errors[0].contains(variable.name), "{errors:?}");
+                assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+            }
+        }
+        for value in ["\"", "it's", "'a", "a\""] {
+            let (config, errors) = read(&[("METRICS_PUSH_INSTANCE", value)]);
+            assert_eq!((&*config.grouping["instance"], errors.len()), (value, 0));
+        }
     }
 
     #[test]
