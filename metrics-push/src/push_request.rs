@@ -161,6 +161,15 @@ impl PushRequest {
         is_mixed.then(|| self.clone().retain_as_add(|name, _| is_outcome_family(name))).flatten()
     }
 
+    pub(crate) fn has_outcome(&self) -> bool {
+        self.families.keys().any(|name| is_outcome_family(name))
+    }
+
+    /// Returns the request without the program's own metrics; `None` if it has no outcome families.
+    pub(crate) fn outcome(&self) -> Option<Self> {
+        self.outcome_only().or_else(|| self.has_outcome().then(|| self.clone()))
+    }
+
     /// Returns the exposition: all families, ordered by name.
     pub(crate) fn body(&self) -> String {
         Payload::from(self).body()

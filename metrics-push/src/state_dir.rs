@@ -1,8 +1,7 @@
 //! `StateDir`: the directory for data that outlives the process. `config` chooses its path.
 //!
 //! The directory is created on first use. Only its owner can read the folders in it. The permissions of an existing
-//! state directory do not change. If the directory cannot be used, one warning is logged, and callers continue without
-//! it.
+//! state directory do not change. If the directory cannot be used, this is logged once, and callers continue without it.
 
 use std::fs;
 use std::io;
@@ -12,46 +11,71 @@ use std::sync::OnceLock;
 use crate::error::Error;
 use crate::log;
 
+/// The path of the state directory, and which part of the configuration it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StateDirPath {
+    #[default]
+    Disabled,
+    /// The user did not ask for it.
+    Default(PathBuf),
+    Configured(PathBuf),
+}
+
+impl StateDirPath {
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disabled => None,
+            Self::Default(path) | Self::Configured(path) => Some(path),
+        }
+    }
+}
+
 /// The state directory, or none.
 #[derive(Debug, Default)]
 pub(crate) struct StateDir {
-    location: Option<PathBuf>,
-    has_warned: OnceLock<()>,
+    location: StateDirPath,
+    has_logged: OnceLock<()>,
 }
 
 impl StateDir {
-    /// Returns the state directory at `location`. `None` disables it.
-    pub(crate) fn new(location: Option<PathBuf>) -> Self {
-        Self { location, has_warned: OnceLock::new() }
+    pub(crate) fn new(location: StateDirPath) -> Self {
+        Self { location, has_logged: OnceLock::new() }
     }
 
     /// Returns the folder with this name, created if necessary. It belongs to the process's user and is writable.
-    /// Returns `None` if the state directory is disabled or, after a warning, if it cannot be used.
+    /// Returns `None` if the state directory is disabled or, after a log line, if it cannot be used.
     pub(crate) fn folder(&self, name: &str) -> Option<PathBuf> {
-        let folder = self.location.as_deref()?.join(name);
+        let folder = self.location.path()?.join(name);
         if is_verified(&folder) {
             return Some(folder);
         }
         match create_private(&folder) {
             Ok(()) => Some(folder),
             Err(error) => {
-                self.has_warned.get_or_init(|| {
-                    log::warn(format_args!("{error:?}; the job runs without a state directory"));
-                });
+                self.has_logged.get_or_init(|| self.log(&error));
                 None
             }
         }
     }
 
+    /// Logs that the directory cannot be used: a warning only if the user has configured it.
+    fn log(&self, error: &Error) {
+        let line = format_args!("{error:?}; the job runs without a state directory");
+        match self.location {
+            StateDirPath::Configured(_) => log::warn(line),
+            StateDirPath::Default(_) | StateDirPath::Disabled => log::debug(line),
+        }
+    }
+
     /// Like [`folder`](Self::folder), but does not create the folder.
     pub(crate) fn existing_folder(&self, name: &str) -> Option<PathBuf> {
-        let exists = self.location.as_deref()?.join(name).is_dir();
+        let exists = self.location.path()?.join(name).is_dir();
         exists.then(|| self.folder(name)).flatten()
     }
 
     /// Returns true unless the state directory is disabled.
     pub(crate) fn is_enabled(&self) -> bool {
-        self.location.is_some()
+        self.location.path().is_some()
     }
 }
 
@@ -155,6 +179,10 @@ mod tests {
         }
     }
 
+    fn state_dir(dir: &TempDir) -> StateDir {
+        StateDir::new(StateDirPath::Configured(dir.0.clone()))
+    }
+
     #[cfg(unix)]
     fn mode(path: &Path) -> u32 {
         use std::os::unix::fs::PermissionsExt as _;
@@ -171,7 +199,7 @@ mod tests {
     #[test]
     fn directory_is_created_on_first_use() {
         let dir = TempDir::new("lazy");
-        let state = StateDir::new(Some(dir.0.clone()));
+        let state = state_dir(&dir);
         assert!(!dir.0.exists());
         assert_eq!(state.folder("spool"), Some(dir.0.join("spool")));
         assert!(dir.0.join("spool").is_dir());
@@ -179,14 +207,14 @@ mod tests {
 
     #[test]
     fn disabled_state_directory_has_no_folders() {
-        assert_eq!(StateDir::new(None).folder("spool"), None);
+        assert_eq!(StateDir::default().folder("spool"), None);
     }
 
     #[test]
     fn file_in_place_of_the_directory_is_rejected() {
         let dir = TempDir::new("file");
         fs::write(&dir.0, "").unwrap();
-        assert_eq!(StateDir::new(Some(dir.0.clone())).folder("spool"), None);
+        assert_eq!(state_dir(&dir).folder("spool"), None);
         fs::remove_file(&dir.0).unwrap();
     }
 
@@ -200,7 +228,7 @@ mod tests {
         let folder = dir.0.join("journal");
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(StateDir::new(Some(dir.0.clone())).folder("journal").as_ref(), Some(&folder));
+        assert_eq!(state_dir(&dir).folder("journal").as_ref(), Some(&folder));
         assert_eq!(mode(&folder), 0o700);
     }
 
@@ -211,7 +239,7 @@ mod tests {
         fs::create_dir(&dir.0).unwrap();
         fs::create_dir(&elsewhere.0).unwrap();
         std::os::unix::fs::symlink(&elsewhere.0, dir.0.join("journal")).unwrap();
-        assert_eq!(StateDir::new(Some(dir.0.clone())).folder("journal"), None);
+        assert_eq!(state_dir(&dir).folder("journal"), None);
     }
 
     #[test]
@@ -222,7 +250,7 @@ mod tests {
         let dir = TempDir::new("shared");
         fs::create_dir(&dir.0).unwrap();
         fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o1777)).unwrap();
-        StateDir::new(Some(dir.0.clone())).folder("journal").unwrap();
+        state_dir(&dir).folder("journal").unwrap();
         assert_eq!(mode(&dir.0), 0o1777);
     }
 }

@@ -17,11 +17,12 @@ use crate::http::{RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::sink::pushgateway::Encoding;
+use crate::state_dir::StateDirPath;
 
 pub use duration::parse_duration;
 pub(crate) use target::{Mode, Target};
 pub use variables::Variable;
-pub(crate) use variables::proxy;
+pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy};
 
 /// The default timeout for delivering the outcome of a run, including all attempts. It is long enough for a gateway to
 /// restart, and far below the 30 s that orchestrators usually grant.
@@ -53,7 +54,7 @@ pub struct Config {
     key_file: Option<PathBuf>,
     server_name: Option<String>,
     encoding: Encoding,
-    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) state_dir: StateDirPath,
     pub(crate) batch_interval: Option<Duration>,
     kind: GatewayKind,
     is_disabled: bool,
@@ -77,7 +78,7 @@ impl Default for Config {
             key_file: None,
             server_name: None,
             encoding: Encoding::default(),
-            state_dir: None,
+            state_dir: StateDirPath::Disabled,
             batch_interval: None,
             kind: GatewayKind::default(),
             is_disabled: false,
@@ -197,7 +198,7 @@ impl Config {
     /// code has no directory by default, and stores nothing.
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.state_dir = Some(directory.into());
+        self.state_dir = StateDirPath::Configured(directory.into());
         self
     }
 

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::http::{Proxy, Secret, SecretSource, check_headers};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
+use crate::state_dir::StateDirPath;
 
 /// An environment variable.
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +214,9 @@ static ALL: &[Variable] = &[
     },
 ];
 
+const PREFIX: &str = "METRICS_PUSH_";
+/// The variable that a supervisor sets for its job. It is not a setting.
+pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 const URL: &str = "METRICS_PUSH_URL";
 const STATE_DIR: &str = "METRICS_PUSH_STATE_DIR";
 /// The variable that other Pushgateway clients use for the URL.
@@ -220,7 +224,7 @@ const FALLBACK_URL: &str = "PUSHGATEWAY_URL";
 
 /// Returns the state directory that systemd sets, that of the XDG base directory specification, or that in the home
 /// directory.
-fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> StateDirPath {
     let within = |base: OsString, below: &str| {
         let base = PathBuf::from(base);
         // A relative path would depend on the working directory.
@@ -232,6 +236,7 @@ fn default_state_dir(value_of: &impl Fn(&str) -> Option<OsString>) -> Option<Pat
     systemd()
         .or_else(|| within(value_of("XDG_STATE_HOME")?, "metrics-push"))
         .or_else(|| within(home()?, ".local/state/metrics-push"))
+        .map_or(StateDirPath::Disabled, StateDirPath::Default)
 }
 
 /// Returns the value of an environment variable of the process.
@@ -255,10 +260,15 @@ impl Config {
         ALL
     }
 
-    /// Reads the environment. Returns the configuration, and an error for each invalid value, which is skipped.
+    /// Reads the environment. Returns the configuration, and an error for each invalid value and each unknown variable
+    /// whose name starts with `METRICS_PUSH_`, which are skipped.
     #[must_use]
     pub fn from_env() -> (Self, Vec<Error>) {
-        Self::from_variables(process_variable)
+        let (config, mut errors) = Self::from_variables(process_variable);
+        let is_set = |(_, value): &(OsString, OsString)| !value.is_empty();
+        let set = std::env::vars_os().filter(is_set).map(|(name, _)| name);
+        errors.extend(set.filter_map(|name| check_name(&name.to_string_lossy()).err()));
+        (config, errors)
     }
 
     /// Like [`from_env`](Self::from_env), but calls `look_up` for the value of each variable.
@@ -283,7 +293,9 @@ impl Config {
             }
             let Some(value) = value else { continue };
             let result = match value.to_str() {
-                Some(text) => (variable.set)(&mut config, text.trim()),
+                Some(text) => {
+                    unquoted(text.trim()).and_then(|text| (variable.set)(&mut config, text))
+                }
                 None => Err(Error::config("the value is not UTF-8")),
             };
             if let Err(error) = result {
@@ -292,6 +304,52 @@ impl Config {
         }
         (config, errors)
     }
+}
+
+/// Checks the name of a variable, if it starts like those of this library.
+///
+/// # Errors
+/// `is_config` if the name is unknown, with the nearest one that is known.
+fn check_name(name: &str) -> Result<(), Error> {
+    let mut known = ALL.iter().map(|variable| variable.name);
+    if !name.starts_with(PREFIX) || name == SUPERVISOR_VARIABLE || known.any(|known| known == name)
+    {
+        return Ok(());
+    }
+    let nearest = ALL.iter().map(|variable| variable.name).min_by_key(|known| edits(known, name));
+    Err(Error::config(format!("unknown variable {name:?}"))
+        .remedy(format!("check the name: the nearest one is {}", nearest.unwrap_or(URL))))
+}
+
+/// Returns the number of characters to insert, delete or replace to turn one text into the other (Levenshtein distance).
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<_> = to.chars().collect();
+    // The distances between the part of `from` that is already read and each prefix of `to`.
+    let mut distances: Vec<_> = (0..=to.len()).collect();
+    for (row, expected) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut distances[0], row + 1);
+        for (column, found) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(*found != expected);
+            diagonal = distances[column + 1];
+            distances[column + 1] = replaced.min(diagonal + 1).min(distances[column] + 1);
+        }
+    }
+    distances[to.len()]
+}
+
+/// Returns the value, unless it is in quotes. Shells remove quotes; the env files of containers do not.
+///
+/// # Errors
+/// `is_config` if the value is in quotes.
+fn unquoted(text: &str) -> Result<&str, Error> {
+    let is_quoted = ['"', '\'']
+        .into_iter()
+        .any(|quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote));
+    if is_quoted {
+        return Err(Error::config("the value is in quotes")
+            .remedy("remove the quotes: the env file of a container keeps them"));
+    }
+    Ok(text)
 }
 
 /// Parses `name=value` pairs separated by commas.
@@ -324,23 +382,26 @@ fn parse_bool(text: &str) -> Result<bool, Error> {
 }
 
 /// Parses an absolute path, or `off`.
-fn parse_directory(text: &str) -> Result<Option<PathBuf>, Error> {
+fn parse_directory(text: &str) -> Result<StateDirPath, Error> {
     if text.eq_ignore_ascii_case("off") {
-        return Ok(None);
+        return Ok(StateDirPath::Disabled);
     }
     let directory = PathBuf::from(text);
     if directory.is_relative() {
         return Err(Error::config(format!("invalid directory {text:?}: the path is relative"))
             .remedy("write an absolute path, or off"));
     }
-    Ok(Some(directory))
+    Ok(StateDirPath::Configured(directory))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
-    use crate::http::RawUrl;
+    use crate::clock::Moment;
+    use crate::http::{RawUrl, Server};
     use crate::sink::pushgateway::Encoding;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -389,6 +450,48 @@ mod tests {
     }
 
     #[test]
+    fn unknown_name_is_reported_with_the_nearest_one() {
+        for (name, nearest) in [
+            ("METRICS_PUSH_TIMEOT", "METRICS_PUSH_TIMEOUT"),
+            ("METRICS_PUSH_TIMOUT", "METRICS_PUSH_TIMEOUT"),
+            ("METRICS_PUSH_PASWORD_FILE", "METRICS_PUSH_PASSWORD_FILE"),
+            ("METRICS_PUSH_STATEDIR", "METRICS_PUSH_STATE_DIR"),
+            ("METRICS_PUSH_url", "METRICS_PUSH_URL"),
+            ("METRICS_PUSH_HEADER", "METRICS_PUSH_HEADERS"),
+            ("METRICS_PUSH_é", "METRICS_PUSH_URL"),
+            ("METRICS_PUSH_", "METRICS_PUSH_URL"),
+        ] {
+            let error = check_name(name).unwrap_err().to_string();
+            assert!(error.contains(name) && error.ends_with(nearest), "{error}");
+        }
+    }
+
+    #[test]
+    fn known_and_foreign_names_are_not_reported() {
+        let known = ALL.iter().map(|variable| variable.name);
+        for name in known.chain(["METRICS_PUSH_SUPERVISOR", "METRICS_PUSHER", "PATH", ""]) {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn value_in_quotes_is_reported_and_not_applied() {
+        for variable in ALL {
+            for quote in ["\"", "'"] {
+                let value = format!(" {quote}{}{quote} ", variable.example);
+                let (config, errors) = read(&[(variable.name, &value)]);
+                assert!(errors[0].contains("quotes"), "{errors:?}");
+                assert!(errors[0].contains(variable.name), "{errors:?}");
+                assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+            }
+        }
+        for value in ["\"", "it's", "'a", "a\""] {
+            let (config, errors) = read(&[("METRICS_PUSH_INSTANCE", value)]);
+            assert_eq!((&*config.grouping["instance"], errors.len()), (value, 0));
+        }
+    }
+
+    #[test]
     fn url_has_a_fallback_and_an_empty_value_is_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
         assert_eq!(config.urls, [RawUrl::new("other:9091")]);
@@ -399,7 +502,7 @@ mod tests {
     #[test]
     fn state_directory_has_defaults() {
         let state_dir = |variables: &[(&str, &str)]| {
-            read(variables).0.state_dir.map(|path| path.display().to_string())
+            read(variables).0.state_dir.path().map(|path| path.display().to_string())
         };
         let mut variables = vec![("HOME", "/usr")];
         assert_eq!(state_dir(&variables).unwrap(), "/usr/.local/state/metrics-push");
@@ -420,14 +523,14 @@ mod tests {
 
     #[test]
     fn home_directory_that_does_not_exist_is_not_used() {
-        assert_eq!(read(&[("HOME", "/nonexistent")]).0.state_dir, None);
+        assert_eq!(read(&[("HOME", "/nonexistent")]).0.state_dir, StateDirPath::Disabled);
     }
 
     #[test]
     fn relative_state_directory_is_an_error() {
         for relative in ["state", "~/state", "true"] {
             let (config, errors) = read(&[("METRICS_PUSH_STATE_DIR", relative)]);
-            assert_eq!(config.state_dir, None, "{relative}");
+            assert_eq!(config.state_dir, StateDirPath::Disabled, "{relative}");
             assert!(errors[0].contains("absolute"), "{errors:?}");
         }
     }
@@ -447,6 +550,75 @@ mod tests {
             let (config, errors) = read(&[("METRICS_PUSH_HEADERS", headers)]);
             assert!(config.headers.is_empty(), "{headers}");
             assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_headers_are_an_error() {
+        let headers = "X-A=b,".repeat(25_000);
+        let distinct: String = (0..25_000).map(|number| format!("X-{number}=b,")).collect();
+        for value in [headers, distinct] {
+            let (config, errors) =
+                read(&[("METRICS_PUSH_HEADERS", &*value), ("METRICS_PUSH_URL", "gateway:9091")]);
+            assert!(config.headers.is_empty());
+            assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
+            assert_eq!(config.targets().unwrap().len(), 1);
+        }
+    }
+
+    /// A value of a variable: an entry or a long list of entries, which may be valid for some variables.
+    fn any_value() -> impl Strategy<Value = String> {
+        let examples: Vec<_> = ALL.iter().map(|variable| variable.example).collect();
+        let entry = prop_oneof![
+            "\\PC{0,20}",
+            "[a-zA-Z-]{1,8}=[a-z0-9]{0,8}",
+            "[0-9.]{1,30}(ms|s|m|h|d)",
+            "(http|https|ftp)://[a-z0-9:@.\\[\\]%/?#-]{0,20}",
+            proptest::sample::select(examples).prop_map(str::to_owned),
+        ];
+        let separator = prop_oneof![Just(","), Just(""), Just(" ")];
+        let count = prop_oneof![Just(1_usize), 25_000..35_000_usize];
+        (entry, separator, count)
+            .prop_map(|(entry, separator, count)| format!("{entry}{separator}").repeat(count))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_content_of_the_variables_panics(
+            value in any_value(),
+            suffix in prop_oneof![Just(Vec::new()), proptest::collection::vec(any::<u8>(), 1..8)],
+        ) {
+            let raw = os_string(value, suffix);
+            let urls = Config::from_variables(|name| (name == URL).then(|| raw.clone()));
+            let others = Config::from_variables(|name| {
+                Some(if name == URL { "gateway:9091".into() } else { raw.clone() })
+            });
+            for (config, errors) in [urls, others] {
+                for error in errors {
+                    prop_assert!(error.to_string().contains("METRICS_PUSH_"), "{}", error);
+                }
+                let _ = Moment::now().after(config.timeout);
+                for target in config.targets().into_iter().flatten().take(10) {
+                    let _ = Server::new(target.url.as_str(), target.transport);
+                }
+            }
+        }
+    }
+
+    /// Returns a text followed by bytes that may not be UTF-8, if the platform supports them.
+    fn os_string(text: String, bytes: Vec<u8>) -> OsString {
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStringExt as _;
+
+            OsString::from_vec([text.into_bytes(), bytes].concat())
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = bytes;
+            text.into()
         }
     }
 

@@ -83,10 +83,7 @@ impl Backlog {
 
     /// Merges the spooled request and a new one into a payload; `None` if nothing is left to send.
     pub(super) fn assemble<'a>(&'a self, request: Option<&'a PushRequest>) -> Option<Payload<'a>> {
-        let remaining = match &self.spooled {
-            Spooled::Reconciled { remaining, .. } => remaining.as_ref(),
-            Spooled::None | Spooled::Unreconciled(_) => None,
-        };
+        let remaining = self.remaining();
         let mut payload = Payload::from(remaining.or(request)?);
         if let (Some(_), Some(request)) = (remaining, request) {
             payload.merge(request);
@@ -117,9 +114,12 @@ impl Backlog {
         }
     }
 
-    /// Returns true if a part of the spooled request is being sent.
-    pub(super) fn has_remaining(&self) -> bool {
-        matches!(self.spooled, Spooled::Reconciled { remaining: Some(_), .. })
+    /// Returns the part of the spooled request that is being sent.
+    pub(super) fn remaining(&self) -> Option<&PushRequest> {
+        match &self.spooled {
+            Spooled::Reconciled { remaining, .. } => remaining.as_ref(),
+            Spooled::None | Spooled::Unreconciled(_) => None,
+        }
     }
 
     /// Removes the spooled request from the disk, if it has been reconciled. Blocks.

@@ -11,6 +11,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
 use crate::sink::Acceptance;
+use crate::spool::Spool;
 
 /// A delivery after its last attempt.
 #[derive(Debug)]
@@ -50,12 +51,8 @@ impl Settlement {
             self.backlog.remove_spooled(&self.route);
             return Receipt::Unsure { error, attempts };
         }
-        if error.is_rejected() || error.is_metric() {
-            // The sink would reject the request again, and every later request that is merged with it.
-            if self.backlog.has_remaining() {
-                self.backlog.remove_spooled(&self.route);
-            }
-            return Receipt::Dropped { error, attempts };
+        if is_rejection(&error) {
+            return self.settle_rejection(error);
         }
         let Some(spool) = self.route.spool() else { return Receipt::Dropped { error, attempts } };
         let Some(request) = &self.request else {
@@ -65,6 +62,31 @@ impl Settlement {
         if self.class == DeliveryClass::BestEffort {
             return Receipt::Dropped { error, attempts };
         }
+        self.store(spool, request, error)
+    }
+
+    /// Stores the outcome without the program's own metrics, and drops these: the sink would reject them again, and every
+    /// later request that is merged with them. The cause of a rejected outcome is usually outside of it, such as a proxy
+    /// or a clash with another group, and may be gone when the next run sends it.
+    fn settle_rejection(&self, error: Error) -> Receipt {
+        let attempts = self.attempts;
+        let remaining = self.backlog.remaining();
+        if remaining.is_some_and(|request| !request.has_outcome()) {
+            self.backlog.remove_spooled(&self.route);
+        }
+        let Some(spool) = self.route.spool() else { return Receipt::Dropped { error, attempts } };
+        let request = self.request.as_ref().filter(|_| self.class > DeliveryClass::BestEffort);
+        match request.and_then(PushRequest::outcome) {
+            Some(outcome) => self.store(spool, &outcome, error),
+            None if remaining.is_some_and(PushRequest::has_outcome) => {
+                Receipt::Spooled { error, attempts, folder: spool.folder() }
+            }
+            None => Receipt::Dropped { error, attempts },
+        }
+    }
+
+    fn store(&self, spool: &Spool, request: &PushRequest, error: Error) -> Receipt {
+        let attempts = self.attempts;
         self.route.request_drain();
         match spool.store(request) {
             Ok(folder) => Receipt::Spooled { error, attempts, folder: folder.to_owned() },
@@ -95,6 +117,15 @@ impl Settlement {
                 AttemptCount(*attempts),
                 self.route
             )),
+            Receipt::Spooled { error, attempts, folder } if is_rejection(error) => self.log_undelivered(
+                Undelivered::Spooled,
+                format_args!(
+                    "the gateway rejected the outcome of {key} after {}: {error:?}; the outcome is stored in {} without \
+                     the program's own metrics, and the next run sends it again",
+                    AttemptCount(*attempts),
+                    folder.display()
+                ),
+            ),
             Receipt::Spooled { error, attempts, folder } => self.log_undelivered(
                 Undelivered::Spooled,
                 format_args!(
@@ -124,7 +155,8 @@ impl Settlement {
     }
 
     fn spool_hint(&self, error: &Error) -> &'static str {
-        if self.route.spool().is_some() || error.is_rejected() || error.is_metric() {
+        let has_outcome = self.request.as_ref().is_some_and(PushRequest::has_outcome);
+        if self.route.spool().is_some() || (is_rejection(error) && !has_outcome) {
             ""
         } else {
             "; set METRICS_PUSH_STATE_DIR to store undelivered outcomes on disk"
@@ -141,6 +173,11 @@ impl Settlement {
             log::debug(line);
         }
     }
+}
+
+/// Returns true if the sink or the encoder would reject the same request again.
+fn is_rejection(error: &Error) -> bool {
+    error.is_rejected() || error.is_metric()
 }
 
 struct AttemptCount(u32);

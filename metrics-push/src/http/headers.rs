@@ -12,10 +12,13 @@ use crate::error::Error;
 const RESERVED_HEADERS: [HeaderName; 4] =
     [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING];
 
+/// The limit of common servers, which reject requests with more headers. A `HeaderMap` panics if it has far more.
+const MAX_HEADERS: usize = 100;
+
 /// Checks the headers before the first request.
 ///
 /// # Errors
-/// `is_config` if a name or value is invalid, or a header is reserved.
+/// `is_config` if a name or value is invalid, a header is reserved, or there are too many.
 pub(crate) fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
     header_map(headers).map(drop)
 }
@@ -25,6 +28,10 @@ pub(crate) fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
 /// # Errors
 /// Those of [`check_headers`].
 pub(super) fn header_map(headers: &[(String, Secret)]) -> Result<HeaderMap, Error> {
+    if headers.len() > MAX_HEADERS {
+        return Err(Error::config(format!("too many headers: {}", headers.len()))
+            .remedy(format!("configure at most {MAX_HEADERS}")));
+    }
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         let header = HeaderName::try_from(name).map_err(|_| {

@@ -8,6 +8,7 @@ use super::record::{EXTENSION, MAX_RECORD_SIZE};
 use super::usage::{MAX_BYTES, MAX_RECORDS, RECORD_TTL, TEMP_FILE_TTL};
 use super::*;
 use crate::push_request::{Families, Verb};
+use crate::state_dir::StateDirPath;
 
 /// A state directory for one test, removed on drop.
 pub(super) struct TempStateDir(PathBuf);
@@ -25,7 +26,8 @@ impl TempStateDir {
     }
 
     pub(super) fn spool_for(&self, sink: &str) -> Spool {
-        Spool::new(&Arc::new(StateDir::new(Some(self.0.clone()))), sink).unwrap()
+        Spool::new(&Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))), sink)
+            .unwrap()
     }
 
     fn files(&self) -> Vec<String> {

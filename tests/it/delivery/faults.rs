@@ -1,13 +1,14 @@
 //! The fault matrix: every way in which a gateway, or another server at its address, can fail a push.
 //!
 //! For each fault, a push returns an error of the right kind in time, and a run returns its result in time. Its outcome is
-//! delivered once the gateway works again, or dropped because the gateway would always reject it.
+//! spooled, and delivered once the gateway works again.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use metrics_push::Acceptance::{Applied, Queued};
 use metrics_push::prometheus::{Counter, Registry};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Error, Job, Pusher};
@@ -61,18 +62,10 @@ impl ErrorKind {
     }
 }
 
-/// What happens to an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    Spooled,
-    Dropped,
-}
-
-use Effect::{Dropped, Spooled};
 use ErrorKind::{Config as Configuration, Rejected, Timeout, Transient, Unreachable};
 use Peer::{Full, Gone, Raw, Unread, WithoutTls};
 
-type Row = (&'static str, Peer, ErrorKind, Effect);
+type Row = (&'static str, Peer, ErrorKind);
 
 fn status(status: u16) -> Fault {
     Fault::status(status)
@@ -82,25 +75,20 @@ fn connections() -> Vec<Row> {
     let fault = Peer::Fault;
     let long = Duration::from_secs(60);
     vec![
-        ("connection refused", Gone, Unreachable, Spooled),
-        ("hang on connect", Full, Timeout, Spooled),
-        ("hang on response", fault(Fault::hang()), Timeout, Spooled),
-        ("hang on response, applied later", fault(Fault::stall(long)), Timeout, Spooled),
-        ("slow drip response", fault(Fault::drip(Duration::from_millis(100))), Timeout, Spooled),
-        ("slow accept of body", Unread(Some), Timeout, Spooled),
-        ("reset mid-body", Unread(read_some_and_reset), Unreachable, Spooled),
-        ("close without response", fault(Fault::close()), Unreachable, Spooled),
-        (
-            "close without response, applied",
-            fault(Fault::close().after_storing()),
-            Unreachable,
-            Spooled,
-        ),
-        ("cut off in the head", fault(Fault::cut_off(10)), Unreachable, Spooled),
-        ("another protocol", Raw(respond_like_a_mail_server), Unreachable, Spooled),
-        ("plain HTTP to a TLS server", Raw(respond_with_a_tls_alert), Unreachable, Spooled),
-        ("TLS to a server without TLS", WithoutTls, Configuration, Spooled),
-        ("body shorter than its length", Raw(respond_with_a_truncated_body), Timeout, Spooled),
+        ("connection refused", Gone, Unreachable),
+        ("hang on connect", Full, Timeout),
+        ("hang on response", fault(Fault::hang()), Timeout),
+        ("hang on response, applied later", fault(Fault::stall(long)), Timeout),
+        ("slow drip response", fault(Fault::drip(Duration::from_millis(100))), Timeout),
+        ("slow accept of body", Unread(Some), Timeout),
+        ("reset mid-body", Unread(read_some_and_reset), Unreachable),
+        ("close without response", fault(Fault::close()), Unreachable),
+        ("close without response, applied", fault(Fault::close().after_storing()), Unreachable),
+        ("cut off in the head", fault(Fault::cut_off(10)), Unreachable),
+        ("another protocol", Raw(respond_like_a_mail_server), Unreachable),
+        ("plain HTTP to a TLS server", Raw(respond_with_a_tls_alert), Unreachable),
+        ("TLS to a server without TLS", WithoutTls, Configuration),
+        ("body shorter than its length", Raw(respond_with_a_truncated_body), Timeout),
     ]
 }
 
@@ -109,61 +97,46 @@ fn statuses() -> Vec<Row> {
     let inconsistent =
         "pushed metrics are invalid or inconsistent with existing metrics: collected metric \"x\"";
     let mut rows = vec![
-        ("400 malformed", malformed, Rejected(400), Dropped),
-        ("400 inconsistent", status(400).body(inconsistent), Rejected(400), Dropped),
+        ("400 malformed", malformed, Rejected(400)),
+        ("400 inconsistent", status(400).body(inconsistent), Rejected(400)),
         (
             "400 plain text to Go's TLS",
             status(400).body("Client sent an HTTP request to an HTTPS server.\n"),
             Configuration,
-            Spooled,
         ),
         (
             "400 plain text to nginx' TLS",
             status(400).body("<center>The plain HTTP request was sent to HTTPS port</center>"),
             Configuration,
-            Spooled,
         ),
-        ("401", status(401), Configuration, Spooled),
-        ("403", status(403), Configuration, Spooled),
-        ("404", status(404), Configuration, Spooled),
-        ("405", status(405), Configuration, Spooled),
-        ("407", status(407), Configuration, Spooled),
-        ("409", status(409), Rejected(409), Dropped),
-        ("413", status(413), Rejected(413), Dropped),
-        ("422", status(422), Rejected(422), Dropped),
-        (
-            "429 with a long Retry-After",
-            status(429).header("Retry-After", "3600"),
-            Transient(429),
-            Spooled,
-        ),
+        ("401", status(401), Configuration),
+        ("403", status(403), Configuration),
+        ("404", status(404), Configuration),
+        ("405", status(405), Configuration),
+        ("407", status(407), Configuration),
+        ("409", status(409), Rejected(409)),
+        ("413", status(413), Rejected(413)),
+        ("422", status(422), Rejected(422)),
+        ("429 with a long Retry-After", status(429).header("Retry-After", "3600"), Transient(429)),
         (
             "503 with Retry-After in the far future",
             status(503).header("Retry-After", "Fri, 31 Dec 9999 23:59:59 GMT"),
             Transient(503),
-            Spooled,
         ),
-        (
-            "200 from a captive portal",
-            status(200).body("<html>log in</html>"),
-            Configuration,
-            Spooled,
-        ),
-        ("200 with a huge body", status(200).body(vec![b'x'; 1_000_000]), Configuration, Spooled),
-        ("200 with an endless body", Fault::endless(), Configuration, Spooled),
-        ("400 with a huge body", status(400).body(vec![b'x'; 1_000_000]), Rejected(400), Dropped),
+        ("200 from a captive portal", status(200).body("<html>log in</html>"), Configuration),
+        ("200 with a huge body", status(200).body(vec![b'x'; 1_000_000]), Configuration),
+        ("200 with an endless body", Fault::endless(), Configuration),
+        ("400 with a huge body", status(400).body(vec![b'x'; 1_000_000]), Rejected(400)),
     ];
     for transient in [408, 425, 429, 500, 501, 502, 503, 504, 507, 599] {
         let name = "408, 425, 429 and 5xx";
-        rows.push((name, status(transient), Transient(transient), Spooled));
+        rows.push((name, status(transient), Transient(transient)));
     }
     for redirect in [301, 302, 303, 307, 308] {
         let fault = Fault::redirect(redirect, "http://elsewhere/metrics");
-        rows.push(("301, 302, 303, 307 and 308", fault, Configuration, Spooled));
+        rows.push(("301, 302, 303, 307 and 308", fault, Configuration));
     }
-    rows.into_iter()
-        .map(|(name, fault, kind, effect)| (name, Peer::Fault(fault), kind, effect))
-        .collect()
+    rows.into_iter().map(|(name, fault, kind)| (name, Peer::Fault(fault), kind)).collect()
 }
 
 /// Rows run in parallel, because many of them wait for a timeout.
@@ -182,7 +155,7 @@ fn check_all(rows: Vec<Row>) {
     });
 }
 
-fn check((name, peer, kind, effect): Row) {
+fn check((name, peer, kind): Row) {
     let registry = if matches!(peer, Unread(_)) { large } else { small };
     let server = TestServer::start(peer);
     let url = server.url.clone();
@@ -205,17 +178,14 @@ fn check((name, peer, kind, effect): Row) {
         Job::new("faulty").registry(registry).whole_process().run(|_| Err("its result"))
     });
     assert_eq!(result, Err("its result"), "{name}");
-    let spooled = usize::from(effect == Spooled);
-    assert_eq!(state.records().len(), spooled, "{name}");
+    assert_eq!(state.records().len(), 1, "{name}");
 
     let is_reachable_later = url.starts_with("http:");
     let gateway = server.heal();
     if is_reachable_later {
-        assert_eq!(metrics_push::recover(TIMEOUT).delivered, spooled, "{name}");
+        assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1, "{name}");
         assert!(state.records().is_empty(), "{name}");
-        let group = gateway.find_group("faulty", &[]);
-        let success = group.and_then(|group| value(&group, "last_run_success"));
-        assert_eq!(success, (effect == Spooled).then_some(0.0), "{name}");
+        assert_eq!(value(&gateway.group("faulty", &[]), "last_run_success"), Some(0.0), "{name}");
     }
 }
 
@@ -355,16 +325,17 @@ fn unusual_responses_count_as_success() {
         let server = RawServer::start(serve);
         let pusher = Pusher::new(server.url(), "direct").unwrap().gatherer(small());
         let acceptance = pusher.map_gateway(|gateway| gateway.timeout(TIMEOUT)).push();
-        assert_eq!(acceptance.unwrap(), metrics_push::Acceptance::Applied, "{name}");
+        assert_eq!(acceptance.unwrap(), Applied, "{name}");
     }
-    let faults = [
-        ("202", status(202).after_storing()),
-        ("204", status(204).after_storing()),
-        ("slow accept", Fault::stall(Duration::from_millis(300))),
-    ];
-    for (name, fault) in faults {
+    let mut faults = vec![("slow accept", Fault::stall(Duration::from_millis(300)), Applied)];
+    for (name, success) in [("201", 201), ("202", 202), ("204", 204), ("206", 206), ("299", 299)] {
+        faults.push((name, status(success).after_storing(), Queued));
+    }
+    for (name, fault, acceptance) in faults {
         let (gateway, state) = (FakeGateway::start(), TempDir::new());
         gateway.fault(fault);
+        let pusher = super::pusher(&gateway).map_gateway(|gateway| gateway.timeout(TIMEOUT));
+        assert_eq!(pusher.push().unwrap(), acceptance, "{name}");
         let config = Config::default().url(gateway.url()).unwrap().state_dir(state.path());
         let _scope = config.timeout(TIMEOUT).scope().unwrap();
         super::succeed("accepted");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// The environment variable with the path of the supervisor's file.
-pub(in crate::job) const VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
+pub(in crate::job) const VARIABLE: &str = crate::config::SUPERVISOR_VARIABLE;
 
 /// The text that the supervisor writes to its file before it ends a job that exceeds its maximum runtime.
 pub(super) const TIMEOUT_MARK: &str = "timeout";

@@ -31,7 +31,7 @@ use negotiation::Negotiation;
 pub(crate) use query_api::parse_groups;
 use query_api::parse_start_time;
 pub use query_api::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
-use response::{accepted, refusal};
+use response::{accepted, check_success};
 use single_flight::SingleFlight;
 
 /// The client of one Pushgateway.
@@ -187,7 +187,7 @@ impl Pushgateway {
     pub(crate) async fn remove(&self, group: &StoredGroup, timeout: Duration) -> Result<(), Error> {
         let path = exact_path(&group.labels);
         let response = self.server.send(Request::new(Method::DELETE, &path, timeout)).await?;
-        self.check(&response, &[200, 202, 204])
+        self.check(&response)
     }
 
     /// Removes all groups.
@@ -202,7 +202,7 @@ impl Pushgateway {
                 .at("url", self.url())
                 .remedy("start the gateway with --web.enable-admin-api, or delete its groups"));
         }
-        self.check(&response, &[200, 202])
+        self.check(&response)
     }
 
     /// Returns `Ok` if the gateway is ready to serve requests.
@@ -217,14 +217,11 @@ impl Pushgateway {
         let request =
             Request::new(Method::GET, path, timeout).with_max_response_size(MAX_LISTING_SIZE);
         let response = self.server.send(request).await?;
-        self.check(&response, &[200])?;
+        self.check(&response)?;
         Ok(response)
     }
 
-    fn check(&self, response: &Response, expected: &[u16]) -> Result<(), Error> {
-        if expected.contains(&response.status) {
-            return Ok(());
-        }
-        Err(refusal(response, None).at("url", self.url()))
+    fn check(&self, response: &Response) -> Result<(), Error> {
+        check_success(response, None).map_err(|error| error.at("url", self.url()))
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
@@ -151,18 +152,20 @@ pub(super) fn parse_start_time(text: &str) -> Result<SystemTime, Error> {
     start_time.and_then(parse_rfc3339).ok_or_else(invalid_response)
 }
 
-/// Parses a time such as `2006-01-02T15:04:05.999+01:00`, without the fraction of the second.
+/// Parses a time such as `2006-01-02T15:04:05.999+01:00`, without the fraction of the second. The range of each number
+/// prevents an overflow.
 fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let (date, time) = text.split_once('T')?;
     let zone_at = time.find(['Z', '+', '-'])?;
     let (time, zone) = time.split_at(zone_at);
-    let [year, month, day] = three_numbers(date, '-')?;
-    let [hour, minute, second] = three_numbers(time.split('.').next()?, ':')?;
+    let [year, month, day] = three_numbers(date, '-', [0..=9_999, 1..=12, 1..=31])?;
+    let time = time.split('.').next()?;
+    let [hour, minute, second] = three_numbers(time, ':', [0..=23, 0..=59, 0..=60])?;
     let utc_offset = match zone.split_at(1) {
         ("Z", "") => 0,
         (sign, offset) => {
             let (hours, minutes) = offset.split_once(':')?;
-            let seconds = hours.parse::<i64>().ok()? * 3_600 + minutes.parse::<i64>().ok()? * 60;
+            let seconds = number_in(hours, 0..=23)? * 3_600 + number_in(minutes, 0..=59)? * 60;
             if sign == "-" { -seconds } else { seconds }
         }
     };
@@ -171,9 +174,18 @@ fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch))
 }
 
-fn three_numbers(text: &str, separator: char) -> Option<[i64; 3]> {
-    let parts: Option<Vec<i64>> = text.split(separator).map(|part| part.parse().ok()).collect();
-    parts?.try_into().ok()
+fn three_numbers(
+    text: &str,
+    separator: char,
+    ranges: [RangeInclusive<i64>; 3],
+) -> Option<[i64; 3]> {
+    let parts: [&str; 3] = text.split(separator).collect::<Vec<_>>().try_into().ok()?;
+    let numbers = parts.into_iter().zip(ranges).map(|(part, range)| number_in(part, range));
+    numbers.collect::<Option<Vec<_>>>()?.try_into().ok()
+}
+
+fn number_in(text: &str, range: RangeInclusive<i64>) -> Option<i64> {
+    text.parse().ok().filter(|number| range.contains(number))
 }
 
 /// Returns the number of days from 1970-01-01 to a date of the Gregorian calendar. The calculation starts years in March,
@@ -280,6 +292,39 @@ mod tests {
         for time in ["", "now", "2026-11-25", "2026-11-25T21:14Z", "2026-11-25T21:14:01"] {
             assert_eq!(started(time), None, "{time}");
         }
+    }
+
+    #[test]
+    fn start_time_out_of_range_is_an_error() {
+        let max = i64::MAX;
+        let digits = "9".repeat(10_000);
+        for time in [
+            "9223372036854775808-01-01T00:00:00Z".to_owned(),
+            format!("{max}-01-01T00:00:00Z"),
+            format!("{max}-{max}-{max}T{max}:{max}:{max}Z"),
+            format!("2026-{max}-01T00:00:00Z"),
+            format!("2026-01-{max}T00:00:00Z"),
+            format!("2026-01-01T{max}:00:00Z"),
+            format!("2026-01-01T00:{max}:00Z"),
+            format!("2026-01-01T00:00:{max}Z"),
+            format!("2026-01-01T00:00:00+{max}:00"),
+            format!("2026-01-01T00:00:00-00:{max}"),
+            format!("{digits}-01-01T00:00:00Z"),
+            format!("2026-01-01T00:00:{digits}Z"),
+            "10000-01-01T00:00:00Z".to_owned(),
+            "2026-00-01T00:00:00Z".to_owned(),
+            "2026-13-01T00:00:00Z".to_owned(),
+            "2026-01-32T00:00:00Z".to_owned(),
+            "2026-01-01T24:00:00Z".to_owned(),
+            "2026-01-01T00:60:00Z".to_owned(),
+            "2026-01-01T00:00:00+24:00".to_owned(),
+            "0001-01-01T00:00:00Z".to_owned(),
+        ] {
+            let text = format!(r#"{{"data":{{"start_time":"{time}"}}}}"#);
+            assert!(parse_start_time(&text).unwrap_err().is_config(), "{time}");
+        }
+        let fraction = format!(r#"{{"data":{{"start_time":"1970-01-01T00:00:00.{digits}Z"}}}}"#);
+        assert_eq!(parse_start_time(&fraction).unwrap(), SystemTime::UNIX_EPOCH);
     }
 
     const RESPONSE: &str = r#"{"status":"success","data":[{

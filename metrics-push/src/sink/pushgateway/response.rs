@@ -19,26 +19,33 @@ pub(super) fn is_misread(response: &Response) -> bool {
 /// # Errors
 /// If the gateway rejected the request, or another server responded.
 pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Acceptance, Error> {
+    check_success(response, Some(key))?;
+    if response.body.len() >= MAX_RESPONSE_SIZE {
+        return Err(Error::config("the response is too large for a Pushgateway")
+            .remedy("check the URL: another server may listen there"));
+    }
+    // A gateway that does not check pushes, or queues them, responds with 202. Compatible servers and proxies respond
+    // with other success statuses.
+    Ok(if response.status == 200 { Acceptance::Applied } else { Acceptance::Queued })
+}
+
+/// Returns `Ok` for a success status without a web page: a login page or a proxy may respond in place of the gateway.
+///
+/// # Errors
+/// If the gateway rejected the request, or another server responded.
+pub(super) fn check_success(response: &Response, key: Option<&GroupingKey>) -> Result<(), Error> {
     match response.status {
-        // A gateway responds to a push with an empty body; a login page does not.
         200..=299 if response.body.trim_start().starts_with('<') => {
             Err(Error::config("the response is a web page and not from a Pushgateway")
                 .remedy("check the URL: a proxy or a login page may be in front of the gateway"))
         }
-        200..=299 if response.body.len() >= MAX_RESPONSE_SIZE => {
-            Err(Error::config("the response is too large for a Pushgateway")
-                .remedy("check the URL: another server may listen there"))
-        }
-        200 => Ok(Acceptance::Applied),
-        // A gateway that does not check pushes, or queues them, responds with 202. Other compatible servers respond
-        // with 204.
-        202 | 204 => Ok(Acceptance::Queued),
-        _ => Err(refusal(response, Some(key))),
+        200..=299 => Ok(()),
+        _ => Err(refusal(response, key)),
     }
 }
 
 /// Returns the error for a response that is not a success.
-pub(super) fn refusal(response: &Response, key: Option<&GroupingKey>) -> Error {
+fn refusal(response: &Response, key: Option<&GroupingKey>) -> Error {
     let status = response.status;
     let (what, remedy) = cause(response, key);
     let kind = match status {
@@ -165,10 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn accepted_statuses_are_200_202_and_204() {
+    fn any_success_status_is_accepted() {
         assert_eq!(result(200, "").unwrap(), Acceptance::Applied);
-        assert_eq!(result(202, "").unwrap(), Acceptance::Queued);
-        assert_eq!(result(204, "").unwrap(), Acceptance::Queued);
+        for status in [201, 202, 203, 204, 205, 206, 207, 226, 299] {
+            assert_eq!(result(status, "").unwrap(), Acceptance::Queued, "{status}");
+            assert_eq!(result(status, "accepted").unwrap(), Acceptance::Queued, "{status}");
+            assert!(result(status, "<html>Please log in</html>").is_err(), "{status}");
+        }
     }
 
     #[test]

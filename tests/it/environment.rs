@@ -1,0 +1,57 @@
+//! Tests of the process environment: unknown and quoted variables, and the default state directory.
+
+use metrics_push::testing::FakeGateway;
+
+use crate::programs::{command, program};
+
+/// Runs a job without a state directory, unless a variable sets one. Returns the lines that the library writes to stderr.
+fn log_lines(gateway: &FakeGateway, variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = command(program("nothing"));
+    command.env_clear().env("METRICS_PUSH_URL", gateway.url()).envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    text.lines().filter(|line| line.starts_with("metrics-push: ")).map(str::to_owned).collect()
+}
+
+/// A directory in which not even the superuser can create another one.
+const UNUSABLE: &str = "/proc";
+
+#[test]
+#[cfg(target_os = "linux")]
+fn unusable_default_state_directory_is_not_logged() {
+    let gateway = FakeGateway::start();
+    for name in ["HOME", "XDG_STATE_HOME", "STATE_DIRECTORY"] {
+        assert_eq!(log_lines(&gateway, &[(name, UNUSABLE)]), [""; 0], "{name}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn unusable_configured_state_directory_is_a_warning() {
+    let gateway = FakeGateway::start();
+    let lines = log_lines(&gateway, &[("METRICS_PUSH_STATE_DIR", UNUSABLE), ("HOME", UNUSABLE)]);
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert!(line.contains("the job runs without a state directory"), "{line}");
+}
+
+#[test]
+fn misspelled_variable_is_reported_with_the_nearest_name() {
+    let gateway = FakeGateway::start();
+    let lines = log_lines(
+        &gateway,
+        &[("METRICS_PUSH_TIMEOT", "2s"), ("METRICS_PUSH_EMPTY", ""), ("OTHER", "\"x\"")],
+    );
+    let expected = "metrics-push: unknown variable \"METRICS_PUSH_TIMEOT\"; check the name: the nearest one is \
+                    METRICS_PUSH_TIMEOUT; the job runs without this setting";
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn quoted_variable_is_reported_and_not_applied() {
+    let gateway = FakeGateway::start();
+    let lines = log_lines(&gateway, &[("METRICS_PUSH_JOB", "\"nightly\"")]);
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    assert!(line.contains("in quotes") && line.contains("METRICS_PUSH_JOB"), "{line}");
+    assert!(gateway.find_group("\"nightly\"", &[]).is_none());
+}
