@@ -215,6 +215,8 @@ static ALL: &[Variable] = &[
 ];
 
 const PREFIX: &str = "METRICS_PUSH_";
+/// Kubernetes sets variables with these prefixes if a service is named `metrics-push`.
+const SERVICE_PREFIXES: [&str; 2] = ["METRICS_PUSH_PORT", "METRICS_PUSH_SERVICE_"];
 /// The variable that a supervisor sets for its job. It is not a setting.
 pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 const URL: &str = "METRICS_PUSH_URL";
@@ -311,9 +313,9 @@ impl Config {
 /// # Errors
 /// `is_config` if the name is unknown, with the nearest one that is known.
 fn check_name(name: &str) -> Result<(), Error> {
-    let mut known = ALL.iter().map(|variable| variable.name);
-    if !name.starts_with(PREFIX) || name == SUPERVISOR_VARIABLE || known.any(|known| known == name)
-    {
+    let mut known = ALL.iter().map(|variable| variable.name).chain([SUPERVISOR_VARIABLE]);
+    let is_of_service = SERVICE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if !name.starts_with(PREFIX) || is_of_service || known.any(|known| known == name) {
         return Ok(());
     }
     let nearest = ALL.iter().map(|variable| variable.name).min_by_key(|known| edits(known, name));
@@ -469,7 +471,9 @@ mod tests {
     #[test]
     fn known_and_foreign_names_are_not_reported() {
         let known = ALL.iter().map(|variable| variable.name);
-        for name in known.chain(["METRICS_PUSH_SUPERVISOR", "METRICS_PUSHER", "PATH", ""]) {
+        let foreign = ["METRICS_PUSHER", "PATH", ""];
+        let of_service = ["METRICS_PUSH_PORT_9091_TCP", "METRICS_PUSH_SERVICE_HOST"];
+        for name in known.chain(["METRICS_PUSH_SUPERVISOR"]).chain(foreign).chain(of_service) {
             assert!(check_name(name).is_ok(), "{name}");
         }
     }
