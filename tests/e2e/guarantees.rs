@@ -301,7 +301,13 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         } else {
             ended.assert_same_as(bare);
         }
-        assert_eq!(ended.log_lines, Vec::<String>::new(), "{case}");
+        match (recipe.event, &ended.log_lines[..]) {
+            (Event::MaxRuntime, [line]) => {
+                assert!(line.contains("exceeded its maximum runtime"), "{case}: {line}");
+            }
+            (Event::MaxRuntime, lines) => panic!("{case}: {lines:?}"),
+            (_, lines) => assert_eq!(lines, [""; 0], "{case}"),
+        }
         assert!(
             duration < *bare_duration + MAX_DELAY,
             "{case}: {duration:?}, bare {bare_duration:?}"

@@ -138,11 +138,11 @@ fn run_sessions(ending: &str, script: Option<&str>, act: impl Fn(Session)) -> Fa
 }
 
 #[track_caller]
-fn assert_reported_once(gateway: &FakeGateway, outcome: &str, signal: Option<f64>) {
+fn assert_reported_once(gateway: &FakeGateway, outcome: &str, signal: f64) {
     gateway.wait_for(TIMEOUT, |gateway| completions(gateway, "ending") > 0);
     let group = gateway.group("ending", &[]);
     assert_eq!(outcomes(&group), [outcome]);
-    assert_value(&group, "signal", signal);
+    assert_value(&group, "signal", Some(signal));
     assert_eq!(completions(gateway, "ending"), 1);
 }
 
@@ -157,7 +157,7 @@ fn interrupt_key_reaches_the_job_once() {
         });
         let shell_statuses = shell_statuses.into_inner();
         assert_eq!(shell_statuses[0], shell_statuses[1]);
-        assert_reported_once(&gateway, "signal", Some(f64::from(signal)));
+        assert_reported_once(&gateway, "signal", f64::from(signal));
     }
 }
 
@@ -169,7 +169,7 @@ fn suspended_job_continues_in_the_foreground() {
         session.press("some input\n").expect("some input").press(END_OF_INPUT);
         session.expect("some input").expect("after").expect("status 0");
     });
-    assert_reported_once(&gateway, "success", None);
+    assert_reported_once(&gateway, "success", 0.0);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn background_job_that_reads_stops_until_it_is_foreground() {
         session.press("some input\n").press(END_OF_INPUT);
         session.expect("some input").expect("after").expect("status 0");
     });
-    assert_reported_once(&gateway, "success", None);
+    assert_reported_once(&gateway, "success", 0.0);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn job_that_stops_itself_is_stopped_for_its_shell() {
     let gateway = run_sessions("stop-itself", Some(SHELL_THAT_CONTINUES), |mut session| {
         session.expect("before").expect("status 148").expect("ready").expect("status 0");
     });
-    assert_reported_once(&gateway, "success", None);
+    assert_reported_once(&gateway, "success", 0.0);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn supervisor_that_receives_sigtstp_stops_with_its_job() {
         send_signal(child_of(session.leader.id()), "TSTP");
         session.expect("status 148").press(END_OF_INPUT).expect("after").expect("status 0");
     });
-    assert_reported_once(&gateway, "success", None);
+    assert_reported_once(&gateway, "success", 0.0);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn job_without_a_shell_is_not_suspended() {
         session.expect("ready").press(SUSPEND).press(END_OF_INPUT).expect("after");
         assert!(session.wait().success());
     });
-    assert_reported_once(&gateway, "success", None);
+    assert_reported_once(&gateway, "success", 0.0);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn hangup_kills_a_job_that_leads_its_session() {
         session.expect("ready").hang_up();
         assert_eq!(session.wait().signal(), Some(1));
     });
-    assert_reported_once(&gateway, "signal", Some(1.0));
+    assert_reported_once(&gateway, "signal", 1.0);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn hangup_kills_a_job_below_a_shell() {
         session.expect("ready").hang_up();
         assert_eq!(session.wait().signal(), Some(1));
     });
-    assert_reported_once(&gateway, "signal", Some(1.0));
+    assert_reported_once(&gateway, "signal", 1.0);
 }
 
 #[test]
