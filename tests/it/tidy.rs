@@ -158,6 +158,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
+        ("rustix", "state_dir/unix.rs"),
         // The command. `clap` declares the arguments of each subcommand.
         ("clap_complete", "completions.rs"),
         ("clap_mangen", "man.rs"),
@@ -203,6 +204,44 @@ fn environment_is_read_in_listed_files_only() {
         let reads = ["env::var", "env::args"].iter().any(|call| code(&text).contains(call));
         let may_read = homes.iter().any(|home| path.ends_with(home));
         assert_eq!(reads, may_read, "{}", path.display());
+    }
+}
+
+#[test]
+fn files_are_opened_in_listed_files_only() {
+    const CALLS: [&str; 12] = [
+        "fs::copy",
+        "fs::create",
+        "fs::metadata",
+        "fs::read",
+        "fs::remove",
+        "fs::rename",
+        "fs::symlink_metadata",
+        "fs::write",
+        "DirBuilder",
+        "File::create",
+        "File::open",
+        "OpenOptions::new",
+    ];
+    let homes = [
+        // The only files that open a path in the state directory.
+        "state_dir/mod.rs",
+        "state_dir/portable.rs",
+        "state_dir/unix.rs",
+        // Files whose path the user configures.
+        "http/credentials.rs",
+        // Files of the system.
+        "job/journal/recovery.rs",
+        "job/resource_usage.rs",
+        "job/supervisor/oom.rs",
+        "job/supervisor/process.rs",
+        "macro_support/run.rs",
+        "metrics/tsc_clock.rs",
+    ];
+    for (path, text) in sources("metrics-push/src") {
+        let opens = CALLS.iter().any(|call| code(&text).contains(call));
+        let may_open = homes.iter().any(|home| path.ends_with(home));
+        assert!(!opens || may_open, "{} opens files", path.display());
     }
 }
 

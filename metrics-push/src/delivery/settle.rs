@@ -89,7 +89,7 @@ impl Settlement {
         let attempts = self.attempts;
         self.route.request_drain();
         match spool.store(request) {
-            Ok(folder) => Receipt::Spooled { error, attempts, folder: folder.to_owned() },
+            Ok(folder) => Receipt::Spooled { error, attempts, folder },
             Err(disk) => {
                 spool.warn(&format_args!("{disk:?}"));
                 Receipt::Dropped { error, attempts }

@@ -1,7 +1,6 @@
 //! Starts a run: determines its key, installs the hooks, writes the journal, submits the start.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use super::active_run::ActiveRun;
@@ -20,6 +19,7 @@ use crate::labels::{GroupingKey, format_lossy};
 use crate::log;
 use crate::oneshot;
 use crate::pipeline::Pipeline;
+use crate::state_dir::Folder;
 
 /// Starts a run of a job.
 pub(super) fn start_run(
@@ -77,7 +77,7 @@ fn record_start(
 ) -> Option<JournalEntry> {
     let supervised = supervisor::location();
     let folder = match supervised {
-        Some(location) => location.folder.clone(),
+        Some(location) => Arc::clone(&location.folder),
         None => pipeline.state_dir.folder(recovery::FOLDER)?,
     };
     let run = Started {
@@ -96,7 +96,8 @@ fn submit_start(run: &Arc<ActiveRun>) {
     if run.spec().is_process() && run.spec().signal_hooks == SignalHooks::Enabled {
         signal::start_listener();
     }
-    let due = run.journal_entry().and_then(|entry| recovery::take_due_folder(entry.folder()));
+    let folder = run.journal_entry().map(JournalEntry::folder);
+    let due = folder.filter(|folder| recovery::take_due_search(folder));
     let is_deferred = due.is_some_and(|folder| submit_start_after_recovery(run, folder));
     if !is_deferred {
         run.submit_start(|| {});
@@ -106,8 +107,9 @@ fn submit_start(run: &Arc<ActiveRun>) {
 
 /// Starts a thread that reports the runs of dead processes and then submits the start. Returns false if the thread
 /// cannot be started.
-fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: PathBuf) -> bool {
+fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: &Arc<Folder>) -> bool {
     let (sender, submitted) = oneshot::channel();
+    let folder = Arc::clone(folder);
     let thread_run = Arc::clone(run);
     let spawned = exit::run_before_exit(move || {
         let run = thread_run;

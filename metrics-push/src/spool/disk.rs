@@ -1,39 +1,20 @@
 //! `Disk`: the file operations of a spool. In tests, a failpoint makes one of them fail.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Moment;
+use crate::state_dir::{FileEntry, Folder, lock_within};
 
 /// The extension of temporary files.
 pub(super) const TEMP_EXTENSION: &str = "new";
 
+/// The file whose lock excludes other processes.
+const LOCK_FILE: &str = ".lock";
 /// A process holds the lock only for a few file operations. If it holds the lock this long, it is probably stopped.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
-const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(1);
-
-/// A file in a listing.
-#[derive(Clone, Debug)]
-pub(super) struct FileEntry {
-    pub(super) path: PathBuf,
-    pub(super) bytes: u64,
-    pub(super) modified: SystemTime,
-}
-
-impl FileEntry {
-    pub(super) fn age(&self, now: SystemTime) -> Duration {
-        // The clock may have been set back since.
-        now.duration_since(self.modified).unwrap_or_default()
-    }
-
-    pub(super) fn has_extension(&self, extension: &str) -> bool {
-        self.path.extension().is_some_and(|own| own == extension)
-    }
-}
 
 /// The lock of a folder. It is released when it is dropped or the process exits.
 #[derive(Debug)]
@@ -63,142 +44,129 @@ impl Disk {
     }
 
     /// Waits for the lock of a folder, for at most [`LOCK_TIMEOUT`].
-    pub(super) fn lock(&self, folder: &Path) -> io::Result<FolderLock> {
+    pub(super) fn lock(&self, folder: &Folder) -> io::Result<FolderLock> {
         self.reach_failpoint()?;
-        let file =
-            File::options().create(true).write(true).truncate(false).open(folder.join(".lock"))?;
-        let deadline = Moment::now().after(LOCK_TIMEOUT);
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(FolderLock { _file: file }),
-                Err(fs::TryLockError::WouldBlock) if !deadline.remaining().is_zero() => {
-                    std::thread::sleep(LOCK_POLL_INTERVAL);
-                }
-                Err(fs::TryLockError::WouldBlock) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        "another process holds the lock of the folder",
-                    ));
-                }
-                Err(fs::TryLockError::Error(error)) => return Err(error),
-            }
-        }
+        let file = folder.open_or_create_file(LOCK_FILE)?;
+        lock_within(&file, LOCK_TIMEOUT)?;
+        Ok(FolderLock { _file: file })
     }
 
-    /// Lists the files of a folder. A file that is removed during the listing is skipped.
-    pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<FileEntry>> {
+    /// Lists the files of a folder whose name is accepted.
+    pub(super) fn list(
+        &self,
+        folder: &Folder,
+        is_accepted: impl Fn(&str) -> bool,
+    ) -> io::Result<Vec<FileEntry>> {
         self.reach_failpoint()?;
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            if let Ok(metadata) = entry.metadata()
-                && metadata.is_file()
-            {
-                let (bytes, modified) = (metadata.len(), metadata.modified()?);
-                entries.push(FileEntry { path: entry.path(), bytes, modified });
-            }
-        }
-        Ok(entries)
+        folder.list(is_accepted)
     }
 
     /// Reads a file; `None` if it does not exist.
-    pub(super) fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read(
+        &self,
+        folder: &Folder,
+        name: &str,
+        max_bytes: u64,
+    ) -> io::Result<Option<Vec<u8>>> {
         self.reach_failpoint()?;
-        match fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        folder.read(name, max_bytes)
     }
 
     /// Removes a file if it exists.
-    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn remove(&self, folder: &Folder, name: &str) -> io::Result<()> {
         self.reach_failpoint()?;
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        folder.remove(name)
     }
 
-    /// Writes and syncs a temporary file next to `path`. The caller needs no lock, because the name of the file is unique.
-    pub(super) fn write_temp(&self, path: &Path, bytes: &[u8]) -> io::Result<TempFile> {
-        let temp = TempFile { path: temp_path(path) };
-        self.write(&temp.path, bytes)?;
-        Ok(temp)
+    /// Writes and syncs a temporary file for the file `name`. The caller needs no lock, because the name of the temporary
+    /// file is unique.
+    pub(super) fn write_temp(
+        &self,
+        folder: &Arc<Folder>,
+        name: &str,
+        bytes: &[u8],
+    ) -> io::Result<TempFile> {
+        self.write(folder, name, bytes, File::sync_all)
     }
 
-    /// Writes a file in place. A crash can truncate it, and a power failure can remove it.
-    pub(super) fn overwrite(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.reach_failpoint()?;
-        create_private(path)?.write_all(bytes)
+    /// Replaces a file without a sync. A power failure can truncate or remove it.
+    pub(super) fn replace(&self, folder: &Arc<Folder>, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temp = self.write(folder, name, bytes, |_| Ok(()))?;
+        self.rename(&temp, name)
     }
 
-    /// Renames a temporary file to `path`. Readers see the complete old file or the complete new file, also after a power
+    /// Renames a temporary file to `name`. Readers see the complete old file or the complete new file, also after a power
     /// failure.
-    pub(super) fn rename(&self, temp: &TempFile, path: &Path) -> io::Result<()> {
+    pub(super) fn rename(&self, temp: &TempFile, name: &str) -> io::Result<()> {
         self.reach_failpoint()?;
-        fs::rename(&temp.path, path)
+        temp.folder.rename(&temp.name, name)
     }
 
     /// Syncs a folder, so that renamed files survive a power failure.
-    pub(super) fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+    pub(super) fn sync_folder(&self, folder: &Folder) -> io::Result<()> {
         self.reach_failpoint()?;
-        sync_folder(folder)
+        folder.sync()
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write(
+        &self,
+        folder: &Arc<Folder>,
+        name: &str,
+        bytes: &[u8],
+        sync: impl Fn(&File) -> io::Result<()>,
+    ) -> io::Result<TempFile> {
         self.reach_failpoint()?;
-        let mut file = create_private(path)?;
+        let (mut file, mut temp) = TempFile::create(folder, name)?;
         let (first, second) = bytes.split_at(bytes.len() / 2);
         file.write_all(first)?;
         // Simulates a full disk, which truncates the file.
         self.reach_failpoint()?;
         file.write_all(second)?;
         self.reach_failpoint()?;
-        file.sync_all()
+        sync(&file)?;
+        temp.written_at = file.metadata()?.modified()?;
+        Ok(temp)
     }
 }
 
 /// A temporary file. It is removed on drop unless it was renamed.
 #[derive(Debug)]
 pub(super) struct TempFile {
-    path: PathBuf,
+    folder: Arc<Folder>,
+    name: String,
+    /// By the clock of the file system.
+    written_at: SystemTime,
+}
+
+impl TempFile {
+    /// Creates a file with a name that no other thread or process uses.
+    fn create(folder: &Arc<Folder>, name: &str) -> io::Result<(File, Self)> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let process = std::process::id();
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("{name}.{process}-{number}.{TEMP_EXTENSION}");
+            match folder.create_file(&name) {
+                Ok(file) => {
+                    let folder = Arc::clone(folder);
+                    return Ok((file, Self { folder, name, written_at: SystemTime::UNIX_EPOCH }));
+                }
+                // A dead process, or one of another container, had the same id.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns when the file was written, by the clock of the file system.
+    pub(super) fn written_at(&self) -> SystemTime {
+        self.written_at
+    }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
         // Fails if the file was renamed. If it fails for another reason, the file is removed when it is abandoned.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.folder.remove(&self.name);
     }
-}
-
-/// Returns a name that no other thread or process uses.
-fn temp_path(path: &Path) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let mut name = OsString::from(path);
-    name.push(format!(".{}-{number}.{TEMP_EXTENSION}", std::process::id()));
-    PathBuf::from(name)
-}
-
-#[cfg(unix)]
-fn create_private(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-
-    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-#[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<File> {
-    File::create(path)
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
 }

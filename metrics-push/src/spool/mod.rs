@@ -14,38 +14,35 @@ mod usage;
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::SystemTime;
 
-use once_cell::sync::OnceCell;
-
-use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::state_dir::StateDir;
+use crate::state_dir::{FileEntry, Folder, StateDir};
 use crate::sync::Mutex;
-use disk::{Disk, FolderLock, TEMP_EXTENSION};
+use disk::{Disk, FolderLock, TempFile};
 use record::{DecodeError, Record};
-use usage::{SpoolUsage, is_abandoned, select_evicted};
+use usage::{SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
 /// The file that contains the number of evicted and corrupt records.
 const DROPPED_FILE: &str = "dropped";
+/// A number needs fewer bytes.
+const MAX_DROPPED_FILE_SIZE: u64 = 64;
 
 /// The spool of one sink. All sinks share the folder.
 pub(crate) struct Spool {
     state_dir: Arc<StateDir>,
     /// The sink's URL without credentials, which each record contains.
     sink: String,
-    folder: OnceCell<PathBuf>,
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
-    retained_folder: OnceCell<PathBuf>,
     /// The last known number of files that can be added to the folder of retained timestamps.
     retained_room: AtomicI64,
     disk: Disk,
@@ -73,9 +70,7 @@ impl Spool {
         state_dir.is_enabled().then(|| Self {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
-            folder: OnceCell::new(),
             usage: Mutex::default(),
-            retained_folder: OnceCell::new(),
             retained_room: AtomicI64::new(0),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
@@ -84,8 +79,7 @@ impl Spool {
 
     /// Returns the spooled request for this key.
     pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<SpoolEntry> {
-        let path = self.existing_folder()?.join(self.file_name(key));
-        let record = self.read(&path)?;
+        let record = self.read(&self.existing_folder()?, &self.file_name(key))?;
         (record.request.key() == key)
             .then_some(SpoolEntry { request: record.request, checksum: record.checksum })
     }
@@ -93,24 +87,24 @@ impl Spool {
     /// Returns the keys of all spooled requests.
     pub(crate) fn keys(&self) -> Vec<GroupingKey> {
         let Some(folder) = self.existing_folder() else { return Vec::new() };
-        let entries = self.ok_or_warn(self.disk.list(folder)).unwrap_or_default();
-        let records = entries.iter().filter(|entry| entry.has_extension(record::EXTENSION));
-        records.filter_map(|entry| Some(self.read(&entry.path)?.request.key().clone())).collect()
+        let records = self.ok_or_warn(self.disk.list(&folder, is_record)).unwrap_or_default();
+        let keys = records.iter().map(|entry| self.read(&folder, &entry.name));
+        keys.filter_map(|record| Some(record?.request.key().clone())).collect()
     }
 
-    /// Stores a request, merged with the spooled request for the same key. Returns the folder.
+    /// Stores a request, merged with the spooled request for the same key. Returns the path of the folder.
     ///
     /// # Errors
     /// If the request could not be stored.
-    pub(crate) fn store(&self, request: &PushRequest) -> Result<&Path, Error> {
-        let folder = self.folder.get_or_try_init(|| {
-            self.state_dir
-                .folder(FOLDER)
-                .ok_or_else(|| Error::config("cannot use the state directory"))
-        })?;
-        self.merge(folder, request).map(|()| folder.as_path()).map_err(|error| {
+    pub(crate) fn store(&self, request: &PushRequest) -> Result<PathBuf, Error> {
+        let folder = self
+            .state_dir
+            .folder(FOLDER)
+            .ok_or_else(|| Error::config("cannot use the state directory"))?;
+        let path = folder.path().to_owned();
+        self.merge(&folder, request).map(|()| path).map_err(|error| {
             Error::new(Kind::Config, "cannot store the request on disk")
-                .at("directory", folder.display())
+                .at("directory", folder.path().display())
                 .caused_by(error)
         })
     }
@@ -118,14 +112,14 @@ impl Spool {
     /// Removes a request that was delivered or rejected, unless its record has changed since it was looked up.
     pub(crate) fn remove(&self, spooled: &SpoolEntry) {
         let Some(folder) = self.existing_folder() else { return };
-        let path = folder.join(self.file_name(spooled.request.key()));
-        let removed = self.disk.lock(folder).and_then(|_lock| {
-            let found = self.disk.read(&path)?;
+        let name = self.file_name(spooled.request.key());
+        let removed = self.disk.lock(&folder).and_then(|_lock| {
+            let found = self.read_record(&folder, &name)?;
             let is_unchanged = |bytes: &Vec<u8>| {
                 record::decode(bytes).is_ok_and(|record| record.checksum == spooled.checksum)
             };
             let Some(bytes) = found.filter(is_unchanged) else { return Ok(()) };
-            self.disk.remove(&path)?;
+            self.disk.remove(&folder, &name)?;
             self.update_usage(|usage| usage.subtract(bytes.len() as u64));
             Ok(())
         });
@@ -136,21 +130,21 @@ impl Spool {
     pub(crate) fn stats(&self) -> SpoolStats {
         let empty = SpoolStats { requests: 0, oldest: None, dropped: 0 };
         let Some(folder) = self.existing_folder() else { return empty };
-        let Some(usage) = self.ok_or_warn(self.current_usage(folder)) else { return empty };
+        let Some(usage) = self.ok_or_warn(self.current_usage(&folder)) else { return empty };
         SpoolStats {
             requests: u32::try_from(usage.records).unwrap_or(u32::MAX),
             oldest: usage.oldest,
-            dropped: self.dropped(folder),
+            dropped: self.dropped(&folder),
         }
     }
 
     /// Returns the last known usage of the folder. Lists the folder if that usage has expired.
-    fn current_usage(&self, folder: &Path) -> io::Result<SpoolUsage> {
+    fn current_usage(&self, folder: &Folder) -> io::Result<SpoolUsage> {
         let mut known = self.usage.lock();
         if let Some(usage) = known.filter(SpoolUsage::is_current) {
             return Ok(usage);
         }
-        let usage = SpoolUsage::count(&self.disk.list(folder)?);
+        let usage = SpoolUsage::count(&self.list(folder)?);
         *known = Some(usage);
         Ok(usage)
     }
@@ -164,7 +158,8 @@ impl Spool {
 
     /// Returns the path of the folder, or only its name if it does not exist.
     pub(crate) fn folder(&self) -> PathBuf {
-        self.existing_folder().map_or_else(|| PathBuf::from(FOLDER), Path::to_owned)
+        let folder = self.existing_folder();
+        folder.map_or_else(|| PathBuf::from(FOLDER), |folder| folder.path().to_owned())
     }
 
     fn ok_or_warn<T>(&self, result: io::Result<T>) -> Option<T> {
@@ -178,10 +173,17 @@ impl Spool {
         }
     }
 
-    fn existing_folder(&self) -> Option<&Path> {
-        let found =
-            self.folder.get_or_try_init(|| self.state_dir.existing_folder(FOLDER).ok_or(()));
-        found.ok().map(PathBuf::as_path)
+    fn existing_folder(&self) -> Option<Arc<Folder>> {
+        self.state_dir.existing_folder(FOLDER)
+    }
+
+    /// Lists the records and the temporary files.
+    fn list(&self, folder: &Folder) -> io::Result<Vec<FileEntry>> {
+        self.disk.list(folder, |name| is_record(name) || is_temp(name))
+    }
+
+    fn read_record(&self, folder: &Folder, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.disk.read(folder, name, record::MAX_RECORD_SIZE as u64)
     }
 
     fn file_name(&self, key: &GroupingKey) -> String {
@@ -192,25 +194,34 @@ impl Spool {
 
     /// Reads a record of this sink; `None` if there is none. Removes a corrupt record, which would otherwise stay until it
     /// expires.
-    fn read(&self, path: &Path) -> Option<Record> {
-        let bytes = self.ok_or_warn(self.disk.read(path))??;
+    fn read(&self, folder: &Arc<Folder>, name: &str) -> Option<Record> {
+        let bytes = match self.read_record(folder, name) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                self.warn(&format_args!(
+                    "cannot read {name} in {}: {error}",
+                    folder.path().display()
+                ));
+                return None;
+            }
+        };
         match record::decode(&bytes) {
             Ok(record) => (record.sink == self.sink).then_some(record),
             Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
             Err(DecodeError::Corrupt) => {
+                let path = folder.path().join(name);
                 self.warn(&format_args!("removed the corrupt record {}", path.display()));
-                self.ok_or_warn(self.remove_corrupt(path, &bytes));
+                self.ok_or_warn(self.remove_corrupt(folder, name, &bytes));
                 None
             }
         }
     }
 
     /// Removes a corrupt record if it has not changed since it was read.
-    fn remove_corrupt(&self, path: &Path, seen: &[u8]) -> io::Result<()> {
-        let Some(folder) = path.parent() else { return Ok(()) };
+    fn remove_corrupt(&self, folder: &Arc<Folder>, name: &str, seen: &[u8]) -> io::Result<()> {
         let lock = self.disk.lock(folder)?;
-        if self.disk.read(path)?.is_some_and(|found| found == seen) {
-            self.drop_records(&lock, folder, [path])?;
+        if self.read_record(folder, name)?.is_some_and(|found| found == seen) {
+            self.drop_records(&lock, folder, [name])?;
         }
         Ok(())
     }
@@ -219,28 +230,36 @@ impl Spool {
     ///
     /// The temporary file is written before the folder is locked, so that jobs that finish at the same time sync their
     /// files concurrently.
-    fn merge(&self, folder: &Path, request: &PushRequest) -> io::Result<()> {
-        let path = folder.join(self.file_name(request.key()));
-        let seen = self.disk.read(&path)?;
+    fn merge(&self, folder: &Arc<Folder>, request: &PushRequest) -> io::Result<()> {
+        let name = self.file_name(request.key());
+        let seen = self.read_for_merge(folder, &name)?;
         let mut bytes = self.encode_merged(seen.as_deref(), request)?;
-        let mut temp = self.disk.write_temp(&path, &bytes)?;
+        let mut temp = self.disk.write_temp(folder, &name, &bytes)?;
         let lock = self.disk.lock(folder)?;
-        let found = self.disk.read(&path)?;
+        let found = self.read_for_merge(folder, &name)?;
         if found != seen {
             bytes = self.encode_merged(found.as_deref(), request)?;
-            temp = self.disk.write_temp(&path, &bytes)?;
+            temp = self.disk.write_temp(folder, &name, &bytes)?;
         }
         let length = bytes.len() as u64;
-        self.make_room(&lock, folder, &path, length)?;
-        self.disk.rename(&temp, &path)?;
+        self.make_room(&lock, folder, &temp, &name, length)?;
+        self.disk.rename(&temp, &name)?;
         self.update_usage(|usage| {
             if let Some(replaced) = &found {
                 usage.subtract(replaced.len() as u64);
             }
-            usage.add(length, Moment::now().wall());
+            usage.add(length, temp.written_at());
         });
         drop(lock);
         self.disk.sync_folder(folder)
+    }
+
+    /// Reads the existing record of a key. What cannot be a record, such as a FIFO, is replaced like a corrupt record.
+    fn read_for_merge(&self, folder: &Folder, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.read_record(folder, name) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            read => read,
+        }
     }
 
     /// Encodes a request, merged with the existing record of its key.
@@ -259,58 +278,61 @@ impl Spool {
     fn make_room(
         &self,
         lock: &FolderLock,
-        folder: &Path,
-        path: &Path,
+        folder: &Arc<Folder>,
+        temp: &TempFile,
+        name: &str,
         bytes: u64,
     ) -> io::Result<()> {
-        let now = Moment::now().wall();
+        let now = temp.written_at();
         let has_room = |usage: SpoolUsage| usage.has_room_for(bytes, now);
         if self.usage.lock().filter(SpoolUsage::is_current).is_some_and(has_room) {
             return Ok(());
         }
-        let entries = self.disk.list(folder)?;
+        let entries = self.list(folder)?;
         // The eviction below changes the usage, so the next caller lists the folder again.
         let usage = Some(SpoolUsage::count(&entries)).filter(|usage| has_room(*usage));
         *self.usage.lock() = usage;
         if usage.is_some() {
             return Ok(());
         }
-        let (temps, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| entry.has_extension(TEMP_EXTENSION));
+        let (temps, records): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| is_temp(&entry.name));
         for entry in temps.iter().filter(|entry| is_abandoned(entry, now)) {
-            self.disk.remove(&entry.path)?;
+            self.disk.remove(folder, &entry.name)?;
         }
-        let records = others
-            .into_iter()
-            .filter(|entry| entry.has_extension(record::EXTENSION) && entry.path != path);
-        let evicted = select_evicted(records.collect(), bytes, now);
-        self.drop_records(lock, folder, evicted.iter().map(|entry| entry.path.as_path()))
+        let others = records.into_iter().filter(|entry| entry.name != name);
+        let evicted = select_evicted(others.collect(), bytes, now);
+        let is_own = |entry: &&FileEntry| {
+            let start = folder.read_start(&entry.name, record::MAX_HEAD_SIZE);
+            start.is_ok_and(|start| record::decode(&start) != Err(DecodeError::Foreign))
+        };
+        let own = evicted.iter().filter(is_own).map(|entry| entry.name.as_str());
+        self.drop_records(lock, folder, own)
     }
 
     /// Removes records that were not delivered, and counts them.
     fn drop_records<'a>(
         &self,
         _lock: &FolderLock,
-        folder: &Path,
-        paths: impl IntoIterator<Item = &'a Path>,
+        folder: &Arc<Folder>,
+        names: impl IntoIterator<Item = &'a str>,
     ) -> io::Result<()> {
         let mut dropped = 0;
-        for path in paths {
-            self.disk.remove(path)?;
+        for name in names {
+            self.disk.remove(folder, name)?;
             dropped += 1;
         }
         if dropped > 0 {
             let total = self.dropped(folder).saturating_add(dropped);
-            let path = folder.join(DROPPED_FILE);
-            let temp = self.disk.write_temp(&path, total.to_string().as_bytes())?;
-            self.disk.rename(&temp, &path)?;
+            let temp = self.disk.write_temp(folder, DROPPED_FILE, total.to_string().as_bytes())?;
+            self.disk.rename(&temp, DROPPED_FILE)?;
         }
         Ok(())
     }
 
     /// Returns the number of evicted and corrupt records.
-    fn dropped(&self, folder: &Path) -> u32 {
-        let bytes = self.disk.read(&folder.join(DROPPED_FILE)).ok().flatten();
+    fn dropped(&self, folder: &Folder) -> u32 {
+        let bytes = self.disk.read(folder, DROPPED_FILE, MAX_DROPPED_FILE_SIZE).ok().flatten();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
     }

@@ -20,6 +20,9 @@ pub(super) const EXTENSION: &str = "request";
 /// A larger request is reduced to its outcome.
 pub(super) const MAX_RECORD_SIZE: usize = 4 * 1024 * 1024;
 
+/// Enough bytes to distinguish records from foreign files.
+pub(super) const MAX_HEAD_SIZE: u64 = 64;
+
 /// The start of the records of all versions.
 const MAGIC: &str = "metrics-push request ";
 /// A change of the format needs a new version, and a record of the old version in the tests.

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicI64, AtomicU32};
 use std::time::Duration;
 
-use super::disk::FileEntry;
 use super::record::{EXTENSION, MAX_RECORD_SIZE};
 use super::usage::{MAX_BYTES, MAX_RECORDS, RECORD_TTL, TEMP_FILE_TTL};
 use super::*;
+use crate::clock::Moment;
 use crate::push_request::{Families, Verb};
 use crate::state_dir::StateDirPath;
 
 /// A state directory for one test, removed on drop.
-pub(super) struct TempStateDir(PathBuf);
+pub(super) struct TempStateDir(pub(super) PathBuf);
 
 impl TempStateDir {
     pub(super) fn new() -> Self {
@@ -36,6 +36,16 @@ impl TempStateDir {
         let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
         names.sort();
         names
+    }
+
+    fn set_age(&self, name: &str, age: Duration) {
+        let path = self.0.join(FOLDER).join(name);
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(Moment::now().wall() - age).unwrap();
+    }
+
+    fn folder(&self) -> Arc<Folder> {
+        Folder::open(&self.0.join(FOLDER)).unwrap()
     }
 
     fn record(&self) -> PathBuf {
@@ -123,13 +133,13 @@ fn record_that_has_changed_is_not_removed() {
 fn spool_evicts_oldest_first() {
     let now = Moment::now().wall();
     let entry = |age: u64, bytes: u64| FileEntry {
-        path: PathBuf::from(age.to_string()),
+        name: age.to_string(),
         bytes,
         modified: now - Duration::from_secs(age),
     };
     let evicted = |records: Vec<FileEntry>, bytes: u64| -> Vec<String> {
         let evicted = select_evicted(records, bytes, now);
-        evicted.iter().map(|entry| entry.path.display().to_string()).collect()
+        evicted.into_iter().map(|entry| entry.name).collect()
     };
     let many = (0..MAX_RECORDS as u64 + 1).map(|age| entry(age, 1)).collect();
     assert_eq!(evicted(many, 1), ["4096", "4095"]);
@@ -247,15 +257,18 @@ fn foreign_files_are_left_alone() {
 fn temporary_file_of_a_dead_process_is_removed() {
     let state = TempStateDir::new();
     state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let (dead, alive) = ("abc.request.7-0.new", "abc.request.8-0.new");
-    for name in [dead, alive] {
+    let record = state.files().remove(0);
+    let (dead, alive) = (format!("{record}.7-0.new"), format!("{record}.8-0.new"));
+    let foreign = "abc.request.7-0.new".to_owned();
+    for name in [&dead, &alive, &foreign] {
         std::fs::write(state.0.join(FOLDER).join(name), "half").unwrap();
     }
-    let file = std::fs::File::options().write(true).open(state.0.join(FOLDER).join(dead)).unwrap();
-    file.set_modified(Moment::now().wall() - TEMP_FILE_TTL * 2).unwrap();
+    for name in [&dead, &foreign] {
+        state.set_age(name, TEMP_FILE_TTL * 2);
+    }
     state.spool().store(&add("b", 1, &[("x", "1\n")])).unwrap();
     let files = state.files();
-    assert!(files.len() == 3 && files.contains(&alive.to_owned()), "{files:?}");
+    assert!(files.len() == 4 && files.contains(&alive) && files.contains(&foreign), "{files:?}");
 }
 
 #[test]
@@ -348,7 +361,7 @@ fn store_fails_while_another_process_holds_the_lock() {
     let state = TempStateDir::new();
     let spool = state.spool();
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let lock = spool.disk.lock(&state.0.join(FOLDER)).unwrap();
+    let lock = spool.disk.lock(&state.folder()).unwrap();
     let error = spool.store(&add("a", 2, &[("y", "2\n")])).unwrap_err();
     assert!(format!("{error:?}").contains("another process holds the lock"), "{error:?}");
     assert_eq!(body(&spool, "a").unwrap(), "1\n", "reading needs no lock");

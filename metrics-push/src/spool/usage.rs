@@ -2,13 +2,14 @@
 //!
 //! A usage is counted from a listing of the folder and updated with the changes by this process, so that most requests
 //! need no listing. Changes by other processes are visible after at most [`USAGE_TTL`]. Records are evicted only after
-//! a new listing.
+//! a new listing. Ages are by the clock of the file system, which may differ from the clock of the process.
 
 use std::time::{Duration, SystemTime};
 
-use super::disk::{FileEntry, TEMP_EXTENSION};
-use super::record;
+use super::disk::TEMP_EXTENSION;
+use super::{DROPPED_FILE, record};
 use crate::clock::Moment;
+use crate::state_dir::FileEntry;
 
 /// Enough for every group of a large scheduler, and few enough to list quickly.
 pub(super) const MAX_RECORDS: usize = 4_096;
@@ -20,6 +21,9 @@ pub(super) const RECORD_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Older temporary files belong to processes that died while they were writing.
 pub(super) const TEMP_FILE_TTL: Duration = Duration::from_secs(3_600);
 
+/// The name of a record without its extension is a checksum in hexadecimal.
+const FILE_STEM_LENGTH: usize = 32;
+
 /// A listing of a full folder takes about a thousandth of this time. A gauge that is this old is recent enough.
 const USAGE_TTL: Duration = Duration::from_secs(1);
 
@@ -29,21 +33,21 @@ pub(super) struct SpoolUsage {
     pub(super) records: usize,
     bytes: u64,
     pub(super) oldest: Option<SystemTime>,
-    has_abandoned_files: bool,
+    oldest_temp: Option<SystemTime>,
 }
 
 impl SpoolUsage {
     /// Counts a listing that was made just now.
     pub(super) fn count(entries: &[FileEntry]) -> Self {
-        let now = Moment::now();
+        let temps = entries.iter().filter(|entry| is_temp(&entry.name));
         let mut usage = Self {
-            expires_at: now.after(USAGE_TTL),
+            expires_at: Moment::now().after(USAGE_TTL),
             records: 0,
             bytes: 0,
             oldest: None,
-            has_abandoned_files: entries.iter().any(|entry| is_abandoned(entry, now.wall())),
+            oldest_temp: temps.map(|entry| entry.modified).min(),
         };
-        for entry in entries.iter().filter(|entry| entry.has_extension(record::EXTENSION)) {
+        for entry in entries.iter().filter(|entry| is_record(&entry.name)) {
             usage.add(entry.bytes, entry.modified);
         }
         usage
@@ -60,11 +64,13 @@ impl SpoolUsage {
 
     /// Returns true if a record of this size fits and no file is abandoned or expired.
     pub(super) fn has_room_for(&self, bytes: u64, now: SystemTime) -> bool {
-        let age = |oldest| now.duration_since(oldest).unwrap_or_default();
-        !self.has_abandoned_files
-            && self.records < MAX_RECORDS
+        let is_within = |oldest: Option<SystemTime>, limit| {
+            oldest.is_none_or(|oldest| now.duration_since(oldest).unwrap_or_default() <= limit)
+        };
+        self.records < MAX_RECORDS
             && self.bytes + bytes <= MAX_BYTES
-            && self.oldest.is_none_or(|oldest| age(oldest) <= RECORD_TTL)
+            && is_within(self.oldest, RECORD_TTL)
+            && is_within(self.oldest_temp, TEMP_FILE_TTL)
     }
 
     pub(super) fn add(&mut self, bytes: u64, modified: SystemTime) {
@@ -82,9 +88,26 @@ impl SpoolUsage {
     }
 }
 
+/// Returns true if a file with this name is a record.
+pub(super) fn is_record(name: &str) -> bool {
+    let stem = name.strip_suffix(record::EXTENSION).and_then(|stem| stem.strip_suffix('.'));
+    stem.is_some_and(|stem| {
+        stem.len() == FILE_STEM_LENGTH && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Returns true if a file with this name is a temporary file.
+pub(super) fn is_temp(name: &str) -> bool {
+    let stem = name.strip_suffix(TEMP_EXTENSION).and_then(|stem| stem.strip_suffix('.'));
+    let Some((target, writer)) = stem.and_then(|stem| stem.rsplit_once('.')) else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_writer = writer.split_once('-').is_some_and(|(a, b)| is_number(a) && is_number(b));
+    has_writer && (is_record(target) || target == DROPPED_FILE)
+}
+
 /// Returns true if the file is a temporary file of a process that died.
 pub(super) fn is_abandoned(entry: &FileEntry, now: SystemTime) -> bool {
-    entry.has_extension(TEMP_EXTENSION) && entry.age(now) > TEMP_FILE_TTL
+    is_temp(&entry.name) && entry.age(now) > TEMP_FILE_TTL
 }
 
 /// Selects the records to evict so that a record of this size fits: the expired records, then the oldest records.

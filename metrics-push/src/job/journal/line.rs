@@ -79,7 +79,7 @@ pub(super) struct JournalContents {
 }
 
 /// Why a file cannot be read as a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum InvalidJournal {
     /// The header is incomplete.
     Truncated,

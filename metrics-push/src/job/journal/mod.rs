@@ -20,27 +20,31 @@ mod reconcile;
 pub(crate) mod recovery;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::spec::Durability;
 use crate::clock::Moment;
 use crate::log;
+use crate::state_dir::Folder;
 use crate::sync::Mutex;
 use line::{Finished, Header, Line, Started};
-use recovery::{JOURNAL_EXTENSION, boot_id};
+use recovery::{JOURNAL_EXTENSION, TEMP_EXTENSION, boot_id};
 
-/// The size at which a journal is rewritten with its active runs only. Rewriting a smaller one costs more than it saves.
-const MAX_FILE_SIZE: u64 = 256 * 1024;
+/// A smaller journal is not rewritten, because that costs more than it saves.
+const MIN_REWRITTEN_SIZE: usize = 256 * 1024;
 
-/// The number of runs in a journal. Further ones are not recorded.
-const MAX_RUNS: usize = 4096;
+/// The size of the lines of all active runs. Further runs are not recorded. Enough for about 100,000 runs.
+const MAX_LIVE_SIZE: usize = 32 * 1024 * 1024;
+
+/// The time after a failed write before the next one. It limits what a full disk costs.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The journal of this process in one folder.
 pub(super) struct Journal {
-    folder: PathBuf,
+    folder: Arc<Folder>,
     supervisor: Option<String>,
     state: Mutex<JournalState>,
 }
@@ -48,17 +52,23 @@ pub(super) struct Journal {
 #[derive(Default)]
 struct JournalState {
     file: Option<LockedFile>,
-    runs: BTreeMap<u64, (Started, Option<Finished>)>,
+    /// The lines of each active run.
+    runs: BTreeMap<u64, String>,
+    /// The size of these lines.
+    live_size: usize,
     next_id: u64,
     /// The highest durability of the runs so far.
     durability: Durability,
-    is_broken: bool,
+    /// Set after a failed write. The file may then end within a line and lack the lines of some runs.
+    retry_at: Option<Moment>,
+    has_warned: bool,
 }
 
+/// A file that this process has locked. Its size includes lines that are no longer needed.
 struct LockedFile {
     file: File,
-    path: PathBuf,
-    size: u64,
+    name: String,
+    size: usize,
 }
 
 /// The lines of one run in the journal.
@@ -69,107 +79,125 @@ pub(super) struct JournalEntry {
 }
 
 /// The journals of this process by folder, usually one.
-static JOURNALS: Mutex<BTreeMap<PathBuf, Arc<Journal>>> = Mutex::new(BTreeMap::new());
+static JOURNALS: Mutex<BTreeMap<u128, Arc<Journal>>> = Mutex::new(BTreeMap::new());
 
 impl Journal {
     /// Returns the journal of this process in a folder.
-    pub(super) fn in_folder(folder: &Path, supervisor: Option<&str>) -> Arc<Self> {
+    pub(super) fn in_folder(folder: &Arc<Folder>, supervisor: Option<&str>) -> Arc<Self> {
         let mut journals = JOURNALS.lock();
-        let journal = journals.entry(folder.to_owned()).or_insert_with(|| {
-            let supervisor = supervisor.map(str::to_owned);
-            Arc::new(Self { folder: folder.to_owned(), supervisor, state: Mutex::default() })
+        let journal = journals.entry(folder.id()).or_insert_with(|| {
+            let (folder, supervisor) = (Arc::clone(folder), supervisor.map(str::to_owned));
+            Arc::new(Self { folder, supervisor, state: Mutex::default() })
         });
         Arc::clone(journal)
     }
 
-    /// Records the start of a run. The first write error is logged, and the journal is not used again.
+    /// Records the start of a run; `None` if the journal is full. A run whose lines cannot be written is recorded as soon
+    /// as a later write succeeds.
     pub(super) fn record_start(
         self: &Arc<Self>,
         run: Started,
         durability: Durability,
     ) -> Option<JournalEntry> {
         let mut state = self.state.lock();
-        if state.is_broken || state.runs.len() >= MAX_RUNS {
-            return None;
-        }
         let id = state.next_id;
-        state.durability = state.durability.max(durability);
-        let line = Line::Started(id, run.clone());
-        if let Err(error) = self.append(&mut state, &line, durability) {
-            state.is_broken = true;
-            log::warn(format_args!(
-                "cannot write the journal in {}: {error}; if this process dies without a report, its runs are not \
-                 reported later",
-                self.folder.display()
-            ));
+        let line = Line::Started(id, run).to_text();
+        if state.live_size + line.len() > MAX_LIVE_SIZE {
+            let problem = format!("it has {} active runs", state.runs.len());
+            self.warn(&mut state, &problem);
             return None;
         }
         state.next_id += 1;
-        state.runs.insert(id, (run, None));
+        state.durability = state.durability.max(durability);
+        self.append_live(&mut state, id, line, durability);
         Some(JournalEntry { journal: Arc::clone(self), id, durability })
     }
 
-    /// Appends a line. The first one creates the file.
-    fn append(
-        &self,
-        state: &mut JournalState,
-        line: &Line,
-        durability: Durability,
-    ) -> io::Result<()> {
-        match &mut state.file {
-            Some(file) => file.append(&line.to_text(), durability),
-            None => {
-                // Journals that are sorted by name are sorted by age.
-                let name = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
-                let path = self.folder.join(name).with_extension(JOURNAL_EXTENSION);
-                state.file = Some(self.create(path, &line.to_text(), durability)?);
-                Ok(())
-            }
+    /// Appends a line of an active run.
+    fn append_live(&self, state: &mut JournalState, id: u64, line: String, durability: Durability) {
+        state.live_size += line.len();
+        state.runs.entry(id).or_default().push_str(&line);
+        self.append(state, &line, durability);
+    }
+
+    /// Appends a line. The first one creates the file. After a failure, the next line rewrites the file.
+    fn append(&self, state: &mut JournalState, line: &str, durability: Durability) {
+        let written = match (&mut state.file, state.retry_at) {
+            (_, Some(retry_at)) if !retry_at.remaining().is_zero() => return,
+            (Some(file), None) => file.append(line, durability),
+            _ => self.rewrite(state),
+        };
+        state.retry_at = written.as_ref().err().map(|_| Moment::now().after(RETRY_INTERVAL));
+        if let Err(error) = written {
+            self.warn(state, &error.to_string());
         }
     }
 
-    /// Creates a file that is locked and has these lines before it gets its name.
-    fn create(&self, path: PathBuf, lines: &str, durability: Durability) -> io::Result<LockedFile> {
-        let temporary = path.with_extension("new");
+    /// Logs that runs are not recorded, once.
+    fn warn(&self, state: &mut JournalState, problem: &str) {
+        if !std::mem::replace(&mut state.has_warned, true) {
+            log::warn(format_args!(
+                "cannot write the journal in {}: {problem}; if this process dies without a report, its runs are not \
+                 reported later",
+                self.folder.path().display()
+            ));
+        }
+    }
+
+    /// Writes a file with the active runs only, which replaces the current file.
+    fn rewrite(&self, state: &mut JournalState) -> io::Result<()> {
+        let name = match &state.file {
+            Some(file) => file.name.clone(),
+            // Journals that are sorted by name are sorted by age.
+            None => {
+                let nanos = Moment::now().unix_nanos();
+                format!("{nanos:020}-{}.{JOURNAL_EXTENSION}", std::process::id())
+            }
+        };
         let header = Header {
             process: std::process::id(),
             boot: boot_id(),
             supervisor: self.supervisor.clone(),
         };
+        let mut lines = Line::Header(header).to_text();
+        lines.reserve(state.live_size);
+        state.runs.values().for_each(|run| lines.push_str(run));
+        state.file = Some(self.create(name, &lines, state.durability)?);
+        Ok(())
+    }
+
+    /// Creates a file that is locked and has these lines before it gets its name.
+    fn create(&self, name: String, lines: &str, durability: Durability) -> io::Result<LockedFile> {
+        let stem = name.strip_suffix(JOURNAL_EXTENSION).unwrap_or(&name);
+        let temporary = format!("{stem}{TEMP_EXTENSION}");
+        let file = self.folder.create_file(&temporary)?;
         let created = (|| {
-            let file = OpenOptions::new().append(true).create_new(true).open(&temporary)?;
             file.try_lock()?;
-            let mut locked = LockedFile { file, path: path.clone(), size: 0 };
-            locked.append(&(Line::Header(header).to_text() + lines), durability)?;
-            fs::rename(&temporary, &path)?;
+            let mut locked = LockedFile { file, name, size: 0 };
+            locked.append(lines, durability)?;
+            self.folder.rename(&temporary, &locked.name)?;
             if durability == Durability::Machine {
-                sync_folder(&self.folder)?;
+                self.folder.sync()?;
             }
             Ok(locked)
         })();
         if created.is_err() {
-            let _ = fs::remove_file(&temporary);
+            let _ = self.folder.remove(&temporary);
         }
         created
     }
 
-    /// Removes the file if no run is active, and rewrites it if it is too large.
+    /// Removes the file if no run is active, and rewrites it if at least half of it is no longer needed.
     fn compact(&self, state: &mut JournalState) {
-        let Some(file) = &state.file else { return };
+        let Some(file) = &mut state.file else { return };
         if state.runs.is_empty() {
             // Removed while it is locked, so that no process takes it for that of a dead one.
-            let _ = fs::remove_file(&file.path);
-            state.file = None;
-        } else if file.size > MAX_FILE_SIZE {
-            let lines: String = state
-                .runs
-                .iter()
-                .map(|(id, (run, finished))| lines_of(*id, run, finished))
-                .collect();
-            // If the rewrite fails, the large file stays in use.
-            if let Ok(compacted) = self.create(file.path.clone(), &lines, state.durability) {
-                state.file = Some(compacted);
-            }
+            let _ = self.folder.remove(&file.name);
+            (state.file, state.retry_at) = (None, None);
+        } else if file.size >= MIN_REWRITTEN_SIZE.max(2 * state.live_size) {
+            // If the rewrite fails, the large file stays in use until it has grown as much again.
+            file.size = state.live_size;
+            let _ = self.rewrite(state);
         }
     }
 }
@@ -178,7 +206,7 @@ impl LockedFile {
     /// Appends lines with one write, so that a line is either complete or missing.
     fn append(&mut self, lines: &str, durability: Durability) -> io::Result<()> {
         self.file.write_all(lines.as_bytes())?;
-        self.size += lines.len() as u64;
+        self.size += lines.len();
         match durability {
             Durability::Process => Ok(()),
             Durability::Machine => self.file.sync_data(),
@@ -187,7 +215,7 @@ impl LockedFile {
 }
 
 impl JournalEntry {
-    pub(super) fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Arc<Folder> {
         &self.journal.folder
     }
 
@@ -196,49 +224,34 @@ impl JournalEntry {
         self.id
     }
 
-    /// Records how the run ended, before the completion is submitted. A write error is ignored: the completion is submitted
-    /// anyway.
+    /// Records how the run ended, before the completion is submitted. A write error does not matter, because the completion
+    /// is submitted anyway.
     pub(super) fn record_finished(&self, finished: Finished) {
         let mut state = self.journal.state.lock();
-        if let Some((_, current)) = state.runs.get_mut(&self.id) {
-            *current = Some(finished.clone());
-        }
-        let line = Line::Finished(self.id, finished);
-        let _ = self.journal.append(&mut state, &line, self.durability);
+        let line = Line::Finished(self.id, finished).to_text();
+        self.journal.append_live(&mut state, self.id, line, self.durability);
     }
 
     /// Records that the completion is delivered or spooled.
     pub(super) fn acknowledge(&self) {
         let mut state = self.journal.state.lock();
-        state.runs.remove(&self.id);
+        let Some(lines) = state.runs.remove(&self.id) else { return };
+        state.live_size -= lines.len();
         if !state.runs.is_empty() {
             // If this line cannot be written, a later process may deliver the completion a second time.
-            let line = Line::Acknowledged(self.id);
-            let _ = self.journal.append(&mut state, &line, Durability::Process);
+            let line = Line::Acknowledged(self.id).to_text();
+            self.journal.append(&mut state, &line, Durability::Process);
         }
         self.journal.compact(&mut state);
     }
 }
 
-fn lines_of(id: u64, run: &Started, finished: &Option<Finished>) -> String {
-    let mut lines = Line::Started(id, run.clone()).to_text();
-    if let Some(finished) = finished {
-        lines.push_str(&Line::Finished(id, finished.clone()).to_text());
-    }
-    lines
-}
-
-/// Syncs a folder and its parent to the disk, so that a new file and a new folder are found after a power loss.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    for folder in folder.ancestors().take(2) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
+    use std::fs;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::line::{JournalContents, parse};
     use super::*;
@@ -248,14 +261,18 @@ mod tests {
     use crate::labels::GroupingKey;
 
     /// A folder that is removed when the test ends.
-    struct Folder(PathBuf);
+    struct TempFolder(PathBuf);
 
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("metrics-push-journal-{name}-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
+    impl TempFolder {
+        fn new() -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("metrics-push-journal-{}-{number}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn journal(&self) -> Arc<Journal> {
+            Journal::in_folder(&Folder::open_or_create(&self.0).unwrap(), None)
         }
 
         fn journals(&self) -> Vec<PathBuf> {
@@ -265,9 +282,15 @@ mod tests {
         fn contents(&self) -> JournalContents {
             parse(&fs::read_to_string(&self.journals()[0]).unwrap()).unwrap()
         }
+
+        /// The jobs of the runs in the journal.
+        fn jobs(&self) -> Vec<String> {
+            let runs = self.contents().runs;
+            runs.iter().map(|run| run.started.key.job().to_owned()).collect()
+        }
     }
 
-    impl Drop for Folder {
+    impl Drop for TempFolder {
         fn drop(&mut self) {
             fs::remove_dir_all(&self.0).unwrap();
         }
@@ -283,35 +306,84 @@ mod tests {
         }
     }
 
+    fn start(journal: &Arc<Journal>, name: &str) -> JournalEntry {
+        journal.record_start(run(name), Durability::Process).unwrap()
+    }
+
+    fn finished(outcome: Outcome) -> Finished {
+        Finished { cause: outcome.into(), at: 2.0, duration: None }
+    }
+
     #[test]
     fn journal_of_a_busy_scheduler_stays_small() {
-        let folder = Folder::new("busy");
-        let journal = Journal::in_folder(&folder.0, None);
-        let long = journal.record_start(run("long"), Durability::Process).unwrap();
-        let finished = journal.record_start(run("finished"), Durability::Process).unwrap();
-        let cause = Outcome::Error.into();
-        finished.record_finished(Finished { cause, at: 2.0, duration: None });
+        let folder = TempFolder::new();
+        let journal = folder.journal();
+        let long = start(&journal, "long");
+        let other = start(&journal, "finished");
+        other.record_finished(finished(Outcome::Error));
         for _ in 0..4_000 {
-            journal.record_start(run("short"), Durability::Process).unwrap().acknowledge();
+            start(&journal, "short").acknowledge();
         }
         let path = folder.journals().remove(0);
-        assert!(fs::metadata(&path).unwrap().len() < MAX_FILE_SIZE + 1_000);
-        let runs = folder.contents().runs;
-        let names: Vec<_> = runs.iter().map(|run| run.started.key.job()).collect();
-        assert_eq!(names, ["long", "finished"]);
-        assert_eq!(runs[1].finished.as_ref().unwrap().cause, cause);
+        assert!(fs::metadata(&path).unwrap().len() < MIN_REWRITTEN_SIZE as u64 + 1_000);
+        assert_eq!(folder.jobs(), ["long", "finished"]);
+        let cause = folder.contents().runs[1].finished.as_ref().unwrap().cause;
+        assert_eq!(cause, Outcome::Error.into());
         assert!(File::open(&path).unwrap().try_lock().is_err(), "the new file is locked as well");
         long.acknowledge();
-        finished.acknowledge();
+        other.acknowledge();
+        assert_eq!(folder.journals(), Vec::<PathBuf>::new());
+    }
+
+    /// The bytes that a process writes do not depend on the number of runs that are active at the same time.
+    #[test]
+    fn journal_is_rewritten_rarely_with_many_active_runs() {
+        const RUNS: usize = 20_000;
+        let folder = TempFolder::new();
+        let journal = folder.journal();
+        let entries: Vec<_> = (0..RUNS).map(|run| start(&journal, &run.to_string())).collect();
+        let (mut rewrites, mut size) = (0, 0);
+        for entry in &entries {
+            entry.record_finished(finished(Outcome::Success));
+            entry.acknowledge();
+            let found = journal.state.lock().file.as_ref().map_or(0, |file| file.size);
+            rewrites += usize::from(found < size);
+            size = found;
+        }
+        assert!((1..30).contains(&rewrites), "{rewrites} rewrites");
         assert_eq!(folder.journals(), Vec::<PathBuf>::new());
     }
 
     #[test]
-    fn unwritable_journal_is_not_used_again() {
-        let folder = Folder::new("gone");
-        let journal = Journal::in_folder(&folder.0.join("not there"), None);
-        assert!(journal.record_start(run("any"), Durability::Process).is_none());
-        assert!(journal.state.lock().is_broken);
-        assert!(journal.record_start(run("any"), Durability::Process).is_none());
+    fn journal_is_used_again_after_a_failed_write() {
+        let folder = TempFolder::new();
+        let journal = folder.journal();
+        let before = start(&journal, "before");
+        // A file that does not accept writes.
+        let read_only = || File::open(&folder.journals()[0]).unwrap();
+        journal.state.lock().file.as_mut().unwrap().file = read_only();
+        let failed = start(&journal, "failed");
+        assert!(journal.state.lock().has_warned);
+        let waiting = start(&journal, "waiting");
+        assert_eq!(folder.jobs(), ["before"]);
+        before.record_finished(finished(Outcome::Success));
+        before.acknowledge();
+        journal.state.lock().retry_at = Some(Moment::now());
+        let after = start(&journal, "after");
+        assert_eq!(folder.jobs(), ["failed", "waiting", "after"]);
+        [failed, waiting, after].iter().for_each(JournalEntry::acknowledge);
+        assert_eq!(folder.journals(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn journal_of_a_removed_folder_is_created_again() {
+        let folder = TempFolder::new();
+        let old = start(&folder.journal(), "old");
+        fs::remove_dir_all(&folder.0).unwrap();
+        let new = start(&folder.journal(), "new");
+        assert_eq!(folder.jobs(), ["new"]);
+        old.acknowledge();
+        new.acknowledge();
+        assert_eq!(folder.journals(), Vec::<PathBuf>::new());
     }
 }

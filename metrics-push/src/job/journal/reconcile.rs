@@ -9,7 +9,6 @@ use crate::job::run_metrics::{
     LAST_ABANDONED, LAST_FAILURE, LAST_START, LAST_SUCCESS, OUTCOME, Progress, add_abandoned,
     add_failure, add_success, completion_metrics,
 };
-use crate::labels::GroupingKey;
 use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
 use crate::sink::pushgateway::StoredGroup;
@@ -26,11 +25,9 @@ pub(super) struct GatewayState {
 }
 
 impl GatewayState {
-    /// Reads the state of the group with this key. A missing group has no state.
-    pub(super) fn read(groups: &[StoredGroup], key: &GroupingKey) -> Self {
-        let Some(group) = groups.iter().find(|group| group.has_key(key)) else {
-            return Self::default();
-        };
+    /// Reads the state of a group. A missing group has no state.
+    pub(super) fn read(group: Option<&StoredGroup>) -> Self {
+        let Some(group) = group else { return Self::default() };
         let value = |name: &str| group.value(name, &[]);
         let is_set =
             |outcome: Outcome| group.value(OUTCOME, &[("outcome", outcome.as_str())]) > Some(0.0);
@@ -113,6 +110,7 @@ mod tests {
     use super::*;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::{Extent, JobSpec};
+    use crate::labels::GroupingKey;
 
     /// A run that started at 10 and ended with this outcome at 11.
     fn run(outcome: Option<Outcome>) -> JournaledRun {

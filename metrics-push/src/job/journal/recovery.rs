@@ -4,10 +4,10 @@
 //! so that reports are in order. A run is superseded if another journal, or the gateway, has a newer one of its group.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::line::{Finished, Header, InvalidJournal, JournaledRun, Line, Started, parse};
 use super::reconcile::{GatewayState, Recency, unreported_families};
@@ -19,12 +19,14 @@ use crate::job::completion::Completion;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_metrics::{Progress, completion_metrics};
 use crate::job::spec::Extent;
+use crate::labels::GroupingKey;
 use crate::log;
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::{PushRequest, encode};
 use crate::sink::Sink;
 use crate::sink::pushgateway::StoredGroup;
+use crate::state_dir::{Folder, read_within, touch};
 use crate::sync::Mutex;
 
 /// The folder in the state directory.
@@ -36,8 +38,14 @@ pub(super) const JOURNAL_EXTENSION: &str = "journal";
 /// The extension of a supervisor's file.
 pub(in crate::job) const SUPERVISOR_EXTENSION: &str = "supervisor";
 
-/// The extension of the file whose lock a recovering process holds.
-const LOCK_EXTENSION: &str = "lock";
+/// The extension of a file that does not have its first lines yet.
+pub(in crate::job) const TEMP_EXTENSION: &str = "new";
+
+/// The file whose lock a recovering process holds.
+const LOCK_FILE: &str = "recovery.lock";
+
+/// A larger file is not read. A journal is rewritten before it reaches this size.
+const MAX_JOURNAL_SIZE: u64 = 128 * 1024 * 1024;
 
 /// How long a gateway may take to list its groups.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -75,18 +83,22 @@ pub(in crate::job) struct OrphanRecovery {
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each gateway by URL; `None` if it could not be queried.
-    gateways: BTreeMap<String, Option<Vec<StoredGroup>>>,
+    gateways: BTreeMap<String, Option<StoredGroups>>,
     reports: Vec<Report>,
 }
 
 /// The journal of a dead process, locked by this one.
 pub(in crate::job) struct OrphanedJournal {
     file: File,
-    path: PathBuf,
+    folder: Arc<Folder>,
+    name: String,
     pub(in crate::job) header: Header,
     pub(in crate::job) runs: Vec<JournaledRun>,
     left: usize,
 }
+
+/// The groups of a gateway by key.
+type StoredGroups = BTreeMap<GroupingKey, StoredGroup>;
 
 /// The report of one run to one sink.
 struct Report {
@@ -96,34 +108,30 @@ struct Report {
     receipt: Option<Receiver<Receipt>>,
 }
 
-/// Returns the folder if a search for journals of dead processes in it is due: at the first run of this process and
+/// Returns true if a search for journals of dead processes in this folder is due: at the first run of this process and
 /// then once per interval, if the folder has other files than the journal of this process.
-pub(in crate::job) fn take_due_folder(folder: &Path) -> Option<PathBuf> {
-    static SEARCHED_AT: Mutex<BTreeMap<PathBuf, Moment>> = Mutex::new(BTreeMap::new());
+pub(in crate::job) fn take_due_search(folder: &Folder) -> bool {
+    static SEARCHED_AT: Mutex<BTreeMap<u128, Moment>> = Mutex::new(BTreeMap::new());
 
     let mut searched_at = SEARCHED_AT.lock();
     let now = Moment::now();
-    if searched_at.get(folder).is_some_and(|last| now.since(*last) < SEARCH_INTERVAL) {
-        return None;
+    if searched_at.get(&folder.id()).is_some_and(|last| now.since(*last) < SEARCH_INTERVAL) {
+        return false;
     }
-    searched_at.insert(folder.to_owned(), now);
-    has_other_files(folder).then(|| folder.to_owned())
+    searched_at.insert(folder.id(), now);
+    has_other_files(folder)
 }
 
-fn has_other_files(folder: &Path) -> bool {
-    let counts = |path: &Path| path.extension().is_some_and(|it| it != LOCK_EXTENSION);
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    entries.filter_map(Result::ok).filter(|entry| counts(&entry.path())).nth(1).is_some()
+fn has_other_files(folder: &Folder) -> bool {
+    let names = folder.names().into_iter().flatten();
+    names.filter(|name| name != LOCK_FILE).nth(1).is_some()
 }
 
 /// Looks for journals of dead processes. Returns `None` if there are none, or another process is recovering them.
-pub(in crate::job) fn find(folder: &Path, pipeline: &Pipeline) -> Option<OrphanRecovery> {
-    let lock = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("recovery").with_extension(LOCK_EXTENSION))
-        .ok()?;
+pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<OrphanRecovery> {
+    let lock = folder.open_or_create_file(LOCK_FILE).ok()?;
     lock.try_lock().ok()?;
+    let now = touch(&lock).ok()?;
     let mut recovery = OrphanRecovery {
         _lock: lock,
         orphans: Vec::new(),
@@ -131,21 +139,29 @@ pub(in crate::job) fn find(folder: &Path, pipeline: &Pipeline) -> Option<OrphanR
         gateways: BTreeMap::new(),
         reports: Vec::new(),
     };
-    let mut paths: Vec<_> =
-        fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    for path in paths {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some(JOURNAL_EXTENSION) => recovery.read_journal(path, folder),
-            Some(SUPERVISOR_EXTENSION) if File::open(&path).is_ok_and(|file| try_lock(&file)) => {
-                drop(fs::remove_file(path));
+    let mut names: Vec<_> = folder.names().ok()?.collect();
+    names.sort_unstable();
+    let mut invalid = InvalidFiles::default();
+    for name in names {
+        match name.rsplit_once('.') {
+            Some((stem, JOURNAL_EXTENSION)) => {
+                let read = if is_stem(stem) {
+                    recovery.read_journal(folder, &name)
+                } else {
+                    Err(InvalidJournal::Foreign)
+                };
+                if let Err(reason) = read {
+                    invalid.add(folder, name, reason);
+                }
             }
-            Some("new") if is_older(&path, TEMPORARY_FILE_TTL) => drop(fs::remove_file(path)),
+            Some((stem, SUPERVISOR_EXTENSION)) if is_stem(stem) => remove_unlocked(folder, &name),
+            Some((stem, TEMP_EXTENSION)) if is_stem(stem) => remove_older(folder, &name, now),
             _ => {}
         }
     }
+    invalid.log(folder);
     let urls = sink_urls(pipeline);
-    recovery.orphans.retain_mut(|orphan| orphan.retain_for(&urls));
+    recovery.orphans.retain_mut(|orphan| orphan.retain_for(&urls, now));
     if recovery.orphans.is_empty() {
         return None;
     }
@@ -162,13 +178,33 @@ pub(in crate::job) fn sink_urls(pipeline: &Pipeline) -> Vec<String> {
 
 /// Returns an id that is different after each boot of the machine.
 pub(super) fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
 }
 
-fn is_older(path: &Path, age: Duration) -> bool {
-    let modified = fs::metadata(path).and_then(|found| found.modified());
-    modified.is_ok_and(|at| Moment::now().wall().duration_since(at).is_ok_and(|since| since > age))
+/// Returns true if a file is older than this age. `now` is a time of the same file system.
+fn is_older(folder: &Folder, name: &str, age: Duration, now: SystemTime) -> bool {
+    folder.entry(name).is_some_and(|entry| entry.age(now) > age)
+}
+
+/// Removes a temporary file of a dead process.
+fn remove_older(folder: &Folder, name: &str, now: SystemTime) {
+    if is_older(folder, name, TEMPORARY_FILE_TTL, now) {
+        let _ = folder.remove(name);
+    }
+}
+
+/// Returns true if a file with this stem belongs to a process: the time of its creation and the id of the process.
+fn is_stem(stem: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    stem.split_once('-').is_some_and(|(time, process)| is_number(time) && is_number(process))
+}
+
+/// Removes the file of a dead supervisor.
+fn remove_unlocked(folder: &Folder, name: &str) {
+    if folder.open_file(name).is_ok_and(|file| try_lock(&file)) {
+        let _ = folder.remove(name);
+    }
 }
 
 /// Locks a file if no live process has locked it. On file systems without locks every process counts as alive.
@@ -182,12 +218,13 @@ fn try_lock(file: &File) -> bool {
 impl OrphanedJournal {
     /// Keeps the runs whose sinks this process is configured for. The others stay in the journal for another process,
     /// up to [`JOURNAL_TTL`]. Returns false if no run remains.
-    fn retain_for(&mut self, urls: &[String]) -> bool {
+    fn retain_for(&mut self, urls: &[String], now: SystemTime) -> bool {
         let all = self.runs.len();
         self.runs.retain(|run| run.started.sinks.iter().all(|sink| urls.contains(sink)));
         self.left = all - self.runs.len();
-        if all == 0 || (self.runs.is_empty() && is_older(&self.path, JOURNAL_TTL)) {
-            let _ = fs::remove_file(&self.path);
+        let is_expired = || is_older(&self.folder, &self.name, JOURNAL_TTL, now);
+        if all == 0 || (self.runs.is_empty() && is_expired()) {
+            let _ = self.folder.remove(&self.name);
         }
         !self.runs.is_empty()
     }
@@ -212,36 +249,48 @@ impl OrphanedJournal {
 }
 
 impl OrphanRecovery {
-    fn read_journal(&mut self, path: PathBuf, folder: &Path) {
-        let Ok(mut file) = open(&path) else { return };
+    /// Reads a journal. Returns why the file cannot be read as one.
+    fn read_journal(&mut self, folder: &Arc<Folder>, name: &str) -> Result<(), InvalidJournal> {
+        let opened = folder.open_file(name);
+        // A file of another kind or of another user.
+        if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidData) {
+            return Err(InvalidJournal::Foreign);
+        }
+        let Ok(mut file) = opened else { return Ok(()) };
         // Locked before it is read, so that a dead owner's journal is complete.
         let is_dead = try_lock(&file);
-        let Ok(text) = read(&mut file) else { return };
-        // The owner, or another recovering process, may have removed it since.
-        if is_dead && !path.exists() {
-            return;
+        let text = match read(&mut file) {
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(InvalidJournal::Foreign);
+            }
+            Err(_) => return Ok(()),
+            Ok(text) => text,
+        };
+        // The owner, or another recovering process, may have removed or replaced it since.
+        if is_dead && !folder.has_open_file(name, &file) {
+            return Ok(());
         }
         let contents = match parse(&text) {
-            Ok(contents) => contents,
             // The owner may be alive, so the file stays.
-            Err(InvalidJournal::Truncated) if !is_dead => return,
-            Err(reason) => return report_invalid(&path, reason),
+            Err(InvalidJournal::Truncated) if !is_dead => return Ok(()),
+            parsed => parsed?,
         };
         let supervisor = contents.header.supervisor.as_ref();
-        let is_supervised = supervisor.is_some_and(|name| {
-            File::open(folder.join(name)).is_ok_and(|supervisor| !try_lock(&supervisor))
+        let is_supervised = supervisor.is_some_and(|supervisor| {
+            folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
         });
+        let (header, runs) = (contents.header, contents.runs);
         if is_dead && !is_supervised {
             // Ends an incomplete last line before lines are appended.
             if !text.ends_with('\n') {
                 let _ = file.write_all(b"\n");
             }
-            let (header, runs) = (contents.header, contents.runs);
-            self.orphans.push(OrphanedJournal { file, path, header, runs, left: 0 });
+            let (folder, name) = (Arc::clone(folder), name.to_owned());
+            self.orphans.push(OrphanedJournal { file, folder, name, header, runs, left: 0 });
         } else {
-            let process = contents.header.process;
-            self.live_runs.extend(contents.runs.into_iter().map(|run| (process, run)));
+            self.live_runs.extend(runs.into_iter().map(|run| (header.process, run)));
         }
+        Ok(())
     }
 
     /// Submits a report for each run of a dead process. `starting` is the id of a run of this process whose start is
@@ -254,13 +303,14 @@ impl OrphanRecovery {
             .flat_map(|(journal, orphan)| orphan.runs.iter().map(move |run| (journal, run.clone())))
             .collect();
         dead.sort_by(|(_, a), (_, b)| a.started.at.total_cmp(&b.started.at));
-        for (journal, mut run) in dead.clone() {
-            let is_superseded = dead.iter().any(|(_, other)| is_newer(other, &run))
-                || self.live_runs.iter().any(|(process, other)| {
-                    let is_starting = *process == std::process::id() && starting == Some(other.id);
-                    !is_starting && is_newer(other, &run)
-                });
+        let is_starting = |process, id| process == std::process::id() && starting == Some(id);
+        let live = self.live_runs.iter().filter(|(process, run)| !is_starting(*process, run.id));
+        let runs = live.map(|(_, run)| run).chain(dead.iter().map(|(_, run)| run));
+        let newest = newest_starts(runs);
+        for (journal, run) in &dead {
+            let is_superseded = is_superseded(&run.started, &newest);
             let recency = if is_superseded { Recency::Superseded } else { Recency::Newest };
+            let (journal, mut run) = (*journal, run.clone());
             let found_at = self.orphans[journal].record_found(&mut run);
             for route in &pipeline.routes {
                 let url = route.to_string();
@@ -268,7 +318,7 @@ impl OrphanRecovery {
                     continue;
                 }
                 let groups = self.gateways.get(&url).and_then(Option::as_ref);
-                let state = groups.map(|groups| GatewayState::read(groups, &run.started.key));
+                let state = groups.map(|groups| GatewayState::read(groups.get(&run.started.key)));
                 let families = unreported_families(&run, found_at, recency, state.as_ref());
                 let receipt = (!families.is_empty()).then(|| {
                     let request = PushRequest::add(run.started.key.clone(), families);
@@ -313,23 +363,23 @@ fn settle(
         }
     }
     for orphan in journals.iter().filter(|orphan| orphan.left == 0) {
-        let _ = fs::remove_file(&orphan.path);
+        let _ = orphan.folder.remove(&orphan.name);
     }
     recovered
 }
 
 /// Returns the journals in a folder without locking them, for a supervisor whose job is dead.
-pub(in crate::job) fn journals(folder: &Path) -> impl Iterator<Item = OrphanedJournal> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let journals = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == JOURNAL_EXTENSION));
-    journals.filter_map(|path| {
-        let mut file = open(&path).ok()?;
+pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = OrphanedJournal> {
+    let names = folder.names().into_iter().flatten();
+    let is_journal = |name: &String| {
+        name.rsplit_once('.').is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_stem(stem))
+    };
+    names.filter(is_journal).filter_map(|name| {
+        let mut file = folder.open_file(&name).ok()?;
         let text = read(&mut file).ok()?;
         let contents = parse(&text).ok()?;
         let (header, runs) = (contents.header, contents.runs);
-        Some(OrphanedJournal { file, path, header, runs, left: 0 })
+        Some(OrphanedJournal { file, folder: Arc::clone(folder), name, header, runs, left: 0 })
     })
 }
 
@@ -369,44 +419,69 @@ fn finished_metrics(
     completion_metrics(&started.expected, &Progress::default(), &completion)
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).open(path)
-}
-
 fn read(file: &mut File) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    let bytes = read_within(file, MAX_JOURNAL_SIZE)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn report_invalid(path: &Path, reason: InvalidJournal) {
-    let display = path.display();
-    match reason {
-        InvalidJournal::Truncated => {
-            log::warn(format_args!(
-                "removed {display}: the journal is truncated and contains no run"
-            ));
-            let _ = fs::remove_file(path);
+/// The files that cannot be read as journals: the first name and the number for each reason.
+#[derive(Default)]
+struct InvalidFiles(BTreeMap<InvalidJournal, (String, usize)>);
+
+impl InvalidFiles {
+    fn add(&mut self, folder: &Folder, name: String, reason: InvalidJournal) {
+        if reason == InvalidJournal::Truncated {
+            let _ = folder.remove(&name);
         }
-        InvalidJournal::Newer => log::warn(format_args!(
-            "skipped {display}: a newer version of metrics-push wrote this journal"
-        )),
-        InvalidJournal::Foreign => log::warn(format_args!(
-            "skipped {display}: it is not a journal; move it out of the state directory"
-        )),
+        self.0.entry(reason).or_insert((name, 0)).1 += 1;
+    }
+
+    /// Logs one line for each reason.
+    fn log(&self, folder: &Folder) {
+        for (reason, (name, count)) in &self.0 {
+            let path = folder.path().join(name);
+            let files = match count - 1 {
+                0 => path.display().to_string(),
+                others => format!("{} and {others} more", path.display()),
+            };
+            match reason {
+                InvalidJournal::Truncated => log::warn(format_args!(
+                    "removed {files}: the journal is truncated and contains no run"
+                )),
+                InvalidJournal::Newer => log::warn(format_args!(
+                    "skipped {files}: a newer version of metrics-push wrote this journal"
+                )),
+                InvalidJournal::Foreign => log::warn(format_args!(
+                    "skipped {files}: it is not a journal; move it out of the state directory"
+                )),
+            }
+        }
     }
 }
 
-fn is_newer(other: &JournaledRun, run: &JournaledRun) -> bool {
-    let (other, run) = (&other.started, &run.started);
-    other.key == run.key
-        && other.at > run.at
-        && other.sinks.iter().any(|sink| run.sinks.contains(sink))
+/// Returns the newest start of each group of each sink.
+fn newest_starts<'a>(
+    runs: impl Iterator<Item = &'a JournaledRun>,
+) -> BTreeMap<(&'a GroupingKey, &'a str), f64> {
+    let mut newest = BTreeMap::new();
+    for run in runs.map(|run| &run.started) {
+        for sink in &run.sinks {
+            let at = newest.entry((&run.key, sink.as_str())).or_insert(run.at);
+            *at = run.at.max(*at);
+        }
+    }
+    newest
+}
+
+/// Returns true if a newer run of the same group is known.
+fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) -> bool {
+    run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
 }
 
 /// Returns the groups of a gateway; `None` if it cannot be queried.
-fn list_groups(sink: &Sink) -> Option<Vec<StoredGroup>> {
+fn list_groups(sink: &Sink) -> Option<StoredGroups> {
     let Sink::Pushgateway(gateway) = sink.clone() else { return None };
     let groups = dispatcher().spawn(async move { gateway.metrics(QUERY_TIMEOUT).await.ok() });
-    groups.wait(QUERY_TIMEOUT).flatten()
+    let groups = groups.wait(QUERY_TIMEOUT).flatten()?;
+    Some(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
 }

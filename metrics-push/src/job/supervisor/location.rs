@@ -1,8 +1,9 @@
 //! `Location`: the files that a supervised job shares with its supervisor.
 
-use std::fs;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use crate::state_dir::Folder;
 
 /// The environment variable with the path of the supervisor's file.
 pub(in crate::job) const VARIABLE: &str = crate::config::SUPERVISOR_VARIABLE;
@@ -13,7 +14,7 @@ pub(super) const TIMEOUT_MARK: &str = "timeout";
 #[derive(Debug)]
 pub(in crate::job) struct Location {
     /// The folder of the job's journal.
-    pub(in crate::job) folder: PathBuf,
+    pub(in crate::job) folder: Arc<Folder>,
     /// The name of the supervisor's file in the folder. It is locked while the supervisor lives.
     pub(in crate::job) supervisor: String,
 }
@@ -26,8 +27,11 @@ pub(in crate::job) fn location() -> Option<&'static Location> {
         let path = PathBuf::from(std::env::var_os(VARIABLE)?);
         let process: u32 = path.file_stem()?.to_str()?.rsplit_once('-')?.1.parse().ok()?;
         let supervisor = path.file_name()?.to_str()?.to_owned();
-        let folder = path.parent()?.to_owned();
-        (process == parent).then_some(Location { folder, supervisor })
+        if process != parent {
+            return None;
+        }
+        let folder = Folder::open(path.parent()?).ok()?;
+        Some(Location { folder, supervisor })
     };
     LOCATION.get_or_init(read).as_ref()
 }
@@ -45,6 +49,8 @@ fn parent_id() -> Option<u32> {
 
 /// Returns true if the supervisor is ending this job because it exceeds its maximum runtime.
 pub(in crate::job) fn is_killing() -> bool {
-    let path = location().map(|location| location.folder.join(&location.supervisor));
-    path.and_then(|path| fs::read_to_string(path).ok()).is_some_and(|text| text == TIMEOUT_MARK)
+    let read = |location: &Location| {
+        location.folder.read(&location.supervisor, TIMEOUT_MARK.len() as u64).ok().flatten()
+    };
+    location().and_then(read).is_some_and(|text| text == TIMEOUT_MARK.as_bytes())
 }

@@ -3,14 +3,13 @@
 //! The unsafe code of this file calls C functions that the standard library does not offer, such as `wait4`.
 
 use std::ffi::c_int;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::job::resource_usage::ResourceUsage;
 use crate::job::spec::{Enforcement, Extent, JobSpec, Supervision};
 use crate::log;
 use crate::pipeline::Pipeline;
+use crate::state_dir::Folder;
 
 /// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.
 const KILL_GRACE: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
 struct Supervisor {
     /// The name of the job.
     job: String,
-    folder: PathBuf,
+    folder: Arc<Folder>,
     /// The folder is only for this job, because there is no state directory.
     is_temporary: bool,
     /// The supervisor's file, locked.
@@ -81,14 +81,14 @@ impl Supervisor {
         let stem = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
         let folder = match journal {
             Some(folder) => folder,
-            None => create_temporary_folder(&stem)?,
+            None => Folder::create_temporary(&stem)?,
         };
         let file_name = format!("{stem}.{}", recovery::SUPERVISOR_EXTENSION);
         // The file gets its name after it is locked, so that no process takes it for that of a dead supervisor.
-        let temporary = folder.join(&stem).with_extension("new");
-        let file = OpenOptions::new().append(true).create_new(true).open(&temporary)?;
+        let temporary = format!("{stem}.{}", recovery::TEMP_EXTENSION);
+        let file = folder.create_file(&temporary)?;
         file.try_lock()?;
-        fs::rename(&temporary, folder.join(&file_name))?;
+        folder.rename(&temporary, &file_name)?;
         let kill_after = spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill);
         let job = pipeline.job.clone().unwrap_or_else(|| spec.name.to_string());
         Ok(Self {
@@ -109,7 +109,7 @@ impl Supervisor {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command.args(arguments).env(VARIABLE, self.folder.join(&self.file_name));
+        command.args(arguments).env(VARIABLE, self.folder.path().join(&self.file_name));
         die_with_parent(&mut command);
         let inherited = self.signals.install();
         restore_in_child(&mut command, inherited);
@@ -126,9 +126,9 @@ impl Supervisor {
     }
 
     fn clean_up(&self) {
-        let _ = fs::remove_file(self.folder.join(&self.file_name));
+        let _ = self.folder.remove(&self.file_name);
         if self.is_temporary {
-            let _ = fs::remove_dir_all(&self.folder);
+            let _ = self.folder.delete();
         }
     }
 
@@ -209,13 +209,6 @@ impl Supervisor {
         };
         recovery::journals(&self.folder).find(is_of_job)
     }
-}
-
-/// Creates a folder that only its owner can enter.
-fn create_temporary_folder(stem: &str) -> io::Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("metrics-push-{stem}"));
-    fs::DirBuilder::new().mode(0o700).create(&folder)?;
-    Ok(folder)
 }
 
 /// Finishes a run that was active when its process ended.

@@ -1,0 +1,243 @@
+//! `Folder`: an open folder in the state directory, and the operations on its files.
+//!
+//! No other file of this crate opens a file in the state directory. A name has no separator, so that each operation stays
+//! in the folder. Only regular files are opened, and reads are limited.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+#[cfg(not(unix))]
+use super::portable as platform;
+#[cfg(unix)]
+use super::unix as platform;
+use crate::clock::Moment;
+
+/// The number of files in a listing. It is larger than the limits of all folders.
+const MAX_LISTED_FILES: usize = 65_536;
+
+/// An open folder of this user. It refers to the same folder even if its path is replaced.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    handle: platform::Handle,
+    id: u128,
+}
+
+/// A file in a listing.
+#[derive(Clone, Debug)]
+pub(crate) struct FileEntry {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// By the clock of the file system.
+    pub(crate) modified: SystemTime,
+}
+
+impl FileEntry {
+    /// Returns the age of the file. `now` is a time of the same file system.
+    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+        // The clock may have been set back since.
+        now.duration_since(self.modified).unwrap_or_default()
+    }
+}
+
+impl Folder {
+    /// Opens the folder with this path, unless another user can replace it.
+    pub(crate) fn open(path: &Path) -> io::Result<Arc<Self>> {
+        let (parent, name) = split(path)?;
+        Self::open_resolved(platform::resolve(parent)?.join(name))
+    }
+
+    /// Opens the folder with this path and creates it if necessary.
+    pub(crate) fn open_or_create(path: &Path) -> io::Result<Arc<Self>> {
+        let (parent, name) = split(path)?;
+        let path = platform::resolve_or_create(parent)?.join(name);
+        match Self::open_resolved(path.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                platform::create_private_folder(&path)?;
+                Self::open_resolved(path)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Creates a folder for temporary files of this process. Fails if the name is in use.
+    pub(crate) fn create_temporary(name: &str) -> io::Result<Arc<Self>> {
+        let path = platform::resolve(&std::env::temp_dir())?.join(checked(name)?);
+        platform::create_new_folder(&path)?;
+        Self::open_resolved(path)
+    }
+
+    fn open_resolved(path: PathBuf) -> io::Result<Arc<Self>> {
+        let handle = platform::open_folder(&path)?;
+        let id = platform::id(&handle)?;
+        Ok(Arc::new(Self { path, handle, id }))
+    }
+
+    /// Returns the path of the folder, for messages and for other processes.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns a number that no other folder of the machine has.
+    pub(crate) fn id(&self) -> u128 {
+        self.id
+    }
+
+    /// Returns true unless the folder was removed or replaced.
+    pub(crate) fn is_current(&self) -> bool {
+        platform::has_id(&self.path, self.id)
+    }
+
+    /// Opens an existing file for reading and appending.
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+        platform::open_append(&self.handle, checked(name)?)
+    }
+
+    /// Creates a file for appending. Fails if the name is in use.
+    pub(crate) fn create_file(&self, name: &str) -> io::Result<File> {
+        platform::create_new(&self.handle, checked(name)?)
+    }
+
+    /// Opens a file whose lock is shared between processes, and creates it if necessary.
+    pub(crate) fn open_or_create_file(&self, name: &str) -> io::Result<File> {
+        match self.open_file(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match self.create_file(name) {
+            // Another process has created it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open_file(name),
+            created => created,
+        }
+    }
+
+    /// Reads a file of at most `max_bytes`; `None` if it does not exist. A larger file is an error.
+    pub(crate) fn read(&self, name: &str, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+        match platform::open(&self.handle, checked(name)?) {
+            Ok(mut file) => read_within(&mut file, max_bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the first bytes of a file, at most `count`.
+    pub(crate) fn read_start(&self, name: &str, count: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        platform::open(&self.handle, checked(name)?)?.take(count).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Returns true if the folder has an entry with this name.
+    pub(crate) fn has_file(&self, name: &str) -> bool {
+        platform::size_and_time(&self.handle, name).is_some()
+    }
+
+    /// Returns true if the name still refers to this open file.
+    pub(crate) fn has_open_file(&self, name: &str, file: &File) -> bool {
+        platform::refers_to(&self.handle, name, file)
+    }
+
+    /// Renames a file and replaces the file with the new name.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        platform::rename(&self.handle, checked(from)?, checked(to)?)
+    }
+
+    /// Removes a file if it exists.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match platform::remove(&self.handle, checked(name)?) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the names of all entries. Names that are not UTF-8 are skipped.
+    pub(crate) fn names(&self) -> io::Result<impl Iterator<Item = String>> {
+        platform::names(&self.handle)
+    }
+
+    /// Lists the regular files whose name is accepted. A file that is removed during the listing is skipped.
+    pub(crate) fn list(&self, is_accepted: impl Fn(&str) -> bool) -> io::Result<Vec<FileEntry>> {
+        let names = self.names()?.filter(|name| is_accepted(name)).take(MAX_LISTED_FILES);
+        let entries = names.filter_map(|name| {
+            let (bytes, modified) = platform::size_and_time(&self.handle, &name)?;
+            Some(FileEntry { name, bytes, modified })
+        });
+        Ok(entries.collect())
+    }
+
+    /// Returns the size and the time of a regular file.
+    pub(crate) fn entry(&self, name: &str) -> Option<FileEntry> {
+        let (bytes, modified) = platform::size_and_time(&self.handle, name)?;
+        Some(FileEntry { name: name.to_owned(), bytes, modified })
+    }
+
+    /// Deletes the folder and its files.
+    pub(crate) fn delete(&self) -> io::Result<()> {
+        self.names()?.try_for_each(|name| self.remove(&name))?;
+        platform::remove_folder(&self.path)
+    }
+
+    /// Syncs the folder to the disk, so that renamed files survive a power loss.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        platform::sync(&self.handle)
+    }
+}
+
+/// Reads an open file of at most `max_bytes` to its end.
+pub(crate) fn read_within(file: &mut File, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let too_large = || {
+        io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {max_bytes} bytes"))
+    };
+    let length = file.metadata()?.len();
+    if length > max_bytes {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    // The file may grow while it is read.
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Sets the time of a file to now and returns it. The time is by the clock of the file system, as in listings.
+pub(crate) fn touch(file: &File) -> io::Result<SystemTime> {
+    platform::touch(file)?;
+    file.metadata()?.modified()
+}
+
+/// Waits for the lock of a file, for at most `timeout`.
+pub(crate) fn lock_within(file: &File, timeout: Duration) -> io::Result<()> {
+    const POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+    let deadline = Moment::now().after(timeout);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if !deadline.remaining().is_zero() => {
+                std::thread::sleep(POLL_INTERVAL);
+            }
+            Err(TryLockError::WouldBlock) => {
+                let problem = "another process holds the lock of the folder";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Splits a path into its directory and the name of the folder.
+fn split(path: &Path) -> io::Result<(&Path, &std::ffi::OsStr)> {
+    path.parent().zip(path.file_name()).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a folder", path.display()))
+    })
+}
+
+/// Returns the name, unless it could refer to an entry of another folder.
+fn checked(name: &str) -> io::Result<&str> {
+    if name.is_empty() || name == ".." || name.contains(std::path::is_separator) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not the name of a file"));
+    }
+    Ok(name)
+}

@@ -1,0 +1,204 @@
+//! `StateDir`: the directory for data that outlives the process. `config` chooses its path.
+//!
+//! The directory is created on first use. Each part of its path belongs to this user or the superuser, and no other user
+//! can replace it. Only its owner can enter the folders in it. The permissions of an existing state directory do not
+//! change. If the directory cannot be used, this is logged once, and callers continue without it.
+
+mod folder;
+#[cfg(not(unix))]
+mod portable;
+#[cfg(unix)]
+mod unix;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use crate::error::Error;
+use crate::log;
+use crate::sync::Mutex;
+pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
+
+/// The path of the state directory, and which part of the configuration it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StateDirPath {
+    #[default]
+    Disabled,
+    /// The user did not ask for it.
+    Default(PathBuf),
+    Configured(PathBuf),
+}
+
+impl StateDirPath {
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Disabled => None,
+            Self::Default(path) | Self::Configured(path) => Some(path),
+        }
+    }
+}
+
+/// The state directory, or none.
+#[derive(Debug, Default)]
+pub(crate) struct StateDir {
+    location: StateDirPath,
+    /// The folders that are open.
+    folders: Mutex<BTreeMap<&'static str, Arc<Folder>>>,
+    has_logged: OnceLock<()>,
+}
+
+impl StateDir {
+    pub(crate) fn new(location: StateDirPath) -> Self {
+        Self { location, ..Self::default() }
+    }
+
+    /// Returns the folder with this name, created if necessary. A folder that was removed is created again.
+    /// Returns `None` if the state directory is disabled or, after a log line, if it cannot be used.
+    pub(crate) fn folder(&self, name: &'static str) -> Option<Arc<Folder>> {
+        self.open(name, Folder::open_or_create)
+    }
+
+    /// Like [`folder`](Self::folder), but does not create the folder.
+    pub(crate) fn existing_folder(&self, name: &'static str) -> Option<Arc<Folder>> {
+        let exists = self.location.path()?.join(name).symlink_metadata().is_ok();
+        exists.then(|| self.open(name, Folder::open)).flatten()
+    }
+
+    fn open(
+        &self,
+        name: &'static str,
+        open: impl Fn(&Path) -> io::Result<Arc<Folder>>,
+    ) -> Option<Arc<Folder>> {
+        let path = self.location.path()?.join(name);
+        let mut folders = self.folders.lock();
+        if let Some(folder) = folders.get(name).filter(|folder| folder.is_current()) {
+            return Some(Arc::clone(folder));
+        }
+        match open(&path) {
+            Ok(folder) => {
+                folders.insert(name, Arc::clone(&folder));
+                Some(folder)
+            }
+            Err(error) => {
+                self.has_logged.get_or_init(|| self.log(&path, error));
+                None
+            }
+        }
+    }
+
+    /// Logs that the directory cannot be used: a warning only if the user has configured it.
+    fn log(&self, path: &Path, error: io::Error) {
+        let error = Error::config("cannot use the state directory")
+            .at("directory", path.display())
+            .caused_by(error)
+            .remedy("set METRICS_PUSH_STATE_DIR to a directory of the job's user, or to off");
+        let line = format_args!("{error:?}; the job runs without a state directory");
+        match self.location {
+            StateDirPath::Configured(_) => log::warn(line),
+            StateDirPath::Default(_) | StateDirPath::Disabled => log::debug(line),
+        }
+    }
+
+    /// Returns true unless the state directory is disabled.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.location.path().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A directory for one test, removed on drop.
+    struct TempDir(PathBuf);
+
+    impl TempDir {
+        fn new(name: &str) -> Self {
+            let name = format!("metrics-push-{name}-{}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+    }
+
+    fn state_dir(dir: &TempDir) -> StateDir {
+        StateDir::new(StateDirPath::Configured(dir.0.clone()))
+    }
+
+    /// Returns the path of a folder in the state directory; `None` if the folder cannot be used.
+    fn path(dir: &TempDir, folder: &'static str) -> Option<PathBuf> {
+        state_dir(dir).folder(folder).map(|folder| folder.path().to_owned())
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn directory_is_created_on_first_use() {
+        let dir = TempDir::new("lazy");
+        let state = state_dir(&dir);
+        assert!(!dir.0.exists());
+        assert_eq!(state.folder("spool").unwrap().path(), dir.0.join("spool"));
+        assert!(dir.0.join("spool").is_dir());
+    }
+
+    #[test]
+    fn disabled_state_directory_has_no_folders() {
+        assert!(StateDir::default().folder("spool").is_none());
+    }
+
+    #[test]
+    fn file_in_place_of_the_directory_is_rejected() {
+        let dir = TempDir::new("file");
+        fs::write(&dir.0, "").unwrap();
+        assert_eq!(path(&dir, "spool"), None);
+        fs::remove_file(&dir.0).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn folder_becomes_readable_by_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = TempDir::new("private");
+        fs::create_dir(&dir.0).unwrap();
+        let folder = dir.0.join("journal");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(path(&dir, "journal").as_ref(), Some(&folder));
+        assert_eq!(mode(&folder), 0o700);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn symbolic_link_is_not_followed() {
+        let (dir, elsewhere) = (TempDir::new("linked"), TempDir::new("elsewhere"));
+        fs::create_dir(&dir.0).unwrap();
+        fs::create_dir(&elsewhere.0).unwrap();
+        std::os::unix::fs::symlink(&elsewhere.0, dir.0.join("journal")).unwrap();
+        assert_eq!(path(&dir, "journal"), None);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn existing_directory_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = TempDir::new("shared");
+        fs::create_dir(&dir.0).unwrap();
+        fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o1777)).unwrap();
+        state_dir(&dir).folder("journal").unwrap();
+        assert_eq!(mode(&dir.0), 0o1777);
+    }
+}
