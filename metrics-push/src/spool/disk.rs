@@ -116,7 +116,7 @@ impl Disk {
         sync: impl Fn(&File) -> io::Result<()>,
     ) -> io::Result<TempFile> {
         self.reach_failpoint()?;
-        let (mut file, mut temp) = TempFile::create(folder, name)?;
+        let (mut file, mut temp) = TempFile::new(folder, name)?;
         let (first, second) = bytes.split_at(bytes.len() / 2);
         file.write_all(first)?;
         // Simulates a full disk, which truncates the file.
@@ -140,7 +140,7 @@ pub(super) struct TempFile {
 
 impl TempFile {
     /// Creates a file with a name that no other thread or process uses.
-    fn create(folder: &Arc<Folder>, name: &str) -> io::Result<(File, Self)> {
+    fn new(folder: &Arc<Folder>, name: &str) -> io::Result<(File, Self)> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let process = std::process::id();
         loop {

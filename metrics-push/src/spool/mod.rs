@@ -27,12 +27,10 @@ use crate::state_dir::{FileEntry, Folder, StateDir};
 use crate::sync::Mutex;
 use disk::{Disk, FolderLock, TempFile};
 use record::{DecodeError, Record};
-use usage::{SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
+use usage::{DROPPED_FILE, SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
-/// The file that contains the number of evicted and corrupt records.
-const DROPPED_FILE: &str = "dropped";
 /// A number needs fewer bytes.
 const MAX_DROPPED_FILE_SIZE: u64 = 64;
 

@@ -7,9 +7,12 @@
 use std::time::{Duration, SystemTime};
 
 use super::disk::TEMP_EXTENSION;
-use super::{DROPPED_FILE, record};
+use super::record;
 use crate::clock::Moment;
 use crate::state_dir::FileEntry;
+
+/// The file that contains the number of evicted and corrupt records.
+pub(super) const DROPPED_FILE: &str = "dropped";
 
 /// Enough for every group of a large scheduler, and few enough to list quickly.
 pub(super) const MAX_RECORDS: usize = 4_096;

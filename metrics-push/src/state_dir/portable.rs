@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The path of a directory.
-pub(super) type Handle = PathBuf;
+pub(super) use std::path::PathBuf as Handle;
 
 pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()

@@ -6,7 +6,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 /// An open directory.
-pub(super) type Handle = OwnedFd;
+pub(super) use std::os::fd::OwnedFd as Handle;
 
 const SUPERUSER: u32 = 0;
 /// The limit of Linux.
