@@ -8,6 +8,7 @@ use metrics_push::testing::{FakeGateway, Group};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::program::{Ended, metrics_push, piped, shell_status};
+use crate::signal_defaults::reset_signals;
 
 fn exec(gateway: &FakeGateway, arguments: &[&str], command: &[&str]) -> Command {
     let arguments = [&["exec", "--job", "backup"], arguments, &["--"], command].concat();
@@ -90,6 +91,55 @@ fn command_inherits_input_output_and_environment() {
         ("line\n[]\n", "problem\n"),
         "{ended:?}"
     );
+}
+
+/// Prints the signal state and the open standard streams of the shell to the file `$0`.
+const PRINT_STATE: &str = "(grep -E 'Sig(Blk|Ign)|Umask' /proc/$$/status; for stream in 0 1 2; do readlink \
+                           /proc/$$/fd/$stream; done) > $0; exit 3";
+
+/// Runs a command with arguments of `env` and a redirection, and returns the state that it prints.
+fn inherited_state(command: &Command, options: &str, redirection: &str) -> String {
+    let file = std::env::temp_dir().join(format!("metrics-push-inherited-{}", std::process::id()));
+    let start = format!("umask 027; exec env {options} \"$@\" {redirection}");
+    let mut launcher = Command::new("sh");
+    launcher
+        .args(["-c", &start, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .arg(&file);
+    launcher.env_clear().env("PATH", "/usr/bin:/bin");
+    for (name, value) in command.get_envs() {
+        launcher.env(name, value.unwrap_or_default());
+    }
+    launcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = reset_signals(&mut launcher).status().unwrap();
+    assert_eq!(status.code(), Some(3), "{options} {redirection}");
+    let state = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(file).unwrap();
+    state
+}
+
+#[test]
+fn command_inherits_signals_and_closed_streams_unchanged() {
+    let gateway = FakeGateway::start();
+    let signals = ["HUP", "INT", "QUIT", "TERM", "PIPE", "CHLD", "USR1", "XCPU", "ALRM", "TSTP"];
+    let ignored = signals.map(|signal| (format!("--ignore-signal={signal}"), ""));
+    let blocked = signals.map(|signal| (format!("--block-signal={signal}"), ""));
+    let all = ["--block-signal", "--ignore-signal", ""].map(|option| (option.to_owned(), ""));
+    let streams = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"].map(|closed| (String::new(), closed));
+    let print = ["sh", "-c", PRINT_STATE];
+    let mut bare = Command::new(print[0]);
+    bare.args(&print[1..]);
+    let supervised = exec(&gateway, &[], &print);
+    let mut unsupervised = metrics_push("", &[&["exec", "--"], &print[..]].concat());
+    unsupervised.env("PATH", "/usr/bin:/bin");
+    for (options, redirection) in ignored.into_iter().chain(blocked).chain(all).chain(streams) {
+        let expected = inherited_state(&bare, &options, redirection);
+        for command in [&supervised, &unsupervised] {
+            let state = inherited_state(command, &options, redirection);
+            assert_eq!(state, expected, "{options} {redirection}: {command:?}");
+        }
+    }
 }
 
 /// Starts a command and waits for its line "ready".

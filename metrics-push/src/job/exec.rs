@@ -6,6 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::hooks::signal;
+use super::inherited_state;
+use super::posix_signals::{SignalMask, ignore};
 use super::run::Run;
 use super::supervisor;
 
@@ -30,7 +32,23 @@ impl Run {
     pub fn exec(&self, command: &mut Command) -> io::Error {
         self.active.wait_start_delivered(START_TIMEOUT);
         // If the command has jobs of this library, they are not supervised.
-        let command = command.env_remove(supervisor::VARIABLE);
-        signal::without_new_threads(|| command.exec())
+        let command = inherit_signals(command.env_remove(supervisor::VARIABLE));
+        let error = signal::without_new_threads(|| command.exec());
+        // `exec` has reset SIGPIPE, and this process continues.
+        ignore(libc::SIGPIPE);
+        error
     }
+}
+
+/// Starts the command with the signal state and the closed streams that this process has inherited. `Command` itself
+/// resets SIGPIPE and the mask.
+#[expect(unsafe_code, reason = "code before exec")]
+fn inherit_signals(command: &mut Command) -> &mut Command {
+    let mask = SignalMask::current();
+    let restore = move || {
+        mask.restore();
+        inherited_state::restore()
+    };
+    // SAFETY: the closure makes only async-signal-safe calls and does not allocate.
+    unsafe { command.pre_exec(restore) }
 }

@@ -6,6 +6,8 @@ mod completion;
 #[cfg(unix)]
 mod exec;
 mod hooks;
+#[cfg(unix)]
+mod inherited_state;
 mod journal;
 pub(crate) mod outcome;
 #[cfg(unix)]

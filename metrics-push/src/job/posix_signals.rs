@@ -77,6 +77,11 @@ pub(super) fn ignore(signal: c_int) {
 pub(super) struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
+    /// Returns the mask of this thread.
+    pub(super) fn current() -> Self {
+        Self::unblock(&[])
+    }
+
     /// Unblocks signals on this thread. Returns the mask before.
     #[expect(unsafe_code, reason = "calls into C")]
     pub(super) fn unblock(signals: &[c_int]) -> Self {

@@ -18,6 +18,7 @@ use super::oom;
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
 use crate::job::completion::{Cause, finish_time};
+use crate::job::inherited_state;
 use crate::job::journal::line::{Finished, JournaledRun};
 use crate::job::journal::recovery::{self, OrphanedJournal};
 use crate::job::outcome::Outcome;
@@ -372,7 +373,7 @@ fn die_with_parent(command: &mut Command) {
 fn restore_in_child(command: &mut Command, inherited: InheritedSignals) {
     let restore = move || {
         inherited.restore();
-        Ok(())
+        inherited_state::restore()
     };
     // SAFETY: the closure makes only async-signal-safe calls and does not allocate.
     unsafe { command.pre_exec(restore) };
