@@ -192,7 +192,7 @@ fn environment_is_read_in_listed_files_only() {
     let homes = [
         "metrics-push/src/config/variables.rs",
         // A supervisor starts its own program again, with the same arguments and a variable.
-        "metrics-push/src/job/supervisor/location.rs",
+        "metrics-push/src/job/supervisor/link.rs",
         "metrics-push/src/job/supervisor/process.rs",
         // A process that exits with 0 after a flag such as `--help` has not done its work.
         "metrics-push/src/job/hooks/exit.rs",
@@ -256,6 +256,7 @@ fn unsafe_code_is_in_listed_files_only() {
         "job/hooks/exit.rs",
         "job/inherited_state.rs",
         "job/posix_signals.rs",
+        "job/supervisor/link.rs",
         "job/supervisor/process.rs",
         "job/supervisor/signal_forwarding.rs",
     ];

@@ -1,4 +1,4 @@
-//! `Acknowledgement`: acknowledges a run in the journal after its completion is settled on all sinks.
+//! `Acknowledgement`: acknowledges a run in its records after its completion is settled on all sinks.
 //!
 //! The dispatcher calls one callback per sink. The last callback drops the `Acknowledgement`. If any sink could still
 //! accept the completion later, the run stays in the journal. In both cases the waiting thread is woken.
@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::journal::JournalEntry;
 use super::process_state::{InProgressGuard, PROCESS};
+use super::run_record::RunRecord;
 use crate::delivery::Receipt;
 use crate::dispatcher::OnSettled;
 use crate::oneshot::{self, Receiver, Sender};
 
 pub(super) struct Acknowledgement {
-    journal_entry: Option<Arc<JournalEntry>>,
+    record: Option<Arc<RunRecord>>,
     /// The number of sinks on which the completion is not settled: it was neither delivered, spooled nor rejected.
     outstanding: AtomicUsize,
     /// Wakes the waiting thread when it is dropped, after the journal is written.
@@ -24,13 +24,10 @@ pub(super) struct Acknowledgement {
 impl Acknowledgement {
     /// Returns the acknowledgement of a completion that is sent to `sinks` sinks, and a receiver that is closed after
     /// the last callback.
-    pub(super) fn new(
-        journal_entry: Option<Arc<JournalEntry>>,
-        sinks: usize,
-    ) -> (Arc<Self>, Receiver<()>) {
+    pub(super) fn new(record: Option<Arc<RunRecord>>, sinks: usize) -> (Arc<Self>, Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         let acknowledgement = Self {
-            journal_entry,
+            record,
             outstanding: AtomicUsize::new(sinks),
             _waiter: sender,
             _in_progress: PROCESS.unacknowledged.enter(),
@@ -51,8 +48,10 @@ impl Acknowledgement {
 
 impl Drop for Acknowledgement {
     fn drop(&mut self) {
-        if let (Some(entry), 0) = (&self.journal_entry, *self.outstanding.get_mut()) {
-            entry.acknowledge();
+        match (&self.record, *self.outstanding.get_mut()) {
+            (Some(record), 0) => record.acknowledge(),
+            (Some(record), _) => record.release(),
+            (None, _) => {}
         }
     }
 }

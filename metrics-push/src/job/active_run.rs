@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::acknowledgement::Acknowledgement;
 use super::completion::{Cause, Completion};
 use super::hooks::{exit, signal};
-use super::journal::JournalEntry;
 use super::journal::line::Finished;
 use super::outcome::Outcome;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
@@ -18,6 +17,7 @@ use super::resource_usage;
 use super::run_metrics::{
     Expectations, Progress, Records, completion_metrics, heartbeat_metrics, start_metrics,
 };
+use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
@@ -58,7 +58,7 @@ pub(super) struct ActiveRun {
     is_skipped: AtomicBool,
     progress: Mutex<Progress>,
     registry: OnceLock<Registry>,
-    journal_entry: Option<Arc<JournalEntry>>,
+    record: Option<Arc<RunRecord>>,
     /// Locked while the start is submitted, so that no completion is submitted before it.
     start_lock: Mutex<()>,
     /// Closed when another thread has submitted the start. `None` if the thread of the run submits it.
@@ -71,7 +71,7 @@ impl ActiveRun {
         key: Option<GroupingKey>,
         pipeline: Arc<Pipeline>,
         started: Moment,
-        journal_entry: Option<JournalEntry>,
+        record: Option<RunRecord>,
     ) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
@@ -88,7 +88,7 @@ impl ActiveRun {
             is_skipped: AtomicBool::new(false),
             progress: Mutex::default(),
             registry: OnceLock::new(),
-            journal_entry: journal_entry.map(Arc::new),
+            record: record.map(Arc::new),
             start_lock: Mutex::default(),
             start_submitted: Mutex::default(),
         });
@@ -119,8 +119,8 @@ impl ActiveRun {
         &self.pipeline
     }
 
-    pub(super) fn journal_entry(&self) -> Option<&JournalEntry> {
-        self.journal_entry.as_deref()
+    pub(super) fn record(&self) -> Option<&RunRecord> {
+        self.record.as_deref()
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -295,7 +295,7 @@ impl ActiveRun {
         Some((key, unsent))
     }
 
-    /// Writes the completion to the journal and returns its metrics. No user code runs here.
+    /// Records the completion and returns its metrics. No user code runs here.
     fn complete(&self, cause: Cause, finished: Moment, gathered: Snapshot) -> Snapshot {
         let cause = Cause { outcome: self.final_outcome(cause.outcome), ..cause };
         let mut completion = Completion::between(self.started, finished, cause);
@@ -303,8 +303,8 @@ impl ActiveRun {
             completion.usage = resource_usage::read_own();
             completion.panics = Some(PROCESS.panics() - self.panics_at_start);
         }
-        if let Some(entry) = &self.journal_entry {
-            entry.record_finished(Finished {
+        if let Some(record) = &self.record {
+            record.record_finished(Finished {
                 cause,
                 at: completion.finished_at,
                 duration: completion.duration,
@@ -350,8 +350,7 @@ impl ActiveRun {
             _ => PushRequest::add(key.clone(), families),
         };
         let sinks = self.pipeline.routes.len();
-        let (acknowledgement, acknowledged) =
-            Acknowledgement::new(self.journal_entry.clone(), sinks);
+        let (acknowledgement, acknowledged) = Acknowledgement::new(self.record.clone(), sinks);
         let callback = || acknowledgement.callback();
         match self.spec.extent {
             Extent::Task => self.pipeline.submit_spooled(request, timeout, callback),

@@ -16,6 +16,7 @@ mod process_state;
 mod resource_usage;
 pub(crate) mod run;
 mod run_metrics;
+mod run_record;
 mod shutdown;
 mod spec;
 mod start;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Weak};
 
 use super::active_run::ActiveRun;
 use super::hooks::{self, exit, signal};
+use super::journal::JournalEntry;
 use super::journal::line::Started;
 use super::journal::recovery::{self, OrphanRecovery};
-use super::journal::{Journal, JournalEntry};
 use super::process_state::FinishAll;
 use super::run_metrics::Expectations;
+use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec, SignalHooks};
 use super::supervisor;
 use crate::clock::Moment;
@@ -40,8 +41,8 @@ pub(super) fn start_run(
         key = None;
     }
     let started = Moment::now();
-    let entry = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, started));
-    let run = ActiveRun::new(spec, key, pipeline, started, entry);
+    let record = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, started));
+    let run = ActiveRun::new(spec, key, pipeline, started, record);
     if run.key().is_some() {
         submit_start(&run);
     }
@@ -68,18 +69,12 @@ fn grouping_key(
     Ok(key)
 }
 
-/// Writes the start to the journal. Returns `None` if there is no state directory.
 fn record_start(
     spec: &JobSpec,
     pipeline: &Pipeline,
     key: &GroupingKey,
     started: Moment,
-) -> Option<JournalEntry> {
-    let supervised = supervisor::location();
-    let folder = match supervised {
-        Some(location) => Arc::clone(&location.folder),
-        None => pipeline.state_dir.folder(recovery::FOLDER)?,
-    };
+) -> Option<RunRecord> {
     let run = Started {
         key: key.clone(),
         sinks: recovery::sink_urls(pipeline),
@@ -87,8 +82,7 @@ fn record_start(
         extent: spec.extent,
         expected: Expectations::from(spec),
     };
-    let supervisor = supervised.map(|location| location.supervisor.as_str());
-    Journal::in_folder(&folder, supervisor).record_start(run, spec.durability)
+    RunRecord::start(run, spec.durability, pipeline)
 }
 
 /// Installs the signal handlers of a whole process, submits the start, and starts the heartbeat.
@@ -96,7 +90,7 @@ fn submit_start(run: &Arc<ActiveRun>) {
     if run.spec().is_process() && run.spec().signal_hooks == SignalHooks::Enabled {
         signal::start_listener();
     }
-    let folder = run.journal_entry().map(JournalEntry::folder);
+    let folder = run.record().and_then(RunRecord::journal).map(JournalEntry::folder);
     let due = folder.filter(|folder| recovery::take_due_search(folder));
     let is_deferred = due.is_some_and(|folder| submit_start_after_recovery(run, folder));
     if !is_deferred {
@@ -130,7 +124,8 @@ fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: &Arc<Folder>) -> bo
 fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut OrphanRecovery>) {
     if let Some(recovery) = recovery {
         // If the run is finished, its completion supersedes the dead runs. Its start does not.
-        let starting = run.journal_entry().filter(|_| !run.is_finished()).map(JournalEntry::id);
+        let entry = run.record().and_then(RunRecord::journal);
+        let starting = entry.filter(|_| !run.is_finished()).map(JournalEntry::id);
         recovery.report(run.pipeline(), starting);
     }
 }

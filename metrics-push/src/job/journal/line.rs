@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 const PROCESS: &str = "process";
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Line {
+pub(in crate::job) enum Line {
     Header(Header),
     Started(u64, Started),
     Finished(u64, Finished),
@@ -91,7 +91,7 @@ pub(super) enum InvalidJournal {
 
 impl Line {
     /// Returns the text of the line, with a line feed.
-    pub(super) fn to_text(&self) -> String {
+    pub(in crate::job) fn to_text(&self) -> String {
         let mut line = LineBuilder::default();
         match self {
             Self::Header(header) => {
@@ -131,6 +131,19 @@ impl Line {
         }
         line.text.push('\n');
         line.text
+    }
+
+    /// Reads a line about a run, without its line feed. Returns `None` for an unknown or invalid line.
+    pub(in crate::job) fn from_text(line: &str) -> Option<Self> {
+        let (word, fields) = fields(line);
+        let id = number(&fields, "id")?;
+        Some(match word {
+            "started" => Self::Started(id, read_started(&fields)?),
+            "finished" => Self::Finished(id, read_finished(&fields)?),
+            "abandoned" => Self::Abandoned(id, number(&fields, "at")?),
+            "acknowledged" => Self::Acknowledged(id),
+            _ => return None,
+        })
     }
 }
 
@@ -193,17 +206,14 @@ pub(super) fn parse(text: &str) -> Result<JournalContents, InvalidJournal> {
 
 /// Applies one line to the runs.
 fn apply(runs: &mut BTreeMap<u64, JournaledRun>, line: &str) -> Option<()> {
-    let (word, fields) = fields(line);
-    let id = number(&fields, "id")?;
-    match word {
-        "started" => {
-            let started = read_started(&fields)?;
+    match Line::from_text(line)? {
+        Line::Started(id, started) => {
             runs.insert(id, JournaledRun { id, started, finished: None, found_at: None });
         }
-        "finished" => runs.get_mut(&id)?.finished = Some(read_finished(&fields)?),
-        "abandoned" => runs.get_mut(&id)?.found_at = Some(number(&fields, "at")?),
-        "acknowledged" => drop(runs.remove(&id)),
-        _ => {}
+        Line::Finished(id, finished) => runs.get_mut(&id)?.finished = Some(finished),
+        Line::Abandoned(id, at) => runs.get_mut(&id)?.found_at = Some(at),
+        Line::Acknowledged(id) => drop(runs.remove(&id)),
+        Line::Header(_) => {}
     }
     Some(())
 }

@@ -3,27 +3,23 @@
 //! A process that holds the lock of a dead process' journal may report its runs. One process at a time does so in a folder,
 //! so that reports are in order. A run is superseded if another journal, or the gateway, has a newer one of its group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::line::{Finished, Header, InvalidJournal, JournaledRun, Line, Started, parse};
+use super::line::{Header, InvalidJournal, JournaledRun, Line, Started, parse};
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
-use crate::job::completion::Completion;
-use crate::job::resource_usage::ResourceUsage;
-use crate::job::run_metrics::{Progress, completion_metrics};
-use crate::job::spec::Extent;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
-use crate::push_request::{PushRequest, encode};
+use crate::push_request::PushRequest;
 use crate::sink::Sink;
 use crate::sink::pushgateway::StoredGroup;
 use crate::state_dir::{Folder, read_within, touch};
@@ -229,6 +225,19 @@ impl OrphanedJournal {
         !self.runs.is_empty()
     }
 
+    /// Appends a line. If it cannot be written, a later process may report the run a second time.
+    pub(in crate::job) fn append(&mut self, line: &Line) {
+        let _ = self.file.write_all(line.to_text().as_bytes());
+    }
+
+    /// Acknowledges runs, and removes the journal if it has no others.
+    pub(in crate::job) fn acknowledge(mut self, runs: &BTreeSet<u64>) {
+        runs.iter().for_each(|id| self.append(&Line::Acknowledged(*id)));
+        if self.runs.iter().all(|run| runs.contains(&run.id)) {
+            let _ = self.folder.remove(&self.name);
+        }
+    }
+
     /// Returns when the run was found first. Records the time in the journal, so that repeated reports have the same
     /// time.
     fn record_found(&mut self, run: &mut JournaledRun) -> f64 {
@@ -381,42 +390,6 @@ pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = Orp
         let (header, runs) = (contents.header, contents.runs);
         Some(OrphanedJournal { file, folder: Arc::clone(folder), name, header, runs, left: 0 })
     })
-}
-
-/// Reports the finished runs of a process that has just died.
-pub(in crate::job) fn report_finished(
-    mut orphan: OrphanedJournal,
-    pipeline: &Pipeline,
-    usage: Option<ResourceUsage>,
-) {
-    let mut reports = Vec::new();
-    for run in &orphan.runs {
-        let Some(finished) = &run.finished else { continue };
-        // If this process dies as well, a later one finds the completion.
-        let line = Line::Finished(run.id, finished.clone());
-        let _ = orphan.file.write_all(line.to_text().as_bytes());
-        let families = encode(&finished_metrics(&run.started, finished, usage));
-        for route in &pipeline.routes {
-            let request = PushRequest::add(run.started.key.clone(), families.clone());
-            let (timeout, class) = (pipeline.timeout, DeliveryClass::Final);
-            let receipt = dispatcher().submit_for_receipt(route, request, timeout, class);
-            reports.push(Report { journal: 0, id: run.id, receipt: Some(receipt) });
-        }
-    }
-    settle(&mut [orphan], reports, pipeline.timeout);
-}
-
-fn finished_metrics(
-    started: &Started,
-    finished: &Finished,
-    usage: Option<ResourceUsage>,
-) -> crate::metrics::Snapshot {
-    let completion = Completion {
-        duration: finished.duration,
-        usage: usage.filter(|_| started.extent == Extent::Process),
-        ..Completion::at(finished.cause, started.at, finished.at)
-    };
-    completion_metrics(&started.expected, &Progress::default(), &completion)
 }
 
 fn read(file: &mut File) -> io::Result<String> {

@@ -1,27 +1,51 @@
 //! The supervisor: the program executes itself again and stays as the parent process, which outlives the job.
 //!
-//! The parent only waits: it has no runtime, no client and no thread until there is something to report. It forwards
-//! signals and stops when the job is stopped. When the job has died, it reports the runs that are left in the job's
-//! journal, with exit code, signal, core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
+//! The parent has no runtime, no client and no thread until there is something to report. It forwards
+//! signals, reads the active runs of the job from a socket, and stops when the job is stopped. When the job has died, it
+//! reports the runs that are still active, with exit code, signal, core dump, out-of-memory kill and resource usage. Then
+//! it ends as the job ended.
 
-mod location;
+#[cfg(unix)]
+mod active_runs;
+#[cfg(unix)]
+mod link;
+#[cfg(unix)]
+mod lock_file;
 #[cfg(unix)]
 mod oom;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
+mod report;
+#[cfg(unix)]
 mod signal_forwarding;
 
 #[cfg(unix)]
-pub(super) use location::VARIABLE;
-pub(super) use location::{is_killing, location};
+pub(super) use link::{Link, VARIABLE, is_killing, link};
 #[cfg(unix)]
 pub(super) use process::ensure;
 #[cfg(not(unix))]
-pub(super) use unsupported::ensure;
+pub(super) use unsupported::{Link, ensure, link};
 
 /// Platforms without a supervisor.
 #[cfg(not(unix))]
 mod unsupported {
-    pub(in crate::job) fn ensure(_: &crate::job::spec::JobSpec) {}
+    use crate::job::journal::line::Line;
+    use crate::job::spec::JobSpec;
+
+    /// The link to a supervisor, which never exists.
+    #[derive(Debug)]
+    pub(in crate::job) struct Link {
+        pub(in crate::job) file: Option<String>,
+    }
+
+    impl Link {
+        pub(in crate::job) fn send(&self, _: &Line) {}
+    }
+
+    pub(in crate::job) fn link() -> Option<&'static Link> {
+        None
+    }
+
+    pub(in crate::job) fn ensure(_: &JobSpec) {}
 }

@@ -3,31 +3,32 @@
 //! The unsafe code of this file calls C functions that the standard library does not offer, such as `wait4`.
 
 use std::ffi::c_int;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::OpenOptions;
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
-use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::location::{TIMEOUT_MARK, VARIABLE, location};
+use super::active_runs::{ActiveRuns, LinkStatus};
+use super::link::{self, Address, link};
+use super::lock_file::LockFile;
 use super::oom;
+use super::report::{JobEnd, Report};
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
-use crate::job::completion::{Cause, finish_time};
+use crate::job::completion::Cause;
 use crate::job::inherited_state;
-use crate::job::journal::line::{Finished, JournaledRun};
-use crate::job::journal::recovery::{self, OrphanedJournal};
+use crate::job::journal::recovery;
 use crate::job::outcome::Outcome;
 use crate::job::posix_signals::raise_with_default;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::spec::{Enforcement, Extent, JobSpec, Supervision};
 use crate::log;
 use crate::pipeline::Pipeline;
-use crate::state_dir::Folder;
 
 /// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.
 const KILL_GRACE: Duration = Duration::from_secs(10);
@@ -40,17 +41,15 @@ const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 pub(in crate::job) fn ensure(spec: &JobSpec) {
     static IS_ATTEMPTED: AtomicBool = AtomicBool::new(false);
 
-    if !spec.is_process() || spec.supervision == Supervision::None || location().is_some() {
+    if !spec.is_process() || spec.supervision == Supervision::None || link().is_some() {
         return;
     }
     let pipeline = Pipeline::current();
     if pipeline.routes.is_empty() || IS_ATTEMPTED.swap(true, Ordering::Relaxed) {
         return;
     }
-    let started = Supervisor::new(spec, &pipeline)
-        .and_then(|mut supervisor| Ok((supervisor.start()?, supervisor)));
-    match started {
-        Ok((child, supervisor)) => supervisor.wait_and_report(child, &pipeline),
+    match Supervisor::start(spec, &pipeline) {
+        Ok((supervisor, job)) => supervisor.wait_and_report(job, &pipeline),
         Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
     }
 }
@@ -58,12 +57,11 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
 struct Supervisor {
     /// The name of the job.
     job: String,
-    folder: Arc<Folder>,
-    /// The folder is only for this job, because there is no state directory.
-    is_temporary: bool,
-    /// The supervisor's file, locked.
-    file: File,
-    file_name: String,
+    /// `None` if there is no state directory, or if no file can be created in it.
+    lock_file: Option<LockFile>,
+    /// The supervisor's end of the link; `None` after the job has closed its end.
+    link: Option<UnixStream>,
+    runs: ActiveRuns,
     signals: SignalForwarding,
     kill_after: Option<Duration>,
     oom_kills: u64,
@@ -76,69 +74,46 @@ struct ChildExit {
 }
 
 impl Supervisor {
-    fn new(spec: &JobSpec, pipeline: &Pipeline) -> io::Result<Self> {
-        let journal = pipeline.state_dir.folder(recovery::FOLDER);
-        let is_temporary = journal.is_none();
-        let stem = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
-        let folder = match journal {
-            Some(folder) => folder,
-            None => Folder::create_temporary(&stem)?,
-        };
-        let file_name = format!("{stem}.{}", recovery::SUPERVISOR_EXTENSION);
-        // The file gets its name after it is locked, so that no process takes it for that of a dead supervisor.
-        let temporary = format!("{stem}.{}", recovery::TEMP_EXTENSION);
-        let file = folder.create_file(&temporary)?;
-        file.try_lock()?;
-        folder.rename(&temporary, &file_name)?;
-        let kill_after = spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill);
-        let job = pipeline.job.clone().unwrap_or_else(|| spec.name.to_string());
-        Ok(Self {
-            job,
-            folder,
-            is_temporary,
-            file,
-            file_name,
-            signals: SignalForwarding::new()?,
-            kill_after,
-            oom_kills: oom::kill_count(),
-        })
-    }
-
-    fn start(&mut self) -> io::Result<Child> {
-        let mut arguments = std::env::args_os();
-        let mut command = Command::new(std::env::current_exe()?);
-        if let Some(name) = arguments.next() {
-            command.arg0(name);
-        }
-        command.args(arguments).env(VARIABLE, self.folder.path().join(&self.file_name));
-        die_with_parent(&mut command);
-        let inherited = self.signals.install();
+    /// Starts the job. Returns the supervisor and the id of the job's process.
+    fn start(spec: &JobSpec, pipeline: &Pipeline) -> io::Result<(Self, c_int)> {
+        let (link, job_link) = UnixStream::pair()?;
+        link.set_nonblocking(true)?;
+        let lock_file = pipeline.state_dir.folder(recovery::FOLDER).and_then(|folder| {
+            let created = LockFile::create(folder);
+            created.inspect_err(|error| log::debug(format_args!("no journal: {error}"))).ok()
+        });
+        let file = lock_file.as_ref().map(|file| file.name().to_owned());
+        let mut command = command(&job_link, file)?;
+        let mut signals = SignalForwarding::new()?;
+        let inherited = signals.install();
         restore_in_child(&mut command, inherited);
-        let child = command.spawn();
-        match child {
-            Ok(_) => detach_stdio(),
-            Err(_) => {
-                self.signals.uninstall();
+        let job = match command.spawn() {
+            // `Child` cannot wait with resource usage.
+            Ok(child) => child.id().cast_signed(),
+            Err(error) => {
+                signals.uninstall();
                 inherited.restore();
-                self.clean_up();
+                lock_file.into_iter().for_each(LockFile::remove);
+                return Err(error);
             }
-        }
-        child
+        };
+        detach_stdio();
+        let supervisor = Self {
+            job: pipeline.job.clone().unwrap_or_else(|| spec.name.to_string()),
+            lock_file,
+            link: Some(link),
+            runs: ActiveRuns::default(),
+            signals,
+            kill_after: spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill),
+            oom_kills: oom::kill_count(),
+        };
+        Ok((supervisor, job))
     }
 
-    fn clean_up(&self) {
-        let _ = self.folder.remove(&self.file_name);
-        if self.is_temporary {
-            let _ = self.folder.delete();
-        }
-    }
-
-    fn wait_and_report(mut self, child: Child, pipeline: &Pipeline) -> ! {
-        // `Child` cannot wait with resource usage.
-        let id = child.id().cast_signed();
-        let spawned = Moment::now();
-        let (exit, kill) = self.wait(id, spawned);
+    fn wait_and_report(mut self, job: c_int, pipeline: &Pipeline) -> ! {
+        let (exit, kill) = self.wait(job);
         let ended = Moment::now();
+        self.read_link();
         // From now on the terminal stops this process like any other.
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
         if let (Some(Kill::Timeout), Some(limit)) = (kill, self.kill_after) {
@@ -153,19 +128,21 @@ impl Supervisor {
             None if is_killed && oom::kill_count() > self.oom_kills => Some(Kill::OutOfMemory),
             kill => kill,
         };
-        let cause = |extent| cause(status, extent, kill);
-        if let Some(mut orphan) = self.journal_of(id) {
-            let runs = std::mem::take(&mut orphan.runs);
-            orphan.runs =
-                runs.into_iter().map(|run| finish_run(run, spawned, ended, &cause)).collect();
-            recovery::report_finished(orphan, pipeline, exit.map(|exit| exit.usage));
-        }
-        self.clean_up();
+        let end = JobEnd {
+            at: ended,
+            usage: exit.map(|exit| exit.usage),
+            cause_of: &|extent| cause(status, extent, kill),
+        };
+        let journal = self.lock_file.as_ref().and_then(|file| file.journal_of(job.cast_unsigned()));
+        Report::submit(self.runs.into_runs(), &end, journal, pipeline).settle(pipeline.timeout);
+        self.lock_file.into_iter().for_each(LockFile::remove);
         exit_like(status)
     }
 
-    /// Waits for the job and forwards signals to it. Returns `Kill::Timeout` if it exceeded its maximum runtime.
-    fn wait(&mut self, job: c_int, spawned: Moment) -> (Option<ChildExit>, Option<Kill>) {
+    /// Waits for the job, reads its link and forwards signals to it. Returns `Kill::Timeout` if it exceeded its maximum
+    /// runtime.
+    fn wait(&mut self, job: c_int) -> (Option<ChildExit>, Option<Kill>) {
+        let spawned = Moment::now();
         let mut next = self.kill_after.map(|limit| (spawned.after(limit), libc::SIGTERM));
         let mut kill = None;
         loop {
@@ -176,10 +153,11 @@ impl Supervisor {
                 }
                 _ => {}
             }
+            self.read_link();
             match next {
                 Some((deadline, signal)) if deadline.remaining().is_zero() => {
                     kill = Some(Kill::Timeout);
-                    let _ = self.file.write_all(TIMEOUT_MARK.as_bytes());
+                    self.link.iter().for_each(link::send_timeout_mark);
                     send(job, signal);
                     next = (signal == libc::SIGTERM)
                         .then(|| (Moment::now().after(KILL_GRACE), libc::SIGKILL));
@@ -187,9 +165,20 @@ impl Supervisor {
                 _ => {}
             }
             let timeout = next.map(|(deadline, _)| deadline.remaining());
-            if let Some(signal) = self.signals.next(timeout) {
-                send(job, signal);
+            self.signals.wait(self.link.as_ref(), timeout);
+            while let Some(received) = self.signals.next() {
+                if received.must_forward {
+                    send(job, received.signal);
+                }
             }
+        }
+    }
+
+    /// Reads what the job has written to the link.
+    fn read_link(&mut self) {
+        let Some(link) = &self.link else { return };
+        if self.runs.read_from(link) == LinkStatus::Closed {
+            self.link = None;
         }
     }
 
@@ -201,35 +190,22 @@ impl Supervisor {
         // The job may not have received the shell's SIGCONT.
         send(job, libc::SIGCONT);
     }
-
-    /// Returns the journal of the job, if it has runs that are not acknowledged.
-    fn journal_of(&self, job: c_int) -> Option<OrphanedJournal> {
-        let is_of_job = |orphan: &OrphanedJournal| {
-            orphan.header.process.cast_signed() == job
-                && orphan.header.supervisor.as_deref() == Some(self.file_name.as_str())
-        };
-        recovery::journals(&self.folder).find(is_of_job)
-    }
 }
 
-/// Finishes a run that was active when its process ended.
-fn finish_run(
-    mut run: JournaledRun,
-    spawned: Moment,
-    ended: Moment,
-    cause: &impl Fn(Extent) -> Cause,
-) -> JournaledRun {
-    // The journal has the start by the wall clock only. A step of the clock cannot make the duration longer than the
-    // process has lived.
-    let start_offset = Duration::try_from_secs_f64(run.started.at - spawned.unix_seconds());
-    let duration = ended.since(spawned).saturating_sub(start_offset.unwrap_or_default());
-    let at = finish_time(run.started.at, duration, ended);
-    run.finished.get_or_insert_with(|| Finished {
-        cause: cause(run.started.extent),
-        at,
-        duration: Some(duration),
-    });
-    run
+/// Returns the command that executes this program again, as the job. It inherits the job's end of the link.
+#[expect(unsafe_code, reason = "code between fork and exec")]
+fn command(link: &UnixStream, file: Option<String>) -> io::Result<Command> {
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    command.args(arguments).env(link::VARIABLE, Address::new(link, file)?.to_string());
+    die_with_parent(&mut command);
+    let descriptor = link.as_raw_fd();
+    // SAFETY: the closure makes one system call and does not allocate.
+    unsafe { command.pre_exec(move || link::make_inheritable(descriptor)) };
+    Ok(command)
 }
 
 /// Why a job was killed.
@@ -382,59 +358,6 @@ fn restore_in_child(command: &mut Command, inherited: InheritedSignals) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::journal::line::Started;
-    use crate::job::run_metrics::Expectations;
-    use crate::labels::GroupingKey;
-
-    const HOUR: Duration = Duration::from_secs(3_600);
-
-    /// A run of this process that started at this moment.
-    fn run_started_at(started: Moment) -> JournaledRun {
-        let spec = JobSpec::new("job".into());
-        let started = Started {
-            key: GroupingKey::new("job").unwrap(),
-            sinks: Vec::new(),
-            at: started.unix_seconds(),
-            extent: Extent::Process,
-            expected: Expectations::from(&spec),
-        };
-        JournaledRun { id: 0, started, finished: None, found_at: None }
-    }
-
-    #[test]
-    fn supervised_run_ends_after_its_start_if_the_clock_goes_back() {
-        let spawned = Moment::now();
-        let started = spawned.after(Duration::from_secs(1));
-        let ended = spawned.after(Duration::from_secs(3)).with_wall_clock_back(HOUR);
-        let run = finish_run(run_started_at(started), spawned, ended, &|_| Outcome::Oom.into());
-        let wall_duration = run.finished.unwrap().at - run.started.at;
-        assert!((wall_duration - 2.0).abs() < 1e-3, "{wall_duration}");
-    }
-
-    #[test]
-    fn duration_of_a_supervised_run_is_monotonic() {
-        let spawned = Moment::now();
-        let started = spawned.after(Duration::from_secs(1));
-        let ended = spawned.after(Duration::from_secs(3));
-        let moved = HOUR.as_secs_f64();
-        for (started_at, ended, expected) in [
-            (0.0, ended, 2.0),
-            (0.0, ended.with_wall_clock_back(HOUR), 2.0),
-            (0.0, spawned.with_wall_clock_back(HOUR).after(Duration::from_secs(3)), 2.0),
-            // The clock was set between the start of the process and the start of the run.
-            (moved, ended, 0.0),
-            (-moved, ended, 3.0),
-        ] {
-            let mut run = run_started_at(started);
-            run.started.at += started_at;
-            let run = finish_run(run, spawned, ended, &|_| Outcome::Oom.into());
-            let finished = run.finished.unwrap();
-            let duration = finished.duration.unwrap().as_secs_f64();
-            assert!((duration - expected).abs() < 1e-3, "{started_at}: {duration}");
-            assert!(finished.at >= run.started.at, "{finished:?}");
-        }
-    }
-
     #[test]
     fn wait_status_determines_the_cause() {
         let cause_of = |raw, kill| {

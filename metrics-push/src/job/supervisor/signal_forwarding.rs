@@ -6,7 +6,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read as _};
-use std::os::fd::IntoRawFd as _;
+use std::os::fd::{AsRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
@@ -64,6 +64,7 @@ impl InheritedSignals {
 impl SignalForwarding {
     pub(super) fn new() -> io::Result<Self> {
         let (received, writer) = UnixStream::pair()?;
+        received.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         WRITER.store(writer.into_raw_fd(), Ordering::Release);
         Ok(Self { received, handled: Vec::new(), is_session_leader: is_session_leader() })
@@ -96,16 +97,20 @@ impl SignalForwarding {
         self.handled.iter().copied().for_each(set_default);
     }
 
-    /// Waits for a signal, at most for `timeout`. Returns it if it has to be forwarded.
-    pub(super) fn next(&mut self, timeout: Option<Duration>) -> Option<c_int> {
-        // A read timeout of zero is an error.
-        let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
-        let _ = self.received.set_read_timeout(timeout);
+    /// Waits until a signal arrives or `link` can be read, at most for `timeout`.
+    pub(super) fn wait(&self, link: Option<&UnixStream>, timeout: Option<Duration>) {
+        let descriptors = [Some(&self.received), link];
+        poll(descriptors.map(|socket| socket.map_or(-1, UnixStream::as_raw_fd)), timeout);
+    }
+
+    /// Returns the next signal that the handler has received.
+    pub(super) fn next(&mut self) -> Option<ReceivedSignal> {
         let mut event = [0; 2];
         self.received.read_exact(&mut event).ok()?;
         let [signal, origin] = event;
+        let signal = signal.into();
         let origin = if origin == FROM_PROCESS { Origin::Process } else { Origin::Kernel };
-        self.must_forward(signal.into(), origin).then_some(signal.into())
+        Some(ReceivedSignal { signal, must_forward: self.must_forward(signal, origin) })
     }
 
     fn must_forward(&self, signal: c_int, origin: Origin) -> bool {
@@ -116,6 +121,28 @@ impl SignalForwarding {
             _ => origin == Origin::Process,
         }
     }
+}
+
+/// A signal that this process has received.
+#[derive(Clone, Copy)]
+pub(super) struct ReceivedSignal {
+    pub(super) signal: c_int,
+    /// The job has not received it from its terminal.
+    pub(super) must_forward: bool,
+}
+
+/// Waits until one of the descriptors can be read, a signal arrives or the timeout passes. A negative descriptor is
+/// ignored.
+#[expect(unsafe_code, reason = "a call into C")]
+fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) {
+    let mut descriptors =
+        descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    // Rounded up, so that a deadline has passed when the wait ends.
+    let timeout = timeout.map_or(-1, |timeout| {
+        c_int::try_from(timeout.as_millis().saturating_add(1)).unwrap_or(c_int::MAX)
+    });
+    // SAFETY: the pointer and the length are those of a live array.
+    unsafe { libc::poll(descriptors.as_mut_ptr(), descriptors.len() as libc::nfds_t, timeout) };
 }
 
 #[expect(unsafe_code, reason = "a call into C")]

@@ -1,0 +1,157 @@
+//! `Report`: the completions of the runs that were active when their process died.
+//!
+//! They are also written to the journal of the job, if it has one: if this process dies as well, a later one reports
+//! them.
+
+use std::time::Duration;
+
+use super::active_runs::ReceivedRun;
+use crate::clock::Moment;
+use crate::delivery::policy::RECEIPT_GRACE;
+use crate::delivery::{DeliveryClass, Receipt};
+use crate::dispatcher::dispatcher;
+use crate::job::completion::{Cause, Completion, finish_time};
+use crate::job::journal::line::{Finished, Line};
+use crate::job::journal::recovery::OrphanedJournal;
+use crate::job::resource_usage::ResourceUsage;
+use crate::job::run_metrics::{Progress, completion_metrics};
+use crate::job::spec::Extent;
+use crate::oneshot::Receiver;
+use crate::pipeline::Pipeline;
+use crate::push_request::{Families, PushRequest, encode};
+
+/// How and when a job ended.
+pub(super) struct JobEnd<'a> {
+    pub(super) at: Moment,
+    pub(super) usage: Option<ResourceUsage>,
+    pub(super) cause_of: &'a dyn Fn(Extent) -> Cause,
+}
+
+/// Submitted completions.
+pub(super) struct Report {
+    journal: Option<OrphanedJournal>,
+    receipts: Vec<(u64, Vec<Receiver<Receipt>>)>,
+}
+
+impl Report {
+    /// Submits the completions of all runs to all sinks.
+    pub(super) fn submit(
+        runs: impl Iterator<Item = ReceivedRun>,
+        end: &JobEnd<'_>,
+        mut journal: Option<OrphanedJournal>,
+        pipeline: &Pipeline,
+    ) -> Self {
+        let mut receipts = Vec::new();
+        for run in runs {
+            let finished = finish(&run, end);
+            if let Some(journal) = &mut journal {
+                journal.append(&Line::Finished(run.id, finished.clone()));
+            }
+            let request = PushRequest::add(run.started.key.clone(), families(&run, &finished, end));
+            let class = match run.started.extent {
+                Extent::Process => DeliveryClass::Final,
+                Extent::Task => DeliveryClass::Spooled,
+            };
+            let submit = |route| {
+                dispatcher().submit_for_receipt(route, request.clone(), pipeline.timeout, class)
+            };
+            receipts.push((run.id, pipeline.routes.iter().map(submit).collect()));
+        }
+        Self { journal, receipts }
+    }
+
+    /// Waits for the receipts and acknowledges the settled runs in the journal.
+    pub(super) fn settle(self, timeout: Duration) {
+        let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
+        let is_settled = |receipt: Receiver<Receipt>| {
+            let receipt = receipt.wait(deadline.remaining());
+            receipt.is_some_and(|receipt| !receipt.is_worth_resending())
+        };
+        let runs = self.receipts.into_iter().filter_map(|(id, receipts)| {
+            let receipts: Vec<_> = receipts.into_iter().map(is_settled).collect();
+            receipts.into_iter().all(|is_settled| is_settled).then_some(id)
+        });
+        let settled = runs.collect();
+        if let Some(journal) = self.journal {
+            journal.acknowledge(&settled);
+        }
+    }
+}
+
+/// Returns how a run ended: as the job has reported, otherwise as its process did.
+fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
+    run.finished.clone().unwrap_or_else(|| {
+        let duration = end.at.since(run.received);
+        Finished {
+            cause: (end.cause_of)(run.started.extent),
+            at: finish_time(run.started.at, duration, end.at),
+            duration: Some(duration),
+        }
+    })
+}
+
+fn families(run: &ReceivedRun, finished: &Finished, end: &JobEnd<'_>) -> Families {
+    let completion = Completion {
+        duration: finished.duration,
+        usage: end.usage.filter(|_| run.started.extent == Extent::Process),
+        ..Completion::at(finished.cause, run.started.at, finished.at)
+    };
+    encode(&completion_metrics(&run.started.expected, &Progress::default(), &completion))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::journal::line::Started;
+    use crate::job::outcome::Outcome;
+    use crate::job::run_metrics::Expectations;
+    use crate::job::spec::JobSpec;
+    use crate::labels::GroupingKey;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A run of one process that started at this moment.
+    fn run_started_at(received: Moment) -> ReceivedRun {
+        let started = Started {
+            key: GroupingKey::new("job").unwrap(),
+            sinks: Vec::new(),
+            at: received.unix_seconds(),
+            extent: Extent::Process,
+            expected: Expectations::from(&JobSpec::new("job".into())),
+        };
+        ReceivedRun::new(0, started, received)
+    }
+
+    fn finish_at(run: &ReceivedRun, at: Moment) -> Finished {
+        finish(run, &JobEnd { at, usage: None, cause_of: &|_| Outcome::Oom.into() })
+    }
+
+    #[test]
+    fn supervised_run_ends_after_its_start_if_the_clock_goes_back() {
+        let started = Moment::now();
+        let ended = started.after(Duration::from_secs(2)).with_wall_clock_back(HOUR);
+        let run = run_started_at(started);
+        let wall_duration = finish_at(&run, ended).at - run.started.at;
+        assert!((wall_duration - 2.0).abs() < 1e-3, "{wall_duration}");
+    }
+
+    #[test]
+    fn duration_of_a_supervised_run_is_monotonic() {
+        let started = Moment::now();
+        let ended = started.after(Duration::from_secs(2));
+        let moved = HOUR.as_secs_f64();
+        for (started_at, ended) in [
+            (0.0, ended),
+            (0.0, ended.with_wall_clock_back(HOUR)),
+            // The clock was set between the start and its receipt.
+            (moved, ended),
+            (-moved, ended),
+        ] {
+            let mut run = run_started_at(started);
+            run.started.at += started_at;
+            let finished = finish_at(&run, ended);
+            assert_eq!(finished.duration, Some(Duration::from_secs(2)), "{started_at}");
+            assert!(finished.at >= run.started.at + 2.0 - 1e-3, "{finished:?}");
+        }
+    }
+}
