@@ -36,6 +36,11 @@ pub(crate) fn signals_itself() -> JobCommand {
     job_command(program("signals_itself"), &[])
 }
 
+/// Returns the command of a scheduler with two active tasks.
+pub(crate) fn active_tasks(arguments: &[&str]) -> JobCommand {
+    job_command(program("active_tasks"), arguments)
+}
+
 fn job_command(program: PathBuf, arguments: &[&str]) -> JobCommand {
     let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Job, Outcome, flush};
 
-use crate::child::{FinishedJob, PanicStrategy, job, signals_itself};
+use std::os::unix::process::ExitStatusExt as _;
+
+use crate::child::{FinishedJob, PanicStrategy, active_tasks, job, signals_itself};
 
 /// Returns the outcomes whose value in the group is 1: exactly one, or none while the first run is in progress.
 #[track_caller]
@@ -299,6 +301,67 @@ fn signal_inherited_as_ignored_stays_ignored() {
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
 }
 
+/// Sends a signal to a scheduler with two active tasks. Returns the outcomes of the tasks.
+#[track_caller]
+fn outcomes_of_tasks(
+    arguments: &[&str],
+    launcher: Option<&[&str]>,
+    signal: &str,
+) -> (FinishedJob, [Vec<&'static str>; 2]) {
+    let gateway = FakeGateway::start();
+    let command = active_tasks(arguments).gateway(&gateway.url());
+    let command = match launcher {
+        Some(launcher) => command.within(launcher),
+        None => command,
+    };
+    let running = command.start().ready();
+    running.signal(signal);
+    if launcher.is_some() {
+        running.signal("TERM");
+    }
+    let ended = running.wait();
+    assert!(ended.log_lines.is_empty(), "{ended:?}");
+    let outcomes_of = |number| match gateway.find_group("task", &[("number", number)]) {
+        Some(group) => outcomes(&group),
+        None => Vec::new(),
+    };
+    (ended, ["1", "2"].map(outcomes_of))
+}
+
+#[test]
+fn report_signals_reports_active_tasks() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3), ("XCPU", 24)] {
+        let repeated = ["report-signals", "report-signals"];
+        let (ended, outcomes) = outcomes_of_tasks(&repeated, None, signal);
+        assert_eq!(ended.status.signal(), Some(number), "{ended:?}");
+        assert_eq!(outcomes, [["signal"], ["signal"]], "{signal}");
+    }
+}
+
+#[test]
+fn signal_is_not_reported_by_tasks_alone() {
+    let (ended, outcomes) = outcomes_of_tasks(&[], None, "TERM");
+    assert_eq!(ended.status.signal(), Some(15));
+    assert_eq!(outcomes, [[""; 0], []]);
+}
+
+#[test]
+fn handler_of_the_program_overrides_report_signals() {
+    for arguments in [["own-handler", "report-signals"], ["report-signals", "own-handler"]] {
+        let (ended, outcomes) = outcomes_of_tasks(&arguments, None, "INT");
+        assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+        assert_eq!(outcomes, [["exit_code"], ["exit_code"]], "{arguments:?}");
+    }
+}
+
+#[test]
+fn report_signals_leaves_an_ignored_signal_ignored() {
+    let launcher = ["env", "--ignore-signal=HUP"];
+    let (ended, outcomes) = outcomes_of_tasks(&["report-signals"], Some(&launcher), "HUP");
+    assert_eq!(ended.status.signal(), Some(15), "{ended:?}");
+    assert_eq!(outcomes, [["signal"], ["signal"]]);
+}
+
 #[test]
 fn signal_report_to_a_hanging_gateway_is_bounded() {
     let gateway = FakeGateway::start();
@@ -307,7 +370,7 @@ fn signal_report_to_a_hanging_gateway_is_bounded() {
     let started = Instant::now();
     running.signal("TERM");
     let ended = running.wait();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(15), "{ended:?}");
+    assert_eq!(ended.status.signal(), Some(15), "{ended:?}");
     assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
 }
 
@@ -326,7 +389,7 @@ fn second_signal_terminates_the_process_at_once() {
     }
     running.signal("INT");
     let ended = running.wait();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(2));
+    assert_eq!(ended.status.signal(), Some(2));
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 

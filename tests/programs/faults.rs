@@ -22,6 +22,11 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
             libc::raise(libc::SIGTERM);
         }),
         "exec" => return Some(Err(Command::new("true").exec().to_string())),
+        // When the library starts the thread that handles signals.
+        "exec-later" => {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            return Some(Err(Command::new("true").exec().to_string()));
+        }
         "exec-a-failure" => return Some(Err(Command::new("false").exec().to_string())),
         "print-inherited-state" => {
             let script =

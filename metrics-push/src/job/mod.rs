@@ -36,6 +36,30 @@ pub(crate) use outcome::Standing;
 pub use outcome::{Outcome, Verdict};
 pub use run::{Run, Stage};
 
+/// Reports the runs of tasks that are active when a signal ends the process, with the outcome `signal`.
+///
+/// A [whole process](Job::whole_process), such as an annotated `main`, does so by default. Task functions leave signals
+/// to their scheduler, so call this at the start of a scheduler that does not handle signals. Further calls have no
+/// effect.
+///
+/// It applies to SIGTERM, SIGINT, SIGHUP, SIGQUIT and SIGXCPU, except those that the program ignores or handles itself,
+/// before or after this call. After the report, the signal ends the process with the usual status. Has no effect on
+/// platforms other than Unix, or if nothing is pushed.
+///
+/// ```
+/// use metrics_push::push_job;
+///
+/// #[push_job]
+/// fn rotate_logs() {}
+///
+/// metrics_push::report_signals();
+/// // Call `rotate_logs` each day.
+/// # rotate_logs();
+/// ```
+pub fn report_signals() {
+    start::report_signals(shutdown::finish_all);
+}
+
 /// A named task and the expectations of its runs. `#[push_job]` creates one from its arguments.
 ///
 /// A scheduler can use it directly:

@@ -49,6 +49,14 @@ pub(super) fn start_run(
     run
 }
 
+/// Reports the active runs before a signal ends this process, unless nothing is pushed.
+pub(super) fn report_signals(finish_all: FinishAll) {
+    let pipeline = Pipeline::current();
+    if !pipeline.routes.is_empty() && hooks::install(&pipeline, finish_all).is_ok() {
+        signal::start_listener();
+    }
+}
+
 /// Returns the grouping key: the labels of the attribute, overridden by those of the configuration.
 fn grouping_key(
     spec: &JobSpec,

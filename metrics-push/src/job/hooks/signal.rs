@@ -34,8 +34,8 @@ mod unix {
     use std::io::{Read as _, Write as _};
     use std::os::fd::IntoRawFd as _;
     use std::os::unix::net::UnixStream;
-    use std::sync::MutexGuard;
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+    use std::sync::{Arc, MutexGuard};
     use std::time::Duration;
 
     use crate::clock::Moment;
@@ -64,8 +64,15 @@ mod unix {
     /// usually sent by a launcher that signals both the process and its group.
     const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// The delay before the listener thread starts, so that its start-up does not slow down the start of the run.
-    const LISTENER_DELAY: Duration = Duration::from_millis(5);
+    /// The delays before the attempts to start the listener thread. The first delay avoids that its start-up slows down
+    /// the start of the run. The system refuses new threads while another thread executes a program, which then replaces
+    /// this one.
+    const LISTENER_DELAYS: [Duration; 4] = [
+        Duration::from_millis(5),
+        Duration::from_millis(45),
+        Duration::from_millis(200),
+        Duration::from_millis(750),
+    ];
 
     /// The byte that the reporting thread writes to the listener. No signal has this number.
     const REPORTED: u8 = 0;
@@ -88,8 +95,13 @@ mod unix {
         unread: AtomicI32::new(NO_SIGNAL),
     };
 
-    /// Reader and writer of the socket between handler and listener, until the listener starts.
-    static SOCKET: Mutex<Option<(UnixStream, UnixStream)>> = Mutex::new(None);
+    /// The socket between handler and listener, until the listener starts.
+    static SOCKET: Mutex<Option<Arc<Socket>>> = Mutex::new(None);
+
+    struct Socket {
+        reader: UnixStream,
+        writer: UnixStream,
+    }
 
     /// Whether a signal is ending the process.
     static IS_ENDING: Mutex<bool> = Mutex::new(false);
@@ -110,7 +122,7 @@ mod unix {
     /// the process continues.
     pub(in crate::job) fn wait_while_ending() -> bool {
         if has_unread_signal() {
-            start_listener_thread();
+            start_listener_thread(&[]);
         }
         let is_ending = IS_ENDING.lock();
         let was_ending = *is_ending || has_unread_signal();
@@ -146,28 +158,31 @@ mod unix {
         }
         let (reader, writer) = UnixStream::pair()?;
         writer.set_nonblocking(true)?;
-        *SOCKET.lock() = Some((reader, writer.try_clone()?));
+        *SOCKET.lock() = Some(Arc::new(Socket { reader, writer: writer.try_clone()? }));
         HANDLER.owner.store(own_id(), Ordering::Release);
         HANDLER.writer.store(writer.into_raw_fd(), Ordering::Release);
         for signal in signals {
             install(signal, on_signal);
         }
-        start_listener_soon();
+        start_listener_after(&LISTENER_DELAYS);
         Ok(())
     }
 
-    fn start_listener_soon() {
+    /// Starts the listener after the first delay. The others are for further attempts.
+    fn start_listener_after(delays: &'static [Duration]) {
         /// Starts the listener when dropped: the dispatcher drops the task if its thread cannot be started.
-        struct StartOnDrop;
+        struct StartOnDrop(&'static [Duration]);
 
         impl Drop for StartOnDrop {
             fn drop(&mut self) {
-                start_listener_thread();
+                start_listener_thread(self.0);
             }
         }
 
-        let start = StartOnDrop;
-        drop(dispatcher().spawn_after(LISTENER_DELAY, move || drop(start)));
+        if let [delay, further @ ..] = delays {
+            let start = StartOnDrop(further);
+            drop(dispatcher().spawn_after(*delay, move || drop(start)));
+        }
     }
 
     /// Calls `replace`, which may replace this program, and delays the start of the listener thread until it returns.
@@ -177,16 +192,22 @@ mod unix {
         replace()
     }
 
-    /// Starts the listener thread, once per process. If the system refuses it, signals act as without the library.
-    fn start_listener_thread() {
+    /// Starts the listener thread, once per process. If the system refuses it even after the delays, signals act as
+    /// without the library.
+    fn start_listener_thread(delays: &'static [Duration]) {
         // Locked until the thread has started or failed.
-        let mut socket = SOCKET.lock();
-        let Some((reader, writer)) = socket.take() else { return };
+        let mut pending = SOCKET.lock();
+        let Some(socket) = pending.clone() else { return };
         let mut spawned = Ok(());
         with_signals_blocked(|| {
             let thread = std::thread::Builder::new().name("metrics-push-signals".into());
-            spawned = thread.spawn(move || listen(&reader, &writer)).map(drop);
+            spawned = thread.spawn(move || listen(&socket)).map(drop);
         });
+        if spawned.is_err() && !delays.is_empty() {
+            drop(pending);
+            return start_listener_after(delays);
+        }
+        *pending = None;
         if let Err(error) = spawned {
             // From now on the handler raises each signal with the default disposition.
             HANDLER.owner.store(0, Ordering::Release);
@@ -200,24 +221,24 @@ mod unix {
     }
 
     /// The body of the listener thread. Each byte is a signal.
-    fn listen(reader: &UnixStream, writer: &UnixStream) {
+    fn listen(socket: &Socket) {
         let mut byte = [REPORTED];
-        while (&*reader).read_exact(&mut byte).is_ok() {
+        while (&socket.reader).read_exact(&mut byte).is_ok() {
             let signal = c_int::from(byte[0]);
             // A handler that the program installed later may call this one; then the program decides how it ends.
             if byte[0] != REPORTED && is_handled_by(signal, on_signal) {
-                end_by(signal, reader, writer);
+                end_by(signal, socket);
             } else {
                 set_ending(false);
             }
         }
     }
 
-    fn end_by(signal: c_int, reader: &UnixStream, writer: &UnixStream) {
+    fn end_by(signal: c_int, socket: &Socket) {
         set_ending(true);
         let deadline = PROCESS.start_deadline(SIGNAL_TIMEOUT.min(Pipeline::process_timeout()));
         let outcome = if supervisor::is_killing() { Outcome::Timeout } else { Outcome::Signal };
-        let writer = writer.try_clone();
+        let writer = socket.writer.try_clone();
         let report = move || {
             let cause = Cause::from_signal(outcome, signal);
             let shutdown = PROCESS.finish_all(&|_| cause, deadline);
@@ -232,7 +253,7 @@ mod unix {
         // On another thread, so that this one can read a second signal.
         let report = std::thread::Builder::new().name("metrics-push-end".into()).spawn(report);
         if report.is_ok() {
-            wait_for_report(reader, deadline.after(RECEIPT_GRACE));
+            wait_for_report(&socket.reader, deadline.after(RECEIPT_GRACE));
         }
         raise_with_default(signal);
         // A signal with the default disposition does not end the first process of a container. Without the library it
