@@ -225,6 +225,17 @@ fn unobservable_ending_sends_no_completion() {
     }
 }
 
+/// While a program is executed, the system refuses new threads, such as the one that handles signals.
+#[test]
+fn exec_while_the_signal_thread_starts_logs_nothing() {
+    let gateway = FakeGateway::start();
+    for _ in 0..300 {
+        let command = job(PanicStrategy::Unwind, &["exec-later"]).gateway(&gateway.url());
+        let ended = command.run_to_end();
+        assert!(ended.status.success() && ended.log_lines.is_empty(), "{ended:?}");
+    }
+}
+
 /// Sends a signal to the ready job, without and with a gateway, and fails if its exit status or output differ.
 #[track_caller]
 fn signal_when_ready(arguments: &[&str], signal: &str) -> FakeGateway {
