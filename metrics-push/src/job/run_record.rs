@@ -13,6 +13,7 @@ use super::supervisor::{Link, link};
 use crate::pipeline::Pipeline;
 
 pub(super) struct RunRecord {
+    /// The number of the run on the link.
     id: u64,
     link: Option<&'static Link>,
     journal: Option<JournalEntry>,
@@ -21,24 +22,21 @@ pub(super) struct RunRecord {
 impl RunRecord {
     /// Records the start of a run. Returns `None` if there is neither a supervisor nor a state directory.
     pub(super) fn start(run: Started, durability: Durability, pipeline: &Pipeline) -> Option<Self> {
-        /// Larger than any number in a journal.
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 32);
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
         let link = link();
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        // Before the journal, whose disk may be slow.
+        if let Some(link) = link {
+            link.send(&Line::Started(id, run.clone()));
+        }
         let supervisor = link.and_then(|link| link.file.as_deref());
         // Without the supervisor's file, another process could report the run while the supervisor does.
         let has_journal = link.is_none() || supervisor.is_some();
         let folder = has_journal.then(|| pipeline.state_dir.folder(recovery::FOLDER)).flatten();
         let journal = folder.and_then(|folder| {
-            Journal::in_folder(&folder, supervisor).record_start(run.clone(), durability)
+            Journal::in_folder(&folder, supervisor).record_start(run, durability)
         });
-        let id = match &journal {
-            Some(entry) => entry.id(),
-            None => NEXT_ID.fetch_add(1, Ordering::Relaxed),
-        };
-        if let Some(link) = link {
-            link.send(&Line::Started(id, run));
-        }
         (link.is_some() || journal.is_some()).then_some(Self { id, link, journal })
     }
 

@@ -63,13 +63,6 @@ impl Folder {
         }
     }
 
-    /// Creates a folder for temporary files of this process. Fails if the name is in use.
-    pub(crate) fn create_temporary(name: &str) -> io::Result<Arc<Self>> {
-        let path = platform::resolve(&std::env::temp_dir())?.join(checked(name)?);
-        platform::create_new_folder(&path)?;
-        Self::open_resolved(path)
-    }
-
     fn open_resolved(path: PathBuf) -> io::Result<Arc<Self>> {
         let handle = platform::open_folder(&path)?;
         let id = platform::id(&handle)?;
@@ -172,12 +165,6 @@ impl Folder {
     pub(crate) fn entry(&self, name: &str) -> Option<FileEntry> {
         let (bytes, modified) = platform::size_and_time(&self.handle, name)?;
         Some(FileEntry { name: name.to_owned(), bytes, modified })
-    }
-
-    /// Deletes the folder and its files.
-    pub(crate) fn delete(&self) -> io::Result<()> {
-        self.names()?.try_for_each(|name| self.remove(&name))?;
-        platform::remove_folder(&self.path)
     }
 
     /// Syncs the folder to the disk, so that renamed files survive a power loss.

@@ -26,10 +26,6 @@ pub(super) fn create_new_folder(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
-    fs::remove_dir(path)
-}
-
 pub(super) fn open_folder(path: &Path) -> io::Result<Handle> {
     if fs::symlink_metadata(path)?.is_dir() {
         Ok(path.to_owned())

@@ -117,10 +117,6 @@ pub(super) fn create_new_folder(path: &Path) -> io::Result<()> {
     Ok(fs::chmod(path, PRIVATE_FOLDER)?)
 }
 
-pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
-    Ok(fs::rmdir(path)?)
-}
-
 /// Opens a folder of this user and makes it accessible to its owner only.
 pub(super) fn open_folder(path: &Path) -> io::Result<Handle> {
     let folder = fs::open(path, FOLDER_FLAGS, Mode::empty()).map_err(|error| match error {

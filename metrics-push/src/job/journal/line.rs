@@ -52,6 +52,16 @@ pub(in crate::job) struct Started {
     pub(in crate::job) expected: Expectations<'static>,
 }
 
+impl Started {
+    /// Returns what identifies the run among those of its process: its group and the exact time of its start.
+    pub(in crate::job) fn identity(&self) -> RunIdentity {
+        (self.key.clone(), self.at.to_bits())
+    }
+}
+
+/// The identity of a run among those of its process.
+pub(in crate::job) type RunIdentity = (GroupingKey, u64);
+
 /// How a run ended. It is written before the completion is submitted.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::job) struct Finished {

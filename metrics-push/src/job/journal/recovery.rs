@@ -9,7 +9,9 @@ use std::io::{self, ErrorKind, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::line::{Header, InvalidJournal, JournaledRun, Line, Started, parse};
+use super::line::{
+    Finished, Header, InvalidJournal, JournaledRun, Line, RunIdentity, Started, parse,
+};
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
@@ -225,15 +227,25 @@ impl OrphanedJournal {
         !self.runs.is_empty()
     }
 
-    /// Appends a line. If it cannot be written, a later process may report the run a second time.
-    pub(in crate::job) fn append(&mut self, line: &Line) {
-        let _ = self.file.write_all(line.to_text().as_bytes());
+    /// Records how runs ended.
+    pub(in crate::job) fn record_finished(&mut self, finished: &BTreeMap<RunIdentity, Finished>) {
+        for run in &self.runs {
+            if let Some(finished) = finished.get(&run.started.identity()) {
+                append(&mut self.file, &Line::Finished(run.id, finished.clone()));
+            }
+        }
     }
 
     /// Acknowledges runs, and removes the journal if it has no others.
-    pub(in crate::job) fn acknowledge(mut self, runs: &BTreeSet<u64>) {
-        runs.iter().for_each(|id| self.append(&Line::Acknowledged(*id)));
-        if self.runs.iter().all(|run| runs.contains(&run.id)) {
+    pub(in crate::job) fn acknowledge(mut self, settled: &BTreeSet<RunIdentity>) {
+        for run in &self.runs {
+            if settled.contains(&run.started.identity()) {
+                append(&mut self.file, &Line::Acknowledged(run.id));
+            } else {
+                self.left += 1;
+            }
+        }
+        if self.left == 0 {
             let _ = self.folder.remove(&self.name);
         }
     }
@@ -390,6 +402,11 @@ pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = Orp
         let (header, runs) = (contents.header, contents.runs);
         Some(OrphanedJournal { file, folder: Arc::clone(folder), name, header, runs, left: 0 })
     })
+}
+
+/// Appends a line. If it cannot be written, a later process may report the run a second time.
+fn append(file: &mut File, line: &Line) {
+    let _ = file.write_all(line.to_text().as_bytes());
 }
 
 fn read(file: &mut File) -> io::Result<String> {

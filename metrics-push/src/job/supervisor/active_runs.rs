@@ -31,7 +31,6 @@ pub(super) struct ActiveRuns {
 /// A run whose start was received, and perhaps its completion.
 #[derive(Clone, Debug)]
 pub(super) struct ReceivedRun {
-    pub(super) id: u64,
     pub(super) started: Started,
     /// When its start was received, which is shortly after the start. A step of the wall clock does not change it.
     pub(super) received: Moment,
@@ -40,8 +39,8 @@ pub(super) struct ReceivedRun {
 }
 
 impl ReceivedRun {
-    pub(super) fn new(id: u64, started: Started, received: Moment) -> Self {
-        Self { id, started, received, finished: None, size: 0 }
+    pub(super) fn new(started: Started, received: Moment) -> Self {
+        Self { started, received, finished: None, size: 0 }
     }
 }
 
@@ -100,7 +99,7 @@ impl ActiveRuns {
             Some(Line::Started(id, started)) if self.size + size <= MAX_SIZE => {
                 self.remove(id);
                 self.size += size;
-                let run = ReceivedRun { size, ..ReceivedRun::new(id, started, received) };
+                let run = ReceivedRun { size, ..ReceivedRun::new(started, received) };
                 self.runs.insert(id, run);
             }
             Some(Line::Finished(id, finished)) => {
@@ -143,7 +142,7 @@ mod tests {
     }
 
     fn ids(runs: ActiveRuns) -> Vec<u64> {
-        runs.into_runs().map(|run| run.id).collect()
+        runs.runs.into_keys().collect()
     }
 
     fn read(text: &[u8]) -> ActiveRuns {
@@ -168,7 +167,7 @@ mod tests {
             for bytes in text.as_bytes().chunks(chunk) {
                 runs.receive(bytes, Moment::now());
             }
-            let found: Vec<_> = runs.into_runs().map(|run| (run.id, run.finished)).collect();
+            let found: Vec<_> = runs.runs.into_iter().map(|(id, run)| (id, run.finished)).collect();
             assert_eq!(found, [(7, Some(finished.clone())), (9, None)], "{chunk}");
         }
     }

@@ -25,8 +25,11 @@ impl LockFile {
         // The file gets its name after it is locked, so that no process takes it for that of a dead supervisor.
         let temporary = format!("{stem}.{TEMP_EXTENSION}");
         let file = folder.create_file(&temporary)?;
-        file.try_lock()?;
-        folder.rename(&temporary, &name)?;
+        let named = file.try_lock().map_err(io::Error::from);
+        if let Err(error) = named.and_then(|()| folder.rename(&temporary, &name)) {
+            let _ = folder.remove(&temporary);
+            return Err(error);
+        }
         Ok(Self { folder, name, _file: file })
     }
 

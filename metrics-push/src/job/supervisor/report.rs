@@ -11,7 +11,7 @@ use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
 use crate::job::completion::{Cause, Completion, finish_time};
-use crate::job::journal::line::{Finished, Line};
+use crate::job::journal::line::{Finished, RunIdentity, Started};
 use crate::job::journal::recovery::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_metrics::{Progress, completion_metrics};
@@ -30,7 +30,7 @@ pub(super) struct JobEnd<'a> {
 /// Submitted completions.
 pub(super) struct Report {
     journal: Option<OrphanedJournal>,
-    receipts: Vec<(u64, Vec<Receiver<Receipt>>)>,
+    receipts: Vec<(RunIdentity, Vec<Receiver<Receipt>>)>,
 }
 
 impl Report {
@@ -41,23 +41,24 @@ impl Report {
         mut journal: Option<OrphanedJournal>,
         pipeline: &Pipeline,
     ) -> Self {
-        let mut receipts = Vec::new();
-        for run in runs {
-            let finished = finish(&run, end);
-            if let Some(journal) = &mut journal {
-                journal.append(&Line::Finished(run.id, finished.clone()));
-            }
-            let request = PushRequest::add(run.started.key.clone(), families(&run, &finished, end));
-            let class = match run.started.extent {
+        let runs: Vec<_> = runs.map(|run| (finish(&run, end), run.started)).collect();
+        if let Some(journal) = &mut journal {
+            let finished = runs.iter().map(|(finished, run)| (run.identity(), finished.clone()));
+            journal.record_finished(&finished.collect());
+        }
+        let submit = |(finished, run): (Finished, Started)| {
+            let families = families(&run, &finished, end.usage);
+            let request = PushRequest::add(run.key.clone(), families);
+            let class = match run.extent {
                 Extent::Process => DeliveryClass::Final,
                 Extent::Task => DeliveryClass::Spooled,
             };
             let submit = |route| {
                 dispatcher().submit_for_receipt(route, request.clone(), pipeline.timeout, class)
             };
-            receipts.push((run.id, pipeline.routes.iter().map(submit).collect()));
-        }
-        Self { journal, receipts }
+            (run.identity(), pipeline.routes.iter().map(submit).collect())
+        };
+        Self { receipts: runs.into_iter().map(submit).collect(), journal }
     }
 
     /// Waits for the receipts and acknowledges the settled runs in the journal.
@@ -67,9 +68,9 @@ impl Report {
             let receipt = receipt.wait(deadline.remaining());
             receipt.is_some_and(|receipt| !receipt.is_worth_resending())
         };
-        let runs = self.receipts.into_iter().filter_map(|(id, receipts)| {
+        let runs = self.receipts.into_iter().filter_map(|(run, receipts)| {
             let receipts: Vec<_> = receipts.into_iter().map(is_settled).collect();
-            receipts.into_iter().all(|is_settled| is_settled).then_some(id)
+            receipts.into_iter().all(|is_settled| is_settled).then_some(run)
         });
         let settled = runs.collect();
         if let Some(journal) = self.journal {
@@ -90,19 +91,18 @@ fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
     })
 }
 
-fn families(run: &ReceivedRun, finished: &Finished, end: &JobEnd<'_>) -> Families {
+fn families(run: &Started, finished: &Finished, usage: Option<ResourceUsage>) -> Families {
     let completion = Completion {
         duration: finished.duration,
-        usage: end.usage.filter(|_| run.started.extent == Extent::Process),
-        ..Completion::at(finished.cause, run.started.at, finished.at)
+        usage: usage.filter(|_| run.extent == Extent::Process),
+        ..Completion::at(finished.cause, run.at, finished.at)
     };
-    encode(&completion_metrics(&run.started.expected, &Progress::default(), &completion))
+    encode(&completion_metrics(&run.expected, &Progress::default(), &completion))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::journal::line::Started;
     use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::JobSpec;
@@ -119,7 +119,7 @@ mod tests {
             extent: Extent::Process,
             expected: Expectations::from(&JobSpec::new("job".into())),
         };
-        ReceivedRun::new(0, started, received)
+        ReceivedRun::new(started, received)
     }
 
     fn finish_at(run: &ReceivedRun, at: Moment) -> Finished {
