@@ -10,6 +10,7 @@ mod child;
 mod cli;
 mod container;
 mod dns;
+mod failing_disk;
 mod fake_gateway;
 mod fake_random;
 mod fake_vs_real;

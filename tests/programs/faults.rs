@@ -14,7 +14,7 @@ use metrics_push::{Job, Run};
 
 use super::End;
 
-pub(crate) fn end(_: &Run, ending: &str) -> End {
+pub(crate) fn end(run: &Run, ending: &str) -> End {
     match ending {
         "fork" => fork_and(|| ()),
         "fork-and-run" => fork_and(|| Job::new("task").run(|_| Ok::<_, ()>(())).unwrap()),
@@ -22,6 +22,10 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
             libc::raise(libc::SIGTERM);
         }),
         "exec" => return Some(Err(Command::new("true").exec().to_string())),
+        "run-exec" => {
+            let error = run.exec(Command::new("/bin/sh").args(["-c", "exit 3"]));
+            return Some(Err(error.to_string()));
+        }
         // When the library starts the thread that handles signals.
         "exec-later" => {
             std::thread::sleep(std::time::Duration::from_millis(5));
