@@ -17,6 +17,7 @@ mod http;
 mod journal;
 mod lifecycle;
 mod links;
+mod logging;
 mod macro_runtime;
 mod metrics;
 mod network;

@@ -1,36 +1,60 @@
 //! The dispatcher's thread. It owns the runtime, so that no caller needs one.
 
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use super::blocking::run_blocking;
+use super::combinators::{catch_panic, run_until};
 use super::queue::{Pending, QueueKey};
 use super::shared::{Shared, fail};
 use crate::clock::Moment;
-use crate::delivery::policy::{DRAIN_TIMEOUT, START_LINGER};
+use crate::delivery::policy::{DRAIN_TIMEOUT, MAX_RESTARTS, START_LINGER};
 use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt, Route, Step, log_limiter};
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
+use crate::log;
+use crate::sink::Acceptance;
 use crate::spool::Spool;
 
 /// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            loop {
-                for task in std::mem::take(&mut shared.lock().tasks) {
-                    tokio::spawn(task);
-                }
-                while let Some((key, pending)) = shared.start_next() {
-                    tokio::spawn(deliver(
-                        InFlightGuard { shared: Arc::clone(shared), key },
-                        pending,
-                    ));
-                }
-                shared.work.notified().await;
-            }
-        }),
-        Err(error) => fail_all(shared, &error),
+    let error = match runtime {
+        Ok(runtime) => serve_with_restarts(shared, &runtime),
+        Err(error) => Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
+            .caused_by(error.to_string()),
+    };
+    // Nothing can be sent. A later request starts a new thread.
+    shared.shut_down().for_each(|pending| fail(pending, &error));
+}
+
+/// Serves requests, also after a panic. Returns the error of the last panic.
+fn serve_with_restarts(shared: &Arc<Shared>, runtime: &Runtime) -> Error {
+    let mut restarts = 0;
+    loop {
+        let served = catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve(shared))));
+        let error = Error::panicked(served.unwrap_err().as_ref());
+        if restarts == MAX_RESTARTS {
+            return error;
+        }
+        restarts += 1;
+        log::debug(format_args!("the dispatcher continues: {error:?}"));
+    }
+}
+
+async fn serve(shared: &Arc<Shared>) -> Infallible {
+    loop {
+        for task in std::mem::take(&mut shared.lock().tasks) {
+            tokio::spawn(task);
+        }
+        while let Some((key, pending)) = shared.start_next() {
+            tokio::spawn(deliver(InFlightGuard { shared: Arc::clone(shared), key }, pending));
+        }
+        shared.work.notified().await;
     }
 }
 
@@ -38,38 +62,38 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     let Pending { route, request, deadline, class, mut on_settled } = pending;
     let key = in_flight.key.1.clone();
     let may_linger = request.is_some() && class == DeliveryClass::BestEffort;
-    let Some(backlog) = load_backlog(&route, &key).await else { return };
+    let backlog = load_backlog(&route, &key).await;
     let mut delivery = Delivery::new(route.clone(), key, request, backlog, deadline, class);
     if may_linger {
-        linger(&in_flight).await;
+        let _ = tokio::time::timeout(START_LINGER, superseded(&in_flight)).await;
     }
-    let result = loop {
-        // Merges later requests: if a run is finished before its start is sent, one request reports both.
+    let mut merge_later = |delivery: &mut Delivery| {
         if let Some(later) = in_flight.shared.take(&in_flight.key) {
             delivery.merge(later.request, later.deadline, later.class);
             on_settled.extend(later.on_settled);
         }
-        match delivery.attempt().await {
-            Step::RetryAfter(pause) => tokio::time::sleep(pause).await,
-            Step::Done(result) => break result,
+    };
+    let result = loop {
+        // Merges later requests: if a run is finished before its start is sent, one request reports both.
+        merge_later(&mut delivery);
+        let is_last = in_flight.shared.interruption.is_started();
+        match attempt(&mut delivery, &in_flight.shared).await {
+            Step::RetryAfter(_) if is_last => break Err(delivery.interrupt()),
+            Step::RetryAfter(pause) => {
+                store_before_retry(&route, &mut delivery).await;
+                pause_attempts(pause, &in_flight).await;
+            }
+            Step::Done(result) => {
+                if result.is_err() && route.is_down() {
+                    // One attempt is enough for the start of a run and for its completion.
+                    merge_later(&mut delivery);
+                }
+                break result;
+            }
         }
     };
-    let settle = {
-        let route = route.clone();
-        move || {
-            let receipt = delivery.finish(result).settle();
-            let is_delivered = matches!(receipt, Receipt::Delivered { .. });
-            let drain = if is_delivered && route.take_drain_request() {
-                spooled_keys(&route)
-            } else {
-                vec![]
-            };
-            (receipt, drain)
-        }
-    };
-    let settled = if route.spool().is_some() { run_blocking(settle).await } else { Some(settle()) };
+    let (receipt, drain) = settle(delivery, result, &route).await;
     log_summary_later();
-    let Some((receipt, drain)) = settled else { return };
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
     }
@@ -80,28 +104,75 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     }
 }
 
-/// Loads the backlog of a key; `None` if loading panicked.
-async fn load_backlog(route: &Route, key: &GroupingKey) -> Option<Backlog> {
+/// Loads the backlog of a key. It is empty if loading panics.
+async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
     if route.spool().is_none() {
-        return Some(Backlog::default());
+        return Backlog::default();
     }
     let (route, key) = (route.clone(), key.clone());
-    run_blocking(move || Backlog::load(&route, &key)).await
+    run_blocking(move || Backlog::load(&route, &key)).await.unwrap_or_default()
 }
 
-/// Waits briefly for the completion that supersedes a start, because each push is work for the gateway. The more groups
-/// the gateway stores, the longer it takes.
-async fn linger(in_flight: &InFlightGuard) {
-    let superseded = async {
-        loop {
-            let submitted = in_flight.shared.submitted.notified();
-            if in_flight.shared.lock().queue.is_pending(&in_flight.key) {
-                break;
-            }
-            submitted.await;
-        }
+/// Makes one attempt. A panic ends the delivery, and so does an interruption, after a grace period.
+async fn attempt(delivery: &mut Delivery, shared: &Shared) -> Step {
+    let limit = shared.interruption.exceeded(delivery.interruption_grace());
+    match run_until(limit, catch_panic(delivery.attempt())).await {
+        Some(Ok(step)) => step,
+        Some(Err(panic)) => Step::Done(Err(Error::panicked(panic.as_ref()))),
+        None => Step::Done(Err(delivery.interrupt())),
+    }
+}
+
+/// Stores the request on disk if no connection is possible, because the process may end before that changes.
+async fn store_before_retry(route: &Route, delivery: &mut Delivery) {
+    let Some(request) = delivery.unstored_request().cloned() else { return };
+    let route = route.clone();
+    let stored = run_blocking(move || route.spool()?.store_and_look_up(&request)).await;
+    if let Some(stored) = stored.flatten() {
+        delivery.set_stored(stored);
+    }
+}
+
+/// Waits between two attempts, until there is a later request for the group or the deliveries are interrupted.
+async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
+    let interrupted = async {
+        in_flight.shared.interruption.started().await;
     };
-    let _ = tokio::time::timeout(START_LINGER, superseded).await;
+    let later = run_until(interrupted, superseded(in_flight));
+    let _ = tokio::time::timeout(pause, later).await;
+}
+
+/// Returns the receipt, and the groups whose spooled requests are delivered next.
+async fn settle(
+    delivery: Delivery,
+    result: Result<Acceptance, Error>,
+    route: &Route,
+) -> (Receipt, Vec<GroupingKey>) {
+    let settlement = delivery.finish(result);
+    if route.spool().is_none() {
+        return (settlement.settle(), Vec::new());
+    }
+    let route = route.clone();
+    let settle = move || {
+        let receipt = settlement.settle();
+        let is_delivered = matches!(receipt, Receipt::Delivered { .. });
+        let must_drain = is_delivered && route.take_drain_request();
+        (receipt, if must_drain { spooled_keys(&route) } else { Vec::new() })
+    };
+    let lost = || (Receipt::unattempted(Error::panicked(&"in the disk thread")), Vec::new());
+    run_blocking(settle).await.unwrap_or_else(lost)
+}
+
+/// Resolves when a later request for the group is pending. A start waits briefly for the completion that supersedes it,
+/// because each push is work for the gateway. The more groups the gateway stores, the longer it takes.
+async fn superseded(in_flight: &InFlightGuard) {
+    loop {
+        let submitted = in_flight.shared.submitted.notified();
+        if in_flight.shared.lock().queue.is_pending(&in_flight.key) {
+            break;
+        }
+        submitted.await;
+    }
 }
 
 fn log_summary_later() {
@@ -138,13 +209,6 @@ impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.shared.finish(&self.key);
     }
-}
-
-/// Drops all pending requests, because nothing can be sent without a runtime. A later request starts a new thread.
-fn fail_all(shared: &Shared, error: &std::io::Error) {
-    let error = Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
-        .caused_by(error.to_string());
-    shared.shut_down().for_each(|pending| fail(pending, &error));
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod shutdown;
 mod spec;
 mod start;
 mod supervisor;
+mod waiting;
 
 use std::borrow::Cow;
 use std::fmt;
