@@ -84,7 +84,7 @@ impl Error {
         let text = payload.downcast_ref::<&str>().map(ToString::to_string);
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
         Self::new(Kind::Unreachable, "a panic interrupted the push")
-            .caused_by(text)
+            .caused_by(text.lines().next().unwrap_or_default())
             .remedy("report this as a bug of metrics-push")
     }
 

@@ -21,6 +21,7 @@ mod logging;
 mod macro_runtime;
 mod metrics;
 mod network;
+mod outage;
 mod packaging;
 mod parity;
 mod programs;

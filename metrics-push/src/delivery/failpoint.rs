@@ -3,6 +3,6 @@
 use crate::labels::GroupingKey;
 
 /// Panics if the job has the name of this place.
-pub(super) fn reach(key: &GroupingKey, place: &str) {
+pub(crate) fn reach(key: &GroupingKey, place: &str) {
     assert_ne!(key.job(), place, "failpoint");
 }

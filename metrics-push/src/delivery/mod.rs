@@ -9,7 +9,7 @@ mod backlog;
 mod backoff;
 mod breaker;
 #[cfg(test)]
-mod failpoint;
+pub(crate) mod failpoint;
 mod fallback;
 pub(crate) mod log_limiter;
 pub(crate) mod policy;

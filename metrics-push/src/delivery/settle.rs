@@ -58,8 +58,15 @@ impl Settlement {
         }
     }
 
-    /// Stores the request, even if it was delivered: a panic has interrupted the settlement.
+    /// Stores a request that was not delivered, because a panic has interrupted the settlement.
     fn salvage(&self, error: Error) -> Receipt {
+        if let Ok(acceptance) = self.result {
+            log::debug(format_args!("{}: {error:?}", self.key));
+            return Receipt::Delivered { acceptance, refused: self.refused.clone() };
+        }
+        if self.must_not_resend {
+            return Receipt::Unsure { error };
+        }
         let lost = || Receipt::Dropped { error: error.clone() };
         let storable = self.request.as_ref().filter(|_| self.class > DeliveryClass::BestEffort);
         let (Some(spool), Some(request)) = (self.route.spool(), storable) else { return lost() };

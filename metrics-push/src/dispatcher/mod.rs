@@ -162,6 +162,11 @@ impl Dispatcher {
         self.shared.interruption.end();
     }
 
+    /// Returns true after [`interrupt`](Self::interrupt).
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.shared.interruption.is_started()
+    }
+
     /// Returns the sinks that have unfinished requests.
     pub(crate) fn unfinished(&self) -> Vec<UnfinishedSink> {
         self.shared.unfinished()

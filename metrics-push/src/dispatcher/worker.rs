@@ -12,6 +12,8 @@ use super::combinators::{catch_panic, run_until};
 use super::queue::{Pending, QueueKey};
 use super::shared::{Shared, fail};
 use crate::clock::Moment;
+#[cfg(test)]
+use crate::delivery::failpoint;
 use crate::delivery::policy::{DRAIN_TIMEOUT, MAX_RESTARTS, START_LINGER};
 use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt, Route, Step, log_limiter};
 use crate::error::{Error, Kind};
@@ -52,7 +54,10 @@ async fn serve(shared: &Arc<Shared>) -> Infallible {
             tokio::spawn(task);
         }
         while let Some((key, pending)) = shared.start_next() {
-            tokio::spawn(deliver(InFlightGuard { shared: Arc::clone(shared), key }, pending));
+            let in_flight = InFlightGuard { shared: Arc::clone(shared), key };
+            #[cfg(test)]
+            failpoint::reach(&in_flight.key.1, "panic in loop");
+            tokio::spawn(deliver(in_flight, pending));
         }
         shared.work.notified().await;
     }
@@ -110,7 +115,12 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
         return Backlog::default();
     }
     let (route, key) = (route.clone(), key.clone());
-    run_blocking(move || Backlog::load(&route, &key)).await.unwrap_or_default()
+    let load = move || {
+        #[cfg(test)]
+        failpoint::reach(&key, "panic in load");
+        Backlog::load(&route, &key)
+    };
+    run_blocking(load).await.unwrap_or_default()
 }
 
 /// Makes one attempt. A panic ends the delivery, and so does an interruption, after a grace period.
@@ -213,11 +223,17 @@ impl Drop for InFlightGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::process;
+
     use super::*;
+    use crate::dispatcher::Dispatcher;
     use crate::http::{Server, Transport};
+    use crate::oneshot::Receiver;
+    use crate::push_request::{Families, PushRequest};
     use crate::sink::pushgateway::Encoding;
     use crate::sink::pushgateway::Pushgateway;
     use crate::sink::{GatewayKind, Sink};
+    use crate::state_dir::{StateDir, StateDirPath};
 
     /// Spawning moves the future over stack pages that have not been used before, and each costs a page fault.
     #[test]
@@ -231,5 +247,78 @@ mod tests {
         let in_flight = InFlightGuard { shared: Arc::default(), key };
         let size = size_of_val(&deliver(in_flight, pending));
         assert!(size <= 4_096, "{size}");
+    }
+
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    fn dry_run_route(spool: Option<Spool>) -> Route {
+        Route::buffered(Sink::DryRun("http://gateway".into()), spool)
+    }
+
+    /// Submits a request of this job and returns its receipt.
+    fn send(dispatcher: &Dispatcher, route: &Route, job: &str) -> Receipt {
+        submit(dispatcher, route, job, TIMEOUT).wait(TIMEOUT).expect("a receipt")
+    }
+
+    fn submit(
+        dispatcher: &Dispatcher,
+        route: &Route,
+        job: &str,
+        timeout: Duration,
+    ) -> Receiver<Receipt> {
+        let key = GroupingKey::new(job).unwrap();
+        let request = PushRequest::add(key, Families::from([("rows".into(), "rows 1\n".into())]));
+        let class = DeliveryClass::Final;
+        dispatcher.submit_for_receipt(route, request, timeout, class)
+    }
+
+    #[test]
+    fn request_is_spooled_if_its_delivery_panics() {
+        let directory = std::env::temp_dir().join(format!("metrics-push-panic-{}", process::id()));
+        let state_dir = Arc::new(StateDir::new(StateDirPath::Configured(directory.clone())));
+        let route = dry_run_route(Spool::new(&state_dir, "http://gateway"));
+        let dispatcher = Dispatcher::default();
+        for (job, timeout) in [
+            ("panic in attempt", TIMEOUT),
+            // The request is not sent, so that there is a failure to settle.
+            ("panic in settlement", Duration::ZERO),
+        ] {
+            let receipt = submit(&dispatcher, &route, job, timeout).wait(TIMEOUT);
+            let Some(Receipt::Spooled { error, .. }) = receipt else {
+                panic!("{job}: {receipt:?}")
+            };
+            assert!(format!("{error:?}").contains("a panic interrupted the push"), "{error:?}");
+            let key = GroupingKey::new(job).unwrap();
+            assert!(route.spool().unwrap().look_up(&key).is_some(), "{job}");
+        }
+        // The panic of a blocking thread loses only the backlog.
+        for job in ["panic in load", "later"] {
+            assert!(matches!(send(&dispatcher, &route, job), Receipt::Delivered { .. }), "{job}");
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn panic_without_a_spool_wakes_the_caller() {
+        let (dispatcher, route) = (Dispatcher::default(), dry_run_route(None));
+        for (job, timeout) in
+            [("panic in attempt", TIMEOUT), ("panic in settlement", Duration::ZERO)]
+        {
+            let receipt = submit(&dispatcher, &route, job, timeout).wait(TIMEOUT);
+            assert!(matches!(receipt, Some(Receipt::Dropped { .. })), "{job}: {receipt:?}");
+        }
+        // The request was delivered before the panic.
+        let receipt = send(&dispatcher, &route, "panic in settlement");
+        assert!(matches!(receipt, Receipt::Delivered { .. }), "{receipt:?}");
+        assert!(matches!(send(&dispatcher, &route, "later"), Receipt::Delivered { .. }));
+    }
+
+    #[test]
+    fn dispatcher_continues_after_a_panic_of_its_loop() {
+        let (dispatcher, route) = (Dispatcher::default(), dry_run_route(None));
+        let lost = submit(&dispatcher, &route, "panic in loop", TIMEOUT);
+        assert!(lost.wait_closed(TIMEOUT));
+        assert!(matches!(send(&dispatcher, &route, "later"), Receipt::Delivered { .. }));
+        assert_eq!(dispatcher.flush(TIMEOUT), 0);
     }
 }

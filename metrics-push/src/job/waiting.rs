@@ -22,7 +22,8 @@ pub(super) fn wait_with_notice(deadline: Moment, wait: impl Fn(Duration) -> bool
 /// Logs once per ending that the process waits, for how long, and how to end the wait.
 fn log_wait(deadline: Moment) {
     let sinks = dispatcher().unfinished();
-    if !sinks.is_empty() && PROCESS.claim_wait_notice() {
+    let is_waiting = !sinks.is_empty() && !dispatcher().is_interrupted();
+    if is_waiting && PROCESS.claim_wait_notice() {
         let seconds = deadline.remaining().as_secs_f64().ceil();
         let fate = if is_spooled(&sinks) { "stored on disk" } else { "lost" };
         log::warn_before_exit(format_args!(
