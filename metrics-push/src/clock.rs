@@ -74,6 +74,10 @@ impl Moment {
         Self { wall: self.wall - duration, ..self }
     }
 
+    pub(crate) fn earlier_of(self, other: Self) -> Self {
+        if other.monotonic < self.monotonic { other } else { self }
+    }
+
     pub(crate) fn later_of(self, other: Self) -> Self {
         if other.monotonic > self.monotonic { other } else { self }
     }

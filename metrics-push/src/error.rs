@@ -3,6 +3,7 @@
 //! It is opaque, so that kinds and context can be added; callers use its predicates. It never contains a secret: all URLs
 //! in it are without credentials.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -78,6 +79,15 @@ impl Error {
         Self::new(Kind::Config, message)
     }
 
+    /// Returns the error of a push that a panic of this library has interrupted.
+    pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Self::new(Kind::Unreachable, "a panic interrupted the push")
+            .caused_by(text.lines().next().unwrap_or_default())
+            .remedy("report this as a bug of metrics-push")
+    }
+
     /// Adds a name and a value to the context. The message lists them in the order of the calls.
     pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         let value = excerpt(&value.to_string(), MAX_PART_CHARS).into_owned();
@@ -117,6 +127,11 @@ impl Error {
             Kind::Refused { retry, .. } => retry == Retry::MayDuplicate,
             Kind::Config | Kind::Metric | Kind::Credentials { .. } => false,
         }
+    }
+
+    /// Returns true if the server, or a proxy in front of it, refused the connection or has no address.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        self.0.kind == Kind::Unreachable && self.0.is_unsent
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {

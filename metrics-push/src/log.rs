@@ -1,22 +1,61 @@
-//! The library's log lines: a line on stderr and a `tracing` event.
+//! The library's log lines: `tracing` events for programs with a subscriber, and lines on stderr for all others.
 //!
-//! Logging never fails and never panics: stderr may be closed, and a job must not end because of that.
+//! Logging never fails and never panics: stderr may be closed, a subscriber may panic, and a job must not end because
+//! of that.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-/// Logs a problem that needs fixing, on stderr and as a `tracing` event of level WARN.
+use tracing::Level;
+
+use crate::oneshot;
+
+/// How long a line may delay the end of the process.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+const TARGET: &str = "metrics_push";
+
+/// Logs a problem that needs fixing: as an event of level WARN if the subscriber of this thread records it, otherwise on
+/// stderr.
 pub(crate) fn warn(line: impl fmt::Display) {
-    tracing::warn!(target: "metrics_push", "{line}");
+    if record_warning(&line) {
+        return;
+    }
     // One write per line, so that lines of several threads do not mix.
     let text = format!("metrics-push: {line}\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Logs a detail that helps to find a cause, only as a `tracing` event of level DEBUG.
+/// Returns false if this thread has no subscriber, or one that does not record warnings of this library or panics.
+fn record_warning(line: &dyn fmt::Display) -> bool {
+    let record = || {
+        let is_enabled = tracing::event_enabled!(target: TARGET, Level::WARN);
+        if is_enabled {
+            tracing::warn!(target: TARGET, "{line}");
+        }
+        is_enabled
+    };
+    catch_unwind(AssertUnwindSafe(record)).unwrap_or(false)
+}
+
+/// Logs a problem from a thread that ends the process: on another thread, so that a subscriber that blocks delays the end
+/// by at most [`EXIT_TIMEOUT`].
+pub(crate) fn warn_before_exit(line: impl fmt::Display) {
+    let (text, (sender, logged)) = (line.to_string(), oneshot::channel());
+    let log = move || {
+        warn(text);
+        sender.send(());
+    };
+    if std::thread::Builder::new().name("metrics-push-log".into()).spawn(log).is_ok() {
+        logged.wait_closed(EXIT_TIMEOUT);
+    }
+}
+
+/// Logs a detail that helps to find a cause, only as an event of level DEBUG.
 pub(crate) fn debug(line: impl fmt::Display) {
-    tracing::debug!(target: "metrics_push", "{line}");
+    let _ = catch_unwind(AssertUnwindSafe(|| tracing::debug!(target: TARGET, "{line}")));
 }
 
 /// Returns `text`; if it is longer than `max_chars` characters, it is cut there and ends with an ellipsis.

@@ -7,8 +7,9 @@ use super::backoff::Backoff;
 use super::breaker::BreakerState;
 use super::fallback::{is_about_metrics, remove_empty_group};
 use super::policy::{
-    FAILURES_TO_OPEN, MAX_ATTEMPT_TIMEOUT, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL,
-    SETTLE_TIME_DIVISOR,
+    FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT, MAX_SETTLE_TIME,
+    MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT, SETTLE_TIME_DIVISOR, STORABLE_GRACE,
+    STORED_TIMEOUT,
 };
 use super::receipt::DeliveryClass;
 use super::retained::{SentTimestamps, changes_timestamps};
@@ -21,6 +22,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::Acceptance;
+use crate::spool::SpoolEntry;
 
 /// The delivery of one request with the backlog of its key, or of the backlog alone.
 #[derive(Debug)]
@@ -39,6 +41,11 @@ pub(crate) struct Delivery {
     last_complete_error: Option<Error>,
     /// The reason why the outcome is sent without the program's own metrics.
     refused: Option<Error>,
+    /// The record of this request on disk, which contains the backlog as well. Present if the request was stored before
+    /// the end of its delivery.
+    stored: Option<SpoolEntry>,
+    /// The record contains the whole request.
+    is_stored: bool,
 }
 
 /// The next step after an attempt.
@@ -79,6 +86,8 @@ impl Delivery {
             reachability: Reachability::Unknown,
             last_complete_error: None,
             refused: None,
+            stored: None,
+            is_stored: false,
         };
         delivery.log_state("pending");
         delivery
@@ -91,6 +100,7 @@ impl Delivery {
         deadline: Moment,
         class: DeliveryClass,
     ) {
+        self.is_stored &= later.is_none();
         self.request = match (self.request.take(), later) {
             (Some(request), Some(later)) => Some(request.merged_with(later)),
             (request, later) => later.or(request),
@@ -103,6 +113,9 @@ impl Delivery {
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open.
     pub(crate) async fn attempt(&mut self) -> Step {
+        #[cfg(test)]
+        super::failpoint::reach(&self.key, "panic in attempt");
+        let is_down = self.route.is_down();
         if let Err(error) = self.check_deadline().and_then(|()| self.check_breaker()) {
             return self.give_up(error);
         }
@@ -124,7 +137,7 @@ impl Delivery {
             self.reachability = Reachability::Unreachable;
             self.last_complete_error = Some(error.clone());
         }
-        if self.must_not_resend(&error) {
+        if is_down || self.must_not_resend(&error) {
             return Step::Done(Err(error));
         }
         // Never less than the backoff: a server that asks for no delay would be sent attempts without a pause.
@@ -134,6 +147,38 @@ impl Delivery {
         }
         log::debug(format_args!("attempt {} failed, next in {pause:?}: {error:?}", self.attempts));
         Step::RetryAfter(pause)
+    }
+
+    /// Returns how long an attempt may continue after a signal has ended the wait for this delivery.
+    pub(crate) fn interruption_grace(&self) -> Duration {
+        if self.route.spool().is_some() { STORABLE_GRACE } else { LAST_ATTEMPT_TIMEOUT }
+    }
+
+    /// Ends the attempts because the process must end. An attempt may have been cut short.
+    pub(crate) fn interrupt(&mut self) -> Error {
+        let error = Error::new(Kind::Timeout, "the process ended before the gateway responded")
+            .at("url", &self.route)
+            .at("group", &self.key);
+        let error = if self.attempts == 0 { error.unsent() } else { error };
+        let is_repeatable = !self.must_not_resend(&error);
+        self.last_complete_error.take().filter(|_| is_repeatable).unwrap_or(error)
+    }
+
+    /// Returns the request if it must be stored before the next attempt: the sink refuses connections or has no address,
+    /// and the process may end before that changes.
+    pub(crate) fn unstored_request(&self) -> Option<&PushRequest> {
+        let is_unconnected = self.last_complete_error.as_ref().is_some_and(Error::is_unconnected);
+        let must_store = is_unconnected
+            && !self.is_stored
+            && self.class > DeliveryClass::BestEffort
+            && self.route.spool().is_some();
+        self.request.as_ref().filter(|_| must_store)
+    }
+
+    /// Limits the remaining attempts, because the request is stored.
+    pub(crate) fn set_stored(&mut self, stored: SpoolEntry) {
+        (self.stored, self.is_stored) = (Some(stored), true);
+        self.deadline = self.deadline.earlier_of(Moment::now().after(STORED_TIMEOUT));
     }
 
     /// Ends the attempts because the deadline does not allow another one. If the last attempt was cut short, the error
@@ -154,6 +199,8 @@ impl Delivery {
             backlog: self.backlog,
             attempts: self.attempts,
             refused: self.refused,
+            stored: self.stored,
+            is_stored: self.is_stored,
             result,
         }
     }
@@ -161,13 +208,17 @@ impl Delivery {
     fn update_breaker(&self) {
         let Some(mut breaker) = self.route.breaker() else { return };
         let before = breaker.state();
+        // A process waited for this delivery. The next one must not wait for the same sink.
+        let is_evident = self.class == DeliveryClass::Final && self.route.spool().is_some();
         match self.reachability {
             Reachability::Unknown => {}
+            Reachability::Unreachable if is_evident => breaker.open(Moment::now()),
             Reachability::Unreachable => breaker.record_failure(Moment::now()),
             Reachability::Answered => breaker.record_answer(),
         }
         let after = breaker.state();
-        if before == BreakerState::Closed && after == BreakerState::Open {
+        drop(breaker);
+        if before == BreakerState::Closed && after == BreakerState::Open && !is_evident {
             log::warn(format_args!(
                 "{} did not respond to {FAILURES_TO_OPEN} pushes in a row; until it does, only one push per \
                  {PROBE_INTERVAL:?} is attempted",
@@ -289,7 +340,10 @@ impl Delivery {
     }
 
     fn attempt_timeout(&self) -> Duration {
-        attempt_timeout(self.deadline.remaining())
+        let timeout = attempt_timeout(self.deadline.remaining());
+        // A replay has no request. Its caller asks for a result.
+        let is_probe = self.request.is_some() && self.route.is_down();
+        if is_probe { timeout.min(PROBE_TIMEOUT) } else { timeout }
     }
 
     fn log_state(&self, state: &str) {

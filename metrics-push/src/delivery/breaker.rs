@@ -82,8 +82,14 @@ impl Breaker {
     pub(crate) fn record_failure(&mut self, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_TO_OPEN {
-            self.state = ProbeState::Open { probe_at: now.after(PROBE_INTERVAL) };
+            self.open(now);
         }
+    }
+
+    /// Opens the breaker: one delivery has shown that the sink is down.
+    pub(crate) fn open(&mut self, now: Moment) {
+        self.failures = FAILURES_TO_OPEN;
+        self.state = ProbeState::Open { probe_at: now.after(PROBE_INTERVAL) };
     }
 
     pub(crate) fn state(&self) -> BreakerState {

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use super::policy::{MAX_FULL_LINES, SUMMARY_INTERVAL};
 use crate::clock::Moment;
-use crate::error::Error;
-use crate::labels::GroupingKey;
 use crate::log;
 use crate::sync::Mutex;
 
@@ -103,11 +101,6 @@ pub(super) fn warn(kind: Undelivered, line: fmt::Arguments<'_>) {
     }
 }
 
-/// Logs an outcome that is dropped before any attempt.
-pub(crate) fn warn_unattempted(key: &GroupingKey, error: &Error) {
-    warn(Undelivered::Lost, format_args!("the outcome of {key} is not delivered: {error:?}"));
-}
-
 /// Returns the delay after which the caller must call [`flush_due_summary`]; `None` if there is nothing to summarise or
 /// another caller will do it.
 pub(crate) fn claim_summary_timer() -> Option<Duration> {
@@ -127,7 +120,7 @@ pub(crate) fn flush_due_summary() {
 pub(crate) fn flush_summary() {
     let summary = LIMITER.lock().take_summary(Moment::now());
     if let Some(summary) = summary {
-        log::warn(summary);
+        log::warn_before_exit(summary);
     }
 }
 

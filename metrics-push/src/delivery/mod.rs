@@ -8,6 +8,8 @@ mod attempt;
 mod backlog;
 mod backoff;
 mod breaker;
+#[cfg(test)]
+pub(crate) mod failpoint;
 mod fallback;
 pub(crate) mod log_limiter;
 pub(crate) mod policy;

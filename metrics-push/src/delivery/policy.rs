@@ -15,6 +15,21 @@ pub(super) const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 /// The upper bound of all later backoffs, so that a gateway that restarts within the timeout is found in time.
 pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
+/// How long attempts continue after a request is stored on disk, because the sink refuses connections or has no address.
+/// Nothing is lost if they end, and a job waits for them.
+pub(super) const STORED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The timeout of the only attempt that a job waits for while the sink is known to be down. A sink that works again but
+/// needs longer is found by a start, by a heartbeat, or when the open breaker expires.
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long an attempt may continue after a signal has ended the wait for it, if the request can be stored on disk: long
+/// enough for a response that is on its way.
+pub(super) const STORABLE_GRACE: Duration = Duration::from_millis(250);
+
+/// The same if the request would be lost.
+pub(super) const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The fraction of the timeout that is reserved for the disk, as a divisor.
 pub(super) const SETTLE_TIME_DIVISOR: u32 = 10;
 
@@ -50,6 +65,13 @@ pub(crate) const START_LINGER: Duration = Duration::from_millis(2);
 
 /// How long delivering spooled requests of other groups may take once a sink is reachable. The others stay on disk.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a process waits for its sinks before it logs that it waits.
+pub(crate) const WAIT_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often the dispatcher's thread continues after a panic of its loop. A cause that returns each time must not keep a
+/// core busy.
+pub(crate) const MAX_RESTARTS: usize = 3;
 
 /// How much longer than the timeout a caller waits for a receipt. The dispatcher enforces the timeout, and its receipt
 /// contains the reason.

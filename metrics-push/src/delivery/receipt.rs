@@ -21,19 +21,19 @@ pub(crate) enum DeliveryClass {
 pub(crate) enum Receipt {
     /// The sink accepted the request. If it refused the program's own metrics and accepted only the outcome, `refused`
     /// is the reason.
-    Delivered { acceptance: Acceptance, attempts: u32, refused: Option<Error> },
+    Delivered { acceptance: Acceptance, refused: Option<Error> },
     /// The request is stored on disk.
-    Spooled { error: Error, attempts: u32, folder: PathBuf },
+    Spooled { error: Error, folder: PathBuf },
     /// The request may have been applied, and sending it again would apply it twice.
-    Unsure { error: Error, attempts: u32 },
+    Unsure { error: Error },
     /// The request is lost.
-    Dropped { error: Error, attempts: u32 },
+    Dropped { error: Error },
 }
 
 impl Receipt {
     /// Returns the receipt of a request that was dropped before any attempt.
     pub(crate) fn unattempted(error: Error) -> Self {
-        Self::Dropped { error, attempts: 0 }
+        Self::Dropped { error }
     }
 
     /// Returns true if the request was neither delivered nor spooled, and sending it again could succeed.

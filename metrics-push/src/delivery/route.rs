@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, BreakerState};
 use crate::sink::Sink;
 use crate::spool::Spool;
 use crate::sync::Mutex;
@@ -58,6 +58,12 @@ impl Route {
 
     pub(crate) fn breaker(&self) -> Option<MutexGuard<'_, Breaker>> {
         Some(self.0.failures.as_ref()?.breaker.lock())
+    }
+
+    /// Returns true if the sink is known to be down and the spool stores what it does not accept.
+    pub(crate) fn is_down(&self) -> bool {
+        let is_open = || self.breaker().is_some_and(|it| it.state() != BreakerState::Closed);
+        self.spool().is_some() && is_open()
     }
 
     /// Requests that the spool is drained once the sink is reachable.

@@ -1,6 +1,7 @@
 //! `Settlement`: the last phase of a delivery. It updates the disk, logs the result and returns the receipt.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::backlog::Backlog;
 use super::log_limiter::{self, Undelivered};
@@ -11,7 +12,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
 use crate::sink::Acceptance;
-use crate::spool::Spool;
+use crate::spool::{Spool, SpoolEntry};
 
 /// A delivery after its last attempt.
 #[derive(Debug)]
@@ -26,128 +27,158 @@ pub(crate) struct Settlement {
     pub(super) refused: Option<Error>,
     /// The request may have been applied, and the gateway would count it twice if it was sent again.
     pub(super) must_not_resend: bool,
+    /// The record that was written before the end of the delivery.
+    pub(super) stored: Option<SpoolEntry>,
+    /// The record contains the whole request.
+    pub(super) is_stored: bool,
     pub(super) result: Result<Acceptance, Error>,
 }
 
 impl Settlement {
-    /// Removes or stores the request on disk, and logs the result. Blocks if the route has a spool.
+    /// Removes or stores the request on disk, and logs the result. Blocks if the route has a spool. After a panic, the
+    /// request is stored all the same.
     pub(crate) fn settle(mut self) -> Receipt {
-        let receipt = match self.result.clone() {
-            Ok(acceptance) => {
-                self.backlog.remove_spooled(&self.route);
-                self.backlog.store_retained(&self.route, &self.key);
-                let refused = self.refused.take();
-                Receipt::Delivered { acceptance, attempts: self.attempts, refused }
-            }
-            Err(error) => self.settle_failure(error),
-        };
+        let receipt = catch_unwind(AssertUnwindSafe(|| self.settle_result()))
+            .unwrap_or_else(|panic| self.salvage(Error::panicked(panic.as_ref())));
         self.log(&receipt);
         receipt
     }
 
-    fn settle_failure(&self, error: Error) -> Receipt {
-        let attempts = self.attempts;
+    fn settle_result(&mut self) -> Receipt {
+        #[cfg(test)]
+        super::failpoint::reach(&self.key, "panic in settlement");
+        match self.result.clone() {
+            Ok(acceptance) => {
+                self.remove_from_disk();
+                self.backlog.store_retained(&self.route, &self.key);
+                let refused = self.refused.take();
+                Receipt::Delivered { acceptance, refused }
+            }
+            Err(error) => self.settle_failure(error),
+        }
+    }
+
+    /// Stores a request that was not delivered, because a panic has interrupted the settlement.
+    fn salvage(&self, error: Error) -> Receipt {
+        if let Ok(acceptance) = self.result {
+            log::debug(format_args!("{}: {error:?}", self.key));
+            return Receipt::Delivered { acceptance, refused: self.refused.clone() };
+        }
         if self.must_not_resend {
-            self.backlog.remove_spooled(&self.route);
-            return Receipt::Unsure { error, attempts };
+            return Receipt::Unsure { error };
+        }
+        let lost = || Receipt::Dropped { error: error.clone() };
+        let storable = self.request.as_ref().filter(|_| self.class > DeliveryClass::BestEffort);
+        let (Some(spool), Some(request)) = (self.route.spool(), storable) else { return lost() };
+        let store = || self.store(spool, request, error.clone());
+        catch_unwind(AssertUnwindSafe(store)).unwrap_or_else(|_| lost())
+    }
+
+    fn settle_failure(&self, error: Error) -> Receipt {
+        if self.must_not_resend {
+            self.remove_from_disk();
+            return Receipt::Unsure { error };
         }
         if is_rejection(&error) {
             return self.settle_rejection(error);
         }
-        let Some(spool) = self.route.spool() else { return Receipt::Dropped { error, attempts } };
+        let Some(spool) = self.route.spool() else { return Receipt::Dropped { error } };
         let Some(request) = &self.request else {
             // The backlog stays on disk.
-            return Receipt::Spooled { error, attempts, folder: spool.folder() };
+            return Receipt::Spooled { error, folder: spool.folder() };
         };
         if self.class == DeliveryClass::BestEffort {
-            return Receipt::Dropped { error, attempts };
+            return Receipt::Dropped { error };
+        }
+        if self.is_stored {
+            self.route.request_drain();
+            return Receipt::Spooled { error, folder: spool.folder() };
         }
         self.store(spool, request, error)
+    }
+
+    /// Removes what the sink has accepted.
+    fn remove_from_disk(&self) {
+        match (&self.stored, self.route.spool()) {
+            (Some(stored), Some(spool)) => spool.remove(stored),
+            _ => self.backlog.remove_spooled(&self.route),
+        }
     }
 
     /// Stores the outcome without the program's own metrics, and drops these: the sink would reject them again, and every
     /// later request that is merged with them. The cause of a rejected outcome is usually outside of it, such as a proxy
     /// or a clash with another group, and may be gone when the next run sends it.
     fn settle_rejection(&self, error: Error) -> Receipt {
-        let attempts = self.attempts;
         let remaining = self.backlog.remaining();
-        if remaining.is_some_and(|request| !request.has_outcome()) {
+        let backlog_has_outcome = remaining.is_some_and(PushRequest::has_outcome);
+        if let (Some(stored), Some(spool)) = (&self.stored, self.route.spool()) {
+            // The record contains the rejected metrics as well.
+            spool.remove(stored);
+            if let Some(backlog) = remaining.filter(|_| backlog_has_outcome) {
+                self.store(spool, backlog, error.clone());
+            }
+        } else if remaining.is_some() && !backlog_has_outcome {
             self.backlog.remove_spooled(&self.route);
         }
-        let Some(spool) = self.route.spool() else { return Receipt::Dropped { error, attempts } };
+        let Some(spool) = self.route.spool() else { return Receipt::Dropped { error } };
         let request = self.request.as_ref().filter(|_| self.class > DeliveryClass::BestEffort);
         match request.and_then(PushRequest::outcome) {
             Some(outcome) => self.store(spool, &outcome, error),
-            None if remaining.is_some_and(PushRequest::has_outcome) => {
-                Receipt::Spooled { error, attempts, folder: spool.folder() }
-            }
-            None => Receipt::Dropped { error, attempts },
+            None if backlog_has_outcome => Receipt::Spooled { error, folder: spool.folder() },
+            None => Receipt::Dropped { error },
         }
     }
 
     fn store(&self, spool: &Spool, request: &PushRequest, error: Error) -> Receipt {
-        let attempts = self.attempts;
         self.route.request_drain();
         match spool.store(request) {
-            Ok(folder) => Receipt::Spooled { error, attempts, folder },
+            Ok(folder) => Receipt::Spooled { error, folder },
             Err(disk) => {
                 spool.warn(&format_args!("{disk:?}"));
-                Receipt::Dropped { error, attempts }
+                Receipt::Dropped { error }
             }
         }
     }
 
+    /// Logs the result in one line.
     fn log(&self, receipt: &Receipt) {
-        let key = &self.key;
-        if let Some(refused) = &self.refused {
-            self.log_undelivered(
-                Undelivered::Reduced,
-                format_args!(
-                    "{refused:?}; the outcome of {key} is pushed without the program's own metrics"
-                ),
-            );
-        }
+        let (key, attempts) = (&self.key, AttemptCount(self.attempts));
+        let dropped = DroppedMetrics(self.refused.as_ref());
         match receipt {
             Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
                 Undelivered::Reduced,
                 format_args!("{error:?}; the outcome of {key} was pushed without the program's own metrics"),
             ),
-            Receipt::Delivered { attempts, .. } => log::debug(format_args!(
-                "delivered {key} after {} ({})",
-                AttemptCount(*attempts),
-                self.route
-            )),
-            Receipt::Spooled { error, attempts, folder } if is_rejection(error) => self.log_undelivered(
+            Receipt::Delivered { .. } => {
+                log::debug(format_args!("delivered {key} after {attempts} ({})", self.route));
+            }
+            Receipt::Spooled { error, folder, .. } if is_rejection(error) => self.log_undelivered(
                 Undelivered::Spooled,
                 format_args!(
-                    "the gateway rejected the outcome of {key} after {}: {error:?}; the outcome is stored in {} without \
-                     the program's own metrics, and the next run sends it again",
-                    AttemptCount(*attempts),
+                    "the gateway rejected the outcome of {key} after {attempts}: {error:?}; the outcome is stored in {} \
+                     without the program's own metrics, and the next run sends it again{dropped}",
                     folder.display()
                 ),
             ),
-            Receipt::Spooled { error, attempts, folder } => self.log_undelivered(
+            Receipt::Spooled { error, folder, .. } => self.log_undelivered(
                 Undelivered::Spooled,
                 format_args!(
-                    "the outcome of {key} is not delivered yet after {}: {error:?}; it is stored in {}, and the next \
-                     run delivers it",
-                    AttemptCount(*attempts),
+                    "the outcome of {key} is not delivered yet after {attempts}: {error:?}; it is stored in {}, and the \
+                     next run delivers it{dropped}",
                     folder.display()
                 ),
             ),
-            Receipt::Unsure { error, attempts } => self.log_undelivered(
+            Receipt::Unsure { error, .. } => self.log_undelivered(
                 Undelivered::Lost,
                 format_args!(
-                    "the outcome of {key} may not have arrived after {}: {error:?}; it is not sent again, because an \
-                     aggregating gateway would count it twice",
-                    AttemptCount(*attempts)
+                    "the outcome of {key} may not have arrived after {attempts}: {error:?}; it is not sent again, because \
+                     an aggregating gateway would count it twice{dropped}"
                 ),
             ),
-            Receipt::Dropped { error, attempts } => self.log_undelivered(
+            Receipt::Dropped { error, .. } => self.log_undelivered(
                 Undelivered::Lost,
                 format_args!(
-                    "the outcome of {key} is lost after {}: {error:?}{}",
-                    AttemptCount(*attempts),
+                    "the outcome of {key} is lost after {attempts}: {error:?}{}{dropped}",
                     self.spool_hint(error)
                 ),
             ),
@@ -178,6 +209,18 @@ impl Settlement {
 /// Returns true if the sink or the encoder would reject the same request again.
 fn is_rejection(error: &Error) -> bool {
     error.is_rejected() || error.is_metric()
+}
+
+/// The end of a line about a request whose own metrics the sink has refused before.
+struct DroppedMetrics<'a>(Option<&'a Error>);
+
+impl fmt::Display for DroppedMetrics<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(error) => write!(f, "; the program's own metrics are dropped: {error:?}"),
+            None => Ok(()),
+        }
+    }
 }
 
 struct AttemptCount(u32);

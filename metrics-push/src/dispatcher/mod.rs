@@ -6,6 +6,8 @@
 
 mod blocking;
 pub(crate) mod buffer;
+mod combinators;
+mod interruption;
 mod queue;
 mod shared;
 mod worker;
@@ -23,7 +25,7 @@ use crate::push_request::PushRequest;
 use queue::Pending;
 use shared::{DispatcherState, Shared, fail};
 
-pub(crate) use queue::OnSettled;
+pub(crate) use queue::{OnSettled, UnfinishedSink};
 pub(crate) use shared::FlushHook;
 
 /// Returns the dispatcher of the process. Its thread starts with the first request.
@@ -147,6 +149,27 @@ impl Dispatcher {
                 }
             }
         }));
+    }
+
+    /// Ends the deliveries in progress, because a signal ends the process: after a short grace period, requests are
+    /// spooled or dropped.
+    pub(crate) fn interrupt(&self) {
+        self.shared.interruption.start();
+    }
+
+    /// Lets later deliveries have their full time, because the process continues after a signal.
+    pub(crate) fn end_interruption(&self) {
+        self.shared.interruption.end();
+    }
+
+    /// Returns true after [`interrupt`](Self::interrupt).
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.shared.interruption.is_started()
+    }
+
+    /// Returns the sinks that have unfinished requests.
+    pub(crate) fn unfinished(&self) -> Vec<UnfinishedSink> {
+        self.shared.unfinished()
     }
 
     /// Returns the number of groups whose request has not been started.

@@ -49,7 +49,23 @@ pub(super) struct Queue {
     /// The pending groups of each route, by their sequence number.
     order: BTreeMap<usize, BTreeMap<u64, GroupingKey>>,
     last_number: u64,
-    in_flight: BTreeMap<usize, BTreeSet<GroupingKey>>,
+    in_flight: BTreeMap<usize, InFlight>,
+}
+
+/// The groups of a route whose request is in flight.
+struct InFlight {
+    route: Route,
+    groups: BTreeSet<GroupingKey>,
+}
+
+/// A sink with requests that are pending or in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnfinishedSink {
+    /// The URL without credentials.
+    pub(crate) url: String,
+    pub(crate) groups: Vec<GroupingKey>,
+    /// Outcomes that the sink does not accept are stored on disk.
+    pub(crate) has_spool: bool,
 }
 
 impl Queue {
@@ -69,13 +85,14 @@ impl Queue {
     pub(super) fn start_next(&mut self) -> Option<(QueueKey, Pending)> {
         let key = self.next_key()?;
         let pending = self.take(&key)?;
-        self.in_flight.entry(key.0).or_default().insert(key.1.clone());
+        let route = || InFlight { route: pending.route.clone(), groups: BTreeSet::new() };
+        self.in_flight.entry(key.0).or_insert_with(route).groups.insert(key.1.clone());
         Some((key, pending))
     }
 
     fn next_key(&self) -> Option<QueueKey> {
         self.order.iter().find_map(|(route, groups)| {
-            let in_flight = self.in_flight.get(route);
+            let in_flight = self.in_flight.get(route).map(|in_flight| &in_flight.groups);
             if in_flight.is_some_and(|groups| groups.len() >= MAX_IN_FLIGHT) {
                 return None;
             }
@@ -104,10 +121,11 @@ impl Queue {
 
     /// Marks the request of a key as no longer in flight.
     pub(super) fn finish(&mut self, key: &QueueKey) {
-        if let Entry::Occupied(mut groups) = self.in_flight.entry(key.0) {
-            groups.get_mut().remove(&key.1);
-            if groups.get().is_empty() {
-                groups.remove();
+        if let Entry::Occupied(mut in_flight) = self.in_flight.entry(key.0) {
+            let groups = &mut in_flight.get_mut().groups;
+            groups.remove(&key.1);
+            if groups.is_empty() {
+                in_flight.remove();
             }
         }
     }
@@ -125,7 +143,24 @@ impl Queue {
 
     /// Returns the number of requests that are pending or in flight.
     pub(super) fn unfinished_count(&self) -> usize {
-        self.pending.len() + self.in_flight.values().map(BTreeSet::len).sum::<usize>()
+        self.pending.len() + self.in_flight.values().map(|it| it.groups.len()).sum::<usize>()
+    }
+
+    /// Returns the sinks that have unfinished requests, with their groups.
+    pub(super) fn unfinished(&self) -> Vec<UnfinishedSink> {
+        let mut keys: BTreeMap<usize, (&Route, BTreeSet<&GroupingKey>)> = BTreeMap::new();
+        for (id, InFlight { route, groups }) in &self.in_flight {
+            keys.entry(*id).or_insert_with(|| (route, BTreeSet::new())).1.extend(groups);
+        }
+        for ((id, group), (_, pending)) in &self.pending {
+            keys.entry(*id).or_insert_with(|| (&pending.route, BTreeSet::new())).1.insert(group);
+        }
+        let describe = |(route, groups): (&Route, BTreeSet<&GroupingKey>)| UnfinishedSink {
+            url: route.to_string(),
+            groups: groups.into_iter().cloned().collect(),
+            has_spool: route.spool().is_some(),
+        };
+        keys.into_values().map(describe).collect()
     }
 }
 
@@ -202,6 +237,20 @@ mod tests {
         assert!(queue.take(&first).is_some() && queue.take(&first).is_none());
         queue.finish(&first);
         assert!(queue.start_next().is_none() && queue.unfinished_count() == 0);
+    }
+
+    #[test]
+    fn unfinished_sink_has_each_group_once() {
+        let (mut queue, route) = (Queue::default(), route());
+        queue.enqueue(key(1), pending(&route, 1));
+        assert_eq!(started(&mut queue).len(), 1);
+        for name in [1, 2] {
+            queue.enqueue(key(name), pending(&route, name));
+        }
+        let unfinished = queue.unfinished();
+        assert_eq!(unfinished.len(), 1);
+        assert_eq!(unfinished[0].groups, [key(1), key(2)]);
+        assert!(!unfinished[0].has_spool);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::queue::{Pending, Queue, QueueKey};
-use crate::delivery::{DeliveryClass, Receipt, log_limiter};
+use super::interruption::Interruption;
+use super::queue::{Pending, Queue, QueueKey, UnfinishedSink};
+use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt};
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::sync::{Condvar, Mutex};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) work: Notify,
     /// Notified of each submitted request.
     pub(super) submitted: Notify,
+    pub(super) interruption: Interruption,
     /// Notified of each finished request.
     finished: Condvar,
 }
@@ -87,6 +89,11 @@ impl Shared {
         pending
     }
 
+    /// Returns the sinks that have unfinished requests.
+    pub(super) fn unfinished(&self) -> Vec<UnfinishedSink> {
+        self.lock().queue.unfinished()
+    }
+
     /// Waits until all requests are finished, at most for `timeout`. Returns the number of unfinished ones.
     pub(super) fn wait_finished(&self, timeout: Duration) -> usize {
         let unfinished = |state: &mut DispatcherState| state.queue.unfinished_count() > 0;
@@ -95,12 +102,20 @@ impl Shared {
     }
 }
 
-/// Drops a request before any attempt.
+/// Ends a request before any attempt: it is spooled or dropped. Blocks if its route has a spool.
 pub(super) fn fail(pending: Pending, error: &Error) {
-    if let (Some(request), true) = (&pending.request, pending.class > DeliveryClass::BestEffort) {
-        log_limiter::warn_unattempted(request.key(), error);
-    }
-    for on_settled in pending.on_settled {
-        on_settled(Receipt::unattempted(error.clone()));
+    let Pending { route, request, deadline, class, on_settled } = pending;
+    let receipt = match request {
+        Some(request) if class > DeliveryClass::BestEffort => {
+            let (key, backlog) = (request.key().clone(), Backlog::default());
+            // `Final`, because no attempt of another request has logged the cause.
+            let class = DeliveryClass::Final;
+            let delivery = Delivery::new(route, key, Some(request), backlog, deadline, class);
+            delivery.finish(Err(error.clone())).settle()
+        }
+        _ => Receipt::unattempted(error.clone()),
+    };
+    for on_settled in on_settled {
+        on_settled(receipt.clone());
     }
 }

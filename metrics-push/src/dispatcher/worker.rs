@@ -1,36 +1,65 @@
 //! The dispatcher's thread. It owns the runtime, so that no caller needs one.
 
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use super::blocking::run_blocking;
+use super::combinators::{catch_panic, run_until};
 use super::queue::{Pending, QueueKey};
 use super::shared::{Shared, fail};
 use crate::clock::Moment;
-use crate::delivery::policy::{DRAIN_TIMEOUT, START_LINGER};
+#[cfg(test)]
+use crate::delivery::failpoint;
+use crate::delivery::policy::{DRAIN_TIMEOUT, MAX_RESTARTS, START_LINGER};
 use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt, Route, Step, log_limiter};
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
+use crate::log;
+use crate::sink::Acceptance;
 use crate::spool::Spool;
 
 /// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            loop {
-                for task in std::mem::take(&mut shared.lock().tasks) {
-                    tokio::spawn(task);
-                }
-                while let Some((key, pending)) = shared.start_next() {
-                    tokio::spawn(deliver(
-                        InFlightGuard { shared: Arc::clone(shared), key },
-                        pending,
-                    ));
-                }
-                shared.work.notified().await;
-            }
-        }),
-        Err(error) => fail_all(shared, &error),
+    let error = match runtime {
+        Ok(runtime) => serve_with_restarts(shared, &runtime),
+        Err(error) => Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
+            .caused_by(error.to_string()),
+    };
+    // Nothing can be sent. A later request starts a new thread.
+    shared.shut_down().for_each(|pending| fail(pending, &error));
+}
+
+/// Serves requests, also after a panic. Returns the error of the last panic.
+fn serve_with_restarts(shared: &Arc<Shared>, runtime: &Runtime) -> Error {
+    let mut restarts = 0;
+    loop {
+        let served = catch_unwind(AssertUnwindSafe(|| runtime.block_on(serve(shared))));
+        let error = Error::panicked(served.unwrap_err().as_ref());
+        if restarts == MAX_RESTARTS {
+            return error;
+        }
+        restarts += 1;
+        log::debug(format_args!("the dispatcher continues: {error:?}"));
+    }
+}
+
+async fn serve(shared: &Arc<Shared>) -> Infallible {
+    loop {
+        for task in std::mem::take(&mut shared.lock().tasks) {
+            tokio::spawn(task);
+        }
+        while let Some((key, pending)) = shared.start_next() {
+            let in_flight = InFlightGuard { shared: Arc::clone(shared), key };
+            #[cfg(test)]
+            failpoint::reach(&in_flight.key.1, "panic in loop");
+            tokio::spawn(deliver(in_flight, pending));
+        }
+        shared.work.notified().await;
     }
 }
 
@@ -38,38 +67,38 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     let Pending { route, request, deadline, class, mut on_settled } = pending;
     let key = in_flight.key.1.clone();
     let may_linger = request.is_some() && class == DeliveryClass::BestEffort;
-    let Some(backlog) = load_backlog(&route, &key).await else { return };
+    let backlog = load_backlog(&route, &key).await;
     let mut delivery = Delivery::new(route.clone(), key, request, backlog, deadline, class);
     if may_linger {
-        linger(&in_flight).await;
+        let _ = tokio::time::timeout(START_LINGER, superseded(&in_flight)).await;
     }
-    let result = loop {
-        // Merges later requests: if a run is finished before its start is sent, one request reports both.
+    let mut merge_later = |delivery: &mut Delivery| {
         if let Some(later) = in_flight.shared.take(&in_flight.key) {
             delivery.merge(later.request, later.deadline, later.class);
             on_settled.extend(later.on_settled);
         }
-        match delivery.attempt().await {
-            Step::RetryAfter(pause) => tokio::time::sleep(pause).await,
-            Step::Done(result) => break result,
+    };
+    let result = loop {
+        // Merges later requests: if a run is finished before its start is sent, one request reports both.
+        merge_later(&mut delivery);
+        let is_last = in_flight.shared.interruption.is_started();
+        match attempt(&mut delivery, &in_flight.shared).await {
+            Step::RetryAfter(_) if is_last => break Err(delivery.interrupt()),
+            Step::RetryAfter(pause) => {
+                store_before_retry(&route, &mut delivery).await;
+                pause_attempts(pause, &in_flight).await;
+            }
+            Step::Done(result) => {
+                if result.is_err() && route.is_down() {
+                    // One attempt is enough for the start of a run and for its completion.
+                    merge_later(&mut delivery);
+                }
+                break result;
+            }
         }
     };
-    let settle = {
-        let route = route.clone();
-        move || {
-            let receipt = delivery.finish(result).settle();
-            let is_delivered = matches!(receipt, Receipt::Delivered { .. });
-            let drain = if is_delivered && route.take_drain_request() {
-                spooled_keys(&route)
-            } else {
-                vec![]
-            };
-            (receipt, drain)
-        }
-    };
-    let settled = if route.spool().is_some() { run_blocking(settle).await } else { Some(settle()) };
+    let (receipt, drain) = settle(delivery, result, &route).await;
     log_summary_later();
-    let Some((receipt, drain)) = settled else { return };
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
     }
@@ -80,28 +109,80 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     }
 }
 
-/// Loads the backlog of a key; `None` if loading panicked.
-async fn load_backlog(route: &Route, key: &GroupingKey) -> Option<Backlog> {
+/// Loads the backlog of a key. It is empty if loading panics.
+async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
     if route.spool().is_none() {
-        return Some(Backlog::default());
+        return Backlog::default();
     }
     let (route, key) = (route.clone(), key.clone());
-    run_blocking(move || Backlog::load(&route, &key)).await
+    let load = move || {
+        #[cfg(test)]
+        failpoint::reach(&key, "panic in load");
+        Backlog::load(&route, &key)
+    };
+    run_blocking(load).await.unwrap_or_default()
 }
 
-/// Waits briefly for the completion that supersedes a start, because each push is work for the gateway. The more groups
-/// the gateway stores, the longer it takes.
-async fn linger(in_flight: &InFlightGuard) {
-    let superseded = async {
-        loop {
-            let submitted = in_flight.shared.submitted.notified();
-            if in_flight.shared.lock().queue.is_pending(&in_flight.key) {
-                break;
-            }
-            submitted.await;
-        }
+/// Makes one attempt. A panic ends the delivery, and so does an interruption, after a grace period.
+async fn attempt(delivery: &mut Delivery, shared: &Shared) -> Step {
+    let limit = shared.interruption.exceeded(delivery.interruption_grace());
+    match run_until(limit, catch_panic(delivery.attempt())).await {
+        Some(Ok(step)) => step,
+        Some(Err(panic)) => Step::Done(Err(Error::panicked(panic.as_ref()))),
+        None => Step::Done(Err(delivery.interrupt())),
+    }
+}
+
+/// Stores the request on disk if no connection is possible, because the process may end before that changes.
+async fn store_before_retry(route: &Route, delivery: &mut Delivery) {
+    let Some(request) = delivery.unstored_request().cloned() else { return };
+    let route = route.clone();
+    let stored = run_blocking(move || route.spool()?.store_and_look_up(&request)).await;
+    if let Some(stored) = stored.flatten() {
+        delivery.set_stored(stored);
+    }
+}
+
+/// Waits between two attempts, until there is a later request for the group or the deliveries are interrupted.
+async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
+    let interrupted = async {
+        in_flight.shared.interruption.started().await;
     };
-    let _ = tokio::time::timeout(START_LINGER, superseded).await;
+    let later = run_until(interrupted, superseded(in_flight));
+    let _ = tokio::time::timeout(pause, later).await;
+}
+
+/// Returns the receipt, and the groups whose spooled requests are delivered next.
+async fn settle(
+    delivery: Delivery,
+    result: Result<Acceptance, Error>,
+    route: &Route,
+) -> (Receipt, Vec<GroupingKey>) {
+    let settlement = delivery.finish(result);
+    if route.spool().is_none() {
+        return (settlement.settle(), Vec::new());
+    }
+    let route = route.clone();
+    let settle = move || {
+        let receipt = settlement.settle();
+        let is_delivered = matches!(receipt, Receipt::Delivered { .. });
+        let must_drain = is_delivered && route.take_drain_request();
+        (receipt, if must_drain { spooled_keys(&route) } else { Vec::new() })
+    };
+    let lost = || (Receipt::unattempted(Error::panicked(&"in the disk thread")), Vec::new());
+    run_blocking(settle).await.unwrap_or_else(lost)
+}
+
+/// Resolves when a later request for the group is pending. A start waits briefly for the completion that supersedes it,
+/// because each push is work for the gateway. The more groups the gateway stores, the longer it takes.
+async fn superseded(in_flight: &InFlightGuard) {
+    loop {
+        let submitted = in_flight.shared.submitted.notified();
+        if in_flight.shared.lock().queue.is_pending(&in_flight.key) {
+            break;
+        }
+        submitted.await;
+    }
 }
 
 fn log_summary_later() {
@@ -140,20 +221,19 @@ impl Drop for InFlightGuard {
     }
 }
 
-/// Drops all pending requests, because nothing can be sent without a runtime. A later request starts a new thread.
-fn fail_all(shared: &Shared, error: &std::io::Error) {
-    let error = Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
-        .caused_by(error.to_string());
-    shared.shut_down().for_each(|pending| fail(pending, &error));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::process;
+
     use super::*;
+    use crate::dispatcher::Dispatcher;
     use crate::http::{Server, Transport};
+    use crate::oneshot::Receiver;
+    use crate::push_request::{Families, PushRequest};
     use crate::sink::pushgateway::Encoding;
     use crate::sink::pushgateway::Pushgateway;
     use crate::sink::{GatewayKind, Sink};
+    use crate::state_dir::{StateDir, StateDirPath};
 
     /// Spawning moves the future over stack pages that have not been used before, and each costs a page fault.
     #[test]
@@ -167,5 +247,78 @@ mod tests {
         let in_flight = InFlightGuard { shared: Arc::default(), key };
         let size = size_of_val(&deliver(in_flight, pending));
         assert!(size <= 4_096, "{size}");
+    }
+
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    fn dry_run_route(spool: Option<Spool>) -> Route {
+        Route::buffered(Sink::DryRun("http://gateway".into()), spool)
+    }
+
+    /// Submits a request of this job and returns its receipt.
+    fn send(dispatcher: &Dispatcher, route: &Route, job: &str) -> Receipt {
+        submit(dispatcher, route, job, TIMEOUT).wait(TIMEOUT).expect("a receipt")
+    }
+
+    fn submit(
+        dispatcher: &Dispatcher,
+        route: &Route,
+        job: &str,
+        timeout: Duration,
+    ) -> Receiver<Receipt> {
+        let key = GroupingKey::new(job).unwrap();
+        let request = PushRequest::add(key, Families::from([("rows".into(), "rows 1\n".into())]));
+        let class = DeliveryClass::Final;
+        dispatcher.submit_for_receipt(route, request, timeout, class)
+    }
+
+    #[test]
+    fn request_is_spooled_if_its_delivery_panics() {
+        let directory = std::env::temp_dir().join(format!("metrics-push-panic-{}", process::id()));
+        let state_dir = Arc::new(StateDir::new(StateDirPath::Configured(directory.clone())));
+        let route = dry_run_route(Spool::new(&state_dir, "http://gateway"));
+        let dispatcher = Dispatcher::default();
+        for (job, timeout) in [
+            ("panic in attempt", TIMEOUT),
+            // The request is not sent, so that there is a failure to settle.
+            ("panic in settlement", Duration::ZERO),
+        ] {
+            let receipt = submit(&dispatcher, &route, job, timeout).wait(TIMEOUT);
+            let Some(Receipt::Spooled { error, .. }) = receipt else {
+                panic!("{job}: {receipt:?}")
+            };
+            assert!(format!("{error:?}").contains("a panic interrupted the push"), "{error:?}");
+            let key = GroupingKey::new(job).unwrap();
+            assert!(route.spool().unwrap().look_up(&key).is_some(), "{job}");
+        }
+        // The panic of a blocking thread loses only the backlog.
+        for job in ["panic in load", "later"] {
+            assert!(matches!(send(&dispatcher, &route, job), Receipt::Delivered { .. }), "{job}");
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn panic_without_a_spool_wakes_the_caller() {
+        let (dispatcher, route) = (Dispatcher::default(), dry_run_route(None));
+        for (job, timeout) in
+            [("panic in attempt", TIMEOUT), ("panic in settlement", Duration::ZERO)]
+        {
+            let receipt = submit(&dispatcher, &route, job, timeout).wait(TIMEOUT);
+            assert!(matches!(receipt, Some(Receipt::Dropped { .. })), "{job}: {receipt:?}");
+        }
+        // The request was delivered before the panic.
+        let receipt = send(&dispatcher, &route, "panic in settlement");
+        assert!(matches!(receipt, Receipt::Delivered { .. }), "{receipt:?}");
+        assert!(matches!(send(&dispatcher, &route, "later"), Receipt::Delivered { .. }));
+    }
+
+    #[test]
+    fn dispatcher_continues_after_a_panic_of_its_loop() {
+        let (dispatcher, route) = (Dispatcher::default(), dry_run_route(None));
+        let lost = submit(&dispatcher, &route, "panic in loop", TIMEOUT);
+        assert!(lost.wait_closed(TIMEOUT));
+        assert!(matches!(send(&dispatcher, &route, "later"), Receipt::Delivered { .. }));
+        assert_eq!(dispatcher.flush(TIMEOUT), 0);
     }
 }

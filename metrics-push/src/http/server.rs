@@ -41,7 +41,15 @@ pub(crate) struct Server {
     base: Url,
     transport: Transport,
     headers: HeaderMap,
-    client: Mutex<Option<Client>>,
+    client: Mutex<CurrentClient>,
+}
+
+/// The client that new requests use.
+#[derive(Default)]
+struct CurrentClient {
+    client: Option<Client>,
+    /// The number of clients that were discarded before this one.
+    generation: u64,
 }
 
 impl Server {
@@ -70,7 +78,8 @@ impl Server {
     pub(crate) fn reload_credentials(&self) -> bool {
         let has_certificate = self.transport.cert_file.is_some();
         if has_certificate {
-            self.discard_client();
+            let generation = self.lock_client().generation;
+            self.discard_client(generation);
         }
         has_certificate || self.transport.auth.may_change()
     }
@@ -82,21 +91,22 @@ impl Server {
     /// TLS setting is invalid.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
         let timeout = request.timeout;
-        self.exchange(request).await.map_err(|error| {
-            let error = error.at("url", self.redacted_url());
+        let at_url = |error: Error| error.at("url", self.redacted_url());
+        let (client, generation) = self.client().map_err(at_url)?;
+        self.exchange(&client, request).await.map_err(at_url).map_err(|error| {
             if !error.is_timeout() {
                 return error;
             }
             // The other idle connections may be as broken as this one, so the next attempt opens a new connection.
-            self.discard_client();
+            self.discard_client(generation);
             error.at("timeout", format_args!("{:?}", round_up_to_millis(timeout)))
         })
     }
 
-    async fn exchange(&self, request: Request<'_>) -> Result<Response, Error> {
+    async fn exchange(&self, client: &Client, request: Request<'_>) -> Result<Response, Error> {
         let headers = self.request_headers(&request)?;
         let (body, is_body_read) = TrackedBody::wrap(request.body);
-        let builder = self.client()?.request(request.method, self.request_url(request.path));
+        let builder = client.request(request.method, self.request_url(request.path));
         let sending = builder.headers(headers).timeout(request.timeout).body(body).send();
         // Boxed because the client's futures are large, and every future that awaits this one contains it.
         let result = Box::pin(sending).await;
@@ -136,20 +146,26 @@ impl Server {
         drop(self.client());
     }
 
-    fn client(&self) -> Result<Client, Error> {
-        let mut client = self.lock_client();
-        if let Some(client) = &*client {
-            return Ok(client.clone());
+    /// Returns the client and its generation.
+    fn client(&self) -> Result<(Client, u64), Error> {
+        let mut current = self.lock_client();
+        let client = match &current.client {
+            Some(client) => client.clone(),
+            None => current.client.insert(self.build_client()?).clone(),
+        };
+        Ok((client, current.generation))
+    }
+
+    /// Closes the idle connections of the client with this generation, unless another request has done so: many requests
+    /// can fail at the same time. Requests in flight are not affected.
+    fn discard_client(&self, generation: u64) {
+        let mut current = self.lock_client();
+        if current.generation == generation {
+            *current = CurrentClient { client: None, generation: generation + 1 };
         }
-        Ok(client.insert(self.build_client()?).clone())
     }
 
-    /// Closes the idle connections. Requests in flight are not affected.
-    fn discard_client(&self) {
-        *self.lock_client() = None;
-    }
-
-    fn lock_client(&self) -> MutexGuard<'_, Option<Client>> {
+    fn lock_client(&self) -> MutexGuard<'_, CurrentClient> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -334,6 +350,17 @@ mod tests {
             assert_eq!(server.send(get("/", TIMEOUT)).await.unwrap().body, "ok");
         });
         assert_eq!(connections.try_iter().count(), 2);
+    }
+
+    #[test]
+    fn concurrent_timeouts_rebuild_the_client_once() {
+        let server = server("http://gateway").unwrap();
+        let generations = [(); 3].map(|()| server.client().unwrap().1);
+        for generation in generations {
+            server.discard_client(generation);
+            server.prepare();
+        }
+        assert_eq!(server.client().unwrap().1, generations[0] + 1);
     }
 
     #[test]

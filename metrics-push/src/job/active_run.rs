@@ -19,6 +19,7 @@ use super::run_metrics::{
 };
 use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec};
+use super::waiting::wait_with_notice;
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::dispatcher::dispatcher;
@@ -249,7 +250,8 @@ impl ActiveRun {
             self.submit_completion(key, unsent, encode_accepted(metrics, key), outcome, timeout);
         if self.spec.is_process() {
             let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
-            self.wait_acknowledged(&acknowledged, deadline);
+            // The exit handler logs what is unfinished then.
+            wait_with_notice(deadline, |timeout| acknowledged.wait_closed(timeout));
         }
     }
 
@@ -267,13 +269,6 @@ impl ActiveRun {
         let families = encode_accepted(metrics, key);
         let timeout = deadline.remaining();
         Some(self.submit_completion(key, unsent, families, cause.outcome, timeout))
-    }
-
-    /// Waits until the completion is acknowledged, and logs if it is not by the deadline.
-    pub(super) fn wait_acknowledged(&self, acknowledged: &Receiver<()>, deadline: Moment) {
-        if let (false, Some(key)) = (acknowledged.wait_closed(deadline.remaining()), &self.key) {
-            log::warn(format_args!("the outcome of {key} was not delivered in time"));
-        }
     }
 
     /// Makes the run active again, because the process continues.

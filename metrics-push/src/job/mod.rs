@@ -21,6 +21,7 @@ mod shutdown;
 mod spec;
 mod start;
 mod supervisor;
+mod waiting;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::completion::Cause;
 use super::spec::Extent;
@@ -28,9 +29,9 @@ pub(super) type FinishAll = fn(&dyn Fn(EndingRun) -> Cause, Moment) -> Box<dyn S
 
 /// Runs that were finished together, with their deliveries in progress.
 pub(super) trait Shutdown: Send {
-    /// Waits until all requests of the process are finished, at most until the deadline. Returns the number of
+    /// Waits until all requests of the process are finished, at most until the deadline and a grace period, and logs the
     /// unfinished ones.
-    fn wait(&self) -> usize;
+    fn wait(&self);
 
     /// Makes the runs active again, because the process continues.
     fn reopen(&self);
@@ -42,8 +43,8 @@ pub(super) struct ProcessState {
     /// The process that installed the hooks. A forked child has its memory, but none of its threads.
     owner: OnceLock<u32>,
     finish_all: OnceLock<FinishAll>,
-    /// The deadline of the last deliveries, set when the process starts to end.
-    deadline: Mutex<Option<Moment>>,
+    /// Set when the process starts to end.
+    ending: Mutex<Option<Ending>>,
     panics: AtomicU64,
     running_panic_hooks: AtomicUsize,
     /// Locked while a panic hook finishes the runs. Other threads that panic wait for it, because the first hook that
@@ -57,12 +58,21 @@ pub(super) struct ProcessState {
     pub(super) unacknowledged: InProgress,
 }
 
+/// The end of the process, or of its `main`.
+#[derive(Clone, Copy)]
+struct Ending {
+    /// The deadline of the last deliveries.
+    deadline: Moment,
+    has_wait_notice: bool,
+    has_unfinished_notice: bool,
+}
+
 impl ProcessState {
     const fn new() -> Self {
         Self {
             owner: OnceLock::new(),
             finish_all: OnceLock::new(),
-            deadline: Mutex::new(None),
+            ending: Mutex::new(None),
             panics: AtomicU64::new(0),
             running_panic_hooks: AtomicUsize::new(0),
             abort: Mutex::new(()),
@@ -103,9 +113,10 @@ impl ProcessState {
     }
 
     /// Sets the deadline of the last deliveries to `timeout` from now and returns it. A later call replaces it.
-    pub(super) fn start_deadline(&self, timeout: std::time::Duration) -> Moment {
+    pub(super) fn start_deadline(&self, timeout: Duration) -> Moment {
         let deadline = Moment::now().after(timeout);
-        *self.deadline.lock() = Some(deadline);
+        *self.ending.lock() =
+            Some(Ending { deadline, has_wait_notice: false, has_unfinished_notice: false });
         deadline
     }
 
@@ -114,7 +125,19 @@ impl ProcessState {
     pub(super) fn current_deadline(&self) -> Option<Moment> {
         let is_recent =
             |deadline: &Moment| !deadline.after(RECEIPT_GRACE * 2).remaining().is_zero();
-        self.deadline.lock().filter(is_recent)
+        self.ending.lock().map(|ending| ending.deadline).filter(is_recent)
+    }
+
+    /// Returns true once per ending, for the line that the process waits.
+    pub(super) fn claim_wait_notice(&self) -> bool {
+        let mut ending = self.ending.lock();
+        ending.as_mut().is_none_or(|it| !std::mem::replace(&mut it.has_wait_notice, true))
+    }
+
+    /// Returns true once per ending, for the line about unfinished pushes.
+    pub(super) fn claim_unfinished_notice(&self) -> bool {
+        let mut ending = self.ending.lock();
+        ending.as_mut().is_none_or(|it| !std::mem::replace(&mut it.has_unfinished_notice, true))
     }
 
     /// Returns the number of panics since the first run.
@@ -171,10 +194,10 @@ impl InProgress {
         InProgressGuard(self)
     }
 
-    /// Waits until no operation is in progress, at most until the deadline.
-    pub(super) fn wait_until_none(&self, deadline: Moment) {
+    /// Waits until no operation is in progress, at most for `timeout`. Returns true if none is.
+    pub(super) fn wait_until_none(&self, timeout: Duration) -> bool {
         let count = self.count.lock();
-        drop(self.decreased.wait_timeout_while(count, deadline.remaining(), |count| *count > 0));
+        *self.decreased.wait_timeout_while(count, timeout, |count| *count > 0) == 0
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::active_run::{self, ActiveRun};
 use super::completion::Cause;
 use super::process_state::{EndingRun, PROCESS, Shutdown};
+use super::waiting::{log_unfinished, wait_with_notice};
 use crate::clock::Moment;
+use crate::delivery::policy::RECEIPT_GRACE;
 use crate::dispatcher::dispatcher;
 use crate::metrics::Snapshot;
 use crate::oneshot::{self, Receiver};
@@ -59,15 +61,17 @@ fn gather_on_thread(runs: &[Arc<ActiveRun>]) -> Vec<Receiver<Snapshot>> {
 }
 
 impl Shutdown for FinishedRuns {
-    fn wait(&self) -> usize {
-        PROCESS.unsent.wait_until_none(self.deadline);
+    fn wait(&self) {
+        // The dispatcher ends all deliveries at the deadline, and its receipts follow.
+        let until = self.deadline.after(RECEIPT_GRACE);
+        PROCESS.unsent.wait_until_none(until.remaining());
         // Flushes first: completions of tasks may be buffered until the end of a batch interval.
-        let unfinished = dispatcher().flush(self.deadline.remaining());
-        PROCESS.unacknowledged.wait_until_none(self.deadline);
-        for (run, acknowledged) in &self.runs {
-            run.wait_acknowledged(acknowledged, self.deadline);
+        wait_with_notice(until, |timeout| dispatcher().flush(timeout) == 0);
+        PROCESS.unacknowledged.wait_until_none(until.remaining());
+        for (_, acknowledged) in &self.runs {
+            acknowledged.wait_closed(until.remaining());
         }
-        unfinished
+        log_unfinished();
     }
 
     fn reopen(&self) {

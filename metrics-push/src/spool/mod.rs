@@ -107,6 +107,12 @@ impl Spool {
         })
     }
 
+    /// Stores a request and returns its entry; `None` if that failed.
+    pub(crate) fn store_and_look_up(&self, request: &PushRequest) -> Option<SpoolEntry> {
+        self.store(request).ok()?;
+        self.look_up(request.key())
+    }
+
     /// Removes a request that was delivered or rejected, unless its record has changed since it was looked up.
     pub(crate) fn remove(&self, spooled: &SpoolEntry) {
         let Some(folder) = self.existing_folder() else { return };

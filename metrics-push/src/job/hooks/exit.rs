@@ -92,11 +92,8 @@ fn finish_and_deliver(code: Option<i32>) {
     if let Some(work) = background_work {
         work.wait(deadline.remaining());
     }
-    let unfinished = shutdown.map_or(0, |shutdown| shutdown.wait());
-    if unfinished > 0 {
-        log::warn(format_args!(
-            "the process exits before the pushes for {unfinished} groups have finished"
-        ));
+    if let Some(shutdown) = shutdown {
+        shutdown.wait();
     }
 }
 

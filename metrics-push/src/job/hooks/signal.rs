@@ -236,6 +236,10 @@ mod unix {
 
     fn end_by(signal: c_int, socket: &Socket) {
         set_ending(true);
+        if PROCESS.current_deadline().is_some() {
+            // The process was already waiting for its last deliveries. The sender of the signal ends that wait.
+            dispatcher().interrupt();
+        }
         let deadline = PROCESS.start_deadline(SIGNAL_TIMEOUT.min(Pipeline::process_timeout()));
         let outcome = if supervisor::is_killing() { Outcome::Timeout } else { Outcome::Signal };
         let writer = socket.writer.try_clone();
@@ -253,7 +257,7 @@ mod unix {
         // On another thread, so that this one can read a second signal.
         let report = std::thread::Builder::new().name("metrics-push-end".into()).spawn(report);
         if report.is_ok() {
-            wait_for_report(&socket.reader, deadline.after(RECEIPT_GRACE));
+            wait_for_report(&socket.reader, deadline.after(RECEIPT_GRACE * 2));
         }
         raise_with_default(signal);
         // A signal with the default disposition does not end the first process of a container. Without the library it
@@ -261,6 +265,7 @@ mod unix {
         if let Ok(Ok(Some(shutdown))) = report.map(std::thread::JoinHandle::join) {
             shutdown.reopen();
         }
+        dispatcher().end_interruption();
         set_ending(false);
     }
 

@@ -1,0 +1,170 @@
+//! Jobs whose gateway is down: how long their processes wait, what they log, and what is stored on disk.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, job};
+use crate::raw_tcp::RawServer;
+use crate::temp_dir::TempDir;
+
+/// How long a process may wait for a gateway that refuses connections, once the outcome is stored.
+const STORED_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a signal may take to end a wait if the outcome can be stored.
+const SIGNAL_TIMEOUT: Duration = Duration::from_millis(500);
+/// The extra time that a busy machine may take.
+const SLACK: Duration = Duration::from_millis(1_500);
+const REFUSING: &str = "http://127.0.0.1:9";
+
+/// A server that accepts connections and never responds. The receiver gets one message per connection.
+fn silent_gateway() -> (RawServer, Receiver<()>) {
+    let (sender, connections) = channel();
+    let server = RawServer::start(move |stream| {
+        let _ = sender.send(());
+        Some(stream)
+    });
+    (server, connections)
+}
+
+fn ending(ending: &str, url: &str, state: Option<&TempDir>) -> JobCommand {
+    let command = job(PanicStrategy::Unwind, &[ending]).gateway(url);
+    match state {
+        Some(state) => command.variable("METRICS_PUSH_STATE_DIR", state.path()),
+        None => command,
+    }
+}
+
+fn run_timed(command: JobCommand) -> (FinishedJob, Duration) {
+    let started = Instant::now();
+    let finished = command.run_to_end();
+    (finished, started.elapsed())
+}
+
+/// Returns the only log line of a job. It must name the sink.
+#[track_caller]
+fn only_line<'a>(finished: &'a FinishedJob, url: &str) -> &'a str {
+    let [line] = &finished.log_lines[..] else { panic!("{finished:#?}") };
+    assert!(line.contains(url), "{line}");
+    line
+}
+
+#[test]
+fn unconnected_gateway_costs_one_second_once_the_outcome_is_stored() {
+    let refusing_proxy = |command: JobCommand| command.variable("http_proxy", REFUSING);
+    let direct = |command: JobCommand| command;
+    let rows: [(&str, fn(JobCommand) -> JobCommand); 3] = [
+        (REFUSING, direct),
+        ("http://gateway.invalid:9091", direct),
+        ("http://gateway.example:9091", refusing_proxy),
+    ];
+    for (url, configure) in rows {
+        let state = TempDir::new();
+        let (finished, took) = run_timed(configure(ending("ok", url, Some(&state))));
+        assert!(finished.status.success(), "{finished:?}");
+        assert!(took < STORED_TIMEOUT + SLACK, "{url}: {took:?}");
+        let line = only_line(&finished, url);
+        assert!(line.contains("it is stored in"), "{line}");
+        assert_eq!(state.records().len(), 1, "{url}");
+    }
+}
+
+#[test]
+fn outcome_is_stored_before_the_process_stops_waiting() {
+    let state = TempDir::new();
+    let running = ending("ok", REFUSING, Some(&state)).start();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while state.records().is_empty() {
+        assert!(Instant::now() < deadline, "no record");
+        std::thread::yield_now();
+    }
+    running.kill();
+    let finished = running.wait();
+    assert_eq!(
+        finished.status.signal(),
+        Some(libc::SIGKILL),
+        "the process had ended: {finished:?}"
+    );
+    assert_eq!(state.records().len(), 1);
+}
+
+#[test]
+fn long_wait_is_announced_once() {
+    for ending_of_job in ["ok", "exit-3"] {
+        let (gateway, _connections) = silent_gateway();
+        let state = TempDir::new();
+        let command = ending(ending_of_job, &gateway.url(), Some(&state));
+        let (finished, _) = run_timed(command.variable("METRICS_PUSH_TIMEOUT", "4s"));
+        let [wait, result] = &finished.log_lines[..] else { panic!("{finished:#?}") };
+        for part in [&gateway.url(), "waits for at most", "press Ctrl-C", "stored on disk"] {
+            assert!(wait.contains(part), "no {part:?} in {wait}");
+        }
+        assert!(result.contains("it is stored in"), "{result}");
+    }
+}
+
+#[test]
+fn signal_ends_the_wait_for_a_gateway() {
+    for signal in ["TERM", "INT"] {
+        for with_state in [true, false] {
+            let (gateway, connections) = silent_gateway();
+            let state = with_state.then(TempDir::new);
+            let running = ending("ok", &gateway.url(), state.as_ref()).start();
+            connections.recv().unwrap();
+            let sent = Instant::now();
+            running.signal(signal);
+            let finished = running.wait();
+            let context = format!("{signal}, {with_state}: {:?} {finished:#?}", sent.elapsed());
+            let number = if signal == "TERM" { libc::SIGTERM } else { libc::SIGINT };
+            assert_eq!(finished.status.signal(), Some(number), "{context}");
+            let limit = if with_state { SIGNAL_TIMEOUT } else { Duration::from_secs(2) };
+            assert!(sent.elapsed() < limit + SLACK, "{context}");
+            let line = only_line(&finished, &gateway.url());
+            let fate = if with_state { "it is stored in" } else { "is lost after 1 attempt" };
+            assert!(line.contains(fate), "{context}");
+            assert_eq!(state.map_or(0, |state| state.records().len()), usize::from(with_state));
+        }
+    }
+}
+
+#[test]
+fn signal_ends_the_retries_of_refused_connections() {
+    let running = ending("ok", REFUSING, None).start();
+    // Without a state directory, the process retries until its timeout of 10 s.
+    std::thread::sleep(Duration::from_millis(700));
+    let sent = Instant::now();
+    running.signal("TERM");
+    let finished = running.wait();
+    assert_eq!(finished.status.signal(), Some(libc::SIGTERM), "{finished:?}");
+    assert!(sent.elapsed() < SIGNAL_TIMEOUT + SLACK, "{:?}", sent.elapsed());
+    assert!(only_line(&finished, REFUSING).contains("refused"), "{finished:?}");
+}
+
+#[test]
+fn silent_gateway_causes_one_line_per_ending() {
+    for ending_of_job in ["ok", "err", "panic", "panic-in-drop", "exit-3", "exit-in-worker"] {
+        for with_state in [true, false] {
+            let (gateway, _connections) = silent_gateway();
+            let state = with_state.then(TempDir::new);
+            let command = ending(ending_of_job, &gateway.url(), state.as_ref());
+            let finished = command.variable("METRICS_PUSH_TIMEOUT", "700ms").run_to_end();
+            let line = only_line(&finished, &gateway.url());
+            let fate = if with_state { "it is stored in" } else { "is lost" };
+            assert!(line.contains(fate), "{ending_of_job}: {line}");
+        }
+    }
+}
+
+#[test]
+fn signal_and_silent_gateway_cause_one_line() {
+    for with_state in [true, false] {
+        let (gateway, _connections) = silent_gateway();
+        let state = with_state.then(TempDir::new);
+        let command = ending("wait", &gateway.url(), state.as_ref());
+        let running = command.variable("METRICS_PUSH_TIMEOUT", "700ms").start().ready();
+        running.signal("TERM");
+        let finished = running.wait();
+        assert_eq!(finished.status.signal(), Some(libc::SIGTERM), "{finished:?}");
+        let line = only_line(&finished, &gateway.url());
+        assert!(line.contains(if with_state { "it is stored in" } else { "is lost" }), "{line}");
+    }
+}
