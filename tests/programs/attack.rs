@@ -20,6 +20,8 @@ const ATTACKER: u32 = 65_534;
 const CANARY: &str = "only the superuser may change this file";
 /// How long a job may take. It needs a few milliseconds on an idle machine.
 const MAX_RUNTIME: Duration = Duration::from_secs(60);
+/// No server listens on this port.
+const DEAD_URL: &str = "http://127.0.0.1:9";
 /// The job of the planted records.
 const PLANTED: &str = "planted";
 
@@ -164,7 +166,12 @@ fn defend(url: &str, duration: Duration) {
             assert!(status.success(), "{state_dir:?}: {status}");
             scene.assert_outside_is_unchanged();
             expected.insert(name);
-            jobs += 1;
+            // The outcome of this job is spooled.
+            let mut command = command(&["job"], state_dir, "spooled");
+            command.env("METRICS_PUSH_URL", DEAD_URL).env("METRICS_PUSH_TIMEOUT", "100ms");
+            assert!(Process::start(&mut command).wait("a job").success(), "{state_dir:?}");
+            scene.assert_outside_is_unchanged();
+            jobs += 2;
         }
     }
     for scheduler in &mut schedulers {
@@ -188,14 +195,17 @@ fn attack(folder: &Path, url: &str) {
     let canary = folder.parent().unwrap().join("outside/canary");
     let outside = canary.parent().unwrap();
     for round in 0_usize.. {
+        // Some jobs start between two rounds, others during a swap.
+        std::thread::sleep(Duration::from_millis(20));
         for state_dir in [folder.to_owned(), folder.join("state")] {
             for name in ["journal", "spool", "retained"] {
                 let path = state_dir.join(name);
                 remove(&path);
-                match round % 4 {
+                match round % 8 {
                     0 => drop(symlink(outside, &path)),
                     1 => make_fifo(&path),
-                    _ => plant(&path, &canary, url),
+                    2..5 => plant(&path, Plant::Fifos, &canary, url),
+                    _ => plant(&path, Plant::Links, &canary, url),
                 }
             }
         }
@@ -221,22 +231,44 @@ fn make_fifo(path: &Path) {
     let _ = rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0);
 }
 
-/// Creates a folder with links and FIFOs under the names that the library uses, and with planted records.
-fn plant(folder: &Path, canary: &Path, url: &str) {
+/// The entries that the attacker creates.
+#[derive(Clone, Copy)]
+enum Plant {
+    Links,
+    Fifos,
+}
+
+/// Creates a folder with links or FIFOs under the names that the library uses, and with planted records.
+fn plant(folder: &Path, kind: Plant, canary: &Path, url: &str) {
     let _ = fs::create_dir(folder);
     let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o777));
-    for name in [".lock", "recovery.lock", "dropped", ".probe-1", "1-1.supervisor"] {
-        let _ = symlink(canary, folder.join(name));
-        let _ = fs::hard_link(canary, folder.join(name));
+    let (record_name, record) = planted_record(url);
+    let names = [".lock", "recovery.lock", "dropped", "1-1.supervisor"].map(str::to_owned);
+    let probes = next_processes().map(|process| format!(".probe-{process}"));
+    let temps = next_processes().map(|process| format!("{record_name}.{process}-0.new"));
+    for name in names.into_iter().chain(probes).chain(temps) {
+        let path = folder.join(name);
+        match kind {
+            Plant::Links => drop(symlink(canary, path)),
+            Plant::Fifos => make_fifo(&path),
+        }
     }
+    let _ = fs::hard_link(canary, folder.join("4-4.journal"));
     make_fifo(&folder.join("2-2.journal"));
     make_fifo(&folder.join("2-2.new"));
     let journal = format!(
         "metrics-push journal 1\tprocess=1\tboot=x\nstarted\tid=0\tat=1\tsink={url}\tjob={PLANTED}\tversion=\n"
     );
     let _ = fs::write(folder.join("3-3.journal"), journal);
-    let (name, record) = planted_record(url);
-    let _ = fs::write(folder.join(name), record);
+    let _ = fs::write(folder.join(record_name), record);
+}
+
+/// Returns the ids that the next processes probably get.
+fn next_processes() -> impl Iterator<Item = u32> {
+    const NUMBER: u32 = 200;
+    let load = fs::read_to_string("/proc/loadavg").unwrap();
+    let last: u32 = load.split_whitespace().last().unwrap().parse().unwrap();
+    last..last + NUMBER
 }
 
 /// Returns the name and the content of a valid record.
