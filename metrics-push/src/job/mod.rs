@@ -200,6 +200,29 @@ impl Job {
         self.supervise()
     }
 
+    /// Sets the exit codes of a [whole process](Self::whole_process) that mean success, besides 0.
+    #[must_use]
+    pub fn ok_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.spec.exit_codes.ok = codes.into_iter().collect();
+        self
+    }
+
+    /// Sets the exit codes of a [whole process](Self::whole_process) that mean that it had nothing to do. Its outcome is
+    /// then `skipped`, also if the code is one of [`ok_exit_codes`](Self::ok_exit_codes).
+    ///
+    /// ```
+    /// use metrics_push::Job;
+    ///
+    /// // 75 is EX_TEMPFAIL of sysexits.h: another process holds the lock.
+    /// let sync = Job::new("sync").whole_process().skip_exit_codes([75]);
+    /// # let _ = sync;
+    /// ```
+    #[must_use]
+    pub fn skip_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.spec.exit_codes.skip = codes.into_iter().collect();
+        self
+    }
+
     /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
