@@ -31,9 +31,6 @@ pub(crate) fn parse(
     let (mut options, rest) = split_options(root, exec, &words[1..]);
     let Some(rest) = rest.strip_prefix(&[OsString::from(NAME)]) else { return Err(error) };
     let (further, command) = split_options(root, exec, rest);
-    if command.is_empty() {
-        return Err(error);
-    }
     options.extend(further);
     let run = [&[END.into()], command].concat();
     let mut valid = vec![program.clone(), NAME.into()];
@@ -44,6 +41,9 @@ pub(crate) fn parse(
             Err(error) if error.exit_code() == 0 => return Err(error),
             Err(error) => problems.push(describe(exec, &option[0], &error)),
         }
+    }
+    if command.is_empty() {
+        return Err(error);
     }
     let matches = root.clone().try_get_matches_from(valid.iter().chain(&run))?;
     let matches = matches.subcommand_matches(NAME).ok_or(error)?;
