@@ -8,6 +8,7 @@ use metrics_push::Recovery;
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::{FAILED, Failure};
+use crate::humanize::count;
 use crate::terminal;
 
 const HELP: &str = "\
@@ -44,14 +45,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn summary(recovery: &Recovery) -> String {
-    let count = |number: usize, one: &str, many: &str| match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {many}"),
-    };
     format!(
         "{} delivered, {} reported, {} left.",
-        count(recovery.delivered, "outcome", "outcomes"),
-        count(recovery.abandoned, "abandoned run", "abandoned runs"),
+        count(recovery.delivered, "outcome"),
+        count(recovery.abandoned, "abandoned run"),
         recovery.left,
     )
 }

@@ -368,7 +368,7 @@ fn exec_warns_about_the_name_of_a_shell_or_wrapper() {
         let mut command = metrics_push(&gateway.url(), &[&["exec"], arguments].concat());
         command.env("PATH", "/usr/bin:/bin");
         let ran = piped(command, "");
-        gateway.after_run(name, &[]);
+        let _ = gateway.after_run(name, &[]);
         ran
     };
     for (command, name) in [
