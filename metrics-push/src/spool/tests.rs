@@ -26,8 +26,12 @@ impl TempStateDir {
     }
 
     pub(super) fn spool_for(&self, sink: &str) -> Spool {
-        Spool::new(&Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))), sink)
-            .unwrap()
+        Spool::new(
+            &Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))),
+            sink,
+            &[sink.to_owned()],
+        )
+        .unwrap()
     }
 
     fn files(&self) -> Vec<String> {
