@@ -29,7 +29,7 @@ enum Subcommand {
     Prune(prune::Arguments),
     Wipe(wipe::Arguments),
     Recover(recover::Arguments),
-    /// Lists, shows and drops the undelivered requests in the state directory.
+    /// Lists, shows, moves and drops what is stored in the state directory.
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
     Exec(exec::Arguments),

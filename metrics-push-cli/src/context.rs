@@ -10,7 +10,7 @@ use metrics_push::{Config, Error, Gateway, GroupingKey, parse_duration};
 use crate::failure::Failure;
 
 /// Arguments that select gateways.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct GatewayArguments {
     /// The URL of the gateway; overrides METRICS_PUSH_URL. Empty means that there is no gateway.
     #[arg(long, value_parser = parse_url)]
@@ -75,6 +75,18 @@ pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
     }
 }
 
+/// Returns the only gateway of a configuration; an error if there are others. The error names the option that selects one.
+pub(crate) fn only_gateway(config: &Config, option: &str) -> Result<Gateway, Failure> {
+    let mut gateways = gateways(config)?;
+    match (gateways.pop(), gateways.len()) {
+        (Some(gateway), 0) => Ok(gateway),
+        (_, others) => Err(Failure::usage(format!(
+            "{} gateways are configured; select one with {option}",
+            others + 1
+        ))),
+    }
+}
+
 /// Returns the grouping key that the configuration and the arguments select.
 pub(crate) fn key(config: &Config, group: &GroupArguments) -> Result<GroupingKey, Failure> {
     let job = group.job.as_deref().or(config.job_name());
@@ -107,6 +119,11 @@ pub(crate) fn for_each(
 fn parse_url(text: &str) -> Result<String, Error> {
     let is_valid = if text.is_empty() { Ok(()) } else { Gateway::new(text).map(drop) };
     is_valid.map(|()| text.to_owned())
+}
+
+/// Returns the URL as the state directory stores it, without credentials.
+pub(crate) fn parse_stored_url(text: &str) -> Result<String, Error> {
+    Gateway::new(text).map(|gateway| gateway.url())
 }
 
 fn parse_job(text: &str) -> Result<String, Error> {

@@ -62,6 +62,11 @@ impl Pipeline {
         Self { timeout: self.timeout.min(timeout), ..self.clone() }
     }
 
+    /// Returns true if a gateway with this URL, which has no credentials, is configured.
+    pub(crate) fn has_url(&self, url: &str) -> bool {
+        self.routes.iter().any(|route| route.to_string() == url)
+    }
+
     /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.
     pub(crate) fn prepare(self: &Arc<Self>) {
         let pipeline = Arc::clone(self);

@@ -1,11 +1,9 @@
-//! `metrics-push delete`, `prune`, `wipe`, `recover` and `spool`.
-
-use std::path::Path;
+//! `metrics-push delete`, `prune` and `wipe`.
 
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Gateway, GroupingKey};
 
-use crate::program::{Ended, metrics_push, piped};
+use crate::program::{metrics_push, piped};
 
 fn push(gateway: &FakeGateway, job: &str) {
     let key = GroupingKey::new(job).and_then(|key| key.label("region", "eu")).unwrap();
@@ -118,68 +116,4 @@ fn wipe_without_admin_api_names_the_flag() {
         );
     }
     assert_eq!(gateway.groups().len(), 1);
-}
-
-fn with_state(gateway: &FakeGateway, state: &Path, arguments: &[&str]) -> Ended {
-    let mut command = metrics_push(&gateway.url(), arguments);
-    command.env("METRICS_PUSH_STATE_DIR", state).env("PATH", "/usr/bin:/bin");
-    piped(command, "")
-}
-
-#[test]
-fn recover_delivers_spooled_requests() {
-    let state =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recover-{}", std::process::id()));
-    let gateway = FakeGateway::start();
-    let with_state = |arguments: &[&str]| with_state(&gateway, &state, arguments);
-    gateway.refuse_connections();
-    let failed = with_state(&["exec", "--job", "backup", "--timeout", "500ms", "--", "false"]);
-    assert_eq!(failed.status, 1, "{failed:?}");
-    let still_down = with_state(&["recover", "--timeout", "500ms"]);
-    assert_eq!((still_down.status, gateway.groups().len()), (1, 0), "{still_down:?}");
-    assert!(still_down.stdout.ends_with("1 left.\n"), "{still_down:?}");
-
-    let listed = with_state(&["spool", "list"]);
-    assert_eq!(listed.status, 1, "{listed:?}");
-    let expected = format!(" ago  add     {{job=\"backup\"}}  {}\n", gateway.url());
-    assert!(listed.stdout.ends_with(&expected), "{listed:?}");
-    let shown = with_state(&["spool", "show", "--job", "backup"]);
-    assert!(shown.stdout.contains("outcome=\"exit_code\"} 1\n"), "{shown:?}");
-    assert_eq!(with_state(&["spool", "show", "--job", "other"]).status, 1);
-
-    gateway.accept_connections();
-    let back = with_state(&["recover"]);
-    assert_eq!(
-        (back.status, back.stdout.as_str()),
-        (0, "1 outcome delivered, 0 abandoned runs reported, 0 left.\n"),
-        "{back:?}"
-    );
-    gateway.after_run("backup", &[]).assert_outcome("exit_code");
-    assert!(with_state(&["recover"]).stdout.starts_with("0 outcomes delivered"));
-    let empty = with_state(&["spool", "list"]);
-    assert_eq!((empty.status, empty.stdout.as_str()), (0, "The spool is empty.\n"));
-    std::fs::remove_dir_all(&state).unwrap();
-}
-
-#[test]
-fn spool_drop_discards_requests() {
-    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("drop-{}", std::process::id()));
-    let gateway = FakeGateway::start();
-    let with_state = |arguments: &[&str]| with_state(&gateway, &state, arguments);
-    gateway.refuse_connections();
-    for job in ["a", "b", "c"] {
-        with_state(&["exec", "--job", job, "--timeout", "300ms", "--", "false"]);
-    }
-    let pending = || with_state(&["spool", "list"]).stdout.matches(" ago  ").count();
-    assert_eq!(pending(), 3);
-    assert!(with_state(&["spool", "drop", "--all", "--dry-run"]).stdout.contains("Would drop"));
-    assert_eq!(pending(), 3);
-    let dropped = with_state(&["spool", "drop", "--job", "a"]);
-    let expected = format!("Dropped the request for {{job=\"a\"}} on {}.\n", gateway.url());
-    assert_eq!((dropped.status, dropped.stdout), (0, expected));
-    assert_eq!(pending(), 2);
-    assert_eq!(with_state(&["spool", "drop"]).status, 2);
-    assert_eq!(with_state(&["spool", "drop", "--all"]).status, 0);
-    assert_eq!(pending(), 0);
-    std::fs::remove_dir_all(&state).unwrap();
 }

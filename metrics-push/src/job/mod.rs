@@ -31,6 +31,7 @@ use crate::metrics::Registry;
 use crate::push_request::Verb;
 use spec::{Durability, Enforcement, Extent, JobSpec, SignalHooks, Supervision};
 
+pub(crate) use journal::orphaned_run::{OrphanedRun, orphaned_runs};
 pub(crate) use journal::recovery;
 #[cfg(test)]
 pub(crate) use outcome::Standing;

@@ -202,7 +202,7 @@ fn rejected_outcome_logs_that_it_is_stored_and_why() {
         r#"the gateway rejected the outcome of {job="nightly"} after 1 attempt: "#,
         "the push is too large for the server (status: 413",
         &format!("; the outcome is stored in {}", state.path().join("spool").display()),
-        "without the program's own metrics, and the next run sends it again",
+        "without the program's own metrics, and the next run for this URL sends it again",
     ] {
         assert!(line.contains(part), "no {part:?} in {line}");
     }
