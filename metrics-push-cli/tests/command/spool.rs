@@ -33,7 +33,7 @@ impl StateDir {
 
 impl Drop for StateDir {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -242,7 +242,7 @@ fn run_with_a_known_ending_is_an_outcome_delivered() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::hang());
     kill_run(&state, &gateway.url(), &["true"], "outcome=success");
-    gateway.clear_faults();
+    gateway.heal();
     let listed = state.run(&gateway.url(), &["spool", "list"]);
     let expected = format!("Z)  success run    {{job=\"backup\"}}  {}\n", gateway.url());
     assert!(listed.status == 1 && listed.stdout.ends_with(&expected), "{listed:?}");
