@@ -17,9 +17,10 @@ const CRATES: [&str; 3] = ["metrics-push/src", "metrics-push-macros/src", "metri
 const LAYERS: [Layer; 7] = [
     &[
         ("clock", &[]),
-        ("error", &["log"]),
+        ("error", &["escape", "log"]),
+        ("escape", &[]),
         ("labels", &["error", "log"]),
-        ("log", &[]),
+        ("log", &["escape"]),
         ("oneshot", &["sync"]),
         ("sync", &[]),
         // Imports nothing: the fake gateway must not share a mistake with the library.

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy};
+use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy_settings};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, ConfigFile, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::PushRequest;
@@ -63,7 +63,7 @@ impl Gateway {
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
         Self::from_target(Target {
             url: RawUrl::new(url),
-            transport: Transport { proxy: proxy(), ..Transport::default() },
+            transport: Transport { proxy: proxy_settings(), ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
             kind: GatewayKind::default(),
             encoding: Encoding::default(),
@@ -127,14 +127,14 @@ impl Gateway {
     /// Trusts the certificates of a PEM file, in addition to those of the system.
     #[must_use]
     pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
-        let file = file.into();
+        let file = ConfigFile::new(file);
         self.with(|target| target.transport.ca_file = Some(file))
     }
 
     /// Uses a client certificate with its chain, and its key, both as PEM files.
     #[must_use]
     pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        let (cert, key) = (cert.into(), key.into());
+        let (cert, key) = (ConfigFile::new(cert), ConfigFile::new(key));
         self.with(|target| {
             (target.transport.cert_file, target.transport.key_file) = (Some(cert), Some(key));
         })

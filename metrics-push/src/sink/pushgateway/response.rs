@@ -88,14 +88,15 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         }
         400 if body.contains("parsing error") => (
             "the gateway could not parse the metrics",
-            owned(
-                "check the URL: an ingress may change bodies, or the server may not be a Pushgateway",
-            ),
+            owned("correct the line that the response names, or check whether a proxy changes bodies"),
         ),
         400 => ("the gateway rejected the push", None),
         401 => (
             "the gateway requires valid credentials",
-            owned("check the user and password, or the token"),
+            owned(
+                "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN; each secret can also be in a \
+                 file that METRICS_PUSH_PASSWORD_FILE or METRICS_PUSH_TOKEN_FILE names",
+            ),
         ),
         403 => (
             "the credentials do not permit this request",
@@ -113,7 +114,9 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         ),
         407 => (
             "the proxy requires credentials",
-            owned("add them to the proxy's variable, for example http://user:password@proxy:3128"),
+            owned(
+                "add them to HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, for example http://user:password@proxy:3128",
+            ),
         ),
         413 => (
             "the push is too large for the server",
