@@ -93,10 +93,7 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         400 => ("the gateway rejected the push", None),
         401 => (
             "the gateway requires valid credentials",
-            owned(
-                "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN; each secret can also be in a \
-                 file that METRICS_PUSH_PASSWORD_FILE or METRICS_PUSH_TOKEN_FILE names",
-            ),
+            owned("check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN"),
         ),
         403 => (
             "the credentials do not permit this request",
