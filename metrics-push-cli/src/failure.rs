@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use metrics_push::Error;
 use metrics_push::__private::escape;
+use metrics_push::Error;
 
 use crate::humanize::sentence;
 

@@ -75,7 +75,11 @@ fn width() -> usize {
 /// Writes to standard output. On a terminal, control characters are escaped, because the text of a gateway or of a file can
 /// contain them.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    if std::io::stdout().is_terminal() { print_painted(&escape_lines(text)) } else { print_painted(text) }
+    if std::io::stdout().is_terminal() {
+        print_painted(&escape_lines(text))
+    } else {
+        print_painted(text)
+    }
 }
 
 /// Writes text with colours to standard output, without escaping it.

@@ -277,10 +277,7 @@ mod tests {
             .at("location", "\u{202e}x")
             .caused_by(std::io::Error::other("b\u{7}"))
             .remedy("c\r");
-        assert_eq!(
-            format!("{error:?}"),
-            r"a\u{1b}[2J\n (location: \u{202e}x): b\u{7}; c\r"
-        );
+        assert_eq!(format!("{error:?}"), r"a\u{1b}[2J\n (location: \u{202e}x): b\u{7}; c\r");
         assert_eq!(error.to_string(), r"a\u{1b}[2J\n (location: \u{202e}x); c\r");
     }
 

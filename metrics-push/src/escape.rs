@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn printable_text_is_unchanged() {
-        for text in ["", "a \"quoted\" 'path' C:\\x", "größer 日本語 हिन्दी €😀 e\u{301}", "a…b"] {
+        for text in ["", "a \"quoted\" 'path' C:\\x", "größer 日本語 हिन्दी €😀 e\u{301}", "a…b"]
+        {
             assert_eq!(escape(text), text);
         }
     }

@@ -12,6 +12,7 @@ mod cli;
 mod container;
 mod dns;
 mod failing_disk;
+mod exposition;
 mod fake_gateway;
 mod fake_random;
 mod fake_vs_real;

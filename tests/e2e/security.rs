@@ -204,7 +204,17 @@ fn openssl_gateway(name: &str, options: &[&str]) -> SecureGateway {
     let folder = std::env::temp_dir().join(format!("metrics-push-{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let status = command("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gateway"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=gateway",
+        ])
         .args(["-keyout", "server.key", "-out", "server.pem"])
         .args(options)
         .current_dir(&folder)
@@ -274,8 +284,7 @@ fn server_name_is_set_by_a_variable_and_an_argument() {
         command.args(["push", "--job", "named"]).args(arguments);
         command.env("METRICS_PUSH_URL", format!("https://{}", gateway.address));
         command.env("METRICS_PUSH_CA_FILE", gateway.file("ca.pem")).envs(variables.iter().copied());
-        let mut child =
-            command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(b"x 1\n").unwrap();
         let output = child.wait_with_output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -218,7 +218,8 @@ fn server_with_response(response: impl Fn(&str) -> Vec<u8> + Send + 'static) -> 
 fn control_characters_of_a_response_are_escaped() {
     let server = server_with_response(|_| {
         let head = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: http://a/";
-        [head, "\u{202e}x\r\n\r\n\u{1b}]0;x\u{7}\u{1b}[2J\r\u{2028}".as_bytes(), b"\xff\x9b"].concat()
+        [head, "\u{202e}x\r\n\r\n\u{1b}]0;x\u{7}\u{1b}[2J\r\u{2028}".as_bytes(), b"\xff\x9b"]
+            .concat()
     });
     let error = push(&server.url()).unwrap_err();
     for text in [error.to_string(), format!("{error:?}")] {
@@ -242,7 +243,9 @@ fn request_headers_in_a_response_are_not_in_the_error() {
     let counter = Counter::new("rows_total", "Rows.").unwrap();
     let pusher = Pusher::new(server.url(), "remote").unwrap().collector(counter).unwrap();
     let error = pusher
-        .map_gateway(|gateway| gateway.basic_auth("batch", "hunter2-Zq9").header("X-Key", "orgkey5"))
+        .map_gateway(|gateway| {
+            gateway.basic_auth("batch", "hunter2-Zq9").header("X-Key", "orgkey5")
+        })
         .push()
         .unwrap_err();
     let text = format!("{error:?}");
@@ -311,7 +314,10 @@ fn unused_credentials_are_reported_once() {
 #[test]
 fn dry_run_needs_no_url() {
     let log = log_of_a_job(&[("METRICS_PUSH_DRY_RUN", "true")]);
-    assert!(log.contains("dry run: push {job=\"nothing\"} to http://url-is-not-set.invalid"), "{log}");
+    assert!(
+        log.contains("dry run: push {job=\"nothing\"} to http://url-is-not-set.invalid"),
+        "{log}"
+    );
     assert!(log.contains("batch_job_last_run_success 1"), "{log}");
     let disabled = [("METRICS_PUSH_DRY_RUN", "true"), ("METRICS_PUSH_DISABLED", "true")];
     assert_eq!(log_of_a_job(&disabled), "");

@@ -185,7 +185,12 @@ fn status_names_unreachable_gateway_and_shows_others() {
     gateway.fault(Fault::status(401));
     let refused = status(&gateway, &[]);
     assert_eq!((refused.status, refused.stdout.as_str()), (2, ""));
-    assert!(refused.stderr.contains("check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN."), "{refused:?}");
+    assert!(
+        refused.stderr.contains(
+            "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN."
+        ),
+        "{refused:?}"
+    );
 }
 
 #[test]

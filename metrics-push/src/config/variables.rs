@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use super::duration::parse_duration;
 use crate::error::Error;
-use crate::http::{ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name};
+use crate::http::{
+    ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name,
+};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::state_dir::StateDirPath;

@@ -24,6 +24,8 @@ use crate::sink::pushgateway::Encoding;
 use crate::sink::pushgateway::Pushgateway;
 use crate::sink::pushgateway::StoredGroup;
 use crate::sink::{Acceptance, GatewayKind, Sink};
+use crate::spool::Spool;
+use crate::state_dir::StateDir;
 
 pub use cleanup::Removal;
 
@@ -45,6 +47,8 @@ pub use cleanup::Removal;
 #[derive(Clone)]
 pub struct Gateway {
     target: Target,
+    /// Where undelivered requests are stored; `None` if the caller handles the error.
+    state_dir: Option<Arc<StateDir>>,
     connection: OnceCell<Connection>,
 }
 
@@ -91,7 +95,7 @@ impl Gateway {
 
     fn from_target(target: Target) -> Result<Self, Error> {
         Server::new(target.url.as_str(), Transport::default())?;
-        Ok(Self { target, connection: OnceCell::new() })
+        Ok(Self { target, state_dir: None, connection: OnceCell::new() })
     }
 
     /// Returns the URL without credentials.
@@ -176,6 +180,22 @@ impl Gateway {
     pub fn gzip(self) -> Result<Self, Error> {
         let encoding = self.target.encoding.gzip()?;
         Ok(self.with(|target| target.encoding = encoding))
+    }
+
+    /// Stores a request that cannot be delivered in the state directory of `config`, from where the next run, or
+    /// [`recover`](crate::recover()), delivers it.
+    ///
+    /// # Errors
+    /// `is_config` if the configuration has no state directory.
+    pub fn spool(mut self, config: &Config) -> Result<Self, Error> {
+        if config.state_dir.path().is_none() {
+            return Err(Error::config(
+                "undelivered requests cannot be stored: there is no state directory",
+            )
+            .remedy("set METRICS_PUSH_STATE_DIR to a directory of the job's user"));
+        }
+        self.state_dir = Some(Arc::new(StateDir::new(config.state_dir.clone())));
+        Ok(self.with(|_| ()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Target)) -> Self {
@@ -268,8 +288,11 @@ impl Gateway {
 
     pub(crate) fn submit(&self, request: PushRequest) -> Result<Receiver<Receipt>, Error> {
         let (route, timeout) = (&self.connection()?.route, self.target.timeout);
-        // The caller gets the error, so nothing is stored on disk.
-        let class = DeliveryClass::BestEffort;
+        let class = match self.state_dir {
+            Some(_) => DeliveryClass::Spooled,
+            // The caller gets the error, so nothing is stored on disk.
+            None => DeliveryClass::BestEffort,
+        };
         Ok(dispatcher().submit_for_receipt(route, request, timeout, class))
     }
 
@@ -294,7 +317,10 @@ impl Gateway {
                 Mode::Live => Sink::Pushgateway(Arc::clone(&client)),
                 Mode::DryRun => Sink::DryRun(client.url().into()),
             };
-            let route = Route::direct(sink);
+            let route = match &self.state_dir {
+                Some(state_dir) => Route::buffered(sink, Spool::new(state_dir, client.url())),
+                None => Route::direct(sink),
+            };
             Ok(Connection { client, route })
         })
     }

@@ -93,12 +93,24 @@ struct NoProxy(Vec<DirectHosts>);
 #[derive(Clone, Debug, PartialEq)]
 enum DirectHosts {
     All,
-    Network { address: IpAddr, prefix: u32 },
-    Address { address: IpAddr, port: Option<u16> },
+    Network {
+        address: IpAddr,
+        prefix: u32,
+    },
+    Address {
+        address: IpAddr,
+        port: Option<u16>,
+    },
     /// The hosts whose name ends with a dot and `domain`.
-    Subdomains { domain: String, port: Option<u16> },
+    Subdomains {
+        domain: String,
+        port: Option<u16>,
+    },
     /// `domain` and its subdomains.
-    Domain { domain: String, port: Option<u16> },
+    Domain {
+        domain: String,
+        port: Option<u16>,
+    },
 }
 
 impl NoProxy {
@@ -140,19 +152,18 @@ impl DirectHosts {
 
     fn contains(&self, host: &str, host_port: Option<u16>) -> bool {
         let is_port = |port: Option<u16>| port.is_none() || port == host_port;
-        let is_below = |domain: &str| {
-            host.strip_suffix(domain).is_some_and(|before| before.ends_with('.'))
-        };
+        let is_below =
+            |domain: &str| host.strip_suffix(domain).is_some_and(|before| before.ends_with('.'));
         match self {
             Self::All => true,
             Self::Network { address, prefix } => {
                 parse_address(host).is_some_and(|host| has_prefix(host, *address, *prefix))
             }
-            Self::Address { address, port } => parse_address(host) == Some(*address) && is_port(*port),
-            Self::Subdomains { domain, port } => is_below(domain) && is_port(*port),
-            Self::Domain { domain, port } => {
-                (host == domain || is_below(domain)) && is_port(*port)
+            Self::Address { address, port } => {
+                parse_address(host) == Some(*address) && is_port(*port)
             }
+            Self::Subdomains { domain, port } => is_below(domain) && is_port(*port),
+            Self::Domain { domain, port } => (host == domain || is_below(domain)) && is_port(*port),
         }
     }
 }
@@ -282,7 +293,8 @@ mod tests {
 
     #[test]
     fn loopback_server_is_always_direct() {
-        for host in ["localhost", "localhost.", "LOCALHOST:9091", "127.0.0.1", "127.9.9.9", "[::1]"] {
+        for host in ["localhost", "localhost.", "LOCALHOST:9091", "127.0.0.1", "127.9.9.9", "[::1]"]
+        {
             let url = format!("http://{host}");
             assert_eq!(proxy(&[("ALL_PROXY", "http://proxy")], &url), Ok(None), "{host}");
         }
@@ -334,7 +346,10 @@ mod tests {
             assert!(error.contains(cause), "{error}");
             assert!(error.contains(&format!("(variable: {name}); set the URL")), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
-            assert_eq!(proxy(&[(name, value), ("NO_PROXY", "gateway")], "http://gateway"), Ok(None));
+            assert_eq!(
+                proxy(&[(name, value), ("NO_PROXY", "gateway")], "http://gateway"),
+                Ok(None)
+            );
         }
     }
 }

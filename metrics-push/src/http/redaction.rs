@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn other_text_is_unchanged() {
-        for text in ["", "text format parsing error in line 1: 100% wrong\nx=%zz +1", "public-value"] {
+        for text in
+            ["", "text format parsing error in line 1: 100% wrong\nx=%zz +1", "public-value"]
+        {
             assert_eq!(secrets().redact(text.to_owned()), text);
         }
     }

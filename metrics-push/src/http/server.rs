@@ -187,9 +187,8 @@ impl Server {
     }
 
     fn build_client(&self) -> Result<Client, Error> {
-        let unusable = |error: reqwest::Error| {
-            Error::config("cannot build the HTTP client").caused_by(error)
-        };
+        let unusable =
+            |error: reqwest::Error| Error::config("cannot build the HTTP client").caused_by(error);
         let mut builder = limit_connections(Client::builder())
             .user_agent(USER_AGENT)
             .dns_resolver(Resolver)

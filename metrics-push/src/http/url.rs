@@ -75,7 +75,9 @@ fn check_syntax(scheme: &str, rest: &str) -> Result<(), Cow<'static, str>> {
     let authority_end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     // The path of a push may contain a label such as `job@base64`.
     if rest[authority_end..].replace("@base64/", "").contains('@') {
-        return Err("invalid URL: percent-encode special characters in the user and password".into());
+        return Err(
+            "invalid URL: percent-encode special characters in the user and password".into()
+        );
     }
     match &rest[..authority_end] {
         "" => return Err("invalid URL: it has no host".into()),
@@ -89,7 +91,8 @@ fn check_syntax(scheme: &str, rest: &str) -> Result<(), Cow<'static, str>> {
         _ => {}
     }
     let after_userinfo = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let is_invalid = |c: char| c.is_whitespace() || c.is_control() || INVALID_CHARACTERS.contains(c);
+    let is_invalid =
+        |c: char| c.is_whitespace() || c.is_control() || INVALID_CHARACTERS.contains(c);
     match scheme.chars().chain(after_userinfo.chars()).find(|c| is_invalid(*c)) {
         Some(character) => Err(format!("invalid URL: it contains {character:?}").into()),
         None => Ok(()),
@@ -187,7 +190,9 @@ mod tests {
             let error = parse_base(url).unwrap_err().to_string();
             assert!(error.contains(&format!("; leave out {path}: write it as ")), "{error}");
         }
-        for url in ["http://gw/metrics-gateway", "http://gw/metrics/eu", "http://gw/api", "http://gw/-/gw"] {
+        for url in
+            ["http://gw/metrics-gateway", "http://gw/metrics/eu", "http://gw/api", "http://gw/-/gw"]
+        {
             assert!(parse_base(url).is_ok(), "{url}");
         }
     }

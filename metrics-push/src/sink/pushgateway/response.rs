@@ -88,7 +88,9 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         }
         400 if body.contains("parsing error") => (
             "the gateway could not parse the metrics",
-            owned("correct the line that the response names, or check whether a proxy changes bodies"),
+            owned(
+                "correct the line that the response names, or check whether a proxy changes bodies",
+            ),
         ),
         400 => ("the gateway rejected the push", None),
         401 => (
