@@ -1,6 +1,7 @@
 //! Compares [`Exposition`] with the parser of the real gateway, by generated texts: what one accepts, the other accepts, with
 //! the same series. The documentation of `Exposition` lists the deliberate differences.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Exposition, Gateway, GroupingKey};
@@ -241,8 +242,16 @@ fn take_series(gateway: &Pushgateway) -> Vec<String> {
     series
 }
 
+/// How both read a text.
+#[derive(Clone, Copy)]
+enum Agreement {
+    Accepted,
+    Rejected,
+    Deliberate,
+}
+
 /// Compares how the gateway reads a text with how `Exposition` reads it.
-fn compare(gateway: &Pushgateway, text: &str) -> Result<(), String> {
+fn compare(gateway: &Pushgateway, text: &str) -> Result<Agreement, String> {
     let strict = strict(text);
     let raw = push_raw(gateway, &strict);
     let expected = take_series(gateway);
@@ -253,15 +262,15 @@ fn compare(gateway: &Pushgateway, text: &str) -> Result<(), String> {
             let is_deliberate = DELIBERATE.iter().any(|part| message.contains(part))
                 || message.contains("invalid metric name") && is_joined(&message);
             return match raw {
-                Ok(()) if !is_deliberate => {
-                    Err(format!("only Exposition rejects {text:?}: {message}"))
-                }
-                _ => Ok(()),
+                Ok(()) if is_deliberate => Ok(Agreement::Deliberate),
+                Ok(()) => Err(format!("only Exposition rejects {text:?}: {message}")),
+                Err(_) => Ok(Agreement::Rejected),
             };
         }
     };
     if exposition.is_empty() {
-        return raw.map_err(|error| format!("only the gateway rejects {text:?}: {error}"));
+        let accepted = raw.map(|()| Agreement::Accepted);
+        return accepted.map_err(|error| format!("only the gateway rejects {text:?}: {error}"));
     }
     let key = GroupingKey::new("x").unwrap();
     let pushed = Gateway::new(gateway.url()).unwrap().push(&key, &exposition);
@@ -269,7 +278,7 @@ fn compare(gateway: &Pushgateway, text: &str) -> Result<(), String> {
     let sent = take_series(gateway);
     match raw {
         Err(error) => Err(format!("only the gateway rejects {strict:?}: {error}")),
-        Ok(()) if sent == expected => Ok(()),
+        Ok(()) if sent == expected => Ok(Agreement::Accepted),
         Ok(()) => Err(format!("{text:?}:\nsent: {sent:?}\nexpected: {expected:?}")),
     }
 }
@@ -310,11 +319,18 @@ fn generated_expositions_are_read_as_by_the_gateway() {
         failure_persistence: None,
         ..Config::default()
     };
+    let counts = [0_u32; 3].map(Cell::new);
     let outcome = TestRunner::new(config).run(&any_text(), |text| {
         if start.elapsed() > MAX_TEST_TIME {
             return Ok(());
         }
-        compare(&gateway, &text).map_err(TestCaseError::fail)
+        let agreement = compare(&gateway, &text).map_err(TestCaseError::fail)?;
+        let count = &counts[agreement as usize];
+        count.set(count.get() + 1);
+        Ok(())
     });
     outcome.unwrap();
+    let counts = counts.map(Cell::into_inner);
+    println!("accepted, rejected, deliberately rejected: {counts:?}");
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
 }
