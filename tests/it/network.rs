@@ -333,3 +333,50 @@ fn url_of_the_api_is_reported_with_the_part_to_leave_out() {
     }
     assert!(gateway.requests().is_empty());
 }
+
+/// Starts a server that responds to every request with `head`, and then sends `block` without end.
+fn flooding_server(head: &'static [u8], block: &'static [u8]) -> RawServer {
+    let block = block.repeat(64 * 1024 / block.len());
+    RawServer::start(move |mut stream| {
+        let block = block.clone();
+        std::thread::spawn(move || {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(head);
+            while stream.write_all(&block).is_ok() {}
+        });
+        None
+    })
+}
+
+#[test]
+fn endless_response_ends_within_the_timeout() {
+    const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const LAST_CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    const REFUSED: &[u8] = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let floods: [(&[u8], &[u8]); 11] = [
+        (CHUNKED, b"0"),
+        (CHUNKED, b"1"),
+        (CHUNKED, b" "),
+        (CHUNKED, b"5;a"),
+        (CHUNKED, b"1\r\na\r\n"),
+        (REFUSED, b"0"),
+        (LAST_CHUNK, b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+        (b"HTTP/1.1 200 ", b"y"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
+    ];
+    for (head, block) in floods {
+        let case = format!(
+            "{:?}, {:?}",
+            head.escape_ascii().to_string(),
+            block.escape_ascii().to_string()
+        );
+        let server = flooding_server(head, block);
+        let started = Instant::now();
+        let message = push_failure(&server.url(), &[]).expect(&case);
+        assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{case}: {:?}", started.elapsed());
+        // The thread that pushes must notice the timeout before its caller does.
+        assert!(!message.contains("did not finish in time"), "{case}: {message}");
+    }
+}

@@ -286,9 +286,11 @@ fn output_is_written_in_listed_files_only() {
         let calls = ["println!(", "print!(", "stderr()", "stdout()"];
         let code = code(&text);
         let mut words = code.split(|c: char| c.is_whitespace() || c == ':');
-        let writes = words.any(|word| calls.iter().any(|call| {
-            word.trim_start_matches('e').starts_with(call) && !word.starts_with("reprint")
-        }));
+        let writes = words.any(|word| {
+            calls.iter().any(|call| {
+                word.trim_start_matches('e').starts_with(call) && !word.starts_with("reprint")
+            })
+        });
         assert!(!writes || homes.iter().any(|home| path.ends_with(home)), "{}", path.display());
     }
 }

@@ -79,23 +79,22 @@ fn check_syntax(scheme: &str, rest: &str) -> Result<(), Cow<'static, str>> {
             "invalid URL: percent-encode special characters in the user and password".into()
         );
     }
-    match &rest[..authority_end] {
-        "" => return Err("invalid URL: it has no host".into()),
-        // A mistyped scheme would be the host.
-        host if host.ends_with(':') => {
-            return Err(
-                "invalid URL: the port after the colon or the slashes after the scheme are missing"
-                    .into(),
-            );
-        }
-        _ => {}
-    }
     let after_userinfo = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     let is_invalid =
         |c: char| c.is_whitespace() || c.is_control() || INVALID_CHARACTERS.contains(c);
-    match scheme.chars().chain(after_userinfo.chars()).find(|c| is_invalid(*c)) {
-        Some(character) => Err(format!("invalid URL: it contains {character:?}").into()),
-        None => Ok(()),
+    if let Some(character) =
+        scheme.chars().chain(after_userinfo.chars()).find(|character| is_invalid(*character))
+    {
+        return Err(format!("invalid URL: it contains {character:?}").into());
+    }
+    match &rest[..authority_end] {
+        "" => Err("invalid URL: it has no host".into()),
+        // A mistyped scheme would be the host.
+        host if host.ends_with(':') => {
+            Err("invalid URL: the port after the colon or the slashes after the scheme are missing"
+                .into())
+        }
+        _ => Ok(()),
     }
 }
 
