@@ -226,6 +226,23 @@ mod tests {
     }
 
     #[test]
+    fn parsing_error_of_the_gateway_is_the_cause() {
+        let error =
+            error(400, "text format parsing error in line 3: expected float as value, got \"x\"\n");
+        let text = error.to_string();
+        assert!(text.contains("response: text format parsing error in line 3"), "{text}");
+        assert!(text.ends_with(
+            "; correct the line that the response names, or check whether a proxy changes bodies"
+        ));
+    }
+
+    #[test]
+    fn unauthorized_error_names_the_variables() {
+        let text = error(401, "").to_string();
+        assert!(text.contains("METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN"), "{text}");
+    }
+
+    #[test]
     fn error_for_plain_http_on_a_tls_port_suggests_https() {
         let error = error(400, "Client sent an HTTP request to an HTTPS server.\n");
         assert!(error.to_string().contains("write https://"), "{error}");
