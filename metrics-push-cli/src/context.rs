@@ -18,6 +18,9 @@ pub(crate) struct GatewayArguments {
     /// The timeout of a request, such as 10s; overrides METRICS_PUSH_TIMEOUT.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+    /// The name that the gateway's certificate must have; overrides METRICS_PUSH_SERVER_NAME.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
 }
 
 impl GatewayArguments {
@@ -51,9 +54,14 @@ pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
 
 /// Returns the configuration without the invalid variables, and the problems with these.
 pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<Error>) {
-    let (config, problems) = Config::from_variables(|name| match (name, &arguments.url) {
-        ("METRICS_PUSH_URL", Some(url)) => Some(url.into()),
-        _ => std::env::var_os(name),
+    let argument = |name: &str| match name {
+        "METRICS_PUSH_URL" => arguments.url.as_ref(),
+        "METRICS_PUSH_SERVER_NAME" => arguments.server_name.as_ref(),
+        _ => None,
+    };
+    let (config, problems) = Config::from_variables(|name| match argument(name) {
+        Some(value) => Some(value.into()),
+        None => std::env::var_os(name),
     });
     match arguments.timeout {
         Some(timeout) => (config.timeout(timeout), problems),

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::escape::{escape, escape_lines};
+
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 const TARGET: &str = "metrics_push";
@@ -19,7 +21,16 @@ const TARGET: &str = "metrics_push";
 /// Logs a problem that needs fixing: as an event of level WARN if the subscriber of this thread records it, otherwise on
 /// stderr.
 pub(crate) fn warn(line: impl fmt::Display) {
-    if record_warning(&line) {
+    write(&escape(&line.to_string()));
+}
+
+/// Like [`warn`], for a text of several lines.
+pub(crate) fn warn_lines(lines: impl fmt::Display) {
+    write(&escape_lines(&lines.to_string()));
+}
+
+fn write(line: &str) {
+    if record_warning(line) {
         return;
     }
     // One write per line, so that lines of several threads do not mix.
@@ -28,7 +39,7 @@ pub(crate) fn warn(line: impl fmt::Display) {
 }
 
 /// Returns false if this thread has no subscriber, or one that does not record warnings of this library or panics.
-fn record_warning(line: &dyn fmt::Display) -> bool {
+fn record_warning(line: &str) -> bool {
     let record = || {
         let is_enabled = tracing::event_enabled!(target: TARGET, Level::WARN);
         if is_enabled {
@@ -54,7 +65,8 @@ pub(crate) fn warn_before_exit(line: impl fmt::Display) {
 
 /// Logs a detail that helps to find a cause, only as an event of level DEBUG.
 pub(crate) fn debug(line: impl fmt::Display) {
-    let _ = catch_unwind(AssertUnwindSafe(|| tracing::debug!(target: TARGET, "{line}")));
+    let record = || tracing::debug!(target: TARGET, "{}", escape(&line.to_string()));
+    let _ = catch_unwind(AssertUnwindSafe(record));
 }
 
 /// Returns `text`; if it is longer than `max_chars` characters, it is cut there and ends with an ellipsis.

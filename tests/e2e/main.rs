@@ -11,6 +11,7 @@ mod child;
 mod cli;
 mod container;
 mod dns;
+mod exposition;
 mod failing_disk;
 mod fake_gateway;
 mod fake_random;

@@ -185,5 +185,27 @@ fn status_names_unreachable_gateway_and_shows_others() {
     gateway.fault(Fault::status(401));
     let refused = status(&gateway, &[]);
     assert_eq!((refused.status, refused.stdout.as_str()), (2, ""));
-    assert!(refused.stderr.contains("check the user and password, or the token."), "{refused:?}");
+    assert!(
+        refused.stderr.contains(
+            "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN."
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn text_of_the_gateway_is_escaped() {
+    let gateway = FakeGateway::start();
+    let key = GroupingKey::new("evil\u{1b}[2J\u{202e}").unwrap();
+    let text = "batch_job_last_start_timestamp_seconds 1\nbatch_job_last_completion_timestamp_seconds 2\n\
+                batch_job_last_run_success 0\nbatch_job_last_run_outcome{outcome=\"\u{1b}]0;x\u{7}\"} 1\n";
+    Gateway::new(gateway.url()).unwrap().push(&key, &text.parse().unwrap()).unwrap();
+    let ended = status(&gateway, &["--color", "never"]);
+    assert!(ended.stdout.contains(r"evil\u{1b}[2J\u{202e}"), "{ended:?}");
+    assert!(ended.stdout.contains(r"\u{1b}]0;x\u{7}"), "{ended:?}");
+    let lines = on_terminal(200, metrics_push(&gateway.url(), &["status", "--color", "never"]));
+    for text in [ended.stdout, lines.stdout] {
+        assert!(!text.contains(|c: char| c.is_control() && !"\r\n".contains(c)), "{text:?}");
+        assert!(!text.contains('\u{202e}'), "{text:?}");
+    }
 }

@@ -24,7 +24,12 @@ use crate::spool::Spool;
 
 /// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // A server that sends without end keeps a connection busy. Timeouts must be checked after every poll of it, and
+        // not after the usual 61.
+        .event_interval(1)
+        .build();
     let error = match runtime {
         Ok(runtime) => serve_with_restarts(shared, &runtime),
         Err(error) => Error::new(Kind::Unreachable, "the runtime that pushes could not be started")

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::header::LOCATION;
 
 use super::client_error::{convert, is_proxy_refusal};
+use super::redaction::Secrets;
+use super::request::MAX_RESPONSE_SIZE;
 use super::retry_after::retry_after;
 use super::url::redacted_target;
 use crate::clock::Moment;
@@ -28,19 +30,24 @@ impl Response {
         is_proxy_refusal(error).then_some(response)
     }
 
-    /// Reads the body, up to `max_size` bytes.
+    /// Reads the body, up to `max_size` bytes. Removes the secrets of the request from a response that is not a success,
+    /// because messages contain it.
     ///
     /// # Errors
     /// `is_unreachable` or `is_timeout` if a successful response is incomplete.
     pub(super) async fn read(
         mut response: reqwest::Response,
         max_size: usize,
+        secrets: &Secrets,
     ) -> Result<Self, Error> {
         let status = response.status().as_u16();
+        let is_success = response.status().is_success();
+        let max_size = if is_success { max_size } else { max_size.min(MAX_RESPONSE_SIZE) };
         let headers = response.headers();
         let location = headers
             .get(LOCATION)
-            .map(|value| redacted_target(&String::from_utf8_lossy(value.as_bytes())));
+            .map(|value| redacted_target(&String::from_utf8_lossy(value.as_bytes())))
+            .map(|location| secrets.redact(location));
         let retry_after = retry_after(headers, Moment::now().wall());
         let mut body = Vec::new();
         while body.len() < max_size {
@@ -55,6 +62,7 @@ impl Response {
             }
         }
         let body = String::from_utf8_lossy(&body).into_owned();
+        let body = if is_success { body } else { secrets.redact(body) };
         Ok(Self { status, location, retry_after, body })
     }
 }

@@ -116,7 +116,7 @@ fn log_dry_run(url: &str, payload: &Payload<'_>) {
         Verb::Push | Verb::Add => "to",
         Verb::Delete => "from",
     };
-    log::warn(format_args!(
+    log::warn_lines(format_args!(
         "dry run: {} {} {preposition} {url}\n{}",
         payload.verb().as_str(),
         payload.key(),
