@@ -42,6 +42,7 @@ mod delivery;
 mod dispatcher;
 mod error;
 mod exposition;
+mod file_size;
 mod gateway;
 pub mod guarantees;
 pub mod guide;

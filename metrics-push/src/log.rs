@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tracing::Level;
 
+use crate::file_size::write_within_limit;
 use crate::oneshot;
 
 /// How long a line may delay the end of the process.
@@ -25,7 +25,7 @@ pub(crate) fn warn(line: impl fmt::Display) {
     }
     // One write per line, so that lines of several threads do not mix.
     let text = format!("metrics-push: {line}\n");
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = write_within_limit(std::io::stderr(), text.as_bytes());
 }
 
 /// Returns false if this thread has no subscriber, or one that does not record warnings of this library or panics.

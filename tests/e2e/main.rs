@@ -8,6 +8,7 @@ mod arbitrary_metrics;
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
+mod clock_steps;
 mod container;
 mod dns;
 mod failing_disk;

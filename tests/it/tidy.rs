@@ -19,7 +19,8 @@ const LAYERS: [Layer; 7] = [
         ("clock", &[]),
         ("error", &["log"]),
         ("labels", &["error", "log"]),
-        ("log", &[]),
+        ("file_size", &[]),
+        ("log", &["file_size", "oneshot"]),
         ("oneshot", &["sync"]),
         ("sync", &[]),
         // Imports nothing: the fake gateway must not share a mistake with the library.
@@ -158,6 +159,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
+        ("rustix", "file_size.rs"),
         ("rustix", "state_dir/unix.rs"),
         // The command. `clap` declares the arguments of each subcommand.
         ("clap_complete", "completions.rs"),
