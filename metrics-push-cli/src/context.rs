@@ -20,6 +20,14 @@ pub(crate) struct GatewayArguments {
     pub(crate) timeout: Option<Duration>,
 }
 
+impl GatewayArguments {
+    /// Returns the timeout of the argument or the environment; `default` if neither is set.
+    pub(crate) fn timeout_or(&self, default: Duration) -> Duration {
+        let variable = || parse_duration(&std::env::var("METRICS_PUSH_TIMEOUT").ok()?).ok();
+        self.timeout.or_else(variable).unwrap_or(default)
+    }
+}
+
 /// Arguments that select a group.
 #[derive(Debug, Args)]
 pub(crate) struct GroupArguments {

@@ -24,7 +24,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Delivers the undelivered requests in the state directory and reports abandoned runs.
 ///
 /// Each run of a job does the same. Use this subcommand in a timer, or when a gateway is available again and no run is
-/// due. By default, it stops after 60 s; --timeout changes that.
+/// due. The timeout limits the whole subcommand; without --timeout and METRICS_PUSH_TIMEOUT it is 60 s. If a gateway does
+/// not respond to the first request, the others for it stay in the state directory.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Arguments {
@@ -37,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // Fails if no gateway is configured.
     context::gateways(&config)?;
     metrics_push::init(config)?;
-    let recovery = metrics_push::recover(arguments.gateways.timeout.unwrap_or(DEFAULT_TIMEOUT));
+    let recovery = metrics_push::recover(arguments.gateways.timeout_or(DEFAULT_TIMEOUT));
     terminal::print(&format!("{}\n", summary(&recovery)))?;
     Ok(if recovery.left == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }

@@ -6,12 +6,12 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tracing::Level;
 
 use crate::file_size::write_within_limit;
-use crate::oneshot;
 
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,13 +43,13 @@ fn record_warning(line: &dyn fmt::Display) -> bool {
 /// Logs a problem from a thread that ends the process: on another thread, so that a subscriber that blocks delays the end
 /// by at most [`EXIT_TIMEOUT`].
 pub(crate) fn warn_before_exit(line: impl fmt::Display) {
-    let (text, (sender, logged)) = (line.to_string(), oneshot::channel());
+    let (text, (sender, logged)) = (line.to_string(), mpsc::channel());
     let log = move || {
         warn(text);
-        sender.send(());
+        let _ = sender.send(());
     };
     if std::thread::Builder::new().name("metrics-push-log".into()).spawn(log).is_ok() {
-        logged.wait_closed(EXIT_TIMEOUT);
+        let _ = logged.recv_timeout(EXIT_TIMEOUT);
     }
 }
 

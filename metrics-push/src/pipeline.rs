@@ -21,7 +21,7 @@ use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
 /// Submits the requests of runs to the dispatcher, for all routes of a configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     /// Every run is delivered on all routes.
     pub(crate) routes: Vec<Route>,
@@ -52,6 +52,11 @@ impl Pipeline {
             timeout: config.timeout,
             state_dir,
         })
+    }
+
+    /// Returns the same pipeline with at most this timeout.
+    pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout: self.timeout.min(timeout), ..self.clone() }
     }
 
     /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.

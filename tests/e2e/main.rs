@@ -4,6 +4,7 @@
 
 #[path = "../it/arbitrary_metrics.rs"]
 mod arbitrary_metrics;
+mod attack;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/child.rs"]
 mod child;

@@ -18,9 +18,9 @@ const LAYERS: [Layer; 7] = [
     &[
         ("clock", &[]),
         ("error", &["log"]),
-        ("labels", &["error", "log"]),
         ("file_size", &[]),
-        ("log", &["file_size", "oneshot"]),
+        ("labels", &["error", "log"]),
+        ("log", &["file_size"]),
         ("oneshot", &["sync"]),
         ("sync", &[]),
         // Imports nothing: the fake gateway must not share a mistake with the library.

@@ -7,9 +7,9 @@ use super::backoff::Backoff;
 use super::breaker::BreakerState;
 use super::fallback::{is_about_metrics, remove_empty_group};
 use super::policy::{
-    FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT, MAX_SETTLE_TIME,
-    MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT, SETTLE_TIME_DIVISOR, STORABLE_GRACE,
-    STORED_TIMEOUT,
+    FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT, MAX_REPLAY_ATTEMPTS,
+    MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT, SETTLE_TIME_DIVISOR,
+    STORABLE_GRACE, STORED_TIMEOUT,
 };
 use super::receipt::DeliveryClass;
 use super::retained::{SentTimestamps, changes_timestamps};
@@ -137,7 +137,9 @@ impl Delivery {
             self.reachability = Reachability::Unreachable;
             self.last_complete_error = Some(error.clone());
         }
-        if is_down || self.must_not_resend(&error) {
+        // A replay is on the disk, and only has to find out whether the sink responds.
+        let is_enough = is_down || (self.request.is_none() && self.attempts >= MAX_REPLAY_ATTEMPTS);
+        if is_enough || self.must_not_resend(&error) {
             return Step::Done(Err(error));
         }
         // Never less than the backoff: a server that asks for no delay would be sent attempts without a pause.

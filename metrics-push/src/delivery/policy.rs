@@ -23,6 +23,9 @@ pub(super) const STORED_TIMEOUT: Duration = Duration::from_secs(1);
 /// needs longer is found by a start, by a heartbeat, or when the open breaker expires.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The number of attempts to deliver a request that is only on disk: enough for a short failure.
+pub(super) const MAX_REPLAY_ATTEMPTS: u32 = 3;
+
 /// How long an attempt may continue after a signal has ended the wait for it, if the request can be stored on disk: long
 /// enough for a response that is on its way.
 pub(super) const STORABLE_GRACE: Duration = Duration::from_millis(250);

@@ -47,6 +47,7 @@ impl Settlement {
     fn settle_result(&mut self) -> Receipt {
         #[cfg(test)]
         super::failpoint::reach(&self.key, "panic in settlement");
+        self.route.store_outage();
         match self.result.clone() {
             Ok(acceptance) => {
                 self.remove_from_disk();

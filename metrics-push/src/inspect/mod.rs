@@ -2,6 +2,7 @@
 
 mod breakers;
 mod recover;
+mod replay;
 mod spooled;
 
 pub use breakers::{CircuitBreaker, circuit_breakers};

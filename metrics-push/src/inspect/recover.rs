@@ -4,12 +4,11 @@
 
 use std::time::Duration;
 
+use super::replay::replay_all;
 use crate::clock::Moment;
 use crate::delivery::Receipt;
-use crate::dispatcher::dispatcher;
 use crate::job::recovery;
 use crate::pipeline::Pipeline;
-use crate::spool::Spool;
 
 /// The result of [`recover`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +23,8 @@ pub struct Recovery {
     pub abandoned: usize,
 }
 
-/// Delivers the stored requests for the configured gateways and reports the runs of dead processes, within `timeout`.
+/// Delivers the stored requests for the configured gateways and reports the runs of dead processes. `timeout` limits the
+/// whole call. If a gateway does not respond to the first request, the others for it stay on the disk.
 ///
 /// Newer values on a gateway are not replaced. Several processes may call this at the same time, also while jobs run.
 /// Blocks the thread: inside a runtime, call it where blocking is allowed.
@@ -36,16 +36,11 @@ pub struct Recovery {
 pub fn recover(timeout: Duration) -> Recovery {
     let deadline = Moment::now().after(timeout);
     let pipeline = Pipeline::current();
-    let journal = recovery::recover(&pipeline, timeout);
+    let journal = recovery::recover(&pipeline.with_timeout(timeout));
     let mut recovery =
         Recovery { abandoned: journal.reported, left: journal.left, ..Recovery::default() };
-    let mut receipts = Vec::new();
-    for route in &pipeline.routes {
-        let keys = route.spool().map(Spool::keys).unwrap_or_default();
-        receipts.extend(keys.into_iter().map(|key| dispatcher().replay(route, key, timeout)));
-    }
-    for receipt in receipts {
-        match receipt.wait(deadline.remaining()) {
+    for receipt in replay_all(&pipeline.routes, deadline) {
+        match receipt {
             Some(Receipt::Delivered { .. }) => recovery.delivered += 1,
             // The request may have arrived. It is removed from the disk and not sent again.
             Some(Receipt::Unsure { .. }) => {}

@@ -8,6 +8,7 @@
 //! - Evicted and corrupt records are counted.
 
 mod disk;
+mod outage;
 mod record;
 mod retained;
 mod usage;

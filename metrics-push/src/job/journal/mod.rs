@@ -361,8 +361,8 @@ mod tests {
         let journal = folder.journal();
         let before = start(&journal, "before");
         // A file that does not accept writes.
-        let read_only = || File::open(&folder.journals()[0]).unwrap();
-        journal.state.lock().file.as_mut().unwrap().file = read_only();
+        let read_only = File::open(&folder.journals()[0]).unwrap();
+        journal.state.lock().file.as_mut().unwrap().file = read_only;
         let failed = start(&journal, "failed");
         assert!(journal.state.lock().has_warned);
         let waiting = start(&journal, "waiting");

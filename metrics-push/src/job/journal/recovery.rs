@@ -15,7 +15,7 @@ use super::line::{
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
-use crate::delivery::{DeliveryClass, Receipt};
+use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::file_size::write_within_limit;
 use crate::labels::GroupingKey;
@@ -66,12 +66,13 @@ pub(crate) struct RecoveredRuns {
     pub(crate) left: usize,
 }
 
-/// Reports the runs of dead processes in the state directory of the pipeline.
-pub(crate) fn recover(pipeline: &Pipeline, timeout: Duration) -> RecoveredRuns {
+/// Reports the runs of dead processes in the state directory of the pipeline, within its timeout.
+pub(crate) fn recover(pipeline: &Pipeline) -> RecoveredRuns {
+    let deadline = Moment::now().after(pipeline.timeout);
     let found = pipeline.state_dir.folder(FOLDER).and_then(|folder| find(&folder, pipeline));
     let Some(mut recovery) = found else { return RecoveredRuns::default() };
     recovery.report(pipeline, None);
-    recovery.settle(timeout)
+    recovery.settle(deadline.remaining())
 }
 
 /// The journals of dead processes in a folder, while this process holds the recovery lock.
@@ -164,8 +165,10 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     if recovery.orphans.is_empty() {
         return None;
     }
-    let gateways =
-        pipeline.routes.iter().map(|route| (route.to_string(), list_groups(route.sink())));
+    let gateways = pipeline
+        .routes
+        .iter()
+        .map(|route| (route.to_string(), list_groups(route, pipeline.timeout)));
     recovery.gateways = gateways.collect();
     Some(recovery)
 }
@@ -469,10 +472,15 @@ fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) ->
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
 }
 
-/// Returns the groups of a gateway; `None` if it cannot be queried.
-fn list_groups(sink: &Sink) -> Option<StoredGroups> {
-    let Sink::Pushgateway(gateway) = sink.clone() else { return None };
-    let groups = dispatcher().spawn(async move { gateway.metrics(QUERY_TIMEOUT).await.ok() });
-    let groups = groups.wait(QUERY_TIMEOUT).flatten()?;
+/// Returns the groups of a gateway; `None` if it cannot be queried. A gateway that is known to be down is not queried.
+fn list_groups(route: &Route, timeout: Duration) -> Option<StoredGroups> {
+    let Sink::Pushgateway(gateway) = route.sink().clone() else { return None };
+    route.load_outage();
+    if route.is_down() {
+        return None;
+    }
+    let timeout = timeout.min(QUERY_TIMEOUT);
+    let groups = dispatcher().spawn(async move { gateway.metrics(timeout).await.ok() });
+    let groups = groups.wait(timeout).flatten()?;
     Some(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
 }
