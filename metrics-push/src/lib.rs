@@ -43,6 +43,7 @@ mod dispatcher;
 mod error;
 mod escape;
 mod exposition;
+mod file_size;
 mod float;
 mod gateway;
 pub mod guarantees;

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::escape::{escape, escape_lines};
+use crate::file_size::write_within_limit;
 
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ fn write(line: &str) {
     }
     // One write per line, so that lines of several threads do not mix.
     let text = format!("metrics-push: {line}\n");
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = write_within_limit(std::io::stderr(), text.as_bytes());
 }
 
 /// Returns false if this thread has no subscriber, or one that does not record warnings of this library or panics.

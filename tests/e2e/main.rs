@@ -9,6 +9,7 @@ mod attack;
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
+mod clock_steps;
 mod container;
 mod dns;
 mod exposition;

@@ -14,6 +14,7 @@ mod gathering;
 mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
+mod inherited;
 mod journal;
 mod lifecycle;
 mod links;

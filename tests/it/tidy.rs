@@ -19,9 +19,10 @@ const LAYERS: [Layer; 7] = [
         ("clock", &[]),
         ("error", &["escape", "log"]),
         ("escape", &[]),
+        ("file_size", &[]),
         ("float", &[]),
         ("labels", &["error", "log"]),
-        ("log", &["escape"]),
+        ("log", &["escape", "file_size"]),
         ("oneshot", &["sync"]),
         ("sync", &[]),
         // Imports only the rule for numbers, which is compared with the real gateway. The fake gateway must not share a
@@ -164,6 +165,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),
         ("libc", "job/"),
+        ("rustix", "file_size.rs"),
         ("rustix", "state_dir/unix.rs"),
         // The command. `clap` declares the arguments of each subcommand.
         ("clap_complete", "completions.rs"),

@@ -22,12 +22,13 @@ pub(crate) mod recovery;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::spec::Durability;
 use crate::clock::Moment;
+use crate::file_size::write_within_limit;
 use crate::log;
 use crate::state_dir::Folder;
 use crate::sync::Mutex;
@@ -206,7 +207,7 @@ impl Journal {
 impl LockedFile {
     /// Appends lines with one write, so that a line is either complete or missing.
     fn append(&mut self, lines: &str, durability: Durability) -> io::Result<()> {
-        self.file.write_all(lines.as_bytes())?;
+        write_within_limit(&self.file, lines.as_bytes())?;
         self.size += lines.len();
         match durability {
             Durability::Process => Ok(()),

@@ -17,6 +17,7 @@ use crate::clock::{Moment, format_timestamp};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
+use crate::file_size::write_within_limit;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::oneshot::Receiver;
@@ -458,7 +459,7 @@ pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = Orp
 
 /// Appends a line. If it cannot be written, a later process may report the run a second time.
 fn append(file: &mut File, line: &Line) {
-    let _ = file.write_all(line.to_text().as_bytes());
+    let _ = write_within_limit(file, line.to_text().as_bytes());
 }
 
 fn read(file: &mut File) -> io::Result<String> {

@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
@@ -20,11 +21,12 @@ use super::oom;
 use super::report::{JobEnd, Report};
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
+use crate::dispatcher::dispatcher;
 use crate::job::completion::Cause;
 use crate::job::inherited_state;
 use crate::job::journal::recovery;
 use crate::job::outcome::Outcome;
-use crate::job::posix_signals::raise_with_default;
+use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
@@ -136,7 +138,8 @@ impl Supervisor {
             cause_of: &|extent| cause(status, extent, kill, &self.exit_codes),
         };
         let journal = self.lock_file.as_ref().and_then(|file| file.journal_of(job.cast_unsigned()));
-        Report::submit(self.runs.into_runs(), &end, journal, pipeline).settle(pipeline.timeout);
+        let report = Report::submit(self.runs.into_runs(), &end, journal, pipeline);
+        settle(report, &mut self.signals, pipeline.timeout);
         self.lock_file.into_iter().for_each(LockFile::remove);
         exit_like(status)
     }
@@ -192,6 +195,26 @@ impl Supervisor {
         // The job may not have received the shell's SIGCONT.
         send(job, libc::SIGCONT);
     }
+}
+
+/// Waits for the deliveries. A signal ends the wait: what is not delivered is stored on disk. The exit status is that of
+/// the job in any case, because the job has ended.
+fn settle(report: Report, signals: &mut SignalForwarding, timeout: Duration) {
+    let sockets = UnixStream::pair();
+    std::thread::scope(|scope| {
+        if let Ok((_, done)) = &sockets {
+            with_signals_blocked(|| {
+                let thread = std::thread::Builder::new().name("metrics-push-signals".into());
+                let watch = move || signals.watch(done, || dispatcher().interrupt());
+                // If the thread cannot be started, the timeout ends the wait.
+                let _ = thread.spawn_scoped(scope, watch);
+            });
+        }
+        report.settle(timeout);
+        if let Ok((settled, _)) = &sockets {
+            let _ = settled.shutdown(Shutdown::Both);
+        }
+    });
 }
 
 /// Returns the command that executes this program again, as the job. It inherits the job's end of the link.

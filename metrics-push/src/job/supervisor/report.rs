@@ -16,6 +16,7 @@ use crate::job::journal::recovery::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_metrics::{Progress, completion_metrics};
 use crate::job::spec::Extent;
+use crate::job::waiting::{log_unfinished, wait_with_notice};
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, encode};
@@ -64,6 +65,8 @@ impl Report {
     /// Waits for the receipts and acknowledges the settled runs in the journal.
     pub(super) fn settle(self, timeout: Duration) {
         let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
+        wait_with_notice(deadline, |timeout| dispatcher().flush(timeout) == 0);
+        log_unfinished();
         let is_settled = |receipt: Receiver<Receipt>| {
             let receipt = receipt.wait(deadline.remaining());
             receipt.is_some_and(|receipt| !receipt.is_worth_resending())
