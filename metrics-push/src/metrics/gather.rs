@@ -1,29 +1,112 @@
-//! Gathers a registry, and detects calls from its collectors.
+//! Gathers registries on separate threads within a time limit, and detects calls from their collectors.
 //!
-//! A registry is locked while its collectors run, so a collector that registers a metric would deadlock.
+//! Collectors are code of the program: they may block, loop, panic, exit, or wait for a lock that the caller holds. A
+//! registry is locked while its collectors run, so a collector that registers a metric there deadlocks its thread. A
+//! thread that does not finish within the time limit is left alone, and the number of such threads is limited.
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
+
+use crate::oneshot;
+use crate::sync::Mutex;
+
+/// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
+const MAX_OVERDUE: usize = 64;
+
+/// A registry that a run gathers.
+#[derive(Clone)]
+pub(crate) enum RegistrySource {
+    /// A registry that many runs gather. The function is code of the program.
+    Shared(fn() -> &'static Registry),
+    Own(Registry),
+}
+
+/// A thread that gathers after its time limit.
+struct OverdueGathering {
+    id: u64,
+    source: RegistrySource,
+}
+
+static OVERDUE: Mutex<Vec<OverdueGathering>> = Mutex::new(Vec::new());
 
 thread_local! {
     static GATHERING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Gathers a registry. Until it returns, or a collector panics, [`is_gathering`] returns true on this thread.
-pub(super) fn gather(registry: &Registry) -> Vec<MetricFamily> {
-    struct RestoreOnDrop(bool);
-    impl Drop for RestoreOnDrop {
-        fn drop(&mut self) {
-            GATHERING.set(self.0);
-        }
-    }
-    let _restore = RestoreOnDrop(GATHERING.replace(true));
-    registry.gather()
-}
-
-/// Returns true if this thread is inside [`gather`], where registering a metric would deadlock.
+/// Returns true if a collector of a registry runs on this thread. Registering a metric could deadlock it.
 pub(crate) fn is_gathering() -> bool {
     GATHERING.get()
+}
+
+/// Gathers a registry. If that takes longer than `timeout`, it continues without the caller, and until it ends, the
+/// registry is not gathered again if it is shared.
+///
+/// # Errors
+/// The reason why there are no families.
+pub(super) fn gather(
+    source: &RegistrySource,
+    timeout: Duration,
+) -> Result<Vec<MetricFamily>, Cow<'static, str>> {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+    reject_overdue(source)?;
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let (sender, receiver) = oneshot::channel();
+    let own = source.clone();
+    let gather = move || {
+        sender.send(gather_here(&own));
+        OVERDUE.lock().retain(|overdue| overdue.id != id);
+    };
+    // Started by the caller, so that collectors have the caller's signal mask.
+    let thread = thread::Builder::new().name("metrics-push-gather".into());
+    thread.spawn(gather).map_err(|error| format!("no thread could be started: {error}"))?;
+    if !receiver.wait_closed(timeout) {
+        let mut overdue = OVERDUE.lock();
+        // The thread closes the channel before it removes itself from the list.
+        if !receiver.is_closed() {
+            overdue.push(OverdueGathering { id, source: source.clone() });
+            return Err(format!("a collector did not finish within {timeout:?}").into());
+        }
+    }
+    let gathered = receiver.wait(Duration::ZERO).flatten();
+    gathered.ok_or(Cow::Borrowed("a collector of the registry panicked"))
+}
+
+/// Returns an error if gathering would only block another thread.
+fn reject_overdue(source: &RegistrySource) -> Result<(), Cow<'static, str>> {
+    let overdue = OVERDUE.lock();
+    if overdue.iter().any(|overdue| overdue.source.is_same_shared(source)) {
+        return Err("a collector has not finished since an earlier run".into());
+    }
+    if overdue.len() >= MAX_OVERDUE {
+        return Err(format!("{MAX_OVERDUE} collectors have not finished").into());
+    }
+    Ok(())
+}
+
+/// Gathers a registry on this thread. Returns `None` if a collector panicked.
+fn gather_here(source: &RegistrySource) -> Option<Vec<MetricFamily>> {
+    GATHERING.set(true);
+    let gather = || match source {
+        RegistrySource::Shared(registry) => registry().gather(),
+        RegistrySource::Own(registry) => registry.gather(),
+    };
+    catch_unwind(AssertUnwindSafe(gather)).ok()
+}
+
+impl RegistrySource {
+    /// Returns true if both are the same shared registry. A registry itself has no identity.
+    fn is_same_shared(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Shared(one), Self::Shared(other)) => std::ptr::fn_addr_eq(*one, *other),
+            _ => false,
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub use default_registry::{
 pub use factory::MetricFactory;
 pub use family::MetricVec;
 pub(crate) use family::{Family, MetricKind};
-pub(crate) use gather::is_gathering;
+pub(crate) use gather::{RegistrySource, is_gathering};
 pub use gauge::Gauge;
 pub(crate) use histogram::{BucketBounds, are_valid_buckets};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
