@@ -48,6 +48,7 @@ pub mod guide;
 mod http;
 mod inspect;
 mod job;
+mod label_text;
 mod labels;
 mod log;
 mod macro_support;
@@ -62,6 +63,7 @@ mod state_dir;
 mod sync;
 #[cfg(any(feature = "testing", doc))] // The guide links to it.
 pub mod testing;
+mod unwind;
 
 pub use attributes::{counted, push_job, timed};
 pub use batcher::Batcher;

@@ -18,12 +18,14 @@ const LAYERS: [Layer; 7] = [
     &[
         ("clock", &[]),
         ("error", &["log"]),
-        ("labels", &["error", "log"]),
-        ("log", &[]),
+        ("label_text", &["unwind"]),
+        ("labels", &["error", "label_text", "log"]),
+        ("log", &["sync"]),
         ("oneshot", &["sync"]),
         ("sync", &[]),
         // Imports nothing: the fake gateway must not share a mistake with the library.
         ("testing", &[]),
+        ("unwind", &[]),
     ],
     &[
         ("exposition", &["push_request"]),

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use prometheus::proto::MetricFamily;
 
 use crate::oneshot;
 use crate::sync::Mutex;
+use crate::unwind::catch_panic;
 
 /// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
 const MAX_OVERDUE: usize = 64;
@@ -98,7 +98,7 @@ fn gather_here(source: &RegistrySource) -> Option<Vec<MetricFamily>> {
         RegistrySource::Shared(registry) => registry().gather(),
         RegistrySource::Own(registry) => registry.gather(),
     };
-    catch_unwind(AssertUnwindSafe(gather)).ok()
+    catch_panic(gather)
 }
 
 impl RegistrySource {

@@ -44,3 +44,4 @@ pub(crate) use spec::MetricSpec;
 pub(crate) use striped::ThreadSlot;
 pub(crate) use text_encoder::write_family;
 pub(crate) use tsc_clock::{CallStart, disable_tsc_clock};
+pub(crate) use validate::log_rendering;
