@@ -95,9 +95,9 @@ impl fmt::Write for BoundedText<'_> {
         let (stored, rest) = part.split_at(floor_char_boundary(part, room));
         self.text.push_str(stored);
         if !rest.is_empty() {
-            let checksum = self.checksum.unwrap_or_else(|| {
-                add_to_checksum(EMPTY_CHECKSUM, &self.text[self.start..])
-            });
+            let checksum = self
+                .checksum
+                .unwrap_or_else(|| add_to_checksum(EMPTY_CHECKSUM, &self.text[self.start..]));
             self.checksum = Some(add_to_checksum(checksum, rest));
         }
         Ok(())

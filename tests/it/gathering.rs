@@ -11,7 +11,7 @@ use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome, Pusher, flush};
 
-use crate::child::{FinishedJob, PanicStrategy, job};
+use crate::child::{FinishedJob, PanicStrategy, job, job_program};
 use crate::lifecycle::{completions, outcomes};
 use crate::programs::aborting_ending;
 
@@ -223,4 +223,42 @@ fn stuck_collector_fails_a_push_within_its_timeout() {
     let key = GroupingKey::new("stuck_batch").unwrap();
     assert!(batcher.push(key, &blocking_registry()).unwrap_err().is_metric());
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+/// A job with label values of a megabyte sends short ones, and logs one line for each label that it changes.
+#[test]
+fn memory_of_a_job_does_not_depend_on_the_length_of_its_labels() {
+    let gateway = FakeGateway::start();
+    let launcher = ["sh", "-c", "ulimit -v 700000; exec \"$@\"", "sh"];
+    let ended =
+        job_program("hostile_labels").gateway(&gateway.url()).within(&launcher).run_to_end();
+    assert!(ended.status.success(), "{ended:?}");
+    let requests = gateway.requests();
+    let last = requests.last().unwrap_or_else(|| panic!("nothing was sent: {ended:?}"));
+    let body = String::from_utf8_lossy(&last.body);
+    assert!(last.path.len() < 3_000 && last.path.contains("/tenant/_invalid"), "{}", last.path);
+    let longest = body.lines().map(str::len).max();
+    assert!(longest.is_some_and(|length| length < 1_300), "{longest:?}");
+    let series = |name: &str| body.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!(series("times_seconds_count{"), 20);
+    assert_eq!(series("theirs_count{"), 20);
+    assert_eq!(series("ours_total{"), 20);
+    assert_eq!(series("batch_job_stage_duration_seconds{"), 20);
+    let mut lines = ended.log_lines;
+    lines.sort();
+    let starts = [
+        r#"grouping label "job": its value is cut"#,
+        r#"grouping label "shard": its value is cut"#,
+        r#"grouping label "tenant": its value is "_invalid""#,
+        r#"label "of" of metric "counts_total": its value is "_invalid""#,
+        r#"label "of" of metric "ours_total": its value is cut"#,
+        r#"label "of" of metric "theirs": its value is cut"#,
+        r#"label "of" of metric "times_seconds": its value is cut"#,
+        r#"label "stage" of metric "batch_job_stage_duration_seconds": its value is cut"#,
+        r#"the outcome is an error because the predicate "hostile_labels::judge::{{closure}}""#,
+    ];
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(&format!("metrics-push: {start}")), "{line}");
+    }
+    assert_eq!(lines.len(), starts.len(), "{lines:?}");
 }

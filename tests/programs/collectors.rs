@@ -16,7 +16,8 @@ pub(crate) fn register(collector: &str) -> bool {
             thread::park();
         },
         "registering-collector" => || {
-            let _ = prometheus::register(Box::new(prometheus::Gauge::new("late", "Late.").unwrap()));
+            let _ =
+                prometheus::register(Box::new(prometheus::Gauge::new("late", "Late.").unwrap()));
         },
         "looping-collector" => || loop {
             std::hint::spin_loop();
@@ -40,8 +41,10 @@ pub(crate) fn register(collector: &str) -> bool {
 pub(crate) fn run_stuck_tasks() {
     for _ in 0..300 {
         let run = Job::new("stuck").start();
-        let collector = FunctionCollector(|| loop {
-            thread::park();
+        let collector = FunctionCollector(|| {
+            loop {
+                thread::park();
+            }
         });
         run.registry().register(Box::new(collector)).unwrap();
         run.finish(Outcome::Success);

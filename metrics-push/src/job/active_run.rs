@@ -26,7 +26,7 @@ use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::metrics::{Registry, RegistrySource, Snapshot, default_registry};
+use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, Verb, encode, gather_within};
@@ -322,9 +322,9 @@ impl ActiveRun {
 
     /// Gathers the registries of the program, as long as that leaves half of `timeout`.
     pub(super) fn gather(&self, timeout: Duration) -> Snapshot {
-        let default = || self.spec.is_process().then_some(default_registry as fn() -> _);
         let own = self.registry.get().cloned().map(RegistrySource::Own);
-        let shared = self.spec.registry.or_else(default).map(RegistrySource::Shared);
+        let default = || self.spec.is_process().then_some(RegistrySource::Default);
+        let shared = self.spec.registry.map(RegistrySource::Shared).or_else(default);
         gather_within(timeout, own.into_iter().chain(shared))
     }
 

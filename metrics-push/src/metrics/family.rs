@@ -141,7 +141,8 @@ impl<S: MetricKind, const N: usize> MetricVec<S, N> {
             return self.0.series(values.iter().copied());
         }
         let Desc { fq_name, variable_labels, .. } = &self.0.desc;
-        for (label, _) in variable_labels.iter().zip(values).filter(|(_, value)| !is_bounded(value)) {
+        for (label, _) in variable_labels.iter().zip(values).filter(|(_, value)| !is_bounded(value))
+        {
             log_rendering(fq_name, label, Rendering::Cut);
         }
         let values = values.map(bounded);

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use prometheus::Registry;
 use prometheus::proto::MetricFamily;
+use prometheus::{Registry, default_registry};
 
 use crate::oneshot;
 use crate::sync::Mutex;
@@ -20,11 +20,14 @@ use crate::unwind::catch_panic;
 /// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
 const MAX_OVERDUE: usize = 64;
 
-/// A registry that a run gathers.
+/// A registry that is gathered.
 #[derive(Clone)]
 pub(crate) enum RegistrySource {
+    /// The default registry of the `prometheus` crate.
+    Default,
     /// A registry that many runs gather. The function is code of the program.
     Shared(fn() -> &'static Registry),
+    /// A registry that one caller gathers.
     Own(Registry),
 }
 
@@ -56,6 +59,9 @@ pub(super) fn gather(
 ) -> Result<Vec<MetricFamily>, Cow<'static, str>> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
+    if source.is_empty() {
+        return Ok(Vec::new());
+    }
     reject_overdue(source)?;
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let (sender, receiver) = oneshot::channel();
@@ -95,6 +101,7 @@ fn reject_overdue(source: &RegistrySource) -> Result<(), Cow<'static, str>> {
 fn gather_here(source: &RegistrySource) -> Option<Vec<MetricFamily>> {
     GATHERING.set(true);
     let gather = || match source {
+        RegistrySource::Default => default_registry().gather(),
         RegistrySource::Shared(registry) => registry().gather(),
         RegistrySource::Own(registry) => registry.gather(),
     };
@@ -102,11 +109,37 @@ fn gather_here(source: &RegistrySource) -> Option<Vec<MetricFamily>> {
 }
 
 impl RegistrySource {
-    /// Returns true if both are the same shared registry. A registry itself has no identity.
+    /// Returns true if there is nothing to gather, so that no thread is started for it.
+    fn is_empty(&self) -> bool {
+        let registry = match self {
+            Self::Default => default_registry(),
+            Self::Shared(_) => return false,
+            Self::Own(registry) => registry,
+        };
+        // Only `Debug` shows the number of collectors. It does not wait for the lock of the registry.
+        format!("{registry:?}").contains("(0 collectors)")
+    }
+
+    /// Returns true if both are the same registry of many runs. A registry itself has no identity.
     fn is_same_shared(&self, other: &Self) -> bool {
         match (self, other) {
+            (Self::Default, Self::Default) => true,
             (Self::Shared(one), Self::Shared(other)) => std::ptr::fn_addr_eq(*one, *other),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::MetricFactory;
+
+    #[test]
+    fn registry_without_collectors_is_empty() {
+        let registry = Registry::new();
+        assert!(RegistrySource::Own(registry.clone()).is_empty());
+        MetricFactory::with(&registry).counter("rows_total", "Rows.").unwrap();
+        assert!(!RegistrySource::Own(registry).is_empty());
     }
 }
