@@ -42,6 +42,9 @@ mod delivery;
 mod dispatcher;
 mod error;
 mod exposition;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz_bridge;
 mod gateway;
 pub mod guarantees;
 pub mod guide;

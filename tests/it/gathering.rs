@@ -9,7 +9,7 @@ use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome, Pusher, flush};
+use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome, Pusher, counted, flush};
 
 use crate::child::{FinishedJob, PanicStrategy, job, job_program};
 use crate::lifecycle::{completions, outcomes};
@@ -261,4 +261,23 @@ fn memory_of_a_job_does_not_depend_on_the_length_of_its_labels() {
         assert!(line.starts_with(&format!("metrics-push: {start}")), "{line}");
     }
     assert_eq!(lines.len(), starts.len(), "{lines:?}");
+}
+
+/// A registry is locked while it is gathered.
+#[test]
+fn first_call_of_a_function_does_not_wait_for_a_stuck_registry() {
+    static REGISTRY: LazyLock<Registry> = LazyLock::new(blocking_registry);
+    #[counted(registry = &*REGISTRY)]
+    fn counted() -> u8 {
+        7
+    }
+    let gateway = FakeGateway::start();
+    let config = Config::default().url(gateway.url()).unwrap().timeout(Duration::from_secs(1));
+    let _scope = config.scope().unwrap();
+    let started = Instant::now();
+    Job::new("stuck_before_a_call").registry(|| &REGISTRY).start().finish(Outcome::Success);
+    assert_eq!(counted() + counted(), 14);
+    let error = metrics_push::MetricFactory::with(&REGISTRY).counter("late_total", "Late.");
+    assert!(error.unwrap_err().to_string().contains("while a collector hangs"));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }

@@ -48,7 +48,7 @@ const LAYERS: [Layer; 7] = [
 ];
 
 /// Modules that contain only documentation and re-exports.
-const WITHOUT_LAYER: [&str; 3] = ["attributes", "guarantees", "guide"];
+const WITHOUT_LAYER: [&str; 4] = ["attributes", "fuzz_bridge", "guarantees", "guide"];
 
 /// Type names that a crate declares more than once, each with the reason.
 const REPEATED_TYPES: [(&str, &str); 2] = [

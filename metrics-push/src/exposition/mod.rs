@@ -3,6 +3,8 @@
 //! A gateway rejects an exposition without the line number, and silently accepts some mistakes. `Exposition` returns
 //! the first mistake as an error with its line. Families are ordered by name. The text of numbers does not change.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,6 +6,8 @@
 mod client_error;
 mod credentials;
 mod dns;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod headers;
 mod proxy;
 mod request;

@@ -14,11 +14,14 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Registry, default_registry};
 
 use crate::oneshot;
-use crate::sync::Mutex;
+use crate::sync::{Condvar, Mutex};
 use crate::unwind::catch_panic;
 
 /// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
 const MAX_OVERDUE: usize = 64;
+
+/// The longest wait for a registry that is being gathered. The gathering is overdue before.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A registry that is gathered.
 #[derive(Clone)]
@@ -31,21 +34,36 @@ pub(crate) enum RegistrySource {
     Own(Registry),
 }
 
-/// A thread that gathers after its time limit.
-struct OverdueGathering {
+/// A thread that gathers a registry.
+struct Gathering {
     id: u64,
     source: RegistrySource,
+    /// Where a registry of many runs is stored: its identity. `None` before it is known.
+    address: Option<usize>,
+    is_overdue: bool,
 }
 
-static OVERDUE: Mutex<Vec<OverdueGathering>> = Mutex::new(Vec::new());
+static GATHERINGS: Mutex<Vec<Gathering>> = Mutex::new(Vec::new());
+static GATHERINGS_CHANGED: Condvar = Condvar::new();
 
 thread_local! {
-    static GATHERING: Cell<bool> = const { Cell::new(false) };
+    static IS_GATHERING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Returns true if a collector of a registry runs on this thread. Registering a metric could deadlock it.
 pub(crate) fn is_gathering() -> bool {
-    GATHERING.get()
+    IS_GATHERING.get()
+}
+
+/// Waits until the registry at this address is not gathered. Returns false if its gathering is overdue: registering a metric
+/// there could block for any time.
+pub(super) fn wait_until_unlocked(address: usize) -> bool {
+    let is_running = |gathering: &Gathering| gathering.address == Some(address);
+    let gatherings =
+        GATHERINGS_CHANGED.wait_timeout_while(GATHERINGS.lock(), UNLOCK_TIMEOUT, |gatherings| {
+            gatherings.iter().any(|other| is_running(other) && !other.is_overdue)
+        });
+    !gatherings.iter().any(is_running)
 }
 
 /// Gathers a registry. If that takes longer than `timeout`, it continues without the caller, and until it ends, the
@@ -57,55 +75,79 @@ pub(super) fn gather(
     source: &RegistrySource,
     timeout: Duration,
 ) -> Result<Vec<MetricFamily>, Cow<'static, str>> {
-    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-
     if source.is_empty() {
         return Ok(Vec::new());
     }
-    reject_overdue(source)?;
-    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let gathering = GatheringGuard(begin(source)?);
     let (sender, receiver) = oneshot::channel();
-    let own = source.clone();
+    let (id, own) = (gathering.0, source.clone());
     let gather = move || {
-        sender.send(gather_here(&own));
-        OVERDUE.lock().retain(|overdue| overdue.id != id);
+        let families = gather_here(&own, &gathering);
+        sender.send(families);
     };
     // Started by the caller, so that collectors have the caller's signal mask.
     let thread = thread::Builder::new().name("metrics-push-gather".into());
     thread.spawn(gather).map_err(|error| format!("no thread could be started: {error}"))?;
     if !receiver.wait_closed(timeout) {
-        let mut overdue = OVERDUE.lock();
-        // The thread closes the channel before it removes itself from the list.
-        if !receiver.is_closed() {
-            overdue.push(OverdueGathering { id, source: source.clone() });
-            return Err(format!("a collector did not finish within {timeout:?}").into());
-        }
+        set_overdue(id);
+        return Err(format!("a collector did not finish within {timeout:.1?}").into());
     }
     let gathered = receiver.wait(Duration::ZERO).flatten();
     gathered.ok_or(Cow::Borrowed("a collector of the registry panicked"))
 }
 
-/// Returns an error if gathering would only block another thread.
-fn reject_overdue(source: &RegistrySource) -> Result<(), Cow<'static, str>> {
-    let overdue = OVERDUE.lock();
-    if overdue.iter().any(|overdue| overdue.source.is_same_shared(source)) {
+/// Adds a gathering and returns its id.
+///
+/// # Errors
+/// If it would only block another thread.
+fn begin(source: &RegistrySource) -> Result<u64, Cow<'static, str>> {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+    let mut gatherings = GATHERINGS.lock();
+    let overdue = || gatherings.iter().filter(|other| other.is_overdue);
+    if overdue().any(|other| other.source.is_same_shared(source)) {
         return Err("a collector has not finished since an earlier run".into());
     }
-    if overdue.len() >= MAX_OVERDUE {
+    if overdue().count() >= MAX_OVERDUE {
         return Err(format!("{MAX_OVERDUE} collectors have not finished").into());
     }
-    Ok(())
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    gatherings.push(Gathering { id, source: source.clone(), address: None, is_overdue: false });
+    Ok(id)
+}
+
+fn set_overdue(id: u64) {
+    change(id, |gathering| gathering.is_overdue = true);
+}
+
+/// Changes a gathering, unless it has ended.
+fn change(id: u64, change: impl FnOnce(&mut Gathering)) {
+    GATHERINGS.lock().iter_mut().find(|other| other.id == id).map(change);
+    GATHERINGS_CHANGED.notify_all();
+}
+
+/// Removes a gathering when it is dropped.
+struct GatheringGuard(u64);
+
+impl Drop for GatheringGuard {
+    fn drop(&mut self) {
+        GATHERINGS.lock().retain(|other| other.id != self.0);
+        GATHERINGS_CHANGED.notify_all();
+    }
 }
 
 /// Gathers a registry on this thread. Returns `None` if a collector panicked.
-fn gather_here(source: &RegistrySource) -> Option<Vec<MetricFamily>> {
-    GATHERING.set(true);
-    let gather = || match source {
-        RegistrySource::Default => default_registry().gather(),
-        RegistrySource::Shared(registry) => registry().gather(),
-        RegistrySource::Own(registry) => registry.gather(),
-    };
-    catch_panic(gather)
+fn gather_here(source: &RegistrySource, gathering: &GatheringGuard) -> Option<Vec<MetricFamily>> {
+    IS_GATHERING.set(true);
+    catch_panic(|| {
+        let shared = match source {
+            RegistrySource::Default => default_registry(),
+            RegistrySource::Shared(registry) => registry(),
+            RegistrySource::Own(registry) => return registry.gather(),
+        };
+        change(gathering.0, |own| own.address = Some(std::ptr::from_ref(shared).addr()));
+        shared.gather()
+    })
 }
 
 impl RegistrySource {
