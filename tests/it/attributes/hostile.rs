@@ -64,7 +64,7 @@ fn panicking_predicate_counts_as_an_error() {
     fn checked() -> u8 {
         7
     }
-    #[counted(error_if = |value| panics(value))]
+    #[counted(error_if = panics)]
     async fn checked_later() -> u8 {
         7
     }

@@ -25,8 +25,7 @@ pub fn stored_groups(bytes: &[u8]) {
 pub fn start_time(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = parse_start_time(&text);
-    let quoted = serde_json::Value::from(text.as_ref());
-    let _ = parse_start_time(&format!(r#"{{"data":{{"start_time":{quoted}}}}}"#));
+    let _ = parse_start_time(&format!(r#"{{"data":{{"start_time":"{text}"}}}}"#));
 }
 
 /// Reads the response to a push. The first two bytes are the status.
