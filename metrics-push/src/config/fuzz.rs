@@ -37,3 +37,22 @@ pub fn variables(bytes: &[u8]) {
     let (config, _) = Config::from_variables(look_up);
     let _ = (config.grouping_key("job"), format!("{config:?}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_written_duration_is_read(millis in 1_u64..1 << 50) {
+            let duration = Duration::from_millis(millis);
+            let (hours, rest) = (millis / 3_600_000, millis % 3_600_000);
+            for text in [format!("{millis}ms"), format!("{hours}h{rest}ms"), duration.as_secs_f64().to_string()] {
+                let difference = parse_duration(&text).unwrap().abs_diff(duration);
+                prop_assert!(difference < Duration::from_millis(1), "{}: {:?}", text, difference);
+            }
+        }
+    }
+}

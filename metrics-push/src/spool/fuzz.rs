@@ -25,3 +25,32 @@ pub fn record_fields(fields: &[u8]) {
     let head = format!("metrics-push request 1 {checksum:032x}\n");
     record(&[head.as_bytes(), fields].concat());
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::labels::GroupingKey;
+    use crate::push_request::{PushRequest, Verb};
+
+    proptest! {
+        #[test]
+        fn decoded_record_equals_any_encoded_request(
+            sink in ".*",
+            verb in prop_oneof![Just(Verb::Push), Just(Verb::Add), Just(Verb::Delete)],
+            created_at: u64,
+            job in ".+",
+            labels in proptest::collection::btree_map("[a-z]{1,3}x", ".+", 0..4),
+            families in proptest::collection::btree_map(".*", ".*", 0..4),
+        ) {
+            let mut key = GroupingKey::new(job).unwrap();
+            for (name, value) in labels {
+                key = key.label(name, value).unwrap();
+            }
+            let request = PushRequest::with_created_at(created_at, verb, key, families);
+            let record = decode(&encode(&sink, &request)).unwrap();
+            prop_assert_eq!((record.sink, record.request), (sink, request));
+        }
+    }
+}
