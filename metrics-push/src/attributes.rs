@@ -61,7 +61,8 @@
 /// ## `grouping`
 ///
 /// Additional labels of the grouping key. The expressions are evaluated once, when the run starts, from left to right.
-/// They may use the arguments of the function. Labels with an empty value are omitted.
+/// They may use the arguments of the function. Labels with an empty value are omitted. A value that is longer than 1,024
+/// bytes is cut, and ends with a checksum of the whole value. If `Display` panics, the value is `_invalid`.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -280,7 +281,8 @@ pub use metrics_push_macros::push_job;
 ///
 /// Additional labels. The expressions are evaluated once, from left to right: when the call starts, or in an `async fn`
 /// when the future is first polled. Their types must implement [`Display`](std::fmt::Display). They may use the arguments
-/// of the function, even if the body moves them.
+/// of the function, even if the body moves them. Long values are cut, and a panic of `Display` is caught, as in the
+/// `grouping` of [`push_job`].
 ///
 /// ```
 /// # use metrics_push::counted;

@@ -45,12 +45,16 @@ mod escape;
 mod exposition;
 mod file_size;
 mod float;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz_bridge;
 mod gateway;
 pub mod guarantees;
 pub mod guide;
 mod http;
 mod inspect;
 mod job;
+mod label_text;
 mod labels;
 mod log;
 mod macro_support;
@@ -65,6 +69,7 @@ mod state_dir;
 mod sync;
 #[cfg(any(feature = "testing", doc))] // The guide links to it.
 pub mod testing;
+mod unwind;
 
 pub use attributes::{counted, push_job, timed};
 pub use batcher::Batcher;

@@ -4,6 +4,7 @@
 //! of that.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -13,10 +14,14 @@ use tracing::Level;
 
 use crate::escape::{escape, escape_lines};
 use crate::file_size::write_within_limit;
+use crate::sync::Mutex;
 
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 const TARGET: &str = "metrics_push";
+
+/// The maximum number of different lines of [`warn_once`].
+const MAX_LINES_ONCE: usize = 1_000;
 
 /// Logs a problem that needs fixing: as an event of level WARN if the subscriber of this thread records it, otherwise on
 /// stderr.
@@ -60,6 +65,20 @@ pub(crate) fn warn_before_exit(line: impl fmt::Display) {
     };
     if std::thread::Builder::new().name("metrics-push-log".into()).spawn(log).is_ok() {
         let _ = logged.recv_timeout(EXIT_TIMEOUT);
+    }
+}
+
+/// Logs a problem that may occur at each call: as [`warn`], but the same line only once per process.
+pub(crate) fn warn_once(line: impl fmt::Display) {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+    let line = line.to_string();
+    let is_new = {
+        let mut logged = LOGGED.lock();
+        logged.len() < MAX_LINES_ONCE && logged.insert(line.clone())
+    };
+    if is_new {
+        warn(line);
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
-use crate::metrics::{Registry, Snapshot, write_family};
+use crate::metrics::{Registry, RegistrySource, Snapshot, write_family};
 
 /// How a request changes its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,18 +65,31 @@ pub(crate) fn encode(snapshot: &Snapshot) -> Families {
     encoded.collect()
 }
 
+/// Gathers registries, as long as that leaves half of `timeout` for the delivery.
+pub(crate) fn gather_within(
+    timeout: Duration,
+    registries: impl IntoIterator<Item = RegistrySource>,
+) -> Snapshot {
+    let deadline = Moment::now().after(timeout / 2);
+    let mut snapshot = Snapshot::default();
+    for registry in registries {
+        // A registry that takes too long leaves time for the others.
+        snapshot.merge(Snapshot::gather(&registry, deadline.remaining() / 2));
+    }
+    snapshot
+}
+
 /// Gathers registries for a push to the group of `key`.
 ///
 /// # Errors
-/// `is_metric` if a metric cannot be encoded or no registry has a metric.
+/// `is_metric` if a metric cannot be encoded, a registry cannot be gathered in time, or no registry has a metric.
 pub(crate) fn gather<'a>(
     key: &GroupingKey,
     registries: impl IntoIterator<Item = &'a Registry>,
+    timeout: Duration,
 ) -> Result<Snapshot, Error> {
-    let mut snapshot = Snapshot::default();
-    for registry in registries {
-        snapshot.merge(Snapshot::gather(registry));
-    }
+    let registries = registries.into_iter().cloned().map(RegistrySource::Own);
+    let mut snapshot = gather_within(timeout, registries);
     snapshot.reject_labels_of(key);
     if let Some(rejection) = snapshot.rejections().first() {
         return Err(Error::from(rejection.clone()).at("group", key));

@@ -44,6 +44,7 @@ mod state_dir;
 mod supervise;
 mod syscalls;
 mod wire;
+mod wrong_clock;
 
 /// The root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

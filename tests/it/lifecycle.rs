@@ -98,19 +98,6 @@ fn panic_with_a_custom_hook_is_reported_as_panic() {
 }
 
 #[test]
-fn panicking_collector_does_not_hide_the_panic_outcome() {
-    for panics in [PanicStrategy::Unwind, PanicStrategy::Abort] {
-        let gateway = FakeGateway::start();
-        let ended = job(panics, &["panic-in-collector"]).gateway(&gateway.url()).run_to_end();
-        assert!(!ended.status.success(), "{ended:?}");
-        let group = gateway.group("ending", &[]);
-        assert_eq!(outcomes(&group), ["panic"], "{panics:?}: {ended:?}");
-        assert_eq!(group.get("batch_job_last_run_records", &[("result", "processed")]), Some(7.0));
-        assert_eq!(completions(&gateway, "ending"), 1, "{panics:?}");
-    }
-}
-
-#[test]
 fn panics_of_threads_and_tasks_are_counted() {
     for ending in ["panic-in-thread", "panic-in-task"] {
         assert_value(&assert_reported_once(ending, "success"), "panics", Some(1.0));

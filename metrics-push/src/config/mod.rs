@@ -5,6 +5,8 @@
 //! and never ends a job.
 
 mod duration;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod target;
 mod variables;
 

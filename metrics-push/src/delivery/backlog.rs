@@ -6,6 +6,7 @@ use super::policy::QUERY_TIME_DIVISOR;
 use super::reconcile::keep_newer;
 use super::retained::{Retained, SentTimestamps};
 use super::route::Route;
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
@@ -68,7 +69,7 @@ impl Backlog {
             Some(request)
         } else {
             match sink.group(key, timeout).await {
-                Ok(Some(group)) => keep_newer(request, &group),
+                Ok(Some(group)) => keep_newer(request, &group, Moment::now()),
                 Ok(None) => Some(request),
                 Err(error) if error.is_retryable() || error.is_about_credentials() => {
                     return Err(error);

@@ -24,4 +24,5 @@ pub(crate) use attempt::{Delivery, Step};
 pub(crate) use backlog::Backlog;
 pub use breaker::BreakerState;
 pub(crate) use receipt::{DeliveryClass, Receipt};
+pub(crate) use reconcile::past_timestamp;
 pub(crate) use route::Route;

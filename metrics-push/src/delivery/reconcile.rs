@@ -4,6 +4,8 @@
 //! request whose response was lost. Newer values are not replaced: a timestamp (`batch_job_*_timestamp_seconds`) only
 //! increases, and of the other families only those are added that the newer run did not push.
 
+use super::policy::MAX_CLOCK_SKEW;
+use crate::clock::Moment;
 use crate::exposition::single_value;
 use crate::push_request::{PushRequest, Verb, is_outcome_family};
 use crate::sink::pushgateway::StoredGroup;
@@ -11,11 +13,22 @@ use crate::sink::pushgateway::StoredGroup;
 /// When the families of a group were pushed, by the client's clock.
 const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
 
+/// Returns a timestamp of a group. `None` if it is in the future by the gateway's clock and by this one: it was recorded
+/// while a clock was wrong, and must not hide the true ones.
+pub(crate) fn past_timestamp(group: &StoredGroup, name: &str, now: Moment) -> Option<f64> {
+    let now = group.pushed_at().map_or(now.unix_seconds(), |pushed| pushed.max(now.unix_seconds()));
+    group.value(name, &[]).filter(|stored| *stored <= now + MAX_CLOCK_SKEW.as_secs_f64())
+}
+
 /// Returns the part of a spooled request that is newer than the group; `None` if no part is.
-pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<PushRequest> {
-    let is_superseded = is_superseded(&spooled, group);
+pub(super) fn keep_newer(
+    spooled: PushRequest,
+    group: &StoredGroup,
+    now: Moment,
+) -> Option<PushRequest> {
+    let is_superseded = is_superseded(&spooled, group, now);
     let is_behind = |name: &str, text: &str| {
-        let stored = group.value(name, &[]);
+        let stored = past_timestamp(group, name, now);
         is_timestamp(name)
             && stored.zip(single_value(text)).is_some_and(|(stored, ours)| ours < stored)
     };
@@ -38,9 +51,9 @@ pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<Pu
 }
 
 /// Returns true if the group was pushed to after the request was created.
-fn is_superseded(spooled: &PushRequest, group: &StoredGroup) -> bool {
+fn is_superseded(spooled: &PushRequest, group: &StoredGroup, now: Moment) -> bool {
     let pushed_at = spooled.families().get(PUSHED_AT).and_then(|text| single_value(text));
-    match (pushed_at, group.value(PUSHED_AT, &[])) {
+    match (pushed_at, past_timestamp(group, PUSHED_AT, now)) {
         (Some(ours), Some(stored)) => stored > ours,
         // Metrics that do not belong to a run have only the push time of the gateway's clock.
         _ => group.pushed_at().is_some_and(|pushed_at| {
@@ -97,6 +110,10 @@ mod tests {
         parse_groups(&text).unwrap().remove(0)
     }
 
+    fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<PushRequest> {
+        super::keep_newer(spooled, group, Moment::now())
+    }
+
     fn names(request: &PushRequest) -> Vec<&str> {
         request.families().keys().map(String::as_str).collect()
     }
@@ -128,6 +145,24 @@ mod tests {
         let spooled = request(Verb::Add, 10, &[(PUSHED_AT, 10.0), (FAILURE, 10.0), (FLAG, 0.0)]);
         let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0), (FLAG, 1.0)]);
         assert_eq!(names(&keep_newer(spooled, &group).unwrap()), [FAILURE]);
+    }
+
+    #[test]
+    fn timestamp_in_the_future_does_not_hide_a_later_run() {
+        let now = Moment::now().unix_seconds();
+        let future = now + 400.0 * 86_400.0;
+        let spooled = request(
+            Verb::Add,
+            1_000,
+            &[(PUSHED_AT, now - 60.0), (FAILURE, now - 60.0), (FLAG, 0.0)],
+        );
+        let stored =
+            group(&[("push_time_seconds", now - 90.0), (PUSHED_AT, future), (FAILURE, future)]);
+        assert_eq!(keep_newer(spooled.clone(), &stored), Some(spooled.clone()));
+        // The clock of this machine may be behind that of the gateway.
+        let stored =
+            group(&[("push_time_seconds", future), (PUSHED_AT, future), (FAILURE, future)]);
+        assert_eq!(keep_newer(spooled, &stored), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 mod comment;
 mod lexer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};

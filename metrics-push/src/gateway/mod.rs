@@ -326,6 +326,11 @@ impl Gateway {
     }
 
     /// Returns how long a thread waits for the result. The request times out earlier, with a more precise error.
+    /// Returns the timeout of one push.
+    pub(crate) fn push_timeout(&self) -> Duration {
+        self.target.timeout
+    }
+
     fn receive_timeout(&self) -> Duration {
         self.target.timeout.saturating_add(RECEIPT_GRACE)
     }

@@ -7,6 +7,8 @@ mod client_error;
 mod config_file;
 mod credentials;
 mod dns;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod headers;
 mod proxy;
 mod redaction;

@@ -31,6 +31,8 @@ use crate::metrics::Registry;
 use crate::push_request::Verb;
 use spec::{Durability, Enforcement, Extent, JobSpec, SignalHooks, Supervision};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use journal::fuzz;
 pub(crate) use journal::orphaned_run::{OrphanedRun, orphaned_runs};
 pub(crate) use journal::recovery;
 #[cfg(test)]

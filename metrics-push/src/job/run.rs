@@ -13,6 +13,7 @@ use super::spec::JobSpec;
 use super::start;
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::label_text::render;
 use crate::log;
 use crate::metrics::{Counter, Gauge, Histogram, MetricFactory, Registry};
 
@@ -71,6 +72,7 @@ impl Run {
     ///
     /// A skipped run counts neither as a success nor as a failure.
     pub fn skip(&self, reason: impl fmt::Display) {
+        let (reason, _) = render(&reason);
         log::debug(format_args!("the run of {} is skipped: {reason}", self.active.name()));
         self.active.mark_skipped();
     }

@@ -8,6 +8,8 @@
 //! - Evicted and corrupt records are counted.
 
 mod disk;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod outage;
 mod record;
 mod retained;

@@ -15,6 +15,8 @@
 //! the last seconds. With [`Job::durable_journal`](crate::Job::durable_journal), each start and completion is synced to
 //! the disk.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(super) mod line;
 pub(crate) mod orphaned_run;
 mod reconcile;

@@ -3,6 +3,8 @@
 //! Values that the gateway already has are not reported again, and newer values are not replaced.
 
 use super::line::JournaledRun;
+use crate::clock::Moment;
+use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
 use crate::job::outcome::Outcome;
 use crate::job::run_metrics::{
@@ -17,6 +19,8 @@ use crate::sink::pushgateway::StoredGroup;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GatewayState {
     started_at: Option<f64>,
+    /// Whether `started_at` is in the future, so that it does not order the runs.
+    is_start_wrong: bool,
     /// Whether the run that started at `started_at` has an outcome.
     has_outcome: bool,
     success_at: Option<f64>,
@@ -28,11 +32,13 @@ impl GatewayState {
     /// Reads the state of a group. A missing group has no state.
     pub(super) fn read(group: Option<&StoredGroup>) -> Self {
         let Some(group) = group else { return Self::default() };
-        let value = |name: &str| group.value(name, &[]);
+        let now = Moment::now();
+        let value = |name: &str| past_timestamp(group, name, now);
         let is_set =
             |outcome: Outcome| group.value(OUTCOME, &[("outcome", outcome.as_str())]) > Some(0.0);
         Self {
-            started_at: value(LAST_START),
+            started_at: group.value(LAST_START, &[]),
+            is_start_wrong: value(LAST_START).is_none(),
             has_outcome: Outcome::ALL.into_iter().any(is_set),
             success_at: value(LAST_SUCCESS),
             failure_at: value(LAST_FAILURE),
@@ -68,7 +74,8 @@ pub(super) fn unreported_families(
         None => Completion::at(Outcome::Abandoned.into(), started_at, found_at.max(started_at)),
     };
     let is_superseded = recency == Recency::Superseded
-        || gateway.is_some_and(|state| state.started_at > Some(started_at));
+        || gateway
+            .is_some_and(|state| !state.is_start_wrong && state.started_at > Some(started_at));
     let mut families = encode(&if is_superseded {
         lasting_families(&completion, gateway)
     } else {

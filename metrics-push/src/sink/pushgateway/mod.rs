@@ -4,6 +4,8 @@
 //! only this file names HTTP methods.
 
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(not(feature = "gzip"))]
