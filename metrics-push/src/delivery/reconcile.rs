@@ -37,6 +37,14 @@ pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<Pu
     })
 }
 
+/// Returns true if the group has the outcome of an accepted request, or a later one: no timestamp is missing or older.
+pub(super) fn has_outcome_of(accepted: &PushRequest, group: &StoredGroup) -> bool {
+    accepted.families().iter().filter(|(name, _)| is_timestamp(name)).all(|(name, text)| {
+        let values = group.value(name, &[]).zip(single_value(text));
+        values.is_some_and(|(stored, ours)| stored >= ours)
+    })
+}
+
 /// Returns true if the group was pushed to after the request was created.
 fn is_superseded(spooled: &PushRequest, group: &StoredGroup) -> bool {
     let pushed_at = spooled.families().get(PUSHED_AT).and_then(|text| single_value(text));
@@ -138,6 +146,21 @@ mod tests {
         let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0)]);
         let newer = keep_newer(spooled, &group).unwrap();
         assert_eq!((newer.verb(), names(&newer)), (Verb::Add, vec![FAILURE, PUSHED_AT]));
+    }
+
+    #[test]
+    fn group_with_an_older_or_missing_timestamp_lacks_the_outcome() {
+        let accepted = request(Verb::Add, 20, &[(PUSHED_AT, 20.0), (FAILURE, 20.0), (FLAG, 0.0)]);
+        for (stored, has_outcome) in [
+            (&[(PUSHED_AT, 20.0), (FAILURE, 20.0), (FLAG, 0.0)][..], true),
+            // A newer run succeeded.
+            (&[(PUSHED_AT, 21.0), (FAILURE, 20.0), (SUCCESS, 21.0), (FLAG, 1.0)], true),
+            (&[(PUSHED_AT, 19.0), (FAILURE, 20.0), (FLAG, 0.0)], false),
+            (&[(PUSHED_AT, 21.0)], false),
+            (&[], false),
+        ] {
+            assert_eq!(has_outcome_of(&accepted, &group(stored)), has_outcome, "{stored:?}");
+        }
     }
 
     #[test]

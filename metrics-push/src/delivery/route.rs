@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
+use super::unsure::UnsureRequests;
 use crate::sink::Sink;
 use crate::spool::Spool;
 use crate::sync::Mutex;
@@ -25,6 +26,7 @@ struct RouteState {
 struct FailureState {
     spool: Option<Spool>,
     breaker: Mutex<Breaker>,
+    unsure: Mutex<UnsureRequests>,
     /// Set while requests of other groups or earlier processes may be spooled.
     needs_drain: AtomicBool,
 }
@@ -37,8 +39,12 @@ impl Route {
 
     /// Returns a route for the runs of jobs, with a breaker.
     pub(crate) fn buffered(sink: Sink, spool: Option<Spool>) -> Self {
-        let failures =
-            FailureState { spool, breaker: Mutex::default(), needs_drain: AtomicBool::new(true) };
+        let failures = FailureState {
+            spool,
+            breaker: Mutex::default(),
+            unsure: Mutex::default(),
+            needs_drain: AtomicBool::new(true),
+        };
         Self(Arc::new(RouteState { sink, failures: Some(failures) }))
     }
 
@@ -64,6 +70,10 @@ impl Route {
     pub(crate) fn is_down(&self) -> bool {
         let is_open = || self.breaker().is_some_and(|it| it.state() != BreakerState::Closed);
         self.spool().is_some() && is_open()
+    }
+
+    pub(super) fn unsure(&self) -> Option<MutexGuard<'_, UnsureRequests>> {
+        Some(self.0.failures.as_ref()?.unsure.lock())
     }
 
     /// Requests that the spool is drained once the sink is reachable.

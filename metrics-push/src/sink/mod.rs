@@ -74,6 +74,21 @@ impl Sink {
         }
     }
 
+    /// Returns the present group with this key; `None` if the sink does not have it. The result is not cached.
+    ///
+    /// # Errors
+    /// If the sink could not be queried.
+    pub(crate) async fn present_group(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<StoredGroup>, Error> {
+        match self {
+            Self::Pushgateway(gateway) => gateway.group(key, timeout).await,
+            Self::DryRun(_) => Ok(None),
+        }
+    }
+
     /// Returns the time at which the sink was started.
     ///
     /// # Errors
