@@ -78,7 +78,7 @@ impl Retained {
         let Ok(started_at) = sink.started_at(timeout).await else { return Families::new() };
         let lost = if may_have_lost(unix_seconds(started_at), stored.created_at()) {
             match sink.group(key, timeout).await {
-                Ok(Some(group)) => newer_than(stored, |name| group.value(name, &[])),
+                Ok(Some(group)) => newer_than(stored, |name| group.value(name)),
                 Ok(None) => stored.families().clone(),
                 Err(_) => return Families::new(),
             }

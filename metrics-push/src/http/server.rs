@@ -111,7 +111,10 @@ impl Server {
         // Boxed because the client's futures are large, and every future that awaits this one contains it.
         let result = Box::pin(sending).await;
         match result {
-            Ok(response) => Box::pin(Response::read(response, request.max_response_size)).await,
+            Ok(response) => {
+                let (reader, max_size) = (request.reader, request.max_response_size);
+                Box::pin(Response::read(response, reader, max_size)).await
+            }
             Err(error) => Response::from_proxy(&error).ok_or_else(|| {
                 let is_unsent = error.is_connect() || !is_body_read.load(Ordering::Relaxed);
                 if is_unsent { convert(&error).unsent() } else { convert(&error) }

@@ -11,7 +11,7 @@ use crate::job::run_metrics::{
 };
 use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::GroupState;
 
 /// The values of a group on the gateway that describe the runs of a job.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,9 +25,8 @@ pub(super) struct GatewayState {
 
 impl GatewayState {
     /// Reads the state of a group. A missing group has no state.
-    pub(super) fn read(group: Option<&StoredGroup>) -> Self {
-        let Some(group) = group else { return Self::default() };
-        let value = |name: &str| group.value(name, &[]);
+    pub(super) fn read(group: Option<&GroupState>) -> Self {
+        let value = |name: &str| group.and_then(|group| group.value(name));
         Self {
             started_at: value(LAST_START),
             completed_at: value(LAST_COMPLETION),

@@ -15,7 +15,7 @@ use super::line::{
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
-use crate::delivery::{DeliveryClass, Receipt};
+use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::labels::GroupingKey;
 use crate::log;
@@ -23,7 +23,7 @@ use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::PushRequest;
 use crate::sink::Sink;
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::GroupStates;
 use crate::state_dir::{Folder, read_within, touch};
 use crate::sync::Mutex;
 
@@ -81,7 +81,7 @@ pub(in crate::job) struct OrphanRecovery {
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each gateway by URL; `None` if it could not be queried.
-    gateways: BTreeMap<String, Option<StoredGroups>>,
+    gateways: BTreeMap<String, Option<GroupStates>>,
     reports: Vec<Report>,
 }
 
@@ -94,9 +94,6 @@ pub(in crate::job) struct OrphanedJournal {
     pub(in crate::job) runs: Vec<JournaledRun>,
     left: usize,
 }
-
-/// The groups of a gateway by key.
-type StoredGroups = BTreeMap<GroupingKey, StoredGroup>;
 
 /// The report of one run to one sink.
 struct Report {
@@ -163,8 +160,12 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     if recovery.orphans.is_empty() {
         return None;
     }
-    let gateways =
-        pipeline.routes.iter().map(|route| (route.to_string(), list_groups(route.sink())));
+    let runs = recovery.orphans.iter().flat_map(|orphan| &orphan.runs);
+    let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
+    let gateways = pipeline
+        .routes
+        .iter()
+        .map(|route| (route.to_string(), list_groups(route.sink(), keys.clone())));
     recovery.gateways = gateways.collect();
     Some(recovery)
 }
@@ -343,8 +344,7 @@ impl OrphanRecovery {
                 let families = unreported_families(&run, found_at, recency, state.as_ref());
                 let receipt = (!families.is_empty()).then(|| {
                     let request = PushRequest::add(run.started.key.clone(), families);
-                    let (timeout, class) = (pipeline.timeout, DeliveryClass::Spooled);
-                    dispatcher().submit_for_receipt(route, request, timeout, class)
+                    submit_report(route, request, state.as_ref(), pipeline.timeout)
                 });
                 self.reports.push(Report { journal, id: run.id, receipt });
             }
@@ -355,6 +355,21 @@ impl OrphanRecovery {
     pub(in crate::job) fn settle(mut self, timeout: Duration) -> RecoveredRuns {
         settle(&mut self.orphans, self.reports, timeout)
     }
+}
+
+/// Submits the report of a run. If the state of its group is unknown, the group may be newer than the report: the report is
+/// stored, and its delivery compares it with the group.
+fn submit_report(
+    route: &Route,
+    request: PushRequest,
+    state: Option<&GatewayState>,
+    timeout: Duration,
+) -> Receiver<Receipt> {
+    let spool = route.spool().filter(|_| state.is_none());
+    if spool.is_some_and(|spool| spool.store(&request).is_ok()) {
+        return dispatcher().replay(route, request.key().clone(), timeout);
+    }
+    dispatcher().submit_for_receipt(route, request, timeout, DeliveryClass::Spooled)
 }
 
 /// Waits for the receipts, acknowledges the runs in their journals, and removes journals without runs.
@@ -468,10 +483,9 @@ fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) ->
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
 }
 
-/// Returns the groups of a gateway; `None` if it cannot be queried.
-fn list_groups(sink: &Sink) -> Option<StoredGroups> {
+/// Returns the groups of a gateway, at least those with these keys; `None` if it cannot be queried.
+fn list_groups(sink: &Sink, keys: BTreeSet<GroupingKey>) -> Option<GroupStates> {
     let Sink::Pushgateway(gateway) = sink.clone() else { return None };
-    let groups = dispatcher().spawn(async move { gateway.metrics(QUERY_TIMEOUT).await.ok() });
-    let groups = groups.wait(QUERY_TIMEOUT).flatten()?;
-    Some(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
+    let groups = dispatcher().spawn(async move { gateway.states(keys, QUERY_TIMEOUT).await.ok() });
+    groups.wait(QUERY_TIMEOUT).flatten()
 }
