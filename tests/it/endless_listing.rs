@@ -85,7 +85,7 @@ fn endless_listing_does_not_grow_a_job() {
             let limited = job.within(&["sh", "-c", r#"ulimit -v 400000; exec "$@""#, "sh"]);
             let started = Instant::now();
             let finished = limited.run_to_end();
-            assert_eq!(finished.status.code(), Some(1), "{start}{rest}: {}", finished.stderr);
+            assert_eq!(finished.status.code(), Some(1), "{start}{rest}: {:?}", finished.stderr);
             let took = started.elapsed();
             assert!(took < TIMEOUT + SLACK, "{start}{rest}: {took:?}");
         };

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::listing::{Listing, Visitor, invalid_response};
-use super::query_api::{PUSH_TIME, grouping_key, parse_labels, parse_single_value};
+use super::listing::{Listing, Visitor};
+use super::query_api::{
+    PUSH_TIME, grouping_key, invalid_response, parse_labels, parse_single_value,
+};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;

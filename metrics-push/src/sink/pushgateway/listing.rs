@@ -6,7 +6,8 @@
 
 use std::ops::ControlFlow;
 
-use crate::error::{Error, Kind};
+use super::query_api::{invalid_response, parse_name};
+use crate::error::Error;
 
 /// The maximum length of a member's name. A longer member is skipped.
 const MAX_NAME_SIZE: usize = 4_096;
@@ -64,11 +65,6 @@ enum Place {
 enum Parent {
     Response,
     Group,
-}
-
-pub(super) fn invalid_response() -> Error {
-    Error::new(Kind::Config, "the response is not from a Pushgateway's query API")
-        .remedy("check the URL, and that the gateway is 0.10 or newer")
 }
 
 impl<V: Visitor> Listing<V> {
@@ -233,6 +229,6 @@ impl<V: Visitor> Listing<V> {
     }
 
     fn decoded_name(&self) -> Option<String> {
-        serde_json::from_slice(&self.name).ok()
+        parse_name(&self.name)
     }
 }

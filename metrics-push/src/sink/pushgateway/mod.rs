@@ -5,6 +5,7 @@
 
 mod encoding;
 mod group_states;
+mod groups_reader;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(not(feature = "gzip"))]
@@ -33,10 +34,11 @@ use group_states::GroupStatesReader;
 #[cfg(test)]
 pub(crate) use group_states::parse_states;
 pub(crate) use group_states::{GroupState, GroupStates};
+use groups_reader::GroupsReader;
 pub use kind::GatewayKind;
 use listing::{Listing, Visitor};
 use negotiation::Negotiation;
-use query_api::{GroupsReader, parse_start_time};
+use query_api::parse_start_time;
 pub use query_api::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 use response::{accepted, check_success};
 use single_flight::SingleFlight;

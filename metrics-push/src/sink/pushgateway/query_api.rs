@@ -1,5 +1,5 @@
-//! `StoredGroup`: a group as the gateway's query API describes it, the readers of its
-//! JSON, and the parser of the response to `GET /api/v1/status`.
+//! `StoredGroup`: a group as the gateway's query API describes it, the readers of its JSON,
+//! and the parser of the response to `GET /api/v1/status`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,19 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::listing::{Visitor, invalid_response};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, JOB};
 
 /// The family that contains the time of the last push to the group that the gateway accepted; 0 if there is none.
 pub(super) const PUSH_TIME: &str = "push_time_seconds";
-
-/// The maximum size of a family in the response. A larger one is skipped.
-const MAX_FAMILY_SIZE: usize = 16 * 1024 * 1024;
-
-/// The maximum number of metrics, families and groups that are read. 20,000 groups of jobs have less than that. Each takes
-/// up to 1 KiB of memory.
-const MAX_METRICS: usize = 1_600_000;
 
 /// A group that a gateway stores.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +131,11 @@ impl StoredGroup {
     }
 }
 
+pub(super) fn invalid_response() -> Error {
+    Error::new(Kind::Config, "the response is not from a Pushgateway's query API")
+        .remedy("check the URL, and that the gateway is 0.10 or newer")
+}
+
 /// Parses the start time in the response to `GET /api/v1/status`.
 pub(super) fn parse_start_time(text: &str) -> Result<SystemTime, Error> {
     let response: Value =
@@ -193,57 +190,9 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     days_of_years + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
-/// Reads all groups of a listing. A group without valid labels is skipped. So is a family or a metric that is not
-/// understood, such as one that a newer gateway adds.
-#[derive(Debug, Default)]
-pub(super) struct GroupsReader {
-    groups: Vec<StoredGroup>,
-    labels: Option<BTreeMap<String, String>>,
-    last_push_successful: Option<bool>,
-    families: BTreeMap<String, StoredFamily>,
-    metrics: usize,
-}
-
-impl GroupsReader {
-    pub(super) fn into_groups(self) -> Vec<StoredGroup> {
-        self.groups
-    }
-}
-
-impl Visitor for GroupsReader {
-    fn max_size(&self, _name: &str) -> usize {
-        MAX_FAMILY_SIZE
-    }
-
-    fn member(&mut self, name: String, value: &[u8]) -> Result<(), Error> {
-        if name == "labels"
-            && let Some(labels) = parse_labels(value)
-        {
-            self.labels = Some(labels);
-        } else if name == "last_push_successful" {
-            self.last_push_successful = serde_json::from_slice(value).ok();
-        } else if let Some(family) = parse_family(value) {
-            self.metrics += family.metrics.len() + 1;
-            self.families.insert(name, family);
-        }
-        if self.metrics > MAX_METRICS { Err(too_many_metrics()) } else { Ok(()) }
-    }
-
-    fn end_group(&mut self) -> Result<(), Error> {
-        let families = std::mem::take(&mut self.families);
-        let last_push_successful = self.last_push_successful.take().unwrap_or(true);
-        if let Some(labels) = self.labels.take() {
-            self.metrics += 1;
-            self.groups.push(StoredGroup { labels, last_push_successful, families });
-        }
-        Ok(())
-    }
-}
-
-fn too_many_metrics() -> Error {
-    Error::config("the gateway stores more metrics than this program reads")
-        .at("maximum", MAX_METRICS)
-        .remedy("delete groups that no job uses any more")
+/// Parses the name of a member.
+pub(super) fn parse_name(json: &[u8]) -> Option<String> {
+    serde_json::from_slice(json).ok()
 }
 
 /// Parses the labels of a group.
@@ -269,7 +218,7 @@ pub(super) fn grouping_key(labels: &BTreeMap<String, String>) -> Option<Grouping
     others.try_fold(key, |key, (name, value)| key.label(name, value)).ok()
 }
 
-fn parse_family(value: &[u8]) -> Option<StoredFamily> {
+pub(super) fn parse_family(value: &[u8]) -> Option<StoredFamily> {
     let value: Value = serde_json::from_slice(value).ok()?;
     let kind = value.get("type")?.as_str()?.to_lowercase();
     let metrics = value.get("metrics")?.as_array()?;
@@ -353,6 +302,7 @@ fn number(value: &Value) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::groups_reader::GroupsReader;
     use super::super::listing::Listing;
     use super::*;
 
