@@ -211,6 +211,8 @@ impl Delivery {
         self.update_breaker();
         Settlement {
             must_not_resend: result.as_ref().is_err_and(|error| self.must_not_resend(error)),
+            // A record that contains a withheld outcome as well stays on disk.
+            stored: self.stored.filter(|_| !self.backlog.is_withheld()),
             route: self.route,
             key: self.key,
             class: self.class,
@@ -218,7 +220,6 @@ impl Delivery {
             backlog: self.backlog,
             attempts: self.attempts,
             refused: self.refused,
-            stored: self.stored,
             is_stored: self.is_stored,
             result,
         }

@@ -132,6 +132,11 @@ impl Backlog {
         }
     }
 
+    /// Returns true if the spooled request stays on disk although a new request is delivered.
+    pub(super) fn is_withheld(&self) -> bool {
+        matches!(self.spooled, Spooled::Withheld)
+    }
+
     /// Removes the spooled request from the disk, if it has been reconciled. Blocks.
     pub(super) fn remove_spooled(&self, route: &Route) {
         if let (Spooled::Reconciled { entry, .. }, Some(spool)) = (&self.spooled, route.spool()) {
