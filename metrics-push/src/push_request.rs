@@ -203,6 +203,13 @@ impl PushRequest {
         }
     }
 
+    /// Returns true if a group is the same after both requests, whichever of them the sink applies last.
+    pub(crate) fn commutes(&self, other: &Self) -> bool {
+        let one_last = other.clone().merged_with(self.clone());
+        let other_last = self.clone().merged_with(other.clone());
+        (one_last.verb, one_last.families) == (other_last.verb, other_last.families)
+    }
+
     /// Returns this request with `later` [merged](Self::merge) into it.
     pub(crate) fn merged_with(mut self, later: Self) -> Self {
         self.merge(later);
@@ -349,6 +356,19 @@ mod tests {
             let in_turn = requests.iter().fold(group.clone(), apply);
             let merged = requests.into_iter().reduce(PushRequest::merged_with).unwrap();
             prop_assert_eq!(apply(group, &merged), in_turn);
+        }
+
+        #[test]
+        fn requests_that_commute_have_one_result(
+            group in proptest::option::of(any_families()),
+            one in any_request(),
+            other in any_request(),
+        ) {
+            let one_last = apply(apply(group.clone(), &other), &one);
+            let other_last = apply(apply(group, &one), &other);
+            prop_assert!(!one.commutes(&other) || one_last == other_last);
+            prop_assert_eq!(one.commutes(&other), other.commutes(&one));
+            prop_assert!(one.commutes(&one));
         }
 
         #[test]

@@ -22,6 +22,7 @@ mod guarantees;
 mod http;
 mod jobs;
 mod kill_sweep;
+mod late_requests;
 mod lifecycle;
 mod long_outage;
 mod merging;

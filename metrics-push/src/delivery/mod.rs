@@ -19,6 +19,7 @@ mod retained;
 mod route;
 mod self_metrics;
 mod settle;
+mod unsure;
 
 pub(crate) use attempt::{Delivery, Step};
 pub(crate) use backlog::Backlog;

@@ -42,6 +42,10 @@ pub(super) const MAX_SETTLE_TIME: Duration = Duration::from_millis(500);
 /// The fraction of an attempt that a query about retained timestamps may take, as a divisor: the outcome comes first.
 pub(super) const QUERY_TIME_DIVISOR: u32 = 4;
 
+/// How long a delivery waits before it confirms an outcome that an earlier request may have replaced: a gateway that
+/// responds again has by then applied the requests that it received while it hung.
+pub(super) const CONFIRM_DELAY: Duration = Duration::from_millis(250);
+
 /// How far the clocks of a gateway and this machine may differ.
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 

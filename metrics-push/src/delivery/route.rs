@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
+use super::unsure::UnsureRequests;
 use crate::clock::Moment;
 use crate::sink::Sink;
 use crate::spool::Spool;
@@ -28,6 +29,7 @@ struct FailureState {
     breaker: Mutex<Breaker>,
     /// Whether the disk has a record that the sink is down. `None` before it was read.
     is_outage_recorded: Mutex<Option<bool>>,
+    unsure: Mutex<UnsureRequests>,
     /// Set while requests of other groups or earlier processes may be spooled.
     needs_drain: AtomicBool,
 }
@@ -44,6 +46,7 @@ impl Route {
             spool,
             breaker: Mutex::default(),
             is_outage_recorded: Mutex::default(),
+            unsure: Mutex::default(),
             needs_drain: AtomicBool::new(true),
         };
         Self(Arc::new(RouteState { sink, failures: Some(failures) }))
@@ -98,6 +101,10 @@ impl Route {
             _ => {}
         }
         *is_recorded = Some(is_down);
+    }
+
+    pub(super) fn unsure(&self) -> Option<MutexGuard<'_, UnsureRequests>> {
+        Some(self.0.failures.as_ref()?.unsure.lock())
     }
 
     /// Requests that the spool is drained once the sink is reachable.

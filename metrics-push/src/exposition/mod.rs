@@ -4,9 +4,9 @@
 //! mistake as an error with its line. Families are ordered by name. The text of numbers does not change.
 
 mod comment;
-mod lexer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod lexer;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};

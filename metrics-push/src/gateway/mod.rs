@@ -318,19 +318,22 @@ impl Gateway {
                 Mode::DryRun => Sink::DryRun(client.url().into()),
             };
             let route = match &self.state_dir {
-                Some(state_dir) => Route::buffered(sink, Spool::new(state_dir, client.url())),
+                Some(state_dir) => {
+                    let url = client.url();
+                    Route::buffered(sink, Spool::new(state_dir, url, &[url.to_owned()]))
+                }
                 None => Route::direct(sink),
             };
             Ok(Connection { client, route })
         })
     }
 
-    /// Returns how long a thread waits for the result. The request times out earlier, with a more precise error.
     /// Returns the timeout of one push.
     pub(crate) fn push_timeout(&self) -> Duration {
         self.target.timeout
     }
 
+    /// Returns how long a thread waits for the result. The request times out earlier, with a more precise error.
     fn receive_timeout(&self) -> Duration {
         self.target.timeout.saturating_add(RECEIPT_GRACE)
     }

@@ -120,7 +120,8 @@ impl Server {
         let result = Box::pin(sending).await;
         match result {
             Ok(response) => {
-                Box::pin(Response::read(response, request.max_response_size, &secrets)).await
+                let (reader, max_size) = (request.reader, request.max_response_size);
+                Box::pin(Response::read(response, reader, max_size, &secrets)).await
             }
             Err(error) => Response::from_proxy(&error).ok_or_else(|| {
                 let is_unsent = error.is_connect() || !is_body_read.load(Ordering::Relaxed);

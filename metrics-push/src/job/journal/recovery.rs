@@ -24,7 +24,7 @@ use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::PushRequest;
 use crate::sink::Sink;
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::GroupStates;
 use crate::state_dir::{Folder, read_within, touch};
 use crate::sync::Mutex;
 
@@ -86,7 +86,7 @@ pub(in crate::job) struct OrphanRecovery {
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each gateway by URL; `None` if it could not be queried.
-    gateways: BTreeMap<String, Option<StoredGroups>>,
+    gateways: BTreeMap<String, Option<GroupStates>>,
     reports: Vec<Report>,
 }
 
@@ -99,9 +99,6 @@ pub(in crate::job) struct OrphanedJournal {
     pub(in crate::job) runs: Vec<JournaledRun>,
     left: usize,
 }
-
-/// The groups of a gateway by key.
-type StoredGroups = BTreeMap<GroupingKey, StoredGroup>;
 
 /// A journal by the state of its owner.
 pub(super) enum OwnedJournal {
@@ -177,10 +174,12 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     if recovery.orphans.is_empty() {
         return None;
     }
+    let runs = recovery.orphans.iter().flat_map(|orphan| &orphan.runs);
+    let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
     let gateways = pipeline
         .routes
         .iter()
-        .map(|route| (route.to_string(), list_groups(route, pipeline.timeout)));
+        .map(|route| (route.to_string(), list_groups(route, keys.clone(), pipeline.timeout)));
     recovery.gateways = gateways.collect();
     Some(recovery)
 }
@@ -329,8 +328,7 @@ impl OrphanRecovery {
                 let families = unreported_families(&run, found_at, recency, state.as_ref());
                 let receipt = (!families.is_empty()).then(|| {
                     let request = PushRequest::add(run.started.key.clone(), families);
-                    let (timeout, class) = (pipeline.timeout, DeliveryClass::Spooled);
-                    dispatcher().submit_for_receipt(route, request, timeout, class)
+                    submit_report(route, request, state.as_ref(), pipeline.timeout)
                 });
                 let is_finished = run.finished.is_some();
                 self.reports.push(Report { journal, id: run.id, is_finished, receipt });
@@ -342,6 +340,22 @@ impl OrphanRecovery {
     pub(in crate::job) fn settle(mut self, timeout: Duration) -> RecoveredRuns {
         settle(&mut self.orphans, self.reports, timeout)
     }
+}
+
+/// Submits the report of a run. If the state of its group is unknown, the group may be newer than the report: the report is
+/// stored, and its delivery compares it with the group.
+fn submit_report(
+    route: &Route,
+    request: PushRequest,
+    state: Option<&GatewayState>,
+    timeout: Duration,
+) -> Receiver<Receipt> {
+    let class = DeliveryClass::Spooled;
+    let spool = route.spool().filter(|_| state.is_none());
+    if spool.is_some_and(|spool| spool.store(&request).is_ok()) {
+        return dispatcher().replay(route, request.key().clone(), timeout, class);
+    }
+    dispatcher().submit_for_receipt(route, request, timeout, class)
 }
 
 /// Opens a journal and locks it if its owner and the supervisor of its owner are dead. Returns `None` if it was removed or
@@ -521,15 +535,19 @@ fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) ->
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
 }
 
-/// Returns the groups of a gateway; `None` if it cannot be queried. A gateway that is known to be down is not queried.
-fn list_groups(route: &Route, timeout: Duration) -> Option<StoredGroups> {
+/// Returns the groups of a gateway, at least those with these keys; `None` if it cannot be queried. A gateway that is known
+/// to be down is not queried.
+fn list_groups(
+    route: &Route,
+    keys: BTreeSet<GroupingKey>,
+    timeout: Duration,
+) -> Option<GroupStates> {
     let Sink::Pushgateway(gateway) = route.sink().clone() else { return None };
     route.load_outage();
     if route.is_down() {
         return None;
     }
     let timeout = timeout.min(QUERY_TIMEOUT);
-    let groups = dispatcher().spawn(async move { gateway.metrics(timeout).await.ok() });
-    let groups = groups.wait(timeout).flatten()?;
-    Some(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
+    let groups = dispatcher().spawn(async move { gateway.states(keys, timeout).await.ok() });
+    groups.wait(timeout).flatten()
 }

@@ -1,6 +1,9 @@
 //! Checks the readers of a gateway's responses with arbitrary bytes.
 
-use super::query_api::{parse_groups, parse_start_time};
+use super::group_states::GroupStatesReader;
+use super::groups_reader::GroupsReader;
+use super::listing::{Listing, Visitor};
+use super::query_api::parse_start_time;
 use super::response::{accepted, is_misread};
 use crate::http::Response;
 use crate::labels::GroupingKey;
@@ -10,12 +13,27 @@ use crate::labels::GroupingKey;
 /// # Panics
 /// If the reader is wrong.
 pub fn stored_groups(bytes: &[u8]) {
-    for group in parse_groups(&String::from_utf8_lossy(bytes)).into_iter().flatten() {
+    let groups = read(Listing::new(GroupsReader::default()), bytes).map(GroupsReader::into_groups);
+    for group in groups.into_iter().flatten() {
         let _ = group.pushed_at();
         if let Some(key) = group.grouping_key() {
             let _ = group.has_key(&key);
         }
     }
+    if let Some(states) = read(GroupStatesReader::listing([].into()), bytes) {
+        let _ = states.into_states();
+    }
+}
+
+/// Reads a listing in parts of different sizes. Returns `None` if it is invalid.
+fn read<V: Visitor>(mut listing: Listing<V>, bytes: &[u8]) -> Option<V> {
+    let (first, rest) = bytes.split_at(bytes.len() / 3);
+    for part in first.chunks(7).chain(rest.chunks(8_192)) {
+        if listing.read(part).is_break() {
+            break;
+        }
+    }
+    listing.finish().ok()
 }
 
 /// Parses the start time of a gateway.
