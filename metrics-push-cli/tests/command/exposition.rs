@@ -51,8 +51,8 @@ fn arguments_override_the_group_of_the_environment() {
     let delete = ["delete", "--job", "backup", "--grouping", "region=eu", "--grouping", "tier=a"];
     let ended = piped(metrics_push(&gateway.url(), &delete), "");
     assert_eq!(ended.status, 0);
-    let expected =
-        format!("Removed {{job=\"backup\",region=\"eu\",tier=\"a\"}} from {}.\n", gateway.url());
+    let group = "{job=\"backup\",region=\"eu\",tier=\"a\"}";
+    let expected = format!("  {group}\nRemoved 1 group from {}.\n", gateway.url());
     assert_eq!(ended.stdout, expected);
     assert!(gateway.groups().is_empty());
 }
@@ -91,7 +91,7 @@ fn push_explains_invalid_input_and_sends_nothing() {
         (&with_job, "r -nan", "Standard input: invalid value \"-nan\" (line: 1); write a number"),
         (&with_job, "", "The exposition has no metrics"),
         (&with_job, "x{job=\"y\"} 1", "Metric \"x\" has the grouping label \"job\""),
-        (&["push", "--job", ""], METRICS, "The job name is empty"),
+        (&["push", "--job", ""], METRICS, "the job name is empty"),
         (
             &["push", "--job", "a", "no/such/file"],
             "",
