@@ -136,6 +136,8 @@ impl Supervisor {
             usage: exit.map(|exit| exit.usage),
             cause_of: &|extent| cause(status, extent, kill),
         };
+        // The threads that deliver must not receive signals, such as that of a file that is too large.
+        with_signals_blocked(|| pipeline.prepare());
         let journal = self.lock_file.as_ref().and_then(|file| file.journal_of(job.cast_unsigned()));
         let report = JobReport::submit(self.runs.into_runs(), &end, journal, pipeline);
         settle(report, &mut self.signals, pipeline.timeout);
