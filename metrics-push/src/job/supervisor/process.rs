@@ -11,14 +11,15 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::active_runs::{ActiveRuns, LinkStatus};
+use super::job_report::{JobEnd, JobReport};
 use super::link::{self, Address, link};
 use super::lock_file::LockFile;
 use super::oom;
-use super::report::{JobEnd, Report};
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
 use crate::dispatcher::dispatcher;
@@ -114,7 +115,7 @@ impl Supervisor {
         Ok((supervisor, job))
     }
 
-    fn wait_and_report(mut self, job: c_int, pipeline: &Pipeline) -> ! {
+    fn wait_and_report(mut self, job: c_int, pipeline: &Arc<Pipeline>) -> ! {
         let (exit, kill) = self.wait(job);
         let ended = Moment::now();
         self.read_link();
@@ -137,8 +138,10 @@ impl Supervisor {
             usage: exit.map(|exit| exit.usage),
             cause_of: &|extent| cause(status, extent, kill, &self.exit_codes),
         };
+        // The threads that deliver must not receive signals, such as that of a file that is too large.
+        with_signals_blocked(|| pipeline.prepare());
         let journal = self.lock_file.as_ref().and_then(|file| file.journal_of(job.cast_unsigned()));
-        let report = Report::submit(self.runs.into_runs(), &end, journal, pipeline);
+        let report = JobReport::submit(self.runs.into_runs(), &end, journal, pipeline);
         settle(report, &mut self.signals, pipeline.timeout);
         self.lock_file.into_iter().for_each(LockFile::remove);
         exit_like(status)
@@ -199,7 +202,7 @@ impl Supervisor {
 
 /// Waits for the deliveries. A signal ends the wait: what is not delivered is stored on disk. The exit status is that of
 /// the job in any case, because the job has ended.
-fn settle(report: Report, signals: &mut SignalForwarding, timeout: Duration) {
+fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) {
     let sockets = UnixStream::pair();
     std::thread::scope(|scope| {
         if let Ok((_, done)) = &sockets {

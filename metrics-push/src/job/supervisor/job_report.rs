@@ -1,4 +1,4 @@
-//! `Report`: the completions of the runs that were active when their process died.
+//! `JobReport`: the completions of the runs that were active when their process died.
 //!
 //! They are also written to the journal of the job, if it has one: if this process dies as well, a later one reports
 //! them.
@@ -29,12 +29,12 @@ pub(super) struct JobEnd<'a> {
 }
 
 /// Submitted completions.
-pub(super) struct Report {
+pub(super) struct JobReport {
     journal: Option<OrphanedJournal>,
     receipts: Vec<(RunIdentity, Vec<Receiver<Receipt>>)>,
 }
 
-impl Report {
+impl JobReport {
     /// Submits the completions of all runs to all sinks.
     pub(super) fn submit(
         runs: impl Iterator<Item = ReceivedRun>,
