@@ -30,6 +30,7 @@ pub(super) fn decompress(bytes: &[u8]) -> Result<(Vec<u8>, Option<&'static str>)
 fn message(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "unexpected EOF",
+        _ if error.to_string().contains("header") => "gzip: invalid header",
         _ => "gzip: invalid checksum",
     }
 }
