@@ -134,7 +134,7 @@ fn label_value<'a>(name: &str, text: &'a str) -> Result<(String, &'a str), Mista
                 Some(other) => {
                     return Err(mistake(
                         format!(
-                            "invalid escape sequence \"\\{other}\" in the value of the label {name:?}"
+                            "invalid escape sequence \\{other} in the value of the label {name:?}"
                         ),
                         ESCAPES,
                     ));

@@ -469,7 +469,7 @@ mod tests {
             ),
             (
                 r#"a{path="C:\data"} 1"#,
-                r#"invalid escape sequence "\d" in the value of the label "path""#,
+                r#"invalid escape sequence \d in the value of the label "path""#,
             ),
             (r#"a{path="C:\"} 1"#, "has no closing quote"),
             ("a{__name__=\"b\"} 1", "the label name \"__name__\" is reserved"),
