@@ -319,8 +319,8 @@ impl Gateway {
             };
             let route = match &self.state_dir {
                 Some(state_dir) => {
-                    let url = client.url();
-                    Route::buffered(sink, Spool::new(state_dir, url, &[url.to_owned()]))
+                    let spool = Spool::new(state_dir, client.url(), &[client.url().to_owned()]);
+                    Route::buffered(sink, spool)
                 }
                 None => Route::direct(sink),
             };
