@@ -284,7 +284,7 @@ mod tests {
 
     /// Creates entries that another process could have planted: a FIFO, links, a hard link, a folder and a large file.
     #[cfg(unix)]
-    pub(crate) fn plant(folder: &Path, suffix: &str) -> Vec<String> {
+    fn plant(folder: &Path, suffix: &str) -> Vec<String> {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
 
         let outside = folder.join("outside");
