@@ -7,7 +7,7 @@ use quote::{quote, quote_spanned};
 
 use crate::errors::Errors;
 use crate::function::{Asyncness, Function};
-use crate::judge::Judge;
+use crate::judge::{Judge, Source};
 use crate::return_type::ReturnKind;
 use crate::tokens::{generated, regroup};
 
@@ -57,7 +57,7 @@ impl Shape {
         future: Option<&Ident>,
         guard_owner: GuardOwner,
     ) -> Self {
-        let is_unjudged = matches!(judge, Judge::None);
+        let is_unjudged = matches!(judge.source, Source::None);
         match (function.asyncness(), function.return_type().kind()) {
             (Asyncness::Async, _) if is_unjudged => Self::Guard,
             (Asyncness::Async, ReturnKind::Never) => Self::AsyncForever,
@@ -90,7 +90,7 @@ pub(crate) fn check(
         );
     }
     let shape = Shape::new(function, judge, future, guard_owner);
-    if let (Some((name, predicate)), Shape::Guard) = (judge.predicate(), shape) {
+    for (name, predicate) in judge.predicates().filter(|_| shape == Shape::Guard) {
         let reason = match function.return_type().kind() {
             ReturnKind::Never => "this function never returns",
             _ => "the result of a `#[track_caller]` function is not inspected",
@@ -114,16 +114,13 @@ pub(crate) fn expand(
         GuardOwner::Runtime => quote!(#local),
         GuardOwner::Function => quote!(&#local),
     };
-    let judge = match judge {
+    let is_call = matches!(shape, Shape::Call | Shape::AsyncCall);
+    let judge = if is_call && function.return_type().is_opaque() {
         // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it
         // ambiguous.
-        Judge::Type
-            if matches!(shape, Shape::Call | Shape::AsyncCall)
-                && function.return_type().is_opaque() =>
-        {
-            Judge::None
-        }
-        judge => judge,
+        judge.without_type()
+    } else {
+        judge
     };
     match shape {
         Shape::Guard => {
@@ -184,15 +181,17 @@ fn start_statement(
         (GuardOwner::Function, _, _) => "run",
     };
     let local = Ident::new(name, span);
-    let value = match (guard_owner, shape, judge) {
+    let value = match (guard_owner, shape, judge.source) {
         _ if is_prepared => prepare.clone(),
         // Dropping the started call alone would not record a panic.
-        (GuardOwner::Runtime, Shape::Guard, Judge::Type | Judge::OkIf(_) | Judge::ErrorIf(_)) => {
-            match function.return_type().kind() {
-                ReturnKind::Never => quote_spanned!(span=> #runtime::armed(#start)),
-                _ => quote_spanned!(span=> #runtime::guard(#start)),
-            }
-        }
+        (
+            GuardOwner::Runtime,
+            Shape::Guard,
+            Source::Type | Source::OkIf(_) | Source::ErrorIf(_),
+        ) => match function.return_type().kind() {
+            ReturnKind::Never => quote_spanned!(span=> #runtime::armed(#start)),
+            _ => quote_spanned!(span=> #runtime::guard(#start)),
+        },
         _ => start.clone(),
     };
     let handle = handle

@@ -68,7 +68,7 @@ impl Attribute for Args {
             },
             without_signal_hooks: arguments.word("signals", &["off"]).is_some(),
             supervise: arguments.flag("supervise"),
-            predicates: Predicates::parse(arguments),
+            predicates: Predicates::parse_for_run(arguments),
             registry: arguments.expression("registry", "registry = MY_REGISTRY"),
             runtime_crate: RuntimeCrate::parse(arguments),
         }

@@ -169,6 +169,20 @@
 /// }
 /// ```
 ///
+/// ## `skip_if`
+///
+/// A path or a closure that receives a reference to the result and returns true if there was nothing to do. The outcome is
+/// then `skipped`, which counts neither as a success nor as a failure, also for an `Err`. Any other result is judged as
+/// without `skip_if`. [`Run::skip`](crate::Run::skip) does the same from inside the body of a run that succeeds.
+///
+/// ```
+/// # use metrics_push::push_job;
+/// #[push_job(skip_if = |imported| matches!(imported, Ok(0)))]
+/// fn import() -> Result<u32, std::io::Error> {
+///     Ok(0)
+/// }
+/// ```
+///
 /// ## `registry`
 ///
 /// Pushes this registry instead of the default registry: a static, or an expression of type `&'static Registry`.

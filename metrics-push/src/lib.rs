@@ -26,7 +26,7 @@
 //! | create metrics anywhere in a program | [`counter()`], [`gauge()`], [`histogram()`], [`MetricFactory`] |
 //! | configure from code, or for a test | [`Config`], [`init`], [`Scope`] |
 //! | test a job against a gateway | `testing`, with the feature of that name |
-//! | list undelivered requests and send them again | [`spooled_requests`], [`recover`] |
+//! | list undelivered requests and runs, and send them again | [`spooled_requests`], [`unreported_runs`], [`recover`], [`move_undelivered`] |
 //! | read more | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics. If a push cannot be delivered, the library logs
@@ -66,6 +66,7 @@ pub mod testing;
 
 pub use attributes::{counted, push_job, timed};
 pub use batcher::Batcher;
+pub use clock::format_timestamp;
 pub use config::{Config, DEFAULT_TIMEOUT, Variable, parse_duration};
 pub use delivery::BreakerState;
 pub use dispatcher::flush;
@@ -73,7 +74,8 @@ pub use error::Error;
 pub use exposition::Exposition;
 pub use gateway::{Gateway, Removal};
 pub use inspect::{
-    CircuitBreaker, Recovery, SpooledRequest, circuit_breakers, recover, spooled_requests,
+    CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, move_undelivered,
+    recover, spooled_requests, unreported_runs,
 };
 pub use job::{Job, Outcome, Run, Stage, report_signals};
 pub use labels::GroupingKey;

@@ -69,6 +69,24 @@ fn skipped_run_is_reported_as_skipped() {
 }
 
 #[test]
+fn listed_exit_codes_determine_the_outcome() {
+    for supervision in [&[][..], &["supervised"]] {
+        for (ending, outcome) in [
+            ("exit-0", "success"),
+            ("exit-3", "success"),
+            ("exit-in-thread", "skipped"),
+            ("exit-in-worker", "skipped"),
+            ("exit-in-block-on", "exit_code"),
+        ] {
+            let (gateway, ended) =
+                assert_same_as_bare(&[supervision, &["exit-codes", ending]].concat());
+            let group = gateway.group("ending", &[]);
+            assert_eq!(outcomes(&group), [outcome], "{ending}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn panic_of_main_is_reported_as_panic() {
     let group = assert_reported_once("panic", "panic");
     assert_value(&group, "panics", Some(1.0));

@@ -124,7 +124,7 @@ fn undelivered_outcome_is_logged_in_one_line() {
         "refused",
         "check the URL, and that the gateway is running",
         &format!(
-            "it is stored in {}, and the next run delivers it",
+            "it is stored in {}, and the next run for this URL delivers it",
             state.path().join("spool").display()
         ),
     ] {

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             "signals-off" => job.without_signal_hooks(),
             "durable-journal" => job.durable_journal(),
             "supervised" => job.supervise(),
+            "exit-codes" => job.ok_exit_codes([3]).skip_exit_codes([4, 5]),
             "max-runtime" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
             "heartbeat" => job.heartbeat(Duration::from_millis(20)),
             _ => {

@@ -277,7 +277,7 @@ mod tests {
     fn request_is_spooled_if_its_delivery_panics() {
         let directory = std::env::temp_dir().join(format!("metrics-push-panic-{}", process::id()));
         let state_dir = Arc::new(StateDir::new(StateDirPath::Configured(directory.clone())));
-        let route = dry_run_route(Spool::new(&state_dir, "http://gateway"));
+        let route = dry_run_route(Spool::new(&state_dir, "http://gateway", &[]));
         let dispatcher = Dispatcher::default();
         for (job, timeout) in [
             ("panic in attempt", TIMEOUT),

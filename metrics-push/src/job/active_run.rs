@@ -113,7 +113,8 @@ impl ActiveRun {
 
     pub(super) fn ending(&self) -> EndingRun {
         let has_returned = self.is_deferred.load(Ordering::Acquire);
-        EndingRun { extent: self.spec.extent, has_returned }
+        let exit_codes = self.spec.exit_codes.clone();
+        EndingRun { extent: self.spec.extent, exit_codes, has_returned }
     }
 
     pub(super) fn pipeline(&self) -> &Arc<Pipeline> {

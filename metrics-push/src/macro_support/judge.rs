@@ -27,6 +27,16 @@ pub fn error_if<R: ?Sized>(result: &R, is_error: impl FnOnce(&R) -> bool) -> Ver
     if is_error(result) { Outcome::Error.into() } else { Outcome::Success.into() }
 }
 
+/// Judges by a predicate that returns true if there was nothing to do, and otherwise returns `verdict`.
+#[inline]
+pub fn skip_if<R: ?Sized>(
+    result: &R,
+    is_skipped: impl FnOnce(&R) -> bool,
+    verdict: Verdict,
+) -> Verdict {
+    if is_skipped(result) { Outcome::Skipped.into() } else { verdict }
+}
+
 /// Presumes success without inspecting the result.
 #[inline]
 pub fn unjudged<R: ?Sized>(_: &R) -> Verdict {
@@ -168,6 +178,8 @@ mod tests {
         assert_eq!(ok_if(&None::<u8>, Option::is_some).outcome, Outcome::Error);
         assert_eq!(error_if(&false, |is_done| !is_done).outcome, Outcome::Error);
         assert_eq!(error_if(&true, |is_done| !is_done).outcome, Outcome::Success);
+        let skips_zero = |n| skip_if(&n, |n| *n == 0, ok_if(&n, |n| *n < 9)).outcome;
+        assert_eq!([0, 1, 9].map(skips_zero), [Outcome::Skipped, Outcome::Success, Outcome::Error]);
     }
 
     #[test]

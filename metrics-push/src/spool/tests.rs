@@ -26,8 +26,12 @@ impl TempStateDir {
     }
 
     pub(super) fn spool_for(&self, sink: &str) -> Spool {
-        Spool::new(&Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))), sink)
-            .unwrap()
+        Spool::new(
+            &Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))),
+            sink,
+            &[sink.to_owned()],
+        )
+        .unwrap()
     }
 
     fn files(&self) -> Vec<String> {
@@ -437,7 +441,7 @@ fn many_foreign_files_cost_little() {
 fn ages_are_by_the_clock_of_the_file_system() {
     let usage = |name: &str, modified| {
         let name = name.to_owned();
-        SpoolUsage::count(&[FileEntry { name, bytes: 1, modified }])
+        SpoolUsage::count(&[FileEntry { name, bytes: 1, modified }], |_| true)
     };
     let temp = format!("{:032x}.{EXTENSION}.7-0.new", 1);
     // The clock of the file system is a day behind that of the process.

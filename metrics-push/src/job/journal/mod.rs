@@ -16,6 +16,7 @@
 //! the disk.
 
 pub(super) mod line;
+pub(crate) mod orphaned_run;
 mod reconcile;
 pub(crate) mod recovery;
 

@@ -13,7 +13,7 @@ use super::line::{
     Finished, Header, InvalidJournal, JournaledRun, Line, RunIdentity, Started, parse,
 };
 use super::reconcile::{GatewayState, Recency, unreported_families};
-use crate::clock::Moment;
+use crate::clock::{Moment, format_timestamp};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
@@ -61,7 +61,10 @@ const SEARCH_INTERVAL: Duration = Duration::from_secs(60);
 /// Numbers of runs of dead processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RecoveredRuns {
-    pub(crate) reported: usize,
+    /// Runs with a known ending whose completion the gateways have.
+    pub(crate) delivered: usize,
+    /// Runs without a known ending that were reported.
+    pub(crate) abandoned: usize,
     /// Runs that stay in their journal.
     pub(crate) left: usize,
 }
@@ -89,7 +92,7 @@ pub(in crate::job) struct OrphanRecovery {
 
 /// The journal of a dead process, locked by this one.
 pub(in crate::job) struct OrphanedJournal {
-    file: File,
+    pub(super) file: File,
     folder: Arc<Folder>,
     name: String,
     pub(in crate::job) header: Header,
@@ -100,10 +103,19 @@ pub(in crate::job) struct OrphanedJournal {
 /// The groups of a gateway by key.
 type StoredGroups = BTreeMap<GroupingKey, StoredGroup>;
 
+/// A journal by the state of its owner.
+pub(super) enum OwnedJournal {
+    Orphaned(OrphanedJournal),
+    /// The runs of a live process, or of one whose supervisor is alive, and the id of the process.
+    Live(u32, Vec<JournaledRun>),
+}
+
 /// The report of one run to one sink.
 struct Report {
     journal: usize,
     id: u64,
+    /// Whether the ending of the run is known.
+    is_finished: bool,
     /// `None` if there was nothing to report.
     receipt: Option<Receiver<Receipt>>,
 }
@@ -261,13 +273,15 @@ impl OrphanedJournal {
             let now = Moment::now().unix_seconds();
             if run.finished.is_none() {
                 let Header { process, boot, .. } = &self.header;
-                let how = if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
+                let how =
+                    if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
                 log::warn(format_args!(
-                    "the run of {} that started at {:.3} was abandoned: its process {process} {how}",
-                    run.started.key, run.started.at
+                    "the run of {} that started at {} was abandoned: its process {process} {how}",
+                    run.started.key,
+                    format_timestamp(run.started.at)
                 ));
             }
-            let _ = self.file.write_all(Line::Abandoned(run.id, now).to_text().as_bytes());
+            append(&mut self.file, &Line::Abandoned(run.id, now));
             now
         })
     }
@@ -276,44 +290,12 @@ impl OrphanedJournal {
 impl OrphanRecovery {
     /// Reads a journal. Returns why the file cannot be read as one.
     fn read_journal(&mut self, folder: &Arc<Folder>, name: &str) -> Result<(), InvalidJournal> {
-        let opened = folder.open_file(name);
-        // A file of another kind or of another user.
-        if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidData) {
-            return Err(InvalidJournal::Foreign);
-        }
-        let Ok(mut file) = opened else { return Ok(()) };
-        // Locked before it is read, so that a dead owner's journal is complete.
-        let is_dead = try_lock(&file);
-        let text = match read(&mut file) {
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(InvalidJournal::Foreign);
+        match open_journal(folder, name)? {
+            Some(OwnedJournal::Orphaned(orphan)) => self.orphans.push(orphan),
+            Some(OwnedJournal::Live(process, runs)) => {
+                self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
             }
-            Err(_) => return Ok(()),
-            Ok(text) => text,
-        };
-        // The owner, or another recovering process, may have removed or replaced it since.
-        if is_dead && !folder.has_open_file(name, &file) {
-            return Ok(());
-        }
-        let contents = match parse(&text) {
-            // The owner may be alive, so the file stays.
-            Err(InvalidJournal::Truncated) if !is_dead => return Ok(()),
-            parsed => parsed?,
-        };
-        let supervisor = contents.header.supervisor.as_ref();
-        let is_supervised = supervisor.is_some_and(|supervisor| {
-            folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
-        });
-        let (header, runs) = (contents.header, contents.runs);
-        if is_dead && !is_supervised {
-            // Ends an incomplete last line before lines are appended.
-            if !text.ends_with('\n') {
-                let _ = file.write_all(b"\n");
-            }
-            let (folder, name) = (Arc::clone(folder), name.to_owned());
-            self.orphans.push(OrphanedJournal { file, folder, name, header, runs, left: 0 });
-        } else {
-            self.live_runs.extend(runs.into_iter().map(|run| (header.process, run)));
+            None => {}
         }
         Ok(())
     }
@@ -350,7 +332,8 @@ impl OrphanRecovery {
                     let (timeout, class) = (pipeline.timeout, DeliveryClass::Spooled);
                     dispatcher().submit_for_receipt(route, request, timeout, class)
                 });
-                self.reports.push(Report { journal, id: run.id, receipt });
+                let is_finished = run.finished.is_some();
+                self.reports.push(Report { journal, id: run.id, is_finished, receipt });
             }
         }
     }
@@ -361,6 +344,63 @@ impl OrphanRecovery {
     }
 }
 
+/// Opens a journal and locks it if its owner and the supervisor of its owner are dead. Returns `None` if it was removed or
+/// cannot be read at the moment.
+///
+/// # Errors
+/// Why the file cannot be read as a journal.
+pub(super) fn open_journal(
+    folder: &Arc<Folder>,
+    name: &str,
+) -> Result<Option<OwnedJournal>, InvalidJournal> {
+    let opened = folder.open_file(name);
+    // A file of another kind or of another user.
+    if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidData) {
+        return Err(InvalidJournal::Foreign);
+    }
+    let Ok(mut file) = opened else { return Ok(None) };
+    // Locked before it is read, so that a dead owner's journal is complete.
+    let is_dead = try_lock(&file);
+    let text = match read(&mut file) {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(InvalidJournal::Foreign);
+        }
+        Err(_) => return Ok(None),
+        Ok(text) => text,
+    };
+    // The owner, or another recovering process, may have removed or replaced it since.
+    if is_dead && !folder.has_open_file(name, &file) {
+        return Ok(None);
+    }
+    let contents = match parse(&text) {
+        // The owner may be alive, so the file stays.
+        Err(InvalidJournal::Truncated) if !is_dead => return Ok(None),
+        parsed => parsed?,
+    };
+    let supervisor = contents.header.supervisor.as_ref();
+    let is_supervised = supervisor.is_some_and(|supervisor| {
+        folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
+    });
+    let (header, runs) = (contents.header, contents.runs);
+    if !is_dead || is_supervised {
+        return Ok(Some(OwnedJournal::Live(header.process, runs)));
+    }
+    // Ends an incomplete last line before lines are appended.
+    if !text.ends_with('\n') {
+        let _ = file.write_all(b"\n");
+    }
+    let (folder, name) = (Arc::clone(folder), name.to_owned());
+    Ok(Some(OwnedJournal::Orphaned(OrphanedJournal { file, folder, name, header, runs, left: 0 })))
+}
+
+/// What became of the reports of one run, to all its sinks.
+#[derive(Clone, Copy)]
+struct RunReport {
+    is_finished: bool,
+    is_delivered: bool,
+    is_left: bool,
+}
+
 /// Waits for the receipts, acknowledges the runs in their journals, and removes journals without runs.
 fn settle(
     journals: &mut [OrphanedJournal],
@@ -368,24 +408,29 @@ fn settle(
     timeout: Duration,
 ) -> RecoveredRuns {
     let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
-    let mut is_left: BTreeMap<(usize, u64), bool> = BTreeMap::new();
-    for Report { journal, id, receipt } in reports {
-        let stays = receipt.is_some_and(|receipt| {
-            let receipt = receipt.wait(deadline.remaining());
-            receipt.is_none_or(|receipt| receipt.is_worth_resending())
+    let mut runs: BTreeMap<(usize, u64), RunReport> = BTreeMap::new();
+    for Report { journal, id, is_finished, receipt } in reports {
+        let run = runs.entry((journal, id)).or_insert(RunReport {
+            is_finished,
+            is_delivered: true,
+            is_left: false,
         });
-        *is_left.entry((journal, id)).or_default() |= stays;
+        let Some(receipt) = receipt else { continue };
+        let receipt = receipt.wait(deadline.remaining());
+        run.is_left |= receipt.as_ref().is_none_or(Receipt::is_worth_resending);
+        run.is_delivered &= matches!(receipt, Some(Receipt::Delivered { .. }));
     }
     let mut recovered = RecoveredRuns::default();
-    for ((journal, id), is_left) in is_left {
+    for ((journal, id), run) in runs {
         let orphan = &mut journals[journal];
-        if is_left {
+        if run.is_left {
             recovered.left += 1;
             orphan.left += 1;
-        } else {
-            recovered.reported += 1;
-            let _ = orphan.file.write_all(Line::Acknowledged(id).to_text().as_bytes());
+            continue;
         }
+        recovered.delivered += usize::from(run.is_finished && run.is_delivered);
+        recovered.abandoned += usize::from(!run.is_finished);
+        append(&mut orphan.file, &Line::Acknowledged(id));
     }
     for orphan in journals.iter().filter(|orphan| orphan.left == 0) {
         let _ = orphan.folder.remove(&orphan.name);
@@ -393,13 +438,17 @@ fn settle(
     recovered
 }
 
+/// Returns the names of the journals in a folder.
+pub(super) fn journal_names(folder: &Folder) -> impl Iterator<Item = String> {
+    let names = folder.names().into_iter().flatten();
+    names.filter(|name| {
+        name.rsplit_once('.').is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_stem(stem))
+    })
+}
+
 /// Returns the journals in a folder without locking them, for a supervisor whose job is dead.
 pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = OrphanedJournal> {
-    let names = folder.names().into_iter().flatten();
-    let is_journal = |name: &String| {
-        name.rsplit_once('.').is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_stem(stem))
-    };
-    names.filter(is_journal).filter_map(|name| {
+    journal_names(folder).filter_map(|name| {
         let mut file = folder.open_file(&name).ok()?;
         let text = read(&mut file).ok()?;
         let contents = parse(&text).ok()?;

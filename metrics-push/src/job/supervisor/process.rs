@@ -29,7 +29,7 @@ use crate::job::journal::recovery;
 use crate::job::outcome::Outcome;
 use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
 use crate::job::resource_usage::ResourceUsage;
-use crate::job::spec::{Enforcement, Extent, JobSpec, Supervision};
+use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
 use crate::pipeline::Pipeline;
 
@@ -67,6 +67,7 @@ struct Supervisor {
     runs: ActiveRuns,
     signals: SignalForwarding,
     kill_after: Option<Duration>,
+    exit_codes: ExitCodes,
     oom_kills: u64,
 }
 
@@ -108,6 +109,7 @@ impl Supervisor {
             runs: ActiveRuns::default(),
             signals,
             kill_after: spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill),
+            exit_codes: spec.exit_codes.clone(),
             oom_kills: oom::kill_count(),
         };
         Ok((supervisor, job))
@@ -134,7 +136,7 @@ impl Supervisor {
         let end = JobEnd {
             at: ended,
             usage: exit.map(|exit| exit.usage),
-            cause_of: &|extent| cause(status, extent, kill),
+            cause_of: &|extent| cause(status, extent, kill, &self.exit_codes),
         };
         // The threads that deliver must not receive signals, such as that of a file that is too large.
         with_signals_blocked(|| pipeline.prepare());
@@ -242,7 +244,12 @@ enum Kill {
     OutOfMemory,
 }
 
-fn cause(status: Option<ExitStatus>, extent: Extent, kill: Option<Kill>) -> Cause {
+fn cause(
+    status: Option<ExitStatus>,
+    extent: Extent,
+    kill: Option<Kill>,
+    exit_codes: &ExitCodes,
+) -> Cause {
     let Some(status) = status else {
         let is_timeout = kill == Some(Kill::Timeout);
         return if is_timeout { Outcome::Timeout } else { Outcome::Abandoned }.into();
@@ -251,7 +258,7 @@ fn cause(status: Option<ExitStatus>, extent: Extent, kill: Option<Kill>) -> Caus
         (_, Some(Kill::Timeout)) => Outcome::Timeout,
         (None, Some(Kill::OutOfMemory)) => Outcome::Oom,
         (None, None) => Outcome::Signal,
-        (Some(0), _) if extent == Extent::Process => Outcome::Success,
+        (Some(code), _) if extent == Extent::Process => exit_codes.outcome(code),
         (Some(_), _) => Outcome::ExitCode,
     };
     let signal = status.signal();
@@ -387,7 +394,8 @@ mod tests {
     #[test]
     fn wait_status_determines_the_cause() {
         let cause_of = |raw, kill| {
-            let cause = cause(Some(ExitStatus::from_raw(raw)), Extent::Process, kill);
+            let status = Some(ExitStatus::from_raw(raw));
+            let cause = cause(status, Extent::Process, kill, &ExitCodes::default());
             (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
         };
         assert_eq!(cause_of(0, None), (Outcome::Success, Some(0), None, None));
@@ -402,7 +410,8 @@ mod tests {
             (Outcome::Timeout, None, Some(9), Some(false))
         );
         assert_eq!(cause_of(0x80 | 6, None), (Outcome::Signal, None, Some(6), Some(true)));
-        let task = cause(Some(ExitStatus::from_raw(0)), Extent::Task, None);
+        let status = Some(ExitStatus::from_raw(0));
+        let task = cause(status, Extent::Task, None, &ExitCodes::default());
         assert_eq!(task.outcome, Outcome::ExitCode);
     }
 
@@ -411,7 +420,8 @@ mod tests {
         // This process is not a child of itself.
         let own = std::process::id().cast_signed();
         assert!(matches!(reap(own), Some(Change::Exited(None))));
-        assert_eq!(cause(None, Extent::Process, None), Outcome::Abandoned.into());
-        assert_eq!(cause(None, Extent::Process, Some(Kill::Timeout)), Outcome::Timeout.into());
+        let unknown = |kill| cause(None, Extent::Process, kill, &ExitCodes::default());
+        assert_eq!(unknown(None), Outcome::Abandoned.into());
+        assert_eq!(unknown(Some(Kill::Timeout)), Outcome::Timeout.into());
     }
 }

@@ -195,14 +195,28 @@ impl Pushgateway {
     /// # Errors
     /// `is_config` if the gateway's admin API is disabled; otherwise if the gateway did not accept the request.
     pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
-        let request = Request::new(Method::PUT, "/api/v1/admin/wipe", timeout);
+        let response = self.send_wipe(Method::PUT, timeout).await?;
+        self.check(&response)
+    }
+
+    /// Checks that the gateway's admin API is enabled. Removes nothing: the gateway accepts only other methods.
+    ///
+    /// # Errors
+    /// `is_config` if the gateway's admin API is disabled; otherwise if the gateway could not be queried.
+    pub(crate) async fn check_wipe(&self, timeout: Duration) -> Result<(), Error> {
+        let response = self.send_wipe(Method::GET, timeout).await?;
+        if response.status == 405 { Ok(()) } else { self.check(&response) }
+    }
+
+    async fn send_wipe(&self, method: Method, timeout: Duration) -> Result<Response, Error> {
+        let request = Request::new(method, "/api/v1/admin/wipe", timeout);
         let response = self.server.send(request).await?;
         if response.status == 404 {
             return Err(Error::config("the gateway's admin API is disabled")
                 .at("url", self.url())
                 .remedy("start the gateway with --web.enable-admin-api, or delete its groups"));
         }
-        self.check(&response)
+        Ok(response)
     }
 
     /// Returns `Ok` if the gateway is ready to serve requests.
