@@ -171,9 +171,11 @@ mod tests {
     fn timestamp_in_the_future_does_not_hide_a_later_run() {
         let now = Moment::now().unix_seconds();
         let future = now + 400.0 * 86_400.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time fits")]
+        let created_at = now as u64 - 60;
         let spooled = request(
             Verb::Add,
-            1_000,
+            created_at,
             &[(PUSHED_AT, now - 60.0), (FAILURE, now - 60.0), (FLAG, 0.0)],
         );
         let stored =
