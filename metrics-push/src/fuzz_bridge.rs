@@ -6,6 +6,8 @@ pub use crate::config::fuzz::{duration, variables};
 pub use crate::exposition::fuzz::exposition;
 pub use crate::http::fuzz::{retry_after_header, url};
 pub use crate::job::fuzz::journal;
+#[cfg(unix)]
+pub use crate::job::supervisor_fuzz::supervisor_link;
 pub use crate::sink::pushgateway::fuzz::{response, start_time, stored_groups};
 pub use crate::spool::fuzz::{record, record_fields};
 #[cfg(feature = "testing")]
@@ -39,6 +41,8 @@ mod tests {
         ("retry_after_header", retry_after_header),
         ("start_time", start_time),
         ("stored_groups", stored_groups),
+        #[cfg(unix)]
+        ("supervisor_link", supervisor_link),
         ("url", url),
         ("variables", variables),
     ];
@@ -143,6 +147,15 @@ mod tests {
                     "{\"labels\":{\"l\":\"#\"},\"value\":\"1\"},",
                     "{\"value\":\"1\"}]}}]}",
                 ),
+            ],
+        ),
+        (
+            "supervisor_link",
+            &[
+                ("", "started\tid=#\tat=1\tjob=a\n", ""),
+                ("", "started\tid=1\tat=1\tjob=a\n", ""),
+                ("", "a", "\n"),
+                ("", "\n", ""),
             ],
         ),
         (

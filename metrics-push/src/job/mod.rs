@@ -39,6 +39,8 @@ pub(crate) use journal::recovery;
 pub(crate) use outcome::Standing;
 pub use outcome::{Outcome, Verdict};
 pub use run::{Run, Stage};
+#[cfg(all(unix, any(test, fuzzing)))]
+pub(crate) use supervisor::fuzz as supervisor_fuzz;
 
 /// Reports the runs of tasks that are active when a signal ends the process, with the outcome `signal`.
 ///

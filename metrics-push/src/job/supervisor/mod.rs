@@ -7,6 +7,8 @@
 
 #[cfg(unix)]
 mod active_runs;
+#[cfg(all(unix, any(test, fuzzing)))]
+pub(crate) mod fuzz;
 #[cfg(unix)]
 mod job_report;
 #[cfg(unix)]
