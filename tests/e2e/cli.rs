@@ -108,7 +108,6 @@ fn push_stores_metrics_and_explains_a_rejection() {
     }
 }
 
-/// The standard output of a subcommand that succeeds.
 #[test]
 fn delete_and_prune_name_the_stored_groups() {
     let gateway = Pushgateway::start();
@@ -139,6 +138,7 @@ fn delete_and_prune_name_the_stored_groups() {
     }
 }
 
+/// Returns the standard output of a subcommand that succeeds.
 fn printed(subcommand: &str) -> String {
     let output = command(metrics_push_program()).arg(subcommand).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");

@@ -21,7 +21,7 @@ const JOBS: [(&[&str], &str); 4] = [
     (&["supervised", "run-exec"], "exit_code"),
 ];
 
-/// Shell commands that mount a file system at `$0`, and break it.
+/// The name of each file system, its mount options, and the shell command that breaks it at the path `$0`.
 const FILE_SYSTEMS: [(&str, &str, &str); 3] = [
     ("full", "size=64k", "cat /dev/zero > $0/filler"),
     ("without-inodes", "nr_inodes=64", "for i in $(seq 64); do touch $0/$i; done"),

@@ -1,8 +1,8 @@
-//! Requests that a gateway applies after the client has given them up: the group must show how the run ended.
+//! Requests that a gateway applies after the client has abandoned them: the group must show how the run ended.
 //!
-//! A gateway is stopped before a run or during it, and continues at any half second until the run's budget is over. One
-//! gateway per moment serves all endings, with and without a state directory, so that the matrix takes as long as one
-//! run.
+//! A gateway is stopped before a run or during it. It continues at some half second before the timeout of the ending. One
+//! gateway per moment serves all endings, with and without a state directory, so that all cases together take as long as
+//! one run.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -14,7 +14,7 @@ use metrics_push::{Config, Gateway, StoredGroup};
 use crate::programs::{command, program};
 use crate::restarting_gateway::RestartingGateway;
 
-/// The budget of an ending. A start or a heartbeat is given up after a third of it.
+/// The timeout of an ending. A start or a heartbeat is abandoned after a third of it.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// The steps of a run and their duration.
 const STEPS: u32 = 4;
@@ -107,7 +107,7 @@ fn groups(gateway: &RestartingGateway) -> Vec<StoredGroup> {
 /// Stops a gateway, starts all cases, and lets the gateway continue after `pause`.
 fn run(stopped: Stopped, pause: Duration) {
     let mut gateway = RestartingGateway::without_persistence();
-    // The run before ended otherwise, so that each value must change.
+    // The earlier run has the opposite ending, so that each value must change.
     let opposite = |ending| if ending == "fail" { "push" } else { "fail" };
     let earlier: Vec<_> =
         Case::all().map(|case| case.start(&gateway, opposite(case.ending), 0)).collect();

@@ -50,7 +50,7 @@ fn run_of_a_dead_process_is_reported_after_one_with_a_wrong_clock() {
     let killed = StateDir::new();
     run("kill", &gateway, &killed).run_to_end();
     run_ahead("err", &gateway, &state);
-    // A task finds the dead run. Its own group is another one.
+    // A run of another job finds the dead run.
     let command = run("ok", &gateway, &killed).variable("METRICS_PUSH_JOB", "other");
     command.run_to_end();
     assert_eq!(outcomes(&group(&gateway)), ["abandoned"]);

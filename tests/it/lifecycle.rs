@@ -1,12 +1,11 @@
 //! Every way a process can end, each in a child process: the outcome is reported once, and the exit status and output
 //! are the same as without this library.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Job, Outcome, flush};
-
-use std::os::unix::process::ExitStatusExt as _;
 
 use crate::child::{FinishedJob, PanicStrategy, active_tasks, job, signals_itself};
 

@@ -1,4 +1,4 @@
-//! Jobs whose gateway is down: how long their processes wait, what they log, and what is stored on disk.
+//! Jobs whose gateway is down: how long their processes wait, what they log, and what they store on disk.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -92,7 +92,7 @@ fn outcome_is_stored_before_the_process_stops_waiting() {
 }
 
 #[test]
-fn long_wait_is_announced_once() {
+fn long_wait_is_logged_once() {
     for ending_of_job in ["ok", "exit-3"] {
         let (gateway, _connections) = silent_gateway();
         let state = TempDir::new();

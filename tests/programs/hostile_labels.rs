@@ -17,17 +17,17 @@ impl fmt::Display for Panics {
     }
 }
 
-/// Is timed.
+/// A timed function with a long label value.
 #[timed(name = "times_seconds", labels(of = value))]
 fn time(value: &str) {
     let _ = value;
 }
 
-/// Is counted.
+/// A counted function whose label panics.
 #[counted(name = "counts_total", labels(of = Panics))]
 fn count() {}
 
-/// Is judged.
+/// A counted function whose predicate panics.
 #[counted(name = "judged_total", ok_if = |_| panic!("in a predicate"))]
 fn judge() {}
 

@@ -392,7 +392,7 @@ fn exec_warns_about_the_name_of_a_shell_or_wrapper() {
 }
 
 #[test]
-fn listed_exit_codes_are_no_failures() {
+fn listed_exit_codes_are_not_failures() {
     let gateway = FakeGateway::start();
     let options = ["--skip-exit-code", "75,76", "--ok-exit-code", "1", "--ok-exit-code=2"];
     for (code, outcome) in [

@@ -1,5 +1,5 @@
-//! Expands an attribute outside of the compiler. The input is the name of the attribute, its arguments and the item, separated
-//! by line feeds. A macro crate exports nothing else, so this program contains its files.
+//! Expands an attribute outside of the compiler. The input is the name of the attribute, its arguments and the item,
+//! separated by line feeds. A macro crate exports only macros, so this program includes its files.
 
 #![no_main]
 #![allow(dead_code, unreachable_pub, reason = "the macro crate uses the rest")]

@@ -1,4 +1,4 @@
-//! Labels and predicates that panic, and label values without end: the function returns its value all the same.
+//! Labels and predicates that panic, and very long label values: the function still returns its value.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Tests of stored outcomes whose group cannot be read: they may be older than the group, so they are not sent.
+//! Stored outcomes whose group cannot be read: they may be older than the group, so they are not sent.
 
 use metrics_push::testing::{FakeGateway, Fault};
 
@@ -40,7 +40,7 @@ fn older_failure_does_not_replace_a_group_that_cannot_be_read() {
         let recovery = metrics_push::recover(super::SHORT_TIMEOUT);
         assert_eq!((recovery.delivered, recovery.left), (0, 1), "{name}");
         assert_eq!(gateway.group("shared", &[]).to_string(), before.to_string(), "{name}");
-        // The start of the next run does not carry the failure along.
+        // The start of the next run does not contain the failure.
         let run = job("shared").start();
         assert_eq!(metrics_push::flush(TIMEOUT), 0, "{name}");
         let during = gateway.group("shared", &[]);
