@@ -29,7 +29,7 @@ enum Subcommand {
     Prune(prune::Arguments),
     Wipe(wipe::Arguments),
     Recover(recover::Arguments),
-    /// Lists, shows, moves and drops what is stored in the state directory.
+    /// Lists, shows, moves and drops the requests and runs in the state directory.
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
     Exec(exec::Arguments),
@@ -47,10 +47,10 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     let command_line = match CommandLine::try_parse_from(&words) {
         Ok(command_line) => command_line,
         Err(error) => {
-            let (arguments, mistakes) =
+            let (arguments, problems) =
                 exec::parse_valid_options(&CommandLine::command(), &words, error)
                     .unwrap_or_else(|error| error.exit());
-            return exec::run(&arguments, mistakes);
+            return exec::run(&arguments, problems);
         }
     };
     match command_line.subcommand {

@@ -83,7 +83,10 @@ pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
     }
 }
 
-/// Returns the only gateway of a configuration; an error if there are others. The error names the option that selects one.
+/// Returns the only gateway of a configuration.
+///
+/// # Errors
+/// If there are others. The error names the option that selects one.
 pub(crate) fn only_gateway(config: &Config, option: &str) -> Result<Gateway, Failure> {
     let mut gateways = gateways(config)?;
     match (gateways.pop(), gateways.len()) {

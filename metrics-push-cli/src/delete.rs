@@ -19,7 +19,7 @@ Exit status:
           No gateway has this group, or a gateway did not remove it.
 ";
 
-/// The number of groups that are listed for a group that does not exist.
+/// The maximum number of groups that are listed if the selected group does not exist.
 const MAX_LISTED_GROUPS: usize = 10;
 
 /// Removes one group with all its metrics.
@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-/// Returns the groups of a gateway; `None` if it does not list them, as some servers that accept pushes.
+/// Returns the groups of a gateway; `None` if it does not list them, like some servers that accept pushes.
 ///
 /// A gateway accepts the deletion of any group. Without the list, a misspelled name would be reported as removed.
 fn groups(gateway: &Gateway) -> Result<Option<Vec<StoredGroup>>, Failure> {
@@ -68,7 +68,7 @@ fn groups(gateway: &Gateway) -> Result<Option<Vec<StoredGroup>>, Failure> {
     }
 }
 
-/// Returns the message for a group that does not exist, with the groups of the same job, or else with all groups.
+/// Returns the message for a group that does not exist. It lists the groups of the same job; all groups if there are none.
 fn missing(key: &GroupingKey, gateway: &Gateway, groups: &[StoredGroup]) -> String {
     let is_of_job =
         |group: &&StoredGroup| group.labels.get("job").is_some_and(|job| job == key.job());

@@ -35,7 +35,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Arguments {
     #[command(flatten)]
     gateways: GatewayArguments,
-    /// Delivers what is stored for this URL to the configured gateway, after the URL was wrong or has changed.
+    /// First assigns the stored requests and runs for this URL, which was wrong or has changed, to the configured gateway.
     #[arg(long, value_name = "URL", value_parser = context::parse_stored_url)]
     from: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `metrics-push spool`: lists, shows, moves and drops what is stored in the state directory.
+//! `metrics-push spool`: lists, shows, moves and drops the requests and runs in the state directory.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -53,13 +53,13 @@ pub(crate) struct Show {
     group: GroupArguments,
 }
 
-/// Assigns what is stored for one gateway to another one, and sends nothing.
+/// Assigns the stored requests and runs of one gateway to another one. Sends nothing.
 ///
-/// The next run for that gateway delivers it, and so does `metrics-push recover`.
+/// The next run for the other gateway delivers them, and so does `metrics-push recover`.
 #[derive(Debug, Args)]
 #[command(after_long_help = MOVE_HELP)]
 pub(crate) struct Move {
-    /// The URL for which it is stored, as `metrics-push spool list` prints it.
+    /// The URL of the gateway for which they are stored, as `metrics-push spool list` prints it.
     #[arg(long, value_name = "URL", value_parser = context::parse_stored_url)]
     from: String,
     /// The URL of the other gateway; by default the configured one.
@@ -67,14 +67,14 @@ pub(crate) struct Move {
     to: Option<String>,
 }
 
-/// Drops what is stored for a group: it will not be delivered.
+/// Drops the stored requests and runs of a group: they will not be delivered.
 #[derive(Debug, Args)]
 pub(crate) struct Drop {
     #[command(flatten)]
     filter: UrlFilter,
     #[command(flatten)]
     group: GroupArguments,
-    /// Drops what is stored for all groups.
+    /// Drops the stored requests and runs of all groups.
     #[arg(long, conflicts_with_all = ["job", "grouping"])]
     all: bool,
     /// Prints the requests and runs, and does not drop them.
@@ -85,7 +85,7 @@ pub(crate) struct Drop {
 /// The argument that selects a gateway.
 #[derive(Debug, Args)]
 struct UrlFilter {
-    /// Selects what is stored for the gateway at this URL; by default for all gateways.
+    /// Selects the stored requests and runs for the gateway at this URL; by default for all gateways.
     #[arg(long, value_parser = context::parse_stored_url)]
     url: Option<String>,
 }
@@ -134,7 +134,7 @@ fn relocate(arguments: &Move) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Moves what is stored for `from`. Prints how much, or fails with the URLs for which something is stored.
+/// Moves the stored requests and runs for `from` and prints their number. Fails with the other URLs if there are none.
 pub(crate) fn move_undelivered(from: &str, to: &str) -> Result<(), Failure> {
     if from == to {
         return Ok(());
@@ -174,19 +174,19 @@ fn discard(arguments: &Drop) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a line for each URL that is not configured and for which something is stored.
+/// Returns a line for each URL that is not configured and that stored requests or runs have.
 pub(crate) fn hints() -> String {
     Stored::read_all().hints()
 }
 
-/// What is stored in the state directory.
+/// The undelivered requests and unreported runs in the state directory.
 struct Stored {
     requests: Vec<SpooledRequest>,
     runs: Vec<UnreportedRun>,
 }
 
 impl Stored {
-    /// Returns what is stored for a gateway and a group, or for all.
+    /// Reads the requests and runs for a gateway and a group, or for all.
     fn read(filter: &UrlFilter, group: Option<&GroupArguments>) -> Result<Self, Failure> {
         let config = context::config(&GatewayArguments::default())?;
         let key: Option<GroupingKey> =
@@ -212,7 +212,7 @@ impl Stored {
     fn require_some(&self) -> Result<(), Failure> {
         if self.is_empty() {
             return Err(Failure::failed(
-                "nothing is stored for this group; run `metrics-push spool list` for a list",
+                "no stored request or run matches; run `metrics-push spool list` for a list",
             ));
         }
         Ok(())

@@ -98,7 +98,7 @@ pub(crate) struct Arguments {
     /// An exit code of the command that means success, besides 0. Repeatable; several codes are separated by commas.
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     ok_exit_code: Vec<u8>,
-    /// An exit code of the command that means that it had nothing to do. Repeatable; several codes are separated by commas.
+    /// An exit code of the command that means that there was nothing to do. Repeatable; several codes are separated by commas.
     #[arg(long, value_name = "CODE", value_delimiter = ',')]
     skip_exit_code: Vec<u8>,
     /// The command and its arguments; a -- before them ends the options of metrics-push.
@@ -106,14 +106,13 @@ pub(crate) struct Arguments {
     command: Vec<OsString>,
 }
 
-/// Runs the command. Prints `mistakes`, the descriptions of invalid options, once: in the process that runs the command.
-pub(crate) fn run(arguments: &Arguments, mistakes: Vec<Failure>) -> Result<ExitCode, Failure> {
+/// Runs the command. `problems` describe invalid options; only the process that runs the command prints them.
+pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<ExitCode, Failure> {
     let (program, rest) = arguments
         .command
         .split_first()
         .ok_or_else(|| Failure::usage("no command to run; write it after --"))?;
     let (config, invalid_variables) = context::config_and_problems(&arguments.gateways);
-    let mut problems = mistakes;
     problems.extend(invalid_variables.into_iter().map(Failure::from));
     let given = arguments.group.job.as_deref().or(config.job_name()).map(str::to_owned);
     let name = given.unwrap_or_else(|| {

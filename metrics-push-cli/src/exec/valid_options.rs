@@ -1,7 +1,7 @@
-//! Parses the options of `exec` one by one, so that a mistake in an option does not keep the command from running.
+//! Parses the options of `exec` one by one, so that a mistake in an option does not prevent the command from running.
 //!
-//! clap stops at the first mistake. Here, each option is parsed together with the valid ones before it. An invalid option is
-//! left out and described.
+//! clap stops at the first mistake. Here, each option is parsed together with the valid ones before it. An invalid option
+//! is left out and described.
 
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
@@ -83,7 +83,7 @@ fn has_separate_value(root: &Command, exec: &Command, option: &OsStr, after: &[O
         return false;
     }
     if let Some(known) = find(exec, option) {
-        return known.get_action().takes_values();
+        return takes_value(known);
     }
     // The word is a value if an option follows, or if the option is a misspelled one and a command follows.
     after.get(1).is_some_and(|next| {
