@@ -54,7 +54,7 @@ impl Backlog {
     /// cannot be read, the new request is sent alone.
     ///
     /// # Errors
-    /// The reason why the group could not be read, if there is no new request or the sink would not receive it either.
+    /// The reason why the group could not be read. Only if there is no new request, or the sink would not accept it either.
     pub(super) async fn reconcile(
         &mut self,
         sink: &Sink,
@@ -160,5 +160,5 @@ fn withheld(error: Error) -> Error {
     }
     Error::config("the group could not be read, and may be newer than the stored outcome")
         .caused_by(error)
-        .remedy("check that the URL is that of a Pushgateway, and that a proxy passes /api/v1/metrics on")
+        .remedy("check that the URL is that of a Pushgateway, and that a proxy forwards /api/v1/metrics")
 }

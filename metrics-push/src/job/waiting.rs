@@ -1,4 +1,4 @@
-//! Waits for the sinks while the process ends. Logs if that takes long, and what is unfinished in the end.
+//! Waits for the sinks while the process ends. Logs a long wait, and the requests that are unfinished at its end.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,8 +27,8 @@ fn log_wait(deadline: Moment) {
         let seconds = deadline.remaining().as_secs_f64().ceil();
         let fate = if is_spooled(&sinks) { "stored on disk" } else { "lost" };
         log::warn_before_exit(format_args!(
-            "{}; the process waits for at most {seconds} s; press Ctrl-C or send SIGTERM to end the wait, and what is not \
-             delivered is {fate}",
+            "{}; the process waits for at most {seconds} s; press Ctrl-C or send SIGTERM to end the wait; undelivered \
+             outcomes are then {fate}",
             Unaccepted(&sinks)
         ));
     }
@@ -39,9 +39,9 @@ pub(super) fn log_unfinished() {
     let sinks = dispatcher().unfinished();
     if !sinks.is_empty() && PROCESS.claim_unfinished_notice() {
         let fate = if is_spooled(&sinks) {
-            "a later run delivers what is in the state directory"
+            "a later run delivers the outcomes in the state directory"
         } else {
-            "what is not delivered is lost; set METRICS_PUSH_STATE_DIR to store undelivered outcomes on disk"
+            "undelivered outcomes are lost; set METRICS_PUSH_STATE_DIR to store them on disk"
         };
         log::warn_before_exit(format_args!("{}, and the process ends; {fate}", Unaccepted(&sinks)));
     }
