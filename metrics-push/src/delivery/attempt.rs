@@ -156,7 +156,7 @@ impl Delivery {
             self.reachability = Reachability::Unreachable;
             self.last_complete_error = Some(error.clone());
         }
-        // A replay is on the disk, and only has to find out whether the sink responds.
+        // A replay is already on the disk. A few attempts show whether the sink responds.
         let is_enough = is_down || (self.request.is_none() && self.attempts >= MAX_REPLAY_ATTEMPTS);
         if is_enough || self.must_not_resend(&error) {
             return Step::Done(Err(error));
@@ -230,17 +230,17 @@ impl Delivery {
     fn update_breaker(&self) {
         let Some(mut breaker) = self.route.breaker() else { return };
         let before = breaker.state();
-        // A process waited for this delivery. The next one must not wait for the same sink.
-        let is_evident = self.class == DeliveryClass::Final && self.route.spool().is_some();
+        // A process waited for this delivery, so one failure is enough: the next process must not wait for the same sink.
+        let opens_at_once = self.class == DeliveryClass::Final && self.route.spool().is_some();
         match self.reachability {
             Reachability::Unknown => {}
-            Reachability::Unreachable if is_evident => breaker.open(Moment::now()),
+            Reachability::Unreachable if opens_at_once => breaker.open(Moment::now()),
             Reachability::Unreachable => breaker.record_failure(Moment::now()),
             Reachability::Answered => breaker.record_answer(),
         }
         let after = breaker.state();
         drop(breaker);
-        if before == BreakerState::Closed && after == BreakerState::Open && !is_evident {
+        if before == BreakerState::Closed && after == BreakerState::Open && !opens_at_once {
             log::warn(format_args!(
                 "{} did not respond to {FAILURES_TO_OPEN} pushes in a row; until it does, only one push per \
                  {PROBE_INTERVAL:?} is attempted",
@@ -268,7 +268,7 @@ impl Delivery {
         payload.insert_missing(&retained);
         let sent = retains.then(|| SentTimestamps::from(&payload));
         let answer = self.transmit(&payload).await;
-        let unconfirmed = self.review(&payload, &answer);
+        let unconfirmed = self.check_late_requests(&payload, &answer);
         let outcome = match &answer {
             Err(error) if is_about_metrics(error) => payload.outcome_only(),
             _ => None,
@@ -291,13 +291,14 @@ impl Delivery {
         self.refused = Some(refused);
         let payload = Payload::from(&outcome);
         let answer = self.transmit(&payload).await;
-        self.unconfirmed = self.review(&payload, &answer);
+        self.unconfirmed = self.check_late_requests(&payload, &answer);
         self.request = Some(outcome);
         self.clean_up_after(answer).await
     }
 
-    /// Records a request that may arrive late. Returns an accepted outcome that such a request may replace.
-    fn review(
+    /// Records a request that may arrive late. If the sink has accepted an outcome that such a request may replace, returns
+    /// it.
+    fn check_late_requests(
         &self,
         payload: &Payload<'_>,
         answer: &Result<Acceptance, Error>,
@@ -328,7 +329,7 @@ impl Delivery {
     async fn confirm(&mut self) -> Option<Step> {
         let unconfirmed = self.unconfirmed.take()?;
         let timeout = self.attempt_timeout();
-        let group = self.route.sink().present_group(&self.key, timeout).await;
+        let group = self.route.sink().uncached_group(&self.key, timeout).await;
         let error = match group {
             Ok(Some(group)) if has_outcome_of(&unconfirmed.request, &group) => {
                 if let Some(mut unsure) = self.route.unsure() {
@@ -435,7 +436,7 @@ impl Delivery {
 
     fn attempt_timeout(&self) -> Duration {
         let timeout = attempt_timeout(self.deadline.remaining());
-        // A replay has no request. Its caller asks for a result.
+        // A replay has no request, and its caller waits for the result.
         let is_probe = self.request.is_some() && self.route.is_down();
         if is_probe { timeout.min(PROBE_TIMEOUT) } else { timeout }
     }

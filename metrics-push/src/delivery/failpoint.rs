@@ -1,8 +1,8 @@
-//! Makes deliveries of tests panic. The name of the job is the place of the panic.
+//! Makes deliveries panic in tests. The name of the job selects the place of the panic.
 
 use crate::labels::GroupingKey;
 
-/// Panics if the job has the name of this place.
+/// Panics if the name of the job is this place.
 pub(crate) fn reach(key: &GroupingKey, place: &str) {
     assert_ne!(key.job(), place, "failpoint");
 }

@@ -20,7 +20,7 @@ pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 pub(super) const STORED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The timeout of the only attempt that a job waits for while the sink is known to be down. A sink that works again but
-/// needs longer is found by a start, by a heartbeat, or when the open breaker expires.
+/// takes longer is found by `recover`, or by a process that starts after the record of the outage has expired.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of attempts to deliver a request that is only on disk: enough for a short failure.
@@ -42,8 +42,8 @@ pub(super) const MAX_SETTLE_TIME: Duration = Duration::from_millis(500);
 /// The fraction of an attempt that a query about retained timestamps may take, as a divisor: the outcome comes first.
 pub(super) const QUERY_TIME_DIVISOR: u32 = 4;
 
-/// How long a delivery waits before it confirms an outcome that an earlier request may have replaced: a gateway that
-/// responds again has by then applied the requests that it received while it hung.
+/// How long a delivery waits before it confirms an outcome that an earlier request may have replaced. By then, a gateway
+/// that responds again has applied the requests that it received while it hung.
 pub(super) const CONFIRM_DELAY: Duration = Duration::from_millis(250);
 
 /// How far the clocks of a gateway and this machine may differ.
@@ -76,8 +76,8 @@ pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a process waits for its sinks before it logs that it waits.
 pub(crate) const WAIT_NOTICE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the dispatcher's thread continues after a panic of its loop. A cause that returns each time must not keep a
-/// core busy.
+/// How often the dispatcher's thread continues after a panic of its loop. A panic that occurs each time must not occupy a
+/// core.
 pub(crate) const MAX_RESTARTS: usize = 3;
 
 /// How much longer than the timeout a caller waits for a receipt. The dispatcher enforces the timeout, and its receipt

@@ -35,11 +35,11 @@ pub(crate) struct Settlement {
 }
 
 impl Settlement {
-    /// Removes or stores the request on disk, and logs the result. Blocks if the route has a spool. After a panic, the
-    /// request is stored all the same.
+    /// Removes or stores the request on disk, and logs the result. Blocks if the route has a spool. The request is stored
+    /// even after a panic.
     pub(crate) fn settle(mut self) -> Receipt {
         let receipt = catch_unwind(AssertUnwindSafe(|| self.settle_result()))
-            .unwrap_or_else(|panic| self.salvage(Error::panicked(panic.as_ref())));
+            .unwrap_or_else(|panic| self.settle_after_panic(Error::panicked(panic.as_ref())));
         self.log(&receipt);
         receipt
     }
@@ -59,8 +59,8 @@ impl Settlement {
         }
     }
 
-    /// Stores a request that was not delivered, because a panic has interrupted the settlement.
-    fn salvage(&self, error: Error) -> Receipt {
+    /// Stores a request that was not delivered, after a panic has interrupted the settlement.
+    fn settle_after_panic(&self, error: Error) -> Receipt {
         if let Ok(acceptance) = self.result {
             log::debug(format_args!("{}: {error:?}", self.key));
             return Receipt::Delivered { acceptance, refused: self.refused.clone() };

@@ -1,6 +1,6 @@
 //! Splits lines of text from other programs into names, labels and values, with an error for each mistake.
 //!
-//! The rules are those of the gateway's parser: only spaces and tabs separate words, and names consist of ASCII characters.
+//! The rules are those of the gateway's parser: only spaces and tabs separate words, and names are ASCII.
 
 use std::collections::BTreeMap;
 

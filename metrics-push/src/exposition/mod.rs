@@ -102,8 +102,8 @@ const RECODE: &str =
     "save the text as UTF-8, for example with iconv -f LATIN1 -t UTF-8, or -f UTF-16 for UTF-16";
 
 impl Exposition {
-    /// Adds the metrics of another text, for example of a second file. Both may contain samples of one metric, if they give
-    /// it the same type.
+    /// Adds the metrics of another text, for example of a second file. Both may contain samples of one metric if it has the
+    /// same type in both.
     ///
     /// # Errors
     /// `is_metric` for the first mistake, with its line.
@@ -171,7 +171,7 @@ impl Exposition {
         let line = line.trim_start_matches(is_blank);
         match line.strip_prefix('#') {
             Some(comment) => match Comment::parse(comment)? {
-                Some(comment) => self.describe(&comment),
+                Some(comment) => self.apply_comment(&comment),
                 None => Ok(()),
             },
             None if line.is_empty() => Ok(()),
@@ -179,7 +179,7 @@ impl Exposition {
         }
     }
 
-    fn describe(&mut self, comment: &Comment<'_>) -> Result<(), Mistake> {
+    fn apply_comment(&mut self, comment: &Comment<'_>) -> Result<(), Mistake> {
         let name = self.family_name(comment.name);
         let text = self.texts;
         let family = self.families.entry(name.clone()).or_default();

@@ -80,7 +80,7 @@ impl Sink {
     ///
     /// # Errors
     /// If the sink could not be queried.
-    pub(crate) async fn present_group(
+    pub(crate) async fn uncached_group(
         &self,
         key: &GroupingKey,
         timeout: Duration,
