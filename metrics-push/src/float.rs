@@ -1,4 +1,4 @@
-//! `parse_float`: reads numbers of the text format by the rules of Go, in which Prometheus and the Pushgateway are written.
+//! `parse_float`: reads numbers of the text format by the rules of Go, the language of Prometheus and the Pushgateway.
 
 /// Parses a sample value, a quantile or a bucket bound. Returns `None` for text that the gateway rejects.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {

@@ -194,8 +194,8 @@ mod tests {
         started.elapsed()
     }
 
-    /// Fails if the target takes more than three times as long for a whole input as for half of it. Other programs slow some
-    /// runs down, so a slow one is repeated.
+    /// Fails if the target takes more than three times as long for a whole input as for half of it. Other programs slow
+    /// down some runs, so a slow run is repeated.
     fn assert_linear(target: Target, half: &[u8], whole: &[u8], context: &str) {
         let mut ratios = Vec::new();
         while ratios.len() < 5 {

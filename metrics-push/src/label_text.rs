@@ -1,7 +1,7 @@
 //! Renders label values: a value has at most [`MAX_LABEL_VALUE_BYTES`] bytes, and rendering it never panics.
 //!
-//! A longer value is cut, and ends with a checksum of the whole value, so that different values stay different. A cut value
-//! contains no text after the cut, so the memory does not depend on the length of the value.
+//! A longer value is cut, and ends with a checksum of the whole value, so that different values stay different. The text
+//! after the cut is not stored, so the memory does not depend on the length of the value.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
@@ -120,7 +120,8 @@ fn floor_char_boundary(text: &str, position: usize) -> usize {
     (0..=position).rev().find(|position| text.is_char_boundary(*position)).unwrap_or(0)
 }
 
-/// The 64-bit FNV-1a hash, because it must be the same in all processes and versions: it is a part of grouping keys.
+/// The initial value of the 64-bit FNV-1a hash. The checksum must be the same in all processes and versions, because it is a
+/// part of grouping keys.
 const EMPTY_CHECKSUM: u64 = 0xcbf2_9ce4_8422_2325;
 
 fn add_to_checksum(checksum: u64, text: &str) -> u64 {

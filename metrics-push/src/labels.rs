@@ -77,8 +77,8 @@ pub(crate) fn check_label_name(name: &str) -> Result<(), Error> {
 /// The key of a group on a gateway: the job and its further grouping labels.
 ///
 /// A value longer than 1,024 bytes is cut, and ends with a checksum of the whole value, so that different values belong to
-/// different groups. Labels are ordered by name. Labels with an empty value are dropped: Prometheus treats an empty label like a missing one,
-/// and an empty `instance` can make all scrapes of the gateway fail.
+/// different groups. Labels are ordered by name. Labels with an empty value are dropped: Prometheus treats an empty label
+/// like a missing one, and an empty `instance` can make all scrapes of the gateway fail.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {

@@ -65,7 +65,7 @@ pub(crate) fn encode(snapshot: &Snapshot) -> Families {
     encoded.collect()
 }
 
-/// Gathers registries, as long as that leaves half of `timeout` for the delivery.
+/// Gathers registries within half of `timeout`. The other half remains for the delivery.
 pub(crate) fn gather_within(
     timeout: Duration,
     registries: impl IntoIterator<Item = RegistrySource>,

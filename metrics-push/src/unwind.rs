@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls `action` and returns its result; `None` if it panicked. The panic hook has then reported the panic.
 pub(crate) fn catch_panic<R>(action: impl FnOnce() -> R) -> Option<R> {
-    // A panic leaves no value of this library in an invalid state, and the program's own values are its concern, as after
+    // A panic leaves no value of this library in an invalid state. The program is responsible for its own values, as after
     // any other caught panic.
     let result = catch_unwind(AssertUnwindSafe(action));
     // Dropping the payload could panic again.

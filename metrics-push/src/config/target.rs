@@ -80,6 +80,7 @@ impl Config {
             proxy: proxy_settings(),
         })
     }
+
     /// Logs once which credentials requests use, if several are set.
     fn warn_about_unused_credentials(&self) {
         static LOGGED: Once = Once::new();

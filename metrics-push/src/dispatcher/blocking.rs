@@ -1,8 +1,8 @@
 //! Runs blocking work on a separate thread, so that it does not stall the runtime.
 //!
-//! A few idle threads stay, so that the steps of a delivery and many deliveries in a row share threads. A thread whose disk hangs does not
-//! become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because it panics if the system
-//! refuses a thread.
+//! A few idle threads remain, so that the steps of a delivery and consecutive deliveries share threads. A thread whose disk
+//! hangs does not become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because it panics if the
+//! system refuses a thread.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 

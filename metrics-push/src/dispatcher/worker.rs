@@ -26,8 +26,8 @@ use crate::spool::Spool;
 pub(super) fn run(shared: &Arc<Shared>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // A server that sends without end keeps a connection busy. Timeouts must be checked after every poll of it, and
-        // not after the usual 61.
+        // A connection to a server that sends without end is always ready. By default, the runtime checks timeouts only
+        // after 61 polls, so they are checked after every poll.
         .event_interval(1)
         .build();
     let error = match runtime {
@@ -149,7 +149,7 @@ async fn store_before_retry(route: &Route, delivery: &mut Delivery) {
     }
 }
 
-/// Waits between two attempts, until there is a later request for the group or the deliveries are interrupted.
+/// Waits between two attempts. A later request for the group, or an interruption of the deliveries, ends the wait.
 async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
     let interrupted = async {
         in_flight.shared.interruption.started().await;
@@ -180,7 +180,7 @@ async fn settle(
 }
 
 /// Resolves when a later request for the group is pending. A start waits briefly for the completion that supersedes it,
-/// because each push is work for the gateway. The more groups the gateway stores, the longer it takes.
+/// because each push is work for the gateway, which increases with the number of groups that it stores.
 async fn superseded(in_flight: &InFlightGuard) {
     loop {
         let submitted = in_flight.shared.submitted.notified();

@@ -182,8 +182,8 @@ impl Gateway {
         Ok(self.with(|target| target.encoding = encoding))
     }
 
-    /// Stores a request that cannot be delivered in the state directory of `config`, from where the next run, or
-    /// [`recover`](crate::recover()), delivers it.
+    /// Stores undelivered requests in the state directory of `config`. The next run or [`recover`](crate::recover()) delivers
+    /// them.
     ///
     /// # Errors
     /// `is_config` if the configuration has no state directory.

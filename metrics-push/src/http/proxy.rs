@@ -27,7 +27,7 @@ struct ProxyVariable {
 
 impl ProxySettings {
     /// Reads the variables. `HTTP_PROXY` applies to `http` URLs, `HTTPS_PROXY` to `https` URLs and `ALL_PROXY` to those
-    /// without a variable of their scheme. For each variable, the name in upper case precedes that in lower case.
+    /// without a variable of their scheme. For each variable, the name in upper case takes precedence.
     pub(crate) fn from_variables(value_of: impl Fn(&str) -> Option<String>) -> Self {
         let value_of = |name: &str| value_of(name).filter(|value| !value.trim().is_empty());
         let variable = |name: &str| {

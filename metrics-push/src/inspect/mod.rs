@@ -1,4 +1,4 @@
-//! Public functions about undelivered requests, unreported runs and circuit breakers, for schedulers and the command-line tool.
+//! Public functions about undelivered requests, unreported runs and circuit breakers, for schedulers and the command.
 
 mod breakers;
 mod recover;

@@ -29,8 +29,8 @@ pub struct Recovery {
 /// Delivers the stored requests for the configured gateways and reports the runs of dead processes. `timeout` limits the
 /// whole call. If a gateway does not respond to the first request, the others for it stay on the disk.
 ///
-/// What is stored for another URL stays on the disk: [`spooled_requests`](crate::spooled_requests()) lists it, and
-/// [`move_undelivered`](crate::move_undelivered) assigns it to a configured gateway.
+/// Requests for another URL stay on the disk: [`spooled_requests`](crate::spooled_requests()) lists them, and
+/// [`move_undelivered`](crate::move_undelivered) assigns them to a configured gateway.
 ///
 /// Newer values on a gateway are not replaced. Several processes may call this at the same time, also while jobs run.
 /// Blocks the thread: inside a runtime, call it where blocking is allowed.

@@ -1,4 +1,4 @@
-//! Delivers the spooled requests of several routes now.
+//! Delivers the spooled requests of several routes on demand.
 
 use crate::clock::Moment;
 use crate::delivery::{DeliveryClass, Receipt, Route};

@@ -8,9 +8,9 @@ use crate::job::{OrphanedRun, Outcome, orphaned_runs};
 use crate::labels::GroupingKey;
 use crate::pipeline::Pipeline;
 
-/// A run of a dead process that no gateway and no [`SpooledRequest`](crate::SpooledRequest) has.
+/// A run of a dead process that is on no gateway and in no [`SpooledRequest`](crate::SpooledRequest).
 ///
-/// While a value of this type exists, other processes take the run's process for alive and do not report the run.
+/// While a value of this type exists, other processes assume that the process of the run is alive, and do not report it.
 pub struct UnreportedRun {
     run: OrphanedRun,
     is_configured: bool,
@@ -18,7 +18,7 @@ pub struct UnreportedRun {
 
 /// Returns the runs in the state directory whose process has died before their outcome was delivered, oldest first.
 ///
-/// The next run that [is configured](UnreportedRun::is_configured) for the gateways of such a run reports it.
+/// The next run that [is configured](UnreportedRun::is_configured) for all gateways of such a run reports it.
 /// [`recover`](crate::recover()) reports it on demand.
 ///
 /// ```

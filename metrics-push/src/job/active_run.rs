@@ -253,7 +253,7 @@ impl ActiveRun {
             self.submit_completion(key, unsent, encode_accepted(metrics, key), outcome, timeout);
         if self.spec.is_process() {
             let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
-            // The exit handler logs what is unfinished then.
+            // The exit handler logs the requests that are still unfinished.
             wait_with_notice(deadline, |timeout| acknowledged.wait_closed(timeout));
         }
     }
@@ -321,7 +321,7 @@ impl ActiveRun {
         if is_skipped { Outcome::Skipped } else { outcome }
     }
 
-    /// Gathers the registries of the program, as long as that leaves half of `timeout`.
+    /// Gathers the registries of the program within half of `timeout`.
     pub(super) fn gather(&self, timeout: Duration) -> Snapshot {
         let own = self.registry.get().cloned().map(RegistrySource::Own);
         let default = || self.spec.is_process().then_some(RegistrySource::Default);

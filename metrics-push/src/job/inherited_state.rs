@@ -2,7 +2,7 @@
 //!
 //! The runtime of the standard library ignores SIGPIPE and opens `/dev/null` in place of closed standard streams, and
 //! `Command` resets SIGPIPE and the signal mask in the program that it executes. A command that replaces a job must
-//! inherit what the job has inherited, so this file reads that state in a constructor, before the runtime starts. On
+//! inherit the same state as the job, so this file reads that state in a constructor, before the runtime starts. On
 //! platforms without such constructors it assumes the default.
 
 use std::ffi::c_int;

@@ -15,8 +15,8 @@ use crate::delivery::policy::RECEIPT_GRACE;
 use crate::dispatcher::dispatcher;
 use crate::oneshot::Receiver;
 
-/// The time that the collectors of all runs share when the process is about to end: a registry whose collectors do not
-/// finish takes a quarter of it. Collectors take microseconds, unless they wait for a lock that the ending thread holds.
+/// The time that the collectors of all runs share when the process is about to end. A registry whose collectors do not
+/// finish uses a quarter of it. Collectors take microseconds, unless they wait for a lock that the ending thread holds.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Runs that were finished together, and the receivers of their acknowledgements.

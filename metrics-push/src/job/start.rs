@@ -49,7 +49,7 @@ pub(super) fn start_run(
     run
 }
 
-/// Reports the active runs before a signal ends this process, unless nothing is pushed.
+/// Installs the signal handlers that report the active runs before a signal ends this process, unless nothing is pushed.
 pub(super) fn report_signals(finish_all: FinishAll) {
     let pipeline = Pipeline::current();
     if !pipeline.routes.is_empty() && hooks::install(&pipeline, finish_all).is_ok() {

@@ -39,7 +39,7 @@ use crate::error::{Error, Kind};
 #[derive(Clone)]
 pub struct MetricFactory {
     registry: Registry,
-    /// Where the caller has stored the registry. A static one is found by it while it is gathered.
+    /// Where the caller has stored the registry. It identifies a static registry while that is gathered.
     address: usize,
     index: OnceLock<Arc<RegistryIndex>>,
 }

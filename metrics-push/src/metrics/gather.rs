@@ -20,10 +20,10 @@ use crate::unwind::catch_panic;
 /// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
 const MAX_OVERDUE: usize = 64;
 
-/// The longest wait for a registry that is being gathered. The gathering is overdue before.
+/// The maximum wait for a registry that is being gathered. Gatherings usually become overdue earlier.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A registry that is gathered.
+/// A registry to gather.
 #[derive(Clone)]
 pub(crate) enum RegistrySource {
     /// The default registry of the `prometheus` crate.
@@ -55,8 +55,8 @@ pub(crate) fn is_gathering() -> bool {
     IS_GATHERING.get()
 }
 
-/// Waits until the registry at this address is not gathered. Returns false if its gathering is overdue: registering a metric
-/// there could block for any time.
+/// Waits until the registry at this address is not being gathered. Returns false if its gathering is overdue: registering a
+/// metric there could block without limit.
 pub(super) fn wait_until_unlocked(address: usize) -> bool {
     let is_running = |gathering: &Gathering| gathering.address == Some(address);
     let gatherings =
@@ -66,8 +66,8 @@ pub(super) fn wait_until_unlocked(address: usize) -> bool {
     !gatherings.iter().any(is_running)
 }
 
-/// Gathers a registry. If that takes longer than `timeout`, it continues without the caller, and until it ends, the
-/// registry is not gathered again if it is shared.
+/// Gathers a registry. If that takes longer than `timeout`, the thread continues without the caller. Until it ends, a shared
+/// registry is not gathered again.
 ///
 /// # Errors
 /// The reason why there are no families.

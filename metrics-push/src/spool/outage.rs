@@ -1,4 +1,4 @@
-//! Records on disk that a sink is down, so that each process does not have to find out by waiting.
+//! Records on disk that a sink is down, so that other processes do not wait for it.
 //!
 //! There is one small file per sink with three lines: the version, the URL of the sink, and the time in milliseconds since
 //! the Unix epoch. A record that is corrupt, expired or in the future counts as absent: the worst result is one more wait.
@@ -14,9 +14,9 @@ use crate::log;
 const FOLDER: &str = "outages";
 const VERSION: &str = "metrics-push outage 1";
 const MAX_FILES: u128 = 64;
-/// A URL that makes the file larger is not recorded.
+/// A larger file counts as absent.
 const MAX_FILE_SIZE: u64 = 4096;
-/// Afterwards, one process tries for its whole timeout again, because the attempts of the others are short.
+/// Afterwards, processes use their whole timeout again: a sink that works but is slow does not respond to short attempts.
 const OUTAGE_TTL: Duration = Duration::from_secs(600);
 
 impl Spool {
@@ -44,7 +44,7 @@ impl Spool {
     /// Removes the record, because the sink has responded.
     pub(crate) fn remove_outage(&self) {
         if let Some(folder) = self.state_dir.existing_folder(FOLDER) {
-            // The record expires.
+            // A record that cannot be removed expires.
             let _ = self.disk.remove(&folder, &self.outage_file());
         }
     }

@@ -15,7 +15,7 @@ use super::portable as platform;
 use super::unix as platform;
 use crate::clock::Moment;
 
-/// The number of files in a listing. It is larger than the limits of all folders.
+/// The maximum number of files in a listing. It is larger than the limits of all folders.
 const MAX_LISTED_FILES: usize = 65_536;
 
 /// An open folder of this user. It refers to the same folder even if its path is replaced.

@@ -1,7 +1,7 @@
 //! `StateDir`: the directory for data that outlives the process. `config` chooses its path.
 //!
-//! The directory is created on first use. Each part of its path belongs to this user or the superuser, and no other user
-//! can replace it. Only its owner can enter the folders in it. The permissions of an existing state directory do not
+//! The directory is created on first use. Each part of its path must belong to this user, the superuser or the owner of `/`,
+//! and no other user may be able to replace it. Only the owner of the folders in it can enter them. The permissions of an existing state directory do not
 //! change. If the directory cannot be used, this is logged once, and callers continue without it.
 
 mod folder;
@@ -25,7 +25,7 @@ pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
 pub(crate) enum StateDirPath {
     #[default]
     Disabled,
-    /// The user did not ask for it.
+    /// The user has not configured it.
     Default(PathBuf),
     Configured(PathBuf),
 }

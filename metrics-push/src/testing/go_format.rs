@@ -1,7 +1,7 @@
 //! Formats numbers and text as the Go gateway does.
 //!
-//! Implemented by hand, because the rules of Go and Rust differ in edge cases: when a float has an exponent, how a float becomes
-//! an integer, and how many replacement characters invalid UTF-8 becomes.
+//! Implemented by hand, because the rules of Go and Rust differ in edge cases: when a float has an exponent, how a float
+//! becomes an integer, and how many replacement characters invalid UTF-8 becomes.
 
 /// Formats a float as the query API does: the shortest digits, with an exponent below 0.0001 and from a million upwards.
 pub(super) fn format_float(value: f64) -> String {

@@ -64,9 +64,9 @@ mod unix {
     /// usually sent by a launcher that signals both the process and its group.
     const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// The delays before the attempts to start the listener thread. The first delay avoids that its start-up slows down
-    /// the start of the run. The system refuses new threads while another thread executes a program, which then replaces
-    /// this one.
+    /// The delays before the attempts to start the listener thread. Because of the first delay, its start-up does not slow
+    /// down the start of the run. The others are for a process that calls `exec` at that moment: the system refuses new
+    /// threads until the other program replaces this one.
     const LISTENER_DELAYS: [Duration; 4] = [
         Duration::from_millis(5),
         Duration::from_millis(45),

@@ -19,7 +19,7 @@ pub fn journal(bytes: &[u8]) {
             again += &Line::Abandoned(run.id, at).to_text();
         }
     }
-    // A number that is not a number differs from itself, so the texts are compared.
+    // NaN differs from itself, so the texts are compared.
     let read_again = parse(&again);
     assert_eq!(format!("{read_again:?}"), format!("{:?}", Ok::<_, ()>(contents)));
 }

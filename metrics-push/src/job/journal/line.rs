@@ -26,7 +26,7 @@ pub(in crate::job) enum Line {
     Started(u64, Started),
     Finished(u64, Finished),
     Acknowledged(u64),
-    /// These are the sinks of the run from now on.
+    /// The run has these sinks from now on.
     Moved(u64, Vec<String>),
     /// Another process found the run of a dead process at this time, in Unix seconds.
     Abandoned(u64, f64),

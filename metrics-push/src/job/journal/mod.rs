@@ -40,7 +40,7 @@ use recovery::{JOURNAL_EXTENSION, TEMP_EXTENSION, boot_id};
 /// A smaller journal is not rewritten, because that costs more than it saves.
 const MIN_REWRITTEN_SIZE: usize = 256 * 1024;
 
-/// The size of the lines of all active runs. Further runs are not recorded. Enough for about 100,000 runs.
+/// The maximum size of the lines of all active runs. Further runs are not recorded. Enough for about 100,000 runs.
 const MAX_LIVE_SIZE: usize = 32 * 1024 * 1024;
 
 /// The time after a failed write before the next one. It limits what a full disk costs.

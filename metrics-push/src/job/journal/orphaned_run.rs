@@ -1,6 +1,6 @@
 //! `OrphanedRun`: a run of a dead process that is not reported yet.
 //!
-//! Its journal is locked, so that no process reports the run in the meantime. A change is one more line of the journal.
+//! Its journal is locked, so that no other process reports the run. A change is one more line of the journal.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::sink::pushgateway::GroupState;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GatewayState {
     started_at: Option<f64>,
-    /// Whether `started_at` is in the future, so that it does not order the runs.
+    /// True if `started_at` is missing or in the future, so that it does not order the runs.
     is_start_wrong: bool,
     completed_at: Option<f64>,
     success_at: Option<f64>,

@@ -407,7 +407,7 @@ pub(super) fn open_journal(
     Ok(Some(OwnedJournal::Orphaned(OrphanedJournal { file, folder, name, header, runs, left: 0 })))
 }
 
-/// What became of the reports of one run, to all its sinks.
+/// The combined result of the reports of one run to all its sinks.
 #[derive(Clone, Copy)]
 struct RunReport {
     is_finished: bool,

@@ -28,7 +28,7 @@ pub(super) struct ActiveRuns {
     partial: Vec<u8>,
 }
 
-/// A run whose start was received, and perhaps its completion.
+/// A run whose start, and possibly whose completion, was received.
 #[derive(Clone, Debug)]
 pub(super) struct ReceivedRun {
     pub(super) started: Started,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn job_that_writes_without_a_pause_is_not_read_without_a_pause() {
+    fn one_call_reads_a_limited_amount_from_a_job_that_never_pauses() {
         let mut runs = ActiveRuns::default();
         assert_eq!(runs.read_from(io::repeat(b'\n')), LinkStatus::Open);
         assert_eq!(runs.read_from(io::repeat(b'x')), LinkStatus::Open);

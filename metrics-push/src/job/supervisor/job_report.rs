@@ -1,6 +1,6 @@
 //! `JobReport`: the completions of the runs that were active when their process died.
 //!
-//! They are also written to the journal of the job, if it has one: if this process dies as well, a later one reports
+//! They are also written to the journal of the job, if it has one. If this process dies as well, a later process reports
 //! them.
 
 use std::time::Duration;

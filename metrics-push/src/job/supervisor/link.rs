@@ -1,11 +1,11 @@
 //! `Link`: the socket between a supervised job and its supervisor.
 //!
-//! The job writes the lines of its journal to the socket: one per start, completion and acknowledgement. So the
-//! supervisor gets the active runs even if no file can be written. Before the supervisor ends a job that exceeds its
+//! The job writes the lines of its journal to the socket: one per start, completion and acknowledgement. The supervisor
+//! therefore gets the active runs even if no file can be written. Before the supervisor ends a job that exceeds its
 //! maximum runtime, it writes one byte to the socket.
 //!
-//! The job inherits the socket. Before each use it checks that the descriptor still is the socket, because the program
-//! may have closed it and opened a file in its place.
+//! The job inherits the socket. Before each use it checks that the descriptor still refers to the socket, because the
+//! program may have closed it and opened a file in its place.
 //!
 //! The unsafe code of this file calls C functions for a descriptor that no value owns.
 

@@ -1,9 +1,8 @@
 //! The supervisor: the program executes itself again and stays as the parent process, which outlives the job.
 //!
-//! The parent has no runtime, no client and no thread until there is something to report. It forwards
-//! signals, reads the active runs of the job from a socket, and stops when the job is stopped. When the job has died, it
-//! reports the runs that are still active, with exit code, signal, core dump, out-of-memory kill and resource usage. Then
-//! it ends as the job ended.
+//! The parent starts no runtime, client or thread until there is something to report. It forwards signals, reads the active
+//! runs of the job from a socket, and stops when the job is stopped. When the job has died, it reports the runs that are
+//! still active, with exit code, signal, core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
 
 #[cfg(unix)]
 mod active_runs;

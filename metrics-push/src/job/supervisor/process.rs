@@ -200,7 +200,7 @@ impl Supervisor {
     }
 }
 
-/// Waits for the deliveries. A signal ends the wait: what is not delivered is stored on disk. The exit status is that of
+/// Waits for the deliveries. A signal ends the wait: undelivered completions are stored on disk. The exit status is that of
 /// the job in any case, because the job has ended.
 fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) {
     let sockets = UnixStream::pair();
@@ -391,6 +391,7 @@ fn restore_in_child(command: &mut Command, inherited: InheritedSignals) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     #[test]
     fn wait_status_determines_the_cause() {
         let cause_of = |raw, kill| {

@@ -1,7 +1,7 @@
 //! `GroupStates`: the part of a listing that a job needs to compare its requests with the groups of a gateway.
 //!
 //! A job must stay small, and a gateway may store more than fits into its memory. Only the names of all families and the
-//! values of those about runs are read. If not all groups fit, only those that were asked for are kept.
+//! values of those about runs are read. If not all groups fit, only those that were asked for are stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 

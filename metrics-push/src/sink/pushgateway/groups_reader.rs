@@ -9,12 +9,12 @@ use crate::error::Error;
 /// The maximum size of a family in the response. A larger one is skipped.
 const MAX_FAMILY_SIZE: usize = 16 * 1024 * 1024;
 
-/// The maximum number of metrics, families and groups that are read. 20,000 groups of jobs have less than that. Each takes
-/// up to 1 KiB of memory.
+/// The maximum number of metrics, families and groups that are read. 20,000 groups of jobs have fewer. Each takes up to
+/// 1 KiB of memory.
 const MAX_METRICS: usize = 1_600_000;
 
-/// Reads all groups of a listing. A group without valid labels is skipped. So is a family or a metric that is not
-/// understood, such as one that a newer gateway adds.
+/// Reads all groups of a listing. Skips groups without valid labels, and families and metrics in an unknown form, such as
+/// those that a newer gateway adds.
 #[derive(Debug, Default)]
 pub(super) struct GroupsReader {
     groups: Vec<StoredGroup>,

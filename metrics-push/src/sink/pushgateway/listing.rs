@@ -1,7 +1,7 @@
 //! `Listing`: reads the response to `GET /api/v1/metrics` while it arrives, and splits it into the members of its groups.
 //!
 //! The response is `{"data":[{"labels":{..},"last_push_successful":true,"NAME":{..},..},..]}`. Each member is passed to a
-//! [`Visitor`], which bounds its size, so the whole response is never in memory. Anything but an object in the list ends
+//! [`Visitor`], which limits its size, so the whole response is never in memory. Anything but an object in the list ends
 //! the reading. Values are not checked here: a visitor skips those that it cannot parse.
 
 use std::ops::ControlFlow;
