@@ -93,7 +93,7 @@
 //! # In numbers
 //!
 //! - *At once* means within the timeout of an ending: [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT), after a signal at
-//!   most five seconds. If the gateway is down for longer, L0 loses the outcome and writes a line to stderr; L2 stores it.
+//!   most five seconds. If the gateway is down for longer, L0 loses the outcome and logs a line; L2 stores it.
 //! - The start push is delayed by two milliseconds, so that a shorter run is one request. If the process dies within
 //!   that time, only the journal and the supervisor have a record of the run.
 //! - An annotated `main` reports signals, and so does a process that calls [`report_signals`](crate::report_signals()). For a

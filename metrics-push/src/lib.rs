@@ -30,7 +30,8 @@
 //! | read more | [`guide`] |
 //!
 //! A job never fails, hangs or changes its result because of its metrics. If a push cannot be delivered, the library logs
-//! one line on stderr with the gateway, the grouping key, the response, the likely cause and the remedy.
+//! one line with the gateway, the grouping key, the response, the likely cause and the remedy: as a `tracing` event if
+//! there is a subscriber, otherwise on stderr.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
