@@ -237,7 +237,7 @@ fn wait_for_journal(state: &StateDir, text: &str) {
 }
 
 #[test]
-fn run_with_a_known_ending_is_an_outcome_delivered() {
+fn run_with_a_known_ending_counts_as_a_delivered_outcome() {
     let state = StateDir::new("known-ending");
     let gateway = FakeGateway::start();
     gateway.fault(Fault::hang());

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_without_a_spool_wakes_the_caller() {
+    fn request_without_a_spool_is_dropped_if_its_delivery_panics() {
         let (dispatcher, route) = (Dispatcher::default(), dry_run_route(None));
         for (job, timeout) in
             [("panic in attempt", TIMEOUT), ("panic in settlement", Duration::ZERO)]

@@ -423,7 +423,7 @@ fn foreign_files_are_not_evicted() {
 }
 
 #[test]
-fn many_foreign_files_cost_little() {
+fn many_foreign_files_are_not_counted_as_records() {
     let state = TempStateDir::new();
     state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
     for number in 0..5_000 {

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn states_beyond_the_bound_contain_only_the_groups_that_were_asked_for() {
+    fn states_beyond_the_limit_contain_only_the_requested_groups() {
         const GROUPS: usize = 20_000;
         let start = std::iter::once(r#"{"data":["#.to_owned());
         let groups = (0..GROUPS).map(|number| {
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn states_of_a_query_that_was_sent_before_are_no_answer() {
+    fn states_of_an_earlier_query_are_not_an_answer() {
         let before = Moment::now();
         let states = parse_states(r#"{"data":[]}"#).unwrap();
         assert!(states.is_answer(&key("a"), Some(before)));
