@@ -12,6 +12,7 @@ mod cli;
 mod clock_steps;
 mod container;
 mod dns;
+mod environments;
 mod exposition;
 mod failing_disk;
 mod fake_gateway;

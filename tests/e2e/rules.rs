@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::programs::command;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
+pub(crate) const FOLDER: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
 const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 
@@ -15,7 +16,7 @@ const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 const ALWAYS: &str = "Watchdog";
 
 /// The YAML files of a folder, by name.
-fn files(folder: &str) -> BTreeMap<String, String> {
+pub(crate) fn files(folder: &str) -> BTreeMap<String, String> {
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         (name, fs::read_to_string(path).unwrap())
@@ -25,7 +26,7 @@ fn files(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The text of each rule, from its name to its last line.
-fn blocks(text: &str) -> Vec<&str> {
+pub(crate) fn blocks(text: &str) -> Vec<&str> {
     let keys = ["- alert: ", "- record: "];
     let starts = keys.iter().flat_map(|key| text.match_indices(key)).map(|(start, _)| start);
     starts.map(|start| &text[start..start + extent(&text[start..], RULE)]).collect()
@@ -60,7 +61,7 @@ fn alerts(rules: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
 }
 
 /// The value of a rule's key, on one line or several.
-fn value<'a>(block: &'a str, key: &str) -> &'a str {
+pub(crate) fn value<'a>(block: &'a str, key: &str) -> &'a str {
     let at = block.find(&format!(" {key}:")).unwrap_or_else(|| panic!("no {key} in {block}")) + 1;
     let line = block[..at].rfind('\n').map_or(0, |end| end + 1);
     let text = &block[at..line + extent(&block[line..], at - line)];
@@ -163,122 +164,6 @@ fn alerts_have_tests_that_fire_and_tests_that_do_not() {
             "no test needs the condition of {name}\n{output}"
         );
     }
-}
-
-/// Adds a label to a selector such as `up{job="pushgateway"}` or `ALERTS`.
-fn with_label(selector: &str, label: &str) -> String {
-    match selector.split_once('{') {
-        Some((name, labels)) => format!("{name}{{{label}, {labels}"),
-        None => format!("{selector}{{{label}}}"),
-    }
-}
-
-/// One test of a promtool file, as lines of YAML.
-struct Scenario<'a> {
-    interval: &'a str,
-    series: &'a str,
-    expectations: &'a str,
-}
-
-impl<'a> Scenario<'a> {
-    /// Returns `None` for expectations that do not concern one environment: alerts about the absence of any gateway.
-    fn new(text: &'a str) -> Option<Self> {
-        let (head, rest) = text.split_once("    input_series:\n").unwrap();
-        let (series, expectations) = rest.split_once("    promql_expr_test:\n").unwrap();
-        let interval = head.lines().find(|line| line.contains("interval:")).unwrap();
-        let needs_no_gateway = head.contains("without a gateway") || head.contains("another name");
-        (!needs_no_gateway).then_some(Self { interval, series, expectations })
-    }
-
-    /// The series of the test in one environment.
-    fn series_in(&self, environment: &str) -> String {
-        self.add_label(self.series, "- series: ", environment)
-    }
-
-    /// The expectations of the test, for the alerts of one environment only.
-    fn expectations_in(&self, environment: &str) -> String {
-        let text = self.add_label(self.expectations, "- labels: ", environment);
-        let text = self.add_label(&text, "- expr: ", environment);
-        // The Watchdog belongs to no environment.
-        let lines: Vec<_> = text.lines().collect();
-        let is_watchdog = |at: usize| {
-            lines[at].contains(r#"alertname="Watchdog""#) && lines[at].contains("labels:")
-        };
-        let kept =
-            (0..lines.len()).filter(|at| !is_watchdog(*at) && (*at == 0 || !is_watchdog(at - 1)));
-        kept.map(|at| format!("{}\n", lines[at])).collect()
-    }
-
-    fn add_label(&self, text: &str, key: &str, environment: &str) -> String {
-        let label = format!("environment=\"{environment}\"");
-        let line = |line: &str| match line.split_once(key) {
-            // A function around a selector, such as `count(..)`.
-            Some((indentation, value)) if value.contains('(') => {
-                let (function, selector) = value.split_once('(').unwrap();
-                let name =
-                    selector.find(|c: char| !c.is_alphanumeric() && !"_:".contains(c)).unwrap();
-                let (name, rest) = selector.split_at(name);
-                let labels = rest
-                    .strip_prefix('{')
-                    .map_or_else(|| format!("}}{rest}"), |it| format!(", {it}"));
-                format!("{indentation}{key}{function}({name}{{{label}{labels}\n")
-            }
-            Some((indentation, value)) => {
-                format!("{indentation}{key}{}\n", with_label(value, &label))
-            }
-            None => format!("{line}\n"),
-        };
-        text.lines().map(line).collect()
-    }
-}
-
-/// Runs all tests in two environments at once, each together with each other test of its file and with itself. The alerts
-/// of one environment must be the same whatever happens in the other one.
-#[test]
-fn alerts_of_one_environment_ignore_the_other() {
-    let folder = format!("rules-in-two-environments-{}", std::process::id());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
-    fs::create_dir_all(&folder).unwrap();
-    let mut pairs = 0;
-    for (name, text) in files("tests") {
-        // Its tests contain several environments already.
-        if name == "environments.yaml" {
-            continue;
-        }
-        let (head, tests) = text.split_once("\ntests:\n").unwrap();
-        let scenarios: Vec<_> =
-            tests.split("  - name: ").skip(1).filter_map(Scenario::new).collect();
-        let mut merged =
-            format!("{}\ntests:\n", head.replace("../rules", &format!("{FOLDER}/rules")));
-        for (one, other) in
-            scenarios.iter().flat_map(|one| scenarios.iter().map(move |other| (one, other)))
-        {
-            if one.interval == other.interval {
-                merged.push_str(&format!(
-                    "  - {}\n    input_series:\n{}{}    promql_expr_test:\n{}",
-                    one.interval.trim(),
-                    one.series_in("staging"),
-                    other.series_in("production"),
-                    one.expectations_in("staging"),
-                ));
-                pairs += 1;
-            }
-        }
-        fs::write(folder.join(name), merged).unwrap();
-    }
-    let mut promtool = command("promtool");
-    promtool
-        .args(["test", "rules"])
-        .args(fs::read_dir(&folder).unwrap().map(|it| it.unwrap().path()));
-    let output = promtool.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    fs::remove_dir_all(&folder).unwrap();
-    assert!(pairs > 100, "only {pairs} pairs of tests were found");
 }
 
 #[test]
