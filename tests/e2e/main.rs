@@ -13,6 +13,7 @@ mod clock_steps;
 mod container;
 mod dns;
 mod environments;
+mod examples;
 mod exposition;
 mod failing_disk;
 mod fake_gateway;
