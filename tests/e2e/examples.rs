@@ -1,13 +1,14 @@
 //! The examples as a new user runs them.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use metrics_push::testing::FakeGateway;
 
-use crate::cli;
-use crate::programs::{command, program};
+use crate::programs::{command, program, target_directory};
+use crate::{ROOT, cli, http};
 
 /// An example without a configured state directory, in a home directory that does not exist yet.
 fn example(name: &str, home: &Path) -> Command {
@@ -82,4 +83,32 @@ fn example_prints_all_metrics_on_request() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("batch_job_last_run_outcome{outcome=\"success\"} 1\n"), "{printed}");
     fs::remove_dir(&home).unwrap();
+}
+
+/// Requests the URLs in a line of the list that the demo prints.
+fn count_working_links(line: &str) -> usize {
+    let words = line.strip_prefix("  ").unwrap_or_default().split_whitespace();
+    let links = words.filter_map(|word| word.strip_prefix("http://"));
+    let request = |link: &str| {
+        let (address, path) = link.split_once('/').unwrap_or((link, ""));
+        let response = http::send(address.parse().unwrap(), "GET", &format!("/{path}"), b"");
+        assert!(matches!(response.unwrap().status, 200 | 302), "{line}");
+    };
+    links.map(request).count()
+}
+
+#[test]
+fn demo_prints_working_links_and_the_table_of_status() {
+    let mut demo = command(Path::new(ROOT).join("examples/monitoring/run.sh"));
+    demo.arg("1").env("CARGO_TARGET_DIR", target_directory()).stdin(Stdio::null());
+    let mut child = demo.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // The servers run while this test reads the list.
+    let links: usize = lines.by_ref().map(|line| count_working_links(&line)).take(12).sum();
+    assert_eq!(links, 6);
+    let shown: Vec<_> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{shown:#?}");
+    let count = |text: &str| shown.iter().filter(|line| line.starts_with(text)).count();
+    let status = "$ metrics-push status --url http://";
+    assert_eq!((count(status), count("STATE  "), count("success  ")), (2, 2, 2), "{shown:#?}");
 }
