@@ -125,7 +125,7 @@ graph() {
 show_status() {
     echo
     echo "\$ metrics-push status --url http://$gateway"
-    "${status_command[@]}" --url "http://$gateway" || true
+    timeout "$RUN_TIMEOUT" "$target/debug/metrics-push" status --url "http://$gateway" || true
     echo
 }
 
@@ -142,7 +142,7 @@ enter_within() {
 
 nightly_import() {
     METRICS_PUSH_URL="http://$gateway" METRICS_PUSH_STATE_DIR="$scratch/state" \
-        timeout "$RUN_TIMEOUT" cargo run --quiet --example nightly_import -- "$@" >>"$scratch/job.log" 2>&1
+        timeout "$RUN_TIMEOUT" "$target/debug/examples/nightly_import" "$@" >>"$scratch/job.log" 2>&1
 }
 
 cd "$folder/../.."
@@ -153,7 +153,8 @@ for selected in "--example nightly_import" "--package metrics-push-cli"; do
     timeout "$BUILD_TIMEOUT" cargo build --quiet $selected ||
         fail "the build of $selected failed or took more than $BUILD_TIMEOUT s; see the output of cargo above."
 done
-status_command=(timeout "$RUN_TIMEOUT" cargo run --quiet --package metrics-push-cli -- status)
+# Runs the programs themselves, because cargo may wait for another cargo.
+target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
 start pushgateway "$gateway_command" --persistence.file=
 gateway=$address
