@@ -4,10 +4,11 @@
 //! cargo run --example nightly_import              # succeeds
 //! cargo run --example nightly_import -- --fail    # returns an error
 //! cargo run --example nightly_import -- --panic   # panics
+//! cargo run --example nightly_import -- --metrics # prints all stored metrics instead of a table
 //! ```
 //!
 //! It pushes to the gateway in `METRICS_PUSH_URL`, or to a fake one if the variable is not set. At the end it prints the
-//! stored metrics.
+//! state of the job.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -36,7 +37,6 @@ fn nightly_import() -> Result<(), Box<dyn Error>> {
 
 fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn Error>> {
     let revenue = revenue(run)?;
-    let option = std::env::args().nth(1);
     let all = rows.len() as u64;
     let bar = ProgressBar::new(all);
     for (done, row) in (1..).zip(rows) {
@@ -51,13 +51,23 @@ fn total(run: &Run, rows: Vec<csv::Result<StringRecord>>) -> Result<(), Box<dyn 
         }
         run.progress(done, all);
         bar.inc(1);
-        match option.as_deref() {
-            Some("--fail") if done == all / 2 => return Err("the file is truncated".into()),
-            Some("--panic") if done == all / 2 => panic!("unexpected order"),
-            _ => {}
+        if done == all / 2 {
+            end_early()?;
         }
     }
     bar.finish_and_clear();
+    Ok(())
+}
+
+/// Fails if the arguments ask for it.
+fn end_early() -> Result<(), &'static str> {
+    for argument in std::env::args() {
+        match argument.as_str() {
+            "--fail" => return Err("the file is truncated"),
+            "--panic" => panic!("unexpected order"),
+            _ => {}
+        }
+    }
     Ok(())
 }
 
@@ -93,7 +103,7 @@ impl<'row> Order<'row> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let gateway = support::ExampleGateway::start()?;
-    // Prints the stored metrics after a panic, too. A job does not need this.
+    // Prints the state after a panic, too. A job does not need this.
     let result = catch_unwind(nightly_import);
     gateway.print_groups(&["nightly_import"])?;
     result.unwrap_or_else(|panic| resume_unwind(panic))

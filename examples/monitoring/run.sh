@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Runs the whole stack for a minute: a Pushgateway, a Prometheus with `prometheus.yml`, and the example job on a
+# Runs the whole stack until you press Enter: a Pushgateway, a Prometheus with `prometheus.yml`, and the example job on a
 # schedule. Every third run of the job fails.
 #
 #   examples/monitoring/run.sh [SECONDS]
 #
+# With SECONDS, it ends after this time at the latest. Without a terminal, it ends after a minute.
+#
 # The servers listen on free ports of the loopback interface. Their data is removed at the end.
 set -euo pipefail
 
-readonly SECONDS_TO_RUN="${1:-60}"
 readonly SECONDS_BETWEEN_RUNS=5
+readonly SECONDS_WITHOUT_TERMINAL=60
 # In seconds. A slow machine needs long for the build.
 readonly BUILD_TIMEOUT=1200
 readonly RUN_TIMEOUT=30
@@ -32,9 +34,16 @@ missing() {
         "download page into a folder of PATH."
 }
 
-case "$SECONDS_TO_RUN" in
-'' | *[!0-9]*) fail "invalid number of seconds \"$SECONDS_TO_RUN\". Usage: run.sh [SECONDS]" ;;
+case "${1-0}" in
+'' | *[!0-9]*) fail "invalid number of seconds \"$1\". Usage: run.sh [SECONDS]" ;;
 esac
+if [ -n "${1-}" ]; then
+    seconds_to_run=$((10#$1))
+elif [ -t 0 ]; then
+    seconds_to_run=
+else
+    seconds_to_run=$SECONDS_WITHOUT_TERMINAL
+fi
 gateway_command=$(first_command pushgateway prometheus-pushgateway) || missing pushgateway prometheus-pushgateway
 prometheus_command=$(first_command prometheus) || missing prometheus prometheus
 first_command cargo >/dev/null || fail "cargo is missing. Install Rust, or add the folder of cargo to PATH."
@@ -73,15 +82,79 @@ start() {
     fail "$name did not start; see its output above."
 }
 
+# Returns true if the server at an address responds to a path with status 200.
+answers() {
+    local status=
+    {
+        exec 3<>"/dev/tcp/${1%:*}/${1##*:}" || return 1
+        printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
+        read -r -t 10 _ status _ <&3
+        exec 3>&-
+    } 2>/dev/null || true
+    [ "$status" = 200 ]
+}
+
+# Prints the first of these paths to which Prometheus responds. The paths differ: 3 replaces /graph by /query, and Debian
+# serves only the classic pages.
+first_page() {
+    local path
+    for path in "$@"; do
+        answers "$prometheus" "$path" && echo "$path" && return
+    done
+    fail "Prometheus at http://$prometheus/ has none of the pages $*. Update the list of pages in run.sh."
+}
+
+# Encodes a text for the query of a URL.
+encode() {
+    local text=$1 position character
+    for ((position = 0; position < ${#text}; position++)); do
+        character=${text:position:1}
+        case "$character" in
+        [a-zA-Z0-9_.~-]) printf '%s' "$character" ;;
+        *) printf '%%%02X' "'$character" ;;
+        esac
+    done
+}
+
+# Prints the URL of a graph of an expression.
+graph() {
+    echo "http://$prometheus$graph_page?g0.expr=$(encode "$1")&g0.tab=0&g0.range_input=5m"
+}
+
+# Prints the table of the jobs. It fails because of the failed runs.
+show_status() {
+    echo
+    echo "\$ metrics-push status --url http://$gateway"
+    timeout "$RUN_TIMEOUT" "$target/debug/metrics-push" status --url "http://$gateway" || true
+    echo
+}
+
+# Waits for a number of seconds. Returns true if Enter was pressed.
+enter_within() {
+    if [ -t 0 ]; then
+        read -r -t "$1"
+    else
+        # In the background, so that an interrupt does not wait for the pause.
+        sleep "$1" & wait "$!"
+        false
+    fi
+}
+
 nightly_import() {
     METRICS_PUSH_URL="http://$gateway" METRICS_PUSH_STATE_DIR="$scratch/state" \
-        timeout "$RUN_TIMEOUT" cargo run --quiet --example nightly_import -- "$@" >>"$scratch/job.log" 2>&1
+        timeout "$RUN_TIMEOUT" "$target/debug/examples/nightly_import" "$@" >>"$scratch/job.log" 2>&1
 }
 
 cd "$folder/../.."
-echo "Building the example."
-timeout "$BUILD_TIMEOUT" cargo build --quiet --example nightly_import ||
-    fail "the build of the example failed or took more than $BUILD_TIMEOUT s; see the output of cargo above."
+echo "Building the example and the command."
+for selected in "--example nightly_import" "--package metrics-push-cli"; do
+    # Two words.
+    # shellcheck disable=SC2086
+    timeout "$BUILD_TIMEOUT" cargo build --quiet $selected ||
+        fail "the build of $selected failed or took more than $BUILD_TIMEOUT s; see the output of cargo above."
+done
+# Runs the programs themselves, because cargo may wait for another cargo.
+target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
 start pushgateway "$gateway_command" --persistence.file=
 gateway=$address
@@ -90,23 +163,27 @@ sed -e "s/localhost:9091/$gateway/" -e "s|\.\./\.\./|$PWD/|" -e 's/_interval: 15
     "$folder/prometheus.yml" >"$scratch/prometheus.yml"
 start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb"
 prometheus=$address
+graph_page=$(first_page /graph /query /classic/graph)
+alerts_page=$(first_page /alerts /classic/alerts)
 
 cat <<TEXT
 
-For $SECONDS_TO_RUN seconds, the job runs every $SECONDS_BETWEEN_RUNS seconds. Every third run fails on purpose.
+The job runs every $SECONDS_BETWEEN_RUNS seconds. Every third run fails on purpose.
 BatchJobFailed fires after each of these. BatchJobRunsTooOften fires because the job declares a daily schedule.
 
   the stored groups        http://$gateway/
-  the alerts               http://$prometheus/alerts
-  age of the last success  http://$prometheus/graph?g0.expr=time()-batch_job_last_success_timestamp_seconds&g0.tab=0&g0.range_input=5m
-  the last outcome         http://$prometheus/graph?g0.expr=batch_job_last_run_outcome==1&g0.tab=0&g0.range_input=5m
+  the alerts               http://$prometheus$alerts_page
+  age of the last success  $(graph 'time() - batch_job_last_success_timestamp_seconds')
+  the last outcome         $(graph 'batch_job_last_run_outcome == 1')
   the dashboard            import $PWD/metrics-push-cli/monitoring/dashboard.json into a Grafana with http://$prometheus as data source
+  the state of the job     cargo run --package metrics-push-cli -- status --url http://$gateway
 
 TEXT
+[ -t 0 ] && echo "Press Enter to stop." && echo
 
 runs=0
 SECONDS=0
-while [ "$SECONDS" -lt "$SECONDS_TO_RUN" ]; do
+while [ -z "$seconds_to_run" ] || [ "$SECONDS" -lt "$seconds_to_run" ]; do
     runs=$((runs + 1))
     ending=()
     [ $((runs % 3)) -eq 0 ] && ending=(--fail)
@@ -121,12 +198,16 @@ while [ "$SECONDS" -lt "$SECONDS_TO_RUN" ]; do
         fail "run $runs ended with an unexpected status; see the output of the job above."
         ;;
     esac
+    # After the first success and after each failure.
+    if [ "$runs" -eq 1 ] || [ $((runs % 3)) -eq 0 ]; then show_status; fi
     pause=$((SECONDS_BETWEEN_RUNS - (SECONDS - began)))
-    left=$((SECONDS_TO_RUN - SECONDS))
-    [ "$pause" -gt "$left" ] && pause=$left
-    # In the background, so that an interrupt does not wait for the pause.
-    [ "$pause" -gt 0 ] && { sleep "$pause" & wait "$!"; }
+    if [ -n "$seconds_to_run" ]; then
+        left=$((seconds_to_run - SECONDS))
+        [ "$pause" -gt "$left" ] && pause=$left
+    fi
+    [ "$pause" -lt 1 ] && pause=1
+    enter_within "$pause" && break
 done
 
-echo
+show_status
 echo "Finished: both servers are stopped, and their data is removed."

@@ -7,7 +7,8 @@ use crate::terminal;
 
 const DASHBOARD: &str = include_str!("../monitoring/dashboard.json");
 
-const RULES: [&str; 5] = [
+const RULES: [&str; 6] = [
+    include_str!("../monitoring/rules/environments.yaml"),
     include_str!("../monitoring/rules/runs.yaml"),
     include_str!("../monitoring/rules/schedule.yaml"),
     include_str!("../monitoring/rules/history.yaml"),

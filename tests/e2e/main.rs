@@ -12,6 +12,8 @@ mod cli;
 mod clock_steps;
 mod container;
 mod dns;
+mod environments;
+mod examples;
 mod exposition;
 mod failing_disk;
 mod fake_gateway;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::programs::command;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
+pub(crate) const FOLDER: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/monitoring");
 const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 
@@ -15,7 +16,7 @@ const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 const ALWAYS: &str = "Watchdog";
 
 /// The YAML files of a folder, by name.
-fn files(folder: &str) -> BTreeMap<String, String> {
+pub(crate) fn files(folder: &str) -> BTreeMap<String, String> {
     let read = |path: PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         (name, fs::read_to_string(path).unwrap())
@@ -25,7 +26,7 @@ fn files(folder: &str) -> BTreeMap<String, String> {
 }
 
 /// The text of each rule, from its name to its last line.
-fn blocks(text: &str) -> Vec<&str> {
+pub(crate) fn blocks(text: &str) -> Vec<&str> {
     let keys = ["- alert: ", "- record: "];
     let starts = keys.iter().flat_map(|key| text.match_indices(key)).map(|(start, _)| start);
     starts.map(|start| &text[start..start + extent(&text[start..], RULE)]).collect()
@@ -60,7 +61,7 @@ fn alerts(rules: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
 }
 
 /// The value of a rule's key, on one line or several.
-fn value<'a>(block: &'a str, key: &str) -> &'a str {
+pub(crate) fn value<'a>(block: &'a str, key: &str) -> &'a str {
     let at = block.find(&format!(" {key}:")).unwrap_or_else(|| panic!("no {key} in {block}")) + 1;
     let line = block[..at].rfind('\n').map_or(0, |end| end + 1);
     let text = &block[at..line + extent(&block[line..], at - line)];

@@ -49,6 +49,6 @@ pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
 }
 
 /// Returns the target directory, two levels above the programs: `<target>/<profile>/<program>`.
-fn target_directory() -> PathBuf {
+pub(crate) fn target_directory() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_ending")).ancestors().nth(2).unwrap().to_owned()
 }

@@ -3,9 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use metrics_push::testing::FakeGateway;
+use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome, Scope, push_job};
 
 #[push_job(name = "import", grouping(region = region), run = run)]
@@ -101,6 +101,59 @@ fn open_run_has_no_outcome() {
     assert!(text.contains("has not finished"), "{text}");
     run.finish(Outcome::Success);
     gateway.after_run("open", &[]).assert_outcome("success");
+}
+
+#[test]
+fn after_run_fails_at_once_for_misspelled_job_or_label() {
+    let (gateway, _scope) = scoped();
+    import("eu", 3).unwrap();
+    for (job, labels) in [
+        ("imprt", &[("region", "eu")][..]),
+        ("import", &[("region", "us")]),
+        ("import", &[("regoin", "eu")]),
+        ("import", &[]),
+    ] {
+        let called = Instant::now();
+        let text = message(|| drop(gateway.after_run(job, labels)));
+        assert!(called.elapsed() < Duration::from_secs(5), "{text}");
+        assert!(text.contains("no run of the group {") && text.contains(job), "{text}");
+        assert!(text.contains("{job=\"import\",region=\"eu\"}"), "{text}");
+    }
+}
+
+#[test]
+fn after_run_waits_for_a_run_that_is_retried_or_follows_an_open_one() {
+    let (gateway, _scope) = scoped();
+    import("eu", 3).unwrap();
+    gateway.after_run("import", &[("region", "eu")]).assert_outcome("success");
+    // Fails all attempts of the first second.
+    gateway.fault(Fault::status(503));
+    let healed = gateway.requests().len();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            gateway.wait_for(Duration::from_secs(10), |it| it.requests().len() >= healed + 4);
+            gateway.heal();
+        });
+        import("us", 3).unwrap();
+        gateway.after_run("import", &[("region", "us")]).assert_outcome("success");
+    });
+}
+
+#[test]
+fn unknown_outcome_is_rejected_with_the_known_ones() {
+    let (gateway, _scope) = scoped();
+    import("eu", 3).unwrap();
+    let group = gateway.after_run("import", &[("region", "eu")]);
+    for unknown in ["failure", "Success", "ok", ""] {
+        let text = message(|| {
+            group.assert_outcome(unknown);
+        });
+        let expected = format!("unknown outcome {unknown:?}; use one of: ");
+        assert!(text.starts_with(&expected), "{text}");
+        for known in Outcome::ALL {
+            assert!(text.contains(known.as_str()), "{text}");
+        }
+    }
 }
 
 #[test]

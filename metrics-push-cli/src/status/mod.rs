@@ -22,7 +22,8 @@ Exit status:
   0
           All jobs are well.
   1
-          A job failed, is overdue, vanished during a run, or had its last push rejected.
+          A job failed, is overdue, vanished during a run, or had its last push rejected. A job is failing until its next
+          success, also while a run is active.
   2
           Unknown: a gateway did not respond, or it has no job to judge.
 
@@ -40,7 +41,7 @@ JSON:
   gateways[].jobs[].is_well
           Whether the job has no problems.
   gateways[].jobs[].problems
-          The problems, one sentence each.
+          What is wrong: one sentence about the runs, and one each about a wrong clock and a rejected push.
   gateways[].jobs[].success_age_seconds
           The age of the last success; null without a success.
   gateways[].jobs[].last_start_timestamp_seconds

@@ -15,6 +15,9 @@ const CLOCK_TOLERANCE: f64 = 300.0;
 /// The maximum rounding error of a timestamp, in seconds: a run may seem to end this much before its start.
 const ROUNDING: f64 = 1e-3;
 
+/// The maximum duration of a run without `max_runtime`, in seconds, as in the alert rules.
+const DEFAULT_MAX_RUNTIME: f64 = 86_400.0;
+
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Report {
     /// The grouping labels, including `job`.
@@ -49,6 +52,9 @@ pub(crate) struct Facts {
     pub(crate) start: Option<f64>,
     pub(crate) completion: Option<f64>,
     pub(crate) success: Option<f64>,
+    failure: Option<f64>,
+    /// Whether the last run that ended has failed. Skipped runs do not count.
+    is_failing: bool,
     pub(crate) deadline: Option<f64>,
     pub(crate) max_runtime: Option<f64>,
     pub(crate) took: Option<f64>,
@@ -78,6 +84,8 @@ impl Facts {
             start: value("last_start_timestamp_seconds"),
             completion: value("last_completion_timestamp_seconds"),
             success: value("last_success_timestamp_seconds"),
+            failure: value("last_failure_timestamp_seconds"),
+            is_failing: value("last_run_success") == Some(0.0),
             deadline: value("success_deadline_seconds"),
             max_runtime: value("max_runtime_seconds"),
             took,
@@ -100,6 +108,12 @@ impl Facts {
             (start, None) => start.is_some(),
             (None, Some(_)) => false,
         }
+    }
+
+    /// The maximum duration of a run: `max_runtime`, else the deadline, at most one day.
+    fn run_limit(&self) -> f64 {
+        let default = self.deadline.map_or(DEFAULT_MAX_RUNTIME, |it| it.min(DEFAULT_MAX_RUNTIME));
+        self.max_runtime.unwrap_or(default)
     }
 
     /// The progress of the active run. Ignores the progress of earlier runs.
@@ -169,6 +183,16 @@ impl Report {
         self.problems.is_empty()
     }
 
+    /// Returns true if a run is active and the run before it failed.
+    pub(crate) fn is_retrying(&self) -> bool {
+        matches!(self.state, State::Running(_)) && self.facts.is_failing
+    }
+
+    /// The age of the last failure in seconds.
+    pub(crate) fn failure_age(&self) -> Option<f64> {
+        self.facts.failure.map(|failure| self.now - failure)
+    }
+
     /// The age of the last success in seconds.
     pub(crate) fn success_age(&self) -> Option<f64> {
         self.facts.success.map(|success| self.now - success)
@@ -202,13 +226,12 @@ fn quoted(value: &str) -> String {
 }
 
 fn state(facts: &Facts, now: f64) -> State {
-    let is_older = |instant: Option<f64>, limit: Option<f64>| {
-        instant.zip(limit).is_some_and(|(instant, limit)| now - instant > limit)
-    };
     match &facts.outcome {
-        _ if facts.is_open() && is_older(facts.start, facts.max_runtime) => State::Vanished,
+        _ if facts.is_open() && is_older(facts.start, Some(facts.run_limit()), now) => {
+            State::Vanished
+        }
         _ if facts.is_open() => State::Running(facts.percent()),
-        Some(outcome) if is_good(outcome) && is_older(facts.success, facts.deadline) => {
+        Some(outcome) if is_good(outcome) && is_older(facts.success, facts.deadline, now) => {
             State::Overdue
         }
         Some(outcome) => State::Ended(outcome.clone()),
@@ -217,37 +240,17 @@ fn state(facts: &Facts, now: f64) -> State {
     }
 }
 
+fn is_older(instant: Option<f64>, limit: Option<f64>, now: f64) -> bool {
+    instant.zip(limit).is_some_and(|(instant, limit)| now - instant > limit)
+}
+
 fn is_good(outcome: &str) -> bool {
     matches!(outcome, "success" | "skipped")
 }
 
+/// At most one sentence about the runs, then one about the clock and one about a rejected push.
 fn problems(facts: &Facts, state: &State, now: f64) -> Vec<String> {
-    let ago = |instant: Option<f64>| {
-        instant.map_or("at an unknown time".into(), |then| format!("{} ago", duration(now - then)))
-    };
-    let mut problems = Vec::new();
-    match state {
-        State::Ended(outcome) if !is_good(outcome) => {
-            let never = if facts.success.is_none() { "; it has never succeeded" } else { "" };
-            let how = facts.describe(outcome);
-            problems.push(format!("the last run failed {} ({how}){never}", ago(facts.completion)));
-        }
-        State::Vanished => problems.push(format!(
-            "a run started {} and has not ended; its maximum runtime is {}: check whether it hangs or was killed",
-            ago(facts.start),
-            duration(facts.max_runtime.unwrap_or_default()),
-        )),
-        _ => {}
-    }
-    if let Some((success, deadline)) = facts.success.zip(facts.deadline)
-        && now - success > deadline
-    {
-        problems.push(format!(
-            "the last success was {}; the deadline is {}: check whether the job is still scheduled",
-            ago(facts.success),
-            duration(deadline),
-        ));
-    }
+    let mut problems = Vec::from_iter(runs_problem(facts, state, now));
     if facts.success.is_some_and(|success| success - now > CLOCK_TOLERANCE) {
         problems.push(format!(
             "the last success is {} ahead of the local clock: synchronise the clocks",
@@ -259,6 +262,65 @@ fn problems(facts: &Facts, state: &State, now: f64) -> Vec<String> {
             .push("the gateway rejected the last push: read the reason in the job's stderr".into());
     }
     problems
+}
+
+/// What is wrong with the runs, in one sentence: the last run, the last success, and the remedy.
+fn runs_problem(facts: &Facts, state: &State, now: f64) -> Option<String> {
+    let is_overdue = is_older(facts.success, facts.deadline, now);
+    let started = || format!("a run started {}", ago(facts.start, now));
+    let is_skipped = facts.outcome.as_deref() == Some("skipped");
+    let (mut clauses, remedy) = match state {
+        State::Ended(outcome) if !is_good(outcome) => {
+            (vec![failure(facts, facts.completion, now)], None)
+        }
+        State::Running(_) if facts.is_failing => {
+            (vec![started(), failure(facts, facts.failure, now)], None)
+        }
+        State::Running(_) if is_overdue => (vec![started()], None),
+        State::Vanished => {
+            let (limit, remedy) = vanished(facts);
+            (vec![started() + " and has not ended", limit], Some(remedy))
+        }
+        State::Overdue if is_skipped && !is_older(facts.start, facts.deadline, now) => {
+            let skipped = format!("the last run was skipped {}", ago(facts.completion, now));
+            (vec![skipped], Some("check why its runs are skipped"))
+        }
+        State::Overdue => (vec![], Some("check whether the job is still scheduled")),
+        _ => return None,
+    };
+    if let Some(deadline) = facts.deadline.filter(|_| is_overdue) {
+        let (ago, deadline) = (ago(facts.success, now), duration(deadline));
+        clauses.push(format!("the last success was {ago}; the deadline is {deadline}"));
+    } else if facts.success.is_none() {
+        clauses.push("it has never succeeded".to_owned());
+    }
+    let remedy = remedy.map_or(String::new(), |remedy| format!(": {remedy}"));
+    Some(clauses.join("; ") + &remedy)
+}
+
+/// Describes the failure of the last run. The outcome is unknown while the next run is active.
+fn failure(facts: &Facts, ended: Option<f64>, now: f64) -> String {
+    let outcome = facts.outcome.as_deref().filter(|outcome| !is_good(outcome));
+    let how = outcome.map_or(String::new(), |outcome| format!(" ({})", facts.describe(outcome)));
+    format!("the last run failed {}{how}", ago(ended, now))
+}
+
+/// The limit that an open run has exceeded, and the remedy.
+fn vanished(facts: &Facts) -> (String, &'static str) {
+    let limit = duration(facts.run_limit());
+    match facts.max_runtime {
+        Some(_) => {
+            (format!("its maximum runtime is {limit}"), "check whether it hangs or was killed")
+        }
+        None => (
+            format!("without max_runtime, a run may take {limit}"),
+            "check whether it hangs or was killed, or set max_runtime",
+        ),
+    }
+}
+
+fn ago(instant: Option<f64>, now: f64) -> String {
+    instant.map_or("at an unknown time".into(), |then| format!("{} ago", duration(now - then)))
 }
 
 #[cfg(test)]

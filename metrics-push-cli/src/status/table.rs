@@ -68,7 +68,7 @@ fn cells(report: &Report) -> Cells {
         None => String::new(),
     };
     [
-        state(&report.state),
+        state(report),
         report.name(),
         success,
         time(facts.deadline),
@@ -79,15 +79,26 @@ fn cells(report: &Report) -> Cells {
     .map(|cell| escape(&cell).into_owned())
 }
 
-fn state(state: &State) -> String {
-    match state {
+fn state(report: &Report) -> String {
+    match &report.state {
         State::Ended(outcome) => outcome.clone(),
-        State::Running(None) => "running".to_owned(),
-        State::Running(Some(percent)) => format!("running {percent}%"),
+        State::Running(percent) => {
+            let percent = percent.map_or(String::new(), |percent| format!(" {percent}%"));
+            format!("running{percent}{}", failing(report))
+        }
         State::Vanished => "vanished".to_owned(),
         State::Overdue => "overdue".to_owned(),
         State::Refused => "refused".to_owned(),
         State::NoRuns => "no runs".to_owned(),
+    }
+}
+
+/// Follows the state of an active run if the run before it failed.
+fn failing(report: &Report) -> String {
+    match report.failure_age() {
+        _ if !report.is_retrying() => String::new(),
+        Some(age) => format!(" (failing since {} ago)", duration(age)),
+        None => " (failing)".to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod exec;
 mod exposition;
 mod generated;
+mod processes;
 mod program;
 mod removal;
 #[path = "../../../tests/it/signal_defaults.rs"]

@@ -2,11 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -47,22 +46,63 @@ pub(crate) fn piped(mut command: Command, input: &str) -> Ended {
 
 /// Runs the command on a terminal of this width, which receives both output streams.
 pub(crate) fn on_terminal(columns: u16, mut command: Command) -> Ended {
-    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&screen).unwrap();
-    unlockpt(&screen).unwrap();
-    let name = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
-    let terminal = open_terminal(Path::new(&name));
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&terminal, size).unwrap();
-
+    let (screen, device) = open_pair(columns);
     command.env("TERM", "xterm").stdin(Stdio::null());
-    command.stdout(terminal.try_clone().unwrap()).stderr(terminal);
+    command.stdout(device.try_clone().unwrap()).stderr(device);
     let mut child = command.spawn().unwrap();
     // Closes this process' copies of the terminal, so that reading ends when the child exits.
     drop(command);
     let shown = read_to_end(screen);
     let status = shell_status(child.wait().unwrap());
     Ended { status, stdout: shown.replace("\r\n", "\n"), stderr: String::new() }
+}
+
+/// A command whose standard streams are a terminal.
+pub(crate) struct Session {
+    child: Child,
+    screen: File,
+    shown: String,
+}
+
+impl Session {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let (screen, device) = open_pair(80);
+        let stream = || device.try_clone().unwrap();
+        let child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
+        Self { child, screen, shown: String::new() }
+    }
+
+    /// Waits until the terminal shows a text. Panics if the command exits before that.
+    pub(crate) fn expect(&mut self, text: &str) -> &mut Self {
+        let mut buffer = [0; 4_096];
+        while !self.shown.contains(text) {
+            let count = self.screen.read(&mut buffer).unwrap_or(0);
+            assert_ne!(count, 0, "the command exited without {text:?}: {}", self.shown);
+            self.shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        self
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) -> &mut Self {
+        self.screen.write_all(keys.as_bytes()).unwrap();
+        self
+    }
+
+    pub(crate) fn wait(mut self) -> i32 {
+        shell_status(self.child.wait().unwrap())
+    }
+}
+
+/// Opens a pseudo-terminal of this width: the screen for the test, and the device for the command.
+fn open_pair(columns: u16) -> (File, File) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
+    let device = open_terminal(Path::new(&name));
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&device, size).unwrap();
+    (File::from(screen), device)
 }
 
 /// The exit status as a shell reports it.
@@ -76,8 +116,7 @@ fn open_terminal(path: &Path) -> File {
     File::options().read(true).write(true).custom_flags(flags).open(path).unwrap()
 }
 
-fn read_to_end(screen: OwnedFd) -> String {
-    let mut screen = File::from(screen);
+fn read_to_end(mut screen: File) -> String {
     let mut shown = Vec::new();
     let mut buffer = [0; 4_096];
     // After the last writer has closed the terminal, reading returns an error, not the end of the file.

@@ -177,6 +177,31 @@ fn exit_status_is_the_verdict() {
 }
 
 #[test]
+fn running_job_that_failed_before_is_a_problem() {
+    let gateway = FakeGateway::start();
+    let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+    run("orders", "", Outcome::Error);
+    let next = Job::with_name("orders").every(DAY).whole_process().start();
+    let is_open = |gateway: &FakeGateway| {
+        let group = gateway.group("orders", &[]);
+        let instant =
+            |event| group.value(&format!("batch_job_last_{event}_timestamp_seconds"), &[]);
+        instant("start") > instant("completion")
+    };
+    gateway.wait_for(Duration::from_secs(10), is_open);
+    let failing = status(&gateway, &["--color", "always"]);
+    assert_eq!(failing.status, 1, "{failing:?}");
+    assert!(failing.stdout.contains("\u{1b}[31mrunning (failing since "), "{failing:?}");
+    let about = failing.stdout.lines().filter(|line| line.starts_with("orders: ")).count();
+    assert_eq!(about, 1, "{failing:?}");
+    assert!(failing.stdout.contains("; it has never succeeded."), "{failing:?}");
+
+    next.finish(Outcome::Success);
+    let well = status(&gateway, &[]);
+    assert_eq!((well.status, well.stdout.contains("success")), (0, true), "{well:?}");
+}
+
+#[test]
 fn status_names_unreachable_gateway_and_shows_others() {
     let gateway = populated();
     let urls = format!("{},http://127.0.0.1:9", gateway.url());

@@ -2,13 +2,18 @@
 //!
 //! The message of every failed assertion contains the actual contents of the group.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fake_gateway::FakeGateway;
-use super::group::{DisplayLabels, Group, Selector};
+use super::family::Family;
+use super::group::{DisplayLabels, Group, Selector, grouping_labels};
 
 /// A push of a local job takes milliseconds. After this time, it is certainly lost.
 const RUN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The wait for the group of a run after the last request, if another run has finished. Long enough for a thread of the
+/// test that has yet to start its run.
+const OTHER_RUN_TIMEOUT: Duration = Duration::from_millis(500);
 
 const OUTCOME: &str = "batch_job_last_run_outcome";
 const START: &str = "batch_job_last_start_timestamp_seconds";
@@ -22,26 +27,52 @@ impl FakeGateway {
     ///
     /// # Panics
     ///
-    /// Panics if no run finishes within ten seconds. The message contains the requests and the contents of the gateway.
+    /// Panics if no run of the group finishes within ten seconds. If the group does not exist and another run has finished,
+    /// the job or a label is probably misspelled: the method then panics half a second after the last request, unless the
+    /// gateway has failed requests. The message contains the groups of the gateway.
     #[must_use]
     #[track_caller]
     pub fn after_run(&self, job: &str, labels: &[(&str, &str)]) -> Group {
-        self.wait_for(RUN_TIMEOUT, |gateway| {
-            gateway.find_group(job, labels).is_some_and(|group| is_finished(&group))
-        });
-        self.group(job, labels)
+        let deadline = Instant::now() + RUN_TIMEOUT;
+        loop {
+            let seen = self.shared().changes();
+            let group = self.find_group(job, labels);
+            if let Some(group) = group.as_ref().filter(|group| group.has_finished_run()) {
+                return group.clone();
+            }
+            let next = match group {
+                None if self.has_only_finished_runs() => Instant::now() + OTHER_RUN_TIMEOUT,
+                _ => deadline,
+            };
+            if self.shared().wait_for_change(seen, next.min(deadline)).is_none() {
+                let wanted = grouping_labels(job, labels);
+                let groups = self.list_groups();
+                panic!(
+                    "no run of the group {} has finished; the groups of the gateway are:{groups}\n{}",
+                    DisplayLabels(&wanted),
+                    self.list_requests(),
+                );
+            }
+        }
     }
-}
 
-fn is_finished(group: &Group) -> bool {
-    match (group.get(START, &[]), group.get(COMPLETION, &[])) {
-        // While a run is open, the completion of the previous run is older than the start of this one.
-        (Some(start), Some(completion)) => completion >= start,
-        _ => false,
+    /// Returns true if at least one run has finished, no run is open, and no request has failed.
+    fn has_only_finished_runs(&self) -> bool {
+        let groups = self.groups();
+        let mut runs = groups.iter().filter(|group| group.has_family(START)).peekable();
+        runs.peek().is_some() && runs.all(Group::has_finished_run) && !self.shared().has_failed()
     }
 }
 
 impl Group {
+    fn has_finished_run(&self) -> bool {
+        match (self.get(START, &[]), self.get(COMPLETION, &[])) {
+            // While a run is open, the completion of the previous run is older than the start of this one.
+            (Some(start), Some(completion)) => completion >= start,
+            _ => false,
+        }
+    }
+
     /// Returns the outcome of the last finished run, for example `success`. Returns `None` if no run has finished.
     #[must_use]
     pub fn outcome(&self) -> Option<String> {
@@ -50,13 +81,26 @@ impl Group {
         current.labels.get("outcome").cloned()
     }
 
+    /// The outcomes of which the group has a series, which are all outcomes that exist.
+    fn outcome_names(&self) -> Vec<String> {
+        let states = self.families.get(OUTCOME).map_or(Vec::new(), Family::samples);
+        states.into_iter().filter_map(|mut state| state.labels.remove("outcome")).collect()
+    }
+
     /// Asserts that the last run finished with this outcome.
     ///
     /// # Panics
     ///
-    /// Panics if it did not. The message contains the whole group.
+    /// Panics if it did not, or if there is no such outcome. The message contains the whole group, or the names of all
+    /// outcomes.
     #[track_caller]
     pub fn assert_outcome(&self, expected: &str) -> &Self {
+        let known = self.outcome_names();
+        assert!(
+            known.is_empty() || known.iter().any(|name| name == expected),
+            "unknown outcome {expected:?}; use one of: {}",
+            known.join(", "),
+        );
         let outcome = self.outcome();
         assert!(
             outcome.as_deref() == Some(expected),

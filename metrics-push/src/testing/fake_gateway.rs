@@ -12,6 +12,7 @@ use super::group::{DisplayLabels, Group, grouping_labels};
 use super::http::Request;
 use super::routes::{AdminApi, Flags};
 use super::server::HttpServer;
+use super::state::SharedState;
 use super::store::ConsistencyCheck;
 
 /// A Pushgateway in this process, on a free port of 127.0.0.1.
@@ -137,15 +138,29 @@ impl FakeGateway {
     #[track_caller]
     pub fn group(&self, job: &str, labels: &[(&str, &str)]) -> Group {
         self.find_group(job, labels).unwrap_or_else(|| {
-            let groups = self.groups();
-            let groups: Vec<_> = groups
-                .iter()
-                .map(|group| format!("\n  {}", DisplayLabels(&group.labels)))
-                .collect();
-            let groups = if groups.is_empty() { " none".into() } else { groups.concat() };
             let wanted = grouping_labels(job, labels);
+            let groups = self.list_groups();
             panic!("the gateway has no group {}; its groups are:{groups}", DisplayLabels(&wanted))
         })
+    }
+
+    /// The labels of all groups for a panic message, one group per line.
+    pub(super) fn list_groups(&self) -> String {
+        let line = |group: &Group| format!("\n  {}", DisplayLabels(&group.labels));
+        let lines: String = self.groups().iter().map(line).collect();
+        if lines.is_empty() { " none".into() } else { lines }
+    }
+
+    /// The requests received so far for a panic message, one per line.
+    pub(super) fn list_requests(&self) -> String {
+        let requests = self.requests();
+        let line = |request: &Request| format!("  {} {}\n", request.method, request.path);
+        let lines: String = requests.iter().map(line).collect();
+        format!("requests received ({}):\n{lines}", requests.len())
+    }
+
+    pub(super) fn shared(&self) -> &SharedState {
+        self.server.shared()
     }
 
     /// Returns the group with exactly these grouping labels, or `None` if there is no such group.
@@ -175,15 +190,9 @@ impl FakeGateway {
         let mut seen = Some(self.server.shared().changes());
         while !condition(self) {
             let Some(changes) = seen else {
-                let requests = self.requests();
-                let lines: Vec<_> = requests
-                    .iter()
-                    .map(|request| format!("  {} {}\n", request.method, request.path))
-                    .collect();
                 panic!(
-                    "the condition was not met within {timeout:?}; requests received ({}):\n{}contents of the gateway:\n{self}",
-                    requests.len(),
-                    lines.concat(),
+                    "the condition was not met within {timeout:?}; {}contents of the gateway:\n{self}",
+                    self.list_requests(),
                 );
             };
             seen = self.server.shared().wait_for_change(changes, deadline);

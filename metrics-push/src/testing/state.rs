@@ -55,6 +55,8 @@ pub(super) struct ServerState {
     heal_count: u64,
     /// Incremented when all connections are closed. Requests from earlier connections must not be stored.
     kill_count: u64,
+    /// Whether any request has met a fault. Its sender may retry it after a pause of any length.
+    has_failed_requests: bool,
 }
 
 /// The heal and kill counts when a fault started.
@@ -143,6 +145,12 @@ impl SharedState {
         (state.changes != seen).then_some(state.changes)
     }
 
+    /// Returns true if the gateway has failed a request or closed its port, so that senders may still retry.
+    pub(super) fn has_failed(&self) -> bool {
+        let state = self.lock();
+        state.has_failed_requests || state.kill_count > 0
+    }
+
     /// Waits until every prepared response has been written, or the timeout has passed.
     pub(super) fn wait_for_responses(&self, timeout: Duration) {
         drop(self.wait_until(Instant::now() + timeout, |state| state.unsent_responses == 0));
@@ -216,6 +224,7 @@ impl SharedState {
         let action = match state.faults.take(request) {
             // The counts are read under the lock that records the request: a test that sees the request may heal at once.
             Some(fault) => {
+                state.has_failed_requests = true;
                 Action::Fail(fault, FaultStart { heal_count: state.heal_count, kill_count })
             }
             None => {

@@ -11,7 +11,7 @@ fn report(ages: &[(&str, f64)], outcome: &str, values: &[(&str, f64)]) -> Report
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value));
     let mut text: String =
         ages.chain(values).map(|(name, value)| format!("batch_job_{name} {value}\n")).collect();
-    for known in ["success", "error", "skipped", "abandoned"] {
+    for known in ["success", "error", "signal", "skipped", "abandoned"] {
         let value = u8::from(known == outcome);
         text.push_str(&format!("batch_job_last_run_outcome{{outcome=\"{known}\"}} {value}\n"));
     }
@@ -102,6 +102,84 @@ fn open_run_is_running_until_max_runtime() {
     let vanished = report(&[("start", 4_000.0), ("completion", 9_000.0)], "", &DAILY);
     assert_eq!(vanished.state, State::Vanished);
     assert!(vanished.problems[0].contains("its maximum runtime is 1h"), "{vanished:?}");
+}
+
+#[test]
+fn open_run_without_max_runtime_vanishes_within_a_day() {
+    let hour = 3_600.0;
+    for (deadline, limit) in [(None, 24.0), (Some(2.0), 2.0), (Some(62.0 * 24.0), 24.0)] {
+        let values: Vec<_> =
+            deadline.map(|hours| ("success_deadline_seconds", hours * hour)).into_iter().collect();
+        let after = |hours: f64| report(&[("start", hours * hour)], "", &values);
+        assert_eq!(after(limit - 0.1).state, State::Running(None), "{deadline:?}");
+        let vanished = after(limit + 0.1);
+        assert_eq!(vanished.state, State::Vanished, "{deadline:?}");
+        assert!(
+            vanished.problems[0].ends_with("or was killed, or set max_runtime"),
+            "{vanished:?}"
+        );
+    }
+}
+
+/// The ages of a run that failed an hour ago, two days after the last success.
+const FAILED: [(&str, f64); 3] =
+    [("completion", 3_600.0), ("failure", 3_600.0), ("success", 180_000.0)];
+
+const FAILING: [(&str, f64); 2] =
+    [("success_deadline_seconds", 172_800.0), ("last_run_success", 0.0)];
+
+#[test]
+fn open_run_after_failure_is_a_problem() {
+    let ages = [&[("start", 60.0)][..], &FAILED].concat();
+    for (outcome, how) in [("", ""), ("error", " (error)"), ("signal", " (signal 15, TERM)")] {
+        let values = [&[("last_run_signal", 15.0)][..], &FAILING].concat();
+        let retrying = report(&ages, outcome, &values);
+        assert_eq!((&retrying.state, retrying.is_retrying()), (&State::Running(None), true));
+        assert_eq!(
+            retrying.problems,
+            [format!(
+                "a run started 1m ago; the last run failed 1h ago{how}; the last success was 2d2h ago; the deadline is 2d"
+            )]
+        );
+        assert_eq!(retrying.sort_key().0, 0, "a job with a problem comes first");
+    }
+    let well = report(&ages, "", &[("last_run_success", 1.0)]);
+    assert_eq!((well.is_well(), well.is_retrying()), (true, false));
+}
+
+#[test]
+fn open_run_after_failure_names_missing_success() {
+    let ages = [("start", 60.0), ("completion", 3_600.0), ("failure", 3_600.0)];
+    let first = report(&ages, "", &FAILING);
+    assert_eq!(
+        first.problems,
+        ["a run started 1m ago; the last run failed 1h ago; it has never succeeded"]
+    );
+}
+
+#[test]
+fn remedy_about_the_schedule_needs_an_old_successful_run() {
+    let is_about_schedule = |ages: &[(&str, f64)], outcome: &str, values: &[(&str, f64)]| {
+        let report = report(ages, outcome, values);
+        assert_eq!(report.problems.len(), 1, "{report:?}");
+        report.problems[0].contains("still scheduled")
+    };
+    let started = |age: f64| [&[("start", age)][..], &FAILED].concat();
+    // The last run failed, however long ago.
+    assert!(!is_about_schedule(&started(3_700.0), "error", &FAILING));
+    let old = [("start", 300_000.0), ("completion", 290_000.0), ("success", 400_000.0)];
+    assert!(!is_about_schedule(&old, "error", &FAILING));
+    // A run is active, after a failure or late.
+    assert!(!is_about_schedule(&started(60.0), "", &FAILING));
+    assert!(!is_about_schedule(&[("start", 60.0), ("success", 180_000.0)], "", &DAILY));
+    // A run hangs or was killed.
+    assert!(!is_about_schedule(&[("start", 7_200.0), ("success", 180_000.0)], "", &DAILY));
+    // The runs start and are skipped.
+    let skipped = |age: f64| [("start", age), ("completion", age), ("success", 400_000.0)];
+    assert!(!is_about_schedule(&skipped(60.0), "skipped", &DAILY));
+    assert!(is_about_schedule(&skipped(300_000.0), "skipped", &DAILY));
+    let succeeded = [("start", 180_010.0), ("completion", 180_000.0), ("success", 180_000.0)];
+    assert!(is_about_schedule(&succeeded, "success", &DAILY));
 }
 
 #[test]
