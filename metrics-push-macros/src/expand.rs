@@ -8,8 +8,9 @@ use quote::{quote, quote_spanned};
 use crate::errors::Errors;
 use crate::function::{Asyncness, Function};
 use crate::judge::Judge;
+use crate::parameters::Moved;
 use crate::return_type::ReturnKind;
-use crate::tokens::{generated, regroup};
+use crate::tokens::generated;
 
 /// The calls that start a measurement or a run.
 pub(crate) struct Instrumentation {
@@ -65,7 +66,7 @@ impl Shape {
             (Asyncness::Sync, ReturnKind::BoxedFuture) => Self::BoxedFuture,
             (Asyncness::Sync, _) if future.is_some() => Self::BoxedFuture,
             (Asyncness::Sync, ReturnKind::Future) => Self::Future,
-            (Asyncness::Sync, ReturnKind::Never) => Self::Guard,
+            (Asyncness::Sync, ReturnKind::Never | ReturnKind::Function) => Self::Guard,
             (Asyncness::Sync, _) if is_unjudged => Self::Guard,
             // The outcome of a run is more important than the location of the caller.
             (Asyncness::Sync, _) if guard_owner == GuardOwner::Function => Self::Call,
@@ -93,6 +94,7 @@ pub(crate) fn check(
     if let (Some((name, predicate)), Shape::Guard) = (judge.predicate(), shape) {
         let reason = match function.return_type().kind() {
             ReturnKind::Never => "this function never returns",
+            ReturnKind::Function => "the result of a function that returns `impl Fn` is not inspected",
             _ => "the result of a `#[track_caller]` function is not inspected",
         };
         errors.at(predicate, format!("`{name}` has no effect: {reason}; remove it"));
@@ -131,33 +133,34 @@ pub(crate) fn expand(
             function.with_body(&quote!(#start #block))
         }
         Shape::Call => {
-            let body = closure(function);
+            let body = closure(function, runtime);
             let ended = quote_spanned!(span=> #runtime::call(#guard, #body));
             let finish = finish_statements(&ended, judge, runtime);
-            function.with_body(&quote_spanned!(span=> #start #finish))
+            function
+                .with_moved_parameters(function.borrows(), &quote_spanned!(span=> #start #finish))
         }
         Shape::AsyncCall => {
             let body = async_block(function, runtime);
             let ended = quote_spanned!(span=> #runtime::call_async(#guard, #body).await);
             let finish = finish_statements(&ended, judge, runtime);
-            function.with_moved_parameters(&quote_spanned!(span=> #start #finish))
+            function.with_moved_parameters(Moved::All, &quote_spanned!(span=> #start #finish))
         }
         Shape::AsyncForever => {
             let body = async_block(function, runtime);
             let call = quote_spanned!(span=> #runtime::call_forever(#guard, #body).await);
-            function.with_moved_parameters(&quote_spanned!(span=> #start #call))
+            function.with_moved_parameters(Moved::All, &quote_spanned!(span=> #start #call))
         }
         Shape::Future => {
-            let body = closure(function);
+            let body = closure(function, runtime);
             let judge = judge.closure(runtime, function.return_type().future_output());
             let call = quote_spanned!(span=> #runtime::call_future(#local, #body, #judge));
-            function.with_body(&quote_spanned!(span=> #start #call))
+            function.with_moved_parameters(function.borrows(), &quote_spanned!(span=> #start #call))
         }
         Shape::BoxedFuture => {
-            let body = closure(function);
+            let body = closure(function, runtime);
             let judge = judge.closure(runtime, None);
             let call = quote_spanned!(span=> #runtime::call_boxed(#local, #body, #judge));
-            function.with_body(&quote_spanned!(span=> #start #call))
+            function.with_moved_parameters(function.borrows(), &quote_spanned!(span=> #start #call))
         }
     }
 }
@@ -198,7 +201,12 @@ fn start_statement(
     let handle = handle
         .as_ref()
         .map(|(handle, handle_type)| quote_spanned!(span=> let #handle: &#handle_type = &#local;));
-    let statement = quote_spanned!(span=> let #local = #value; #handle);
+    // Dropping a run that was not finished reports a cancellation.
+    let is_finished_by_guard = (*guard_owner, shape) == (GuardOwner::Function, Shape::Guard)
+        && function.return_type().kind() == ReturnKind::Function;
+    let finish = is_finished_by_guard
+        .then(|| quote_spanned!(span=> let _call = #runtime::guard(&#local);));
+    let statement = quote_spanned!(span=> let #local = #value; #finish #handle);
     (local, statement)
 }
 
@@ -214,12 +222,18 @@ fn finish_statements(ended: &TokenStream, judge: Judge<'_>, runtime: &TokenStrea
 }
 
 /// Returns the body as a closure.
-fn closure(function: &Function) -> TokenStream {
+fn closure(function: &Function, runtime: &TokenStream) -> TokenStream {
+    let span = generated();
+    let moved = function.borrows();
     let output = function.return_type().erased();
-    let block = function.block();
+    // Never runs. A closure owns a variable if a statement moves it.
+    let receiver = function.moved_self(moved).map(|receiver| {
+        quote_spanned!(span=> #[allow(unreachable_code)] if false { #runtime::capture(#receiver); })
+    });
+    let block = function.moved_block(moved, &quote!(#receiver));
     // Lints about the end of the body use the location of the bars.
     let bars = quote_spanned!(block.span()=> ||);
-    quote_spanned!(generated()=> #bars -> #output #block)
+    quote_spanned!(span=> #bars -> #output #block)
 }
 
 /// Returns the body as a future that owns the parameters.
@@ -227,16 +241,11 @@ fn async_block(function: &Function, runtime: &TokenStream) -> TokenStream {
     let span = generated();
     let output = output_hint(function, runtime);
     // Captures the whole `self`, so that its fields are dropped together.
-    let receiver = function.moves_self().then(|| {
-        let receiver = Ident::new("self", function.name().span());
-        quote_spanned!(span=> let _ = &#receiver;)
-    });
-    let bindings = function.bindings();
-    let block = function.block();
-    let inner = function.inner_block();
-    let future = regroup(&block, quote_spanned!(span=> #output #receiver #(#bindings)* #inner));
+    let receiver =
+        function.moved_self(Moved::All).map(|receiver| quote_spanned!(span=> let _ = &#receiver;));
+    let future = function.moved_block(Moved::All, &quote!(#output #receiver));
     // Lints about the end of the body use the location of the block.
-    quote_spanned!(block.span()=> async move #future)
+    quote_spanned!(future.span()=> async move #future)
 }
 
 /// Returns a `return` statement that never runs. From it, the compiler infers the output type of an `async`

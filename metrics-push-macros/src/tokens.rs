@@ -97,6 +97,14 @@ pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
     flat
 }
 
+/// Returns true if the type contains a reference or a lifetime.
+pub(crate) fn contains_borrow(type_tokens: &[TokenTree]) -> bool {
+    type_tokens.iter().any(|token| match token {
+        TokenTree::Group(group) => contains_borrow(&group.stream().into_iter().collect::<Vec<_>>()),
+        token => is_punct(Some(token), '&') || is_punct(Some(token), '\''),
+    })
+}
+
 /// Whether an attribute is `#[..]` or `#![..]`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttributeStyle {

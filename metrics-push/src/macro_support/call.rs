@@ -123,6 +123,11 @@ pub async fn call_forever<C: Measure, F: Future>(call: C, body: F) -> ! {
     unreachable!("a body of type `!` returned")
 }
 
+/// Takes a value. Expansions use it in unreachable code, so that a closure owns the value instead of borrowing it.
+pub fn capture<T>(_: T) -> ! {
+    unreachable!("only the capture of this call is used")
+}
+
 /// Has the type `R`. Expansions use it in unreachable code to infer the return type of an `async` body.
 #[must_use]
 pub fn never<R>() -> R {
