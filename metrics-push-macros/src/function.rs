@@ -9,11 +9,12 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Lit;
 use syn::ext::IdentExt;
 
+use crate::future_tail::FutureTail;
 use crate::parameters::{Moved, Parameters, Returned};
 use crate::return_type::ReturnType;
 use crate::tokens::{
-    AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, flatten_items, generated,
-    is_punct, is_word, regroup,
+    AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, empty_statement_first,
+    flatten_items, generated, is_punct, is_word, regroup,
 };
 
 /// The items that an attribute supports, for error messages.
@@ -168,12 +169,14 @@ impl Function {
         regroup(&self.body, tokens.into_iter().skip(start).collect())
     }
 
-    /// Returns the body for use as the last expression of another block. The empty statement prevents lints
-    /// about unnecessary braces.
+    /// Returns the body for use as the last expression of another block.
     pub(crate) fn inner_block(&self) -> Group {
-        let block = self.block();
-        let tokens = block.stream();
-        regroup(&block, quote_spanned!(generated()=> ; #tokens))
+        empty_statement_first(&self.block())
+    }
+
+    /// Returns the future at the end of the body.
+    pub(crate) fn future_tail(&self) -> Option<FutureTail> {
+        FutureTail::find(&self.block())
     }
 
     /// Returns the function with `body` instead of the user's body.

@@ -11,6 +11,7 @@ mod duration;
 mod errors;
 mod expand;
 mod function;
+mod future_tail;
 mod impl_block;
 mod judge;
 mod metric;

@@ -19,9 +19,8 @@ use crate::attribute::Attribute;
 use crate::duration::DurationValue;
 use crate::errors::Errors;
 use crate::expand::{self, GuardOwner, Instrumentation};
-use crate::function::{Asyncness, Function, Placement};
+use crate::function::{Function, Placement};
 use crate::judge::Predicates;
-use crate::return_type::ReturnKind;
 use crate::runtime_crate::RuntimeCrate;
 use crate::tokens::{borrowed, generated};
 use crate::validate;
@@ -93,12 +92,7 @@ impl Attribute for Args {
             );
         }
         self.predicates.check(errors);
-        let returns_future = function.asyncness() == Asyncness::Sync
-            && matches!(
-                function.return_type().kind(),
-                ReturnKind::Future | ReturnKind::BoxedFuture
-            );
-        if let (Some(run), true) = (&self.run, returns_future) {
+        if let (Some(run), true) = (&self.run, expand::starts_in_runtime(function)) {
             errors.at(
                 run,
                 "`run` is not supported on a function that returns a future, because the run starts when the future is first polled; use an `async fn`, or remove `run`",

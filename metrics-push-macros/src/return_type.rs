@@ -3,7 +3,9 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
-use crate::tokens::{AngleBrackets, contains_borrow, flatten, is_punct, is_word, regroup, split_at_commas};
+use crate::tokens::{
+    AngleBrackets, contains_borrow, flatten, is_punct, is_word, regroup, split_at_commas,
+};
 
 /// The kind of value that a function returns, as far as the tokens show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,8 +59,8 @@ impl<'a> ReturnType<'a> {
         }
     }
 
-    /// Returns the `T` of `impl Future<Output = T>`. The compiler cannot infer it from an erased type.
-    pub(crate) fn future_output(self) -> Option<TokenStream> {
+    /// Returns the `T` of `Future<Output = T>`. The compiler cannot infer it from an erased type.
+    pub(crate) fn future_output(self) -> Option<Vec<TokenTree>> {
         let tokens = self.0;
         let start = (0..tokens.len()).find(|&position| {
             is_word(tokens.get(position), "Future")
@@ -69,7 +71,7 @@ impl<'a> ReturnType<'a> {
         let mut angles = AngleBrackets::default();
         let rest = tokens[start + 4..].iter();
         let output = rest.take_while(|token| !ends_bounds(&mut angles, token));
-        Some(erase_impl_trait(output.cloned().collect()))
+        Some(output.cloned().collect())
     }
 
     /// Returns true if the result may contain a borrow of a parameter.

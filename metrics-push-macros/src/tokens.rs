@@ -55,6 +55,13 @@ pub(crate) fn regroup(original: &Group, tokens: TokenStream) -> Group {
     group
 }
 
+/// Returns a block for use as the last expression of another block. The empty statement prevents lints about
+/// unnecessary braces.
+pub(crate) fn empty_statement_first(block: &Group) -> Group {
+    let tokens = block.stream();
+    regroup(block, quote_spanned!(generated()=> ; #tokens))
+}
+
 /// Removes the invisible groups that `macro_rules!` puts around bodies, blocks and items.
 ///
 /// The groups around types and expressions stay, because they determine precedence.

@@ -22,11 +22,22 @@ fn load<'a>(
         &__SITE
     }
         .prepare(&[]);
-    ::metrics_push::__private::call_boxed(
-        prepared,
-        || -> ::core::pin::Pin<
-            Box<dyn ::core::future::Future<Output = u32> + ::core::marker::Send + 'a>,
-        > { Box::pin(async move { 1 }) },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+    Box::pin(async move {
+        let call = ::metrics_push::__private::enter(prepared);
+        let ended = ::metrics_push::__private::call_async(
+                call,
+                async move {
+                    #[allow(unreachable_code)]
+                    if false {
+                        return ::metrics_push::__private::never::<u32>();
+                    }
+                    {
+                        1
+                    }
+                },
+            )
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
+    })
 }

@@ -18,9 +18,22 @@ fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
         &__SITE
     }
         .prepare(&[]);
-    ::metrics_push::__private::call_future(
-        prepared,
-        || -> _ { async move { n } },
-        |result: &u32| ::metrics_push::__private::judge(result).outcome(),
-    )
+    async move {
+        let call = ::metrics_push::__private::enter(prepared);
+        let ended = ::metrics_push::__private::call_async(
+                call,
+                async move {
+                    #[allow(unreachable_code)]
+                    if false {
+                        return ::metrics_push::__private::never::<u32>();
+                    }
+                    {
+                        n
+                    }
+                },
+            )
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
+    }
 }

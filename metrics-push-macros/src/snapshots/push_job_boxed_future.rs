@@ -12,11 +12,20 @@ fn import<'async_trait>(
         },
         &[],
     );
-    ::metrics_push::__private::call_boxed(
-        prepared,
-        || -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> {
-            Box::pin(async move {})
-        },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+    Box::pin(async move {
+        let run = ::metrics_push::__private::enter(prepared);
+        let ended = ::metrics_push::__private::call_async(
+                &run,
+                async move {
+                    #[allow(unreachable_code)]
+                    if false {
+                        return;
+                    }
+                    { }
+                },
+            )
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
+    })
 }

@@ -107,6 +107,12 @@ pub fn guard<C: Measure>(call: C) -> Guard<C> {
     Guard { armed: armed(call), entered_panicking: thread::panicking() }
 }
 
+/// Starts a prepared measurement.
+#[inline]
+pub fn enter<P: Prepare>(prepared: P) -> P::Call {
+    prepared.enter()
+}
+
 /// Runs an `async` body.
 #[inline]
 pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<C, F> {

@@ -14,7 +14,7 @@ mod timed;
 
 pub use call::{
     Armed, Ended, Guard, Judged, Measure, Measured, Prepare, armed, call, call_async, call_boxed,
-    call_forever, call_future, capture, guard, never,
+    call_forever, call_future, capture, enter, guard, never,
 };
 pub use counted::{CountedCall, CountedSite};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
