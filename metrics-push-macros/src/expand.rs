@@ -19,6 +19,8 @@ pub(crate) struct Instrumentation {
     pub(crate) start: TokenStream,
     /// The expression that prepares it, for a future that may start it later.
     pub(crate) prepare: TokenStream,
+    /// True if the expressions may use the arguments of the function, which a future need not own.
+    pub(crate) uses_arguments: bool,
     pub(crate) guard_owner: GuardOwner,
     /// The variable that the argument `run` names, and its type.
     pub(crate) handle: Option<(Ident, TokenStream)>,
@@ -198,25 +200,34 @@ impl Expansion<'_> {
         function.with_moved_parameters(Moved::All, &quote!(#start #call))
     }
 
+    /// Inserts the measurement into the future. If possible, there is no statement before the future: some attributes
+    /// remove the statements before `Box::pin`.
     fn future_tail(&self, tail: &FutureTail) -> TokenStream {
         let Self { function, runtime, .. } = self;
         let span = generated();
-        let prepare = &self.instrumentation.prepare;
+        let Instrumentation { start, prepare, uses_arguments, .. } = self.instrumentation;
+        let (prepared, start) = match uses_arguments {
+            true => (
+                quote_spanned!(span=> let prepared = #prepare;),
+                quote_spanned!(span=> #runtime::enter(prepared)),
+            ),
+            false => (TokenStream::new(), start.clone()),
+        };
         let content = match self.judge {
             Judge::None => {
                 let block = empty_statement_first(&tail.block);
-                quote_spanned!(span=> let _call = #runtime::enter(prepared); #block)
+                quote_spanned!(span=> let _call = #start; #block)
             }
-            _ => self.judged_tail(tail),
+            _ => self.judged_tail(tail, &start),
         };
         let (head, future) = (&tail.head, tail.expression(content));
-        function.with_body(&quote_spanned!(span=> let prepared = #prepare; #head #future))
+        function.with_body(&quote!(#prepared #head #future))
     }
 
-    fn judged_tail(&self, tail: &FutureTail) -> TokenStream {
+    fn judged_tail(&self, tail: &FutureTail, start: &TokenStream) -> TokenStream {
         let Self { function, runtime, .. } = self;
         let span = generated();
-        let (start, guard) = self.start(&quote_spanned!(span=> #runtime::enter(prepared)));
+        let (start, guard) = self.start(start);
         let output = function.return_type().future_output();
         let hint = output.as_ref().map(|output| output_hint(ReturnType::new(output), runtime));
         let block = empty_statement_first(&tail.block);

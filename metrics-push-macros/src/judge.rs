@@ -16,8 +16,8 @@ pub(crate) struct Predicates {
 impl Predicates {
     pub(crate) fn parse(arguments: &mut Arguments) -> Self {
         Self {
-            ok_if: arguments.expression("ok_if", "ok_if = |result| result.is_ok()"),
-            error_if: arguments.expression("error_if", "error_if = |result| result.is_err()"),
+            ok_if: arguments.predicate("ok_if", "ok_if = |result| result.is_ok()"),
+            error_if: arguments.predicate("error_if", "error_if = |result| result.is_err()"),
         }
     }
 

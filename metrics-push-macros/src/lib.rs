@@ -10,6 +10,7 @@ mod counted;
 mod duration;
 mod errors;
 mod expand;
+mod expression;
 mod function;
 mod future_tail;
 mod impl_block;

@@ -108,7 +108,7 @@
 /// # use std::time::Duration;
 /// const LIMIT: Duration = Duration::from_secs(600);
 ///
-/// #[push_job(every = "1h30m", max_runtime = LIMIT, heartbeat = "500ms")]
+/// #[push_job(every = "1h30m", max_runtime = LIMIT, heartbeat = "30s")]
 /// fn import() {}
 /// ```
 ///

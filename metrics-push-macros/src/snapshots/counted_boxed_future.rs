@@ -6,24 +6,23 @@ fn load<'a>(
 ) -> ::core::pin::Pin<
     Box<dyn ::core::future::Future<Output = u32> + ::core::marker::Send + 'a>,
 > {
-    let prepared = {
-        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::CallSite {
-                    function: "load",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
-                "function_calls_total",
-                "Calls of functions by outcome.",
-            ),
-        );
-        &__SITE
-    }
-        .prepare(&[]);
     Box::pin(async move {
-        let call = ::metrics_push::__private::enter(prepared);
+        let call = {
+            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                ::metrics_push::__private::Site::new(
+                    ::metrics_push::__private::CallSite {
+                        function: "load",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "function_calls_total",
+                    "Calls of functions by outcome.",
+                ),
+            );
+            &__SITE
+        }
+            .start();
         let ended = ::metrics_push::__private::call_async(
                 call,
                 async move {

@@ -4,16 +4,15 @@
 fn import<'async_trait>(
     &'async_trait self,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> {
-    let prepared = ::metrics_push::__private::prepare(
-        {
-            static __JOB: ::metrics_push::Job = ::metrics_push::Job::new("import")
-                .version(::core::option_env!("CARGO_PKG_VERSION"));
-            &__JOB
-        },
-        &[],
-    );
     Box::pin(async move {
-        let run = ::metrics_push::__private::enter(prepared);
+        let run = ::metrics_push::__private::start(
+            {
+                static __JOB: ::metrics_push::Job = ::metrics_push::Job::new("import")
+                    .version(::core::option_env!("CARGO_PKG_VERSION"));
+                &__JOB
+            },
+            &[],
+        );
         let ended = ::metrics_push::__private::call_async(
                 &run,
                 async move {

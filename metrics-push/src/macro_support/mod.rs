@@ -19,7 +19,9 @@ pub use call::{
 pub use counted::{CountedCall, CountedSite};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
 pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
-pub use run::{PreparedRun, binary_name, host_name, prepare, start, supervised};
+pub use run::{
+    PreparedRun, binary_name, heartbeat_interval, host_name, prepare, start, supervised,
+};
 pub use site::{Site, metric_name};
 pub use timed::{PreparedTime, TimedCall, TimedSite, disable_tsc_clock};
 
