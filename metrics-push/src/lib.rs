@@ -74,7 +74,7 @@ pub use gateway::{Gateway, Removal};
 pub use inspect::{
     CircuitBreaker, Recovery, SpooledRequest, circuit_breakers, recover, spooled_requests,
 };
-pub use job::{Job, Outcome, Run, Stage, report_signals};
+pub use job::{Job, Outcome, Run, RunHandle, Stage, report_signals};
 pub use labels::GroupingKey;
 pub use metrics::{
     Counter, DEFAULT_BUCKETS, Gauge, Histogram, MetricFactory, MetricVec, counter, counter_vec,

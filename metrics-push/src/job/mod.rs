@@ -15,6 +15,7 @@ mod posix_signals;
 mod process_state;
 mod resource_usage;
 pub(crate) mod run;
+mod run_handle;
 mod run_metrics;
 mod run_record;
 mod shutdown;
@@ -35,7 +36,8 @@ pub(crate) use journal::recovery;
 #[cfg(test)]
 pub(crate) use outcome::Standing;
 pub use outcome::{Outcome, Verdict};
-pub use run::{Run, Stage};
+pub use run::Run;
+pub use run_handle::{RunHandle, Stage};
 
 /// Reports the runs of tasks that are active when a signal ends the process, with the outcome `signal`.
 ///
