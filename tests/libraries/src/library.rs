@@ -6,6 +6,13 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// Whether the unit tests of the libraries run, which need further dependencies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tests {
+    Run,
+    Ignored,
+}
+
 /// A library whose sources are copied into the work folder.
 pub(crate) struct Library {
     pub(crate) name: String,
@@ -23,6 +30,7 @@ impl Library {
         specification: &str,
         work: &Path,
         dependencies: &[(String, String)],
+        tests: Tests,
     ) -> Result<Self, String> {
         let (package, features) = specification.split_once('+').unwrap_or((specification, ""));
         let (name, version) = package.split_once('@').unwrap_or((package, "*"));
@@ -51,13 +59,20 @@ impl Library {
             folder,
             root,
         };
-        library.add_dependencies(dependencies)?;
+        library.add_dependencies(dependencies, tests)?;
         Ok(library)
     }
 
-    fn add_dependencies(&self, dependencies: &[(String, String)]) -> Result<(), String> {
+    fn add_dependencies(
+        &self,
+        dependencies: &[(String, String)],
+        tests: Tests,
+    ) -> Result<(), String> {
         let manifest = self.folder.join("Cargo.toml");
         let mut text = read(&manifest)?;
+        if tests == Tests::Ignored {
+            text = without_dev_dependencies(&text);
+        }
         let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-push");
         text += &format!(
             "\n[workspace]\n\n[dependencies.metrics-push]\npath = \"{}\"\ndefault-features = false\n",
@@ -68,6 +83,18 @@ impl Library {
         }
         write(&manifest, &text)
     }
+}
+
+/// Removes the tables of the dependencies that only tests need.
+fn without_dev_dependencies(manifest: &str) -> String {
+    let mut is_removed = false;
+    let retained = manifest.lines().filter(|line| {
+        if line.starts_with('[') {
+            is_removed = line.contains("dev-dependencies");
+        }
+        !is_removed
+    });
+    retained.collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the metadata of a package that depends on the library.

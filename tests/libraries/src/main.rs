@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::compile::{Failure, Outcome};
-use crate::library::Library;
+use crate::library::{Library, Tests};
 
 /// Maximum number of compilations of one library. Each one removes the attribute of the functions that failed, because
 /// an error of the type checker hides those of the borrow checker.
@@ -26,7 +26,7 @@ const MAX_ROUNDS: usize = 12;
 struct Options {
     attribute: String,
     dependencies: Vec<(String, String)>,
-    runs_tests: bool,
+    tests: Tests,
     libraries: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl Options {
         let mut options = Self {
             attribute: "::metrics_push::counted".to_owned(),
             dependencies: Vec::new(),
-            runs_tests: false,
+            tests: Tests::Ignored,
             libraries: Vec::new(),
         };
         while let Some(argument) = arguments.next() {
@@ -47,7 +47,7 @@ impl Options {
                     let (name, version) = value.split_once('=').ok_or("write NAME=VERSION")?;
                     options.dependencies.push((name.to_owned(), version.to_owned()));
                 }
-                "--test" => options.runs_tests = true,
+                "--test" => options.tests = Tests::Run,
                 _ => options.libraries.push(argument),
             }
         }
@@ -112,7 +112,8 @@ impl Report {
 
 /// Annotates the library and compiles it until no function fails.
 fn check(specification: &str, options: &Options) -> Result<Report, String> {
-    let library = Library::fetch(specification, &work_folder(), &options.dependencies)?;
+    let library =
+        Library::fetch(specification, &work_folder(), &options.dependencies, options.tests)?;
     if let Outcome::Failed { failures, .. } = compile::check(&library, &[])? {
         let first = failures.first().map(|failure| failure.message.as_str()).unwrap_or("no error");
         return Err(format!("does not compile without attributes: {first}"));
@@ -125,7 +126,8 @@ fn check(specification: &str, options: &Options) -> Result<Report, String> {
         annotate::write_sources(&functions, &originals, &options.attribute, &excluded)?;
         match compile::check(&library, &functions)? {
             Outcome::Compiled => {
-                let tests = options.runs_tests.then(|| compile::test(&library)).transpose()?;
+                let runs = options.tests == Tests::Run;
+                let tests = runs.then(|| compile::test(&library)).transpose()?;
                 return Ok(Report { library, functions: functions.len(), failures, tests });
             }
             Outcome::Failed { functions: failed, failures: new } => {
