@@ -225,8 +225,7 @@ impl Function {
 
     /// Returns `self` if it moves and the body uses it.
     pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
-        let is_moved = self.parameters.moves_self(moved) && contains_self(self.body.stream());
-        is_moved.then(|| Ident::new("self", self.name.span()))
+        self.parameters.moved_self(moved).filter(|_| contains_self(self.body.stream()))
     }
 }
 

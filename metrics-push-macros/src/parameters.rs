@@ -51,15 +51,15 @@ impl Parameters {
         moving.flat_map(Parameter::bindings).collect()
     }
 
-    /// Returns true if `self` moves. An `async` block captures references without help.
-    pub(crate) fn moves_self(&self, moved: Moved) -> bool {
+    /// Returns the `self` of the receiver if it moves. An `async` block captures references without help.
+    pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
         let parameters = self.split();
         let moves = Moves::new(&parameters, moved);
-        parameters.iter().any(|parameter| {
-            parameter.is_receiver()
-                && moves.contains(parameter)
-                && (moved != Moved::All || parameter.has_destructor())
-        })
+        let receiver = parameters.iter().find_map(|parameter| {
+            let receiver = parameter.receiver().filter(|_| moves.contains(parameter));
+            receiver.filter(|_| moved != Moved::All || parameter.has_destructor())
+        });
+        receiver.cloned()
     }
 
     /// Returns the parameters without the `mut` and the attributes of those that move, which are part of their
@@ -166,10 +166,13 @@ impl Parameter {
         bindings
     }
 
-    fn is_receiver(&self) -> bool {
+    /// Returns the `self` of a receiver.
+    fn receiver(&self) -> Option<&Ident> {
         let tokens = if self.pattern.is_empty() { &self.rest } else { &self.pattern };
-        is_word(tokens.iter().find(|token| !is_word(Some(token), "mut")), "self")
-            || (self.pattern.is_empty() && is_word(self.rest.last(), "self"))
+        match tokens.last() {
+            Some(TokenTree::Ident(word)) if word == "self" => Some(word),
+            _ => None,
+        }
     }
 
     /// Returns true if the parameter binds a variable that the body can change.
@@ -196,10 +199,10 @@ impl Parameter {
     /// the trait.
     fn may_contain_borrow(&self) -> bool {
         let tokens = self.type_tokens();
-        let is_self = is_word(tokens.last(), "self") && !is_punct(tokens.first(), '&');
         let is_reference_or_opaque =
             is_punct(tokens.first(), '&') || is_word(tokens.first(), "impl");
-        is_self || (!is_reference_or_opaque && contains_borrow(&tokens))
+        let is_self = |token| is_word(Some(token), "self") || is_word(Some(token), "Self");
+        !is_reference_or_opaque && (contains_borrow(&tokens) || tokens.iter().any(is_self))
     }
 
     /// Returns true if dropping the value may run code.

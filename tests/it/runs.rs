@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics_push::prometheus::{GaugeVec, Opts};
 use metrics_push::testing::{FakeGateway, Fault, Group};
-use metrics_push::{Config, Job, Outcome, Run, Scope, Verb, flush};
+use metrics_push::{Config, Job, Outcome, Run, RunHandle, Scope, Verb, flush};
 
 /// How long a test waits for an event before it fails.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -69,7 +69,7 @@ fn record_counts_saturate() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     job.run(|run| -> Result<(), ()> {
-        for count in [Run::add_processed, Run::add_failed, Run::add_skipped] {
+        for count in [RunHandle::add_processed, RunHandle::add_failed, RunHandle::add_skipped] {
             count(run, u64::MAX);
             count(run, 1);
         }
