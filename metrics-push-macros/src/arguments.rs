@@ -9,10 +9,9 @@ use syn::ext::IdentExt;
 use syn::{Lit, LitInt, LitStr};
 
 use crate::duration::{self, DurationValue};
-use crate::errors::{Errors, excerpt, unknown_argument};
+use crate::errors::{Errors, excerpt, unknown_argument, valid_name};
 use crate::expression::{ExpressionKind, expression_kind, expression_len};
 use crate::tokens::{as_group, as_literal, first_word, is_path, is_punct};
-use crate::validate::valid_name;
 
 /// The arguments of one attribute that were not taken yet. A method such as [`flag`](Self::flag) takes one
 /// argument out of the list.

@@ -104,7 +104,7 @@ impl Reader<'_> {
                 self.operand()
             }
             TokenTree::Ident(word) if KEYWORDS.iter().any(|keyword| word == keyword) => {
-                self.has_operator();
+                self.note_operator();
                 (self.tokens.len() > 1).then_some(Rest::Unchecked)
             }
             TokenTree::Ident(_) | TokenTree::Literal(_) | TokenTree::Group(_) => {
@@ -113,7 +113,7 @@ impl Reader<'_> {
             }
             TokenTree::Punct(punct) => match punct.as_char() {
                 '&' | '*' | '-' | '!' => {
-                    self.has_operator();
+                    self.note_operator();
                     self.skip(1);
                     self.operand()
                 }
@@ -127,7 +127,7 @@ impl Reader<'_> {
                 }
                 // A closure in an operand, an attribute, a range without start or a label.
                 '|' | '#' | '.' | '\'' => {
-                    self.has_operator();
+                    self.note_operator();
                     (self.tokens.len() > 1).then_some(Rest::Unchecked)
                 }
                 _ => None,
@@ -148,7 +148,7 @@ impl Reader<'_> {
                     TokenTree::Ident(_) | TokenTree::Literal(_) => self.skip(2),
                     // A range may have no end.
                     next if is_punct(Some(next), '.') => {
-                        self.has_operator();
+                        self.note_operator();
                         return Some(Rest::Unchecked);
                     }
                     _ => return None,
@@ -162,7 +162,7 @@ impl Reader<'_> {
                     }
                 }
                 [token, ..] if is_word(Some(token), "as") => {
-                    self.has_operator();
+                    self.note_operator();
                     return (self.tokens.len() > 1).then_some(Rest::Unchecked);
                 }
                 _ => return Some(Rest::Checked),
@@ -173,7 +173,7 @@ impl Reader<'_> {
     /// Reads an operator between two operands.
     fn operator(&mut self) -> Option<()> {
         const OPERATORS: &str = "+-*/%^&|<>=!";
-        self.has_operator();
+        self.note_operator();
         let is_operator = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if OPERATORS.contains(punct.as_char()));
         let first = self.tokens.first().filter(|token| is_operator(token))?;
         let mut length = 1;
@@ -232,7 +232,7 @@ impl Reader<'_> {
         self.tokens = &self.tokens[length..];
     }
 
-    fn has_operator(&mut self) {
+    fn note_operator(&mut self) {
         if self.kind == ExpressionKind::Operand {
             self.kind = ExpressionKind::Operation;
         }

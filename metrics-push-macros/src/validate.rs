@@ -11,7 +11,7 @@ use syn::ext::IdentExt;
 use syn::{Lit, LitStr};
 
 use crate::arguments::Label;
-use crate::errors::{Errors, excerpt};
+use crate::errors::{Errors, excerpt, valid_name};
 use crate::tokens::{as_group, as_literal, flatten, is_punct, split_at_commas};
 
 /// The type of a metric, which determines the suffix of its name.
@@ -173,16 +173,6 @@ fn is_name(name: &str, extra: char) -> bool {
     !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == extra)
-}
-
-pub(crate) fn valid_name(name: &str) -> String {
-    let valid: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    match valid.trim_matches('_') {
-        "" => "jobs_total".to_owned(),
-        rest if rest.starts_with(|first: char| first.is_ascii_digit()) => format!("_{rest}"),
-        rest => rest.to_owned(),
-    }
 }
 
 /// Checks that the elements of a list such as `[0.1, 1, 5]` are finite and increasing.
