@@ -3,6 +3,7 @@
 //! `completions` and `man` are generated from the command line. They receive it as an argument, so that no file of a
 //! subcommand imports this one.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser};
@@ -28,7 +29,7 @@ enum Subcommand {
     Prune(prune::Arguments),
     Wipe(wipe::Arguments),
     Recover(recover::Arguments),
-    /// Lists, shows and drops the undelivered requests in the state directory.
+    /// Lists, shows, moves and drops what is stored in the state directory.
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
     Exec(exec::Arguments),
@@ -40,9 +41,19 @@ enum Subcommand {
     Man(man::Arguments),
 }
 
-/// Parses the arguments of the process and runs the subcommand. Invalid arguments end the process.
+/// Parses the arguments of the process and runs the subcommand. Invalid arguments end the process, except for `exec`.
 pub(crate) fn run() -> Result<ExitCode, Failure> {
-    match CommandLine::parse().subcommand {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let command_line = match CommandLine::try_parse_from(&words) {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            let (arguments, mistakes) =
+                exec::parse_valid_options(&CommandLine::command(), &words, error)
+                    .unwrap_or_else(|error| error.exit());
+            return exec::run(&arguments, mistakes);
+        }
+    };
+    match command_line.subcommand {
         Subcommand::Status(arguments) => status::run(&arguments),
         Subcommand::Push(arguments) => push::run(&arguments),
         Subcommand::Delete(arguments) => delete::run(&arguments),
@@ -50,7 +61,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Subcommand::Wipe(arguments) => wipe::run(&arguments),
         Subcommand::Recover(arguments) => recover::run(&arguments),
         Subcommand::Spool(subcommand) => spool::run(&subcommand),
-        Subcommand::Exec(arguments) => exec::run(&arguments),
+        Subcommand::Exec(arguments) => exec::run(&arguments, Vec::new()),
         Subcommand::Rules => assets::print_rules(),
         Subcommand::Dashboard => assets::print_dashboard(),
         Subcommand::Completions(arguments) => completions::run(&arguments, CommandLine::command()),

@@ -10,21 +10,32 @@ use metrics_push::{Config, Error, Gateway, GroupingKey, parse_duration};
 use crate::failure::Failure;
 
 /// Arguments that select gateways.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct GatewayArguments {
-    /// The URL of the gateway; overrides METRICS_PUSH_URL.
+    /// The URL of the gateway; overrides METRICS_PUSH_URL. Empty means that there is no gateway.
     #[arg(long, value_parser = parse_url)]
     url: Option<String>,
     /// The timeout of a request, such as 10s; overrides METRICS_PUSH_TIMEOUT.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
+    /// The name that the gateway's certificate must have; overrides METRICS_PUSH_SERVER_NAME.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+}
+
+impl GatewayArguments {
+    /// Returns the timeout of the argument or the environment; `default` if neither is set.
+    pub(crate) fn timeout_or(&self, default: Duration) -> Duration {
+        let variable = || parse_duration(&std::env::var("METRICS_PUSH_TIMEOUT").ok()?).ok();
+        self.timeout.or_else(variable).unwrap_or(default)
+    }
 }
 
 /// Arguments that select a group.
 #[derive(Debug, Args)]
 pub(crate) struct GroupArguments {
     /// The name of the job; overrides METRICS_PUSH_JOB.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_job)]
     pub(crate) job: Option<String>,
     /// A grouping label, added to those of METRICS_PUSH_GROUPING and METRICS_PUSH_INSTANCE; an empty value removes one of
     /// them.
@@ -43,9 +54,14 @@ pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
 
 /// Returns the configuration without the invalid variables, and the problems with these.
 pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<Error>) {
-    let (config, problems) = Config::from_variables(|name| match (name, &arguments.url) {
-        ("METRICS_PUSH_URL", Some(url)) => Some(url.into()),
-        _ => std::env::var_os(name),
+    let argument = |name: &str| match name {
+        "METRICS_PUSH_URL" => arguments.url.as_ref(),
+        "METRICS_PUSH_SERVER_NAME" => arguments.server_name.as_ref(),
+        _ => None,
+    };
+    let (config, problems) = Config::from_variables(|name| match argument(name) {
+        Some(value) => Some(value.into()),
+        None => std::env::var_os(name),
     });
     match arguments.timeout {
         Some(timeout) => (config.timeout(timeout), problems),
@@ -64,6 +80,18 @@ pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
         (true, false) => Err(Failure::usage(
             "no gateway is configured; set its URL with --url or METRICS_PUSH_URL",
         )),
+    }
+}
+
+/// Returns the only gateway of a configuration; an error if there are others. The error names the option that selects one.
+pub(crate) fn only_gateway(config: &Config, option: &str) -> Result<Gateway, Failure> {
+    let mut gateways = gateways(config)?;
+    match (gateways.pop(), gateways.len()) {
+        (Some(gateway), 0) => Ok(gateway),
+        (_, others) => Err(Failure::usage(format!(
+            "{} gateways are configured; select one with {option}",
+            others + 1
+        ))),
     }
 }
 
@@ -97,11 +125,22 @@ pub(crate) fn for_each(
 }
 
 fn parse_url(text: &str) -> Result<String, Error> {
-    Gateway::new(text).map(|_| text.to_owned())
+    let is_valid = if text.is_empty() { Ok(()) } else { Gateway::new(text).map(drop) };
+    is_valid.map(|()| text.to_owned())
+}
+
+/// Returns the URL as the state directory stores it, without credentials.
+pub(crate) fn parse_stored_url(text: &str) -> Result<String, Error> {
+    Gateway::new(text).map(|gateway| gateway.url())
+}
+
+fn parse_job(text: &str) -> Result<String, Error> {
+    GroupingKey::new(text).map(|_| text.to_owned())
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as name=value")?;
+    let invalid = || format!("invalid grouping label {text:?}; write it as name=value");
+    let (name, value) = text.split_once('=').ok_or_else(invalid)?;
     let key = GroupingKey::new("any").and_then(|key| key.label(name, value));
     key.map(|_| (name.to_owned(), value.to_owned())).map_err(|error| error.to_string())
 }

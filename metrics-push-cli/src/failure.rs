@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use metrics_push::__private::escape;
 use metrics_push::Error;
 
 use crate::humanize::sentence;
@@ -32,7 +33,7 @@ impl Failure {
     /// Writes the message to stderr.
     pub(crate) fn print(&self) {
         // The exit status remains if stderr is closed.
-        let _ = writeln!(std::io::stderr(), "metrics-push: {}", self.message);
+        let _ = writeln!(std::io::stderr(), "metrics-push: {}", escape(&self.message));
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -1,4 +1,8 @@
-//! Formats durations and messages for people.
+//! Formats durations, times, numbers and messages for people.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics_push::format_timestamp;
 
 /// Formats a duration with at most two units: `7ms`, `1.2s`, `3m20s`, `2h`, `3d4h`.
 pub(crate) fn duration(seconds: f64) -> String {
@@ -28,6 +32,22 @@ pub(crate) fn duration(seconds: f64) -> String {
         3_600..86_400 => two(whole / 3_600, "h", whole % 3_600 / 60, "m"),
         _ => two(whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
     }
+}
+
+/// Writes a number of things: `1 group`, `2 groups`.
+pub(crate) fn count(number: usize, one: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
+    }
+}
+
+/// Writes a time in Unix seconds and how long ago it is: `3d4h ago (2025-11-22T10:15:00Z)`.
+pub(crate) fn time(unix_seconds: f64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = now.as_secs_f64() - unix_seconds;
+    let distance = if age < 0.0 { "ahead" } else { "ago" };
+    format!("{} {distance} ({})", duration(age), format_timestamp(unix_seconds))
 }
 
 /// Adds a capital letter and a full stop.
@@ -60,6 +80,21 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), expected, "{seconds}");
         }
+    }
+
+    #[test]
+    fn count_has_the_right_plural() {
+        assert_eq!(
+            [0, 1, 2].map(|number| count(number, "group")),
+            ["0 groups", "1 group", "2 groups"]
+        );
+    }
+
+    #[test]
+    fn time_has_age_and_date() {
+        assert!(time(0.0).ends_with(" ago (1970-01-01T00:00:00Z)"), "{}", time(0.0));
+        assert!(time(1e10).ends_with(" ahead (2286-11-20T17:46:40Z)"), "{}", time(1e10));
+        assert_eq!(time(f64::NAN), "? ago (NaN)");
     }
 
     #[test]

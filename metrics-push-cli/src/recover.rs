@@ -8,14 +8,18 @@ use metrics_push::Recovery;
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::{FAILED, Failure};
-use crate::terminal;
+use crate::humanize::count;
+use crate::{spool, terminal};
 
 const HELP: &str = "\
 Exit status:
   0
-          Every request was delivered.
+          Nothing is left for the configured gateways.
   1
-          Undelivered requests are left.
+          Undelivered requests or unreported runs are left.
+
+Examples:
+  metrics-push recover --url http://gateway:9091 --from http://gatway:9091
 ";
 
 /// The default of `--timeout`. Longer than the default of a job, because no job waits for this subcommand.
@@ -24,33 +28,38 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Delivers the undelivered requests in the state directory and reports abandoned runs.
 ///
 /// Each run of a job does the same. Use this subcommand in a timer, or when a gateway is available again and no run is
-/// due. By default, it stops after 60 s; --timeout changes that.
+/// due. The timeout limits the whole subcommand; without --timeout and METRICS_PUSH_TIMEOUT it is 60 s. If a gateway does
+/// not respond to the first request, the others for it stay in the state directory.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     gateways: GatewayArguments,
+    /// Delivers what is stored for this URL to the configured gateway, after the URL was wrong or has changed.
+    #[arg(long, value_name = "URL", value_parser = context::parse_stored_url)]
+    from: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = context::config(&arguments.gateways)?;
+    let from = arguments.from.as_deref();
     // Fails if no gateway is configured.
     context::gateways(&config)?;
+    let to = from.map(|_| context::only_gateway(&config, "--url")).transpose()?;
     metrics_push::init(config)?;
-    let recovery = metrics_push::recover(arguments.gateways.timeout.unwrap_or(DEFAULT_TIMEOUT));
-    terminal::print(&format!("{}\n", summary(&recovery)))?;
+    if let Some((from, to)) = from.zip(to) {
+        spool::move_undelivered(from, &to.url())?;
+    }
+    let recovery = metrics_push::recover(arguments.gateways.timeout_or(DEFAULT_TIMEOUT));
+    terminal::print(&format!("{}\n{}", summary(&recovery), spool::hints()))?;
     Ok(if recovery.left == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 fn summary(recovery: &Recovery) -> String {
-    let count = |number: usize, one: &str, many: &str| match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {many}"),
-    };
     format!(
         "{} delivered, {} reported, {} left.",
-        count(recovery.delivered, "outcome", "outcomes"),
-        count(recovery.abandoned, "abandoned run", "abandoned runs"),
+        count(recovery.delivered, "outcome"),
+        count(recovery.abandoned, "abandoned run"),
         recovery.left,
     )
 }

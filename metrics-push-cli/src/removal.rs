@@ -7,6 +7,7 @@ use metrics_push::{Config, Error, Gateway, GroupingKey, Removal, StoredGroup};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
+use crate::humanize::{count, time};
 use crate::terminal;
 
 /// The argument that turns a removal into a list.
@@ -24,7 +25,7 @@ impl RemovalArguments {
     }
 }
 
-/// Calls `remove` for each gateway and prints the groups that it returns.
+/// Calls `remove` for each gateway and prints the groups that it returns, oldest first.
 pub(crate) fn run(
     gateways: &GatewayArguments,
     arguments: &RemovalArguments,
@@ -33,36 +34,41 @@ pub(crate) fn run(
     let config = context::config(gateways)?;
     let mode = arguments.mode(&config);
     context::for_each(&context::gateways(&config)?, |gateway| {
-        let removed = remove(gateway, mode)?;
-        for group in &removed {
-            print_removed(mode, &key(group)?, gateway)?;
-        }
-        if removed.is_empty() {
-            terminal::print(&format!("No groups to remove from {}.\n", gateway.url()))?;
-        }
-        Ok(())
+        let mut removed = remove(gateway, mode)?;
+        removed.sort_by(|a, b| pushed_at(a).total_cmp(&pushed_at(b)));
+        let lines: String =
+            removed.iter().map(|group| format!("  {}\n", describe(group))).collect();
+        terminal::print(&format!("{lines}{}", summary(mode, removed.len(), gateway)))
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn print_removed(
-    mode: Removal,
-    key: &GroupingKey,
-    gateway: &Gateway,
-) -> Result<(), Failure> {
+/// Returns the line about the number of groups.
+pub(crate) fn summary(mode: Removal, number: usize, gateway: &Gateway) -> String {
     let verb = match mode {
         Removal::DryRun => "Would remove",
         Removal::Apply => "Removed",
     };
-    terminal::print(&format!("{verb} {key} from {}.\n", gateway.url()))
+    format!("{verb} {} from {}.\n", count(number, "group"), gateway.url())
 }
 
-/// Returns the grouping key of a stored group.
-pub(crate) fn key(group: &StoredGroup) -> Result<GroupingKey, Failure> {
-    let job = group.labels.get("job").map_or("", String::as_str);
-    let labels = group.labels.iter().filter(|(name, _)| *name != "job");
-    let key = labels.fold(GroupingKey::new(job), |key, (name, value)| {
-        key.and_then(|key| key.label(name, value))
-    });
-    Ok(key?)
+/// Describes a group with the time of its last push.
+pub(crate) fn describe(group: &StoredGroup) -> String {
+    let name = key(group).map_or_else(|| format!("{:?}", group.labels), |key| key.to_string());
+    match group.pushed_at() {
+        Some(pushed_at) => format!("{name}  last push {}", time(pushed_at)),
+        None => format!("{name}  no accepted push"),
+    }
+}
+
+fn pushed_at(group: &StoredGroup) -> f64 {
+    group.pushed_at().unwrap_or_default()
+}
+
+/// Returns the grouping key of a stored group; `None` if its labels are not valid in a key.
+pub(crate) fn key(group: &StoredGroup) -> Option<GroupingKey> {
+    let job = group.labels.get("job")?;
+    let mut labels = group.labels.iter().filter(|(name, _)| *name != "job");
+    let key = GroupingKey::new(job).ok()?;
+    labels.try_fold(key, |key, (name, value)| key.label(name, value).ok())
 }

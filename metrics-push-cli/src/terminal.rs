@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
+use metrics_push::__private::escape_lines;
 
 use crate::failure::Failure;
 
@@ -71,8 +72,18 @@ fn width() -> usize {
     reported.filter(|width| *width > 0).unwrap_or(DEFAULT_WIDTH)
 }
 
-/// Writes to standard output.
+/// Writes to standard output. On a terminal, control characters are escaped, because the text of a gateway or of a file can
+/// contain them.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    if std::io::stdout().is_terminal() {
+        print_painted(&escape_lines(text))
+    } else {
+        print_painted(text)
+    }
+}
+
+/// Writes text with colours to standard output, without escaping it.
+pub(crate) fn print_painted(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),

@@ -8,7 +8,7 @@ use quote::{quote, quote_spanned};
 use crate::errors::Errors;
 use crate::function::{Asyncness, Function};
 use crate::future_tail::FutureTail;
-use crate::judge::Judge;
+use crate::judge::{Judge, Source};
 use crate::parameters::Moved;
 use crate::return_type::{ReturnKind, ReturnType};
 use crate::tokens::{empty_statement_first, generated};
@@ -63,7 +63,7 @@ impl Shape {
         future: Option<&Ident>,
         guard_owner: GuardOwner,
     ) -> Self {
-        let is_unjudged = matches!(judge, Judge::None);
+        let is_unjudged = matches!(judge.source, Source::None);
         match (function.asyncness(), function.return_type().kind()) {
             (Asyncness::Async, _) if is_unjudged => Self::Guard,
             (Asyncness::Async, ReturnKind::Never) => Self::AsyncForever,
@@ -102,7 +102,7 @@ pub(crate) fn check(
         );
     }
     let shape = Shape::new(function, judge, future, guard_owner);
-    if let (Some((name, predicate)), Shape::Guard) = (judge.predicate(), shape) {
+    for (name, predicate) in judge.predicates().filter(|_| shape == Shape::Guard) {
         let reason = match function.return_type().kind() {
             ReturnKind::Never => "this function never returns",
             ReturnKind::Function => {
@@ -116,7 +116,7 @@ pub(crate) fn check(
 
 /// Returns true if a run of the function starts in the runtime crate, so that the body cannot use it.
 pub(crate) fn starts_in_runtime(function: &Function) -> bool {
-    let shape = Shape::new(function, Judge::Type, None, GuardOwner::Function);
+    let shape = Shape::new(function, Judge::BY_TYPE, None, GuardOwner::Function);
     matches!(shape, Shape::Future | Shape::BoxedFuture)
 }
 
@@ -155,9 +155,9 @@ impl Expansion<'_> {
         let span = generated();
         let Instrumentation { start, guard_owner, .. } = self.instrumentation;
         let never_returns = function.return_type().kind() == ReturnKind::Never;
-        let guard = match (guard_owner, self.judge) {
+        let guard = match (guard_owner, self.judge.source) {
             // The guard that the call itself is does not record a panic.
-            (GuardOwner::Runtime, Judge::None) => quote_spanned!(span=> let _call = #start;),
+            (GuardOwner::Runtime, Source::None) => quote_spanned!(span=> let _call = #start;),
             (GuardOwner::Runtime, _) if never_returns => {
                 quote_spanned!(span=> let _call = #runtime::armed(#start);)
             }
@@ -213,8 +213,8 @@ impl Expansion<'_> {
             ),
             false => (TokenStream::new(), start.clone()),
         };
-        let content = match self.judge {
-            Judge::None => {
+        let content = match self.judge.source {
+            Source::None => {
                 let block = empty_statement_first(&tail.block);
                 quote_spanned!(span=> let _call = #start; #block)
             }
@@ -303,12 +303,8 @@ impl Expansion<'_> {
     /// Returns the statements that record the outcome of a call and return its result.
     fn finish(&self, ended: &TokenStream, result: ReturnType<'_>) -> TokenStream {
         let span = generated();
-        let judge = match self.judge {
-            // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it
-            // ambiguous.
-            Judge::Type if result.is_opaque() => Judge::None,
-            judge => judge,
-        };
+        // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it ambiguous.
+        let judge = if result.is_opaque() { self.judge.without_type() } else { self.judge };
         let outcome = judge.outcome(self.runtime, &quote_spanned!(span=> ended.result()));
         quote_spanned! {span=>
             let ended = #ended;

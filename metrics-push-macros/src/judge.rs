@@ -7,10 +7,11 @@ use crate::arguments::Arguments;
 use crate::errors::Errors;
 use crate::tokens::generated;
 
-/// The arguments `ok_if` and `error_if`.
+/// The arguments `ok_if`, `error_if` and, for a run, `skip_if`.
 pub(crate) struct Predicates {
     ok_if: Option<TokenStream>,
     error_if: Option<TokenStream>,
+    skip_if: Option<TokenStream>,
 }
 
 impl Predicates {
@@ -18,7 +19,14 @@ impl Predicates {
         Self {
             ok_if: arguments.predicate("ok_if", "ok_if = |result| result.is_ok()"),
             error_if: arguments.predicate("error_if", "error_if = |result| result.is_err()"),
+            skip_if: None,
         }
+    }
+
+    pub(crate) fn parse_for_run(arguments: &mut Arguments) -> Self {
+        let predicates = Self::parse(arguments);
+        let skip_if = arguments.predicate("skip_if", "skip_if = |result| result.is_none()");
+        Self { skip_if, ..predicates }
     }
 
     pub(crate) fn check(&self, errors: &mut Errors) {
@@ -28,17 +36,26 @@ impl Predicates {
     }
 
     pub(crate) fn judge(&self) -> Judge<'_> {
-        match (&self.ok_if, &self.error_if) {
-            (Some(ok_if), _) => Judge::OkIf(ok_if),
-            (None, Some(error_if)) => Judge::ErrorIf(error_if),
-            (None, None) => Judge::Type,
-        }
+        let source = match (&self.ok_if, &self.error_if) {
+            (Some(ok_if), _) => Source::OkIf(ok_if),
+            (None, Some(error_if)) => Source::ErrorIf(error_if),
+            (None, None) => Source::Type,
+        };
+        Judge { source, skip_if: self.skip_if.as_ref() }
     }
 }
 
-/// The source of the outcome of a call that returned.
+/// How the outcome of a call that returned is determined.
 #[derive(Clone, Copy)]
-pub(crate) enum Judge<'a> {
+pub(crate) struct Judge<'a> {
+    pub(crate) source: Source<'a>,
+    /// Decides first whether the call is skipped.
+    skip_if: Option<&'a TokenStream>,
+}
+
+/// The source of the outcome of a call that is not skipped.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
     /// The type of the result.
     Type,
     OkIf(&'a TokenStream),
@@ -48,23 +65,41 @@ pub(crate) enum Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// Returns the name and the value of the argument if there is a predicate.
-    pub(crate) fn predicate(self) -> Option<(&'static str, &'a TokenStream)> {
-        match self {
-            Self::OkIf(predicate) => Some(("ok_if", predicate)),
-            Self::ErrorIf(predicate) => Some(("error_if", predicate)),
-            Self::Type | Self::None => None,
+    /// Inspects the type of the result.
+    pub(crate) const BY_TYPE: Self = Self { source: Source::Type, skip_if: None };
+    /// Does not inspect the result.
+    pub(crate) const NONE: Self = Self { source: Source::None, skip_if: None };
+
+    /// Does not inspect the type of the result.
+    pub(crate) fn without_type(self) -> Self {
+        match self.source {
+            Source::Type => Self { source: Source::None, ..self },
+            _ => self,
         }
+    }
+
+    /// Returns the name and the value of each argument that is a predicate.
+    pub(crate) fn predicates(self) -> impl Iterator<Item = (&'static str, &'a TokenStream)> {
+        let source = match self.source {
+            Source::OkIf(predicate) => Some(("ok_if", predicate)),
+            Source::ErrorIf(predicate) => Some(("error_if", predicate)),
+            Source::Type | Source::None => None,
+        };
+        source.into_iter().chain(self.skip_if.map(|predicate| ("skip_if", predicate)))
     }
 
     /// Returns the expression that computes the outcome of `result`, a reference.
     pub(crate) fn outcome(self, runtime: &TokenStream, result: &TokenStream) -> TokenStream {
         let span = generated();
-        match self {
-            Self::Type => quote_spanned!(span=> #runtime::judge(#result).outcome()),
-            Self::OkIf(ok) => quote_spanned!(span=> #runtime::ok_if(#result, #ok)),
-            Self::ErrorIf(error) => quote_spanned!(span=> #runtime::error_if(#result, #error)),
-            Self::None => quote_spanned!(span=> #runtime::unjudged(#result)),
+        let outcome = match self.source {
+            Source::Type => quote_spanned!(span=> #runtime::judge(#result).outcome()),
+            Source::OkIf(ok) => quote_spanned!(span=> #runtime::ok_if(#result, #ok)),
+            Source::ErrorIf(error) => quote_spanned!(span=> #runtime::error_if(#result, #error)),
+            Source::None => quote_spanned!(span=> #runtime::unjudged(#result)),
+        };
+        match self.skip_if {
+            Some(skip) => quote_spanned!(span=> #runtime::skip_if(#result, #skip, #outcome)),
+            None => outcome,
         }
     }
 

@@ -73,7 +73,7 @@ impl Attribute for Args {
             },
             signals_off: arguments.word("signals", &["off"]).map(|(_, name)| name),
             supervise: arguments.flag("supervise"),
-            predicates: Predicates::parse(arguments),
+            predicates: Predicates::parse_for_run(arguments),
             registry: arguments.expression("registry", "registry = MY_REGISTRY"),
             runtime_crate: RuntimeCrate::parse(arguments),
         }

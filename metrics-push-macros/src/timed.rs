@@ -61,7 +61,7 @@ impl Attribute for Args {
         if let (Some(outcome), true) = (&self.outcome, self.metric.is_shared()) {
             errors.at(outcome, METRIC.needs_name("outcome"));
         }
-        match (self.predicates.judge().predicate(), &self.outcome) {
+        match (self.predicates.judge().predicates().next(), &self.outcome) {
             (Some((name, predicate)), None) => errors.at(
                 predicate,
                 format!("`{name}` needs `outcome`, whose label value it determines; add `outcome`"),
@@ -93,7 +93,7 @@ impl Args {
     fn judge(&self) -> Judge<'_> {
         match self.outcome {
             Some(_) => self.predicates.judge(),
-            None => Judge::None,
+            None => Judge::NONE,
         }
     }
 }

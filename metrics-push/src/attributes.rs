@@ -61,7 +61,8 @@
 /// ## `grouping`
 ///
 /// Additional labels of the grouping key. The expressions are evaluated once, when the run starts, from left to right.
-/// They may use the arguments of the function. Labels with an empty value are omitted.
+/// They may use the arguments of the function. Labels with an empty value are omitted. A value that is longer than 1,024
+/// bytes is cut, and ends with a checksum of the whole value. If `Display` panics, the value is `_invalid`.
 ///
 /// ```
 /// # use metrics_push::push_job;
@@ -185,6 +186,20 @@
 /// }
 /// ```
 ///
+/// ## `skip_if`
+///
+/// A path or a closure that receives a reference to the result and returns true if there was nothing to do. The outcome is
+/// then `skipped`, which counts neither as a success nor as a failure, also for an `Err`. Any other result is judged as
+/// without `skip_if`. [`Run::skip`](crate::Run::skip) does the same from inside the body of a run that succeeds.
+///
+/// ```
+/// # use metrics_push::push_job;
+/// #[push_job(skip_if = |imported| matches!(imported, Ok(0)))]
+/// fn import() -> Result<u32, std::io::Error> {
+///     Ok(0)
+/// }
+/// ```
+///
 /// ## `registry`
 ///
 /// Pushes this registry instead of the default registry: a static, or an expression of type `&'static Registry`.
@@ -295,7 +310,8 @@ pub use metrics_push_macros::push_job;
 ///
 /// Additional labels. The expressions are evaluated once, from left to right: when the call starts, or in an `async fn`
 /// when the future is first polled. Their types must implement [`Display`](std::fmt::Display). They may use the arguments
-/// of the function, even if the body moves them.
+/// of the function, even if the body moves them. Long values are cut, and a panic of `Display` is caught, as in the
+/// `grouping` of [`push_job`].
 ///
 /// ```
 /// # use metrics_push::counted;

@@ -77,7 +77,7 @@ impl Batcher {
     /// # Errors
     /// `is_metric` if the metrics cannot be pushed.
     pub fn push(&self, key: GroupingKey, registry: &Registry) -> Result<(), Error> {
-        let families = encode(&gather(&key, [registry])?);
+        let families = encode(&gather(&key, [registry], self.timeout)?);
         self.enqueue(PushRequest::push(key, families));
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Batcher {
     /// # Errors
     /// `is_metric` if the metrics cannot be pushed.
     pub fn add(&self, key: GroupingKey, registry: &Registry) -> Result<(), Error> {
-        let families = encode(&gather(&key, [registry])?);
+        let families = encode(&gather(&key, [registry], self.timeout)?);
         self.enqueue(PushRequest::add(key, families));
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::escape::escape;
 use crate::log::excerpt;
 
 /// The maximum length of each part of a message, because quoted values can have any length.
@@ -90,7 +91,7 @@ impl Error {
 
     /// Adds a name and a value to the context. The message lists them in the order of the calls.
     pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
-        let value = excerpt(&value.to_string(), MAX_PART_CHARS).into_owned();
+        let value = escape(&excerpt(&value.to_string(), MAX_PART_CHARS)).into_owned();
         self.0.context.push((name, value));
         self
     }
@@ -197,7 +198,7 @@ impl Error {
 
 impl Error {
     fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&excerpt(&self.0.message, MAX_PART_CHARS))?;
+        f.write_str(&escape(&excerpt(&self.0.message, MAX_PART_CHARS)))?;
         for (position, (name, value)) in self.0.context.iter().enumerate() {
             f.write_str(if position == 0 { " (" } else { ", " })?;
             write!(f, "{name}: {value}")?;
@@ -208,7 +209,7 @@ impl Error {
     fn write_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            write!(f, ": {}", escape(&error.to_string()))?;
             cause = error.source();
         }
         Ok(())
@@ -216,7 +217,7 @@ impl Error {
 
     fn write_remedy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.remedy {
-            Some(remedy) => write!(f, "; {remedy}"),
+            Some(remedy) => write!(f, "; {}", escape(remedy)),
             None => Ok(()),
         }
     }
@@ -268,6 +269,16 @@ mod tests {
             .remedy("try again");
         assert_eq!(format!("{error:?}"), "no connection: refused; try again");
         assert!(error.is_retryable() && error.is_unreachable());
+    }
+
+    #[test]
+    fn error_escapes_control_characters_in_every_part() {
+        let error = Error::config("a\u{1b}[2J\n")
+            .at("location", "\u{202e}x")
+            .caused_by(std::io::Error::other("b\u{7}"))
+            .remedy("c\r");
+        assert_eq!(format!("{error:?}"), r"a\u{1b}[2J\n (location: \u{202e}x): b\u{7}; c\r");
+        assert_eq!(error.to_string(), r"a\u{1b}[2J\n (location: \u{202e}x); c\r");
     }
 
     #[test]

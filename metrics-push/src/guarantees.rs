@@ -95,6 +95,10 @@
 //!   most five seconds. If the gateway is down for longer, L0 loses the outcome and writes a line to stderr; L2 stores it.
 //! - The start push is delayed by two milliseconds, so that a shorter run is one request. If the process dies within
 //!   that time, only the journal and the supervisor have a record of the run.
+//! - Signals are reported by an annotated `main` and after [`report_signals`](crate::report_signals()). A process with annotated
+//!   task functions only is in the state of `signals = off`.
+//! - When the job has ended and its supervisor waits for the gateway, TERM, INT, HUP or QUIT ends the wait: what is not
+//!   delivered is stored on disk. The exit status is that of the job.
 //! - A second signal, at least one second after the first, ends the process without waiting.
 //! - The library reads the exit code of `process::exit` from glibc. With other C libraries, it cannot, and the outcome is
 //!   always `exit_code`, even for code 0, or `skipped` after a flag such as `--help`.
@@ -124,7 +128,8 @@
 //! continue together. A hangup of the terminal ends the job, even if the supervisor leads the session. SIGSTOP to one of the
 //! two stops only that one.
 //!
-//! The supervisor closes its copies of the job's input and output, has one thread, and waits. It uses about 0.6 MB of memory
+//! The supervisor closes its copies of the job's input and output, has one thread, and waits. The job inherits a socket, over
+//! which the supervisor gets its active runs. A program that the job executes does not inherit it. It uses about 0.6 MB of memory
 //! (8.5 MB resident in an unoptimised build; the rest is shared with the job).
 //!
 //! # Out of memory

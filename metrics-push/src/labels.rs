@@ -11,7 +11,8 @@ use base64::engine::general_purpose::URL_SAFE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::Error;
-use crate::log::excerpt;
+use crate::label_text::{self, Rendering};
+use crate::log::{self, excerpt};
 
 /// The maximum length of a label value in messages. Requests contain the whole value.
 const MAX_DISPLAYED_CHARS: usize = 100;
@@ -73,18 +74,10 @@ pub(crate) fn check_label_name(name: &str) -> Result<(), Error> {
     ))
 }
 
-/// Formats a value. If its `Display` implementation fails, returns the text written so far, because a job must not fail.
-pub(crate) fn format_lossy(value: &dyn fmt::Display) -> String {
-    use fmt::Write as _;
-
-    let mut text = String::new();
-    let _ = write!(text, "{value}");
-    text
-}
-
 /// The key of a group on a gateway: the job and its further grouping labels.
 ///
-/// Labels are ordered by name. Labels with an empty value are dropped: Prometheus treats an empty label like a missing one,
+/// A value longer than 1,024 bytes is cut, and ends with a checksum of the whole value, so that different values belong to
+/// different groups. Labels are ordered by name. Labels with an empty value are dropped: Prometheus treats an empty label like a missing one,
 /// and an empty `instance` can make all scrapes of the gateway fail.
 ///
 /// ```
@@ -113,6 +106,7 @@ impl GroupingKey {
             return Err(Error::config("the job name is empty")
                 .remedy("set a job name, which every group needs"));
         }
+        let job = bounded_value(JOB, job);
         Ok(Self { job, labels: BTreeMap::new() })
     }
 
@@ -134,6 +128,7 @@ impl GroupingKey {
         if value.is_empty() {
             self.labels.remove(&name);
         } else {
+            let value = bounded_value(&name, value);
             self.labels.insert(name, value);
         }
         Ok(self)
@@ -166,6 +161,28 @@ impl GroupingKey {
             push_pair(&mut path, name, value);
         }
         path
+    }
+}
+
+/// Returns the value of a grouping label, cut if it is too long.
+fn bounded_value(label: &str, value: String) -> String {
+    if label_text::is_bounded(&value) {
+        return value;
+    }
+    log_rendering(label, Rendering::Cut);
+    label_text::bounded(&value).into_owned()
+}
+
+/// Formats the value of a grouping label.
+pub(crate) fn format_grouping(label: &str, value: &dyn fmt::Display) -> String {
+    let (text, rendering) = label_text::render(value);
+    log_rendering(label, rendering);
+    text
+}
+
+fn log_rendering(label: &str, rendering: Rendering) {
+    if let Some(problem) = rendering.problem() {
+        log::warn_once(format_args!("grouping label {label:?}: {problem}"));
     }
 }
 
@@ -262,19 +279,6 @@ mod tests {
     fn path_contains_a_long_value_in_full() {
         let long = "x".repeat(255);
         assert_eq!(path_of_job(&long), format!("/metrics/job/{long}"));
-    }
-
-    #[test]
-    fn failing_display_leaves_a_partial_text() {
-        struct Broken;
-        impl fmt::Display for Broken {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("half")?;
-                Err(fmt::Error)
-            }
-        }
-        assert_eq!(format_lossy(&Broken), "half");
-        assert_eq!(format_lossy(&7), "7");
     }
 
     #[test]

@@ -4,32 +4,47 @@
 //! of that.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tracing::Level;
 
-use crate::oneshot;
+use crate::escape::{escape, escape_lines};
+use crate::file_size::write_within_limit;
+use crate::sync::Mutex;
 
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 const TARGET: &str = "metrics_push";
 
+/// The maximum number of different lines of [`warn_once`].
+const MAX_LINES_ONCE: usize = 1_000;
+
 /// Logs a problem that needs fixing: as an event of level WARN if the subscriber of this thread records it, otherwise on
 /// stderr.
 pub(crate) fn warn(line: impl fmt::Display) {
-    if record_warning(&line) {
+    write(&escape(&line.to_string()));
+}
+
+/// Like [`warn`], for a text of several lines.
+pub(crate) fn warn_lines(lines: impl fmt::Display) {
+    write(&escape_lines(&lines.to_string()));
+}
+
+fn write(line: &str) {
+    if record_warning(line) {
         return;
     }
     // One write per line, so that lines of several threads do not mix.
     let text = format!("metrics-push: {line}\n");
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = write_within_limit(std::io::stderr(), text.as_bytes());
 }
 
 /// Returns false if this thread has no subscriber, or one that does not record warnings of this library or panics.
-fn record_warning(line: &dyn fmt::Display) -> bool {
+fn record_warning(line: &str) -> bool {
     let record = || {
         let is_enabled = tracing::event_enabled!(target: TARGET, Level::WARN);
         if is_enabled {
@@ -43,19 +58,34 @@ fn record_warning(line: &dyn fmt::Display) -> bool {
 /// Logs a problem from a thread that ends the process: on another thread, so that a subscriber that blocks delays the end
 /// by at most [`EXIT_TIMEOUT`].
 pub(crate) fn warn_before_exit(line: impl fmt::Display) {
-    let (text, (sender, logged)) = (line.to_string(), oneshot::channel());
+    let (text, (sender, logged)) = (line.to_string(), mpsc::channel());
     let log = move || {
         warn(text);
-        sender.send(());
+        let _ = sender.send(());
     };
     if std::thread::Builder::new().name("metrics-push-log".into()).spawn(log).is_ok() {
-        logged.wait_closed(EXIT_TIMEOUT);
+        let _ = logged.recv_timeout(EXIT_TIMEOUT);
+    }
+}
+
+/// Logs a problem that may occur at each call: as [`warn`], but the same line only once per process.
+pub(crate) fn warn_once(line: impl fmt::Display) {
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+    let line = line.to_string();
+    let is_new = {
+        let mut logged = LOGGED.lock();
+        logged.len() < MAX_LINES_ONCE && logged.insert(line.clone())
+    };
+    if is_new {
+        warn(line);
     }
 }
 
 /// Logs a detail that helps to find a cause, only as an event of level DEBUG.
 pub(crate) fn debug(line: impl fmt::Display) {
-    let _ = catch_unwind(AssertUnwindSafe(|| tracing::debug!(target: TARGET, "{line}")));
+    let record = || tracing::debug!(target: TARGET, "{}", escape(&line.to_string()));
+    let _ = catch_unwind(AssertUnwindSafe(record));
 }
 
 /// Returns `text`; if it is longer than `max_chars` characters, it is cut there and ends with an ellipsis.

@@ -21,7 +21,7 @@ use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
 /// Submits the requests of runs to the dispatcher, for all routes of a configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     /// Every run is delivered on all routes.
     pub(crate) routes: Vec<Route>,
@@ -36,11 +36,14 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     fn new(config: &Config) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
-        let routes = config
-            .targets()?
-            .into_iter()
-            .map(|target| route(target, &state_dir))
-            .collect::<Result<Vec<_>, _>>()?;
+        let targets = config.targets()?;
+        let servers = targets.iter().map(server).collect::<Result<Vec<_>, _>>()?;
+        let urls: Vec<_> = servers.iter().map(|server| server.redacted_url().to_owned()).collect();
+        let routes: Vec<_> = targets
+            .iter()
+            .zip(servers)
+            .map(|(target, server)| route(target, server, &state_dir, &urls))
+            .collect();
         let buffer = config.batch_interval.map(|interval| {
             BatchBuffer::start(routes.clone(), config.timeout, interval, MAX_GROUPS / 2)
         });
@@ -52,6 +55,16 @@ impl Pipeline {
             timeout: config.timeout,
             state_dir,
         })
+    }
+
+    /// Returns the same pipeline with at most this timeout.
+    pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { timeout: self.timeout.min(timeout), ..self.clone() }
+    }
+
+    /// Returns true if a gateway with this URL, which has no credentials, is configured.
+    pub(crate) fn has_url(&self, url: &str) -> bool {
+        self.routes.iter().any(|route| route.to_string() == url)
     }
 
     /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.
@@ -161,16 +174,20 @@ impl Pipeline {
     }
 }
 
-fn route(target: Target, state_dir: &Arc<StateDir>) -> Result<Route, Error> {
-    let server = Server::new(target.url.as_str(), target.transport)?;
-    Ok(match target.mode {
+fn server(target: &Target) -> Result<Server, Error> {
+    Server::new(target.url.as_str(), target.transport.clone())
+}
+
+/// Returns the route to a server. `urls` are those of all configured servers.
+fn route(target: &Target, server: Server, state_dir: &Arc<StateDir>, urls: &[String]) -> Route {
+    match target.mode {
         Mode::DryRun => Route::buffered(Sink::DryRun(server.redacted_url().into()), None),
         Mode::Live => {
             let client = Arc::new(Pushgateway::new(server, target.kind, target.encoding));
-            let spool = Spool::new(state_dir, client.url());
+            let spool = Spool::new(state_dir, client.url(), urls);
             Route::buffered(Sink::Pushgateway(client), spool)
         }
-    })
+    }
 }
 
 static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();

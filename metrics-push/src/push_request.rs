@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
-use crate::metrics::{Registry, Snapshot, write_family};
+use crate::metrics::{Registry, RegistrySource, Snapshot, write_family};
 
 /// How a request changes its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,18 +65,31 @@ pub(crate) fn encode(snapshot: &Snapshot) -> Families {
     encoded.collect()
 }
 
+/// Gathers registries, as long as that leaves half of `timeout` for the delivery.
+pub(crate) fn gather_within(
+    timeout: Duration,
+    registries: impl IntoIterator<Item = RegistrySource>,
+) -> Snapshot {
+    let deadline = Moment::now().after(timeout / 2);
+    let mut snapshot = Snapshot::default();
+    for registry in registries {
+        // A registry that takes too long leaves time for the others.
+        snapshot.merge(Snapshot::gather(&registry, deadline.remaining() / 2));
+    }
+    snapshot
+}
+
 /// Gathers registries for a push to the group of `key`.
 ///
 /// # Errors
-/// `is_metric` if a metric cannot be encoded or no registry has a metric.
+/// `is_metric` if a metric cannot be encoded, a registry cannot be gathered in time, or no registry has a metric.
 pub(crate) fn gather<'a>(
     key: &GroupingKey,
     registries: impl IntoIterator<Item = &'a Registry>,
+    timeout: Duration,
 ) -> Result<Snapshot, Error> {
-    let mut snapshot = Snapshot::default();
-    for registry in registries {
-        snapshot.merge(Snapshot::gather(registry));
-    }
+    let registries = registries.into_iter().cloned().map(RegistrySource::Own);
+    let mut snapshot = gather_within(timeout, registries);
     snapshot.reject_labels_of(key);
     if let Some(rejection) = snapshot.rejections().first() {
         return Err(Error::from(rejection.clone()).at("group", key));
@@ -187,6 +201,13 @@ impl PushRequest {
             }
             MergedFamilies::LaterOnly => self.families = later.families,
         }
+    }
+
+    /// Returns true if a group is the same after both requests, whichever of them the sink applies last.
+    pub(crate) fn commutes(&self, other: &Self) -> bool {
+        let one_last = other.clone().merged_with(self.clone());
+        let other_last = self.clone().merged_with(other.clone());
+        (one_last.verb, one_last.families) == (other_last.verb, other_last.families)
     }
 
     /// Returns this request with `later` [merged](Self::merge) into it.
@@ -335,6 +356,19 @@ mod tests {
             let in_turn = requests.iter().fold(group.clone(), apply);
             let merged = requests.into_iter().reduce(PushRequest::merged_with).unwrap();
             prop_assert_eq!(apply(group, &merged), in_turn);
+        }
+
+        #[test]
+        fn requests_that_commute_have_one_result(
+            group in proptest::option::of(any_families()),
+            one in any_request(),
+            other in any_request(),
+        ) {
+            let one_last = apply(apply(group.clone(), &other), &one);
+            let other_last = apply(apply(group, &one), &other);
+            prop_assert!(!one.commutes(&other) || one_last == other_last);
+            prop_assert_eq!(one.commutes(&other), other.commutes(&one));
+            prop_assert!(one.commutes(&one));
         }
 
         #[test]

@@ -165,7 +165,7 @@ impl Pusher {
         request: fn(GroupingKey, Families) -> PushRequest,
     ) -> Result<Receiver<Receipt>, Error> {
         // Dropping a large snapshot takes as long as encoding it, so it is dropped after the submit.
-        let snapshot = gather(&self.key, &self.registries)?;
+        let snapshot = gather(&self.key, &self.registries, self.gateway.push_timeout())?;
         self.gateway.submit(request(self.key.clone(), encode(&snapshot)))
     }
 }

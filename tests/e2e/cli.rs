@@ -109,6 +109,36 @@ fn push_stores_metrics_and_explains_a_rejection() {
 }
 
 /// The standard output of a subcommand that succeeds.
+#[test]
+fn delete_and_prune_name_the_stored_groups() {
+    let gateway = Pushgateway::start();
+    for host in ["a", "b"] {
+        let arguments = ["push", "--job", "db_backup", "--grouping", &format!("host={host}")];
+        assert!(metrics_push(&gateway, &arguments, "x 1\n").status.success());
+    }
+    let missing = metrics_push(&gateway, &["delete", "--job", "db_backup"], "");
+    let shown = text(&missing.stdout);
+    assert_eq!(missing.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("nothing is removed; the job has 2 groups"), "{shown}");
+    for host in ["a", "b"] {
+        assert!(shown.contains(&format!("{{job=\"db_backup\",host=\"{host}\"}}")), "{shown}");
+    }
+    let old = metrics_push(&gateway, &["prune", "--older-than", "1ms", "--dry-run"], "");
+    let shown = text(&old.stdout);
+    assert!(shown.matches("ago (20").count() == 2, "{shown}");
+    assert!(
+        shown.ends_with(&format!("Would remove 2 groups from {}.\n", gateway.url())),
+        "{shown}"
+    );
+    // The gateway runs without its admin API.
+    for confirmation in ["--dry-run", "--yes"] {
+        let wiped = metrics_push(&gateway, &["wipe", confirmation], "");
+        let shown = text(&wiped.stderr);
+        assert!(wiped.status.code() == Some(2) && wiped.stdout.is_empty(), "{shown}");
+        assert!(shown.contains("--web.enable-admin-api"), "{shown}");
+    }
+}
+
 fn printed(subcommand: &str) -> String {
     let output = command(metrics_push_program()).arg(subcommand).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");

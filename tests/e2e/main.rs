@@ -4,12 +4,15 @@
 
 #[path = "../it/arbitrary_metrics.rs"]
 mod arbitrary_metrics;
+mod attack;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/child.rs"]
 mod child;
 mod cli;
+mod clock_steps;
 mod container;
 mod dns;
+mod exposition;
 mod failing_disk;
 mod fake_gateway;
 mod fake_random;
@@ -19,6 +22,7 @@ mod guarantees;
 mod http;
 mod jobs;
 mod kill_sweep;
+mod late_requests;
 mod lifecycle;
 mod long_outage;
 mod merging;
@@ -41,6 +45,7 @@ mod state_dir;
 mod supervise;
 mod syscalls;
 mod wire;
+mod wrong_clock;
 
 /// The root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -2,6 +2,7 @@
 //! invalid ones are explained.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -12,6 +13,7 @@ use metrics_push::prometheus::Gauge;
 use metrics_push::{Acceptance, Config, Error, Gateway, GroupingKey, Pusher};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
+use crate::cli::metrics_push_program;
 use crate::programs::command;
 
 const PASSWORD: &str = "hunter2-$ecret";
@@ -147,7 +149,8 @@ fn basic_auth_is_accepted_or_explained() {
         refusal(|| gateway.pusher("http").map_gateway(|it| it.bearer_token("wrong")).push()),
     ] {
         assert!(error.is_config() && error.status() == Some(401), "{error:?}");
-        assert!(error.to_string().contains("check the user and password"), "{error}");
+        let remedy = "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN";
+        assert!(error.to_string().contains(remedy), "{error}");
     }
 }
 
@@ -194,6 +197,106 @@ fn certificate_for_another_name_is_refused() {
         gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("ca.pem"))).push()
     });
     assert!(error.is_config() && error.to_string().contains("is for another name"), "{error:?}");
+}
+
+/// Issues a certificate for this machine with `openssl req -x509` and these options, and starts a gateway with it.
+fn openssl_gateway(name: &str, options: &[&str]) -> SecureGateway {
+    let folder = std::env::temp_dir().join(format!("metrics-push-{name}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let status = command("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=gateway",
+        ])
+        .args(["-keyout", "server.key", "-out", "server.pem"])
+        .args(options)
+        .current_dir(&folder)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let file = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let files = [("server.pem", file("server.pem")), ("server.key", file("server.key"))];
+    start(name, &files, TLS)
+}
+
+#[test]
+fn certificate_of_openssl_is_refused_with_the_option_that_helps() {
+    let name = ["-addext", "subjectAltName=IP:127.0.0.1"];
+    let gateway = openssl_gateway("openssl", &name);
+    let trusting = |gateway: &SecureGateway| {
+        gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("server.pem"))).push()
+    };
+    let error = refusal(|| trusting(&gateway));
+    let text = error.to_string();
+    assert!(error.is_config() && text.contains("is that of an authority"), "{error:?}");
+    let option = "-addext basicConstraints=critical,CA:FALSE";
+    assert!(text.contains(option) && text.contains("METRICS_PUSH_CA_FILE"), "{text}");
+
+    let (flag, constraint) = option.split_once(' ').unwrap();
+    let gateway = openssl_gateway("openssl-server", &[name[0], name[1], flag, constraint]);
+    trusting(&gateway).unwrap();
+}
+
+#[test]
+fn certificate_without_names_or_for_clients_is_explained() {
+    let leaf = ["-addext", "basicConstraints=critical,CA:FALSE"];
+    let named = ["-addext", "subjectAltName=IP:127.0.0.1"];
+    let client = ["-addext", "extendedKeyUsage=clientAuth"];
+    for (options, message, remedy) in [
+        (leaf.to_vec(), "is for another name", "subjectAltName"),
+        ([leaf, named, client].concat(), "is not for servers", "extendedKeyUsage=serverAuth"),
+    ] {
+        let gateway = openssl_gateway("openssl-unusual", &options);
+        let error = refusal(|| {
+            gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("server.pem"))).push()
+        });
+        let text = error.to_string();
+        assert!(error.is_config() && text.contains(message) && text.contains(remedy), "{error:?}");
+    }
+}
+
+#[test]
+fn certificate_of_an_authority_outside_the_ca_file_names_the_file() {
+    let gateway = tls_gateway("outside", &authority(), params("127.0.0.1", Validity::Current), "");
+    fs::write(gateway.file("other.pem"), authority().pem()).unwrap();
+    let error = refusal(|| {
+        gateway.pusher("https").map_gateway(|it| it.ca_file(gateway.file("other.pem"))).push()
+    });
+    let text = error.to_string();
+    assert!(text.contains("is not trusted") && text.contains("other.pem"), "{error:?}");
+    assert!(!text.contains("set METRICS_PUSH_CA_FILE"), "{text}");
+}
+
+#[test]
+fn server_name_is_set_by_a_variable_and_an_argument() {
+    let gateway =
+        tls_gateway("variable", &authority(), params("gateway.example", Validity::Current), "");
+    let status = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command(metrics_push_program());
+        command.args(["push", "--job", "named"]).args(arguments);
+        command.env("METRICS_PUSH_URL", format!("https://{}", gateway.address));
+        command.env("METRICS_PUSH_CA_FILE", gateway.file("ca.pem")).envs(variables.iter().copied());
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"x 1\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, message) = status(&[], &[]);
+    assert!(message.contains("set METRICS_PUSH_SERVER_NAME"), "{message}");
+    assert_eq!(code, Some(2));
+    let variable = [("METRICS_PUSH_SERVER_NAME", "gateway.example")];
+    assert_eq!(status(&[], &variable), (Some(0), String::new()));
+    let other = [("METRICS_PUSH_SERVER_NAME", "other.example")];
+    let argument = ["--server-name", "gateway.example"];
+    assert_eq!(status(&argument, &other), (Some(0), String::new()));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Every encoding of a push against the real gateway: all are stored alike, and the fake gateway responds like the real
 //! one.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use metrics_push::{Gateway, GroupingKey, Pusher};
@@ -10,6 +12,7 @@ use proptest::test_runner::TestRunner;
 use crate::arbitrary_metrics::{any_families, registry};
 use crate::fake_vs_real::{FakeVsReal, same};
 use crate::http::{send, send_raw};
+use crate::programs::command;
 use crate::real::Pushgateway;
 
 /// The lines of the gateway's exposition that come from the test.
@@ -117,6 +120,23 @@ fn real_and_fake_gateway_respond_to_protobuf_alike() {
             "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=text",
             b"a 1\n".to_vec(),
         ),
+        // An invalid media type is read as text.
+        (
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; x",
+            b"a 1\n".to_vec(),
+        ),
+        (
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; x=",
+            b"a 1\n".to_vec(),
+        ),
+        (
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited;",
+            whole.clone(),
+        ),
+        (
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; encoding=delimited",
+            b"a 1\n".to_vec(),
+        ),
     ];
     let pair = FakeVsReal::start();
     for (kind, body) in bodies {
@@ -133,6 +153,50 @@ fn real_and_fake_gateway_respond_to_protobuf_alike() {
             same(&case, &(real.status, message(real.text())), &(fake.status, message(fake.text()))),
             Ok(())
         );
+        assert_eq!(pair.compare(), Ok(()), "{case}");
+        pair.wipe();
+    }
+}
+
+/// Compresses with the program of the system.
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut child = command("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(bytes).unwrap();
+    child.wait_with_output().unwrap().stdout
+}
+
+#[test]
+fn fake_reads_corrupt_gzip_like_the_real_gateway() {
+    let whole = compressed(b"a 1\n");
+    let half_line = compressed(b"a 1\nb");
+    let pair = FakeVsReal::start();
+    let wrong_checksum = [&whole[..whole.len() - 8], &[1; 8]].concat();
+    for body in [
+        whole.clone(),
+        whole[..whole.len() - 1].to_vec(),
+        whole[..whole.len() - 8].to_vec(),
+        whole[..whole.len() - 10].to_vec(),
+        whole[..12].to_vec(),
+        whole[..9].to_vec(),
+        Vec::new(),
+        [&whole[..], b"junk"].concat(),
+        [&whole[..], b"a long text that is not gzip"].concat(),
+        [&whole[..], &whole[..]].concat(),
+        wrong_checksum,
+        half_line.clone(),
+        half_line[..half_line.len() - 1].to_vec(),
+        [&half_line[..], b"junk and more junk"].concat(),
+        b"a 1\n".to_vec(),
+        b"a text that is not compressed\n".to_vec(),
+    ] {
+        let head = format!(
+            "PUT /metrics/job/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let request = [head.as_bytes(), &body].concat();
+        let [real, fake] = pair.addresses().map(|address| send_raw(address, &request).unwrap());
+        let case = format!("the responses to {body:02x?}");
+        assert_eq!(same(&case, &(real.status, real.text()), &(fake.status, fake.text())), Ok(()));
         assert_eq!(pair.compare(), Ok(()), "{case}");
         pair.wipe();
     }

@@ -33,7 +33,12 @@ pub(crate) fn job(panics: PanicStrategy, arguments: &[&str]) -> JobCommand {
 
 /// Returns the command of a job whose `main` only sends SIGTERM to its own process.
 pub(crate) fn signals_itself() -> JobCommand {
-    job_command(program("signals_itself"), &[])
+    job_program("signals_itself")
+}
+
+/// Returns the command of a program of this package that has no arguments.
+pub(crate) fn job_program(name: &str) -> JobCommand {
+    job_command(program(name), &[])
 }
 
 /// Returns the command of a scheduler with two active tasks.

@@ -7,7 +7,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push/src"
 const TROUBLESHOOTING: &str = include_str!("../../metrics-push/src/guide/troubleshooting.md");
 
 /// Calls whose first argument is a message.
-const BEFORE: [&str; 9] = [
+const BEFORE: [&str; 10] = [
     "Error::config(",
     "Kind::Timeout,",
     "Kind::Unreachable,",
@@ -15,6 +15,7 @@ const BEFORE: [&str; 9] = [
     "Kind::Metric,",
     "what = format!(",
     "warn(",
+    "warn_before_exit(",
     "refused(",
     "mistake(",
 ];

@@ -336,3 +336,66 @@ fn run_from_before_a_reboot_is_reported_as_abandoned() {
     assert!(ended.log_lines[0].contains("when the machine restarted"), "{:?}", ended.log_lines);
     assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }
+
+#[test]
+fn many_foreign_files_are_logged_in_one_line() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    run_job(&gateway, &state, "import", "kill");
+    let foreign: Vec<_> =
+        (0..1_000).map(|number| state.write(&format!("notes-{number}.journal"), "notes")).collect();
+    let ended = run_job(&gateway, &state, "other", "ok");
+    assert_eq!(ended.log_lines.len(), 2, "{:?}", ended.log_lines);
+    assert!(ended.log_lines[0].contains("and 999 more: it is not a journal"), "{ended:?}");
+    assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
+    assert!(foreign.iter().all(|path| path.exists()));
+}
+
+/// Links, FIFOs, devices and large files in place of the files of the journal.
+#[test]
+#[cfg(target_os = "linux")]
+fn irregular_files_do_not_stop_a_job() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    run_job(&gateway, &state, "import", "kill");
+    let folder = state.path().join("journal");
+    let make_fifo = |name: &str| {
+        let status = std::process::Command::new("mkfifo").arg(folder.join(name)).status();
+        assert!(status.unwrap().success());
+    };
+    for name in ["1-1.journal", "1-1.supervisor", "1-1.new", "1-1.lock"] {
+        make_fifo(name);
+        std::os::unix::fs::symlink("/dev/zero", folder.join(name.replace("1-1", "2-2"))).unwrap();
+        let large = fs::File::create(folder.join(name.replace("1-1", "3-3"))).unwrap();
+        large.set_len(1 << 32).unwrap();
+    }
+    let ended = run_job(&gateway, &state, "other", "ok");
+    assert!(ended.status.success());
+    assert_eq!(ended.log_lines.len(), 2, "{:?}", ended.log_lines);
+    assert!(
+        ended.log_lines[0].contains("1-1.journal and 2 more: it is not a journal"),
+        "{ended:?}"
+    );
+    assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
+
+    run_job(&gateway, &state, "import", "kill");
+    fs::remove_file(folder.join("recovery.lock")).unwrap();
+    make_fifo("recovery.lock");
+    let ended = run_job(&gateway, &state, "other", "ok");
+    assert!(ended.status.success());
+    assert_eq!(outcomes(&gateway.group("other", &[])), ["success"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn journal_is_private_with_any_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    for umask in ["0000", "0022", "0777"] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        fs::remove_dir(state.path().join("journal")).unwrap();
+        let launcher = ["sh", "-c", "umask $0; exec \"$@\"", umask];
+        named_job(&gateway, &state, "import", "kill").within(&launcher).run_to_end();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&state.path().join("journal")), 0o700, "{umask}");
+        assert_eq!(mode(&state.journals()[0]), 0o600, "{umask}");
+    }
+}

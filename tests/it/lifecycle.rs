@@ -69,6 +69,24 @@ fn skipped_run_is_reported_as_skipped() {
 }
 
 #[test]
+fn listed_exit_codes_determine_the_outcome() {
+    for supervision in [&[][..], &["supervised"]] {
+        for (ending, outcome) in [
+            ("exit-0", "success"),
+            ("exit-3", "success"),
+            ("exit-in-thread", "skipped"),
+            ("exit-in-worker", "skipped"),
+            ("exit-in-block-on", "exit_code"),
+        ] {
+            let (gateway, ended) =
+                assert_same_as_bare(&[supervision, &["exit-codes", ending]].concat());
+            let group = gateway.group("ending", &[]);
+            assert_eq!(outcomes(&group), [outcome], "{ending}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn panic_of_main_is_reported_as_panic() {
     let group = assert_reported_once("panic", "panic");
     assert_value(&group, "panics", Some(1.0));
@@ -77,19 +95,6 @@ fn panic_of_main_is_reported_as_panic() {
 #[test]
 fn panic_with_a_custom_hook_is_reported_as_panic() {
     assert_reported_once("panic-with-own-hook", "panic");
-}
-
-#[test]
-fn panicking_collector_does_not_hide_the_panic_outcome() {
-    for panics in [PanicStrategy::Unwind, PanicStrategy::Abort] {
-        let gateway = FakeGateway::start();
-        let ended = job(panics, &["panic-in-collector"]).gateway(&gateway.url()).run_to_end();
-        assert!(!ended.status.success(), "{ended:?}");
-        let group = gateway.group("ending", &[]);
-        assert_eq!(outcomes(&group), ["panic"], "{panics:?}: {ended:?}");
-        assert_eq!(group.get("batch_job_last_run_records", &[("result", "processed")]), Some(7.0));
-        assert_eq!(completions(&gateway, "ending"), 1, "{panics:?}");
-    }
 }
 
 #[test]

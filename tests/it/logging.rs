@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use metrics_push::testing::{FakeGateway, Fault};
+
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
@@ -47,4 +49,20 @@ fn line_goes_to_the_subscriber_or_to_stderr() {
 fn subscriber_that_blocks_does_not_delay_the_exit() {
     let lines = lines_about_the_outcome("block", &TempDir::new());
     assert!(lines.len() <= 1, "{lines:#?}");
+}
+
+#[test]
+fn rejected_metrics_and_rejected_outcome_are_logged_in_one_line() {
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    gateway.fault(Fault::status(413));
+    let mut command = command(program("subscribers"));
+    command.arg("none").env("METRICS_PUSH_URL", gateway.url());
+    let output = command.env("METRICS_PUSH_STATE_DIR", state.path()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let [line] = &lines[..] else { panic!("{lines:#?}") };
+    for part in ["the gateway rejected the outcome of", "; the program's own metrics are dropped: "]
+    {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
 }

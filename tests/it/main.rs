@@ -8,6 +8,7 @@ mod contexts;
 mod delivery;
 mod dependencies;
 mod durations;
+mod endless_listing;
 mod environment;
 mod fake_gateway;
 mod gateway_cleanup;
@@ -15,6 +16,7 @@ mod gathering;
 mod guide;
 #[path = "../e2e/http.rs"]
 mod http;
+mod inherited;
 mod journal;
 mod lifecycle;
 mod links;

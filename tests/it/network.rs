@@ -122,8 +122,12 @@ fn proxy_is_not_used_for_hosts_in_no_proxy() {
         ("http://gateway.invalid:9091", "other.example,.invalid"),
         ("http://gateway.invalid:9091", "gateway.invalid"),
         ("http://gateway.invalid:9091", "*"),
-        // An address that is reserved for documentation.
+        ("http://gateway.invalid:9091", "GATEWAY.invalid.:9091"),
+        ("http://gateway.invalid:9091", "*.invalid"),
+        ("http://gateway.invalid:9091", "other gateway.invalid"),
+        // Addresses that are reserved for documentation.
         ("http://192.0.2.7:9", "192.0.2.0/24"),
+        ("http://[2001:db8::1]:9", "[2001:db8::1]"),
     ] {
         let variables = [("HTTP_PROXY", &*url), ("NO_PROXY", no_proxy)];
         assert!(!push_succeeds(gateway, &variables), "{no_proxy}");
@@ -170,4 +174,207 @@ fn proxy_credentials_are_not_in_messages() {
     let url = proxy.url().replace("http://", "http://user:hunter2@");
     let message = push_failure("https://gateway.invalid", &[("HTTPS_PROXY", &*url)]).unwrap();
     assert!(!message.contains("hunter2") && requests.try_iter().count() == 1, "{message}");
+}
+
+#[test]
+fn unusable_proxy_is_a_configuration_error_that_names_the_variable() {
+    for (variable, value, cause) in [
+        ("ALL_PROXY", "socks5://user:hunter2@127.0.0.1:1080", "the scheme socks5 is not supported"),
+        ("http_proxy", "socks5h://127.0.0.1", "the scheme socks5h is not supported"),
+        ("HTTP_PROXY", "http://127.0.0.1:port", "invalid port number"),
+    ] {
+        let message = push_failure("http://gateway.invalid:9091", &[(variable, value)]).unwrap();
+        let place = format!("variable: {variable}");
+        for part in ["config true", "retryable false", "invalid proxy", cause, &place, "NO_PROXY"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn error_of_a_connection_through_a_proxy_names_the_proxy() {
+    let port = {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let proxy = format!("http://user:hunter2@127.0.0.1:{port}");
+    let message = push_failure("http://gateway.invalid:9091", &[("ALL_PROXY", &*proxy)]).unwrap();
+    assert!(message.contains(&format!("proxy: http://…@127.0.0.1:{port}")), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+/// Starts a server that sends these bytes in response to every request.
+fn server_with_response(response: impl Fn(&str) -> Vec<u8> + Send + 'static) -> RawServer {
+    RawServer::start(move |mut stream| {
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head).unwrap();
+        let _ = stream.write_all(&response(&String::from_utf8_lossy(&head[..length])));
+        None
+    })
+}
+
+#[test]
+fn control_characters_of_a_response_are_escaped() {
+    let server = server_with_response(|_| {
+        let head = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: http://a/";
+        [head, "\u{202e}x\r\n\r\n\u{1b}]0;x\u{7}\u{1b}[2J\r\u{2028}".as_bytes(), b"\xff\x9b"]
+            .concat()
+    });
+    let error = push(&server.url()).unwrap_err();
+    for text in [error.to_string(), format!("{error:?}")] {
+        assert!(text.contains(r"location: http://a/\u{202e}x"), "{text}");
+        assert!(text.contains(r"response: \u{1b}]0;x\u{7}\u{1b}[2J\r\u{2028}"), "{text}");
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
+fn request_headers_in_a_response_are_not_in_the_error() {
+    let server = server_with_response(|head| {
+        let one_line = head.replace("\r\n", " ");
+        let location = head.split("Basic ").nth(1).and_then(|rest| rest.split_whitespace().next());
+        format!(
+            "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nLocation: /login?{0}/{0}\r\n\r\n{one_line}",
+            location.unwrap_or_default()
+        )
+        .into_bytes()
+    });
+    let counter = Counter::new("rows_total", "Rows.").unwrap();
+    let pusher = Pusher::new(server.url(), "remote").unwrap().collector(counter).unwrap();
+    let error = pusher
+        .map_gateway(|gateway| {
+            gateway.basic_auth("batch", "hunter2-Zq9").header("X-Key", "orgkey5")
+        })
+        .push()
+        .unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("response: PUT /metrics/job/remote"), "{text}");
+    // The user and the password in base64 are `YmF0Y2g6aHVudGVyMi1acTk=`.
+    for secret in ["hunter2", "YmF0Y2g6aHVudGVyMi1acTk", "aHVudGVyMi1acT", "orgkey5"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+/// Runs a job whose `main` does nothing, with these variables. Returns its log lines.
+fn log_of_a_job(variables: &[(&str, &str)]) -> String {
+    let output = command(program("nothing")).envs(variables.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn unreadable_file_is_reported_with_the_variable_the_path_and_the_cause() {
+    let gateway = FakeGateway::start();
+    let folder = TempDir::new();
+    std::fs::create_dir_all(folder.path()).unwrap();
+    let path = folder.path().join("missing");
+    let path = path.to_str().unwrap();
+    let https = gateway.url().replace("http://", "https://");
+    let certificate = folder.path().join("cert.pem");
+    std::fs::write(&certificate, "no certificate").unwrap();
+    let certificate = certificate.to_str().unwrap();
+    for (url, variable, other) in [
+        (gateway.url(), "METRICS_PUSH_TOKEN_FILE", ("METRICS_PUSH_JOB", "x")),
+        (gateway.url(), "METRICS_PUSH_PASSWORD_FILE", ("METRICS_PUSH_USERNAME", "batch")),
+        (https.clone(), "METRICS_PUSH_CA_FILE", ("METRICS_PUSH_JOB", "x")),
+        (https.clone(), "METRICS_PUSH_KEY_FILE", ("METRICS_PUSH_CERT_FILE", certificate)),
+    ] {
+        if cfg!(not(feature = "tls")) && url == https {
+            continue;
+        }
+        let variables =
+            [("METRICS_PUSH_URL", &*url), ("METRICS_PUSH_TIMEOUT", "2s"), (variable, path), other];
+        let log = log_of_a_job(&variables);
+        for part in [variable, path, "No such file", "readable for the job's user"] {
+            assert!(log.contains(part), "{variable}: no {part} in {log}");
+        }
+    }
+}
+
+#[test]
+fn unused_credentials_are_reported_once() {
+    let gateway = FakeGateway::start();
+    let log = log_of_a_job(&[
+        ("METRICS_PUSH_URL", &*gateway.url()),
+        ("METRICS_PUSH_USERNAME", "batch"),
+        ("METRICS_PUSH_PASSWORD", "hunter2"),
+        ("METRICS_PUSH_TOKEN", "sesame"),
+    ]);
+    assert_eq!(
+        log,
+        "metrics-push: several credentials are set: METRICS_PUSH_TOKEN, METRICS_PUSH_PASSWORD; requests use \
+         METRICS_PUSH_TOKEN; unset the others\n"
+    );
+    for request in gateway.requests() {
+        assert_eq!(request.header("authorization"), Some("Bearer sesame"));
+    }
+}
+
+#[test]
+fn dry_run_needs_no_url() {
+    let log = log_of_a_job(&[("METRICS_PUSH_DRY_RUN", "true")]);
+    assert!(
+        log.contains("dry run: push {job=\"nothing\"} to http://url-is-not-set.invalid"),
+        "{log}"
+    );
+    assert!(log.contains("batch_job_last_run_success 1"), "{log}");
+    let disabled = [("METRICS_PUSH_DRY_RUN", "true"), ("METRICS_PUSH_DISABLED", "true")];
+    assert_eq!(log_of_a_job(&disabled), "");
+}
+
+#[test]
+fn url_of_the_api_is_reported_with_the_part_to_leave_out() {
+    let gateway = FakeGateway::start();
+    for path in ["/metrics", "/metrics/job/x", "/api/v1/metrics"] {
+        let log = log_of_a_job(&[("METRICS_PUSH_URL", &*(gateway.url() + path))]);
+        assert!(log.contains(&format!("leave out {path}")), "{log}");
+        assert!(log.contains("variable: METRICS_PUSH_URL"), "{log}");
+    }
+    assert!(gateway.requests().is_empty());
+}
+
+/// Starts a server that responds to every request with `head`, and then sends `block` without end.
+fn flooding_server(head: &'static [u8], block: &'static [u8]) -> RawServer {
+    let block = block.repeat(64 * 1024 / block.len());
+    RawServer::start(move |mut stream| {
+        let block = block.clone();
+        std::thread::spawn(move || {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(head);
+            while stream.write_all(&block).is_ok() {}
+        });
+        None
+    })
+}
+
+#[test]
+fn endless_response_ends_within_the_timeout() {
+    const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const LAST_CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    const REFUSED: &[u8] = b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let floods: [(&[u8], &[u8]); 11] = [
+        (CHUNKED, b"0"),
+        (CHUNKED, b"1"),
+        (CHUNKED, b" "),
+        (CHUNKED, b"5;a"),
+        (CHUNKED, b"1\r\na\r\n"),
+        (REFUSED, b"0"),
+        (LAST_CHUNK, b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+        (b"HTTP/1.1 200 ", b"y"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"),
+    ];
+    for (head, block) in floods {
+        let case = format!(
+            "{:?}, {:?}",
+            head.escape_ascii().to_string(),
+            block.escape_ascii().to_string()
+        );
+        let server = flooding_server(head, block);
+        let started = Instant::now();
+        push_failure(&server.url(), &[]).expect(&case);
+        assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{case}: {:?}", started.elapsed());
+    }
 }

@@ -1,6 +1,9 @@
 //! Jobs whose gateway is down: how long their processes wait, what they log, and what is stored on disk.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -50,16 +53,17 @@ fn only_line<'a>(finished: &'a FinishedJob, url: &str) -> &'a str {
 
 #[test]
 fn unconnected_gateway_costs_one_second_once_the_outcome_is_stored() {
-    let refusing_proxy = |command: JobCommand| command.variable("http_proxy", REFUSING);
-    let direct = |command: JobCommand| command;
-    let rows: [(&str, fn(JobCommand) -> JobCommand); 3] = [
-        (REFUSING, direct),
-        ("http://gateway.invalid:9091", direct),
-        ("http://gateway.example:9091", refusing_proxy),
-    ];
-    for (url, configure) in rows {
+    for (url, proxy) in [
+        (REFUSING, None),
+        ("http://gateway.invalid:9091", None),
+        ("http://gateway.example:9091", Some(REFUSING)),
+    ] {
         let state = TempDir::new();
-        let (finished, took) = run_timed(configure(ending("ok", url, Some(&state))));
+        let mut command = ending("ok", url, Some(&state));
+        if let Some(proxy) = proxy {
+            command = command.variable("http_proxy", proxy);
+        }
+        let (finished, took) = run_timed(command);
         assert!(finished.status.success(), "{finished:?}");
         assert!(took < STORED_TIMEOUT + SLACK, "{url}: {took:?}");
         let line = only_line(&finished, url);
@@ -167,4 +171,38 @@ fn signal_and_silent_gateway_cause_one_line() {
         let line = only_line(&finished, &gateway.url());
         assert!(line.contains(if with_state { "it is stored in" } else { "is lost" }), "{line}");
     }
+}
+
+#[test]
+fn gateway_that_is_known_to_be_down_costs_one_short_attempt() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let (sender, connections) = channel();
+    let responds = Arc::clone(&is_up);
+    let gateway = RawServer::start(move |mut stream| {
+        let _ = sender.send(());
+        if responds.load(Ordering::Acquire) {
+            let _ = stream.read(&mut [0; 65_536]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            return None;
+        }
+        Some(stream)
+    });
+    let state = TempDir::new();
+    let run = || {
+        let command = ending("ok", &gateway.url(), Some(&state));
+        run_timed(command.variable("METRICS_PUSH_TIMEOUT", "4s"))
+    };
+    let (_, took) = run();
+    assert!(took > Duration::from_secs(3), "the first process did not use its timeout: {took:?}");
+    connections.try_iter().for_each(drop);
+    let (finished, took) = run();
+    assert!(took < Duration::from_secs(1) + SLACK, "{took:?}");
+    assert!(only_line(&finished, &gateway.url()).contains("it is stored in"), "{finished:?}");
+    assert_eq!(connections.try_iter().count(), 1);
+
+    is_up.store(true, Ordering::Release);
+    let (finished, _) = run();
+    assert_eq!(finished.log_lines, Vec::<String>::new());
+    let outages = std::fs::read_dir(state.path().join("outages")).unwrap();
+    assert_eq!(outages.count(), 0, "a response closes the breaker of all processes");
 }

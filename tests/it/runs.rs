@@ -1,11 +1,13 @@
 //! What a run pushes to a gateway for each outcome: verb, families and values.
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use metrics_push::prometheus::{GaugeVec, Opts};
 use metrics_push::testing::{FakeGateway, Fault, Group};
-use metrics_push::{Config, Job, Outcome, Run, RunHandle, Scope, Verb, flush};
+use metrics_push::{Config, Job, Outcome, Run, RunHandle, Scope, Verb, flush, push_job};
+use tokio::runtime::Runtime;
 
 /// How long a test waits for an event before it fails.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -160,6 +162,44 @@ fn skipped_run_is_neither_success_nor_failure() {
 }
 
 #[test]
+fn skip_if_decides_before_the_result_is_judged() {
+    #[push_job(skip_if = |imported| matches!(imported, Ok(0) | Err(75)))]
+    fn plain(result: Result<u32, u32>) -> Result<u32, u32> {
+        result
+    }
+    #[push_job(name = "plain", skip_if = |n| *n == 0, error_if = |n| *n > 8)]
+    async fn later(n: u32) -> u32 {
+        n
+    }
+    #[push_job(name = "plain", skip_if = |n: &u32| *n == 0)]
+    fn returned(n: u32) -> impl Future<Output = u32> {
+        async move { n }
+    }
+    #[push_job(name = "plain", skip_if = |text| text.to_string().is_empty())]
+    fn opaque(text: &'static str) -> impl ToString {
+        text
+    }
+    let runtime = Runtime::new().unwrap();
+    let calls: [(&dyn Fn(), &str); 10] = [
+        (&|| _ = plain(Ok(0)), "skipped"),
+        (&|| _ = plain(Err(75)), "skipped"),
+        (&|| _ = plain(Ok(1)), "success"),
+        (&|| _ = plain(Err(1)), "error"),
+        (&|| _ = runtime.block_on(later(0)), "skipped"),
+        (&|| _ = runtime.block_on(later(1)), "success"),
+        (&|| _ = runtime.block_on(later(9)), "error"),
+        (&|| _ = runtime.block_on(returned(0)), "skipped"),
+        (&|| _ = runtime.block_on(returned(1)), "success"),
+        (&|| _ = opaque(""), "skipped"),
+    ];
+    for (number, (call, outcome)) in calls.into_iter().enumerate() {
+        let (gateway, _scope) = gateway();
+        call();
+        assert_eq!(outcomes(&group(&gateway, "plain")), [outcome], "{number}");
+    }
+}
+
+#[test]
 fn error_after_skip_is_reported_as_error() {
     let (gateway, _scope) = gateway();
     let skip_and_fail = |run: &Run| {
@@ -234,7 +274,10 @@ fn start_is_pushed_while_the_body_runs() {
     let run = job.start();
     gateway.wait_for(TIMEOUT, |gateway| gateway.find_group("long", &[]).is_some());
     let group = gateway.group("long", &[]);
-    assert!(outcomes(&group).is_empty());
+    // A start that arrives after the completion must not change these.
+    for name in ["batch_job_last_run_outcome", "batch_job_pushed_at_timestamp_seconds"] {
+        assert!(!group.has_family(name), "{group}");
+    }
     assert!((group.value("batch_job_max_runtime_seconds", &[]) - 60.0).abs() < f64::EPSILON);
     assert!(!group.has_family("batch_job_last_completion_timestamp_seconds"));
     run.finish(Outcome::Success);

@@ -74,15 +74,20 @@ fn outcome_for_one_gateway_is_not_sent_to_another() {
 }
 
 #[test]
-fn spooled_outcome_is_delivered_without_a_query_api() {
+fn spooled_outcome_waits_without_a_query_api() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();
     let _scope = config(&gateway, &state).scope().unwrap();
     succeed("compatible".into());
     gateway.accept_connections();
     gateway.fault(Fault::status(404).when(|request| request.path.contains("/api/")));
-    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
+    let recovery = metrics_push::recover(TIMEOUT);
+    assert_eq!((recovery.delivered, recovery.left), (0, 1));
+    assert!(gateway.find_group("compatible", &[]).is_none());
+    // The next success replaces the group, and what waits for it.
+    succeed("compatible".into());
     assert!(gateway.find_group("compatible", &[]).is_some());
+    assert!(state.records().is_empty());
 }
 
 #[test]
@@ -124,7 +129,7 @@ fn undelivered_outcome_is_logged_in_one_line() {
         "refused",
         "check the URL, and that the gateway is running",
         &format!(
-            "it is stored in {}, and the next run delivers it",
+            "it is stored in {}, and the next run for this URL delivers it",
             state.path().join("spool").display()
         ),
     ] {

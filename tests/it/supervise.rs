@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use metrics_push::testing::FakeGateway;
+use metrics_push::testing::{FakeGateway, Fault};
 
-use crate::child::{JobCommand, PanicStrategy, child_of, job};
+use crate::child::{JobCommand, PanicStrategy, RunningJob, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
@@ -262,6 +262,55 @@ fn end_by_max_runtime_is_logged_once() {
             "metrics-push: the run of ending exceeded its maximum runtime of 300ms and was ended";
         assert_eq!(ended.log_lines, [line], "{options:?}");
     }
+}
+
+/// Starts a job whose supervisor reports its end to a gateway that does not respond, with a long timeout. Returns the
+/// running supervisor while it waits for the gateway.
+fn waiting_supervisor(gateway: &FakeGateway, state: &StateDir, fault: Fault) -> RunningJob {
+    let command = supervised(gateway, state, "wait");
+    let running = command.variable("METRICS_PUSH_TIMEOUT", "1h").with_input().start().ready();
+    gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
+    gateway.clear();
+    gateway.fail_next(1, fault);
+    send_signal(child_of(running.id()), "KILL");
+    gateway.wait_for(Duration::from_secs(20), |gateway| !gateway.requests().is_empty());
+    running
+}
+
+#[test]
+fn signal_ends_the_wait_of_the_supervisor_for_a_dead_gateway() {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        let running = waiting_supervisor(&gateway, &state, Fault::hang());
+        let started = Instant::now();
+        running.signal(signal);
+        let ended = running.wait();
+        assert!(started.elapsed() < Duration::from_secs(3), "{signal}: {:?}", started.elapsed());
+        // The job has ended already: its status is that of the supervisor.
+        assert_eq!(ended.status.signal(), Some(9), "{signal}: {ended:?}");
+        let [line] = &ended.log_lines[..] else { panic!("{signal}: {ended:?}") };
+        assert!(line.contains(&gateway.url()) && line.contains("stored in"), "{line}");
+        let records = std::fs::read_dir(state.path().join("spool")).unwrap();
+        assert!(
+            records
+                .filter_map(Result::ok)
+                .any(|it| it.path().extension().is_some_and(|it| it == "request"))
+        );
+        assert_journal_is_empty(&state);
+    }
+}
+
+#[test]
+fn signal_ignored_by_the_supervisor_does_not_end_its_wait() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let slow = Fault::stall(Duration::from_millis(500));
+    let running = waiting_supervisor(&gateway, &state, slow);
+    for signal in ["USR1", "WINCH", "CONT"] {
+        running.signal(signal);
+    }
+    let ended = running.wait();
+    assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
+    gateway.after_run("ending", &[]).assert_outcome("signal");
 }
 
 #[test]

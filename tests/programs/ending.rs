@@ -2,6 +2,7 @@
 //!
 //! Tests start it as a child process with a gateway, and without one for comparison.
 
+mod collectors;
 mod faults;
 mod guards;
 mod waits;
@@ -22,8 +23,10 @@ fn main() -> ExitCode {
             "signals-off" => job.without_signal_hooks(),
             "durable-journal" => job.durable_journal(),
             "supervised" => job.supervise(),
+            "exit-codes" => job.ok_exit_codes([3]).skip_exit_codes([4, 5]),
             "max-runtime" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
             "heartbeat" => job.heartbeat(Duration::from_millis(20)),
+            collector if collectors::register(collector) => continue,
             _ => {
                 ending = argument;
                 continue;
@@ -91,13 +94,7 @@ fn end(run: &Run, ending: &str) -> End {
             }));
             panic!("boom");
         }
-        "panic-in-collector" => {
-            prometheus::default_registry().register(Box::new(PanickingCollector)).unwrap();
-            panic!("boom");
-        }
-        "slow-collector" => {
-            prometheus::default_registry().register(Box::new(SlowCollector)).unwrap();
-        }
+        "stuck-tasks" => collectors::run_stuck_tasks(),
         "exit-in-hook" => {
             std::panic::set_hook(Box::new(|_| std::process::exit(70)));
             panic!("boom");
@@ -120,35 +117,5 @@ struct PanicsInDrop;
 impl Drop for PanicsInDrop {
     fn drop(&mut self) {
         panic!("second");
-    }
-}
-
-/// A collector that panics in `collect`.
-struct PanickingCollector;
-
-impl prometheus::core::Collector for PanickingCollector {
-    fn desc(&self) -> Vec<&prometheus::core::Desc> {
-        Vec::new()
-    }
-
-    fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
-        panic!("in a collector")
-    }
-}
-
-/// A collector that is slow on the main thread, where it prints "ready".
-struct SlowCollector;
-
-impl prometheus::core::Collector for SlowCollector {
-    fn desc(&self) -> Vec<&prometheus::core::Desc> {
-        Vec::new()
-    }
-
-    fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
-        if thread::current().name() == Some("main") {
-            println!("ready");
-            thread::sleep(Duration::from_millis(300));
-        }
-        Vec::new()
     }
 }

@@ -13,10 +13,13 @@ const SHORT_TIMEOUT: Duration = Duration::from_millis(400);
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [state, password, userinfo, token, header] = &arguments[..] else {
-        panic!("usage: secrets STATE_DIR PASSWORD USERINFO TOKEN HEADER")
+    let [output, state, password, userinfo, token, header] = &arguments[..] else {
+        panic!("usage: secrets events|lines STATE_DIR PASSWORD USERINFO TOKEN HEADER")
     };
-    tracing::subscriber::set_global_default(PrintAll).unwrap();
+    // With a subscriber, no line is written to stderr.
+    if output == "events" {
+        tracing::subscriber::set_global_default(PrintAll).unwrap();
+    }
     let gateway = FakeGateway::start();
     let with_userinfo = gateway.url().replace("http://", &format!("http://batch:{userinfo}@"));
     let configs = || {

@@ -23,6 +23,7 @@ fn main() {
 
 fn run(body: impl FnOnce()) {
     let run = Job::new("logged").whole_process().start();
+    run.gauge("rows", "Rows.").unwrap().set(1.0);
     body();
     run.finish(Outcome::Success);
 }

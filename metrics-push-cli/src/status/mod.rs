@@ -95,7 +95,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     } else {
         table::text(&answers, job, Terminal::new(arguments.color))
     };
-    terminal::print(&text)?;
+    terminal::print_painted(&text)?;
     for error in answers.iter().filter_map(|answer| answer.reports.as_ref().err()) {
         Failure::from(error.clone()).print();
     }

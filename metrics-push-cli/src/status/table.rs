@@ -2,6 +2,8 @@
 //!
 //! On a terminal, lines fit the width: long names continue on the next line. In a pipe, each group is one line.
 
+use metrics_push::__private::escape;
+
 use super::answer::Answer;
 use super::report::{Report, State};
 use crate::humanize::{duration, sentence};
@@ -74,6 +76,7 @@ fn cells(report: &Report) -> Cells {
         count(facts.processed),
         count(facts.failed),
     ]
+    .map(|cell| escape(&cell).into_owned())
 }
 
 fn state(state: &State) -> String {
@@ -143,7 +146,9 @@ fn push_problems(reports: &[Report], terminal: Terminal, text: &mut String) {
     let problems: Vec<String> = reports
         .iter()
         .flat_map(|report| {
-            let line = |problem: &String| format!("{}: {}", report.name(), sentence(problem));
+            let line = |problem: &String| {
+                escape(&format!("{}: {}", report.name(), sentence(problem))).into_owned()
+            };
             report.problems.iter().map(line)
         })
         .collect();

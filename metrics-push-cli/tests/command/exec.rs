@@ -1,6 +1,8 @@
 //! `metrics-push exec`: preserves the exit status of the command and reports it to the gateway.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -183,8 +185,6 @@ fn exec_kills_the_command_after_max_runtime() {
     let ended_late = piped(exec(&gateway, &arguments, &["sleep", "60"]), "");
     assert_eq!(ended_late.status, 143, "{ended_late:?}");
     ended(&gateway).assert_outcome("timeout");
-    let wrong = piped(exec(&gateway, &["--kill"], &["true"]), "");
-    assert_eq!(wrong.status, 2, "{wrong:?}");
 }
 
 #[test]
@@ -224,4 +224,193 @@ fn hanging_gateway_delays_the_command_briefly() {
     let mut child = start_until_ready(child);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(shell_status(child.wait().unwrap()), 0);
+}
+
+/// The options of `exec` in its help, without the help itself, and whether each takes a value.
+fn options() -> Vec<(String, bool)> {
+    let help = piped(metrics_push("", &["exec", "--help"]), "").stdout;
+    let lines = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let options = lines.filter_map(|line| {
+        let mut words = line.split(' ');
+        let name = words.next().filter(|name| !name.is_empty())?;
+        Some((format!("--{name}"), words.next().is_some_and(|word| word.starts_with('<'))))
+    });
+    let options: Vec<_> = options.collect();
+    assert!(options.len() >= 9 && options.contains(&("--every".into(), true)), "{options:?}");
+    options
+}
+
+/// Runs `exec` with these options and a command that prints a line and exits with 3. Checks that the command ran, and
+/// returns the lines on stderr.
+fn run_with_options(options: &[OsString]) -> Vec<String> {
+    let mut command = metrics_push("", &["exec"]);
+    command.args(options).args(["--", "/bin/sh", "-c", "echo done; exit 3"]);
+    let ran = piped(command, "");
+    assert_eq!((ran.status, ran.stdout.as_str()), (3, "done\n"), "{options:?}: {ran:?}");
+    ran.stderr.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn exec_runs_the_command_despite_any_invalid_option() {
+    let mut mistakes = 0;
+    for (name, takes_value) in options() {
+        let misspelled = name.replacen("--", "--x", 1);
+        let mut variants: Vec<Vec<OsString>> = vec![
+            vec![name.clone().into(), "".into()],
+            vec![format!("{name}=").into()],
+            vec![name.clone().into(), "no such value".into()],
+            vec![format!("{name}=\u{1b}[2J\u{202e}").into()],
+            vec![OsString::from_vec([name.as_bytes(), b"=\xff\xfe"].concat())],
+            vec![OsString::from_vec([name.as_bytes(), b"\xff"].concat())],
+            vec![format!("{name}=1h").into(), format!("{name}=1h").into()],
+            vec![format!("{name}={}", "9".repeat(400)).into()],
+            vec![misspelled.clone().into()],
+            vec![format!("{misspelled}=1h").into()],
+            vec![misspelled.into(), "1h".into()],
+        ];
+        // A value of a flag is the command.
+        if !takes_value {
+            variants
+                .retain(|options| options.len() == 1 || options[1].to_string_lossy().contains('-'));
+        }
+        variants.push(vec![name.into()]);
+        for options in variants {
+            let lines = run_with_options(&options);
+            // A valid URL causes lines about the gateway.
+            let ignored = lines.iter().filter(|line| line.starts_with("metrics-push: Ignored "));
+            mistakes += ignored.clone().count();
+            assert!(ignored.count() <= 2, "{options:?}: {lines:?}");
+            let is_clean = |line: &String| !line.contains(['\u{1b}', '\u{202e}']);
+            assert!(lines.iter().all(is_clean), "{options:?}: {lines:?}");
+        }
+    }
+    assert!(mistakes > 80, "{mistakes}");
+}
+
+#[test]
+fn exec_names_the_option_the_mistake_and_the_remedy() {
+    for (options, expected) in [
+        (
+            &["--every", "daily"][..],
+            r#"Ignored --every: invalid duration "daily"; write it as 10s, 1500ms, 2m, 1h30m or 7d."#,
+        ),
+        (
+            &["--every", ""],
+            r#"Ignored --every: invalid duration ""; write it as 10s, 1500ms, 2m, 1h30m or 7d."#,
+        ),
+        (&["--timeout"], "Ignored --timeout: the value is missing; write --timeout DURATION."),
+        (
+            &["--grouping", "a"],
+            r#"Ignored --grouping: invalid grouping label "a"; write it as name=value."#,
+        ),
+        (
+            &["--job", ""],
+            "Ignored --job: the job name is empty; set a job name, which every group needs.",
+        ),
+        (&["--kill"], "Ignored --kill: it needs --max-runtime; write --max-runtime 1h --kill."),
+        (
+            &["--kill=yes", "--max-runtime", "1h"],
+            "Ignored --kill: the option has no value; write --kill.",
+        ),
+        (&["--evry", "24h"], r#"Ignored the unknown option "--evry"; write --every."#),
+        (&["-q"], r#"Ignored the unknown option "-q"; run `metrics-push exec --help` for a list."#),
+        (&["--job", "a", "--job", "b"], "Ignored --job: the option is repeated; write it once."),
+        (&["--skip-exit-code", "75,256"], "Ignored --skip-exit-code: 256 is not in 0..=255."),
+    ] {
+        let options: Vec<OsString> = options.iter().map(Into::into).collect();
+        assert_eq!(run_with_options(&options), [format!("metrics-push: {expected}")]);
+    }
+    for options in [&["--url", ""][..], &["--url="], &["--every", "24h"], &["--job", "a"]] {
+        let options: Vec<OsString> = options.iter().map(Into::into).collect();
+        assert_eq!(run_with_options(&options), [""; 0], "{options:?}");
+    }
+    let secret = run_with_options(&["--url".into(), "http://user:secret@host:port".into()]);
+    assert!(!secret[0].contains("secret"), "{secret:?}");
+}
+
+#[test]
+fn exec_uses_the_valid_options_beside_an_invalid_one() {
+    let gateway = FakeGateway::start();
+    let arguments =
+        ["--every", "daily", "--max-runtime", "1h", "--bogus", "--grouping", "region=eu"];
+    let ran = piped(exec(&gateway, &arguments, &["false"]), "");
+    assert_eq!((ran.status, ran.stderr.lines().count()), (1, 2), "{ran:?}");
+    let group = gateway.after_run("backup", &[("region", "eu")]);
+    group.assert_outcome("exit_code").assert_value("batch_job_max_runtime_seconds", &[], 3_600.0);
+}
+
+#[test]
+fn misspelled_option_does_not_hide_the_command() {
+    let shell = ["/bin/sh", "-c", "echo done; exit 3"];
+    for (options, command) in [
+        (&["exec", "--evry", "24h"][..], &shell[..]),
+        (&["exec", "--bogus"], &shell),
+        (&["exec", "--bogus", "5", "--job", "x"], &shell),
+        (&["--bogus", "exec"], &shell),
+        (&["--url", "", "--every", "x", "exec", "--job", "x"], &shell),
+    ] {
+        let ran = piped(metrics_push("", &[options, command].concat()), "");
+        assert_eq!((ran.status, ran.stdout.as_str()), (3, "done\n"), "{options:?}: {ran:?}");
+    }
+    for arguments in [&["exec"][..], &["exec", "--every", "daily"], &["exec", "--job", "x", "--"]] {
+        let ended = piped(metrics_push("", arguments), "");
+        assert_eq!((ended.status, ended.stderr.starts_with("error: ")), (2, true), "{ended:?}");
+    }
+    let help = piped(metrics_push("", &["exec", "--every", "daily", "--help"]), "");
+    assert!(help.status == 0 && help.stdout.contains("Usage: metrics-push exec"), "{help:?}");
+}
+
+#[test]
+fn exec_warns_about_the_name_of_a_shell_or_wrapper() {
+    let gateway = FakeGateway::start();
+    let run = |arguments: &[&str], name: &str| {
+        gateway.clear();
+        let mut command = metrics_push(&gateway.url(), &[&["exec"], arguments].concat());
+        command.env("PATH", "/usr/bin:/bin");
+        let ran = piped(command, "");
+        let _ = gateway.after_run(name, &[]);
+        ran
+    };
+    for (command, name) in [
+        (&["/bin/sh", "-c", "exit 3"][..], "sh"),
+        (&["bash", "-c", "exit 3"], "bash"),
+        (&["env", "sh", "-c", "exit 3"], "env"),
+        (&["timeout", "5", "sh", "-c", "exit 3"], "timeout"),
+        (&["perl", "-e", "exit 3"], "perl"),
+    ] {
+        let ran = run(command, name);
+        let expected = format!(
+            "metrics-push: The job has the name {name:?}, which is the name of the program that runs it; \
+             set another one with --job NAME.\n"
+        );
+        assert_eq!((ran.status, ran.stderr.as_str()), (3, expected.as_str()), "{ran:?}");
+    }
+    let named = run(&["--job", "backup", "sh", "-c", "exit 3"], "backup");
+    assert_eq!((named.status, named.stderr.as_str()), (3, ""), "{named:?}");
+    let help = piped(metrics_push("", &["exec", "--help"]), "").stdout;
+    assert!(help.contains(" bash ") && help.contains(" timeout "), "{help}");
+}
+
+#[test]
+fn listed_exit_codes_are_no_failures() {
+    let gateway = FakeGateway::start();
+    let options = ["--skip-exit-code", "75,76", "--ok-exit-code", "1", "--ok-exit-code=2"];
+    for (code, outcome) in [
+        (75, "skipped"),
+        (76, "skipped"),
+        (1, "success"),
+        (2, "success"),
+        (0, "success"),
+        (3, "exit_code"),
+    ] {
+        gateway.clear();
+        let script = format!("exit {code}");
+        let ran = piped(exec(&gateway, &options, &["sh", "-c", &script]), "");
+        assert_eq!((ran.status, ran.stderr.as_str()), (code, ""), "{ran:?}");
+        let group = ended(&gateway);
+        group.assert_outcome(outcome);
+        group.assert_value("batch_job_last_run_exit_code", &[], f64::from(code));
+        let has_succeeded = group.has_family("batch_job_last_success_timestamp_seconds");
+        assert_eq!(has_succeeded, outcome == "success", "{code}");
+    }
 }

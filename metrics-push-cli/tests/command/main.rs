@@ -7,4 +7,5 @@ mod program;
 mod removal;
 #[path = "../../../tests/it/signal_defaults.rs"]
 mod signal_defaults;
+mod spool;
 mod status;

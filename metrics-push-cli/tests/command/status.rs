@@ -1,6 +1,10 @@
 //! `metrics-push status` on a terminal, in a pipe, as JSON, and its exit status.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Fault};
@@ -185,5 +189,91 @@ fn status_names_unreachable_gateway_and_shows_others() {
     gateway.fault(Fault::status(401));
     let refused = status(&gateway, &[]);
     assert_eq!((refused.status, refused.stdout.as_str()), (2, ""));
-    assert!(refused.stderr.contains("check the user and password, or the token."), "{refused:?}");
+    assert!(
+        refused.stderr.contains(
+            "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN."
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn text_of_the_gateway_is_escaped() {
+    let gateway = FakeGateway::start();
+    let key = GroupingKey::new("evil\u{1b}[2J\u{202e}").unwrap();
+    let text = "batch_job_last_start_timestamp_seconds 1\nbatch_job_last_completion_timestamp_seconds 2\n\
+                batch_job_last_run_success 0\nbatch_job_last_run_outcome{outcome=\"\u{1b}]0;x\u{7}\"} 1\n";
+    Gateway::new(gateway.url()).unwrap().push(&key, &text.parse().unwrap()).unwrap();
+    let ended = status(&gateway, &["--color", "never"]);
+    assert!(ended.stdout.contains(r"evil\u{1b}[2J\u{202e}"), "{ended:?}");
+    assert!(ended.stdout.contains(r"\u{1b}]0;x\u{7}"), "{ended:?}");
+    let lines = on_terminal(200, metrics_push(&gateway.url(), &["status", "--color", "never"]));
+    for text in [ended.stdout, lines.stdout] {
+        assert!(!text.contains(|c: char| c.is_control() && !"\r\n".contains(c)), "{text:?}");
+        assert!(!text.contains('\u{202e}'), "{text:?}");
+    }
+}
+
+/// Serves one response to every request. Writes `rest` after it until the client closes the connection.
+fn serve(response: String, rest: &'static str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4_096]);
+            let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(format!("{head}{response}").as_bytes());
+            let rest = rest.repeat(16 * 1024);
+            while !rest.is_empty() && stream.write_all(rest.as_bytes()).is_ok() {}
+        }
+    });
+    url
+}
+
+/// Returns the command with a limit of its memory: a larger process aborts.
+fn with_limited_memory(command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"ulimit -v 400000; exec "$@""#, "sh"]).arg(command.get_program());
+    shell.args(command.get_args()).env_clear();
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell
+}
+
+#[test]
+fn endless_list_of_groups_is_an_error() {
+    for rest in ["0,", "[[", "<p>"] {
+        let url = serve(r#"{"status":"success","data":["#.to_owned(), rest);
+        let ended = piped(with_limited_memory(&metrics_push(&url, &["status"])), "");
+        assert_eq!(ended.status, 2, "{rest}: {}", ended.stderr);
+        assert!(ended.stderr.contains("Pushgateway"), "{rest}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn gateway_with_twenty_thousand_groups_is_listed() {
+    const GROUPS: usize = 20_000;
+    let gauge = |job: &str, name: &str, value: &str| {
+        format!(
+            r#""{name}":{{"time_stamp":"2026-11-26T18:00:00Z","type":"GAUGE","help":"Help.","metrics":[{{"labels":{{"instance":"","job":"{job}"}},"value":"{value}"}}]}}"#
+        )
+    };
+    let group = |number| {
+        let job = format!("job_{number}");
+        let families = [
+            ("batch_job_last_completion_timestamp_seconds", "1.795716e+09"),
+            ("batch_job_last_start_timestamp_seconds", "1.795715e+09"),
+            ("push_time_seconds", "1.795716e+09"),
+        ];
+        let families = families.map(|(name, value)| gauge(&job, name, value)).join(",");
+        format!(r#"{{{families},"labels":{{"job":"{job}"}},"last_push_successful":true}}"#)
+    };
+    let groups: Vec<_> = (0..GROUPS).map(group).collect();
+    let response = format!(r#"{{"status":"success","data":[{}]}}"#, groups.join(","));
+    let url = serve(response, "");
+    let ended = piped(metrics_push(&url, &["status", "--json", "--timeout", "60s"]), "");
+    let json: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(json["gateways"][0]["jobs"].as_array().unwrap().len(), GROUPS, "{}", ended.stderr);
 }

@@ -1,4 +1,4 @@
-// #[push_job(name = NAME, grouping(region = "eu", shard = shard), instance, run = job, every = "1h30m", max_runtime = MAX, heartbeat = "1500ms", on_success = add, error_if = |n| *n == 0, registry = registry(), crate = crate::facade)]
+// #[push_job(name = NAME, grouping(region = "eu", shard = shard), instance, run = job, every = "1h30m", max_runtime = MAX, heartbeat = "1500ms", on_success = add, error_if = |n| *n == 0, skip_if = |n| *n == 1, registry = registry(), crate = crate::facade)]
 // fn import(shard: u32) -> u32 { job.add_processed(1); 1 }
 
 fn import(shard: u32) -> u32 {
@@ -29,6 +29,10 @@ fn import(shard: u32) -> u32 {
             1
         },
     );
-    let outcome = crate::facade::__private::error_if(ended.result(), |n| *n == 0);
+    let outcome = crate::facade::__private::skip_if(
+        ended.result(),
+        |n| *n == 1,
+        crate::facade::__private::error_if(ended.result(), |n| *n == 0),
+    );
     ended.finish(outcome)
 }

@@ -5,6 +5,8 @@
 //! and never ends a job.
 
 mod duration;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod target;
 mod variables;
 
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::{RawUrl, Secret, SecretSource, Server, Transport};
+use crate::http::{ConfigFile, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::sink::pushgateway::Encoding;
@@ -22,7 +24,7 @@ use crate::state_dir::StateDirPath;
 pub use duration::parse_duration;
 pub(crate) use target::{Mode, Target};
 pub use variables::Variable;
-pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy};
+pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy_settings};
 
 /// The default timeout for delivering the outcome of a run, including all attempts. It is long enough for a gateway to
 /// restart, and far below the 30 s that orchestrators usually grant.
@@ -47,11 +49,13 @@ pub struct Config {
     pub(crate) timeout: Duration,
     username: Option<String>,
     password: Option<SecretSource>,
+    password_file: Option<SecretSource>,
     token: Option<SecretSource>,
+    token_file: Option<SecretSource>,
     headers: Vec<(String, Secret)>,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
+    ca_file: Option<ConfigFile>,
+    cert_file: Option<ConfigFile>,
+    key_file: Option<ConfigFile>,
     server_name: Option<String>,
     encoding: Encoding,
     pub(crate) state_dir: StateDirPath,
@@ -71,7 +75,9 @@ impl Default for Config {
             timeout: DEFAULT_TIMEOUT,
             username: None,
             password: None,
+            password_file: None,
             token: None,
+            token_file: None,
             headers: Vec::new(),
             ca_file: None,
             cert_file: None,
@@ -129,6 +135,7 @@ impl Config {
     pub fn basic_auth(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
         self.username = Some(username.into());
         self.password = Some(SecretSource::Value(Secret::new(password)));
+        self.password_file = None;
         self
     }
 
@@ -136,6 +143,7 @@ impl Config {
     #[must_use]
     pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
         self.token = Some(SecretSource::Value(Secret::new(token)));
+        self.token_file = None;
         self
     }
 
@@ -149,7 +157,7 @@ impl Config {
     /// Trusts the certificates of a PEM file in addition to those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.ca_file = Some(file.into());
+        self.ca_file = Some(ConfigFile::new(file));
         self
     }
 
@@ -157,8 +165,8 @@ impl Config {
     /// chain, `key` the private key.
     #[must_use]
     pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.cert_file = Some(cert.into());
-        self.key_file = Some(key.into());
+        self.cert_file = Some(ConfigFile::new(cert));
+        self.key_file = Some(ConfigFile::new(key));
         self
     }
 

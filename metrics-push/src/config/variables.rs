@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use super::duration::parse_duration;
 use crate::error::Error;
-use crate::http::{Proxy, Secret, SecretSource, check_headers};
+use crate::http::{
+    ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name,
+};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::state_dir::StateDirPath;
@@ -80,7 +82,7 @@ static ALL: &[Variable] = &[
         },
     },
     Variable {
-        name: "METRICS_PUSH_PASSWORD",
+        name: PASSWORD,
         example: "…",
         meaning: "the password for basic authentication",
         set: |config, value| {
@@ -89,16 +91,17 @@ static ALL: &[Variable] = &[
         },
     },
     Variable {
-        name: "METRICS_PUSH_PASSWORD_FILE",
+        name: PASSWORD_FILE,
         example: "/run/secrets/password",
         meaning: "a file with the password, read before every push",
         set: |config, value| {
-            config.password = Some(SecretSource::File(value.into()));
+            config.password_file =
+                Some(SecretSource::File(ConfigFile::from_variable(PASSWORD_FILE, value)));
             Ok(())
         },
     },
     Variable {
-        name: "METRICS_PUSH_TOKEN",
+        name: TOKEN,
         example: "…",
         meaning: "a bearer token",
         set: |config, value| {
@@ -107,11 +110,12 @@ static ALL: &[Variable] = &[
         },
     },
     Variable {
-        name: "METRICS_PUSH_TOKEN_FILE",
+        name: TOKEN_FILE,
         example: "/run/secrets/token",
         meaning: "a file with the bearer token, read before every push",
         set: |config, value| {
-            config.token = Some(SecretSource::File(value.into()));
+            config.token_file =
+                Some(SecretSource::File(ConfigFile::from_variable(TOKEN_FILE, value)));
             Ok(())
         },
     },
@@ -128,29 +132,39 @@ static ALL: &[Variable] = &[
         },
     },
     Variable {
-        name: "METRICS_PUSH_CA_FILE",
+        name: CA_FILE,
         example: "/etc/ssl/gateway-ca.pem",
         meaning: "certificates to trust in addition to those of the system",
         set: |config, value| {
-            config.ca_file = Some(value.into());
+            config.ca_file = Some(ConfigFile::from_variable(CA_FILE, value));
             Ok(())
         },
     },
     Variable {
-        name: "METRICS_PUSH_CERT_FILE",
+        name: CERT_FILE,
         example: "/etc/ssl/job.pem",
         meaning: "the client certificate with its chain",
         set: |config, value| {
-            config.cert_file = Some(value.into());
+            config.cert_file = Some(ConfigFile::from_variable(CERT_FILE, value));
             Ok(())
         },
     },
     Variable {
-        name: "METRICS_PUSH_KEY_FILE",
+        name: KEY_FILE,
         example: "/etc/ssl/job.key",
         meaning: "the key of the client certificate",
         set: |config, value| {
-            config.key_file = Some(value.into());
+            config.key_file = Some(ConfigFile::from_variable(KEY_FILE, value));
+            Ok(())
+        },
+    },
+    Variable {
+        name: "METRICS_PUSH_SERVER_NAME",
+        example: "gateway.example",
+        meaning: "the name that the gateway's certificate must have. Default: the host of the URL",
+        set: |config, value| {
+            check_server_name(value)?;
+            config.server_name = Some(value.into());
             Ok(())
         },
     },
@@ -220,6 +234,13 @@ const SERVICE_PREFIXES: [&str; 2] = ["METRICS_PUSH_PORT", "METRICS_PUSH_SERVICE_
 /// The variable that a supervisor sets for its job. It is not a setting.
 pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 const URL: &str = "METRICS_PUSH_URL";
+pub(super) const PASSWORD: &str = "METRICS_PUSH_PASSWORD";
+pub(super) const PASSWORD_FILE: &str = "METRICS_PUSH_PASSWORD_FILE";
+pub(super) const TOKEN: &str = "METRICS_PUSH_TOKEN";
+pub(super) const TOKEN_FILE: &str = "METRICS_PUSH_TOKEN_FILE";
+const CA_FILE: &str = "METRICS_PUSH_CA_FILE";
+const CERT_FILE: &str = "METRICS_PUSH_CERT_FILE";
+const KEY_FILE: &str = "METRICS_PUSH_KEY_FILE";
 const STATE_DIR: &str = "METRICS_PUSH_STATE_DIR";
 /// The variable that other Pushgateway clients use for the URL.
 const FALLBACK_URL: &str = "PUSHGATEWAY_URL";
@@ -246,13 +267,9 @@ fn process_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Returns whether the environment configures a proxy. The HTTP client reads these variables itself.
-pub(crate) fn proxy() -> Proxy {
-    const NAMES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-
-    let is_set = |name: &str| process_variable(name).is_some_and(|value| !value.is_empty());
-    let is_set_in_any_case = |name: &&str| is_set(name) || is_set(&name.to_lowercase());
-    if NAMES.iter().any(is_set_in_any_case) { Proxy::Environment } else { Proxy::Never }
+/// Returns the proxy variables of the environment.
+pub(crate) fn proxy_settings() -> ProxySettings {
+    ProxySettings::from_variables(|name| process_variable(name)?.into_string().ok())
 }
 
 impl Config {

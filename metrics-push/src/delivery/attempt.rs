@@ -7,11 +7,12 @@ use super::backoff::Backoff;
 use super::breaker::BreakerState;
 use super::fallback::{is_about_metrics, remove_empty_group};
 use super::policy::{
-    FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT, MAX_SETTLE_TIME,
-    MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT, SETTLE_TIME_DIVISOR, STORABLE_GRACE,
-    STORED_TIMEOUT,
+    CONFIRM_DELAY, FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT,
+    MAX_REPLAY_ATTEMPTS, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT,
+    SETTLE_TIME_DIVISOR, STORABLE_GRACE, STORED_TIMEOUT,
 };
 use super::receipt::DeliveryClass;
+use super::reconcile::has_outcome_of;
 use super::retained::{SentTimestamps, changes_timestamps};
 use super::route::Route;
 use super::self_metrics;
@@ -46,6 +47,15 @@ pub(crate) struct Delivery {
     stored: Option<SpoolEntry>,
     /// The record contains the whole request.
     is_stored: bool,
+    /// The outcome that the sink has accepted, while a late request may replace it.
+    unconfirmed: Option<Unconfirmed>,
+}
+
+/// An accepted outcome that an unsure request may replace.
+#[derive(Debug)]
+struct Unconfirmed {
+    request: PushRequest,
+    acceptance: Acceptance,
 }
 
 /// The next step after an attempt.
@@ -88,6 +98,7 @@ impl Delivery {
             refused: None,
             stored: None,
             is_stored: false,
+            unconfirmed: None,
         };
         delivery.log_state("pending");
         delivery
@@ -109,13 +120,18 @@ impl Delivery {
         self.class = self.class.max(class);
         // The sink may accept the later metrics.
         self.refused = None;
+        self.unconfirmed = None;
     }
 
-    /// Makes one attempt, unless the deadline has passed or the circuit breaker is open.
+    /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted
+    /// and a late request may have replaced the outcome, confirms it first.
     pub(crate) async fn attempt(&mut self) -> Step {
         #[cfg(test)]
         super::failpoint::reach(&self.key, "panic in attempt");
         let is_down = self.route.is_down();
+        if let Some(step) = Box::pin(self.confirm()).await {
+            return step;
+        }
         if let Err(error) = self.check_deadline().and_then(|()| self.check_breaker()) {
             return self.give_up(error);
         }
@@ -124,7 +140,10 @@ impl Delivery {
         let error = match Box::pin(self.send()).await {
             Ok(acceptance) => {
                 self.reachability = Reachability::Answered;
-                return Step::Done(Ok(acceptance));
+                return match self.unconfirmed {
+                    Some(_) => Step::RetryAfter(CONFIRM_DELAY.min(self.deadline.remaining() / 2)),
+                    None => Step::Done(Ok(acceptance)),
+                };
             }
             Err(error) => error,
         };
@@ -137,7 +156,9 @@ impl Delivery {
             self.reachability = Reachability::Unreachable;
             self.last_complete_error = Some(error.clone());
         }
-        if is_down || self.must_not_resend(&error) {
+        // A replay is on the disk, and only has to find out whether the sink responds.
+        let is_enough = is_down || (self.request.is_none() && self.attempts >= MAX_REPLAY_ATTEMPTS);
+        if is_enough || self.must_not_resend(&error) {
             return Step::Done(Err(error));
         }
         // Never less than the backoff: a server that asks for no delay would be sent attempts without a pause.
@@ -192,6 +213,8 @@ impl Delivery {
         self.update_breaker();
         Settlement {
             must_not_resend: result.as_ref().is_err_and(|error| self.must_not_resend(error)),
+            // A record that contains a withheld outcome as well stays on disk.
+            stored: self.stored.filter(|_| !self.backlog.is_withheld()),
             route: self.route,
             key: self.key,
             class: self.class,
@@ -199,7 +222,6 @@ impl Delivery {
             backlog: self.backlog,
             attempts: self.attempts,
             refused: self.refused,
-            stored: self.stored,
             is_stored: self.is_stored,
             result,
         }
@@ -246,12 +268,14 @@ impl Delivery {
         payload.insert_missing(&retained);
         let sent = retains.then(|| SentTimestamps::from(&payload));
         let answer = self.transmit(&payload).await;
+        let unconfirmed = self.review(&payload, &answer);
         let outcome = match &answer {
             Err(error) if is_about_metrics(error) => payload.outcome_only(),
             _ => None,
         };
         let outcome = outcome.map(|outcome| outcome.to_request());
         self.backlog.sent = sent;
+        self.unconfirmed = unconfirmed;
         match (answer, outcome) {
             (Err(refused), Some(outcome)) => self.send_outcome_only(outcome, refused).await,
             (answer, _) => self.clean_up_after(answer).await,
@@ -265,9 +289,79 @@ impl Delivery {
         refused: Error,
     ) -> Result<Acceptance, Error> {
         self.refused = Some(refused);
-        let answer = self.transmit(&Payload::from(&outcome)).await;
+        let payload = Payload::from(&outcome);
+        let answer = self.transmit(&payload).await;
+        self.unconfirmed = self.review(&payload, &answer);
         self.request = Some(outcome);
         self.clean_up_after(answer).await
+    }
+
+    /// Records a request that may arrive late. Returns an accepted outcome that such a request may replace.
+    fn review(
+        &self,
+        payload: &Payload<'_>,
+        answer: &Result<Acceptance, Error>,
+    ) -> Option<Unconfirmed> {
+        let mut unsure = self.route.unsure().filter(|_| !self.route.sink().is_aggregating())?;
+        match answer {
+            Ok(acceptance) if unsure.has_group(&self.key) && self.is_final_for(payload) => {
+                let (request, acceptance) = (payload.to_request(), *acceptance);
+                if unsure.may_change(&request) {
+                    return Some(Unconfirmed { request, acceptance });
+                }
+                unsure.forget(&self.key);
+            }
+            Err(error) if error.may_have_arrived() => unsure.record(payload.to_request()),
+            _ => {}
+        }
+        None
+    }
+
+    /// Returns true if the payload has an outcome that no later request repeats.
+    fn is_final_for(&self, payload: &Payload<'_>) -> bool {
+        let is_replay = self.request.is_none();
+        payload.has_outcome() && (is_replay || self.class > DeliveryClass::BestEffort)
+    }
+
+    /// Reads the group to confirm an accepted outcome. Returns `None` if there is nothing to confirm, or the outcome must
+    /// be sent again.
+    async fn confirm(&mut self) -> Option<Step> {
+        let unconfirmed = self.unconfirmed.take()?;
+        let timeout = self.attempt_timeout();
+        let group = self.route.sink().present_group(&self.key, timeout).await;
+        let error = match group {
+            Ok(Some(group)) if has_outcome_of(&unconfirmed.request, &group) => {
+                if let Some(mut unsure) = self.route.unsure() {
+                    unsure.forget(&self.key);
+                }
+                return Some(Step::Done(Ok(unconfirmed.acceptance)));
+            }
+            Ok(_) => {
+                let error =
+                    self.replaced("an earlier request arrived late and replaced the outcome");
+                log::debug(format_args!("sending {} again: {error:?}", self.key));
+                self.last_complete_error = Some(error);
+                return None;
+            }
+            Err(error) => error,
+        };
+        let pause = self.backoff.next().unwrap_or_default();
+        if error.is_retryable() && pause < self.deadline.remaining() {
+            self.unconfirmed = Some(unconfirmed);
+            return Some(Step::RetryAfter(pause));
+        }
+        let error = self
+            .replaced("the gateway accepted the outcome, but an earlier request may replace it")
+            .caused_by(error);
+        if self.route.spool().is_some() {
+            return Some(Step::Done(Err(error)));
+        }
+        log::warn(format_args!("{error:?}"));
+        Some(Step::Done(Ok(unconfirmed.acceptance)))
+    }
+
+    fn replaced(&self, what: &'static str) -> Error {
+        Error::new(Kind::Timeout, what).at("url", &self.route).at("group", &self.key)
     }
 
     async fn clean_up_after(&self, answer: Result<Acceptance, Error>) -> Result<Acceptance, Error> {

@@ -6,8 +6,10 @@ use super::policy::QUERY_TIME_DIVISOR;
 use super::reconcile::keep_newer;
 use super::retained::{Retained, SentTimestamps};
 use super::route::Route;
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
+use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::Sink;
 use crate::spool::{SpoolEntry, SpoolStats};
@@ -31,6 +33,8 @@ enum Spooled {
     Unreconciled(SpoolEntry),
     /// `remaining` is the part of the entry that the group does not have in a newer form.
     Reconciled { remaining: Option<PushRequest>, entry: SpoolEntry },
+    /// The group could not be read, and may be newer than the entry: the entry stays on disk.
+    Withheld,
 }
 
 impl Backlog {
@@ -46,10 +50,11 @@ impl Backlog {
         }
     }
 
-    /// Compares the spooled request with the group on the sink, once. `verb` is that of the new request.
+    /// Compares the spooled request with the group on the sink, once. `verb` is that of the new request. If the group
+    /// cannot be read, the new request is sent alone.
     ///
     /// # Errors
-    /// The reason why the group could not be queried, if it is temporary or about credentials.
+    /// The reason why the group could not be read, if there is no new request or the sink would not receive it either.
     pub(super) async fn reconcile(
         &mut self,
         sink: &Sink,
@@ -67,14 +72,20 @@ impl Backlog {
             // An aggregating gateway adds up all values, so no value replaces an older one.
             Some(request)
         } else {
+            // A new request needs time as well.
+            let timeout = if verb.is_some() { timeout / 2 } else { timeout };
             match sink.group(key, timeout).await {
-                Ok(Some(group)) => keep_newer(request, &group),
+                Ok(Some(group)) => keep_newer(request, &group, Moment::now()),
                 Ok(None) => Some(request),
-                Err(error) if error.is_retryable() || error.is_about_credentials() => {
+                Err(error) if verb.is_none() => return Err(withheld(error)),
+                Err(error) if error.is_unreachable() || error.is_about_credentials() => {
                     return Err(error);
                 }
-                // The sink has no query API, so nothing can be compared.
-                Err(_) => Some(request),
+                Err(error) => {
+                    log::debug(format_args!("{:?}", withheld(error)));
+                    self.spooled = Spooled::Withheld;
+                    return Ok(());
+                }
             }
         };
         self.spooled = Spooled::Reconciled { remaining, entry };
@@ -118,8 +129,13 @@ impl Backlog {
     pub(super) fn remaining(&self) -> Option<&PushRequest> {
         match &self.spooled {
             Spooled::Reconciled { remaining, .. } => remaining.as_ref(),
-            Spooled::None | Spooled::Unreconciled(_) => None,
+            Spooled::None | Spooled::Unreconciled(_) | Spooled::Withheld => None,
         }
+    }
+
+    /// Returns true if the spooled request stays on disk although a new request is delivered.
+    pub(super) fn is_withheld(&self) -> bool {
+        matches!(self.spooled, Spooled::Withheld)
     }
 
     /// Removes the spooled request from the disk, if it has been reconciled. Blocks.
@@ -135,4 +151,14 @@ impl Backlog {
             self.retained.store(sent, spool, key);
         }
     }
+}
+
+/// Returns the reason why an older outcome stays on disk. Temporary and permanent causes differ in their kind.
+fn withheld(error: Error) -> Error {
+    if error.is_retryable() || error.is_about_credentials() {
+        return error;
+    }
+    Error::config("the group could not be read, and may be newer than the stored outcome")
+        .caused_by(error)
+        .remedy("check that the URL is that of a Pushgateway, and that a proxy passes /api/v1/metrics on")
 }

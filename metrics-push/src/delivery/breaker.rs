@@ -92,6 +92,12 @@ impl Breaker {
         self.state = ProbeState::Open { probe_at: now.after(PROBE_INTERVAL) };
     }
 
+    /// Opens the breaker because another process has found that the sink is down. The first delivery is a probe.
+    pub(crate) fn open_with_probe(&mut self, now: Moment) {
+        self.open(now);
+        self.state = ProbeState::Open { probe_at: now };
+    }
+
     pub(crate) fn state(&self) -> BreakerState {
         match self.state {
             ProbeState::Closed => BreakerState::Closed,
@@ -153,6 +159,16 @@ mod tests {
         assert!(breaker.admit(now.after(PROBE_INTERVAL)));
         assert!(!breaker.admit(now.after(PROBE_INTERVAL)));
         assert!(breaker.admit(now.after(PROBE_INTERVAL * 2)));
+    }
+
+    #[test]
+    fn outage_found_by_another_process_admits_a_probe_at_once() {
+        let (mut breaker, now) = (Breaker::default(), Moment::now());
+        breaker.open_with_probe(now);
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert!(breaker.admit(now) && !breaker.admit(now));
+        breaker.record_failure(now);
+        assert!(!breaker.admit(now));
     }
 
     #[test]

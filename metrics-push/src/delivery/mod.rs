@@ -19,9 +19,11 @@ mod retained;
 mod route;
 mod self_metrics;
 mod settle;
+mod unsure;
 
 pub(crate) use attempt::{Delivery, Step};
 pub(crate) use backlog::Backlog;
 pub use breaker::BreakerState;
 pub(crate) use receipt::{DeliveryClass, Receipt};
+pub(crate) use reconcile::past_timestamp;
 pub(crate) use route::Route;

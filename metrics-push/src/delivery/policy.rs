@@ -23,6 +23,9 @@ pub(super) const STORED_TIMEOUT: Duration = Duration::from_secs(1);
 /// needs longer is found by a start, by a heartbeat, or when the open breaker expires.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The number of attempts to deliver a request that is only on disk: enough for a short failure.
+pub(super) const MAX_REPLAY_ATTEMPTS: u32 = 3;
+
 /// How long an attempt may continue after a signal has ended the wait for it, if the request can be stored on disk: long
 /// enough for a response that is on its way.
 pub(super) const STORABLE_GRACE: Duration = Duration::from_millis(250);
@@ -38,6 +41,10 @@ pub(super) const MAX_SETTLE_TIME: Duration = Duration::from_millis(500);
 
 /// The fraction of an attempt that a query about retained timestamps may take, as a divisor: the outcome comes first.
 pub(super) const QUERY_TIME_DIVISOR: u32 = 4;
+
+/// How long a delivery waits before it confirms an outcome that an earlier request may have replaced: a gateway that
+/// responds again has by then applied the requests that it received while it hung.
+pub(super) const CONFIRM_DELAY: Duration = Duration::from_millis(250);
 
 /// How far the clocks of a gateway and this machine may differ.
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);

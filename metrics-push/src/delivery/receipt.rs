@@ -48,12 +48,12 @@ impl Receipt {
     /// Converts the receipt to a result.
     ///
     /// # Errors
-    /// The reason why the request was not delivered, or only in part.
+    /// The reason why the request was neither delivered nor stored, or was delivered only in part.
     pub(crate) fn into_result(self) -> Result<Acceptance, Error> {
         match self {
             Self::Delivered { acceptance, refused: None, .. } => Ok(acceptance),
+            Self::Spooled { .. } => Ok(Acceptance::Spooled),
             Self::Delivered { refused: Some(error), .. }
-            | Self::Spooled { error, .. }
             | Self::Unsure { error, .. }
             | Self::Dropped { error, .. } => Err(error),
         }

@@ -4,21 +4,46 @@
 //! request whose response was lost. Newer values are not replaced: a timestamp (`batch_job_*_timestamp_seconds`) only
 //! increases, and of the other families only those are added that the newer run did not push.
 
+use super::policy::MAX_CLOCK_SKEW;
+use crate::clock::Moment;
 use crate::exposition::single_value;
 use crate::push_request::{PushRequest, Verb, is_outcome_family};
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::GroupState;
 
-/// When the families of a group were pushed, by the client's clock.
+/// When the last heartbeat or outcome of a group was pushed, by the client's clock.
 const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
 
+const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
+
+/// The families that a start exports besides its time.
+const EXPECTATIONS: [&str; 4] = [
+    "batch_job_info",
+    "batch_job_success_deadline_seconds",
+    "batch_job_max_runtime_seconds",
+    "batch_job_heartbeat_interval_seconds",
+];
+
+/// Returns a timestamp of a group. `None` if it is in the future by the gateway's clock and by this one: it was recorded
+/// while a clock was wrong, and must not hide the true ones.
+pub(crate) fn past_timestamp(group: &GroupState, name: &str, now: Moment) -> Option<f64> {
+    let now = group.pushed_at().map_or(now.unix_seconds(), |pushed| pushed.max(now.unix_seconds()));
+    group.value(name).filter(|stored| *stored <= now + MAX_CLOCK_SKEW.as_secs_f64())
+}
+
 /// Returns the part of a spooled request that is newer than the group; `None` if no part is.
-pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<PushRequest> {
-    let is_superseded = is_superseded(&spooled, group);
+pub(super) fn keep_newer(
+    spooled: PushRequest,
+    group: &GroupState,
+    now: Moment,
+) -> Option<PushRequest> {
+    let is_superseded = is_superseded(&spooled, group, now);
     let is_behind = |name: &str, text: &str| {
-        let stored = group.value(name, &[]);
+        let stored = past_timestamp(group, name, now);
         is_timestamp(name)
             && stored.zip(single_value(text)).is_some_and(|(stored, ours)| ours < stored)
     };
+    let has_newer_start =
+        spooled.families().get(LAST_START).is_some_and(|text| is_behind(LAST_START, text));
     if !is_superseded && !spooled.families().iter().any(|(name, text)| is_behind(name, text)) {
         return Some(spooled);
     }
@@ -30,17 +55,25 @@ pub(super) fn keep_newer(spooled: PushRequest, group: &StoredGroup) -> Option<Pu
             !is_behind(name, text)
         } else if is_superseded {
             // A family about "the last run" would describe a run that was not the last one.
-            !is_outcome_family(name) && !group.families.contains_key(name)
+            !is_outcome_family(name) && !group.has_family(name)
         } else {
-            true
+            !(has_newer_start && EXPECTATIONS.contains(&name))
         }
     })
 }
 
+/// Returns true if the group has the outcome of an accepted request, or a later one: no timestamp is missing or older.
+pub(super) fn has_outcome_of(accepted: &PushRequest, group: &GroupState) -> bool {
+    accepted.families().iter().filter(|(name, _)| is_timestamp(name)).all(|(name, text)| {
+        let values = group.value(name).zip(single_value(text));
+        values.is_some_and(|(stored, ours)| stored >= ours)
+    })
+}
+
 /// Returns true if the group was pushed to after the request was created.
-fn is_superseded(spooled: &PushRequest, group: &StoredGroup) -> bool {
+fn is_superseded(spooled: &PushRequest, group: &GroupState, now: Moment) -> bool {
     let pushed_at = spooled.families().get(PUSHED_AT).and_then(|text| single_value(text));
-    match (pushed_at, group.value(PUSHED_AT, &[])) {
+    match (pushed_at, past_timestamp(group, PUSHED_AT, now)) {
         (Some(ours), Some(stored)) => stored > ours,
         // Metrics that do not belong to a run have only the push time of the gateway's clock.
         _ => group.pushed_at().is_some_and(|pushed_at| {
@@ -62,7 +95,7 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
     use crate::push_request::Families;
-    use crate::sink::pushgateway::parse_groups;
+    use crate::sink::pushgateway::parse_states;
 
     const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
     const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
@@ -83,7 +116,7 @@ mod tests {
         )
     }
 
-    fn group(families: &[(&str, f64)]) -> StoredGroup {
+    fn group(families: &[(&str, f64)]) -> GroupState {
         let entries: BTreeMap<_, _> = families.iter().copied().collect();
         let entries = entries.iter().map(|(name, value)| {
             format!(
@@ -94,7 +127,11 @@ mod tests {
             r#"{{"data":[{{"labels":{{"job":"job"}},"last_push_successful":true{}}}]}}"#,
             entries.collect::<String>()
         );
-        parse_groups(&text).unwrap().remove(0)
+        parse_states(&text).unwrap().get(&GroupingKey::new("job").unwrap()).unwrap().clone()
+    }
+
+    fn keep_newer(spooled: PushRequest, group: &GroupState) -> Option<PushRequest> {
+        super::keep_newer(spooled, group, Moment::now())
     }
 
     fn names(request: &PushRequest) -> Vec<&str> {
@@ -131,6 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn timestamp_in_the_future_does_not_hide_a_later_run() {
+        let now = Moment::now().unix_seconds();
+        let future = now + 400.0 * 86_400.0;
+        let spooled = request(
+            Verb::Add,
+            1_000,
+            &[(PUSHED_AT, now - 60.0), (FAILURE, now - 60.0), (FLAG, 0.0)],
+        );
+        let stored =
+            group(&[("push_time_seconds", now - 90.0), (PUSHED_AT, future), (FAILURE, future)]);
+        assert_eq!(keep_newer(spooled.clone(), &stored), Some(spooled.clone()));
+        // The clock of this machine may be behind that of the gateway.
+        let stored =
+            group(&[("push_time_seconds", future), (PUSHED_AT, future), (FAILURE, future)]);
+        assert_eq!(keep_newer(spooled, &stored), None);
+    }
+
+    #[test]
     fn merged_request_does_not_hide_a_push_in_between() {
         // Created at 10 and merged at 30, while another process pushed at 20.
         let spooled =
@@ -138,6 +193,29 @@ mod tests {
         let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0)]);
         let newer = keep_newer(spooled, &group).unwrap();
         assert_eq!((newer.verb(), names(&newer)), (Verb::Add, vec![FAILURE, PUSHED_AT]));
+    }
+
+    #[test]
+    fn outcome_before_a_newer_start_leaves_what_the_start_exports() {
+        let spooled = [(LAST_START, 9.0), (PUSHED_AT, 10.0), (FLAG, 0.0), (EXPECTATIONS[2], 60.0)];
+        let group = group(&[(LAST_START, 11.0), (PUSHED_AT, 5.0), (EXPECTATIONS[2], 90.0)]);
+        let newer = keep_newer(request(Verb::Add, 10, &spooled), &group).unwrap();
+        assert_eq!(names(&newer), [FLAG, PUSHED_AT]);
+    }
+
+    #[test]
+    fn group_with_an_older_or_missing_timestamp_lacks_the_outcome() {
+        let accepted = request(Verb::Add, 20, &[(PUSHED_AT, 20.0), (FAILURE, 20.0), (FLAG, 0.0)]);
+        for (stored, has_outcome) in [
+            (&[(PUSHED_AT, 20.0), (FAILURE, 20.0), (FLAG, 0.0)][..], true),
+            // A newer run succeeded.
+            (&[(PUSHED_AT, 21.0), (FAILURE, 20.0), (SUCCESS, 21.0), (FLAG, 1.0)], true),
+            (&[(PUSHED_AT, 19.0), (FAILURE, 20.0), (FLAG, 0.0)], false),
+            (&[(PUSHED_AT, 21.0)], false),
+            (&[], false),
+        ] {
+            assert_eq!(has_outcome_of(&accepted, &group(stored)), has_outcome, "{stored:?}");
+        }
     }
 
     #[test]

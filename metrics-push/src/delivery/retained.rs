@@ -7,11 +7,14 @@
 //! Before that, the group is queried, because another machine may have pushed newer timestamps. The query is skipped if
 //! the gateway started before the timestamps were stored. Another machine may still push between the query and the add;
 //! the API of the gateway cannot prevent this.
+//!
+//! Timestamps in the future were recorded while a clock was wrong. They are dropped.
 
 use std::time::Duration;
 
 use super::policy::MAX_CLOCK_SKEW;
-use crate::clock::unix_seconds;
+use super::reconcile::past_timestamp;
+use crate::clock::{Moment, unix_seconds};
 use crate::exposition::single_value;
 use crate::labels::GroupingKey;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
@@ -56,12 +59,14 @@ impl From<&Payload<'_>> for SentTimestamps {
 impl Retained {
     /// Loads the timestamps of a group. Blocks on the disk.
     pub(super) fn load(spool: &Spool, key: &GroupingKey) -> Self {
-        Self { stored: spool.retained(key), ..Self::default() }
+        let stored = spool.retained(key).map(|stored| without_future(stored, Moment::now()));
+        Self { stored, ..Self::default() }
     }
 
     /// Returns the stored timestamps and those of a spooled request that is replaced.
     pub(super) fn merged_with(&self, replaced: Option<&PushRequest>) -> Families {
-        latest(self.stored(), replaced.map(timestamps_of).unwrap_or_default())
+        let replaced = replaced.map(timestamps_of).unwrap_or_default();
+        latest(self.stored(), past(replaced, Moment::now()))
     }
 
     /// Returns the stored timestamps that the gateway has lost; none if it cannot be queried.
@@ -78,7 +83,9 @@ impl Retained {
         let Ok(started_at) = sink.started_at(timeout).await else { return Families::new() };
         let lost = if may_have_lost(unix_seconds(started_at), stored.created_at()) {
             match sink.group(key, timeout).await {
-                Ok(Some(group)) => newer_than(stored, |name| group.value(name, &[])),
+                Ok(Some(group)) => {
+                    newer_than(stored, |name| past_timestamp(&group, name, Moment::now()))
+                }
                 Ok(None) => stored.families().clone(),
                 Err(_) => return Families::new(),
             }
@@ -107,8 +114,8 @@ impl Retained {
             }
         }
         // Another process may have stored newer timestamps since they were loaded.
-        let current = spool.retained(key).map(|request| request.families().clone());
-        let families = latest(timestamps, current.unwrap_or_default());
+        let current = Self::load(spool, key).stored();
+        let families = latest(timestamps, current);
         let request = PushRequest::with_created_at(created_at, Verb::Add, key.clone(), families);
         spool.store_retained(&request);
     }
@@ -130,6 +137,19 @@ fn is_retained(name: &str) -> bool {
 fn timestamps_of(request: &PushRequest) -> Families {
     let timestamps = request.families().iter().filter(|(name, _)| is_retained(name));
     timestamps.map(|(name, text)| (name.clone(), text.clone())).collect()
+}
+
+/// Removes the timestamps that are later than now.
+fn past(mut timestamps: Families, now: Moment) -> Families {
+    timestamps.retain(|_, text| single_value(text).is_some_and(|at| at <= now.unix_seconds()));
+    timestamps
+}
+
+/// Removes the timestamps that are later than now, and limits the time when the others were stored.
+fn without_future(stored: PushRequest, now: Moment) -> PushRequest {
+    let created_at = stored.created_at().min(now.unix_millis());
+    let timestamps = past(stored.families().clone(), now);
+    PushRequest::with_created_at(created_at, Verb::Add, stored.key().clone(), timestamps)
 }
 
 /// Returns true if a gateway that started at `started_at` (Unix seconds) may not have timestamps that were stored at
@@ -189,6 +209,20 @@ mod tests {
             newer_than(&stored, in_gateway),
             families(&[(RETAINED[0], 10.0), (RETAINED[2], 5.0)])
         );
+    }
+
+    #[test]
+    fn timestamps_in_the_future_are_dropped() {
+        let now = Moment::now();
+        let future = now.after(Duration::from_secs(400 * 86_400));
+        let (past_at, future_at) = (now.unix_seconds() - 60.0, future.unix_seconds());
+        let stored = families(&[(RETAINED[0], past_at), (RETAINED[1], future_at)]);
+        let key = GroupingKey::new("job").unwrap();
+        let created_at = future.unix_millis();
+        let stored = PushRequest::with_created_at(created_at, Verb::Add, key, stored);
+        let remaining = without_future(stored, now);
+        assert_eq!(*remaining.families(), families(&[(RETAINED[0], past_at)]));
+        assert_eq!(remaining.created_at(), now.unix_millis());
     }
 
     #[test]

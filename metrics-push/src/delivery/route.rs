@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
+use super::unsure::UnsureRequests;
+use crate::clock::Moment;
 use crate::sink::Sink;
 use crate::spool::Spool;
 use crate::sync::Mutex;
@@ -25,6 +27,9 @@ struct RouteState {
 struct FailureState {
     spool: Option<Spool>,
     breaker: Mutex<Breaker>,
+    /// Whether the disk has a record that the sink is down. `None` before it was read.
+    is_outage_recorded: Mutex<Option<bool>>,
+    unsure: Mutex<UnsureRequests>,
     /// Set while requests of other groups or earlier processes may be spooled.
     needs_drain: AtomicBool,
 }
@@ -37,8 +42,13 @@ impl Route {
 
     /// Returns a route for the runs of jobs, with a breaker.
     pub(crate) fn buffered(sink: Sink, spool: Option<Spool>) -> Self {
-        let failures =
-            FailureState { spool, breaker: Mutex::default(), needs_drain: AtomicBool::new(true) };
+        let failures = FailureState {
+            spool,
+            breaker: Mutex::default(),
+            is_outage_recorded: Mutex::default(),
+            unsure: Mutex::default(),
+            needs_drain: AtomicBool::new(true),
+        };
         Self(Arc::new(RouteState { sink, failures: Some(failures) }))
     }
 
@@ -64,6 +74,37 @@ impl Route {
     pub(crate) fn is_down(&self) -> bool {
         let is_open = || self.breaker().is_some_and(|it| it.state() != BreakerState::Closed);
         self.spool().is_some() && is_open()
+    }
+
+    /// Opens the breaker if another process has recorded that the sink is down. Reads the disk once; blocks.
+    pub(crate) fn load_outage(&self) {
+        let Some((failures, spool)) = self.0.failures.as_ref().zip(self.spool()) else { return };
+        let mut is_recorded = failures.is_outage_recorded.lock();
+        if is_recorded.is_none() {
+            let now = Moment::now();
+            let is_down = spool.is_sink_down(now);
+            *is_recorded = Some(is_down);
+            if is_down {
+                failures.breaker.lock().open_with_probe(now);
+            }
+        }
+    }
+
+    /// Writes the state of the breaker to the disk if it has changed. Blocks.
+    pub(crate) fn store_outage(&self) {
+        let Some((failures, spool)) = self.0.failures.as_ref().zip(self.spool()) else { return };
+        let mut is_recorded = failures.is_outage_recorded.lock();
+        let is_down = self.is_down();
+        match (is_down, is_recorded.unwrap_or(false)) {
+            (true, false) => spool.record_outage(Moment::now()),
+            (false, true) => spool.remove_outage(),
+            _ => {}
+        }
+        *is_recorded = Some(is_down);
+    }
+
+    pub(super) fn unsure(&self) -> Option<MutexGuard<'_, UnsureRequests>> {
+        Some(self.0.failures.as_ref()?.unsure.lock())
     }
 
     /// Requests that the spool is drained once the sink is reachable.

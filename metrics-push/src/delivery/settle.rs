@@ -47,6 +47,7 @@ impl Settlement {
     fn settle_result(&mut self) -> Receipt {
         #[cfg(test)]
         super::failpoint::reach(&self.key, "panic in settlement");
+        self.route.store_outage();
         match self.result.clone() {
             Ok(acceptance) => {
                 self.remove_from_disk();
@@ -156,7 +157,7 @@ impl Settlement {
                 Undelivered::Spooled,
                 format_args!(
                     "the gateway rejected the outcome of {key} after {attempts}: {error:?}; the outcome is stored in {} \
-                     without the program's own metrics, and the next run sends it again{dropped}",
+                     without the program's own metrics, and the next run for this URL sends it again{dropped}",
                     folder.display()
                 ),
             ),
@@ -164,8 +165,9 @@ impl Settlement {
                 Undelivered::Spooled,
                 format_args!(
                     "the outcome of {key} is not delivered yet after {attempts}: {error:?}; it is stored in {}, and the \
-                     next run delivers it{dropped}",
-                    folder.display()
+                     next run for this URL delivers it{}{dropped}",
+                    folder.display(),
+                    self.move_hint(error)
                 ),
             ),
             Receipt::Unsure { error, .. } => self.log_undelivered(
@@ -182,6 +184,16 @@ impl Settlement {
                     self.spool_hint(error)
                 ),
             ),
+        }
+    }
+
+    /// Returns how to deliver a stored request if the URL is wrong: no other request reaches such a URL.
+    fn move_hint(&self, error: &Error) -> String {
+        if error.is_unreachable() || error.is_config() {
+            let url = &self.route;
+            format!("; if the URL is wrong, correct it and run `metrics-push recover --from {url}`")
+        } else {
+            String::new()
         }
     }
 

@@ -1,6 +1,6 @@
 //! Runs blocking work on a separate thread, so that it does not stall the runtime.
 //!
-//! At most one idle thread stays, so that the steps of one delivery share a thread. A thread whose disk hangs does not
+//! A few idle threads stay, so that the steps of a delivery and many deliveries in a row share threads. A thread whose disk hangs does not
 //! become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because it panics if the system
 //! refuses a thread.
 
@@ -11,10 +11,13 @@ use crate::sync::Mutex;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// The idle thread, if there is one.
-struct IdleThread(Mutex<Option<Sender<Work>>>);
+/// Enough that a burst of deliveries starts few threads.
+const MAX_IDLE_THREADS: usize = 4;
 
-static IDLE: IdleThread = IdleThread::new();
+/// The threads that wait for work.
+struct IdleThreads(Mutex<Vec<Sender<Work>>>);
+
+static IDLE: IdleThreads = IdleThreads::new();
 
 /// Runs `work` and returns its result; `None` if it panicked. If no thread can be started, `work` runs on this one.
 pub(super) async fn run_blocking<T: Send + 'static>(
@@ -27,14 +30,14 @@ pub(super) async fn run_blocking<T: Send + 'static>(
     receiver.await
 }
 
-impl IdleThread {
+impl IdleThreads {
     const fn new() -> Self {
-        Self(Mutex::new(None))
+        Self(Mutex::new(Vec::new()))
     }
 
-    /// Sends the work to the idle thread or a new one. Returns the work if no thread can be started.
+    /// Sends the work to an idle thread or a new one. Returns the work if no thread can be started.
     fn submit(&'static self, work: Work) -> Result<(), Work> {
-        let idle = self.0.lock().take();
+        let idle = self.0.lock().pop();
         match idle.or_else(|| self.start_thread()) {
             Some(thread) => thread.send(work).map_err(|mpsc::SendError(work)| work),
             None => Err(work),
@@ -48,15 +51,15 @@ impl IdleThread {
         thread.spawn(move || self.run_thread(&receiver, &own)).ok().map(|_| sender)
     }
 
-    /// The body of a thread. It ends if another thread is already idle when its work is done.
+    /// The body of a thread. It ends if enough threads are idle when its work is done.
     fn run_thread(&self, work: &Receiver<Work>, own: &Sender<Work>) {
         while let Ok(work) = work.recv() {
             work();
             let mut idle = self.0.lock();
-            if idle.is_some() {
+            if idle.len() >= MAX_IDLE_THREADS {
                 break;
             }
-            *idle = Some(own.clone());
+            idle.push(own.clone());
         }
     }
 }
@@ -68,22 +71,22 @@ mod tests {
     use super::*;
 
     /// Returns the thread that runs a piece of work.
-    fn thread_of_work(idle: &'static IdleThread) -> ThreadId {
+    fn thread_of_work(idle: &'static IdleThreads) -> ThreadId {
         let (sender, receiver) = mpsc::channel();
         let work = move || sender.send(thread::current().id()).unwrap();
         assert!(idle.submit(Box::new(work)).is_ok());
         receiver.recv().unwrap()
     }
 
-    fn wait_until_idle(idle: &IdleThread) {
-        while idle.0.lock().is_none() {
+    fn wait_until_idle(idle: &IdleThreads) {
+        while idle.0.lock().is_empty() {
             thread::yield_now();
         }
     }
 
     #[test]
     fn consecutive_work_shares_one_thread() {
-        static IDLE: IdleThread = IdleThread::new();
+        static IDLE: IdleThreads = IdleThreads::new();
         let first = thread_of_work(&IDLE);
         wait_until_idle(&IDLE);
         assert_eq!(thread_of_work(&IDLE), first);
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn work_that_hangs_or_panics_delays_no_other() {
-        static IDLE: IdleThread = IdleThread::new();
+        static IDLE: IdleThreads = IdleThreads::new();
         let (release, hangs) = mpsc::channel::<()>();
         let hang = move || {
             let _ = hangs.recv();

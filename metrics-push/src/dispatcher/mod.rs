@@ -75,17 +75,17 @@ impl Dispatcher {
         receipt
     }
 
-    /// Delivers the spooled request of a group within `timeout`, even if the circuit breaker is open, because the
-    /// caller needs a result now. Returns at once.
+    /// Delivers the spooled request of a group within `timeout`. Returns at once.
     pub(crate) fn replay(
         &self,
         route: &Route,
         key: GroupingKey,
         timeout: Duration,
+        class: DeliveryClass,
     ) -> Receiver<Receipt> {
         let (on_settled, receipt) = receipt_channel();
         let (route, deadline) = (route.clone(), Moment::now().after(timeout));
-        let (class, on_settled) = (DeliveryClass::Final, vec![on_settled]);
+        let on_settled = vec![on_settled];
         self.enqueue(key, Pending { route, request: None, deadline, class, on_settled });
         receipt
     }

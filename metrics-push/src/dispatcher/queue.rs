@@ -49,11 +49,11 @@ pub(super) struct Queue {
     /// The pending groups of each route, by their sequence number.
     order: BTreeMap<usize, BTreeMap<u64, GroupingKey>>,
     last_number: u64,
-    in_flight: BTreeMap<usize, InFlight>,
+    in_flight: BTreeMap<usize, InFlightGroups>,
 }
 
 /// The groups of a route whose request is in flight.
-struct InFlight {
+struct InFlightGroups {
     route: Route,
     groups: BTreeSet<GroupingKey>,
 }
@@ -85,7 +85,7 @@ impl Queue {
     pub(super) fn start_next(&mut self) -> Option<(QueueKey, Pending)> {
         let key = self.next_key()?;
         let pending = self.take(&key)?;
-        let route = || InFlight { route: pending.route.clone(), groups: BTreeSet::new() };
+        let route = || InFlightGroups { route: pending.route.clone(), groups: BTreeSet::new() };
         self.in_flight.entry(key.0).or_insert_with(route).groups.insert(key.1.clone());
         Some((key, pending))
     }
@@ -149,7 +149,7 @@ impl Queue {
     /// Returns the sinks that have unfinished requests, with their groups.
     pub(super) fn unfinished(&self) -> Vec<UnfinishedSink> {
         let mut keys: BTreeMap<usize, (&Route, BTreeSet<&GroupingKey>)> = BTreeMap::new();
-        for (id, InFlight { route, groups }) in &self.in_flight {
+        for (id, InFlightGroups { route, groups }) in &self.in_flight {
             keys.entry(*id).or_insert_with(|| (route, BTreeSet::new())).1.extend(groups);
         }
         for ((id, group), (_, pending)) in &self.pending {

@@ -24,7 +24,12 @@ use crate::spool::Spool;
 
 /// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // A server that sends without end keeps a connection busy. Timeouts must be checked after every poll of it, and
+        // not after the usual 61.
+        .event_interval(1)
+        .build();
     let error = match runtime {
         Ok(runtime) => serve_with_restarts(shared, &runtime),
         Err(error) => Error::new(Kind::Unreachable, "the runtime that pushes could not be started")
@@ -118,6 +123,7 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
     let load = move || {
         #[cfg(test)]
         failpoint::reach(&key, "panic in load");
+        route.load_outage();
         Backlog::load(&route, &key)
     };
     run_blocking(load).await.unwrap_or_default()
@@ -276,7 +282,7 @@ mod tests {
     fn request_is_spooled_if_its_delivery_panics() {
         let directory = std::env::temp_dir().join(format!("metrics-push-panic-{}", process::id()));
         let state_dir = Arc::new(StateDir::new(StateDirPath::Configured(directory.clone())));
-        let route = dry_run_route(Spool::new(&state_dir, "http://gateway"));
+        let route = dry_run_route(Spool::new(&state_dir, "http://gateway", &[]));
         let dispatcher = Dispatcher::default();
         for (job, timeout) in [
             ("panic in attempt", TIMEOUT),

@@ -1,8 +1,12 @@
 //! `Exposition`: text-format metrics of another program, checked line by line before they are sent.
 //!
-//! A gateway rejects an exposition without the line number, and silently accepts some mistakes. `Exposition` returns
-//! the first mistake as an error with its line. Families are ordered by name. The text of numbers does not change.
+//! A gateway rejects an exposition as a whole, and silently drops or merges some samples. `Exposition` returns the first
+//! mistake as an error with its line. Families are ordered by name. The text of numbers does not change.
 
+mod comment;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+mod lexer;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +15,11 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 
 use crate::error::{Error, Kind};
-use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
+use crate::float::parse_float;
+use crate::labels::{GroupingKey, RESERVED_METRICS};
 use crate::push_request::Families;
-use sample::unquote;
+use comment::{Comment, Keyword, escape_help, metric_type, unescape_help};
+use lexer::{Mistake, is_blank, labels, metric_name, mistake, trim_blanks, value};
 pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_value};
 
 /// Metrics in the text format, for example from a script, checked and ready to push.
@@ -33,6 +39,27 @@ pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_va
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Differences from the gateway
+///
+/// Text that a Pushgateway accepts is accepted, and results in the same series. Text that it rejects is rejected. These
+/// differences are deliberate.
+///
+/// Accepted although the gateway rejects it, and sent in the form that the gateway accepts:
+///
+/// - a byte order mark, `\r\n` at the end of lines, and blanks at the end of lines;
+/// - a last line without a line feed;
+/// - a backslash in a help text that is not part of `\\` or `\n`.
+///
+/// Rejected although the gateway accepts it:
+///
+/// - samples that the gateway drops or ignores in part: a histogram's or summary's sample without a bound, with the bound
+///   `NaN`, or with a bound where none belongs, such as `h_count{le="1"}`;
+/// - a bucket, quantile, sum or count that occurs twice, and two samples whose labels differ only in empty values;
+/// - labels whose name starts with two underscores, which Prometheus removes;
+/// - a name or label that is directly followed by its value, such as `a+1`;
+/// - the names `push_time_seconds` and `push_failure_time_seconds`, which the gateway replaces;
+/// - text that is not UTF-8, in comments.
 #[derive(Clone, Debug, Default)]
 pub struct Exposition {
     families: BTreeMap<String, FamilyLines>,
@@ -40,13 +67,22 @@ pub struct Exposition {
     series: BTreeSet<String>,
     /// All label names, each with one metric that has it.
     labels: BTreeMap<String, String>,
+    /// The number of texts that were read before the current one.
+    texts: usize,
 }
 
 #[derive(Clone, Debug, Default)]
 struct FamilyLines {
-    help: Option<String>,
-    metric_type: Option<MetricType>,
+    help: Option<Described<String>>,
+    metric_type: Option<Described<MetricType>>,
     samples: String,
+}
+
+/// The content of a comment, and the number of the text that contains it.
+#[derive(Clone, Debug)]
+struct Described<T> {
+    content: T,
+    text: usize,
 }
 
 impl FromStr for Exposition {
@@ -57,40 +93,53 @@ impl FromStr for Exposition {
     /// # Errors
     /// `is_metric` for the first mistake, with its line.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut exposition = Self::default();
-        for (number, line) in (1..).zip(text.lines()) {
-            exposition.parse_line(line.trim()).map_err(|mistake| {
+        Self::default().with(text.as_bytes())
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+const RECODE: &str =
+    "save the text as UTF-8, for example with iconv -f LATIN1 -t UTF-8, or -f UTF-16 for UTF-16";
+
+impl Exposition {
+    /// Adds the metrics of another text, for example of a second file. Both may contain samples of one metric, if they give
+    /// it the same type.
+    ///
+    /// # Errors
+    /// `is_metric` for the first mistake, with its line.
+    pub fn with(mut self, text: &[u8]) -> Result<Self, Error> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        if is_utf16(text) {
+            return Err(Error::new(
+                Kind::Metric,
+                "the text is UTF-16, and the text format is UTF-8",
+            )
+            .at("line", 1)
+            .remedy(RECODE));
+        }
+        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+            self.parse_line(line).map_err(|mistake| {
                 let error = Error::new(Kind::Metric, mistake.message).at("line", number);
                 error.remedy(mistake.remedy)
             })?;
         }
-        exposition.families.retain(|_, family| !family.samples.is_empty());
-        Ok(exposition)
+        self.texts += 1;
+        Ok(self)
     }
-}
 
-/// A mistake in a line, and the remedy.
-struct Mistake {
-    message: String,
-    remedy: &'static str,
-}
-
-fn mistake(message: impl Into<String>, remedy: &'static str) -> Mistake {
-    Mistake { message: message.into(), remedy }
-}
-
-const SAMPLE_FORM: &str = "write a sample as name{label=\"value\"} 1";
-
-impl Exposition {
     /// Returns true if there is no sample.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.families.is_empty()
+        self.series.is_empty()
     }
 
     /// Returns the names of the metric families, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.families.keys().map(String::as_str)
+        self.families_with_samples().map(|(name, _)| name.as_str())
+    }
+
+    fn families_with_samples(&self) -> impl Iterator<Item = (&String, &FamilyLines)> {
+        self.families.iter().filter(|(_, family)| !family.samples.is_empty())
     }
 
     /// Returns the families for a request to the group of `key`.
@@ -110,194 +159,242 @@ impl Exposition {
                     "remove it from the metric: the gateway adds it to every metric of the group",
                 ));
         }
-        let encoded = self.families.iter().map(|(name, family)| (name.clone(), family.text(name)));
-        Ok(encoded.collect())
+        let encoded = self.families_with_samples();
+        Ok(encoded.map(|(name, family)| (name.clone(), family.text(name))).collect())
     }
 
-    fn parse_line(&mut self, line: &str) -> Result<(), Mistake> {
+    fn parse_line(&mut self, line: &[u8]) -> Result<(), Mistake> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = std::str::from_utf8(line).map_err(|error| {
+            mistake(format!("the byte 0x{:02X} is not UTF-8", line[error.valid_up_to()]), RECODE)
+        })?;
+        let line = line.trim_start_matches(is_blank);
         match line.strip_prefix('#') {
-            Some(comment) => self.parse_comment(comment.trim_start()),
+            Some(comment) => match Comment::parse(comment)? {
+                Some(comment) => self.describe(&comment),
+                None => Ok(()),
+            },
             None if line.is_empty() => Ok(()),
             None => self.parse_sample(line),
         }
     }
 
-    fn parse_comment(&mut self, comment: &str) -> Result<(), Mistake> {
-        let (keyword, rest) = comment.split_once(char::is_whitespace).unwrap_or((comment, ""));
-        match keyword {
-            "HELP" => {
-                let (name, help) = rest.split_once(' ').unwrap_or((rest, ""));
-                self.family(name)?.help.get_or_insert_with(|| help.to_owned());
-                Ok(())
+    fn describe(&mut self, comment: &Comment<'_>) -> Result<(), Mistake> {
+        let name = self.family_name(comment.name);
+        let text = self.texts;
+        let family = self.families.entry(name.clone()).or_default();
+        match (comment.keyword, comment.text) {
+            (_, None) => Ok(()),
+            (Keyword::Help, Some(help)) => family.set_help(&name, help, text),
+            (Keyword::Type, Some(word)) => {
+                family.set_type(&name, metric_type(trim_blanks(word))?, text)
             }
-            "TYPE" => self.parse_type(rest),
-            "EOF" => Err(mistake(
-                "OpenMetrics is not supported",
-                "write the Prometheus text format, version 0.0.4, which has no # EOF",
-            )),
-            _ => Ok(()),
         }
-    }
-
-    fn parse_type(&mut self, text: &str) -> Result<(), Mistake> {
-        let (name, word) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
-        let word = word.trim();
-        let metric_type = MetricType::parse(word).ok_or_else(|| {
-            mistake(
-                format!("invalid metric type {word:?}"),
-                "write counter, gauge, histogram, summary or untyped",
-            )
-        })?;
-        let family = self.family(name)?;
-        if family.metric_type.is_some() || !family.samples.is_empty() {
-            return Err(mistake(
-                format!("the TYPE line of {name:?} is repeated, or follows its samples"),
-                "write one TYPE line before the samples of a metric",
-            ));
-        }
-        family.metric_type = Some(metric_type);
-        Ok(())
     }
 
     fn parse_sample(&mut self, line: &str) -> Result<(), Mistake> {
-        let name_ends = line.find(|c: char| c == '{' || c.is_whitespace()).unwrap_or(line.len());
-        let (name, rest) = line.split_at(name_ends);
-        let (labels, rest) = parse_labels(rest.trim_start())?;
-        let value = parse_value(rest)?;
-        let family_name = self.family_name(name).to_owned();
-        check_bound(name, &family_name, self.family(&family_name)?.metric_type, &labels)?;
-
-        let series = format!("{name}{}", LabelSet(&labels));
-        for label in labels.into_keys() {
-            self.labels.entry(label).or_insert_with(|| name.to_owned());
-        }
-        if !self.series.insert(series.clone()) {
-            return Err(mistake(
-                format!("duplicate series {series}"),
-                "write different labels for each sample of a metric",
-            ));
-        }
-        let samples = &mut self.family(&family_name)?.samples;
-        // Writing to a string does not fail.
-        let _ = writeln!(samples, "{series} {value}");
-        Ok(())
-    }
-
-    /// Returns the name of a sample's family. Samples of histograms and summaries have a suffix.
-    fn family_name<'a>(&self, sample: &'a str) -> &'a str {
-        for suffix in ["_bucket", "_count", "_sum"] {
-            let Some(base) = sample.strip_suffix(suffix) else { continue };
-            match self.families.get(base).and_then(|family| family.metric_type) {
-                Some(MetricType::Histogram) => return base,
-                Some(MetricType::Summary) if suffix != "_bucket" => return base,
-                _ => {}
-            }
-        }
-        sample
-    }
-
-    fn family(&mut self, name: &str) -> Result<&mut FamilyLines, Mistake> {
-        if !is_metric_name(name) {
-            return Err(mistake(format!("invalid metric name {name:?}"), SAMPLE_FORM));
-        }
+        let (name, rest) = metric_name(line)?;
         if RESERVED_METRICS.contains(&name) {
             return Err(mistake(
                 format!("the metric name {name:?} is reserved by the gateway"),
                 "rename the metric",
             ));
         }
-        Ok(self.families.entry(name.to_owned()).or_default())
+        let (mut labels, rest) = labels(rest.trim_start_matches(is_blank))?;
+        labels.retain(|_, value| !value.is_empty());
+        let value = value(rest)?;
+        let family_name = self.family_name(name);
+        let family = self.families.entry(family_name.clone()).or_default();
+        let metric_type = family.metric_type();
+        let suffix = &name[family_name.len()..];
+        let bound = check_bound(name, suffix, metric_type, &labels)?;
+        if family.samples.is_empty() {
+            self.check_collisions(&family_name, metric_type)?;
+        }
+        self.add_series(name, &labels, bound)?;
+
+        let family = self.families.entry(family_name).or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(family.samples, "{name}{} {value}", LabelSet(&labels));
+        for label in labels.into_keys() {
+            self.labels.entry(label).or_insert_with(|| name.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Adds a series to those that find duplicates. The gateway compares bounds as numbers.
+    fn add_series(
+        &mut self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        bound: Option<(&'static str, f64)>,
+    ) -> Result<(), Mistake> {
+        let mut compared = labels.clone();
+        if let Some((label, number)) = bound {
+            compared.insert(label.to_owned(), number.to_string());
+        }
+        if self.series.insert(format!("{name}{}", LabelSet(&compared))) {
+            return Ok(());
+        }
+        Err(mistake(
+            format!("duplicate series {name}{}", LabelSet(labels)),
+            "write different labels for each sample of a metric",
+        ))
+    }
+
+    /// Returns the name of a sample's family: its own name if a line before it has this name, otherwise that of the
+    /// histogram or summary whose suffix it has.
+    fn family_name(&self, sample: &str) -> String {
+        if self.families.contains_key(sample) {
+            return sample.to_owned();
+        }
+        let base = SUFFIXES.iter().find_map(|suffix| {
+            let base = sample.strip_suffix(suffix)?;
+            let metric_type = self.families.get(base)?.metric_type();
+            has_samples_with(metric_type, suffix).then_some(base)
+        });
+        base.unwrap_or(sample).to_owned()
+    }
+
+    /// Checks that no other family has the name of a sample of this one, or the reverse.
+    fn check_collisions(&self, name: &str, metric_type: MetricType) -> Result<(), Mistake> {
+        let collision = |single: &str, whole: &str, metric_type: MetricType| {
+            Err(mistake(
+                format!(
+                    "the metric {single:?} has the name of a sample of the {} {whole:?}",
+                    metric_type.as_str()
+                ),
+                "rename one of them; if it is such a sample, write its TYPE line before all of its samples",
+            ))
+        };
+        let with_samples =
+            |name: &str| self.families.get(name).filter(|family| !family.samples.is_empty());
+        for suffix in SUFFIXES {
+            if let Some(base) = name.strip_suffix(suffix)
+                && let Some(whole) = with_samples(base)
+                && has_samples_with(whole.metric_type(), suffix)
+            {
+                return collision(name, base, whole.metric_type());
+            }
+            let part = format!("{name}{suffix}");
+            if has_samples_with(metric_type, suffix) && with_samples(&part).is_some() {
+                return collision(&part, name, metric_type);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The suffixes of the samples of histograms and summaries.
+const SUFFIXES: [&str; 3] = ["_count", "_sum", "_bucket"];
+
+fn has_samples_with(metric_type: MetricType, suffix: &str) -> bool {
+    match metric_type {
+        MetricType::Histogram => true,
+        MetricType::Summary => suffix != "_bucket",
+        MetricType::Counter | MetricType::Gauge | MetricType::Untyped => false,
+    }
+}
+
+/// Returns true for text in UTF-16 or UTF-32. The first character of the text format is an ASCII character.
+fn is_utf16(text: &[u8]) -> bool {
+    match text {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [first, second, ..] => (*first == 0) != (*second == 0),
+        _ => false,
     }
 }
 
 impl FamilyLines {
+    fn metric_type(&self) -> MetricType {
+        self.metric_type.as_ref().map_or(MetricType::Untyped, |described| described.content)
+    }
+
+    /// Sets the help text. That of an earlier text has priority.
+    fn set_help(&mut self, name: &str, help: &str, text: usize) -> Result<(), Mistake> {
+        match &self.help {
+            Some(help) if help.text == text => Err(mistake(
+                format!("the HELP line of {name:?} is repeated"),
+                "write one HELP line per metric",
+            )),
+            Some(_) => Ok(()),
+            None => {
+                self.help = Some(Described { content: unescape_help(help), text });
+                Ok(())
+            }
+        }
+    }
+
+    fn set_type(&mut self, name: &str, content: MetricType, text: usize) -> Result<(), Mistake> {
+        match &self.metric_type {
+            None if self.samples.is_empty() => {
+                self.metric_type = Some(Described { content, text });
+                Ok(())
+            }
+            Some(earlier) if earlier.text != text => {
+                if earlier.content == content {
+                    return Ok(());
+                }
+                Err(mistake(
+                    format!(
+                        "the type of {name:?} is {} here and {} in an earlier text",
+                        content.as_str(),
+                        earlier.content.as_str()
+                    ),
+                    "give the metric the same type in all files",
+                ))
+            }
+            _ => Err(mistake(
+                format!("the TYPE line of {name:?} is repeated, or follows its samples"),
+                "write one TYPE line before the samples of a metric",
+            )),
+        }
+    }
+
     fn text(&self, name: &str) -> String {
         let mut text = String::new();
         if let Some(help) = &self.help {
-            text.extend(["# HELP ", name, " ", help, "\n"]);
+            text.extend(["# HELP ", name, " ", &escape_help(&help.content), "\n"]);
         }
-        if let Some(metric_type) = self.metric_type {
-            text.extend(["# TYPE ", name, " ", metric_type.as_str(), "\n"]);
+        if let Some(described) = &self.metric_type {
+            text.extend(["# TYPE ", name, " ", described.content.as_str(), "\n"]);
         }
         text.push_str(&self.samples);
         text
     }
 }
 
-/// Checks that a bucket of a histogram has a numeric label `le`, and a quantile of a summary a numeric label
-/// `quantile`.
+/// Checks that exactly the buckets of a histogram have a label `le`, and exactly the quantiles of a summary a label
+/// `quantile`, both with a number. Returns the label and the number.
 fn check_bound(
     sample: &str,
-    family: &str,
-    metric_type: Option<MetricType>,
+    suffix: &str,
+    metric_type: MetricType,
     labels: &BTreeMap<String, String>,
-) -> Result<(), Mistake> {
-    let label = match metric_type {
-        Some(MetricType::Histogram) if sample == family => {
+) -> Result<Option<(&'static str, f64)>, Mistake> {
+    let (label, needs_bound) = match metric_type {
+        MetricType::Histogram if suffix.is_empty() => {
             return Err(mistake(
-                format!("the histogram {family:?} has a sample without a suffix"),
+                format!("the histogram {sample:?} has a sample without a suffix"),
                 "end the names of its samples in _bucket, _sum and _count",
             ));
         }
-        Some(MetricType::Histogram) if sample.ends_with("_bucket") => "le",
-        Some(MetricType::Summary) if sample == family => "quantile",
-        _ => return Ok(()),
+        MetricType::Histogram => ("le", suffix == "_bucket"),
+        MetricType::Summary => ("quantile", suffix.is_empty()),
+        MetricType::Counter | MetricType::Gauge | MetricType::Untyped => return Ok(None),
     };
-    match labels.get(label).map(|value| value.parse::<f64>()) {
-        Some(Ok(_)) => Ok(()),
-        _ => Err(mistake(
+    let bound = labels.get(label).map(|value| parse_float(value).filter(|bound| !bound.is_nan()));
+    match (needs_bound, bound) {
+        (false, None) => Ok(None),
+        (true, Some(Some(bound))) => Ok(Some((label, bound))),
+        (true, _) => Err(mistake(
             format!("the sample {sample:?} has no numeric label {label:?}"),
             "add the label, for example le=\"0.5\" or quantile=\"0.9\"",
         )),
-    }
-}
-
-/// Returns the labels without those that have an empty value, and the text after them.
-fn parse_labels(text: &str) -> Result<(BTreeMap<String, String>, &str), Mistake> {
-    let mut labels = BTreeMap::new();
-    let Some(mut rest) = text.strip_prefix('{') else { return Ok((labels, text)) };
-    loop {
-        rest = rest.trim_start();
-        if let Some(after) = rest.strip_prefix('}') {
-            labels.retain(|_, value: &mut String| !value.is_empty());
-            return Ok((labels, after));
-        }
-        let invalid = || mistake("invalid labels", SAMPLE_FORM);
-        let (name, after) = rest.split_once('=').ok_or_else(invalid)?;
-        let name = name.trim();
-        if !is_label_name(name) {
-            return Err(mistake(format!("invalid label name {name:?}"), SAMPLE_FORM));
-        }
-        let quoted = after.trim_start().strip_prefix('"').ok_or_else(invalid)?;
-        let (value, after) = unquote(quoted).ok_or_else(invalid)?;
-        if labels.insert(name.to_owned(), value.into_owned()).is_some() {
-            return Err(mistake(
-                format!("duplicate label {name:?}"),
-                "write each label once per sample",
-            ));
-        }
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(more) => more,
-            None if after.starts_with('}') => after,
-            None => return Err(invalid()),
-        };
-    }
-}
-
-fn parse_value(text: &str) -> Result<&str, Mistake> {
-    let mut words = text.split_whitespace();
-    let value = words.next().ok_or_else(|| mistake("the sample has no value", SAMPLE_FORM))?;
-    if value.parse::<f64>().is_err() {
-        return Err(mistake(format!("invalid value {value:?}"), SAMPLE_FORM));
-    }
-    match words.next() {
-        None => Ok(value),
-        Some(more) if more.parse::<f64>().is_ok() => Err(mistake(
-            "the sample has a timestamp, which gateways reject",
-            "remove the timestamp, or push it as the value of another metric",
+        (false, Some(_)) => Err(mistake(
+            format!("the sample {sample:?} has the label {label:?}"),
+            "remove the label: only buckets have le, and only quantiles have quantile",
         )),
-        Some(more) => Err(mistake(format!("unexpected {more:?} after the value"), SAMPLE_FORM)),
     }
 }
 
@@ -357,12 +454,42 @@ mod tests {
         for (text, expected) in [
             ("ok 1\nmy-metric 1\n", "invalid metric name \"my-metric\" (line: 2); write"),
             ("a{b-c=\"1\"} 1", "invalid label name \"b-c\" (line: 1)"),
-            ("a{b=1} 1", "invalid labels (line: 1)"),
-            ("a{b=\"1} 1", "invalid labels"),
-            ("a{b=\"1\" c=\"2\"} 1", "invalid labels"),
+            ("a{b=1} 1", "the value of the label \"b\" is not in quotes (line: 1)"),
+            ("a{b} 1", "invalid labels (line: 1)"),
+            ("a{b=\"1\"", "invalid labels"),
+            ("a{b=\"1} 1", "the value of the label \"b\" has no closing quote"),
+            ("a{b=\"1\n\"} 1", "the value of the label \"b\" has no closing quote"),
+            (
+                "a{b=\"1\" c=\"2\"} 1",
+                "unexpected \"c=\\\"2\\\"} 1\" after the value of the label \"b\"",
+            ),
+            (
+                "a{b=\"say \"hi\"\"} 1",
+                "unexpected \"hi\\\"\\\"} 1\" after the value of the label \"b\"",
+            ),
+            (
+                r#"a{path="C:\data"} 1"#,
+                r#"invalid escape sequence \d in the value of the label "path""#,
+            ),
+            (r#"a{path="C:\"} 1"#, "has no closing quote"),
+            ("a{__name__=\"b\"} 1", "the label name \"__name__\" is reserved"),
+            ("{\"my.metric\"} 1", "quoted names such as"),
+            ("a{\"my.label\"=\"1\"} 1", "quoted names such as"),
+            ("# TYPE \"my.metric\" gauge", "quoted names such as"),
+            ("{a=\"1\"} 1", "invalid metric name \"\""),
+            ("a-1", "invalid metric name \"a-1\""),
+            ("a\u{a0}1", "invalid metric name"),
+            ("# HELP a-b Help.", "invalid metric name \"a-b\""),
             ("a{b=\"1\",b=\"2\"} 1", "duplicate label \"b\""),
             ("a", "the sample has no value"),
             ("a one", "invalid value \"one\""),
+            ("ok 1\nr -nan", "invalid value \"-nan\" (line: 2); write a number"),
+            ("r +NaN", "invalid value \"+NaN\""),
+            ("r 1e999", "invalid value \"1e999\": it is out of range"),
+            ("r -1e400", "out of range"),
+            ("r 0x10", "invalid value"),
+            ("r 1_000", "invalid value"),
+            ("r 1,5", "invalid value"),
             ("a 1 1700000000000", "a timestamp"),
             ("a 1 x", "unexpected \"x\" after the value"),
             ("a 1\na 2", "duplicate series a (line: 2)"),
@@ -370,7 +497,32 @@ mod tests {
             ("# TYPE a number\na 1", "invalid metric type \"number\""),
             ("# TYPE a gauge\n# TYPE a gauge\na 1", "is repeated, or follows"),
             ("a 1\n# TYPE a gauge", "is repeated, or follows"),
-            ("# EOF", "OpenMetrics"),
+            ("# HELP a b\n# HELP a c\na 1", "the HELP line of \"a\" is repeated (line: 2)"),
+            (
+                "# TYPE h histogram\n# TYPE h_count counter\nh_count 1",
+                "the TYPE line of \"h\" is repeated",
+            ),
+            (
+                "# TYPE h_count counter\nh_count 5\n# TYPE h histogram\nh_sum 1",
+                "\"h_count\" has the name of a sample of the histogram \"h\" (line: 4)",
+            ),
+            (
+                "# TYPE s summary\ns{quantile=\"1\"} 1\n# TYPE t gauge\nt 1\ns_bucket 1\ns_count 1\ns_sum 1\ns_sum{quantile=\"x\"} 1",
+                "the sample \"s_sum\" has the label \"quantile\" (line: 8)",
+            ),
+            (
+                "h_bucket{le=\"1\"} 1\n# TYPE h histogram\nh_sum 1",
+                "\"h_bucket\" has the name of a sample of the histogram \"h\" (line: 3)",
+            ),
+            (
+                "# TYPE h histogram\nh_count{le=\"f\"} 1",
+                "the sample \"h_count\" has the label \"le\" (line: 2)",
+            ),
+            ("# TYPE h histogram\nh_bucket{le=\"NaN\"} 1", "has no numeric label \"le\""),
+            (
+                "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 1",
+                "duplicate series h_bucket{le=\"1.0\"} (line: 3)",
+            ),
             ("push_time_seconds 1", "the metric name \"push_time_seconds\" is reserved"),
             ("# TYPE h histogram\nh 1", "has a sample without a suffix"),
             ("# TYPE h histogram\nh_bucket 1", "has no numeric label \"le\""),
@@ -379,6 +531,65 @@ mod tests {
             let error = mistake_in(text);
             assert!(error.contains(expected), "{text:?}: {error}");
             assert!(error.contains("(line: ") && error.contains("); "), "{error}");
+        }
+    }
+
+    #[test]
+    fn comments_have_the_forms_that_the_gateway_reads() {
+        for (text, sent) in [
+            ("# HELP\ta\tx y\na 1", "# HELP a x y\na 1\n"),
+            ("#  HELP   a   x  \na 1", "# HELP a x  \na 1\n"),
+            ("# TYPE a GAUGE\na 1", "# TYPE a gauge\na 1\n"),
+            ("#TYPE a\tCounter \t\na 1", "# TYPE a counter\na 1\n"),
+            ("# HELP\n# TYPE\n# TYPE a\n# HELP a\n# HELP a \n#\na 1", "a 1\n"),
+            ("#EOF\n# EOF of this\n# EOF\n# UNIT a b\n## HELP a x\na 1", "a 1\n"),
+            ("# HELP a Size of C:\\data\na 1", "# HELP a Size of C:\\\\data\na 1\n"),
+            ("# TYPE s_sum gauge\n# TYPE s summary\ns_sum 1", "# TYPE s_sum gauge\ns_sum 1\n"),
+            ("\u{feff}a 1\r\n\t b \t2 \r\n", "a 1\nb 2\n"),
+        ] {
+            assert_eq!(families(text), sent, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_in_another_encoding_is_an_error_with_the_line() {
+        let utf16 =
+            |to_bytes: fn(u16) -> [u8; 2]| "a 1\n".encode_utf16().flat_map(to_bytes).collect();
+        let utf16_be: Vec<u8> = utf16(u16::to_be_bytes);
+        let utf16_le: Vec<u8> = utf16(u16::to_le_bytes);
+        for (bytes, expected) in [
+            (&b"a 1\nb{c=\"\xe9\"} 1\n"[..], "the byte 0xE9 is not UTF-8 (line: 2)"),
+            (&b"\x1f\x8b\x08"[..], "the byte 0x8B is not UTF-8 (line: 1)"),
+            (&utf16_be, "the text is UTF-16"),
+            (&utf16_le, "the text is UTF-16"),
+            (&[b"\xff\xfe", &utf16_le[..]].concat(), "the text is UTF-16"),
+        ] {
+            let error = Exposition::default().with(bytes).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("iconv"), "{error}");
+        }
+    }
+
+    #[test]
+    fn second_text_adds_samples_and_may_repeat_comments() {
+        let first = "# HELP a First.\n# TYPE a gauge\na{x=\"1\"} 1\n";
+        let with = |second: &str| {
+            let exposition = first.parse::<Exposition>().unwrap().with(second.as_bytes())?;
+            exposition
+                .families_for(&key())
+                .map(|families| families.into_values().collect::<String>())
+        };
+        let merged = with("# HELP a Second.\n# TYPE a gauge\na{x=\"2\"} 2\nb 1").unwrap();
+        assert_eq!(merged, format!("{first}a{{x=\"2\"}} 2\nb 1\n"));
+        for (second, expected) in [
+            (
+                "# TYPE a counter\n",
+                "the type of \"a\" is counter here and gauge in an earlier text (line: 1)",
+            ),
+            ("\na{x=\"1\"} 2", "duplicate series a{x=\"1\"} (line: 2)"),
+            ("# TYPE b gauge\n# TYPE b gauge", "the TYPE line of \"b\" is repeated"),
+        ] {
+            let error = with(second).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

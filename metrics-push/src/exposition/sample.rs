@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::float::parse_float;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MetricType {
     Counter,
@@ -99,7 +101,7 @@ impl<'a> Sample<'a> {
     }
 
     pub(crate) fn number(&self) -> Option<f64> {
-        self.value.parse().ok()
+        parse_float(self.value)
     }
 
     /// Returns a count, which is exact if it is written as an integer.
@@ -115,12 +117,12 @@ impl<'a> Sample<'a> {
     /// Removes a label with a numeric value, such as the bound of a bucket, and returns the number.
     pub(crate) fn take_number(&mut self, label: &str) -> Option<f64> {
         let position = self.labels.iter().position(|(name, _)| *name == label)?;
-        self.labels.remove(position).1.parse().ok()
+        parse_float(&self.labels.remove(position).1)
     }
 }
 
 /// Returns the label value up to the closing quote, and the text after the quote.
-pub(super) fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
+fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut bytes = text.bytes().enumerate();
     loop {
         match bytes.next()? {

@@ -126,8 +126,9 @@ impl Gateway {
         Ok(dispatcher().spawn(async move {
             let deadline = Moment::now().after(timeout);
             let groups = client.metrics(timeout).await?;
-            if removal == Removal::Apply {
-                client.wipe(deadline.remaining()).await?;
+            match removal {
+                Removal::DryRun => client.check_wipe(deadline.remaining()).await?,
+                Removal::Apply => client.wipe(deadline.remaining()).await?,
             }
             Ok(groups)
         }))

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy};
+use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy_settings};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::http::{Auth, RawUrl, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, ConfigFile, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::PushRequest;
@@ -24,6 +24,8 @@ use crate::sink::pushgateway::Encoding;
 use crate::sink::pushgateway::Pushgateway;
 use crate::sink::pushgateway::StoredGroup;
 use crate::sink::{Acceptance, GatewayKind, Sink};
+use crate::spool::Spool;
+use crate::state_dir::StateDir;
 
 pub use cleanup::Removal;
 
@@ -45,6 +47,8 @@ pub use cleanup::Removal;
 #[derive(Clone)]
 pub struct Gateway {
     target: Target,
+    /// Where undelivered requests are stored; `None` if the caller handles the error.
+    state_dir: Option<Arc<StateDir>>,
     connection: OnceCell<Connection>,
 }
 
@@ -63,7 +67,7 @@ impl Gateway {
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
         Self::from_target(Target {
             url: RawUrl::new(url),
-            transport: Transport { proxy: proxy(), ..Transport::default() },
+            transport: Transport { proxy: proxy_settings(), ..Transport::default() },
             timeout: DEFAULT_TIMEOUT,
             kind: GatewayKind::default(),
             encoding: Encoding::default(),
@@ -91,7 +95,7 @@ impl Gateway {
 
     fn from_target(target: Target) -> Result<Self, Error> {
         Server::new(target.url.as_str(), Transport::default())?;
-        Ok(Self { target, connection: OnceCell::new() })
+        Ok(Self { target, state_dir: None, connection: OnceCell::new() })
     }
 
     /// Returns the URL without credentials.
@@ -127,14 +131,14 @@ impl Gateway {
     /// Trusts the certificates of a PEM file, in addition to those of the system.
     #[must_use]
     pub fn ca_file(self, file: impl Into<PathBuf>) -> Self {
-        let file = file.into();
+        let file = ConfigFile::new(file);
         self.with(|target| target.transport.ca_file = Some(file))
     }
 
     /// Uses a client certificate with its chain, and its key, both as PEM files.
     #[must_use]
     pub fn client_certificate(self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        let (cert, key) = (cert.into(), key.into());
+        let (cert, key) = (ConfigFile::new(cert), ConfigFile::new(key));
         self.with(|target| {
             (target.transport.cert_file, target.transport.key_file) = (Some(cert), Some(key));
         })
@@ -176,6 +180,22 @@ impl Gateway {
     pub fn gzip(self) -> Result<Self, Error> {
         let encoding = self.target.encoding.gzip()?;
         Ok(self.with(|target| target.encoding = encoding))
+    }
+
+    /// Stores a request that cannot be delivered in the state directory of `config`, from where the next run, or
+    /// [`recover`](crate::recover()), delivers it.
+    ///
+    /// # Errors
+    /// `is_config` if the configuration has no state directory.
+    pub fn spool(mut self, config: &Config) -> Result<Self, Error> {
+        if config.state_dir.path().is_none() {
+            return Err(Error::config(
+                "undelivered requests cannot be stored: there is no state directory",
+            )
+            .remedy("set METRICS_PUSH_STATE_DIR to a directory of the job's user"));
+        }
+        self.state_dir = Some(Arc::new(StateDir::new(config.state_dir.clone())));
+        Ok(self.with(|_| ()))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Target)) -> Self {
@@ -268,8 +288,11 @@ impl Gateway {
 
     pub(crate) fn submit(&self, request: PushRequest) -> Result<Receiver<Receipt>, Error> {
         let (route, timeout) = (&self.connection()?.route, self.target.timeout);
-        // The caller gets the error, so nothing is stored on disk.
-        let class = DeliveryClass::BestEffort;
+        let class = match self.state_dir {
+            Some(_) => DeliveryClass::Spooled,
+            // The caller gets the error, so nothing is stored on disk.
+            None => DeliveryClass::BestEffort,
+        };
         Ok(dispatcher().submit_for_receipt(route, request, timeout, class))
     }
 
@@ -294,9 +317,20 @@ impl Gateway {
                 Mode::Live => Sink::Pushgateway(Arc::clone(&client)),
                 Mode::DryRun => Sink::DryRun(client.url().into()),
             };
-            let route = Route::direct(sink);
+            let route = match &self.state_dir {
+                Some(state_dir) => {
+                    let spool = Spool::new(state_dir, client.url(), &[client.url().to_owned()]);
+                    Route::buffered(sink, spool)
+                }
+                None => Route::direct(sink),
+            };
             Ok(Connection { client, route })
         })
+    }
+
+    /// Returns the timeout of one push.
+    pub(crate) fn push_timeout(&self) -> Duration {
+        self.target.timeout
     }
 
     /// Returns how long a thread waits for the result. The request times out earlier, with a more precise error.

@@ -2,14 +2,10 @@
 
 use std::error::Error as StdError;
 
-use super::tls;
 use crate::error::{Error, Kind};
 
 /// Converts an error of the client. Its text repeats the URL, so the converted error contains only its root cause.
 pub(super) fn convert(error: &reqwest::Error) -> Error {
-    if let Some(error) = tls::handshake_failure(error) {
-        return error;
-    }
     let converted = if error.is_timeout() {
         Error::new(Kind::Timeout, "the gateway did not respond in time")
             .remedy("check the network and the load of the gateway")

@@ -1,7 +1,6 @@
 //! `Auth`: the user name, password or token of requests, and its source. `Debug` output never contains a secret.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use super::config_file::ConfigFile;
 use crate::error::Error;
 
 /// A text whose `Debug` output is always `"…"`.
@@ -35,19 +35,18 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SecretSource {
     Value(Secret),
-    File(PathBuf),
+    File(ConfigFile),
 }
 
 impl SecretSource {
     fn read(&self) -> Result<Secret, Error> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
-            Self::File(path) => std::fs::read_to_string(path)
+            Self::File(file) => std::fs::read_to_string(file.path())
                 // Editors and `echo` add a line break at the end.
                 .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| {
-                    Error::config("cannot read the secret file")
-                        .at("file", path.display())
+                    file.locate(Error::config("cannot read the secret file"))
                         .caused_by(error)
                         .remedy("make it readable for the job's user, or set another file")
                 }),

@@ -4,10 +4,14 @@
 //! bodies and applies a timeout to every request. Errors and `Debug` output never contain secrets.
 
 mod client_error;
+mod config_file;
 mod credentials;
 mod dns;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod headers;
 mod proxy;
+mod redaction;
 mod request;
 mod response;
 mod retry_after;
@@ -22,13 +26,15 @@ mod tracked_body;
 mod transport;
 mod url;
 
+pub(crate) use config_file::ConfigFile;
 pub(crate) use credentials::{Auth, Secret, SecretSource};
 pub(crate) use headers::check_headers;
-pub(crate) use proxy::Proxy;
+pub(crate) use proxy::ProxySettings;
 pub(crate) use request::{MAX_LISTING_SIZE, MAX_RESPONSE_SIZE, Request};
 pub(crate) use reqwest::Method;
 pub(crate) use response::Response;
 pub(crate) use retry_table::retry_policy;
 pub(crate) use server::Server;
+pub(crate) use tls::check_server_name;
 pub(crate) use transport::Transport;
 pub(crate) use url::RawUrl;

@@ -1,13 +1,18 @@
 //! `Request`: one HTTP request, its timeout, and the size limit of its response.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use reqwest::Method;
 
 /// Maximum response size in bytes. A gateway responds with one line; another server may send an endless response.
 pub(crate) const MAX_RESPONSE_SIZE: usize = 64 * 1024;
-/// Maximum response size of the query API in bytes. A response contains everything that the gateway stores.
-pub(crate) const MAX_LISTING_SIZE: usize = 256 * 1024 * 1024;
+/// Maximum response size of the query API in bytes. A response contains everything that the gateway stores. It is read in
+/// parts.
+pub(crate) const MAX_LISTING_SIZE: usize = 512 * 1024 * 1024;
+
+/// Receives the body of a successful response in parts. `Break` ends the reading.
+pub(crate) type BodyReader<'a> = &'a mut (dyn FnMut(&[u8]) -> ControlFlow<()> + Send);
 
 pub(crate) struct Request<'a> {
     pub(super) method: Method,
@@ -17,6 +22,8 @@ pub(crate) struct Request<'a> {
     pub(super) content_encoding: Option<&'static str>,
     pub(super) body: Vec<u8>,
     pub(super) max_response_size: usize,
+    /// `None`: the response contains the body.
+    pub(super) reader: Option<BodyReader<'a>>,
     pub(super) timeout: Duration,
 }
 
@@ -30,6 +37,7 @@ impl<'a> Request<'a> {
             content_encoding: None,
             body: Vec::new(),
             max_response_size: MAX_RESPONSE_SIZE,
+            reader: None,
             timeout,
         }
     }
@@ -43,7 +51,8 @@ impl<'a> Request<'a> {
         Self { content_type: Some(content_type), content_encoding, body, ..self }
     }
 
-    pub(crate) fn with_max_response_size(self, max_response_size: usize) -> Self {
-        Self { max_response_size, ..self }
+    /// Passes up to `max_response_size` bytes of a successful response to `reader`. The response then has no body.
+    pub(crate) fn with_reader(self, max_response_size: usize, reader: BodyReader<'a>) -> Self {
+        Self { max_response_size, reader: Some(reader), ..self }
     }
 }

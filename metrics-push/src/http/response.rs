@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::header::LOCATION;
 
 use super::client_error::{convert, is_proxy_refusal};
+use super::redaction::Secrets;
+use super::request::{BodyReader, MAX_RESPONSE_SIZE};
 use super::retry_after::retry_after;
 use super::url::redacted_target;
 use crate::clock::Moment;
@@ -28,33 +30,49 @@ impl Response {
         is_proxy_refusal(error).then_some(response)
     }
 
-    /// Reads the body, up to `max_size` bytes.
+    /// Reads the body, up to `max_size` bytes. Passes that of a success to `reader` if there is one. Removes the secrets of
+    /// the request from a response that is not a success, because messages contain it.
     ///
     /// # Errors
     /// `is_unreachable` or `is_timeout` if a successful response is incomplete.
     pub(super) async fn read(
         mut response: reqwest::Response,
+        reader: Option<BodyReader<'_>>,
         max_size: usize,
+        secrets: &Secrets,
     ) -> Result<Self, Error> {
         let status = response.status().as_u16();
+        let is_success = response.status().is_success();
         let headers = response.headers();
         let location = headers
             .get(LOCATION)
-            .map(|value| redacted_target(&String::from_utf8_lossy(value.as_bytes())));
+            .map(|value| redacted_target(&String::from_utf8_lossy(value.as_bytes())))
+            .map(|location| secrets.redact(location));
         let retry_after = retry_after(headers, Moment::now().wall());
-        let mut body = Vec::new();
-        while body.len() < max_size {
+        let mut reader = reader.filter(|_| is_success);
+        let max_size = if reader.is_some() { max_size } else { max_size.min(MAX_RESPONSE_SIZE) };
+        let (mut body, mut size) = (Vec::new(), 0);
+        while size < max_size {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    body.extend_from_slice(&chunk[..chunk.len().min(max_size - body.len())]);
+                    let part = &chunk[..chunk.len().min(max_size - size)];
+                    size += part.len();
+                    let Some(read) = &mut reader else {
+                        body.extend_from_slice(part);
+                        continue;
+                    };
+                    if read(part).is_break() {
+                        break;
+                    }
                 }
                 Ok(None) => break,
                 // The status determines the error. The body only adds details to its message.
-                Err(_) if status >= 300 => break,
+                Err(_) if !is_success => break,
                 Err(error) => return Err(convert(&error)),
             }
         }
         let body = String::from_utf8_lossy(&body).into_owned();
+        let body = if is_success { body } else { secrets.redact(body) };
         Ok(Self { status, location, retry_after, body })
     }
 }

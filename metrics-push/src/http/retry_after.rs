@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 
 /// Longer waits are reduced to this time. They result from a wrong clock or a misconfigured server.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Returns the time for which the server asks clients to wait. The header contains a number of seconds or a date. A
 /// date is compared with the `Date` header, because the clocks of client and server may differ. If there is no `Date`

@@ -14,12 +14,13 @@ use super::client_error::convert;
 use super::credentials::{Auth, take_userinfo};
 use super::dns::Resolver;
 use super::headers::header_map;
+use super::redaction::Secrets;
 use super::request::Request;
 use super::response::Response;
 use super::tls;
 use super::tracked_body::TrackedBody;
 use super::transport::Transport;
-use super::url::parse_base;
+use super::url::{parse_base, redacted};
 use crate::error::Error;
 
 const USER_AGENT: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
@@ -91,7 +92,13 @@ impl Server {
     /// TLS setting is invalid.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
         let timeout = request.timeout;
-        let at_url = |error: Error| error.at("url", self.redacted_url());
+        let at_url = |error: Error| {
+            let error = error.at("url", self.redacted_url());
+            match self.proxy() {
+                Ok(Some(proxy)) => error.at("proxy", redacted(proxy.as_str())),
+                _ => error,
+            }
+        };
         let (client, generation) = self.client().map_err(at_url)?;
         self.exchange(&client, request).await.map_err(at_url).map_err(|error| {
             if !error.is_timeout() {
@@ -105,16 +112,22 @@ impl Server {
 
     async fn exchange(&self, client: &Client, request: Request<'_>) -> Result<Response, Error> {
         let headers = self.request_headers(&request)?;
+        let secrets = Secrets::new(&headers, self.proxy()?.as_ref());
         let (body, is_body_read) = TrackedBody::wrap(request.body);
         let builder = client.request(request.method, self.request_url(request.path));
         let sending = builder.headers(headers).timeout(request.timeout).body(body).send();
         // Boxed because the client's futures are large, and every future that awaits this one contains it.
         let result = Box::pin(sending).await;
         match result {
-            Ok(response) => Box::pin(Response::read(response, request.max_response_size)).await,
+            Ok(response) => {
+                let (reader, max_size) = (request.reader, request.max_response_size);
+                Box::pin(Response::read(response, reader, max_size, &secrets)).await
+            }
             Err(error) => Response::from_proxy(&error).ok_or_else(|| {
                 let is_unsent = error.is_connect() || !is_body_read.load(Ordering::Relaxed);
-                if is_unsent { convert(&error).unsent() } else { convert(&error) }
+                let error = tls::handshake_failure(&error, &self.transport)
+                    .unwrap_or_else(|| convert(&error));
+                if is_unsent { error.unsent() } else { error }
             }),
         }
     }
@@ -169,17 +182,23 @@ impl Server {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the proxy for the requests to this server.
+    fn proxy(&self) -> Result<Option<Url>, Error> {
+        self.transport.proxy.proxy_for(&self.base)
+    }
+
     fn build_client(&self) -> Result<Client, Error> {
+        let unusable =
+            |error: reqwest::Error| Error::config("cannot build the HTTP client").caused_by(error);
         let mut builder = limit_connections(Client::builder())
             .user_agent(USER_AGENT)
             .dns_resolver(Resolver)
-            .redirect(reqwest::redirect::Policy::none());
-        if !self.transport.proxy.is_allowed_for(&self.base) {
-            builder = builder.no_proxy();
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if let Some(proxy) = self.proxy()? {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(unusable)?);
         }
-        tls::configure(builder, &self.base, &self.transport)?
-            .build()
-            .map_err(|error| Error::config("cannot build the HTTP client").caused_by(error))
+        tls::configure(builder, &self.base, &self.transport)?.build().map_err(unusable)
     }
 }
 

@@ -3,23 +3,25 @@
 //! For an `http://` URL, no certificates are loaded. This file never installs a crypto provider for the process, so
 //! that the program can install one.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::{ClientBuilder, Url};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use rustls_platform_verifier::Verifier;
 
+use super::config_file::ConfigFile;
 use super::transport::Transport;
 use crate::error::{Error, Kind};
 
 /// Checks the TLS settings without reading files.
 pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
     if let Some(name) = &transport.server_name {
-        parse_name(name)?;
+        check_server_name(name)?;
     }
     if transport.cert_file.is_some() == transport.key_file.is_some() {
         return Ok(());
@@ -39,7 +41,7 @@ pub(super) fn configure(
         .with_safe_default_protocol_versions()
         .map_err(invalid)?;
     let config = if base.scheme() == "https" {
-        let roots = certificates(transport.ca_file.as_deref())?;
+        let roots = certificates(transport.ca_file.as_ref())?;
         let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(invalid)?;
         let verifier: Arc<dyn ServerCertVerifier> = match &transport.server_name {
             Some(name) => Arc::new(NamedVerifier { verifier, name: parse_name(name)? }),
@@ -49,9 +51,9 @@ pub(super) fn configure(
         match (&transport.cert_file, &transport.key_file) {
             (Some(cert), Some(key)) => {
                 let (chain, key_der) = identity(cert, key)?;
-                verified.with_client_auth_cert(chain, key_der).map_err(|error| {
-                    invalid(error).at("certificate", cert.display()).at("key", key.display())
-                })?
+                verified
+                    .with_client_auth_cert(chain, key_der)
+                    .map_err(|error| key.locate(cert.locate(invalid(error))))?
             }
             _ => verified.with_no_client_auth(),
         }
@@ -60,6 +62,14 @@ pub(super) fn configure(
         versions.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
     };
     Ok(builder.tls_backend_preconfigured(config))
+}
+
+/// Checks the name that a certificate must have.
+///
+/// # Errors
+/// `is_config` if it is not a host name or an IP address.
+pub(crate) fn check_server_name(name: &str) -> Result<(), Error> {
+    parse_name(name).map(drop)
 }
 
 fn parse_name(name: &str) -> Result<ServerName<'static>, Error> {
@@ -114,28 +124,30 @@ impl ServerCertVerifier for NamedVerifier {
 }
 
 fn identity(
-    cert: &Path,
-    key: &Path,
+    cert: &ConfigFile,
+    key: &ConfigFile,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(error, key))?;
+    let key = PrivateKeyDer::from_pem_file(key.path()).map_err(|error| unreadable(error, key))?;
     Ok((certificates(Some(cert))?, key))
 }
 
-fn certificates(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(file: Option<&ConfigFile>) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(file) = file else { return Ok(Vec::new()) };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(file.path())
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(error, file))?;
     if certificates.is_empty() {
-        return Err(Error::config("the file contains no certificate")
-            .at("file", file.display())
+        return Err(file
+            .locate(Error::config("the file contains no certificate"))
             .remedy("set a file in PEM format"));
     }
     Ok(certificates)
 }
 
-fn unreadable(error: rustls::pki_types::pem::Error, file: &Path) -> Error {
-    Error::config("cannot read the PEM file").at("file", file.display()).caused_by(error)
+fn unreadable(error: pem::Error, file: &ConfigFile) -> Error {
+    file.locate(Error::config("cannot read the PEM file"))
+        .caused_by(error)
+        .remedy("make it readable for the job's user, or set another file in PEM format")
 }
 
 fn invalid(error: rustls::Error) -> Error {
@@ -143,41 +155,72 @@ fn invalid(error: rustls::Error) -> Error {
 }
 
 /// Returns the error for a failed TLS handshake; `None` if the request failed for another reason.
-pub(super) fn handshake_failure(error: &reqwest::Error) -> Option<Error> {
+pub(super) fn handshake_failure(error: &reqwest::Error, transport: &Transport) -> Option<Error> {
     let cause = handshake_error(error)?;
-    let refused = |what: &'static str, remedy: &'static str| {
-        Some(Error::config(what).remedy(remedy).caused_by(cause.clone()))
-    };
-    match &cause {
-        rustls::Error::InvalidMessage(_) => refused(
-            "the gateway does not use TLS on this port",
-            "use http:// in the URL, or the port with TLS",
-        ),
-        rustls::Error::InvalidCertificate(reason) => match reason {
-            rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
-                refused(
-                    "the gateway's certificate has expired",
-                    "renew the certificate, or check the clock of this machine",
-                )
-            }
-            rustls::CertificateError::NotValidForName
-            | rustls::CertificateError::NotValidForNameContext { .. } => refused(
-                "the gateway's certificate is for another name",
-                "use the certificate's name in the URL, or set it as the server name",
-            ),
-            _ => refused(
-                "the gateway's certificate is not trusted",
-                "set METRICS_PUSH_CA_FILE to the certificate of its authority",
-            ),
-        },
-        rustls::Error::AlertReceived(_) => Some(
+    let error = match &cause {
+        rustls::Error::InvalidMessage(_) => {
+            Error::config("the gateway does not use TLS on this port")
+                .remedy("use http:// in the URL, or the port with TLS")
+        }
+        rustls::Error::InvalidCertificate(reason) => certificate_error(reason, transport),
+        rustls::Error::AlertReceived(_) => {
             Error::new(Kind::Credentials { status: None }, "the gateway refused the TLS handshake")
                 .remedy(
                     "if it requires a client certificate, set METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
                 )
-                .caused_by(cause),
+        }
+        _ => Error::new(Kind::Unreachable, "the TLS handshake failed"),
+    };
+    Some(error.caused_by(cause))
+}
+
+fn certificate_error(reason: &CertificateError, transport: &Transport) -> Error {
+    // The reasons of the library that verifies certificates are not public types.
+    let verifier_reason = match reason {
+        CertificateError::Other(other) => format!("{other:?}"),
+        _ => String::new(),
+    };
+    let is = |name: &str| verifier_reason.contains(name);
+    match reason {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            Error::config("the gateway's certificate has expired")
+                .remedy("renew the certificate, or check the clock of this machine")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Error::config("the gateway's certificate is not valid yet")
+                .remedy("check the clock of this machine, and the dates of the certificate")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Error::config("the gateway's certificate is for another name").remedy(
+                "use the certificate's name in the URL, or set METRICS_PUSH_SERVER_NAME to it; a name must be in the \
+                 certificate's subjectAltName",
+            )
+        }
+        _ if is("CaUsedAsEndEntity") => {
+            Error::config("the gateway's certificate is that of an authority").remedy(
+                "issue one for a server, for example with: openssl req -x509 -addext basicConstraints=critical,CA:FALSE, \
+                 and set METRICS_PUSH_CA_FILE to it",
+            )
+        }
+        _ if is("UnsupportedCertVersion") => {
+            Error::config("the gateway's certificate has an old version").remedy(
+                "issue a certificate of version 3, which has extensions such as subjectAltName",
+            )
+        }
+        _ if is("EkuError") => Error::config("the gateway's certificate is not for servers")
+            .remedy("issue a certificate with extendedKeyUsage=serverAuth"),
+        _ => untrusted(transport),
+    }
+}
+
+fn untrusted(transport: &Transport) -> Error {
+    let error = Error::config("the gateway's certificate is not trusted");
+    match &transport.ca_file {
+        None => error.remedy("set METRICS_PUSH_CA_FILE to the certificate of its authority"),
+        Some(file) => file.locate(error).remedy(
+            "add the certificate of the authority that issued it to the file, and let the gateway send the certificates \
+             between them",
         ),
-        _ => Some(Error::new(Kind::Unreachable, "the TLS handshake failed").caused_by(cause)),
     }
 }
 

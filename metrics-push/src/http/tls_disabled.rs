@@ -17,6 +17,11 @@ pub(super) fn check(base: &Url, transport: &Transport) -> Result<(), Error> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "same signature as in tls.rs")]
+pub(crate) fn check_server_name(_name: &str) -> Result<(), Error> {
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "same signature as in tls.rs")]
 pub(super) fn configure(
     builder: ClientBuilder,
     _base: &Url,
@@ -25,6 +30,6 @@ pub(super) fn configure(
     Ok(builder)
 }
 
-pub(super) fn handshake_failure(_error: &reqwest::Error) -> Option<Error> {
+pub(super) fn handshake_failure(_error: &reqwest::Error, _transport: &Transport) -> Option<Error> {
     None
 }

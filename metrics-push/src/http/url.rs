@@ -1,5 +1,6 @@
 //! Parses the URLs of servers, and redacts URLs for messages.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use reqwest::Url;
@@ -18,11 +19,21 @@ impl RawUrl {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the URL without credentials.
+    pub(crate) fn redacted(&self) -> String {
+        redacted(&self.0)
+    }
+
+    /// Returns true if the URL contains a user name or a password.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.0.contains('@')
+    }
 }
 
 impl fmt::Debug for RawUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&redacted(&self.0), f)
+        fmt::Debug::fmt(&self.redacted(), f)
     }
 }
 
@@ -31,35 +42,77 @@ impl fmt::Debug for RawUrl {
 /// # Errors
 /// `is_config` if the text is not a URL, or has a part that is not supported.
 pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
-    let refused = |what: &'static str| {
+    let refused = |what: Cow<'static, str>| {
         Error::config(what)
             .at("url", format_args!("{:?}", redacted(text)))
             .remedy("write it as http://host:9091 or https://host/prefix")
     };
     let trimmed = text.trim();
     let (scheme, rest) = trimmed.split_once("://").unwrap_or(("http", trimmed));
-    // `Url::parse` reads a mistyped scheme as a host, as browsers do.
-    match rest.split(['/', '\\']).next().unwrap_or_default() {
-        "" => return Err(refused("invalid URL: it has no host")),
-        host if host.ends_with(':') => {
-            return Err(refused(
-                "invalid URL: the port after the colon or the slashes after the scheme are missing",
-            ));
-        }
-        _ => {}
-    }
+    check_syntax(scheme, rest).map_err(refused)?;
     let url = Url::parse(&format!("{scheme}://{rest}"))
-        .map_err(|error| refused("invalid URL").caused_by(error))?;
+        .map_err(|error| refused("invalid URL".into()).caused_by(error))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refused("invalid URL: the scheme is neither http nor https"));
+        return Err(refused("invalid URL: the scheme is neither http nor https".into()));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(refused("invalid URL: a query or fragment is not supported"));
+        return Err(refused("invalid URL: a query or fragment is not supported".into()));
     }
-    if url.path().contains("/metrics/job/") {
-        return Err(refused("invalid URL: it contains a grouping key, which every push appends"));
+    if url.path().starts_with("//") {
+        return Err(refused("invalid URL: the path starts with two slashes".into()));
     }
-    Ok(url)
+    match api_path(url.path()) {
+        None => Ok(url),
+        Some(path) => Err(refused(
+            format!("invalid URL: every request appends a path such as {path:?}").into(),
+        )
+        .remedy(format!("leave out {path}: write it as http://host:9091 or https://host/prefix"))),
+    }
+}
+
+/// Finds mistakes that `Url::parse` corrects or misreads, as browsers do.
+fn check_syntax(scheme: &str, rest: &str) -> Result<(), Cow<'static, str>> {
+    let authority_end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    // The path of a push may contain a label such as `job@base64`.
+    if rest[authority_end..].replace("@base64/", "").contains('@') {
+        return Err(
+            "invalid URL: percent-encode special characters in the user and password".into()
+        );
+    }
+    let after_userinfo = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let is_invalid =
+        |c: char| c.is_whitespace() || c.is_control() || INVALID_CHARACTERS.contains(c);
+    if let Some(character) =
+        scheme.chars().chain(after_userinfo.chars()).find(|character| is_invalid(*character))
+    {
+        return Err(format!("invalid URL: it contains {character:?}").into());
+    }
+    match &rest[..authority_end] {
+        "" => Err("invalid URL: it has no host".into()),
+        // A mistyped scheme would be the host.
+        host if host.ends_with(':') => {
+            Err("invalid URL: the port after the colon or the slashes after the scheme are missing"
+                .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Characters that are not part of a base URL. `$` and braces belong to a variable that was not replaced.
+const INVALID_CHARACTERS: &str = "\"'`<>\\^|{}$;,*";
+
+/// Returns the part of a URL's path that belongs to the API of the gateway.
+fn api_path(path: &str) -> Option<&str> {
+    let path = path.trim_end_matches('/');
+    let is_api = |after: &str| {
+        let mut segments = after.split('/').skip(1);
+        match (segments.next(), segments.next()) {
+            (Some("metrics"), next) => matches!(next, None | Some("job" | "job@base64")),
+            (Some("api"), Some("v1" | "v2")) | (Some("-"), Some("ready" | "healthy")) => true,
+            _ => false,
+        }
+    };
+    path.match_indices('/').map(|(start, _)| &path[start..]).find(|after| is_api(after))
 }
 
 /// Removes the text between the scheme and the last `@`, which may contain a user name and a password.
@@ -82,11 +135,11 @@ pub(super) fn redacted_target(location: &str) -> String {
 /// Returns true if the URL's host is `localhost` or a loopback address.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
-        Some("localhost") => true,
+        Some("localhost" | "localhost.") => true,
         Some(host) => host
             .trim_matches(['[', ']'])
             .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
+            .is_ok_and(|address| address.to_canonical().is_loopback()),
         None => false,
     }
 }
@@ -117,6 +170,73 @@ mod tests {
             let message = error.expect_err(url);
             assert!(message.contains(url.trim_end_matches("\\\\x")), "{message}");
             assert!(message.contains("write it as http://host:9091"), "{message}");
+        }
+    }
+
+    #[test]
+    fn path_of_the_api_must_be_left_out() {
+        for (url, path) in [
+            ("http://gw:9091/metrics", "/metrics"),
+            ("gw:9091/metrics/", "/metrics"),
+            ("https://gw/prefix/metrics", "/metrics"),
+            ("http://gw/metrics/job/x", "/metrics/job/x"),
+            ("http://gw/prefix/metrics/job@base64/eA", "/metrics/job@base64/eA"),
+            ("http://gw/metrics/job", "/metrics/job"),
+            ("http://gw:9091/api/v1/metrics", "/api/v1/metrics"),
+            ("http://gw:9091/api/v1", "/api/v1"),
+            ("http://gw:9091/-/ready", "/-/ready"),
+        ] {
+            let error = parse_base(url).unwrap_err().to_string();
+            assert!(error.contains(&format!("; leave out {path}: write it as ")), "{error}");
+        }
+        for url in
+            ["http://gw/metrics-gateway", "http://gw/metrics/eu", "http://gw/api", "http://gw/-/gw"]
+        {
+            assert!(parse_base(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn mistake_in_a_url_is_an_error_and_the_password_is_not_shown() {
+        for (url, cause) in [
+            ("http://gw:9091#", "a query or fragment"),
+            ("http://gw:9091/#", "a query or fragment"),
+            ("http://gw:9091?", "a query or fragment"),
+            ("http://gw 9091", "it contains ' '"),
+            ("http:// gw:9091", "it contains ' '"),
+            ("http://gw:9091/a b", "it contains ' '"),
+            ("http://gw:90\n91", r"it contains '\n'"),
+            ("http://gw:9091\u{a0}/", "it contains '\\u{a0}'"),
+            ("\"http://gw:9091", "it contains '\"'"),
+            ("http://'gw':9091", "it contains '\\''"),
+            ("http://<host>:9091", "it contains '<'"),
+            ("http://$GATEWAY:9091", "it contains '$'"),
+            ("http://{{ host }}:9091", "it contains '{'"),
+            ("http://a:9091;http://b:9091", "it contains ';'"),
+            ("http//gw:9091", "the path starts with two slashes"),
+            ("http://http://gw:9091", "the slashes after the scheme are missing"),
+            ("http://gw:9091\\metrics", "it contains '\\\\'"),
+            ("http://gw:99999", "invalid URL"),
+            ("http://gw:port", "invalid URL"),
+            ("http://user:hun/ter2@gw:9091", "percent-encode"),
+            ("http://user:1/hunter2@gw:9091", "percent-encode"),
+            ("http://user:hun#ter2@gw:9091", "percent-encode"),
+            ("http://user:hun?ter2@gw:9091", "percent-encode"),
+        ] {
+            let error = format!("{:?}", parse_base(url).map(String::from).expect_err(url));
+            assert!(error.contains(cause), "{url}: {error}");
+            assert!(!error.contains("ter2") && error.contains("write it as"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn userinfo_may_contain_an_at_sign_and_other_characters() {
+        for (url, password) in [
+            ("http://user:p@ss@gw:9091", "p%40ss"),
+            ("http://user:$ecret;{}@gw", "$ecret%3B%7B%7D"),
+        ] {
+            let url = parse_base(url).unwrap();
+            assert_eq!((url.host_str(), url.password()), (Some("gw"), Some(password)));
         }
     }
 

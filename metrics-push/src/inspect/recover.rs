@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use super::replay::replay_all;
 use crate::clock::Moment;
-use crate::delivery::Receipt;
-use crate::dispatcher::dispatcher;
+use crate::delivery::{Receipt, Route};
 use crate::job::recovery;
+use crate::labels::GroupingKey;
 use crate::pipeline::Pipeline;
 use crate::spool::Spool;
 
@@ -15,16 +16,21 @@ use crate::spool::Spool;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// The number of groups whose stored request was delivered.
+    /// The number of groups whose stored request was delivered, and of runs of dead processes whose outcome was known
+    /// and was delivered.
     pub delivered: usize,
-    /// The number of groups whose stored request was not delivered, and of runs of dead processes that were not
+    /// The number of groups whose stored request is still on the disk, and of runs of dead processes that were not
     /// reported.
     pub left: usize,
-    /// The number of runs of dead processes that were reported, with their outcome or as abandoned.
+    /// The number of runs that were reported as abandoned, because their process died during the run.
     pub abandoned: usize,
 }
 
-/// Delivers the stored requests for the configured gateways and reports the runs of dead processes, within `timeout`.
+/// Delivers the stored requests for the configured gateways and reports the runs of dead processes. `timeout` limits the
+/// whole call. If a gateway does not respond to the first request, the others for it stay on the disk.
+///
+/// What is stored for another URL stays on the disk: [`spooled_requests`](crate::spooled_requests()) lists it, and
+/// [`move_undelivered`](crate::move_undelivered) assigns it to a configured gateway.
 ///
 /// Newer values on a gateway are not replaced. Several processes may call this at the same time, also while jobs run.
 /// Blocks the thread: inside a runtime, call it where blocking is allowed.
@@ -36,21 +42,17 @@ pub struct Recovery {
 pub fn recover(timeout: Duration) -> Recovery {
     let deadline = Moment::now().after(timeout);
     let pipeline = Pipeline::current();
-    let journal = recovery::recover(&pipeline, timeout);
-    let mut recovery =
-        Recovery { abandoned: journal.reported, left: journal.left, ..Recovery::default() };
-    let mut receipts = Vec::new();
-    for route in &pipeline.routes {
-        let keys = route.spool().map(Spool::keys).unwrap_or_default();
-        receipts.extend(keys.into_iter().map(|key| dispatcher().replay(route, key, timeout)));
+    let journal = recovery::recover(&pipeline.with_timeout(timeout));
+    let (delivered, abandoned, left) = (journal.delivered, journal.abandoned, journal.left);
+    let mut recovery = Recovery { delivered, left, abandoned };
+    for receipt in replay_all(&pipeline.routes, deadline) {
+        recovery.delivered += usize::from(matches!(receipt, Some(Receipt::Delivered { .. })));
     }
-    for receipt in receipts {
-        match receipt.wait(deadline.remaining()) {
-            Some(Receipt::Delivered { .. }) => recovery.delivered += 1,
-            // The request may have arrived. It is removed from the disk and not sent again.
-            Some(Receipt::Unsure { .. }) => {}
-            _ => recovery.left += 1,
-        }
-    }
+    // A request that was rejected, or that may have arrived and must not be sent again, is removed from the disk.
+    recovery.left += pipeline.routes.iter().flat_map(spooled_keys).count();
     recovery
+}
+
+fn spooled_keys(route: &Route) -> Vec<GroupingKey> {
+    route.spool().map(Spool::keys).unwrap_or_default()
 }

@@ -1,23 +1,26 @@
 //! `SpooledRequest`: a request that is stored on disk because it could not be delivered.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::delivery::Route;
 use crate::labels::GroupingKey;
 use crate::pipeline::Pipeline;
 use crate::push_request::Verb;
-use crate::spool::SpoolEntry;
+use crate::spool::{Spool, SpoolEntry};
 
 /// An undelivered request in the state directory.
 pub struct SpooledRequest {
-    route: Route,
+    spool: Arc<Spool>,
     entry: SpoolEntry,
+    is_configured: bool,
 }
 
-/// Returns the undelivered requests for the configured gateways, oldest first.
+/// Returns the undelivered requests for all gateways, oldest first.
 ///
-/// The next run delivers them once their gateway is reachable. [`recover`](crate::recover) delivers them on demand.
+/// The next run that [is configured](SpooledRequest::is_configured) for the gateway of a request delivers it once the gateway
+/// is reachable. [`recover`](crate::recover()) delivers it on demand. After a change of the URL, call
+/// [`move_undelivered`](crate::move_undelivered) first.
 ///
 /// ```
 /// for request in metrics_push::spooled_requests() {
@@ -26,12 +29,13 @@ pub struct SpooledRequest {
 /// ```
 #[must_use]
 pub fn spooled_requests() -> Vec<SpooledRequest> {
-    let mut requests = Vec::new();
-    for route in &Pipeline::current().routes {
-        let Some(spool) = route.spool() else { continue };
-        let entries = spool.keys().into_iter().filter_map(|key| spool.look_up(&key));
-        requests.extend(entries.map(|entry| SpooledRequest { route: route.clone(), entry }));
-    }
+    let pipeline = Pipeline::current();
+    let entries = Spool::entries_of_all_sinks(&pipeline.state_dir).into_iter();
+    let requests = entries.map(|(spool, entry)| {
+        let is_configured = pipeline.has_url(spool.sink());
+        SpooledRequest { spool, entry, is_configured }
+    });
+    let mut requests: Vec<_> = requests.collect();
     requests.sort_by_key(SpooledRequest::created_at);
     requests
 }
@@ -39,8 +43,14 @@ pub fn spooled_requests() -> Vec<SpooledRequest> {
 impl SpooledRequest {
     /// Returns the URL of its gateway, without credentials.
     #[must_use]
-    pub fn url(&self) -> String {
-        self.route.to_string()
+    pub fn url(&self) -> &str {
+        self.spool.sink()
+    }
+
+    /// Returns true if its gateway is configured, so that the next run delivers it.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.is_configured
     }
 
     /// Returns the grouping key.
@@ -69,9 +79,11 @@ impl SpooledRequest {
 
     /// Removes the request from the disk, unless it has changed since it was read. Its outcome is lost.
     pub fn discard(self) {
-        if let Some(spool) = self.route.spool() {
-            spool.remove(&self.entry);
-        }
+        self.spool.remove(&self.entry);
+    }
+
+    pub(super) fn move_to(&self, spool: &Spool) -> Result<(), crate::error::Error> {
+        self.spool.move_to(spool, &self.entry)
     }
 }
 

@@ -23,12 +23,13 @@ use super::waiting::wait_with_notice;
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::dispatcher::dispatcher;
+use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::metrics::{Registry, Snapshot, default_registry};
+use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
-use crate::push_request::{Families, PushRequest, Verb, encode};
+use crate::push_request::{Families, PushRequest, Verb, encode, gather_within};
 use crate::sync::Mutex;
 
 /// The fraction of the timeout that a start or a heartbeat may take, as a divisor, so that the completion has time left
@@ -113,7 +114,8 @@ impl ActiveRun {
 
     pub(super) fn ending(&self) -> EndingRun {
         let has_returned = self.is_deferred.load(Ordering::Acquire);
-        EndingRun { extent: self.spec.extent, has_returned }
+        let exit_codes = self.spec.exit_codes.clone();
+        EndingRun { extent: self.spec.extent, exit_codes, has_returned }
     }
 
     pub(super) fn pipeline(&self) -> &Arc<Pipeline> {
@@ -232,7 +234,8 @@ impl ActiveRun {
         let finished = Moment::now();
         // Gather before closing: collectors are user code, and if the process exits during them the exit handler must still
         // find this run.
-        let gathered = self.gather();
+        let timeout = self.pipeline.timeout;
+        let gathered = self.gather(timeout);
         let closed = self.close().or_else(|| {
             // A signal may have finished the run during the gathering. See above.
             if self.spec.is_process() {
@@ -241,7 +244,7 @@ impl ActiveRun {
             self.close()
         });
         let Some((key, unsent)) = closed else { return };
-        let timeout = self.pipeline.timeout;
+        let timeout = finished.after(timeout).remaining();
         if self.spec.is_process() {
             PROCESS.start_deadline(timeout);
         }
@@ -318,17 +321,12 @@ impl ActiveRun {
         if is_skipped { Outcome::Skipped } else { outcome }
     }
 
-    /// Gathers the registries of the user.
-    pub(super) fn gather(&self) -> Snapshot {
-        let shared = match self.spec.registry {
-            Some(registry) => Some(registry()),
-            None => self.spec.is_process().then(default_registry),
-        };
-        let mut snapshot = Snapshot::default();
-        for registry in self.registry.get().into_iter().chain(shared) {
-            snapshot.merge(Snapshot::gather(registry));
-        }
-        snapshot
+    /// Gathers the registries of the program, as long as that leaves half of `timeout`.
+    pub(super) fn gather(&self, timeout: Duration) -> Snapshot {
+        let own = self.registry.get().cloned().map(RegistrySource::Own);
+        let default = || self.spec.is_process().then_some(RegistrySource::Default);
+        let shared = self.spec.registry.map(RegistrySource::Shared).or_else(default);
+        gather_within(timeout, own.into_iter().chain(shared))
     }
 
     /// Submits the completion to all sinks. The receiver is closed when it is acknowledged.
@@ -361,7 +359,7 @@ impl ActiveRun {
 fn encode_accepted(mut metrics: Snapshot, key: &GroupingKey) -> Families {
     metrics.reject_labels_of(key);
     for rejection in metrics.rejections() {
-        log::warn(rejection);
+        log::warn(Error::from(rejection.clone()).at("group", key));
     }
     encode(&metrics)
 }

@@ -32,6 +32,9 @@ use crate::metrics::Registry;
 use crate::push_request::Verb;
 use spec::{Durability, Enforcement, Extent, JobSpec, SignalHooks, Supervision};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use journal::fuzz;
+pub(crate) use journal::orphaned_run::{OrphanedRun, orphaned_runs};
 pub(crate) use journal::recovery;
 #[cfg(test)]
 pub(crate) use outcome::Standing;
@@ -200,6 +203,29 @@ impl Job {
     pub const fn kill_after_max_runtime(mut self) -> Self {
         self.spec.enforcement = Enforcement::Kill;
         self.supervise()
+    }
+
+    /// Sets the exit codes of a [whole process](Self::whole_process) that mean success, besides 0.
+    #[must_use]
+    pub fn ok_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.spec.exit_codes.ok = codes.into_iter().collect();
+        self
+    }
+
+    /// Sets the exit codes of a [whole process](Self::whole_process) that mean that it had nothing to do. Its outcome is
+    /// then `skipped`, also if the code is one of [`ok_exit_codes`](Self::ok_exit_codes).
+    ///
+    /// ```
+    /// use metrics_push::Job;
+    ///
+    /// // 75 is EX_TEMPFAIL of sysexits.h: another process holds the lock.
+    /// let sync = Job::new("sync").whole_process().skip_exit_codes([75]);
+    /// # let _ = sync;
+    /// ```
+    #[must_use]
+    pub fn skip_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+        self.spec.exit_codes.skip = codes.into_iter().collect();
+        self
     }
 
     /// Returns the name.

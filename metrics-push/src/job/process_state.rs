@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::completion::Cause;
-use super::spec::Extent;
+use super::spec::{ExitCodes, Extent};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::oneshot::Receiver;
 use crate::sync::{Condvar, Mutex};
 
 /// What determines the cause of a run that is active when its process ends.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct EndingRun {
     pub(super) extent: Extent,
+    pub(super) exit_codes: ExitCodes,
     /// The body of the run has returned, and the exit code determines the outcome.
     pub(super) has_returned: bool,
 }

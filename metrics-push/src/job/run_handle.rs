@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::active_run::ActiveRun;
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::label_text::render;
 use crate::log;
 use crate::metrics::{Counter, Gauge, Histogram, MetricFactory, Registry};
 
@@ -80,6 +81,7 @@ impl RunHandle {
     ///
     /// A skipped run counts neither as a success nor as a failure.
     pub fn skip(&self, reason: impl fmt::Display) {
+        let (reason, _) = render(&reason);
         log::debug(format_args!("the run of {} is skipped: {reason}", self.active.name()));
         self.active.mark_skipped();
     }

@@ -15,8 +15,8 @@ use crate::clock::Moment;
 use crate::metrics::Snapshot;
 
 // Recovery reads these families from the gateway, so that no report replaces a newer value.
-pub(super) const OUTCOME: &str = "batch_job_last_run_outcome";
 pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
+pub(super) const LAST_COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
 pub(super) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 pub(super) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
 pub(super) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
@@ -57,12 +57,11 @@ impl From<&JobSpec> for Expectations<'static> {
     }
 }
 
-/// Returns the families of a start. All outcome states are 0 during the run.
+/// Returns the families of a start. The completion exports each of them with the same value, so a start that the gateway
+/// applies after the completion changes nothing. A run is open while its start is later than the last completion.
 pub(super) fn start_metrics(expected: &Expectations<'_>, started_at: f64) -> Snapshot {
     let mut snapshot = Snapshot::default();
     add_expectations(&mut snapshot, expected, started_at);
-    add_outcome_states(&mut snapshot, None);
-    add_pushed_at(&mut snapshot, started_at);
     snapshot
 }
 
@@ -82,7 +81,7 @@ pub(super) fn completion_metrics(
 ) -> Snapshot {
     let mut snapshot = Snapshot::default();
     add_expectations(&mut snapshot, expected, completion.started_at);
-    add_outcome_states(&mut snapshot, Some(completion.cause.outcome));
+    add_outcome_states(&mut snapshot, completion.cause.outcome);
     add_timestamps(&mut snapshot, completion);
     if let Some(duration) = completion.duration {
         snapshot.gauge(
@@ -125,21 +124,25 @@ fn add_expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, starte
     snapshot.gauge("batch_job_info", "Version of the job.", &[(&version, 1.0)]);
 }
 
-fn add_outcome_states(snapshot: &mut Snapshot, current: Option<Outcome>) {
+fn add_outcome_states(snapshot: &mut Snapshot, current: Outcome) {
     let labels = Outcome::ALL.map(|outcome| [("outcome", outcome.as_str())]);
     let samples: Vec<_> = Outcome::ALL
         .iter()
         .zip(&labels)
-        .map(|(outcome, labels)| (labels.as_slice(), f64::from(Some(*outcome) == current)))
+        .map(|(outcome, labels)| (labels.as_slice(), f64::from(*outcome == current)))
         .collect();
-    snapshot.gauge(OUTCOME, "Outcome of the last run: 1 for the one that applies.", &samples);
+    snapshot.gauge(
+        "batch_job_last_run_outcome",
+        "Outcome of the last completed run: 1 for the one that applies.",
+        &samples,
+    );
 }
 
 /// Adds the timestamps that alert rules compare. A skipped run is neither a success nor a failure.
 fn add_timestamps(snapshot: &mut Snapshot, completion: &Completion) {
     let finished_at = completion.finished_at;
     snapshot.gauge(
-        "batch_job_last_completion_timestamp_seconds",
+        LAST_COMPLETION,
         "Time when the last run ended, with any outcome.",
         &[(&[], finished_at)],
     );
@@ -178,7 +181,7 @@ pub(super) fn add_failure(snapshot: &mut Snapshot, completion: &Completion) {
     snapshot.gauge(LAST_FAILURE, "Time when a run last failed.", &[(&[], completion.finished_at)]);
 }
 
-/// Adds the time of an abandoned run. Unlike the outcome state, it stays when the next run starts.
+/// Adds the time of an abandoned run. Unlike the outcome state, it stays when the next run ends.
 pub(super) fn add_abandoned(snapshot: &mut Snapshot, completion: &Completion) {
     snapshot.gauge(
         LAST_ABANDONED,
@@ -273,7 +276,7 @@ fn add_usage(snapshot: &mut Snapshot, usage: Option<ResourceUsage>) {
 fn add_pushed_at(snapshot: &mut Snapshot, now: f64) {
     snapshot.gauge(
         "batch_job_pushed_at_timestamp_seconds",
-        "Time of the last push, by the clock of the job's machine.",
+        "Time of the last heartbeat or completion, by the clock of the job's machine.",
         &[(&[], now)],
     );
 }
@@ -322,15 +325,33 @@ mod tests {
     }
 
     #[test]
-    fn completion_sets_one_outcome_and_start_none() {
+    fn completion_sets_one_outcome() {
         let states = |snapshot: &Snapshot| encode(snapshot)["batch_job_last_run_outcome"].clone();
         for outcome in Outcome::ALL {
             let text = states(&metrics_of(outcome));
             assert!(text.contains(&format!("{{outcome=\"{outcome}\"}} 1\n")), "{text}");
             assert_eq!(text.matches(" 0\n").count(), Outcome::ALL.len() - 1, "{text}");
         }
-        let text = states(&start_metrics(&expected(), 0.0));
-        assert_eq!(text.matches(" 0\n").count(), Outcome::ALL.len(), "{text}");
+    }
+
+    #[test]
+    fn start_after_its_completion_changes_nothing() {
+        let job = JobSpec {
+            every: Some(Duration::from_secs(60)),
+            max_runtime: Some(Duration::from_secs(7)),
+            heartbeat: Some(Duration::from_secs(1)),
+            version: Some("1"),
+            ..spec()
+        };
+        let expected = Expectations::from(&job);
+        for outcome in Outcome::ALL {
+            let completion = completion(outcome);
+            let start = encode(&start_metrics(&expected, completion.started_at));
+            let end = encode(&completion_metrics(&expected, &Progress::default(), &completion));
+            for (name, text) in start {
+                assert_eq!(end.get(&name), Some(&text), "{outcome}: {name}");
+            }
+        }
     }
 
     #[test]

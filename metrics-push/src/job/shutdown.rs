@@ -1,7 +1,7 @@
 //! Finishes all active runs because their process ends.
 //!
-//! User code must not delay this: metrics are gathered on a separate thread with a deadline, and the outcome is sent
-//! without them if necessary.
+//! User code must not delay this: metrics are gathered with a deadline, and the outcome is sent without them if
+//! necessary.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,11 @@ use super::waiting::{log_unfinished, wait_with_notice};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::dispatcher::dispatcher;
-use crate::metrics::Snapshot;
-use crate::oneshot::{self, Receiver};
+use crate::oneshot::Receiver;
 
-/// How long the user's collectors may take when the process is about to end. They take microseconds, unless they wait
-/// for a lock that the ending thread holds.
-const GATHER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time that the collectors of all runs share when the process is about to end: a registry whose collectors do not
+/// finish takes a quarter of it. Collectors take microseconds, unless they wait for a lock that the ending thread holds.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Runs that were finished together, and the receivers of their acknowledgements.
 struct FinishedRuns {
@@ -34,30 +33,14 @@ pub(super) fn finish_all(
 ) -> Box<dyn Shutdown> {
     let now = Moment::now();
     let active = active_run::all();
-    let gather_until = now.after(GATHER_TIMEOUT.min(deadline.remaining()));
-    let gathered = gather_on_thread(&active);
-    let finish = |(run, gathered): (Arc<ActiveRun>, Receiver<Snapshot>)| {
-        let gathered = gathered.wait(gather_until.remaining()).unwrap_or_default();
+    let gather_until = now.after(GATHER_TIMEOUT.min(deadline.remaining() / 2));
+    let finish = |run: Arc<ActiveRun>| {
+        let gathered = run.gather(gather_until.remaining());
         let acknowledged = run.finish_with_process(cause(run.ending()), now, gathered, deadline)?;
         Some((run, acknowledged))
     };
-    let runs = active.into_iter().zip(gathered).filter_map(finish).collect();
+    let runs = active.into_iter().filter_map(finish).collect();
     Box::new(FinishedRuns { runs, deadline })
-}
-
-/// Gathers the metrics of each run on another thread: collectors may wait for locks that this thread holds, or panic.
-fn gather_on_thread(runs: &[Arc<ActiveRun>]) -> Vec<Receiver<Snapshot>> {
-    let (senders, receivers): (Vec<_>, Vec<_>) = runs.iter().map(|_| oneshot::channel()).unzip();
-    let work: Vec<_> = runs.iter().cloned().zip(senders).collect();
-    if !work.is_empty() {
-        // If the thread cannot be started, the senders are dropped and the outcomes are sent alone.
-        let _ = std::thread::Builder::new().name("metrics-push-end".into()).spawn(move || {
-            for (run, sender) in work {
-                sender.send(run.gather());
-            }
-        });
-    }
-    receivers
 }
 
 impl Shutdown for FinishedRuns {

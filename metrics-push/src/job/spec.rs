@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::outcome::Outcome;
 use crate::metrics::Registry;
 use crate::push_request::Verb;
 
@@ -24,6 +25,28 @@ pub(super) struct JobSpec {
     pub(super) durability: Durability,
     pub(super) supervision: Supervision,
     pub(super) enforcement: Enforcement,
+    pub(super) exit_codes: ExitCodes,
+}
+
+/// The exit codes of a whole process that are not failures, besides 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ExitCodes {
+    pub(super) ok: Vec<i32>,
+    /// They take precedence.
+    pub(super) skip: Vec<i32>,
+}
+
+impl ExitCodes {
+    /// Returns the outcome of a whole process that exited with this code.
+    pub(super) fn outcome(&self, code: i32) -> Outcome {
+        if self.skip.contains(&code) {
+            Outcome::Skipped
+        } else if code == 0 || self.ok.contains(&code) {
+            Outcome::Success
+        } else {
+            Outcome::ExitCode
+        }
+    }
 }
 
 /// Whether a run is a part of its process or the whole process.
@@ -84,6 +107,7 @@ impl JobSpec {
             durability: Durability::Process,
             supervision: Supervision::None,
             enforcement: Enforcement::Alert,
+            exit_codes: ExitCodes { ok: Vec::new(), skip: Vec::new() },
         }
     }
 
@@ -94,5 +118,25 @@ impl JobSpec {
     /// Returns the largest age that the last success may reach.
     pub(super) fn success_deadline(&self) -> Option<Duration> {
         self.every.map(|interval| interval.saturating_mul(DEADLINE_INTERVALS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_exit_codes_are_not_failures() {
+        let codes = ExitCodes { ok: vec![1, 2], skip: vec![75, 2] };
+        for (code, outcome) in [
+            (0, Outcome::Success),
+            (1, Outcome::Success),
+            (2, Outcome::Skipped),
+            (75, Outcome::Skipped),
+            (3, Outcome::ExitCode),
+        ] {
+            assert_eq!(codes.outcome(code), outcome, "{code}");
+        }
+        assert_eq!(ExitCodes { ok: Vec::new(), skip: vec![0] }.outcome(0), Outcome::Skipped);
     }
 }

@@ -16,7 +16,7 @@ use super::supervisor;
 use crate::clock::Moment;
 use crate::dispatcher::dispatcher;
 use crate::error::Error;
-use crate::labels::{GroupingKey, format_lossy};
+use crate::labels::{GroupingKey, format_grouping};
 use crate::log;
 use crate::oneshot;
 use crate::pipeline::Pipeline;
@@ -69,7 +69,7 @@ fn grouping_key(
     };
     let mut key = GroupingKey::new(name)?;
     for (name, value) in grouping {
-        key = key.label(*name, format_lossy(*value))?;
+        key = key.label(*name, format_grouping(name, *value))?;
     }
     for (name, value) in &pipeline.grouping {
         key = key.label(name, value)?;

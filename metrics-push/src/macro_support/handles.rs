@@ -10,6 +10,7 @@ use super::label_value::LabelValue;
 use super::site::Site;
 use crate::error::Error;
 use crate::metrics::is_gathering;
+use crate::unwind::catch_panic;
 
 /// A site that registers its metrics at the first call.
 pub(super) trait Resolve {
@@ -81,7 +82,8 @@ impl<S: Resolve> HandleCache<S> {
             return None;
         }
         let resolved = self.resolved.get_or_init(|| {
-            let registered = site.site().ok_or_warn(site.register())?;
+            // The function that returns the registry is code of the program. Its panic has been reported.
+            let registered = site.site().ok_or_warn(catch_panic(|| site.register())?)?;
             Some(Box::new(Resolved { registered, label_sets: LabelSets::new() }))
         });
         resolved.as_deref()

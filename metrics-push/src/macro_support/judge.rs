@@ -4,10 +4,13 @@
 //! [`Returned`]; each step accepts more types. In generic code, method lookup knows only the bounds of a type
 //! parameter, so its value is judged by [`Returned`].
 
+use std::any::type_name;
 use std::ops::Deref;
 use std::process::ExitCode;
 
 use crate::job::{Outcome, Verdict};
+use crate::log;
+use crate::unwind::catch_panic;
 
 /// Wraps a result of any type. Expansions call `outcome` on it.
 #[inline]
@@ -15,16 +18,47 @@ pub const fn judge<R: ?Sized>(result: &R) -> Judge<'_, R> {
     Judge(ByVariant(result))
 }
 
-/// Judges by a predicate that returns true for a success.
+/// Judges by a predicate that returns true for a success. A predicate that panics is an error.
 #[inline]
-pub fn ok_if<R: ?Sized>(result: &R, is_ok: impl FnOnce(&R) -> bool) -> Verdict {
-    if is_ok(result) { Outcome::Success.into() } else { Outcome::Error.into() }
+pub fn ok_if<R: ?Sized, P: FnOnce(&R) -> bool>(result: &R, is_ok: P) -> Verdict {
+    if holds(result, is_ok) == Some(true) { Outcome::Success.into() } else { Outcome::Error.into() }
 }
 
-/// Judges by a predicate that returns true for an error.
+/// Judges by a predicate that returns true for an error. A predicate that panics is an error.
 #[inline]
-pub fn error_if<R: ?Sized>(result: &R, is_error: impl FnOnce(&R) -> bool) -> Verdict {
-    if is_error(result) { Outcome::Error.into() } else { Outcome::Success.into() }
+pub fn error_if<R: ?Sized, P: FnOnce(&R) -> bool>(result: &R, is_error: P) -> Verdict {
+    if holds(result, is_error) == Some(false) {
+        Outcome::Success.into()
+    } else {
+        Outcome::Error.into()
+    }
+}
+
+/// Returns what the predicate returns; `None` if it panics.
+#[inline]
+fn holds<R: ?Sized, P: FnOnce(&R) -> bool>(result: &R, predicate: P) -> Option<bool> {
+    let holds = catch_panic(|| predicate(result));
+    if holds.is_none() {
+        log_panic(type_name::<P>());
+    }
+    holds
+}
+
+#[cold]
+fn log_panic(predicate: &str) {
+    log::warn_once(format_args!(
+        "the outcome is an error because the predicate {predicate:?} panicked; fix the predicate"
+    ));
+}
+
+/// Judges by a predicate that returns true if there was nothing to do, and otherwise returns `verdict`.
+#[inline]
+pub fn skip_if<R: ?Sized>(
+    result: &R,
+    is_skipped: impl FnOnce(&R) -> bool,
+    verdict: Verdict,
+) -> Verdict {
+    if is_skipped(result) { Outcome::Skipped.into() } else { verdict }
 }
 
 /// Presumes success without inspecting the result.
@@ -168,6 +202,8 @@ mod tests {
         assert_eq!(ok_if(&None::<u8>, Option::is_some).outcome, Outcome::Error);
         assert_eq!(error_if(&false, |is_done| !is_done).outcome, Outcome::Error);
         assert_eq!(error_if(&true, |is_done| !is_done).outcome, Outcome::Success);
+        let skips_zero = |n| skip_if(&n, |n| *n == 0, ok_if(&n, |n| *n < 9)).outcome;
+        assert_eq!([0, 1, 9].map(skips_zero), [Outcome::Skipped, Outcome::Success, Outcome::Error]);
     }
 
     #[test]

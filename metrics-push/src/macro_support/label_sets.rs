@@ -31,9 +31,11 @@ impl<H> LabelSets<H> {
     ) -> &H {
         match as_texts(values) {
             Some(texts) => self.find_or_insert(site, texts, create),
-            None => RenderedValues::with(values, |rendered| {
-                self.find_or_insert(site, rendered.iter(), create)
-            }),
+            None => RenderedValues::with(
+                values,
+                |position, rendering| site.log_rendering(position, rendering),
+                |rendered| self.find_or_insert(site, rendered.iter(), create),
+            ),
         }
     }
 

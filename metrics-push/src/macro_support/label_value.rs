@@ -4,9 +4,10 @@
 //! texts only, and then [`ViaDisplay`]. Texts are not rendered, because that would take longer than finding the series.
 
 use std::cell::Cell;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::ops::Deref;
 
+use crate::label_text::{Rendering, append, is_bounded};
 use crate::metrics::ValueIter;
 
 /// The value of a label for one call.
@@ -91,12 +92,12 @@ impl<'a, T: ?Sized> Deref for ViaText<'a, T> {
     }
 }
 
-/// Returns the values if all of them are texts.
+/// Returns the values if all of them are texts of a permitted length.
 #[inline]
 pub(super) fn as_texts<'v>(values: &'v [LabelValue<'v>]) -> Option<impl ValueIter<'v>> {
     let text = |value: &LabelValue<'v>| match value {
-        LabelValue::Text(text) => Some(*text),
-        LabelValue::Display(_) => None,
+        LabelValue::Text(text) if is_bounded(text) => Some(*text),
+        _ => None,
     };
     values.iter().all(|value| text(value).is_some()).then(|| values.iter().filter_map(text))
 }
@@ -119,27 +120,39 @@ impl RenderedValues {
         Self { text: String::new(), ends: Vec::new() }
     }
 
-    /// Renders the values, calls `access` with them, and stores the buffer for the next call on this thread.
-    pub(super) fn with<R>(values: &[LabelValue<'_>], access: impl FnOnce(&Self) -> R) -> R {
+    /// Renders the values, calls `access` with them, and stores the buffer for the next call on this thread. Calls
+    /// `on_problem` with the positions of the values that it changes.
+    pub(super) fn with<R>(
+        values: &[LabelValue<'_>],
+        on_problem: impl Fn(usize, Rendering),
+        access: impl FnOnce(&Self) -> R,
+    ) -> R {
         // The buffer is not accessible after its destructor has run.
         let mut rendered = BUFFER.try_with(Cell::take).unwrap_or_default();
         rendered.text.clear();
         rendered.ends.clear();
-        values.iter().for_each(|value| rendered.push(*value));
+        for (position, value) in values.iter().enumerate() {
+            let rendering = rendered.push(*value);
+            if rendering != Rendering::Whole {
+                on_problem(position, rendering);
+            }
+        }
         let result = access(&rendered);
         let _ = BUFFER.try_with(|buffer| buffer.set(rendered));
         result
     }
 
-    fn push(&mut self, value: LabelValue<'_>) {
-        match value {
-            LabelValue::Text(text) => self.text.push_str(text),
-            LabelValue::Display(value) => {
-                // If `Display` fails, the text that it wrote before is used.
-                let _ = write!(self.text, "{value}");
+    fn push(&mut self, value: LabelValue<'_>) -> Rendering {
+        let rendering = match value {
+            LabelValue::Text(text) if is_bounded(text) => {
+                self.text.push_str(text);
+                Rendering::Whole
             }
-        }
+            LabelValue::Text(text) => append(&mut self.text, &text),
+            LabelValue::Display(value) => append(&mut self.text, value),
+        };
         self.ends.push(self.text.len());
+        rendering
     }
 
     pub(super) fn iter(&self) -> impl ValueIter<'_> {

@@ -17,7 +17,7 @@ pub use call::{
     call_forever, call_future, capture, enter, guard, never,
 };
 pub use counted::{CountedCall, CountedSite};
-pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, unjudged};
+pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, skip_if, unjudged};
 pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
 pub use run::{
     PreparedRun, binary_name, heartbeat_interval, host_name, prepare, start, supervised,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::job::{Job, Run};
-use crate::labels::format_lossy;
+use crate::labels::format_grouping;
 
 /// A run that starts later, with the values that its grouping labels had when it was prepared.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub fn start(job: &'static Job, grouping: &[(&str, &dyn fmt::Display)]) -> Run {
 /// Prepares a run of a function that returns a future. The run starts when the future is first polled.
 #[must_use]
 pub fn prepare(job: &'static Job, grouping: &[(&'static str, &dyn fmt::Display)]) -> PreparedRun {
-    let grouping = grouping.iter().map(|(name, value)| (*name, format_lossy(*value))).collect();
+    let grouping =
+        grouping.iter().map(|(name, value)| (*name, format_grouping(name, *value))).collect();
     PreparedRun { job, grouping }
 }
 

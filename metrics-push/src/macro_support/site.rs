@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::job::Outcome;
+use crate::label_text::Rendering;
 use crate::labels::{is_label_name, is_metric_name};
 use crate::log;
 use crate::metrics::{
     CallSite, DEFAULT_FACTORY, Family, Gauge, MetricFactory, MetricKind, MetricSpec, Registry,
+    log_rendering,
 };
 
 /// The labels that every site sets, and the label of a histogram's buckets.
@@ -182,6 +184,14 @@ impl Site {
         pairs.extend(self.labels.iter().copied().zip(values.iter().copied()));
         pairs.sort_by_key(|(name, _)| *name);
         pairs
+    }
+
+    /// Logs that the label at a position does not have the value of the program.
+    #[cold]
+    pub(super) fn log_rendering(&self, position: usize, rendering: Rendering) {
+        if let Some(label) = self.labels.get(position) {
+            log_rendering(self.metric, label, rendering);
+        }
     }
 
     /// Returns the value, or logs the error.

@@ -8,7 +8,7 @@ use prometheus::Registry;
 use super::call_site::CallSite;
 use super::counter::Counter;
 use super::family::{Family, FamilyCollector, MetricKind, MetricVec};
-use super::gather::is_gathering;
+use super::gather::{is_gathering, wait_until_unlocked};
 use super::gauge::Gauge;
 use super::histogram::{BucketBounds, DEFAULT_BUCKETS, Histogram};
 use super::registry_index::RegistryIndex;
@@ -39,6 +39,8 @@ use crate::error::{Error, Kind};
 #[derive(Clone)]
 pub struct MetricFactory {
     registry: Registry,
+    /// Where the caller has stored the registry. A static one is found by it while it is gathered.
+    address: usize,
     index: OnceLock<Arc<RegistryIndex>>,
 }
 
@@ -46,7 +48,8 @@ impl MetricFactory {
     /// Returns a factory that registers metrics in `registry`.
     #[must_use]
     pub fn with(registry: &Registry) -> Self {
-        Self { registry: registry.clone(), index: OnceLock::new() }
+        let address = std::ptr::from_ref(registry).addr();
+        Self { registry: registry.clone(), address, index: OnceLock::new() }
     }
 
     /// Returns a counter.
@@ -184,6 +187,12 @@ impl MetricFactory {
             return Err(Error::new(Kind::Metric, what)
                 .at("requested", spec.call_site)
                 .remedy("create it before the registry is gathered, not in a collector"));
+        }
+        if !wait_until_unlocked(self.address) {
+            let what = format!("cannot register metric {:?} while a collector hangs", spec.name);
+            return Err(Error::new(Kind::Metric, what)
+                .at("requested", spec.call_site)
+                .remedy("return values from collectors that the program has stored before"));
         }
         // Locked until the family is registered, so that concurrent callers get the same family.
         let mut index = self.index()?.lock();

@@ -10,6 +10,8 @@ use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use super::call_site::CallSite;
 use super::label_values::ValueIter;
 use super::series::SeriesTable;
+use super::validate::log_rendering;
+use crate::label_text::{Rendering, bounded, is_bounded};
 
 /// The kinds of metrics: [`Counter`](crate::Counter), [`Gauge`](crate::Gauge) and [`Histogram`](crate::Histogram).
 ///
@@ -131,9 +133,20 @@ pub struct MetricVec<S: MetricKind, const N: usize>(pub(super) Arc<Family<S>>);
 
 impl<S: MetricKind, const N: usize> MetricVec<S, N> {
     /// Returns the series with these label values, in the order of the label names. Creates it if necessary.
+    ///
+    /// A value longer than 1,024 bytes is cut, and ends with a checksum of the whole value.
     #[must_use]
     pub fn with_label_values(&self, values: &[&str; N]) -> S {
-        self.0.series(values.iter().copied())
+        if values.iter().all(|value| is_bounded(value)) {
+            return self.0.series(values.iter().copied());
+        }
+        let Desc { fq_name, variable_labels, .. } = &self.0.desc;
+        for (label, _) in variable_labels.iter().zip(values).filter(|(_, value)| !is_bounded(value))
+        {
+            log_rendering(fq_name, label, Rendering::Cut);
+        }
+        let values = values.map(bounded);
+        self.0.series(values.iter().map(|value| &**value))
     }
 }
 

@@ -1,29 +1,187 @@
-//! Gathers a registry, and detects calls from its collectors.
+//! Gathers registries on separate threads within a time limit, and detects calls from their collectors.
 //!
-//! A registry is locked while its collectors run, so a collector that registers a metric would deadlock.
+//! Collectors are code of the program: they may block, loop, panic, exit, or wait for a lock that the caller holds. A
+//! registry is locked while its collectors run, so a collector that registers a metric there deadlocks its thread. A
+//! thread that does not finish within the time limit is left alone, and the number of such threads is limited.
 
+use std::borrow::Cow;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use prometheus::Registry;
 use prometheus::proto::MetricFamily;
+use prometheus::{Registry, default_registry};
+
+use crate::oneshot;
+use crate::sync::{Condvar, Mutex};
+use crate::unwind::catch_panic;
+
+/// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
+const MAX_OVERDUE: usize = 64;
+
+/// The longest wait for a registry that is being gathered. The gathering is overdue before.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A registry that is gathered.
+#[derive(Clone)]
+pub(crate) enum RegistrySource {
+    /// The default registry of the `prometheus` crate.
+    Default,
+    /// A registry that many runs gather. The function is code of the program.
+    Shared(fn() -> &'static Registry),
+    /// A registry that one caller gathers.
+    Own(Registry),
+}
+
+/// A thread that gathers a registry.
+struct Gathering {
+    id: u64,
+    source: RegistrySource,
+    /// Where a registry of many runs is stored: its identity. `None` before it is known.
+    address: Option<usize>,
+    is_overdue: bool,
+}
+
+static GATHERINGS: Mutex<Vec<Gathering>> = Mutex::new(Vec::new());
+static GATHERINGS_CHANGED: Condvar = Condvar::new();
 
 thread_local! {
-    static GATHERING: Cell<bool> = const { Cell::new(false) };
+    static IS_GATHERING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Gathers a registry. Until it returns, or a collector panics, [`is_gathering`] returns true on this thread.
-pub(super) fn gather(registry: &Registry) -> Vec<MetricFamily> {
-    struct RestoreOnDrop(bool);
-    impl Drop for RestoreOnDrop {
-        fn drop(&mut self) {
-            GATHERING.set(self.0);
+/// Returns true if a collector of a registry runs on this thread. Registering a metric could deadlock it.
+pub(crate) fn is_gathering() -> bool {
+    IS_GATHERING.get()
+}
+
+/// Waits until the registry at this address is not gathered. Returns false if its gathering is overdue: registering a metric
+/// there could block for any time.
+pub(super) fn wait_until_unlocked(address: usize) -> bool {
+    let is_running = |gathering: &Gathering| gathering.address == Some(address);
+    let gatherings =
+        GATHERINGS_CHANGED.wait_timeout_while(GATHERINGS.lock(), UNLOCK_TIMEOUT, |gatherings| {
+            gatherings.iter().any(|other| is_running(other) && !other.is_overdue)
+        });
+    !gatherings.iter().any(is_running)
+}
+
+/// Gathers a registry. If that takes longer than `timeout`, it continues without the caller, and until it ends, the
+/// registry is not gathered again if it is shared.
+///
+/// # Errors
+/// The reason why there are no families.
+pub(super) fn gather(
+    source: &RegistrySource,
+    timeout: Duration,
+) -> Result<Vec<MetricFamily>, Cow<'static, str>> {
+    if source.is_empty() {
+        return Ok(Vec::new());
+    }
+    let gathering = GatheringGuard(begin(source)?);
+    let (sender, receiver) = oneshot::channel();
+    let (id, own) = (gathering.0, source.clone());
+    let gather = move || {
+        let families = gather_here(&own, &gathering);
+        sender.send(families);
+    };
+    // Started by the caller, so that collectors have the caller's signal mask.
+    let thread = thread::Builder::new().name("metrics-push-gather".into());
+    thread.spawn(gather).map_err(|error| format!("no thread could be started: {error}"))?;
+    if !receiver.wait_closed(timeout) {
+        set_overdue(id);
+        return Err(format!("a collector did not finish within {timeout:.1?}").into());
+    }
+    let gathered = receiver.wait(Duration::ZERO).flatten();
+    gathered.ok_or(Cow::Borrowed("a collector of the registry panicked"))
+}
+
+/// Adds a gathering and returns its id.
+///
+/// # Errors
+/// If it would only block another thread.
+fn begin(source: &RegistrySource) -> Result<u64, Cow<'static, str>> {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+    let mut gatherings = GATHERINGS.lock();
+    let overdue = || gatherings.iter().filter(|other| other.is_overdue);
+    if overdue().any(|other| other.source.is_same_shared(source)) {
+        return Err("a collector has not finished since an earlier run".into());
+    }
+    if overdue().count() >= MAX_OVERDUE {
+        return Err(format!("{MAX_OVERDUE} collectors have not finished").into());
+    }
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    gatherings.push(Gathering { id, source: source.clone(), address: None, is_overdue: false });
+    Ok(id)
+}
+
+fn set_overdue(id: u64) {
+    change(id, |gathering| gathering.is_overdue = true);
+}
+
+/// Changes a gathering, unless it has ended.
+fn change(id: u64, change: impl FnOnce(&mut Gathering)) {
+    GATHERINGS.lock().iter_mut().find(|other| other.id == id).map(change);
+    GATHERINGS_CHANGED.notify_all();
+}
+
+/// Removes a gathering when it is dropped.
+struct GatheringGuard(u64);
+
+impl Drop for GatheringGuard {
+    fn drop(&mut self) {
+        GATHERINGS.lock().retain(|other| other.id != self.0);
+        GATHERINGS_CHANGED.notify_all();
+    }
+}
+
+/// Gathers a registry on this thread. Returns `None` if a collector panicked.
+fn gather_here(source: &RegistrySource, gathering: &GatheringGuard) -> Option<Vec<MetricFamily>> {
+    IS_GATHERING.set(true);
+    catch_panic(|| {
+        let shared = match source {
+            RegistrySource::Default => default_registry(),
+            RegistrySource::Shared(registry) => registry(),
+            RegistrySource::Own(registry) => return registry.gather(),
+        };
+        change(gathering.0, |own| own.address = Some(std::ptr::from_ref(shared).addr()));
+        shared.gather()
+    })
+}
+
+impl RegistrySource {
+    /// Returns true if there is nothing to gather, so that no thread is started for it.
+    fn is_empty(&self) -> bool {
+        let registry = match self {
+            Self::Default => default_registry(),
+            Self::Shared(_) => return false,
+            Self::Own(registry) => registry,
+        };
+        // Only `Debug` shows the number of collectors. It does not wait for the lock of the registry.
+        format!("{registry:?}").contains("(0 collectors)")
+    }
+
+    /// Returns true if both are the same registry of many runs. A registry itself has no identity.
+    fn is_same_shared(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Default, Self::Default) => true,
+            (Self::Shared(one), Self::Shared(other)) => std::ptr::fn_addr_eq(*one, *other),
+            _ => false,
         }
     }
-    let _restore = RestoreOnDrop(GATHERING.replace(true));
-    registry.gather()
 }
 
-/// Returns true if this thread is inside [`gather`], where registering a metric would deadlock.
-pub(crate) fn is_gathering() -> bool {
-    GATHERING.get()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::MetricFactory;
+
+    #[test]
+    fn registry_without_collectors_is_empty() {
+        let registry = Registry::new();
+        assert!(RegistrySource::Own(registry.clone()).is_empty());
+        MetricFactory::with(&registry).counter("rows_total", "Rows.").unwrap();
+        assert!(!RegistrySource::Own(registry).is_empty());
+    }
 }

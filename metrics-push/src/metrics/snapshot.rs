@@ -4,12 +4,11 @@
 //! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
 //! reported as [`Rejection`]s. The functions do not panic for any output of a collector.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use prometheus::Registry;
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::gather::gather;
+use super::gather::{RegistrySource, gather};
 use super::validate::{Rejection, ValidFamily};
 use crate::labels::GroupingKey;
 
@@ -21,12 +20,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Gathers a registry. If a collector panics, the snapshot is empty except for a rejection.
-    pub(crate) fn gather(registry: &Registry) -> Self {
-        match catch_unwind(AssertUnwindSafe(|| gather(registry))) {
+    /// Gathers a registry. If a collector panics or does not finish within `timeout`, the snapshot is empty except for a
+    /// rejection.
+    pub(crate) fn gather(source: &RegistrySource, timeout: Duration) -> Self {
+        match gather(source, timeout) {
             Ok(families) => Self::from_families(families),
-            Err(_) => {
-                let reason = "a collector of the registry panicked";
+            Err(reason) => {
                 Self { families: Vec::new(), rejections: vec![Rejection::new("*", reason)] }
             }
         }
@@ -117,10 +116,10 @@ fn pair(name: &str, value: &str) -> LabelPair {
 #[cfg(test)]
 mod tests {
     use prometheus::core::{Collector, Desc};
-    use prometheus::{GaugeVec, Opts};
+    use prometheus::{GaugeVec, Opts, Registry};
 
     use super::*;
-    use crate::metrics::{MetricFactory, is_gathering};
+    use crate::metrics::MetricFactory;
 
     fn family(name: &str, kind: MetricType, series: &[&[(&str, &str)]]) -> MetricFamily {
         let metrics = series.iter().map(|labels| {
@@ -139,6 +138,10 @@ mod tests {
         family.set_field_type(kind);
         family.set_metric(metrics.collect());
         family
+    }
+
+    fn gathered(registry: &Registry) -> Snapshot {
+        Snapshot::gather(&RegistrySource::Own(registry.clone()), Duration::from_secs(60))
     }
 
     fn names(snapshot: &Snapshot) -> Vec<&str> {
@@ -244,7 +247,7 @@ mod tests {
         foreign.with_label_values(&[""]).set(1.0);
         registry.register(Box::new(foreign)).unwrap();
         MetricFactory::with(&registry).counter("ours_total", "Ours.").unwrap();
-        let snapshot = Snapshot::gather(&registry);
+        let snapshot = gathered(&registry);
         assert_eq!(names(&snapshot), ["ours_total", "theirs"]);
         assert_eq!(snapshot.families[1].family().get_metric()[0].get_label().len(), 0);
     }
@@ -266,9 +269,8 @@ mod tests {
         let registry = Registry::new();
         let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
         registry.register(Box::new(Panics(desc))).unwrap();
-        let snapshot = Snapshot::gather(&registry);
+        let snapshot = gathered(&registry);
         assert_eq!(names(&snapshot), Vec::<&str>::new());
         assert!(reasons(&snapshot)[0].contains("panicked"), "{snapshot:?}");
-        assert!(!is_gathering());
     }
 }

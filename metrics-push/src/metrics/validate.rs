@@ -1,5 +1,6 @@
 //! `ValidFamily`: a gathered family that Prometheus and the Pushgateway accept. All other metrics become a [`Rejection`].
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +8,9 @@ use std::fmt;
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::error::{Error, Kind};
+use crate::label_text::{Rendering, bounded, is_bounded};
 use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
+use crate::log;
 
 /// A metric that is not pushed, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,8 +126,9 @@ fn normalize(family: &mut MetricFamily) -> Result<(BTreeSet<String>, SeriesOrder
     };
     let (mut label_names, mut order) = (BTreeSet::new(), SeriesOrder::SortedAndUnique);
     let mut previous: Option<&Metric> = None;
+    let name = family.name().to_owned();
     for metric in family.mut_metric() {
-        normalize_metric(metric);
+        normalize_metric(&name, metric);
         let metric = &*metric;
         // The series of one family usually have the same labels.
         if !previous.is_some_and(|previous| names(previous).eq(names(metric))) {
@@ -139,20 +143,36 @@ fn normalize(family: &mut MetricFamily) -> Result<(BTreeSet<String>, SeriesOrder
     Ok((label_names, order))
 }
 
-/// Removes the timestamp and all labels with an empty value, which Prometheus treats as absent. Sorts the other labels.
-fn normalize_metric(metric: &mut Metric) {
+/// Removes the timestamp and all labels with an empty value, which Prometheus treats as absent. Sorts the other labels and
+/// cuts long values.
+fn normalize_metric(family: &str, metric: &mut Metric) {
     if metric.timestamp_ms() != 0 {
         metric.set_timestamp_ms(0);
     }
     let labels = metric.get_label();
     // Most metrics are already normalized. Their labels are not moved.
     let is_normalized = labels.is_sorted_by(|left, right| left.name() < right.name())
-        && labels.iter().all(|label| !label.value().is_empty());
+        && labels.iter().all(|label| !label.value().is_empty() && is_bounded(label.value()));
     if !is_normalized {
         let mut labels = metric.take_label();
         labels.retain(|label| !label.value().is_empty());
         labels.sort_by(|left, right| left.name().cmp(right.name()));
+        labels.iter_mut().for_each(|label| cut_long_value(family, label));
         metric.set_label(labels);
+    }
+}
+
+fn cut_long_value(family: &str, label: &mut LabelPair) {
+    if let Cow::Owned(value) = bounded(label.value()) {
+        log_rendering(family, label.name(), Rendering::Cut);
+        label.set_value(value);
+    }
+}
+
+/// Logs that a label does not have the value of the program.
+pub(crate) fn log_rendering(metric: &str, label: &str, rendering: Rendering) {
+    if let Some(problem) = rendering.problem() {
+        log::warn_once(format_args!("label {label:?} of metric {metric:?}: {problem}"));
     }
 }
 

@@ -7,13 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Payload, Verb};
 pub use acceptance::Acceptance;
 pub use pushgateway::GatewayKind;
-use pushgateway::{Pushgateway, StoredGroup};
+use pushgateway::{GroupState, Pushgateway};
 
 /// A destination of requests. Clones share the connection.
 #[derive(Clone, Debug)]
@@ -59,7 +60,8 @@ impl Sink {
         }
     }
 
-    /// Returns the group with this key; `None` if the sink does not have it. The result may be cached for a short time.
+    /// Returns the state of the group with this key; `None` if the sink does not have it. The result may be cached for a
+    /// short time.
     ///
     /// # Errors
     /// If the sink could not be queried.
@@ -67,9 +69,26 @@ impl Sink {
         &self,
         key: &GroupingKey,
         timeout: Duration,
-    ) -> Result<Option<StoredGroup>, Error> {
+    ) -> Result<Option<GroupState>, Error> {
         match self {
-            Self::Pushgateway(gateway) => gateway.group_cached(key, timeout).await,
+            Self::Pushgateway(gateway) => gateway.group_state(key, None, timeout).await,
+            Self::DryRun(_) => Ok(None),
+        }
+    }
+
+    /// Like [`group`](Self::group), but the result is not cached.
+    ///
+    /// # Errors
+    /// If the sink could not be queried.
+    pub(crate) async fn present_group(
+        &self,
+        key: &GroupingKey,
+        timeout: Duration,
+    ) -> Result<Option<GroupState>, Error> {
+        match self {
+            Self::Pushgateway(gateway) => {
+                gateway.group_state(key, Some(Moment::now()), timeout).await
+            }
             Self::DryRun(_) => Ok(None),
         }
     }
@@ -116,7 +135,7 @@ fn log_dry_run(url: &str, payload: &Payload<'_>) {
         Verb::Push | Verb::Add => "to",
         Verb::Delete => "from",
     };
-    log::warn(format_args!(
+    log::warn_lines(format_args!(
         "dry run: {} {} {preposition} {url}\n{}",
         payload.verb().as_str(),
         payload.key(),

@@ -26,7 +26,7 @@ pub(super) struct FolderLock {
 pub(super) struct Disk {
     #[cfg(test)]
     /// The number of operations that succeed before one operation fails.
-    pub(super) failpoint: Option<std::sync::Arc<std::sync::atomic::AtomicI64>>,
+    pub(super) failpoint: Option<Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Disk {

@@ -8,10 +8,14 @@
 //! - Evicted and corrupt records are counted.
 
 mod disk;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+mod outage;
 mod record;
 mod retained;
 mod usage;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -39,6 +43,8 @@ pub(crate) struct Spool {
     state_dir: Arc<StateDir>,
     /// The sink's URL without credentials, which each record contains.
     sink: String,
+    /// The start of the file names of the configured sinks, which the gauges count.
+    configured: Vec<String>,
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
     /// The last known number of files that can be added to the folder of retained timestamps.
@@ -47,14 +53,15 @@ pub(crate) struct Spool {
     has_warned: AtomicBool,
 }
 
-/// A spooled request, and the checksum of its record.
+/// A spooled request, the name of its file, and the checksum of its record.
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolEntry {
     pub(crate) request: PushRequest,
+    name: String,
     checksum: u128,
 }
 
-/// The state of the folder, which all sinks share.
+/// The requests for the configured sinks, and the number of records of all sinks that were dropped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SpoolStats {
     pub(crate) requests: u32,
@@ -63,11 +70,16 @@ pub(crate) struct SpoolStats {
 }
 
 impl Spool {
-    /// Returns the spool of a sink; `None` if there is no state directory.
-    pub(crate) fn new(state_dir: &Arc<StateDir>, sink: &str) -> Option<Self> {
+    /// Returns the spool of a sink, one of the configured ones; `None` if there is no state directory.
+    pub(crate) fn new(
+        state_dir: &Arc<StateDir>,
+        sink: &str,
+        configured: &[String],
+    ) -> Option<Self> {
         state_dir.is_enabled().then(|| Self {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
+            configured: configured.iter().map(|sink| file_prefix(sink)).collect(),
             usage: Mutex::default(),
             retained_room: AtomicI64::new(0),
             disk: Disk::default(),
@@ -75,19 +87,45 @@ impl Spool {
         })
     }
 
-    /// Returns the spooled request for this key.
-    pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<SpoolEntry> {
-        let record = self.read(&self.existing_folder()?, &self.file_name(key))?;
-        (record.request.key() == key)
-            .then_some(SpoolEntry { request: record.request, checksum: record.checksum })
+    /// Returns the spooled requests of all sinks, each with the spool of its sink.
+    pub(crate) fn entries_of_all_sinks(state_dir: &Arc<StateDir>) -> Vec<(Arc<Self>, SpoolEntry)> {
+        let Some(reader) = Self::new(state_dir, "all gateways", &[]) else { return Vec::new() };
+        let mut spools: BTreeMap<String, Arc<Self>> = BTreeMap::new();
+        let with_spool = |(sink, entry): (String, SpoolEntry)| {
+            let spool = match spools.get(&sink) {
+                Some(spool) => Arc::clone(spool),
+                None => Arc::new(Self::new(state_dir, &sink, &[])?),
+            };
+            spools.insert(sink, Arc::clone(&spool));
+            Some((spool, entry))
+        };
+        reader.records(is_record).into_iter().filter_map(with_spool).collect()
     }
 
-    /// Returns the keys of all spooled requests.
+    /// Returns the sink's URL without credentials.
+    pub(crate) fn sink(&self) -> &str {
+        &self.sink
+    }
+
+    /// Returns the spooled request for this key.
+    pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<SpoolEntry> {
+        let (sink, entry) = self.read(&self.existing_folder()?, self.file_name(key))?;
+        (sink == self.sink && entry.request.key() == key).then_some(entry)
+    }
+
+    /// Returns the keys of all spooled requests of this sink.
     pub(crate) fn keys(&self) -> Vec<GroupingKey> {
+        let prefix = file_prefix(&self.sink);
+        let records = self.records(|name| is_record(name) && name.starts_with(&prefix)).into_iter();
+        let own = records.filter(|(sink, _)| *sink == self.sink);
+        own.map(|(_, entry)| entry.request.key().clone()).collect()
+    }
+
+    /// Reads the records in the accepted files. Returns each with its sink.
+    fn records(&self, is_accepted: impl Fn(&str) -> bool) -> Vec<(String, SpoolEntry)> {
         let Some(folder) = self.existing_folder() else { return Vec::new() };
-        let records = self.ok_or_warn(self.disk.list(&folder, is_record)).unwrap_or_default();
-        let keys = records.iter().map(|entry| self.read(&folder, &entry.name));
-        keys.filter_map(|record| Some(record?.request.key().clone())).collect()
+        let files = self.ok_or_warn(self.disk.list(&folder, is_accepted)).unwrap_or_default();
+        files.into_iter().filter_map(|file| self.read(&folder, file.name)).collect()
     }
 
     /// Stores a request, merged with the spooled request for the same key. Returns the path of the folder.
@@ -116,14 +154,14 @@ impl Spool {
     /// Removes a request that was delivered or rejected, unless its record has changed since it was looked up.
     pub(crate) fn remove(&self, spooled: &SpoolEntry) {
         let Some(folder) = self.existing_folder() else { return };
-        let name = self.file_name(spooled.request.key());
+        let name = &spooled.name;
         let removed = self.disk.lock(&folder).and_then(|_lock| {
-            let found = self.read_record(&folder, &name)?;
+            let found = self.read_record(&folder, name)?;
             let is_unchanged = |bytes: &Vec<u8>| {
                 record::decode(bytes).is_ok_and(|record| record.checksum == spooled.checksum)
             };
             let Some(bytes) = found.filter(is_unchanged) else { return Ok(()) };
-            self.disk.remove(&folder, &name)?;
+            self.disk.remove(&folder, name)?;
             self.update_usage(|usage| usage.subtract(bytes.len() as u64));
             Ok(())
         });
@@ -131,13 +169,24 @@ impl Spool {
         self.ok_or_warn(removed);
     }
 
+    /// Stores a request in the spool of another sink and removes it from this one. If the process dies in between, both
+    /// have it.
+    ///
+    /// # Errors
+    /// If the request could not be stored.
+    pub(crate) fn move_to(&self, other: &Self, entry: &SpoolEntry) -> Result<(), Error> {
+        other.store(&entry.request)?;
+        self.remove(entry);
+        Ok(())
+    }
+
     pub(crate) fn stats(&self) -> SpoolStats {
         let empty = SpoolStats { requests: 0, oldest: None, dropped: 0 };
         let Some(folder) = self.existing_folder() else { return empty };
         let Some(usage) = self.ok_or_warn(self.current_usage(&folder)) else { return empty };
         SpoolStats {
-            requests: u32::try_from(usage.records).unwrap_or(u32::MAX),
-            oldest: usage.oldest,
+            requests: u32::try_from(usage.pending.records).unwrap_or(u32::MAX),
+            oldest: usage.pending.oldest,
             dropped: self.dropped(&folder),
         }
     }
@@ -148,9 +197,15 @@ impl Spool {
         if let Some(usage) = known.filter(SpoolUsage::is_current) {
             return Ok(usage);
         }
-        let usage = SpoolUsage::count(&self.list(folder)?);
+        let usage = self.count(&self.list(folder)?);
         *known = Some(usage);
         Ok(usage)
+    }
+
+    fn count(&self, entries: &[FileEntry]) -> SpoolUsage {
+        SpoolUsage::count(entries, |name| {
+            self.configured.iter().any(|prefix| name.starts_with(prefix))
+        })
     }
 
     /// Applies a change by this process to the last known usage.
@@ -193,13 +248,13 @@ impl Spool {
     fn file_name(&self, key: &GroupingKey) -> String {
         let path = key.url_path();
         let id = record::checksum_of(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
-        format!("{id:032x}.{}", record::EXTENSION)
+        format!("{}{:024x}.{}", file_prefix(&self.sink), id >> 32, record::EXTENSION)
     }
 
-    /// Reads a record of this sink; `None` if there is none. Removes a corrupt record, which would otherwise stay until it
-    /// expires.
-    fn read(&self, folder: &Arc<Folder>, name: &str) -> Option<Record> {
-        let bytes = match self.read_record(folder, name) {
+    /// Reads a record and returns it with its sink; `None` if there is none. Removes a corrupt record, which would
+    /// otherwise stay until it expires.
+    fn read(&self, folder: &Arc<Folder>, name: String) -> Option<(String, SpoolEntry)> {
+        let bytes = match self.read_record(folder, &name) {
             Ok(bytes) => bytes?,
             Err(error) => {
                 self.warn(&format_args!(
@@ -210,12 +265,14 @@ impl Spool {
             }
         };
         match record::decode(&bytes) {
-            Ok(record) => (record.sink == self.sink).then_some(record),
+            Ok(Record { sink, request, checksum }) => {
+                Some((sink, SpoolEntry { request, name, checksum }))
+            }
             Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
             Err(DecodeError::Corrupt) => {
-                let path = folder.path().join(name);
+                let path = folder.path().join(&name);
                 self.warn(&format_args!("removed the corrupt record {}", path.display()));
-                self.ok_or_warn(self.remove_corrupt(folder, name, &bytes));
+                self.ok_or_warn(self.remove_corrupt(folder, &name, &bytes));
                 None
             }
         }
@@ -294,7 +351,7 @@ impl Spool {
         }
         let entries = self.list(folder)?;
         // The eviction below changes the usage, so the next caller lists the folder again.
-        let usage = Some(SpoolUsage::count(&entries)).filter(|usage| has_room(*usage));
+        let usage = Some(self.count(&entries)).filter(|usage| has_room(*usage));
         *self.usage.lock() = usage;
         if usage.is_some() {
             return Ok(());
@@ -346,6 +403,11 @@ impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spool").field("sink", &self.sink).finish_non_exhaustive()
     }
+}
+
+/// Returns the start of the names of a sink's records, so that a listing shows how many there are.
+fn file_prefix(sink: &str) -> String {
+    format!("{:08x}", record::checksum_of(&[sink.as_bytes()]) >> 96)
 }
 
 /// Merges two requests in the order in which they were created.

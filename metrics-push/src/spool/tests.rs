@@ -26,8 +26,12 @@ impl TempStateDir {
     }
 
     pub(super) fn spool_for(&self, sink: &str) -> Spool {
-        Spool::new(&Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))), sink)
-            .unwrap()
+        Spool::new(
+            &Arc::new(StateDir::new(StateDirPath::Configured(self.0.clone()))),
+            sink,
+            &[sink.to_owned()],
+        )
+        .unwrap()
     }
 
     fn files(&self) -> Vec<String> {
@@ -367,4 +371,82 @@ fn store_fails_while_another_process_holds_the_lock() {
     assert_eq!(body(&spool, "a").unwrap(), "1\n", "reading needs no lock");
     drop(lock);
     spool.store(&add("a", 2, &[("y", "2\n")])).unwrap();
+}
+
+/// Another process could have planted files in place of those of the spool.
+#[test]
+#[cfg(unix)]
+fn irregular_files_do_not_stop_the_spool() {
+    let state = TempStateDir::new();
+    state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    let (record, folder) = (state.record(), state.0.join(FOLDER));
+    let make_fifo = |path: &std::path::Path| {
+        std::fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let make_large = |path: &std::path::Path| {
+        std::fs::File::create(path).unwrap().set_len(1 << 32).unwrap();
+    };
+    for replace in [&make_fifo as &dyn Fn(&std::path::Path), &make_large] {
+        replace(&record);
+        let spool = state.spool();
+        assert!(spool.look_up(&key("a")).is_none() && spool.keys().is_empty());
+        spool.store(&add("a", 1, &[("x", "2\n")])).unwrap();
+        assert_eq!(body(&spool, "a").unwrap(), "2\n");
+        std::fs::write(folder.join(DROPPED_FILE), "7").unwrap();
+        replace(&folder.join(DROPPED_FILE));
+        assert_eq!(state.spool().stats().dropped, 0);
+        std::fs::remove_file(folder.join(DROPPED_FILE)).unwrap();
+    }
+    make_fifo(&folder.join(".lock"));
+    assert!(state.spool().store(&add("a", 2, &[("x", "3\n")])).is_err());
+    assert_eq!(body(&state.spool(), "a").unwrap(), "2\n");
+}
+
+#[test]
+fn foreign_files_are_not_evicted() {
+    let state = TempStateDir::new();
+    state.spool().store(&add("old", 1, &[("x", "1\n")])).unwrap();
+    let own = state.files().remove(0);
+    let (named, other) = (format!("{:032x}.{EXTENSION}", 1), format!("notes.{EXTENSION}"));
+    for name in [&named, &other] {
+        std::fs::write(state.0.join(FOLDER).join(name), "notes of a user").unwrap();
+    }
+    for name in [&own, &named, &other] {
+        state.set_age(name, RECORD_TTL * 2);
+    }
+    state.spool().store(&add("new", 1, &[("x", "1\n")])).unwrap();
+    let files = state.files();
+    assert!(files.contains(&named) && files.contains(&other), "{files:?}");
+    assert!(!files.contains(&own), "{files:?}");
+    assert_eq!(state.spool().stats().dropped, 1);
+}
+
+#[test]
+fn many_foreign_files_cost_little() {
+    let state = TempStateDir::new();
+    state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();
+    for number in 0..5_000 {
+        let name = format!("{number}.{EXTENSION}");
+        std::fs::write(state.0.join(FOLDER).join(name), "notes of a user").unwrap();
+    }
+    let spool = state.spool();
+    spool.store(&add("b", 1, &[("x", "1\n")])).unwrap();
+    assert_eq!((spool.stats().requests, spool.keys().len()), (2, 2));
+}
+
+#[test]
+fn ages_are_by_the_clock_of_the_file_system() {
+    let usage = |name: &str, modified| {
+        let name = name.to_owned();
+        SpoolUsage::count(&[FileEntry { name, bytes: 1, modified }], |_| true)
+    };
+    let temp = format!("{:032x}.{EXTENSION}.7-0.new", 1);
+    // The clock of the file system is a day behind that of the process.
+    let now = Moment::now().wall() - Duration::from_secs(24 * 3_600);
+    assert!(usage(&temp, now).has_room_for(1, now));
+    assert!(!usage(&temp, now - TEMP_FILE_TTL * 2).has_room_for(1, now));
+    let record = format!("{:032x}.{EXTENSION}", 1);
+    assert!(usage(&record, now - RECORD_TTL).has_room_for(1, now));
+    assert!(!usage(&record, now - RECORD_TTL * 2).has_room_for(1, now));
 }

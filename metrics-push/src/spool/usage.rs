@@ -33,25 +33,52 @@ const USAGE_TTL: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SpoolUsage {
     expires_at: Moment,
-    pub(super) records: usize,
+    /// The records of all sinks.
+    all: RecordCount,
     bytes: u64,
-    pub(super) oldest: Option<SystemTime>,
+    /// The records of the configured sinks.
+    pub(super) pending: RecordCount,
     oldest_temp: Option<SystemTime>,
+}
+
+/// The number of records and the time of the oldest one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RecordCount {
+    pub(super) records: usize,
+    pub(super) oldest: Option<SystemTime>,
+}
+
+impl RecordCount {
+    fn add(&mut self, modified: SystemTime) {
+        self.records += 1;
+        self.oldest = Some(self.oldest.map_or(modified, |oldest| oldest.min(modified)));
+    }
+
+    fn subtract(&mut self) {
+        self.records = self.records.saturating_sub(1);
+        if self.records == 0 {
+            self.oldest = None;
+        }
+    }
 }
 
 impl SpoolUsage {
     /// Counts a listing that was made just now.
-    pub(super) fn count(entries: &[FileEntry]) -> Self {
+    pub(super) fn count(entries: &[FileEntry], is_configured: impl Fn(&str) -> bool) -> Self {
         let temps = entries.iter().filter(|entry| is_temp(&entry.name));
         let mut usage = Self {
             expires_at: Moment::now().after(USAGE_TTL),
-            records: 0,
+            all: RecordCount::default(),
             bytes: 0,
-            oldest: None,
+            pending: RecordCount::default(),
             oldest_temp: temps.map(|entry| entry.modified).min(),
         };
         for entry in entries.iter().filter(|entry| is_record(&entry.name)) {
-            usage.add(entry.bytes, entry.modified);
+            usage.all.add(entry.modified);
+            usage.bytes += entry.bytes;
+            if is_configured(&entry.name) {
+                usage.pending.add(entry.modified);
+            }
         }
         usage
     }
@@ -70,24 +97,24 @@ impl SpoolUsage {
         let is_within = |oldest: Option<SystemTime>, limit| {
             oldest.is_none_or(|oldest| now.duration_since(oldest).unwrap_or_default() <= limit)
         };
-        self.records < MAX_RECORDS
+        self.all.records < MAX_RECORDS
             && self.bytes + bytes <= MAX_BYTES
-            && is_within(self.oldest, RECORD_TTL)
+            && is_within(self.all.oldest, RECORD_TTL)
             && is_within(self.oldest_temp, TEMP_FILE_TTL)
     }
 
+    /// Adds a record of a configured sink.
     pub(super) fn add(&mut self, bytes: u64, modified: SystemTime) {
-        self.records += 1;
         self.bytes += bytes;
-        self.oldest = Some(self.oldest.map_or(modified, |oldest| oldest.min(modified)));
+        self.all.add(modified);
+        self.pending.add(modified);
     }
 
+    /// Subtracts a record of a configured sink.
     pub(super) fn subtract(&mut self, bytes: u64) {
-        self.records = self.records.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-        if self.records == 0 {
-            self.oldest = None;
-        }
+        self.all.subtract();
+        self.pending.subtract();
     }
 }
 

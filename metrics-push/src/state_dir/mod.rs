@@ -201,4 +201,118 @@ mod tests {
         state_dir(&dir).folder("journal").unwrap();
         assert_eq!(mode(&dir.0), 0o1777);
     }
+
+    #[cfg(unix)]
+    fn set_mode(path: &Path, mode: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn directory_that_others_can_change_is_refused() {
+        let dir = TempDir::new("parent");
+        let state = dir.0.join("state");
+        fs::create_dir_all(&state).unwrap();
+        let state_dir = StateDir::new(StateDirPath::Configured(state.clone()));
+        for (parent, own, is_used) in [
+            (0o777, 0o700, false),
+            (0o1777, 0o700, true),
+            (0o755, 0o777, false),
+            (0o755, 0o1777, true),
+            (0o775, 0o775, true),
+        ] {
+            set_mode(&dir.0, parent);
+            set_mode(&state, own);
+            let _ = fs::remove_dir(state.join("journal"));
+            let is_found = state_dir.folder("journal").is_some();
+            assert_eq!(is_found, is_used, "{parent:o} {own:o}");
+            assert_eq!(state.join("journal").exists(), is_used, "{parent:o} {own:o}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn link_of_this_user_in_the_path_is_followed() {
+        let (dir, target) = (TempDir::new("link"), TempDir::new("target"));
+        fs::create_dir(&target.0).unwrap();
+        std::os::unix::fs::symlink(&target.0, &dir.0).unwrap();
+        assert_eq!(path(&dir, "journal"), Some(target.0.join("journal")));
+        fs::remove_file(&dir.0).unwrap();
+        std::os::unix::fs::symlink(&dir.0, &dir.0).unwrap();
+        assert_eq!(path(&dir, "journal"), None, "a link to itself");
+        fs::remove_file(&dir.0).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn open_folder_does_not_follow_a_swap() {
+        let dir = TempDir::new("swap");
+        let folder = state_dir(&dir).folder("spool").unwrap();
+        let (elsewhere, moved) = (dir.0.join("elsewhere"), dir.0.join("moved"));
+        fs::create_dir(&elsewhere).unwrap();
+        fs::rename(dir.0.join("spool"), &moved).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, dir.0.join("spool")).unwrap();
+        folder.create_file("a").unwrap();
+        folder.rename("a", "b").unwrap();
+        assert!(moved.join("b").exists() && !folder.is_current());
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn removed_folder_is_created_again() {
+        let dir = TempDir::new("removed");
+        let state = state_dir(&dir);
+        let removed = state.folder("spool").unwrap();
+        fs::remove_dir_all(&dir.0).unwrap();
+        assert!(state.existing_folder("spool").is_none());
+        let folder = state.folder("spool").unwrap();
+        assert!(folder.is_current() && folder.id() != removed.id());
+        assert!(Arc::ptr_eq(&folder, &state.existing_folder("spool").unwrap()));
+    }
+
+    #[test]
+    fn name_with_a_separator_is_refused() {
+        let dir = TempDir::new("names");
+        let folder = state_dir(&dir).folder("spool").unwrap();
+        for name in ["../a", "/a", "a/b", "..", ""] {
+            assert!(folder.create_file(name).is_err() && folder.open_file(name).is_err(), "{name}");
+            assert!(folder.read(name, 1).is_err() && folder.remove(name).is_err(), "{name}");
+        }
+    }
+
+    /// Creates entries that another process could have planted: a FIFO, links, a hard link, a folder and a large file.
+    #[cfg(unix)]
+    fn plant(folder: &Path, suffix: &str) -> Vec<String> {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let outside = folder.join("outside");
+        fs::write(&outside, "outside").unwrap();
+        let path = |kind: &str| folder.join(format!("{kind}{suffix}"));
+        mknodat(CWD, path("1"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        std::os::unix::fs::symlink(&outside, path("2")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("3")).unwrap();
+        fs::hard_link(&outside, path("4")).unwrap();
+        fs::create_dir(path("5")).unwrap();
+        fs::File::create(path("6")).unwrap().set_len(1 << 32).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(path("7")).unwrap());
+        (1..=7).map(|kind| format!("{kind}{suffix}")).collect()
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_regular_files_of_limited_size_are_read() {
+        let dir = TempDir::new("kinds");
+        let folder = state_dir(&dir).folder("spool").unwrap();
+        for name in plant(folder.path(), ".request") {
+            assert!(folder.read(&name, 1_000).is_err(), "{name}");
+            let is_large = name.starts_with('6');
+            assert_eq!(folder.open_or_create_file(&name).is_ok(), is_large, "{name}");
+            assert!(folder.create_file(&name).is_err(), "{name}");
+        }
+        folder.create_file("own").unwrap();
+        assert_eq!(folder.read("own", 0).unwrap(), Some(Vec::new()));
+        assert_eq!(folder.read("missing", 0).unwrap(), None);
+    }
 }

@@ -42,7 +42,7 @@ fn is_finished(group: &Group) -> bool {
 }
 
 impl Group {
-    /// Returns the outcome of the last run, for example `success`. Returns `None` if no run has finished.
+    /// Returns the outcome of the last finished run, for example `success`. Returns `None` if no run has finished.
     #[must_use]
     pub fn outcome(&self) -> Option<String> {
         let states = self.families.get(OUTCOME)?.samples();

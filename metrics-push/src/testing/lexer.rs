@@ -4,6 +4,9 @@
 
 use super::go_format::lossy;
 
+/// The message if the input ends inside a line.
+pub(super) const END_OF_INPUT: &str = "unexpected end of input stream";
+
 /// A syntax error, with the message of the real gateway.
 pub(super) struct SyntaxError(pub(super) String);
 
@@ -38,7 +41,7 @@ impl<'a> Lexer<'a> {
 
     pub(super) fn peek(&self) -> Result<u8, SyntaxError> {
         let byte = self.bytes.get(self.position).copied();
-        byte.ok_or_else(|| SyntaxError("unexpected end of input stream".into()))
+        byte.ok_or_else(|| SyntaxError(END_OF_INPUT.into()))
     }
 
     pub(super) fn next(&mut self) -> Result<u8, SyntaxError> {

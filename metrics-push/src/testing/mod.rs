@@ -53,6 +53,8 @@ mod exposition;
 mod fake_gateway;
 mod family;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod go_base64;
 mod go_format;
 mod group;

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::family::{Family, Kind, LabelMap, Metric, MetricValue};
-use super::go_format::{float_to_count, lossy, parse_float};
+use super::go_format::{float_to_count, lossy};
 use super::lexer::{
     Escapes, Lexer, SyntaxError, invalid_escape, is_label_name_byte, is_metric_name_byte,
 };
+use crate::float::parse_float;
 
 /// The body of a push.
 #[derive(Debug, Default, PartialEq)]

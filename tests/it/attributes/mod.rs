@@ -17,6 +17,7 @@ mod arguments;
 mod asynchronous;
 mod futures;
 mod generics;
+mod hostile;
 mod impls;
 mod judged;
 mod names;

@@ -7,6 +7,7 @@ mod faults;
 mod rejected;
 mod retained;
 mod spooled;
+mod unreadable;
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

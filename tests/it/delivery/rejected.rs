@@ -166,8 +166,8 @@ fn rejected_metrics_without_an_outcome_are_dropped() {
     batcher.add(key(), registry_with_orders()).unwrap();
     assert_eq!((batcher.flush(TIMEOUT), state.records().len()), (0, 1));
     gateway.accept_connections();
-    gateway.fault(Fault::status(400));
-    assert_eq!(recover(TIMEOUT).left, 1);
+    gateway.fault(Fault::status(400).when(|request| request.path.starts_with("/metrics/")));
+    assert_eq!(recover(TIMEOUT), metrics_push::Recovery::default(), "removed, so not left");
     assert!(state.records().is_empty());
 }
 
@@ -202,7 +202,7 @@ fn rejected_outcome_logs_that_it_is_stored_and_why() {
         r#"the gateway rejected the outcome of {job="nightly"} after 1 attempt: "#,
         "the push is too large for the server (status: 413",
         &format!("; the outcome is stored in {}", state.path().join("spool").display()),
-        "without the program's own metrics, and the next run sends it again",
+        "without the program's own metrics, and the next run for this URL sends it again",
     ] {
         assert!(line.contains(part), "no {part:?} in {line}");
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault};
+use metrics_push::{Job, Outcome};
 
 use super::{SHORT_TIMEOUT, SLACK, TIMEOUT, config, fail, open_scope, succeed, value};
 use crate::temp_dir::TempDir;
@@ -61,6 +62,43 @@ fn recover_delivers_all_spooled_outcomes() {
         assert_eq!(value(&gateway.group(name, &[]), "last_run_success"), Some(0.0), "{name}");
     }
     assert_eq!(metrics_push::recover(SHORT_TIMEOUT), metrics_push::Recovery::default());
+}
+
+/// Spools outcomes of many groups and recovers them while the gateway has this fault. Returns the number of requests.
+fn recover_many(gateway: &FakeGateway, timeout: Duration) -> (usize, Duration) {
+    const GROUPS: usize = 40;
+    let state = TempDir::new();
+    let _scope = open_scope(gateway, &state);
+    for number in 0..GROUPS {
+        Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
+    }
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    assert_eq!(state.records().len(), GROUPS);
+    let before = gateway.requests().len();
+    let started = Instant::now();
+    let recovery = metrics_push::recover(timeout);
+    assert_eq!((recovery.delivered, recovery.left), (0, GROUPS));
+    (gateway.requests().len() - before, started.elapsed())
+}
+
+#[test]
+fn recover_gives_up_early_if_the_gateway_is_down() {
+    let gateway = FakeGateway::start();
+    gateway.refuse_connections();
+    let (_, took) = recover_many(&gateway, Duration::from_secs(60));
+    assert!(took < Duration::from_secs(1) + SLACK, "{took:?}");
+    gateway.accept_connections();
+    gateway.fault(Fault::status(503));
+    let (requests, took) = recover_many(&gateway, Duration::from_secs(60));
+    assert!(requests <= 3 && took < Duration::from_secs(5), "{requests} requests in {took:?}");
+}
+
+#[test]
+fn recover_ends_at_its_timeout_if_the_gateway_is_silent() {
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::hang());
+    let (requests, took) = recover_many(&gateway, SHORT_TIMEOUT);
+    assert!(requests <= 3 && took < SHORT_TIMEOUT + SLACK, "{requests} requests in {took:?}");
 }
 
 #[test]

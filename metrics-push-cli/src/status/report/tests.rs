@@ -94,6 +94,9 @@ fn old_success_is_overdue() {
 fn open_run_is_running_until_max_runtime() {
     let running = report(&[("start", 60.0), ("completion", 90.0)], "", &DAILY);
     assert_eq!((&running.state, running.is_well()), (&State::Running(None), true));
+    // The outcome states are those of the previous run.
+    let running = report(&[("start", 60.0), ("completion", 90.0)], "success", &DAILY);
+    assert_eq!((&running.state, running.is_well()), (&State::Running(None), true));
     let first = report(&[("start", 60.0)], "", &[]);
     assert_eq!(first.state, State::Running(None));
     let vanished = report(&[("start", 4_000.0), ("completion", 9_000.0)], "", &DAILY);

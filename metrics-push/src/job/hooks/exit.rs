@@ -88,7 +88,7 @@ fn finish_and_deliver(code: Option<i32>) {
         .current_deadline()
         .unwrap_or_else(|| PROCESS.start_deadline(Pipeline::process_timeout()));
     let background_work = PROCESS.take_background_work();
-    let shutdown = PROCESS.finish_all(&|run| cause(run, code), deadline);
+    let shutdown = PROCESS.finish_all(&|run| cause(&run, code), deadline);
     if let Some(work) = background_work {
         work.wait(deadline.remaining());
     }
@@ -97,16 +97,16 @@ fn finish_and_deliver(code: Option<i32>) {
     }
 }
 
-/// Returns the cause of a run that is active at exit. A whole process that exits with 0 has succeeded, or has only printed
+/// Returns the cause of a run that is active at exit. The exit code of a whole process decides, unless it has only printed
 /// its help; a task was interrupted.
-fn cause(run: EndingRun, code: Option<i32>) -> Cause {
+fn cause(run: &EndingRun, code: Option<i32>) -> Cause {
     let outcome = match (code, run.extent) {
         // The program's own panic hook may have called `process::exit`.
         _ if PROCESS.is_in_panic_hook() || std::thread::panicking() => Outcome::Panic,
         (Some(0) | None, Extent::Process) if !run.has_returned && has_help_flag() => {
             Outcome::Skipped
         }
-        (Some(0), Extent::Process) => Outcome::Success,
+        (Some(code), Extent::Process) => run.exit_codes.outcome(code),
         _ => Outcome::ExitCode,
     };
     Cause::from_exit(outcome, code)

@@ -8,6 +8,7 @@ use std::sync::Once;
 
 use crate::job::outcome::Outcome;
 use crate::job::process_state::PROCESS;
+use crate::metrics::is_gathering;
 use crate::pipeline::Pipeline;
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
@@ -36,7 +37,7 @@ fn on_panic(panic: &PanicHookInfo<'_>, previous: &Hook) {
     }
     let _abort = PROCESS.abort.lock();
     // Submits first and waits last, because the previous hook prints the message, or ends the process.
-    let shutdown = if is_library_thread() {
+    let shutdown = if is_library_thread() && !is_gathering() {
         None
     } else {
         let deadline = PROCESS.start_deadline(Pipeline::process_timeout());

@@ -26,6 +26,8 @@ pub(in crate::job) enum Line {
     Started(u64, Started),
     Finished(u64, Finished),
     Acknowledged(u64),
+    /// These are the sinks of the run from now on.
+    Moved(u64, Vec<String>),
     /// Another process found the run of a dead process at this time, in Unix seconds.
     Abandoned(u64, f64),
 }
@@ -134,6 +136,10 @@ impl Line {
                 line.optional("core_dumped", finished.cause.core_dumped);
             }
             Self::Acknowledged(id) => line.begin("acknowledged", *id),
+            Self::Moved(id, sinks) => {
+                line.begin("moved", *id);
+                sinks.iter().for_each(|sink| line.field("sink", sink));
+            }
             Self::Abandoned(id, at) => {
                 line.begin("abandoned", *id);
                 line.field("at", at);
@@ -152,6 +158,7 @@ impl Line {
             "finished" => Self::Finished(id, read_finished(&fields)?),
             "abandoned" => Self::Abandoned(id, number(&fields, "at")?),
             "acknowledged" => Self::Acknowledged(id),
+            "moved" => Self::Moved(id, read_sinks(&fields)),
             _ => return None,
         })
     }
@@ -223,6 +230,7 @@ fn apply(runs: &mut BTreeMap<u64, JournaledRun>, line: &str) -> Option<()> {
         Line::Finished(id, finished) => runs.get_mut(&id)?.finished = Some(finished),
         Line::Abandoned(id, at) => runs.get_mut(&id)?.found_at = Some(at),
         Line::Acknowledged(id) => drop(runs.remove(&id)),
+        Line::Moved(id, sinks) => runs.get_mut(&id)?.started.sinks = sinks,
         Line::Header(_) => {}
     }
     Some(())
@@ -240,12 +248,16 @@ fn read_started(fields: &[(&str, String)]) -> Option<Started> {
         heartbeat: duration(fields, "heartbeat"),
         version: last(fields, "version").unwrap_or_default().to_owned().into(),
     };
-    let sinks = all(fields, "sink").map(str::to_owned).collect();
+    let sinks = read_sinks(fields);
     let extent = match last(fields, "extent") {
         Some(PROCESS) => Extent::Process,
         _ => Extent::Task,
     };
     Some(Started { key, sinks, at: number(fields, "at")?, extent, expected })
+}
+
+fn read_sinks(fields: &[(&str, String)]) -> Vec<String> {
+    all(fields, "sink").map(str::to_owned).collect()
 }
 
 fn read_finished(fields: &[(&str, String)]) -> Option<Finished> {
@@ -351,6 +363,17 @@ mod tests {
         assert_eq!(Line::Finished(1, finished.finished.clone().unwrap()), journal()[4]);
         assert_eq!((&finished.started, &active.started), (&run("finished"), &run("active")));
         assert_eq!((active.finished.as_ref(), active.found_at), (None, Some(1_763_806_600.0)));
+    }
+
+    #[test]
+    fn moved_run_has_other_sinks_and_the_same_ending() {
+        let mut lines = journal();
+        lines.push(Line::Moved(1, vec!["http://c:9091".into()]));
+        let moved = parse(&text(&lines)).unwrap();
+        let unmoved = parse(&text(&journal())).unwrap();
+        assert_eq!(moved.runs[0].started.sinks, ["http://c:9091"]);
+        assert_eq!(moved.runs[0].finished, unmoved.runs[0].finished);
+        assert_eq!(moved.runs[1], unmoved.runs[1]);
     }
 
     #[test]

@@ -15,18 +15,22 @@
 //! the last seconds. With [`Job::durable_journal`](crate::Job::durable_journal), each start and completion is synced to
 //! the disk.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(super) mod line;
+pub(crate) mod orphaned_run;
 mod reconcile;
 pub(crate) mod recovery;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::spec::Durability;
 use crate::clock::Moment;
+use crate::file_size::write_within_limit;
 use crate::log;
 use crate::state_dir::Folder;
 use crate::sync::Mutex;
@@ -205,7 +209,7 @@ impl Journal {
 impl LockedFile {
     /// Appends lines with one write, so that a line is either complete or missing.
     fn append(&mut self, lines: &str, durability: Durability) -> io::Result<()> {
-        self.file.write_all(lines.as_bytes())?;
+        write_within_limit(&self.file, lines.as_bytes())?;
         self.size += lines.len();
         match durability {
             Durability::Process => Ok(()),
@@ -360,8 +364,8 @@ mod tests {
         let journal = folder.journal();
         let before = start(&journal, "before");
         // A file that does not accept writes.
-        let read_only = || File::open(&folder.journals()[0]).unwrap();
-        journal.state.lock().file.as_mut().unwrap().file = read_only();
+        let read_only = File::open(&folder.journals()[0]).unwrap();
+        journal.state.lock().file.as_mut().unwrap().file = read_only;
         let failed = start(&journal, "failed");
         assert!(journal.state.lock().has_warned);
         let waiting = start(&journal, "waiting");

@@ -3,22 +3,25 @@
 //! Values that the gateway already has are not reported again, and newer values are not replaced.
 
 use super::line::JournaledRun;
+use crate::clock::Moment;
+use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
 use crate::job::outcome::Outcome;
 use crate::job::run_metrics::{
-    LAST_ABANDONED, LAST_FAILURE, LAST_START, LAST_SUCCESS, OUTCOME, Progress, add_abandoned,
-    add_failure, add_success, completion_metrics,
+    LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_START, LAST_SUCCESS, Progress,
+    add_abandoned, add_failure, add_success, completion_metrics,
 };
 use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::GroupState;
 
 /// The values of a group on the gateway that describe the runs of a job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GatewayState {
     started_at: Option<f64>,
-    /// Whether the run that started at `started_at` has an outcome.
-    has_outcome: bool,
+    /// Whether `started_at` is in the future, so that it does not order the runs.
+    is_start_wrong: bool,
+    completed_at: Option<f64>,
     success_at: Option<f64>,
     failure_at: Option<f64>,
     abandoned_at: Option<f64>,
@@ -26,18 +29,23 @@ pub(super) struct GatewayState {
 
 impl GatewayState {
     /// Reads the state of a group. A missing group has no state.
-    pub(super) fn read(group: Option<&StoredGroup>) -> Self {
+    pub(super) fn read(group: Option<&GroupState>) -> Self {
         let Some(group) = group else { return Self::default() };
-        let value = |name: &str| group.value(name, &[]);
-        let is_set =
-            |outcome: Outcome| group.value(OUTCOME, &[("outcome", outcome.as_str())]) > Some(0.0);
+        let now = Moment::now();
+        let value = |name: &str| past_timestamp(group, name, now);
         Self {
-            started_at: value(LAST_START),
-            has_outcome: Outcome::ALL.into_iter().any(is_set),
+            started_at: group.value(LAST_START),
+            is_start_wrong: value(LAST_START).is_none(),
+            completed_at: value(LAST_COMPLETION),
             success_at: value(LAST_SUCCESS),
             failure_at: value(LAST_FAILURE),
             abandoned_at: value(LAST_ABANDONED),
         }
+    }
+
+    /// Returns true if the gateway has the outcome of the run that started at this time.
+    fn has_outcome_of(&self, started_at: f64) -> bool {
+        self.started_at == Some(started_at) && self.completed_at >= Some(started_at)
     }
 }
 
@@ -57,7 +65,7 @@ pub(super) fn unreported_families(
     gateway: Option<&GatewayState>,
 ) -> Families {
     let started_at = run.started.at;
-    if gateway.is_some_and(|state| state.started_at == Some(started_at) && state.has_outcome) {
+    if gateway.is_some_and(|state| state.has_outcome_of(started_at)) {
         return Families::default();
     }
     let completion = match &run.finished {
@@ -68,7 +76,8 @@ pub(super) fn unreported_families(
         None => Completion::at(Outcome::Abandoned.into(), started_at, found_at.max(started_at)),
     };
     let is_superseded = recency == Recency::Superseded
-        || gateway.is_some_and(|state| state.started_at > Some(started_at));
+        || gateway
+            .is_some_and(|state| !state.is_start_wrong && state.started_at > Some(started_at));
     let mut families = encode(&if is_superseded {
         lasting_families(&completion, gateway)
     } else {
@@ -112,6 +121,8 @@ mod tests {
     use crate::job::spec::{Extent, JobSpec};
     use crate::labels::GroupingKey;
 
+    const OUTCOME: &str = "batch_job_last_run_outcome";
+
     /// A run that started at 10 and ended with this outcome at 11.
     fn run(outcome: Option<Outcome>) -> JournaledRun {
         let started = Started {
@@ -136,18 +147,23 @@ mod tests {
 
     #[test]
     fn reported_run_is_not_reported_again() {
-        let gateway =
-            GatewayState { started_at: Some(10.0), has_outcome: true, ..GatewayState::default() };
+        let gateway = GatewayState {
+            started_at: Some(10.0),
+            completed_at: Some(11.0),
+            ..GatewayState::default()
+        };
         for outcome in [None, Some(Outcome::Success), Some(Outcome::Error)] {
             assert_eq!(
                 unreported(&run(outcome), Recency::Newest, Some(gateway)),
                 Vec::<String>::new()
             );
-            let unfinished = GatewayState { has_outcome: false, ..gateway };
-            assert!(
-                unreported(&run(outcome), Recency::Newest, Some(unfinished))
-                    .contains(&OUTCOME.to_owned())
-            );
+            for completed_at in [None, Some(9.5)] {
+                let unfinished = GatewayState { completed_at, ..gateway };
+                assert!(
+                    unreported(&run(outcome), Recency::Newest, Some(unfinished))
+                        .contains(&OUTCOME.to_owned())
+                );
+            }
             let other = GatewayState { started_at: Some(9.0), ..gateway };
             assert!(
                 unreported(&run(outcome), Recency::Newest, Some(other))
@@ -194,8 +210,11 @@ mod tests {
 
     #[test]
     fn superseded_run_reports_only_its_timestamp() {
-        let newer =
-            GatewayState { started_at: Some(12.0), has_outcome: true, ..GatewayState::default() };
+        let newer = GatewayState {
+            started_at: Some(12.0),
+            completed_at: Some(13.0),
+            ..GatewayState::default()
+        };
         for (outcome, name) in [
             (None, Some(LAST_ABANDONED)),
             (Some(Outcome::Success), Some(LAST_SUCCESS)),

@@ -13,17 +13,18 @@ use super::line::{
     Finished, Header, InvalidJournal, JournaledRun, Line, RunIdentity, Started, parse,
 };
 use super::reconcile::{GatewayState, Recency, unreported_families};
-use crate::clock::Moment;
+use crate::clock::{Moment, format_timestamp};
 use crate::delivery::policy::RECEIPT_GRACE;
-use crate::delivery::{DeliveryClass, Receipt};
+use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
+use crate::file_size::write_within_limit;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::PushRequest;
 use crate::sink::Sink;
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::GroupStates;
 use crate::state_dir::{Folder, read_within, touch};
 use crate::sync::Mutex;
 
@@ -60,17 +61,21 @@ const SEARCH_INTERVAL: Duration = Duration::from_secs(60);
 /// Numbers of runs of dead processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RecoveredRuns {
-    pub(crate) reported: usize,
+    /// Runs with a known ending whose completion the gateways have.
+    pub(crate) delivered: usize,
+    /// Runs without a known ending that were reported.
+    pub(crate) abandoned: usize,
     /// Runs that stay in their journal.
     pub(crate) left: usize,
 }
 
-/// Reports the runs of dead processes in the state directory of the pipeline.
-pub(crate) fn recover(pipeline: &Pipeline, timeout: Duration) -> RecoveredRuns {
+/// Reports the runs of dead processes in the state directory of the pipeline, within its timeout.
+pub(crate) fn recover(pipeline: &Pipeline) -> RecoveredRuns {
+    let deadline = Moment::now().after(pipeline.timeout);
     let found = pipeline.state_dir.folder(FOLDER).and_then(|folder| find(&folder, pipeline));
     let Some(mut recovery) = found else { return RecoveredRuns::default() };
     recovery.report(pipeline, None);
-    recovery.settle(timeout)
+    recovery.settle(deadline.remaining())
 }
 
 /// The journals of dead processes in a folder, while this process holds the recovery lock.
@@ -81,13 +86,13 @@ pub(in crate::job) struct OrphanRecovery {
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each gateway by URL; `None` if it could not be queried.
-    gateways: BTreeMap<String, Option<StoredGroups>>,
+    gateways: BTreeMap<String, Option<GroupStates>>,
     reports: Vec<Report>,
 }
 
 /// The journal of a dead process, locked by this one.
 pub(in crate::job) struct OrphanedJournal {
-    file: File,
+    pub(super) file: File,
     folder: Arc<Folder>,
     name: String,
     pub(in crate::job) header: Header,
@@ -95,13 +100,19 @@ pub(in crate::job) struct OrphanedJournal {
     left: usize,
 }
 
-/// The groups of a gateway by key.
-type StoredGroups = BTreeMap<GroupingKey, StoredGroup>;
+/// A journal by the state of its owner.
+pub(super) enum OwnedJournal {
+    Orphaned(OrphanedJournal),
+    /// The runs of a live process, or of one whose supervisor is alive, and the id of the process.
+    Live(u32, Vec<JournaledRun>),
+}
 
 /// The report of one run to one sink.
 struct Report {
     journal: usize,
     id: u64,
+    /// Whether the ending of the run is known.
+    is_finished: bool,
     /// `None` if there was nothing to report.
     receipt: Option<Receiver<Receipt>>,
 }
@@ -163,8 +174,12 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     if recovery.orphans.is_empty() {
         return None;
     }
-    let gateways =
-        pipeline.routes.iter().map(|route| (route.to_string(), list_groups(route.sink())));
+    let runs = recovery.orphans.iter().flat_map(|orphan| &orphan.runs);
+    let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
+    let gateways = pipeline
+        .routes
+        .iter()
+        .map(|route| (route.to_string(), list_groups(route, keys.clone(), pipeline.timeout)));
     recovery.gateways = gateways.collect();
     Some(recovery)
 }
@@ -257,13 +272,15 @@ impl OrphanedJournal {
             let now = Moment::now().unix_seconds();
             if run.finished.is_none() {
                 let Header { process, boot, .. } = &self.header;
-                let how = if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
+                let how =
+                    if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
                 log::warn(format_args!(
-                    "the run of {} that started at {:.3} was abandoned: its process {process} {how}",
-                    run.started.key, run.started.at
+                    "the run of {} that started at {} was abandoned: its process {process} {how}",
+                    run.started.key,
+                    format_timestamp(run.started.at)
                 ));
             }
-            let _ = self.file.write_all(Line::Abandoned(run.id, now).to_text().as_bytes());
+            append(&mut self.file, &Line::Abandoned(run.id, now));
             now
         })
     }
@@ -272,44 +289,12 @@ impl OrphanedJournal {
 impl OrphanRecovery {
     /// Reads a journal. Returns why the file cannot be read as one.
     fn read_journal(&mut self, folder: &Arc<Folder>, name: &str) -> Result<(), InvalidJournal> {
-        let opened = folder.open_file(name);
-        // A file of another kind or of another user.
-        if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidData) {
-            return Err(InvalidJournal::Foreign);
-        }
-        let Ok(mut file) = opened else { return Ok(()) };
-        // Locked before it is read, so that a dead owner's journal is complete.
-        let is_dead = try_lock(&file);
-        let text = match read(&mut file) {
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(InvalidJournal::Foreign);
+        match open_journal(folder, name)? {
+            Some(OwnedJournal::Orphaned(orphan)) => self.orphans.push(orphan),
+            Some(OwnedJournal::Live(process, runs)) => {
+                self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
             }
-            Err(_) => return Ok(()),
-            Ok(text) => text,
-        };
-        // The owner, or another recovering process, may have removed or replaced it since.
-        if is_dead && !folder.has_open_file(name, &file) {
-            return Ok(());
-        }
-        let contents = match parse(&text) {
-            // The owner may be alive, so the file stays.
-            Err(InvalidJournal::Truncated) if !is_dead => return Ok(()),
-            parsed => parsed?,
-        };
-        let supervisor = contents.header.supervisor.as_ref();
-        let is_supervised = supervisor.is_some_and(|supervisor| {
-            folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
-        });
-        let (header, runs) = (contents.header, contents.runs);
-        if is_dead && !is_supervised {
-            // Ends an incomplete last line before lines are appended.
-            if !text.ends_with('\n') {
-                let _ = file.write_all(b"\n");
-            }
-            let (folder, name) = (Arc::clone(folder), name.to_owned());
-            self.orphans.push(OrphanedJournal { file, folder, name, header, runs, left: 0 });
-        } else {
-            self.live_runs.extend(runs.into_iter().map(|run| (header.process, run)));
+            None => {}
         }
         Ok(())
     }
@@ -343,10 +328,10 @@ impl OrphanRecovery {
                 let families = unreported_families(&run, found_at, recency, state.as_ref());
                 let receipt = (!families.is_empty()).then(|| {
                     let request = PushRequest::add(run.started.key.clone(), families);
-                    let (timeout, class) = (pipeline.timeout, DeliveryClass::Spooled);
-                    dispatcher().submit_for_receipt(route, request, timeout, class)
+                    submit_report(route, request, state.as_ref(), pipeline.timeout)
                 });
-                self.reports.push(Report { journal, id: run.id, receipt });
+                let is_finished = run.finished.is_some();
+                self.reports.push(Report { journal, id: run.id, is_finished, receipt });
             }
         }
     }
@@ -357,6 +342,79 @@ impl OrphanRecovery {
     }
 }
 
+/// Submits the report of a run. If the state of its group is unknown, the group may be newer than the report: the report is
+/// stored, and its delivery compares it with the group.
+fn submit_report(
+    route: &Route,
+    request: PushRequest,
+    state: Option<&GatewayState>,
+    timeout: Duration,
+) -> Receiver<Receipt> {
+    let class = DeliveryClass::Spooled;
+    let spool = route.spool().filter(|_| state.is_none());
+    if spool.is_some_and(|spool| spool.store(&request).is_ok()) {
+        return dispatcher().replay(route, request.key().clone(), timeout, class);
+    }
+    dispatcher().submit_for_receipt(route, request, timeout, class)
+}
+
+/// Opens a journal and locks it if its owner and the supervisor of its owner are dead. Returns `None` if it was removed or
+/// cannot be read at the moment.
+///
+/// # Errors
+/// Why the file cannot be read as a journal.
+pub(super) fn open_journal(
+    folder: &Arc<Folder>,
+    name: &str,
+) -> Result<Option<OwnedJournal>, InvalidJournal> {
+    let opened = folder.open_file(name);
+    // A file of another kind or of another user.
+    if opened.as_ref().is_err_and(|error| error.kind() == ErrorKind::InvalidData) {
+        return Err(InvalidJournal::Foreign);
+    }
+    let Ok(mut file) = opened else { return Ok(None) };
+    // Locked before it is read, so that a dead owner's journal is complete.
+    let is_dead = try_lock(&file);
+    let text = match read(&mut file) {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(InvalidJournal::Foreign);
+        }
+        Err(_) => return Ok(None),
+        Ok(text) => text,
+    };
+    // The owner, or another recovering process, may have removed or replaced it since.
+    if is_dead && !folder.has_open_file(name, &file) {
+        return Ok(None);
+    }
+    let contents = match parse(&text) {
+        // The owner may be alive, so the file stays.
+        Err(InvalidJournal::Truncated) if !is_dead => return Ok(None),
+        parsed => parsed?,
+    };
+    let supervisor = contents.header.supervisor.as_ref();
+    let is_supervised = supervisor.is_some_and(|supervisor| {
+        folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
+    });
+    let (header, runs) = (contents.header, contents.runs);
+    if !is_dead || is_supervised {
+        return Ok(Some(OwnedJournal::Live(header.process, runs)));
+    }
+    // Ends an incomplete last line before lines are appended.
+    if !text.ends_with('\n') {
+        let _ = file.write_all(b"\n");
+    }
+    let (folder, name) = (Arc::clone(folder), name.to_owned());
+    Ok(Some(OwnedJournal::Orphaned(OrphanedJournal { file, folder, name, header, runs, left: 0 })))
+}
+
+/// What became of the reports of one run, to all its sinks.
+#[derive(Clone, Copy)]
+struct RunReport {
+    is_finished: bool,
+    is_delivered: bool,
+    is_left: bool,
+}
+
 /// Waits for the receipts, acknowledges the runs in their journals, and removes journals without runs.
 fn settle(
     journals: &mut [OrphanedJournal],
@@ -364,24 +422,29 @@ fn settle(
     timeout: Duration,
 ) -> RecoveredRuns {
     let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
-    let mut is_left: BTreeMap<(usize, u64), bool> = BTreeMap::new();
-    for Report { journal, id, receipt } in reports {
-        let stays = receipt.is_some_and(|receipt| {
-            let receipt = receipt.wait(deadline.remaining());
-            receipt.is_none_or(|receipt| receipt.is_worth_resending())
+    let mut runs: BTreeMap<(usize, u64), RunReport> = BTreeMap::new();
+    for Report { journal, id, is_finished, receipt } in reports {
+        let run = runs.entry((journal, id)).or_insert(RunReport {
+            is_finished,
+            is_delivered: true,
+            is_left: false,
         });
-        *is_left.entry((journal, id)).or_default() |= stays;
+        let Some(receipt) = receipt else { continue };
+        let receipt = receipt.wait(deadline.remaining());
+        run.is_left |= receipt.as_ref().is_none_or(Receipt::is_worth_resending);
+        run.is_delivered &= matches!(receipt, Some(Receipt::Delivered { .. }));
     }
     let mut recovered = RecoveredRuns::default();
-    for ((journal, id), is_left) in is_left {
+    for ((journal, id), run) in runs {
         let orphan = &mut journals[journal];
-        if is_left {
+        if run.is_left {
             recovered.left += 1;
             orphan.left += 1;
-        } else {
-            recovered.reported += 1;
-            let _ = orphan.file.write_all(Line::Acknowledged(id).to_text().as_bytes());
+            continue;
         }
+        recovered.delivered += usize::from(run.is_finished && run.is_delivered);
+        recovered.abandoned += usize::from(!run.is_finished);
+        append(&mut orphan.file, &Line::Acknowledged(id));
     }
     for orphan in journals.iter().filter(|orphan| orphan.left == 0) {
         let _ = orphan.folder.remove(&orphan.name);
@@ -389,13 +452,17 @@ fn settle(
     recovered
 }
 
+/// Returns the names of the journals in a folder.
+pub(super) fn journal_names(folder: &Folder) -> impl Iterator<Item = String> {
+    let names = folder.names().into_iter().flatten();
+    names.filter(|name| {
+        name.rsplit_once('.').is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_stem(stem))
+    })
+}
+
 /// Returns the journals in a folder without locking them, for a supervisor whose job is dead.
 pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = OrphanedJournal> {
-    let names = folder.names().into_iter().flatten();
-    let is_journal = |name: &String| {
-        name.rsplit_once('.').is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_stem(stem))
-    };
-    names.filter(is_journal).filter_map(|name| {
+    journal_names(folder).filter_map(|name| {
         let mut file = folder.open_file(&name).ok()?;
         let text = read(&mut file).ok()?;
         let contents = parse(&text).ok()?;
@@ -406,7 +473,7 @@ pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = Orp
 
 /// Appends a line. If it cannot be written, a later process may report the run a second time.
 fn append(file: &mut File, line: &Line) {
-    let _ = file.write_all(line.to_text().as_bytes());
+    let _ = write_within_limit(file, line.to_text().as_bytes());
 }
 
 fn read(file: &mut File) -> io::Result<String> {
@@ -468,10 +535,19 @@ fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) ->
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
 }
 
-/// Returns the groups of a gateway; `None` if it cannot be queried.
-fn list_groups(sink: &Sink) -> Option<StoredGroups> {
-    let Sink::Pushgateway(gateway) = sink.clone() else { return None };
-    let groups = dispatcher().spawn(async move { gateway.metrics(QUERY_TIMEOUT).await.ok() });
-    let groups = groups.wait(QUERY_TIMEOUT).flatten()?;
-    Some(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
+/// Returns the groups of a gateway, at least those with these keys; `None` if it cannot be queried. A gateway that is known
+/// to be down is not queried.
+fn list_groups(
+    route: &Route,
+    keys: BTreeSet<GroupingKey>,
+    timeout: Duration,
+) -> Option<GroupStates> {
+    let Sink::Pushgateway(gateway) = route.sink().clone() else { return None };
+    route.load_outage();
+    if route.is_down() {
+        return None;
+    }
+    let timeout = timeout.min(QUERY_TIMEOUT);
+    let groups = dispatcher().spawn(async move { gateway.states(keys, timeout).await.ok() });
+    groups.wait(timeout).flatten()
 }

@@ -8,6 +8,8 @@
 #[cfg(unix)]
 mod active_runs;
 #[cfg(unix)]
+mod job_report;
+#[cfg(unix)]
 mod link;
 #[cfg(unix)]
 mod lock_file;
@@ -16,8 +18,6 @@ mod oom;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
-mod report;
-#[cfg(unix)]
 mod signal_forwarding;
 
 #[cfg(unix)]
@@ -25,7 +25,7 @@ pub(super) use link::{Link, VARIABLE, is_killing, link};
 #[cfg(unix)]
 pub(super) use process::ensure;
 #[cfg(not(unix))]
-pub(super) use unsupported::{Link, ensure, link};
+pub(super) use unsupported::{UnsupportedLink as Link, ensure, link};
 
 /// Platforms without a supervisor.
 #[cfg(not(unix))]
@@ -35,15 +35,15 @@ mod unsupported {
 
     /// The link to a supervisor, which never exists.
     #[derive(Debug)]
-    pub(in crate::job) struct Link {
+    pub(in crate::job) struct UnsupportedLink {
         pub(in crate::job) file: Option<String>,
     }
 
-    impl Link {
+    impl UnsupportedLink {
         pub(in crate::job) fn send(&self, _: &Line) {}
     }
 
-    pub(in crate::job) fn link() -> Option<&'static Link> {
+    pub(in crate::job) fn link() -> Option<&'static UnsupportedLink> {
         None
     }
 

@@ -6,27 +6,30 @@ use std::ffi::c_int;
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
 use std::process::{Command, ExitStatus};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::active_runs::{ActiveRuns, LinkStatus};
+use super::job_report::{JobEnd, JobReport};
 use super::link::{self, Address, link};
 use super::lock_file::LockFile;
 use super::oom;
-use super::report::{JobEnd, Report};
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
+use crate::dispatcher::dispatcher;
 use crate::job::completion::Cause;
 use crate::job::inherited_state;
 use crate::job::journal::recovery;
 use crate::job::outcome::Outcome;
-use crate::job::posix_signals::raise_with_default;
+use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
 use crate::job::resource_usage::ResourceUsage;
-use crate::job::spec::{Enforcement, Extent, JobSpec, Supervision};
+use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
 use crate::pipeline::Pipeline;
 
@@ -64,6 +67,7 @@ struct Supervisor {
     runs: ActiveRuns,
     signals: SignalForwarding,
     kill_after: Option<Duration>,
+    exit_codes: ExitCodes,
     oom_kills: u64,
 }
 
@@ -105,12 +109,13 @@ impl Supervisor {
             runs: ActiveRuns::default(),
             signals,
             kill_after: spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill),
+            exit_codes: spec.exit_codes.clone(),
             oom_kills: oom::kill_count(),
         };
         Ok((supervisor, job))
     }
 
-    fn wait_and_report(mut self, job: c_int, pipeline: &Pipeline) -> ! {
+    fn wait_and_report(mut self, job: c_int, pipeline: &Arc<Pipeline>) -> ! {
         let (exit, kill) = self.wait(job);
         let ended = Moment::now();
         self.read_link();
@@ -131,10 +136,13 @@ impl Supervisor {
         let end = JobEnd {
             at: ended,
             usage: exit.map(|exit| exit.usage),
-            cause_of: &|extent| cause(status, extent, kill),
+            cause_of: &|extent| cause(status, extent, kill, &self.exit_codes),
         };
+        // The threads that deliver must not receive signals, such as that of a file that is too large.
+        with_signals_blocked(|| pipeline.prepare());
         let journal = self.lock_file.as_ref().and_then(|file| file.journal_of(job.cast_unsigned()));
-        Report::submit(self.runs.into_runs(), &end, journal, pipeline).settle(pipeline.timeout);
+        let report = JobReport::submit(self.runs.into_runs(), &end, journal, pipeline);
+        settle(report, &mut self.signals, pipeline.timeout);
         self.lock_file.into_iter().for_each(LockFile::remove);
         exit_like(status)
     }
@@ -192,6 +200,26 @@ impl Supervisor {
     }
 }
 
+/// Waits for the deliveries. A signal ends the wait: what is not delivered is stored on disk. The exit status is that of
+/// the job in any case, because the job has ended.
+fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) {
+    let sockets = UnixStream::pair();
+    std::thread::scope(|scope| {
+        if let Ok((_, done)) = &sockets {
+            with_signals_blocked(|| {
+                let thread = std::thread::Builder::new().name("metrics-push-signals".into());
+                let watch = move || signals.watch(done, || dispatcher().interrupt());
+                // If the thread cannot be started, the timeout ends the wait.
+                let _ = thread.spawn_scoped(scope, watch);
+            });
+        }
+        report.settle(timeout);
+        if let Ok((settled, _)) = &sockets {
+            let _ = settled.shutdown(Shutdown::Both);
+        }
+    });
+}
+
 /// Returns the command that executes this program again, as the job. It inherits the job's end of the link.
 #[expect(unsafe_code, reason = "code between fork and exec")]
 fn command(link: &UnixStream, file: Option<String>) -> io::Result<Command> {
@@ -216,7 +244,12 @@ enum Kill {
     OutOfMemory,
 }
 
-fn cause(status: Option<ExitStatus>, extent: Extent, kill: Option<Kill>) -> Cause {
+fn cause(
+    status: Option<ExitStatus>,
+    extent: Extent,
+    kill: Option<Kill>,
+    exit_codes: &ExitCodes,
+) -> Cause {
     let Some(status) = status else {
         let is_timeout = kill == Some(Kill::Timeout);
         return if is_timeout { Outcome::Timeout } else { Outcome::Abandoned }.into();
@@ -225,7 +258,7 @@ fn cause(status: Option<ExitStatus>, extent: Extent, kill: Option<Kill>) -> Caus
         (_, Some(Kill::Timeout)) => Outcome::Timeout,
         (None, Some(Kill::OutOfMemory)) => Outcome::Oom,
         (None, None) => Outcome::Signal,
-        (Some(0), _) if extent == Extent::Process => Outcome::Success,
+        (Some(code), _) if extent == Extent::Process => exit_codes.outcome(code),
         (Some(_), _) => Outcome::ExitCode,
     };
     let signal = status.signal();
@@ -361,7 +394,8 @@ mod tests {
     #[test]
     fn wait_status_determines_the_cause() {
         let cause_of = |raw, kill| {
-            let cause = cause(Some(ExitStatus::from_raw(raw)), Extent::Process, kill);
+            let status = Some(ExitStatus::from_raw(raw));
+            let cause = cause(status, Extent::Process, kill, &ExitCodes::default());
             (cause.outcome, cause.exit_code, cause.signal, cause.core_dumped)
         };
         assert_eq!(cause_of(0, None), (Outcome::Success, Some(0), None, None));
@@ -376,7 +410,8 @@ mod tests {
             (Outcome::Timeout, None, Some(9), Some(false))
         );
         assert_eq!(cause_of(0x80 | 6, None), (Outcome::Signal, None, Some(6), Some(true)));
-        let task = cause(Some(ExitStatus::from_raw(0)), Extent::Task, None);
+        let status = Some(ExitStatus::from_raw(0));
+        let task = cause(status, Extent::Task, None, &ExitCodes::default());
         assert_eq!(task.outcome, Outcome::ExitCode);
     }
 
@@ -385,7 +420,8 @@ mod tests {
         // This process is not a child of itself.
         let own = std::process::id().cast_signed();
         assert!(matches!(reap(own), Some(Change::Exited(None))));
-        assert_eq!(cause(None, Extent::Process, None), Outcome::Abandoned.into());
-        assert_eq!(cause(None, Extent::Process, Some(Kill::Timeout)), Outcome::Timeout.into());
+        let unknown = |kill| cause(None, Extent::Process, kill, &ExitCodes::default());
+        assert_eq!(unknown(None), Outcome::Abandoned.into());
+        assert_eq!(unknown(Some(Kill::Timeout)), Outcome::Timeout.into());
     }
 }

@@ -34,6 +34,10 @@ const FORWARDED: [c_int; 13] = [
     libc::SIGTTOU,
 ];
 
+/// The forwarded signals by which people and launchers end a process.
+const ENDING: [c_int; 5] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGXCPU];
+
 /// The descriptor that the handler writes to.
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
@@ -97,10 +101,23 @@ impl SignalForwarding {
         self.handled.iter().copied().for_each(set_default);
     }
 
-    /// Waits until a signal arrives or `link` can be read, at most for `timeout`.
-    pub(super) fn wait(&self, link: Option<&UnixStream>, timeout: Option<Duration>) {
-        let descriptors = [Some(&self.received), link];
-        poll(descriptors.map(|socket| socket.map_or(-1, UnixStream::as_raw_fd)), timeout);
+    /// Waits until a signal arrives or `other` can be read, at most for `timeout`. Returns true if `other` can be read.
+    pub(super) fn wait(&self, other: Option<&UnixStream>, timeout: Option<Duration>) -> bool {
+        let descriptors = [Some(&self.received), other];
+        let [_, is_readable] =
+            poll(descriptors.map(|socket| socket.map_or(-1, UnixStream::as_raw_fd)), timeout);
+        is_readable
+    }
+
+    /// Calls `end` at each signal that would have ended the job, until `done` is closed.
+    pub(super) fn watch(&mut self, done: &UnixStream, end: impl Fn()) {
+        while !self.wait(Some(done), None) {
+            while let Some(received) = self.next() {
+                if ENDING.contains(&received.signal) {
+                    end();
+                }
+            }
+        }
     }
 
     /// Returns the next signal that the handler has received.
@@ -131,10 +148,10 @@ pub(super) struct ReceivedSignal {
     pub(super) must_forward: bool,
 }
 
-/// Waits until one of the descriptors can be read, a signal arrives or the timeout passes. A negative descriptor is
-/// ignored.
+/// Waits until one of the descriptors can be read, a signal arrives or the timeout passes. Returns which ones can be read.
+/// A negative descriptor is ignored.
 #[expect(unsafe_code, reason = "a call into C")]
-fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) {
+fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) -> [bool; 2] {
     let mut descriptors =
         descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     // Rounded up, so that a deadline has passed when the wait ends.
@@ -142,7 +159,9 @@ fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) {
         c_int::try_from(timeout.as_millis().saturating_add(1)).unwrap_or(c_int::MAX)
     });
     // SAFETY: the pointer and the length are those of a live array.
-    unsafe { libc::poll(descriptors.as_mut_ptr(), descriptors.len() as libc::nfds_t, timeout) };
+    let result =
+        unsafe { libc::poll(descriptors.as_mut_ptr(), descriptors.len() as libc::nfds_t, timeout) };
+    descriptors.map(|descriptor| result > 0 && descriptor.revents != 0)
 }
 
 #[expect(unsafe_code, reason = "a call into C")]

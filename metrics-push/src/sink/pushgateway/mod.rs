@@ -4,18 +4,24 @@
 //! only this file names HTTP methods.
 
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+mod group_states;
+mod groups_reader;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(not(feature = "gzip"))]
 #[path = "gzip_disabled.rs"]
 mod gzip;
 mod kind;
+mod listing;
 mod negotiation;
 mod protobuf;
 mod query_api;
 mod response;
 mod single_flight;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::acceptance::Acceptance;
@@ -26,9 +32,14 @@ use crate::labels::{GroupingKey, exact_path};
 use crate::push_request::{Payload, PushRequest, Verb};
 use encoding::Body;
 pub(crate) use encoding::Encoding;
+use group_states::GroupStatesReader;
+#[cfg(test)]
+pub(crate) use group_states::parse_states;
+pub(crate) use group_states::{GroupState, GroupStates};
+use groups_reader::GroupsReader;
 pub use kind::GatewayKind;
+use listing::{Listing, Visitor};
 use negotiation::Negotiation;
-pub(crate) use query_api::parse_groups;
 use query_api::parse_start_time;
 pub use query_api::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 use response::{accepted, check_success};
@@ -40,13 +51,13 @@ pub(crate) struct Pushgateway {
     server: Server,
     kind: GatewayKind,
     negotiation: Negotiation,
-    listing: SingleFlight,
+    shared_states: SingleFlight,
 }
 
 impl Pushgateway {
     pub(crate) fn new(server: Server, kind: GatewayKind, encoding: Encoding) -> Self {
         let negotiation = Negotiation::new(encoding);
-        Self { server, kind, negotiation, listing: SingleFlight::default() }
+        Self { server, kind, negotiation, shared_states: SingleFlight::default() }
     }
 
     pub(crate) fn kind(&self) -> GatewayKind {
@@ -121,8 +132,31 @@ impl Pushgateway {
 
     /// Returns all groups.
     pub(crate) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
-        let response = self.get("/api/v1/metrics", timeout).await?;
-        parse_groups(&response.body).map_err(|error| error.at("url", self.url()))
+        let listing = Listing::new(GroupsReader::default());
+        self.list(listing, timeout).await.map(GroupsReader::into_groups)
+    }
+
+    /// Returns the states of these groups, and of all others if they fit into memory.
+    pub(crate) async fn states(
+        &self,
+        asked: BTreeSet<GroupingKey>,
+        timeout: Duration,
+    ) -> Result<GroupStates, Error> {
+        let listing = GroupStatesReader::listing(asked);
+        self.list(listing, timeout).await.map(GroupStatesReader::into_states)
+    }
+
+    async fn list<V: Visitor + Send>(
+        &self,
+        mut listing: Listing<V>,
+        timeout: Duration,
+    ) -> Result<V, Error> {
+        let mut read = |part: &[u8]| listing.read(part);
+        let request = Request::new(Method::GET, "/api/v1/metrics", timeout)
+            .with_reader(MAX_LISTING_SIZE, &mut read);
+        let response = self.server.send(request).await?;
+        self.check(&response)?;
+        listing.finish().map_err(|error| error.at("url", self.url()))
     }
 
     /// Returns the time at which the gateway was started.
@@ -147,17 +181,20 @@ impl Pushgateway {
         Ok(groups.into_iter().find(|group| group.has_key(key)))
     }
 
-    /// Like [`group`](Self::group), but concurrent callers share one response, which may be cached for a short time.
+    /// Returns the state of the group with this key; `None` if the gateway does not have it. Concurrent callers share one
+    /// response, which may be cached for a short time. It is not older than `since`.
     ///
     /// # Errors
     /// Those of [`group`](Self::group).
-    pub(crate) async fn group_cached(
+    pub(crate) async fn group_state(
         &self,
         key: &GroupingKey,
+        since: Option<Moment>,
         timeout: Duration,
-    ) -> Result<Option<StoredGroup>, Error> {
+    ) -> Result<Option<GroupState>, Error> {
         let deadline = Moment::now().after(timeout);
-        self.listing.group(key, deadline, self.metrics(timeout)).await
+        let query = |asked| self.states(asked, timeout);
+        self.shared_states.group(key, since, deadline, query).await
     }
 
     /// Removes the empty group that a rejected first push leaves behind, because it can make the gateway reject pushes to
@@ -171,8 +208,8 @@ impl Pushgateway {
         timeout: Duration,
     ) -> Result<bool, Error> {
         let deadline = Moment::now().after(timeout);
-        let is_empty =
-            self.group(key, timeout).await?.is_some_and(|group| group.has_no_accepted_push());
+        let state = self.group_state(key, Some(Moment::now()), timeout).await?;
+        let is_empty = state.is_some_and(|state| state.has_no_accepted_push());
         if is_empty {
             let delete = PushRequest::delete(key.clone());
             self.send(&Payload::from(&delete), deadline.remaining()).await?;
@@ -195,14 +232,28 @@ impl Pushgateway {
     /// # Errors
     /// `is_config` if the gateway's admin API is disabled; otherwise if the gateway did not accept the request.
     pub(crate) async fn wipe(&self, timeout: Duration) -> Result<(), Error> {
-        let request = Request::new(Method::PUT, "/api/v1/admin/wipe", timeout);
+        let response = self.send_wipe(Method::PUT, timeout).await?;
+        self.check(&response)
+    }
+
+    /// Checks that the gateway's admin API is enabled. Removes nothing: the gateway accepts only other methods.
+    ///
+    /// # Errors
+    /// `is_config` if the gateway's admin API is disabled; otherwise if the gateway could not be queried.
+    pub(crate) async fn check_wipe(&self, timeout: Duration) -> Result<(), Error> {
+        let response = self.send_wipe(Method::GET, timeout).await?;
+        if response.status == 405 { Ok(()) } else { self.check(&response) }
+    }
+
+    async fn send_wipe(&self, method: Method, timeout: Duration) -> Result<Response, Error> {
+        let request = Request::new(method, "/api/v1/admin/wipe", timeout);
         let response = self.server.send(request).await?;
         if response.status == 404 {
             return Err(Error::config("the gateway's admin API is disabled")
                 .at("url", self.url())
                 .remedy("start the gateway with --web.enable-admin-api, or delete its groups"));
         }
-        self.check(&response)
+        Ok(response)
     }
 
     /// Returns `Ok` if the gateway is ready to serve requests.
@@ -214,9 +265,7 @@ impl Pushgateway {
     }
 
     async fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
-        let request =
-            Request::new(Method::GET, path, timeout).with_max_response_size(MAX_LISTING_SIZE);
-        let response = self.server.send(request).await?;
+        let response = self.server.send(Request::new(Method::GET, path, timeout)).await?;
         self.check(&response)?;
         Ok(response)
     }

@@ -1,5 +1,5 @@
-//! `StoredGroup`: a group as the gateway's query API describes it, and the parsers of the responses to
-//! `GET /api/v1/metrics` and `GET /api/v1/status`.
+//! `StoredGroup`: a group as the gateway's query API describes it, the readers of its JSON,
+//! and the parser of the response to `GET /api/v1/status`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, JOB};
 
 /// The family that contains the time of the last push to the group that the gateway accepted; 0 if there is none.
-const PUSH_TIME: &str = "push_time_seconds";
+pub(super) const PUSH_TIME: &str = "push_time_seconds";
 
 /// A group that a gateway stores.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,22 +87,14 @@ impl fmt::Display for StoredValue {
 }
 
 impl StoredGroup {
-    /// Returns the key of the group; `None` if its labels are not valid in a key. Labels with an empty value, which the
-    /// gateway stores, are not part of a key.
-    pub(crate) fn grouping_key(&self) -> Option<GroupingKey> {
-        let key = GroupingKey::new(self.labels.get(JOB)?).ok()?;
-        let mut others = self.labels.iter().filter(|(name, _)| *name != JOB);
-        others.try_fold(key, |key, (name, value)| key.label(name, value)).ok()
+    /// Returns the key of the group; `None` if its labels are not valid in a key.
+    pub(super) fn grouping_key(&self) -> Option<GroupingKey> {
+        grouping_key(&self.labels)
     }
 
     /// Returns true if the group has this key.
     pub(crate) fn has_key(&self, key: &GroupingKey) -> bool {
         self.grouping_key().as_ref() == Some(key)
-    }
-
-    /// Returns true if the gateway rejected every push to the group.
-    pub(crate) fn has_no_accepted_push(&self) -> bool {
-        self.value(PUSH_TIME, &[]) == Some(0.0)
     }
 
     /// Returns the time of the last push to the group that the gateway accepted, in Unix seconds by the gateway's clock.
@@ -139,7 +131,7 @@ impl StoredGroup {
     }
 }
 
-fn invalid_response() -> Error {
+pub(super) fn invalid_response() -> Error {
     Error::new(Kind::Config, "the response is not from a Pushgateway's query API")
         .remedy("check the URL, and that the gateway is 0.10 or newer")
 }
@@ -198,49 +190,60 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     days_of_years + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
-/// Parses the response to `GET /api/v1/metrics`.
-pub(crate) fn parse_groups(text: &str) -> Result<Vec<StoredGroup>, Error> {
-    let response: Value =
-        serde_json::from_str(text).map_err(|error| invalid_response().caused_by(error))?;
-    let groups = response.get("data").and_then(Value::as_array).ok_or_else(invalid_response)?;
-    groups.iter().map(|entry| group(entry).ok_or_else(invalid_response)).collect()
+/// Parses the name of a member.
+pub(super) fn parse_name(json: &[u8]) -> Option<String> {
+    serde_json::from_slice(json).ok()
 }
 
-fn group(entry: &Value) -> Option<StoredGroup> {
-    let entry = entry.as_object()?;
-    let mut families = BTreeMap::new();
-    for (name, value) in entry {
-        // The object contains the families and other fields of the group. Only families have a type.
-        if value.get("type").is_some() {
-            families.insert(name.clone(), family(value)?);
-        }
+/// Parses the labels of a group.
+pub(super) fn parse_labels(value: &[u8]) -> Option<BTreeMap<String, String>> {
+    serde_json::from_slice(value).ok()
+}
+
+/// Parses the value of a family that has exactly one metric; `None` if it has another number, or the metric is a
+/// histogram or summary.
+pub(super) fn parse_single_value(value: &[u8]) -> Option<f64> {
+    let family = parse_family(value)?;
+    match &family.metrics[..] {
+        [StoredMetric { value: StoredValue::Single(value), .. }] => Some(*value),
+        _ => None,
     }
-    Some(StoredGroup {
-        labels: labels(entry)?,
-        last_push_successful: entry.get("last_push_successful")?.as_bool()?,
-        families,
-    })
 }
 
-fn family(value: &Value) -> Option<StoredFamily> {
+/// Returns the key of a group with these labels; `None` if they are not valid in a key. Labels with an empty value, which
+/// the gateway stores, are not part of a key.
+pub(super) fn grouping_key(labels: &BTreeMap<String, String>) -> Option<GroupingKey> {
+    let key = GroupingKey::new(labels.get(JOB)?).ok()?;
+    let mut others = labels.iter().filter(|(name, _)| *name != JOB);
+    others.try_fold(key, |key, (name, value)| key.label(name, value)).ok()
+}
+
+pub(super) fn parse_family(value: &[u8]) -> Option<StoredFamily> {
+    let value: Value = serde_json::from_slice(value).ok()?;
+    let kind = value.get("type")?.as_str()?.to_lowercase();
+    let metrics = value.get("metrics")?.as_array()?;
     Some(StoredFamily {
-        kind: value.get("type")?.as_str()?.to_lowercase(),
+        metrics: metrics.iter().filter_map(|metric| stored_metric(&kind, metric)).collect(),
         help: value.get("help").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        metrics: value.get("metrics")?.as_array()?.iter().map(metric).collect::<Option<_>>()?,
+        kind,
     })
 }
 
-fn metric(value: &Value) -> Option<StoredMetric> {
-    let fields = value.as_object()?;
-    let value = if let Some(buckets) = fields.get("buckets") {
-        let (sum, count) = (number(fields.get("sum")?)?, number(fields.get("count")?)?);
-        StoredValue::Histogram { buckets: pairs(buckets)?, sum, count }
-    } else if let Some(count) = fields.get("count") {
-        // A summary without quantiles has no field for them.
-        let quantiles = fields.get("quantiles").map_or(Some(Vec::new()), pairs)?;
-        StoredValue::Summary { quantiles, sum: number(fields.get("sum")?)?, count: number(count)? }
-    } else {
-        StoredValue::Single(number(fields.get("value")?)?)
+fn stored_metric(kind: &str, metric: &Value) -> Option<StoredMetric> {
+    let fields = metric.as_object()?;
+    let number = |name: &str| fields.get(name).and_then(number);
+    let value = match kind {
+        // `gauge_histogram` is a histogram as well.
+        _ if kind.ends_with("histogram") => {
+            let (sum, count) = (number("sum")?, number("count")?);
+            StoredValue::Histogram { buckets: buckets(fields.get("buckets"), count)?, sum, count }
+        }
+        "summary" => {
+            // A summary without quantiles has no field for them.
+            let quantiles = fields.get("quantiles").map_or(Some(Vec::new()), pairs)?;
+            StoredValue::Summary { quantiles, sum: number("sum")?, count: number("count")? }
+        }
+        _ => StoredValue::Single(number("value")?),
     };
     Some(StoredMetric { labels: labels(fields)?, value })
 }
@@ -249,6 +252,37 @@ fn labels(fields: &Map<String, Value>) -> Option<BTreeMap<String, String>> {
     let Some(labels) = fields.get("labels") else { return Some(BTreeMap::new()) };
     let pairs = labels.as_object()?.iter();
     pairs.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// Returns the upper bounds and cumulative counts of a histogram. The buckets are an object, or those of a native
+/// histogram: a list, each with its boundary rule, bounds and own count. A histogram without observations has none.
+fn buckets(value: Option<&Value>, count: f64) -> Option<Vec<(f64, f64)>> {
+    let mut buckets = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(native)) => native_buckets(native)?,
+        Some(classic) => pairs(classic)?,
+    };
+    if !buckets.iter().any(|(bound, _)| *bound == f64::INFINITY) {
+        buckets.push((f64::INFINITY, count));
+    }
+    Some(buckets)
+}
+
+fn native_buckets(native: &[Value]) -> Option<Vec<(f64, f64)>> {
+    let mut buckets: Vec<_> = native
+        .iter()
+        .map(|bucket| match bucket.as_array()?.as_slice() {
+            [_rule, _lower, upper, count] => Some((number(upper)?, number(count)?)),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    buckets.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+    let mut total = 0.0;
+    for (_, count) in &mut buckets {
+        total += *count;
+        *count = total;
+    }
+    Some(buckets)
 }
 
 fn pairs(value: &Value) -> Option<Vec<(f64, f64)>> {
@@ -268,7 +302,15 @@ fn number(value: &Value) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::groups_reader::GroupsReader;
+    use super::super::listing::Listing;
     use super::*;
+
+    fn parse_groups(text: &str) -> Result<Vec<StoredGroup>, Error> {
+        let mut listing = Listing::new(GroupsReader::default());
+        let _ = listing.read(text.as_bytes());
+        listing.finish().map(GroupsReader::into_groups)
+    }
 
     #[test]
     fn start_time_includes_its_time_zone() {
@@ -361,8 +403,131 @@ mod tests {
 
     #[test]
     fn response_of_another_server_is_an_error() {
-        for text in ["", "<html>", "{}", r#"{"data":[{"labels":3}]}"#] {
+        for text in [
+            "",
+            "<html>",
+            "{}",
+            "[]",
+            r#"{"data":{}}"#,
+            r#"{"data":null}"#,
+            r#"{"data":["#,
+            r#"{"data":[0]}"#,
+            r#"{"data":[[]]}"#,
+            r#"{"data":[{"labels":{"job":"x"}"#,
+            r#"{"data":[}]}"#,
+        ] {
             assert!(parse_groups(text).unwrap_err().is_config(), "{text}");
+        }
+    }
+
+    /// The responses of three versions, which store the group of the job `batch`.
+    const VERSIONS: [&str; 3] = [
+        include_str!("responses/pushgateway-0.10.json"),
+        include_str!("responses/pushgateway-1.5.json"),
+        include_str!("responses/pushgateway-1.11.json"),
+    ];
+
+    #[test]
+    fn responses_of_all_versions_are_read() {
+        for text in VERSIONS {
+            let groups = parse_groups(text).unwrap();
+            assert_eq!(groups.len(), 1, "{text}");
+            let group = &groups[0];
+            assert_eq!((group.labels["job"].as_str(), group.last_push_successful), ("batch", true));
+            assert!(group.pushed_at() > Some(1.5e9), "{text}");
+            assert_eq!(group.value("rows_total", &[]), Some(7.0), "{text}");
+            let families = text.matches(r#""type":"#).count();
+            let metrics = text.matches(r#"{"labels":{"instance""#).count();
+            assert_eq!(group.families.len(), families, "{text}");
+            let stored: usize = group.families.values().map(|family| family.metrics.len()).sum();
+            // The first match in the oldest response is the group itself.
+            assert!(stored == metrics || stored + 1 == metrics, "{stored} {metrics} {text}");
+        }
+    }
+
+    #[test]
+    fn native_histogram_has_cumulative_buckets() {
+        let group = parse_groups(VERSIONS[2]).unwrap().remove(0);
+        let buckets =
+            |family: &str, metric: usize| match &group.families[family].metrics[metric].value {
+                StoredValue::Histogram { buckets, .. } => buckets.clone(),
+                other => panic!("{family} is {other:?}"),
+            };
+        let infinite = f64::INFINITY;
+        assert_eq!(buckets("batch_seconds", 0), [(1.4, 2.0), (2.0, 3.0), (infinite, 3.0)]);
+        assert_eq!(buckets("batch.sizes", 0), [(0.001, 2.0), (infinite, 2.0)]);
+        for metric in 0..3 {
+            assert_eq!(buckets("batch_empty_seconds", metric), [(infinite, 0.0)]);
+        }
+    }
+
+    /// Replaces each value in turn, and returns the texts.
+    fn mutations(text: &str) -> Vec<String> {
+        const VALUES: [&str; 9] = [
+            "null",
+            "0",
+            "true",
+            r#""x""#,
+            "[]",
+            "{}",
+            r#"[[0,"1","2"]]"#,
+            r#"{"type":"GAUGE"}"#,
+            r#""\"}],{""#,
+        ];
+        let value: Value = serde_json::from_str(text).unwrap();
+        let mut paths = Vec::new();
+        collect_paths(&value, String::new(), &mut paths);
+        let mutated = |path: &str, new: &str| {
+            let mut mutated = value.clone();
+            *mutated.pointer_mut(path).unwrap() = serde_json::from_str(new).unwrap();
+            mutated.to_string()
+        };
+        paths.iter().flat_map(|path| VALUES.map(|new| mutated(path, new))).collect()
+    }
+
+    fn collect_paths(value: &Value, path: String, paths: &mut Vec<String>) {
+        let child = |name: &str| format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match value {
+            Value::Array(items) => {
+                for (number, item) in items.iter().enumerate() {
+                    collect_paths(item, child(&number.to_string()), paths);
+                }
+            }
+            Value::Object(members) => {
+                for (name, member) in members {
+                    collect_paths(member, child(name), paths);
+                }
+            }
+            _ => {}
+        }
+        if !path.is_empty() {
+            paths.push(path);
+        }
+    }
+
+    #[test]
+    fn changed_group_of_another_job_does_not_hide_a_group() {
+        let own = r#"{"batch_job_last_start_timestamp_seconds":{"type":"GAUGE","metrics":[
+            {"labels":{"instance":"","job":"own"},"value":"1.5"}]},
+            "labels":{"job":"own"},"last_push_successful":true}"#;
+        let expected = parse_groups(&format!(r#"{{"data":[{own}]}}"#)).unwrap().remove(0);
+        let key = GroupingKey::new("own").unwrap();
+        for version in VERSIONS {
+            let value: Value = serde_json::from_str(version).unwrap();
+            let other = value["data"][0].to_string();
+            for other in mutations(&other) {
+                for text in [
+                    format!(r#"{{"status":"success","data":[{other},{own}]}}"#),
+                    format!(r#"{{"data":[{own},{other}],"status":"success"}}"#),
+                ] {
+                    let groups = parse_groups(&text).unwrap();
+                    assert!(groups.contains(&expected), "{text}");
+                    let states = super::super::parse_states(&text).unwrap();
+                    let state = states.get(&key).unwrap();
+                    let start = state.value("batch_job_last_start_timestamp_seconds");
+                    assert_eq!(start, Some(1.5), "{text}");
+                }
+            }
         }
     }
 }

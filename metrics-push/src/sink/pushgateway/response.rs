@@ -89,13 +89,13 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         400 if body.contains("parsing error") => (
             "the gateway could not parse the metrics",
             owned(
-                "check the URL: an ingress may change bodies, or the server may not be a Pushgateway",
+                "correct the line that the response names, or check whether a proxy changes bodies",
             ),
         ),
         400 => ("the gateway rejected the push", None),
         401 => (
             "the gateway requires valid credentials",
-            owned("check the user and password, or the token"),
+            owned("check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN"),
         ),
         403 => (
             "the credentials do not permit this request",
@@ -113,7 +113,9 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
         ),
         407 => (
             "the proxy requires credentials",
-            owned("add them to the proxy's variable, for example http://user:password@proxy:3128"),
+            owned(
+                "add them to HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, for example http://user:password@proxy:3128",
+            ),
         ),
         413 => (
             "the push is too large for the server",
@@ -221,6 +223,23 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains(r#"another group contains "orders""#), "{text}");
         assert!(text.contains(r#"this push was for {job="import"}"#), "{text}");
+    }
+
+    #[test]
+    fn parsing_error_of_the_gateway_is_the_cause() {
+        let error =
+            error(400, "text format parsing error in line 3: expected float as value, got \"x\"\n");
+        let text = error.to_string();
+        assert!(text.contains("response: text format parsing error in line 3"), "{text}");
+        assert!(text.ends_with(
+            "; correct the line that the response names, or check whether a proxy changes bodies"
+        ));
+    }
+
+    #[test]
+    fn unauthorized_error_names_the_variables() {
+        let text = error(401, "").to_string();
+        assert!(text.contains("METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN"), "{text}");
     }
 
     #[test]

@@ -1,20 +1,19 @@
-//! `SingleFlight`: lets concurrent callers share one query for all groups of a gateway.
+//! `SingleFlight`: lets concurrent callers share one query for the groups of a gateway.
 //!
 //! The query API cannot return a single group, and it takes long to list and parse thousands of groups. If a query is
 //! in flight, a caller waits for its response. A response is cached for as long as its query took, because it may
-//! already have been that old when it arrived.
+//! already have been that old when it arrived. A response that does not show the group of a caller is followed by a
+//! query for the groups of all callers that wait.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::query_api::StoredGroup;
+use super::group_states::{GroupState, GroupStates};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::oneshot::{Receiver, Sender, channel};
 use crate::sync::Mutex;
-
-type Groups = Arc<BTreeMap<GroupingKey, StoredGroup>>;
 
 #[derive(Debug, Default)]
 pub(super) struct SingleFlight(Mutex<Flight>);
@@ -22,102 +21,104 @@ pub(super) struct SingleFlight(Mutex<Flight>);
 #[derive(Debug, Default)]
 struct Flight {
     /// The last response, and the moment at which it expires.
-    cached: Option<(Moment, Groups)>,
+    cached: Option<(Moment, Arc<GroupStates>)>,
     /// The query in flight.
     query: Option<SharedQuery>,
+    /// The groups of the callers that wait for the query in flight.
+    waiting: BTreeSet<GroupingKey>,
 }
 
 #[derive(Debug)]
 struct SharedQuery {
     deadline: Moment,
-    waiters: Vec<Sender<Groups>>,
+    waiters: Vec<Sender<Arc<GroupStates>>>,
 }
 
 /// How a caller gets the groups.
 enum Role {
     /// The cached response has not expired.
-    Cached(Groups),
+    Cached(Arc<GroupStates>),
     /// A query that times out before this caller's deadline is in flight: the caller waits for its response.
-    Follower(Receiver<Groups>),
+    Follower(Receiver<Arc<GroupStates>>),
     /// A query that may outlast this caller's deadline is in flight: the caller sends a query for itself.
     Independent,
-    /// No query is in flight: the caller sends one for itself and its followers.
-    Leader,
+    /// No query is in flight: the caller sends one for these groups.
+    Leader(BTreeSet<GroupingKey>),
 }
 
 impl SingleFlight {
-    /// Returns the group with this key. `query` lists all groups. It is polled only if this caller must send a query.
-    pub(super) async fn group(
+    /// Returns the group with this key from a query that was sent at `since` or later. `query` lists at least the groups
+    /// with the given keys. It is called only if this caller must send a query.
+    pub(super) async fn group<F: Future<Output = Result<GroupStates, Error>>>(
         &self,
         key: &GroupingKey,
+        since: Option<Moment>,
         deadline: Moment,
-        query: impl Future<Output = Result<Vec<StoredGroup>, Error>>,
-    ) -> Result<Option<StoredGroup>, Error> {
-        Ok(self.groups(deadline, query).await?.get(key).cloned())
-    }
-
-    async fn groups(
-        &self,
-        deadline: Moment,
-        query: impl Future<Output = Result<Vec<StoredGroup>, Error>>,
-    ) -> Result<Groups, Error> {
-        loop {
-            match self.join(deadline) {
-                Role::Cached(groups) => return Ok(groups),
+        query: impl FnOnce(BTreeSet<GroupingKey>) -> F,
+    ) -> Result<Option<GroupState>, Error> {
+        let asked = loop {
+            match self.join(key, since, deadline) {
+                Role::Cached(states) => return Ok(states.get(key).cloned()),
                 Role::Follower(receiver) => {
-                    // `None` means that the leader has failed: join again.
-                    if let Some(groups) = receiver.await {
-                        return Ok(groups);
+                    // `None` means that the leader has failed. Otherwise the response may not show this group: join again.
+                    if let Some(states) = receiver.await
+                        && states.is_answer(key, since)
+                    {
+                        return Ok(states.get(key).cloned());
                     }
                 }
-                Role::Independent => return query.await.map(index),
-                Role::Leader => break,
+                Role::Independent => {
+                    let states = query(BTreeSet::from([key.clone()])).await?;
+                    return Ok(states.get(key).cloned());
+                }
+                Role::Leader(asked) => break asked,
             }
-        }
+        };
         let leader = LeaderGuard(self);
         let started = Moment::now();
-        let groups = index(query.await?);
+        let states = Arc::new(query(asked).await?);
         let now = Moment::now();
-        leader.publish(now.after(now.since(started)), &groups);
-        Ok(groups)
+        leader.publish(now.after(now.since(started)), &states);
+        Ok(states.get(key).cloned())
     }
 
-    fn join(&self, deadline: Moment) -> Role {
-        let Flight { cached, query } = &mut *self.0.lock();
+    fn join(&self, key: &GroupingKey, since: Option<Moment>, deadline: Moment) -> Role {
+        let Flight { cached, query, waiting } = &mut *self.0.lock();
         match (cached, query) {
-            (Some((expires_at, groups)), _) if !expires_at.remaining().is_zero() => {
-                Role::Cached(Arc::clone(groups))
+            (Some((expires_at, states)), _)
+                if !expires_at.remaining().is_zero() && states.is_answer(key, since) =>
+            {
+                Role::Cached(Arc::clone(states))
             }
             (_, Some(query)) if deadline.is_at_or_after(query.deadline) => {
                 let (sender, receiver) = channel();
                 query.waiters.push(sender);
+                waiting.insert(key.clone());
                 Role::Follower(receiver)
             }
             (_, Some(_)) => Role::Independent,
             (_, none) => {
                 *none = Some(SharedQuery { deadline, waiters: Vec::new() });
-                Role::Leader
+                let mut asked = std::mem::take(waiting);
+                asked.insert(key.clone());
+                Role::Leader(asked)
             }
         }
     }
-}
-
-fn index(groups: Vec<StoredGroup>) -> Groups {
-    Arc::new(groups.into_iter().filter_map(|group| Some((group.grouping_key()?, group))).collect())
 }
 
 /// Ends the shared query when it is dropped. If no response was published, the followers receive `None`.
 struct LeaderGuard<'a>(&'a SingleFlight);
 
 impl LeaderGuard<'_> {
-    fn publish(&self, expires_at: Moment, groups: &Groups) {
+    fn publish(&self, expires_at: Moment, states: &Arc<GroupStates>) {
         let query = {
             let mut flight = self.0.0.lock();
-            flight.cached = Some((expires_at, Arc::clone(groups)));
+            flight.cached = Some((expires_at, Arc::clone(states)));
             flight.query.take()
         };
         for sender in query.into_iter().flat_map(|query| query.waiters) {
-            sender.send(Arc::clone(groups));
+            sender.send(Arc::clone(states));
         }
     }
 }
@@ -136,14 +137,14 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
 
-    use super::super::query_api::parse_groups;
+    use super::super::group_states::parse_states;
     use super::*;
     use crate::error::Kind;
 
-    fn parsed_groups() -> Vec<StoredGroup> {
+    fn parsed_groups() -> GroupStates {
         let text = r#"{"data":[{"labels":{"job":"a","instance":""},"last_push_successful":true},
-            {"labels":{"job":"a","shard":"1"},"last_push_successful":true}]}"#;
-        parse_groups(text).unwrap()
+            {"labels":{"job":"a","shard":"1"},"last_push_successful":true,"rows":{}}]}"#;
+        parse_states(text).unwrap()
     }
 
     fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
@@ -170,25 +171,25 @@ mod tests {
     fn single_flight_shares_one_query() {
         let flight = SingleFlight::default();
         let (answered, queries) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let query = || async {
+        let query = |_| async {
             queries.fetch_add(1, Ordering::Relaxed);
             at_least(&answered, 1).await;
             Ok(parsed_groups())
         };
         let (one, missing, empty) = (key("1"), key("2"), GroupingKey::new("a").unwrap());
-        let mut first = pin!(flight.group(&one, in_a_minute(), query()));
-        let mut second = pin!(flight.group(&missing, in_a_minute(), query()));
-        let mut third = pin!(flight.group(&empty, in_a_minute(), query()));
+        let mut first = pin!(flight.group(&one, None, in_a_minute(), query));
+        let mut second = pin!(flight.group(&missing, None, in_a_minute(), query));
+        let mut third = pin!(flight.group(&empty, None, in_a_minute(), query));
         assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
         assert!(poll(third.as_mut()).is_pending());
         answered.store(1, Ordering::Relaxed);
-        let labels = |poll: Poll<Result<Option<StoredGroup>, Error>>| match poll {
-            Poll::Ready(group) => group.unwrap().map(|group| group.labels.len()),
+        let has_rows = |poll: Poll<Result<Option<GroupState>, Error>>| match poll {
+            Poll::Ready(group) => group.unwrap().map(|group| group.has_family("rows")),
             Poll::Pending => panic!("the response did not arrive"),
         };
-        assert_eq!(labels(poll(first)), Some(2));
-        assert_eq!(labels(poll(second)), None);
-        assert_eq!(labels(poll(third)), Some(2), "an empty label is the same as no label");
+        assert_eq!(has_rows(poll(first)), Some(true));
+        assert_eq!(has_rows(poll(second)), None);
+        assert_eq!(has_rows(poll(third)), Some(false), "an empty label is the same as no label");
         assert_eq!(queries.load(Ordering::Relaxed), 1);
     }
 
@@ -196,14 +197,14 @@ mod tests {
     fn follower_sends_a_query_if_the_leader_fails() {
         let flight = SingleFlight::default();
         let (answered, queries) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let query = || async {
+        let query = |_| async {
             let number = queries.fetch_add(1, Ordering::Relaxed);
             at_least(&answered, number + 1).await;
             if number == 0 { Err(Error::new(Kind::Timeout, "late")) } else { Ok(parsed_groups()) }
         };
         let one = key("1");
-        let mut first = pin!(flight.group(&one, in_a_minute(), query()));
-        let mut second = pin!(flight.group(&one, in_a_minute(), query()));
+        let mut first = pin!(flight.group(&one, None, in_a_minute(), query));
+        let mut second = pin!(flight.group(&one, None, in_a_minute(), query));
         assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
         answered.store(2, Ordering::Relaxed);
         assert!(matches!(poll(first), Poll::Ready(Err(_))));
@@ -214,9 +215,10 @@ mod tests {
     #[test]
     fn caller_with_an_earlier_deadline_sends_its_own_query() {
         let (flight, one) = (SingleFlight::default(), key("1"));
-        let mut first = pin!(flight.group(&one, in_a_minute(), std::future::pending()));
+        let mut first = pin!(flight.group(&one, None, in_a_minute(), |_| std::future::pending()));
         assert!(poll(first.as_mut()).is_pending());
-        let second = pin!(flight.group(&one, Moment::now(), async { Ok(parsed_groups()) }));
+        let second =
+            pin!(flight.group(&one, None, Moment::now(), |_| async { Ok(parsed_groups()) }));
         assert!(matches!(poll(second), Poll::Ready(Ok(Some(_)))));
     }
 
@@ -224,10 +226,46 @@ mod tests {
     fn dropped_leader_leaves_no_query_behind() {
         let (flight, one) = (SingleFlight::default(), key("1"));
         {
-            let mut first = pin!(flight.group(&one, in_a_minute(), std::future::pending()));
+            let mut first =
+                pin!(flight.group(&one, None, in_a_minute(), |_| std::future::pending()));
             assert!(poll(first.as_mut()).is_pending());
         }
-        let second = pin!(flight.group(&one, in_a_minute(), async { Ok(parsed_groups()) }));
+        let second =
+            pin!(flight.group(&one, None, in_a_minute(), |_| async { Ok(parsed_groups()) }));
         assert!(matches!(poll(second), Poll::Ready(Ok(Some(_)))));
+    }
+
+    #[test]
+    fn caller_that_needs_a_later_response_waits_for_the_next_query() {
+        let (flight, answered) = (SingleFlight::default(), AtomicUsize::new(0));
+        let sent = std::cell::RefCell::new(Vec::new());
+        let query = |asked: BTreeSet<GroupingKey>| {
+            let number = sent.borrow().len();
+            sent.borrow_mut().push(asked);
+            let (states, answered) = (parsed_groups(), &answered);
+            async move {
+                at_least(answered, number + 1).await;
+                Ok(states)
+            }
+        };
+        let [one, two, empty] = [key("1"), key("2"), GroupingKey::new("a").unwrap()];
+        let mut first = pin!(flight.group(&one, None, in_a_minute(), query));
+        assert!(poll(first.as_mut()).is_pending());
+        let later = Some(Moment::now().after(std::time::Duration::from_nanos(1)));
+        let mut second = pin!(flight.group(&two, later, in_a_minute(), query));
+        let mut third = pin!(flight.group(&empty, later, in_a_minute(), query));
+        assert!(poll(second.as_mut()).is_pending() && poll(third.as_mut()).is_pending());
+        answered.store(1, Ordering::Relaxed);
+        assert!(matches!(poll(first), Poll::Ready(Ok(Some(_)))));
+        assert!(poll(second.as_mut()).is_pending() && poll(third.as_mut()).is_pending());
+        answered.store(2, Ordering::Relaxed);
+        assert!(matches!(poll(second), Poll::Ready(Ok(None))));
+        assert!(matches!(poll(third), Poll::Ready(Ok(Some(_)))));
+        let asked = [vec![one.clone()], vec![two.clone(), empty.clone()]];
+        assert_eq!(
+            *sent.borrow(),
+            asked.map(BTreeSet::from_iter),
+            "one query serves all callers that wait"
+        );
     }
 }

@@ -3,9 +3,11 @@
 //! The library's supervisor starts this process again as its child, and the command replaces the child. Problems with
 //! metrics never prevent the command from running.
 
+mod job_name;
+mod valid_options;
+
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
@@ -14,13 +16,32 @@ use metrics_push::{Config, Error, Job, Run, parse_duration};
 
 use crate::context::{self, GatewayArguments, GroupArguments};
 use crate::failure::Failure;
+use job_name::{file_name, is_launcher};
+
+pub(crate) use valid_options::parse as parse_valid_options;
 
 /// The exit status of a shell for a command that is not executable.
 const NOT_EXECUTABLE: u8 = 126;
 /// The exit status of a shell for a command that does not exist.
 const NOT_FOUND: u8 = 127;
 
-const HELP: &str = "\
+/// The indentation of a description in a help text.
+const INDENT: &str = "          ";
+/// The width of a description in a help text, so that a line has at most 80 columns.
+const MAX_HELP_WIDTH: usize = 70;
+
+/// Returns the help text after the arguments.
+fn more_help() -> String {
+    let launchers = wrap(&job_name::LAUNCHERS);
+    format!(
+        "\
+Name of the job:
+  --job
+          The name that is given here, or in METRICS_PUSH_JOB.
+  without --job
+          The file name of the command. A program that runs another program or
+          a script needs --job, because its name does not describe the job:
+{launchers}
 Exit status:
   126
           The command is not executable.
@@ -33,14 +54,33 @@ Exit status:
 
 Examples:
   metrics-push exec --job backup --every 24h -- backup --all
-";
+  metrics-push exec --job sync --skip-exit-code 75 -- sh /opt/sync.sh
+"
+    )
+}
+
+/// Writes words in indented lines.
+fn wrap(words: &[&str]) -> String {
+    let mut text = String::new();
+    let mut line = String::new();
+    for word in words {
+        if line.len() + word.len() > MAX_HELP_WIDTH {
+            text.extend([INDENT, line.trim_end(), "\n"]);
+            line.clear();
+        }
+        line.extend([word, " "]);
+    }
+    text.extend([INDENT, line.trim_end(), "\n"]);
+    text
+}
 
 /// Runs a command as a run of a job and reports how it ends.
 ///
 /// The report distinguishes exit codes, signals and the kernel's out-of-memory killer. Signals are forwarded to the
-/// command. The command inherits input and output. Without a gateway, the command runs and nothing is reported.
+/// command. The command inherits input and output. Without a gateway, the command runs and nothing is reported. An invalid
+/// option is reported and ignored, and the command runs.
 #[derive(Debug, Args)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = more_help())]
 pub(crate) struct Arguments {
     #[command(flatten)]
     gateways: GatewayArguments,
@@ -52,30 +92,46 @@ pub(crate) struct Arguments {
     /// The maximum duration of a run; an alert fires for a longer run.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_runtime: Option<Duration>,
-    /// Ends the command after the maximum duration: first with TERM, then with KILL.
-    #[arg(long, requires = "max_runtime")]
+    /// Ends the command after --max-runtime: first with TERM, then with KILL.
+    #[arg(long)]
     kill: bool,
+    /// An exit code of the command that means success, besides 0. Repeatable; several codes are separated by commas.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    ok_exit_code: Vec<u8>,
+    /// An exit code of the command that means that it had nothing to do. Repeatable; several codes are separated by commas.
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    skip_exit_code: Vec<u8>,
     /// The command and its arguments; a -- before them ends the options of metrics-push.
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+/// Runs the command. Prints `mistakes`, the descriptions of invalid options, once: in the process that runs the command.
+pub(crate) fn run(arguments: &Arguments, mistakes: Vec<Failure>) -> Result<ExitCode, Failure> {
     let (program, rest) = arguments
         .command
         .split_first()
         .ok_or_else(|| Failure::usage("no command to run; write it after --"))?;
-    let (config, mut problems) = context::config_and_problems(&arguments.gateways);
-    let name = arguments.group.job.as_deref().or(config.job_name()).map_or_else(
-        || Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned(),
-        str::to_owned,
-    );
-    problems.extend(configure(config, &name, arguments).err());
+    let (config, invalid_variables) = context::config_and_problems(&arguments.gateways);
+    let mut problems = mistakes;
+    problems.extend(invalid_variables.into_iter().map(Failure::from));
+    let given = arguments.group.job.as_deref().or(config.job_name()).map(str::to_owned);
+    let name = given.unwrap_or_else(|| {
+        let name = file_name(program);
+        // Without a gateway, no metric has the name.
+        let is_reported = context::gateways(&config).is_ok();
+        problems.extend((is_reported && is_launcher(&name)).then(|| unclear_name(&name)));
+        name
+    });
+    problems.extend(configure(config, &name, arguments).err().map(Failure::from));
+    if arguments.kill && arguments.max_runtime.is_none() {
+        problems.push(Failure::usage(
+            "ignored --kill: it needs --max-runtime; write --max-runtime 1h --kill",
+        ));
+    }
     // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
     let run = job(name, arguments).start();
-    for problem in problems {
-        Failure::from(problem).print();
-    }
+    problems.iter().for_each(Failure::print);
     let mut command = Command::new(program);
     command.args(rest);
     execute(&mut command, &run).map_err(|error| {
@@ -86,6 +142,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         // The run is still open, so that it is reported with this exit code.
         std::process::exit(status.into())
     })
+}
+
+fn unclear_name(name: &str) -> Failure {
+    Failure::usage(format!(
+        "the job has the name {name:?}, which is the name of the program that runs it; set another one with --job NAME"
+    ))
 }
 
 fn configure(config: Config, name: &str, arguments: &Arguments) -> Result<(), Error> {
@@ -104,7 +166,12 @@ fn job(name: String, arguments: &Arguments) -> Job {
     if let Some(duration) = arguments.max_runtime {
         job = job.max_runtime(duration);
     }
-    if arguments.kill { job.kill_after_max_runtime() } else { job }
+    if arguments.kill && arguments.max_runtime.is_some() {
+        job = job.kill_after_max_runtime();
+    }
+    let codes = |codes: &[u8]| codes.iter().copied().map(i32::from).collect::<Vec<_>>();
+    job.ok_exit_codes(codes(&arguments.ok_exit_code))
+        .skip_exit_codes(codes(&arguments.skip_exit_code))
 }
 
 /// Replaces this process by the command. Returns only if that fails.

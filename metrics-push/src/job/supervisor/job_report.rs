@@ -1,4 +1,4 @@
-//! `Report`: the completions of the runs that were active when their process died.
+//! `JobReport`: the completions of the runs that were active when their process died.
 //!
 //! They are also written to the journal of the job, if it has one: if this process dies as well, a later one reports
 //! them.
@@ -16,6 +16,7 @@ use crate::job::journal::recovery::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_metrics::{Progress, completion_metrics};
 use crate::job::spec::Extent;
+use crate::job::waiting::{log_unfinished, wait_with_notice};
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, encode};
@@ -28,12 +29,12 @@ pub(super) struct JobEnd<'a> {
 }
 
 /// Submitted completions.
-pub(super) struct Report {
+pub(super) struct JobReport {
     journal: Option<OrphanedJournal>,
     receipts: Vec<(RunIdentity, Vec<Receiver<Receipt>>)>,
 }
 
-impl Report {
+impl JobReport {
     /// Submits the completions of all runs to all sinks.
     pub(super) fn submit(
         runs: impl Iterator<Item = ReceivedRun>,
@@ -64,6 +65,8 @@ impl Report {
     /// Waits for the receipts and acknowledges the settled runs in the journal.
     pub(super) fn settle(self, timeout: Duration) {
         let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
+        wait_with_notice(deadline, |timeout| dispatcher().flush(timeout) == 0);
+        log_unfinished();
         let is_settled = |receipt: Receiver<Receipt>| {
             let receipt = receipt.wait(deadline.remaining());
             receipt.is_some_and(|receipt| !receipt.is_worth_resending())

@@ -1,0 +1,187 @@
+//! `Secrets`: removes the secrets of a request from the text of its response.
+//!
+//! Debugging proxies and error pages repeat the headers of a request, and messages contain an excerpt of the response.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue};
+
+const REPLACEMENT: &str = "…";
+/// A shorter secret is replaced only between characters that are not letters or digits, because it is part of many words.
+const MIN_UNBOUNDED_LEN: usize = 4;
+
+/// Texts that must not be displayed: the secrets and their base64 encodings, longest first.
+#[derive(Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Returns the secrets in the headers of a request and in the URL of the proxy.
+    pub(super) fn new(headers: &HeaderMap, proxy: Option<&Url>) -> Self {
+        let mut secrets = Self::default();
+        headers.values().filter(|value| value.is_sensitive()).for_each(|value| {
+            secrets.add_header(value);
+        });
+        if let Some(password) = proxy.and_then(Url::password) {
+            secrets.add(&percent_decode_str(password).decode_utf8_lossy());
+        }
+        secrets.0.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        secrets
+    }
+
+    fn add_header(&mut self, value: &HeaderValue) {
+        let Ok(value) = value.to_str() else { return };
+        self.add(value);
+        // The value of `Authorization` has a scheme before the token, or before the user and password in base64.
+        let Some((_, token)) = value.split_once(' ') else { return };
+        self.add(token);
+        let pair = STANDARD.decode(token).ok().and_then(|pair| String::from_utf8(pair).ok());
+        if let Some((_, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
+            self.add(password);
+        }
+    }
+
+    fn add(&mut self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        self.0.push(secret.to_owned());
+        if secret.len() >= MIN_UNBOUNDED_LEN {
+            for encoded in (0..3).map(|offset| base64_inside(secret, offset)) {
+                self.0.push(encoded.replace('+', "-").replace('/', "_"));
+                self.0.push(encoded);
+            }
+        }
+    }
+
+    /// Replaces the secrets in a text, also if they are in base64, percent-encoded, or escaped for JSON or HTML.
+    pub(super) fn redact(&self, text: String) -> String {
+        if self.0.is_empty() {
+            return text;
+        }
+        let plain = self.0.iter().fold(text, |text, secret| replace(&text, secret));
+        plain.split_inclusive(char::is_whitespace).map(|word| self.redact_encoded(word)).collect()
+    }
+
+    /// Replaces a word that contains a secret when it is decoded.
+    fn redact_encoded<'a>(&self, word: &'a str) -> &'a str {
+        let decoded = percent_decode_str(&word.replace('+', " ")).decode_utf8_lossy().into_owned();
+        let is_secret = [unescape(word), unescape(&decoded), decoded]
+            .iter()
+            .filter(|decoded| *decoded != word)
+            .any(|decoded| self.0.iter().any(|secret| replace(decoded, secret) != *decoded));
+        match word.chars().next_back().filter(|last| last.is_whitespace()) {
+            _ if !is_secret => word,
+            None => REPLACEMENT,
+            Some(_) => "… ",
+        }
+    }
+}
+
+/// Returns the base64 text that every encoding of a longer text contains, if `secret` starts at a position of that text
+/// whose remainder by 3 is `offset`.
+fn base64_inside(secret: &str, offset: usize) -> String {
+    let aligned = [&b"\0\0"[..offset], secret.as_bytes()].concat();
+    // Each character encodes 6 bits. The first and last characters also depend on the neighbours of the secret.
+    let complete = aligned.len() * 8 / 6;
+    let first = (offset * 8).div_ceil(6);
+    STANDARD_NO_PAD.encode(aligned)[first..complete].to_owned()
+}
+
+/// Replaces the escape sequences that JSON and HTML use for printable characters.
+fn unescape(text: &str) -> String {
+    let sequences = [
+        ("\\u0026", "&"),
+        ("\\u003c", "<"),
+        ("\\u003e", ">"),
+        ("\\", ""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#43;", "+"),
+        ("&amp;", "&"),
+    ];
+    sequences.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+fn replace(text: &str, secret: &str) -> String {
+    if secret.len() >= MIN_UNBOUNDED_LEN {
+        return text.replace(secret, REPLACEMENT);
+    }
+    let mut replaced = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (start, _) in text.match_indices(secret) {
+        let end = start + secret.len();
+        let is_word = |neighbour: Option<char>| neighbour.is_some_and(char::is_alphanumeric);
+        if !is_word(text[..start].chars().next_back()) && !is_word(text[end..].chars().next()) {
+            replaced.push_str(&text[copied..start]);
+            replaced.push_str(REPLACEMENT);
+            copied = end;
+        }
+    }
+    replaced + &text[copied..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::credentials::{Auth, Secret, SecretSource};
+
+    const PASSWORD: &str = "hunter2/+&\"Zq9";
+
+    fn secrets() -> Secrets {
+        let mut headers = HeaderMap::new();
+        let password = SecretSource::Value(Secret::new(PASSWORD));
+        Auth::Basic { user: "batch".into(), password }.authorize(&mut headers).unwrap();
+        let mut key = HeaderValue::from_static("orgkey5-Lm3");
+        key.set_sensitive(true);
+        headers.insert("x-key", key);
+        headers.insert("x-public", HeaderValue::from_static("public-value"));
+        Secrets::new(&headers, Some(&Url::parse("http://user:proxy%2Fword@proxy").unwrap()))
+    }
+
+    #[test]
+    fn secrets_are_replaced_in_every_encoding() {
+        let pair = format!("batch:{PASSWORD}");
+        for echo in [
+            PASSWORD.to_owned(),
+            format!("password={PASSWORD};"),
+            format!("Authorization: Basic {}", STANDARD.encode(&pair)),
+            STANDARD.encode(format!("Authorization: Basic {}", STANDARD.encode(&pair))),
+            STANDARD.encode(format!("x-key: orgkey5-Lm3 {PASSWORD}")),
+            STANDARD.encode(format!("?{PASSWORD}")).replace('+', "-").replace('/', "_"),
+            "hunter2%2F%2B%26%22Zq9".to_owned(),
+            "url=hunter2%2f%2B&%22Zq9&x=1".to_owned(),
+            r#"{"password":"hunter2\/+\u0026\"Zq9"}"#.to_owned(),
+            "<td>hunter2/+&amp;&quot;Zq9</td>".to_owned(),
+            "X-Key: orgkey5-Lm3".to_owned(),
+            "proxy/word".to_owned(),
+            "http://user:proxy%2Fword@proxy".to_owned(),
+        ] {
+            let text = secrets().redact(format!("bad request: {echo} (end)"));
+            for secret in [PASSWORD, "hunter2", "Zq9", "orgkey5", "proxy/w", "proxy%2Fw"] {
+                assert!(!text.contains(secret), "{echo}: {text}");
+            }
+            assert!(text.starts_with("bad request: ") && text.contains('…'), "{echo}: {text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_unchanged() {
+        for text in
+            ["", "text format parsing error in line 1: 100% wrong\nx=%zz +1", "public-value"]
+        {
+            assert_eq!(secrets().redact(text.to_owned()), text);
+        }
+    }
+
+    #[test]
+    fn short_secret_is_replaced_as_a_whole_word() {
+        let mut secrets = Secrets::default();
+        secrets.add("ab");
+        assert_eq!(secrets.redact("ab: cab ab1 (ab)".into()), "…: cab ab1 (…)");
+    }
+}

@@ -1,0 +1,56 @@
+//! Checks the reader of spooled requests with arbitrary bytes.
+
+use super::record::{decode, encode};
+
+/// Decodes a record. Its request is the same after it is encoded again.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn record(bytes: &[u8]) {
+    if let Ok(record) = decode(bytes) {
+        let again = decode(&encode(&record.sink, &record.request));
+        assert_eq!(
+            again.map(|again| (again.sink, again.request)),
+            Ok((record.sink, record.request))
+        );
+    }
+}
+
+/// Decodes the fields of a record. Random bytes do not have the right checksum, so it is added.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn record_fields(fields: &[u8]) {
+    let checksum = super::record::checksum_of(&[fields]);
+    let head = format!("metrics-push request 1 {checksum:032x}\n");
+    record(&[head.as_bytes(), fields].concat());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::labels::GroupingKey;
+    use crate::push_request::{PushRequest, Verb};
+
+    proptest! {
+        #[test]
+        fn decoded_record_equals_any_encoded_request(
+            sink in ".*",
+            verb in prop_oneof![Just(Verb::Push), Just(Verb::Add), Just(Verb::Delete)],
+            created_at: u64,
+            job in ".+",
+            labels in proptest::collection::btree_map("[a-z]{1,3}x", ".+", 0..4),
+            families in proptest::collection::btree_map(".*", ".*", 0..4),
+        ) {
+            let mut key = GroupingKey::new(job).unwrap();
+            for (name, value) in labels {
+                key = key.label(name, value).unwrap();
+            }
+            let request = PushRequest::with_created_at(created_at, verb, key, families);
+            let record = decode(&encode(&sink, &request)).unwrap();
+            prop_assert_eq!((record.sink, record.request), (sink, request));
+        }
+    }
+}
