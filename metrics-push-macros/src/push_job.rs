@@ -101,7 +101,7 @@ impl Attribute for Args {
         if let (Some(run), true) = (&self.run, expand::starts_in_runtime(function)) {
             errors.at(
                 run,
-                "`run` is not supported on a function that returns a future, because the run starts when the future is first polled; use an `async fn`, or remove `run`",
+                "`run` is not supported on a function that returns a future and does not end with an `async` block, because the run starts when the future is first polled; use an `async fn`, or remove `run`",
             );
         }
         if let (Some(kill), None) = (&self.kill, &self.max_runtime) {
