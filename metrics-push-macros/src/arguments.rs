@@ -1,8 +1,7 @@
 //! The arguments of an attribute: `name`, `name = value` and `name(list)`.
 //!
 //! [`Arguments`] reads them for all attributes and reports wrong types, missing commas, duplicates and
-//! unknown names. It collects every error and does not stop at the first one. Expressions are not parsed: the
-//! compiler checks them and reports errors at their location.
+//! unknown names. It collects every error and does not stop at the first one.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -10,8 +9,9 @@ use syn::ext::IdentExt;
 use syn::{Lit, LitInt, LitStr};
 
 use crate::duration::{self, DurationValue};
-use crate::errors::{Errors, excerpt, unknown_argument};
-use crate::tokens::{as_group, as_literal, expression_len, first_word, is_path, is_punct};
+use crate::errors::{Errors, excerpt, unknown_argument, valid_name};
+use crate::expression::{ExpressionKind, expression_kind, expression_len};
+use crate::tokens::{as_group, as_literal, first_word, is_path, is_punct};
 
 /// The arguments of one attribute that were not taken yet. A method such as [`flag`](Self::flag) takes one
 /// argument out of the list.
@@ -61,7 +61,11 @@ pub(crate) struct Label {
 impl Arguments {
     /// Reads the arguments and reports syntax errors.
     pub(crate) fn read(tokens: TokenStream, errors: &mut Errors) -> Self {
-        Self { list: read_list(tokens, errors), supported: Vec::new(), errors: Vec::new() }
+        Self {
+            list: read_list(tokens, ListKind::Arguments, errors),
+            supported: Vec::new(),
+            errors: Vec::new(),
+        }
     }
 
     /// Adds the arguments of the `impl` block that this method does not override.
@@ -110,7 +114,9 @@ impl Arguments {
         let argument = self.take(name)?;
         match (literal(&argument), &argument.form) {
             (Some(Lit::Str(literal)), _) => Some(StringValue::Literal(literal)),
-            (None, Form::Value(value)) => Some(StringValue::Constant(value.clone())),
+            (None, Form::Value(value)) if expression_kind(value).is_some() => {
+                Some(StringValue::Constant(value.clone()))
+            }
             _ => {
                 let expected = "a string literal or the path of a constant";
                 self.reject(&argument, expected, &for_example(example))
@@ -134,13 +140,15 @@ impl Arguments {
         let argument = self.take(name)?;
         match (literal(&argument), &argument.form) {
             (Some(Lit::Str(literal)), _) => match duration::parse_literal(&literal) {
-                Ok(duration) => Some(DurationValue::Literal(duration)),
+                Ok(duration) => Some(DurationValue::Literal(literal, duration)),
                 Err(error) => {
                     self.errors.push(error);
                     None
                 }
             },
-            (None, Form::Value(value)) => Some(DurationValue::Constant(value.clone())),
+            (None, Form::Value(value)) if expression_kind(value).is_some() => {
+                Some(DurationValue::Constant(value.clone()))
+            }
             _ => {
                 let expected = "a string such as \"1h30m\" or a constant of type `Duration`";
                 self.reject(&argument, expected, &for_example(example))
@@ -151,9 +159,19 @@ impl Arguments {
     /// Takes an expression.
     pub(crate) fn expression(&mut self, name: &'static str, example: &str) -> Option<TokenStream> {
         let argument = self.take(name)?;
-        match argument.form {
-            Form::Value(value) => Some(value),
+        match &argument.form {
+            Form::Value(value) if expression_kind(value).is_some() => Some(value.clone()),
+            Form::Value(_) => self.reject(&argument, "an expression", &for_example(example)),
             _ => self.reject(&argument, "`=` and an expression", &for_example(example)),
+        }
+    }
+
+    /// Takes a path or a closure.
+    pub(crate) fn predicate(&mut self, name: &'static str, example: &str) -> Option<TokenStream> {
+        let argument = self.take(name)?;
+        match &argument.form {
+            Form::Value(value) if is_predicate(value) => Some(value.clone()),
+            _ => self.reject(&argument, "a path or a closure", &for_example(example)),
         }
     }
 
@@ -164,10 +182,10 @@ impl Arguments {
         example: &str,
     ) -> Option<Option<TokenStream>> {
         let argument = self.take(name)?;
-        match argument.form {
+        match &argument.form {
             Form::Flag => Some(None),
-            Form::Value(value) => Some(Some(value)),
-            Form::List(_) => {
+            Form::Value(value) if expression_kind(value).is_some() => Some(Some(value.clone())),
+            Form::Value(_) | Form::List(_) => {
                 let expected = "no value, or `=` and an expression";
                 self.reject(&argument, expected, &for_example(example))
             }
@@ -184,8 +202,8 @@ impl Arguments {
         ident.or_else(|| self.reject(&argument, "an identifier", &for_example(example)))
     }
 
-    /// Takes one of `words` and returns its index.
-    pub(crate) fn word(&mut self, name: &'static str, words: &[&str]) -> Option<usize> {
+    /// Takes one of `words` and returns its index and the name of the argument.
+    pub(crate) fn word(&mut self, name: &'static str, words: &[&str]) -> Option<(usize, Ident)> {
         let argument = self.take(name)?;
         let index = match &argument.form {
             Form::Value(value) => words.iter().position(|word| value.to_string() == *word),
@@ -194,7 +212,10 @@ impl Arguments {
         let expected =
             words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
         let remedy = format!("write `{name} = {}`", words[0]);
-        index.or_else(|| self.reject(&argument, &expected, &remedy))
+        match index {
+            Some(index) => Some((index, argument.name)),
+            None => self.reject(&argument, &expected, &remedy),
+        }
     }
 
     /// Takes a path that has the same meaning in every module.
@@ -223,7 +244,7 @@ impl Arguments {
             return Vec::new();
         };
         let mut errors = Errors::default();
-        let labels = read_list(list.stream(), &mut errors);
+        let labels = read_list(list.stream(), ListKind::Labels, &mut errors);
         if labels.is_empty() && errors.is_empty() {
             let _: Option<()> = self.reject(&argument, "at least one label", &for_example(example));
         }
@@ -233,7 +254,17 @@ impl Arguments {
 
     fn label(&mut self, argument: Argument) -> Option<Label> {
         match argument.form {
-            Form::Value(value) => Some(Label { name: argument.name, value }),
+            Form::Value(value) if expression_kind(&value).is_some() => {
+                Some(Label { name: argument.name, value })
+            }
+            Form::Value(value) => {
+                let (name, found) = (argument.name.unraw(), excerpt(&value));
+                let message = format!(
+                    "invalid value of label `{name}`: expected an expression, found {found}; write for example `{name} = \"eu\"`"
+                );
+                self.errors.push(syn::Error::new_spanned(&value, message));
+                None
+            }
             Form::Flag | Form::List(_) => {
                 let name = argument.name.unraw();
                 let message = format!(
@@ -293,14 +324,54 @@ fn literal(argument: &Argument) -> Option<Lit> {
     }
 }
 
-fn read_list(tokens: TokenStream, errors: &mut Errors) -> Vec<Argument> {
+/// Returns true for a path or a closure, also if a call or a macro returns it.
+fn is_predicate(value: &TokenStream) -> bool {
+    let is_callable = |kind| matches!(kind, ExpressionKind::Closure | ExpressionKind::Operand);
+    as_literal(value).is_none() && expression_kind(value).is_some_and(is_callable)
+}
+
+/// The elements of a list, for error messages.
+#[derive(Clone, Copy)]
+enum ListKind {
+    Arguments,
+    Labels,
+}
+
+impl ListKind {
+    /// Returns the error for an element that does not start with a name.
+    fn missing_name(self, found: &TokenTree) -> String {
+        let text = excerpt(found);
+        match (self, as_literal(&found.to_token_stream())) {
+            (Self::Arguments, Some(Lit::Str(name))) => {
+                format!("expected an argument, found {text}; write `name = {}`", name.token())
+            }
+            (Self::Arguments, _) => {
+                format!("expected an argument, found {text}; write `name = value`")
+            }
+            (Self::Labels, Some(literal)) => {
+                let name = match literal {
+                    Lit::Str(name) => name.value(),
+                    _ => found.to_string(),
+                };
+                format!(
+                    "invalid label name {text}: expected letters, digits and underscores, and no digit at the start; write for example `{} = ..`",
+                    valid_name(&name)
+                )
+            }
+            (Self::Labels, None) => {
+                format!("expected a label, found {text}; write `name = value`")
+            }
+        }
+    }
+}
+
+fn read_list(tokens: TokenStream, kind: ListKind, errors: &mut Errors) -> Vec<Argument> {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut rest = &tokens[..];
     let mut list = Vec::new();
     while let Some(first) = rest.first() {
         let TokenTree::Ident(name) = first else {
-            let found = excerpt(first);
-            errors.at(first, format!("expected an argument, found {found}; write `name = value`"));
+            errors.at(first, kind.missing_name(first));
             rest = after_comma(&rest[expression_len(rest).max(1)..], errors);
             continue;
         };

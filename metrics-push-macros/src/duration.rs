@@ -1,4 +1,7 @@
 //! `DurationValue`: a duration such as `"1h30m"`, which is checked at compile time, or a constant.
+//!
+//! The grammar is that of `metrics_push::parse_duration`, which environment variables and the command use. A test
+//! compares both.
 
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use syn::LitStr;
 
 /// The value of an argument that takes a duration.
 pub(crate) enum DurationValue {
-    Literal(Duration),
+    Literal(LitStr, Duration),
     /// A constant expression of type `Duration`.
     Constant(TokenStream),
 }
@@ -17,23 +20,22 @@ impl ToTokens for DurationValue {
     /// Emits an expression that is valid in a `const` context.
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.extend(match self {
-            Self::Literal(duration) if duration.subsec_millis() == 0 => {
-                let seconds = duration.as_secs();
-                quote!(::core::time::Duration::from_secs(#seconds))
-            }
-            Self::Literal(duration) => {
-                let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                quote!(::core::time::Duration::from_millis(#milliseconds))
+            Self::Literal(_, duration) => {
+                let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+                match nanoseconds {
+                    0 => quote!(::core::time::Duration::from_secs(#seconds)),
+                    _ => quote!(::core::time::Duration::new(#seconds, #nanoseconds)),
+                }
             }
             Self::Constant(expression) => expression.clone(),
         });
     }
 }
 
-/// Parses a literal such as `"24h"`, `"1h30m"` or `"500ms"`.
+/// Parses a literal such as `"24h"`, `"1h30m"`, `"1.5h"` or `"500ms"`.
 pub(crate) fn parse_literal(literal: &LitStr) -> syn::Result<Duration> {
     let text = literal.value();
-    let reason = match parse(&text) {
+    let reason = match parse(text.trim()) {
         Some(Duration::ZERO) => "it must be longer than zero; write for example \"24h\"",
         Some(duration) => return Ok(duration),
         None => {
@@ -44,23 +46,35 @@ pub(crate) fn parse_literal(literal: &LitStr) -> syn::Result<Duration> {
 }
 
 fn parse(text: &str) -> Option<Duration> {
-    let mut total = 0_u64;
-    let mut rest = text;
+    let seconds = match text.parse() {
+        Ok(seconds) => seconds,
+        Err(_) => sum_of_parts(text)?,
+    };
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Returns the sum of numbers with units, in seconds.
+fn sum_of_parts(mut rest: &str) -> Option<f64> {
+    let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let milliseconds = match &rest[..unit] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(milliseconds)?)?;
-        rest = &rest[unit..];
+        let (number, after) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
+        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        // A negative part would reduce the sum.
+        let number = number.trim().parse().ok().filter(|number: &f64| number.is_sign_positive())?;
+        total += number * seconds_per(unit)?;
+        rest = after;
     }
-    (!text.is_empty()).then(|| Duration::from_millis(total))
+    Some(total)
+}
+
+fn seconds_per(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    })
 }

@@ -89,3 +89,14 @@ pub(crate) fn excerpt(tokens: impl ToTokens) -> String {
     }
     format!("`{text}`")
 }
+
+/// Returns a valid name that is similar to the text.
+pub(crate) fn valid_name(name: &str) -> String {
+    let valid: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    match valid.trim_matches('_') {
+        "" => "jobs_total".to_owned(),
+        rest if rest.starts_with(|first: char| first.is_ascii_digit()) => format!("_{rest}"),
+        rest => rest.to_owned(),
+    }
+}

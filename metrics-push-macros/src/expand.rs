@@ -7,9 +7,11 @@ use quote::{quote, quote_spanned};
 
 use crate::errors::Errors;
 use crate::function::{Asyncness, Function};
+use crate::future_tail::FutureTail;
 use crate::judge::{Judge, Source};
-use crate::return_type::ReturnKind;
-use crate::tokens::{generated, regroup};
+use crate::parameters::Moved;
+use crate::return_type::{ReturnKind, ReturnType};
+use crate::tokens::{empty_statement_first, generated};
 
 /// The calls that start a measurement or a run.
 pub(crate) struct Instrumentation {
@@ -17,6 +19,8 @@ pub(crate) struct Instrumentation {
     pub(crate) start: TokenStream,
     /// The expression that prepares it, for a future that may start it later.
     pub(crate) prepare: TokenStream,
+    /// True if the expressions may use the arguments of the function, which a future need not own.
+    pub(crate) uses_arguments: bool,
     pub(crate) guard_owner: GuardOwner,
     /// The variable that the argument `run` names, and its type.
     pub(crate) handle: Option<(Ident, TokenStream)>,
@@ -42,6 +46,8 @@ enum Shape {
     AsyncCall,
     /// The body is an `async` block that never returns.
     AsyncForever,
+    /// The body ends with a future, into which the measurement is inserted.
+    FutureTail,
     /// The body returns a future, and the future is measured.
     Future,
     /// The body returns a boxed future, and the future is measured.
@@ -62,10 +68,16 @@ impl Shape {
             (Asyncness::Async, _) if is_unjudged => Self::Guard,
             (Asyncness::Async, ReturnKind::Never) => Self::AsyncForever,
             (Asyncness::Async, _) => Self::AsyncCall,
-            (Asyncness::Sync, ReturnKind::BoxedFuture) => Self::BoxedFuture,
+            (Asyncness::Sync, ReturnKind::BoxedFuture) => match function.future_tail() {
+                Some(tail) if !tail.may_return_early() => Self::FutureTail,
+                _ => Self::BoxedFuture,
+            },
             (Asyncness::Sync, _) if future.is_some() => Self::BoxedFuture,
-            (Asyncness::Sync, ReturnKind::Future) => Self::Future,
-            (Asyncness::Sync, ReturnKind::Never) => Self::Guard,
+            (Asyncness::Sync, ReturnKind::Future) => match function.future_tail() {
+                Some(_) => Self::FutureTail,
+                None => Self::Future,
+            },
+            (Asyncness::Sync, ReturnKind::Never | ReturnKind::Function) => Self::Guard,
             (Asyncness::Sync, _) if is_unjudged => Self::Guard,
             // The outcome of a run is more important than the location of the caller.
             (Asyncness::Sync, _) if guard_owner == GuardOwner::Function => Self::Call,
@@ -93,10 +105,19 @@ pub(crate) fn check(
     for (name, predicate) in judge.predicates().filter(|_| shape == Shape::Guard) {
         let reason = match function.return_type().kind() {
             ReturnKind::Never => "this function never returns",
+            ReturnKind::Function => {
+                "the result of a function that returns `impl Fn` is not inspected"
+            }
             _ => "the result of a `#[track_caller]` function is not inspected",
         };
         errors.at(predicate, format!("`{name}` has no effect: {reason}; remove it"));
     }
+}
+
+/// Returns true if a run of the function starts in the runtime crate, so that the body cannot use it.
+pub(crate) fn starts_in_runtime(function: &Function) -> bool {
+    let shape = Shape::new(function, Judge::BY_TYPE, None, GuardOwner::Function);
+    matches!(shape, Shape::Future | Shape::BoxedFuture)
 }
 
 /// Returns the instrumented function.
@@ -107,146 +128,233 @@ pub(crate) fn expand(
     future: Option<&Ident>,
     runtime: &TokenStream,
 ) -> TokenStream {
-    let span = generated();
     let shape = Shape::new(function, judge, future, instrumentation.guard_owner);
-    let (local, start) = start_statement(function, instrumentation, shape, judge, runtime);
-    let guard = match instrumentation.guard_owner {
-        GuardOwner::Runtime => quote!(#local),
-        GuardOwner::Function => quote!(&#local),
-    };
-    let is_call = matches!(shape, Shape::Call | Shape::AsyncCall);
-    let judge = if is_call && function.return_type().is_opaque() {
-        // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it
-        // ambiguous.
-        judge.without_type()
-    } else {
-        judge
-    };
-    match shape {
-        Shape::Guard => {
-            let block = function.inner_block();
-            function.with_body(&quote!(#start #block))
-        }
-        Shape::Call => {
-            let body = closure(function);
-            let ended = quote_spanned!(span=> #runtime::call(#guard, #body));
-            let finish = finish_statements(&ended, judge, runtime);
-            function.with_body(&quote_spanned!(span=> #start #finish))
-        }
-        Shape::AsyncCall => {
-            let body = async_block(function, runtime);
-            let ended = quote_spanned!(span=> #runtime::call_async(#guard, #body).await);
-            let finish = finish_statements(&ended, judge, runtime);
-            function.with_moved_parameters(&quote_spanned!(span=> #start #finish))
-        }
-        Shape::AsyncForever => {
-            let body = async_block(function, runtime);
-            let call = quote_spanned!(span=> #runtime::call_forever(#guard, #body).await);
-            function.with_moved_parameters(&quote_spanned!(span=> #start #call))
-        }
-        Shape::Future => {
-            let body = closure(function);
-            let judge = judge.closure(runtime, function.return_type().future_output());
-            let call = quote_spanned!(span=> #runtime::call_future(#local, #body, #judge));
-            function.with_body(&quote_spanned!(span=> #start #call))
-        }
-        Shape::BoxedFuture => {
-            let body = closure(function);
-            let judge = judge.closure(runtime, None);
-            let call = quote_spanned!(span=> #runtime::call_boxed(#local, #body, #judge));
-            function.with_body(&quote_spanned!(span=> #start #call))
-        }
+    let expansion = Expansion { function, instrumentation, judge, runtime };
+    match (shape, function.future_tail()) {
+        (Shape::Guard, _) => expansion.guarded(),
+        (Shape::Call, _) => expansion.call(),
+        (Shape::AsyncCall, _) => expansion.async_call(),
+        (Shape::AsyncForever, _) => expansion.async_forever(),
+        (Shape::FutureTail, Some(tail)) => expansion.future_tail(&tail),
+        (Shape::BoxedFuture, tail) => expansion.boxed_future(tail.as_ref()),
+        (Shape::FutureTail | Shape::Future, _) => expansion.future(),
     }
 }
 
-/// Returns the statement that starts the measurement, and the name of its guard.
-///
-/// It is a separate statement: the borrows of label expressions end before the body starts, and no
-/// temporary that is not `Send` lives across an `await`.
-fn start_statement(
-    function: &Function,
-    instrumentation: &Instrumentation,
-    shape: Shape,
-    judge: Judge<'_>,
-    runtime: &TokenStream,
-) -> (Ident, TokenStream) {
-    let span = generated();
-    let Instrumentation { start, prepare, guard_owner, handle } = instrumentation;
-    let is_prepared = matches!(shape, Shape::Future | Shape::BoxedFuture);
-    let name = match (guard_owner, shape, handle) {
-        _ if is_prepared => "prepared",
-        (GuardOwner::Runtime, Shape::Guard, _) => "_call",
-        (GuardOwner::Runtime, _, _) => "call",
-        (GuardOwner::Function, Shape::Guard, None) => "_run",
-        (GuardOwner::Function, _, _) => "run",
-    };
-    let local = Ident::new(name, span);
-    let value = match (guard_owner, shape, judge.source) {
-        _ if is_prepared => prepare.clone(),
-        // Dropping the started call alone would not record a panic.
-        (
-            GuardOwner::Runtime,
-            Shape::Guard,
-            Source::Type | Source::OkIf(_) | Source::ErrorIf(_),
-        ) => match function.return_type().kind() {
-            ReturnKind::Never => quote_spanned!(span=> #runtime::armed(#start)),
-            _ => quote_spanned!(span=> #runtime::guard(#start)),
-        },
-        _ => start.clone(),
-    };
-    let handle = handle
-        .as_ref()
-        .map(|(handle, handle_type)| quote_spanned!(span=> let #handle: &#handle_type = &#local;));
-    let statement = quote_spanned!(span=> let #local = #value; #handle);
-    (local, statement)
+/// The parts that determine the body of the instrumented function. There is one method per [`Shape`].
+struct Expansion<'a> {
+    function: &'a Function,
+    instrumentation: &'a Instrumentation,
+    judge: Judge<'a>,
+    runtime: &'a TokenStream,
 }
 
-/// Returns the statements that record the outcome of a call and return its result.
-fn finish_statements(ended: &TokenStream, judge: Judge<'_>, runtime: &TokenStream) -> TokenStream {
-    let span = generated();
-    let outcome = judge.outcome(runtime, &quote_spanned!(span=> ended.result()));
-    quote_spanned! {span=>
-        let ended = #ended;
-        let outcome = #outcome;
-        ended.finish(outcome)
+impl Expansion<'_> {
+    fn guarded(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let span = generated();
+        let Instrumentation { start, guard_owner, .. } = self.instrumentation;
+        let never_returns = function.return_type().kind() == ReturnKind::Never;
+        let guard = match (guard_owner, self.judge.source) {
+            // The guard that the call itself is does not record a panic.
+            (GuardOwner::Runtime, Source::None) => quote_spanned!(span=> let _call = #start;),
+            (GuardOwner::Runtime, _) if never_returns => {
+                quote_spanned!(span=> let _call = #runtime::armed(#start);)
+            }
+            (GuardOwner::Runtime, _) => quote_spanned!(span=> let _call = #runtime::guard(#start);),
+            (GuardOwner::Function, _) => {
+                let handle = self.handle();
+                // A run that is dropped is cancelled.
+                let guard = (!never_returns)
+                    .then(|| quote_spanned!(span=> let _call = #runtime::guard(&run);));
+                quote_spanned!(span=> let run = #start; #guard #handle)
+            }
+        };
+        let block = function.inner_block();
+        function.with_body(&quote!(#guard #block))
     }
-}
 
-/// Returns the body as a closure.
-fn closure(function: &Function) -> TokenStream {
-    let output = function.return_type().erased();
-    let block = function.block();
-    // Lints about the end of the body use the location of the bars.
-    let bars = quote_spanned!(block.span()=> ||);
-    quote_spanned!(generated()=> #bars -> #output #block)
-}
+    fn call(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let (start, guard) = self.start(&self.instrumentation.start);
+        let body = self.closure();
+        let ended = quote_spanned!(generated()=> #runtime::call(#guard, #body));
+        let finish = self.finish(&ended, function.return_type());
+        function.with_moved_parameters(function.borrows(), &quote!(#start #finish))
+    }
 
-/// Returns the body as a future that owns the parameters.
-fn async_block(function: &Function, runtime: &TokenStream) -> TokenStream {
-    let span = generated();
-    let output = output_hint(function, runtime);
-    // Captures the whole `self`, so that its fields are dropped together.
-    let receiver = function.moves_self().then(|| {
-        let receiver = Ident::new("self", function.name().span());
-        quote_spanned!(span=> let _ = &#receiver;)
-    });
-    let bindings = function.bindings();
-    let block = function.block();
-    let inner = function.inner_block();
-    let future = regroup(&block, quote_spanned!(span=> #output #receiver #(#bindings)* #inner));
-    // Lints about the end of the body use the location of the block.
-    quote_spanned!(block.span()=> async move #future)
+    fn async_call(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let (start, guard) = self.start(&self.instrumentation.start);
+        let body = self.async_block();
+        let ended = quote_spanned!(generated()=> #runtime::call_async(#guard, #body).await);
+        let finish = self.finish(&ended, function.return_type());
+        function.with_moved_parameters(Moved::All, &quote!(#start #finish))
+    }
+
+    fn async_forever(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let (start, guard) = self.start(&self.instrumentation.start);
+        let body = self.async_block();
+        let call = quote_spanned!(generated()=> #runtime::call_forever(#guard, #body).await);
+        function.with_moved_parameters(Moved::All, &quote!(#start #call))
+    }
+
+    /// Inserts the measurement into the future. If possible, there is no statement before the future: some attributes
+    /// remove the statements before `Box::pin`.
+    fn future_tail(&self, tail: &FutureTail) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let span = generated();
+        let Instrumentation { start, prepare, uses_arguments, .. } = self.instrumentation;
+        let (prepared, start) = match uses_arguments {
+            true => (
+                quote_spanned!(span=> let prepared = #prepare;),
+                quote_spanned!(span=> #runtime::enter(prepared)),
+            ),
+            false => (TokenStream::new(), start.clone()),
+        };
+        let content = match self.judge.source {
+            Source::None => {
+                let block = empty_statement_first(&tail.block);
+                quote_spanned!(span=> let _call = #start; #block)
+            }
+            _ => self.judged_tail(tail, &start),
+        };
+        let (head, future) = (&tail.head, tail.expression(content));
+        function.with_body(&quote!(#prepared #head #future))
+    }
+
+    fn judged_tail(&self, tail: &FutureTail, start: &TokenStream) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let span = generated();
+        let (start, guard) = self.start(start);
+        let output = function.return_type().future_output();
+        let hint = output.as_ref().map(|output| output_hint(ReturnType::new(output), runtime));
+        let block = empty_statement_first(&tail.block);
+        let body = tail.async_block(quote!(#hint #block));
+        let ended = quote_spanned!(span=> #runtime::call_async(#guard, #body).await);
+        let finish = self.finish(&ended, ReturnType::new(&output.unwrap_or_default()));
+        quote!(#start #finish)
+    }
+
+    fn future(&self) -> TokenStream {
+        let output = self.function.return_type().future_output();
+        let judge = self
+            .judge
+            .closure(self.runtime, output.map(|output| ReturnType::new(&output).erased()));
+        self.measured_future(|body| {
+            let runtime = self.runtime;
+            quote_spanned!(generated()=> #runtime::call_future(prepared, #body, #judge))
+        })
+    }
+
+    /// The closure returns every future of the body, also that of an early `return`.
+    fn boxed_future(&self, tail: Option<&FutureTail>) -> TokenStream {
+        let runtime = self.runtime;
+        let span = generated();
+        let judge = self.judge.closure(runtime, None);
+        self.measured_future(|body| match tail.filter(|tail| tail.is_boxed()) {
+            Some(tail) => {
+                let future = tail.moving_expression(quote_spanned!(span=> measured.await));
+                quote_spanned! {span=>
+                    let measured = #runtime::call_future(prepared, #body, #judge);
+                    #future
+                }
+            }
+            None => quote_spanned!(span=> #runtime::call_boxed(prepared, #body, #judge)),
+        })
+    }
+
+    fn measured_future(&self, call: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
+        let function = self.function;
+        let prepare = &self.instrumentation.prepare;
+        let call = call(&self.closure());
+        let body = quote_spanned!(generated()=> let prepared = #prepare; #call);
+        function.with_moved_parameters(function.borrows(), &body)
+    }
+
+    /// Returns the statements that start the measurement, and the guard that ends it.
+    ///
+    /// They are separate statements: the borrows of label expressions end before the body starts, and no
+    /// temporary that is not `Send` lives across an `await`.
+    fn start(&self, start: &TokenStream) -> (TokenStream, TokenStream) {
+        let span = generated();
+        match self.instrumentation.guard_owner {
+            GuardOwner::Runtime => {
+                (quote_spanned!(span=> let call = #start;), quote_spanned!(span=> call))
+            }
+            GuardOwner::Function => {
+                let handle = self.handle();
+                (quote_spanned!(span=> let run = #start; #handle), quote_spanned!(span=> &run))
+            }
+        }
+    }
+
+    /// Returns the statement that declares the variable which the argument `run` names.
+    fn handle(&self) -> TokenStream {
+        let handle = self.instrumentation.handle.iter();
+        handle
+            .map(|(name, handle_type)| {
+                quote_spanned!(generated()=> let #name: &#handle_type = &run;)
+            })
+            .collect()
+    }
+
+    /// Returns the statements that record the outcome of a call and return its result.
+    fn finish(&self, ended: &TokenStream, result: ReturnType<'_>) -> TokenStream {
+        let span = generated();
+        // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it ambiguous.
+        let judge = if result.is_opaque() { self.judge.without_type() } else { self.judge };
+        let outcome = judge.outcome(self.runtime, &quote_spanned!(span=> ended.result()));
+        quote_spanned! {span=>
+            let ended = #ended;
+            let outcome = #outcome;
+            ended.finish(outcome)
+        }
+    }
+
+    /// Returns the body as a closure.
+    fn closure(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let span = generated();
+        let moved = function.borrows();
+        let output = function.return_type().erased();
+        // Never runs. A closure owns a variable if a statement moves it.
+        let receiver = function.moved_self(moved).map(|receiver| {
+            quote_spanned! {span=>
+                #[allow(unreachable_code)]
+                if false { #runtime::capture(#receiver); }
+            }
+        });
+        let block = function.moved_block(moved, &quote!(#receiver));
+        // Lints about the end of the body use the location of the bars.
+        let bars = quote_spanned!(block.span()=> ||);
+        quote_spanned!(span=> #bars -> #output #block)
+    }
+
+    /// Returns the body as a future that owns the parameters.
+    fn async_block(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
+        let output = output_hint(function.return_type(), runtime);
+        // Captures the whole `self`, so that its fields are dropped together.
+        let receiver = function
+            .moved_self(Moved::All)
+            .map(|receiver| quote_spanned!(generated()=> let _ = &#receiver;));
+        let future = function.moved_block(Moved::All, &quote!(#output #receiver));
+        // Lints about the end of the body use the location of the block.
+        quote_spanned!(future.span()=> async move #future)
+    }
 }
 
 /// Returns a `return` statement that never runs. From it, the compiler infers the output type of an `async`
 /// block.
-fn output_hint(function: &Function, runtime: &TokenStream) -> TokenStream {
+fn output_hint(output: ReturnType<'_>, runtime: &TokenStream) -> TokenStream {
     let span = generated();
-    let returned = match function.return_type().kind() {
+    let returned = match output.kind() {
         ReturnKind::Never => return TokenStream::new(),
         ReturnKind::Unit => quote_spanned!(span=> return;),
         _ => {
-            let output = function.return_type().erased();
+            let output = output.erased();
             quote_spanned!(span=> return #runtime::never::<#output>();)
         }
     };

@@ -5,15 +5,16 @@
 //! part of them can be lost. The body is not parsed and may be incomplete.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Lit;
 use syn::ext::IdentExt;
 
-use crate::parameters::{self, Binding};
+use crate::future_tail::FutureTail;
+use crate::parameters::{Moved, Parameters, Returned};
 use crate::return_type::ReturnType;
 use crate::tokens::{
-    AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, flatten_items, generated,
-    is_punct, is_word, regroup,
+    AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, empty_statement_first,
+    flatten_items, generated, is_punct, is_word, regroup,
 };
 
 /// The items that an attribute supports, for error messages.
@@ -28,7 +29,7 @@ pub(crate) struct Placement {
 pub(crate) struct Function {
     /// The tokens before the parameters: attributes, visibility, qualifiers, name, generics.
     before: Vec<TokenTree>,
-    parameters: Group,
+    parameters: Parameters,
     /// The tokens between the parameters and the body.
     after: Vec<TokenTree>,
     body: Group,
@@ -89,7 +90,7 @@ impl Function {
             {
                 Ok(Self {
                     before,
-                    parameters,
+                    parameters: Parameters::new(parameters),
                     after,
                     body,
                     attributes,
@@ -115,17 +116,13 @@ impl Function {
         }
     }
 
-    pub(crate) fn name(&self) -> &Ident {
-        &self.name
-    }
-
     pub(crate) fn asyncness(&self) -> Asyncness {
         self.asyncness
     }
 
     /// Returns true for `fn main()`. A `main` with parameters is an ordinary function or method.
     pub(crate) fn is_main(&self) -> bool {
-        self.name == "main" && self.parameters.stream().is_empty()
+        self.name == "main" && self.parameters.is_empty()
     }
 
     /// Returns true if the function is `#[track_caller]`. A closure around the body would hide the caller.
@@ -172,12 +169,14 @@ impl Function {
         regroup(&self.body, tokens.into_iter().skip(start).collect())
     }
 
-    /// Returns the body for use as the last expression of another block. The empty statement prevents lints
-    /// about unnecessary braces.
+    /// Returns the body for use as the last expression of another block.
     pub(crate) fn inner_block(&self) -> Group {
-        let block = self.block();
-        let tokens = block.stream();
-        regroup(&block, quote_spanned!(generated()=> ; #tokens))
+        empty_statement_first(&self.block())
+    }
+
+    /// Returns the future at the end of the body.
+    pub(crate) fn future_tail(&self) -> Option<FutureTail> {
+        FutureTail::find(&self.block())
     }
 
     /// Returns the function with `body` instead of the user's body.
@@ -185,26 +184,48 @@ impl Function {
         self.emit(&self.parameters, body)
     }
 
-    /// Returns the function with `body`, into which the parameters move (see [`Binding`]).
-    pub(crate) fn with_moved_parameters(&self, body: &TokenStream) -> TokenStream {
-        self.emit(&parameters::without_binding_modifiers(&self.parameters), body)
+    /// Returns the function with `body`, which contains [`moved_block`](Self::moved_block).
+    pub(crate) fn with_moved_parameters(&self, moved: Moved, body: &TokenStream) -> TokenStream {
+        self.emit(&self.parameters.without_binding_modifiers(moved), body)
     }
 
-    fn emit(&self, parameters: &Group, body: &TokenStream) -> TokenStream {
+    fn emit(&self, parameters: &impl ToTokens, body: &TokenStream) -> TokenStream {
         let inner = self.inner_attributes();
         let body = regroup(&self.body, quote!(#inner #body));
         let (before, after) = (&self.before, &self.after);
         quote!(#(#before)* #parameters #(#after)* #body)
     }
 
-    /// Returns the variables that the parameters bind, in order and without `self`.
-    pub(crate) fn bindings(&self) -> Vec<Binding> {
-        parameters::bindings(&self.parameters)
+    /// Returns the body as a block that owns the parameters. `start` precedes the body.
+    ///
+    /// The arm of the `match` drops the temporary values of the body's last expression before the parameters, as a
+    /// function does.
+    pub(crate) fn moved_block(&self, moved: Moved, start: &TokenStream) -> Group {
+        let block = self.block();
+        let bindings = self.parameters.bindings(moved);
+        let body = match bindings.is_empty() {
+            true if start.is_empty() => return block,
+            true => self.inner_block().to_token_stream(),
+            false => {
+                let inner = self.inner_block();
+                quote_spanned!(generated()=> match () { () => #inner })
+            }
+        };
+        regroup(&block, quote_spanned!(generated()=> #start #(#bindings)* #body))
     }
 
-    /// Returns true if `self` is taken by value or by a smart pointer, and the body uses it.
-    pub(crate) fn moves_self(&self) -> bool {
-        parameters::takes_self_by_value(&self.parameters) && contains_self(self.body.stream())
+    /// Returns the parameters that a closure with the body must own.
+    pub(crate) fn borrows(&self) -> Moved {
+        let returned = match self.return_type().may_contain_borrow() {
+            true => Returned::Borrowed,
+            false => Returned::Owned,
+        };
+        Moved::Borrows(returned)
+    }
+
+    /// Returns `self` if it moves and the body uses it.
+    pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
+        self.parameters.moved_self(moved).filter(|_| contains_self(self.body.stream()))
     }
 }
 

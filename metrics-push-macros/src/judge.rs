@@ -17,15 +17,15 @@ pub(crate) struct Predicates {
 impl Predicates {
     pub(crate) fn parse(arguments: &mut Arguments) -> Self {
         Self {
-            ok_if: arguments.expression("ok_if", "ok_if = |result| result.is_ok()"),
-            error_if: arguments.expression("error_if", "error_if = |result| result.is_err()"),
+            ok_if: arguments.predicate("ok_if", "ok_if = |result| result.is_ok()"),
+            error_if: arguments.predicate("error_if", "error_if = |result| result.is_err()"),
             skip_if: None,
         }
     }
 
     pub(crate) fn parse_for_run(arguments: &mut Arguments) -> Self {
         let predicates = Self::parse(arguments);
-        let skip_if = arguments.expression("skip_if", "skip_if = |result| result.is_none()");
+        let skip_if = arguments.predicate("skip_if", "skip_if = |result| result.is_none()");
         Self { skip_if, ..predicates }
     }
 
@@ -65,6 +65,8 @@ pub(crate) enum Source<'a> {
 }
 
 impl<'a> Judge<'a> {
+    /// Inspects the type of the result.
+    pub(crate) const BY_TYPE: Self = Self { source: Source::Type, skip_if: None };
     /// Does not inspect the result.
     pub(crate) const NONE: Self = Self { source: Source::None, skip_if: None };
 

@@ -156,6 +156,7 @@ impl MetricArgs {
         Instrumentation {
             start: quote_spanned!(span=> #site.#start),
             prepare: quote_spanned!(span=> #site.prepare(&[#(#values),*])),
+            uses_arguments: !values.is_empty(),
             guard_owner: GuardOwner::Runtime,
             handle: None,
         }

@@ -1,36 +1,129 @@
-//! `Binding`: a variable that a parameter binds, and its move into an `async` block.
+//! `Parameters`: the parameters of a function, and the variables that they move into a closure or an `async` block.
 //!
-//! Patterns are searched for names and not parsed. If a variable is not recognised, the block captures it
-//! only if the body uses it.
+//! Patterns and types are searched for names and not parsed. If a variable is not recognised, the block captures it
+//! as any other block does.
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
 use crate::tokens::{
-    AttributeStyle, as_group, attributes_len, generated, is_punct, is_word, regroup,
-    split_at_commas,
+    AttributeStyle, as_group, attributes_len, contains_borrow, flatten, generated, is_punct,
+    is_word, regroup, split_at_commas,
 };
 
-/// Returns the variables that the parameters bind, in order and without `self`.
-pub(crate) fn bindings(parameters: &Group) -> Vec<Binding> {
-    let parameters = split_at_commas(parameters.stream());
-    parameters.iter().flat_map(|parameter| Parameter::new(parameter).bindings()).collect()
+/// Which parameters move into the block that contains the body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// Every parameter. The parameters of an `async fn` behave in the same way.
+    All,
+    /// The parameters that contain a mutable borrow which the body may return or extend. A closure would borrow their
+    /// variables, and the borrow would end with the closure.
+    ///
+    /// The closure captures the others as their use requires, so that `clippy::needless_pass_by_value` still finds
+    /// them.
+    Borrows(Returned),
 }
 
-/// Returns true if the first parameter is `self`, `mut self` or `self` with a type, and not a reference such as
-/// `&self`.
-pub(crate) fn takes_self_by_value(parameters: &Group) -> bool {
-    let parameters = split_at_commas(parameters.stream());
-    let Some(first) = parameters.first() else { return false };
-    let receiver = &first[attributes_len(first, AttributeStyle::Outer)..];
-    is_word(receiver.first(), "self")
-        || (is_word(receiver.first(), "mut") && is_word(receiver.get(1), "self"))
+/// Whether the type of the result may contain a borrow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Returned {
+    Borrowed,
+    Owned,
 }
 
-/// A variable that moves into an `async` block even if the body does not use it.
-///
-/// The parameters of an `async fn` behave in the same way, so the order in which they are dropped does not
-/// change.
+/// The parenthesised parameters of a function.
+pub(crate) struct Parameters(Group);
+
+impl Parameters {
+    pub(crate) const fn new(group: Group) -> Self {
+        Self(group)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.stream().is_empty()
+    }
+
+    /// Returns the variables that move, in order and without `self`.
+    pub(crate) fn bindings(&self, moved: Moved) -> Vec<Binding> {
+        let parameters = self.split();
+        let moves = Moves::new(&parameters, moved);
+        let moving = parameters.iter().filter(|parameter| moves.contains(parameter));
+        moving.flat_map(Parameter::bindings).collect()
+    }
+
+    /// Returns the `self` of the receiver if it moves. An `async` block captures references without help.
+    pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
+        let parameters = self.split();
+        let moves = Moves::new(&parameters, moved);
+        let receiver = parameters.iter().find_map(|parameter| {
+            let receiver = parameter.receiver().filter(|_| moves.contains(parameter));
+            receiver.filter(|_| moved != Moved::All || parameter.has_destructor())
+        });
+        receiver.cloned()
+    }
+
+    /// Returns the parameters without the `mut` and the attributes of those that move, which are part of their
+    /// [`Binding`]s. `cfg` attributes remain.
+    pub(crate) fn without_binding_modifiers(&self, moved: Moved) -> Group {
+        let parameters = self.split();
+        let moves = Moves::new(&parameters, moved);
+        let mut tokens = TokenStream::new();
+        for parameter in &parameters {
+            let Parameter { attributes, pattern, rest } = parameter;
+            if parameter.bindings().is_empty() || !moves.contains(parameter) {
+                tokens.extend(quote!(#(#attributes)* #(#pattern)* #(#rest)*,));
+                continue;
+            }
+            let (attributes, pattern) = (only_cfg(attributes), without_mut(pattern));
+            tokens.extend(quote!(#attributes #pattern #(#rest)*,));
+        }
+        regroup(&self.0, tokens)
+    }
+
+    fn split(&self) -> Vec<Parameter> {
+        split_at_commas(self.0.stream()).into_iter().map(Parameter::new).collect()
+    }
+}
+
+impl ToTokens for Parameters {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}
+
+/// The decision which parameters move.
+struct Moves {
+    moved: Moved,
+    /// True if a value with a destructor moves. Then all of them move, so that they are dropped in the order of the
+    /// original function.
+    has_destructor: bool,
+}
+
+impl Moves {
+    fn new(parameters: &[Parameter], moved: Moved) -> Self {
+        let mut moves = Self { moved, has_destructor: false };
+        moves.has_destructor = parameters
+            .iter()
+            .any(|parameter| moves.contains(parameter) && parameter.has_destructor());
+        moves
+    }
+
+    fn contains(&self, parameter: &Parameter) -> bool {
+        if self.has_destructor && parameter.has_destructor() {
+            return true;
+        }
+        match self.moved {
+            Moved::All => true,
+            Moved::Borrows(returned) => {
+                parameter.is_mutable_reference()
+                    || (parameter.may_contain_borrow()
+                        && (returned == Returned::Borrowed || parameter.is_mutable()))
+            }
+        }
+    }
+}
+
+/// A variable that moves into a block, even if the body does not use it.
 pub(crate) struct Binding {
     attributes: TokenStream,
     mutability: Option<TokenTree>,
@@ -46,30 +139,84 @@ impl ToTokens for Binding {
     }
 }
 
-/// The parts of one parameter. `rest` starts with the colon before the type.
-struct Parameter<'a> {
-    attributes: &'a [TokenTree],
-    pattern: &'a [TokenTree],
-    rest: &'a [TokenTree],
+/// The parts of one parameter. `rest` starts with the colon before the type. A receiver without a type has only a
+/// `rest`.
+struct Parameter {
+    attributes: Vec<TokenTree>,
+    pattern: Vec<TokenTree>,
+    rest: Vec<TokenTree>,
 }
 
-impl<'a> Parameter<'a> {
-    fn new(tokens: &'a [TokenTree]) -> Self {
-        let start = attributes_len(tokens, AttributeStyle::Outer);
-        let (attributes, tokens) = tokens.split_at(start);
-        let colon = (0..tokens.len()).find(|&position| {
-            is_punct(tokens.get(position), ':')
-                && !is_punct(tokens.get(position + 1), ':')
-                && !(position > 0 && is_punct(tokens.get(position - 1), ':'))
+impl Parameter {
+    fn new(mut tokens: Vec<TokenTree>) -> Self {
+        let start = attributes_len(&tokens, AttributeStyle::Outer);
+        let mut pattern = tokens.split_off(start);
+        let colon = (0..pattern.len()).find(|&position| {
+            is_punct(pattern.get(position), ':')
+                && !is_punct(pattern.get(position + 1), ':')
+                && !(position > 0 && is_punct(pattern.get(position - 1), ':'))
         });
-        let (pattern, rest) = tokens.split_at(colon.unwrap_or(0));
-        Self { attributes, pattern, rest }
+        let rest = pattern.split_off(colon.unwrap_or(0));
+        Self { attributes: tokens, pattern, rest }
     }
 
     fn bindings(&self) -> Vec<Binding> {
         let mut bindings = Vec::new();
-        collect_bindings(self.pattern, self.attributes, &mut bindings);
+        collect_bindings(&self.pattern, &self.attributes, &mut bindings);
         bindings
+    }
+
+    /// Returns the `self` of a receiver.
+    fn receiver(&self) -> Option<&Ident> {
+        let tokens = if self.pattern.is_empty() { &self.rest } else { &self.pattern };
+        match tokens.last() {
+            Some(TokenTree::Ident(word)) if word == "self" => Some(word),
+            _ => None,
+        }
+    }
+
+    /// Returns true if the parameter binds a variable that the body can change.
+    fn is_mutable(&self) -> bool {
+        is_word(self.rest.first(), "mut") || contains_binding_mut(&self.pattern)
+    }
+
+    /// Returns the type, or the receiver if it has no type.
+    fn type_tokens(&self) -> Vec<TokenTree> {
+        let tokens = match self.pattern.is_empty() {
+            true => &self.rest[..],
+            false => &self.rest[1..],
+        };
+        flatten(tokens.iter().cloned().collect())
+    }
+
+    fn is_mutable_reference(&self) -> bool {
+        let tokens = self.type_tokens();
+        let mutability = if is_punct(tokens.get(1), '\'') { 3 } else { 1 };
+        is_punct(tokens.first(), '&') && is_word(tokens.get(mutability), "mut")
+    }
+
+    /// Returns true if the value may contain a mutable borrow. The value of an `impl Trait` can only be used through
+    /// the trait.
+    fn may_contain_borrow(&self) -> bool {
+        let tokens = self.type_tokens();
+        let is_reference_or_opaque =
+            is_punct(tokens.first(), '&') || is_word(tokens.first(), "impl");
+        let is_self = |token| is_word(Some(token), "self") || is_word(Some(token), "Self");
+        !is_reference_or_opaque && (contains_borrow(&tokens) || tokens.iter().any(is_self))
+    }
+
+    /// Returns true if dropping the value may run code.
+    fn has_destructor(&self) -> bool {
+        const PRIMITIVE_TYPES: [&str; 15] = [
+            "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
+            "u32", "u64", "usize",
+        ];
+        match self.type_tokens().first() {
+            Some(TokenTree::Ident(word)) => {
+                !PRIMITIVE_TYPES.iter().any(|primitive| word == primitive)
+            }
+            first => !is_punct(first, '&') && !is_punct(first, '*'),
+        }
     }
 }
 
@@ -123,21 +270,16 @@ fn is_binding_mut(pattern: &[TokenTree], position: usize) -> bool {
         && !is_word(pattern.get(position + 1), "self")
 }
 
-/// Returns the parameters without `mut` and attributes, which are part of the [`Binding`]s. `cfg` attributes
-/// remain.
-pub(crate) fn without_binding_modifiers(parameters: &Group) -> Group {
-    let mut tokens = TokenStream::new();
-    for parameter in split_at_commas(parameters.stream()) {
-        let parts = Parameter::new(&parameter);
-        let attributes = match parts.bindings().is_empty() {
-            true => parts.attributes.iter().cloned().collect(),
-            false => only_cfg(parts.attributes),
-        };
-        let pattern = without_mut(parts.pattern);
-        let rest = parts.rest;
-        tokens.extend(quote!(#attributes #pattern #(#rest)*,));
-    }
-    regroup(parameters, tokens)
+fn contains_binding_mut(pattern: &[TokenTree]) -> bool {
+    pattern.iter().enumerate().any(|(position, token)| match token {
+        TokenTree::Group(group) => {
+            contains_binding_mut(&group.stream().into_iter().collect::<Vec<_>>())
+        }
+        _ => {
+            is_word(Some(token), "mut")
+                && !is_punct(position.checked_sub(1).and_then(|before| pattern.get(before)), '&')
+        }
+    })
 }
 
 fn only_cfg(attributes: &[TokenTree]) -> TokenStream {

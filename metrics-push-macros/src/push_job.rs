@@ -10,6 +10,8 @@
 //!                                          }
 //! ```
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
@@ -19,12 +21,14 @@ use crate::attribute::Attribute;
 use crate::duration::DurationValue;
 use crate::errors::Errors;
 use crate::expand::{self, GuardOwner, Instrumentation};
-use crate::function::{Asyncness, Function, Placement};
+use crate::function::{Function, Placement};
 use crate::judge::Predicates;
-use crate::return_type::ReturnKind;
 use crate::runtime_crate::RuntimeCrate;
 use crate::tokens::{borrowed, generated};
 use crate::validate;
+
+/// A shorter interval would burden the gateway more than it informs.
+const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Args {
     name: Option<StringValue>,
@@ -37,7 +41,8 @@ pub(crate) struct Args {
     kill: Option<Ident>,
     heartbeat: Option<DurationValue>,
     on_success: OnSuccess,
-    without_signal_hooks: bool,
+    /// `signals = off`.
+    signals_off: Option<Ident>,
     supervise: Option<Ident>,
     predicates: Predicates,
     registry: Option<TokenStream>,
@@ -63,10 +68,10 @@ impl Attribute for Args {
             kill: arguments.flag("kill"),
             heartbeat: arguments.duration("heartbeat", "heartbeat = \"30s\""),
             on_success: match arguments.word("on_success", &["push", "add"]) {
-                Some(1) => OnSuccess::Add,
+                Some((1, _)) => OnSuccess::Add,
                 _ => OnSuccess::Push,
             },
-            without_signal_hooks: arguments.word("signals", &["off"]).is_some(),
+            signals_off: arguments.word("signals", &["off"]).map(|(_, name)| name),
             supervise: arguments.flag("supervise"),
             predicates: Predicates::parse_for_run(arguments),
             registry: arguments.expression("registry", "registry = MY_REGISTRY"),
@@ -93,21 +98,28 @@ impl Attribute for Args {
             );
         }
         self.predicates.check(errors);
-        let returns_future = function.asyncness() == Asyncness::Sync
-            && matches!(
-                function.return_type().kind(),
-                ReturnKind::Future | ReturnKind::BoxedFuture
-            );
-        if let (Some(run), true) = (&self.run, returns_future) {
+        if let (Some(run), true) = (&self.run, expand::starts_in_runtime(function)) {
             errors.at(
                 run,
-                "`run` is not supported on a function that returns a future, because the run starts when the future is first polled; use an `async fn`, or remove `run`",
+                "`run` is not supported on a function that returns a future and does not end with an `async` block, because the run starts when the future is first polled; use an `async fn`, or remove `run`",
             );
         }
         if let (Some(kill), None) = (&self.kill, &self.max_runtime) {
             errors.at(kill, "`kill` needs `max_runtime`; write `max_runtime = \"1h\", kill`");
         }
-        for flag in self.kill.iter().chain(&self.supervise).filter(|_| !function.is_main()) {
+        if let Some(DurationValue::Literal(literal, interval)) = &self.heartbeat
+            && *interval < MIN_HEARTBEAT_INTERVAL
+        {
+            errors.at(
+                literal,
+                format!(
+                    "invalid heartbeat {:?}: it must be at least 1s, because each heartbeat is a request to the gateway; write for example \"30s\"",
+                    literal.value()
+                ),
+            );
+        }
+        let process_arguments = [&self.kill, &self.supervise, &self.signals_off];
+        for flag in process_arguments.into_iter().flatten().filter(|_| !function.is_main()) {
             errors.at(
                 flag,
                 format_args!(
@@ -131,6 +143,7 @@ impl Attribute for Args {
         let instrumentation = Instrumentation {
             start: quote_spanned!(span=> #runtime::start(#job, &[#(#labels),*])),
             prepare: quote_spanned!(span=> #runtime::prepare(#job, &[#(#labels),*])),
+            uses_arguments: !labels.is_empty(),
             guard_owner: GuardOwner::Function,
             handle: handle.map(|run| (run.clone(), quote_spanned!(span=> #runtime_crate::Run))),
         };
@@ -147,8 +160,15 @@ impl Args {
         let every = self.every.as_ref().map(|every| quote_spanned!(span=> .every(#every)));
         let max_runtime =
             self.max_runtime.as_ref().map(|max| quote_spanned!(span=> .max_runtime(#max)));
-        let heartbeat =
-            self.heartbeat.as_ref().map(|interval| quote_spanned!(span=> .heartbeat(#interval)));
+        let heartbeat = self.heartbeat.as_ref().map(|interval| {
+            let interval = match interval {
+                DurationValue::Literal(..) => quote!(#interval),
+                DurationValue::Constant(_) => {
+                    quote_spanned!(span=> #runtime::heartbeat_interval(#interval))
+                }
+            };
+            quote_spanned!(span=> .heartbeat(#interval))
+        });
         let on_success = match self.on_success {
             OnSuccess::Push => None,
             OnSuccess::Add => Some(quote_spanned!(span=> .on_success(#runtime_crate::Verb::Add))),
@@ -159,7 +179,7 @@ impl Args {
         });
         let kill = self.kill.as_ref().map(|_| quote_spanned!(span=> .kill_after_max_runtime()));
         let signals =
-            self.without_signal_hooks.then(|| quote_spanned!(span=> .without_signal_hooks()));
+            self.signals_off.as_ref().map(|_| quote_spanned!(span=> .without_signal_hooks()));
         let supervise = self.supervise.as_ref().map(|_| quote_spanned!(span=> .supervise()));
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>

@@ -3,7 +3,9 @@
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
-use crate::tokens::{AngleBrackets, flatten, is_punct, is_word, regroup};
+use crate::tokens::{
+    AngleBrackets, contains_borrow, flatten, is_punct, is_word, regroup, split_at_commas,
+};
 
 /// The kind of value that a function returns, as far as the tokens show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +17,8 @@ pub(crate) enum ReturnKind {
     Future,
     /// `Pin<Box<dyn Future>>`, as `async_trait` writes it.
     BoxedFuture,
+    /// `impl Fn`, also in a tuple. The compiler needs this type to infer the parameters of a returned closure.
+    Function,
 }
 
 /// A declared return type. It has no tokens if none is declared.
@@ -42,6 +46,7 @@ impl<'a> ReturnType<'a> {
                 ReturnKind::Future
             }
             Some(_) if is_boxed_future(&flat) => ReturnKind::BoxedFuture,
+            Some(_) if is_function(&flat) => ReturnKind::Function,
             Some(_) => ReturnKind::Value,
         }
     }
@@ -54,8 +59,8 @@ impl<'a> ReturnType<'a> {
         }
     }
 
-    /// Returns the `T` of `impl Future<Output = T>`. The compiler cannot infer it from an erased type.
-    pub(crate) fn future_output(self) -> Option<TokenStream> {
+    /// Returns the `T` of `Future<Output = T>`. The compiler cannot infer it from an erased type.
+    pub(crate) fn future_output(self) -> Option<Vec<TokenTree>> {
         let tokens = self.0;
         let start = (0..tokens.len()).find(|&position| {
             is_word(tokens.get(position), "Future")
@@ -66,7 +71,13 @@ impl<'a> ReturnType<'a> {
         let mut angles = AngleBrackets::default();
         let rest = tokens[start + 4..].iter();
         let output = rest.take_while(|token| !ends_bounds(&mut angles, token));
-        Some(erase_impl_trait(output.cloned().collect()))
+        Some(output.cloned().collect())
+    }
+
+    /// Returns true if the result may contain a borrow of a parameter.
+    pub(crate) fn may_contain_borrow(self) -> bool {
+        let tokens = flatten(self.tokens());
+        contains_borrow(&tokens) || tokens.iter().any(|token| is_word(Some(token), "Self"))
     }
 
     /// Returns true if the type is an `impl Trait` from which no outcome can be determined.
@@ -110,6 +121,17 @@ fn erase_in_group(group: &Group) -> TokenStream {
 fn ends_bounds(angles: &mut AngleBrackets, token: &TokenTree) -> bool {
     angles.is_closed_by(token)
         || (angles.step(token) && (is_punct(Some(token), ',') || is_punct(Some(token), ';')))
+}
+
+/// Returns true if the type is an `impl Fn` or a tuple that contains one.
+fn is_function(tokens: &[TokenTree]) -> bool {
+    const FUNCTION_TRAITS: [&str; 6] =
+        ["Fn", "FnMut", "FnOnce", "AsyncFn", "AsyncFnMut", "AsyncFnOnce"];
+    if let [TokenTree::Group(tuple)] = tokens {
+        return split_at_commas(tuple.stream()).iter().any(|element| is_function(element));
+    }
+    let is_trait = |token| FUNCTION_TRAITS.iter().any(|name| is_word(Some(token), name));
+    is_word(tokens.first(), "impl") && tokens.iter().any(is_trait)
 }
 
 /// Returns true if the bounds are `Future` and only marker traits that a wrapper of the future also implements.

@@ -1,4 +1,4 @@
-//! Functions for raw tokens. They find the end of an item, a type or an expression, and create spans.
+//! Functions for raw tokens. They find the end of an item or a type, and create spans.
 //!
 //! Types and expressions are not parsed. The compiler receives them unchanged, even if they are incomplete, and
 //! `syn` is compiled without its feature `full`.
@@ -35,7 +35,7 @@ pub(crate) fn is_word(token: Option<&TokenTree>, word: &str) -> bool {
 }
 
 /// Returns true if `token` is this character and is joined to the next one, like the first `:` of `::`.
-fn is_joint(token: &TokenTree, character: char) -> bool {
+pub(crate) fn is_joint(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct)
         if punct.as_char() == character && punct.spacing() == Spacing::Joint)
 }
@@ -53,6 +53,13 @@ pub(crate) fn regroup(original: &Group, tokens: TokenStream) -> Group {
     let mut group = Group::new(original.delimiter(), tokens);
     group.set_span(original.span());
     group
+}
+
+/// Returns a block for use as the last expression of another block. The empty statement prevents lints about
+/// unnecessary braces.
+pub(crate) fn empty_statement_first(block: &Group) -> Group {
+    let tokens = block.stream();
+    regroup(block, quote_spanned!(generated()=> ; #tokens))
 }
 
 /// Removes the invisible groups that `macro_rules!` puts around bodies, blocks and items.
@@ -95,6 +102,14 @@ pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
         }
     }
     flat
+}
+
+/// Returns true if the type contains a reference or a lifetime.
+pub(crate) fn contains_borrow(type_tokens: &[TokenTree]) -> bool {
+    type_tokens.iter().any(|token| match token {
+        TokenTree::Group(group) => contains_borrow(&group.stream().into_iter().collect::<Vec<_>>()),
+        token => is_punct(Some(token), '&') || is_punct(Some(token), '\''),
+    })
 }
 
 /// Whether an attribute is `#[..]` or `#![..]`.
@@ -148,7 +163,7 @@ impl AngleBrackets {
         self.depth == 0 && !self.in_arrow && is_punct(Some(token), '>')
     }
 
-    fn is_outside(&self) -> bool {
+    pub(crate) fn is_outside(&self) -> bool {
         self.depth == 0
     }
 }
@@ -168,51 +183,26 @@ pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     parts
 }
 
-/// Returns the number of tokens in the expression at the start of `tokens`. The expression ends at a comma or
-/// before the next `name =`.
-///
-/// `<` is an angle bracket after `::`, at the start, and between the bars of a closure. Elsewhere, it is the
-/// less-than operator.
-pub(crate) fn expression_len(tokens: &[TokenTree]) -> usize {
-    let mut angles = AngleBrackets::default();
-    let mut in_closure_head = false;
-    for (position, token) in tokens.iter().enumerate() {
-        let before = position.checked_sub(1).and_then(|before| tokens.get(before));
-        let in_type = in_closure_head
-            || !angles.is_outside()
-            || before.is_none()
-            || is_punct(before, ':')
-            || !is_punct(Some(token), '<');
-        let outside = if in_type { angles.step(token) } else { angles.is_outside() };
-        if is_punct(Some(token), '|') && outside {
-            let opens = before.is_none() || is_word(before, "move");
-            in_closure_head = opens || (in_closure_head && is_punct(tokens.get(position + 1), '-'));
-        } else if as_group(Some(token), Delimiter::Brace).is_some() {
-            in_closure_head = false;
-        } else if outside && !in_closure_head && ends_expression(position, tokens) {
-            return position;
-        }
-    }
-    tokens.len()
-}
-
-fn ends_expression(position: usize, tokens: &[TokenTree]) -> bool {
-    let next = tokens.get(position + 1);
-    let starts_argument = position > 0
-        && matches!(tokens[position], TokenTree::Ident(_))
-        && is_punct(next, '=')
-        && !next.is_some_and(|next| is_joint(next, '='));
-    is_punct(tokens.get(position), ',') || starts_argument
-}
-
 /// Returns true if `value` is a path without generic arguments.
 pub(crate) fn is_path(value: &TokenStream) -> bool {
     let tokens = flatten(value.clone());
-    let ends_in_name = matches!(tokens.last(), Some(TokenTree::Ident(_)));
-    ends_in_name
-        && tokens
-            .iter()
-            .all(|token| matches!(token, TokenTree::Ident(_)) || is_punct(Some(token), ':'))
+    let mut rest = &tokens[..];
+    if is_path_separator(rest) {
+        rest = &rest[2..];
+    }
+    while let [TokenTree::Ident(_), after @ ..] = rest {
+        match after {
+            [] => return true,
+            _ if is_path_separator(after) => rest = &after[2..],
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Returns true if the tokens start with `::`.
+pub(crate) fn is_path_separator(tokens: &[TokenTree]) -> bool {
+    tokens.first().is_some_and(|token| is_joint(token, ':')) && is_punct(tokens.get(1), ':')
 }
 
 /// Returns the first token if it is a word.

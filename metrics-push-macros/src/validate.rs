@@ -3,13 +3,15 @@
 //! Three sets of rules apply: the data model of Prometheus, the names that Prometheus, the Pushgateway and
 //! this library reserve, and the naming conventions, which `conventions = off` disables.
 
+use std::collections::HashSet;
+
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::{Lit, LitStr};
 
 use crate::arguments::Label;
-use crate::errors::{Errors, excerpt};
+use crate::errors::{Errors, excerpt, valid_name};
 use crate::tokens::{as_group, as_literal, flatten, is_punct, split_at_commas};
 
 /// The type of a metric, which determines the suffix of its name.
@@ -110,7 +112,8 @@ fn without_suffix<'a>(text: &'a str, suffixes: &[&str]) -> &'a str {
 
 /// Checks the labels of a metric. The attribute itself adds the labels in `reserved`.
 pub(crate) fn metric_labels(labels: &[Label], reserved: &[&str], errors: &mut Errors) {
-    for (position, label) in labels.iter().enumerate() {
+    unique_labels(labels, errors);
+    for label in labels {
         let name = label.name.unraw().to_string();
         label_name(&label.name, errors);
         if GROUPING_LABELS.contains(&name.as_str()) {
@@ -126,13 +129,13 @@ pub(crate) fn metric_labels(labels: &[Label], reserved: &[&str], errors: &mut Er
                 ),
             );
         }
-        unique_label(labels, position, errors);
     }
 }
 
 /// Checks the labels of a grouping key.
 pub(crate) fn grouping_labels(labels: &[Label], errors: &mut Errors) {
-    for (position, label) in labels.iter().enumerate() {
+    unique_labels(labels, errors);
+    for label in labels {
         label_name(&label.name, errors);
         if label.name == "job" {
             errors.at(
@@ -140,7 +143,6 @@ pub(crate) fn grouping_labels(labels: &[Label], errors: &mut Errors) {
                 "invalid grouping label `job`: its value is the name of the job; write `name = \"..\"` instead",
             );
         }
-        unique_label(labels, position, errors);
     }
 }
 
@@ -158,10 +160,12 @@ fn label_name(label: &Ident, errors: &mut Errors) {
     errors.at(label, format!("invalid label name `{name}`: {problem}"));
 }
 
-fn unique_label(labels: &[Label], position: usize, errors: &mut Errors) {
-    let name = &labels[position].name;
-    if labels[..position].iter().any(|earlier| earlier.name.unraw() == name.unraw()) {
-        errors.at(name, format!("duplicate label `{}`; remove one of the two", name.unraw()));
+fn unique_labels(labels: &[Label], errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for Label { name, .. } in labels {
+        if !seen.insert(name.unraw()) {
+            errors.at(name, format!("duplicate label `{}`; remove one of the two", name.unraw()));
+        }
     }
 }
 
@@ -169,16 +173,6 @@ fn is_name(name: &str, extra: char) -> bool {
     !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == extra)
-}
-
-fn valid_name(name: &str) -> String {
-    let valid: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    match valid.trim_matches('_') {
-        "" => "jobs_total".to_owned(),
-        rest if rest.starts_with(|first: char| first.is_ascii_digit()) => format!("_{rest}"),
-        rest => rest.to_owned(),
-    }
 }
 
 /// Checks that the elements of a list such as `[0.1, 1, 5]` are finite and increasing.

@@ -98,18 +98,34 @@
 /// }
 /// ```
 ///
+/// [`run.handle()`](crate::RunHandle::handle) returns an owned handle for tasks and threads:
+///
+/// ```
+/// # use metrics_push::push_job;
+/// #[push_job(run = run)]
+/// async fn import(files: Vec<String>) {
+///     let mut tasks = tokio::task::JoinSet::new();
+///     for file in files {
+///         let run = run.handle();
+///         tasks.spawn(async move { run.add_processed(file.len() as u64) });
+///     }
+///     tasks.join_all().await;
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(import(vec![String::new()]));
+/// ```
+///
 /// ## `every`, `max_runtime`, `heartbeat`
 ///
 /// The interval in which a success is expected, the maximum duration of a run, and the interval in which a run pushes
-/// its progress. Each is a string of numbers with units (`d`, `h`, `m`, `s`, `ms`), or a constant
-/// [`Duration`](std::time::Duration).
+/// its progress, which is at least a second. Each is a string of the form that
+/// [`parse_duration`](crate::parse_duration) accepts, or a constant [`Duration`](std::time::Duration).
 ///
 /// ```
 /// # use metrics_push::push_job;
 /// # use std::time::Duration;
 /// const LIMIT: Duration = Duration::from_secs(600);
 ///
-/// #[push_job(every = "1h30m", max_runtime = LIMIT, heartbeat = "500ms")]
+/// #[push_job(every = "1h30m", max_runtime = LIMIT, heartbeat = "30s")]
 /// fn import() {}
 /// ```
 ///
@@ -132,7 +148,7 @@
 /// ## `signals`
 ///
 /// By default, a `main` reports the signals TERM, INT, HUP, QUIT and XCPU before they end the process, unless the program
-/// handles or ignores them. `signals = off` disables this.
+/// handles or ignores them. `signals = off` disables this. A task leaves signals to its scheduler in any case.
 ///
 /// ```no_run
 /// # use metrics_push::push_job;
@@ -211,10 +227,23 @@
 /// # fn main() {}
 /// ```
 ///
+/// # Other attributes
+///
+/// Write this attribute below an attribute that changes the return type, such as `#[culpa::throws]` or
+/// `#[fehler::throws]`, so that it inspects the new type. The order does not matter for attributes that retain the
+/// signature, such as `#[tokio::main]`, `#[tokio::test]`, `#[tracing::instrument]`, `#[fastrace::trace]`,
+/// `#[async_trait]`, `#[rstest]` and `#[test_case]`. The attribute that is written first contains the other: below
+/// `#[cached]`, each call is a run, and above it, each computation.
+///
 /// # Special cases
 ///
 /// - If a function returns `impl Future` or `Pin<Box<dyn Future>>`, as `async_trait` generates it, the run starts when the
-///   future is first polled and ends with the future. The argument `run` is not supported there.
+///   future is first polled and ends with the future. The argument `run` is supported there if the function ends with
+///   `async { .. }` or `Box::pin(async { .. })` and does not return earlier.
+/// - The result of a function that returns `impl Fn` is not inspected: a call that returns is a success. An `async fn` that
+///   returns `impl Fn` must declare the types of the closure's parameters.
+/// - The future of an annotated `async fn` contains the future of its body. If the compiler reports "queries overflow the
+///   depth limit" for a chain of more than fourteen such functions, add `#![recursion_limit = "256"]` to the crate.
 /// - In a `#[track_caller]` function, [`Location::caller`](std::panic::Location::caller) returns the location of the
 ///   attribute, because the attribute inspects the result. The same applies to every `async fn`.
 /// - A `const fn` and a function without a body are compile errors.
@@ -389,6 +418,8 @@ pub use metrics_push_macros::push_job;
 ///
 /// # Special cases
 ///
+/// - For the order of several attributes, for functions that return `impl Fn` and for long chains of `async` functions, see
+///   [`push_job`].
 /// - The result of a `#[track_caller]` function is not inspected, so that
 ///   [`Location::caller`](std::panic::Location::caller) still returns the caller. An `Err` counts as a success, and so does a
 ///   panic while the thread is already unwinding. `ok_if` and `error_if` are compile errors there.

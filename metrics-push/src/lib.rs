@@ -85,7 +85,7 @@ pub use inspect::{
     CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, move_undelivered,
     recover, spooled_requests, unreported_runs,
 };
-pub use job::{Job, Outcome, Run, Stage, report_signals};
+pub use job::{Job, Outcome, Run, RunHandle, Stage, report_signals};
 pub use labels::GroupingKey;
 pub use metrics::{
     Counter, DEFAULT_BUCKETS, Gauge, Histogram, MetricFactory, MetricVec, counter, counter_vec,

@@ -7,6 +7,7 @@ mod child;
 mod contexts;
 mod delivery;
 mod dependencies;
+mod durations;
 mod endless_listing;
 mod environment;
 mod fake_gateway;

@@ -178,3 +178,20 @@ fn annotated_code_compiles_in_every_edition() {
         }
     }
 }
+
+#[test]
+fn functions_that_return_borrows_compile_in_every_edition() {
+    // In earlier editions, a closure borrows whole variables.
+    for edition in ["2018", "2021", "2024"] {
+        for attribute in [None].into_iter().chain(ATTRIBUTES.map(Some)) {
+            let compilation = Compilation {
+                source: "borrowed_results",
+                edition,
+                attribute,
+                driver: "rustc",
+                lints: &[],
+            };
+            assert_eq!(compilation.findings(), BTreeSet::new(), "{edition}: {attribute:?}");
+        }
+    }
+}

@@ -1,12 +1,13 @@
 //! What a run pushes to a gateway for each outcome: verb, families and values.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::time::Duration;
 
 use metrics_push::prometheus::{GaugeVec, Opts};
 use metrics_push::testing::{FakeGateway, Fault, Group};
-use metrics_push::{Config, Job, Outcome, Run, Scope, Verb, flush, push_job};
+use metrics_push::{Config, Job, Outcome, Run, RunHandle, Scope, Verb, flush, push_job};
 use tokio::runtime::Runtime;
 
 /// How long a test waits for an event before it fails.
@@ -71,7 +72,7 @@ fn record_counts_saturate() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");
     job.run(|run| -> Result<(), ()> {
-        for count in [Run::add_processed, Run::add_failed, Run::add_skipped] {
+        for count in [RunHandle::add_processed, RunHandle::add_failed, RunHandle::add_skipped] {
             count(run, u64::MAX);
             count(run, 1);
         }
@@ -171,16 +172,36 @@ fn skip_if_decides_before_the_result_is_judged() {
     async fn later(n: u32) -> u32 {
         n
     }
+    #[push_job(name = "plain", skip_if = |n| *n == 0)]
+    fn tail(n: u32) -> impl Future<Output = u32> {
+        async move { n }
+    }
     #[push_job(name = "plain", skip_if = |n: &u32| *n == 0)]
     fn returned(n: u32) -> impl Future<Output = u32> {
-        async move { n }
+        ready(n)
+    }
+    #[push_job(name = "plain", skip_if = |n| *n == 0)]
+    fn boxed_tail(n: u32) -> Pin<Box<dyn Future<Output = u32>>> {
+        Box::pin(async move { n })
+    }
+    #[push_job(name = "plain", skip_if = |n: &u32| *n == 0)]
+    fn boxed(n: u32) -> Pin<Box<dyn Future<Output = u32>>> {
+        let future = ready(n);
+        Box::pin(future)
+    }
+    #[push_job(name = "plain", skip_if = |n: &u32| *n == 0)]
+    fn boxed_early(n: u32) -> Pin<Box<dyn Future<Output = u32>>> {
+        if n == 0 {
+            return Box::pin(ready(n));
+        }
+        Box::pin(async move { n })
     }
     #[push_job(name = "plain", skip_if = |text| text.to_string().is_empty())]
     fn opaque(text: &'static str) -> impl ToString {
         text
     }
     let runtime = Runtime::new().unwrap();
-    let calls: [(&dyn Fn(), &str); 10] = [
+    let calls: [(&dyn Fn(), &str); 18] = [
         (&|| _ = plain(Ok(0)), "skipped"),
         (&|| _ = plain(Err(75)), "skipped"),
         (&|| _ = plain(Ok(1)), "success"),
@@ -188,8 +209,16 @@ fn skip_if_decides_before_the_result_is_judged() {
         (&|| _ = runtime.block_on(later(0)), "skipped"),
         (&|| _ = runtime.block_on(later(1)), "success"),
         (&|| _ = runtime.block_on(later(9)), "error"),
+        (&|| _ = runtime.block_on(tail(0)), "skipped"),
+        (&|| _ = runtime.block_on(tail(1)), "success"),
         (&|| _ = runtime.block_on(returned(0)), "skipped"),
         (&|| _ = runtime.block_on(returned(1)), "success"),
+        (&|| _ = runtime.block_on(boxed_tail(0)), "skipped"),
+        (&|| _ = runtime.block_on(boxed_tail(1)), "success"),
+        (&|| _ = runtime.block_on(boxed(0)), "skipped"),
+        (&|| _ = runtime.block_on(boxed(1)), "success"),
+        (&|| _ = runtime.block_on(boxed_early(0)), "skipped"),
+        (&|| _ = runtime.block_on(boxed_early(1)), "success"),
         (&|| _ = opaque(""), "skipped"),
     ];
     for (number, (call, outcome)) in calls.into_iter().enumerate() {

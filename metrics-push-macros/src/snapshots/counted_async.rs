@@ -37,8 +37,10 @@ async fn load(
                 let mode = mode;
                 #[allow(unknown_lints, clippy::shadow_same)]
                 let a = a;
-                {
-                    todo!()
+                match () {
+                    () => {
+                        todo!()
+                    }
                 }
             },
         )

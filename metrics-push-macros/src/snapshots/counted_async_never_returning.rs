@@ -18,13 +18,5 @@ async fn serve() -> ! {
         &__SITE
     }
         .start();
-    ::metrics_push::__private::call_forever(
-            call,
-            async move {
-                {
-                    loop {}
-                }
-            },
-        )
-        .await
+    ::metrics_push::__private::call_forever(call, async move { loop {} }).await
 }

@@ -6,27 +6,37 @@ fn load<'a>(
 ) -> ::core::pin::Pin<
     Box<dyn ::core::future::Future<Output = u32> + ::core::marker::Send + 'a>,
 > {
-    let prepared = {
-        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::CallSite {
-                    function: "load",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
+    Box::pin(async move {
+        let call = {
+            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                ::metrics_push::__private::Site::new(
+                    ::metrics_push::__private::CallSite {
+                        function: "load",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "function_calls_total",
+                    "Calls of functions by outcome.",
+                ),
+            );
+            &__SITE
+        }
+            .start();
+        let ended = ::metrics_push::__private::call_async(
+                call,
+                async move {
+                    #[allow(unreachable_code)]
+                    if false {
+                        return ::metrics_push::__private::never::<u32>();
+                    }
+                    {
+                        1
+                    }
                 },
-                "function_calls_total",
-                "Calls of functions by outcome.",
-            ),
-        );
-        &__SITE
-    }
-        .prepare(&[]);
-    ::metrics_push::__private::call_boxed(
-        prepared,
-        || -> ::core::pin::Pin<
-            Box<dyn ::core::future::Future<Output = u32> + ::core::marker::Send + 'a>,
-        > { Box::pin(async move { 1 }) },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+            )
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
+    })
 }

@@ -2,25 +2,37 @@
 // fn load(n: u32) -> impl Future<Output = u32> + Send + use<> { async move { n } }
 
 fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
-    let prepared = {
-        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::CallSite {
-                    function: "load",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
+    async move {
+        let call = {
+            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                ::metrics_push::__private::Site::new(
+                    ::metrics_push::__private::CallSite {
+                        function: "load",
+                        module: ::core::module_path!(),
+                        file: ::core::file!(),
+                        line: ::core::line!(),
+                    },
+                    "function_calls_total",
+                    "Calls of functions by outcome.",
+                ),
+            );
+            &__SITE
+        }
+            .start();
+        let ended = ::metrics_push::__private::call_async(
+                call,
+                async move {
+                    #[allow(unreachable_code)]
+                    if false {
+                        return ::metrics_push::__private::never::<u32>();
+                    }
+                    {
+                        n
+                    }
                 },
-                "function_calls_total",
-                "Calls of functions by outcome.",
-            ),
-        );
-        &__SITE
+            )
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
     }
-        .prepare(&[]);
-    ::metrics_push::__private::call_future(
-        prepared,
-        || -> _ { async move { n } },
-        |result: &u32| ::metrics_push::__private::judge(result).outcome(),
-    )
 }

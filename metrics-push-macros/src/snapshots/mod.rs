@@ -110,7 +110,7 @@ const CASES: &[Case] = &[
         name: "push_job_with_every_argument",
         attribute: "push_job",
         arguments: "name = NAME, grouping(region = \"eu\", shard = shard), instance, run = job, every = \"1h30m\", max_runtime = MAX, \
-                    heartbeat = \"500ms\", on_success = add, error_if = |n| *n == 0, skip_if = |n| *n == 1, registry = registry(), crate = crate::facade",
+                    heartbeat = \"1500ms\", on_success = add, error_if = |n| *n == 0, skip_if = |n| *n == 1, registry = registry(), crate = crate::facade",
         item: "fn import(shard: u32) -> u32 { job.add_processed(1); 1 }",
     },
     Case {

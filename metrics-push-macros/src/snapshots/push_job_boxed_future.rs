@@ -4,19 +4,27 @@
 fn import<'async_trait>(
     &'async_trait self,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> {
-    let prepared = ::metrics_push::__private::prepare(
-        {
-            static __JOB: ::metrics_push::Job = ::metrics_push::Job::new("import")
-                .version(::core::option_env!("CARGO_PKG_VERSION"));
-            &__JOB
-        },
-        &[],
-    );
-    ::metrics_push::__private::call_boxed(
-        prepared,
-        || -> Pin<Box<dyn Future<Output = ()> + Send + 'async_trait>> {
-            Box::pin(async move {})
-        },
-        |result| ::metrics_push::__private::judge(result).outcome(),
-    )
+    Box::pin(async move {
+        let run = ::metrics_push::__private::start(
+            {
+                static __JOB: ::metrics_push::Job = ::metrics_push::Job::new("import")
+                    .version(::core::option_env!("CARGO_PKG_VERSION"));
+                &__JOB
+            },
+            &[],
+        );
+        let ended = ::metrics_push::__private::call_async(
+                &run,
+                async move {
+                    #[allow(unreachable_code)]
+                    if false {
+                        return;
+                    }
+                    { }
+                },
+            )
+            .await;
+        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
+        ended.finish(outcome)
+    })
 }

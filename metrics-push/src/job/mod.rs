@@ -15,6 +15,7 @@ mod posix_signals;
 mod process_state;
 mod resource_usage;
 pub(crate) mod run;
+mod run_handle;
 mod run_metrics;
 mod run_record;
 mod shutdown;
@@ -38,7 +39,8 @@ pub(crate) use journal::recovery;
 #[cfg(test)]
 pub(crate) use outcome::Standing;
 pub use outcome::{Outcome, Verdict};
-pub use run::{Run, Stage};
+pub use run::Run;
+pub use run_handle::{RunHandle, Stage};
 #[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) use supervisor::fuzz as supervisor_fuzz;
 

@@ -107,6 +107,12 @@ pub fn guard<C: Measure>(call: C) -> Guard<C> {
     Guard { armed: armed(call), entered_panicking: thread::panicking() }
 }
 
+/// Starts a prepared measurement.
+#[inline]
+pub fn enter<P: Prepare>(prepared: P) -> P::Call {
+    prepared.enter()
+}
+
 /// Runs an `async` body.
 #[inline]
 pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<C, F> {
@@ -121,6 +127,11 @@ pub fn call_async<C: Measure, F: Future>(call: C, body: F) -> Measured<C, F> {
 pub async fn call_forever<C: Measure, F: Future>(call: C, body: F) -> ! {
     let _never = call_async(call, body).await;
     unreachable!("a body of type `!` returned")
+}
+
+/// Takes a value. Expansions use it in unreachable code, so that a closure owns the value instead of borrowing it.
+pub fn capture<T>(_: T) -> ! {
+    unreachable!("only the capture of this call is used")
 }
 
 /// Has the type `R`. Expansions use it in unreachable code to infer the return type of an `async` body.

@@ -95,7 +95,6 @@ impl Resolve for CountedSite {
 }
 
 /// A call of a counted function.
-#[derive(Clone, Copy)]
 #[must_use = "the call is not counted before `finish`"]
 pub struct CountedCall(&'static OutcomeCounters);
 

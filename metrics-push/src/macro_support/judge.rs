@@ -51,14 +51,19 @@ fn log_panic(predicate: &str) {
     ));
 }
 
-/// Judges by a predicate that returns true if there was nothing to do, and otherwise returns `verdict`.
+/// Judges by a predicate that returns true if there was nothing to do, and otherwise returns `verdict`. A predicate that
+/// panics is an error.
 #[inline]
-pub fn skip_if<R: ?Sized>(
+pub fn skip_if<R: ?Sized, P: FnOnce(&R) -> bool>(
     result: &R,
-    is_skipped: impl FnOnce(&R) -> bool,
+    is_skipped: P,
     verdict: Verdict,
 ) -> Verdict {
-    if is_skipped(result) { Outcome::Skipped.into() } else { verdict }
+    match holds(result, is_skipped) {
+        Some(true) => Outcome::Skipped.into(),
+        Some(false) => verdict,
+        None => Outcome::Error.into(),
+    }
 }
 
 /// Presumes success without inspecting the result.
@@ -204,6 +209,16 @@ mod tests {
         assert_eq!(error_if(&true, |is_done| !is_done).outcome, Outcome::Success);
         let skips_zero = |n| skip_if(&n, |n| *n == 0, ok_if(&n, |n| *n < 9)).outcome;
         assert_eq!([0, 1, 9].map(skips_zero), [Outcome::Skipped, Outcome::Success, Outcome::Error]);
+    }
+
+    #[test]
+    fn predicate_that_panics_is_an_error() {
+        fn broken(_: &u8) -> bool {
+            panic!("broken predicate")
+        }
+        let success = || Verdict::from(Outcome::Success);
+        let verdicts = [ok_if(&1, broken), error_if(&1, broken), skip_if(&1, broken, success())];
+        assert!(verdicts.iter().all(|verdict| verdict.outcome == Outcome::Error));
     }
 
     #[test]

@@ -14,12 +14,14 @@ mod timed;
 
 pub use call::{
     Armed, Ended, Guard, Judged, Measure, Measured, Prepare, armed, call, call_async, call_boxed,
-    call_forever, call_future, guard, never,
+    call_forever, call_future, capture, enter, guard, never,
 };
 pub use counted::{CountedCall, CountedSite};
 pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, skip_if, unjudged};
 pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
-pub use run::{PreparedRun, binary_name, host_name, prepare, start, supervised};
+pub use run::{
+    PreparedRun, binary_name, heartbeat_interval, host_name, prepare, start, supervised,
+};
 pub use site::{Site, metric_name};
 pub use timed::{PreparedTime, TimedCall, TimedSite, disable_tsc_clock};
 

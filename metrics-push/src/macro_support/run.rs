@@ -1,6 +1,7 @@
 //! Functions that start the runs of `#[push_job]`.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::job::{Job, Run};
 use crate::labels::format_grouping;
@@ -39,6 +40,24 @@ impl PreparedRun {
         let values = self.grouping.iter().map(|(name, value)| (*name, value as &dyn fmt::Display));
         self.job.start_with(&values.collect::<Vec<_>>())
     }
+}
+
+/// Validates the interval of a heartbeat that is given as a constant, which the attribute cannot evaluate.
+///
+/// ```compile_fail,E0080
+/// use std::time::Duration;
+/// const INTERVAL: Duration = metrics_push::__private::heartbeat_interval(Duration::from_millis(1));
+/// ```
+///
+/// # Panics
+/// At compile time, if the interval is shorter than a second.
+#[must_use]
+pub const fn heartbeat_interval(interval: Duration) -> Duration {
+    assert!(
+        interval.as_secs() >= 1,
+        "invalid heartbeat: it must be at least 1s, because each heartbeat is a request to the gateway"
+    );
+    interval
 }
 
 /// Returns the default job name of a `main`: the name of its binary, or the path of its module if there is no binary name.

@@ -204,7 +204,6 @@ impl Resolve for TimedSite {
 }
 
 /// A call of a timed function that has not started yet.
-#[derive(Clone, Copy)]
 #[must_use = "nothing is timed before `enter`"]
 pub struct PreparedTime(&'static Durations);
 

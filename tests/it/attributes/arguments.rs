@@ -233,6 +233,40 @@ fn argument_drop_order_is_unchanged() {
 }
 
 #[test]
+fn argument_drop_order_is_unchanged_if_a_borrow_is_returned() {
+    struct Holder<'a>(
+        #[expect(dead_code, reason = "dropped with the holder")] RecordsDrop,
+        &'a mut u8,
+    );
+    macro_rules! methods {
+        ($(#[$attribute:meta])* $name:ident) => {
+            $(#[$attribute])*
+            fn $name(self, _b: RecordsDrop, _pair: (RecordsDrop, u8), c: RecordsDrop) -> &'a mut u8 {
+                let _inner = RecordsDrop("inner", Rc::clone(&c.1));
+                match self {
+                    Self(_, number) => number,
+                }
+            }
+        };
+    }
+    impl<'a> Holder<'a> {
+        methods!(bare);
+        methods!(
+            #[counted]
+            #[timed]
+            annotated
+        );
+    }
+    let expected = drop_order(|new| {
+        Holder(new("self"), &mut 1).bare(new("b"), (new("pair"), 1), new("c"));
+    });
+    let found = drop_order(|new| {
+        Holder(new("self"), &mut 1).annotated(new("b"), (new("pair"), 1), new("c"));
+    });
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn async_argument_drop_order_is_unchanged() {
     async fn bare(
         a: RecordsDrop,

@@ -121,3 +121,73 @@ fn push_job_on_future_returning_functions_compiles() {
     assert_eq!(block_on(job(1)), Err(1));
     block_on(boxed_job());
 }
+
+#[test]
+fn future_that_is_returned_early_is_measured() {
+    #[counted]
+    fn early(is_early: bool) -> Pin<Box<dyn Future<Output = Result<u8, u8>>>> {
+        if is_early {
+            return Box::pin(async { Err(1) });
+        }
+        Box::pin(async move {
+            pause().await;
+            Ok(1)
+        })
+    }
+    assert!(block_on(early(true)).is_err() && block_on(early(false)).is_ok());
+    drop(early(false));
+    assert_eq!(calls!("early"), "error 1, success 1");
+}
+
+#[test]
+fn future_that_borrows_arguments_is_measured() {
+    #[counted]
+    #[timed]
+    fn borrowing<'a>(list: &'a mut Vec<u8>, n: &u8) -> impl Future<Output = usize> + use<'a> {
+        list.push(*n);
+        async {
+            pause().await;
+            list.len()
+        }
+    }
+    assert_eq!(block_on(borrowing(&mut vec![1], &2)), 2);
+    assert_eq!(calls!("borrowing"), "success 1");
+    assert_eq!(timings!("borrowing"), "calls 1");
+}
+
+#[test]
+fn run_is_available_in_a_future_at_the_end_of_the_body() {
+    #[push_job(run = run, grouping(n = n))]
+    fn job(n: u8) -> Pin<Box<dyn Future<Output = String> + Send>> {
+        Box::pin(async move {
+            pause().await;
+            run.add_processed(u64::from(n));
+            format!("{run:?}")
+        })
+    }
+    assert!(block_on(job(3)).starts_with("Run"));
+}
+
+#[test]
+fn returned_closure_is_counted_without_being_called() {
+    #[counted]
+    fn finder(text: &'static str) -> impl Fn(&str) -> Option<usize> {
+        move |pattern| text.find(pattern)
+    }
+    #[counted]
+    fn panicking() -> impl Fn(&u8) -> &u8 {
+        if true {
+            panic!("no closure");
+        }
+        |n| n
+    }
+    #[push_job]
+    fn job() -> impl FnOnce(&str) -> Option<usize> {
+        |text| text.find('a')
+    }
+    assert_eq!(finder("ab")("b"), Some(1));
+    assert!(std::panic::catch_unwind(|| drop(panicking())).is_err());
+    assert_eq!(job()("a"), Some(0));
+    assert_eq!(calls!("finder"), "success 1");
+    assert_eq!(calls!("panicking"), "panic 1");
+}

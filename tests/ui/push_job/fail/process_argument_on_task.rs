@@ -1,6 +1,6 @@
 use metrics_push::push_job;
 
-#[push_job(max_runtime = "1h", kill, supervise)]
+#[push_job(max_runtime = "1h", kill, supervise, signals = off)]
 fn import() {}
 
 fn main() {}
