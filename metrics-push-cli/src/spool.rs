@@ -1,6 +1,6 @@
 //! `metrics-push spool`: lists, shows, moves and drops the requests and runs in the state directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -102,7 +102,12 @@ pub(crate) fn run(subcommand: &SpoolCommand) -> Result<ExitCode, Failure> {
 fn list(arguments: &List) -> Result<ExitCode, Failure> {
     let stored = Stored::read(&arguments.filter, None)?;
     if stored.is_empty() {
-        terminal::print("The spool is empty.\n")?;
+        let is_filtered = arguments.filter.url.is_some();
+        terminal::print(if is_filtered {
+            "The spool has nothing for this URL.\n"
+        } else {
+            "The spool is empty.\n"
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let requests = stored.requests.iter().map(request_line);
@@ -236,7 +241,11 @@ impl Stored {
 
     /// Returns a line for each URL that is not configured.
     fn hints(&self) -> String {
+        // A run for several URLs is not configured if one of them is not.
+        let configured: BTreeSet<_> =
+            metrics_push::circuit_breakers().into_iter().map(|breaker| breaker.gateway).collect();
         let urls = self.count_urls(|is_configured| !is_configured).into_iter();
+        let urls = urls.filter(|(url, _)| !configured.contains(url));
         let hints = urls.map(|(url, number)| {
             format!(
                 "{} for {url}, which is not configured; run `metrics-push recover --from {url}` to deliver to the \

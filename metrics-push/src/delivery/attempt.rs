@@ -436,8 +436,9 @@ impl Delivery {
 
     fn attempt_timeout(&self) -> Duration {
         let timeout = attempt_timeout(self.deadline.remaining());
-        // A replay has no request, and its caller waits for the result.
-        let is_probe = self.request.is_some() && self.route.is_down();
+        // No process waits for the completion of a task, and the caller of a replay waits for its result.
+        let may_be_long = self.request.is_none() || self.class == DeliveryClass::Spooled;
+        let is_probe = !may_be_long && self.route.is_down();
         if is_probe { timeout.min(PROBE_TIMEOUT) } else { timeout }
     }
 

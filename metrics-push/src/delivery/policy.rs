@@ -20,7 +20,8 @@ pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(2);
 pub(super) const STORED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The timeout of the only attempt that a job waits for while the sink is known to be down. A sink that works again but
-/// takes longer is found by `recover`, or by a process that starts after the record of the outage has expired.
+/// takes longer is found by the completion of a task, by `recover`, or by a process that starts after the record of the
+/// outage has expired.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of attempts to deliver a request that is only on disk: enough for a short failure.
