@@ -129,7 +129,7 @@ fn alerts_of_one_environment_ignore_the_other() {
     assert!(pairs > 60, "only {pairs} pairs of tests were found");
 }
 
-/// The aggregations of PromQL that the rules and the dashboard may use.
+/// The aggregation operators that the rules and the dashboard may use.
 const AGGREGATIONS: [&str; 5] = ["sum", "count", "max", "min", "avg"];
 
 /// The aggregations in an expression that merge environments.
