@@ -172,6 +172,7 @@ fn skip_if_decides_before_the_result_is_judged() {
     async fn later(n: u32) -> u32 {
         n
     }
+    #[expect(clippy::manual_async_fn, reason = "the test needs a function that returns a future")]
     #[push_job(name = "plain", skip_if = |n| *n == 0)]
     fn tail(n: u32) -> impl Future<Output = u32> {
         async move { n }

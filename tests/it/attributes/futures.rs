@@ -13,6 +13,7 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 #[test]
 fn returned_future_is_measured_from_its_first_poll() {
+    #[expect(clippy::manual_async_fn, reason = "the test needs a function that returns a future")]
     #[counted]
     #[timed]
     fn returned(fails: bool) -> impl Future<Output = Result<u8, u8>> {
@@ -89,6 +90,10 @@ fn returned_future_keeps_bounds_and_borrows() {
         base: String,
     }
     impl Client {
+        #[expect(
+            clippy::manual_async_fn,
+            reason = "the test needs a function that returns a future"
+        )]
         #[counted]
         #[timed(outcome, name = "client_seconds")]
         fn get<'a>(&'a self, path: &'a str) -> impl Future<Output = String> + Send + use<'a> {
