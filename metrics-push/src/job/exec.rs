@@ -33,7 +33,7 @@ impl Run {
         self.active.wait_start_delivered(START_TIMEOUT);
         // If the command has jobs of this library, they are not supervised.
         let command = inherit_signals(command.env_remove(supervisor::VARIABLE));
-        let error = signal::without_new_threads(|| command.exec());
+        let error = signal::without_handlers(|| command.exec());
         // `exec` has reset SIGPIPE, and this process continues.
         ignore(libc::SIGPIPE);
         error

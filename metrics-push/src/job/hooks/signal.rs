@@ -12,7 +12,7 @@ pub(in crate::job) use unsupported::{start_listener, wait_while_ending, with_sig
 #[cfg(unix)]
 pub(in crate::job) use crate::job::posix_signals::with_signals_blocked;
 #[cfg(unix)]
-pub(in crate::job) use unix::{start_listener, wait_while_ending, without_new_threads};
+pub(in crate::job) use unix::{start_listener, wait_while_ending, without_handlers};
 
 /// Platforms without these signals.
 #[cfg(not(unix))]
@@ -45,7 +45,7 @@ mod unix {
     use crate::job::outcome::Outcome;
     use crate::job::posix_signals::{
         has_default_disposition, install, is_handled_by, preserve_errno, raise_with_default,
-        with_signals_blocked, write_from_signal,
+        set_default, with_signals_blocked, write_from_signal,
     };
     use crate::job::process_state::PROCESS;
     use crate::job::supervisor;
@@ -185,11 +185,18 @@ mod unix {
         }
     }
 
-    /// Calls `replace`, which may replace this program, and delays the start of the listener thread until it returns.
-    /// The system refuses new threads during `exec`, and that would be logged as an error.
-    pub(in crate::job) fn without_new_threads<T>(replace: impl FnOnce() -> T) -> T {
+    /// Calls `replace`, which may replace this program. A signal that was received before ends the process first, and a
+    /// later one acts as without the library, so that no signal is lost with the handlers. Delays the start of the listener
+    /// thread until `replace` returns: the system refuses new threads during `exec`, and that would be logged as an error.
+    pub(in crate::job) fn without_handlers<T>(replace: impl FnOnce() -> T) -> T {
+        let handled: Vec<_> =
+            HANDLED.into_iter().filter(|signal| is_handled_by(*signal, on_signal)).collect();
+        handled.iter().copied().for_each(set_default);
+        wait_while_ending();
         let _socket: MutexGuard<'_, _> = SOCKET.lock();
-        replace()
+        let result = replace();
+        handled.iter().for_each(|signal| install(*signal, on_signal));
+        result
     }
 
     /// Starts the listener thread, once per process. If the system refuses it even after the delays, signals act as
@@ -226,7 +233,8 @@ mod unix {
         while (&socket.reader).read_exact(&mut byte).is_ok() {
             let signal = c_int::from(byte[0]);
             // A handler that the program installed later may call this one; then the program decides how it ends.
-            if byte[0] != REPORTED && is_handled_by(signal, on_signal) {
+            let is_ours = || is_handled_by(signal, on_signal) || has_default_disposition(signal);
+            if byte[0] != REPORTED && is_ours() {
                 end_by(signal, socket);
             } else {
                 set_ending(false);
