@@ -1,6 +1,7 @@
 //! The command `metrics-push` against the real gateway, on groups that real jobs have pushed.
 
 use std::io::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::OnceLock;
@@ -8,10 +9,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Config, Gateway, Job, Outcome};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::programs::{build, command};
 use crate::real::Pushgateway;
+use crate::state_dir::StateDir;
 
 /// Builds the command and returns its path. Cargo does not build programs of other packages before the tests.
 pub(crate) fn metrics_push_program() -> &'static Path {
@@ -169,6 +172,27 @@ fn dashboard_prints_the_shipped_file() {
     let dashboard =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring/dashboard.json");
     assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
+}
+
+/// The signal may arrive in each of the programs that replace each other until the command runs.
+#[test]
+fn exec_is_ended_by_a_signal_at_any_time_of_its_start() {
+    let gateway = Pushgateway::start();
+    let state = StateDir::new();
+    for step in 0..60 {
+        let mut job = command(metrics_push_program())
+            .args(["exec", "--job", "early", "--", "sleep", "0.5"])
+            .env("METRICS_PUSH_URL", gateway.url())
+            .env("METRICS_PUSH_STATE_DIR", state.path())
+            .spawn()
+            .unwrap();
+        let delay = Duration::from_micros(500 * step);
+        thread::sleep(delay);
+        let id = Pid::from_raw(job.id().cast_signed()).unwrap();
+        kill_process(id, Signal::TERM).unwrap();
+        let status = job.wait().unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGTERM), "after {delay:?}: {status}");
+    }
 }
 
 #[test]
