@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
@@ -49,7 +50,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Err(error) => {
             let (arguments, problems) =
                 exec::parse_valid_options(&CommandLine::command(), &words, error)
-                    .unwrap_or_else(|error| error.exit());
+                    .unwrap_or_else(|error| without_secrets(error).exit());
             return exec::run(&arguments, problems);
         }
     };
@@ -69,6 +70,24 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     }
 }
 
+/// Replaces the URLs that the error repeats, because they may contain passwords. The cause of an invalid URL shows the URL
+/// without its password.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    let text = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let is_of_url = text(&error, ContextKind::InvalidArg).ends_with("<URL>");
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue]
+    {
+        let is_url = kind == ContextKind::InvalidValue && is_of_url;
+        if is_url || text(&error, kind).contains("://") {
+            error.insert(kind, ContextValue::String("…".to_owned()));
+        }
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +95,28 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_do_not_repeat_passwords() {
+        for arguments in [
+            "status --url http://user:hunter2@bad|host",
+            "status --urll=http://user:hunter2@host",
+            "status --json=http://user:hunter2@host",
+            "status http://user:hunter2@host",
+            "http://user:hunter2@host",
+            "spool http://user:hunter2@host",
+            "spool list --url http://user:hunter2@bad|host",
+            "spool move --from http://user:hunter2@bad|host",
+            "spool move --from http://a --to http://user:hunter2@bad|host",
+            "recover --from http://user:hunter2@bad|host",
+            "completions http://user:hunter2@host",
+        ] {
+            let words = arguments.split(' ').map(|word| word.replace('|', " "));
+            let words = std::iter::once("metrics-push".to_owned()).chain(words);
+            let error = without_secrets(CommandLine::try_parse_from(words).unwrap_err());
+            let text = error.to_string();
+            assert!(!text.contains("hunter2"), "{arguments}: {text}");
+        }
     }
 }

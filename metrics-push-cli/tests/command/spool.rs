@@ -300,3 +300,68 @@ fn runs_for_a_wrong_url_are_moved_and_dropped() {
     assert_eq!(dropped, dry.replace("Would drop", "Dropped"));
     assert_eq!(state.run("", &["spool", "list"]).stdout, "The spool is empty.\n");
 }
+
+/// Writes journals of dead processes, each with runs of different groups.
+fn write_dead_runs(state: &StateDir, url: &str, journals: usize, runs: usize) {
+    let folder = state.0.join("journal");
+    fs::create_dir_all(&folder).unwrap();
+    for journal in 0..journals {
+        let mut text = "metrics-push journal 1\tprocess=999999\tboot=earlier\n".to_owned();
+        for run in 0..runs {
+            text += &format!(
+                "started\tid={run}\tat=1764000000\tsink={url}\tjob=dead\tlabel=n={journal}-{run}\tversion=\n"
+            );
+        }
+        fs::write(folder.join(format!("{journal:020}-999999.journal")), text).unwrap();
+    }
+}
+
+#[test]
+fn job_reports_its_ending_before_many_runs_of_dead_processes() {
+    let state = StateDir::new("many-dead");
+    let gateway = FakeGateway::start();
+    write_dead_runs(&state, &gateway.url(), 1, 3_000);
+    let ended = state.run(&gateway.url(), &["exec", "--job", "own", "--", "true"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(ended.stderr.lines().count() <= 10, "{ended:?}");
+    assert!(gateway.find_group("own", &[]).is_some(), "{ended:?}");
+    let recovered = state.run(&gateway.url(), &["recover"]);
+    assert!(recovered.stdout.contains("abandoned runs reported, 0 left"), "{recovered:?}");
+    assert_eq!(gateway.groups().len(), 3_001, "{recovered:?} {ended:?}");
+}
+
+#[test]
+fn recovery_opens_few_journals_at_once() {
+    let state = StateDir::new("many-journals");
+    let gateway = FakeGateway::start();
+    write_dead_runs(&state, &gateway.url(), 400, 1);
+    let limited = format!(
+        "ulimit -n 128; exec '{}' exec --job own -- true",
+        env!("CARGO_BIN_EXE_metrics-push")
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &limited]).env("METRICS_PUSH_URL", gateway.url());
+    command.env("METRICS_PUSH_STATE_DIR", &state.0);
+    let ended = piped(command, "");
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(!ended.stderr.contains("open files"), "{ended:?}");
+    assert!(gateway.groups().len() > 1, "{ended:?}");
+}
+
+#[test]
+fn runs_of_dead_processes_stay_in_their_journal_while_the_gateway_is_down() {
+    let state = StateDir::new("dead-and-down");
+    let gateway = FakeGateway::start();
+    gateway.refuse_connections();
+    write_dead_runs(&state, &gateway.url(), 1, 1_000);
+    let started = Instant::now();
+    let ended = state.run(&gateway.url(), &["exec", "--job", "own", "--", "true"]);
+    assert!(started.elapsed() < Duration::from_secs(30), "{ended:?}");
+    let records = fs::read_dir(state.0.join("spool")).unwrap().count();
+    assert!(records < 400, "{records}");
+    gateway.accept_connections();
+    let _ = fs::remove_dir_all(state.0.join("outages"));
+    let recovered = state.run(&gateway.url(), &["recover"]);
+    assert!(recovered.stdout.ends_with("0 left.\n"), "{recovered:?}");
+    assert_eq!(gateway.groups().len(), 1_001, "{recovered:?} {ended:?}");
+}

@@ -1,4 +1,5 @@
-//! `Queue`: the pending requests in the order of their arrival, with at most one in flight per group and route.
+//! `Queue`: the pending requests in the order of their arrival, with at most one in flight per group and route. The
+//! endings of the process come first, because the process waits for them.
 //!
 //! It is a data structure without I/O and locks.
 
@@ -45,12 +46,15 @@ impl Pending {
 /// unreachable gateway.
 #[derive(Default)]
 pub(super) struct Queue {
-    pending: BTreeMap<QueueKey, (u64, Pending)>,
-    /// The pending groups of each route, by their sequence number.
-    order: BTreeMap<usize, BTreeMap<u64, GroupingKey>>,
+    pending: BTreeMap<QueueKey, (Place, Pending)>,
+    /// The pending groups of each route, by their place.
+    order: BTreeMap<usize, BTreeMap<Place, GroupingKey>>,
     last_number: u64,
     in_flight: BTreeMap<usize, InFlightGroups>,
 }
+
+/// The place of a request: whether it may wait for final requests, and its sequence number.
+type Place = (bool, u64);
 
 /// The groups of a route whose request is in flight.
 struct InFlightGroups {
@@ -69,16 +73,21 @@ pub(crate) struct UnfinishedSink {
 }
 
 impl Queue {
-    pub(super) fn enqueue(&mut self, key: GroupingKey, pending: Pending) {
-        let route = pending.route.id();
-        match self.pending.entry((route, key.clone())) {
-            Entry::Occupied(mut earlier) => earlier.get_mut().1.merge(pending),
-            Entry::Vacant(entry) => {
-                self.last_number += 1;
-                self.order.entry(route).or_default().insert(self.last_number, key);
-                entry.insert((self.last_number, pending));
+    pub(super) fn enqueue(&mut self, group: GroupingKey, pending: Pending) {
+        let key = (pending.route.id(), group);
+        let (number, pending) = match self.remove(&key) {
+            Some(((_, number), mut earlier)) => {
+                earlier.merge(pending);
+                (number, earlier)
             }
-        }
+            None => {
+                self.last_number += 1;
+                (self.last_number, pending)
+            }
+        };
+        let place = (pending.class < DeliveryClass::Final, number);
+        self.order.entry(key.0).or_default().insert(place, key.1.clone());
+        self.pending.insert(key, (place, pending));
     }
 
     /// Starts the first request whose group has none in flight, on a route below its limit.
@@ -109,14 +118,18 @@ impl Queue {
 
     /// Removes and returns the pending request of a key, to start it or to merge it into the one in flight.
     pub(super) fn take(&mut self, key: &QueueKey) -> Option<Pending> {
-        let (number, pending) = self.pending.remove(key)?;
+        self.remove(key).map(|(_, pending)| pending)
+    }
+
+    fn remove(&mut self, key: &QueueKey) -> Option<(Place, Pending)> {
+        let (place, pending) = self.pending.remove(key)?;
         if let Entry::Occupied(mut groups) = self.order.entry(key.0) {
-            groups.get_mut().remove(&number);
+            groups.get_mut().remove(&place);
             if groups.get().is_empty() {
                 groups.remove();
             }
         }
-        Some(pending)
+        Some((place, pending))
     }
 
     /// Marks the request of a key as no longer in flight.
@@ -251,6 +264,19 @@ mod tests {
         assert_eq!(unfinished.len(), 1);
         assert_eq!(unfinished[0].groups, [key(1), key(2)]);
         assert!(!unfinished[0].has_spool);
+    }
+
+    #[test]
+    fn final_request_is_started_before_earlier_ones() {
+        let (mut queue, route) = (Queue::default(), route());
+        for name in [1, 2, 3] {
+            queue.enqueue(key(name), pending(&route, name));
+        }
+        for name in [4, 2] {
+            let class = DeliveryClass::Final;
+            queue.enqueue(key(name), Pending { class, ..pending(&route, name) });
+        }
+        assert_eq!(started(&mut queue), [2, 4, 1, 3].map(|name| (route.id(), key(name))));
     }
 
     #[test]

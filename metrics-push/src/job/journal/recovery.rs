@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::line::{
@@ -55,6 +56,16 @@ const JOURNAL_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How old a file without its final name must be to count as abandoned.
 const TEMPORARY_FILE_TTL: Duration = Duration::from_secs(600);
 
+/// The number of journals of dead processes that are open at the same time. Each one is a file descriptor of the job.
+const MAX_OPEN_JOURNALS: usize = 64;
+
+/// The number of runs that a job reports after a search: few enough to store all of them in the spool, which may take some
+/// milliseconds for each, while the job waits.
+pub(in crate::job) const MAX_REPORTED_RUNS: usize = 200;
+
+/// The number of abandoned runs that a process logs in full.
+const MAX_LOGGED_RUNS: usize = 5;
+
 /// The minimum interval between two searches for journals of dead processes.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -74,7 +85,7 @@ pub(crate) fn recover(pipeline: &Pipeline) -> RecoveredRuns {
     let deadline = Moment::now().after(pipeline.timeout);
     let found = pipeline.state_dir.folder(FOLDER).and_then(|folder| find(&folder, pipeline));
     let Some(mut recovery) = found else { return RecoveredRuns::default() };
-    recovery.report(pipeline, None);
+    recovery.report(pipeline, None, usize::MAX);
     recovery.settle(deadline.remaining())
 }
 
@@ -83,6 +94,8 @@ pub(in crate::job) struct OrphanRecovery {
     /// Holds the lock that excludes other recovering processes.
     _lock: File,
     orphans: Vec<OrphanedJournal>,
+    /// The number of runs that a later search reports.
+    later: usize,
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each gateway by URL; `None` if it could not be queried.
@@ -144,10 +157,13 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     let mut recovery = OrphanRecovery {
         _lock: lock,
         orphans: Vec::new(),
+        later: 0,
         live_runs: Vec::new(),
         gateways: BTreeMap::new(),
         reports: Vec::new(),
     };
+    let urls = sink_urls(pipeline);
+    // The oldest journals come first.
     let mut names: Vec<_> = folder.names().ok()?.collect();
     names.sort_unstable();
     let mut invalid = InvalidFiles::default();
@@ -155,7 +171,7 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
         match name.rsplit_once('.') {
             Some((stem, JOURNAL_EXTENSION)) => {
                 let read = if is_stem(stem) {
-                    recovery.read_journal(folder, &name)
+                    recovery.read_journal(folder, &name, &urls, now)
                 } else {
                     Err(InvalidJournal::Foreign)
                 };
@@ -169,8 +185,6 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
         }
     }
     invalid.log(folder);
-    let urls = sink_urls(pipeline);
-    recovery.orphans.retain_mut(|orphan| orphan.retain_for(&urls, now));
     if recovery.orphans.is_empty() {
         return None;
     }
@@ -267,10 +281,10 @@ impl OrphanedJournal {
 
     /// Returns when the run was found first. Records the time in the journal, so that repeated reports have the same
     /// time.
-    fn record_found(&mut self, run: &mut JournaledRun) -> f64 {
+    fn record_found(&mut self, run: &mut JournaledRun, log: &mut AbandonedLog) -> f64 {
         *run.found_at.get_or_insert_with(|| {
             let now = Moment::now().unix_seconds();
-            if run.finished.is_none() {
+            if run.finished.is_none() && log.claim_line() {
                 let Header { process, boot, .. } = &self.header;
                 let how =
                     if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
@@ -286,11 +300,51 @@ impl OrphanedJournal {
     }
 }
 
+/// Limits the lines about abandoned runs. The process logs the first ones, and each search logs the number of the others.
+#[derive(Default)]
+struct AbandonedLog {
+    others: usize,
+}
+
+impl AbandonedLog {
+    /// Returns true if the next abandoned run is logged in full. Counts it otherwise.
+    fn claim_line(&mut self) -> bool {
+        static LOGGED: AtomicUsize = AtomicUsize::new(0);
+
+        let is_logged = LOGGED.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED_RUNS;
+        self.others += usize::from(!is_logged);
+        is_logged
+    }
+
+    fn log_others(&self) {
+        match self.others {
+            0 => {}
+            1 => log::warn("1 more run was abandoned"),
+            others => log::warn(format_args!("{others} more runs were abandoned")),
+        }
+    }
+}
+
 impl OrphanRecovery {
     /// Reads a journal. Returns why the file cannot be read as one.
-    fn read_journal(&mut self, folder: &Arc<Folder>, name: &str) -> Result<(), InvalidJournal> {
+    fn read_journal(
+        &mut self,
+        folder: &Arc<Folder>,
+        name: &str,
+        urls: &[String],
+        now: SystemTime,
+    ) -> Result<(), InvalidJournal> {
         match open_journal(folder, name)? {
-            Some(OwnedJournal::Orphaned(orphan)) => self.orphans.push(orphan),
+            Some(OwnedJournal::Orphaned(mut orphan)) => {
+                if !orphan.retain_for(urls, now) {
+                    return Ok(());
+                }
+                if self.orphans.len() < MAX_OPEN_JOURNALS {
+                    self.orphans.push(orphan);
+                } else {
+                    self.later += orphan.runs.len();
+                }
+            }
             Some(OwnedJournal::Live(process, runs)) => {
                 self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
             }
@@ -300,8 +354,13 @@ impl OrphanRecovery {
     }
 
     /// Submits a report for each run of a dead process. `starting` is the id of a run of this process whose start is
-    /// submitted after these reports, so it does not supersede them.
-    pub(in crate::job) fn report(&mut self, pipeline: &Pipeline, starting: Option<u64>) {
+    /// submitted after these reports, so it does not supersede them. Runs beyond `max_runs` stay for a later search.
+    pub(in crate::job) fn report(
+        &mut self,
+        pipeline: &Pipeline,
+        starting: Option<u64>,
+        max_runs: usize,
+    ) {
         let mut dead: Vec<_> = self
             .orphans
             .iter()
@@ -313,11 +372,25 @@ impl OrphanRecovery {
         let live = self.live_runs.iter().filter(|(process, run)| !is_starting(*process, run.id));
         let runs = live.map(|(_, run)| run).chain(dead.iter().map(|(_, run)| run));
         let newest = newest_starts(runs);
+        let is_down = |url: &String| {
+            pipeline.routes.iter().any(|route| route.is_down() && route.to_string() == *url)
+        };
+        let mut log = AbandonedLog::default();
+        let mut reported = 0;
         for (journal, run) in &dead {
+            // The journal is on the disk as well: storing the report in the spool gains nothing.
+            let is_later = reported == max_runs;
+            let sinks = &run.started.sinks;
+            if is_later || (!sinks.is_empty() && sinks.iter().all(is_down)) {
+                self.orphans[*journal].left += 1;
+                self.later += 1;
+                continue;
+            }
+            reported += 1;
             let is_superseded = is_superseded(&run.started, &newest);
             let recency = if is_superseded { Recency::Superseded } else { Recency::Newest };
             let (journal, mut run) = (*journal, run.clone());
-            let found_at = self.orphans[journal].record_found(&mut run);
+            let found_at = self.orphans[journal].record_found(&mut run, &mut log);
             for route in &pipeline.routes {
                 let url = route.to_string();
                 if !run.started.sinks.contains(&url) {
@@ -334,11 +407,13 @@ impl OrphanRecovery {
                 self.reports.push(Report { journal, id: run.id, is_finished, receipt });
             }
         }
+        log.log_others();
     }
 
     /// Waits for the receipts.
     pub(in crate::job) fn settle(mut self, timeout: Duration) -> RecoveredRuns {
-        settle(&mut self.orphans, self.reports, timeout)
+        let recovered = settle(&mut self.orphans, self.reports, timeout);
+        RecoveredRuns { left: recovered.left + self.later, ..recovered }
     }
 }
 
