@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
@@ -49,7 +50,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Err(error) => {
             let (arguments, mistakes) =
                 exec::parse_valid_options(&CommandLine::command(), &words, error)
-                    .unwrap_or_else(|error| error.exit());
+                    .unwrap_or_else(|error| without_value(error).exit());
             return exec::run(&arguments, mistakes);
         }
     };
@@ -67,6 +68,14 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Subcommand::Completions(arguments) => completions::run(&arguments, CommandLine::command()),
         Subcommand::Man(arguments) => man::run(&arguments, CommandLine::command()),
     }
+}
+
+/// Removes an invalid value from an error: a URL may contain a password, and the message of its parser repeats the rest.
+fn without_value(mut error: clap::Error) -> clap::Error {
+    if error.kind() == clap::error::ErrorKind::ValueValidation {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
+    }
+    error
 }
 
 #[cfg(test)]
