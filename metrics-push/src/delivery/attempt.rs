@@ -260,8 +260,8 @@ impl Delivery {
         self.log_state("in flight");
         let verb = self.request.as_ref().map(PushRequest::verb);
         let timeout = self.attempt_timeout();
-        self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
         self.record_spooled();
+        self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
         let Some(payload) = self.assemble() else {
             // The group already has newer values of all families.
             return Ok(Acceptance::Applied);
