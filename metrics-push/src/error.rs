@@ -209,7 +209,7 @@ impl Error {
     fn write_causes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cause = self.source();
         while let Some(error) = cause {
-            write!(f, ": {}", escape(&error.to_string()))?;
+            write!(f, ": {}", escape(&excerpt(&error.to_string(), MAX_PART_CHARS)))?;
             cause = error.source();
         }
         Ok(())

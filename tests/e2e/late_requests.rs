@@ -164,3 +164,25 @@ fn late_requests_leave_the_outcome_of_the_run() {
         }
     });
 }
+
+/// Starts two runs in turn while the gateway hangs. The first one is given up, and the second one waits for the gateway.
+#[test]
+fn late_request_of_an_earlier_process_leaves_the_outcome_of_the_last_run() {
+    for (number, case) in Case::all().filter(|case| case.has_state).enumerate() {
+        let mut gateway = RestartingGateway::without_persistence();
+        gateway.freeze();
+        let opposite = if case.ending == "fail" { "add" } else { "fail" };
+        case.start(&gateway, opposite, 0).wait().unwrap();
+        let began = std::time::SystemTime::now();
+        let mut last = case.start(&gateway, case.ending, STEPS);
+        thread::sleep(STEP * STEPS + INTERVAL);
+        gateway.thaw();
+        last.wait().unwrap();
+        thread::sleep(SLACK);
+        recover(&gateway, &state_dir(&gateway));
+        let earlier = began.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let groups = groups(&gateway);
+        let group = groups.iter().find(|group| group.labels["job"] == case.name()).unwrap();
+        case.check(group, earlier, true, &format!("of the last run, case {number}"));
+    }
+}

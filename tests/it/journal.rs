@@ -122,6 +122,21 @@ fn abandoned_run_does_not_overwrite_newer_timestamps() {
 }
 
 #[test]
+fn abandoned_run_does_not_replace_a_newer_outcome_on_disk() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    gateway.refuse_connections();
+    for ending in ["kill", "err"] {
+        let command = named_job(&gateway, &state, "import", ending);
+        command.variable("METRICS_PUSH_TIMEOUT", "300ms").run_to_end();
+    }
+    gateway.accept_connections();
+    run_job(&gateway, &state, "other", "ok");
+    let group = gateway.group("import", &[]);
+    assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
+    assert!(group.has_family("batch_job_last_abandoned_timestamp_seconds"));
+}
+
+#[test]
 fn undelivered_outcome_is_delivered_by_a_later_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     gateway.refuse_connections();

@@ -241,7 +241,7 @@ fn files_are_opened_in_listed_files_only() {
         "state_dir/portable.rs",
         "state_dir/unix.rs",
         // Files whose path the user configures.
-        "http/credentials.rs",
+        "http/config_file.rs",
         // Files of the system.
         "job/journal/recovery.rs",
         "job/resource_usage.rs",

@@ -69,6 +69,27 @@ fn push_dry_run_prints_and_sends_nothing() {
 }
 
 #[test]
+fn message_about_an_invalid_url_contains_no_secret() {
+    for url in ["http://user:hunter2@gw:bad", "http://gw?token=hunter2", "http://gw/#hunter2"] {
+        let push = ["push", "--job", "backup", "--url", url];
+        let ended = piped(metrics_push("", &push), METRICS);
+        assert!(ended.status == 2 && ended.stderr.contains("invalid URL"), "{ended:?}");
+        assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
+    }
+}
+
+#[test]
+fn line_about_stored_metrics_names_the_request() {
+    let state = std::env::temp_dir().join(format!("metrics-push-line-{}", std::process::id()));
+    let mut command = metrics_push("http://127.0.0.1:1", &["push", "--job", "backup", "--spool"]);
+    command.env("METRICS_PUSH_STATE_DIR", &state).env("METRICS_PUSH_TIMEOUT", "1s");
+    let ended = piped(command, METRICS);
+    std::fs::remove_dir_all(state).unwrap();
+    let line = "metrics-push: the push request for {job=\"backup\"} is not delivered yet";
+    assert!(ended.status == 0 && ended.stderr.starts_with(line), "{ended:?}");
+}
+
+#[test]
 fn push_explains_invalid_input_and_sends_nothing() {
     let gateway = FakeGateway::start();
     let with_job = ["push", "--job", "backup"];

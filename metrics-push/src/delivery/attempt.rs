@@ -49,6 +49,8 @@ pub(crate) struct Delivery {
     is_stored: bool,
     /// The outcome that the sink has accepted, while a late request may replace it.
     unconfirmed: Option<Unconfirmed>,
+    /// Only the spooled request may arrive late, so that the next run cannot confirm the outcome better than this one.
+    is_only_spooled_unsure: bool,
 }
 
 /// An accepted outcome that an unsure request may replace.
@@ -99,6 +101,7 @@ impl Delivery {
             stored: None,
             is_stored: false,
             unconfirmed: None,
+            is_only_spooled_unsure: false,
         };
         delivery.log_state("pending");
         delivery
@@ -257,6 +260,7 @@ impl Delivery {
         self.log_state("in flight");
         let verb = self.request.as_ref().map(PushRequest::verb);
         let timeout = self.attempt_timeout();
+        self.record_spooled();
         self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
         let Some(payload) = self.assemble() else {
             // The group already has newer values of all families.
@@ -294,6 +298,15 @@ impl Delivery {
         self.unconfirmed = self.check_late_requests(&payload, &answer);
         self.request = Some(outcome);
         self.clean_up_after(answer).await
+    }
+
+    /// Records the spooled request: an earlier process may have given it up, and the sink may still apply it.
+    fn record_spooled(&mut self) {
+        let is_aggregating = self.route.sink().is_aggregating();
+        let spooled = self.backlog.spooled().filter(|_| !is_aggregating);
+        let (Some(spooled), Some(mut unsure)) = (spooled, self.route.unsure()) else { return };
+        self.is_only_spooled_unsure |= !unsure.has_group(&self.key);
+        unsure.record(spooled.clone());
     }
 
     /// Records a request that may arrive late. If the sink has accepted an outcome that such a request may replace, returns
@@ -347,17 +360,21 @@ impl Delivery {
             Err(error) => error,
         };
         let pause = self.backoff.next().unwrap_or_default();
-        if error.is_retryable() && pause < self.deadline.remaining() {
+        let is_retryable = error.is_retryable();
+        if is_retryable && pause < self.deadline.remaining() {
             self.unconfirmed = Some(unconfirmed);
             return Some(Step::RetryAfter(pause));
         }
         let error = self
             .replaced("the gateway accepted the outcome, but an earlier request may replace it")
             .caused_by(error);
-        if self.route.spool().is_some() {
+        if self.route.spool().is_none() {
+            log::warn(format_args!("{error:?}"));
+        } else if is_retryable || !self.is_only_spooled_unsure {
             return Some(Step::Done(Err(error)));
+        } else {
+            log::debug(format_args!("{error:?}"));
         }
-        log::warn(format_args!("{error:?}"));
         Some(Step::Done(Ok(unconfirmed.acceptance)))
     }
 

@@ -133,6 +133,16 @@ impl Backlog {
         }
     }
 
+    /// Returns the whole spooled request, unless it stays on disk.
+    pub(super) fn spooled(&self) -> Option<&PushRequest> {
+        match &self.spooled {
+            Spooled::Reconciled { entry, .. } | Spooled::Unreconciled(entry) => {
+                Some(&entry.request)
+            }
+            Spooled::None | Spooled::Withheld => None,
+        }
+    }
+
     /// Returns true if the spooled request stays on disk although a new request is delivered.
     pub(super) fn is_withheld(&self) -> bool {
         matches!(self.spooled, Spooled::Withheld)

@@ -144,6 +144,7 @@ impl Settlement {
     /// Logs the result in one line.
     fn log(&self, receipt: &Receipt) {
         let (key, attempts) = (&self.key, AttemptCount(self.attempts));
+        let subject = self.subject();
         let dropped = DroppedMetrics(self.refused.as_ref());
         match receipt {
             Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
@@ -164,7 +165,7 @@ impl Settlement {
             Receipt::Spooled { error, folder, .. } => self.log_undelivered(
                 Undelivered::Spooled,
                 format_args!(
-                    "the outcome of {key} is not delivered yet after {attempts}: {error:?}; it is stored in {}, and the \
+                    "{subject} is not delivered yet after {attempts}: {error:?}; it is stored in {}, and the \
                      next run for this URL delivers it{}{dropped}",
                     folder.display(),
                     self.move_hint(error)
@@ -173,17 +174,26 @@ impl Settlement {
             Receipt::Unsure { error, .. } => self.log_undelivered(
                 Undelivered::Lost,
                 format_args!(
-                    "the outcome of {key} may not have arrived after {attempts}: {error:?}; it is not sent again, because \
+                    "{subject} may not have arrived after {attempts}: {error:?}; it is not sent again, because \
                      an aggregating gateway would count it twice{dropped}"
                 ),
             ),
             Receipt::Dropped { error, .. } => self.log_undelivered(
                 Undelivered::Lost,
                 format_args!(
-                    "the outcome of {key} is lost after {attempts}: {error:?}{}{dropped}",
+                    "{subject} is lost after {attempts}: {error:?}{}{dropped}",
                     self.spool_hint(error)
                 ),
             ),
+        }
+    }
+
+    /// Returns a noun for the request in a message: it may report the outcome of a run, or only contain metrics.
+    fn subject(&self) -> String {
+        let request = self.request.as_ref().or_else(|| self.backlog.spooled());
+        match request.filter(|request| !request.has_outcome()) {
+            Some(request) => format!("the {} request for {}", request.verb().as_str(), self.key),
+            None => format!("the outcome of {}", self.key),
         }
     }
 

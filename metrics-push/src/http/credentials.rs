@@ -1,6 +1,6 @@
 //! `Auth`: the user name, password or token of requests, and its source. `Debug` output never contains a secret.
 
-use std::fmt;
+use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,7 +42,9 @@ impl SecretSource {
     fn read(&self) -> Result<Secret, Error> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
-            Self::File(file) => std::fs::read_to_string(file.path())
+            Self::File(file) => file
+                .read()
+                .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
                 // Editors and `echo` add a line break at the end.
                 .map(|text| Secret::new(text.trim_end_matches(['\r', '\n'])))
                 .map_err(|error| {
@@ -91,8 +93,14 @@ impl Auth {
             Self::Bearer(token) => format!("Bearer {}", token.read()?.0),
         };
         let mut value = HeaderValue::try_from(value).map_err(|_| {
-            Error::config("invalid bearer token: it contains characters that HTTP does not allow")
-                .remedy("set the token alone, on one line")
+            let error = Error::config(
+                "invalid bearer token: it contains characters that HTTP does not allow",
+            )
+            .remedy("set the token alone, on one line");
+            match self {
+                Self::Bearer(SecretSource::File(file)) => file.locate(error),
+                _ => error,
+            }
         })?;
         value.set_sensitive(true);
         headers.append(AUTHORIZATION, value);

@@ -91,20 +91,37 @@ fn base64_inside(secret: &str, offset: usize) -> String {
 
 /// Replaces the escape sequences that JSON and HTML use for printable characters.
 fn unescape(text: &str) -> String {
-    let sequences = [
-        ("\\u0026", "&"),
-        ("\\u003c", "<"),
-        ("\\u003e", ">"),
-        ("\\", ""),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#34;", "\""),
-        ("&#39;", "'"),
-        ("&#43;", "+"),
-        ("&amp;", "&"),
-    ];
-    sequences.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+    let named = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    let text =
+        unescape_numbers(text, "\\u", 16, |digits| digits.char_indices().nth(4).map(|it| it.0));
+    let text = unescape_numbers(&text, "&#x", 16, |digits| digits.find(';'));
+    let text = unescape_numbers(&text, "&#X", 16, |digits| digits.find(';'));
+    let text = unescape_numbers(&text, "&#", 10, |digits| digits.find(';'));
+    named.iter().fold(text.replace('\\', ""), |text, (name, plain)| text.replace(name, plain))
+}
+
+/// Replaces each character that is written as a number after `prefix`. `end` finds the end of the digits.
+fn unescape_numbers(
+    text: &str,
+    prefix: &str,
+    radix: u32,
+    end: impl Fn(&str) -> Option<usize>,
+) -> String {
+    let mut parts = text.split(prefix);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // The end is at the semicolon of HTML, or at the first character after the four digits of JSON.
+        let end = end(part).or_else(|| (part.len() == 4).then_some(4));
+        let number = end.and_then(|end| u32::from_str_radix(&part[..end], radix).ok());
+        match (end, number.and_then(char::from_u32)) {
+            (Some(end), Some(character)) => {
+                plain.push(character);
+                plain.push_str(part[end..].strip_prefix(';').unwrap_or(&part[end..]));
+            }
+            _ => plain = plain + prefix + part,
+        }
+    }
+    plain
 }
 
 fn replace(text: &str, secret: &str) -> String {
@@ -157,6 +174,9 @@ mod tests {
             "url=hunter2%2f%2B&%22Zq9&x=1".to_owned(),
             r#"{"password":"hunter2\/+\u0026\"Zq9"}"#.to_owned(),
             "<td>hunter2/+&amp;&quot;Zq9</td>".to_owned(),
+            "<td>hunter2&#x2F;&#43;&#38;&#X22;Zq9</td>".to_owned(),
+            r#""hunter2\u002f\u002B\u0026\u0022Zq9""#.to_owned(),
+            r"\u0068unter2/+&\u0022Zq9".to_owned(),
             "X-Key: orgkey5-Lm3".to_owned(),
             "proxy/word".to_owned(),
             "http://user:proxy%2Fword@proxy".to_owned(),

@@ -10,7 +10,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
 };
 use rustls_platform_verifier::Verifier;
 
@@ -27,7 +28,7 @@ pub(super) fn check(_base: &Url, transport: &Transport) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::config("a client certificate and its key must be set together")
-        .remedy("set both files"))
+        .remedy("set METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE, or neither"))
 }
 
 /// Adds the TLS configuration to a client.
@@ -127,14 +128,21 @@ fn identity(
     cert: &ConfigFile,
     key: &ConfigFile,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
-    let key = PrivateKeyDer::from_pem_file(key.path()).map_err(|error| unreadable(error, key))?;
-    Ok((certificates(Some(cert))?, key))
+    let pem = key.read().map_err(|error| unreadable(error, key))?;
+    let key_der = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => key
+            .locate(Error::config("the file contains no private key"))
+            .remedy("set a file in PEM format, with a key that is not encrypted"),
+        error => unreadable(error, key),
+    })?;
+    Ok((certificates(Some(cert))?, key_der))
 }
 
 fn certificates(file: Option<&ConfigFile>) -> Result<Vec<CertificateDer<'static>>, Error> {
     let Some(file) = file else { return Ok(Vec::new()) };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(file.path())
-        .and_then(Iterator::collect)
+    let pem = file.read().map_err(|error| unreadable(error, file))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
         .map_err(|error| unreadable(error, file))?;
     if certificates.is_empty() {
         return Err(file
@@ -144,7 +152,10 @@ fn certificates(file: Option<&ConfigFile>) -> Result<Vec<CertificateDer<'static>
     Ok(certificates)
 }
 
-fn unreadable(error: pem::Error, file: &ConfigFile) -> Error {
+fn unreadable(
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    file: &ConfigFile,
+) -> Error {
     file.locate(Error::config("cannot read the PEM file"))
         .caused_by(error)
         .remedy("make it readable for the job's user, or set another file in PEM format")
@@ -163,15 +174,28 @@ pub(super) fn handshake_failure(error: &reqwest::Error, transport: &Transport) -
                 .remedy("use http:// in the URL, or the port with TLS")
         }
         rustls::Error::InvalidCertificate(reason) => certificate_error(reason, transport),
-        rustls::Error::AlertReceived(_) => {
-            Error::new(Kind::Credentials { status: None }, "the gateway refused the TLS handshake")
-                .remedy(
-                    "if it requires a client certificate, set METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
-                )
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            Error::config("the gateway supports only old versions of TLS")
+                .remedy("enable TLS 1.2 or 1.3 in the gateway or the proxy in front of it")
         }
+        rustls::Error::AlertReceived(_) => refused_handshake(transport),
         _ => Error::new(Kind::Unreachable, "the TLS handshake failed"),
     };
     Some(error.caused_by(cause))
+}
+
+fn refused_handshake(transport: &Transport) -> Error {
+    let kind = Kind::Credentials { status: None };
+    let error = Error::new(kind, "the gateway refused the TLS handshake");
+    match &transport.cert_file {
+        None => error.remedy(
+            "if it requires a client certificate, set METRICS_PUSH_CERT_FILE and METRICS_PUSH_KEY_FILE",
+        ),
+        Some(file) => file.locate(error).remedy(
+            "check that the gateway trusts the authority of the client certificate, and that the certificate is not \
+             expired",
+        ),
+    }
 }
 
 fn certificate_error(reason: &CertificateError, transport: &Transport) -> Error {
@@ -195,6 +219,14 @@ fn certificate_error(reason: &CertificateError, transport: &Transport) -> Error 
                 "use the certificate's name in the URL, or set METRICS_PUSH_SERVER_NAME to it; a name must be in the \
                  certificate's subjectAltName",
             )
+        }
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            Error::config("the signature of the gateway's certificate is invalid or not supported")
+                .remedy(
+                    "issue one with SHA-256 and a key of at least 2048 bits (RSA) or 256 bits (ECDSA); if an authority \
+                     has signed it, check that METRICS_PUSH_CA_FILE contains its current certificate",
+                )
         }
         _ if is("CaUsedAsEndEntity") => {
             Error::config("the gateway's certificate is that of an authority").remedy(

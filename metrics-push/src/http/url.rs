@@ -115,8 +115,17 @@ fn api_path(path: &str) -> Option<&str> {
     path.match_indices('/').map(|(start, _)| &path[start..]).find(|after| is_api(after))
 }
 
-/// Removes the text between the scheme and the last `@`, which may contain a user name and a password.
+/// Removes the text between the scheme and the last `@`, which may contain a user name and a password, and the text of a
+/// query or fragment, which may contain a token.
 pub(super) fn redacted(url: &str) -> String {
+    let url = without_userinfo(url);
+    match url.find(['?', '#']) {
+        Some(at) if at + 1 < url.len() => format!("{}…", &url[..=at]),
+        _ => url,
+    }
+}
+
+fn without_userinfo(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((before, host)) => {
             let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -218,6 +227,8 @@ mod tests {
             ("http://gw:9091\\metrics", "it contains '\\\\'"),
             ("http://gw:99999", "invalid URL"),
             ("http://gw:port", "invalid URL"),
+            ("http://gw:9091?token=hunter2", "a query or fragment"),
+            ("http://gw:9091/#hunter2", "a query or fragment"),
             ("http://user:hun/ter2@gw:9091", "percent-encode"),
             ("http://user:1/hunter2@gw:9091", "percent-encode"),
             ("http://user:hun#ter2@gw:9091", "percent-encode"),

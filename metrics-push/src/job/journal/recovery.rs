@@ -18,7 +18,9 @@ use crate::clock::{Moment, format_timestamp};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
+use crate::exposition::single_value;
 use crate::file_size::write_within_limit;
+use crate::job::run_metrics::LAST_START;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::oneshot::Receiver;
@@ -387,7 +389,8 @@ impl OrphanRecovery {
                 continue;
             }
             reported += 1;
-            let is_superseded = is_superseded(&run.started, &newest);
+            let is_superseded = is_superseded(&run.started, &newest)
+                || pipeline.routes.iter().any(|route| has_spooled_newer_run(route, &run.started));
             let recency = if is_superseded { Recency::Superseded } else { Recency::Newest };
             let (journal, mut run) = (*journal, run.clone());
             let found_at = self.orphans[journal].record_found(&mut run, &mut log);
@@ -608,6 +611,15 @@ fn newest_starts<'a>(
 /// Returns true if a newer run of the same group is known.
 fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) -> bool {
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
+}
+
+/// Returns true if an undelivered request of the same group reports a newer run, whose journal is removed.
+fn has_spooled_newer_run(route: &Route, run: &Started) -> bool {
+    let spooled = route.spool().and_then(|spool| spool.look_up(&run.key));
+    let started_at =
+        spooled.and_then(|entry| single_value(entry.request.families().get(LAST_START)?));
+    // A start in the future was recorded while a clock was wrong.
+    started_at.is_some_and(|at| at > run.at && at <= Moment::now().unix_seconds())
 }
 
 /// Returns the groups of a gateway, at least those with these keys; `None` if it cannot be queried. A gateway that is known
