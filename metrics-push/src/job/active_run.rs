@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::acknowledgement::Acknowledgement;
 use super::completion::{Cause, Completion};
 use super::hooks::{exit, signal};
+use super::journal::ended_runs::record_end;
 use super::journal::line::Finished;
 use super::outcome::Outcome;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
@@ -342,6 +343,7 @@ impl ActiveRun {
             (Outcome::Success, Verb::Push) => PushRequest::push(key.clone(), families),
             _ => PushRequest::add(key.clone(), families),
         };
+        record_end(key, self.started.unix_seconds());
         let sinks = self.pipeline.routes.len();
         let (acknowledgement, acknowledged) = Acknowledgement::new(self.record.clone(), sinks);
         let callback = || acknowledgement.callback();

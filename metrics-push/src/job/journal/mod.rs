@@ -15,6 +15,7 @@
 //! the last seconds. With [`Job::durable_journal`](crate::Job::durable_journal), each start and completion is synced to
 //! the disk.
 
+pub(super) mod ended_runs;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 pub(super) mod line;

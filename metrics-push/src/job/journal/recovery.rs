@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::ended_runs::EndRecorder;
 use super::line::{
     Finished, Header, InvalidJournal, JournaledRun, Line, RunIdentity, Started, parse,
 };
@@ -95,6 +96,7 @@ pub(crate) fn recover(pipeline: &Pipeline) -> RecoveredRuns {
 pub(in crate::job) struct OrphanRecovery {
     /// Holds the lock that excludes other recovering processes.
     _lock: File,
+    recorder: EndRecorder,
     orphans: Vec<OrphanedJournal>,
     /// The number of runs that a later search reports.
     later: usize,
@@ -158,6 +160,8 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     let now = touch(&lock).ok()?;
     let mut recovery = OrphanRecovery {
         _lock: lock,
+        // Before the journals are read, so that each run is in a journal or recorded.
+        recorder: EndRecorder::start(),
         orphans: Vec::new(),
         later: 0,
         live_runs: Vec::new(),
@@ -391,7 +395,6 @@ impl OrphanRecovery {
             reported += 1;
             let is_superseded = is_superseded(&run.started, &newest)
                 || pipeline.routes.iter().any(|route| has_spooled_newer_run(route, &run.started));
-            let recency = if is_superseded { Recency::Superseded } else { Recency::Newest };
             let (journal, mut run) = (*journal, run.clone());
             let found_at = self.orphans[journal].record_found(&mut run, &mut log);
             for route in &pipeline.routes {
@@ -401,10 +404,14 @@ impl OrphanRecovery {
                 }
                 let groups = self.gateways.get(&url).and_then(Option::as_ref);
                 let state = groups.map(|groups| GatewayState::read(groups.get(&run.started.key)));
-                let families = unreported_families(&run, found_at, recency, state.as_ref());
-                let receipt = (!families.is_empty()).then(|| {
-                    let request = PushRequest::add(run.started.key.clone(), families);
-                    submit_report(route, request, state.as_ref(), pipeline.timeout)
+                let receipt = self.recorder.submit_report(&run.started, |is_newest| {
+                    let is_newest = is_newest && !is_superseded;
+                    let recency = if is_newest { Recency::Newest } else { Recency::Superseded };
+                    let families = unreported_families(&run, found_at, recency, state.as_ref());
+                    (!families.is_empty()).then(|| {
+                        let request = PushRequest::add(run.started.key.clone(), families);
+                        submit_report(route, request, state.as_ref(), pipeline.timeout)
+                    })
                 });
                 let is_finished = run.finished.is_some();
                 self.reports.push(Report { journal, id: run.id, is_finished, receipt });
