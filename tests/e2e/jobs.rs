@@ -125,12 +125,13 @@ fn job_without_a_gateway_behaves_like_the_bare_one() {
 }
 
 #[test]
-fn unreachable_gateway_adds_one_line_to_stderr() {
+fn unreachable_gateway_adds_lines_about_the_wait_and_the_outcome() {
     let (annotated, plain) = (run("annotated", "ok", "http://127.0.0.1:9"), run("bare", "ok", ""));
     assert_eq!((annotated.status, &annotated.stdout), (plain.status, &plain.stdout));
     let stderr = String::from_utf8_lossy(&annotated.stderr);
-    assert!(stderr.contains("http://127.0.0.1:9") && stderr.contains("refused"), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let [wait, outcome] = stderr.lines().collect::<Vec<_>>()[..] else { panic!("{stderr}") };
+    assert!(wait.contains("http://127.0.0.1:9") && wait.contains("the process waits"), "{stderr}");
+    assert!(outcome.contains("http://127.0.0.1:9") && outcome.contains("refused"), "{stderr}");
 }
 
 #[test]

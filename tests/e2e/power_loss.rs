@@ -140,23 +140,22 @@ fn operation(line: &str, folder: &Path) -> Option<Operation> {
     let descriptor = arguments.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
     let opened = descriptor.map(|(path, _)| unhex(path)).unwrap_or_default();
     let text = |at: usize| String::from_utf8(texts.get(at)?.clone()).ok();
-    let within =
-        |path: String| Path::new(&path).strip_prefix(folder).ok()?.to_str().map(str::to_owned);
     let opened = String::from_utf8(opened).ok()?;
+    // A name is relative to the descriptor of a folder.
+    let within = |path: String| {
+        let path = Path::new(&opened).join(path);
+        path.strip_prefix(folder).ok()?.to_str().map(str::to_owned)
+    };
     match name {
         "openat" if arguments.contains("O_EXCL") => Some(Operation::Create(within(text(0)?)?)),
         "write" if texts.first().is_some_and(|line| line == b"before\n") => {
             Some(Operation::BodyStarts)
         }
-        "write" => Some(Operation::Write(within(opened)?, texts.first()?.clone())),
-        "rename" => Some(Operation::Rename(within(text(0)?)?, within(text(1)?)?)),
+        "write" => Some(Operation::Write(within(opened.clone())?, texts.first()?.clone())),
         "renameat" | "renameat2" => Some(Operation::Rename(within(text(0)?)?, within(text(1)?)?)),
-        // A file `.probe` tests whether the folder is writable; it is not part of the journal.
-        "unlink" | "unlinkat" => {
-            within(text(0)?).filter(|name| !name.starts_with(".probe")).map(Operation::Remove)
-        }
+        "unlinkat" => within(text(0)?).map(Operation::Remove),
         "fsync" if Path::new(&opened) == folder => Some(Operation::SyncFolder),
-        "fsync" | "fdatasync" => Some(Operation::SyncFile(within(opened)?)),
+        "fsync" | "fdatasync" => Some(Operation::SyncFile(within(opened.clone())?)),
         _ => None,
     }
 }

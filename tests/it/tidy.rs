@@ -33,7 +33,7 @@ const LAYERS: [Layer; 7] = [
     ],
     &[
         ("exposition", &["push_request"]),
-        ("http", &[]),
+        ("http", &["state_dir"]),
         ("metrics", &[]),
         ("push_request", &["metrics"]),
         ("state_dir", &[]),

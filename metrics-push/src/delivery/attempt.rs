@@ -302,6 +302,10 @@ impl Delivery {
 
     /// Records the spooled request: an earlier process may have given it up, and the sink may still apply it.
     fn record_spooled(&mut self) {
+        // A replay sends the same request again.
+        if self.request.is_none() {
+            return;
+        }
         let is_aggregating = self.route.sink().is_aggregating();
         let spooled = self.backlog.spooled().filter(|_| !is_aggregating);
         let (Some(spooled), Some(mut unsure)) = (spooled, self.route.unsure()) else { return };

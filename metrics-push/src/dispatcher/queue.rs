@@ -46,15 +46,15 @@ impl Pending {
 /// unreachable gateway.
 #[derive(Default)]
 pub(super) struct Queue {
-    pending: BTreeMap<QueueKey, (Place, Pending)>,
+    pending: BTreeMap<QueueKey, (QueuePlace, Pending)>,
     /// The pending groups of each route, by their place.
-    order: BTreeMap<usize, BTreeMap<Place, GroupingKey>>,
+    order: BTreeMap<usize, BTreeMap<QueuePlace, GroupingKey>>,
     last_number: u64,
     in_flight: BTreeMap<usize, InFlightGroups>,
 }
 
-/// The place of a request: whether it may wait for final requests, and its sequence number.
-type Place = (bool, u64);
+/// The place of a request in the queue: whether it may wait for final requests, and its sequence number.
+type QueuePlace = (bool, u64);
 
 /// The groups of a route whose request is in flight.
 struct InFlightGroups {
@@ -121,7 +121,7 @@ impl Queue {
         self.remove(key).map(|(_, pending)| pending)
     }
 
-    fn remove(&mut self, key: &QueueKey) -> Option<(Place, Pending)> {
+    fn remove(&mut self, key: &QueueKey) -> Option<(QueuePlace, Pending)> {
         let (place, pending) = self.pending.remove(key)?;
         if let Entry::Occupied(mut groups) = self.order.entry(key.0) {
             groups.get_mut().remove(&place);

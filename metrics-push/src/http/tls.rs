@@ -220,13 +220,10 @@ fn certificate_error(reason: &CertificateError, transport: &Transport) -> Error 
                  certificate's subjectAltName",
             )
         }
-        CertificateError::BadSignature
-        | CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
-            Error::config("the signature of the gateway's certificate is invalid or not supported")
-                .remedy(
-                    "issue one with SHA-256 and a key of at least 2048 bits (RSA) or 256 bits (ECDSA); if an authority \
-                     has signed it, check that METRICS_PUSH_CA_FILE contains its current certificate",
-                )
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            Error::config("the signature of the gateway's certificate is not supported").remedy(
+                "issue one with SHA-256 and a key of at least 2048 bits (RSA) or 256 bits (ECDSA)",
+            )
         }
         _ if is("CaUsedAsEndEntity") => {
             Error::config("the gateway's certificate is that of an authority").remedy(

@@ -147,6 +147,7 @@ fn rotated_token_is_read_again_after_a_rejection() {
 #[test]
 fn error_shortens_a_value_of_two_megabytes() {
     let gateway = FakeGateway::start();
+    gateway.fault(Fault::status(400));
     let pusher = pusher(&gateway).grouping("shard", "x".repeat(2_000_000)).unwrap();
     let error = pusher.push().unwrap_err();
     let text = format!("{error:?}");

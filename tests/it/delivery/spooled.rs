@@ -64,16 +64,26 @@ fn recover_delivers_all_spooled_outcomes() {
     assert_eq!(metrics_push::recover(SHORT_TIMEOUT), metrics_push::Recovery::default());
 }
 
-/// Spools outcomes of many groups and recovers them while the gateway has this fault. Returns the number of requests.
-fn recover_many(gateway: &FakeGateway, timeout: Duration) -> (usize, Duration) {
+/// Spools outcomes of many groups while the gateway refuses connections, and recovers them while it has this fault, or
+/// still refuses connections. Returns the number of requests.
+fn recover_many(
+    gateway: &FakeGateway,
+    timeout: Duration,
+    fault: Option<Fault>,
+) -> (usize, Duration) {
     const GROUPS: usize = 40;
     let state = TempDir::new();
     let _scope = open_scope(gateway, &state);
+    gateway.refuse_connections();
     for number in 0..GROUPS {
         Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
     }
     assert_eq!(metrics_push::flush(TIMEOUT), 0);
     assert_eq!(state.records().len(), GROUPS);
+    if let Some(fault) = fault {
+        gateway.accept_connections();
+        gateway.fault(fault);
+    }
     let before = gateway.requests().len();
     let started = Instant::now();
     let recovery = metrics_push::recover(timeout);
@@ -84,20 +94,17 @@ fn recover_many(gateway: &FakeGateway, timeout: Duration) -> (usize, Duration) {
 #[test]
 fn recover_gives_up_early_if_the_gateway_is_down() {
     let gateway = FakeGateway::start();
-    gateway.refuse_connections();
-    let (_, took) = recover_many(&gateway, Duration::from_secs(60));
+    let (_, took) = recover_many(&gateway, Duration::from_secs(60), None);
     assert!(took < Duration::from_secs(1) + SLACK, "{took:?}");
-    gateway.accept_connections();
-    gateway.fault(Fault::status(503));
-    let (requests, took) = recover_many(&gateway, Duration::from_secs(60));
+    let fault = Fault::status(503);
+    let (requests, took) = recover_many(&gateway, Duration::from_secs(60), Some(fault));
     assert!(requests <= 3 && took < Duration::from_secs(5), "{requests} requests in {took:?}");
 }
 
 #[test]
 fn recover_ends_at_its_timeout_if_the_gateway_is_silent() {
     let gateway = FakeGateway::start();
-    gateway.fault(Fault::hang());
-    let (requests, took) = recover_many(&gateway, SHORT_TIMEOUT);
+    let (requests, took) = recover_many(&gateway, SHORT_TIMEOUT, Some(Fault::hang()));
     assert!(requests <= 3 && took < SHORT_TIMEOUT + SLACK, "{requests} requests in {took:?}");
 }
 

@@ -323,10 +323,8 @@ impl AbandonedLog {
     }
 
     fn log_others(&self) {
-        match self.others {
-            0 => {}
-            1 => log::warn("1 more run was abandoned"),
-            others => log::warn(format_args!("{others} more runs were abandoned")),
+        if self.others > 0 {
+            log::warn(format_args!("further abandoned runs: {}", self.others));
         }
     }
 }
