@@ -190,7 +190,7 @@
 ///
 /// A path or a closure that receives a reference to the result and returns true if there was nothing to do. The outcome is
 /// then `skipped`, which counts neither as a success nor as a failure, also for an `Err`. Any other result is judged as
-/// without `skip_if`. [`Run::skip`](crate::Run::skip) does the same from inside the body of a run that succeeds.
+/// without `skip_if`. [`Run::skip`](crate::RunHandle::skip) does the same from inside the body of a run that succeeds.
 ///
 /// ```
 /// # use metrics_push::push_job;
