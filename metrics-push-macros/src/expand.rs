@@ -200,7 +200,7 @@ impl Expansion<'_> {
         function.with_moved_parameters(Moved::All, &quote!(#start #call))
     }
 
-    /// Inserts the measurement into the future. If possible, there is no statement before the future: some attributes
+    /// Inserts the measurement into the future. Adds no statement before the future if possible: some attributes
     /// remove the statements before `Box::pin`.
     fn future_tail(&self, tail: &FutureTail) -> TokenStream {
         let Self { function, runtime, .. } = self;

@@ -73,7 +73,7 @@ fn command_reads_a_line_and_a_password_from_the_terminal() {
     let gateway = FakeGateway::start();
     let script = "read -p 'user: ' user; read -s -p 'password: ' password </dev/tty; \
                   test -t 0 && echo \"got $user and $password\"; exit 3";
-    // A session of its own, because /dev/tty is the controlling terminal.
+    // A new session, because /dev/tty is the controlling terminal.
     let inner = exec(&gateway, script);
     let mut command = Command::new("setsid");
     command.args(["--ctty", "--wait"]).arg(inner.get_program()).args(inner.get_args());

@@ -49,7 +49,7 @@ pub(crate) struct Delivery {
     is_stored: bool,
     /// The outcome that the sink has accepted, while a late request may replace it.
     unconfirmed: Option<Unconfirmed>,
-    /// Only the spooled request may arrive late, so that the next run cannot confirm the outcome better than this one.
+    /// Only the spooled request may arrive late. The next run cannot confirm the outcome better than this one.
     is_only_spooled_unsure: bool,
 }
 
@@ -300,7 +300,7 @@ impl Delivery {
         self.clean_up_after(answer).await
     }
 
-    /// Records the spooled request: an earlier process may have given it up, and the sink may still apply it.
+    /// Records the spooled request. The sink may still apply the copy that an earlier process has sent.
     fn record_spooled(&mut self) {
         // A replay sends the same request again.
         if self.request.is_none() {

@@ -54,7 +54,8 @@ impl Backlog {
     /// cannot be read, the new request is sent alone.
     ///
     /// # Errors
-    /// The reason why the group could not be read. Only if there is no new request, or the sink would not accept it either.
+    /// The reason why the group could not be read, if the backlog is delivered alone or the sink is unreachable or rejects the
+    /// credentials.
     pub(super) async fn reconcile(
         &mut self,
         sink: &Sink,

@@ -22,10 +22,6 @@ pub(super) fn create_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-pub(super) fn create_new_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir(path)
-}
-
 pub(super) fn open_folder(path: &Path) -> io::Result<Handle> {
     if fs::symlink_metadata(path)?.is_dir() {
         Ok(path.to_owned())

@@ -112,7 +112,7 @@ pub(super) fn create_private_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Creates a folder that only its owner can enter, whatever the umask is. Fails if the path exists.
-pub(super) fn create_new_folder(path: &Path) -> io::Result<()> {
+fn create_new_folder(path: &Path) -> io::Result<()> {
     fs::mkdir(path, PRIVATE_FOLDER)?;
     Ok(fs::chmod(path, PRIVATE_FOLDER)?)
 }
