@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::backlog::Backlog;
 use super::backoff::Backoff;
 use super::breaker::BreakerState;
+use super::confirmation::{Confirmation, Confirmed};
 use super::fallback::{is_about_metrics, remove_empty_group};
 use super::policy::{
     CONFIRM_DELAY, FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT,
@@ -12,7 +13,6 @@ use super::policy::{
     SETTLE_TIME_DIVISOR, STORABLE_GRACE, STORED_TIMEOUT,
 };
 use super::receipt::DeliveryClass;
-use super::reconcile::has_outcome_of;
 use super::retained::{SentTimestamps, changes_timestamps};
 use super::route::Route;
 use super::self_metrics;
@@ -47,17 +47,7 @@ pub(crate) struct Delivery {
     stored: Option<SpoolEntry>,
     /// The record contains the whole request.
     is_stored: bool,
-    /// The outcome that the sink has accepted, while a late request may replace it.
-    unconfirmed: Option<Unconfirmed>,
-    /// Only the spooled request may arrive late. The next run cannot confirm the outcome better than this one.
-    is_only_spooled_unsure: bool,
-}
-
-/// An accepted outcome that an unsure request may replace.
-#[derive(Debug)]
-struct Unconfirmed {
-    request: PushRequest,
-    acceptance: Acceptance,
+    confirmation: Confirmation,
 }
 
 /// The next step after an attempt.
@@ -100,8 +90,7 @@ impl Delivery {
             refused: None,
             stored: None,
             is_stored: false,
-            unconfirmed: None,
-            is_only_spooled_unsure: false,
+            confirmation: Confirmation::default(),
         };
         delivery.log_state("pending");
         delivery
@@ -123,7 +112,7 @@ impl Delivery {
         self.class = self.class.max(class);
         // The sink may accept the later metrics.
         self.refused = None;
-        self.unconfirmed = None;
+        self.confirmation = Confirmation::default();
     }
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted
@@ -143,10 +132,7 @@ impl Delivery {
         let error = match Box::pin(self.send()).await {
             Ok(acceptance) => {
                 self.reachability = Reachability::Answered;
-                return match self.unconfirmed {
-                    Some(_) => Step::RetryAfter(CONFIRM_DELAY.min(self.deadline.remaining() / 2)),
-                    None => Step::Done(Ok(acceptance)),
-                };
+                return self.end_or_confirm(acceptance);
             }
             Err(error) => error,
         };
@@ -260,7 +246,10 @@ impl Delivery {
         self.log_state("in flight");
         let verb = self.request.as_ref().map(PushRequest::verb);
         let timeout = self.attempt_timeout();
-        self.record_spooled();
+        // A replay sends the same request again.
+        if self.request.is_some() {
+            Confirmation::record_spooled(&self.route, &self.backlog);
+        }
         self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
         let Some(payload) = self.assemble() else {
             // The group already has newer values of all families.
@@ -272,14 +261,14 @@ impl Delivery {
         payload.insert_missing(&retained);
         let sent = retains.then(|| SentTimestamps::from(&payload));
         let answer = self.transmit(&payload).await;
-        let unconfirmed = self.check_late_requests(&payload, &answer);
+        let confirmation = self.confirmation_after(&payload, &answer);
         let outcome = match &answer {
             Err(error) if is_about_metrics(error) => payload.outcome_only(),
             _ => None,
         };
         let outcome = outcome.map(|outcome| outcome.to_request());
+        self.confirmation = confirmation;
         self.backlog.sent = sent;
-        self.unconfirmed = unconfirmed;
         match (answer, outcome) {
             (Err(refused), Some(outcome)) => self.send_outcome_only(outcome, refused).await,
             (answer, _) => self.clean_up_after(answer).await,
@@ -295,91 +284,75 @@ impl Delivery {
         self.refused = Some(refused);
         let payload = Payload::from(&outcome);
         let answer = self.transmit(&payload).await;
-        self.unconfirmed = self.check_late_requests(&payload, &answer);
+        self.confirmation = self.confirmation_after(&payload, &answer);
         self.request = Some(outcome);
         self.clean_up_after(answer).await
     }
 
-    /// Records the spooled request. The sink may still apply the copy that an earlier process has sent.
-    fn record_spooled(&mut self) {
-        // A replay sends the same request again.
-        if self.request.is_none() {
-            return;
-        }
-        let is_aggregating = self.route.sink().is_aggregating();
-        let spooled = self.backlog.spooled().filter(|_| !is_aggregating);
-        let (Some(spooled), Some(mut unsure)) = (spooled, self.route.unsure()) else { return };
-        self.is_only_spooled_unsure |= !unsure.has_group(&self.key);
-        unsure.record(spooled.clone());
-    }
-
-    /// Records a request that may arrive late. If the sink has accepted an outcome that such a request may replace, returns
-    /// it.
-    fn check_late_requests(
+    fn confirmation_after(
         &self,
         payload: &Payload<'_>,
         answer: &Result<Acceptance, Error>,
-    ) -> Option<Unconfirmed> {
-        let mut unsure = self.route.unsure().filter(|_| !self.route.sink().is_aggregating())?;
-        match answer {
-            Ok(acceptance) if unsure.has_group(&self.key) && self.is_final_for(payload) => {
-                let (request, acceptance) = (payload.to_request(), *acceptance);
-                if unsure.may_change(&request) {
-                    return Some(Unconfirmed { request, acceptance });
-                }
-                unsure.forget(&self.key);
-            }
-            Err(error) if error.may_have_arrived() => unsure.record(payload.to_request()),
-            _ => {}
+    ) -> Confirmation {
+        // A replay is repeated only if it is not accepted.
+        let is_repeated = self.request.is_some() && self.class == DeliveryClass::BestEffort;
+        let is_final = payload.has_outcome() && !is_repeated;
+        Confirmation::after(&self.route, payload, answer, is_final)
+    }
+
+    /// Ends the delivery after the sink has accepted the request, unless a late request may replace the outcome.
+    fn end_or_confirm(&mut self, acceptance: Acceptance) -> Step {
+        let left = self.deadline.remaining();
+        if !self.confirmation.is_pending() {
+            return Step::Done(Ok(acceptance));
         }
-        None
+        // An early confirmation may be wrong. The next run has more time for it.
+        if self.route.spool().is_some() && left <= CONFIRM_DELAY {
+            return self.end_unconfirmed(acceptance, None);
+        }
+        Step::RetryAfter(CONFIRM_DELAY.min(left / 2))
     }
 
-    /// Returns true if the payload has an outcome that no later request repeats.
-    fn is_final_for(&self, payload: &Payload<'_>) -> bool {
-        let is_replay = self.request.is_none();
-        payload.has_outcome() && (is_replay || self.class > DeliveryClass::BestEffort)
-    }
-
-    /// Reads the group to confirm an accepted outcome. Returns `None` if there is nothing to confirm, or the outcome must
-    /// be sent again.
+    /// Confirms an accepted outcome. Returns `None` if none is unconfirmed, or if it must be sent again.
     async fn confirm(&mut self) -> Option<Step> {
-        let unconfirmed = self.unconfirmed.take()?;
         let timeout = self.attempt_timeout();
-        let group = self.route.sink().uncached_group(&self.key, timeout).await;
-        let error = match group {
-            Ok(Some(group)) if has_outcome_of(&unconfirmed.request, &group) => {
-                if let Some(mut unsure) = self.route.unsure() {
-                    unsure.forget(&self.key);
-                }
-                return Some(Step::Done(Ok(unconfirmed.acceptance)));
-            }
-            Ok(_) => {
+        match self.confirmation.check(&self.route, &self.key, timeout).await? {
+            Confirmed::Stored(acceptance) => Some(Step::Done(Ok(acceptance))),
+            Confirmed::Replaced => {
                 let error =
                     self.replaced("an earlier request arrived late and replaced the outcome");
                 log::debug(format_args!("sending {} again: {error:?}", self.key));
                 self.last_complete_error = Some(error);
-                return None;
+                None
             }
-            Err(error) => error,
-        };
-        let pause = self.backoff.next().unwrap_or_default();
-        let is_retryable = error.is_retryable();
-        if is_retryable && pause < self.deadline.remaining() {
-            self.unconfirmed = Some(unconfirmed);
-            return Some(Step::RetryAfter(pause));
+            Confirmed::Unknown(acceptance, error) => {
+                let pause = self.backoff.next().unwrap_or_default();
+                if error.is_retryable() && pause < self.deadline.remaining() {
+                    return Some(Step::RetryAfter(pause));
+                }
+                Some(self.end_unconfirmed(acceptance, Some(error)))
+            }
         }
+    }
+
+    /// Ends the delivery of an accepted outcome that could not be confirmed. If a later run can confirm it, the result is
+    /// an error, so that the outcome is stored.
+    fn end_unconfirmed(&self, acceptance: Acceptance, cause: Option<Error>) -> Step {
+        let is_temporary = cause.as_ref().is_none_or(Error::is_retryable);
         let error = self
-            .replaced("the gateway accepted the outcome, but an earlier request may replace it")
-            .caused_by(error);
+            .replaced("the gateway accepted the outcome, but an earlier request may replace it");
+        let error = match cause {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        };
         if self.route.spool().is_none() {
             log::warn(format_args!("{error:?}"));
-        } else if is_retryable || !self.is_only_spooled_unsure {
-            return Some(Step::Done(Err(error)));
+        } else if is_temporary || self.route.unsure().is_some_and(|it| it.has_own(&self.key)) {
+            return Step::Done(Err(error));
         } else {
             log::debug(format_args!("{error:?}"));
         }
-        Some(Step::Done(Ok(unconfirmed.acceptance)))
+        Step::Done(Ok(acceptance))
     }
 
     fn replaced(&self, what: &'static str) -> Error {

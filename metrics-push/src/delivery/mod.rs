@@ -8,6 +8,7 @@ mod attempt;
 mod backlog;
 mod backoff;
 mod breaker;
+mod confirmation;
 #[cfg(test)]
 pub(crate) mod failpoint;
 mod fallback;

@@ -45,7 +45,7 @@ pub(super) const QUERY_TIME_DIVISOR: u32 = 4;
 
 /// How long a delivery waits before it confirms an outcome that an earlier request may have replaced. By then, a gateway
 /// that responds again has applied the requests that it received while it hung.
-pub(super) const CONFIRM_DELAY: Duration = Duration::from_millis(250);
+pub(super) const CONFIRM_DELAY: Duration = Duration::from_millis(500);
 
 /// How far the clocks of a gateway and this machine may differ.
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);

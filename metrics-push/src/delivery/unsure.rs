@@ -1,9 +1,9 @@
 //! `UnsureRequests`: the requests of a route that may have arrived although their response did not.
 //!
 //! A sink that hung may apply such a request after one that it has answered, and so replace an outcome. An outcome that
-//! one of these requests would change is therefore confirmed: see [`Delivery`](super::Delivery).
+//! one of these requests would change is therefore confirmed: see [`Confirmation`](super::confirmation::Confirmation).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::labels::GroupingKey;
 use crate::push_request::PushRequest;
@@ -12,31 +12,77 @@ use crate::push_request::PushRequest;
 const MAX_REQUESTS: usize = 4_096;
 
 #[derive(Debug, Default)]
-pub(super) struct UnsureRequests(VecDeque<PushRequest>);
+pub(super) struct UnsureRequests {
+    groups: HashMap<GroupingKey, Vec<UnsureRequest>>,
+    /// The group of each request, in the order of their numbers.
+    order: BTreeMap<u64, GroupingKey>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct UnsureRequest {
+    number: u64,
+    request: PushRequest,
+    sent_by: SentBy,
+}
+
+/// The process that has sent an unsure request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentBy {
+    ThisProcess,
+    /// An earlier process, which has stored the request on disk as well.
+    EarlierProcess,
+}
 
 impl UnsureRequests {
-    pub(super) fn record(&mut self, request: PushRequest) {
-        if self.0.contains(&request) {
+    pub(super) fn record(&mut self, request: PushRequest, sent_by: SentBy) {
+        let key = request.key().clone();
+        let group = self.groups.entry(key.clone()).or_default();
+        if group.iter().any(|unsure| unsure.request == request) {
             return;
         }
-        if self.0.len() == MAX_REQUESTS {
-            self.0.pop_front();
+        let number = self.next;
+        self.next += 1;
+        group.push(UnsureRequest { number, request, sent_by });
+        self.order.insert(number, key);
+        if self.order.len() > MAX_REQUESTS {
+            self.forget_oldest();
         }
-        self.0.push_back(request);
     }
 
     pub(super) fn has_group(&self, key: &GroupingKey) -> bool {
-        self.0.iter().any(|unsure| unsure.key() == key)
+        self.groups.contains_key(key)
     }
 
     /// Returns true if the sink may still apply a request that changes the effect of `accepted`.
     pub(super) fn may_change(&self, accepted: &PushRequest) -> bool {
-        self.0.iter().any(|unsure| unsure.key() == accepted.key() && !unsure.commutes(accepted))
+        self.of(accepted.key()).iter().any(|unsure| !unsure.request.commutes(accepted))
+    }
+
+    /// Returns true if this process has sent a request of the group.
+    pub(super) fn has_own(&self, key: &GroupingKey) -> bool {
+        self.of(key).iter().any(|unsure| unsure.sent_by == SentBy::ThisProcess)
     }
 
     /// Forgets the requests of a group.
     pub(super) fn forget(&mut self, key: &GroupingKey) {
-        self.0.retain(|unsure| unsure.key() != key);
+        for unsure in self.groups.remove(key).unwrap_or_default() {
+            self.order.remove(&unsure.number);
+        }
+    }
+
+    fn of(&self, key: &GroupingKey) -> &[UnsureRequest] {
+        self.groups.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((number, key)) = self.order.pop_first() else { return };
+        if let Some(group) = self.groups.get_mut(&key) {
+            group.retain(|unsure| unsure.number != number);
+            if group.is_empty() {
+                self.groups.remove(&key);
+            }
+        }
     }
 }
 
@@ -75,7 +121,7 @@ mod tests {
         ] {
             let mut unsure = UnsureRequests::default();
             assert!(!unsure.may_change(&accepted));
-            unsure.record(late.clone());
+            unsure.record(late.clone(), SentBy::ThisProcess);
             assert_eq!(unsure.may_change(&accepted), may_change, "{late:?} {accepted:?}");
             unsure.forget(&key("job"));
             assert!(!unsure.may_change(&accepted));
@@ -85,7 +131,7 @@ mod tests {
     #[test]
     fn unsure_request_of_another_group_changes_nothing() {
         let mut unsure = UnsureRequests::default();
-        unsure.record(PushRequest::delete(key("other")));
+        unsure.record(PushRequest::delete(key("other")), SentBy::ThisProcess);
         assert!(!unsure.may_change(&push(&[("end", 2)])));
     }
 
@@ -94,10 +140,25 @@ mod tests {
         let mut unsure = UnsureRequests::default();
         for number in 0..=MAX_REQUESTS {
             let request = PushRequest::delete(key(&format!("job_{number}")));
-            unsure.record(request.clone());
-            unsure.record(request);
+            unsure.record(request.clone(), SentBy::ThisProcess);
+            unsure.record(request, SentBy::ThisProcess);
         }
-        assert_eq!(unsure.0.len(), MAX_REQUESTS);
-        assert_eq!(unsure.0[0].key(), &key("job_1"));
+        assert_eq!((unsure.order.len(), unsure.groups.len()), (MAX_REQUESTS, MAX_REQUESTS));
+        assert!(!unsure.has_own(&key("job_0")));
+        assert!(unsure.has_own(&key("job_1")));
+        for number in 0..=MAX_REQUESTS {
+            unsure.forget(&key(&format!("job_{number}")));
+        }
+        assert!(unsure.order.is_empty() && unsure.groups.is_empty());
+    }
+
+    #[test]
+    fn request_of_an_earlier_process_stays_that_until_this_process_sends_another() {
+        let mut unsure = UnsureRequests::default();
+        unsure.record(push(&[("end", 1)]), SentBy::EarlierProcess);
+        assert!(!unsure.has_own(&key("job")));
+        unsure.record(push(&[("end", 2)]), SentBy::ThisProcess);
+        unsure.record(push(&[("end", 2)]), SentBy::EarlierProcess);
+        assert!(unsure.has_own(&key("job")));
     }
 }

@@ -166,3 +166,21 @@ fn replay_of_an_applied_push_changes_nothing() {
         assert_eq!(value(&after, name), value(&before, name), "{name}");
     }
 }
+
+#[test]
+fn outcome_stays_on_disk_if_too_little_time_is_left_to_confirm_it() {
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    let in_time = |timeout| config(&gateway).timeout(timeout).state_dir(state.path());
+    let scope = in_time(Duration::from_millis(500)).scope().unwrap();
+    gateway.fault(Fault::hang());
+    fail("nightly");
+    gateway.heal();
+    // The gateway could still apply the failure.
+    succeed("nightly");
+    let last_success = || value(&gateway.group("nightly", &[]), "last_run_success");
+    assert_eq!((state.records().len(), last_success()), (1, Some(1.0)));
+    drop(scope);
+    let _scope = in_time(TIMEOUT).scope().unwrap();
+    succeed("nightly");
+    assert_eq!((state.records().len(), last_success()), (0, Some(1.0)));
+}
