@@ -5,6 +5,7 @@ mod dry_run;
 mod group_states;
 mod interface;
 mod post;
+mod proto;
 pub(crate) mod pushgateway;
 mod schemes;
 mod target;

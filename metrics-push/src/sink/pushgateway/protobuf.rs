@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use crate::exposition::{EncodedFamily, LabelPairs, MetricType, Sample};
+use crate::sink::proto::{delimited, double, message, number, string};
 
 /// Encodes families, given as names and texts; `None` if a text cannot be parsed.
 pub(super) fn encode<'a>(families: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<u8>> {
@@ -151,61 +152,4 @@ fn write_labels(metric: &mut Vec<u8>, labels: &LabelPairs<'_>) {
             string(label, 2, value);
         });
     }
-}
-
-// Wire types.
-const VARINT: u8 = 0;
-const I64: u8 = 1;
-const LEN: u8 = 2;
-
-fn number(message: &mut Vec<u8>, field: u8, value: u64) {
-    message.push(field << 3 | VARINT);
-    varint(message, value);
-}
-
-fn double(message: &mut Vec<u8>, field: u8, value: f64) {
-    message.push(field << 3 | I64);
-    message.extend(value.to_le_bytes());
-}
-
-fn string(message: &mut Vec<u8>, field: u8, value: &str) {
-    message.push(field << 3 | LEN);
-    varint(message, value.len() as u64);
-    message.extend_from_slice(value.as_bytes());
-}
-
-fn message(outer: &mut Vec<u8>, field: u8, write: impl FnOnce(&mut Vec<u8>)) {
-    outer.push(field << 3 | LEN);
-    delimited(outer, write);
-}
-
-/// Writes a message, prefixed with its length.
-fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // Reserves one byte for the length. If the message is longer, the byte is replaced by a longer prefix.
-    outer.push(0);
-    let start = outer.len();
-    let written = write(outer);
-    let length = outer.len() - start;
-    match u8::try_from(length) {
-        Ok(short) if short < CONTINUATION_BIT => outer[start - 1] = short,
-        _ => {
-            let mut prefix = Vec::new();
-            varint(&mut prefix, length as u64);
-            outer.splice(start - 1..start, prefix);
-        }
-    }
-    written
-}
-
-/// The bit that is set in every byte of a varint except the last.
-const CONTINUATION_BIT: u8 = 0x80;
-
-/// Writes seven bits per byte, lowest bits first.
-fn varint(message: &mut Vec<u8>, value: u64) {
-    let mut rest = value;
-    while rest >= u64::from(CONTINUATION_BIT) {
-        message.push(rest as u8 | CONTINUATION_BIT);
-        rest >>= 7;
-    }
-    message.push(rest as u8);
 }
