@@ -4,6 +4,7 @@
 //! mistake as an error with its line. Families are ordered by name. The text of numbers does not change.
 
 mod comment;
+mod distribution;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod lexer;
@@ -19,6 +20,7 @@ use crate::float::parse_float;
 use crate::labels::{GroupingKey, RESERVED_METRICS};
 use crate::push_request::Families;
 use comment::{Comment, Keyword, escape_help, metric_type, unescape_help};
+pub(crate) use distribution::Distribution;
 use lexer::{Mistake, is_blank, labels, metric_name, mistake, trim_blanks, value};
 pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_value};
 

@@ -3,11 +3,14 @@
 mod acceptance;
 mod dry_run;
 mod group_states;
+mod influx;
 mod interface;
+mod otlp;
 mod post;
 mod proto;
 pub(crate) mod pushgateway;
 mod schemes;
+mod series;
 mod target;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Writes the fields of protobuf messages, in the wire format of the
+//! Writes and reads the fields of protobuf messages, in the wire format of the
 //! [encoding guide](https://protobuf.dev/programming-guides/encoding/).
 //!
 //! The messages that the sinks send are few, small and stable, so they are written by hand. Field numbers are below 16:
@@ -8,6 +8,7 @@
 const VARINT: u8 = 0;
 const I64: u8 = 1;
 const LEN: u8 = 2;
+const I32: u8 = 5;
 
 /// Writes a field of an integer or enum type.
 pub(super) fn number(message: &mut Vec<u8>, field: u8, value: u64) {
@@ -17,8 +18,18 @@ pub(super) fn number(message: &mut Vec<u8>, field: u8, value: u64) {
 
 /// Writes a field of type `double`.
 pub(super) fn double(message: &mut Vec<u8>, field: u8, value: f64) {
+    fixed64(message, field, value.to_bits());
+}
+
+/// Writes a field of type `fixed64`.
+pub(super) fn fixed64(message: &mut Vec<u8>, field: u8, value: u64) {
     message.push(field << 3 | I64);
     message.extend(value.to_le_bytes());
+}
+
+/// Writes a repeated field of type `double` or `fixed64`.
+pub(super) fn packed(outer: &mut Vec<u8>, field: u8, values: impl Iterator<Item = [u8; 8]>) {
+    message(outer, field, |packed| values.for_each(|value| packed.extend(value)));
 }
 
 /// Writes a field of type `string`.
@@ -63,4 +74,84 @@ fn varint(message: &mut Vec<u8>, value: u64) {
         rest >>= 7;
     }
     message.push(rest as u8);
+}
+
+/// The value of a field that [`read_fields`] has read.
+#[derive(Debug, PartialEq)]
+pub(super) enum FieldValue<'a> {
+    Number(u64),
+    /// A string, a message or a packed repeated field.
+    Bytes(&'a [u8]),
+    /// A value of a fixed size.
+    Fixed(&'a [u8]),
+}
+
+/// Passes the number and the value of each field to `read`. Returns `None` if the bytes are not a message.
+pub(super) fn read_fields<'a>(
+    mut message: &'a [u8],
+    mut read: impl FnMut(u64, FieldValue<'a>),
+) -> Option<()> {
+    while !message.is_empty() {
+        let tag = read_varint(&mut message)?;
+        let value = match (tag & 0b111) as u8 {
+            VARINT => FieldValue::Number(read_varint(&mut message)?),
+            I64 => FieldValue::Fixed(message.split_off(..8)?),
+            I32 => FieldValue::Fixed(message.split_off(..4)?),
+            LEN => {
+                let length = read_varint(&mut message)?.try_into().ok()?;
+                FieldValue::Bytes(message.split_off(..length)?)
+            }
+            _ => return None,
+        };
+        read(tag >> 3, value);
+    }
+    Some(())
+}
+
+fn read_varint(message: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let byte = *message.split_off_first()?;
+        value |= u64::from(byte & !CONTINUATION_BIT) << shift;
+        if byte < CONTINUATION_BIT {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_fields_are_read() {
+        let long = "x".repeat(300);
+        let mut bytes = Vec::new();
+        number(&mut bytes, 1, u64::MAX);
+        string(&mut bytes, 2, &long);
+        double(&mut bytes, 3, 1.5);
+        message(&mut bytes, 4, |inner| number(inner, 1, 300));
+        let mut fields = Vec::new();
+        assert_eq!(read_fields(&bytes, |field, value| fields.push((field, value))), Some(()));
+        let double = 1.5_f64.to_le_bytes();
+        let expected = [
+            (1, FieldValue::Number(u64::MAX)),
+            (2, FieldValue::Bytes(long.as_bytes())),
+            (3, FieldValue::Fixed(&double)),
+            (4, FieldValue::Bytes(&[8, 0xac, 2])),
+        ];
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn truncated_message_is_not_read() {
+        for bytes in [&[8][..], &[10, 2, 1], &[9, 0, 0], &[13, 0], &[8, 0x80], &[11], &[8; 3]] {
+            assert_eq!(read_fields(bytes, |_, _| {}), None, "{bytes:?}");
+        }
+        assert_eq!(
+            read_fields(&[8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1], |_, _| {}),
+            None
+        );
+    }
 }

@@ -4,9 +4,7 @@
 //! The message types are few, small and stable, so they are encoded by hand. The input is the text of a `PushRequest`.
 //! If a family is not in the form that this crate writes, [`encode`] returns `None`, and the request is sent as text.
 
-use std::collections::HashMap;
-
-use crate::exposition::{EncodedFamily, LabelPairs, MetricType, Sample};
+use crate::exposition::{Distribution, EncodedFamily, LabelPairs, MetricType, Sample};
 use crate::sink::proto::{delimited, double, message, number, string};
 
 /// Encodes families, given as names and texts; `None` if a text cannot be parsed.
@@ -48,91 +46,43 @@ fn write_family(message: &mut Vec<u8>, name: &str, text: &str) -> Option<()> {
         string(message, 2, help);
     }
     number(message, 3, type_number(metric_type));
-    let mut samples = family.samples();
     match metric_type {
         MetricType::Counter | MetricType::Gauge | MetricType::Untyped => {
-            samples.try_for_each(|sample| write_single(message, metric_type, &sample?))
+            family.samples().try_for_each(|sample| write_single(message, metric_type, &sample?))
         }
         MetricType::Histogram | MetricType::Summary => {
-            let mut distributions = Distributions::default();
-            samples.try_for_each(|sample| distributions.add(name, metric_type, sample?))?;
-            distributions.list.iter().for_each(|distribution| {
-                distribution.write(message, metric_type);
-            });
+            for distribution in &Distribution::read_all(name, &family)? {
+                write_distribution(message, metric_type, distribution);
+            }
             Some(())
         }
     }
 }
 
-/// The histograms or summaries of a family. In the text, each consists of several samples.
-#[derive(Default)]
-struct Distributions<'a> {
-    list: Vec<Distribution<'a>>,
-    positions: HashMap<LabelPairs<'a>, usize>,
-}
-
-#[derive(Default)]
-struct Distribution<'a> {
-    labels: LabelPairs<'a>,
-    count: u64,
-    sum: f64,
-    /// Upper bounds and cumulative counts.
-    buckets: Vec<(f64, u64)>,
-    /// Quantiles and values.
-    quantiles: Vec<(f64, f64)>,
-}
-
-impl<'a> Distributions<'a> {
-    fn add(&mut self, family: &str, metric_type: MetricType, mut sample: Sample<'a>) -> Option<()> {
-        match (sample.name.strip_prefix(family)?, metric_type) {
-            ("_count", _) => self.entry(&sample).count = sample.count()?,
-            ("_sum", _) => self.entry(&sample).sum = sample.number()?,
-            ("_bucket", MetricType::Histogram) => {
-                let bound = sample.take_number("le")?;
-                self.entry(&sample).buckets.push((bound, sample.count()?));
+fn write_distribution(
+    family: &mut Vec<u8>,
+    metric_type: MetricType,
+    distribution: &Distribution<'_>,
+) {
+    message(family, 4, |metric| {
+        write_labels(metric, &distribution.labels);
+        message(metric, value_field(metric_type), |value| {
+            number(value, 1, distribution.count);
+            double(value, 2, distribution.sum);
+            for (bound, count) in &distribution.buckets {
+                message(value, 3, |bucket| {
+                    number(bucket, 1, *count);
+                    double(bucket, 2, *bound);
+                });
             }
-            ("", MetricType::Summary) => {
-                let quantile = sample.take_number("quantile")?;
-                self.entry(&sample).quantiles.push((quantile, sample.number()?));
+            for (quantile, quantile_value) in &distribution.quantiles {
+                message(value, 3, |message| {
+                    double(message, 1, *quantile);
+                    double(message, 2, *quantile_value);
+                });
             }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    /// Returns the distribution with the labels of the sample, after inserting one if there is none.
-    fn entry(&mut self, sample: &Sample<'a>) -> &mut Distribution<'a> {
-        let next = self.list.len();
-        let position = *self.positions.entry(sample.labels.clone()).or_insert(next);
-        if position == next {
-            self.list.push(Distribution { labels: sample.labels.clone(), ..Default::default() });
-        }
-        &mut self.list[position]
-    }
-}
-
-impl Distribution<'_> {
-    fn write(&self, family: &mut Vec<u8>, metric_type: MetricType) {
-        message(family, 4, |metric| {
-            write_labels(metric, &self.labels);
-            message(metric, value_field(metric_type), |value| {
-                number(value, 1, self.count);
-                double(value, 2, self.sum);
-                for (bound, count) in &self.buckets {
-                    message(value, 3, |bucket| {
-                        number(bucket, 1, *count);
-                        double(bucket, 2, *bound);
-                    });
-                }
-                for (quantile, quantile_value) in &self.quantiles {
-                    message(value, 3, |message| {
-                        double(message, 1, *quantile);
-                        double(message, 2, *quantile_value);
-                    });
-                }
-            });
         });
-    }
+    });
 }
 
 /// Writes a metric with a single value.
