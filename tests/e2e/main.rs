@@ -1,4 +1,5 @@
-//! End-to-end tests against real servers: Debian's `prometheus-pushgateway` and `prometheus`.
+//! End-to-end tests against real servers: Debian's `prometheus-pushgateway`, `prometheus`, `influxdb` and
+//! `victoria-metrics`.
 //!
 //! If a server is missing, a test fails and names the package to install. The feature `e2e` enables these tests.
 
@@ -44,6 +45,7 @@ mod signal_defaults;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/state_dir.rs"]
 mod state_dir;
+mod sinks;
 mod supervise;
 mod syscalls;
 mod wire;

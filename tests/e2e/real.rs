@@ -24,17 +24,17 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A child process that is killed when it is dropped.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a binary of a Debian package and waits until `/-/ready`, below the prefix, responds with 200.
-    fn start(
+    /// Starts a binary of a Debian package and waits until `ready_path` responds with a success.
+    pub(crate) fn start(
         binary: &str,
         package: &str,
-        prefix: &str,
+        ready_path: &str,
         arguments: impl Fn(SocketAddr) -> Vec<String>,
     ) -> Self {
         assert!(
@@ -43,33 +43,51 @@ impl Server {
         );
         for _ in 0..5 {
             let address = free_address();
-            let mut command = Command::new(binary);
-            command.args(arguments(address)).stdin(Stdio::null());
-            command.stdout(Stdio::null()).stderr(Stdio::null());
-            let child = command.spawn().unwrap_or_else(|why| panic!("cannot run {binary}: {why}"));
-            let mut server = Self { child, address };
-            if server.wait_until_ready(prefix, &command) {
+            // If it fails, another process has taken the port.
+            if let Some(server) = Self::start_at(address, binary, ready_path, arguments(address)) {
                 return server;
             }
-            // Another process has taken the port: try another one.
         }
         panic!("{binary} exited on each of 5 ports");
     }
 
+    /// Starts a binary that listens at this address. Returns `None` if it exits before it is ready.
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        binary: &str,
+        ready_path: &str,
+        arguments: Vec<String>,
+    ) -> Option<Self> {
+        let mut command = Command::new(binary);
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap_or_else(|why| panic!("cannot run {binary}: {why}"));
+        let mut server = Self { child, address };
+        server.wait_until_ready(ready_path, &command).then_some(server)
+    }
+
     /// Waits until the server is ready. Returns false if it has exited: another process may respond on its port.
-    fn wait_until_ready(&mut self, prefix: &str, command: &Command) -> bool {
+    fn wait_until_ready(&mut self, ready_path: &str, command: &Command) -> bool {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            let response = send(self.address, "GET", &format!("{prefix}/-/ready"), b"");
+            let response = send(self.address, "GET", ready_path, b"");
             if self.child.try_wait().is_ok_and(|status| status.is_some()) {
                 return false;
             }
-            if response.is_ok_and(|response| response.status == 200) {
+            if response.is_ok_and(|response| matches!(response.status, 200 | 204)) {
                 return true;
             }
             assert!(Instant::now() < deadline, "not ready within {START_TIMEOUT:?}: {command:?}");
             thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -107,7 +125,8 @@ impl Pushgateway {
         };
         let prefix = flags.iter().find_map(|flag| flag.strip_prefix("--web.route-prefix="));
         let (binary, package) = ("/usr/bin/prometheus-pushgateway", "prometheus-pushgateway");
-        Self(Server::start(binary, package, prefix.unwrap_or_default(), arguments))
+        let ready_path = format!("{}/-/ready", prefix.unwrap_or_default());
+        Self(Server::start(binary, package, &ready_path, arguments))
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -122,7 +141,8 @@ impl Pushgateway {
 /// Debian's Prometheus, which scrapes one target.
 pub(crate) struct Prometheus {
     server: Server,
-    directory: PathBuf,
+    // Dropped after the server, which would create the directory again.
+    _directory: Directory,
 }
 
 /// The labels of a result, including `__name__`.
@@ -140,8 +160,8 @@ impl Prometheus {
     }
 
     fn configured(target: SocketAddr, interval: Duration, rule_files: &str) -> Self {
-        let directory = new_directory();
-        let config = directory.join("prometheus.yml");
+        let directory = Directory::new("prometheus");
+        let config = directory.path().join("prometheus.yml");
         let interval = interval.as_millis();
         let text = format!(
             "global:\n  scrape_interval: {interval}ms\n  scrape_timeout: {interval}ms\n  \
@@ -153,12 +173,12 @@ impl Prometheus {
         let arguments = |address| {
             vec![
                 format!("--config.file={}", config.display()),
-                format!("--storage.tsdb.path={}", directory.join("tsdb").display()),
+                format!("--storage.tsdb.path={}", directory.path().join("tsdb").display()),
                 format!("--web.listen-address={address}"),
             ]
         };
-        let server = Server::start("/usr/bin/prometheus", "prometheus", "", arguments);
-        Self { server, directory }
+        let server = Server::start("/usr/bin/prometheus", "prometheus", "/-/ready", arguments);
+        Self { server, _directory: directory }
     }
 
     /// Returns the instant vector of an expression.
@@ -197,15 +217,6 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        // Prometheus must exit first: it would create the directory again.
-        let _ = self.server.child.kill();
-        let _ = self.server.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
-
 fn sample(sample: &Value) -> (Labels, f64) {
     let labels = sample["metric"].as_object().into_iter().flatten();
     let labels =
@@ -214,17 +225,31 @@ fn sample(sample: &Value) -> (Labels, f64) {
     (labels.collect(), value.unwrap_or_else(|| panic!("{sample} has no number")))
 }
 
-/// Creates a directory for this test only.
-fn new_directory() -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name =
-        format!("prometheus-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&directory).expect("cannot create the temporary directory");
-    directory
+/// The directory of one server, removed on drop.
+pub(crate) struct Directory(PathBuf);
+
+impl Directory {
+    pub(crate) fn new(server: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{server}-{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).expect("cannot create the temporary directory");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
-fn percent_encode(text: &str) -> String {
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn percent_encode(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),
