@@ -42,10 +42,10 @@ mod scheduler;
 mod security;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
+mod sinks;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/state_dir.rs"]
 mod state_dir;
-mod sinks;
 mod supervise;
 mod syscalls;
 mod wire;

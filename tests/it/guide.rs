@@ -7,7 +7,7 @@ const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push/src"
 const TROUBLESHOOTING: &str = include_str!("../../metrics-push/src/guide/troubleshooting.md");
 
 /// Calls whose first argument is a message.
-const BEFORE: [&str; 10] = [
+const BEFORE: [&str; 11] = [
     "Error::config(",
     "Kind::Timeout,",
     "Kind::Unreachable,",
@@ -18,6 +18,7 @@ const BEFORE: [&str; 10] = [
     "warn_before_exit(",
     "refused(",
     "mistake(",
+    "cause: ",
 ];
 
 /// The code of the library without comments and tests; each string literal is on one line.

@@ -161,7 +161,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("zmij", "metrics/text_encoder.rs"),
         ("tokio", "dispatcher/"),
         ("base64", "labels.rs"),
-        ("flate2", "sink/pushgateway/gzip.rs"),
+        ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/pushgateway/query_api.rs"),
         ("tracing", "log.rs"),
         ("hostname", "macro_support/run.rs"),

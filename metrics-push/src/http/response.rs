@@ -20,8 +20,10 @@ pub(crate) struct Response {
     pub(crate) location: Option<String>,
     /// The time for which the server asks clients to wait before the next request.
     pub(crate) retry_after: Option<Duration>,
+    /// As text. Bytes that are not UTF-8 are replaced.
     pub(crate) body: String,
-    #[expect(dead_code, reason = "a Pushgateway has no special headers")]
+    /// The body of a success.
+    pub(crate) bytes: Vec<u8>,
     pub(crate) headers: ResponseHeaders,
 }
 
@@ -29,7 +31,6 @@ pub(crate) struct Response {
 #[derive(Default)]
 pub(crate) struct ResponseHeaders(HeaderMap);
 
-#[expect(dead_code, reason = "a Pushgateway has no special headers")]
 impl ResponseHeaders {
     /// Returns the value of a header; `None` if it is missing or not a text.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
@@ -37,6 +38,7 @@ impl ResponseHeaders {
     }
 
     /// Returns the time of the server's clock.
+    #[expect(dead_code, reason = "no sink reads the clock of a server yet")]
     pub(crate) fn date(&self) -> Option<SystemTime> {
         date(&self.0)
     }
@@ -97,8 +99,9 @@ impl Response {
                 Err(error) => return Err(convert(&error)),
             }
         }
-        let body = String::from_utf8_lossy(&body).into_owned();
-        let body = if is_success { body } else { secrets.redact(body) };
-        Ok(Self { status, location, retry_after, body, headers: ResponseHeaders(headers) })
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let (body, bytes) =
+            if is_success { (text, body) } else { (secrets.redact(text), Vec::new()) };
+        Ok(Self { status, location, retry_after, body, bytes, headers: ResponseHeaders(headers) })
     }
 }

@@ -78,7 +78,6 @@ pub(crate) enum Accepted {
     /// The sink accepted the request without checking it, or applies it later.
     Queued,
     /// The sink accepted the request without some of its metrics, which it will not accept later either.
-    #[cfg_attr(not(test), expect(dead_code, reason = "every sink accepts all or nothing yet"))]
     Partially(Error),
 }
 
@@ -99,10 +98,8 @@ pub(crate) enum Rejection {
     /// The sink has read the request and does not accept some of its metrics, which it may not name.
     InvalidMetrics(Error),
     /// The sink has newer values of at least one family.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no sink stores samples yet"))]
     Superseded(Error),
     /// The request is too old to be stored with its own time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no sink stores samples yet"))]
     TooOld(Error),
 }
 
@@ -113,6 +110,16 @@ impl Rejection {
             | Self::InvalidMetrics(error)
             | Self::Superseded(error)
             | Self::TooOld(error) => error,
+        }
+    }
+
+    /// Changes the error.
+    pub(crate) fn map(self, change: impl FnOnce(Error) -> Error) -> Self {
+        match self {
+            Self::Failed(error) => Self::Failed(change(error)),
+            Self::InvalidMetrics(error) => Self::InvalidMetrics(change(error)),
+            Self::Superseded(error) => Self::Superseded(change(error)),
+            Self::TooOld(error) => Self::TooOld(change(error)),
         }
     }
 

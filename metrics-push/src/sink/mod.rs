@@ -1,8 +1,15 @@
 //! Sinks: the destinations of requests. One file for each kind, and one row in `schemes.rs`.
 
 mod acceptance;
+mod answers;
+mod compression;
 mod dry_run;
 mod group_states;
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(not(feature = "gzip"))]
+#[path = "gzip_disabled.rs"]
+mod gzip;
 mod influx;
 mod interface;
 mod otlp;

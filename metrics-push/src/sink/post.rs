@@ -27,7 +27,6 @@ pub(super) struct Post<'a> {
     pub(super) body: &'a [u8],
 }
 
-#[expect(dead_code, reason = "a Pushgateway has several URLs")]
 impl Endpoint {
     /// Returns the endpoint of a target.
     ///
@@ -119,8 +118,27 @@ pub(super) fn refusal_of_kind(kind: Kind, response: &Response, what: &'static st
     }
 }
 
+/// Returns the cause of a response that has the same one for all servers, and the remedy.
+pub(super) fn general_cause(response: &Response) -> Option<(&'static str, &'static str)> {
+    Some(match response.status {
+        300..=399 => (
+            "the URL redirects to another one",
+            "set the target as the URL: a redirected push would arrive without its body",
+        ),
+        400 if expects_tls(&response.body) => {
+            ("the server uses TLS on this port", "write https:// in the URL")
+        }
+        407 => (
+            "the proxy requires credentials",
+            "add them to HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, for example http://user:password@proxy:3128",
+        ),
+        429 => ("the server limits the rate of pushes", "push less often"),
+        _ => return None,
+    })
+}
+
 /// Returns true if the body is the response of a Go server or of nginx to plain HTTP on a TLS port.
-pub(super) fn expects_tls(body: &str) -> bool {
+fn expects_tls(body: &str) -> bool {
     ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"]
         .iter()
         .any(|text| body.contains(text))

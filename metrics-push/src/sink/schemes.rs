@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::dry_run::DryRun;
+use super::influx::Influx;
 use super::interface::Sink;
+use super::otlp::Otlp;
 use super::pushgateway::Pushgateway;
 use super::target::{Mode, Target};
 use crate::error::Error;
@@ -13,18 +15,26 @@ use crate::http::RawUrl;
 type Open = fn(&Target) -> Result<Arc<dyn Sink>, Error>;
 
 /// The schemes in the order of the documentation.
-static SCHEMES: &[(&str, Open)] = &[("http", Pushgateway::open), ("https", Pushgateway::open)];
+static SCHEMES: &[(&str, Open)] = &[
+    ("http", Pushgateway::open),
+    ("https", Pushgateway::open),
+    ("influx+http", Influx::open),
+    ("influx+https", Influx::open),
+    ("otlp+http", Otlp::open),
+    ("otlp+https", Otlp::open),
+];
 
 /// The scheme of a URL without one.
 const DEFAULT_SCHEME: &str = "http";
 
 /// The ends of URLs that belong to other servers than a Pushgateway, and the start of the scheme for these.
-const FOREIGN_PATHS: [(&str, &str); 5] = [
+const FOREIGN_PATHS: [(&str, &str); 6] = [
     ("/api/v1/write", "remote-write+"),
     ("/api/v1/push", "remote-write+"),
     ("/api/prom/push", "remote-write+"),
     ("/api/v1/receive", "remote-write+"),
     ("/v1/metrics", "otlp+"),
+    ("/api/v2/write", "influx+"),
 ];
 
 /// Opens the sink of a target. In a dry run, its requests are logged instead of being sent.
@@ -141,6 +151,7 @@ mod tests {
                 "; write remote-write+https:// in front of the host",
             ),
             ("https://host/otlp/v1/metrics", "; write otlp+https:// in front of the host"),
+            ("host/api/v2/write?bucket=b", "; write influx+http:// in front of the host"),
         ] {
             let error = opened(url).unwrap_err().to_string();
             assert!(error.ends_with(remedy), "{url}: {error}");

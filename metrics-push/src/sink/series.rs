@@ -1,10 +1,11 @@
-//! The labels of a series, for sinks without groups: those of the sample and those of the grouping key.
+//! The labels and the start time of series, for sinks without groups.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::exposition::LabelPairs;
+use crate::exposition::{LabelPairs, single_value};
 use crate::labels::{GroupingKey, JOB};
+use crate::push_request::Payload;
 
 /// Labels, ordered by name. No value is empty.
 pub(super) type SeriesLabels<'a> = BTreeMap<&'a str, Cow<'a, str>>;
@@ -17,6 +18,17 @@ pub(super) fn series_labels<'a>(key: &'a GroupingKey, labels: LabelPairs<'a>) ->
     all.insert(JOB, key.job().into());
     all.retain(|_, value| !value.is_empty());
     all
+}
+
+/// The family with the time when a run started, in seconds.
+const RUN_START: &str = "batch_job_last_start_timestamp_seconds";
+
+/// Returns the time at which the counters of a request were zero, in milliseconds since the Unix epoch: the start of the
+/// run. `None` if the request is not about a run.
+pub(super) fn counting_since(payload: &Payload<'_>) -> Option<u64> {
+    let (_, text) = payload.families().find(|(name, _)| *name == RUN_START)?;
+    let millis = (single_value(text)? * 1_000.0) as u64;
+    (millis <= payload.created_at()).then_some(millis)
 }
 
 #[cfg(test)]

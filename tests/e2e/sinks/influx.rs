@@ -35,7 +35,11 @@ fn metric_types(url: &str) -> JobCommand {
 #[test]
 fn label_values_and_histograms_are_stored() {
     stores_label_values_and_histograms(&InfluxDb::start(), "rows", "orders_total");
-    stores_label_values_and_histograms(&VictoriaMetrics::start(), "rows_value", "orders_total_value");
+    stores_label_values_and_histograms(
+        &VictoriaMetrics::start(),
+        "rows_value",
+        "orders_total_value",
+    );
 }
 
 /// `gauge` and `counter` are the names of the stored metrics.

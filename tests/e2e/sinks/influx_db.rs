@@ -101,11 +101,16 @@ fn values(result: &Value) -> Vec<(String, f64)> {
     let tags = result["tags"].as_object().into_iter().flatten();
     let tags: Vec<_> = tags.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
     let columns = result["columns"].as_array().unwrap().iter();
-    let fields = columns.zip(result["values"][0].as_array().unwrap()).filter_map(|(name, value)| {
-        let field = name.as_str()?.strip_prefix("last_")?;
-        let measurement = result["name"].as_str()?;
-        let name = if field == "value" { measurement.into() } else { format!("{measurement}_{field}") };
-        Some((series(&name, tags.iter().copied()), value.as_f64()?))
-    });
+    let fields =
+        columns.zip(result["values"][0].as_array().unwrap()).filter_map(|(name, value)| {
+            let field = name.as_str()?.strip_prefix("last_")?;
+            let measurement = result["name"].as_str()?;
+            let name = if field == "value" {
+                measurement.into()
+            } else {
+                format!("{measurement}_{field}")
+            };
+            Some((series(&name, tags.iter().copied()), value.as_f64()?))
+        });
     fields.collect()
 }

@@ -33,18 +33,24 @@ fn metric_types_are_those_of_the_protocol() {
     assert!(pairs(&point.attributes).eq(shard), "{point:?}");
     assert!(0 < point.start_time_unix_nano && point.start_time_unix_nano <= point.time_unix_nano);
 
-    let Some(Data::Histogram(histogram)) = &metric("size_bytes").data else { panic!("{metrics:?}") };
+    let Some(Data::Histogram(histogram)) = &metric("size_bytes").data else {
+        panic!("{metrics:?}")
+    };
     assert_eq!(histogram.aggregation_temporality, 2);
     let [point] = &histogram.data_points[..] else { panic!("{histogram:?}") };
     assert_eq!((point.count, point.sum), (4, Some(61.5)));
-    assert_eq!((&point.bucket_counts[..], &point.explicit_bounds[..]), (&[1, 2, 1][..], &[1.0, 10.0][..]));
+    assert_eq!(
+        (&point.bucket_counts[..], &point.explicit_bounds[..]),
+        (&[1, 2, 1][..], &[1.0, 10.0][..])
+    );
     assert!(pairs(&point.attributes).eq(shard), "{point:?}");
 
     let Some(Data::Gauge(gauge)) = &metric("rows").data else { panic!("{metrics:?}") };
     for value in LABEL_VALUES {
         let labels = [("of", value), shard[0]];
         let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-        let found = gauge.data_points.iter().find(|point| pairs(&point.attributes).eq(labels.clone()));
+        let found =
+            gauge.data_points.iter().find(|point| pairs(&point.attributes).eq(labels.clone()));
         assert_eq!(found.map(|point| point.as_double), Some(3.5), "{value:?}: {gauge:?}");
     }
 }
@@ -81,7 +87,10 @@ fn internal_error_is_not_retried() {
     });
     let ended = ending("broken", &receiver.url(), &["panic"]).run_to_end();
     let log = ended.log_lines.join("\n");
-    assert!(log.contains("the receiver failed to process the push") && log.contains("broken"), "{log}");
+    assert!(
+        log.contains("the receiver failed to process the push") && log.contains("broken"),
+        "{log}"
+    );
     let completions = receiver.metrics("broken").into_iter();
     let completions = completions.filter(|metric| metric.name == "batch_job_last_run_success");
     assert_eq!(completions.count(), 1, "{log}");

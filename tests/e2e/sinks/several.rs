@@ -39,7 +39,8 @@ fn credentials_reach_only_their_own_sink() {
     let accept = |_| response("204 No Content", "", b"");
     let sinks: [Recorder; 3] = std::array::from_fn(|_| Recorder::start(accept));
     let [influx, second, gateway] = sinks.each_ref().map(Recorder::address);
-    let urls = format!("influx+http://{influx}?db=a,influx+http://{second}?bucket=b,http://{gateway}");
+    let urls =
+        format!("influx+http://{influx}?db=a,influx+http://{second}?bucket=b,http://{gateway}");
     let secrets = ["secret-of-the-first", "secret-of-the-second", "secret-of-the-gateway"];
     ending("secrets", &urls, &["ok"])
         .variable("METRICS_PUSH_TOKEN_1", secrets[0])
@@ -61,7 +62,11 @@ fn credentials_reach_only_their_own_sink() {
     }
     let head = |number: usize| sinks[number].requests().remove(0).head;
     assert!(head(0).starts_with("POST /write?db=a&precision=ms HTTP/1.1"), "{}", head(0));
-    assert!(head(1).starts_with("POST /api/v2/write?bucket=b&precision=ms HTTP/1.1"), "{}", head(1));
+    assert!(
+        head(1).starts_with("POST /api/v2/write?bucket=b&precision=ms HTTP/1.1"),
+        "{}",
+        head(1)
+    );
     assert!(head(1).contains("Token secret-of-the-second"), "{}", head(1));
     assert!(head(2).contains("Bearer secret-of-the-gateway"), "{}", head(2));
 }

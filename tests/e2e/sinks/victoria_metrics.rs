@@ -51,7 +51,8 @@ fn newest(line: &str) -> (String, f64) {
     let labels = json["metric"].as_object().into_iter().flatten();
     let labels = labels.map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
     let name = json["metric"]["__name__"].as_str().unwrap();
-    let samples = json["timestamps"].as_array().unwrap().iter().zip(json["values"].as_array().unwrap());
+    let samples =
+        json["timestamps"].as_array().unwrap().iter().zip(json["values"].as_array().unwrap());
     let (_, value) = samples.max_by_key(|(time, _)| time.as_i64()).unwrap();
     (series(name, labels.filter(|(name, _)| *name != "__name__")), value.as_f64().unwrap())
 }

@@ -1,6 +1,99 @@
-//! Sends samples to a receiver of OTLP over HTTP, such as the OpenTelemetry Collector.
+//! `Otlp`: sends samples to a receiver of OTLP over HTTP, such as the OpenTelemetry Collector.
+//!
+//! A push and an add send the same data points, and a delete sends nothing: a receiver has no groups. Both verbs leave older
+//! data points in place.
 
-#![expect(dead_code, reason = "the sink is not in the table yet")]
-
+mod answers;
 mod message;
-mod partial_success;
+mod response_message;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answers::locate;
+use super::compression::Compression;
+use super::interface::{
+    Accepted, Model, OnFailure, OnRepeat, Rejection, Semantics, SendFuture, Sink,
+};
+use super::post::{Endpoint, Post};
+use super::series::counting_since;
+use super::target::Target;
+use crate::error::Error;
+use crate::http::EndpointRules;
+use crate::push_request::{Payload, Verb};
+use message::SampleTimes;
+
+const RULES: EndpointRules = EndpointRules {
+    prefix: "otlp+",
+    default_path: |_| "/v1/metrics",
+    reserved_headers: &[],
+    token_scheme: "Bearer",
+};
+
+/// The media type of requests and responses.
+const MEDIA_TYPE: &str = "application/x-protobuf";
+
+#[derive(Debug)]
+pub(crate) struct Otlp {
+    endpoint: Endpoint,
+    compression: Compression,
+}
+
+impl Otlp {
+    /// Returns the sink for a target with the scheme `otlp+http` or `otlp+https`.
+    ///
+    /// # Errors
+    /// `is_config` if the URL, a header or a TLS setting is invalid.
+    pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+        let endpoint = Endpoint::open(target, RULES)?;
+        Ok(Arc::new(Self { endpoint, compression: target.encoding.compression() }))
+    }
+
+    async fn export(
+        &self,
+        payload: &Payload<'_>,
+        timeout: Duration,
+    ) -> Result<Accepted, Rejection> {
+        if payload.verb() == Verb::Delete || payload.families().next().is_none() {
+            return Ok(Accepted::Queued);
+        }
+        let times = SampleTimes { started_at: counting_since(payload), at: payload.created_at() };
+        let message = message::encode(payload.key(), payload.families(), times);
+        let body = self.compression.apply(message);
+        let post = Post {
+            content_type: MEDIA_TYPE,
+            content_encoding: body.content_encoding,
+            headers: &[],
+            query: None,
+            body: &body.bytes,
+        };
+        let failed = |error: Error| Rejection::Failed(error.at("group", payload.key()));
+        let response = self.endpoint.post(post, timeout).await.map_err(failed)?;
+        locate(answers::read(response), self.endpoint.url(), payload.key())
+    }
+}
+
+impl Sink for Otlp {
+    fn semantics(&self) -> Semantics {
+        Semantics {
+            model: Model::Samples,
+            on_repeat: OnRepeat::Idempotent,
+            on_failure: OnFailure::Spools,
+        }
+    }
+
+    fn prepare(&self) {
+        self.endpoint.prepare();
+    }
+
+    fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
+        Box::pin(self.export(payload, timeout))
+    }
+}
+
+impl fmt::Display for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.endpoint.url())
+    }
+}

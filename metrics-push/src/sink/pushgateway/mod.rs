@@ -8,11 +8,6 @@ mod encoding;
 pub(crate) mod fuzz;
 mod group_states_reader;
 mod groups_reader;
-#[cfg(feature = "gzip")]
-mod gzip;
-#[cfg(not(feature = "gzip"))]
-#[path = "gzip_disabled.rs"]
-mod gzip;
 mod kind;
 mod listing;
 mod negotiation;

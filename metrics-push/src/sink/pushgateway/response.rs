@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::http::{MAX_RESPONSE_SIZE, Response};
 use crate::labels::GroupingKey;
 use crate::sink::interface::Accepted;
-use crate::sink::post::{self, expects_tls, is_web_page};
+use crate::sink::post::{self, general_cause, is_web_page};
 
 /// Returns true if the gateway may have failed to parse the body. If it rejects metrics that it could parse, its message
 /// contains "pushed metrics".
@@ -56,14 +56,10 @@ fn refusal(response: &Response, key: Option<&GroupingKey>) -> Error {
 fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Option<String>) {
     let body = &response.body;
     let owned = |text: &str| Some(text.to_owned());
+    if let Some((cause, remedy)) = general_cause(response) {
+        return (cause, owned(remedy));
+    }
     match response.status {
-        300..=399 => (
-            "the URL redirects to another one",
-            owned("set the target as the URL: a redirected push would arrive without its body"),
-        ),
-        400 if expects_tls(body) => {
-            ("the gateway uses TLS on this port", owned("write https:// in the URL"))
-        }
         400 if body.contains("must not have timestamps") => {
             ("the gateway rejects timestamps", owned("export samples without timestamps"))
         }
@@ -95,17 +91,10 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
             "the server does not support pushes",
             owned("check that the URL points to a Pushgateway and not to Prometheus"),
         ),
-        407 => (
-            "the proxy requires credentials",
-            owned(
-                "add them to HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, for example http://user:password@proxy:3128",
-            ),
-        ),
         413 => (
             "the push is too large for the server",
             owned("export fewer series, or raise the limit of the ingress in front of the gateway"),
         ),
-        429 => ("the server limits the rate of pushes", owned("push less often")),
         408 | 425 | 500..=599 => ("the gateway cannot accept pushes at the moment", None),
         _ => ("a Pushgateway does not respond with this status", owned("check the URL")),
     }
