@@ -16,6 +16,12 @@ mod otlp;
 mod post;
 mod proto;
 pub(crate) mod pushgateway;
+#[cfg(feature = "remote-write")]
+mod remote_write;
+#[cfg(not(feature = "remote-write"))]
+#[path = "remote_write_disabled.rs"]
+mod remote_write;
+mod remote_write_version;
 mod schemes;
 mod series;
 mod target;
@@ -28,5 +34,6 @@ pub(crate) use dry_run::DryRun;
 pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub use pushgateway::GatewayKind;
+pub(crate) use remote_write_version::RemoteWriteVersion;
 pub(crate) use schemes::{check, is_pushgateway, open};
 pub(crate) use target::{Mode, Target};

@@ -39,6 +39,11 @@ pub(super) fn string(message: &mut Vec<u8>, field: u8, value: &str) {
     message.extend_from_slice(value.as_bytes());
 }
 
+/// Writes a field that contains several integers.
+pub(super) fn packed_numbers(outer: &mut Vec<u8>, field: u8, values: &[u64]) {
+    message(outer, field, |packed| values.iter().for_each(|value| varint(packed, *value)));
+}
+
 /// Writes a field that contains a message.
 pub(super) fn message(outer: &mut Vec<u8>, field: u8, write: impl FnOnce(&mut Vec<u8>)) {
     outer.push(field << 3 | LEN);

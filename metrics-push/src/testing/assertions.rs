@@ -9,7 +9,7 @@ use super::family::Family;
 use super::group::{DisplayLabels, Group, Selector, grouping_labels};
 
 /// A push of a local job takes milliseconds. After this time, it is certainly lost.
-const RUN_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const RUN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The wait for the group of a run after the last request, if another run has finished. Long enough for a thread of the
 /// test that has yet to start its run.
@@ -50,7 +50,7 @@ impl FakeGateway {
                 panic!(
                     "no run of the group {} has finished; the groups of the gateway are:{groups}\n{}",
                     DisplayLabels(&wanted),
-                    self.list_requests(),
+                    self.shared().list_requests(),
                 );
             }
         }
@@ -65,7 +65,7 @@ impl FakeGateway {
 }
 
 impl Group {
-    fn has_finished_run(&self) -> bool {
+    pub(super) fn has_finished_run(&self) -> bool {
         match (self.get(START, &[]), self.get(COMPLETION, &[])) {
             // While a run is open, the completion of the previous run is older than the start of this one.
             (Some(start), Some(completion)) => completion >= start,

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use super::fault::{Fault, FaultEffect, Storing};
 use super::http::{Framing, HttpStream, KeepAlive, ReadError, Request, ResponseBody};
+use super::service::Service;
 use super::state::{Action, ConnectionId, FaultStart, SharedState};
 
 /// Serves requests until the client or a fault closes the connection.
-pub(super) fn serve(shared: &SharedState, stream: &mut HttpStream, connection: ConnectionId) {
+pub(super) fn serve<S: Service>(
+    shared: &SharedState<S>,
+    stream: &mut HttpStream,
+    connection: ConnectionId,
+) {
     loop {
         let (request, framing) = match stream.read() {
             Ok(read) => read,
@@ -36,8 +41,8 @@ pub(super) fn serve(shared: &SharedState, stream: &mut HttpStream, connection: C
 }
 
 /// Injects a fault. An error closes the connection.
-fn inject(
-    shared: &SharedState,
+fn inject<S: Service>(
+    shared: &SharedState<S>,
     stream: &mut HttpStream,
     request: &Request,
     framing: Framing,
@@ -75,8 +80,8 @@ fn inject(
     }
 }
 
-fn drip(
-    shared: &SharedState,
+fn drip<S: Service>(
+    shared: &SharedState<S>,
     stream: &mut HttpStream,
     bytes: &[u8],
     pause: Duration,
@@ -84,7 +89,7 @@ fn drip(
 ) -> io::Result<()> {
     for (position, byte) in bytes.iter().enumerate() {
         if !shared.pause(pause, start) {
-            // The gateway is healed: send the rest at once.
+            // The server is healed: send the rest at once.
             return stream.send(&bytes[position..]);
         }
         stream.send(&[*byte])?;
@@ -92,7 +97,11 @@ fn drip(
     Ok(())
 }
 
-fn flood(shared: &SharedState, stream: &mut HttpStream, start: FaultStart) -> io::Result<()> {
+fn flood<S: Service>(
+    shared: &SharedState<S>,
+    stream: &mut HttpStream,
+    start: FaultStart,
+) -> io::Result<()> {
     stream.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n")?;
     while !shared.has_ended(start) {
         stream.send(&[b'x'; 4096])?;

@@ -4,13 +4,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::auth::RequiredAuth;
 use super::fault::Fault;
 use super::group::{DisplayLabels, Group, grouping_labels};
 use super::http::Request;
-use super::routes::{AdminApi, Flags};
+use super::routes::{AdminApi, Flags, GatewayService};
 use super::server::HttpServer;
 use super::state::SharedState;
 use super::store::ConsistencyCheck;
@@ -36,7 +36,7 @@ use super::store::ConsistencyCheck;
 /// # }
 /// ```
 pub struct FakeGateway {
-    server: HttpServer,
+    server: HttpServer<GatewayService>,
 }
 
 /// Configures and starts a [`FakeGateway`]. Created by [`FakeGateway::builder`].
@@ -84,7 +84,7 @@ impl Builder {
     #[must_use]
     #[track_caller]
     pub fn start(self) -> FakeGateway {
-        match HttpServer::start(self.port, self.flags) {
+        match HttpServer::start(self.port, GatewayService::new(self.flags)) {
             Ok(server) => FakeGateway { server },
             Err(why) => panic!("cannot start a fake gateway on 127.0.0.1:{}: {why}", self.port),
         }
@@ -113,7 +113,7 @@ impl FakeGateway {
     /// Returns the base URL, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.address(), self.server.shared().flags().prefix)
+        format!("http://{}{}", self.address(), self.shared().lock().service.flags.prefix)
     }
 
     /// Returns the address on which the gateway listens.
@@ -125,8 +125,14 @@ impl FakeGateway {
     /// Returns all groups, sorted by their labels.
     #[must_use]
     pub fn groups(&self) -> Vec<Group> {
-        let state = self.server.shared().lock();
-        state.store.groups().iter().map(|(key, families)| Group::new(key, families)).collect()
+        let state = self.shared().lock();
+        state
+            .service
+            .store
+            .groups()
+            .iter()
+            .map(|(key, families)| Group::new(key, families))
+            .collect()
     }
 
     /// Returns the group with exactly these grouping labels.
@@ -151,15 +157,7 @@ impl FakeGateway {
         if lines.is_empty() { " none".into() } else { lines }
     }
 
-    /// The requests received so far for a panic message, one per line.
-    pub(super) fn list_requests(&self) -> String {
-        let requests = self.requests();
-        let line = |request: &Request| format!("  {} {}\n", request.method, request.path);
-        let lines: String = requests.iter().map(line).collect();
-        format!("requests received ({}):\n{lines}", requests.len())
-    }
-
-    pub(super) fn shared(&self) -> &SharedState {
+    pub(super) fn shared(&self) -> &SharedState<GatewayService> {
         self.server.shared()
     }
 
@@ -175,7 +173,7 @@ impl FakeGateway {
     /// If there are many thousands, only the latest are recorded.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.server.shared().lock().requests.iter().cloned().collect()
+        self.shared().requests()
     }
 
     /// Waits until `condition` returns true. The condition is evaluated at once and after each request.
@@ -186,29 +184,23 @@ impl FakeGateway {
     /// gateway.
     #[track_caller]
     pub fn wait_for(&self, timeout: Duration, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + timeout;
-        let mut seen = Some(self.server.shared().changes());
-        while !condition(self) {
-            let Some(changes) = seen else {
-                panic!(
-                    "the condition was not met within {timeout:?}; {}contents of the gateway:\n{self}",
-                    self.list_requests(),
-                );
-            };
-            seen = self.server.shared().wait_for_change(changes, deadline);
-        }
+        assert!(
+            self.shared().wait_for(timeout, || condition(self)),
+            "the condition was not met within {timeout:?}; {}contents of the gateway:\n{self}",
+            self.shared().list_requests(),
+        );
     }
 
     /// Fails the next `times` requests that match the fault.
     ///
     /// Faults of several calls apply one after the other.
     pub fn fail_next(&self, times: usize, fault: Fault) {
-        self.server.shared().lock().faults.add_next(times, fault);
+        self.shared().lock().faults.add_next(times, fault);
     }
 
     /// Fails all requests that match the fault, until [`heal`](Self::heal).
     pub fn fault(&self, fault: Fault) {
-        self.server.shared().lock().faults.set_permanent(fault);
+        self.shared().lock().faults.set_permanent(fault);
     }
 
     /// Removes all faults, ends the active ones, and accepts connections.
@@ -218,7 +210,7 @@ impl FakeGateway {
     /// Panics if connections were refused and another process has taken the port.
     #[track_caller]
     pub fn heal(&self) {
-        self.server.shared().heal();
+        self.shared().heal();
         self.accept_connections();
     }
 
@@ -255,20 +247,20 @@ impl FakeGateway {
     }
 
     fn set_auth(&self, auth: RequiredAuth) {
-        self.server.shared().lock().auth = auth;
+        self.shared().lock().auth = auth;
     }
 
     /// Deletes all groups and recorded requests. Faults stay.
     pub fn clear(&self) {
-        let mut state = self.server.shared().lock();
-        state.store.clear();
+        let mut state = self.shared().lock();
+        state.service.store.clear();
         state.requests.clear();
     }
 }
 
 impl fmt::Display for FakeGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.server.shared().lock().store.print())
+        f.write_str(&self.shared().lock().service.store.print())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A Pushgateway for tests: [`FakeGateway`].
+//! Servers for tests: a Pushgateway, [`FakeGateway`], and a receiver of remote write, [`FakeReceiver`].
 //!
 //! `FakeGateway` is an HTTP server on a free local port. It follows the rules of Pushgateway 1.5.1: which push replaces
 //! which metrics, which pushes are rejected and with which message, the push timestamps, the redirects, and the groups
@@ -51,6 +51,7 @@ mod connection;
 mod consistency;
 mod exposition;
 mod fake_gateway;
+mod fake_receiver;
 mod family;
 mod fault;
 #[cfg(any(test, fuzzing))]
@@ -70,13 +71,26 @@ mod lexer;
 mod parse;
 mod path;
 mod protobuf;
+mod protobuf_reader;
+mod receiver_service;
 mod routes;
+mod sample_store;
+mod series;
 mod server;
+mod service;
+#[cfg(any(feature = "remote-write", feature = "testing"))]
+mod snappy;
+#[cfg(not(any(feature = "remote-write", feature = "testing")))]
+#[path = "snappy_disabled.rs"]
+mod snappy;
 mod state;
 mod store;
+mod write_request;
 
 pub use fake_gateway::{Builder, FakeGateway};
+pub use fake_receiver::{FakeReceiver, ReceiverBuilder};
 pub use family::{Family, Kind, Sample};
 pub use fault::Fault;
 pub use group::Group;
 pub use http::Request;
+pub use series::{Point, Series};

@@ -10,6 +10,7 @@ use super::body::decode;
 use super::http::{HttpResponse, Request};
 use super::json;
 use super::path::{JobEncoding, clean, grouping_key, percent_decode, percent_encode};
+use super::service::Service;
 use super::store::{ConsistencyCheck, GroupStore, PushMode};
 
 /// Whether a request may delete all groups.
@@ -28,6 +29,25 @@ pub(super) struct Flags {
     pub(super) check: ConsistencyCheck,
 }
 
+/// The routes, with the groups that they change.
+pub(super) struct GatewayService {
+    pub(super) store: GroupStore,
+    pub(super) flags: Flags,
+    started: SystemTime,
+}
+
+impl GatewayService {
+    pub(super) fn new(flags: Flags) -> Self {
+        Self { store: GroupStore::default(), flags, started: SystemTime::now() }
+    }
+}
+
+impl Service for GatewayService {
+    fn handle(&mut self, request: &Request) -> HttpResponse {
+        route(request, &mut self.store, &self.flags, self.started)
+    }
+}
+
 /// The endpoint of a route.
 enum Endpoint<'a> {
     Exposition,
@@ -40,8 +60,7 @@ enum Endpoint<'a> {
 
 const METHODS: [&str; 4] = ["DELETE", "GET", "POST", "PUT"];
 
-/// Handles a request and returns the response.
-pub(super) fn route(
+fn route(
     request: &Request,
     store: &mut GroupStore,
     flags: &Flags,

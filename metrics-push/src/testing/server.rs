@@ -1,4 +1,4 @@
-//! The threads and sockets of a fake gateway: one thread accepts, and each connection has a thread.
+//! The threads and sockets of a fake server: one thread accepts, and each connection has a thread.
 //!
 //! This file uses sockets directly, without an HTTP library, because the faults need it: a response is sent byte by byte
 //! or cut off, and the port is closed and reopened. Dropping the server joins every thread.
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::serve;
 use super::http::HttpStream;
-use super::routes::Flags;
+use super::service::Service;
 use super::state::{ListenerCommand, ListenerStatus, SharedState};
 
 /// How long to retry when another process uses the port that must be reopened.
@@ -27,20 +27,20 @@ const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A running server.
-pub(super) struct HttpServer {
-    shared: Arc<SharedState>,
+pub(super) struct HttpServer<S: Service> {
+    shared: Arc<SharedState<S>>,
     address: SocketAddr,
     acceptor: Option<JoinHandle<()>>,
 }
 
-impl HttpServer {
-    pub(super) fn start(port: u16, flags: Flags) -> io::Result<Self> {
+impl<S: Service> HttpServer<S> {
+    pub(super) fn start(port: u16, service: S) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(SharedState::new(flags));
+        let shared = Arc::new(SharedState::new(service));
         let state = Arc::clone(&shared);
         let acceptor = thread::Builder::new()
-            .name("fake-gateway".into())
+            .name("fake-server".into())
             .spawn(move || accept_connections(&state, address, listener))?;
         Ok(Self { shared, address, acceptor: Some(acceptor) })
     }
@@ -49,7 +49,7 @@ impl HttpServer {
         self.address
     }
 
-    pub(super) fn shared(&self) -> &SharedState {
+    pub(super) fn shared(&self) -> &SharedState<S> {
         &self.shared
     }
 
@@ -75,9 +75,9 @@ impl HttpServer {
     }
 }
 
-impl Drop for HttpServer {
+impl<S: Service> Drop for HttpServer<S> {
     fn drop(&mut self) {
-        // A test may drop the gateway as soon as it sees a push; the client must still get its response.
+        // A test may drop the server as soon as it sees a push; the client must still get its response.
         self.shared.wait_for_responses(RESPONSE_TIMEOUT);
         self.close(ListenerCommand::Stop);
         if let Some(acceptor) = self.acceptor.take() {
@@ -87,7 +87,11 @@ impl Drop for HttpServer {
     }
 }
 
-fn accept_connections(shared: &Arc<SharedState>, address: SocketAddr, listener: TcpListener) {
+fn accept_connections<S: Service>(
+    shared: &Arc<SharedState<S>>,
+    address: SocketAddr,
+    listener: TcpListener,
+) {
     let mut listener = Some(listener);
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     while let Some(open) = &listener {
@@ -112,8 +116,8 @@ fn accept_connections(shared: &Arc<SharedState>, address: SocketAddr, listener: 
     }
 }
 
-/// Waits until the port must be opened again. Returns `None` if the gateway is dropped or the port is taken.
-fn reopen(shared: &SharedState, address: SocketAddr) -> Option<TcpListener> {
+/// Waits until the port must be opened again. Returns `None` if the server is dropped or the port is taken.
+fn reopen<S: Service>(shared: &SharedState<S>, address: SocketAddr) -> Option<TcpListener> {
     shared.set_status(ListenerStatus::Closed);
     let command = shared.wait_while(|state| state.command == ListenerCommand::Refuse).command;
     if command == ListenerCommand::Stop {
@@ -134,7 +138,7 @@ fn reopen(shared: &SharedState, address: SocketAddr) -> Option<TcpListener> {
 }
 
 /// Starts the thread of a connection. Returns `None` if the connection is closed instead.
-fn spawn(shared: &Arc<SharedState>, stream: TcpStream) -> Option<JoinHandle<()>> {
+fn spawn<S: Service>(shared: &Arc<SharedState<S>>, stream: TcpStream) -> Option<JoinHandle<()>> {
     // Without it, small responses are delayed but still correct.
     let _ = stream.set_nodelay(true);
     let connection = shared.register(stream.try_clone().ok()?)?;
@@ -144,5 +148,5 @@ fn spawn(shared: &Arc<SharedState>, stream: TcpStream) -> Option<JoinHandle<()>>
         serve(&shared, &mut HttpStream::new(stream, number), connection);
         shared.unregister(connection);
     };
-    thread::Builder::new().name(format!("fake-gateway-{number}")).spawn(run).ok()
+    thread::Builder::new().name(format!("fake-server-{number}")).spawn(run).ok()
 }

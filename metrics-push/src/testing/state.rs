@@ -1,44 +1,40 @@
-//! The state of a fake gateway, shared by all of its threads.
+//! The state of a fake server, shared by all of its threads.
 //!
-//! One mutex guards everything and one condition variable reports every change, so that healing or dropping the gateway
+//! One mutex guards everything and one condition variable reports every change, so that healing or dropping the server
 //! takes effect immediately. This file opens no socket and starts no thread; `server.rs` does both.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::auth::RequiredAuth;
 use super::fault::{Fault, FaultQueue};
 use super::http::{HttpResponse, Request};
-use super::routes::{Flags, route};
-use super::store::GroupStore;
+use super::service::Service;
 
 /// Older requests are discarded, so that the memory of a long test stays bounded.
 const MAX_RECORDED_REQUESTS: usize = 16 * 1024;
 
 /// What the accepting thread must do with the port.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListenerCommand {
-    #[default]
     Listen,
     Refuse,
     Stop,
 }
 
 /// What the accepting thread has done with the port.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ListenerStatus {
-    #[default]
     Listening,
     Closed,
     Failed(String),
 }
 
-/// Everything that changes while the gateway runs.
-#[derive(Default)]
-pub(super) struct ServerState {
-    pub(super) store: GroupStore,
+/// Everything that changes while the server runs.
+pub(super) struct ServerState<S> {
+    pub(super) service: S,
     pub(super) faults: FaultQueue,
     pub(super) requests: VecDeque<Request>,
     pub(super) auth: RequiredAuth,
@@ -67,7 +63,7 @@ pub(super) struct FaultStart {
 }
 
 impl FaultStart {
-    const fn has_ended(self, state: &ServerState) -> bool {
+    const fn has_ended<S>(self, state: &ServerState<S>) -> bool {
         state.heal_count != self.heal_count || state.kill_count != self.kill_count
     }
 }
@@ -76,7 +72,7 @@ impl FaultStart {
 pub(super) enum Action {
     Respond(HttpResponse),
     Fail(Fault, FaultStart),
-    /// The gateway closed all connections after the request was read.
+    /// The server closed all connections after the request was read.
     Close,
 }
 
@@ -87,36 +83,60 @@ pub(super) struct ConnectionId {
     kill_count: u64,
 }
 
-/// The state with its lock, and the settings that do not change after the start.
-pub(super) struct SharedState {
-    state: Mutex<ServerState>,
+/// The state with its lock.
+pub(super) struct SharedState<S> {
+    state: Mutex<ServerState<S>>,
     changed: Condvar,
-    flags: Flags,
-    started: SystemTime,
 }
 
-impl SharedState {
-    pub(super) fn new(flags: Flags) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), flags, started: SystemTime::now() }
+impl<S> ServerState<S> {
+    fn new(service: S) -> Self {
+        Self {
+            service,
+            faults: FaultQueue::default(),
+            requests: VecDeque::new(),
+            auth: RequiredAuth::None,
+            command: ListenerCommand::Listen,
+            status: ListenerStatus::Listening,
+            connections: BTreeMap::new(),
+            accepted_connections: 0,
+            unsent_responses: 0,
+            changes: 0,
+            heal_count: 0,
+            kill_count: 0,
+            has_failed_requests: false,
+        }
+    }
+}
+
+impl<S: Service> ServerState<S> {
+    fn handle(&mut self, request: &Request) -> HttpResponse {
+        if self.auth.accepts(request) {
+            self.service.handle(request)
+        } else {
+            self.auth.challenge()
+        }
+    }
+}
+
+impl<S: Service> SharedState<S> {
+    pub(super) fn new(service: S) -> Self {
+        Self { state: Mutex::new(ServerState::new(service)), changed: Condvar::new() }
     }
 
-    pub(super) const fn flags(&self) -> &Flags {
-        &self.flags
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, ServerState> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ServerState<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn notify(&self, state: &mut ServerState) {
+    fn notify(&self, state: &mut ServerState<S>) {
         state.changes += 1;
         self.changed.notify_all();
     }
 
     pub(super) fn wait_while(
         &self,
-        condition: impl Fn(&ServerState) -> bool,
-    ) -> MutexGuard<'_, ServerState> {
+        condition: impl Fn(&ServerState<S>) -> bool,
+    ) -> MutexGuard<'_, ServerState<S>> {
         let state = self.lock();
         let state = self.changed.wait_while(state, |state| condition(state));
         state.unwrap_or_else(PoisonError::into_inner)
@@ -126,8 +146,8 @@ impl SharedState {
     fn wait_until(
         &self,
         deadline: Instant,
-        condition: impl Fn(&ServerState) -> bool,
-    ) -> MutexGuard<'_, ServerState> {
+        condition: impl Fn(&ServerState<S>) -> bool,
+    ) -> MutexGuard<'_, ServerState<S>> {
         let state = self.lock();
         let left = deadline.saturating_duration_since(Instant::now());
         let waited = self.changed.wait_timeout_while(state, left, |state| !condition(state));
@@ -145,7 +165,32 @@ impl SharedState {
         (state.changes != seen).then_some(state.changes)
     }
 
-    /// Returns true if the gateway has failed a request or closed its port, so that senders may still retry.
+    /// Waits until the condition is met. It is evaluated at once and after each change. Returns false if it is not met within
+    /// the timeout.
+    pub(super) fn wait_for(&self, timeout: Duration, condition: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut seen = Some(self.changes());
+        while !condition() {
+            let Some(changes) = seen else { return false };
+            seen = self.wait_for_change(changes, deadline);
+        }
+        true
+    }
+
+    /// Returns the recorded requests.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.lock().requests.iter().cloned().collect()
+    }
+
+    /// Lists the recorded requests for a panic message, one per line.
+    pub(super) fn list_requests(&self) -> String {
+        let requests = self.requests();
+        let line = |request: &Request| format!("  {} {}\n", request.method, request.path);
+        let lines: String = requests.iter().map(line).collect();
+        format!("requests received ({}):\n{lines}", requests.len())
+    }
+
+    /// Returns true if the server has failed a request or closed its port, so that senders may still retry.
     pub(super) fn has_failed(&self) -> bool {
         let state = self.lock();
         state.has_failed_requests || state.kill_count > 0
@@ -188,7 +233,7 @@ impl SharedState {
         self.notify(&mut state);
     }
 
-    /// Registers an accepted connection. Returns `None` if the gateway no longer listens.
+    /// Registers an accepted connection. Returns `None` if the server no longer listens.
     pub(super) fn register(&self, stream: TcpStream) -> Option<ConnectionId> {
         let mut state = self.lock();
         state.accepted_connections += 1;
@@ -229,7 +274,7 @@ impl SharedState {
             }
             None => {
                 state.unsent_responses += 1;
-                Action::Respond(self.handle(&mut state, request))
+                Action::Respond(state.handle(request))
             }
         };
         self.notify(&mut state);
@@ -243,7 +288,7 @@ impl SharedState {
         self.notify(&mut state);
     }
 
-    /// Handles a request to which a fault applies. Returns `None` if the gateway closed all connections since.
+    /// Handles a request to which a fault applies. Returns `None` if the server closed all connections since.
     pub(super) fn handle_despite_fault(
         &self,
         request: &Request,
@@ -253,17 +298,9 @@ impl SharedState {
         if state.kill_count != start.kill_count {
             return None;
         }
-        let response = self.handle(&mut state, request);
+        let response = state.handle(request);
         self.notify(&mut state);
         Some(response)
-    }
-
-    fn handle(&self, state: &mut ServerState, request: &Request) -> HttpResponse {
-        if state.auth.accepts(request) {
-            route(request, &mut state.store, &self.flags, self.started)
-        } else {
-            state.auth.challenge()
-        }
     }
 
     /// Returns true if a fault that started then must end.

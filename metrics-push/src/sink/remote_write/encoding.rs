@@ -1,0 +1,110 @@
+//! Encodes series as the messages of remote write, several if they are too many for one request.
+//!
+//! Receivers limit the size of a request: VictoriaMetrics to 32 MB, others to a number of samples.
+
+use super::time_series::{SeriesFamily, TimeSeries};
+use super::{version_1, version_2};
+
+/// The maximum number of series in one message.
+const MAX_SERIES: usize = 5_000;
+/// The size in bytes, before compression, from which a message accepts no further series.
+const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
+
+/// The version of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Version {
+    #[default]
+    V1,
+    V2,
+}
+
+/// The times of all samples of a message, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SampleTimes {
+    pub(super) time: u64,
+    /// When the counters started at zero, if it is known.
+    pub(super) start: Option<u64>,
+}
+
+/// A message that is being written.
+pub(super) trait Message: Default {
+    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: SampleTimes);
+    /// Returns the approximate size in bytes.
+    fn size(&self) -> usize;
+    fn finish(self) -> Vec<u8>;
+}
+
+/// Encodes families as one or more messages; none if there are no series.
+pub(super) fn encode(
+    version: Version,
+    families: &[SeriesFamily<'_>],
+    times: SampleTimes,
+) -> Vec<Vec<u8>> {
+    match version {
+        Version::V1 => messages::<version_1::MessageV1>(families, times),
+        Version::V2 => messages::<version_2::MessageV2>(families, times),
+    }
+}
+
+fn messages<M: Message>(families: &[SeriesFamily<'_>], times: SampleTimes) -> Vec<Vec<u8>> {
+    let (mut messages, mut message, mut count) = (Vec::new(), M::default(), 0);
+    for family in families {
+        for series in &family.series {
+            if count == MAX_SERIES || message.size() >= MAX_MESSAGE_SIZE {
+                messages.push(std::mem::take(&mut message).finish());
+                count = 0;
+            }
+            message.add(family, series, times);
+            count += 1;
+        }
+    }
+    if count > 0 {
+        messages.push(message.finish());
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::protocol::{DecodedV1, DecodedV2};
+    use super::*;
+    use crate::labels::GroupingKey;
+
+    const TIMES: SampleTimes = SampleTimes { time: 1_700_000_000_123, start: None };
+
+    /// Encodes a family with `count` series, and returns the number of series in each message.
+    fn series_per_message(count: usize, label_size: usize) -> [Vec<usize>; 2] {
+        let value = "v".repeat(label_size);
+        let text: String =
+            (0..count).map(|number| format!("x{{n=\"{number}\",v=\"{value}\"}} 1\n")).collect();
+        let key = GroupingKey::new("j").unwrap();
+        let families = [SeriesFamily::read(&key, "x", &text).unwrap()];
+        let first = encode(Version::V1, &families, TIMES);
+        let second = encode(Version::V2, &families, TIMES);
+        [
+            first.iter().map(|bytes| DecodedV1::decoded(bytes).timeseries.len()).collect(),
+            second.iter().map(|bytes| DecodedV2::decoded(bytes).timeseries.len()).collect(),
+        ]
+    }
+
+    #[test]
+    fn message_has_a_limited_number_of_series() {
+        for lengths in series_per_message(2 * MAX_SERIES + 1, 1) {
+            assert_eq!(lengths, [MAX_SERIES, MAX_SERIES, 1]);
+        }
+        for lengths in series_per_message(MAX_SERIES, 1) {
+            assert_eq!(lengths, [MAX_SERIES]);
+        }
+        for lengths in series_per_message(0, 1) {
+            assert_eq!(lengths, [0; 0]);
+        }
+    }
+
+    #[test]
+    fn message_has_a_limited_size() {
+        let [first, second] = series_per_message(30, 100 * 1024);
+        assert_eq!(first, [11, 11, 8]);
+        // The value of the label is the same in all series, so that 2.0 contains it once.
+        assert_eq!(second, [30]);
+    }
+}

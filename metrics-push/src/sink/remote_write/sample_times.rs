@@ -1,0 +1,223 @@
+//! `SampleTimer`: the times of samples. A sample has the time at which its request was made, by the receiver's clock.
+//!
+//! Invariants:
+//! - no sample is ahead of the receiver's clock: a Prometheus before version 3 would reject the samples of every sender
+//!   until its clock reaches that time;
+//! - the times of two requests for a group differ, because receivers reject a second value for the same time;
+//! - a request that is sent again has the same times again, because receivers ignore exact duplicates.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::labels::GroupingKey;
+
+/// A clock that is ahead of the receiver's by more than this is wrong. The `Date` of a response has whole seconds, and a
+/// response can arrive late.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
+
+/// How long a reading is valid. It is shorter than the hour by which a sample may be ahead of all others: a clock that was
+/// set forward since by less than this does no harm, and one that was set forward by more makes the reading invalid.
+const CLOCK_READING_TTL: Duration = Duration::from_secs(30 * 60);
+
+/// The maximum number of groups whose last time is stored.
+const MAX_GROUPS: usize = 10_000;
+
+/// How far the clock of this machine was ahead of the receiver's. All times are in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClockReading {
+    ahead: i64,
+    measured_at: u64,
+}
+
+impl ClockReading {
+    /// Creates a reading from the times of both clocks. If the receiver reports none, they are assumed to be equal.
+    pub(super) fn new(now: u64, receiver: Option<u64>) -> Self {
+        let ahead = receiver.map_or(0, |receiver| now.cast_signed() - receiver.cast_signed());
+        Self { ahead, measured_at: now }
+    }
+
+    /// Returns true unless the reading is old, or the clock was set back since.
+    pub(super) fn is_valid(self, now: u64) -> bool {
+        now.checked_sub(self.measured_at).is_some_and(|age| age < millis(CLOCK_READING_TTL))
+    }
+
+    /// Returns by how much the clock is wrong; `None` if it is right or behind.
+    pub(super) fn wrong_by(self) -> Option<Duration> {
+        let ahead = Duration::from_millis(u64::try_from(self.ahead).unwrap_or(0));
+        (ahead > MAX_AHEAD).then_some(ahead)
+    }
+
+    /// Converts a time of this machine's clock to the receiver's clock.
+    pub(super) fn to_receiver(self, time: u64) -> u64 {
+        time.saturating_sub(self.wrong_by().map_or(0, millis))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The properties of a request by which its time is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestIdentity {
+    /// By the clock of the machine that made it.
+    pub(super) created_at: u64,
+    /// A hash of the families.
+    pub(super) content: u64,
+}
+
+/// The last time of each group.
+#[derive(Debug, Default)]
+pub(super) struct SampleTimer {
+    groups: HashMap<GroupingKey, (RequestIdentity, u64)>,
+}
+
+impl SampleTimer {
+    /// Returns the time of a request's samples, by the receiver's clock.
+    pub(super) fn time(
+        &mut self,
+        key: &GroupingKey,
+        request: RequestIdentity,
+        clock: ClockReading,
+        now: u64,
+    ) -> u64 {
+        let now = clock.to_receiver(now);
+        let time = clock.to_receiver(request.created_at).min(now);
+        let time = match self.groups.get(key) {
+            None => time,
+            Some((last, last_time)) if *last == request => return *last_time,
+            // An older request that was spooled. Unless the clock was set back, it stays in its place.
+            Some((last, last_time))
+                if request.created_at < last.created_at && *last_time <= now =>
+            {
+                return time;
+            }
+            Some((_, last_time)) => time.max(last_time + 1),
+        };
+        if self.groups.len() >= MAX_GROUPS {
+            // Two requests for a group within one millisecond are rare.
+            self.groups.clear();
+        }
+        self.groups.insert(key.clone(), (request, time));
+        time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000_000;
+    const HOUR: u64 = 3_600_000;
+
+    fn key(job: &str) -> GroupingKey {
+        GroupingKey::new(job).unwrap()
+    }
+
+    fn request(created_at: u64, content: u64) -> RequestIdentity {
+        RequestIdentity { created_at, content }
+    }
+
+    fn right() -> ClockReading {
+        ClockReading::new(NOW, Some(NOW - 900))
+    }
+
+    /// Returns the times of requests for one group that are sent when they are made.
+    fn times(requests: &[(u64, u64)], clock: ClockReading) -> Vec<u64> {
+        let mut timer = SampleTimer::default();
+        let time = |(created_at, content): &(u64, u64)| {
+            timer.time(&key("a"), request(*created_at, *content), clock, *created_at)
+        };
+        requests.iter().map(time).collect()
+    }
+
+    #[test]
+    fn sample_has_the_time_of_its_request() {
+        assert_eq!(times(&[(NOW, 1), (NOW + 5, 2)], right()), [NOW, NOW + 5]);
+    }
+
+    #[test]
+    fn requests_within_one_millisecond_have_different_times() {
+        let times = times(&[(NOW, 1), (NOW, 2), (NOW, 3), (NOW + 1, 4)], right());
+        assert_eq!(times, [NOW, NOW + 1, NOW + 2, NOW + 3]);
+    }
+
+    #[test]
+    fn groups_have_independent_times() {
+        let mut timer = SampleTimer::default();
+        for job in ["a", "b"] {
+            assert_eq!(timer.time(&key(job), request(NOW, 1), right(), NOW), NOW);
+        }
+    }
+
+    #[test]
+    fn request_that_is_sent_again_has_the_same_time() {
+        let mut timer = SampleTimer::default();
+        timer.time(&key("a"), request(NOW, 1), right(), NOW);
+        let first = timer.time(&key("a"), request(NOW, 2), right(), NOW);
+        let again = timer.time(&key("a"), request(NOW, 2), right(), NOW + 9_000);
+        assert_eq!((first, again), (NOW + 1, NOW + 1));
+    }
+
+    #[test]
+    fn older_request_keeps_its_time() {
+        let mut timer = SampleTimer::default();
+        timer.time(&key("a"), request(NOW, 1), right(), NOW);
+        for _ in 0..2 {
+            let time = timer.time(&key("a"), request(NOW - 500, 2), right(), NOW + 9);
+            assert_eq!(time, NOW - 500);
+        }
+        assert_eq!(timer.time(&key("a"), request(NOW, 1), right(), NOW + 9), NOW);
+    }
+
+    #[test]
+    fn times_increase_although_the_clock_is_set_back() {
+        assert_eq!(times(&[(NOW, 1), (NOW - HOUR, 2)], right()), [NOW, NOW + 1]);
+    }
+
+    #[test]
+    fn wrong_clock_is_replaced_by_that_of_the_receiver() {
+        for ahead in [2 * HOUR, 400 * 24 * HOUR] {
+            let clock = ClockReading::new(NOW + ahead, Some(NOW));
+            assert_eq!(clock.wrong_by(), Some(Duration::from_millis(ahead)));
+            let times = times(&[(NOW + ahead, 1), (NOW + ahead + 7, 2)], clock);
+            assert_eq!(times, [NOW, NOW + 7]);
+        }
+    }
+
+    #[test]
+    fn clock_that_is_slightly_ahead_or_behind_is_right() {
+        for receiver in [NOW - 60_000, NOW, NOW + 2 * HOUR] {
+            let clock = ClockReading::new(NOW, Some(receiver));
+            assert_eq!((clock.wrong_by(), clock.to_receiver(NOW)), (None, NOW));
+        }
+        assert_eq!(ClockReading::new(NOW, None).wrong_by(), None);
+    }
+
+    #[test]
+    fn request_made_by_a_wrong_clock_is_not_ahead_of_a_right_one() {
+        let mut timer = SampleTimer::default();
+        let made_ahead = request(NOW + 2 * HOUR, 1);
+        assert_eq!(timer.time(&key("a"), made_ahead, right(), NOW), NOW);
+    }
+
+    #[test]
+    fn reading_is_invalid_when_it_is_old_or_from_the_future() {
+        let reading = right();
+        let ttl = millis(CLOCK_READING_TTL);
+        for (now, is_valid) in
+            [(NOW, true), (NOW + ttl - 1, true), (NOW + ttl, false), (NOW - 1, false)]
+        {
+            assert_eq!(reading.is_valid(now), is_valid, "{now}");
+        }
+    }
+
+    #[test]
+    fn number_of_groups_is_limited() {
+        let mut timer = SampleTimer::default();
+        for number in 0..=MAX_GROUPS {
+            timer.time(&key(&number.to_string()), request(NOW, 1), right(), NOW);
+        }
+        assert!(timer.groups.len() <= MAX_GROUPS);
+    }
+}

@@ -1,0 +1,131 @@
+//! `SentGroups`: which series this process has sent, so that stale markers end those that a later request no longer has.
+//!
+//! Receivers have no groups: without a stale marker, a query returns the last sample for another five minutes. Other
+//! processes do not know these series. That is harmless, because a job rarely starts again within five minutes.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::time_series::SeriesFamily;
+use crate::labels::GroupingKey;
+use crate::push_request::{Verb, is_outcome_family};
+use crate::sink::series::SeriesLabels;
+
+/// The maximum number of series that are remembered. The series of further groups get no stale markers.
+const MAX_SERIES: usize = 10_000;
+
+type OwnedLabels = Vec<(String, String)>;
+
+#[derive(Debug, Default)]
+pub(super) struct SentGroups {
+    groups: HashMap<GroupingKey, BTreeSet<OwnedLabels>>,
+    /// The number of series of all groups.
+    count: usize,
+}
+
+impl SentGroups {
+    /// Returns the labels of the series that a request ends.
+    pub(super) fn ended_by(
+        &self,
+        verb: Verb,
+        key: &GroupingKey,
+        families: &[SeriesFamily<'_>],
+    ) -> Vec<OwnedLabels> {
+        let Some(sent) = self.groups.get(key) else { return Vec::new() };
+        match verb {
+            Verb::Add => Vec::new(),
+            Verb::Delete => sent.iter().cloned().collect(),
+            Verb::Push => sent.difference(&series(families)).cloned().collect(),
+        }
+    }
+
+    /// Records a request that the receiver has accepted.
+    pub(super) fn record(&mut self, verb: Verb, key: &GroupingKey, families: &[SeriesFamily<'_>]) {
+        let mut sent = self.groups.remove(key).unwrap_or_default();
+        self.count -= sent.len();
+        if verb != Verb::Add {
+            sent.clear();
+        }
+        sent.append(&mut series(families));
+        if !sent.is_empty() && self.count + sent.len() <= MAX_SERIES {
+            self.count += sent.len();
+            self.groups.insert(key.clone(), sent);
+        }
+    }
+}
+
+/// Returns the labels of all series that can end. The time of an event remains true.
+fn series(families: &[SeriesFamily<'_>]) -> BTreeSet<OwnedLabels> {
+    let is_event = |family: &&SeriesFamily<'_>| {
+        is_outcome_family(family.name) && family.name.ends_with("_timestamp_seconds")
+    };
+    let families = families.iter().filter(|family| !is_event(family));
+    families.flat_map(|family| &family.series).map(|series| owned(&series.labels)).collect()
+}
+
+fn owned(labels: &SeriesLabels<'_>) -> OwnedLabels {
+    let pair = |(name, value): (&&str, &std::borrow::Cow<'_, str>)| {
+        ((*name).to_owned(), value.clone().into_owned())
+    };
+    labels.iter().map(pair).collect()
+}
+
+/// Borrows labels for a request.
+pub(super) fn borrowed(labels: &OwnedLabels) -> SeriesLabels<'_> {
+    labels.iter().map(|(name, value)| (name.as_str(), value.into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A family with one series for each value of a label.
+    fn family<'a>(key: &'a GroupingKey, name: &'a str, text: &'a str) -> SeriesFamily<'a> {
+        SeriesFamily::read(key, name, text).unwrap()
+    }
+
+    fn key(job: &str) -> GroupingKey {
+        GroupingKey::new(job).unwrap()
+    }
+
+    /// The values of the label `v`.
+    fn values(series: Vec<OwnedLabels>) -> Vec<String> {
+        let value = |labels: &OwnedLabels| labels.iter().find(|(name, _)| name == "v").cloned();
+        series.iter().filter_map(value).map(|(_, value)| value).collect()
+    }
+
+    #[test]
+    fn push_ends_the_series_that_it_does_not_have() {
+        let (key, mut sent) = (key("j"), SentGroups::default());
+        let both = [family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")];
+        let one = [family(&key, "x", "x{v=\"2\"} 5\n")];
+        assert!(sent.ended_by(Verb::Push, &key, &both).is_empty());
+        sent.record(Verb::Add, &key, &both);
+        assert!(sent.ended_by(Verb::Add, &key, &one).is_empty());
+        assert_eq!(values(sent.ended_by(Verb::Push, &key, &one)), ["1"]);
+        sent.record(Verb::Push, &key, &one);
+        assert!(sent.ended_by(Verb::Push, &key, &one).is_empty());
+        assert_eq!(values(sent.ended_by(Verb::Delete, &key, &[])), ["2"]);
+        sent.record(Verb::Delete, &key, &[]);
+        assert!(sent.ended_by(Verb::Delete, &key, &[]).is_empty());
+        assert_eq!(sent.count, 0);
+    }
+
+    #[test]
+    fn times_of_events_do_not_end() {
+        let (key, mut sent) = (key("j"), SentGroups::default());
+        let name = "batch_job_last_failure_timestamp_seconds";
+        let text = format!("{name} 1\n");
+        sent.record(Verb::Add, &key, &[family(&key, name, &text)]);
+        assert!(sent.ended_by(Verb::Push, &key, &[]).is_empty());
+    }
+
+    #[test]
+    fn number_of_remembered_series_is_limited() {
+        let mut sent = SentGroups::default();
+        for number in 0..=MAX_SERIES {
+            let key = key(&number.to_string());
+            sent.record(Verb::Push, &key, &[family(&key, "x", "x 1\n")]);
+        }
+        assert_eq!((sent.count, sent.groups.len()), (MAX_SERIES, MAX_SERIES));
+    }
+}

@@ -1,0 +1,103 @@
+//! `TimeSeries`: one sample of a family as remote write sends it, with the labels of its group.
+//!
+//! As the [specification](https://prometheus.io/docs/specs/prw/remote_write_spec/) requires, labels are sorted by the bytes
+//! of their names, each name occurs once, and no value is empty.
+
+use std::borrow::Cow;
+
+use crate::exposition::{EncodedFamily, MetricType, Sample};
+use crate::labels::GroupingKey;
+use crate::sink::series::{SeriesLabels, series_labels};
+
+/// The label that contains the name of the metric.
+const NAME: &str = "__name__";
+
+/// The value that ends a series: Prometheus reserves a NaN with these bits.
+const STALE_MARKER: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// The series of one family.
+#[derive(Clone, Debug)]
+pub(super) struct SeriesFamily<'a> {
+    pub(super) name: &'a str,
+    pub(super) metric_type: MetricType,
+    pub(super) help: Option<Cow<'a, str>>,
+    pub(super) series: Vec<TimeSeries<'a>>,
+}
+
+/// One series with one value.
+#[derive(Clone, Debug)]
+pub(super) struct TimeSeries<'a> {
+    pub(super) labels: SeriesLabels<'a>,
+    pub(super) value: f64,
+}
+
+impl<'a> SeriesFamily<'a> {
+    /// Reads the text of a family in the group of `key`. Returns `None` if it is not in the form that this crate writes.
+    pub(super) fn read(key: &'a GroupingKey, name: &'a str, text: &'a str) -> Option<Self> {
+        let family = EncodedFamily::parse(text)?;
+        let series = family.samples().map(|sample| TimeSeries::new(key, sample?));
+        let series = series.collect::<Option<_>>()?;
+        Some(Self { name, metric_type: family.metric_type, help: family.help, series })
+    }
+
+    /// Returns stale markers, which end these series of any families.
+    pub(super) fn stale_markers(series: impl Iterator<Item = SeriesLabels<'a>>) -> Self {
+        let series = series.map(|labels| TimeSeries { labels, value: STALE_MARKER }).collect();
+        Self { name: "", metric_type: MetricType::Untyped, help: None, series }
+    }
+}
+
+impl<'a> TimeSeries<'a> {
+    fn new(key: &'a GroupingKey, sample: Sample<'a>) -> Option<Self> {
+        let (name, value) = (sample.name, sample.number()?);
+        let mut labels = series_labels(key, sample.labels);
+        labels.insert(NAME, name.into());
+        Some(Self { labels, value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> GroupingKey {
+        GroupingKey::new("j").and_then(|key| key.label("region", "eu")).unwrap()
+    }
+
+    fn labels(text: &str) -> Vec<(String, String)> {
+        let key = key();
+        let family = SeriesFamily::read(&key, "x", text).unwrap();
+        let labels = family.series[0].labels.iter();
+        labels.map(|(name, value)| ((*name).to_owned(), value.clone().into_owned())).collect()
+    }
+
+    #[test]
+    fn labels_are_sorted_by_their_bytes() {
+        let names: Vec<_> =
+            labels("x{a=\"2\",Z=\"1\"} 1\n").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["Z", "__name__", "a", "job", "region"]);
+    }
+
+    #[test]
+    fn label_values_are_unchanged() {
+        let long = "x".repeat(255);
+        for (escaped, value) in [
+            (r"line\nbreak", "line\nbreak"),
+            (r#"a \"quote\""#, "a \"quote\""),
+            (r"ends with \\", "ends with \\"),
+            ("a b,c=d", "a b,c=d"),
+            ("é/b", "é/b"),
+            (&long, &long),
+        ] {
+            let found = labels(&format!("x{{v=\"{escaped}\",empty=\"\"}} 1\n"));
+            assert_eq!(found.last(), Some(&("v".into(), value.into())));
+            assert_eq!(found.len(), 4, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn text_in_another_form_is_not_read() {
+        assert!(SeriesFamily::read(&key(), "x", "x{a=1} 1\n").is_none());
+        assert!(SeriesFamily::read(&key(), "x", "x one\n").is_none());
+    }
+}
