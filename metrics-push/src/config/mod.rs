@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::labels::GroupingKey;
-use crate::sink::GatewayKind;
 use crate::sink::pushgateway::Encoding;
+use crate::sink::{GatewayKind, RemoteWriteVersion};
 use crate::state_dir::StateDirPath;
 use connection::ConnectionSettings;
 use sink_config::split_urls;
@@ -56,6 +56,7 @@ pub struct Config {
     pub(crate) state_dir: StateDirPath,
     pub(crate) batch_interval: Option<Duration>,
     kind: GatewayKind,
+    remote_write: RemoteWriteVersion,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -73,6 +74,7 @@ impl Default for Config {
             state_dir: StateDirPath::Disabled,
             batch_interval: None,
             kind: GatewayKind::default(),
+            remote_write: RemoteWriteVersion::default(),
             is_disabled: false,
             is_dry_run: false,
         }
@@ -170,6 +172,14 @@ impl Config {
     #[must_use]
     pub fn gateway_kind(mut self, kind: GatewayKind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Sends version 2.0 of the remote-write protocol first, which also contains the types and help texts of metrics. A
+    /// receiver that does not support it gets version 1.0.
+    #[must_use]
+    pub fn remote_write_2(mut self) -> Self {
+        self.remote_write = RemoteWriteVersion::V2;
         self
     }
 

@@ -44,6 +44,7 @@ impl Config {
             transport: connection.transport(proxy_settings())?,
             kind: self.kind,
             encoding: self.encoding,
+            remote_write: self.remote_write,
             mode: if self.is_dry_run { Mode::DryRun } else { Mode::Live },
         })
     }

@@ -12,7 +12,7 @@ use crate::http::{
     ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name,
 };
 use crate::labels::GroupingKey;
-use crate::sink::GatewayKind;
+use crate::sink::{GatewayKind, RemoteWriteVersion};
 use crate::state_dir::StateDirPath;
 
 /// An environment variable.
@@ -216,6 +216,15 @@ static ALL: &[Variable] = &[
             if parse_bool(value)? {
                 config.encoding = config.encoding.gzip()?;
             }
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "METRICS_PUSH_REMOTE_WRITE",
+        example: "2",
+        meaning: "the version of remote write to send first; a receiver without 2.0 gets 1.0. Default: `1`",
+        setting: Setting::Config(|config, value| {
+            config.remote_write = parse_remote_write_version(value)?;
             Ok(())
         }),
     },
@@ -427,6 +436,15 @@ fn parse_kind(value: &str) -> Result<GatewayKind, Error> {
         "aggregating" => Ok(GatewayKind::Aggregating),
         _ => Err(Error::config(format!("unknown kind of gateway {value:?}"))
             .remedy("use pushgateway or aggregating")),
+    }
+}
+
+fn parse_remote_write_version(value: &str) -> Result<RemoteWriteVersion, Error> {
+    match value {
+        "1" | "1.0" => Ok(RemoteWriteVersion::V1),
+        "2" | "2.0" => Ok(RemoteWriteVersion::V2),
+        _ => Err(Error::config(format!("invalid version of remote write {value:?}"))
+            .remedy("write 1 or 2")),
     }
 }
 

@@ -5,7 +5,6 @@
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
-use crate::exposition::{EncodedFamily, MetricType};
 use crate::log;
 use crate::push_request::{Payload, is_outcome_family};
 use crate::sink::{Acceptance, Accepted, Rejection, Sink};
@@ -85,13 +84,12 @@ pub(super) async fn send(
     }
 }
 
-/// Returns the families whose value is valid at the present time as well: the times of events, and counters. `None` if there
-/// are none.
+/// Returns the families whose value is valid at the present time as well: the times of events, and the library's totals.
+/// `None` if there are none.
 fn restamped<'a>(payload: &Payload<'a>, now: Moment) -> Option<Payload<'a>> {
-    payload.retain_at(now.unix_millis(), |name, text| {
-        let is_time = is_outcome_family(name) && name.ends_with("_timestamp_seconds");
-        let family = EncodedFamily::parse(text);
-        is_time || family.is_some_and(|family| family.metric_type == MetricType::Counter)
+    payload.retain_at(now.unix_millis(), |name, _| {
+        is_outcome_family(name)
+            && ["_timestamp_seconds", "_total"].iter().any(|suffix| name.ends_with(suffix))
     })
 }
 

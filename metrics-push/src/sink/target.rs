@@ -1,6 +1,7 @@
 //! `Target`: the part of a configuration that applies to one sink.
 
 use super::pushgateway::{Encoding, GatewayKind};
+use super::remote_write_version::RemoteWriteVersion;
 use crate::http::{RawUrl, Transport};
 
 /// How to push to one sink.
@@ -10,6 +11,7 @@ pub(crate) struct Target {
     pub(crate) transport: Transport,
     pub(crate) kind: GatewayKind,
     pub(crate) encoding: Encoding,
+    pub(crate) remote_write: RemoteWriteVersion,
     pub(crate) mode: Mode,
 }
 
@@ -21,6 +23,7 @@ impl Target {
             transport: Transport::default(),
             kind: GatewayKind::default(),
             encoding: Encoding::default(),
+            remote_write: RemoteWriteVersion::default(),
             mode: Mode::Live,
         }
     }

@@ -1,165 +1,138 @@
-//! What the answers of receivers mean.
+//! What the responses of receivers mean.
 //!
 //! Receivers report permanent and temporary failures with the same statuses, so that the text decides. The texts are those
 //! of Prometheus 2 and 3, Mimir, Thanos, VictoriaMetrics and InfluxDB 1.
 
-use super::encoding::Version;
-
-/// The meaning of an answer to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// The receiver has stored the samples, or will do so.
-    Accepted,
-    /// The receiver has newer samples of at least one series, or another value for the same time.
-    Superseded,
-    /// At least one sample is too old to be stored with its time.
-    TooOld,
-    /// The receiver does not accept at least one sample. It may accept the others.
-    Invalid,
-    /// The receiver does not support the version of the protocol.
-    OtherVersion,
-    /// Nothing is stored because of this problem.
-    Problem(Problem),
-    /// The status alone decides.
-    Other,
-}
-
-/// Why a receiver accepts no request, and the remedy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) cause: &'static str,
-    pub(super) remedy: &'static str,
-    pub(super) is_about_credentials: bool,
-}
-
-const fn setting(cause: &'static str, remedy: &'static str) -> Answer {
-    Answer::Problem(Problem { cause, remedy, is_about_credentials: false })
-}
-
-const fn credentials(cause: &'static str, remedy: &'static str) -> Answer {
-    Answer::Problem(Problem { cause, remedy, is_about_credentials: true })
-}
-
-/// A row of the table: statuses, and texts of which the response has one.
-struct Row {
-    statuses: &'static [u16],
-    /// In lower case; none if the text does not matter.
-    texts: &'static [&'static str],
-    answer: Answer,
-}
-
-/// The first row that matches decides.
-const TABLE: &[Row] = &[
-    Row {
-        statuses: &[404],
-        texts: &["needs to be enabled"],
-        answer: setting(
-            "this Prometheus does not accept remote write",
-            "start Prometheus with --web.enable-remote-write-receiver",
-        ),
-    },
-    Row {
-        statuses: &[400, 404],
-        texts: &["database is required", "database not found"],
-        answer: setting(
-            "the database does not exist in InfluxDB",
-            "create the database, and add ?db= and its name to the URL",
-        ),
-    },
-    Row {
-        statuses: &[400],
-        texts: &["unsupported path"],
-        answer: setting("no receiver of remote write responds at this URL", PATH_REMEDY),
-    },
-    Row {
-        statuses: &[404, 405],
-        texts: &[],
-        answer: setting("no receiver of remote write responds at this URL", PATH_REMEDY),
-    },
-    Row {
-        statuses: &[400],
-        texts: &["snappy", "cannot decompress", "decode"],
-        answer: setting(
-            "the receiver could not read the request",
-            "check whether a proxy changes the bodies of requests",
-        ),
-    },
-    Row {
-        statuses: &[401],
-        texts: &["no org id"],
-        answer: credentials(
-            "the receiver requires a tenant",
-            "set METRICS_PUSH_HEADERS to X-Scope-OrgID= and the name of the tenant",
-        ),
-    },
-    Row {
-        statuses: &[403],
-        texts: &["missing authentication token", "sigv4", "aws"],
-        answer: credentials(
-            "the receiver requires requests that are signed with AWS SigV4",
-            "send to a SigV4 proxy or to the ADOT collector, which sign requests",
-        ),
-    },
-    Row {
-        statuses: &[400, 409, 500],
-        texts: &["out of bounds", "too old", "too-old", "too-far-in-past"],
-        answer: Answer::TooOld,
-    },
-    Row {
-        statuses: &[400, 409, 422, 500],
-        texts: &[
-            "out of order",
-            "out-of-order",
-            "duplicate sample",
-            "duplicate-timestamp",
-            "duplicate-sample",
-        ],
-        answer: Answer::Superseded,
-    },
-    // Thanos responds with this status to samples that it has or that are older than what it has.
-    Row { statuses: &[409], texts: &[], answer: Answer::Superseded },
-    Row { statuses: &[500], texts: &["is not unique", "invalid sample"], answer: Answer::Invalid },
-    Row { statuses: &[400, 413, 422], texts: &[], answer: Answer::Invalid },
-];
+use crate::sink::answers::{Meaning, Row, SUPERSEDED_TEXTS, TOO_OLD_TEXTS};
 
 const PATH_REMEDY: &str = "check the path of the URL: Prometheus has /api/v1/write, Mimir /api/v1/push, Grafana Cloud \
                            /api/prom/push and Thanos /api/v1/receive";
 
-/// Returns the meaning of an answer. `is_confirmed`: the response has the headers of version 2.0, in which the receiver
-/// counts what it has stored.
-pub(super) fn answer(status: u16, body: &str, version: Version, is_confirmed: bool) -> Answer {
-    match (status, version) {
-        // A receiver of version 1.0 reads a message of version 2.0 as an empty one.
-        (200..=299, Version::V2) if !is_confirmed => return Answer::OtherVersion,
-        (200..=299, _) => return Answer::Accepted,
-        (415, Version::V2) => return Answer::OtherVersion,
-        (415, Version::V1) => {
-            return setting(
-                "the receiver does not support remote write 1.0",
-                "set METRICS_PUSH_REMOTE_WRITE to 2",
-            );
-        }
-        _ => {}
-    }
-    let body = body.to_ascii_lowercase();
-    let matches = |row: &&Row| {
-        row.statuses.contains(&status)
-            && (row.texts.is_empty() || row.texts.iter().any(|text| body.contains(text)))
-    };
-    TABLE.iter().find(matches).map_or(Answer::Other, |row| row.answer)
-}
+pub(super) const ANSWERS: &[Row] = &[
+    Row {
+        statuses: &[404],
+        texts: &["needs to be enabled"],
+        meaning: Meaning::Setting,
+        cause: "this Prometheus does not accept remote write",
+        remedy: "start Prometheus with --web.enable-remote-write-receiver",
+    },
+    Row {
+        statuses: &[400, 404],
+        texts: &["database is required", "database not found"],
+        meaning: Meaning::Setting,
+        cause: "the database does not exist in InfluxDB",
+        remedy: "create the database, and append ?db= and its name to the URL",
+    },
+    Row {
+        statuses: &[400],
+        texts: &["unsupported path"],
+        meaning: Meaning::Setting,
+        cause: "no receiver of remote write responds at this URL",
+        remedy: PATH_REMEDY,
+    },
+    Row {
+        statuses: &[404, 405],
+        texts: &[],
+        meaning: Meaning::Setting,
+        cause: "no receiver of remote write responds at this URL",
+        remedy: PATH_REMEDY,
+    },
+    Row {
+        statuses: &[415],
+        texts: &[],
+        meaning: Meaning::Setting,
+        cause: "the receiver does not support remote write 1.0",
+        remedy: "set METRICS_PUSH_REMOTE_WRITE to 2",
+    },
+    Row {
+        statuses: &[400],
+        texts: &["snappy", "cannot decompress", "cannot unmarshal"],
+        meaning: Meaning::Setting,
+        cause: "the receiver could not read the request",
+        remedy: "check whether a proxy changes the bodies of requests",
+    },
+    Row {
+        statuses: &[401],
+        texts: &["no org id"],
+        meaning: Meaning::Credentials,
+        cause: "the receiver requires a tenant",
+        remedy: "set METRICS_PUSH_HEADERS to X-Scope-OrgID= and the name of the tenant",
+    },
+    Row {
+        statuses: &[401],
+        texts: &[],
+        meaning: Meaning::Credentials,
+        cause: "the receiver requires valid credentials",
+        remedy: "check METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN",
+    },
+    Row {
+        statuses: &[403],
+        texts: &["missing authentication token", "missingauthenticationtoken"],
+        meaning: Meaning::Credentials,
+        cause: "the receiver requires requests that are signed with AWS SigV4",
+        remedy: "send to a SigV4 proxy or to the ADOT collector, which sign requests",
+    },
+    Row {
+        statuses: &[403],
+        texts: &[],
+        meaning: Meaning::Credentials,
+        cause: "the credentials do not permit writes",
+        remedy: "check the permissions of the user or the token",
+    },
+    Row {
+        statuses: &[400, 409, 500],
+        texts: TOO_OLD_TEXTS,
+        meaning: Meaning::TooOld,
+        cause: "the receiver does not store samples of this time",
+        remedy: "check the clocks of this machine and of all that write to the receiver: a sample from the future makes Prometheus 2 reject all others",
+    },
+    Row {
+        statuses: &[400, 409, 422, 500],
+        texts: SUPERSEDED_TEXTS,
+        meaning: Meaning::Superseded,
+        cause: "the receiver has newer samples",
+        remedy: "",
+    },
+    // Thanos responds with this status to samples that it has, or that are older than those that it has.
+    Row {
+        statuses: &[409],
+        texts: &[],
+        meaning: Meaning::Superseded,
+        cause: "the receiver has newer samples",
+        remedy: "",
+    },
+    Row {
+        statuses: &[500],
+        texts: &["is not unique", "invalid sample"],
+        meaning: Meaning::Invalid,
+        cause: "the receiver rejected the labels of a metric",
+        remedy: "rename the labels of the metrics",
+    },
+    Row {
+        statuses: &[400, 413, 422],
+        texts: &[],
+        meaning: Meaning::Invalid,
+        cause: "the receiver rejected the samples",
+        remedy: "",
+    },
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
+    use crate::http::Response;
+    use crate::sink::answers::answer;
+    use crate::sink::{Accepted, Rejection};
 
-    fn answer_to_1(status: u16, body: &str) -> Answer {
-        answer(status, body, Version::V1, false)
+    fn result(status: u16, body: &str) -> Result<Accepted, Rejection> {
+        let response = Response { status, body: body.into(), ..Response::default() };
+        answer(&response, ANSWERS, "a receiver of remote write")
     }
 
-    fn problem(status: u16, body: &str) -> Problem {
-        match answer_to_1(status, body) {
-            Answer::Problem(problem) => problem,
+    fn failure(status: u16, body: &str) -> Error {
+        match result(status, body) {
+            Err(Rejection::Failed(error)) => error,
             other => panic!("{status} {body}: {other:?}"),
         }
     }
@@ -192,7 +165,8 @@ mod tests {
             (400, "duplicate sample for timestamp 1; overrides not allowed"),
             (422, "out of order sample"),
         ] {
-            assert_eq!(answer_to_1(status, body), Answer::Superseded, "{status} {body}");
+            let result = result(status, body);
+            assert!(matches!(result, Err(Rejection::Superseded(_))), "{status} {body}: {result:?}");
         }
     }
 
@@ -212,7 +186,8 @@ mod tests {
             ),
             (409, "add 3 samples: out of bounds"),
         ] {
-            assert_eq!(answer_to_1(status, body), Answer::TooOld, "{status} {body}");
+            let result = result(status, body);
+            assert!(matches!(result, Err(Rejection::TooOld(_))), "{status} {body}: {result:?}");
         }
     }
 
@@ -225,28 +200,27 @@ mod tests {
             (413, ""),
             (422, ""),
         ] {
-            assert_eq!(answer_to_1(status, body), Answer::Invalid, "{status} {body}");
+            let result = result(status, body);
+            assert!(matches!(result, Err(Rejection::InvalidMetrics(_))), "{status} {body}: {result:?}");
         }
     }
 
     #[test]
-    fn temporary_failures_are_decided_by_the_status() {
+    fn temporary_failures_are_retried() {
         for (status, body) in [
             (429, "ingestion rate limit exceeded (err-mimir-tenant-max-ingestion-rate)"),
             (500, "ingester max series limit reached (err-mimir-ingester-max-series)"),
+            (408, ""),
             (502, ""),
             (503, "out of order"),
             (504, ""),
-            (401, "Unauthorized"),
-            (403, "Forbidden"),
-            (301, ""),
         ] {
-            assert_eq!(answer_to_1(status, body), Answer::Other, "{status} {body}");
+            assert!(failure(status, body).is_retryable(), "{status} {body}");
         }
     }
 
     #[test]
-    fn problem_of_a_setting_names_the_remedy() {
+    fn settings_and_credentials_have_a_remedy() {
         for (status, body, remedy) in [
             (
                 404,
@@ -266,24 +240,18 @@ mod tests {
             (400, "cannot decompress request of length 12", "proxy"),
             (415, "Unsupported proto message", "METRICS_PUSH_REMOTE_WRITE"),
         ] {
-            let problem = problem(status, body);
-            assert!(problem.remedy.contains(remedy), "{problem:?}");
-            assert!(!problem.is_about_credentials, "{problem:?}");
+            let error = failure(status, body);
+            assert!(error.is_config() && error.to_string().contains(remedy), "{error}");
+            assert!(!error.is_about_credentials(), "{error}");
         }
         for (status, body, remedy) in [
             (401, "no org id", "X-Scope-OrgID"),
+            (401, "Unauthorized", "METRICS_PUSH_TOKEN"),
+            (403, "Forbidden", "permissions"),
             (403, "{\"message\":\"Missing Authentication Token\"}", "SigV4"),
         ] {
-            let problem = problem(status, body);
-            assert!(problem.remedy.contains(remedy) && problem.is_about_credentials, "{problem:?}");
+            let error = failure(status, body);
+            assert!(error.is_about_credentials() && error.to_string().contains(remedy), "{error}");
         }
-    }
-
-    #[test]
-    fn success_of_version_2_must_be_confirmed() {
-        assert_eq!(answer(204, "", Version::V2, true), Answer::Accepted);
-        assert_eq!(answer(204, "", Version::V2, false), Answer::OtherVersion);
-        assert_eq!(answer(415, "", Version::V2, false), Answer::OtherVersion);
-        assert_eq!(answer(204, "", Version::V1, false), Answer::Accepted);
     }
 }

@@ -4,23 +4,16 @@
 
 use super::time_series::{SeriesFamily, TimeSeries};
 use super::{version_1, version_2};
+use crate::sink::remote_write_version::RemoteWriteVersion;
 
 /// The maximum number of series in one message.
 const MAX_SERIES: usize = 5_000;
 /// The size in bytes, before compression, from which a message accepts no further series.
 const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
 
-/// The version of the protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Version {
-    #[default]
-    V1,
-    V2,
-}
-
 /// The times of all samples of a message, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SampleTimes {
+pub(super) struct RequestTimes {
     pub(super) time: u64,
     /// When the counters started at zero, if it is known.
     pub(super) start: Option<u64>,
@@ -28,7 +21,7 @@ pub(super) struct SampleTimes {
 
 /// A message that is being written.
 pub(super) trait Message: Default {
-    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: SampleTimes);
+    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes);
     /// Returns the approximate size in bytes.
     fn size(&self) -> usize;
     fn finish(self) -> Vec<u8>;
@@ -36,17 +29,17 @@ pub(super) trait Message: Default {
 
 /// Encodes families as one or more messages; none if there are no series.
 pub(super) fn encode(
-    version: Version,
+    version: RemoteWriteVersion,
     families: &[SeriesFamily<'_>],
-    times: SampleTimes,
+    times: RequestTimes,
 ) -> Vec<Vec<u8>> {
     match version {
-        Version::V1 => messages::<version_1::MessageV1>(families, times),
-        Version::V2 => messages::<version_2::MessageV2>(families, times),
+        RemoteWriteVersion::V1 => messages::<version_1::MessageV1>(families, times),
+        RemoteWriteVersion::V2 => messages::<version_2::MessageV2>(families, times),
     }
 }
 
-fn messages<M: Message>(families: &[SeriesFamily<'_>], times: SampleTimes) -> Vec<Vec<u8>> {
+fn messages<M: Message>(families: &[SeriesFamily<'_>], times: RequestTimes) -> Vec<Vec<u8>> {
     let (mut messages, mut message, mut count) = (Vec::new(), M::default(), 0);
     for family in families {
         for series in &family.series {
@@ -70,7 +63,7 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
 
-    const TIMES: SampleTimes = SampleTimes { time: 1_700_000_000_123, start: None };
+    const TIMES: RequestTimes = RequestTimes { time: 1_700_000_000_123, start: None };
 
     /// Encodes a family with `count` series, and returns the number of series in each message.
     fn series_per_message(count: usize, label_size: usize) -> [Vec<usize>; 2] {
@@ -79,8 +72,8 @@ mod tests {
             (0..count).map(|number| format!("x{{n=\"{number}\",v=\"{value}\"}} 1\n")).collect();
         let key = GroupingKey::new("j").unwrap();
         let families = [SeriesFamily::read(&key, "x", &text).unwrap()];
-        let first = encode(Version::V1, &families, TIMES);
-        let second = encode(Version::V2, &families, TIMES);
+        let first = encode(RemoteWriteVersion::V1, &families, TIMES);
+        let second = encode(RemoteWriteVersion::V2, &families, TIMES);
         [
             first.iter().map(|bytes| DecodedV1::decoded(bytes).timeseries.len()).collect(),
             second.iter().map(|bytes| DecodedV2::decoded(bytes).timeseries.len()).collect(),

@@ -4,12 +4,14 @@
 //! - no sample is ahead of the receiver's clock: a Prometheus before version 3 would reject the samples of every sender
 //!   until its clock reaches that time;
 //! - the times of two requests for a group differ, because receivers reject a second value for the same time;
-//! - a request that is sent again has the same times again, because receivers ignore exact duplicates.
+//! - a request that is sent again, or a part of it, has the same time again: receivers ignore exact duplicates.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use crate::labels::GroupingKey;
+use crate::push_request::Payload;
 
 /// A clock that is ahead of the receiver's by more than this is wrong. The `Date` of a response has whole seconds, and a
 /// response can arrive late.
@@ -18,6 +20,9 @@ const MAX_AHEAD: Duration = Duration::from_secs(60);
 /// How long a reading is valid. It is shorter than the hour by which a sample may be ahead of all others: a clock that was
 /// set forward since by less than this does no harm, and one that was set forward by more makes the reading invalid.
 const CLOCK_READING_TTL: Duration = Duration::from_secs(30 * 60);
+
+/// Older samples are not sent with their own time: Prometheus rejects those that are an hour older than the newest one.
+pub(super) const MAX_SAMPLE_AGE: Duration = Duration::from_secs(50 * 60);
 
 /// The maximum number of groups whose last time is stored.
 const MAX_GROUPS: usize = 10_000;
@@ -58,12 +63,29 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// The properties of a request by which its time is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestIdentity {
     /// By the clock of the machine that made it.
-    pub(super) created_at: u64,
-    /// A hash of the families.
-    pub(super) content: u64,
+    created_at: u64,
+    /// A hash of each family.
+    families: Vec<u64>,
+}
+
+impl RequestIdentity {
+    pub(super) fn new(payload: &Payload<'_>) -> Self {
+        let hash = |family: (&str, &str)| {
+            let mut hasher = DefaultHasher::new();
+            family.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self { created_at: payload.created_at(), families: payload.families().map(hash).collect() }
+    }
+
+    /// Returns true if the other request contains all families of this one, unchanged.
+    fn is_part_of(&self, other: &Self) -> bool {
+        self.created_at == other.created_at
+            && self.families.iter().all(|family| other.families.contains(family))
+    }
 }
 
 /// The last time of each group.
@@ -85,7 +107,7 @@ impl SampleTimer {
         let time = clock.to_receiver(request.created_at).min(now);
         let time = match self.groups.get(key) {
             None => time,
-            Some((last, last_time)) if *last == request => return *last_time,
+            Some((last, last_time)) if request.is_part_of(last) => return *last_time,
             // An older request that was spooled. Unless the clock was set back, it stays in its place.
             Some((last, last_time))
                 if request.created_at < last.created_at && *last_time <= now =>
@@ -114,8 +136,8 @@ mod tests {
         GroupingKey::new(job).unwrap()
     }
 
-    fn request(created_at: u64, content: u64) -> RequestIdentity {
-        RequestIdentity { created_at, content }
+    fn request(created_at: u64, family: u64) -> RequestIdentity {
+        RequestIdentity { created_at, families: vec![family] }
     }
 
     fn right() -> ClockReading {
@@ -157,6 +179,18 @@ mod tests {
         let first = timer.time(&key("a"), request(NOW, 2), right(), NOW);
         let again = timer.time(&key("a"), request(NOW, 2), right(), NOW + 9_000);
         assert_eq!((first, again), (NOW + 1, NOW + 1));
+    }
+
+    #[test]
+    fn part_of_a_request_has_its_time() {
+        let mut timer = SampleTimer::default();
+        let whole = RequestIdentity { created_at: NOW, families: vec![1, 2, 3] };
+        assert_eq!(timer.time(&key("a"), whole.clone(), right(), NOW), NOW);
+        for families in [vec![3], vec![1, 2], vec![]] {
+            let part = RequestIdentity { created_at: NOW, families };
+            assert_eq!(timer.time(&key("a"), part, right(), NOW + 5), NOW);
+        }
+        assert_eq!(timer.time(&key("a"), request(NOW, 4), right(), NOW + 5), NOW + 1);
     }
 
     #[test]

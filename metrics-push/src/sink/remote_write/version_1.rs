@@ -2,7 +2,7 @@
 //!
 //! The message contains no metadata: receivers accept it, but none of those that the tests run uses it.
 
-use super::encoding::{Message, SampleTimes};
+use super::encoding::{Message, RequestTimes};
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::sink::proto::{double, message, number, string};
 
@@ -10,7 +10,7 @@ use crate::sink::proto::{double, message, number, string};
 pub(super) struct MessageV1(Vec<u8>);
 
 impl Message for MessageV1 {
-    fn add(&mut self, _: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: SampleTimes) {
+    fn add(&mut self, _: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes) {
         message(&mut self.0, 1, |written| {
             for (name, value) in &series.labels {
                 message(written, 1, |label| {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
 
-    const TIMES: SampleTimes = SampleTimes { time: 1_700_000_000_123, start: Some(1) };
+    const TIMES: RequestTimes = RequestTimes { time: 1_700_000_000_123, start: Some(1) };
 
     fn encode(key: &GroupingKey, name: &str, text: &str) -> Vec<u8> {
         let family = SeriesFamily::read(key, name, text).unwrap();

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::encoding::{Message, SampleTimes};
+use super::encoding::{Message, RequestTimes};
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::exposition::MetricType;
 use crate::sink::proto::{double, message, number, packed_numbers, string};
@@ -39,7 +39,7 @@ impl Symbols {
 }
 
 impl Message for MessageV2 {
-    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: SampleTimes) {
+    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes) {
         let symbols = &mut self.symbols;
         let texts = series.labels.iter().flat_map(|(name, value)| [*name, &**value]);
         let labels: Vec<_> = texts.map(|text| symbols.position(text)).collect();
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
 
-    const TIMES: SampleTimes =
-        SampleTimes { time: 1_700_000_000_123, start: Some(1_699_990_000_000) };
+    const TIMES: RequestTimes =
+        RequestTimes { time: 1_700_000_000_123, start: Some(1_699_990_000_000) };
 
     fn encode(texts: &[(&str, &str)]) -> Vec<u8> {
         let key = GroupingKey::new("nightly").unwrap();
