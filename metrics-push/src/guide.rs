@@ -4,6 +4,7 @@
 //! - [`metrics`]: all metrics of a run.
 //! - [`delivery`]: timeouts, retries, stored requests, several gateways, wire formats.
 //! - [`configuration`]: all environment variables, proxies, secrets, the state directory.
+//! - [`remote_write`]: Prometheus, Mimir, Grafana Cloud and VictoriaMetrics as destinations.
 //! - [`schedulers`]: many tasks in one long-lived process.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
@@ -24,6 +25,9 @@ pub mod delivery {}
 
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
+
+#[doc = include_str!("guide/remote_write.md")]
+pub mod remote_write {}
 
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}

@@ -291,14 +291,15 @@ impl<'a> Payload<'a> {
         is_mixed.then_some(Self { verb: Verb::Add, families: outcome, ..*self })
     }
 
-    /// Splits the payload, which has several families: into the program's own metrics and the outcome, else in the middle.
+    /// Splits the payload, which has several families, into two adds: of the program's own metrics and of the outcome, else
+    /// in the middle.
     pub(crate) fn split(self) -> [Self; 2] {
         let is_mixed =
             self.has_outcome() && self.families().any(|(name, _)| !is_outcome_family(name));
         let middle = self.families.keys().nth(self.families.len() / 2).copied().unwrap_or_default();
         let is_last = |name: &str| if is_mixed { is_outcome_family(name) } else { name < middle };
         let (last, first) = self.families().partition(|(name, _)| is_last(name));
-        [Self { families: first, ..self }, Self { families: last, ..self }]
+        [first, last].map(|families| Self { verb: Verb::Add, families, ..self })
     }
 
     /// Returns an add of the families that `keep` selects, as if it was created at this time; `None` if it selects none.

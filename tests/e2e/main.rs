@@ -19,7 +19,6 @@ mod exposition;
 mod failing_disk;
 mod fake_gateway;
 mod fake_random;
-mod fake_receiver;
 mod fake_vs_real;
 mod gateway_faults;
 mod guarantees;
@@ -35,7 +34,6 @@ mod power_loss;
 #[path = "../it/programs.rs"]
 mod programs;
 mod real;
-mod receivers;
 mod recording_proxy;
 mod restarting_gateway;
 mod round_trips;

@@ -56,14 +56,15 @@ fn quoted(text: &str) -> Vec<&str> {
 #[test]
 fn dependencies_page_lists_exactly_the_dependencies() {
     let (without_tls, _) = PAGE.split_once(TLS).expect("a section about TLS");
-    for (features, page) in [("--no-default-features", without_tls), ("--features=tls", PAGE)] {
-        let names: BTreeSet<_> = tree(&[features]).into_iter().map(|(name, _)| name).collect();
+    let others = ["--no-default-features", "--features=remote-write"];
+    for (features, page) in [(&others[..], without_tls), (&["--features=tls"], PAGE)] {
+        let names: BTreeSet<_> = tree(features).into_iter().map(|(name, _)| name).collect();
         let known: BTreeSet<_> =
             documented(page).into_keys().chain(["metrics-push"]).map(str::to_owned).collect();
         let missing: Vec<_> = names.difference(&known).collect();
-        assert!(missing.is_empty(), "{features}: the page does not list {missing:?}");
+        assert!(missing.is_empty(), "{features:?}: the page does not list {missing:?}");
         let removed: Vec<_> = known.difference(&names).collect();
-        assert!(removed.is_empty(), "{features}: the page lists {removed:?}");
+        assert!(removed.is_empty(), "{features:?}: the page lists {removed:?}");
     }
 }
 

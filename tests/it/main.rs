@@ -30,6 +30,7 @@ mod parity;
 mod programs;
 mod raw_tcp;
 mod readme;
+mod remote_write;
 mod runs;
 mod secrets;
 mod signal_defaults;

@@ -163,6 +163,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("base64", "labels.rs"),
         ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/pushgateway/query_api.rs"),
+        ("snap", "sink/remote_write/snappy.rs"),
         ("tracing", "log.rs"),
         ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),

@@ -5,12 +5,8 @@ use std::time::Duration;
 use super::backlog::Backlog;
 use super::reconcile::has_outcome_of;
 use super::route::Route;
-<<<<<<< HEAD
 use super::unsure::SentBy;
-=======
-use super::unsure::Sender;
 use crate::clock::Moment;
->>>>>>> 2db44b9 (Move the Pushgateway behind a Sink trait and configure sinks one by one)
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::push_request::{Payload, PushRequest};

@@ -38,7 +38,6 @@ impl ResponseHeaders {
     }
 
     /// Returns the time of the server's clock.
-    #[expect(dead_code, reason = "no sink reads the clock of a server yet")]
     pub(crate) fn date(&self) -> Option<SystemTime> {
         date(&self.0)
     }

@@ -5,6 +5,7 @@ use crate::state_dir::StateDir;
 
 use super::influx_db::InfluxDb;
 use super::otlp_receiver::OtlpReceiver;
+use super::receivers::{RealReceiver, ReceiverKind};
 use super::victoria_metrics::VictoriaMetrics;
 use super::{Receiver, ending, outcomes};
 
@@ -38,6 +39,16 @@ fn victoria_metrics_stores_every_ending() {
 #[test]
 fn otlp_receiver_gets_every_ending() {
     every_ending_is_stored(&OtlpReceiver::start());
+}
+
+#[test]
+fn prometheus_receives_every_ending() {
+    every_ending_is_stored(&RealReceiver::start(ReceiverKind::Prometheus));
+}
+
+#[test]
+fn victoria_metrics_receives_every_ending() {
+    every_ending_is_stored(&RealReceiver::start(ReceiverKind::VictoriaMetrics));
 }
 
 fn every_ending_is_stored(receiver: &impl Receiver) {

@@ -1,12 +1,15 @@
 //! Sinks that store samples, with the real servers behind them: the same endings on each, and what only one sink does.
 
 mod endings;
+mod fake_receiver;
 mod influx;
 mod influx_db;
 mod otlp;
 mod otlp_messages;
 mod otlp_receiver;
+mod receivers;
 mod recorder;
+mod remote_write;
 mod several;
 mod victoria_metrics;
 

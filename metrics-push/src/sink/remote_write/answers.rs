@@ -201,7 +201,10 @@ mod tests {
             (422, ""),
         ] {
             let result = result(status, body);
-            assert!(matches!(result, Err(Rejection::InvalidMetrics(_))), "{status} {body}: {result:?}");
+            assert!(
+                matches!(result, Err(Rejection::InvalidMetrics(_))),
+                "{status} {body}: {result:?}"
+            );
         }
     }
 

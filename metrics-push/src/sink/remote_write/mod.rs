@@ -78,11 +78,7 @@ impl RemoteWrite {
         }))
     }
 
-    async fn write(
-        &self,
-        payload: &Payload<'_>,
-        timeout: Duration,
-    ) -> Result<Accepted, Rejection> {
+    async fn write(&self, payload: &Payload<'_>, timeout: Duration) -> Result<Accepted, Rejection> {
         let deadline = Moment::now().after(timeout);
         let (verb, key) = (payload.verb(), payload.key());
         let families = payload.families().map(|(name, text)| {
@@ -103,11 +99,7 @@ impl RemoteWrite {
     }
 
     /// Returns the time of a payload's samples.
-    async fn sample_time(
-        &self,
-        payload: &Payload<'_>,
-        deadline: Moment,
-    ) -> Result<u64, Rejection> {
+    async fn sample_time(&self, payload: &Payload<'_>, deadline: Moment) -> Result<u64, Rejection> {
         let clock = self.clock_reading(deadline).await?;
         let now = Moment::now().unix_millis();
         let age = now.saturating_sub(payload.created_at());

@@ -1,0 +1,232 @@
+//! Remote write: wrong clocks, replays, receivers that fail, and version 2.0.
+
+use std::path::Path;
+use std::time::Duration;
+
+use metrics_push::testing::{FakeReceiver, Fault};
+use metrics_push::{Config, Job, Scope};
+
+use crate::child::JobCommand;
+use crate::state_dir::StateDir;
+
+use super::receivers::{PATH, RealReceiver, ReceiverKind, SentSeries, now, write};
+use super::{Receiver as _, ending, outcomes};
+
+const FAKETIME: &str = "/usr/bin/faketime";
+const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
+
+/// Returns the command of a job with a clock that is ahead, as `faketime` writes it, such as `+2h`.
+fn ahead(command: JobCommand, offset: &str) -> JobCommand {
+    assert!(Path::new(FAKETIME).exists(), "install the Debian package `faketime`");
+    command.within(&[FAKETIME, "-f", offset])
+}
+
+fn with_state(command: JobCommand, state: &StateDir) -> JobCommand {
+    command.variable("METRICS_PUSH_STATE_DIR", state.path())
+}
+
+/// Returns the requests that wait in a state directory.
+fn spooled(state: &StateDir) -> usize {
+    let Ok(spool) = std::fs::read_dir(state.path().join("spool")) else { return 0 };
+    let is_request = |path: &Path| path.extension().is_some_and(|it| it == "request");
+    spool.filter(|entry| is_request(&entry.as_ref().unwrap().path())).count()
+}
+
+/// Writes a sample of another program with the present time.
+#[track_caller]
+fn assert_accepts_others(receiver: &RealReceiver) {
+    let other = SentSeries::new("up", "other", &[(now(), 1.0)]);
+    let response = write(receiver.address(), PATH, &[other]);
+    assert_eq!(response.status, 204, "{response:?}");
+}
+
+#[test]
+fn clock_ahead_does_not_block_the_receiver_for_others() {
+    for offset in ["+2h", "+400d"] {
+        let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+        let state = StateDir::new();
+        // The reading of the right clock must not be used for the wrong one.
+        with_state(ending("right", &receiver.url(), &["ok"]), &state).run_to_end();
+        let command = with_state(ending("ahead", &receiver.url(), &["ok"]), &state);
+        let ended = ahead(command, offset).run_to_end();
+        assert_accepts_others(&receiver);
+        let values = receiver.wait_for("ahead", |values| !outcomes(values).is_empty());
+        assert_eq!(outcomes(&values), ["success"], "{offset}: {ended:?}");
+        let log = ended.log_lines.join("\n");
+        assert_eq!(log.matches("ahead of that of").count(), 1, "{offset}: {log}");
+        // The value is the time of the job.
+        assert!(values[SUCCESS] > now() as f64 / 1_000.0 + 3_600.0, "{offset}: {values:?}");
+        with_state(ending("right", &receiver.url(), &["err"]), &state).run_to_end();
+        let values = receiver.values("right");
+        assert_eq!(outcomes(&values), ["error"], "{offset}");
+        assert_eq!(spooled(&state), 0, "{offset}");
+    }
+}
+
+#[test]
+fn replays_in_any_order_end_with_the_newest_outcome() {
+    for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
+        let receiver = RealReceiver::start(kind);
+        // Three machines, each with an outcome that waits for the receiver.
+        let machines = [["ok"], ["err"], ["ok"]].map(|arguments| {
+            let state = StateDir::new();
+            receiver.freeze(|| {
+                let command = ending("replayed", &receiver.url(), &arguments);
+                let command = command.variable("METRICS_PUSH_TIMEOUT", "300ms");
+                with_state(command, &state).run_to_end();
+            });
+            assert_eq!(spooled(&state), 1);
+            state
+        });
+        for number in [2, 0, 1] {
+            let command = ending("other", &receiver.url(), &["ok"]);
+            with_state(command, &machines[number]).run_to_end();
+            assert_eq!(spooled(&machines[number]), 0, "{kind:?}: {number}");
+        }
+        let values = receiver.wait_for("replayed", |values| values.contains_key(FAILURE));
+        assert_eq!(outcomes(&values), ["success"], "{kind:?}");
+        let newest = |name: &str| {
+            let expression = format!("max_over_time({name}{{job=\"replayed\"}}[1h])");
+            receiver.query(&expression)[0].1
+        };
+        assert!(newest(SUCCESS) > newest(FAILURE), "{kind:?}: {values:?}");
+    }
+}
+
+#[test]
+fn killed_or_frozen_receiver_loses_no_outcome() {
+    for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
+        let state = StateDir::new();
+        let run = |receiver: &str, arguments: &[&str]| {
+            let command = ending("outage", receiver, arguments);
+            let command = command.variable("METRICS_PUSH_TIMEOUT", "500ms");
+            with_state(command, &state).run_to_end()
+        };
+        let receiver = RealReceiver::start(kind);
+        let url = receiver.url();
+        run(&url, &["ok"]);
+        receiver.wait_for("outage", |values| outcomes(values) == ["success"]);
+        let receiver = receiver.restart(|| drop(run(&url, &["err"])));
+        assert_eq!(spooled(&state), 1, "{kind:?}");
+        let other = with_state(ending("other", &url, &["ok"]), &state).run_to_end();
+        assert_eq!(spooled(&state), 0, "{kind:?}: {other:?}");
+        let values = receiver.wait_for("outage", |values| outcomes(values) == ["error"]);
+        assert!(values.contains_key(FAILURE), "{kind:?}");
+        receiver.freeze(|| drop(run(&url, &["panic"])));
+        assert_eq!(spooled(&state), 1, "{kind:?}");
+        run(&url, &["ok"]);
+        assert_eq!(spooled(&state), 0, "{kind:?}");
+        receiver.wait_for("outage", |values| outcomes(values) == ["success"]);
+    }
+}
+
+fn scope(receiver: &RealReceiver) -> Scope {
+    Config::default().url(receiver.url()).unwrap().scope().unwrap()
+}
+
+/// Runs a task in this process whose metrics are these gauges, and waits until its requests have arrived.
+fn run_task(name: &str, gauges: &[&str], result: Result<(), &'static str>) {
+    let ended = Job::new(name).run(|run| {
+        for name in gauges {
+            run.gauge(name, "A gauge.").unwrap().set(1.0);
+        }
+        result
+    });
+    assert_eq!(ended, result);
+    assert_eq!(metrics_push::flush(Duration::from_secs(20)), 0);
+}
+
+#[test]
+fn start_and_end_within_one_millisecond_are_both_stored() {
+    let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+    let _scope = scope(&receiver);
+    for number in 0..50 {
+        let result = if number % 3 == 0 { Err("no input") } else { Ok(()) };
+        run_task("fast", &[], result);
+        let expected = if result.is_ok() { "success" } else { "error" };
+        assert_eq!(outcomes(&receiver.values("fast")), [expected], "run {number}");
+    }
+}
+
+#[test]
+fn old_series_among_new_ones_does_not_lose_the_others() {
+    let gauges = ["bytes", "files", "rows", "seconds"];
+    let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+    let _scope = scope(&receiver);
+    for bad in gauges {
+        // The receiver has a newer sample of one of the metrics.
+        let newer = SentSeries::new(bad, bad, &[(now() + 5 * 60_000, 9.0)]);
+        assert_eq!(write(receiver.address(), PATH, &[newer]).status, 204);
+        run_task(bad, &gauges, Ok(()));
+        assert_eq!(outcomes(&receiver.values(bad)), ["success"], "{bad}");
+        for name in gauges.into_iter().filter(|name| *name != bad) {
+            receiver.wait_for_value(&format!("{name}{{job=\"{bad}\"}}"), 1.0);
+        }
+    }
+}
+
+#[test]
+fn metric_that_a_success_no_longer_has_ends() {
+    for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
+        let receiver = RealReceiver::start(kind);
+        let _scope = scope(&receiver);
+        run_task("ending", &["rows", "bytes"], Ok(()));
+        receiver.wait_for_value("rows{job=\"ending\"}", 1.0);
+        run_task("ending", &["bytes"], Ok(()));
+        assert!(receiver.query("rows{job=\"ending\"}").is_empty(), "{kind:?}");
+        receiver.wait_for_value("bytes{job=\"ending\"}", 1.0);
+    }
+}
+
+#[test]
+fn version_2_falls_back_to_a_receiver_of_version_1() {
+    let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+    let command = ending("second", &receiver.url(), &["ok"]);
+    let ended = command.variable("METRICS_PUSH_REMOTE_WRITE", "2").run_to_end();
+    let values = receiver.wait_for("second", |values| !outcomes(values).is_empty());
+    assert_eq!(outcomes(&values), ["success"]);
+    let log = ended.log_lines.join("\n");
+    assert!(log.contains("does not support remote write 2.0"), "{log}");
+}
+
+#[test]
+fn version_2_reaches_a_receiver_that_supports_it() {
+    let receiver = FakeReceiver::builder().prometheus_3().start();
+    let command = ending("second", &receiver.url(), &["ok"]);
+    let ended = command.variable("METRICS_PUSH_REMOTE_WRITE", "2").run_to_end();
+    receiver.after_run("second", &[]).assert_outcome("success");
+    assert!(ended.log_lines.is_empty(), "{ended:?}");
+    for request in receiver.requests() {
+        assert_eq!(request.header("x-prometheus-remote-write-version"), Some("2.0.0"));
+    }
+}
+
+#[test]
+fn answer_that_is_lost_does_not_lose_the_outcome() {
+    let receiver = FakeReceiver::start();
+    receiver.fault(Fault::close().after_storing());
+    let state = StateDir::new();
+    let command = ending("lost", &receiver.url(), &["ok"]);
+    let command = command.variable("METRICS_PUSH_TIMEOUT", "1s");
+    with_state(command, &state).run_to_end();
+    receiver.heal();
+    with_state(ending("other", &receiver.url(), &["ok"]), &state).run_to_end();
+    receiver.after_run("lost", &[]).assert_outcome("success");
+    assert_eq!(spooled(&state), 0);
+}
+
+#[test]
+fn credentials_and_tenant_reach_the_receiver() {
+    let receiver = FakeReceiver::start();
+    receiver.require_basic_auth("123456", "access-policy-token");
+    ending("grafana", &receiver.url(), &["ok"])
+        .variable("METRICS_PUSH_USERNAME", "123456")
+        .variable("METRICS_PUSH_PASSWORD", "access-policy-token")
+        .variable("METRICS_PUSH_HEADERS", "X-Scope-OrgID=team")
+        .run_to_end();
+    receiver.wait_for(Duration::from_secs(10), |receiver| {
+        !receiver.group("grafana", &[]).families.is_empty()
+    });
+    assert!(receiver.requests().iter().all(|it| it.header("x-scope-orgid") == Some("team")));
+}

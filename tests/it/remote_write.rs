@@ -1,0 +1,97 @@
+//! Remote write to a fake receiver.
+
+use std::time::{Duration, SystemTime};
+
+use metrics_push::testing::{FakeReceiver, Fault};
+use metrics_push::{Config, Job, Scope};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+fn scope(receiver: &FakeReceiver) -> Scope {
+    Config::default().url(receiver.url()).unwrap().scope().unwrap()
+}
+
+/// Runs a task in this process, and waits until its requests have arrived.
+fn run_task(name: &str, result: Result<(), &'static str>) {
+    assert_eq!(Job::new(name).run(|_| result), result);
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+}
+
+#[test]
+fn first_request_of_a_sink_is_empty() {
+    let receiver = FakeReceiver::start();
+    let _scope = scope(&receiver);
+    for _ in 0..3 {
+        run_task("first", Ok(()));
+    }
+    let is_empty: Vec<_> = receiver.requests().iter().map(|it| it.body == [0]).collect();
+    assert!(is_empty[0] && is_empty.len() > 3, "{is_empty:?}");
+    assert!(!is_empty[1..].contains(&true), "{is_empty:?}");
+    receiver.after_run("first", &[]).assert_outcome("success");
+}
+
+#[test]
+fn samples_have_the_time_of_the_receiver_if_this_clock_is_ahead() {
+    let behind = Duration::from_secs(400 * 24 * 3_600);
+    let receiver = FakeReceiver::builder().clock_behind(behind).start();
+    let _scope = scope(&receiver);
+    for result in [Ok(()), Err("no input"), Ok(())] {
+        run_task("ahead", result);
+    }
+    let now = SystemTime::now() - behind;
+    for point in receiver.series().iter().flat_map(|series| &series.samples) {
+        assert!(point.time <= now && point.time + TIMEOUT > now, "{receiver}");
+    }
+    receiver.after_run("ahead", &[]).assert_outcome("success");
+}
+
+#[test]
+fn every_request_has_the_headers_of_the_specification() {
+    let receiver = FakeReceiver::start();
+    let _scope = scope(&receiver);
+    run_task("headers", Ok(()));
+    for request in receiver.requests() {
+        assert_eq!((&*request.method, &*request.path), ("POST", "/api/v1/write"));
+        for (name, value) in [
+            ("content-encoding", "snappy"),
+            ("content-type", "application/x-protobuf"),
+            ("x-prometheus-remote-write-version", "0.1.0"),
+            ("user-agent", concat!("metrics-push/", env!("CARGO_PKG_VERSION"))),
+        ] {
+            assert_eq!(request.header(name), Some(value), "{request:?}");
+        }
+    }
+}
+
+#[test]
+fn temporary_failure_is_retried() {
+    let receiver = FakeReceiver::start();
+    let _scope = scope(&receiver);
+    receiver.fail_next(2, Fault::status(503));
+    run_task("retried", Err("no input"));
+    receiver.after_run("retried", &[]).assert_outcome("error");
+}
+
+#[test]
+fn lost_answer_does_not_lose_the_outcome() {
+    for fault in [Fault::close().after_storing(), Fault::cut_off(5), Fault::close()] {
+        let receiver = FakeReceiver::start();
+        let _scope = scope(&receiver);
+        run_task("lost", Ok(()));
+        receiver.fail_next(2, fault);
+        run_task("lost", Err("no input"));
+        receiver.after_run("lost", &[]).assert_outcome("error");
+    }
+}
+
+#[test]
+fn reserved_header_and_credentials_in_the_url_are_refused() {
+    let receiver = FakeReceiver::start();
+    for header in ["X-Prometheus-Remote-Write-Version", "User-Agent", "Content-Encoding"] {
+        let config = Config::default().url(receiver.url()).unwrap();
+        let error = config.header(header, "1").scope().unwrap_err().to_string();
+        assert!(error.contains("is set by every push"), "{error}");
+    }
+    let error = Config::default().url(format!("{}?token=hunter2", receiver.url())).unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
