@@ -99,8 +99,9 @@ impl Route {
         self.spool().is_some() && is_open()
     }
 
-    /// Opens the breaker if another process has recorded that the sink is down. Reads the disk once; blocks.
-    pub(crate) fn load_outage(&self) {
+    /// Restores what other processes have stored about the sink, and opens the breaker if it is down. Reads the disk once;
+    /// blocks.
+    pub(crate) fn load_state(&self) {
         let Some((failures, spool)) = self.0.failures.as_ref().zip(self.spool()) else { return };
         let mut is_recorded = failures.is_outage_recorded.lock();
         if is_recorded.is_none() {
@@ -110,11 +111,14 @@ impl Route {
             if is_down {
                 failures.breaker.lock().open_with_probe(now);
             }
+            if let Some(state) = spool.sink_state() {
+                self.sink().restore(&state);
+            }
         }
     }
 
-    /// Writes the state of the breaker to the disk if it has changed. Blocks.
-    pub(crate) fn store_outage(&self) {
+    /// Writes the states of the breaker and of the sink to the disk if they have changed. Blocks.
+    pub(crate) fn store_state(&self) {
         let Some((failures, spool)) = self.0.failures.as_ref().zip(self.spool()) else { return };
         let mut is_recorded = failures.is_outage_recorded.lock();
         let is_down = self.is_down();
@@ -124,6 +128,9 @@ impl Route {
             _ => {}
         }
         *is_recorded = Some(is_down);
+        if let Some(state) = self.sink().take_state() {
+            spool.store_sink_state(&state);
+        }
     }
 
     pub(super) fn unsure(&self) -> Option<MutexGuard<'_, UnsureRequests>> {

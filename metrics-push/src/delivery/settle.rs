@@ -47,7 +47,7 @@ impl Settlement {
     fn settle_result(&mut self) -> Receipt {
         #[cfg(test)]
         super::failpoint::reach(&self.key, "panic in settlement");
-        self.route.store_outage();
+        self.route.store_state();
         match self.result.clone() {
             Ok(acceptance) => {
                 self.remove_from_disk();

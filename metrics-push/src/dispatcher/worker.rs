@@ -123,7 +123,7 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
     let load = move || {
         #[cfg(test)]
         failpoint::reach(&key, "panic in load");
-        route.load_outage();
+        route.load_state();
         Backlog::load(&route, &key)
     };
     run_blocking(load).await.unwrap_or_default()

@@ -23,6 +23,14 @@ pub(crate) trait Sink: fmt::Debug + fmt::Display + Send + Sync {
     /// Prepares the connection, so that the first request is sent sooner.
     fn prepare(&self) {}
 
+    /// Restores what [`take_state`](Self::take_state) returned, usually in an earlier process. It can be of any age.
+    fn restore(&self, _state: &str) {}
+
+    /// Returns one line about the server that later processes can use, if it must be stored again.
+    fn take_state(&self) -> Option<String> {
+        None
+    }
+
     /// Makes one attempt to send a request.
     fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a>;
 

@@ -13,6 +13,8 @@ pub(crate) mod fuzz;
 mod outage;
 mod record;
 mod retained;
+mod sink_file;
+mod sink_state;
 mod usage;
 
 use std::collections::BTreeMap;

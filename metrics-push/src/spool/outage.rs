@@ -1,32 +1,24 @@
 //! Records on disk that a sink is down, so that other processes do not wait for it.
 //!
-//! There is one small file per sink with three lines: the version, the URL of the sink, and the time in milliseconds since
-//! the Unix epoch. A record that is corrupt, expired or in the future counts as absent: the worst result is one more wait.
-//! The number of files is fixed. If two sinks have the same file, the last writer wins.
+//! The content of the file is the time in milliseconds since the Unix epoch. A record that is expired or in the future counts
+//! as absent: the worst result is one more wait.
 
 use std::time::Duration;
 
-use super::{Spool, record};
+use super::Spool;
+use super::sink_file::SinkFile;
 use crate::clock::Moment;
-use crate::log;
 
-/// The folder in the state directory.
-const FOLDER: &str = "outages";
-const VERSION: &str = "metrics-push outage 1";
-const MAX_FILES: u128 = 64;
-/// A larger file counts as absent.
-const MAX_FILE_SIZE: u64 = 4096;
+const FILE: SinkFile =
+    SinkFile { folder: "outages", extension: "outage", version: "metrics-push outage 1" };
+
 /// Afterwards, processes use their whole timeout again: a sink that works but is slow does not respond to short attempts.
 const OUTAGE_TTL: Duration = Duration::from_secs(600);
 
 impl Spool {
     /// Returns true if a process has recorded not long ago that the sink is down.
     pub(crate) fn is_sink_down(&self, now: Moment) -> bool {
-        let folder = self.state_dir.existing_folder(FOLDER);
-        let bytes =
-            folder.and_then(|folder| folder.read(&self.outage_file(), MAX_FILE_SIZE).ok()?);
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let recorded_at = text.and_then(|text| self.decode_outage(&text));
+        let recorded_at = FILE.read(self).and_then(|content| content.parse().ok());
         recorded_at
             .and_then(|at| now.unix_millis().checked_sub(at))
             .is_some_and(|age| Duration::from_millis(age) < OUTAGE_TTL)
@@ -34,29 +26,12 @@ impl Spool {
 
     /// Records that the sink is down.
     pub(crate) fn record_outage(&self, now: Moment) {
-        let Some(folder) = self.state_dir.folder(FOLDER) else { return };
-        let text = format!("{VERSION}\n{}\n{}\n", self.sink, now.unix_millis());
-        if let Err(error) = self.disk.replace(&folder, &self.outage_file(), text.as_bytes()) {
-            log::debug(format_args!("cannot record that {} is down: {error}", self.sink));
-        }
+        FILE.write(self, &now.unix_millis().to_string());
     }
 
     /// Removes the record, because the sink has responded.
     pub(crate) fn remove_outage(&self) {
-        if let Some(folder) = self.state_dir.existing_folder(FOLDER) {
-            // A record that cannot be removed expires.
-            let _ = self.disk.remove(&folder, &self.outage_file());
-        }
-    }
-
-    fn outage_file(&self) -> String {
-        format!("{:02x}.outage", record::checksum_of(&[self.sink.as_bytes()]) % MAX_FILES)
-    }
-
-    /// Returns when the outage of this sink was recorded.
-    fn decode_outage(&self, text: &str) -> Option<u64> {
-        let at = text.strip_prefix(VERSION)?.strip_prefix('\n')?.strip_prefix(&self.sink)?;
-        at.strip_prefix('\n')?.strip_suffix('\n')?.parse().ok()
+        FILE.remove(self);
     }
 }
 
@@ -93,10 +68,10 @@ mod tests {
         let (state, now) = (TempStateDir::new(), Moment::now());
         let spool = state.spool_for("here");
         spool.record_outage(now);
-        let path = state.0.join(FOLDER).join(spool.outage_file());
+        let path = state.0.join(FILE.folder).join(FILE.name(&spool));
         let whole = std::fs::read(&path).unwrap();
         let newer = String::from_utf8(whole.clone()).unwrap().replace("outage 1", "outage 2");
-        let out_of_range = format!("{VERSION}\nhere\n{}\n", u128::MAX);
+        let out_of_range = format!("{}\nhere\n{}\n", FILE.version, u128::MAX);
         let huge = vec![b'1'; 1 << 20];
         let mut corrupt = vec![newer.into_bytes(), out_of_range.into_bytes(), huge, vec![0xff; 9]];
         corrupt.extend((0..whole.len()).map(|length| whole[..length].to_vec()));
@@ -106,15 +81,5 @@ mod tests {
         }
         std::fs::write(&path, whole).unwrap();
         assert!(spool.is_sink_down(now));
-    }
-
-    #[test]
-    fn number_of_outage_files_is_limited() {
-        let state = TempStateDir::new();
-        for number in 0..500 {
-            state.spool_for(&format!("http://gateway-{number}")).record_outage(Moment::now());
-        }
-        let files = std::fs::read_dir(state.0.join(FOLDER)).unwrap().count();
-        assert!(files as u128 <= MAX_FILES, "{files}");
     }
 }

@@ -643,7 +643,7 @@ fn list_groups(
 ) -> Option<GroupStates> {
     let sink = Arc::clone(route.sink());
     sink.query()?;
-    route.load_outage();
+    route.load_state();
     if route.is_down() {
         return None;
     }

@@ -59,6 +59,8 @@ pub(crate) struct RemoteWrite {
     /// Version 2.0 is configured, and the receiver has not shown that it does not support it.
     sends_version_2: AtomicBool,
     clock: Mutex<Option<ClockReading>>,
+    /// The reading in the state directory.
+    stored_clock: Mutex<Option<ClockReading>>,
     timer: Mutex<SampleTimer>,
     sent: Mutex<SentGroups>,
 }
@@ -73,6 +75,7 @@ impl RemoteWrite {
             endpoint: Endpoint::open(target, RULES)?,
             sends_version_2: AtomicBool::new(target.remote_write == RemoteWriteVersion::V2),
             clock: Mutex::default(),
+            stored_clock: Mutex::default(),
             timer: Mutex::default(),
             sent: Mutex::default(),
         }))
@@ -84,16 +87,16 @@ impl RemoteWrite {
         let families = payload.families().map(|(name, text)| {
             SeriesFamily::read(key, name, text).ok_or_else(|| unreadable(name))
         });
-        let families = families.collect::<Result<Vec<_>, _>>()?;
+        let mut families = families.collect::<Result<Vec<_>, _>>()?;
         let ended = self.sent.lock().ended_by(verb, key, &families);
         if families.is_empty() && ended.is_empty() {
             return Ok(Accepted::Queued);
         }
         let time = self.sample_time(payload, deadline).await?;
         let times = RequestTimes { time, start: counting_since(payload) };
-        let mut sent = families.clone();
-        sent.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
-        let accepted = self.send_series(&sent, times, deadline).await?;
+        families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
+        let accepted = self.send_series(&families, times, deadline).await?;
+        families.pop();
         self.sent.lock().record(verb, key, &families);
         Ok(accepted)
     }
@@ -223,6 +226,22 @@ impl Sink for RemoteWrite {
 
     fn prepare(&self) {
         self.endpoint.prepare();
+    }
+
+    fn restore(&self, state: &str) {
+        let reading = ClockReading::parse(state);
+        *self.stored_clock.lock() = reading;
+        *self.clock.lock() = reading;
+    }
+
+    fn take_state(&self) -> Option<String> {
+        let reading = (*self.clock.lock())?;
+        let mut stored = self.stored_clock.lock();
+        if stored.is_some_and(|stored| !reading.must_replace(stored)) {
+            return None;
+        }
+        *stored = Some(reading);
+        Some(reading.to_string())
     }
 
     fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {

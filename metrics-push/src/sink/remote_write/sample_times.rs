@@ -7,6 +7,7 @@
 //! - a request that is sent again, or a part of it, has the same time again: receivers ignore exact duplicates.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -41,6 +42,19 @@ impl ClockReading {
         Self { ahead, measured_at: now }
     }
 
+    /// Reads a stored reading; `None` if it is corrupt.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (measured_at, ahead) = text.split_once(' ')?;
+        Some(Self { ahead: ahead.parse().ok()?, measured_at: measured_at.parse().ok()? })
+    }
+
+    /// Returns true if so much of the validity of `stored` has passed that this newer reading must replace it on disk.
+    pub(super) fn must_replace(self, stored: Self) -> bool {
+        let age = self.measured_at.abs_diff(stored.measured_at);
+        age > millis(CLOCK_READING_TTL) / 2
+            || self.wrong_by().is_some() != stored.wrong_by().is_some()
+    }
+
     /// Returns true unless the reading is old, or the clock was set back since.
     pub(super) fn is_valid(self, now: u64) -> bool {
         now.checked_sub(self.measured_at).is_some_and(|age| age < millis(CLOCK_READING_TTL))
@@ -55,6 +69,13 @@ impl ClockReading {
     /// Converts a time of this machine's clock to the receiver's clock.
     pub(super) fn to_receiver(self, time: u64) -> u64 {
         time.saturating_sub(self.wrong_by().map_or(0, millis))
+    }
+}
+
+/// Writes the form that [`ClockReading::parse`] reads.
+impl fmt::Display for ClockReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.measured_at, self.ahead)
     }
 }
 
@@ -244,6 +265,26 @@ mod tests {
         {
             assert_eq!(reading.is_valid(now), is_valid, "{now}");
         }
+    }
+
+    #[test]
+    fn stored_reading_is_read() {
+        for reading in
+            [right(), ClockReading::new(NOW, Some(NOW + HOUR)), ClockReading::new(NOW, None)]
+        {
+            assert_eq!(ClockReading::parse(&reading.to_string()), Some(reading));
+        }
+        for text in ["", "1", "1 x", "x 1", "1  1", "-1 1"] {
+            assert_eq!(ClockReading::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn reading_is_stored_again_when_it_is_half_expired_or_differs() {
+        let stored = right();
+        let later = |time| ClockReading::new(NOW + time, Some(NOW + time));
+        assert!(!later(HOUR / 4).must_replace(stored) && later(HOUR / 4 + 1).must_replace(stored));
+        assert!(ClockReading::new(NOW, Some(NOW - HOUR)).must_replace(stored));
     }
 
     #[test]
