@@ -5,6 +5,8 @@
 //! - [`delivery`]: timeouts, retries, stored requests, several gateways, wire formats.
 //! - [`configuration`]: all environment variables, proxies, secrets, the state directory.
 //! - [`remote_write`]: Prometheus, Mimir, Grafana Cloud and VictoriaMetrics as destinations.
+//! - [`influxdb`]: InfluxDB and other servers that accept its line protocol as destinations.
+//! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
 //! - [`schedulers`]: many tasks in one long-lived process.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
@@ -28,6 +30,12 @@ pub mod configuration {}
 
 #[doc = include_str!("guide/remote_write.md")]
 pub mod remote_write {}
+
+#[doc = include_str!("guide/influxdb.md")]
+pub mod influxdb {}
+
+#[doc = include_str!("guide/otlp.md")]
+pub mod otlp {}
 
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}

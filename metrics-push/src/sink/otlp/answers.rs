@@ -90,6 +90,13 @@ const ANSWERS: &[Row] = &[
         remedy: "use a receiver of OTLP over HTTP with protobuf, or unset METRICS_PUSH_GZIP",
     },
     Row {
+        statuses: &[400],
+        texts: &["decode", "decompress", "gzip"],
+        meaning: Meaning::Setting,
+        cause: "the receiver could not decode the request",
+        remedy: "unset METRICS_PUSH_GZIP, or check whether a proxy changes the bodies of requests",
+    },
+    Row {
         statuses: &[400, 409, 500],
         texts: TOO_OLD_TEXTS,
         meaning: Meaning::TooOld,
@@ -189,6 +196,7 @@ mod tests {
             (404, "404 page not found", "4318"),
             (405, "", "4318"),
             (415, "", "METRICS_PUSH_GZIP"),
+            (400, "Failed to decode request body", "METRICS_PUSH_GZIP"),
             (401, "", "METRICS_PUSH_TOKEN"),
             (403, "", "METRICS_PUSH_TOKEN"),
             (204, "", "4318"),
