@@ -96,6 +96,11 @@ impl Error {
         self
     }
 
+    /// Returns true if the context has a value with this name.
+    pub(crate) fn has_context(&self, name: &str) -> bool {
+        self.0.context.iter().any(|(known, _)| *known == name)
+    }
+
     pub(crate) fn remedy(mut self, remedy: impl Into<Cow<'static, str>>) -> Self {
         self.0.remedy = Some(remedy.into());
         self

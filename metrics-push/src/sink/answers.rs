@@ -84,7 +84,11 @@ pub(super) fn locate(
     url: &str,
     key: &GroupingKey,
 ) -> Result<Accepted, Rejection> {
-    let locate = |error: Error| error.at("url", url).at("group", key);
+    let locate = |error: Error| {
+        // An error without a response has the URL.
+        let error = if error.has_context("url") { error } else { error.at("url", url) };
+        error.at("group", key)
+    };
     match result {
         Ok(Accepted::Partially(error)) => Ok(Accepted::Partially(locate(error))),
         Ok(accepted) => Ok(accepted),

@@ -22,6 +22,8 @@ mod remote_write;
 #[path = "remote_write_disabled.rs"]
 mod remote_write;
 mod remote_write_version;
+mod sample_clock;
+mod sample_times;
 mod schemes;
 mod series;
 mod target;

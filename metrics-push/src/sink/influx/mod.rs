@@ -11,14 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{answer, locate};
-use super::compression::Compression;
+use super::compression::{CompressedBody, Compression};
 use super::interface::{
     Accepted, Model, OnFailure, OnRepeat, Rejection, Semantics, SendFuture, Sink,
 };
 use super::post::{Endpoint, Post};
+use super::sample_clock::SampleClock;
 use super::target::Target;
+use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::EndpointRules;
+use crate::http::{EndpointRules, Response};
 use crate::push_request::{Payload, Verb};
 use answers::ANSWERS;
 
@@ -32,6 +34,7 @@ const PRECISION: &str = "precision=ms";
 pub(crate) struct Influx {
     endpoint: Endpoint,
     compression: Compression,
+    clock: SampleClock,
 }
 
 impl Influx {
@@ -48,7 +51,8 @@ impl Influx {
             .at("url", endpoint.url())
             .remedy("remove it from the URL"));
         }
-        Ok(Arc::new(Self { endpoint, compression: target.encoding.compression() }))
+        let compression = target.encoding.compression();
+        Ok(Arc::new(Self { endpoint, compression, clock: SampleClock::default() }))
     }
 
     async fn send_lines(
@@ -56,26 +60,31 @@ impl Influx {
         payload: &Payload<'_>,
         timeout: Duration,
     ) -> Result<Accepted, Rejection> {
-        let lines = match payload.verb() {
-            Verb::Push | Verb::Add => {
-                line::encode(payload.key(), payload.families(), payload.created_at())
-            }
-            Verb::Delete => String::new(),
-        };
+        if payload.verb() == Verb::Delete {
+            return Ok(Accepted::Queued);
+        }
+        let deadline = Moment::now().after(timeout);
+        let url = self.endpoint.url();
+        let time = self.clock.time(payload, url, self.post(Vec::new(), deadline)).await?;
+        let lines = line::encode(payload.key(), payload.families(), time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }
-        let body = self.compression.apply(lines.into_bytes());
+        let response = self.post(lines.into_bytes(), deadline).await?;
+        self.clock.read(&response, url);
+        answer(&response, ANSWERS, "InfluxDB")
+    }
+
+    async fn post(&self, lines: Vec<u8>, deadline: Moment) -> Result<Response, Rejection> {
+        let CompressedBody { content_encoding, bytes } = self.compression.apply(lines);
         let post = Post {
             content_type: "text/plain; charset=utf-8",
-            content_encoding: body.content_encoding,
+            content_encoding,
             headers: &[],
             query: Some(PRECISION),
-            body: &body.bytes,
+            body: &bytes,
         };
-        let failed = |error: Error| Rejection::Failed(error.at("group", payload.key()));
-        let response = self.endpoint.post(post, timeout).await.map_err(failed)?;
-        locate(answer(&response, ANSWERS, "InfluxDB"), self.endpoint.url(), payload.key())
+        self.endpoint.post(post, deadline.remaining()).await.map_err(Rejection::Failed)
     }
 }
 
@@ -102,8 +111,19 @@ impl Sink for Influx {
         self.endpoint.prepare();
     }
 
+    fn restore(&self, state: &str) {
+        self.clock.restore(state);
+    }
+
+    fn take_state(&self) -> Option<String> {
+        self.clock.take_state()
+    }
+
     fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
-        Box::pin(self.send_lines(payload, timeout))
+        Box::pin(async move {
+            let result = self.send_lines(payload, timeout).await;
+            locate(result, self.endpoint.url(), payload.key())
+        })
     }
 }
 

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::locate;
-use super::compression::Compression;
+use super::compression::{CompressedBody, Compression};
 use super::interface::{
     Accepted, Model, OnFailure, OnRepeat, Rejection, Semantics, SendFuture, Sink,
 };
 use super::post::{Endpoint, Post};
+use super::sample_clock::{SampleClock, check_age};
 use super::series::counting_since;
 use super::target::Target;
+use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::EndpointRules;
+use crate::http::{EndpointRules, Response};
 use crate::push_request::{Payload, Verb};
 use message::SampleTimes;
 
@@ -38,6 +40,7 @@ const MEDIA_TYPE: &str = "application/x-protobuf";
 pub(crate) struct Otlp {
     endpoint: Endpoint,
     compression: Compression,
+    clock: SampleClock,
 }
 
 impl Otlp {
@@ -47,7 +50,8 @@ impl Otlp {
     /// `is_config` if the URL, a header or a TLS setting is invalid.
     pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
         let endpoint = Endpoint::open(target, RULES)?;
-        Ok(Arc::new(Self { endpoint, compression: target.encoding.compression() }))
+        let compression = target.encoding.compression();
+        Ok(Arc::new(Self { endpoint, compression, clock: SampleClock::default() }))
     }
 
     async fn export(
@@ -58,19 +62,27 @@ impl Otlp {
         if payload.verb() == Verb::Delete || payload.families().next().is_none() {
             return Ok(Accepted::Queued);
         }
-        let times = SampleTimes { started_at: counting_since(payload), at: payload.created_at() };
+        check_age(payload)?;
+        let deadline = Moment::now().after(timeout);
+        let url = self.endpoint.url();
+        let at = self.clock.time(payload, url, self.post(Vec::new(), deadline)).await?;
+        let times = SampleTimes { started_at: counting_since(payload), at };
         let message = message::encode(payload.key(), payload.families(), times);
-        let body = self.compression.apply(message);
+        let response = self.post(message, deadline).await?;
+        self.clock.read(&response, url);
+        answers::read(response)
+    }
+
+    async fn post(&self, message: Vec<u8>, deadline: Moment) -> Result<Response, Rejection> {
+        let CompressedBody { content_encoding, bytes } = self.compression.apply(message);
         let post = Post {
             content_type: MEDIA_TYPE,
-            content_encoding: body.content_encoding,
+            content_encoding,
             headers: &[],
             query: None,
-            body: &body.bytes,
+            body: &bytes,
         };
-        let failed = |error: Error| Rejection::Failed(error.at("group", payload.key()));
-        let response = self.endpoint.post(post, timeout).await.map_err(failed)?;
-        locate(answers::read(response), self.endpoint.url(), payload.key())
+        self.endpoint.post(post, deadline.remaining()).await.map_err(Rejection::Failed)
     }
 }
 
@@ -87,8 +99,19 @@ impl Sink for Otlp {
         self.endpoint.prepare();
     }
 
+    fn restore(&self, state: &str) {
+        self.clock.restore(state);
+    }
+
+    fn take_state(&self) -> Option<String> {
+        self.clock.take_state()
+    }
+
     fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
-        Box::pin(self.export(payload, timeout))
+        Box::pin(async move {
+            let result = self.export(payload, timeout).await;
+            locate(result, self.endpoint.url(), payload.key())
+        })
     }
 }
 

@@ -8,7 +8,6 @@ mod answers;
 mod encoding;
 #[cfg(test)]
 mod protocol;
-mod sample_times;
 mod snappy;
 mod stale_series;
 mod time_series;
@@ -18,7 +17,7 @@ mod version_2;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::answers::{answer, locate};
 use super::interface::{
@@ -26,6 +25,7 @@ use super::interface::{
 };
 use super::post::{Endpoint, Post};
 use super::remote_write_version::RemoteWriteVersion;
+use super::sample_clock::{SampleClock, check_age};
 use super::series::counting_since;
 use super::target::Target;
 use crate::clock::Moment;
@@ -36,7 +36,6 @@ use crate::push_request::Payload;
 use crate::sync::Mutex;
 use answers::ANSWERS;
 use encoding::{RequestTimes, encode};
-use sample_times::{ClockReading, MAX_SAMPLE_AGE, RequestIdentity, SampleTimer};
 use stale_series::{SentGroups, borrowed};
 use time_series::SeriesFamily;
 
@@ -58,10 +57,7 @@ pub(crate) struct RemoteWrite {
     endpoint: Endpoint,
     /// Version 2.0 is configured, and the receiver has not shown that it does not support it.
     sends_version_2: AtomicBool,
-    clock: Mutex<Option<ClockReading>>,
-    /// The reading in the state directory.
-    stored_clock: Mutex<Option<ClockReading>>,
-    timer: Mutex<SampleTimer>,
+    clock: SampleClock,
     sent: Mutex<SentGroups>,
 }
 
@@ -74,9 +70,7 @@ impl RemoteWrite {
         Ok(Arc::new(Self {
             endpoint: Endpoint::open(target, RULES)?,
             sends_version_2: AtomicBool::new(target.remote_write == RemoteWriteVersion::V2),
-            clock: Mutex::default(),
-            stored_clock: Mutex::default(),
-            timer: Mutex::default(),
+            clock: SampleClock::default(),
             sent: Mutex::default(),
         }))
     }
@@ -92,55 +86,15 @@ impl RemoteWrite {
         if families.is_empty() && ended.is_empty() {
             return Ok(Accepted::Queued);
         }
-        let time = self.sample_time(payload, deadline).await?;
+        check_age(payload)?;
+        let probe = self.post(self.version(), &[], deadline);
+        let time = self.clock.time(payload, self.endpoint.url(), probe).await?;
         let times = RequestTimes { time, start: counting_since(payload) };
         families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
         let accepted = self.send_series(&families, times, deadline).await?;
         families.pop();
         self.sent.lock().record(verb, key, &families);
         Ok(accepted)
-    }
-
-    /// Returns the time of a payload's samples.
-    async fn sample_time(&self, payload: &Payload<'_>, deadline: Moment) -> Result<u64, Rejection> {
-        let clock = self.clock_reading(deadline).await?;
-        let now = Moment::now().unix_millis();
-        let age = now.saturating_sub(payload.created_at());
-        if Duration::from_millis(age) > MAX_SAMPLE_AGE {
-            let error = Error::new(Kind::Metric, "the samples are older than receivers accept");
-            return Err(Rejection::TooOld(error));
-        }
-        let request = RequestIdentity::new(payload);
-        Ok(self.timer.lock().time(payload.key(), request, clock, now))
-    }
-
-    /// Returns a valid reading of the receiver's clock. Sends an empty request if there is none.
-    async fn clock_reading(&self, deadline: Moment) -> Result<ClockReading, Rejection> {
-        let now = Moment::now().unix_millis();
-        let reading = self.clock.lock().filter(|reading| reading.is_valid(now));
-        if let Some(reading) = reading {
-            return Ok(reading);
-        }
-        let response = self.post(self.version(), &[], deadline).await?;
-        Ok(self.read_clock(&response))
-    }
-
-    /// Compares the clock of this machine with that of a response.
-    fn read_clock(&self, response: &Response) -> ClockReading {
-        let date = response.headers.date().and_then(|date| date.duration_since(UNIX_EPOCH).ok());
-        let receiver = date.and_then(|date| u64::try_from(date.as_millis()).ok());
-        let reading = ClockReading::new(Moment::now().unix_millis(), receiver);
-        let previous = self.clock.lock().replace(reading);
-        let is_new = previous.and_then(ClockReading::wrong_by).is_none();
-        if let (Some(ahead), true) = (reading.wrong_by(), is_new) {
-            log::warn(format_args!(
-                "the clock of this machine is {} s ahead of that of {}: samples have the time of the receiver; \
-                 set the clock of this machine, for example with NTP",
-                ahead.as_secs(),
-                self.endpoint.url()
-            ));
-        }
-        reading
     }
 
     /// Sends series, in several requests if there are many. Falls back to version 1.0 if the receiver does not support 2.0.
@@ -153,7 +107,7 @@ impl RemoteWrite {
         let version = self.version();
         for message in encode(version, families, times) {
             let response = self.post(version, &message, deadline).await?;
-            self.read_clock(&response);
+            self.clock.read(&response, self.endpoint.url());
             if version == RemoteWriteVersion::V2 && !has_version_2(&response) {
                 self.switch_to_version_1();
                 return Box::pin(self.send_series(families, times, deadline)).await;
@@ -229,19 +183,11 @@ impl Sink for RemoteWrite {
     }
 
     fn restore(&self, state: &str) {
-        let reading = ClockReading::parse(state);
-        *self.stored_clock.lock() = reading;
-        *self.clock.lock() = reading;
+        self.clock.restore(state);
     }
 
     fn take_state(&self) -> Option<String> {
-        let reading = (*self.clock.lock())?;
-        let mut stored = self.stored_clock.lock();
-        if stored.is_some_and(|stored| !reading.must_replace(stored)) {
-            return None;
-        }
-        *stored = Some(reading);
-        Some(reading.to_string())
+        self.clock.take_state()
     }
 
     fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
