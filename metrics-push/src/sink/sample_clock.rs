@@ -3,7 +3,10 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::interface::Rejection;
-use super::sample_times::{ClockReading, MAX_SAMPLE_AGE, RequestIdentity, SampleTimer};
+use super::sample_times::{
+    ClockReading, MAX_SAMPLE_AGE, RequestIdentity, RequestTimes, SampleTimer,
+};
+use super::series::counting_since;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::http::Response;
@@ -20,17 +23,17 @@ pub(super) struct SampleClock {
 }
 
 impl SampleClock {
-    /// Returns the time of a payload's samples. If there is no valid reading of the receiver's clock, `probe` sends an empty
+    /// Returns the times of a payload's samples. If there is no valid reading of the receiver's clock, `probe` sends an empty
     /// request.
     ///
     /// # Errors
     /// If there is no response to the empty request.
-    pub(super) async fn time(
+    pub(super) async fn times(
         &self,
         payload: &Payload<'_>,
         url: &str,
         probe: impl Future<Output = Result<Response, Rejection>>,
-    ) -> Result<u64, Rejection> {
+    ) -> Result<RequestTimes, Rejection> {
         let now = Moment::now().unix_millis();
         let valid = self.reading.lock().filter(|reading| reading.is_valid(now));
         let clock = match valid {
@@ -39,7 +42,8 @@ impl SampleClock {
         };
         let request = RequestIdentity::new(payload);
         let now = Moment::now().unix_millis();
-        Ok(self.timer.lock().time(payload.key(), request, clock, now))
+        let time = self.timer.lock().time(payload.key(), request, clock, now);
+        Ok(RequestTimes { time, start: counting_since(payload) })
     }
 
     /// Compares the clock of this machine with that of a response.

@@ -109,6 +109,14 @@ impl RequestIdentity {
     }
 }
 
+/// The times of all samples of a request, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestTimes {
+    pub(super) time: u64,
+    /// When the counters started at zero, if it is known.
+    pub(super) start: Option<u64>,
+}
+
 /// The last time of each group.
 #[derive(Debug, Default)]
 pub(super) struct SampleTimer {

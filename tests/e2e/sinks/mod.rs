@@ -64,9 +64,8 @@ fn series<'a>(name: &str, labels: impl IntoIterator<Item = (&'a str, &'a str)>) 
 
 /// Returns the outcomes whose series is 1.
 fn outcomes(values: &Values) -> Vec<&str> {
-    let of_series = |(name, value): (&'_ String, &f64)| (*value > 0.5).then(|| name.as_str());
-    let set = values.iter().filter_map(of_series);
-    set.filter_map(|name| {
+    let set = values.iter().filter(|(_, value)| **value > 0.5);
+    set.filter_map(|(name, _)| {
         let label = name.strip_prefix("batch_job_last_run_outcome{outcome=\"")?;
         label.strip_suffix("\"}")
     })

@@ -55,11 +55,12 @@ fn decoded(request: &RecordedRequest) -> ExportMetricsServiceRequest {
 /// A sample of a metric: the suffix of its name, its time, its attributes and its value.
 type Sample<'a> = (&'static str, u64, &'a [KeyValue], f64);
 
+fn number(point: &NumberDataPoint) -> Sample<'_> {
+    let NumberDataPoint { time_unix_nano, attributes, as_double, .. } = point;
+    ("", *time_unix_nano, attributes, *as_double)
+}
+
 fn samples(metric: &Metric) -> Vec<Sample<'_>> {
-    let number = |point| {
-        let NumberDataPoint { time_unix_nano, attributes, as_double, .. } = point;
-        ("", *time_unix_nano, &attributes[..], *as_double)
-    };
     match metric.data.as_ref().unwrap() {
         Data::Gauge(gauge) => gauge.data_points.iter().map(number).collect(),
         Data::Sum(sum) => sum.data_points.iter().map(number).collect(),

@@ -127,7 +127,7 @@ fn scope(receiver: &RealReceiver) -> Scope {
 
 /// Runs a task in this process whose metrics are these gauges, and waits until its requests have arrived.
 fn run_task(name: &str, gauges: &[&str], result: Result<(), &'static str>) {
-    let ended = Job::new(name).run(|run| {
+    let ended = Job::with_name(name).run(|run| {
         for name in gauges {
             run.gauge(name, "A gauge.").unwrap().set(1.0);
         }

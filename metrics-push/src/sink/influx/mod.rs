@@ -65,8 +65,8 @@ impl Influx {
         }
         let deadline = Moment::now().after(timeout);
         let url = self.endpoint.url();
-        let time = self.clock.time(payload, url, self.post(Vec::new(), deadline)).await?;
-        let lines = line::encode(payload.key(), payload.families(), time);
+        let times = self.clock.times(payload, url, self.post(Vec::new(), deadline)).await?;
+        let lines = line::encode(payload.key(), payload.families(), times.time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }

@@ -8,6 +8,7 @@
 use crate::exposition::{Distribution, EncodedFamily, LabelPairs, MetricType};
 use crate::labels::{GroupingKey, JOB};
 use crate::sink::proto::{double, fixed64, message, number, packed, string};
+use crate::sink::sample_times::RequestTimes;
 use crate::sink::series::series_labels;
 
 /// The name of the instrumentation scope.
@@ -16,19 +17,11 @@ const SCOPE: &str = "metrics-push";
 /// The number of `AGGREGATION_TEMPORALITY_CUMULATIVE`: values count from the start time.
 const CUMULATIVE: u64 = 2;
 
-/// When values were measured, in milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SampleTimes {
-    /// When counters and distributions were zero, if it is known.
-    pub(super) started_at: Option<u64>,
-    pub(super) at: u64,
-}
-
 /// Encodes families, given as names and texts. Leaves out a family that cannot be parsed.
 pub(super) fn encode<'a>(
     key: &GroupingKey,
     families: impl Iterator<Item = (&'a str, &'a str)>,
-    times: SampleTimes,
+    times: RequestTimes,
 ) -> Vec<u8> {
     let mut body = Vec::new();
     message(&mut body, 1, |resource_metrics| {
@@ -51,7 +44,7 @@ pub(super) fn encode<'a>(
 /// Writes the data points of one request.
 struct PointWriter<'a> {
     key: &'a GroupingKey,
-    times: SampleTimes,
+    times: RequestTimes,
 }
 
 impl PointWriter<'_> {
@@ -124,13 +117,13 @@ impl PointWriter<'_> {
     }
 
     fn write_start(&self, point: &mut Vec<u8>) {
-        if let Some(started_at) = self.times.started_at {
-            fixed64(point, 2, unix_nanos(started_at));
+        if let Some(start) = self.times.start {
+            fixed64(point, 2, unix_nanos(start));
         }
     }
 
     fn write_time(&self, point: &mut Vec<u8>) {
-        fixed64(point, 3, unix_nanos(self.times.at));
+        fixed64(point, 3, unix_nanos(self.times.time));
     }
 
     fn write_attributes(&self, point: &mut Vec<u8>, field: u8, labels: LabelPairs<'_>) {
@@ -191,8 +184,8 @@ const fn unix_nanos(unix_millis: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const TIMES: SampleTimes =
-        SampleTimes { started_at: Some(1_699_990_000_000), at: 1_700_000_000_123 };
+    const TIMES: RequestTimes =
+        RequestTimes { time: 1_700_000_000_123, start: Some(1_699_990_000_000) };
 
     /// A gauge and a counter of the job `nightly`. The gauge has the label `region`. Generated with another encoder.
     const GAUGE_AND_COUNTER: &str = concat!(
@@ -205,7 +198,7 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn encode_all(key: &GroupingKey, families: &[(&str, &str)], times: SampleTimes) -> Vec<u8> {
+    fn encode_all(key: &GroupingKey, families: &[(&str, &str)], times: RequestTimes) -> Vec<u8> {
         encode(key, families.iter().copied(), times)
     }
 

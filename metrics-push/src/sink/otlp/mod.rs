@@ -18,13 +18,11 @@ use super::interface::{
 };
 use super::post::{Endpoint, Post};
 use super::sample_clock::{SampleClock, check_age};
-use super::series::counting_since;
 use super::target::Target;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::{EndpointRules, Response};
 use crate::push_request::{Payload, Verb};
-use message::SampleTimes;
 
 const RULES: EndpointRules = EndpointRules {
     prefix: "otlp+",
@@ -65,8 +63,7 @@ impl Otlp {
         check_age(payload)?;
         let deadline = Moment::now().after(timeout);
         let url = self.endpoint.url();
-        let at = self.clock.time(payload, url, self.post(Vec::new(), deadline)).await?;
-        let times = SampleTimes { started_at: counting_since(payload), at };
+        let times = self.clock.times(payload, url, self.post(Vec::new(), deadline)).await?;
         let message = message::encode(payload.key(), payload.families(), times);
         let response = self.post(message, deadline).await?;
         self.clock.read(&response, url);

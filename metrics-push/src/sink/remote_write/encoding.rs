@@ -5,19 +5,12 @@
 use super::time_series::{SeriesFamily, TimeSeries};
 use super::{version_1, version_2};
 use crate::sink::remote_write_version::RemoteWriteVersion;
+use crate::sink::sample_times::RequestTimes;
 
 /// The maximum number of series in one message.
 const MAX_SERIES: usize = 5_000;
 /// The size in bytes, before compression, from which a message accepts no further series.
 const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
-
-/// The times of all samples of a message, in milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestTimes {
-    pub(super) time: u64,
-    /// When the counters started at zero, if it is known.
-    pub(super) start: Option<u64>,
-}
 
 /// A message that is being written.
 pub(super) trait Message: Default {

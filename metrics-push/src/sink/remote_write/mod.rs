@@ -26,7 +26,7 @@ use super::interface::{
 use super::post::{Endpoint, Post};
 use super::remote_write_version::RemoteWriteVersion;
 use super::sample_clock::{SampleClock, check_age};
-use super::series::counting_since;
+use super::sample_times::RequestTimes;
 use super::target::Target;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
@@ -35,7 +35,7 @@ use crate::log;
 use crate::push_request::Payload;
 use crate::sync::Mutex;
 use answers::ANSWERS;
-use encoding::{RequestTimes, encode};
+use encoding::encode;
 use stale_series::{SentGroups, borrowed};
 use time_series::SeriesFamily;
 
@@ -88,8 +88,7 @@ impl RemoteWrite {
         }
         check_age(payload)?;
         let probe = self.post(self.version(), &[], deadline);
-        let time = self.clock.time(payload, self.endpoint.url(), probe).await?;
-        let times = RequestTimes { time, start: counting_since(payload) };
+        let times = self.clock.times(payload, self.endpoint.url(), probe).await?;
         families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
         let accepted = self.send_series(&families, times, deadline).await?;
         families.pop();

@@ -2,9 +2,10 @@
 //!
 //! The message contains no metadata: receivers accept it, but none of those that the tests run uses it.
 
-use super::encoding::{Message, RequestTimes};
+use super::encoding::Message;
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::sink::proto::{double, message, number, string};
+use crate::sink::sample_times::RequestTimes;
 
 #[derive(Default)]
 pub(super) struct MessageV1(Vec<u8>);

@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 
-use super::encoding::{Message, RequestTimes};
+use super::encoding::Message;
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::exposition::MetricType;
 use crate::sink::proto::{double, message, number, packed_numbers, string};
+use crate::sink::sample_times::RequestTimes;
 
 #[derive(Default)]
 pub(super) struct MessageV2 {
