@@ -130,3 +130,15 @@ fn outcome_survives_a_dead_and_a_frozen_server() {
     assert_eq!(points(&influx, SUCCESS), Some(2));
     assert_eq!(outcomes(&influx.values("outage")), ["success"]);
 }
+
+#[test]
+fn wrong_clock_is_replaced_by_that_of_the_server() {
+    let influx = InfluxDb::start();
+    let ahead = ending("ahead", &influx.url(), &["ok"]);
+    let ended = ahead.within(&["/usr/bin/faketime", "-f", "+2h"]).run_to_end();
+    let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
+    assert!(line.contains("the clock of this machine is 7"), "{line}");
+    ending("ahead", &influx.url(), &["err"]).run_to_end();
+    // The points of the first run are not ahead of those of the second one.
+    assert_eq!(outcomes(&influx.values("ahead")), ["error"]);
+}

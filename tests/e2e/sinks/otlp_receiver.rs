@@ -64,17 +64,16 @@ fn samples(metric: &Metric) -> Vec<Sample<'_>> {
     match metric.data.as_ref().unwrap() {
         Data::Gauge(gauge) => gauge.data_points.iter().map(number).collect(),
         Data::Sum(sum) => sum.data_points.iter().map(number).collect(),
-        Data::Histogram(histogram) => histogram.data_points.iter().map(count).collect(),
-        Data::Summary(summary) => {
-            let count = |point: &'_ SummaryDataPoint| {
-                ("_count", point.time_unix_nano, &point.attributes[..], point.count as f64)
-            };
-            summary.data_points.iter().map(count).collect()
-        }
+        Data::Histogram(histogram) => histogram.data_points.iter().map(histogram_count).collect(),
+        Data::Summary(summary) => summary.data_points.iter().map(summary_count).collect(),
     }
 }
 
-fn count(point: &HistogramDataPoint) -> Sample<'_> {
+fn summary_count(point: &SummaryDataPoint) -> Sample<'_> {
+    ("_count", point.time_unix_nano, &point.attributes, point.count as f64)
+}
+
+fn histogram_count(point: &HistogramDataPoint) -> Sample<'_> {
     ("_count", point.time_unix_nano, &point.attributes, point.count as f64)
 }
 
