@@ -13,7 +13,7 @@ fn scope(receiver: &FakeReceiver) -> Scope {
 
 /// Runs a task in this process, and waits until its requests have arrived.
 fn run_task(name: &str, result: Result<(), &'static str>) {
-    assert_eq!(Job::new(name).run(|_| result), result);
+    assert_eq!(Job::with_name(name).run(|_| result), result);
     assert_eq!(metrics_push::flush(TIMEOUT), 0);
 }
 

@@ -5,7 +5,7 @@ use metrics_push::{Job, Outcome, counter, gauge_vec, histogram_with_buckets};
 fn main() {
     let job = Job::new("metric_types").whole_process();
     let run = job.start_with(&[("shard", &"a b,c=d")]);
-    counter("orders_total", "Orders.").unwrap().inc_by(17);
+    counter("orders_total", "Orders.").unwrap().add(17);
     let sizes = histogram_with_buckets("size_bytes", "Sizes.", &[1.0, 10.0]).unwrap();
     for size in [0.5, 5.0, 6.0, 50.0] {
         sizes.observe(size);

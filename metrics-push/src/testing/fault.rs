@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::http::{HttpResponse, Request};
 
-/// A way in which a [`FakeGateway`](crate::testing::FakeGateway) fails a request.
+/// A way in which a [`FakeGateway`](crate::testing::FakeGateway) or a [`FakeReceiver`](crate::testing::FakeReceiver) fails a
+/// request. For a receiver, "push" stands for a request with samples.
 ///
 /// Pass a fault to [`FakeGateway::fail_next`](crate::testing::FakeGateway::fail_next) to fail a number of requests, or to
 /// [`FakeGateway::fault`](crate::testing::FakeGateway::fault) to fail all requests until the gateway is healed.

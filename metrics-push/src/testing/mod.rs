@@ -5,6 +5,8 @@
 //! that a rejected push leaves behind. A [`Fault`] makes it fail like a real gateway or proxy. An end-to-end test compares
 //! it with the real Pushgateway.
 //!
+//! `FakeReceiver` accepts and refuses samples like Prometheus, and an end-to-end test compares it with Prometheus.
+//!
 //! # Examples
 //!
 //! ```
