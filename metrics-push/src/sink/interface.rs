@@ -51,6 +51,15 @@ pub(crate) struct Semantics {
     pub(crate) on_failure: OnFailure,
 }
 
+impl Semantics {
+    /// Those of sinks that store samples.
+    pub(crate) const SAMPLES: Self = Self {
+        model: Model::Samples,
+        on_repeat: OnRepeat::Idempotent,
+        on_failure: OnFailure::Spools,
+    };
+}
+
 /// What a sink stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Model {

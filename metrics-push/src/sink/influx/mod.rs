@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use super::answers::{answer, locate};
 use super::compression::{CompressedBody, Compression};
-use super::interface::{
-    Accepted, Model, OnFailure, OnRepeat, Rejection, Semantics, SendFuture, Sink,
-};
+use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
 use super::post::{Endpoint, Post};
 use super::sample_clock::SampleClock;
 use super::target::Target;
@@ -100,11 +98,7 @@ fn has_parameter(url: &str, name: &str) -> bool {
 
 impl Sink for Influx {
     fn semantics(&self) -> Semantics {
-        Semantics {
-            model: Model::Samples,
-            on_repeat: OnRepeat::Idempotent,
-            on_failure: OnFailure::Spools,
-        }
+        Semantics::SAMPLES
     }
 
     fn prepare(&self) {
@@ -130,5 +124,44 @@ impl Sink for Influx {
 impl fmt::Display for Influx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.endpoint.url())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::RawUrl;
+
+    fn opened(url: &str) -> Result<String, Error> {
+        Influx::open(&Target::with_defaults(RawUrl::new(url))).map(|sink| sink.to_string())
+    }
+
+    #[test]
+    fn path_of_a_bare_host_follows_the_query() {
+        for (url, name) in [
+            ("influx+http://tsdb:8086?db=batch", "influx+http://tsdb:8086/write?db=batch"),
+            (
+                "influx+https://tsdb?org=team&bucket=batch",
+                "influx+https://tsdb/api/v2/write?org=team&bucket=batch",
+            ),
+            ("influx+http://tsdb:8428/insert/write", "influx+http://tsdb:8428/insert/write"),
+        ] {
+            assert_eq!(opened(url).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn precision_in_the_url_is_an_error() {
+        let error = opened("influx+http://tsdb?db=batch&precision=ns").unwrap_err();
+        assert!(error.is_config() && error.to_string().contains("precision"), "{error}");
+    }
+
+    #[test]
+    fn credentials_in_the_query_are_an_error_that_does_not_contain_them() {
+        for parameter in ["u", "p", "token"] {
+            let url = format!("influx+http://tsdb?db=batch&{parameter}=hunter2");
+            let error = format!("{:?}", opened(&url).unwrap_err());
+            assert!(error.contains("METRICS_PUSH_TOKEN") && !error.contains("hunter2"), "{error}");
+        }
     }
 }

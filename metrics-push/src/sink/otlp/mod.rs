@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use super::answers::locate;
 use super::compression::{CompressedBody, Compression};
-use super::interface::{
-    Accepted, Model, OnFailure, OnRepeat, Rejection, Semantics, SendFuture, Sink,
-};
+use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
 use super::post::{Endpoint, Post};
 use super::sample_clock::{SampleClock, check_age};
 use super::target::Target;
@@ -85,11 +83,7 @@ impl Otlp {
 
 impl Sink for Otlp {
     fn semantics(&self) -> Semantics {
-        Semantics {
-            model: Model::Samples,
-            on_repeat: OnRepeat::Idempotent,
-            on_failure: OnFailure::Spools,
-        }
+        Semantics::SAMPLES
     }
 
     fn prepare(&self) {
@@ -115,5 +109,22 @@ impl Sink for Otlp {
 impl fmt::Display for Otlp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.endpoint.url())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::RawUrl;
+
+    #[test]
+    fn bare_host_gets_the_path_of_the_protocol() {
+        for (url, name) in [
+            ("otlp+http://collector:4318", "otlp+http://collector:4318/v1/metrics"),
+            ("otlp+https://mimir/otlp/v1/metrics", "otlp+https://mimir/otlp/v1/metrics"),
+        ] {
+            let sink = Otlp::open(&Target::with_defaults(RawUrl::new(url))).unwrap();
+            assert_eq!(sink.to_string(), name);
+        }
     }
 }

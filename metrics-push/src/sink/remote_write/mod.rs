@@ -20,9 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::answers::{answer, locate};
-use super::interface::{
-    Accepted, Model, OnFailure, OnRepeat, Rejection, Semantics, SendFuture, Sink,
-};
+use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
 use super::post::{Endpoint, Post};
 use super::remote_write_version::RemoteWriteVersion;
 use super::sample_clock::{SampleClock, check_age};
@@ -170,11 +168,7 @@ fn unreadable(name: &str) -> Rejection {
 
 impl Sink for RemoteWrite {
     fn semantics(&self) -> Semantics {
-        Semantics {
-            model: Model::Samples,
-            on_repeat: OnRepeat::Idempotent,
-            on_failure: OnFailure::Spools,
-        }
+        Semantics::SAMPLES
     }
 
     fn prepare(&self) {
