@@ -6,14 +6,10 @@ use super::interface::Sink;
 use super::target::Target;
 use crate::error::Error;
 
-pub(super) struct RemoteWrite;
-
-impl RemoteWrite {
-    /// # Errors
-    /// `is_config`, always.
-    pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
-        Err(Error::config("remote write is not supported by this build")
-            .at("url", format_args!("{:?}", target.url))
-            .remedy("enable the feature \"remote-write\" of metrics-push"))
-    }
+/// # Errors
+/// `is_config`, always.
+pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+    Err(Error::config("remote write is not supported by this build")
+        .at("url", format_args!("{:?}", target.url))
+        .remedy("enable the feature \"remote-write\" of metrics-push"))
 }

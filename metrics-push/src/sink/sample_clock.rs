@@ -54,11 +54,11 @@ impl SampleClock {
         let previous = self.reading.lock().replace(reading);
         let is_new = previous.and_then(ClockReading::wrong_by).is_none();
         if let (Some(ahead), true) = (reading.wrong_by(), is_new) {
-            log::warn(format_args!(
-                "the clock of this machine is {} s ahead of that of {url}: samples have the time of the receiver; \
-                 set the clock of this machine, for example with NTP",
-                ahead.as_secs(),
-            ));
+            let error = Error::config("the clock of this machine is ahead of that of the receiver")
+                .at("url", url)
+                .at("seconds", ahead.as_secs())
+                .remedy("set the clock of this machine, for example with NTP");
+            log::warn(format_args!("{error:?}; samples have the time of the receiver"));
         }
         reading
     }

@@ -7,7 +7,7 @@ use super::influx::Influx;
 use super::interface::Sink;
 use super::otlp::Otlp;
 use super::pushgateway::Pushgateway;
-use super::remote_write::RemoteWrite;
+use super::remote_write;
 use super::target::{Mode, Target};
 use crate::error::Error;
 use crate::http::RawUrl;
@@ -19,8 +19,8 @@ type Open = fn(&Target) -> Result<Arc<dyn Sink>, Error>;
 static SCHEMES: &[(&str, Open)] = &[
     ("http", Pushgateway::open),
     ("https", Pushgateway::open),
-    ("remote-write+http", RemoteWrite::open),
-    ("remote-write+https", RemoteWrite::open),
+    ("remote-write+http", remote_write::open),
+    ("remote-write+https", remote_write::open),
     ("influx+http", Influx::open),
     ("influx+https", Influx::open),
     ("otlp+http", Otlp::open),

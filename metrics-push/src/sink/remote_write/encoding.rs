@@ -2,7 +2,8 @@
 //!
 //! Receivers limit the size of a request: VictoriaMetrics to 32 MB, others to a number of samples.
 
-use super::time_series::{SeriesFamily, TimeSeries};
+use super::message::Message;
+use super::time_series::SeriesFamily;
 use super::{version_1, version_2};
 use crate::sink::remote_write_version::RemoteWriteVersion;
 use crate::sink::sample_times::RequestTimes;
@@ -11,14 +12,6 @@ use crate::sink::sample_times::RequestTimes;
 const MAX_SERIES: usize = 5_000;
 /// The size in bytes, before compression, from which a message accepts no further series.
 const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
-
-/// A message that is being written.
-pub(super) trait Message: Default {
-    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes);
-    /// Returns the approximate size in bytes.
-    fn size(&self) -> usize;
-    fn finish(self) -> Vec<u8>;
-}
 
 /// Encodes families as one or more messages; none if there are no series.
 pub(super) fn encode(

@@ -6,6 +6,7 @@
 
 mod answers;
 mod encoding;
+mod message;
 #[cfg(test)]
 mod protocol;
 mod snappy;
@@ -51,7 +52,7 @@ const WRITTEN_HEADER: &str = "x-prometheus-remote-write-samples-written";
 
 /// The client of one receiver.
 #[derive(Debug)]
-pub(crate) struct RemoteWrite {
+struct RemoteWrite {
     endpoint: Endpoint,
     /// Version 2.0 is configured, and the receiver has not shown that it does not support it.
     sends_version_2: AtomicBool,
@@ -59,20 +60,20 @@ pub(crate) struct RemoteWrite {
     sent: Mutex<SentGroups>,
 }
 
-impl RemoteWrite {
-    /// Returns the sink for a target with the scheme `remote-write+http` or `remote-write+https`.
-    ///
-    /// # Errors
-    /// `is_config` if the URL, a header or a TLS setting is invalid.
-    pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
-        Ok(Arc::new(Self {
-            endpoint: Endpoint::open(target, RULES)?,
-            sends_version_2: AtomicBool::new(target.remote_write == RemoteWriteVersion::V2),
-            clock: SampleClock::default(),
-            sent: Mutex::default(),
-        }))
-    }
+/// Returns the sink for a target with the scheme `remote-write+http` or `remote-write+https`.
+///
+/// # Errors
+/// `is_config` if the URL, a header or a TLS setting is invalid.
+pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+    Ok(Arc::new(RemoteWrite {
+        endpoint: Endpoint::open(target, RULES)?,
+        sends_version_2: AtomicBool::new(target.remote_write == RemoteWriteVersion::V2),
+        clock: SampleClock::default(),
+        sent: Mutex::default(),
+    }))
+}
 
+impl RemoteWrite {
     async fn write(&self, payload: &Payload<'_>, timeout: Duration) -> Result<Accepted, Rejection> {
         let deadline = Moment::now().after(timeout);
         let (verb, key) = (payload.verb(), payload.key());
@@ -143,11 +144,10 @@ impl RemoteWrite {
 
     fn switch_to_version_1(&self) {
         if self.sends_version_2.swap(false, Ordering::Relaxed) {
-            log::warn(format_args!(
-                "{} does not support remote write 2.0, so this process sends version 1.0 from now on; unset \
-                 METRICS_PUSH_REMOTE_WRITE",
-                self.endpoint.url()
-            ));
+            let error = Error::config("the receiver does not support remote write 2.0")
+                .at("url", self.endpoint.url())
+                .remedy("unset METRICS_PUSH_REMOTE_WRITE");
+            log::warn(format_args!("{error:?}; this process sends version 1.0"));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The message contains no metadata: receivers accept it, but none of those that the tests run uses it.
 
-use super::encoding::Message;
+use super::message::Message;
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::sink::proto::{double, message, number, string};
 use crate::sink::sample_times::RequestTimes;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::encoding::Message;
+use super::message::Message;
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::exposition::MetricType;
 use crate::sink::proto::{double, message, number, packed_numbers, string};
