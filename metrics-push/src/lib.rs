@@ -75,7 +75,7 @@ mod unwind;
 pub use attributes::{counted, push_job, timed};
 pub use batcher::Batcher;
 pub use clock::format_timestamp;
-pub use config::{Config, DEFAULT_TIMEOUT, Variable, parse_duration};
+pub use config::{Config, DEFAULT_TIMEOUT, SinkConfig, Variable, parse_duration};
 pub use delivery::BreakerState;
 pub use dispatcher::flush;
 pub use error::Error;

@@ -6,17 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::config::{Config, Mode, Target};
+use crate::config::Config;
 use crate::delivery::policy::MAX_GROUPS;
 use crate::delivery::{DeliveryClass, Route};
 use crate::dispatcher::buffer::BatchBuffer;
 use crate::dispatcher::{OnSettled, dispatcher};
 use crate::error::Error;
-use crate::http::Server;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::sink::Sink;
-use crate::sink::pushgateway::Pushgateway;
+use crate::sink::{self, Mode, OnFailure, Sink, Target};
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
@@ -37,12 +35,12 @@ impl Pipeline {
     fn new(config: &Config) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
         let targets = config.targets()?;
-        let servers = targets.iter().map(server).collect::<Result<Vec<_>, _>>()?;
-        let urls: Vec<_> = servers.iter().map(|server| server.redacted_url().to_owned()).collect();
+        let sinks = targets.iter().map(sink::open).collect::<Result<Vec<_>, _>>()?;
+        let urls: Vec<_> = sinks.iter().map(ToString::to_string).collect();
         let routes: Vec<_> = targets
             .iter()
-            .zip(servers)
-            .map(|(target, server)| route(target, server, &state_dir, &urls))
+            .zip(sinks)
+            .map(|(target, sink)| route(target, sink, &state_dir, &urls))
             .collect();
         let buffer = config.batch_interval.map(|interval| {
             BatchBuffer::start(routes.clone(), config.timeout, interval, MAX_GROUPS / 2)
@@ -62,9 +60,9 @@ impl Pipeline {
         Self { timeout: self.timeout.min(timeout), ..self.clone() }
     }
 
-    /// Returns true if a gateway with this URL, which has no credentials, is configured.
+    /// Returns true if a sink with this URL, which has no credentials, is configured.
     pub(crate) fn has_url(&self, url: &str) -> bool {
-        self.routes.iter().any(|route| route.to_string() == url)
+        self.routes.iter().any(|route| route.url() == url)
     }
 
     /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.
@@ -174,20 +172,16 @@ impl Pipeline {
     }
 }
 
-fn server(target: &Target) -> Result<Server, Error> {
-    Server::new(target.url.as_str(), target.transport.clone())
-}
-
-/// Returns the route to a server. `urls` are those of all configured servers.
-fn route(target: &Target, server: Server, state_dir: &Arc<StateDir>, urls: &[String]) -> Route {
-    match target.mode {
-        Mode::DryRun => Route::buffered(Sink::DryRun(server.redacted_url().into()), None),
-        Mode::Live => {
-            let client = Arc::new(Pushgateway::new(server, target.kind, target.encoding));
-            let spool = Spool::new(state_dir, client.url(), urls);
-            Route::buffered(Sink::Pushgateway(client), spool)
-        }
-    }
+/// Returns the route to a sink. `urls` are those of all configured sinks.
+fn route(
+    target: &Target,
+    sink: Arc<dyn Sink>,
+    state_dir: &Arc<StateDir>,
+    urls: &[String],
+) -> Route {
+    let has_spool = target.mode == Mode::Live && sink.semantics().on_failure == OnFailure::Spools;
+    let spool = has_spool.then(|| Spool::new(state_dir, &sink.to_string(), urls)).flatten();
+    Route::buffered(sink, spool)
 }
 
 static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();

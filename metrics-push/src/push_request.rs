@@ -291,6 +291,28 @@ impl<'a> Payload<'a> {
         is_mixed.then_some(Self { verb: Verb::Add, families: outcome, ..*self })
     }
 
+    /// Splits the payload, which has several families: into the program's own metrics and the outcome, else in the middle.
+    pub(crate) fn split(self) -> [Self; 2] {
+        let is_mixed =
+            self.has_outcome() && self.families().any(|(name, _)| !is_outcome_family(name));
+        let middle = self.families.keys().nth(self.families.len() / 2).copied().unwrap_or_default();
+        let is_last = |name: &str| if is_mixed { is_outcome_family(name) } else { name < middle };
+        let (last, first) = self.families().partition(|(name, _)| is_last(name));
+        [Self { families: first, ..self }, Self { families: last, ..self }]
+    }
+
+    /// Returns an add of the families that `keep` selects, as if it was created at this time; `None` if it selects none.
+    pub(crate) fn retain_at(
+        &self,
+        created_at: u64,
+        keep: impl Fn(&str, &str) -> bool,
+    ) -> Option<Self> {
+        let families: BTreeMap<_, _> =
+            self.families().filter(|(name, text)| keep(name, text)).collect();
+        let is_empty = families.is_empty();
+        (!is_empty).then_some(Self { verb: Verb::Add, key: self.key, families, created_at })
+    }
+
     /// Copies the payload to a request.
     pub(crate) fn to_request(&self) -> PushRequest {
         let families = self.families().map(|(name, text)| (name.into(), text.into())).collect();

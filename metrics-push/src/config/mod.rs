@@ -4,10 +4,12 @@
 //! attributes, so that a deployment can differ from the source code. An invalid value is reported once, with its name,
 //! and never ends a job.
 
+mod connection;
 mod duration;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod target;
+mod sink_config;
+mod targets;
 mod variables;
 
 use std::collections::BTreeMap;
@@ -15,14 +17,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::http::{ConfigFile, RawUrl, Secret, SecretSource, Server, Transport};
 use crate::labels::GroupingKey;
 use crate::sink::GatewayKind;
 use crate::sink::pushgateway::Encoding;
 use crate::state_dir::StateDirPath;
+use connection::ConnectionSettings;
+use sink_config::split_urls;
 
 pub use duration::parse_duration;
-pub(crate) use target::{Mode, Target};
+pub use sink_config::SinkConfig;
 pub use variables::Variable;
 pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy_settings};
 
@@ -43,20 +46,12 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    urls: Vec<RawUrl>,
+    sinks: Vec<SinkConfig>,
     pub(crate) job: Option<String>,
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
-    username: Option<String>,
-    password: Option<SecretSource>,
-    password_file: Option<SecretSource>,
-    token: Option<SecretSource>,
-    token_file: Option<SecretSource>,
-    headers: Vec<(String, Secret)>,
-    ca_file: Option<ConfigFile>,
-    cert_file: Option<ConfigFile>,
-    key_file: Option<ConfigFile>,
-    server_name: Option<String>,
+    /// The settings of the Pushgateways, or of the only sink.
+    connection: ConnectionSettings,
     encoding: Encoding,
     pub(crate) state_dir: StateDirPath,
     pub(crate) batch_interval: Option<Duration>,
@@ -69,20 +64,11 @@ impl Default for Config {
     /// Has no gateway, so nothing is pushed.
     fn default() -> Self {
         Self {
-            urls: Vec::new(),
+            sinks: Vec::new(),
             job: None,
             grouping: BTreeMap::new(),
             timeout: DEFAULT_TIMEOUT,
-            username: None,
-            password: None,
-            password_file: None,
-            token: None,
-            token_file: None,
-            headers: Vec::new(),
-            ca_file: None,
-            cert_file: None,
-            key_file: None,
-            server_name: None,
+            connection: ConnectionSettings::default(),
             encoding: Encoding::default(),
             state_dir: StateDirPath::Disabled,
             batch_interval: None,
@@ -94,15 +80,20 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Adds the gateway at `url`.
+    /// Adds the sink at `url`. Its scheme selects the kind of sink; that of a Pushgateway is `http` or `https`.
     ///
     /// # Errors
-    /// `is_config` if `url` is not a base URL.
-    pub fn url(mut self, url: impl Into<String>) -> Result<Self, Error> {
-        let url = url.into();
-        Server::new(&url, Transport::default())?;
-        self.urls.push(RawUrl::new(url));
-        Ok(self)
+    /// `is_config` if the scheme is unknown, or `url` is invalid for this kind of sink.
+    pub fn url(self, url: impl Into<String>) -> Result<Self, Error> {
+        Ok(self.sink(SinkConfig::new(url)?))
+    }
+
+    /// Adds a sink. The credentials, headers and certificates of this configuration apply to it only where the sink has no
+    /// others, and only if it is a Pushgateway or the only sink.
+    #[must_use]
+    pub fn sink(mut self, sink: SinkConfig) -> Self {
+        self.sinks.push(sink);
+        self
     }
 
     /// Sets the job name for a `main` with `#[push_job]`.
@@ -133,31 +124,28 @@ impl Config {
     /// Uses basic authentication.
     #[must_use]
     pub fn basic_auth(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
-        self.username = Some(username.into());
-        self.password = Some(SecretSource::Value(Secret::new(password)));
-        self.password_file = None;
+        self.connection.set_basic_auth(username, password);
         self
     }
 
     /// Uses a bearer token.
     #[must_use]
     pub fn bearer_token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(SecretSource::Value(Secret::new(token)));
-        self.token_file = None;
+        self.connection.set_token(token);
         self
     }
 
     /// Adds a request header. Its value is treated as a secret.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), Secret::new(value)));
+        self.connection.add_header(name, value);
         self
     }
 
     /// Trusts the certificates of a PEM file in addition to those of the system.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
-        self.ca_file = Some(ConfigFile::new(file));
+        self.connection.set_ca_file(file);
         self
     }
 
@@ -165,8 +153,7 @@ impl Config {
     /// chain, `key` the private key.
     #[must_use]
     pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.cert_file = Some(ConfigFile::new(cert));
-        self.key_file = Some(ConfigFile::new(key));
+        self.connection.set_client_certificate(cert, key);
         self
     }
 
@@ -174,7 +161,7 @@ impl Config {
     /// example, if the URL contains an IP address or points to a tunnel.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        self.server_name = Some(name.into());
+        self.connection.server_name = Some(name.into());
         self
     }
 
@@ -262,9 +249,12 @@ impl Config {
     /// For the first invalid URL.
     fn add_urls(&mut self, list: &str) -> Result<(), Error> {
         let mut result = Ok(());
-        for url in list.split(',').map(str::trim).filter(|url| !url.is_empty()) {
-            match Server::new(url, Transport::default()) {
-                Ok(_) => self.urls.push(RawUrl::new(url)),
+        for (number, url) in (1..).zip(split_urls(list)) {
+            match SinkConfig::new(url) {
+                Ok(mut sink) => {
+                    sink.connection.suffix = format!("_{number}");
+                    self.sinks.push(sink);
+                }
                 Err(error) => result = result.and(Err(error)),
             }
         }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Config;
+use super::connection::{ConnectionSettings, PASSWORD, PASSWORD_FILE, TOKEN, TOKEN_FILE, USERNAME};
 use super::duration::parse_duration;
+use super::sink_config::{SinkConfig, split_urls};
 use crate::error::Error;
 use crate::http::{
     ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name,
@@ -23,7 +25,25 @@ pub struct Variable {
     pub example: &'static str,
     /// The setting that the variable changes.
     pub meaning: &'static str,
-    set: fn(&mut Config, &str) -> Result<(), Error>,
+    setting: Setting,
+}
+
+/// The setting that a variable changes.
+#[derive(Clone, Copy, Debug)]
+enum Setting {
+    Config(fn(&mut Config, &str) -> Result<(), Error>),
+    /// A setting of the connection to one sink. A variable whose name ends with an underscore and the number of a sink in
+    /// the list of URLs applies to that sink. The last argument is the name of the variable.
+    Connection(fn(&mut ConnectionSettings, &str, &str) -> Result<(), Error>),
+}
+
+impl Variable {
+    /// Returns true if the variable can be set for a single sink, by appending an underscore and the number of the sink in
+    /// `METRICS_PUSH_URL`, as in `METRICS_PUSH_TOKEN_2`.
+    #[must_use]
+    pub fn is_per_sink(&self) -> bool {
+        matches!(self.setting, Setting::Connection(_))
+    }
 }
 
 /// The variables in the order of the documentation. They are applied in this order.
@@ -32,199 +52,199 @@ static ALL: &[Variable] = &[
         name: URL,
         example: "http://gateway:9091",
         meaning: "the URL of the gateway; separate several gateways with commas. Default: `PUSHGATEWAY_URL`. Without a URL, nothing is pushed",
-        set: |config, value| config.add_urls(value),
+        setting: Setting::Config(|config, value| config.add_urls(value)),
     },
     Variable {
         name: "METRICS_PUSH_JOB",
         example: "nightly_import",
         meaning: "the `job` label of a `main` with `#[push_job]`",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.job = Some(GroupingKey::new(value)?.job().to_owned());
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_INSTANCE",
         example: "worker-1",
         meaning: "the `instance` label of every run. Default: no label, unless the attribute adds it",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.grouping.insert("instance".into(), value.into());
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_GROUPING",
         example: "region=eu,shard=2",
         meaning: "further grouping labels of every run",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             for (name, value) in parse_pairs(value)? {
                 config.set_label(&name, &value)?;
             }
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_TIMEOUT",
         example: "10s",
         meaning: "the timeout for delivering the outcome of a run. Default: 10 s",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.timeout = parse_duration(value)?;
             Ok(())
-        },
+        }),
     },
     Variable {
-        name: "METRICS_PUSH_USERNAME",
+        name: USERNAME,
         example: "batch",
         meaning: "the user for basic authentication",
-        set: |config, value| {
-            config.username = Some(value.into());
+        setting: Setting::Connection(|connection, value, _| {
+            connection.username = Some(value.into());
             Ok(())
-        },
+        }),
     },
     Variable {
         name: PASSWORD,
         example: "…",
         meaning: "the password for basic authentication",
-        set: |config, value| {
-            config.password = Some(SecretSource::Value(Secret::new(value)));
+        setting: Setting::Connection(|connection, value, _| {
+            connection.password = Some(SecretSource::Value(Secret::new(value)));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: PASSWORD_FILE,
         example: "/run/secrets/password",
         meaning: "a file with the password, read before every push",
-        set: |config, value| {
-            config.password_file =
-                Some(SecretSource::File(ConfigFile::from_variable(PASSWORD_FILE, value)));
+        setting: Setting::Connection(|connection, value, name| {
+            connection.password_file =
+                Some(SecretSource::File(ConfigFile::from_variable(name, value)));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: TOKEN,
         example: "…",
         meaning: "a bearer token",
-        set: |config, value| {
-            config.token = Some(SecretSource::Value(Secret::new(value)));
+        setting: Setting::Connection(|connection, value, _| {
+            connection.token = Some(SecretSource::Value(Secret::new(value)));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: TOKEN_FILE,
         example: "/run/secrets/token",
         meaning: "a file with the bearer token, read before every push",
-        set: |config, value| {
-            config.token_file =
-                Some(SecretSource::File(ConfigFile::from_variable(TOKEN_FILE, value)));
+        setting: Setting::Connection(|connection, value, name| {
+            connection.token_file =
+                Some(SecretSource::File(ConfigFile::from_variable(name, value)));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_HEADERS",
         example: "X-Scope-OrgID=team,X-Trace=on",
         meaning: "further request headers",
-        set: |config, value| {
+        setting: Setting::Connection(|connection, value, _| {
             let headers = parse_pairs(value)?.into_iter();
             let headers: Vec<_> = headers.map(|(name, value)| (name, Secret::new(value))).collect();
             check_headers(&headers)?;
-            config.headers.extend(headers);
+            connection.headers.extend(headers);
             Ok(())
-        },
+        }),
     },
     Variable {
         name: CA_FILE,
         example: "/etc/ssl/gateway-ca.pem",
         meaning: "certificates to trust in addition to those of the system",
-        set: |config, value| {
-            config.ca_file = Some(ConfigFile::from_variable(CA_FILE, value));
+        setting: Setting::Connection(|connection, value, name| {
+            connection.ca_file = Some(ConfigFile::from_variable(name, value));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: CERT_FILE,
         example: "/etc/ssl/job.pem",
         meaning: "the client certificate with its chain",
-        set: |config, value| {
-            config.cert_file = Some(ConfigFile::from_variable(CERT_FILE, value));
+        setting: Setting::Connection(|connection, value, name| {
+            connection.cert_file = Some(ConfigFile::from_variable(name, value));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: KEY_FILE,
         example: "/etc/ssl/job.key",
         meaning: "the key of the client certificate",
-        set: |config, value| {
-            config.key_file = Some(ConfigFile::from_variable(KEY_FILE, value));
+        setting: Setting::Connection(|connection, value, name| {
+            connection.key_file = Some(ConfigFile::from_variable(name, value));
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_SERVER_NAME",
         example: "gateway.example",
         meaning: "the name that the gateway's certificate must have. Default: the host of the URL",
-        set: |config, value| {
+        setting: Setting::Connection(|connection, value, _| {
             check_server_name(value)?;
-            config.server_name = Some(value.into());
+            connection.server_name = Some(value.into());
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_GATEWAY_KIND",
         example: "pushgateway",
         meaning: "`aggregating` for a gateway that adds up the values it receives: a request that may have arrived is not sent again. Default: `pushgateway`",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.kind = parse_kind(value)?;
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_PROTOBUF",
         example: "true",
         meaning: "sends protobuf instead of text: a Pushgateway parses many series faster, but other servers may not support it",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             if parse_bool(value)? {
                 config.encoding = config.encoding.protobuf();
             }
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_GZIP",
         example: "true",
         meaning: "compresses large bodies; needs the feature `gzip` and Pushgateway 1.5 or newer",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             if parse_bool(value)? {
                 config.encoding = config.encoding.gzip()?;
             }
             Ok(())
-        },
+        }),
     },
     Variable {
         name: STATE_DIR,
         example: "/var/lib/metrics-push",
         meaning: "the directory for undelivered outcomes; `off` disables it. Default: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.state_dir = parse_directory(value)?;
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_DISABLED",
         example: "true",
         meaning: "disables all pushes",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.is_disabled = parse_bool(value)?;
             Ok(())
-        },
+        }),
     },
     Variable {
         name: "METRICS_PUSH_DRY_RUN",
         example: "true",
         meaning: "writes to stderr what would be pushed, and pushes nothing",
-        set: |config, value| {
+        setting: Setting::Config(|config, value| {
             config.is_dry_run = parse_bool(value)?;
             Ok(())
-        },
+        }),
     },
 ];
 
@@ -234,10 +254,6 @@ const SERVICE_PREFIXES: [&str; 2] = ["METRICS_PUSH_PORT", "METRICS_PUSH_SERVICE_
 /// The variable that a supervisor sets for its job. It is not a setting.
 pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
 const URL: &str = "METRICS_PUSH_URL";
-pub(super) const PASSWORD: &str = "METRICS_PUSH_PASSWORD";
-pub(super) const PASSWORD_FILE: &str = "METRICS_PUSH_PASSWORD_FILE";
-pub(super) const TOKEN: &str = "METRICS_PUSH_TOKEN";
-pub(super) const TOKEN_FILE: &str = "METRICS_PUSH_TOKEN_FILE";
 const CA_FILE: &str = "METRICS_PUSH_CA_FILE";
 const CERT_FILE: &str = "METRICS_PUSH_CERT_FILE";
 const KEY_FILE: &str = "METRICS_PUSH_KEY_FILE";
@@ -286,7 +302,9 @@ impl Config {
         let (config, mut errors) = Self::from_variables(process_variable);
         let is_set = |(_, value): &(OsString, OsString)| !value.is_empty();
         let set = std::env::vars_os().filter(is_set).map(|(name, _)| name);
-        errors.extend(set.filter_map(|name| check_name(&name.to_string_lossy()).err()));
+        let urls = process_variable(URL).or_else(|| process_variable(FALLBACK_URL));
+        let sinks = urls.map_or(0, |urls| split_urls(&urls.to_string_lossy()).count());
+        errors.extend(set.filter_map(|name| check_name(&name.to_string_lossy(), sinks).err()));
         (config, errors)
     }
 
@@ -303,41 +321,61 @@ impl Config {
         // Many deployments set a variable to an empty value to unset it.
         let value_of = |name: &str| look_up(name).filter(|value| !value.is_empty());
         let mut config = Self { state_dir: default_state_dir(&value_of), ..Self::default() };
+        let mut apply = |name: &str, set: &mut dyn FnMut(&str) -> Result<(), Error>| {
+            let Some(value) = value_of(name) else { return };
+            let text = value.to_str().ok_or_else(|| Error::config("the value is not UTF-8"));
+            let result = text.and_then(|text| unquoted(text.trim())).and_then(set);
+            errors.extend(result.map_err(|error| error.at("variable", name)).err());
+        };
         for variable in ALL {
-            let mut name = variable.name;
-            let mut value = value_of(name);
-            if value.is_none() && name == URL {
-                name = FALLBACK_URL;
-                value = value_of(name);
-            }
-            let Some(value) = value else { continue };
-            let result = match value.to_str() {
-                Some(text) => {
-                    unquoted(text.trim()).and_then(|text| (variable.set)(&mut config, text))
+            let name = variable.name;
+            match variable.setting {
+                Setting::Config(set) => {
+                    let is_fallback = name == URL && value_of(URL).is_none();
+                    let name = if is_fallback { FALLBACK_URL } else { name };
+                    apply(name, &mut |text| set(&mut config, text));
                 }
-                None => Err(Error::config("the value is not UTF-8")),
-            };
-            if let Err(error) = result {
-                errors.push(error.at("variable", name));
+                Setting::Connection(set) => {
+                    apply(name, &mut |text| set(&mut config.connection, text, name));
+                    for SinkConfig { connection, .. } in &mut config.sinks {
+                        let name = format!("{name}{}", connection.suffix);
+                        apply(&name, &mut |text| set(connection, text, &name));
+                    }
+                }
             }
         }
         (config, errors)
     }
 }
 
-/// Checks the name of a variable, if it starts like those of this library.
+/// Checks the name of a variable, if it starts like those of this library. `sinks` is the number of URLs in the list.
 ///
 /// # Errors
-/// `is_config` if the name is unknown, with the nearest one that is known.
-fn check_name(name: &str) -> Result<(), Error> {
+/// `is_config` if the name is unknown, with the nearest one that is known, or if it is for a sink that is not in the list.
+fn check_name(name: &str, sinks: usize) -> Result<(), Error> {
     let mut known = ALL.iter().map(|variable| variable.name).chain([SUPERVISOR_VARIABLE]);
     let is_of_service = SERVICE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if !name.starts_with(PREFIX) || is_of_service || known.any(|known| known == name) {
         return Ok(());
     }
+    if let Some((base, number)) = split_number(name)
+        && ALL.iter().any(|variable| variable.is_per_sink() && variable.name == base)
+    {
+        if (1..=sinks).contains(&number) {
+            return Ok(());
+        }
+        return Err(Error::config(format!("{name} is for sink {number} of {sinks}"))
+            .remedy(format!("append the number of a URL in {URL}, counted from 1")));
+    }
     let nearest = ALL.iter().map(|variable| variable.name).min_by_key(|known| edits(known, name));
     Err(Error::config(format!("unknown variable {name:?}"))
         .remedy(format!("check the name: the nearest one is {}", nearest.unwrap_or(URL))))
+}
+
+/// Splits the name of a variable for one sink into the name for all sinks and the number of the sink.
+fn split_number(name: &str) -> Option<(&str, usize)> {
+    let (base, number) = name.rsplit_once('_')?;
+    Some((base, number.parse().ok()?))
 }
 
 /// Returns the number of characters to insert, delete or replace to turn one text into the other (Levenshtein distance).
@@ -420,7 +458,7 @@ mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
     use crate::clock::Moment;
-    use crate::http::{RawUrl, Server};
+    use crate::sink;
     use crate::sink::pushgateway::Encoding;
 
     fn read(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -428,6 +466,10 @@ mod tests {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         });
         (config, errors.iter().map(ToString::to_string).collect())
+    }
+
+    fn urls(config: &Config) -> Vec<&str> {
+        config.sinks.iter().map(|sink| sink.url.as_str()).collect()
     }
 
     #[test]
@@ -443,11 +485,11 @@ mod tests {
         {
             assert!(text.contains(expected), "{expected} in {text}");
         }
-        assert!(config.is_disabled && config.is_dry_run && config.token.is_some());
-        assert_eq!(config.headers.len(), 2);
-        assert!(
-            config.ca_file.is_some() && config.cert_file.is_some() && config.key_file.is_some()
-        );
+        assert!(config.is_disabled && config.is_dry_run && config.connection.token.is_some());
+        assert_eq!(config.connection.headers.len(), 2);
+        let connection = &config.connection;
+        let files = [&connection.ca_file, &connection.cert_file, &connection.key_file];
+        assert!(files.iter().all(|file| file.is_some()));
     }
 
     #[test]
@@ -480,7 +522,7 @@ mod tests {
             ("METRICS_PUSH_é", "METRICS_PUSH_URL"),
             ("METRICS_PUSH_", "METRICS_PUSH_URL"),
         ] {
-            let error = check_name(name).unwrap_err().to_string();
+            let error = check_name(name, 2).unwrap_err().to_string();
             assert!(error.contains(name) && error.ends_with(nearest), "{error}");
         }
     }
@@ -491,7 +533,7 @@ mod tests {
         let foreign = ["METRICS_PUSHER", "PATH", ""];
         let of_service = ["METRICS_PUSH_PORT_9091_TCP", "METRICS_PUSH_SERVICE_HOST"];
         for name in known.chain(["METRICS_PUSH_SUPERVISOR"]).chain(foreign).chain(of_service) {
-            assert!(check_name(name).is_ok(), "{name}");
+            assert!(check_name(name, 2).is_ok(), "{name}");
         }
     }
 
@@ -515,9 +557,9 @@ mod tests {
     #[test]
     fn url_has_a_fallback_and_an_empty_value_is_unset() {
         let (config, _) = read(&[("METRICS_PUSH_URL", ""), ("PUSHGATEWAY_URL", "other:9091")]);
-        assert_eq!(config.urls, [RawUrl::new("other:9091")]);
+        assert_eq!(urls(&config), ["other:9091"]);
         let (config, _) = read(&[("METRICS_PUSH_URL", "a:1, b:2"), ("PUSHGATEWAY_URL", "c:3")]);
-        assert_eq!(config.urls, ["a:1", "b:2"].map(RawUrl::new));
+        assert_eq!(urls(&config), ["a:1", "b:2"]);
     }
 
     #[test]
@@ -559,7 +601,7 @@ mod tests {
     #[test]
     fn valid_urls_are_applied_beside_an_invalid_one() {
         let (config, errors) = read(&[("METRICS_PUSH_URL", "a:1,ftp://b,c:3")]);
-        assert_eq!(config.urls, ["a:1", "c:3"].map(RawUrl::new));
+        assert_eq!(urls(&config), ["a:1", "c:3"]);
         assert!(errors[0].contains("ftp://b"), "{errors:?}");
     }
 
@@ -569,7 +611,7 @@ mod tests {
             ["bad name=1", "X-Note=a\u{7}b", "Content-Length=5", "transfer-encoding=chunked"]
         {
             let (config, errors) = read(&[("METRICS_PUSH_HEADERS", headers)]);
-            assert!(config.headers.is_empty(), "{headers}");
+            assert!(config.connection.headers.is_empty(), "{headers}");
             assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
         }
     }
@@ -581,7 +623,7 @@ mod tests {
         for value in [headers, distinct] {
             let (config, errors) =
                 read(&[("METRICS_PUSH_HEADERS", &*value), ("METRICS_PUSH_URL", "gateway:9091")]);
-            assert!(config.headers.is_empty());
+            assert!(config.connection.headers.is_empty());
             assert!(errors[0].contains("METRICS_PUSH_HEADERS"), "{errors:?}");
             assert_eq!(config.targets().unwrap().len(), 1);
         }
@@ -622,7 +664,7 @@ mod tests {
                 }
                 let _ = Moment::now().after(config.timeout);
                 for target in config.targets().into_iter().flatten().take(10) {
-                    let _ = Server::new(target.url.as_str(), target.transport);
+                    let _ = sink::open(&target);
                 }
             }
         }

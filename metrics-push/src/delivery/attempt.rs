@@ -6,7 +6,7 @@ use super::backlog::Backlog;
 use super::backoff::Backoff;
 use super::breaker::BreakerState;
 use super::confirmation::{Confirmation, Confirmed};
-use super::fallback::{is_about_metrics, remove_empty_group};
+use super::fallback::remove_empty_group;
 use super::policy::{
     CONFIRM_DELAY, FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT,
     MAX_REPLAY_ATTEMPTS, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT,
@@ -15,6 +15,7 @@ use super::policy::{
 use super::receipt::DeliveryClass;
 use super::retained::{SentTimestamps, changes_timestamps};
 use super::route::Route;
+use super::samples;
 use super::self_metrics;
 use super::settle::Settlement;
 use crate::clock::Moment;
@@ -22,7 +23,7 @@ use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
-use crate::sink::Acceptance;
+use crate::sink::{Acceptance, Accepted, Model, Rejection};
 use crate::spool::SpoolEntry;
 
 /// The delivery of one request with the backlog of its key, or of the backlog alone.
@@ -244,13 +245,44 @@ impl Delivery {
     async fn send(&mut self) -> Result<Acceptance, Error> {
         self.attempts += 1;
         self.log_state("in flight");
+        match self.route.sink().semantics().model {
+            Model::Groups => self.send_to_group().await,
+            Model::Samples => self.send_samples().await,
+        }
+    }
+
+    /// Sends the spooled request and then the new one, each with its own time. The sink orders them by this time.
+    async fn send_samples(&mut self) -> Result<Acceptance, Error> {
+        let deadline = Moment::now().after(self.attempt_timeout());
+        let sink = self.route.sink();
+        if let Some(spooled) = self.backlog.unsent() {
+            match samples::send(&**sink, Payload::from(spooled), deadline).await {
+                Ok(_) => self.backlog.set_accepted(),
+                // The new outcome must not wait for the older one.
+                Err(error) if error.is_rejected() && self.request.is_some() => {
+                    log::debug(format_args!("{}: the older outcome stays: {error:?}", self.key));
+                    self.backlog.withhold();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
+        let mut payload = Payload::from(request);
+        let own = self.self_metrics_for(&payload);
+        payload.insert(&own);
+        let sent = samples::send(&**sink, payload, deadline).await?;
+        self.refused = sent.refused;
+        Ok(sent.acceptance)
+    }
+
+    async fn send_to_group(&mut self) -> Result<Acceptance, Error> {
         let verb = self.request.as_ref().map(PushRequest::verb);
         let timeout = self.attempt_timeout();
         // A replay sends the same request again.
         if self.request.is_some() {
             Confirmation::record_spooled(&self.route, &self.backlog);
         }
-        self.backlog.reconcile(self.route.sink(), &self.key, verb, timeout).await?;
+        self.backlog.reconcile(self.route.query(), &self.key, verb, timeout).await?;
         let Some(payload) = self.assemble() else {
             // The group already has newer values of all families.
             return Ok(Acceptance::Applied);
@@ -263,15 +295,17 @@ impl Delivery {
         let answer = self.transmit(&payload).await;
         let confirmation = self.confirmation_after(&payload, &answer);
         let outcome = match &answer {
-            Err(error) if is_about_metrics(error) => payload.outcome_only(),
+            Err(Rejection::InvalidMetrics(_)) => payload.outcome_only(),
             _ => None,
         };
         let outcome = outcome.map(|outcome| outcome.to_request());
         self.confirmation = confirmation;
         self.backlog.sent = sent;
         match (answer, outcome) {
-            (Err(refused), Some(outcome)) => self.send_outcome_only(outcome, refused).await,
-            (answer, _) => self.clean_up_after(answer).await,
+            (Err(refused), Some(outcome)) => {
+                self.send_outcome_only(outcome, refused.into_error()).await
+            }
+            (answer, _) => self.end_attempt(answer).await,
         }
     }
 
@@ -286,13 +320,13 @@ impl Delivery {
         let answer = self.transmit(&payload).await;
         self.confirmation = self.confirmation_after(&payload, &answer);
         self.request = Some(outcome);
-        self.clean_up_after(answer).await
+        self.end_attempt(answer).await
     }
 
     fn confirmation_after(
         &self,
         payload: &Payload<'_>,
-        answer: &Result<Acceptance, Error>,
+        answer: &Result<Accepted, Rejection>,
     ) -> Confirmation {
         // A replay is repeated only if it is not accepted.
         let is_repeated = self.request.is_some() && self.class == DeliveryClass::BestEffort;
@@ -359,17 +393,32 @@ impl Delivery {
         Error::new(Kind::Timeout, what).at("url", &self.route).at("group", &self.key)
     }
 
-    async fn clean_up_after(&self, answer: Result<Acceptance, Error>) -> Result<Acceptance, Error> {
-        if answer.as_ref().is_err_and(is_about_metrics) {
-            remove_empty_group(self.route.sink(), &self.key, self.attempt_timeout()).await;
+    /// Removes what a refused request leaves on the sink, and returns the result of the attempt.
+    async fn end_attempt(
+        &mut self,
+        answer: Result<Accepted, Rejection>,
+    ) -> Result<Acceptance, Error> {
+        match answer {
+            Ok(accepted) => {
+                let acceptance = accepted.acceptance();
+                if let Accepted::Partially(error) = accepted {
+                    self.refused = Some(error);
+                }
+                Ok(acceptance)
+            }
+            Err(rejection) => {
+                let query = self.route.sink().query();
+                if let (Rejection::InvalidMetrics(_), Some(query)) = (&rejection, query) {
+                    remove_empty_group(query, &self.key, self.attempt_timeout()).await;
+                }
+                Err(rejection.into_error())
+            }
         }
-        answer
     }
 
     /// Sends a payload, with the library's own metrics if it has an outcome.
-    async fn transmit(&self, payload: &Payload<'_>) -> Result<Acceptance, Error> {
-        let has_outcome = payload.has_outcome() && self.class > DeliveryClass::BestEffort;
-        let own = if has_outcome { self.self_metrics() } else { Families::new() };
+    async fn transmit(&self, payload: &Payload<'_>) -> Result<Accepted, Rejection> {
+        let own = self.self_metrics_for(payload);
         let mut payload = payload.clone();
         payload.insert(&own);
         self.route.sink().send(&payload, self.attempt_timeout()).await
@@ -384,24 +433,26 @@ impl Delivery {
     }
 
     fn retains_timestamps(&self, payload: &Payload<'_>) -> bool {
-        self.route.spool().is_some()
-            && !self.route.sink().is_aggregating()
-            && changes_timestamps(payload)
+        self.route.spool().is_some() && self.route.is_idempotent() && changes_timestamps(payload)
     }
 
     async fn retained_for(&mut self, verb: Verb) -> Families {
         let timeout = self.attempt_timeout();
-        self.backlog.retained_for(verb, self.route.sink(), &self.key, timeout).await
+        self.backlog.retained_for(verb, self.route.query(), &self.key, timeout).await
     }
 
-    fn self_metrics(&self) -> Families {
+    /// Returns the library's own metrics if the payload has an outcome.
+    fn self_metrics_for(&self, payload: &Payload<'_>) -> Families {
+        if !payload.has_outcome() || self.class == DeliveryClass::BestEffort {
+            return Families::new();
+        }
         let breaker = self.route.breaker().map(|breaker| breaker.state());
         self_metrics::families(self.attempts, breaker, self.backlog.stats)
     }
 
     /// Returns true if the gateway could count the request twice if it was sent again.
     fn must_not_resend(&self, error: &Error) -> bool {
-        self.route.sink().is_aggregating() && error.may_have_arrived()
+        !self.route.is_idempotent() && error.may_have_arrived()
     }
 
     fn check_deadline(&self) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
-use crate::sink::Sink;
+use crate::sink::Query;
 use crate::spool::{SpoolEntry, SpoolStats};
 
 /// The spooled request, the retained timestamps and the state of the spool. Empty on a route without a spool.
@@ -50,15 +50,15 @@ impl Backlog {
         }
     }
 
-    /// Compares the spooled request with the group on the sink, once. `verb` is that of the new request. If the group
-    /// cannot be read, the new request is sent alone.
+    /// Compares the spooled request with the group on the sink, once. `verb` is that of the new request. Without a query
+    /// interface, no value replaces an older one. If the group cannot be read, the new request is sent alone.
     ///
     /// # Errors
     /// The reason why the group could not be read, if the backlog is delivered alone or the sink is unreachable or rejects the
     /// credentials.
     pub(super) async fn reconcile(
         &mut self,
-        sink: &Sink,
+        query: Option<&dyn Query>,
         key: &GroupingKey,
         verb: Option<Verb>,
         timeout: Duration,
@@ -69,13 +69,10 @@ impl Backlog {
         let remaining = if matches!(verb, Some(Verb::Push | Verb::Delete)) {
             // The new request replaces the group.
             None
-        } else if sink.is_aggregating() {
-            // An aggregating gateway adds up all values, so no value replaces an older one.
-            Some(request)
-        } else {
+        } else if let Some(query) = query {
             // A new request needs time as well.
             let timeout = if verb.is_some() { timeout / 2 } else { timeout };
-            match sink.group(key, timeout).await {
+            match query.group(key, None, timeout).await {
                 Ok(Some(group)) => keep_newer(request, &group, Moment::now()),
                 Ok(None) => Some(request),
                 Err(error) if verb.is_none() => return Err(withheld(error)),
@@ -88,6 +85,8 @@ impl Backlog {
                     return Ok(());
                 }
             }
+        } else {
+            Some(request)
         };
         self.spooled = Spooled::Reconciled { remaining, entry };
         Ok(())
@@ -107,15 +106,37 @@ impl Backlog {
     pub(super) async fn retained_for(
         &mut self,
         verb: Verb,
-        sink: &Sink,
+        query: Option<&dyn Query>,
         key: &GroupingKey,
         timeout: Duration,
     ) -> Families {
-        match verb {
-            Verb::Push => self.retained.merged_with(self.replaced()),
-            Verb::Add => self.retained.lost_by(sink, key, timeout / QUERY_TIME_DIVISOR).await,
-            Verb::Delete => Families::new(),
+        match (verb, query) {
+            (Verb::Push, _) => self.retained.merged_with(self.replaced()),
+            (Verb::Add, Some(query)) => {
+                self.retained.lost_by(query, key, timeout / QUERY_TIME_DIVISOR).await
+            }
+            (Verb::Add, None) | (Verb::Delete, _) => Families::new(),
         }
+    }
+
+    /// Returns the spooled request that was not sent yet.
+    pub(super) fn unsent(&self) -> Option<&PushRequest> {
+        match &self.spooled {
+            Spooled::Unreconciled(entry) => Some(&entry.request),
+            Spooled::None | Spooled::Reconciled { .. } | Spooled::Withheld => None,
+        }
+    }
+
+    /// Records that the spooled request was accepted. It can be removed from the disk.
+    pub(super) fn set_accepted(&mut self) {
+        if let Spooled::Unreconciled(entry) = &self.spooled {
+            self.spooled = Spooled::Reconciled { remaining: None, entry: entry.clone() };
+        }
+    }
+
+    /// Leaves the spooled request on disk.
+    pub(super) fn withhold(&mut self) {
+        self.spooled = Spooled::Withheld;
     }
 
     /// Returns the spooled request if the new request replaces it as a whole.

@@ -6,10 +6,11 @@ use super::backlog::Backlog;
 use super::reconcile::has_outcome_of;
 use super::route::Route;
 use super::unsure::SentBy;
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::push_request::{Payload, PushRequest};
-use crate::sink::Acceptance;
+use crate::sink::{Acceptance, Accepted, Rejection};
 
 /// The outcome of one delivery that the sink has accepted, while an unsure request may replace it.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl Confirmation {
 
     /// Records the spooled request as unsure: the sink may still apply the copy that an earlier process has sent.
     pub(super) fn record_spooled(route: &Route, backlog: &Backlog) {
-        let spooled = backlog.spooled().filter(|_| !route.sink().is_aggregating());
+        let spooled = backlog.spooled().filter(|_| route.query().is_some());
         if let (Some(spooled), Some(mut unsure)) = (spooled, route.unsure()) {
             unsure.record(spooled.clone(), SentBy::EarlierProcess);
         }
@@ -48,22 +49,22 @@ impl Confirmation {
     pub(super) fn after(
         route: &Route,
         payload: &Payload<'_>,
-        answer: &Result<Acceptance, Error>,
+        answer: &Result<Accepted, Rejection>,
         is_final: bool,
     ) -> Self {
-        let is_aggregating = route.sink().is_aggregating();
-        let Some(mut unsure) = route.unsure().filter(|_| !is_aggregating) else {
+        let can_confirm = route.query().is_some();
+        let Some(mut unsure) = route.unsure().filter(|_| can_confirm) else {
             return Self::default();
         };
         match answer {
-            Ok(acceptance) if is_final && unsure.has_group(payload.key()) => {
-                let (request, acceptance) = (payload.to_request(), *acceptance);
+            Ok(accepted) if is_final && unsure.has_group(payload.key()) => {
+                let (request, acceptance) = (payload.to_request(), accepted.acceptance());
                 if unsure.may_change(&request) {
                     return Self(Some(Unconfirmed { request, acceptance }));
                 }
                 unsure.forget(payload.key());
             }
-            Err(error) if error.may_have_arrived() => {
+            Err(rejection) if rejection.error().may_have_arrived() => {
                 unsure.record(payload.to_request(), SentBy::ThisProcess);
             }
             _ => {}
@@ -80,7 +81,7 @@ impl Confirmation {
     ) -> Option<Confirmed> {
         let Unconfirmed { request, acceptance } = self.0.as_ref()?;
         let acceptance = *acceptance;
-        let is_stored = match route.sink().uncached_group(key, timeout).await {
+        let is_stored = match route.query()?.group(key, Some(Moment::now()), timeout).await {
             Ok(group) => group.is_some_and(|group| has_outcome_of(request, &group)),
             Err(error) => return Some(Confirmed::Unknown(acceptance, error)),
         };

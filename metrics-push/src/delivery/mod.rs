@@ -18,6 +18,7 @@ mod receipt;
 mod reconcile;
 mod retained;
 mod route;
+mod samples;
 mod self_metrics;
 mod settle;
 mod unsure;

@@ -8,7 +8,7 @@ use super::policy::MAX_CLOCK_SKEW;
 use crate::clock::Moment;
 use crate::exposition::single_value;
 use crate::push_request::{PushRequest, Verb, is_outcome_family};
-use crate::sink::pushgateway::GroupState;
+use crate::sink::GroupState;
 
 /// When the last heartbeat or outcome of a group was pushed, by the client's clock.
 const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";

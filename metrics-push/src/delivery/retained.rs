@@ -18,7 +18,7 @@ use crate::clock::{Moment, unix_seconds};
 use crate::exposition::single_value;
 use crate::labels::GroupingKey;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
-use crate::sink::Sink;
+use crate::sink::Query;
 use crate::spool::Spool;
 
 const RETAINED: [&str; 4] = [
@@ -72,7 +72,7 @@ impl Retained {
     /// Returns the stored timestamps that the gateway has lost; none if it cannot be queried.
     pub(super) async fn lost_by(
         &mut self,
-        sink: &Sink,
+        query: &dyn Query,
         key: &GroupingKey,
         timeout: Duration,
     ) -> Families {
@@ -80,9 +80,9 @@ impl Retained {
             return lost.clone();
         }
         let Some(stored) = &self.stored else { return Families::new() };
-        let Ok(started_at) = sink.started_at(timeout).await else { return Families::new() };
+        let Ok(started_at) = query.started_at(timeout).await else { return Families::new() };
         let lost = if may_have_lost(unix_seconds(started_at), stored.created_at()) {
-            match sink.group(key, timeout).await {
+            match query.group(key, None, timeout).await {
                 Ok(Some(group)) => {
                     newer_than(stored, |name| past_timestamp(&group, name, Moment::now()))
                 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard};
 use super::breaker::{Breaker, BreakerState};
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
-use crate::sink::Sink;
+use crate::sink::{OnRepeat, Query, Sink};
 use crate::spool::Spool;
 use crate::sync::Mutex;
 
@@ -17,7 +17,9 @@ pub(crate) struct Route(Arc<RouteState>);
 
 #[derive(Debug)]
 struct RouteState {
-    sink: Sink,
+    sink: Arc<dyn Sink>,
+    /// The URL of the sink without credentials.
+    url: String,
     /// `None` on a direct route.
     failures: Option<FailureState>,
 }
@@ -36,12 +38,12 @@ struct FailureState {
 
 impl Route {
     /// Returns a route for callers that wait for the result of each request. It has no breaker and no spool.
-    pub(crate) fn direct(sink: Sink) -> Self {
-        Self(Arc::new(RouteState { sink, failures: None }))
+    pub(crate) fn direct(sink: Arc<dyn Sink>) -> Self {
+        Self::new(sink, None)
     }
 
     /// Returns a route for the runs of jobs, with a breaker.
-    pub(crate) fn buffered(sink: Sink, spool: Option<Spool>) -> Self {
+    pub(crate) fn buffered(sink: Arc<dyn Sink>, spool: Option<Spool>) -> Self {
         let failures = FailureState {
             spool,
             breaker: Mutex::default(),
@@ -49,7 +51,17 @@ impl Route {
             unsure: Mutex::default(),
             needs_drain: AtomicBool::new(true),
         };
-        Self(Arc::new(RouteState { sink, failures: Some(failures) }))
+        Self::new(sink, Some(failures))
+    }
+
+    fn new(sink: Arc<dyn Sink>, failures: Option<FailureState>) -> Self {
+        let url = sink.to_string();
+        Self(Arc::new(RouteState { sink, url, failures }))
+    }
+
+    /// Returns the URL of the sink without credentials. Records in the state directory name their sink by it.
+    pub(crate) fn url(&self) -> &str {
+        &self.0.url
     }
 
     /// Returns a number that is unique among the routes of this process. The URL is not unique: two routes may differ
@@ -58,8 +70,19 @@ impl Route {
         Arc::as_ptr(&self.0).addr()
     }
 
-    pub(crate) fn sink(&self) -> &Sink {
+    pub(crate) fn sink(&self) -> &Arc<dyn Sink> {
         &self.0.sink
+    }
+
+    /// Returns true if the sink stores a request that it receives twice only once.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.sink().semantics().on_repeat == OnRepeat::Idempotent
+    }
+
+    /// Returns the query interface, if stored groups show which requests the sink has applied. A sink that adds up the
+    /// values does not show it.
+    pub(super) fn query(&self) -> Option<&dyn Query> {
+        self.sink().query().filter(|_| self.is_idempotent())
     }
 
     pub(crate) fn spool(&self) -> Option<&Spool> {
@@ -125,6 +148,6 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.sink().fmt(f)
+        f.write_str(self.url())
     }
 }

@@ -183,10 +183,10 @@ mod tests {
 
     use super::*;
     use crate::push_request::Families;
-    use crate::sink::Sink;
+    use crate::sink::DryRun;
 
     fn route() -> Route {
-        Route::direct(Sink::DryRun("nowhere".into()))
+        Route::direct(std::sync::Arc::new(DryRun::new("nowhere")))
     }
 
     fn key(name: usize) -> GroupingKey {

@@ -233,20 +233,17 @@ mod tests {
 
     use super::*;
     use crate::dispatcher::Dispatcher;
-    use crate::http::{Server, Transport};
+    use crate::http::RawUrl;
     use crate::oneshot::Receiver;
     use crate::push_request::{Families, PushRequest};
-    use crate::sink::pushgateway::Encoding;
-    use crate::sink::pushgateway::Pushgateway;
-    use crate::sink::{GatewayKind, Sink};
+    use crate::sink::{self, DryRun, Target};
     use crate::state_dir::{StateDir, StateDirPath};
 
     /// Spawning moves the future over stack pages that have not been used before, and each costs a page fault.
     #[test]
     fn delivery_future_fits_on_a_page() {
-        let server = Server::new("http://gateway:9091", Transport::default()).unwrap();
-        let client = Pushgateway::new(server, GatewayKind::default(), Encoding::default());
-        let route = Route::direct(Sink::Pushgateway(client.into()));
+        let target = Target::with_defaults(RawUrl::new("http://gateway:9091"));
+        let route = Route::direct(sink::open(&target).unwrap());
         let key = (route.id(), GroupingKey::new("job").unwrap());
         let (deadline, class) = (Moment::now(), DeliveryClass::Spooled);
         let pending = Pending { route, request: None, deadline, class, on_settled: Vec::new() };
@@ -258,7 +255,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn dry_run_route(spool: Option<Spool>) -> Route {
-        Route::buffered(Sink::DryRun("http://gateway".into()), spool)
+        Route::buffered(Arc::new(DryRun::new("http://gateway")), spool)
     }
 
     /// Submits a request of this job and returns its receipt.

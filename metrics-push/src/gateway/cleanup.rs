@@ -12,8 +12,7 @@ use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
-use crate::sink::pushgateway::Pushgateway;
-use crate::sink::pushgateway::StoredGroup;
+use crate::sink::pushgateway::{Pushgateway, StoredGroup};
 
 /// Whether a method removes groups or only returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +90,7 @@ impl Gateway {
         removal: Removal,
     ) -> Result<Option<StoredGroup>, Error> {
         let found = self.start_deleting(key, linger, removal)?;
-        received(
-            found.wait(linger.saturating_add(self.target.timeout).saturating_add(RECEIPT_GRACE)),
-        )
+        received(found.wait(linger.saturating_add(self.timeout).saturating_add(RECEIPT_GRACE)))
     }
 
     /// Async version of [`delete_after`](Self::delete_after).
@@ -114,7 +111,7 @@ impl Gateway {
         age: Duration,
         removal: Removal,
     ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
         Ok(dispatcher().spawn(prune(client, age, removal, timeout)))
     }
 
@@ -122,7 +119,7 @@ impl Gateway {
         &self,
         removal: Removal,
     ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
         Ok(dispatcher().spawn(async move {
             let deadline = Moment::now().after(timeout);
             let groups = client.metrics(timeout).await?;
@@ -140,7 +137,7 @@ impl Gateway {
         linger: Duration,
         removal: Removal,
     ) -> Result<Receiver<Result<Option<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.target.timeout);
+        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
         let key = key.clone();
         Ok(dispatcher().spawn(async move {
             let before = client.group(&key, timeout).await?;

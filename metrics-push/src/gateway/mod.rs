@@ -10,20 +10,18 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
-use crate::config::{Config, DEFAULT_TIMEOUT, Mode, Target, proxy_settings};
+use crate::config::{Config, DEFAULT_TIMEOUT, proxy_settings};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::http::{Auth, ConfigFile, RawUrl, Secret, SecretSource, Server, Transport};
+use crate::http::{Auth, ConfigFile, RawUrl, Secret, SecretSource};
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::PushRequest;
-use crate::sink::pushgateway::Encoding;
-use crate::sink::pushgateway::Pushgateway;
-use crate::sink::pushgateway::StoredGroup;
-use crate::sink::{Acceptance, GatewayKind, Sink};
+use crate::sink::pushgateway::{Pushgateway, StoredGroup};
+use crate::sink::{Acceptance, DryRun, GatewayKind, Mode, Sink, Target, is_pushgateway};
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
@@ -47,6 +45,7 @@ pub use cleanup::Removal;
 #[derive(Clone)]
 pub struct Gateway {
     target: Target,
+    timeout: Duration,
     /// Where undelivered requests are stored; `None` if the caller handles the error.
     state_dir: Option<Arc<StateDir>>,
     connection: OnceCell<Connection>,
@@ -65,19 +64,14 @@ impl Gateway {
     /// # Errors
     /// `is_config` if `url` is not a base URL.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
-        Self::from_target(Target {
-            url: RawUrl::new(url),
-            transport: Transport { proxy: proxy_settings(), ..Transport::default() },
-            timeout: DEFAULT_TIMEOUT,
-            kind: GatewayKind::default(),
-            encoding: Encoding::default(),
-            mode: Mode::Live,
-        })
+        let mut target = Target::with_defaults(RawUrl::new(url));
+        target.transport.proxy = proxy_settings();
+        Self::from_target(target, DEFAULT_TIMEOUT)
     }
 
-    /// Returns the gateways of a configuration, with its credentials, certificates and timeout. There are none if the
-    /// configuration has no URL or disables pushing. In a dry run, a request that would change a gateway is written to
-    /// stderr instead of being sent.
+    /// Returns the Pushgateways of a configuration, with its credentials, certificates and timeout. There are none if the
+    /// configuration has no URL, only sinks of other kinds, or disables pushing. In a dry run, a request that would change a
+    /// gateway is written to stderr instead of being sent.
     ///
     /// ```
     /// # fn main() -> Result<(), metrics_push::Error> {
@@ -90,20 +84,21 @@ impl Gateway {
     /// # Errors
     /// `is_config` if the configuration is contradictory.
     pub fn from_config(config: &Config) -> Result<Vec<Self>, Error> {
-        config.targets()?.into_iter().map(Self::from_target).collect()
+        let gateways = config.targets()?.into_iter().filter(|it| is_pushgateway(&it.url));
+        gateways.map(|target| Self::from_target(target, config.timeout)).collect()
     }
 
-    fn from_target(target: Target) -> Result<Self, Error> {
-        Server::new(target.url.as_str(), Transport::default())?;
-        Ok(Self { target, state_dir: None, connection: OnceCell::new() })
+    fn from_target(target: Target, timeout: Duration) -> Result<Self, Error> {
+        Pushgateway::connect(&Target::with_defaults(target.url.clone()))?;
+        Ok(Self { target, timeout, state_dir: None, connection: OnceCell::new() })
     }
 
     /// Returns the URL without credentials.
     #[must_use]
     pub fn url(&self) -> String {
         // `from_target` has checked the URL.
-        Server::new(self.target.url.as_str(), Transport::default())
-            .map(|server| server.redacted_url().to_owned())
+        Pushgateway::connect(&Target::with_defaults(self.target.url.clone()))
+            .map(|gateway| gateway.url().to_owned())
             .unwrap_or_default()
     }
 
@@ -161,7 +156,7 @@ impl Gateway {
     /// Limits each request, including the time that it waits for earlier ones. The default is [`DEFAULT_TIMEOUT`].
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.target.timeout = timeout;
+        self.timeout = timeout;
         self
     }
 
@@ -287,7 +282,7 @@ impl Gateway {
     }
 
     pub(crate) fn submit(&self, request: PushRequest) -> Result<Receiver<Receipt>, Error> {
-        let (route, timeout) = (&self.connection()?.route, self.target.timeout);
+        let (route, timeout) = (&self.connection()?.route, self.timeout);
         let class = match self.state_dir {
             Some(_) => DeliveryClass::Spooled,
             // The caller gets the error, so nothing is stored on disk.
@@ -305,17 +300,15 @@ impl Gateway {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let client = Arc::clone(&self.connection()?.client);
-        Ok(dispatcher().spawn(query(client, self.target.timeout)))
+        Ok(dispatcher().spawn(query(client, self.timeout)))
     }
 
     fn connection(&self) -> Result<&Connection, Error> {
         self.connection.get_or_try_init(|| {
-            let Target { url, transport, kind, encoding, mode, .. } = &self.target;
-            let server = Server::new(url.as_str(), transport.clone())?;
-            let client = Arc::new(Pushgateway::new(server, *kind, *encoding));
-            let sink = match mode {
-                Mode::Live => Sink::Pushgateway(Arc::clone(&client)),
-                Mode::DryRun => Sink::DryRun(client.url().into()),
+            let client = Arc::new(Pushgateway::connect(&self.target)?);
+            let sink: Arc<dyn Sink> = match self.target.mode {
+                Mode::Live => Arc::<Pushgateway>::clone(&client),
+                Mode::DryRun => Arc::new(DryRun::new(client.url())),
             };
             let route = match &self.state_dir {
                 Some(state_dir) => {
@@ -330,12 +323,12 @@ impl Gateway {
 
     /// Returns the timeout of one push.
     pub(crate) fn push_timeout(&self) -> Duration {
-        self.target.timeout
+        self.timeout
     }
 
     /// Returns how long a thread waits for the result. The request times out earlier, with a more precise error.
     fn receive_timeout(&self) -> Duration {
-        self.target.timeout.saturating_add(RECEIPT_GRACE)
+        self.timeout.saturating_add(RECEIPT_GRACE)
     }
 }
 

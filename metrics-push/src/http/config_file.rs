@@ -13,7 +13,7 @@ const MAX_FILE_SIZE: u64 = 4 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigFile {
     path: PathBuf,
-    variable: Option<&'static str>,
+    variable: Option<String>,
 }
 
 impl ConfigFile {
@@ -22,8 +22,8 @@ impl ConfigFile {
     }
 
     /// Returns the file at the path that an environment variable contains.
-    pub(crate) fn from_variable(variable: &'static str, path: &str) -> Self {
-        Self { path: path.into(), variable: Some(variable) }
+    pub(crate) fn from_variable(variable: &str, path: &str) -> Self {
+        Self { path: path.into(), variable: Some(variable.to_owned()) }
     }
 
     /// Reads the file.
@@ -40,7 +40,7 @@ impl ConfigFile {
     /// Adds the path, and the variable if there is one, to the context of an error.
     pub(super) fn locate(&self, error: Error) -> Error {
         let error = error.at("file", self.path.display());
-        match self.variable {
+        match &self.variable {
             Some(variable) => error.at("variable", variable),
             None => error,
         }

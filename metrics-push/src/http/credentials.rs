@@ -79,18 +79,22 @@ impl Auth {
         }
     }
 
-    /// Adds the `Authorization` header.
+    /// Adds the `Authorization` header. `token_scheme` is the word before a token.
     ///
     /// # Errors
     /// `is_config` if a secret file cannot be read, or the token is invalid in a header.
-    pub(super) fn authorize(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+    pub(super) fn authorize(
+        &self,
+        headers: &mut HeaderMap,
+        token_scheme: &str,
+    ) -> Result<(), Error> {
         let value = match self {
             Self::None => return Ok(()),
             Self::Basic { user, password } => {
                 let pair = format!("{user}:{}", password.read()?.0);
                 format!("Basic {}", STANDARD.encode(pair))
             }
-            Self::Bearer(token) => format!("Bearer {}", token.read()?.0),
+            Self::Bearer(token) => format!("{token_scheme} {}", token.read()?.0),
         };
         let mut value = HeaderValue::try_from(value).map_err(|_| {
             let error = Error::config(

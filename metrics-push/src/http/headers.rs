@@ -20,14 +20,17 @@ const MAX_HEADERS: usize = 100;
 /// # Errors
 /// `is_config` if a name or value is invalid, a header is reserved, or there are too many.
 pub(crate) fn check_headers(headers: &[(String, Secret)]) -> Result<(), Error> {
-    header_map(headers).map(drop)
+    header_map(headers, &[]).map(drop)
 }
 
-/// Converts the headers to a `HeaderMap`.
+/// Converts the headers to a `HeaderMap`. `reserved` are further headers that each request sets.
 ///
 /// # Errors
 /// Those of [`check_headers`].
-pub(super) fn header_map(headers: &[(String, Secret)]) -> Result<HeaderMap, Error> {
+pub(super) fn header_map(
+    headers: &[(String, Secret)],
+    reserved: &[&str],
+) -> Result<HeaderMap, Error> {
     if headers.len() > MAX_HEADERS {
         return Err(Error::config(format!("too many headers: {}", headers.len()))
             .remedy(format!("configure at most {MAX_HEADERS}")));
@@ -38,7 +41,7 @@ pub(super) fn header_map(headers: &[(String, Secret)]) -> Result<HeaderMap, Erro
             Error::config(format!("invalid header name {name:?}"))
                 .remedy("use letters, digits and hyphens, as in X-Scope-OrgID")
         })?;
-        if RESERVED_HEADERS.contains(&header) {
+        if RESERVED_HEADERS.contains(&header) || reserved.contains(&header.as_str()) {
             return Err(Error::config(format!("the header {name:?} is set by every push"))
                 .remedy("remove it from the configuration"));
         }

@@ -7,6 +7,7 @@ mod client_error;
 mod config_file;
 mod credentials;
 mod dns;
+mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod headers;
@@ -28,6 +29,7 @@ mod url;
 
 pub(crate) use config_file::ConfigFile;
 pub(crate) use credentials::{Auth, Secret, SecretSource};
+pub(crate) use endpoint::EndpointRules;
 pub(crate) use headers::check_headers;
 pub(crate) use proxy::ProxySettings;
 pub(crate) use request::{MAX_LISTING_SIZE, MAX_RESPONSE_SIZE, Request};

@@ -152,7 +152,7 @@ mod tests {
     fn secrets() -> Secrets {
         let mut headers = HeaderMap::new();
         let password = SecretSource::Value(Secret::new(PASSWORD));
-        Auth::Basic { user: "batch".into(), password }.authorize(&mut headers).unwrap();
+        Auth::Basic { user: "batch".into(), password }.authorize(&mut headers, "Bearer").unwrap();
         let mut key = HeaderValue::from_static("orgkey5-Lm3");
         key.set_sensitive(true);
         headers.insert("x-key", key);

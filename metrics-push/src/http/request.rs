@@ -20,6 +20,10 @@ pub(crate) struct Request<'a> {
     pub(super) path: &'a str,
     pub(super) content_type: Option<&'static str>,
     pub(super) content_encoding: Option<&'static str>,
+    /// Further headers, with names in lowercase.
+    pub(super) headers: &'static [(&'static str, &'static str)],
+    /// Added to the query of the server's URL.
+    pub(super) query: Option<&'static str>,
     pub(super) body: Vec<u8>,
     pub(super) max_response_size: usize,
     /// `None`: the response contains the body.
@@ -35,6 +39,8 @@ impl<'a> Request<'a> {
             path,
             content_type: None,
             content_encoding: None,
+            headers: &[],
+            query: None,
             body: Vec::new(),
             max_response_size: MAX_RESPONSE_SIZE,
             reader: None,
@@ -49,6 +55,15 @@ impl<'a> Request<'a> {
         body: Vec<u8>,
     ) -> Self {
         Self { content_type: Some(content_type), content_encoding, body, ..self }
+    }
+
+    pub(crate) fn with_headers(self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// Adds parameters, such as `precision=ms`, to the query of the server's URL.
+    pub(crate) fn with_query(self, query: Option<&'static str>) -> Self {
+        Self { query, ..self }
     }
 
     /// Passes up to `max_response_size` bytes of a successful response to `reader`. The response then has no body.

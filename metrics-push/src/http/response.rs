@@ -1,18 +1,19 @@
 //! `Response`: the parts of an HTTP response that sinks use.
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderMap, LOCATION};
 
 use super::client_error::{convert, is_proxy_refusal};
 use super::redaction::Secrets;
 use super::request::{BodyReader, MAX_RESPONSE_SIZE};
-use super::retry_after::retry_after;
+use super::retry_after::{date, retry_after};
 use super::url::redacted_target;
 use crate::clock::Moment;
 use crate::error::Error;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     /// The target of a redirect, without credentials and query.
@@ -20,13 +21,38 @@ pub(crate) struct Response {
     /// The time for which the server asks clients to wait before the next request.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: String,
+    #[expect(dead_code, reason = "a Pushgateway has no special headers")]
+    pub(crate) headers: ResponseHeaders,
+}
+
+/// The headers of a response. `Debug` output does not contain them.
+#[derive(Default)]
+pub(crate) struct ResponseHeaders(HeaderMap);
+
+#[expect(dead_code, reason = "a Pushgateway has no special headers")]
+impl ResponseHeaders {
+    /// Returns the value of a header; `None` if it is missing or not a text.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.to_str().ok()
+    }
+
+    /// Returns the time of the server's clock.
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        date(&self.0)
+    }
+}
+
+impl fmt::Debug for ResponseHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
 }
 
 impl Response {
     /// Returns a response with status 407 if a proxy requires credentials for a tunnel, which the client reports as an
     /// error.
     pub(super) fn from_proxy(error: &reqwest::Error) -> Option<Self> {
-        let response = Self { status: 407, location: None, retry_after: None, body: String::new() };
+        let response = Self { status: 407, ..Self::default() };
         is_proxy_refusal(error).then_some(response)
     }
 
@@ -43,12 +69,12 @@ impl Response {
     ) -> Result<Self, Error> {
         let status = response.status().as_u16();
         let is_success = response.status().is_success();
-        let headers = response.headers();
+        let headers = std::mem::take(response.headers_mut());
         let location = headers
             .get(LOCATION)
             .map(|value| redacted_target(&String::from_utf8_lossy(value.as_bytes())))
             .map(|location| secrets.redact(location));
-        let retry_after = retry_after(headers, Moment::now().wall());
+        let retry_after = retry_after(&headers, Moment::now().wall());
         let mut reader = reader.filter(|_| is_success);
         let max_size = if reader.is_some() { max_size } else { max_size.min(MAX_RESPONSE_SIZE) };
         let (mut body, mut size) = (Vec::new(), 0);
@@ -73,6 +99,6 @@ impl Response {
         }
         let body = String::from_utf8_lossy(&body).into_owned();
         let body = if is_success { body } else { secrets.redact(body) };
-        Ok(Self { status, location, retry_after, body })
+        Ok(Self { status, location, retry_after, body, headers: ResponseHeaders(headers) })
     }
 }

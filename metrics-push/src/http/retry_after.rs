@@ -1,4 +1,4 @@
-//! Parses the `Retry-After` header, in which a server asks clients to wait.
+//! Parses the `Retry-After` header, in which a server asks clients to wait, and the `Date` header.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,11 +16,15 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let until = httpdate::parse_http_date(value).ok()?;
-            let date = text(headers, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
-            until.duration_since(date.unwrap_or(now)).unwrap_or_default()
+            until.duration_since(date(headers).unwrap_or(now)).unwrap_or_default()
         }
     };
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// Returns the time of the server's clock.
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(text(headers, DATE)?).ok()
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -7,12 +7,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use reqwest::{Client, ClientBuilder, Url};
 
 use super::client_error::convert;
 use super::credentials::{Auth, take_userinfo};
 use super::dns::Resolver;
+use super::endpoint::EndpointRules;
 use super::headers::header_map;
 use super::redaction::Secrets;
 use super::request::Request;
@@ -20,7 +23,7 @@ use super::response::Response;
 use super::tls;
 use super::tracked_body::TrackedBody;
 use super::transport::Transport;
-use super::url::{parse_base, redacted};
+use super::url::{parse_base, parse_endpoint, redacted};
 use crate::error::Error;
 
 const USER_AGENT: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
@@ -38,8 +41,14 @@ const KEEPALIVE_RETRIES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The word before a token in the header `Authorization`, if the endpoint has no other.
+const TOKEN_SCHEME: &str = "Bearer";
+
 pub(crate) struct Server {
     base: Url,
+    /// The URL without credentials, as messages display it.
+    name: String,
+    token_scheme: &'static str,
     transport: Transport,
     headers: HeaderMap,
     client: Mutex<CurrentClient>,
@@ -54,24 +63,47 @@ struct CurrentClient {
 }
 
 impl Server {
-    /// Creates a server from a URL. The scheme may be missing; it defaults to `http`.
+    /// Creates a server from a base URL. The scheme may be missing; it defaults to `http`.
     ///
     /// # Errors
     /// `is_config` if the URL, a header or a TLS setting is invalid.
-    pub(crate) fn new(url: &str, mut transport: Transport) -> Result<Self, Error> {
-        let mut base = parse_base(url)?;
+    pub(crate) fn new(url: &str, transport: Transport) -> Result<Self, Error> {
+        let mut server = Self::with_url(parse_base(url)?, transport, &[])?;
+        server.name = server.base.as_str().trim_end_matches('/').to_owned();
+        Ok(server)
+    }
+
+    /// Creates a server from the whole URL of an endpoint. Requests have an empty path.
+    ///
+    /// # Errors
+    /// `is_config` if the URL, a header or a TLS setting is invalid.
+    pub(crate) fn endpoint(
+        url: &str,
+        rules: EndpointRules,
+        transport: Transport,
+    ) -> Result<Self, Error> {
+        let EndpointRules { prefix, default_path, reserved_headers, token_scheme } = rules;
+        let url = parse_endpoint(url, prefix, default_path)?;
+        let mut server = Self::with_url(url, transport, reserved_headers)?;
+        server.name = format!("{prefix}{}", server.base);
+        server.token_scheme = token_scheme;
+        Ok(server)
+    }
+
+    fn with_url(mut base: Url, mut transport: Transport, reserved: &[&str]) -> Result<Self, Error> {
         let userinfo = take_userinfo(&mut base)?;
         if transport.auth == Auth::None {
             transport.auth = userinfo;
         }
         tls::check(&base, &transport)?;
-        let headers = header_map(&transport.headers)?;
-        Ok(Self { base, transport, headers, client: Mutex::default() })
+        let headers = header_map(&transport.headers, reserved)?;
+        let (name, token_scheme) = (String::new(), TOKEN_SCHEME);
+        Ok(Self { base, name, token_scheme, transport, headers, client: Mutex::default() })
     }
 
     /// Returns the URL without credentials.
     pub(crate) fn redacted_url(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        &self.name
     }
 
     /// Makes the next request read the client certificate again. Files with a password or token are read for every
@@ -114,7 +146,8 @@ impl Server {
         let headers = self.request_headers(&request)?;
         let secrets = Secrets::new(&headers, self.proxy()?.as_ref());
         let (body, is_body_read) = TrackedBody::wrap(request.body);
-        let builder = client.request(request.method, self.request_url(request.path));
+        let url = self.request_url(request.path, request.query);
+        let builder = client.request(request.method, url);
         let sending = builder.headers(headers).timeout(request.timeout).body(body).send();
         // Boxed because the client's futures are large, and every future that awaits this one contains it.
         let result = Box::pin(sending).await;
@@ -132,10 +165,17 @@ impl Server {
         }
     }
 
-    /// Appends the path, which is already encoded, to the path of the base URL.
-    fn request_url(&self, path: &str) -> Url {
+    /// Appends the path, which is already encoded, to the path of the URL, and the parameters to its query.
+    fn request_url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        if !path.is_empty() {
+            url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        }
+        match (self.base.query(), query) {
+            (_, None) => {}
+            (None | Some(""), Some(query)) => url.set_query(Some(query)),
+            (Some(own), Some(query)) => url.set_query(Some(&format!("{own}&{query}"))),
+        }
         url
     }
 
@@ -149,7 +189,10 @@ impl Server {
         if let Some(content_encoding) = request.content_encoding {
             headers.append(CONTENT_ENCODING, HeaderValue::from_static(content_encoding));
         }
-        self.transport.auth.authorize(&mut headers)?;
+        for (name, value) in request.headers {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        self.transport.auth.authorize(&mut headers, self.token_scheme)?;
         Ok(headers)
     }
 
@@ -266,7 +309,7 @@ mod tests {
                 continue;
             }
             let path = "/metrics/job/a%2Bb/shard@base64/YS9i";
-            let url = server(base).unwrap().request_url(path);
+            let url = server(base).unwrap().request_url(path, None);
             assert_eq!(url.as_str(), format!("{joined}{path}"), "{base}");
         }
     }

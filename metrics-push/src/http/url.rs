@@ -37,24 +37,17 @@ impl fmt::Debug for RawUrl {
     }
 }
 
-/// Parses the URL of a server. The scheme may be missing; it defaults to `http`.
+/// Parses the base URL of a server. The scheme may be missing; it defaults to `http`.
 ///
 /// # Errors
 /// `is_config` if the text is not a URL, or has a part that is not supported.
 pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
     let refused = |what: Cow<'static, str>| {
-        Error::config(what)
-            .at("url", format_args!("{:?}", redacted(text)))
-            .remedy("write it as http://host:9091 or https://host/prefix")
+        invalid(what, text).remedy("write it as http://host:9091 or https://host/prefix")
     };
     let trimmed = text.trim();
     let (scheme, rest) = trimmed.split_once("://").unwrap_or(("http", trimmed));
-    check_syntax(scheme, rest).map_err(refused)?;
-    let url = Url::parse(&format!("{scheme}://{rest}"))
-        .map_err(|error| refused("invalid URL".into()).caused_by(error))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(refused("invalid URL: the scheme is neither http nor https".into()));
-    }
+    let url = parse(scheme, rest, refused)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refused("invalid URL: a query or fragment is not supported".into()));
     }
@@ -68,6 +61,62 @@ pub(super) fn parse_base(text: &str) -> Result<Url, Error> {
         )
         .remedy(format!("leave out {path}: write it as http://host:9091 or https://host/prefix"))),
     }
+}
+
+/// The parameters of a query in which servers accept credentials. A query is part of the URL that messages contain.
+const CREDENTIAL_PARAMETERS: [&str; 4] = ["u", "p", "token", "password"];
+
+/// Parses the whole URL of an endpoint, whose scheme is `prefix` and that of HTTP. If it has no path, `default_path`
+/// selects one by its query.
+///
+/// # Errors
+/// `is_config` if the text is not such a URL, or its query contains credentials.
+pub(super) fn parse_endpoint(
+    text: &str,
+    prefix: &str,
+    default_path: fn(&str) -> &'static str,
+) -> Result<Url, Error> {
+    let refused = |what: Cow<'static, str>| {
+        invalid(what, text).remedy(format!("write it as {prefix}http://host:port/path"))
+    };
+    let trimmed = text.trim();
+    let (scheme, rest) = trimmed.split_once("://").unwrap_or_default();
+    let scheme = scheme.get(prefix.len()..).unwrap_or_default();
+    let mut url = parse(scheme, rest, refused)?;
+    if url.fragment().is_some() {
+        return Err(refused("invalid URL: a fragment is not supported".into()));
+    }
+    let credential = |(name, _): (Cow<'_, str>, _)| {
+        CREDENTIAL_PARAMETERS.into_iter().find(|credential| name == *credential)
+    };
+    if let Some(name) = url.query_pairs().find_map(credential) {
+        return Err(refused(
+            format!("invalid URL: its query contains credentials in {name:?}").into(),
+        )
+        .remedy("set METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD, or METRICS_PUSH_TOKEN"));
+    }
+    if url.path() == "/" {
+        url.set_path(default_path(url.query().unwrap_or_default()));
+    }
+    Ok(url)
+}
+
+fn invalid(what: Cow<'static, str>, text: &str) -> Error {
+    Error::config(what).at("url", format_args!("{:?}", redacted(text)))
+}
+
+fn parse(
+    scheme: &str,
+    rest: &str,
+    refused: impl Fn(Cow<'static, str>) -> Error,
+) -> Result<Url, Error> {
+    check_syntax(scheme, rest).map_err(&refused)?;
+    let url = Url::parse(&format!("{scheme}://{rest}"))
+        .map_err(|error| refused("invalid URL".into()).caused_by(error))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refused("invalid URL: the scheme is neither http nor https".into()));
+    }
+    Ok(url)
 }
 
 /// Finds mistakes that `Url::parse` corrects or misreads, as browsers do.

@@ -13,7 +13,7 @@ use crate::job::run_metrics::{
 };
 use crate::metrics::Snapshot;
 use crate::push_request::{Families, encode};
-use crate::sink::pushgateway::GroupState;
+use crate::sink::GroupState;
 
 /// The values of a group on the gateway that describe the runs of a job.
 #[derive(Clone, Copy, Debug, Default)]

@@ -27,8 +27,7 @@ use crate::log;
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::PushRequest;
-use crate::sink::Sink;
-use crate::sink::pushgateway::GroupStates;
+use crate::sink::{GroupStates, Model};
 use crate::state_dir::{Folder, read_within, touch};
 use crate::sync::Mutex;
 
@@ -102,8 +101,8 @@ pub(in crate::job) struct OrphanRecovery {
     later: usize,
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
-    /// The groups of each gateway by URL; `None` if it could not be queried.
-    gateways: BTreeMap<String, Option<GroupStates>>,
+    /// The groups of each route by its number; `None` if its sink could not be queried.
+    groups: BTreeMap<usize, Option<GroupStates>>,
     reports: Vec<Report>,
 }
 
@@ -165,7 +164,7 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
         orphans: Vec::new(),
         later: 0,
         live_runs: Vec::new(),
-        gateways: BTreeMap::new(),
+        groups: BTreeMap::new(),
         reports: Vec::new(),
     };
     let urls = sink_urls(pipeline);
@@ -196,17 +195,17 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     }
     let runs = recovery.orphans.iter().flat_map(|orphan| &orphan.runs);
     let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
-    let gateways = pipeline
+    let groups = pipeline
         .routes
         .iter()
-        .map(|route| (route.to_string(), list_groups(route, keys.clone(), pipeline.timeout)));
-    recovery.gateways = gateways.collect();
+        .map(|route| (route.id(), list_groups(route, keys.clone(), pipeline.timeout)));
+    recovery.groups = groups.collect();
     Some(recovery)
 }
 
 /// Returns the URLs of all sinks, without credentials.
 pub(in crate::job) fn sink_urls(pipeline: &Pipeline) -> Vec<String> {
-    pipeline.routes.iter().map(ToString::to_string).collect()
+    pipeline.routes.iter().map(|route| route.url().to_owned()).collect()
 }
 
 /// Returns an id that is different after each boot of the machine.
@@ -377,7 +376,7 @@ impl OrphanRecovery {
         let runs = live.map(|(_, run)| run).chain(dead.iter().map(|(_, run)| run));
         let newest = newest_starts(runs);
         let is_down = |url: &String| {
-            pipeline.routes.iter().any(|route| route.is_down() && route.to_string() == *url)
+            pipeline.routes.iter().any(|route| route.is_down() && route.url() == url)
         };
         let mut log = AbandonedLog::default();
         let mut reported = 0;
@@ -396,12 +395,10 @@ impl OrphanRecovery {
             let (journal, mut run) = (*journal, run.clone());
             let found_at = self.orphans[journal].record_found(&mut run, &mut log);
             for route in &pipeline.routes {
-                let url = route.to_string();
-                if !run.started.sinks.contains(&url) {
+                if !run.started.sinks.iter().any(|sink| sink == route.url()) {
                     continue;
                 }
-                let groups = self.gateways.get(&url).and_then(Option::as_ref);
-                let state = groups.map(|groups| GatewayState::read(groups.get(&run.started.key)));
+                let state = self.group_state(route, &run.started.key);
                 let receipt = self.recorder.submit_report(&run.started, |is_newest| {
                     let is_newest = is_newest && !is_superseded;
                     let recency = if is_newest { Recency::Newest } else { Recency::Superseded };
@@ -416,6 +413,16 @@ impl OrphanRecovery {
             }
         }
         log.log_others();
+    }
+
+    /// Returns the state of a group; `None` if it could not be queried. A sink that stores samples has none: no report
+    /// replaces a newer value there.
+    fn group_state(&self, route: &Route, key: &GroupingKey) -> Option<GatewayState> {
+        if route.sink().semantics().model == Model::Samples {
+            return Some(GatewayState::default());
+        }
+        let groups = self.groups.get(&route.id())?.as_ref()?;
+        Some(GatewayState::read(groups.get(key)))
     }
 
     /// Waits for the receipts.
@@ -627,19 +634,20 @@ fn has_spooled_newer_run(route: &Route, run: &Started) -> bool {
     started_at.is_some_and(|at| at > run.at && at <= Moment::now().unix_seconds())
 }
 
-/// Returns the groups of a gateway, at least those with these keys; `None` if it cannot be queried. A gateway that is known
-/// to be down is not queried.
+/// Returns the groups of a sink, at least those with these keys; `None` if it cannot be queried. A sink that is known to be
+/// down is not queried.
 fn list_groups(
     route: &Route,
     keys: BTreeSet<GroupingKey>,
     timeout: Duration,
 ) -> Option<GroupStates> {
-    let Sink::Pushgateway(gateway) = route.sink().clone() else { return None };
+    let sink = Arc::clone(route.sink());
+    sink.query()?;
     route.load_outage();
     if route.is_down() {
         return None;
     }
     let timeout = timeout.min(QUERY_TIMEOUT);
-    let groups = dispatcher().spawn(async move { gateway.states(keys, timeout).await.ok() });
+    let groups = dispatcher().spawn(async move { sink.query()?.groups(keys, timeout).await.ok() });
     groups.wait(timeout).flatten()
 }

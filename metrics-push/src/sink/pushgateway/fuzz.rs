@@ -1,6 +1,6 @@
 //! Checks the readers of a gateway's responses with arbitrary bytes.
 
-use super::group_states::GroupStatesReader;
+use super::group_states_reader::GroupStatesReader;
 use super::groups_reader::GroupsReader;
 use super::listing::{Listing, Visitor};
 use super::query_api::parse_start_time;
@@ -55,7 +55,7 @@ pub fn response(bytes: &[u8]) {
     let body = String::from_utf8_lossy(rest).into_owned();
     let status = u16::from_be_bytes(*status) % 1_000;
     let location = body.lines().next().map(str::to_owned);
-    let response = Response { status, location, retry_after: None, body };
+    let response = Response { status, location, body, ..Response::default() };
     let _ = is_misread(&response);
     if let Ok(key) = GroupingKey::new("job")
         && let Err(error) = accepted(&response, &key)

@@ -6,7 +6,7 @@
 mod encoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod group_states;
+mod group_states_reader;
 mod groups_reader;
 #[cfg(feature = "gzip")]
 mod gzip;
@@ -22,9 +22,17 @@ mod response;
 mod single_flight;
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::acceptance::Acceptance;
+use super::group_states::{GroupState, GroupStates};
+use super::interface::{
+    Accepted, Model, OnFailure, OnRepeat, Query, QueryFuture, Rejection, Semantics, SendFuture,
+    Sink,
+};
+use super::post::renewing_credentials;
+use super::target::Target;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::http::{MAX_LISTING_SIZE, Method, Request, Response, Server};
@@ -32,10 +40,9 @@ use crate::labels::{GroupingKey, exact_path};
 use crate::push_request::{Payload, PushRequest, Verb};
 use encoding::Body;
 pub(crate) use encoding::Encoding;
-use group_states::GroupStatesReader;
+use group_states_reader::GroupStatesReader;
 #[cfg(test)]
-pub(crate) use group_states::parse_states;
-pub(crate) use group_states::{GroupState, GroupStates};
+pub(crate) use group_states_reader::parse_states;
 use groups_reader::GroupsReader;
 pub use kind::GatewayKind;
 use listing::{Listing, Visitor};
@@ -55,13 +62,26 @@ pub(crate) struct Pushgateway {
 }
 
 impl Pushgateway {
-    pub(crate) fn new(server: Server, kind: GatewayKind, encoding: Encoding) -> Self {
+    fn new(server: Server, kind: GatewayKind, encoding: Encoding) -> Self {
         let negotiation = Negotiation::new(encoding);
         Self { server, kind, negotiation, shared_states: SingleFlight::default() }
     }
 
-    pub(crate) fn kind(&self) -> GatewayKind {
-        self.kind
+    /// Returns the sink for a target with the scheme `http` or `https`.
+    ///
+    /// # Errors
+    /// `is_config` if the URL, a header or a TLS setting is invalid.
+    pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+        Ok(Arc::new(Self::connect(target)?))
+    }
+
+    /// Returns the client for a target.
+    ///
+    /// # Errors
+    /// `is_config` if the URL, a header or a TLS setting is invalid.
+    pub(crate) fn connect(target: &Target) -> Result<Self, Error> {
+        let server = Server::new(target.url.as_str(), target.transport.clone())?;
+        Ok(Self::new(server, target.kind, target.encoding))
     }
 
     /// Returns the base URL without credentials.
@@ -69,35 +89,23 @@ impl Pushgateway {
         self.server.redacted_url()
     }
 
-    /// Builds the HTTP client before the first request needs it.
-    pub(crate) fn prepare(&self) {
-        self.server.prepare();
-    }
-
     /// Makes one attempt to send a request, and a second one if the credentials were rejected and may have changed.
     ///
     /// # Errors
     /// If the gateway did not accept the request.
-    pub(crate) async fn send(
+    async fn send_payload(
         &self,
         payload: &Payload<'_>,
         timeout: Duration,
-    ) -> Result<Acceptance, Error> {
-        let deadline = Moment::now().after(timeout);
-        match self.send_once(payload, timeout).await {
-            // The files with the credentials may have changed since they were read.
-            Err(error) if error.is_about_credentials() && self.server.reload_credentials() => {
-                self.send_once(payload, deadline.remaining()).await
-            }
-            result => result,
-        }
+    ) -> Result<Accepted, Error> {
+        let is_rejected = |result: &Result<Accepted, Error>| {
+            result.as_ref().is_err_and(Error::is_about_credentials)
+        };
+        let send = |timeout| self.send_once(payload, timeout);
+        renewing_credentials(&self.server, timeout, is_rejected, send).await
     }
 
-    async fn send_once(
-        &self,
-        payload: &Payload<'_>,
-        timeout: Duration,
-    ) -> Result<Acceptance, Error> {
+    async fn send_once(&self, payload: &Payload<'_>, timeout: Duration) -> Result<Accepted, Error> {
         let send = |body, timeout| self.send_encoded(payload, body, timeout);
         let result = match self.negotiation.send(payload, timeout, self.url(), send).await {
             Ok(response) => {
@@ -137,7 +145,7 @@ impl Pushgateway {
     }
 
     /// Returns the states of these groups, and of all others if they fit into memory.
-    pub(crate) async fn states(
+    async fn states(
         &self,
         asked: BTreeSet<GroupingKey>,
         timeout: Duration,
@@ -159,15 +167,6 @@ impl Pushgateway {
         listing.finish().map_err(|error| error.at("url", self.url()))
     }
 
-    /// Returns the time at which the gateway was started.
-    ///
-    /// # Errors
-    /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
-    pub(crate) async fn started_at(&self, timeout: Duration) -> Result<SystemTime, Error> {
-        let response = self.get("/api/v1/status", timeout).await?;
-        parse_start_time(&response.body).map_err(|error| error.at("url", self.url()))
-    }
-
     /// Returns the group with this key; `None` if the gateway does not have it.
     ///
     /// # Errors
@@ -179,42 +178,6 @@ impl Pushgateway {
     ) -> Result<Option<StoredGroup>, Error> {
         let groups = self.metrics(timeout).await?;
         Ok(groups.into_iter().find(|group| group.has_key(key)))
-    }
-
-    /// Returns the state of the group with this key; `None` if the gateway does not have it. Concurrent callers share one
-    /// response, which may be cached for a short time. It is not older than `since`.
-    ///
-    /// # Errors
-    /// Those of [`group`](Self::group).
-    pub(crate) async fn group_state(
-        &self,
-        key: &GroupingKey,
-        since: Option<Moment>,
-        timeout: Duration,
-    ) -> Result<Option<GroupState>, Error> {
-        let deadline = Moment::now().after(timeout);
-        let query = |asked| self.states(asked, timeout);
-        self.shared_states.group(key, since, deadline, query).await
-    }
-
-    /// Removes the empty group that a rejected first push leaves behind, because it can make the gateway reject pushes to
-    /// other groups. Returns true if there was one.
-    ///
-    /// # Errors
-    /// If the group could not be queried or removed.
-    pub(crate) async fn remove_empty_group(
-        &self,
-        key: &GroupingKey,
-        timeout: Duration,
-    ) -> Result<bool, Error> {
-        let deadline = Moment::now().after(timeout);
-        let state = self.group_state(key, Some(Moment::now()), timeout).await?;
-        let is_empty = state.is_some_and(|state| state.has_no_accepted_push());
-        if is_empty {
-            let delete = PushRequest::delete(key.clone());
-            self.send(&Payload::from(&delete), deadline.remaining()).await?;
-        }
-        Ok(is_empty)
     }
 
     /// Removes a group by its exact labels, including those that a [`GroupingKey`] cannot have.
@@ -272,5 +235,90 @@ impl Pushgateway {
 
     fn check(&self, response: &Response) -> Result<(), Error> {
         check_success(response, None).map_err(|error| error.at("url", self.url()))
+    }
+}
+
+impl Sink for Pushgateway {
+    fn semantics(&self) -> Semantics {
+        let on_repeat = match self.kind {
+            GatewayKind::Pushgateway => OnRepeat::Idempotent,
+            GatewayKind::Aggregating => OnRepeat::CountsTwice,
+        };
+        Semantics { model: Model::Groups, on_repeat, on_failure: OnFailure::Spools }
+    }
+
+    /// Builds the HTTP client before the first request needs it.
+    fn prepare(&self) {
+        self.server.prepare();
+    }
+
+    fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
+        Box::pin(async move { self.send_payload(payload, timeout).await.map_err(rejection) })
+    }
+
+    fn query(&self) -> Option<&dyn Query> {
+        Some(self)
+    }
+}
+
+impl fmt::Display for Pushgateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url())
+    }
+}
+
+/// Returns what an error means for the delivery of a request.
+fn rejection(error: Error) -> Rejection {
+    let is_about_metrics = matches!(error.status(), Some(400 | 413 | 422)) && error.is_rejected();
+    if is_about_metrics { Rejection::InvalidMetrics(error) } else { Rejection::Failed(error) }
+}
+
+/// The errors are `is_config` or `is_rejected` if the gateway has no query API.
+impl Query for Pushgateway {
+    /// Concurrent callers share one response.
+    fn group<'a>(
+        &'a self,
+        key: &'a GroupingKey,
+        since: Option<Moment>,
+        timeout: Duration,
+    ) -> QueryFuture<'a, Option<GroupState>> {
+        Box::pin(async move {
+            let deadline = Moment::now().after(timeout);
+            let query = |asked| self.states(asked, timeout);
+            self.shared_states.group(key, since, deadline, query).await
+        })
+    }
+
+    fn groups(
+        &self,
+        keys: BTreeSet<GroupingKey>,
+        timeout: Duration,
+    ) -> QueryFuture<'_, GroupStates> {
+        Box::pin(self.states(keys, timeout))
+    }
+
+    fn started_at(&self, timeout: Duration) -> QueryFuture<'_, SystemTime> {
+        Box::pin(async move {
+            let response = self.get("/api/v1/status", timeout).await?;
+            parse_start_time(&response.body).map_err(|error| error.at("url", self.url()))
+        })
+    }
+
+    /// An empty group can make the gateway reject pushes to other groups.
+    fn remove_empty_group<'a>(
+        &'a self,
+        key: &'a GroupingKey,
+        timeout: Duration,
+    ) -> QueryFuture<'a, bool> {
+        Box::pin(async move {
+            let deadline = Moment::now().after(timeout);
+            let state = Query::group(self, key, Some(Moment::now()), timeout).await?;
+            let is_empty = state.is_some_and(|state| state.has_no_accepted_push());
+            if is_empty {
+                let delete = PushRequest::delete(key.clone());
+                self.send_payload(&Payload::from(&delete), deadline.remaining()).await?;
+            }
+            Ok(is_empty)
+        })
     }
 }

@@ -87,7 +87,7 @@ mod tests {
 
     fn response(status: u16) -> Ready<Result<Response, Error>> {
         let body = "text format parsing error".to_owned();
-        ready(Ok(Response { status, location: None, retry_after: None, body }))
+        ready(Ok(Response { status, body, ..Response::default() }))
     }
 
     /// Sends one request. Returns for each attempt whether it was plain text, and its timeout.

@@ -10,9 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, JOB};
-
-/// The family that contains the time of the last push to the group that the gateway accepted; 0 if there is none.
-pub(super) const PUSH_TIME: &str = "push_time_seconds";
+use crate::sink::group_states::PUSH_TIME;
 
 /// A group that a gateway stores.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,10 @@
-//! Maps a gateway's response to an [`Acceptance`] or to an error with the likely cause and the remedy.
+//! Maps a gateway's response to an [`Accepted`] or to an error with the likely cause and the remedy.
 
-use std::borrow::Cow;
-
-use crate::error::{Error, Kind};
-use crate::http::{MAX_RESPONSE_SIZE, Response, retry_policy};
+use crate::error::Error;
+use crate::http::{MAX_RESPONSE_SIZE, Response};
 use crate::labels::GroupingKey;
-use crate::log::excerpt;
-use crate::sink::acceptance::Acceptance;
+use crate::sink::interface::Accepted;
+use crate::sink::post::{self, expects_tls, is_web_page};
 
 /// Returns true if the gateway may have failed to parse the body. If it rejects metrics that it could parse, its message
 /// contains "pushed metrics".
@@ -18,7 +16,7 @@ pub(super) fn is_misread(response: &Response) -> bool {
 ///
 /// # Errors
 /// If the gateway rejected the request, or another server responded.
-pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Acceptance, Error> {
+pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Accepted, Error> {
     check_success(response, Some(key))?;
     if response.body.len() >= MAX_RESPONSE_SIZE {
         return Err(Error::config("the response is too large for a Pushgateway")
@@ -26,7 +24,7 @@ pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Accepta
     }
     // A gateway that does not check pushes, or queues them, responds with 202. Compatible servers and proxies respond
     // with other success statuses.
-    Ok(if response.status == 200 { Acceptance::Applied } else { Acceptance::Queued })
+    Ok(if response.status == 200 { Accepted::Applied } else { Accepted::Queued })
 }
 
 /// Returns `Ok` for a success status without a web page: a login page or a proxy may respond in place of the gateway.
@@ -35,7 +33,7 @@ pub(super) fn accepted(response: &Response, key: &GroupingKey) -> Result<Accepta
 /// If the gateway rejected the request, or another server responded.
 pub(super) fn check_success(response: &Response, key: Option<&GroupingKey>) -> Result<(), Error> {
     match response.status {
-        200..=299 if response.body.trim_start().starts_with('<') => {
+        200..=299 if is_web_page(response) => {
             Err(Error::config("the response is a web page and not from a Pushgateway")
                 .remedy("check the URL: a proxy or a login page may be in front of the gateway"))
         }
@@ -46,22 +44,8 @@ pub(super) fn check_success(response: &Response, key: Option<&GroupingKey>) -> R
 
 /// Returns the error for a response that is not a success.
 fn refusal(response: &Response, key: Option<&GroupingKey>) -> Error {
-    let status = response.status;
     let (what, remedy) = cause(response, key);
-    let kind = match status {
-        401 | 403 | 407 => Kind::Credentials { status: Some(status) },
-        300..=399 | 404 | 405 => Kind::Config,
-        400 if expects_tls(&response.body) => Kind::Config,
-        _ => Kind::Refused { status, retry: retry_policy(status) },
-    };
-    let mut error = Error::new(kind, what).at("status", status).after(response.retry_after);
-    if let Some(location) = &response.location {
-        error = error.at("location", location);
-    }
-    let first_line = first_line(&response.body);
-    if !first_line.is_empty() {
-        error = error.at("response", first_line);
-    }
+    let error = post::refusal(response, what);
     match remedy {
         Some(remedy) => error.remedy(remedy),
         None => error,
@@ -127,13 +111,6 @@ fn cause(response: &Response, key: Option<&GroupingKey>) -> (&'static str, Optio
     }
 }
 
-/// Returns true if the body is the response of a Go server or of nginx to plain HTTP on a TLS port.
-fn expects_tls(body: &str) -> bool {
-    ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"]
-        .iter()
-        .any(|text| body.contains(text))
-}
-
 fn clash_remedy(body: &str, key: Option<&GroupingKey>) -> String {
     let own = key.map_or_else(String::new, |key| format!(" (this push was for {key})"));
     match quoted_metric(body) {
@@ -153,19 +130,13 @@ fn quoted_metric(body: &str) -> Option<&str> {
     after.split(['"', '\'', ' ']).next().filter(|name| !name.is_empty())
 }
 
-/// Returns the first line of a response, shortened so that it does not flood a log.
-fn first_line(body: &str) -> Cow<'_, str> {
-    const MAX_CHARS: usize = 400;
-    excerpt(body.trim().lines().next().unwrap_or_default(), MAX_CHARS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn result(status: u16, body: &str) -> Result<Acceptance, Error> {
+    fn result(status: u16, body: &str) -> Result<Accepted, Error> {
         let location = (300..400).contains(&status).then(|| "https://elsewhere/metrics".to_owned());
-        let response = Response { status, location, retry_after: None, body: body.into() };
+        let response = Response { status, location, body: body.into(), ..Response::default() };
         accepted(&response, &GroupingKey::new("import").unwrap())
     }
 
@@ -175,10 +146,11 @@ mod tests {
 
     #[test]
     fn any_success_status_is_accepted() {
-        assert_eq!(result(200, "").unwrap(), Acceptance::Applied);
+        assert!(matches!(result(200, ""), Ok(Accepted::Applied)));
         for status in [201, 202, 203, 204, 205, 206, 207, 226, 299] {
-            assert_eq!(result(status, "").unwrap(), Acceptance::Queued, "{status}");
-            assert_eq!(result(status, "accepted").unwrap(), Acceptance::Queued, "{status}");
+            for body in ["", "accepted"] {
+                assert!(matches!(result(status, body), Ok(Accepted::Queued)), "{status}");
+            }
             assert!(result(status, "<html>Please log in</html>").is_err(), "{status}");
         }
     }
@@ -246,11 +218,5 @@ mod tests {
     fn error_for_plain_http_on_a_tls_port_suggests_https() {
         let error = error(400, "Client sent an HTTP request to an HTTPS server.\n");
         assert!(error.to_string().contains("write https://"), "{error}");
-    }
-
-    #[test]
-    fn first_line_is_cut_between_characters() {
-        let long = "é".repeat(1_000);
-        assert_eq!(first_line(&long).chars().count(), 401);
     }
 }

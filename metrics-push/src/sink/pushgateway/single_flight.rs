@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::group_states::{GroupState, GroupStates};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::oneshot::{Receiver, Sender, channel};
+use crate::sink::group_states::{GroupState, GroupStates};
 use crate::sync::Mutex;
 
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
 
-    use super::super::group_states::parse_states;
+    use super::super::group_states_reader::parse_states;
     use super::*;
     use crate::error::Kind;
 

@@ -1,4 +1,4 @@
-//! `GroupStates`: the part of a listing that a job needs to compare its requests with the groups of a gateway.
+//! `GroupStatesReader`: reads the states of groups from a listing.
 //!
 //! A job must stay small, and a gateway may store more than fits into its memory. Only the names of all families and the
 //! values of those about runs are read. If not all groups fit, only those that were asked for are stored.
@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::{Listing, Visitor};
-use super::query_api::{
-    PUSH_TIME, grouping_key, invalid_response, parse_labels, parse_single_value,
-};
+use super::query_api::{grouping_key, invalid_response, parse_labels, parse_single_value};
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::push_request::is_outcome_family;
+use crate::sink::group_states::{GroupState, GroupStates, PUSH_TIME};
 
 /// The maximum size of a value that is read: of the labels of a group, or of a family about runs.
 const MAX_VALUE_SIZE: usize = 64 * 1024;
@@ -22,57 +21,6 @@ const MAX_STATES_SIZE: usize = 4 * 1024 * 1024;
 
 /// The approximate size of an entry without its name.
 const ENTRY_SIZE: usize = 64;
-
-/// The families of one group.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct GroupState {
-    /// The name of each family; its value if the family describes runs and has one value.
-    values: BTreeMap<String, Option<f64>>,
-}
-
-impl GroupState {
-    /// Returns the value of a family about runs; `None` if it is missing or has several values.
-    pub(crate) fn value(&self, name: &str) -> Option<f64> {
-        self.values.get(name).copied().flatten()
-    }
-
-    pub(crate) fn has_family(&self, name: &str) -> bool {
-        self.values.contains_key(name)
-    }
-
-    /// Returns the time of the last push to the group that the gateway accepted, in Unix seconds by the gateway's clock.
-    pub(crate) fn pushed_at(&self) -> Option<f64> {
-        self.value(PUSH_TIME).filter(|seconds| *seconds > 0.0)
-    }
-
-    /// Returns true if the gateway rejected every push to the group.
-    pub(super) fn has_no_accepted_push(&self) -> bool {
-        self.value(PUSH_TIME) == Some(0.0)
-    }
-}
-
-/// The groups in one response.
-#[derive(Debug)]
-pub(crate) struct GroupStates {
-    /// When the query was sent.
-    started: Moment,
-    asked: BTreeSet<GroupingKey>,
-    /// Whether all groups fit into memory.
-    is_complete: bool,
-    groups: BTreeMap<GroupingKey, GroupState>,
-}
-
-impl GroupStates {
-    /// Returns true if a query that was sent at `since` or later shows whether the gateway has this group.
-    pub(super) fn is_answer(&self, key: &GroupingKey, since: Option<Moment>) -> bool {
-        let is_fresh = since.is_none_or(|since| self.started.is_at_or_after(since));
-        is_fresh && (self.is_complete || self.asked.contains(key))
-    }
-
-    pub(crate) fn get(&self, key: &GroupingKey) -> Option<&GroupState> {
-        self.groups.get(key)
-    }
-}
 
 /// Collects the groups of a listing.
 #[derive(Debug)]

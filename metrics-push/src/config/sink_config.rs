@@ -1,0 +1,81 @@
+//! `SinkConfig`: the URL of one sink and the settings that apply only to it.
+
+use std::path::PathBuf;
+
+use super::connection::ConnectionSettings;
+use crate::error::Error;
+use crate::http::RawUrl;
+use crate::sink;
+
+/// A sink with its own credentials, headers and certificates, for a [`Config`](crate::Config) with several sinks.
+///
+/// ```
+/// # fn main() -> Result<(), metrics_push::Error> {
+/// use metrics_push::{Config, SinkConfig};
+///
+/// let internal = SinkConfig::new("http://gateway:9091")?;
+/// let external = SinkConfig::new("http://gateway.example")?.basic_auth("batch", "secret");
+/// let config = Config::default().sink(internal).sink(external);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a sink is used only if it is added to a configuration"]
+pub struct SinkConfig {
+    pub(super) url: RawUrl,
+    pub(super) connection: ConnectionSettings,
+}
+
+impl SinkConfig {
+    /// Returns the sink at `url`. Its scheme selects the kind of sink; that of a Pushgateway is `http` or `https`.
+    ///
+    /// # Errors
+    /// `is_config` if the scheme is unknown, or `url` is invalid for this kind of sink.
+    pub fn new(url: impl Into<String>) -> Result<Self, Error> {
+        let url = RawUrl::new(url);
+        sink::check(&url)?;
+        Ok(Self { url, connection: ConnectionSettings::default() })
+    }
+
+    /// Uses basic authentication.
+    pub fn basic_auth(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
+        self.connection.set_basic_auth(username, password);
+        self
+    }
+
+    /// Uses a token.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.connection.set_token(token);
+        self
+    }
+
+    /// Adds a request header. Its value is treated as a secret.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.connection.add_header(name, value);
+        self
+    }
+
+    /// Trusts the certificates of a PEM file in addition to those of the system.
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.connection.set_ca_file(file);
+        self
+    }
+
+    /// Authenticates with a client certificate. Both files are in PEM format: `cert` contains the certificate and its
+    /// chain, `key` the private key.
+    pub fn client_certificate(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.connection.set_client_certificate(cert, key);
+        self
+    }
+
+    /// Sets the name that the sink's certificate must have, if it differs from the host of the URL.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.connection.server_name = Some(name.into());
+        self
+    }
+}
+
+/// Returns the URLs of a list.
+pub(super) fn split_urls(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|url| !url.is_empty())
+}

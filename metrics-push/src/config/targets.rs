@@ -1,0 +1,71 @@
+//! Selects for each sink the settings that apply to it.
+
+use std::sync::Once;
+
+use super::Config;
+use super::connection::ConnectionSettings;
+use super::sink_config::SinkConfig;
+use super::variables::proxy_settings;
+use crate::error::Error;
+use crate::http::RawUrl;
+use crate::log;
+use crate::sink::{Mode, Target, is_pushgateway};
+
+/// The URL that a dry run displays if none is set. The domain is reserved for invalid names.
+const UNSET_URL: &str = "http://url-is-not-set.invalid";
+
+impl Config {
+    /// Returns the target of each sink; none if pushing is disabled. A dry run needs no URL.
+    ///
+    /// # Errors
+    /// `is_config` if the settings of a sink are contradictory.
+    pub(crate) fn targets(&self) -> Result<Vec<Target>, Error> {
+        if self.is_disabled {
+            return Ok(Vec::new());
+        }
+        self.warn_about_credentials_without_sink();
+        if self.sinks.is_empty() && self.is_dry_run {
+            let connection = ConnectionSettings::default();
+            let unset = SinkConfig { url: RawUrl::new(UNSET_URL), connection };
+            return Ok(vec![self.target(&unset)?]);
+        }
+        self.sinks.iter().map(|sink| self.target(sink)).collect()
+    }
+
+    fn target(&self, sink: &SinkConfig) -> Result<Target, Error> {
+        let connection = if self.shares_connection_with(sink) {
+            sink.connection.or(&self.connection)
+        } else {
+            sink.connection.clone()
+        };
+        connection.warn_about_unused_credentials(sink.url.has_credentials());
+        Ok(Target {
+            url: sink.url.clone(),
+            transport: connection.transport(proxy_settings())?,
+            kind: self.kind,
+            encoding: self.encoding,
+            mode: if self.is_dry_run { Mode::DryRun } else { Mode::Live },
+        })
+    }
+
+    /// Returns true if the settings of all sinks apply to this one. Credentials must not reach other servers than those
+    /// for which they are meant.
+    fn shares_connection_with(&self, sink: &SinkConfig) -> bool {
+        self.sinks.len() < 2 || is_pushgateway(&sink.url)
+    }
+
+    /// Logs once that the credentials for all sinks are not sent to any of them.
+    fn warn_about_credentials_without_sink(&self) {
+        static LOGGED: Once = Once::new();
+
+        let is_unused = !self.sinks.iter().any(|sink| self.shares_connection_with(sink));
+        if is_unused && !self.sinks.is_empty() && self.connection.has_credentials() {
+            LOGGED.call_once(|| {
+                log::warn(
+                    "the credentials are not sent to any of the sinks: they are only for Pushgateways; \
+                     append the number of the sink to the names of the variables, as in METRICS_PUSH_TOKEN_2",
+                );
+            });
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Sends a payload to a sink that stores samples, and splits it if the sink does not accept all of its families.
+//!
+//! Such a sink may refuse a whole request because of one family, and may not name the family. The outcome is sent first, so
+//! that metrics of the program cannot delay it.
+
+use crate::clock::Moment;
+use crate::error::{Error, Kind};
+use crate::exposition::{EncodedFamily, MetricType};
+use crate::log;
+use crate::push_request::{Payload, is_outcome_family};
+use crate::sink::{Acceptance, Accepted, Rejection, Sink};
+
+/// What became of the parts of a payload.
+#[derive(Debug)]
+pub(super) struct SentSamples {
+    pub(super) acceptance: Acceptance,
+    /// Why the sink did not accept some of the metrics.
+    pub(super) refused: Option<Error>,
+}
+
+/// A part of a payload.
+struct Part<'a> {
+    payload: Payload<'a>,
+    /// The part has the present time instead of its own.
+    is_restamped: bool,
+}
+
+/// Sends a payload. Splits it until each family that the sink does not accept is alone.
+///
+/// # Errors
+/// If the sink did not accept the payload, or did not accept its outcome.
+pub(super) async fn send(
+    sink: &dyn Sink,
+    payload: Payload<'_>,
+    deadline: Moment,
+) -> Result<SentSamples, Error> {
+    let has_outcome = payload.has_outcome();
+    let key = payload.key();
+    let mut result = SentSamples { acceptance: Acceptance::Queued, refused: None };
+    // A family that the sink has in a newer form counts as accepted.
+    let (mut is_accepted, mut is_outcome_accepted) = (false, false);
+    let mut parts = vec![Part { payload, is_restamped: false }];
+    while let Some(Part { payload, is_restamped }) = parts.pop() {
+        let left = deadline.remaining();
+        if left.is_zero() {
+            let error = Error::new(Kind::Timeout, "the timeout passed before all parts were sent");
+            return Err(error.at("url", sink).at("group", key));
+        }
+        let is_single = payload.families().nth(1).is_none();
+        match sink.send(&payload, left).await {
+            Ok(accepted) => {
+                if let Accepted::Partially(error) = accepted {
+                    result.refused.get_or_insert(error);
+                }
+            }
+            Err(Rejection::Failed(error)) => return Err(error),
+            Err(Rejection::TooOld(error)) if is_restamped => return Err(error),
+            Err(Rejection::TooOld(error)) => {
+                log::debug(format_args!("{key} is too old: {error:?}"));
+                if let Some(payload) = restamped(&payload, Moment::now()) {
+                    parts.push(Part { payload, is_restamped: true });
+                    continue;
+                }
+            }
+            Err(Rejection::InvalidMetrics(_) | Rejection::Superseded(_)) if !is_single => {
+                let halves = payload.split().map(|payload| Part { payload, is_restamped });
+                parts.extend(halves);
+                continue;
+            }
+            Err(Rejection::Superseded(error)) => {
+                log::debug(format_args!("{key} is superseded: {error:?}"));
+            }
+            Err(Rejection::InvalidMetrics(error)) => {
+                result.refused.get_or_insert(error);
+                continue;
+            }
+        }
+        is_accepted = true;
+        is_outcome_accepted |= payload.has_outcome();
+    }
+    let is_delivered = if has_outcome { is_outcome_accepted } else { is_accepted };
+    match result.refused {
+        Some(error) if !is_delivered => Err(error),
+        _ => Ok(result),
+    }
+}
+
+/// Returns the families whose value is valid at the present time as well: the times of events, and counters. `None` if there
+/// are none.
+fn restamped<'a>(payload: &Payload<'a>, now: Moment) -> Option<Payload<'a>> {
+    payload.retain_at(now.unix_millis(), |name, text| {
+        let is_time = is_outcome_family(name) && name.ends_with("_timestamp_seconds");
+        let family = EncodedFamily::parse(text);
+        is_time || family.is_some_and(|family| family.metric_type == MetricType::Counter)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Retry;
+    use crate::labels::GroupingKey;
+    use crate::push_request::{Families, PushRequest};
+    use crate::sink::{Model, OnFailure, OnRepeat, Semantics, SendFuture};
+    use crate::sync::Mutex;
+
+    /// A sink that decides about each request by the names of its families.
+    struct ScriptedSink<F> {
+        answer: F,
+        /// The names and the time of each request.
+        requests: Mutex<Vec<(Vec<String>, u64)>>,
+    }
+
+    impl<F> fmt::Debug for ScriptedSink<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("ScriptedSink")
+        }
+    }
+
+    impl<F> fmt::Display for ScriptedSink<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("scripted://")
+        }
+    }
+
+    impl<F> Sink for ScriptedSink<F>
+    where
+        F: Fn(&[&str], u64) -> Result<Accepted, Rejection> + Send + Sync,
+    {
+        fn semantics(&self) -> Semantics {
+            let (on_repeat, on_failure) = (OnRepeat::Idempotent, OnFailure::Spools);
+            Semantics { model: Model::Samples, on_repeat, on_failure }
+        }
+
+        fn send<'a>(&'a self, payload: &'a Payload<'a>, _timeout: Duration) -> SendFuture<'a> {
+            let names: Vec<_> = payload.families().map(|(name, _)| name).collect();
+            let owned = names.iter().map(ToString::to_string).collect();
+            self.requests.lock().push((owned, payload.created_at()));
+            Box::pin(std::future::ready((self.answer)(&names, payload.created_at())))
+        }
+    }
+
+    const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+    const FLAG: &str = "batch_job_last_run_success";
+
+    fn refused() -> Error {
+        Error::new(Kind::Refused { status: 400, retry: Retry::Never }, "refused")
+    }
+
+    /// Sends the families of an outcome, `own` gauges and a counter. Returns the result and the requests that arrived.
+    fn send_with(
+        own: &[&str],
+        answer: impl Fn(&[&str], u64) -> Result<Accepted, Rejection> + Send + Sync,
+    ) -> (Result<SentSamples, Error>, Vec<(Vec<String>, u64)>) {
+        let mut families = Families::new();
+        for name in own.iter().chain(&[SUCCESS, FLAG]) {
+            families.insert((*name).into(), format!("# TYPE {name} gauge\n{name} 1\n"));
+        }
+        let key = GroupingKey::new("job").unwrap();
+        let request =
+            PushRequest::with_created_at(1, crate::push_request::Verb::Push, key, families);
+        let sink = ScriptedSink { answer, requests: Mutex::default() };
+        let deadline = Moment::now().after(Duration::from_secs(60));
+        let result = {
+            let sending = pin!(send(&sink, Payload::from(&request), deadline));
+            let Poll::Ready(result) = sending.poll(&mut Context::from_waker(Waker::noop())) else {
+                panic!("`send` must not be pending")
+            };
+            result
+        };
+        (result, sink.requests.lock().clone())
+    }
+
+    #[test]
+    fn samples_are_sent_in_one_request_if_the_sink_accepts_them() {
+        let (result, requests) = send_with(&["rows"], |_, _| Ok(Accepted::Queued));
+        assert!(result.unwrap().refused.is_none());
+        assert_eq!(requests.len(), 1);
+    }
+
+    #[test]
+    fn splitting_stores_all_good_families_for_every_position_of_a_bad_one() {
+        let own = ["a", "b", "c", "d", "e"];
+        for bad in own {
+            let (result, requests) = send_with(&own, |names, _| {
+                let is_bad = names.contains(&bad);
+                if is_bad {
+                    Err(Rejection::InvalidMetrics(refused()))
+                } else {
+                    Ok(Accepted::Queued)
+                }
+            });
+            assert!(result.unwrap().refused.is_some(), "{bad}");
+            let accepted: Vec<_> = requests
+                .iter()
+                .filter(|(names, _)| !names.iter().any(|name| name == bad))
+                .collect();
+            let mut stored: Vec<_> = accepted.iter().flat_map(|(names, _)| names.clone()).collect();
+            stored.sort();
+            let expected = own.iter().filter(|name| **name != bad).chain(&[FLAG, SUCCESS]);
+            let mut expected: Vec<_> = expected.map(ToString::to_string).collect();
+            expected.sort();
+            assert_eq!(stored, expected, "{bad}");
+            // The outcome is the second request, after the whole one.
+            assert_eq!(requests[1].0, [FLAG, SUCCESS], "{bad}");
+            assert!(requests.len() < 2 * (own.len() + 2), "{requests:?}");
+        }
+    }
+
+    #[test]
+    fn superseded_families_are_not_an_error_and_the_newer_ones_are_sent() {
+        let (result, requests) = send_with(&["rows"], |names, _| {
+            let is_news = names == [SUCCESS];
+            if is_news { Ok(Accepted::Queued) } else { Err(Rejection::Superseded(refused())) }
+        });
+        assert!(result.unwrap().refused.is_none());
+        assert!(requests.contains(&(vec![SUCCESS.to_owned()], 1)), "{requests:?}");
+    }
+
+    #[test]
+    fn samples_that_are_too_old_are_reduced_to_timestamps_with_the_present_time() {
+        let (result, requests) = send_with(&["rows"], |_, created_at| {
+            let is_old = created_at == 1;
+            if is_old { Err(Rejection::TooOld(refused())) } else { Ok(Accepted::Queued) }
+        });
+        assert!(result.unwrap().refused.is_none());
+        let [_, (names, created_at)] = &requests[..] else { panic!("{requests:?}") };
+        assert!(names == &[SUCCESS] && *created_at > 1, "{requests:?}");
+    }
+
+    #[test]
+    fn present_time_that_the_sink_calls_too_old_is_an_error() {
+        let (result, requests) = send_with(&[], |_, _| Err(Rejection::TooOld(refused())));
+        assert!(result.unwrap_err().is_rejected());
+        assert_eq!(requests.len(), 2);
+    }
+
+    #[test]
+    fn refused_outcome_is_an_error_although_other_metrics_are_accepted() {
+        let (result, _) = send_with(&["rows"], |names, _| {
+            if names == ["rows"] {
+                Ok(Accepted::Queued)
+            } else {
+                Err(Rejection::InvalidMetrics(refused()))
+            }
+        });
+        assert!(result.unwrap_err().is_rejected());
+    }
+
+    #[test]
+    fn failure_ends_the_attempt() {
+        let unavailable = || Error::new(Kind::Unreachable, "unreachable");
+        let (result, requests) = send_with(&["rows"], |_, _| Err(Rejection::Failed(unavailable())));
+        assert!(result.unwrap_err().is_unreachable());
+        assert_eq!(requests.len(), 1);
+    }
+
+    #[test]
+    fn partial_acceptance_returns_the_reason() {
+        let (result, requests) = send_with(&["rows"], |_, _| Ok(Accepted::Partially(refused())));
+        assert!(result.unwrap().refused.is_some());
+        assert_eq!(requests.len(), 1);
+    }
+}

@@ -1,0 +1,157 @@
+//! The table of schemes: the scheme of a URL selects the sink.
+
+use std::sync::Arc;
+
+use super::dry_run::DryRun;
+use super::interface::Sink;
+use super::pushgateway::Pushgateway;
+use super::target::{Mode, Target};
+use crate::error::Error;
+use crate::http::RawUrl;
+
+/// Opens the sink of a target. Without I/O: it also checks the URL when the configuration is read.
+type Open = fn(&Target) -> Result<Arc<dyn Sink>, Error>;
+
+/// The schemes in the order of the documentation.
+static SCHEMES: &[(&str, Open)] = &[("http", Pushgateway::open), ("https", Pushgateway::open)];
+
+/// The scheme of a URL without one.
+const DEFAULT_SCHEME: &str = "http";
+
+/// The ends of URLs that belong to other servers than a Pushgateway, and the start of the scheme for these.
+const FOREIGN_PATHS: [(&str, &str); 5] = [
+    ("/api/v1/write", "remote-write+"),
+    ("/api/v1/push", "remote-write+"),
+    ("/api/prom/push", "remote-write+"),
+    ("/api/v1/receive", "remote-write+"),
+    ("/v1/metrics", "otlp+"),
+];
+
+/// Opens the sink of a target. In a dry run, its requests are logged instead of being sent.
+///
+/// # Errors
+/// `is_config` if the scheme is unknown, or the sink rejects the URL or a setting of the transport.
+pub(crate) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+    let sink = find(&target.url)?(target)?;
+    Ok(match target.mode {
+        Mode::Live => sink,
+        Mode::DryRun => Arc::new(DryRun::new(sink.to_string())),
+    })
+}
+
+/// Returns true if the scheme of a URL is that of a Pushgateway.
+pub(crate) fn is_pushgateway(url: &RawUrl) -> bool {
+    scheme(url).is_none_or(|scheme| matches!(&*scheme, "http" | "https"))
+}
+
+/// Checks a URL without the settings of its connection.
+///
+/// # Errors
+/// `is_config` if the scheme is unknown, or the sink rejects the URL.
+pub(crate) fn check(url: &RawUrl) -> Result<(), Error> {
+    find(url)?(&Target::with_defaults(url.clone())).map(drop)
+}
+
+fn find(url: &RawUrl) -> Result<Open, Error> {
+    check_path(url)?;
+    let scheme = scheme(url).unwrap_or_else(|| DEFAULT_SCHEME.to_owned());
+    let row = SCHEMES.iter().find(|(name, _)| *name == scheme);
+    row.map(|(_, open)| *open).ok_or_else(|| {
+        let names: Vec<_> = SCHEMES.iter().map(|(name, _)| *name).collect();
+        let remedy = match scheme.strip_prefix("prometheus+") {
+            Some(rest) => format!("write remote-write+{rest}"),
+            None => format!("use one of {}", names.join(", ")),
+        };
+        Error::config(format!("unknown scheme {scheme:?}"))
+            .at("url", format_args!("{url:?}"))
+            .remedy(remedy)
+    })
+}
+
+/// Returns the scheme in lowercase; `None` if the text before `://` is not a scheme, so that the Pushgateway reports the
+/// mistake in the URL.
+fn scheme(url: &RawUrl) -> Option<String> {
+    let (scheme, _) = url.as_str().trim().split_once("://")?;
+    let is_scheme_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let is_scheme = !scheme.is_empty() && scheme.chars().all(is_scheme_char);
+    is_scheme.then(|| scheme.to_ascii_lowercase())
+}
+
+/// Checks that the URL of a Pushgateway does not end like that of another server.
+///
+/// # Errors
+/// `is_config` with the scheme of that server.
+fn check_path(url: &RawUrl) -> Result<(), Error> {
+    let text = url.as_str().trim();
+    let path = text.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let foreign = FOREIGN_PATHS.iter().find(|(end, _)| path.ends_with(end));
+    let Some((end, prefix)) = foreign.filter(|_| is_pushgateway(url)) else { return Ok(()) };
+    let scheme = scheme(url).unwrap_or_else(|| DEFAULT_SCHEME.to_owned());
+    Err(Error::config(format!("invalid URL: a Pushgateway does not have the path {end:?}"))
+        .at("url", format_args!("{url:?}"))
+        .remedy(format!("write {prefix}{scheme}:// in front of the host")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(url: &str) -> Result<Arc<dyn Sink>, Error> {
+        open(&Target::with_defaults(RawUrl::new(url)))
+    }
+
+    #[test]
+    fn url_without_a_scheme_is_that_of_a_pushgateway() {
+        for (url, name) in [
+            ("gateway:9091", "http://gateway:9091"),
+            ("HTTP://gateway/prefix/", "http://gateway/prefix"),
+        ] {
+            assert!(is_pushgateway(&RawUrl::new(url)));
+            assert_eq!(opened(url).unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn unknown_scheme_error_lists_the_schemes() {
+        let error = opened("ftp://user:hunter2@gateway").unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown scheme \"ftp\"") && error.contains("http, https"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn prometheus_scheme_error_names_the_scheme_of_remote_write() {
+        let error = opened("prometheus+https://host/api/v1/write").unwrap_err().to_string();
+        assert!(error.ends_with("; write remote-write+https"), "{error}");
+    }
+
+    #[test]
+    fn url_that_ends_like_that_of_another_server_is_an_error() {
+        for (url, remedy) in [
+            ("http://host:9090/api/v1/write", "; write remote-write+http:// in front of the host"),
+            ("host/api/v1/push/", "; write remote-write+http:// in front of the host"),
+            (
+                "https://u:p@host/api/prom/push",
+                "; write remote-write+https:// in front of the host",
+            ),
+            (
+                "https://host/api/v1/receive?x=1",
+                "; write remote-write+https:// in front of the host",
+            ),
+            ("https://host/otlp/v1/metrics", "; write otlp+https:// in front of the host"),
+        ] {
+            let error = opened(url).unwrap_err().to_string();
+            assert!(error.ends_with(remedy), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn mistake_before_the_host_is_reported_as_an_invalid_url() {
+        for url in ["\"http://gateway", "$SCHEME://gateway"] {
+            let error = opened(url).unwrap_err().to_string();
+            assert!(error.starts_with("invalid URL"), "{error}");
+        }
+    }
+}

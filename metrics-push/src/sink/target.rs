@@ -1,0 +1,35 @@
+//! `Target`: the part of a configuration that applies to one sink.
+
+use super::pushgateway::{Encoding, GatewayKind};
+use crate::http::{RawUrl, Transport};
+
+/// How to push to one sink.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) url: RawUrl,
+    pub(crate) transport: Transport,
+    pub(crate) kind: GatewayKind,
+    pub(crate) encoding: Encoding,
+    pub(crate) mode: Mode,
+}
+
+impl Target {
+    /// Returns the target at `url` with the default settings.
+    pub(crate) fn with_defaults(url: RawUrl) -> Self {
+        Self {
+            url,
+            transport: Transport::default(),
+            kind: GatewayKind::default(),
+            encoding: Encoding::default(),
+            mode: Mode::Live,
+        }
+    }
+}
+
+/// Whether requests that change a sink are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Live,
+    /// Requests are written to stderr and not sent.
+    DryRun,
+}
