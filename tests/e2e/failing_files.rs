@@ -6,6 +6,7 @@
 //! them. From then on, calls fail in a job that waits for input, whose journal exists.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{child_of, send_signal};
+use crate::child::{FinishedJob, child_of, send_signal};
 use crate::failing_disk::{JOBS, assert_reported, bare, command};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
@@ -33,11 +34,13 @@ fn job_name(arguments: &[&str], parts: &[&str]) -> String {
 }
 
 /// Runs a job within `strace` with this option after a run that leaves files in its state directory. Returns the trace.
+/// `expected` is the job without a gateway.
 fn trace(
     gateway: &Pushgateway,
     name: &str,
     option: &str,
     (arguments, outcome): (&[&str], &str),
+    expected: &FinishedJob,
 ) -> (StateDir, String) {
     let state = StateDir::new();
     command(gateway, state.path(), name, &["ok"]).run_to_end();
@@ -54,7 +57,7 @@ fn trace(
         .lines()
         .any(|line| line.contains("(INJECTED)") && !line.contains(state.path().to_str().unwrap()));
     if !has_failed_elsewhere {
-        ended.assert_same_as(&bare(arguments));
+        ended.assert_same_as(expected);
         assert_reported(gateway, name, &ended, outcome);
     }
     (state, trace)
@@ -81,13 +84,13 @@ fn job_is_reported_whichever_read_write_or_sync_fails() {
     let gateway = Pushgateway::start();
     let injected = AtomicUsize::new(0);
     let fail_each = |call: &str, job: (&[&str], &str)| {
-        let name = job_name(job.0, &[call]);
-        let (state, healthy) = trace(&gateway, &name, &format!("trace={call}"), job);
+        let (name, bare) = (job_name(job.0, &[call]), bare(job.0));
+        let (state, healthy) = trace(&gateway, &name, &format!("trace={call}"), job, &bare);
         for (number, position) in positions(&healthy, state.path()).into_iter().enumerate() {
             let error = ERRORS[number % ERRORS.len()];
             let name = job_name(job.0, &[call, &position.to_string()]);
             let fault = format!("inject={call}:error={error}:when={position}");
-            let (state, faulty) = trace(&gateway, &name, &fault, job);
+            let (state, faulty) = trace(&gateway, &name, &fault, job, &bare);
             let state = state.path().to_str().unwrap();
             let is_failure = |line: &&str| line.contains("(INJECTED)") && line.contains(state);
             injected.fetch_add(faulty.lines().filter(is_failure).count(), Ordering::Relaxed);
@@ -124,7 +127,7 @@ fn fail_from_now_on(processes: &[u32], files: &[PathBuf], fault: &str, output: &
     strace.args(["--follow-forks", "--quiet=all", "-e", fault]);
     strace.arg(format!("--output={}", output.display()));
     strace.args(processes.iter().map(|process| format!("--attach={process}")));
-    strace.args(files.iter().flat_map(|file| ["-P".as_ref(), file.as_os_str()]));
+    strace.args(files.iter().flat_map(|file| [OsStr::new("-P"), file.as_os_str()]));
     let strace = strace.spawn().unwrap();
     let started = Instant::now();
     while !processes.iter().all(|process| is_traced(*process)) {
