@@ -1,5 +1,6 @@
-//! Checks the reader of spooled requests with arbitrary bytes.
+//! Checks the readers of spooled requests and of recorded outages with arbitrary bytes.
 
+use super::outage;
 use super::record::{decode, encode};
 
 /// Decodes a record. Its request is the same after it is encoded again.
@@ -13,6 +14,16 @@ pub fn record(bytes: &[u8]) {
             again.map(|again| (again.sink, again.request)),
             Ok((record.sink, record.request))
         );
+    }
+}
+
+/// Decodes the record of an outage of the sink `a`. Its time is the same after it is encoded again.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn outage_record(bytes: &[u8]) {
+    if let Some(at) = outage::decode(bytes, "a") {
+        assert_eq!(outage::decode(outage::encode("a", at).as_bytes(), "a"), Some(at));
     }
 }
 

@@ -25,9 +25,8 @@ impl Spool {
         let folder = self.state_dir.existing_folder(FOLDER);
         let bytes =
             folder.and_then(|folder| folder.read(&self.outage_file(), MAX_FILE_SIZE).ok()?);
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let recorded_at = text.and_then(|text| self.decode_outage(&text));
-        recorded_at
+        bytes
+            .and_then(|bytes| decode(&bytes, &self.sink))
             .and_then(|at| now.unix_millis().checked_sub(at))
             .is_some_and(|age| Duration::from_millis(age) < OUTAGE_TTL)
     }
@@ -35,7 +34,7 @@ impl Spool {
     /// Records that the sink is down.
     pub(crate) fn record_outage(&self, now: Moment) {
         let Some(folder) = self.state_dir.folder(FOLDER) else { return };
-        let text = format!("{VERSION}\n{}\n{}\n", self.sink, now.unix_millis());
+        let text = encode(&self.sink, now.unix_millis());
         if let Err(error) = self.disk.replace(&folder, &self.outage_file(), text.as_bytes()) {
             log::debug(format_args!("cannot record that {} is down: {error}", self.sink));
         }
@@ -52,12 +51,17 @@ impl Spool {
     fn outage_file(&self) -> String {
         format!("{:02x}.outage", record::checksum_of(&[self.sink.as_bytes()]) % MAX_FILES)
     }
+}
 
-    /// Returns when the outage of this sink was recorded.
-    fn decode_outage(&self, text: &str) -> Option<u64> {
-        let at = text.strip_prefix(VERSION)?.strip_prefix('\n')?.strip_prefix(&self.sink)?;
-        at.strip_prefix('\n')?.strip_suffix('\n')?.parse().ok()
-    }
+pub(super) fn encode(sink: &str, recorded_at: u64) -> String {
+    format!("{VERSION}\n{sink}\n{recorded_at}\n")
+}
+
+/// Returns when the outage of this sink was recorded.
+pub(super) fn decode(bytes: &[u8], sink: &str) -> Option<u64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let at = text.strip_prefix(VERSION)?.strip_prefix('\n')?.strip_prefix(sink)?;
+    at.strip_prefix('\n')?.strip_suffix('\n')?.parse().ok()
 }
 
 #[cfg(test)]
