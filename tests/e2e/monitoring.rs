@@ -251,7 +251,7 @@ fn dashboard_queries_all_return_data() {
 #[test]
 fn dashboard_queries_for_samples_all_return_data() {
     let scratch = Scratch::new("dashboard");
-    let rules = scratch.write("rules.yaml", &samples::printed_rules());
+    let rules = scratch.write("rules.yaml", &samples::without_delays(&samples::printed_rules()));
     let prometheus = Prometheus::receiving(INTERVAL, &rules);
     let stack = Stack::with_servers("samples", Pushgateway::start(), prometheus);
     let mut open = stack.run_jobs();

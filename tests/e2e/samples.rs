@@ -11,7 +11,7 @@ use crate::http;
 use crate::programs::command;
 use crate::real::{Labels, Prometheus, Pushgateway};
 use crate::remote_write::{self, Sample};
-use crate::rules::{self, FOLDER, alert_name, blocks, files};
+use crate::rules::{self, alert_name, blocks, files};
 
 /// The interval between two evaluations of the rules.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -203,13 +203,10 @@ fn alerts_on_samples_have_tests_that_fire_and_tests_that_do_not() {
 fn window_extends_how_long_alerts_fire() {
     let scratch = Scratch::new("window");
     scratch.write("rules.yaml", &printed(&["rules", "--for", "samples", "--window", "35d"]));
-    // The last test checks when the last sample leaves the window.
-    let text = &files("tests-samples")["samples.yaml"];
-    let (head, tests) = text.split_once("\ntests:\n").unwrap();
-    let last = tests.rsplit("  - name: ").next().unwrap();
-    let longer = last.replace("191h", "839h").replace("193h", "841h");
-    assert_ne!(last, longer);
-    scratch.write("tests.yaml", &format!("{head}\ntests:\n  - name: {longer}"));
+    let tests = &files("tests-samples")["window.yaml"];
+    let longer = tests.replace("191h", "839h").replace("193h", "841h");
+    assert_ne!(*tests, longer);
+    scratch.write("tests.yaml", &longer);
     promtool(&scratch.0, &["test", "rules", "tests.yaml"]).unwrap();
 }
 
@@ -404,42 +401,38 @@ fn push_groups(gateway: &Pushgateway) {
 }
 
 /// Removes what delays an alert: `for`, and the intervals of groups.
-fn without_delays(rules: &str) -> String {
+pub(crate) fn without_delays(rules: &str) -> String {
     let is_delay =
         |line: &&str| line.starts_with("        for: ") || line.starts_with("    interval: ");
     let lines = rules.lines().filter(|line| !is_delay(line));
-    // The step of a subquery delays it as well: its steps are at multiples of the step.
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    // A subquery is evaluated at multiples of its step, so a new series is part of it after one step.
     text.replace("[8d:5m]", "[10m:1s]").replace("[3d:5m]", "[10m:1s]")
 }
 
-/// The alerts of each job that fire.
-fn firing(prometheus: &Prometheus) -> BTreeMap<String, BTreeSet<String>> {
-    let mut firing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (labels, _) in prometheus.query("ALERTS{alertname=~\"BatchJob.+\", alertstate=\"firing\"}")
-    {
-        firing.entry(labels["job"].clone()).or_default().insert(labels["alertname"].clone());
-    }
-    firing
-}
+/// The names of alerts by job.
+type Alerts = BTreeMap<String, BTreeSet<String>>;
 
-/// Waits until all rules have been evaluated this many times after the call.
-fn wait_for_evaluations(prometheus: &Prometheus, count: u32) {
-    let at = now() + f64::from(count) * INTERVAL.as_secs_f64();
-    let later = format!("timestamp(ALERTS{{alertname=\"Watchdog\"}}) > {at}");
-    prometheus.wait_for(&later, |series| !series.is_empty());
-}
-
-/// Asserts that exactly these alerts fire, now and a few evaluations later. Rules read what other groups have recorded.
+/// Asserts that exactly these alerts fire, and still do after a few more evaluations.
 #[track_caller]
-fn assert_firing(prometheus: &Prometheus, expected: &BTreeMap<String, BTreeSet<String>>) {
-    wait_for_evaluations(prometheus, 4);
-    assert_eq!(firing(prometheus), *expected);
-    wait_for_evaluations(prometheus, 2);
-    assert_eq!(firing(prometheus), *expected);
+fn assert_firing(prometheus: &Prometheus, expected: &Alerts) {
+    let firing = r#"ALERTS{alertname=~"BatchJob.+", alertstate="firing"}"#;
+    let names = |series: &[(Labels, f64)]| {
+        let mut found = Alerts::new();
+        for (labels, _) in series {
+            found.entry(labels["job"].clone()).or_default().insert(labels["alertname"].clone());
+        }
+        found
+    };
+    prometheus.wait_for(firing, |series| names(series) == *expected);
+    // Rules read what other groups have recorded.
+    let later = now() + 4.0 * INTERVAL.as_secs_f64();
+    let evaluated = format!(r#"timestamp(ALERTS{{alertname="Watchdog"}}) > {later}"#);
+    prometheus.wait_for(&evaluated, |series| !series.is_empty());
+    assert_eq!(names(&prometheus.query(firing)), *expected);
 }
 
-fn expected_alerts() -> BTreeMap<String, BTreeSet<String>> {
+fn expected_alerts() -> Alerts {
     let expected = SITUATIONS.iter().filter(|situation| !situation.alerts.is_empty());
     let alerts = |it: &Situation| it.alerts.iter().map(|&name| name.to_owned()).collect();
     expected.map(|it| (it.job.to_owned(), alerts(it))).collect()
@@ -472,22 +465,7 @@ fn rules_for_groups_miss_samples_older_than_five_minutes() {
     let prometheus = Prometheus::receiving(INTERVAL, &rules);
     write_samples(&prometheus);
     let failed = BTreeSet::from(["BatchJobFailed".to_owned()]);
-    assert_firing(&prometheus, &BTreeMap::from([("failed_now".to_owned(), failed)]));
-}
-
-#[test]
-fn rules_for_samples_use_every_instant_of_a_run() {
-    let rules = fs::read_to_string(Path::new(FOLDER).join("rules/delivery.yaml")).unwrap();
-    let rule = blocks(&rules).into_iter().find(|it| it.contains("TimestampInFuture")).unwrap();
-    let metrics = include_str!("../../metrics-push/src/guide/metrics.md");
-    let names = metrics.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let instants: Vec<_> = names
-        .filter(|name| name.ends_with("_timestamp_seconds") && !name.contains("_next_"))
-        .collect();
-    assert!(instants.len() > 7, "{instants:?}");
-    for name in instants {
-        assert!(rule.contains(&format!("{name} - time() > 300")), "{name} is missing in {rule}");
-    }
+    assert_firing(&prometheus, &Alerts::from([("failed_now".to_owned(), failed)]));
 }
 
 /// Writes the groups of a gateway as samples of this age, as a sink for samples would have written them.
