@@ -36,9 +36,11 @@ mod power_loss;
 mod programs;
 mod real;
 mod recording_proxy;
+mod remote_write;
 mod restarting_gateway;
 mod round_trips;
 mod rules;
+mod samples;
 mod scheduler;
 mod security;
 #[path = "../it/signal_defaults.rs"]

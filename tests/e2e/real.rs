@@ -119,7 +119,7 @@ impl Pushgateway {
     }
 }
 
-/// Debian's Prometheus, which scrapes one target.
+/// Debian's Prometheus, which scrapes one target or receives samples.
 pub(crate) struct Prometheus {
     server: Server,
     directory: PathBuf,
@@ -139,26 +139,43 @@ impl Prometheus {
         Self::configured(target, interval, &format!("rule_files: ['{}']\n", rules.display()))
     }
 
-    fn configured(target: SocketAddr, interval: Duration, rule_files: &str) -> Self {
-        let directory = new_directory();
-        let config = directory.join("prometheus.yml");
+    /// Receives samples by remote write at `/api/v1/write`, and evaluates these rules at this interval.
+    pub(crate) fn receiving(interval: Duration, rules: &Path) -> Self {
         let interval = interval.as_millis();
-        let text = format!(
+        Self::started(&format!(
+            "global:\n  evaluation_interval: {interval}ms\nrule_files: ['{}']\n",
+            rules.display()
+        ))
+    }
+
+    fn configured(target: SocketAddr, interval: Duration, rule_files: &str) -> Self {
+        let interval = interval.as_millis();
+        Self::started(&format!(
             "global:\n  scrape_interval: {interval}ms\n  scrape_timeout: {interval}ms\n  \
              evaluation_interval: {interval}ms\n{rule_files}\
              scrape_configs:\n- job_name: pushgateway\n  honor_labels: true\n  \
              static_configs:\n  - targets: ['{target}']\n"
-        );
-        fs::write(&config, text).expect("cannot write the configuration");
+        ))
+    }
+
+    fn started(configuration: &str) -> Self {
+        let directory = new_directory();
+        let config = directory.join("prometheus.yml");
+        fs::write(&config, configuration).expect("cannot write the configuration");
         let arguments = |address| {
             vec![
                 format!("--config.file={}", config.display()),
                 format!("--storage.tsdb.path={}", directory.join("tsdb").display()),
                 format!("--web.listen-address={address}"),
+                "--web.enable-remote-write-receiver".to_owned(),
             ]
         };
         let server = Server::start("/usr/bin/prometheus", "prometheus", "", arguments);
         Self { server, directory }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// Returns the instant vector of an expression.

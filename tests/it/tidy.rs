@@ -172,6 +172,7 @@ fn each_outside_crate_is_named_in_one_place() {
         // The command. `clap` declares the arguments of each subcommand.
         ("clap_complete", "completions.rs"),
         ("clap_mangen", "man.rs"),
+        ("serde_json", "dashboard.rs"),
         ("serde_json", "status/json.rs"),
         ("terminal_size", "terminal.rs"),
     ];
