@@ -334,7 +334,8 @@ fn heartbeat_interval_is_at_least_a_second() {
         Job::with_name("long").heartbeat(interval).run(|_| Ok::<_, ()>(())).unwrap();
         gateway.wait_for(TIMEOUT, |gateway| {
             let group = gateway.find_group("long", &[]);
-            let exported = group.and_then(|group| group.get("batch_job_heartbeat_interval_seconds", &[]));
+            let exported =
+                group.and_then(|group| group.get("batch_job_heartbeat_interval_seconds", &[]));
             exported == Some(expected)
         });
     }
