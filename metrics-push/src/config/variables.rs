@@ -52,7 +52,7 @@ static ALL: &[Variable] = &[
         name: URL,
         example: "http://gateway:9091",
         meaning: "the URL of the gateway; separate several gateways with commas. Default: `PUSHGATEWAY_URL`. Without a URL, nothing is pushed",
-        setting: Setting::Config(|config, value| config.add_urls(value)),
+        setting: Setting::Config(Config::add_urls),
     },
     Variable {
         name: "METRICS_PUSH_JOB",
