@@ -37,6 +37,8 @@
 
 mod attributes;
 mod batcher;
+mod blocking;
+mod checksum;
 mod clock;
 mod config;
 mod delivery;

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::sink::Acceptance;
+use crate::sink::{Acceptance, OnFailure};
 use crate::spool::{Spool, SpoolEntry};
 
 /// A delivery after its last attempt.
@@ -209,7 +209,8 @@ impl Settlement {
 
     fn spool_hint(&self, error: &Error) -> &'static str {
         let has_outcome = self.request.as_ref().is_some_and(PushRequest::has_outcome);
-        if self.route.spool().is_some() || (is_rejection(error) && !has_outcome) {
+        let never_spools = self.route.sink().semantics().on_failure == OnFailure::Drops;
+        if self.route.spool().is_some() || never_spools || (is_rejection(error) && !has_outcome) {
             ""
         } else {
             "; set METRICS_PUSH_STATE_DIR to store undelivered outcomes on disk"

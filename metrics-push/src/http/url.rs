@@ -364,6 +364,45 @@ mod tests {
         }
     }
 
+    fn endpoint(text: &str) -> Result<String, Error> {
+        let default_path = |query: &str| if query.is_empty() { "/write" } else { "/v2" };
+        parse_endpoint(text, "influx+", default_path).map(String::from)
+    }
+
+    #[test]
+    fn url_of_an_endpoint_keeps_its_path_and_query() {
+        for (text, url) in [
+            ("influx+http://tsdb:8086/a/b?db=x", "http://tsdb:8086/a/b?db=x"),
+            ("influx+https://tsdb/", "https://tsdb/write"),
+            (" influx+http://tsdb?bucket=b ", "http://tsdb/v2?bucket=b"),
+        ] {
+            assert_eq!(endpoint(text).unwrap(), url, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_the_query_of_an_endpoint_are_an_error() {
+        for name in ["u", "p", "token", "password"] {
+            let error = endpoint(&format!("influx+http://tsdb/write?db=x&{name}=hunter2"));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("credentials") && !error.contains("hunter2"), "{error}");
+            assert!(error.contains("METRICS_PUSH_TOKEN"), "{error}");
+        }
+    }
+
+    #[test]
+    fn mistake_in_the_url_of_an_endpoint_is_an_error() {
+        for (text, cause) in [
+            ("influx+http://", "it has no host"),
+            ("influx+http://tsdb/#x", "a fragment"),
+            ("influx+http://ts db", "it contains ' '"),
+            ("influx+ftp://tsdb", "neither http nor https"),
+        ] {
+            let error = endpoint(text).unwrap_err().to_string();
+            assert!(error.contains(cause) && error.contains("influx+http://"), "{error}");
+        }
+    }
+
     #[test]
     fn scheme_defaults_to_http() {
         for (text, url) in [

@@ -66,7 +66,6 @@ pub(crate) enum OnFailure {
     /// It is stored in the spool.
     Spools,
     /// It is dropped: a later attempt does not help, or the spool is on the same disk.
-    #[expect(dead_code, reason = "every sink uses the spool yet")]
     Drops,
 }
 
@@ -78,7 +77,6 @@ pub(crate) enum Accepted {
     /// The sink accepted the request without checking it, or applies it later.
     Queued,
     /// The sink accepted the request without some of its metrics, which it will not accept later either.
-    #[cfg_attr(not(test), expect(dead_code, reason = "every sink accepts all or nothing yet"))]
     Partially(Error),
 }
 

@@ -8,6 +8,7 @@ mod post;
 pub(crate) mod pushgateway;
 mod schemes;
 mod target;
+mod textfile;
 
 #[cfg(test)]
 pub(crate) use interface::{Semantics, SendFuture};

@@ -6,6 +6,7 @@ use super::dry_run::DryRun;
 use super::interface::Sink;
 use super::pushgateway::Pushgateway;
 use super::target::{Mode, Target};
+use super::textfile::Textfile;
 use crate::error::Error;
 use crate::http::RawUrl;
 
@@ -13,7 +14,8 @@ use crate::http::RawUrl;
 type Open = fn(&Target) -> Result<Arc<dyn Sink>, Error>;
 
 /// The schemes in the order of the documentation.
-static SCHEMES: &[(&str, Open)] = &[("http", Pushgateway::open), ("https", Pushgateway::open)];
+static SCHEMES: &[(&str, Open)] =
+    &[("http", Pushgateway::open), ("https", Pushgateway::open), ("textfile", Textfile::open)];
 
 /// The scheme of a URL without one.
 const DEFAULT_SCHEME: &str = "http";

@@ -32,7 +32,7 @@ pub fn outage_record(bytes: &[u8]) {
 /// # Panics
 /// If the reader is wrong.
 pub fn record_fields(fields: &[u8]) {
-    let checksum = super::record::checksum_of(&[fields]);
+    let checksum = crate::checksum::checksum_of(&[fields]);
     let head = format!("metrics-push request 1 {checksum:032x}\n");
     record(&[head.as_bytes(), fields].concat());
 }

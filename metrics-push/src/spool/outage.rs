@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::{Spool, record};
+use super::Spool;
+use crate::checksum::checksum_of;
 use crate::clock::Moment;
 use crate::log;
 
@@ -49,7 +50,7 @@ impl Spool {
     }
 
     fn outage_file(&self) -> String {
-        format!("{:02x}.outage", record::checksum_of(&[self.sink.as_bytes()]) % MAX_FILES)
+        format!("{:02x}.outage", checksum_of(&[self.sink.as_bytes()]) % MAX_FILES)
     }
 }
 
