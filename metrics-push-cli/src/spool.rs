@@ -132,7 +132,7 @@ fn relocate(arguments: &Move) -> Result<ExitCode, Failure> {
     let config = context::config(&GatewayArguments::default())?;
     let to = match &arguments.to {
         Some(to) => to.clone(),
-        None => context::only_gateway(&config, "--to")?.url(),
+        None => context::only_sink(&config, "--to")?.to_owned(),
     };
     metrics_push::init(config)?;
     move_undelivered(&arguments.from, &to)?;

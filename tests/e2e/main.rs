@@ -50,6 +50,7 @@ mod signal_defaults;
 mod state_dir;
 mod supervise;
 mod syscalls;
+mod textfile;
 mod wire;
 mod wrong_clock;
 

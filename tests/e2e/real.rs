@@ -119,6 +119,54 @@ impl Pushgateway {
     }
 }
 
+/// Debian's node exporter with only the textfile collector, and the directory that it reads.
+pub(crate) struct NodeExporter {
+    server: Server,
+    directory: PathBuf,
+}
+
+impl NodeExporter {
+    pub(crate) fn start() -> Self {
+        let directory = new_directory();
+        let arguments = |address| {
+            vec![
+                format!("--web.listen-address={address}"),
+                "--collector.disable-defaults".to_owned(),
+                "--collector.textfile".to_owned(),
+                format!("--collector.textfile.directory={}", directory.display()),
+            ]
+        };
+        let (binary, package) = ("/usr/bin/prometheus-node-exporter", "prometheus-node-exporter");
+        Self { server: Server::start(binary, package, "", arguments), directory }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns the value of each series with its labels, such as `rows{job="import"}`.
+    pub(crate) fn series(&self) -> BTreeMap<String, f64> {
+        let response = send(self.address(), "GET", "/metrics", b"");
+        let text = response.expect("the node exporter does not respond").text();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let parse = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        };
+        samples.filter_map(parse).collect()
+    }
+}
+
+impl Drop for NodeExporter {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
 /// Debian's Prometheus, which scrapes one target or receives samples.
 pub(crate) struct Prometheus {
     server: Server,
@@ -158,7 +206,8 @@ impl Prometheus {
         ))
     }
 
-    fn started(configuration: &str) -> Self {
+    /// Starts it with this configuration.
+    pub(crate) fn started(configuration: &str) -> Self {
         let directory = new_directory();
         let config = directory.join("prometheus.yml");
         fs::write(&config, configuration).expect("cannot write the configuration");

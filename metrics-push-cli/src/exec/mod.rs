@@ -118,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
     let name = given.unwrap_or_else(|| {
         let name = file_name(program);
         // Without a gateway, no metric has the name.
-        let is_reported = context::gateways(&config).is_ok();
+        let is_reported = context::sinks(&config).is_ok();
         problems.extend((is_reported && is_launcher(&name)).then(|| unclear_name(&name)));
         name
     });

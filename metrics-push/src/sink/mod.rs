@@ -18,5 +18,5 @@ pub(crate) use dry_run::DryRun;
 pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub use pushgateway::GatewayKind;
-pub(crate) use schemes::{check, is_pushgateway, open};
+pub(crate) use schemes::{display_url, is_pushgateway, open};
 pub(crate) use target::{Mode, Target};

@@ -46,12 +46,12 @@ pub(crate) fn is_pushgateway(url: &RawUrl) -> bool {
     scheme(url).is_none_or(|scheme| matches!(&*scheme, "http" | "https"))
 }
 
-/// Checks a URL without the settings of its connection.
+/// Returns a URL without credentials, as messages and the state directory contain it.
 ///
 /// # Errors
 /// `is_config` if the scheme is unknown, or the sink rejects the URL.
-pub(crate) fn check(url: &RawUrl) -> Result<(), Error> {
-    find(url)?(&Target::with_defaults(url.clone())).map(drop)
+pub(crate) fn display_url(url: &RawUrl) -> Result<String, Error> {
+    find(url)?(&Target::with_defaults(url.clone())).map(|sink| sink.to_string())
 }
 
 fn find(url: &RawUrl) -> Result<Open, Error> {
