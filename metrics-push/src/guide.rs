@@ -4,6 +4,8 @@
 //! - [`metrics`]: all metrics of a run.
 //! - [`delivery`]: timeouts, retries, stored requests, several gateways, wire formats.
 //! - [`configuration`]: all environment variables, proxies, secrets, the state directory.
+//! - [`sinks`]: the destinations, and the credentials of each.
+//! - [`textfile`]: the textfile collector of the node exporter as a destination.
 //! - [`schedulers`]: many tasks in one long-lived process.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
@@ -24,6 +26,12 @@ pub mod delivery {}
 
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
+
+#[doc = include_str!("guide/sinks.md")]
+pub mod sinks {}
+
+#[doc = include_str!("guide/textfile.md")]
+pub mod textfile {}
 
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}

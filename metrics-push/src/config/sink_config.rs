@@ -8,6 +8,7 @@ use crate::http::RawUrl;
 use crate::sink;
 
 /// A sink with its own credentials, headers and certificates, for a [`Config`](crate::Config) with several sinks.
+/// [`guide::sinks`](crate::guide::sinks) lists the kinds of sinks.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
