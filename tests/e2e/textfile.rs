@@ -167,7 +167,7 @@ fn hostile_labels_and_values_leave_the_file_readable() {
     let _scope = Config::default().url(url(&exporter)).unwrap().scope().unwrap();
     let values = ["new\nline", "quo\"te", "trailing\\", "a b,c=d{}", "é/b", &"x".repeat(255)];
     for (number, value) in values.iter().enumerate() {
-        let job = Job::new(format!("job_{number}"));
+        let job = Job::with_name(format!("job_{number}"));
         let run = job.start_with(&[("shard", value)]);
         let gauge = run.gauge("rows", "Rows \\ of\nthe run.").unwrap();
         gauge.set(f64::from(u8::try_from(number).unwrap()));

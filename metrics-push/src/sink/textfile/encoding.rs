@@ -67,7 +67,7 @@ impl<'a> GroupLabels<'a> {
     /// # Errors
     /// `is_config` if a grouping label has this name as well.
     pub(super) fn new(key: &'a GroupingKey, job_label: &'a str) -> Result<Self, Error> {
-        if key.has_label(job_label) && key.labels().any(|(name, _)| name == job_label) {
+        if key.labels().any(|(name, _)| name == job_label) {
             return Err(Error::config(format!(
                 "the grouping label {job_label:?} is also the label of the job"
             ))
