@@ -2,9 +2,10 @@
 # Runs the whole stack until you press Enter: a Pushgateway, a Prometheus with `prometheus.yml`, and the example job on a
 # schedule. Every third run of the job fails.
 #
-#   examples/monitoring/run.sh [SECONDS]
+#   examples/monitoring/run.sh [--samples] [SECONDS]
 #
-# With SECONDS, it ends after this time at the latest. Without a terminal, it ends after a minute.
+# With --samples, the job writes samples to the receiver of Prometheus instead of pushing to a gateway, and Prometheus has the
+# rules for samples. With SECONDS, it ends after this time at the latest. Without a terminal, it ends after a minute.
 #
 # The servers listen on free ports of the loopback interface. Their data is removed at the end.
 set -euo pipefail
@@ -34,8 +35,13 @@ missing() {
         "download page into a folder of PATH."
 }
 
+storage=groups
+if [ "${1-}" = --samples ]; then
+    storage=samples
+    shift
+fi
 case "${1-0}" in
-'' | *[!0-9]*) fail "invalid number of seconds \"$1\". Usage: run.sh [SECONDS]" ;;
+'' | *[!0-9]*) fail "invalid number of seconds \"$1\". Usage: run.sh [--samples] [SECONDS]" ;;
 esac
 if [ -n "${1-}" ]; then
     seconds_to_run=$((10#$1))
@@ -44,7 +50,9 @@ elif [ -t 0 ]; then
 else
     seconds_to_run=$SECONDS_WITHOUT_TERMINAL
 fi
-gateway_command=$(first_command pushgateway prometheus-pushgateway) || missing pushgateway prometheus-pushgateway
+if [ "$storage" = groups ]; then
+    gateway_command=$(first_command pushgateway prometheus-pushgateway) || missing pushgateway prometheus-pushgateway
+fi
 prometheus_command=$(first_command prometheus) || missing prometheus prometheus
 first_command cargo >/dev/null || fail "cargo is missing. Install Rust, or add the folder of cargo to PATH."
 first_command timeout >/dev/null || fail "timeout is missing. Install the GNU core utilities."
@@ -121,8 +129,9 @@ graph() {
     echo "http://$prometheus$graph_page?g0.expr=$(encode "$1")&g0.tab=0&g0.range_input=5m"
 }
 
-# Prints the table of the jobs. It fails because of the failed runs.
+# Prints the table of the jobs. It fails because of the failed runs. Only a gateway has the table.
 show_status() {
+    [ "$storage" = groups ] || return 0
     echo
     echo "\$ metrics-push status --url http://$gateway"
     timeout "$RUN_TIMEOUT" "$target/debug/metrics-push" status --url "http://$gateway" || true
@@ -141,7 +150,7 @@ enter_within() {
 }
 
 nightly_import() {
-    METRICS_PUSH_URL="http://$gateway" METRICS_PUSH_STATE_DIR="$scratch/state" \
+    METRICS_PUSH_URL=$url METRICS_PUSH_STATE_DIR="$scratch/state" \
         timeout "$RUN_TIMEOUT" "$target/debug/examples/nightly_import" "$@" >>"$scratch/job.log" 2>&1
 }
 
@@ -156,13 +165,38 @@ done
 # Runs the programs themselves, because cargo may wait for another cargo.
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-start pushgateway "$gateway_command" --persistence.file=
-gateway=$address
-# Uses this gateway, absolute paths, and short intervals.
-sed -e "s/localhost:9091/$gateway/" -e "s|\.\./\.\./|$PWD/|" -e 's/_interval: 15s/_interval: 1s/' \
-    "$folder/prometheus.yml" >"$scratch/prometheus.yml"
-start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" --storage.tsdb.path="$scratch/tsdb"
-prometheus=$address
+# Starts Prometheus with the configuration in the scratch folder and these further flags.
+start_prometheus() {
+    start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" \
+        --storage.tsdb.path="$scratch/tsdb" "$@"
+    prometheus=$address
+}
+
+success=batch_job_last_success_timestamp_seconds
+outcome=batch_job_last_run_outcome
+if [ "$storage" = groups ]; then
+    start pushgateway "$gateway_command" --persistence.file=
+    gateway=$address
+    url=http://$gateway
+    # Uses this gateway, absolute paths, and short intervals.
+    sed -e "s/localhost:9091/$gateway/" -e "s|\.\./\.\./|$PWD/|" -e 's/_interval: 15s/_interval: 1s/' \
+        "$folder/prometheus.yml" >"$scratch/prometheus.yml"
+    start_prometheus
+    reports="the stored groups        http://$gateway/"
+    dashboard="import $PWD/metrics-push-cli/monitoring/dashboard.json"
+    status="cargo run --package metrics-push-cli -- status --url http://$gateway"
+else
+    # Evaluates all rules every second.
+    "$target/debug/metrics-push" rules --for samples | sed '/^    interval: /d' >"$scratch/rules.yaml"
+    printf 'global: {evaluation_interval: 1s}\nrule_files: [rules.yaml]\n' >"$scratch/prometheus.yml"
+    start_prometheus --web.enable-remote-write-receiver
+    url=remote-write+http://$prometheus/api/v1/write
+    success="max_over_time($success[8d])"
+    outcome="last_over_time($outcome[8d])"
+    reports="the URL of the job       $url"
+    dashboard="import the output of metrics-push dashboard --for samples"
+    status="only a gateway has the table of metrics-push status"
+fi
 graph_page=$(first_page /graph /query /classic/graph)
 alerts_page=$(first_page /alerts /classic/alerts)
 
@@ -171,12 +205,12 @@ cat <<TEXT
 The job runs every $SECONDS_BETWEEN_RUNS seconds. Every third run fails on purpose.
 BatchJobFailed fires after each of these. BatchJobRunsTooOften fires because the job declares a daily schedule.
 
-  the stored groups        http://$gateway/
+  $reports
   the alerts               http://$prometheus$alerts_page
-  age of the last success  $(graph 'time() - batch_job_last_success_timestamp_seconds')
-  the last outcome         $(graph 'batch_job_last_run_outcome == 1')
-  the dashboard            import $PWD/metrics-push-cli/monitoring/dashboard.json into a Grafana with http://$prometheus as data source
-  the state of the job     cargo run --package metrics-push-cli -- status --url http://$gateway
+  age of the last success  $(graph "time() - $success")
+  the last outcome         $(graph "$outcome == 1")
+  the dashboard            $dashboard into a Grafana with http://$prometheus as data source
+  the state of the job     $status
 
 TEXT
 [ -t 0 ] && echo "Press Enter to stop." && echo
@@ -210,4 +244,4 @@ while [ -z "$seconds_to_run" ] || [ "$SECONDS" -lt "$seconds_to_run" ]; do
 done
 
 show_status
-echo "Finished: both servers are stopped, and their data is removed."
+echo "Finished: the servers are stopped, and their data is removed."

@@ -11,7 +11,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
 use crate::{
-    assets, completions, delete, exec, help, man, prune, push, recover, spool, status, wipe,
+    completions, dashboard, delete, exec, help, man, prune, push, recover, rules, spool, status,
+    wipe,
 };
 
 /// Inspects and maintains the metrics that batch jobs push to a Prometheus Pushgateway.
@@ -34,10 +35,8 @@ enum Subcommand {
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
     Exec(exec::Arguments),
-    /// Prints the alert rules of this version as one file for Prometheus' rule_files.
-    Rules,
-    /// Prints the dashboard of this version, to import into Grafana.
-    Dashboard,
+    Rules(rules::Arguments),
+    Dashboard(dashboard::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -63,8 +62,8 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Subcommand::Recover(arguments) => recover::run(&arguments),
         Subcommand::Spool(subcommand) => spool::run(&subcommand),
         Subcommand::Exec(arguments) => exec::run(&arguments, Vec::new()),
-        Subcommand::Rules => assets::print_rules(),
-        Subcommand::Dashboard => assets::print_dashboard(),
+        Subcommand::Rules(arguments) => rules::run(&arguments),
+        Subcommand::Dashboard(arguments) => dashboard::run(&arguments),
         Subcommand::Completions(arguments) => completions::run(&arguments, CommandLine::command()),
         Subcommand::Man(arguments) => man::run(&arguments, CommandLine::command()),
     }

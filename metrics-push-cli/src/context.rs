@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use metrics_push::{Config, Error, Gateway, GroupingKey, parse_duration};
+use metrics_push::{Config, Error, Gateway, GroupingKey, SinkConfig, parse_duration};
 
 use crate::failure::Failure;
 
@@ -69,31 +69,54 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
     }
 }
 
-/// Returns the gateways of a configuration; an error if it has none.
+/// Returns the Pushgateways of a configuration, and prints which other sinks are skipped, because these subcommands use its API.
+///
+/// # Errors
+/// If there is no Pushgateway.
 pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
+    let sinks = sinks(config)?;
+    let others = sinks.iter().filter(|sink| !sink.is_pushgateway());
+    let skipped = others
+        .map(|sink| Failure::usage(format!("skipped {}: it is not a Pushgateway", sink.url())));
     let gateways = Gateway::from_config(config)?;
-    match (gateways.is_empty(), config.is_disabled()) {
-        (false, _) => Ok(gateways),
-        (true, true) => {
+    if gateways.is_empty() && !sinks.is_empty() {
+        let urls: Vec<_> = sinks.iter().map(SinkConfig::url).collect();
+        return Err(Failure::usage(format!(
+            "no Pushgateway is configured, only {}; set the URL of a Pushgateway with --url or METRICS_PUSH_URL",
+            urls.join(", ")
+        )));
+    }
+    skipped.for_each(|skipped| skipped.print());
+    Ok(gateways)
+}
+
+/// Returns the sinks of a configuration. A dry run needs none.
+///
+/// # Errors
+/// If there is none, or pushing is disabled.
+pub(crate) fn sinks(config: &Config) -> Result<&[SinkConfig], Failure> {
+    match config.sinks() {
+        _ if config.is_disabled() => {
             Err(Failure::usage("METRICS_PUSH_DISABLED is set; unset it to reach the gateway"))
         }
-        (true, false) => Err(Failure::usage(
+        [] if !config.is_dry_run() => Err(Failure::usage(
             "no gateway is configured; set its URL with --url or METRICS_PUSH_URL",
         )),
+        sinks => Ok(sinks),
     }
 }
 
-/// Returns the only gateway of a configuration.
+/// Returns the URL of the only sink of a configuration, without credentials.
 ///
 /// # Errors
 /// If there are others. The error names the option that selects one.
-pub(crate) fn only_gateway(config: &Config, option: &str) -> Result<Gateway, Failure> {
-    let mut gateways = gateways(config)?;
-    match (gateways.pop(), gateways.len()) {
-        (Some(gateway), 0) => Ok(gateway),
-        (_, others) => Err(Failure::usage(format!(
+pub(crate) fn only_sink<'a>(config: &'a Config, option: &str) -> Result<&'a str, Failure> {
+    match sinks(config)? {
+        [sink] => Ok(sink.url()),
+        [] => Err(Failure::usage(format!("no gateway is configured; select one with {option}"))),
+        sinks => Err(Failure::usage(format!(
             "{} gateways are configured; select one with {option}",
-            others + 1
+            sinks.len()
         ))),
     }
 }
@@ -128,13 +151,13 @@ pub(crate) fn for_each(
 }
 
 fn parse_url(text: &str) -> Result<String, Error> {
-    let is_valid = if text.is_empty() { Ok(()) } else { Gateway::new(text).map(drop) };
+    let is_valid = if text.is_empty() { Ok(()) } else { SinkConfig::new(text).map(drop) };
     is_valid.map(|()| text.to_owned())
 }
 
 /// Returns the URL as the state directory stores it, without credentials.
 pub(crate) fn parse_stored_url(text: &str) -> Result<String, Error> {
-    Gateway::new(text).map(|gateway| gateway.url())
+    SinkConfig::new(text).map(|sink| sink.url().to_owned())
 }
 
 fn parse_job(text: &str) -> Result<String, Error> {

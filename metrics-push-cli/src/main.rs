@@ -5,22 +5,26 @@
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts for terminals")]
 
-mod assets;
 mod cli;
 mod completions;
 mod context;
+mod dashboard;
 mod delete;
 mod exec;
 mod failure;
 mod help;
 mod humanize;
 mod man;
+mod promql;
 mod prune;
 mod push;
 mod recover;
 mod removal;
+mod rules;
+mod samples;
 mod spool;
 mod status;
+mod storage;
 mod terminal;
 mod wipe;
 

@@ -43,12 +43,12 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = context::config(&arguments.gateways)?;
     let from = arguments.from.as_deref();
-    // Fails if no gateway is configured.
-    context::gateways(&config)?;
-    let to = from.map(|_| context::only_gateway(&config, "--url")).transpose()?;
+    // Fails if no sink is configured.
+    context::sinks(&config)?;
+    let to = from.map(|_| context::only_sink(&config, "--url").map(str::to_owned)).transpose()?;
     metrics_push::init(config)?;
     if let Some((from, to)) = from.zip(to) {
-        spool::move_undelivered(from, &to.url())?;
+        spool::move_undelivered(from, &to)?;
     }
     let recovery = metrics_push::recover(arguments.gateways.timeout_or(DEFAULT_TIMEOUT));
     terminal::print(&format!("{}\n{}", summary(&recovery), spool::hints()))?;

@@ -1,6 +1,6 @@
 //! `metrics-push spool`: lists, shows, moves and drops the requests and runs in the state directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -132,7 +132,7 @@ fn relocate(arguments: &Move) -> Result<ExitCode, Failure> {
     let config = context::config(&GatewayArguments::default())?;
     let to = match &arguments.to {
         Some(to) => to.clone(),
-        None => context::only_gateway(&config, "--to")?.url(),
+        None => context::only_sink(&config, "--to")?.to_owned(),
     };
     metrics_push::init(config)?;
     move_undelivered(&arguments.from, &to)?;
@@ -242,8 +242,7 @@ impl Stored {
     /// Returns a line for each URL that is not configured.
     fn hints(&self) -> String {
         // A run for several URLs is not configured if one of them is not.
-        let configured: BTreeSet<_> =
-            metrics_push::circuit_breakers().into_iter().map(|breaker| breaker.gateway).collect();
+        let configured = metrics_push::gateway_urls();
         let urls = self.count_urls(|is_configured| !is_configured).into_iter();
         let urls = urls.filter(|(url, _)| !configured.contains(url));
         let hints = urls.map(|(url, number)| {

@@ -130,14 +130,14 @@ pub(crate) fn expand(
 ) -> TokenStream {
     let shape = Shape::new(function, judge, future, instrumentation.guard_owner);
     let expansion = Expansion { function, instrumentation, judge, runtime };
-    match (shape, function.future_tail()) {
-        (Shape::Guard, _) => expansion.guarded(),
-        (Shape::Call, _) => expansion.call(),
-        (Shape::AsyncCall, _) => expansion.async_call(),
-        (Shape::AsyncForever, _) => expansion.async_forever(),
-        (Shape::FutureTail, Some(tail)) => expansion.future_tail(&tail),
-        (Shape::BoxedFuture, tail) => expansion.boxed_future(tail.as_ref()),
-        (Shape::FutureTail | Shape::Future, _) => expansion.future(),
+    match shape {
+        Shape::Guard => expansion.guarded(),
+        Shape::Call => expansion.call(),
+        Shape::AsyncCall => expansion.async_call(),
+        Shape::AsyncForever => expansion.async_forever(),
+        Shape::FutureTail => expansion.future_tail(),
+        Shape::Future => expansion.future(),
+        Shape::BoxedFuture => expansion.boxed_future(),
     }
 }
 
@@ -202,8 +202,9 @@ impl Expansion<'_> {
 
     /// Inserts the measurement into the future. Adds no statement before the future if possible: some attributes
     /// remove the statements before `Box::pin`.
-    fn future_tail(&self, tail: &FutureTail) -> TokenStream {
+    fn future_tail(&self) -> TokenStream {
         let Self { function, runtime, .. } = self;
+        let Some(tail) = function.future_tail() else { return self.future() };
         let span = generated();
         let Instrumentation { start, prepare, uses_arguments, .. } = self.instrumentation;
         let (prepared, start) = match uses_arguments {
@@ -218,7 +219,7 @@ impl Expansion<'_> {
                 let block = empty_statement_first(&tail.block);
                 quote_spanned!(span=> let _call = #start; #block)
             }
-            _ => self.judged_tail(tail, &start),
+            _ => self.judged_tail(&tail, &start),
         };
         let (head, future) = (&tail.head, tail.expression(content));
         function.with_body(&quote!(#prepared #head #future))
@@ -249,11 +250,12 @@ impl Expansion<'_> {
     }
 
     /// The closure returns every future of the body, also that of an early `return`.
-    fn boxed_future(&self, tail: Option<&FutureTail>) -> TokenStream {
-        let runtime = self.runtime;
+    fn boxed_future(&self) -> TokenStream {
+        let Self { function, runtime, .. } = self;
         let span = generated();
         let judge = self.judge.closure(runtime, None);
-        self.measured_future(|body| match tail.filter(|tail| tail.is_boxed()) {
+        let tail = function.future_tail().filter(FutureTail::is_boxed);
+        self.measured_future(|body| match &tail {
             Some(tail) => {
                 let future = tail.moving_expression(quote_spanned!(span=> measured.await));
                 quote_spanned! {span=>

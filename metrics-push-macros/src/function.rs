@@ -32,7 +32,10 @@ pub(crate) struct Function {
     parameters: Parameters,
     /// The tokens between the parameters and the body.
     after: Vec<TokenTree>,
-    body: Group,
+    /// They are valid only at the start of the body.
+    inner_attributes: TokenStream,
+    /// The body without its inner attributes.
+    block: Group,
     /// The number of tokens of the attributes at the start of `before`.
     attributes: usize,
     name: Ident,
@@ -88,11 +91,13 @@ impl Function {
             (Some(TokenTree::Group(parameters)), Some(TokenTree::Group(body)))
                 if body.delimiter() == Delimiter::Brace =>
             {
+                let (inner_attributes, block) = split_inner_attributes(body);
                 Ok(Self {
                     before,
                     parameters: Parameters::new(parameters),
                     after,
-                    body,
+                    inner_attributes,
+                    block,
                     attributes,
                     name,
                     asyncness,
@@ -155,28 +160,14 @@ impl Function {
         &self.after[2..end.map_or(self.after.len(), |end| end + 2)]
     }
 
-    /// Returns the inner attributes, which are valid only at the start of the body.
-    fn inner_attributes(&self) -> TokenStream {
-        let tokens: Vec<TokenTree> = self.body.stream().into_iter().collect();
-        let end = attributes_len(&tokens, AttributeStyle::Inner);
-        tokens.into_iter().take(end).collect()
-    }
-
-    /// Returns the body without its inner attributes.
-    pub(crate) fn block(&self) -> Group {
-        let tokens: Vec<TokenTree> = self.body.stream().into_iter().collect();
-        let start = attributes_len(&tokens, AttributeStyle::Inner);
-        regroup(&self.body, tokens.into_iter().skip(start).collect())
-    }
-
     /// Returns the body for use as the last expression of another block.
     pub(crate) fn inner_block(&self) -> Group {
-        empty_statement_first(&self.block())
+        empty_statement_first(&self.block)
     }
 
     /// Returns the future at the end of the body.
     pub(crate) fn future_tail(&self) -> Option<FutureTail> {
-        FutureTail::find(&self.block())
+        FutureTail::find(&self.block)
     }
 
     /// Returns the function with `body` instead of the user's body.
@@ -190,8 +181,8 @@ impl Function {
     }
 
     fn emit(&self, parameters: &impl ToTokens, body: &TokenStream) -> TokenStream {
-        let inner = self.inner_attributes();
-        let body = regroup(&self.body, quote!(#inner #body));
+        let inner = &self.inner_attributes;
+        let body = regroup(&self.block, quote!(#inner #body));
         let (before, after) = (&self.before, &self.after);
         quote!(#(#before)* #parameters #(#after)* #body)
     }
@@ -201,17 +192,16 @@ impl Function {
     /// The arm of the `match` drops the temporary values of the body's last expression before the parameters, as a
     /// function does.
     pub(crate) fn moved_block(&self, moved: Moved, start: &TokenStream) -> Group {
-        let block = self.block();
         let bindings = self.parameters.bindings(moved);
         let body = match bindings.is_empty() {
-            true if start.is_empty() => return block,
+            true if start.is_empty() => return self.block.clone(),
             true => self.inner_block().to_token_stream(),
             false => {
                 let inner = self.inner_block();
                 quote_spanned!(generated()=> match () { () => #inner })
             }
         };
-        regroup(&block, quote_spanned!(generated()=> #start #(#bindings)* #body))
+        regroup(&self.block, quote_spanned!(generated()=> #start #(#bindings)* #body))
     }
 
     /// Returns the parameters that a closure with the body must own.
@@ -225,7 +215,7 @@ impl Function {
 
     /// Returns `self` if it moves and the body uses it.
     pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
-        self.parameters.moved_self(moved).filter(|_| contains_self(self.body.stream()))
+        self.parameters.moved_self(moved).filter(|_| contains_self(self.block.stream()))
     }
 }
 
@@ -252,6 +242,17 @@ fn parameters_position(tokens: &[TokenTree], start: usize) -> Option<usize> {
         angles.step(token) && as_group(Some(token), Delimiter::Parenthesis).is_some()
     });
     found.map(|position| start + position)
+}
+
+/// Splits a body into its inner attributes and the rest.
+fn split_inner_attributes(body: Group) -> (TokenStream, Group) {
+    let mut attributes: Vec<TokenTree> = body.stream().into_iter().collect();
+    let rest = attributes.split_off(attributes_len(&attributes, AttributeStyle::Inner));
+    if attributes.is_empty() {
+        return (TokenStream::new(), body);
+    }
+    let block = regroup(&body, rest.into_iter().collect());
+    (attributes.into_iter().collect(), block)
 }
 
 fn contains_self(tokens: TokenStream) -> bool {

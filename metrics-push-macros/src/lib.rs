@@ -10,6 +10,7 @@ mod counted;
 mod duration;
 mod errors;
 mod expand;
+mod expansion;
 mod expression;
 mod function;
 mod future_tail;
@@ -26,12 +27,7 @@ mod timed;
 mod tokens;
 mod validate;
 
-use proc_macro2::TokenStream;
-
-use crate::arguments::Arguments;
-use crate::attribute::Attribute;
-use crate::errors::Errors;
-use crate::function::Function;
+use crate::expansion::{expand_function, expand_function_or_impl};
 
 #[allow(missing_docs, reason = "documented at its re-export")]
 #[proc_macro_attribute]
@@ -58,29 +54,4 @@ pub fn timed(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     expand_function_or_impl::<timed::Args>(arguments.into(), item.into()).into()
-}
-
-fn expand_function_or_impl<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    if impl_block::is_impl(&item) {
-        impl_block::expand::<A>(arguments, item)
-    } else {
-        expand_function::<A>(arguments, item)
-    }
-}
-
-fn expand_function<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let mut errors = Errors::default();
-    let mut arguments = Arguments::read(arguments, &mut errors);
-    let attribute = A::parse(&mut arguments);
-    arguments.finish(A::PLACEMENT.attribute, &mut errors);
-    match Function::parse(item.clone(), &A::PLACEMENT) {
-        Ok(function) => {
-            attribute.check(&function, &mut errors);
-            if errors.is_empty() {
-                return attribute.expand(&function);
-            }
-        }
-        Err(error) => errors.add(error),
-    }
-    errors.with_item(item)
 }

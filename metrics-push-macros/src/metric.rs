@@ -125,7 +125,7 @@ impl MetricArgs {
     ) -> Instrumentation {
         let span = generated();
         let runtime = self.runtime();
-        let call_site = call_site(&runtime, function);
+        let function_label = function.label();
         let site_type = Ident::new(metric.site_type, span);
         let shared_name = metric.shared_name;
         let name = match &self.name {
@@ -146,7 +146,7 @@ impl MetricArgs {
         });
         let site = quote_spanned! {span=>
             { static __SITE: #runtime::#site_type = #runtime::#site_type::new(
-                #runtime::Site::new(#call_site, #name, #help) #labels #max_series #registry
+                #runtime::Site::new(#function_label, ::core::module_path!(), #name, #help) #labels #max_series #registry
             ) #options; &__SITE }
         };
         let start = match values.is_empty() {
@@ -220,16 +220,4 @@ fn label(runtime: &TokenStream, expression: &TokenStream) -> TokenStream {
     let span = generated().located_at(expression.span());
     let expression = borrowed(expression);
     quote_spanned!(span=> #runtime::label(#expression).value())
-}
-
-fn call_site(runtime: &TokenStream, function: &Function) -> TokenStream {
-    let label = function.label();
-    quote_spanned! {generated()=>
-        #runtime::CallSite {
-            function: #label,
-            module: ::core::module_path!(),
-            file: ::core::file!(),
-            line: ::core::line!(),
-        }
-    }
 }

@@ -9,9 +9,9 @@ pub use crate::job::fuzz::journal;
 #[cfg(unix)]
 pub use crate::job::supervisor_fuzz::supervisor_link;
 pub use crate::sink::pushgateway::fuzz::{response, start_time, stored_groups};
-pub use crate::spool::fuzz::{record, record_fields};
+pub use crate::spool::fuzz::{outage_record, record, record_fields};
 #[cfg(feature = "testing")]
-pub use crate::testing::fuzz::{fake_path, fake_protobuf, fake_text};
+pub use crate::testing::fuzz::{fake_connection, fake_path, fake_protobuf, fake_text};
 
 #[cfg(test)]
 mod tests {
@@ -29,12 +29,15 @@ mod tests {
         ("duration", duration),
         ("exposition", exposition),
         #[cfg(feature = "testing")]
+        ("fake_connection", fake_connection),
+        #[cfg(feature = "testing")]
         ("fake_path", fake_path),
         #[cfg(feature = "testing")]
         ("fake_protobuf", fake_protobuf),
         #[cfg(feature = "testing")]
         ("fake_text", fake_text),
         ("journal", journal),
+        ("outage_record", outage_record),
         ("record", record),
         ("record_fields", record_fields),
         ("response", response),
@@ -86,6 +89,22 @@ mod tests {
                 ("", "\n", ""),
             ],
         ),
+        (
+            "fake_connection",
+            &[
+                ("", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+                (
+                    "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+                    "1\r\na\r\n",
+                    "0\r\n\r\n",
+                ),
+                ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "a: #\r\n", "\r\n"),
+                ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1;", "a", "\r\n"),
+                ("POST / HTTP/1.0\r\nContent-Length: 1000000\r\n\r\n", "a", ""),
+                ("GET / HTTP/1.1\r\n", "a: b\r\n", "\r\n"),
+                ("GET /", "a", " HTTP/1.1\r\n\r\n"),
+            ],
+        ),
         ("fake_path", &[("", "/..", ""), ("j", "/a#/b", ""), ("", "%2F", ""), ("j", "/", "")]),
         ("fake_protobuf", &[("", "\u{1}\n", ""), ("", "\u{7f}", ""), ("", "\n\u{2}\n\0", "")]),
         (
@@ -111,6 +130,10 @@ mod tests {
                 ("metrics-push journal 1", "\ta", "\n"),
                 ("metrics-push journal ", "1", "\n"),
             ],
+        ),
+        (
+            "outage_record",
+            &[("metrics-push outage 1\na\n", "1", "\n"), ("metrics-push outage 1\n", "a", "\n1\n")],
         ),
         ("record", &[("metrics-push request 1 ", "0", "\n"), ("metrics-push request ", "1", "")]),
         (

@@ -4,6 +4,8 @@
 //! - [`metrics`]: all metrics of a run.
 //! - [`delivery`]: timeouts, retries, stored requests, several gateways, wire formats.
 //! - [`configuration`]: all environment variables, proxies, secrets, the state directory.
+//! - [`sinks`]: the destinations, and the credentials of each.
+//! - [`textfile`]: the textfile collector of the node exporter as a destination.
 //! - [`remote_write`]: Prometheus, Mimir, Grafana Cloud and VictoriaMetrics as destinations.
 //! - [`influxdb`]: InfluxDB and other servers that accept its line protocol as destinations.
 //! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
@@ -27,6 +29,12 @@ pub mod delivery {}
 
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
+
+#[doc = include_str!("guide/sinks.md")]
+pub mod sinks {}
+
+#[doc = include_str!("guide/textfile.md")]
+pub mod textfile {}
 
 #[doc = include_str!("guide/remote_write.md")]
 pub mod remote_write {}

@@ -37,6 +37,8 @@
 
 mod attributes;
 mod batcher;
+mod blocking;
+mod checksum;
 mod clock;
 mod config;
 mod delivery;
@@ -82,8 +84,8 @@ pub use error::Error;
 pub use exposition::Exposition;
 pub use gateway::{Gateway, Removal};
 pub use inspect::{
-    CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, move_undelivered,
-    recover, spooled_requests, unreported_runs,
+    CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, gateway_urls,
+    move_undelivered, recover, spooled_requests, unreported_runs,
 };
 pub use job::{Job, Outcome, Run, RunHandle, Stage, report_signals};
 pub use labels::GroupingKey;

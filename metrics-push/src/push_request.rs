@@ -111,6 +111,19 @@ pub(crate) fn is_outcome_family(name: &str) -> bool {
     name.starts_with(OUTCOME_PREFIX)
 }
 
+/// The timestamps of a group that outlive its pushes.
+const RETAINED_FAMILIES: [&str; 4] = [
+    "batch_job_last_success_timestamp_seconds",
+    "batch_job_last_failure_timestamp_seconds",
+    "batch_job_last_abandoned_timestamp_seconds",
+    "batch_job_last_skipped_timestamp_seconds",
+];
+
+/// Returns true if a push that does not contain the family must not remove it.
+pub(crate) fn is_retained_family(name: &str) -> bool {
+    RETAINED_FAMILIES.contains(&name)
+}
+
 /// One request to a sink. Clones share the families.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PushRequest {

@@ -90,3 +90,36 @@ fn journal_of_another_user_is_not_reported() {
     assert!(ended.log_lines[0].contains("it is not a journal"), "{ended:?}");
     assert!(gateway.find_group("planted", &[]).is_none() && journal.exists());
 }
+
+/// A shell script that runs a command in another root directory, which has the mode `$1` and the directories
+/// of the original one.
+const WITH_ANOTHER_ROOT: &str = "\
+root=$0 mode=$1
+shift
+mount -t tmpfs -o mode=$mode tmpfs $root
+for entry in /*; do
+    if [ -L $entry ]; then cp --no-dereference $entry $root
+    elif [ -d $entry ]; then mkdir $root$entry; mount --rbind $entry $root$entry
+    fi
+done
+exec /usr/sbin/chroot $root \"$@\"";
+
+#[test]
+fn state_directory_is_not_used_if_others_can_change_the_root_directory() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let root = state.path().join("root");
+    fs::create_dir(&root).unwrap();
+    for (mode, log_lines) in [("755", 0), ("1777", 0), ("777", 1)] {
+        let root = root.to_str().unwrap();
+        let launcher = ["unshare", "--mount", "sh", "-c", WITH_ANOTHER_ROOT, root, mode];
+        let job = job(PanicStrategy::Unwind, &["ok"]).gateway(&gateway.url());
+        let job = job.variable("METRICS_PUSH_STATE_DIR", state.path());
+        let ended = job.within(&launcher).run_to_end();
+        assert!(ended.status.success(), "run this test as root: it changes mounts\n{ended:?}");
+        assert_eq!(ended.log_lines.len(), log_lines, "{mode}: {ended:?}");
+        let is_refused = |line: &String| line.contains(": / is writable for other users");
+        assert!(ended.log_lines.iter().all(is_refused), "{mode}: {ended:?}");
+        assert_eq!(gateway.groups().len(), 1, "the outcome is delivered");
+        gateway.clear();
+    }
+}

@@ -41,6 +41,38 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn commands_skip_sinks_that_are_not_pushgateways() {
+    let gateway = Pushgateway::start();
+    let run = |urls: &str, arguments: &[&str]| {
+        command(metrics_push_program())
+            .args(arguments)
+            .env("METRICS_PUSH_URL", urls)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let textfile = "textfile:///nonexistent";
+    for arguments in [
+        &["status"][..],
+        &["delete", "--job", "missing", "--dry-run"],
+        &["prune", "--older-than", "1h", "--dry-run"],
+    ] {
+        let output = run(&format!("{textfile},{}", gateway.url()), arguments);
+        let stderr = text(&output.stderr);
+        let skipped = format!("Skipped {textfile}: it is not a Pushgateway");
+        assert!(stderr.contains(&skipped), "{arguments:?}: {stderr}");
+        let output = run(textfile, arguments);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        let error = format!("No Pushgateway is configured, only {textfile}");
+        assert!(stderr.contains(&error), "{arguments:?}: {stderr}");
+    }
+    // Other sinks have no query API, and `recover` needs none.
+    let output = run(textfile, &["recover"]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn status_exit_code_reflects_the_stored_groups() {
     let gateway = Pushgateway::start();
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{PanicStrategy, child_of, job, send_signal};
+use crate::child::{JobCommand, PanicStrategy, child_of, job, job_command, send_signal};
+use crate::cli::metrics_push_program;
 use crate::lifecycle::{outcomes, stored};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
@@ -21,13 +22,28 @@ fn faketime() -> String {
     library.to_str().unwrap().to_owned()
 }
 
+/// The ways to run a job that waits for input.
+const JOBS: [&[&str]; 3] = [
+    &["wait-for-input"],
+    &["supervised", "wait-for-input"],
+    &["exec", "sh", "-c", "echo ready; cat"],
+];
+
+/// Returns the command of a job, or of `metrics-push exec` with a command.
+fn waiting_job(arguments: &[&str]) -> JobCommand {
+    match arguments {
+        ["exec", ..] => job_command(metrics_push_program().to_owned(), arguments),
+        _ => job(PanicStrategy::Unwind, arguments),
+    }
+}
+
 /// Runs a job whose clock is set by this number of seconds while it runs.
 fn assert_ordered(gateway: &Pushgateway, library: &str, step: &str, arguments: &[&str]) {
-    let (state, name) = (StateDir::new(), format!("{}{step}", arguments.concat()));
+    let (state, name) = (StateDir::new(), format!("{}{step}", arguments[0]));
     let clock = state.path().with_extension("clock");
     let set = |clock: &Path, seconds: &str| fs::write(clock, seconds).unwrap();
     set(&clock, "+0");
-    let command = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url());
+    let command = waiting_job(arguments).gateway(&gateway.url()).variable("PATH", "/usr/bin:/bin");
     let command = command.variable("METRICS_PUSH_JOB", &name);
     let command = command.variable("METRICS_PUSH_STATE_DIR", state.path());
     let command = command.variable("LD_PRELOAD", library).variable("FAKETIME_NO_CACHE", "1");
@@ -68,7 +84,7 @@ fn instants_and_duration_are_in_order_if_the_clock_is_set() {
         for step in STEPS {
             let (gateway, library) = (&gateway, &library);
             scope.spawn(move || {
-                for arguments in [&["wait-for-input"][..], &["supervised", "wait-for-input"]] {
+                for arguments in JOBS {
                     assert_ordered(gateway, library, step, arguments);
                 }
             });

@@ -97,10 +97,16 @@ fn count_working_links(line: &str) -> usize {
     links.map(request).count()
 }
 
+/// The demo, which ends after one second.
+fn demo(arguments: &[&str]) -> Command {
+    let mut demo = command(Path::new(ROOT).join("examples/monitoring/run.sh"));
+    demo.args(arguments).arg("1").env("CARGO_TARGET_DIR", target_directory()).stdin(Stdio::null());
+    demo
+}
+
 #[test]
 fn demo_prints_working_links_and_the_table_of_status() {
-    let mut demo = command(Path::new(ROOT).join("examples/monitoring/run.sh"));
-    demo.arg("1").env("CARGO_TARGET_DIR", target_directory()).stdin(Stdio::null());
+    let mut demo = demo(&[]);
     let mut child = demo.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     // The servers run while this test reads the list.
@@ -111,4 +117,16 @@ fn demo_prints_working_links_and_the_table_of_status() {
     let count = |text: &str| shown.iter().filter(|line| line.starts_with(text)).count();
     let status = "$ metrics-push status --url http://";
     assert_eq!((count(status), count("STATE  "), count("success  ")), (2, 2, 2), "{shown:#?}");
+}
+
+#[test]
+fn demo_of_samples_prints_working_links() {
+    let mut demo = demo(&["--samples"]);
+    let mut child = demo.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let links: usize = lines.by_ref().map(|line| count_working_links(&line)).take(12).sum();
+    assert_eq!(links, 4);
+    let shown: Vec<_> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{shown:#?}");
+    assert!(shown.iter().any(|line| line.ends_with("run 1 ended with status 0")), "{shown:#?}");
 }

@@ -14,7 +14,7 @@ use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
 /// Ways to run a job, each with its outcome: in one process, and under a supervisor that reports the end.
-const JOBS: [(&[&str], &str); 4] = [
+pub(crate) const JOBS: [(&[&str], &str); 4] = [
     (&["err"], "error"),
     (&["durable-journal", "exit-3"], "exit_code"),
     (&["supervised", "_exit"], "exit_code"),
@@ -28,19 +28,29 @@ const FILE_SYSTEMS: [(&str, &str, &str); 3] = [
     ("read-only", "size=64k", "mount -o remount,ro $0"),
 ];
 
-fn command(gateway: &Pushgateway, state: &Path, name: &str, arguments: &[&str]) -> JobCommand {
+pub(crate) fn command(
+    gateway: &Pushgateway,
+    state: &Path,
+    name: &str,
+    arguments: &[&str],
+) -> JobCommand {
     let command = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url());
     command.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state)
 }
 
 #[track_caller]
-fn assert_reported(gateway: &Pushgateway, name: &str, ended: &FinishedJob, outcome: &str) {
+pub(crate) fn assert_reported(
+    gateway: &Pushgateway,
+    name: &str,
+    ended: &FinishedJob,
+    outcome: &str,
+) {
     let stored = stored(gateway, name);
     assert_eq!(outcomes(&stored), [outcome], "{name}: {ended:?} {stored:?}");
     assert!(ended.log_lines.len() <= 1, "{name}: {ended:?}");
 }
 
-fn bare(arguments: &[&str]) -> FinishedJob {
+pub(crate) fn bare(arguments: &[&str]) -> FinishedJob {
     job(PanicStrategy::Unwind, arguments).run_to_end()
 }
 

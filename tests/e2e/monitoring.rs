@@ -8,11 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::FakeGateway;
+use metrics_push::{Gateway, StoredGroup};
 use serde_json::Value;
 
 use crate::cli;
 use crate::programs::{command, program};
 use crate::real::{Prometheus, Pushgateway};
+use crate::samples::{self, Scratch};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 
@@ -43,6 +45,10 @@ impl Stack {
         let gateway = Pushgateway::start();
         let rules = Path::new(FOLDER).join("rules/*.yaml");
         let prometheus = Prometheus::watching(gateway.address(), INTERVAL, &rules);
+        Self::with_servers(name, gateway, prometheus)
+    }
+
+    fn with_servers(name: &str, gateway: Pushgateway, prometheus: Prometheus) -> Self {
         let state = format!("monitoring-{name}-{}", std::process::id());
         let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join(state);
         Self { gateway, prometheus, state }
@@ -71,6 +77,55 @@ impl Stack {
         let mut command = self.command(cli::metrics_push_program(), &["exec"]);
         command.args(arguments).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "2s");
         command.status().unwrap().code()
+    }
+
+    /// Runs all jobs of the dashboard, so that each panel has data. Returns the run that is still open.
+    fn run_jobs(&self) -> Child {
+        let url = self.gateway.url();
+        // The second run reports what the first one has stored for the gateway that is down.
+        for _ in 0..2 {
+            let both = format!("{url},http://127.0.0.1:9");
+            assert_eq!(self.exec(&both, &["--job", "elsewhere", "--", "true"]), Some(0));
+        }
+        assert_eq!(self.run("nightly_import", &[]), Some(0));
+        assert_eq!(self.run("nightly_import", &["--fail"]), Some(1));
+        assert_eq!(self.run("etl_steps", &[]), Some(0));
+        assert_eq!(self.run("job_watched", &[]), Some(0));
+        let late = ["--job", "is_late", "--every", "500ms", "--", "true"];
+        assert_eq!(self.exec(&url, &late), Some(0));
+        let code = ["--job", "ends_with_code", "--", "sh", "-c", "exit 3"];
+        assert_eq!(self.exec(&url, &code), Some(3));
+        let killed = ["--job", "is_killed", "--", "sh", "-c", "kill -KILL $$"];
+        assert_ne!(self.exec(&url, &killed), Some(0));
+        self.start_open_run()
+    }
+
+    /// Waits until the gateway stores the start of the open run.
+    fn wait_for_open_run(&self) {
+        let deadline = Instant::now() + DATA_TIMEOUT;
+        let gateway = Gateway::new(self.gateway.url()).unwrap();
+        let is_open = |group: &StoredGroup| {
+            let time = |name| group.value(&format!("batch_job_last_{name}_timestamp_seconds"), &[]);
+            group.labels["job"] == "watched" && time("start") > time("completion")
+        };
+        while !gateway.metrics().unwrap().iter().any(is_open) {
+            assert!(Instant::now() < deadline, "no run of `watched` is open");
+            thread::sleep(INTERVAL);
+        }
+    }
+
+    /// Waits until all queries return data.
+    #[track_caller]
+    fn wait_for_data(&self, mut queries: Vec<String>) {
+        let deadline = Instant::now() + DATA_TIMEOUT;
+        loop {
+            queries.retain(|query| !has_data(&self.prometheus, query));
+            if queries.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "no data for {queries:#?}");
+            thread::sleep(INTERVAL);
+        }
     }
 
     /// Waits until Prometheus has evaluated all rules with the groups that are stored at the time of the call.
@@ -118,9 +173,16 @@ fn label_values(query: &str) -> Option<(&str, &str)> {
     query.strip_prefix("label_values(")?.strip_suffix(')')?.rsplit_once(", ")
 }
 
-/// All queries of the shipped dashboard.
-fn queries() -> Vec<String> {
-    let dashboard = dashboard();
+/// The queries of the selections above the panels.
+fn queries_of_variables(dashboard: &Value) -> Vec<&str> {
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let queries: Vec<_> = variables.iter().filter_map(|it| it["query"]["query"].as_str()).collect();
+    assert_eq!(queries.len(), 3);
+    queries
+}
+
+/// All queries of a dashboard.
+fn queries(dashboard: &Value) -> Vec<String> {
     let mut found = Vec::new();
     expressions_of(&dashboard["panels"], &mut found);
     let annotations = dashboard["annotations"]["list"].as_array().unwrap();
@@ -161,43 +223,17 @@ fn has_data(prometheus: &Prometheus, query: &str) -> bool {
 #[test]
 fn dashboard_queries_all_return_data() {
     let stack = Stack::start("dashboard");
-    let url = stack.gateway.url();
-    // The second run reports what the first one has stored for the gateway that is down.
-    for _ in 0..2 {
-        let both = format!("{url},http://127.0.0.1:9");
-        assert_eq!(stack.exec(&both, &["--job", "elsewhere", "--", "true"]), Some(0));
-    }
-    assert_eq!(stack.run("nightly_import", &[]), Some(0));
-    assert_eq!(stack.run("nightly_import", &["--fail"]), Some(1));
-    assert_eq!(stack.run("etl_steps", &[]), Some(0));
-    assert_eq!(stack.run("job_watched", &[]), Some(0));
-    assert_eq!(stack.exec(&url, &["--job", "is_late", "--every", "500ms", "--", "true"]), Some(0));
-    let code = ["--job", "ends_with_code", "--", "sh", "-c", "exit 3"];
-    assert_eq!(stack.exec(&url, &code), Some(3));
-    let killed = ["--job", "is_killed", "--", "sh", "-c", "kill -KILL $$"];
-    assert_ne!(stack.exec(&url, &killed), Some(0));
-    let mut open = stack.start_open_run();
+    let mut open = stack.run_jobs();
     // Rates need pushes after a scrape.
     stack.wait_for_evaluation();
     assert_eq!(stack.run("nightly_import", &["--fail"]), Some(1));
     assert_eq!(stack.run("etl_steps", &[]), Some(0));
 
-    let mut empty = queries();
-    assert!(empty.len() > 50, "not all queries were found: {empty:#?}");
-    let deadline = Instant::now() + DATA_TIMEOUT;
-    loop {
-        empty.retain(|query| !has_data(&stack.prometheus, query));
-        if empty.is_empty() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "no data for {empty:#?}");
-        thread::sleep(INTERVAL);
-    }
     let dashboard = dashboard();
-    let variables = dashboard["templating"]["list"].as_array().unwrap();
-    let queries: Vec<_> = variables.iter().filter_map(|it| it["query"]["query"].as_str()).collect();
-    assert!(!queries.is_empty());
-    for query in queries {
+    let queries = queries(&dashboard);
+    assert!(queries.len() > 50, "not all queries were found: {queries:#?}");
+    stack.wait_for_data(queries);
+    for query in queries_of_variables(&dashboard) {
         let (series, label) = label_values(query).unwrap_or_else(|| panic!("{query}"));
         let found = stack.prometheus.query(&expand(series)[0]);
         if label != "job" {
@@ -207,6 +243,34 @@ fn dashboard_queries_all_return_data() {
         }
         let values: BTreeSet<_> = found.iter().map(|(labels, _)| labels[label].as_str()).collect();
         assert!(JOBS.iter().all(|job| values.contains(job)), "{query}: {values:?}");
+    }
+    open.kill().unwrap();
+    open.wait().unwrap();
+}
+
+#[test]
+fn dashboard_queries_for_samples_all_return_data() {
+    let scratch = Scratch::new("dashboard");
+    let rules = scratch.write("rules.yaml", &samples::without_delays(&samples::printed_rules()));
+    let prometheus = Prometheus::receiving(INTERVAL, &rules);
+    let stack = Stack::with_servers("samples", Pushgateway::start(), prometheus);
+    let mut open = stack.run_jobs();
+    // The start of the open run is sent while the run goes on.
+    stack.wait_for_open_run();
+    samples::copy_groups(&stack.gateway, &stack.prometheus, Duration::from_secs(20 * 60));
+
+    let dashboard = samples::printed(&["dashboard", "--for", "samples"]);
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    let queries = queries(&dashboard);
+    assert!(queries.len() > 40, "not all queries were found: {queries:#?}");
+    stack.wait_for_data(queries);
+    for query in queries_of_variables(&dashboard) {
+        let expression = query.strip_prefix("query_result(").unwrap().strip_suffix(')').unwrap();
+        let found = stack.prometheus.query(&expand(expression)[0]);
+        let values: BTreeSet<_> = found.iter().filter_map(|it| it.0.get("job")).collect();
+        let is_complete = JOBS.iter().all(|&job| values.contains(&job.to_owned()));
+        assert!(is_complete || !query.contains("by (job)"), "{query}: {values:?}");
+        assert!(!found.is_empty(), "{query}");
     }
     open.kill().unwrap();
     open.wait().unwrap();

@@ -138,7 +138,49 @@ impl Pushgateway {
     }
 }
 
-/// Debian's Prometheus, which scrapes one target.
+/// Debian's node exporter with only the textfile collector, and the directory that it reads.
+pub(crate) struct NodeExporter {
+    server: Server,
+    directory: Directory,
+}
+
+impl NodeExporter {
+    pub(crate) fn start() -> Self {
+        let directory = Directory::new("node-exporter");
+        let arguments = |address| {
+            vec![
+                format!("--web.listen-address={address}"),
+                "--collector.disable-defaults".to_owned(),
+                "--collector.textfile".to_owned(),
+                format!("--collector.textfile.directory={}", directory.path().display()),
+            ]
+        };
+        let (binary, package) = ("/usr/bin/prometheus-node-exporter", "prometheus-node-exporter");
+        Self { server: Server::start(binary, package, "/-/ready", arguments), directory }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Returns the value of each series with its labels, such as `rows{job="import"}`.
+    pub(crate) fn series(&self) -> BTreeMap<String, f64> {
+        let response = send(self.address(), "GET", "/metrics", b"");
+        let text = response.expect("the node exporter does not respond").text();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let parse = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        };
+        samples.filter_map(parse).collect()
+    }
+}
+
+/// Debian's Prometheus, which scrapes one target or receives samples.
 pub(crate) struct Prometheus {
     server: Server,
     // Dropped after the server, which would create the directory again.
@@ -159,26 +201,44 @@ impl Prometheus {
         Self::configured(target, interval, &format!("rule_files: ['{}']\n", rules.display()))
     }
 
-    fn configured(target: SocketAddr, interval: Duration, rule_files: &str) -> Self {
-        let directory = Directory::new("prometheus");
-        let config = directory.path().join("prometheus.yml");
+    /// Receives samples by remote write at `/api/v1/write`, and evaluates these rules at this interval.
+    pub(crate) fn receiving(interval: Duration, rules: &Path) -> Self {
         let interval = interval.as_millis();
-        let text = format!(
+        Self::started(&format!(
+            "global:\n  evaluation_interval: {interval}ms\nrule_files: ['{}']\n",
+            rules.display()
+        ))
+    }
+
+    fn configured(target: SocketAddr, interval: Duration, rule_files: &str) -> Self {
+        let interval = interval.as_millis();
+        Self::started(&format!(
             "global:\n  scrape_interval: {interval}ms\n  scrape_timeout: {interval}ms\n  \
              evaluation_interval: {interval}ms\n{rule_files}\
              scrape_configs:\n- job_name: pushgateway\n  honor_labels: true\n  \
              static_configs:\n  - targets: ['{target}']\n"
-        );
-        fs::write(&config, text).expect("cannot write the configuration");
+        ))
+    }
+
+    /// Starts it with this configuration.
+    pub(crate) fn started(configuration: &str) -> Self {
+        let directory = Directory::new("prometheus");
+        let config = directory.path().join("prometheus.yml");
+        fs::write(&config, configuration).expect("cannot write the configuration");
         let arguments = |address| {
             vec![
                 format!("--config.file={}", config.display()),
                 format!("--storage.tsdb.path={}", directory.path().join("tsdb").display()),
                 format!("--web.listen-address={address}"),
+                "--web.enable-remote-write-receiver".to_owned(),
             ]
         };
         let server = Server::start("/usr/bin/prometheus", "prometheus", "/-/ready", arguments);
         Self { server, _directory: directory }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// Returns the instant vector of an expression.

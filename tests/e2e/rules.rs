@@ -48,16 +48,14 @@ fn extent(text: &str, indentation: usize) -> usize {
     ends.map_or(text.len(), |(end, _)| end)
 }
 
-fn alert_name(block: &str) -> Option<&str> {
+pub(crate) fn alert_name(block: &str) -> Option<&str> {
     block.strip_prefix("- alert: ")?.lines().next()
 }
 
 /// The rules of all alerts by name.
 fn alerts(rules: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
     let blocks = rules.values().flat_map(|text| blocks(text));
-    let alerts: BTreeMap<_, _> = blocks.filter_map(|it| Some((alert_name(it)?, it))).collect();
-    assert!(alerts.len() > 25, "not all alerts were found: {:?}", alerts.keys());
-    alerts
+    blocks.filter_map(|it| Some((alert_name(it)?, it))).collect()
 }
 
 /// The value of a rule's key, on one line or several.
@@ -91,8 +89,8 @@ fn first_selector(expression: &str) -> &str {
     }
 }
 
-/// Replaces the expression of each alert by its first selector, so that the alert fires for every series.
-fn without_conditions(text: &str) -> String {
+/// Replaces the expression of each alert by the last value of its first selector, so that the alert fires for every series.
+fn without_conditions(text: &str, last_value: impl Fn(&str) -> String) -> String {
     let mut changed = text.to_owned();
     for block in blocks(text) {
         if alert_name(block).is_none_or(|name| name == ALWAYS) {
@@ -102,8 +100,11 @@ fn without_conditions(text: &str) -> String {
         let selector = first_selector(expression);
         let end = block.find(expression).unwrap() + expression.len();
         let head = block.lines().next().unwrap();
-        let replaced =
-            format!("{head}\n        expr: 'max without () ({selector})'{}", &block[end..]);
+        let replaced = format!(
+            "{head}\n        expr: 'max without () ({})'{}",
+            last_value(selector),
+            &block[end..]
+        );
         changed = changed.replace(block, &replaced);
     }
     changed
@@ -118,24 +119,37 @@ fn count_alerts(line: &str) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// Runs the promtool tests on rules without conditions. A test that then gets more alerts than it expects needs the
-/// condition.
 #[test]
 fn alerts_have_tests_that_fire_and_tests_that_do_not() {
     let rules = files("rules");
-    let tests = files("tests");
+    assert!(alerts(&rules).len() > 25, "not all alerts were found: {:?}", alerts(&rules).keys());
+    assert_alerts_are_tested("groups", &rules, &files("tests"), str::to_owned);
+}
+
+/// Runs promtool tests on rules without conditions, in which `last_value` writes the last value of a selector. A test that
+/// then gets more alerts than it expects needs the condition. The tests are in a folder next to the folder `rules`.
+#[track_caller]
+pub(crate) fn assert_alerts_are_tested(
+    name: &str,
+    rules: &BTreeMap<String, String>,
+    tests: &BTreeMap<String, String>,
+    last_value: impl Fn(&str) -> String,
+) {
     let firing: BTreeSet<_> = tests
         .values()
         .flat_map(|text| text.lines().filter(|line| line.contains("labels: ALERTS{")))
         .flat_map(|line| count_alerts(line).into_keys())
         .collect();
 
-    let copy = format!("rules-without-conditions-{}", std::process::id());
+    let copy = format!("rules-without-conditions-{name}-{}", std::process::id());
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(copy);
-    for (folder, files) in [("rules", &rules), ("tests", &tests)] {
+    for (folder, files) in [("rules", rules), ("tests", tests)] {
         fs::create_dir_all(copy.join(folder)).unwrap();
         for (name, text) in files {
-            let text = if folder == "rules" { without_conditions(text) } else { text.clone() };
+            let text = match folder {
+                "rules" => without_conditions(text, &last_value),
+                _ => text.clone(),
+            };
             fs::write(copy.join(folder).join(name), text).unwrap();
         }
     }
@@ -157,7 +171,7 @@ fn alerts_have_tests_that_fire_and_tests_that_do_not() {
             needed.extend(count_alerts(got).into_iter().filter(is_unexpected).map(|it| it.0));
         }
     }
-    for name in alerts(&rules).into_keys() {
+    for name in alerts(rules).into_keys() {
         assert!(firing.contains(name), "no test shows that {name} fires");
         assert!(
             name == ALWAYS || needed.contains(name),
@@ -191,8 +205,9 @@ fn rules_and_dashboard_use_existing_metrics() {
         texts.push(fs::read_to_string(Path::new(PAGES).join(page)).unwrap());
     }
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == ':';
-    let recorded: BTreeSet<&str> = rules
-        .values()
+    // A page shows a recording rule as well.
+    let recorded: BTreeSet<&str> = texts
+        .iter()
         .flat_map(|text| blocks(text))
         .filter_map(|block| block.strip_prefix("- record: ")?.lines().next())
         .collect();
@@ -213,4 +228,17 @@ fn rules_and_dashboard_use_existing_metrics() {
         }
     }
     assert!(count > 100, "only {count} metrics were found");
+}
+
+#[test]
+fn timestamp_in_future_checks_every_instant_of_a_run() {
+    let rules = files("rules");
+    let expression = value(alerts(&rules)["BatchJobTimestampInFuture"], "expr");
+    let names = METRICS.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let is_instant = |name: &&str| name.ends_with("_timestamp_seconds") && !name.contains("_next_");
+    let instants: Vec<_> = names.filter(is_instant).collect();
+    assert!(instants.len() > 7, "{instants:?}");
+    for name in instants {
+        assert!(expression.contains(&format!("{name} - time() > 300")), "no rule checks {name}");
+    }
 }

@@ -52,7 +52,8 @@ pub(crate) fn active_tasks(arguments: &[&str]) -> JobCommand {
     job_command(program("active_tasks"), arguments)
 }
 
-fn job_command(program: PathBuf, arguments: &[&str]) -> JobCommand {
+/// Returns the command of a job with an empty environment.
+pub(crate) fn job_command(program: PathBuf, arguments: &[&str]) -> JobCommand {
     let mut command = command(program);
     command.args(arguments).env_clear().env("METRICS_PUSH_STATE_DIR", "off");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

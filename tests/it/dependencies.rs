@@ -9,6 +9,12 @@ use serde_json::Value;
 use crate::ROOT;
 
 const PAGE: &str = include_str!("../../metrics-push/src/guide/dependencies.md");
+const COSTS: &str = include_str!("../../metrics-push/src/guide/costs.md");
+const README: &str = include_str!("../../README.md");
+
+/// The maximum numbers of dependencies.
+const MAX_CRATES: usize = 104;
+const MAX_CRATES_WITHOUT_TLS: usize = 87;
 
 /// The heading of the dependencies that only the feature `tls` adds.
 const TLS: &str = "## What the feature `tls` adds";
@@ -70,9 +76,27 @@ fn dependencies_page_lists_exactly_the_dependencies() {
 
 #[test]
 fn number_of_dependencies_is_limited() {
-    for (features, max) in [("--no-default-features", 87), ("--features=tls", 104)] {
+    for (features, max) in
+        [("--no-default-features", MAX_CRATES_WITHOUT_TLS), ("--features=tls", MAX_CRATES)]
+    {
         let crates = tree(&[features]).len();
         assert!(crates <= max, "{features}: {crates} crates");
+    }
+    let sentence = format!(
+        "A job compiles at most {MAX_CRATES} crates, or {MAX_CRATES_WITHOUT_TLS} without TLS."
+    );
+    assert!(README.contains(&sentence), "README.md does not contain: {sentence}");
+}
+
+#[test]
+fn costs_page_has_the_number_of_dependencies() {
+    for (features, program) in
+        [("--no-default-features", "job_without_tls"), ("--features=tls", "job")]
+    {
+        let crates = tree(&[features]).len();
+        for row in [format!("| {program} | {crates} |"), format!("| {program} | {crates}.00 |")] {
+            assert!(COSTS.contains(&row), "costs.md does not contain: {row}");
+        }
     }
 }
 

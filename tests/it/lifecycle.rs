@@ -453,11 +453,12 @@ fn pending_start_push_is_dropped_at_completion() {
 #[test]
 fn heartbeats_are_pushed_until_the_run_finishes() {
     let gateway = FakeGateway::start();
-    let command =
-        job(PanicStrategy::Unwind, &["heartbeat", "wait-a-little"]).gateway(&gateway.url());
-    command.run_to_end();
-    let requests = gateway.requests();
-    assert!(requests.len() > 4, "{}", requests.len());
-    assert_eq!(requests.last().unwrap().method, "PUT");
+    let command = job(PanicStrategy::Unwind, &["heartbeat", "wait-for-input"]).with_input();
+    let mut running = command.gateway(&gateway.url()).start().ready();
+    // The start and two heartbeats.
+    gateway.wait_for(Duration::from_secs(20), |gateway| gateway.requests().len() >= 3);
+    running.close_input();
+    running.wait();
+    assert_eq!(gateway.requests().last().unwrap().method, "PUT");
     assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
 }

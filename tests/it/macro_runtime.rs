@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use std::sync::{LazyLock, Once};
 use std::thread;
 
-use metrics_push::__private::{CallSite, CountedSite, LabelValue, Site, TimedSite, guard, label};
+use metrics_push::__private::{CountedSite, LabelValue, Site, TimedSite, guard, label};
 use metrics_push::Outcome;
 use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
@@ -15,13 +15,6 @@ use metrics_push::prometheus::{Registry, TextEncoder};
 use crate::programs::{command, program};
 
 const NO_LABELS: &[LabelValue<'_>] = &[];
-
-/// The call site of a function in this file.
-macro_rules! call_site {
-    ($function:literal) => {
-        CallSite { function: $function, module: "m", file: file!(), line: line!() }
-    };
-}
 
 /// A new registry, in the form of the argument `registry`.
 macro_rules! registry {
@@ -47,7 +40,7 @@ fn sample(registry: fn() -> &'static Registry, name: &str) -> String {
 fn every_outcome_has_a_series_after_the_first_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(call_site!("load"), "calls_total", "Calls.").registry(REGISTRY));
+        CountedSite::new(Site::new("load", "m", "calls_total", "Calls.").registry(REGISTRY));
     SITE.enter(NO_LABELS).finish(Outcome::Success);
     assert_eq!(
         samples(REGISTRY),
@@ -70,8 +63,7 @@ fn every_outcome_has_a_series_after_the_first_call() {
 fn only_errors_site_has_no_success_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(call_site!("load"), "e_total", "E.").registry(REGISTRY))
-            .only_errors();
+        CountedSite::new(Site::new("load", "m", "e_total", "E.").registry(REGISTRY)).only_errors();
     SITE.enter(NO_LABELS).finish(Outcome::Success);
     SITE.enter(NO_LABELS).finish(Outcome::Error);
     assert_eq!(
@@ -98,7 +90,7 @@ impl Drop for CallsOnDrop {
 fn guard_reports_a_panic_only_if_it_starts_in_the_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(call_site!("load"), "c", "C.").registry(REGISTRY));
+        CountedSite::new(Site::new("load", "m", "c", "C.").registry(REGISTRY));
     let unwound = catch_unwind(|| {
         let _cleans_up = CallsOnDrop(&SITE);
         let _call = guard(SITE.enter(NO_LABELS));
@@ -115,7 +107,7 @@ fn guard_reports_a_panic_only_if_it_starts_in_the_call() {
 fn labels_of_a_call_select_its_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite = CountedSite::new(
-        Site::new(call_site!("pay"), "pay_total", "P.")
+        Site::new("pay", "m", "pay_total", "P.")
             .labels(&["zone", "amount"])
             .fixed_labels(&[("service", "checkout")])
             .registry(REGISTRY),
@@ -136,9 +128,8 @@ fn labels_of_a_call_select_its_series() {
 #[test]
 fn label_types_with_equal_text_share_a_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite = CountedSite::new(
-        Site::new(call_site!("f"), "k", "K.").labels(&["l", "m"]).registry(REGISTRY),
-    );
+    static SITE: CountedSite =
+        CountedSite::new(Site::new("f", "m", "k", "K.").labels(&["l", "m"]).registry(REGISTRY));
     let (owned, boxed): (String, Box<str>) = ("7".to_owned(), "7".into());
     for value in [
         label("7").value(),
@@ -162,10 +153,10 @@ fn label_types_with_equal_text_share_a_series() {
 fn sites_with_reordered_or_fixed_labels_share_a_metric() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static ONE: CountedSite = CountedSite::new(
-        Site::new(call_site!("one"), "both_total", "B.").labels(&["b", "a"]).registry(REGISTRY),
+        Site::new("one", "m", "both_total", "B.").labels(&["b", "a"]).registry(REGISTRY),
     );
     static OTHER: CountedSite = CountedSite::new(
-        Site::new(call_site!("other"), "both_total", "B.")
+        Site::new("other", "m", "both_total", "B.")
             .labels(&["a"])
             .fixed_labels(&[("b", "2")])
             .registry(REGISTRY),
@@ -195,7 +186,7 @@ impl Display for Nested {
 fn label_display_may_call_a_counted_function() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(call_site!("f"), "n", "N.").labels(&["l"]).registry(REGISTRY));
+        CountedSite::new(Site::new("f", "m", "n", "N.").labels(&["l"]).registry(REGISTRY));
     SITE.enter(&[label(&Nested(&SITE)).value()]).finish(Outcome::Success);
     for value in ["inner", "before-after"] {
         let series = format!(r#"n{{function="f",l="{value}",module="m",outcome="success"}}"#);
@@ -207,7 +198,7 @@ fn label_display_may_call_a_counted_function() {
 fn timed_site_records_durations_and_calls_in_flight() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: TimedSite =
-        TimedSite::new(Site::new(call_site!("load"), "load_seconds", "L.").registry(REGISTRY))
+        TimedSite::new(Site::new("load", "m", "load_seconds", "L.").registry(REGISTRY))
             .buckets(&[1e9])
             .in_flight();
     let in_flight = || sample(REGISTRY, r#"function_in_flight{function="load",module="m"}"#);
@@ -232,7 +223,7 @@ fn timed_site_records_durations_and_calls_in_flight() {
 fn timed_site_with_outcome_records_durations_per_outcome() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: TimedSite =
-        TimedSite::new(Site::new(call_site!("load"), "d", "D.").labels(&["l"]).registry(REGISTRY))
+        TimedSite::new(Site::new("load", "m", "d", "D.").labels(&["l"]).registry(REGISTRY))
             .outcome();
     SITE.enter(&[label(&"x").value()]).finish(Outcome::Cancelled);
     SITE.prepare(&[label(&"x").value()]).enter().finish(Outcome::Cancelled);
@@ -248,7 +239,7 @@ fn timed_site_with_outcome_records_durations_per_outcome() {
 fn threads_with_equal_labels_share_a_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite =
-        CountedSite::new(Site::new(call_site!("f"), "t", "T.").labels(&["l"]).registry(REGISTRY));
+        CountedSite::new(Site::new("f", "m", "t", "T.").labels(&["l"]).registry(REGISTRY));
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -281,8 +272,7 @@ impl Collector for CallsOnCollect {
 #[test]
 fn first_call_while_gathering_does_not_deadlock() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new(call_site!("f"), "g", "G.").registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new(Site::new("f", "m", "g", "G.").registry(REGISTRY));
     let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
     REGISTRY().register(Box::new(CallsOnCollect(desc, Once::new(), &SITE))).unwrap();
     let _ = metrics_push::Pusher::new("http://127.0.0.1:9", "job")
@@ -295,11 +285,10 @@ fn first_call_while_gathering_does_not_deadlock() {
 fn call_with_a_known_label_set_does_not_allocate() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static COUNTED: CountedSite = CountedSite::new(
-        Site::new(call_site!("f"), "a_total", "A.").labels(&["l", "m"]).registry(REGISTRY),
+        Site::new("f", "m", "a_total", "A.").labels(&["l", "m"]).registry(REGISTRY),
     );
     static TIMED: TimedSite =
-        TimedSite::new(Site::new(call_site!("f"), "a_seconds", "A.").registry(REGISTRY))
-            .in_flight();
+        TimedSite::new(Site::new("f", "m", "a_seconds", "A.").registry(REGISTRY)).in_flight();
     let calls = || {
         for value in 0..50 {
             let counted = COUNTED.enter(&[label(&value).value(), label(&"constant").value()]);

@@ -199,9 +199,27 @@ fn error_of_a_connection_through_a_proxy_names_the_proxy() {
         listener.local_addr().unwrap().port()
     };
     let proxy = format!("http://user:hunter2@127.0.0.1:{port}");
-    let message = push_failure("http://gateway.invalid:9091", &[("ALL_PROXY", &*proxy)]).unwrap();
-    assert!(message.contains(&format!("proxy: http://…@127.0.0.1:{port}")), "{message}");
-    assert!(!message.contains("hunter2"), "{message}");
+    for gateway in ["http://gateway.invalid:9091", "https://gateway.invalid"] {
+        let message = push_failure(gateway, &[("ALL_PROXY", &*proxy)]).unwrap();
+        let place = format!("proxy: http://…@127.0.0.1:{port}, variable: ALL_PROXY");
+        let remedy =
+            "; check the variable and that the proxy is running, or add the gateway to NO_PROXY";
+        for part in ["no connection through the proxy", &place, remedy] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn error_of_a_silent_proxy_names_the_proxy() {
+    let proxy = FullBacklog::start();
+    let url = format!("http://{}", proxy.address());
+    let message = push_failure("http://gateway.invalid:9091", &[("http_proxy", &*url)]).unwrap();
+    let place = format!("proxy: {url}/, variable: http_proxy");
+    for part in ["the proxy or the gateway did not respond in time", &place, "NO_PROXY"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
 }
 
 /// Starts a server that sends these bytes in response to every request.

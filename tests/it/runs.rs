@@ -316,7 +316,7 @@ fn start_is_pushed_while_the_body_runs() {
 #[test]
 fn heartbeat_pushes_progress() {
     let (gateway, _scope) = gateway();
-    let job = Job::with_name("long").heartbeat(Duration::from_millis(5));
+    let job = Job::with_name("long").heartbeat(Duration::from_secs(1));
     let run = job.start();
     run.progress(1, 4);
     let ratio = |gateway: &FakeGateway| {
@@ -325,6 +325,20 @@ fn heartbeat_pushes_progress() {
     gateway.wait_for(TIMEOUT, |gateway| ratio(gateway) == Some(0.25));
     run.finish(Outcome::Success);
     assert_eq!(outcomes(&group(&gateway, "long")), ["success"]);
+}
+
+#[test]
+fn heartbeat_interval_is_at_least_a_second() {
+    let (gateway, _scope) = gateway();
+    for (interval, expected) in [(Duration::ZERO, 1.0), (Duration::from_millis(1_500), 1.5)] {
+        Job::with_name("long").heartbeat(interval).run(|_| Ok::<_, ()>(())).unwrap();
+        gateway.wait_for(TIMEOUT, |gateway| {
+            let group = gateway.find_group("long", &[]);
+            let exported =
+                group.and_then(|group| group.get("batch_job_heartbeat_interval_seconds", &[]));
+            exported == Some(expected)
+        });
+    }
 }
 
 #[test]

@@ -4,18 +4,11 @@
 use std::sync::{Arc, Barrier, LazyLock};
 use std::thread;
 
-use metrics_push::__private::{CallSite, CountedSite, LabelValue, Site, TimedSite, label};
+use metrics_push::__private::{CountedSite, LabelValue, Site, TimedSite, label};
 use metrics_push::prometheus::{Registry, TextEncoder};
 use metrics_push::{Outcome, counted, timed};
 
 const NO_LABELS: &[LabelValue<'_>] = &[];
-
-/// The call site of a function in this file.
-macro_rules! call_site {
-    ($function:literal) => {
-        CallSite { function: $function, module: "m", file: file!(), line: line!() }
-    };
-}
 
 /// A new registry, in the form of the argument `registry`.
 macro_rules! registry {
@@ -78,7 +71,7 @@ fn resident() -> i64 {
 fn exceed_max_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: CountedSite = CountedSite::new(
-        Site::new(call_site!("flood"), "flood_total", "F.")
+        Site::new("flood", "m", "flood_total", "F.")
             .labels(&["a", "b"])
             .max_series(3)
             .registry(REGISTRY),
@@ -98,9 +91,9 @@ fn exceed_max_series() {
 fn register_conflicting_sites() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static ONE: CountedSite =
-        CountedSite::new(Site::new(call_site!("one"), "clash_total", "C.").registry(REGISTRY));
+        CountedSite::new(Site::new("one", "m", "clash_total", "C.").registry(REGISTRY));
     static SECOND: TimedSite =
-        TimedSite::new(Site::new(call_site!("second"), "clash_total", "C.").registry(REGISTRY))
+        TimedSite::new(Site::new("second", "m", "clash_total", "C.").registry(REGISTRY))
             .in_flight();
     for _ in 0..3 {
         ONE.enter(NO_LABELS).finish(Outcome::Success);

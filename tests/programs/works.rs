@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let step = Duration::from_millis(step.parse().unwrap());
     let on_success = if ending == "add" { Verb::Add } else { Verb::Push };
     let job = Job::with_name(name.clone()).on_success(on_success).whole_process();
-    let result = job.heartbeat(Duration::from_millis(400)).run(|run| {
+    let result = job.heartbeat(Duration::from_secs(1)).run(|run| {
         for done in 1..=steps {
             thread::sleep(step);
             run.progress(done, steps);

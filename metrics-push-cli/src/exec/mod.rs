@@ -96,10 +96,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     kill: bool,
     /// An exit code of the command that means success, besides 0. Repeatable; several codes are separated by commas.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_exit_code)]
     ok_exit_code: Vec<u8>,
     /// An exit code of the command that means that there was nothing to do. Repeatable; several codes are separated by commas.
-    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_exit_code)]
     skip_exit_code: Vec<u8>,
     /// The command and its arguments; a -- before them ends the options of metrics-push.
     #[arg(required = true, trailing_var_arg = true)]
@@ -118,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
     let name = given.unwrap_or_else(|| {
         let name = file_name(program);
         // Without a gateway, no metric has the name.
-        let is_reported = context::gateways(&config).is_ok();
+        let is_reported = context::sinks(&config).is_ok();
         problems.extend((is_reported && is_launcher(&name)).then(|| unclear_name(&name)));
         name
     });
@@ -140,6 +140,14 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
         Failure::usage(format!("cannot run the command {program}: {error}")).print();
         // The run is still open, so that it is reported with this exit code.
         std::process::exit(status.into())
+    })
+}
+
+fn parse_exit_code(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "invalid exit code {text:?}; write a number from 0 to 255, and commas between several"
+        )
     })
 }
 

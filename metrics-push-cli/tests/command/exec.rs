@@ -307,6 +307,14 @@ fn exec_names_the_option_the_mistake_and_the_remedy() {
             &["--job", ""],
             "Ignored --job: the job name is empty; set a job name, which every group needs.",
         ),
+        (
+            &["--ok-exit-code", "3,x"],
+            r#"Ignored --ok-exit-code: invalid exit code "x"; write a number from 0 to 255, and commas between several."#,
+        ),
+        (
+            &["--skip-exit-code=256"],
+            r#"Ignored --skip-exit-code: invalid exit code "256"; write a number from 0 to 255, and commas between several."#,
+        ),
         (&["--kill"], "Ignored --kill: it needs --max-runtime; write --max-runtime 1h --kill."),
         (
             &["--kill=yes", "--max-runtime", "1h"],
@@ -412,5 +420,30 @@ fn listed_exit_codes_are_not_failures() {
         group.assert_value("batch_job_last_run_exit_code", &[], f64::from(code));
         let has_succeeded = group.has_family("batch_job_last_success_timestamp_seconds");
         assert_eq!(has_succeeded, outcome == "success", "{code}");
+    }
+}
+
+#[test]
+fn exec_works_with_an_empty_or_no_search_path() {
+    for path in [None, Some(""), Some("/nonexistent")] {
+        for command in [&["/bin/sh", "-c", "exit 3"][..], &["sh", "-c", "exit 3"], &["./sh"]] {
+            let with_path = |mut command: Command| {
+                command.env_remove("PATH").current_dir("/");
+                path.map(|path| command.env("PATH", path));
+                command
+            };
+            let mut bare = Command::new("/usr/bin/env");
+            bare.args(command);
+            let bare = piped(with_path(bare), "");
+            let gateway = FakeGateway::start();
+            let ran = piped(with_path(exec(&gateway, &[], command)), "");
+            assert_eq!(
+                (ran.status, &ran.stdout),
+                (bare.status, &bare.stdout),
+                "{path:?} {command:?}"
+            );
+            let group = ended(&gateway);
+            group.assert_value("batch_job_last_run_exit_code", &[], f64::from(bare.status));
+        }
     }
 }

@@ -64,6 +64,31 @@ fn man_pages_cover_subcommands_arguments_and_variables() {
 }
 
 #[test]
+fn rules_and_dashboard_are_printed_for_groups_and_for_samples() {
+    for subcommand in ["rules", "dashboard"] {
+        let groups = printed(&[subcommand]);
+        assert_eq!(groups, printed(&[subcommand, "--for", "groups"]));
+        assert!(groups.contains("push_time_seconds") && !groups.contains("[8d])"), "{groups}");
+        let samples = printed(&[subcommand, "--for", "samples"]);
+        assert!(!samples.contains("push_time_seconds") && samples.contains("[8d])"), "{samples}");
+        let longer = printed(&[subcommand, "--for", "samples", "--window", "35d"]);
+        assert_eq!(longer.replace("35d", "8d"), samples);
+    }
+}
+
+#[test]
+fn window_is_for_samples_and_at_least_one_hour() {
+    for (arguments, message) in [
+        (&["rules", "--window", "35d"][..], "`--window` needs `--for samples`"),
+        (&["dashboard", "--for", "samples", "--window", "59m"], "it must be at least 1h"),
+    ] {
+        let ended = piped(metrics_push("", arguments), "");
+        assert_eq!(ended.status, 2);
+        assert!(ended.stderr.contains(message), "{ended:?}");
+    }
+}
+
+#[test]
 fn help_covers_every_subcommand() {
     let subcommands = [
         "status",

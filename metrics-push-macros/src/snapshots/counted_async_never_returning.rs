@@ -5,12 +5,8 @@ async fn serve() -> ! {
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
             ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::CallSite {
-                    function: "serve",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
+                "serve",
+                ::core::module_path!(),
                 "function_calls_total",
                 "Calls of functions by outcome.",
             ),

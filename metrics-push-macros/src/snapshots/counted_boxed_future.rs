@@ -10,12 +10,8 @@ fn load<'a>(
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                    ::metrics_push::__private::CallSite {
-                        function: "load",
-                        module: ::core::module_path!(),
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                    },
+                    "load",
+                    ::core::module_path!(),
                     "function_calls_total",
                     "Calls of functions by outcome.",
                 ),

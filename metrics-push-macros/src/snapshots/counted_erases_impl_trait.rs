@@ -8,12 +8,8 @@ fn parts() -> Result<
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
             ::metrics_push::__private::Site::new(
-                ::metrics_push::__private::CallSite {
-                    function: "parts",
-                    module: ::core::module_path!(),
-                    file: ::core::file!(),
-                    line: ::core::line!(),
-                },
+                "parts",
+                ::core::module_path!(),
                 "function_calls_total",
                 "Calls of functions by outcome.",
             ),

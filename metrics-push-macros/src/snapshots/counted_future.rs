@@ -6,12 +6,8 @@ fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                    ::metrics_push::__private::CallSite {
-                        function: "load",
-                        module: ::core::module_path!(),
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                    },
+                    "load",
+                    ::core::module_path!(),
                     "function_calls_total",
                     "Calls of functions by outcome.",
                 ),

@@ -14,12 +14,8 @@ where
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                    ::metrics_push::__private::CallSite {
-                        function: "Store::flush",
-                        module: ::core::module_path!(),
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                    },
+                    "Store::flush",
+                    ::core::module_path!(),
                     "store_calls_total",
                     "A store.",
                 ),
@@ -36,12 +32,8 @@ where
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
                 ::metrics_push::__private::Site::new(
-                        ::metrics_push::__private::CallSite {
-                            function: "Store::sync",
-                            module: ::core::module_path!(),
-                            file: ::core::file!(),
-                            line: ::core::line!(),
-                        },
+                        "Store::sync",
+                        ::core::module_path!(),
                         "store_calls_total",
                         "A store.",
                     )

@@ -5,12 +5,8 @@ fn pay(payment: &Payment) -> Option<Receipt> {
     let call = {
         static __SITE: ::facade::metrics::__private::CountedSite = ::facade::metrics::__private::CountedSite::new(
                 ::facade::metrics::__private::Site::new(
-                        ::facade::metrics::__private::CallSite {
-                            function: "pay",
-                            module: ::core::module_path!(),
-                            file: ::core::file!(),
-                            line: ::core::line!(),
-                        },
+                        "pay",
+                        ::core::module_path!(),
                         "payments_total",
                         "Payments.",
                     )

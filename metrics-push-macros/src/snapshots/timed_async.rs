@@ -5,12 +5,8 @@ async fn load(path: String) -> u32 {
     let _call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
                 ::metrics_push::__private::Site::new(
-                    ::metrics_push::__private::CallSite {
-                        function: "load",
-                        module: ::core::module_path!(),
-                        file: ::core::file!(),
-                        line: ::core::line!(),
-                    },
+                    "load",
+                    ::core::module_path!(),
                     "function_duration_seconds",
                     "Duration of function calls in seconds.",
                 ),

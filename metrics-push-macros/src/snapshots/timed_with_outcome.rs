@@ -13,12 +13,8 @@ fn load(n: &str) -> Result<u32, u32> {
     let call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
                 ::metrics_push::__private::Site::new(
-                        ::metrics_push::__private::CallSite {
-                            function: "load",
-                            module: ::core::module_path!(),
-                            file: ::core::file!(),
-                            line: ::core::line!(),
-                        },
+                        "load",
+                        ::core::module_path!(),
                         "load_seconds",
                         "Loads *everything*, slowly.",
                     )

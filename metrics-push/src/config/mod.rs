@@ -214,6 +214,12 @@ impl Config {
         self
     }
 
+    /// Returns the sinks; none if there is no URL.
+    #[must_use]
+    pub fn sinks(&self) -> &[SinkConfig] {
+        &self.sinks
+    }
+
     /// Returns true if pushes are written to stderr instead of being sent.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {

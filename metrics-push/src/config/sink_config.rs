@@ -8,6 +8,7 @@ use crate::http::RawUrl;
 use crate::sink;
 
 /// A sink with its own credentials, headers and certificates, for a [`Config`](crate::Config) with several sinks.
+/// [`guide::sinks`](crate::guide::sinks) lists the kinds of sinks.
 ///
 /// ```
 /// # fn main() -> Result<(), metrics_push::Error> {
@@ -23,6 +24,8 @@ use crate::sink;
 #[must_use = "a sink is used only if it is added to a configuration"]
 pub struct SinkConfig {
     pub(super) url: RawUrl,
+    /// The URL without credentials.
+    display_url: String,
     pub(super) connection: ConnectionSettings,
 }
 
@@ -33,8 +36,20 @@ impl SinkConfig {
     /// `is_config` if the scheme is unknown, or `url` is invalid for this kind of sink.
     pub fn new(url: impl Into<String>) -> Result<Self, Error> {
         let url = RawUrl::new(url);
-        sink::check(&url)?;
-        Ok(Self { url, connection: ConnectionSettings::default() })
+        let display_url = sink::display_url(&url)?;
+        Ok(Self { url, display_url, connection: ConnectionSettings::default() })
+    }
+
+    /// Returns the URL without credentials.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.display_url
+    }
+
+    /// Returns true if the sink is a Pushgateway. A [`Gateway`](crate::Gateway) is a client only of these.
+    #[must_use]
+    pub fn is_pushgateway(&self) -> bool {
+        sink::is_pushgateway(&self.url)
     }
 
     /// Uses basic authentication.

@@ -3,13 +3,11 @@
 use std::sync::Once;
 
 use super::Config;
-use super::connection::ConnectionSettings;
 use super::sink_config::SinkConfig;
 use super::variables::proxy_settings;
 use crate::error::Error;
-use crate::http::RawUrl;
 use crate::log;
-use crate::sink::{Mode, Target, is_pushgateway};
+use crate::sink::{Mode, Target};
 
 /// The URL that a dry run displays if none is set. The domain is reserved for invalid names.
 const UNSET_URL: &str = "http://url-is-not-set.invalid";
@@ -25,9 +23,7 @@ impl Config {
         }
         self.warn_about_credentials_without_sink();
         if self.sinks.is_empty() && self.is_dry_run {
-            let connection = ConnectionSettings::default();
-            let unset = SinkConfig { url: RawUrl::new(UNSET_URL), connection };
-            return Ok(vec![self.target(&unset)?]);
+            return Ok(vec![self.target(&SinkConfig::new(UNSET_URL)?)?]);
         }
         self.sinks.iter().map(|sink| self.target(sink)).collect()
     }
@@ -52,7 +48,7 @@ impl Config {
     /// Returns true if the settings of all sinks apply to this one. Credentials must not reach other servers than those
     /// for which they are meant.
     fn shares_connection_with(&self, sink: &SinkConfig) -> bool {
-        self.sinks.len() < 2 || is_pushgateway(&sink.url)
+        self.sinks.len() < 2 || sink.is_pushgateway()
     }
 
     /// Logs once that the credentials for all sinks are not sent to any of them.

@@ -51,7 +51,7 @@ static ALL: &[Variable] = &[
     Variable {
         name: URL,
         example: "http://gateway:9091",
-        meaning: "the URL of the gateway; separate several gateways with commas. Default: `PUSHGATEWAY_URL`. Without a URL, nothing is pushed",
+        meaning: "the URL of the gateway, or of another sink; separate several with commas. Default: `PUSHGATEWAY_URL`. Without a URL, nothing is pushed",
         setting: Setting::Config(Config::add_urls),
     },
     Variable {
@@ -373,7 +373,8 @@ fn check_name(name: &str, sinks: usize) -> Result<(), Error> {
         if (1..=sinks).contains(&number) {
             return Ok(());
         }
-        return Err(Error::config(format!("{name} is for sink {number} of {sinks}"))
+        return Err(Error::config(format!("unknown sink {number} of {sinks}"))
+            .at("variable", name)
             .remedy(format!("append the number of a URL in {URL}, counted from 1")));
     }
     let nearest = ALL.iter().map(|variable| variable.name).min_by_key(|known| edits(known, name));
@@ -476,6 +477,7 @@ mod tests {
     use super::super::DEFAULT_TIMEOUT;
     use super::*;
     use crate::clock::Moment;
+    use crate::http::Auth;
     use crate::sink;
     use crate::sink::pushgateway::Encoding;
 
@@ -553,6 +555,89 @@ mod tests {
         for name in known.chain(["METRICS_PUSH_SUPERVISOR"]).chain(foreign).chain(of_service) {
             assert!(check_name(name, 2).is_ok(), "{name}");
         }
+    }
+
+    /// Returns the authentication of each sink.
+    fn auths(config: &Config) -> Vec<Auth> {
+        config.targets().unwrap().into_iter().map(|target| target.transport.auth).collect()
+    }
+
+    fn bearer(token: &str) -> Auth {
+        Auth::Bearer(SecretSource::Value(Secret::new(token)))
+    }
+
+    #[test]
+    fn variable_with_a_number_is_for_one_sink() {
+        let (config, errors) = read(&[
+            ("METRICS_PUSH_URL", "a:1,b:2,c:3"),
+            ("METRICS_PUSH_TOKEN", "shared"),
+            ("METRICS_PUSH_TOKEN_2", "own"),
+            ("METRICS_PUSH_USERNAME_3", "user"),
+            ("METRICS_PUSH_HEADERS_3", "X-Scope-OrgID=team"),
+        ]);
+        assert!(errors.is_empty(), "{errors:?}");
+        let password = SecretSource::Value(Secret::new(""));
+        let basic = Auth::Basic { user: "user".into(), password };
+        assert_eq!(auths(&config), [bearer("shared"), bearer("own"), basic]);
+        let headers = config.targets().unwrap().into_iter().map(|it| it.transport.headers.len());
+        assert_eq!(headers.collect::<Vec<_>>(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn number_of_a_sink_counts_invalid_urls() {
+        let (config, errors) = read(&[
+            ("METRICS_PUSH_URL", "a:1,ftp://b,c:3"),
+            ("METRICS_PUSH_TOKEN_3", "third"),
+            ("METRICS_PUSH_TOKEN_2", "second"),
+        ]);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_eq!(auths(&config), [Auth::None, bearer("third")]);
+    }
+
+    #[test]
+    fn credentials_of_all_sinks_are_only_for_pushgateways() {
+        let textfile = "textfile:///metrics";
+        for (urls, expected) in [
+            ("a:1,textfile:///metrics", vec![bearer("secret"), Auth::None]),
+            ("textfile:///a,textfile:///b", vec![Auth::None, Auth::None]),
+            (textfile, vec![bearer("secret")]),
+        ] {
+            let (config, errors) =
+                read(&[("METRICS_PUSH_URL", urls), ("METRICS_PUSH_TOKEN", "secret")]);
+            assert!(errors.is_empty(), "{errors:?}");
+            assert_eq!(auths(&config), expected, "{urls}");
+        }
+    }
+
+    #[test]
+    fn invalid_value_for_one_sink_is_reported_with_its_number() {
+        let (_, errors) =
+            read(&[("METRICS_PUSH_URL", "a:1,b:2"), ("METRICS_PUSH_HEADERS_2", "bad name=1")]);
+        assert!(errors[0].contains("METRICS_PUSH_HEADERS_2"), "{errors:?}");
+        let (config, _) =
+            read(&[("METRICS_PUSH_URL", "a:1,b:2"), ("METRICS_PUSH_PASSWORD_2", "x")]);
+        let error = config.targets().unwrap_err().to_string();
+        assert!(error.ends_with("set METRICS_PUSH_USERNAME_2"), "{error}");
+    }
+
+    #[test]
+    fn variable_for_a_sink_that_is_not_in_the_list_is_an_error() {
+        for (name, is_known) in [
+            ("METRICS_PUSH_TOKEN_1", true),
+            ("METRICS_PUSH_TOKEN_FILE_2", true),
+            ("METRICS_PUSH_TOKEN_3", false),
+            ("METRICS_PUSH_TOKEN_0", false),
+        ] {
+            assert_eq!(check_name(name, 2).is_ok(), is_known, "{name}");
+        }
+        let error = check_name("METRICS_PUSH_TOKEN_3", 2).unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown sink 3 of 2 (variable: METRICS_PUSH_TOKEN_3)"),
+            "{error}"
+        );
+        // This setting is the same for all sinks.
+        let error = check_name("METRICS_PUSH_TIMEOUT_2", 2).unwrap_err().to_string();
+        assert!(error.contains("the nearest one is METRICS_PUSH_TIMEOUT"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::policy::{
     MAX_REPLAY_ATTEMPTS, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT,
     SETTLE_TIME_DIVISOR, STORABLE_GRACE, STORED_TIMEOUT,
 };
-use super::receipt::DeliveryClass;
+use super::receipt::{DeliveryClass, RefusedPart};
 use super::retained::{SentTimestamps, changes_timestamps};
 use super::route::Route;
 use super::samples;
@@ -41,8 +41,9 @@ pub(crate) struct Delivery {
     reachability: Reachability,
     /// The error of the last attempt that had its full time.
     last_complete_error: Option<Error>,
-    /// The reason why the outcome is sent without the program's own metrics.
+    /// The reason why the sink has refused a part of the metrics.
     refused: Option<Error>,
+    refused_part: RefusedPart,
     /// The record of this request on disk, which contains the backlog as well. Present if the request was stored before
     /// the end of its delivery.
     stored: Option<SpoolEntry>,
@@ -89,6 +90,7 @@ impl Delivery {
             reachability: Reachability::Unknown,
             last_complete_error: None,
             refused: None,
+            refused_part: RefusedPart::default(),
             stored: None,
             is_stored: false,
             confirmation: Confirmation::default(),
@@ -212,6 +214,7 @@ impl Delivery {
             backlog: self.backlog,
             attempts: self.attempts,
             refused: self.refused,
+            refused_part: self.refused_part,
             is_stored: self.is_stored,
             result,
         }
@@ -271,7 +274,7 @@ impl Delivery {
         let own = self.self_metrics_for(&payload);
         payload.insert(&own);
         let sent = samples::send(&**sink, payload, deadline).await?;
-        self.refused = sent.refused;
+        (self.refused, self.refused_part) = (sent.refused, RefusedPart::SomeMetrics);
         Ok(sent.acceptance)
     }
 
@@ -402,7 +405,7 @@ impl Delivery {
             Ok(accepted) => {
                 let acceptance = accepted.acceptance();
                 if let Accepted::Partially(error) = accepted {
-                    self.refused = Some(error);
+                    (self.refused, self.refused_part) = (Some(error), RefusedPart::SomeMetrics);
                 }
                 Ok(acceptance)
             }

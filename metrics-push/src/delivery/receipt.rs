@@ -1,5 +1,6 @@
 //! `Receipt`: the result of a delivery. `DeliveryClass`: whether a request is spooled if it cannot be delivered.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -19,8 +20,7 @@ pub(crate) enum DeliveryClass {
 /// The result of a delivery.
 #[derive(Clone, Debug)]
 pub(crate) enum Receipt {
-    /// The sink accepted the request. If it refused the program's own metrics and accepted only the outcome, `refused`
-    /// is the reason.
+    /// The sink accepted the request. If it refused metrics and accepted the outcome, `refused` is the reason.
     Delivered { acceptance: Acceptance, refused: Option<Error> },
     /// The request is stored on disk.
     Spooled { error: Error, folder: PathBuf },
@@ -28,6 +28,24 @@ pub(crate) enum Receipt {
     Unsure { error: Error },
     /// The request is lost.
     Dropped { error: Error },
+}
+
+/// The metrics that a sink has refused although it accepted the outcome. `Display` writes them in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum RefusedPart {
+    /// All metrics of the program, because the sink does not name the refused ones.
+    #[default]
+    OwnMetrics,
+    SomeMetrics,
+}
+
+impl fmt::Display for RefusedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OwnMetrics => "the program's own metrics",
+            Self::SomeMetrics => "some metrics",
+        })
+    }
 }
 
 impl Receipt {

@@ -17,16 +17,9 @@ use super::reconcile::past_timestamp;
 use crate::clock::{Moment, unix_seconds};
 use crate::exposition::single_value;
 use crate::labels::GroupingKey;
-use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::push_request::{Families, Payload, PushRequest, Verb, is_retained_family};
 use crate::sink::Query;
 use crate::spool::Spool;
-
-const RETAINED: [&str; 4] = [
-    "batch_job_last_success_timestamp_seconds",
-    "batch_job_last_failure_timestamp_seconds",
-    "batch_job_last_abandoned_timestamp_seconds",
-    "batch_job_last_skipped_timestamp_seconds",
-];
 
 /// The retained timestamps of one group.
 #[derive(Debug, Default)]
@@ -47,7 +40,7 @@ pub(super) struct SentTimestamps {
 
 impl From<&Payload<'_>> for SentTimestamps {
     fn from(payload: &Payload<'_>) -> Self {
-        let timestamps = payload.families().filter(|(name, _)| is_retained(name));
+        let timestamps = payload.families().filter(|(name, _)| is_retained_family(name));
         Self {
             verb: payload.verb(),
             created_at: payload.created_at(),
@@ -127,15 +120,11 @@ impl Retained {
 
 /// Returns true if an attempt with this payload changes retained timestamps.
 pub(super) fn changes_timestamps(payload: &Payload<'_>) -> bool {
-    payload.verb() == Verb::Delete || payload.families().any(|(name, _)| is_retained(name))
-}
-
-fn is_retained(name: &str) -> bool {
-    RETAINED.contains(&name)
+    payload.verb() == Verb::Delete || payload.families().any(|(name, _)| is_retained_family(name))
 }
 
 fn timestamps_of(request: &PushRequest) -> Families {
-    let timestamps = request.families().iter().filter(|(name, _)| is_retained(name));
+    let timestamps = request.families().iter().filter(|(name, _)| is_retained_family(name));
     timestamps.map(|(name, text)| (name.clone(), text.clone())).collect()
 }
 
@@ -183,6 +172,12 @@ fn latest(mut one: Families, other: Families) -> Families {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RETAINED: [&str; 3] = [
+        "batch_job_last_success_timestamp_seconds",
+        "batch_job_last_failure_timestamp_seconds",
+        "batch_job_last_abandoned_timestamp_seconds",
+    ];
 
     fn families(values: &[(&str, f64)]) -> Families {
         values.iter().map(|(name, v)| ((*name).to_owned(), format!("{name} {v}\n"))).collect()

@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::backlog::Backlog;
 use super::log_limiter::{self, Undelivered};
-use super::receipt::{DeliveryClass, Receipt};
+use super::receipt::{DeliveryClass, Receipt, RefusedPart};
 use super::route::Route;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::sink::Acceptance;
+use crate::sink::{Acceptance, OnFailure};
 use crate::spool::{Spool, SpoolEntry};
 
 /// A delivery after its last attempt.
@@ -23,8 +23,9 @@ pub(crate) struct Settlement {
     pub(super) request: Option<PushRequest>,
     pub(super) backlog: Backlog,
     pub(super) attempts: u32,
-    /// The reason why the outcome was sent without the program's own metrics.
+    /// The reason why the sink has refused a part of the metrics.
     pub(super) refused: Option<Error>,
+    pub(super) refused_part: RefusedPart,
     /// The request may have been applied, and the gateway would count it twice if it was sent again.
     pub(super) must_not_resend: bool,
     /// The record that was written before the end of the delivery.
@@ -149,7 +150,7 @@ impl Settlement {
         match receipt {
             Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
                 Undelivered::Reduced,
-                format_args!("{error:?}; the outcome of {key} was pushed without the program's own metrics"),
+                format_args!("{error:?}; the outcome of {key} was pushed without {}", self.refused_part),
             ),
             Receipt::Delivered { .. } => {
                 log::debug(format_args!("delivered {key} after {attempts} ({})", self.route));
@@ -209,7 +210,8 @@ impl Settlement {
 
     fn spool_hint(&self, error: &Error) -> &'static str {
         let has_outcome = self.request.as_ref().is_some_and(PushRequest::has_outcome);
-        if self.route.spool().is_some() || (is_rejection(error) && !has_outcome) {
+        let never_spools = self.route.sink().semantics().on_failure == OnFailure::Drops;
+        if self.route.spool().is_some() || never_spools || (is_rejection(error) && !has_outcome) {
             ""
         } else {
             "; set METRICS_PUSH_STATE_DIR to store undelivered outcomes on disk"

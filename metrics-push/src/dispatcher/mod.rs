@@ -4,7 +4,6 @@
 //! and sent in order, one in flight per group. The dispatcher never panics and never returns an error: the result of a
 //! request is its receipt.
 
-mod blocking;
 pub(crate) mod buffer;
 mod combinators;
 mod interruption;

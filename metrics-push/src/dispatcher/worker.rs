@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::blocking::run_blocking;
 use super::combinators::{catch_panic, run_until};
 use super::queue::{Pending, QueueKey};
 use super::shared::{Shared, fail};
+use crate::blocking::run_blocking;
 use crate::clock::Moment;
 #[cfg(test)]
 use crate::delivery::failpoint;

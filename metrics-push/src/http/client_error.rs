@@ -6,7 +6,24 @@ use crate::error::{Error, Kind};
 
 /// Converts an error of the client. Its text repeats the URL, so the converted error contains only its root cause.
 pub(super) fn convert(error: &reqwest::Error) -> Error {
-    let converted = if error.is_timeout() {
+    with_root_cause(describe(error), error)
+}
+
+/// Like [`convert`], for a request through a proxy, which may be the cause.
+pub(super) fn convert_proxied(error: &reqwest::Error) -> Error {
+    let message = if error.is_timeout() {
+        Error::new(Kind::Timeout, "the proxy or the gateway did not respond in time")
+    } else if error.is_connect() {
+        Error::new(Kind::Unreachable, "no connection through the proxy")
+    } else {
+        return convert(error);
+    };
+    let remedy = "check the variable and that the proxy is running, or add the gateway to NO_PROXY";
+    with_root_cause(message.remedy(remedy), error)
+}
+
+fn describe(error: &reqwest::Error) -> Error {
+    if error.is_timeout() {
         Error::new(Kind::Timeout, "the gateway did not respond in time")
             .remedy("check the network and the load of the gateway")
     } else if error.is_connect() {
@@ -16,7 +33,10 @@ pub(super) fn convert(error: &reqwest::Error) -> Error {
         Error::config("cannot build the HTTP request")
     } else {
         Error::new(Kind::Unreachable, "the connection to the gateway was lost")
-    };
+    }
+}
+
+fn with_root_cause(converted: Error, error: &reqwest::Error) -> Error {
     match root_cause(error) {
         Some(cause) => converted.caused_by(cause),
         None => converted,

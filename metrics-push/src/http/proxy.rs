@@ -1,4 +1,4 @@
-//! `ProxySettings`: the proxy variables, and the proxy that requests to one server use.
+//! `ProxySettings`: the proxy variables, and the [`Proxy`] that requests to one server use.
 //!
 //! The client's own reader of these variables ignores ports, wildcards and IPv6 brackets in `NO_PROXY`. This one accepts
 //! every form that curl or Go's `httpproxy` documents.
@@ -16,6 +16,13 @@ pub(crate) struct ProxySettings {
     http: Option<ProxyVariable>,
     https: Option<ProxyVariable>,
     no_proxy: NoProxy,
+}
+
+/// A proxy and the variable that sets it.
+#[derive(Clone, Debug)]
+pub(super) struct Proxy {
+    pub(super) url: Url,
+    pub(super) variable: String,
 }
 
 /// A variable and the URL in it.
@@ -52,7 +59,7 @@ impl ProxySettings {
     ///
     /// # Errors
     /// `is_config` if the variable does not contain the URL of an HTTP proxy.
-    pub(super) fn proxy_for(&self, base: &Url) -> Result<Option<Url>, Error> {
+    pub(super) fn proxy_for(&self, base: &Url) -> Result<Option<Proxy>, Error> {
         let variable = if base.scheme() == "https" { &self.https } else { &self.http };
         match variable {
             Some(variable) if !is_loopback(base) && !self.no_proxy.contains(base) => {
@@ -64,7 +71,7 @@ impl ProxySettings {
 }
 
 impl ProxyVariable {
-    fn parse(&self) -> Result<Url, Error> {
+    fn parse(&self) -> Result<Proxy, Error> {
         let refused = |cause: &str| {
             Error::config(format!("invalid proxy {:?}: {cause}", self.url.redacted()))
                 .at("variable", &self.name)
@@ -81,7 +88,8 @@ impl ProxyVariable {
                 return Err(refused(&format!("the scheme {scheme} is not supported")));
             }
         };
-        Url::parse(&url).map_err(|error| refused(&error.to_string()))
+        let url = Url::parse(&url).map_err(|error| refused(&error.to_string()))?;
+        Ok(Proxy { url, variable: self.name.clone() })
     }
 }
 
@@ -214,7 +222,7 @@ mod tests {
 
     fn proxy(variables: &[(&str, &str)], url: &str) -> Result<Option<String>, String> {
         let proxy = settings(variables).proxy_for(&Url::parse(url).unwrap());
-        proxy.map(|url| url.map(String::from)).map_err(|error| error.to_string())
+        proxy.map(|proxy| proxy.map(|proxy| proxy.url.into())).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -341,6 +349,8 @@ mod tests {
             ("HTTP_PROXY", "http://", "empty host"),
             ("HTTP_PROXY", "proxy:port", "invalid port number"),
             ("HTTP_PROXY", "http://user:hunter2@pro xy", "invalid international domain name"),
+            ("HTTP_PROXY", "http://user:hunter2", "invalid port number"),
+            ("http_proxy", "user:hunter2/", "invalid port number"),
         ] {
             let error = proxy(&[(name, value)], "http://gateway").unwrap_err();
             assert!(error.contains(cause), "{error}");

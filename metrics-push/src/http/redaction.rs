@@ -12,7 +12,7 @@ const REPLACEMENT: &str = "…";
 /// A shorter secret is replaced only between characters that are not letters or digits, because it is part of many words.
 const MIN_UNBOUNDED_LEN: usize = 4;
 
-/// Texts that must not be displayed: the secrets and their base64 encodings, longest first.
+/// The secrets of a request. Their encodings are computed only for a response that is not a success.
 #[derive(Default)]
 pub(super) struct Secrets(Vec<String>);
 
@@ -26,7 +26,6 @@ impl Secrets {
         if let Some(password) = proxy.and_then(Url::password) {
             secrets.add(&percent_decode_str(password).decode_utf8_lossy());
         }
-        secrets.0.sort_by_key(|text| std::cmp::Reverse(text.len()));
         secrets
     }
 
@@ -43,40 +42,94 @@ impl Secrets {
     }
 
     fn add(&mut self, secret: &str) {
-        if secret.is_empty() {
-            return;
-        }
-        self.0.push(secret.to_owned());
-        if secret.len() >= MIN_UNBOUNDED_LEN {
-            for encoded in (0..3).map(|offset| base64_inside(secret, offset)) {
-                self.0.push(encoded.replace('+', "-").replace('/', "_"));
-                self.0.push(encoded);
-            }
+        if !secret.is_empty() {
+            self.0.push(secret.to_owned());
         }
     }
 
-    /// Replaces the secrets in a text, also if they are in base64, percent-encoded, or escaped for JSON or HTML.
+    /// Replaces the secrets in a text, in upper or lower case, also if they are in base64, hexadecimal, percent-encoded, or
+    /// escaped for JSON or HTML.
     pub(super) fn redact(&self, text: String) -> String {
         if self.0.is_empty() {
             return text;
         }
-        let plain = self.0.iter().fold(text, |text, secret| replace(&text, secret));
-        plain.split_inclusive(char::is_whitespace).map(|word| self.redact_encoded(word)).collect()
+        let encodings = Encodings::new(&self.0);
+        let plain = encodings.replace_in(text);
+        plain.split_inclusive(char::is_whitespace).map(|word| encodings.redact_word(word)).collect()
+    }
+}
+
+/// Texts that must not be displayed: secrets and their encodings, in lower case, longest first.
+struct Encodings(Vec<String>);
+
+impl Encodings {
+    /// A proxy that encodes headers, which may contain base64, encodes base64 twice.
+    fn new(secrets: &[String]) -> Self {
+        let mut texts = Vec::new();
+        for secret in secrets {
+            texts.push(secret.to_ascii_lowercase());
+            if secret.len() >= MIN_UNBOUNDED_LEN {
+                texts.push(secret.bytes().map(|byte| format!("{byte:02x}")).collect());
+                let once: Vec<_> = base64_parts(secret).collect();
+                let twice = once.iter().flat_map(|encoded| base64_parts(encoded));
+                texts.extend(
+                    twice.chain(once.iter().cloned()).map(|text| text.to_ascii_lowercase()),
+                );
+            }
+        }
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        Self(texts)
+    }
+
+    fn replace_in(&self, text: String) -> String {
+        self.0.iter().fold(text, |text, secret| {
+            let lower = text.to_ascii_lowercase();
+            if occurrences(&lower, secret).next().is_none() {
+                return text;
+            }
+            let mut replaced = String::with_capacity(text.len());
+            let mut copied = 0;
+            for start in occurrences(&lower, secret) {
+                replaced.extend([&text[copied..start], REPLACEMENT]);
+                copied = start + secret.len();
+            }
+            replaced + &text[copied..]
+        })
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        let lower = text.to_ascii_lowercase();
+        self.0.iter().any(|secret| occurrences(&lower, secret).next().is_some())
     }
 
     /// Replaces a word that contains a secret when it is decoded.
-    fn redact_encoded<'a>(&self, word: &'a str) -> &'a str {
+    fn redact_word<'a>(&self, word: &'a str) -> &'a str {
         let decoded = percent_decode_str(&word.replace('+', " ")).decode_utf8_lossy().into_owned();
         let is_secret = [unescape(word), unescape(&decoded), decoded]
             .iter()
-            .filter(|decoded| *decoded != word)
-            .any(|decoded| self.0.iter().any(|secret| replace(decoded, secret) != *decoded));
+            .any(|decoded| decoded != word && self.is_in(decoded));
         match word.chars().next_back().filter(|last| last.is_whitespace()) {
             _ if !is_secret => word,
             None => REPLACEMENT,
             Some(_) => "… ",
         }
     }
+}
+
+/// Returns the positions of a secret in a text. A short secret counts only as a whole word.
+fn occurrences(text: &str, secret: &str) -> impl Iterator<Item = usize> {
+    let is_letter = |neighbour: Option<char>| neighbour.is_some_and(char::is_alphanumeric);
+    text.match_indices(secret).map(|(start, _)| start).filter(move |start| {
+        secret.len() >= MIN_UNBOUNDED_LEN
+            || !(is_letter(text[..*start].chars().next_back())
+                || is_letter(text[start + secret.len()..].chars().next()))
+    })
+}
+
+/// Returns the parts of base64 text, with or without padding and in both alphabets, that encode `secret` in a longer text.
+fn base64_parts(secret: &str) -> impl Iterator<Item = String> {
+    let parts = (0..3).map(|offset| base64_inside(secret, offset));
+    parts.flat_map(|part| [part.replace('+', "-").replace('/', "_"), part])
 }
 
 /// Returns the base64 text that every encoding of a longer text contains, if `secret` starts at a position of that text
@@ -124,26 +177,10 @@ fn unescape_numbers(
     plain
 }
 
-fn replace(text: &str, secret: &str) -> String {
-    if secret.len() >= MIN_UNBOUNDED_LEN {
-        return text.replace(secret, REPLACEMENT);
-    }
-    let mut replaced = String::with_capacity(text.len());
-    let mut copied = 0;
-    for (start, _) in text.match_indices(secret) {
-        let end = start + secret.len();
-        let is_word = |neighbour: Option<char>| neighbour.is_some_and(char::is_alphanumeric);
-        if !is_word(text[..start].chars().next_back()) && !is_word(text[end..].chars().next()) {
-            replaced.push_str(&text[copied..start]);
-            replaced.push_str(REPLACEMENT);
-            copied = end;
-        }
-    }
-    replaced + &text[copied..]
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::http::credentials::{Auth, Secret, SecretSource};
 
@@ -178,13 +215,24 @@ mod tests {
             r#""hunter2\u002f\u002B\u0026\u0022Zq9""#.to_owned(),
             r"\u0068unter2/+&\u0022Zq9".to_owned(),
             "X-Key: orgkey5-Lm3".to_owned(),
+            "PASSWORD=HUNTER2/+&\"ZQ9".to_owned(),
+            "url=HUNTER2%2F%2B%26%22ZQ9".to_owned(),
+            "hunter2/+&\"Zq9".bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            pair.bytes().map(|byte| format!("{byte:02x}")).collect(),
+            format!("0x{}", pair.bytes().map(|byte| format!("{byte:02X}")).collect::<String>()),
+            STANDARD_NO_PAD.encode(&pair),
+            URL_SAFE_NO_PAD.encode(format!("password: {pair}")),
+            STANDARD.encode(STANDARD.encode(&pair)),
+            STANDARD.encode(STANDARD.encode(format!("password={pair}"))),
+            URL_SAFE_NO_PAD.encode(STANDARD_NO_PAD.encode(format!("x-key: orgkey5-Lm3 {pair}"))),
             "proxy/word".to_owned(),
             "http://user:proxy%2Fword@proxy".to_owned(),
         ] {
             let text = secrets().redact(format!("bad request: {echo} (end)"));
             for secret in [PASSWORD, "hunter2", "Zq9", "orgkey5", "proxy/w", "proxy%2Fw"] {
-                assert!(!text.contains(secret), "{echo}: {text}");
+                assert!(!text.to_lowercase().contains(&secret.to_lowercase()), "{echo}: {text}");
             }
+            assert!(!text.contains(&echo), "{echo}: {text}");
             assert!(text.starts_with("bad request: ") && text.contains('…'), "{echo}: {text}");
         }
     }

@@ -12,11 +12,12 @@ use reqwest::header::{
 };
 use reqwest::{Client, ClientBuilder, Url};
 
-use super::client_error::convert;
+use super::client_error::{convert, convert_proxied};
 use super::credentials::{Auth, take_userinfo};
 use super::dns::Resolver;
 use super::endpoint::EndpointRules;
 use super::headers::header_map;
+use super::proxy::Proxy;
 use super::redaction::Secrets;
 use super::request::Request;
 use super::response::Response;
@@ -127,7 +128,9 @@ impl Server {
         let at_url = |error: Error| {
             let error = error.at("url", self.redacted_url());
             match self.proxy() {
-                Ok(Some(proxy)) => error.at("proxy", redacted(proxy.as_str())),
+                Ok(Some(Proxy { url, variable })) => {
+                    error.at("proxy", redacted(url.as_str())).at("variable", variable)
+                }
                 _ => error,
             }
         };
@@ -144,7 +147,8 @@ impl Server {
 
     async fn exchange(&self, client: &Client, request: Request<'_>) -> Result<Response, Error> {
         let headers = self.request_headers(&request)?;
-        let secrets = Secrets::new(&headers, self.proxy()?.as_ref());
+        let proxy = self.proxy()?;
+        let secrets = Secrets::new(&headers, proxy.as_ref().map(|proxy| &proxy.url));
         let (body, is_body_read) = TrackedBody::wrap(request.body);
         let url = self.request_url(request.path, request.query);
         let builder = client.request(request.method, url);
@@ -158,8 +162,13 @@ impl Server {
             }
             Err(error) => Response::from_proxy(&error).ok_or_else(|| {
                 let is_unsent = error.is_connect() || !is_body_read.load(Ordering::Relaxed);
-                let error = tls::handshake_failure(&error, &self.transport)
-                    .unwrap_or_else(|| convert(&error));
+                let error =
+                    tls::handshake_failure(&error, &self.transport).unwrap_or_else(
+                        || match proxy {
+                            Some(_) => convert_proxied(&error),
+                            None => convert(&error),
+                        },
+                    );
                 if is_unsent { error.unsent() } else { error }
             }),
         }
@@ -226,7 +235,7 @@ impl Server {
     }
 
     /// Returns the proxy for the requests to this server.
-    fn proxy(&self) -> Result<Option<Url>, Error> {
+    fn proxy(&self) -> Result<Option<Proxy>, Error> {
         self.transport.proxy.proxy_for(&self.base)
     }
 
@@ -239,7 +248,7 @@ impl Server {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
         if let Some(proxy) = self.proxy()? {
-            builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(unusable)?);
+            builder = builder.proxy(reqwest::Proxy::all(proxy.url).map_err(unusable)?);
         }
         tls::configure(builder, &self.base, &self.transport)?.build().map_err(unusable)
     }

@@ -129,6 +129,11 @@ fn check_syntax(scheme: &str, rest: &str) -> Result<(), Cow<'static, str>> {
         );
     }
     let after_userinfo = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    // The message must not contain a character of a password.
+    let is_word = |port: &str| port.starts_with(|first: char| !first.is_ascii_digit());
+    if texts_after_colons(until_separator(after_userinfo)).any(is_word) {
+        return Err("invalid URL: the host is missing, or the port is not a number".into());
+    }
     let is_invalid =
         |c: char| c.is_whitespace() || c.is_control() || INVALID_CHARACTERS.contains(c);
     if let Some(character) =
@@ -164,10 +169,15 @@ fn api_path(path: &str) -> Option<&str> {
     path.match_indices('/').map(|(start, _)| &path[start..]).find(|after| is_api(after))
 }
 
-/// Removes the text between the scheme and the last `@`, which may contain a user name and a password, and the text of a
-/// query or fragment, which may contain a token.
+/// Removes what may be secret from a URL that is not valid or that contains credentials: the text between the scheme and
+/// the last `@`, and the text of a query or fragment. If the host is missing, the password follows a colon in place of the
+/// port, so a URL with an invalid port is removed up to its scheme.
 pub(super) fn redacted(url: &str) -> String {
     let url = without_userinfo(url);
+    let (scheme, rest) = split_scheme(&url);
+    if texts_after_colons(rest).any(is_invalid_port) {
+        return if scheme.is_empty() { "…".to_owned() } else { format!("{scheme}://…") };
+    }
     match url.find(['?', '#']) {
         Some(at) if at + 1 < url.len() => format!("{}…", &url[..=at]),
         _ => url,
@@ -177,17 +187,37 @@ pub(super) fn redacted(url: &str) -> String {
 fn without_userinfo(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((before, host)) => {
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            let (scheme, _) = split_scheme(before);
             if scheme.is_empty() { format!("…@{host}") } else { format!("{scheme}://…@{host}") }
         }
         None => url.to_owned(),
     }
 }
 
+/// Returns the scheme, which is empty if the URL has none, and the text after it.
+fn split_scheme(url: &str) -> (&str, &str) {
+    url.split_once("://").unwrap_or(("", url))
+}
+
+/// Returns the text between each colon and the next separator. The colons of an IPv6 address in brackets do not count.
+fn texts_after_colons(text: &str) -> impl Iterator<Item = &str> {
+    let after_address = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    let text = after_address.map_or(text, |(_, after)| after);
+    text.split(':').skip(1).map(until_separator)
+}
+
+fn until_separator(text: &str) -> &str {
+    text.split(['/', '\\', '?', '#']).next().unwrap_or_default()
+}
+
+/// The port may be missing after a colon.
+fn is_invalid_port(text: &str) -> bool {
+    !text.is_empty() && text.parse::<u16>().is_err()
+}
+
 /// Removes the credentials and the query from the target of a redirect. A query may contain a session.
 pub(super) fn redacted_target(location: &str) -> String {
-    let path = location.split(['?', '#']).next().unwrap_or_default();
-    redacted(path)
+    without_userinfo(location.split(['?', '#']).next().unwrap_or_default())
 }
 
 /// Returns true if the URL's host is `localhost` or a loopback address.
@@ -290,6 +320,40 @@ mod tests {
     }
 
     #[test]
+    fn url_without_a_host_does_not_show_its_password() {
+        for url in [
+            "http://user:hunter2",
+            "user:hunter2",
+            "https://user:hunter2/prefix",
+            "http://user:hunter2:9091",
+            "http://user:hunter2?x",
+            "http://user:hun;ter2",
+            "http://user:hun/ter2",
+            "http://user:9hunter2",
+            "http://user:[hunter2",
+            "http://user:;ter2",
+            "http://user:hunter2 ",
+            "http//user:hunter2",
+            "http:/user:hunter2",
+            "http:user:hunter2",
+            "htp://user:hunter2",
+            "http://[::1]:hunter2",
+            "http://user:123456",
+        ] {
+            let error = format!("{:?}", parse_base(url).expect_err(url));
+            for secret in ["user", "hun", "ter2", "123456", "';'"] {
+                assert!(!error.contains(secret), "{url}: {error}");
+            }
+            assert!(error.contains("write it as http://host:9091"), "{url}: {error}");
+        }
+        for shown in ["http://gw:9091/x y", "http://[::1]:9091/x y", "http://gw:/x y", "gw:9091/ x"]
+        {
+            let error = parse_base(shown).unwrap_err().to_string();
+            assert!(error.contains(shown), "{error}");
+        }
+    }
+
+    #[test]
     fn userinfo_may_contain_an_at_sign_and_other_characters() {
         for (url, password) in [
             ("http://user:p@ss@gw:9091", "p%40ss"),
@@ -297,6 +361,45 @@ mod tests {
         ] {
             let url = parse_base(url).unwrap();
             assert_eq!((url.host_str(), url.password()), (Some("gw"), Some(password)));
+        }
+    }
+
+    fn endpoint(text: &str) -> Result<String, Error> {
+        let default_path = |query: &str| if query.is_empty() { "/write" } else { "/v2" };
+        parse_endpoint(text, "influx+", default_path).map(String::from)
+    }
+
+    #[test]
+    fn url_of_an_endpoint_keeps_its_path_and_query() {
+        for (text, url) in [
+            ("influx+http://tsdb:8086/a/b?db=x", "http://tsdb:8086/a/b?db=x"),
+            ("influx+https://tsdb/", "https://tsdb/write"),
+            (" influx+http://tsdb?bucket=b ", "http://tsdb/v2?bucket=b"),
+        ] {
+            assert_eq!(endpoint(text).unwrap(), url, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_the_query_of_an_endpoint_are_an_error() {
+        for name in ["u", "p", "token", "password"] {
+            let error = endpoint(&format!("influx+http://tsdb/write?db=x&{name}=hunter2"));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("credentials") && !error.contains("hunter2"), "{error}");
+            assert!(error.contains("METRICS_PUSH_TOKEN"), "{error}");
+        }
+    }
+
+    #[test]
+    fn mistake_in_the_url_of_an_endpoint_is_an_error() {
+        for (text, cause) in [
+            ("influx+http://", "it has no host"),
+            ("influx+http://tsdb/#x", "a fragment"),
+            ("influx+http://ts db", "it contains ' '"),
+            ("influx+ftp://tsdb", "neither http nor https"),
+        ] {
+            let error = endpoint(text).unwrap_err().to_string();
+            assert!(error.contains(cause) && error.contains("influx+http://"), "{error}");
         }
     }
 

@@ -1,6 +1,8 @@
-//! Public functions about undelivered requests, unreported runs and circuit breakers, for schedulers and the command.
+//! Public functions about the configured gateways, undelivered requests, unreported runs and circuit breakers, for
+//! schedulers and the command.
 
 mod breakers;
+mod gateway_urls;
 mod recover;
 mod relocate;
 mod replay;
@@ -8,6 +10,7 @@ mod spooled;
 mod unreported;
 
 pub use breakers::{CircuitBreaker, circuit_breakers};
+pub use gateway_urls::gateway_urls;
 pub use recover::{Recovery, recover};
 pub use relocate::move_undelivered;
 pub use spooled::{SpooledRequest, spooled_requests};

@@ -1,14 +1,15 @@
-//! `move_undelivered`: assigns the stored requests and runs of one gateway to another one.
+//! `move_undelivered`: assigns the stored requests and runs of one sink to another one.
 
 use super::spooled::spooled_requests;
 use super::unreported::unreported_runs;
 use crate::error::Error;
-use crate::http::{Server, Transport};
+use crate::http::RawUrl;
 use crate::pipeline::Pipeline;
+use crate::sink;
 use crate::spool::Spool;
 
-/// Assigns the undelivered requests and unreported runs for the gateway at `from` to the gateway at `to`, and returns
-/// their number. Use it if the URL of a gateway was wrong or has changed.
+/// Assigns the undelivered requests and unreported runs for the sink at `from` to the sink at `to`, and returns their
+/// number. Use it if the URL of a sink was wrong or has changed.
 ///
 /// Sends nothing: the next run that is configured for `to` delivers them, and so does [`recover`](crate::recover()). A
 /// request is merged with a stored one for the same group of `to`. Both URLs may contain credentials, which are ignored.
@@ -42,5 +43,5 @@ pub fn move_undelivered(from: &str, to: &str) -> Result<usize, Error> {
 /// Returns a URL as the state directory stores it: without credentials and without a default port, and with the scheme and
 /// the host in lower case.
 fn normalized(url: &str) -> Result<String, Error> {
-    Server::new(url, Transport::default()).map(|server| server.redacted_url().to_owned())
+    sink::display_url(&RawUrl::new(url))
 }

@@ -30,7 +30,9 @@ use std::time::Duration;
 
 use crate::metrics::Registry;
 use crate::push_request::Verb;
-use spec::{Durability, Enforcement, Extent, JobSpec, SignalHooks, Supervision};
+use spec::{
+    Durability, Enforcement, Extent, JobSpec, MIN_HEARTBEAT_INTERVAL, SignalHooks, Supervision,
+};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use journal::fuzz;
@@ -118,14 +120,12 @@ impl Job {
         self
     }
 
-    /// Pushes the progress of a run at this interval.
-    ///
-    /// # Panics
-    /// If `interval` is zero.
+    /// Pushes the progress of a run at this interval. An interval shorter than a second becomes a second, because each
+    /// heartbeat is a request to the gateway.
     #[must_use]
     pub const fn heartbeat(mut self, interval: Duration) -> Self {
-        assert!(!interval.is_zero(), "the interval of a heartbeat must be longer than zero");
-        self.spec.heartbeat = Some(interval);
+        let is_too_short = interval.as_nanos() < MIN_HEARTBEAT_INTERVAL.as_nanos();
+        self.spec.heartbeat = Some(if is_too_short { MIN_HEARTBEAT_INTERVAL } else { interval });
         self
     }
 

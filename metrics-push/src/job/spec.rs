@@ -11,6 +11,9 @@ use crate::push_request::Verb;
 /// time for two full runs, so that a person need not react to a single failure.
 const DEADLINE_INTERVALS: u32 = 2;
 
+/// The minimum interval between heartbeats. A shorter one would burden the gateway more than it informs.
+pub(super) const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Debug)]
 pub(super) struct JobSpec {
     pub(super) name: Cow<'static, str>,

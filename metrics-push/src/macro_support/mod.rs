@@ -26,4 +26,3 @@ pub use site::{Site, metric_name};
 pub use timed::{PreparedTime, TimedCall, TimedSite, disable_tsc_clock};
 
 pub use crate::job::Verdict;
-pub use crate::metrics::CallSite;

@@ -48,9 +48,8 @@ pub const fn metric_name(name: &'static str) -> &'static str {
 /// Labels are validated at compile time:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::{CallSite, Site};
-/// const HERE: CallSite = CallSite { function: "load", module: "m", file: "load.rs", line: 1 };
-/// const SITE: Site = Site::new(HERE, "my_total", "Calls.").labels(&["outcome"]);
+/// use metrics_push::__private::Site;
+/// const SITE: Site = Site::new("load", module_path!(), "my_total", "Calls.").labels(&["outcome"]);
 /// ```
 pub struct Site {
     pub(super) call_site: CallSite,
@@ -63,11 +62,18 @@ pub struct Site {
 }
 
 impl Site {
-    /// Returns a site with the name and the help text of its metric.
+    /// Returns the site of a function, with the name and the help text of its metric. Its location is that of the caller,
+    /// because `file!()` and `line!()` in each expansion would cost more compile time.
     #[must_use]
-    pub const fn new(call_site: CallSite, metric: &'static str, help: &'static str) -> Self {
+    #[track_caller]
+    pub const fn new(
+        function: &'static str,
+        module: &'static str,
+        metric: &'static str,
+        help: &'static str,
+    ) -> Self {
         Self {
-            call_site,
+            call_site: CallSite::function(function, module),
             metric,
             help,
             labels: &[],

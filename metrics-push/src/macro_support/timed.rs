@@ -22,9 +22,9 @@ const IN_FLIGHT_HELP: &str = "Calls of the function that are in flight.";
 /// Buckets are validated at compile time, like the labels of a [`Site`]:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::{CallSite, Site, TimedSite};
-/// const HERE: CallSite = CallSite { function: "load", module: "m", file: "load.rs", line: 1 };
-/// static SITE: TimedSite = TimedSite::new(Site::new(HERE, "my_seconds", "Time.")).buckets(&[1.0, 1.0]);
+/// use metrics_push::__private::{Site, TimedSite};
+/// const SITE: Site = Site::new("load", module_path!(), "my_seconds", "Time.");
+/// static TIMED: TimedSite = TimedSite::new(SITE).buckets(&[1.0, 1.0]);
 /// ```
 pub struct TimedSite {
     site: Site,

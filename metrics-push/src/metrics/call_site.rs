@@ -5,23 +5,29 @@ use std::panic::Location;
 
 /// A location in the source code that requests a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallSite {
+pub(crate) struct CallSite {
     /// The annotated function, which is the value of the `function` label. Empty if the metric belongs to no function.
-    pub function: &'static str,
+    pub(crate) function: &'static str,
     /// The module of the function, which is the value of the `module` label. Empty if the metric belongs to no function.
-    pub module: &'static str,
+    pub(crate) module: &'static str,
     /// The source file.
-    pub file: &'static str,
+    pub(crate) file: &'static str,
     /// The line in the source file.
-    pub line: u32,
+    pub(crate) line: u32,
 }
 
 impl CallSite {
     /// Returns the call site of the current function, which must be marked `#[track_caller]`.
     #[track_caller]
-    pub(super) fn caller() -> Self {
+    pub(super) const fn caller() -> Self {
+        Self::function("", "")
+    }
+
+    /// Returns the call site of a function. The caller must be marked `#[track_caller]`.
+    #[track_caller]
+    pub(crate) const fn function(function: &'static str, module: &'static str) -> Self {
         let location = Location::caller();
-        Self { function: "", module: "", file: location.file(), line: location.line() }
+        Self { function, module, file: location.file(), line: location.line() }
     }
 }
 

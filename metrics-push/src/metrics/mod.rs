@@ -21,7 +21,7 @@ mod text_encoder;
 mod tsc_clock;
 mod validate;
 
-pub use call_site::CallSite;
+pub(crate) use call_site::CallSite;
 pub use counter::Counter;
 pub(crate) use default_registry::DEFAULT_FACTORY;
 pub use default_registry::{

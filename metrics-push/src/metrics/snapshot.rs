@@ -2,21 +2,21 @@
 //!
 //! Invariants: families are sorted by name and unique; every family has at least one series; series are unique; there
 //! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
-//! reported as [`Rejection`]s. The functions do not panic for any output of a collector.
+//! reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
 
 use std::time::Duration;
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::gather::{RegistrySource, gather};
-use super::validate::{Rejection, ValidFamily};
+use super::validate::{RejectedMetric, ValidFamily};
 use crate::labels::GroupingKey;
 
 /// The metric families gathered at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     families: Vec<ValidFamily>,
-    rejections: Vec<Rejection>,
+    rejections: Vec<RejectedMetric>,
 }
 
 impl Snapshot {
@@ -26,7 +26,7 @@ impl Snapshot {
         match gather(source, timeout) {
             Ok(families) => Self::from_families(families),
             Err(reason) => {
-                Self { families: Vec::new(), rejections: vec![Rejection::new("*", reason)] }
+                Self { families: Vec::new(), rejections: vec![RejectedMetric::new("*", reason)] }
             }
         }
     }
@@ -72,7 +72,7 @@ impl Snapshot {
     }
 
     /// Returns the metrics that were removed, with reasons.
-    pub(crate) fn rejections(&self) -> &[Rejection] {
+    pub(crate) fn rejections(&self) -> &[RejectedMetric] {
         &self.rejections
     }
 

@@ -1,4 +1,4 @@
-//! `ValidFamily`: a gathered family that Prometheus and the Pushgateway accept. All other metrics become a [`Rejection`].
+//! `ValidFamily`: a gathered family that Prometheus and the Pushgateway accept. All other metrics become a [`RejectedMetric`].
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -14,25 +14,25 @@ use crate::log;
 
 /// A metric that is not pushed, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
+pub(crate) struct RejectedMetric {
     metric: String,
     reason: String,
 }
 
-impl Rejection {
+impl RejectedMetric {
     pub(super) fn new(metric: &str, reason: impl Into<String>) -> Self {
         Self { metric: metric.to_owned(), reason: reason.into() }
     }
 }
 
-impl fmt::Display for Rejection {
+impl fmt::Display for RejectedMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "metric {:?} is skipped: {}", self.metric, self.reason)
     }
 }
 
-impl From<Rejection> for Error {
-    fn from(rejection: Rejection) -> Self {
+impl From<RejectedMetric> for Error {
+    fn from(rejection: RejectedMetric) -> Self {
         Self::new(Kind::Metric, rejection.to_string())
     }
 }
@@ -47,7 +47,10 @@ pub(super) struct ValidFamily {
 
 impl ValidFamily {
     /// Validates a family. Returns `None` and adds a rejection if the family as a whole is invalid.
-    pub(super) fn new(mut family: MetricFamily, rejections: &mut Vec<Rejection>) -> Option<Self> {
+    pub(super) fn new(
+        mut family: MetricFamily,
+        rejections: &mut Vec<RejectedMetric>,
+    ) -> Option<Self> {
         match check_name(&family).and_then(|()| normalize(&mut family)) {
             Ok((label_names, order)) => {
                 let mut valid = Self { family, label_names };
@@ -57,7 +60,7 @@ impl ValidFamily {
                 Some(valid)
             }
             Err(reason) => {
-                rejections.push(Rejection::new(family.name(), reason));
+                rejections.push(RejectedMetric::new(family.name(), reason));
                 None
             }
         }
@@ -68,11 +71,11 @@ impl ValidFamily {
     }
 
     /// Adds the series of another family of the same name. Adds a rejection instead if the types differ.
-    pub(super) fn append(&mut self, mut other: Self, rejections: &mut Vec<Rejection>) {
+    pub(super) fn append(&mut self, mut other: Self, rejections: &mut Vec<RejectedMetric>) {
         let (first, second) = (type_name(&self.family), type_name(&other.family));
         if first != second {
             let reason = format!("{second} of the same name as {first}");
-            rejections.push(Rejection::new(self.family.name(), reason));
+            rejections.push(RejectedMetric::new(self.family.name(), reason));
             return;
         }
         self.family.mut_metric().append(other.family.mut_metric());
@@ -81,14 +84,14 @@ impl ValidFamily {
     }
 
     /// Returns a rejection if a series has a label of the grouping key, which the Pushgateway would silently overwrite.
-    pub(super) fn conflict_with(&self, key: &GroupingKey) -> Option<Rejection> {
+    pub(super) fn conflict_with(&self, key: &GroupingKey) -> Option<RejectedMetric> {
         let label = self.label_names.iter().find(|label| key.has_label(label))?;
         let reason = format!("label {label:?} is part of the grouping key {key}");
-        Some(Rejection::new(self.family.name(), reason))
+        Some(RejectedMetric::new(self.family.name(), reason))
     }
 
     /// Sorts the series. Of several series with the same labels, all but the first are removed and rejected.
-    fn sort(&mut self, rejections: &mut Vec<Rejection>) {
+    fn sort(&mut self, rejections: &mut Vec<RejectedMetric>) {
         let metrics = self.family.mut_metric();
         let before = metrics.len();
         metrics.sort_by(cmp_labels);
@@ -96,7 +99,7 @@ impl ValidFamily {
         let duplicates = before - metrics.len();
         if duplicates > 0 {
             let reason = format!("{duplicates} duplicate series");
-            rejections.push(Rejection::new(self.family.name(), reason));
+            rejections.push(RejectedMetric::new(self.family.name(), reason));
         }
     }
 }

@@ -83,7 +83,6 @@ pub(crate) enum OnFailure {
     /// It is stored in the spool.
     Spools,
     /// It is dropped: a later attempt does not help, or the spool is on the same disk.
-    #[expect(dead_code, reason = "every sink uses the spool yet")]
     Drops,
 }
 

@@ -27,6 +27,7 @@ mod sample_times;
 mod schemes;
 mod series;
 mod target;
+mod textfile;
 
 #[cfg(test)]
 pub(crate) use interface::{Semantics, SendFuture};
@@ -37,5 +38,5 @@ pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
-pub(crate) use schemes::{check, is_pushgateway, open};
+pub(crate) use schemes::{display_url, is_pushgateway, open};
 pub(crate) use target::{Mode, Target};

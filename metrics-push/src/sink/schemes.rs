@@ -9,6 +9,7 @@ use super::otlp::Otlp;
 use super::pushgateway::Pushgateway;
 use super::remote_write;
 use super::target::{Mode, Target};
+use super::textfile::Textfile;
 use crate::error::Error;
 use crate::http::RawUrl;
 
@@ -25,6 +26,7 @@ static SCHEMES: &[(&str, Open)] = &[
     ("influx+https", Influx::open),
     ("otlp+http", Otlp::open),
     ("otlp+https", Otlp::open),
+    ("textfile", Textfile::open),
 ];
 
 /// The scheme of a URL without one.
@@ -57,12 +59,12 @@ pub(crate) fn is_pushgateway(url: &RawUrl) -> bool {
     scheme(url).is_none_or(|scheme| matches!(&*scheme, "http" | "https"))
 }
 
-/// Checks a URL without the settings of its connection.
+/// Returns a URL without credentials, as messages and the state directory contain it.
 ///
 /// # Errors
 /// `is_config` if the scheme is unknown, or the sink rejects the URL.
-pub(crate) fn check(url: &RawUrl) -> Result<(), Error> {
-    find(url)?(&Target::with_defaults(url.clone())).map(drop)
+pub(crate) fn display_url(url: &RawUrl) -> Result<String, Error> {
+    find(url)?(&Target::with_defaults(url.clone())).map(|sink| sink.to_string())
 }
 
 fn find(url: &RawUrl) -> Result<Open, Error> {

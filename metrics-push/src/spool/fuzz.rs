@@ -1,5 +1,6 @@
-//! Checks the reader of spooled requests with arbitrary bytes.
+//! Checks the readers of spooled requests and of recorded outages with arbitrary bytes.
 
+use super::outage;
 use super::record::{decode, encode};
 
 /// Decodes a record. Its request is the same after it is encoded again.
@@ -16,12 +17,22 @@ pub fn record(bytes: &[u8]) {
     }
 }
 
+/// Decodes the record of an outage of the sink `a`. Its time is the same after it is encoded again.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn outage_record(bytes: &[u8]) {
+    if let Some(at) = outage::decode(bytes, "a") {
+        assert_eq!(outage::decode(outage::encode("a", at).as_bytes(), "a"), Some(at));
+    }
+}
+
 /// Decodes the fields of a record. Random bytes do not have the right checksum, so it is added.
 ///
 /// # Panics
 /// If the reader is wrong.
 pub fn record_fields(fields: &[u8]) {
-    let checksum = super::record::checksum_of(&[fields]);
+    let checksum = crate::checksum::checksum_of(&[fields]);
     let head = format!("metrics-push request 1 {checksum:032x}\n");
     record(&[head.as_bytes(), fields].concat());
 }

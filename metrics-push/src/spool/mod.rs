@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::SystemTime;
 
+use crate::checksum::checksum_of;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
@@ -249,7 +250,7 @@ impl Spool {
 
     fn file_name(&self, key: &GroupingKey) -> String {
         let path = key.url_path();
-        let id = record::checksum_of(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
+        let id = checksum_of(&[self.sink.as_bytes(), b"\n", path.as_bytes()]);
         format!("{}{:024x}.{}", file_prefix(&self.sink), id >> 32, record::EXTENSION)
     }
 
@@ -409,7 +410,7 @@ impl fmt::Debug for Spool {
 
 /// Returns the start of the names of a sink's records, so that a listing shows how many there are.
 fn file_prefix(sink: &str) -> String {
-    format!("{:08x}", record::checksum_of(&[sink.as_bytes()]) >> 96)
+    format!("{:08x}", checksum_of(&[sink.as_bytes()]) >> 96)
 }
 
 /// Merges two requests in the order in which they were created.

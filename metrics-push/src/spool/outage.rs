@@ -35,6 +35,17 @@ impl Spool {
     }
 }
 
+/// Returns when the outage of this sink was recorded.
+#[cfg(any(test, fuzzing))]
+pub(super) fn decode(bytes: &[u8], sink: &str) -> Option<u64> {
+    FILE.decode(bytes, sink)?.parse().ok()
+}
+
+#[cfg(any(test, fuzzing))]
+pub(super) fn encode(sink: &str, recorded_at: u64) -> String {
+    FILE.encode(sink, &recorded_at.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::TempStateDir;

@@ -12,6 +12,7 @@
 use std::fmt::Write as _;
 use std::io;
 
+use crate::checksum::checksum_of;
 use crate::labels::GroupingKey;
 use crate::push_request::{Families, PushRequest, Verb};
 
@@ -151,14 +152,6 @@ fn decode_fields(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
         .0
         .is_empty()
         .then(|| (sink, PushRequest::with_created_at(created_at, verb, key, families)))
-}
-
-/// Returns the 128-bit FNV-1a hash, which is the same on all machines and in all versions.
-pub(super) fn checksum_of(parts: &[&[u8]]) -> u128 {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let bytes = parts.iter().flat_map(|part| part.iter());
-    bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! A file has three lines: the version, the URL of the sink, and the content. A file that is corrupt counts as absent. The
 //! number of files is fixed. If two sinks have the same file, the last writer wins.
 
-use super::{Spool, record};
+use super::Spool;
+use crate::checksum::checksum_of;
 use crate::log;
 
 const MAX_FILES: u128 = 64;
@@ -23,15 +24,22 @@ impl SinkFile {
     pub(super) fn read(&self, spool: &Spool) -> Option<String> {
         let folder = spool.state_dir.existing_folder(self.folder)?;
         let bytes = folder.read(&self.name(spool), MAX_FILE_SIZE).ok()??;
-        let text = String::from_utf8(bytes).ok()?;
+        self.decode(&bytes, &spool.sink).map(ToOwned::to_owned)
+    }
+
+    pub(super) fn decode<'a>(&self, bytes: &'a [u8], sink: &str) -> Option<&'a str> {
+        let text = std::str::from_utf8(bytes).ok()?;
         let content = text.strip_prefix(self.version)?.strip_prefix('\n')?;
-        let content = content.strip_prefix(&spool.sink)?.strip_prefix('\n')?;
-        content.strip_suffix('\n').map(ToOwned::to_owned)
+        content.strip_prefix(sink)?.strip_prefix('\n')?.strip_suffix('\n')
+    }
+
+    pub(super) fn encode(&self, sink: &str, content: &str) -> String {
+        format!("{}\n{sink}\n{content}\n", self.version)
     }
 
     pub(super) fn write(&self, spool: &Spool, content: &str) {
         let Some(folder) = spool.state_dir.folder(self.folder) else { return };
-        let text = format!("{}\n{}\n{content}\n", self.version, spool.sink);
+        let text = self.encode(&spool.sink, content);
         if let Err(error) = spool.disk.replace(&folder, &self.name(spool), text.as_bytes()) {
             log::debug(format_args!("cannot write to {}: {error}", folder.path().display()));
         }
@@ -45,7 +53,7 @@ impl SinkFile {
     }
 
     pub(super) fn name(&self, spool: &Spool) -> String {
-        let number = record::checksum_of(&[spool.sink.as_bytes()]) % MAX_FILES;
+        let number = checksum_of(&[spool.sink.as_bytes()]) % MAX_FILES;
         format!("{number:02x}.{}", self.extension)
     }
 }

@@ -46,6 +46,9 @@ pub(super) fn resolve_or_create(path: &Path) -> io::Result<PathBuf> {
 fn resolve_with(path: &Path, create: impl Fn(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
     let mut resolved = PathBuf::from("/");
     let root = status(&resolved)?;
+    if is_writable_for_others(&root) {
+        return Err(refuse(&resolved, "is writable for other users"));
+    }
     let is_trusted = |uid: u32| [SUPERUSER, geteuid().as_raw(), root.st_uid].contains(&uid);
     let mut links = 0;
     let mut rest = reversed_parts(&std::path::absolute(path)?);
@@ -95,7 +98,8 @@ fn refuse(path: &Path, problem: &str) -> io::Error {
 }
 
 /// Returns true if other users can replace the entries of a directory. A sticky directory protects the entries of their
-/// owner. A group of this process counts as its user, because the umask of many systems assumes it.
+/// owner. The group of this process counts as its user, because the umask of many systems assumes it, and group 0 counts as
+/// the superuser.
 fn is_writable_for_others(directory: &Stat) -> bool {
     let mode = Mode::from_raw_mode(directory.st_mode);
     let is_own_group = [SUPERUSER, getegid().as_raw()].contains(&directory.st_gid);

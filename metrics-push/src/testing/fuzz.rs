@@ -1,6 +1,9 @@
 //! Checks the readers of the fake gateway with arbitrary bytes.
 
+use std::io::{self, Read, Write};
+
 use super::go_base64::{Alphabet, decode_base64};
+use super::http::{HttpStream, ReadError};
 use super::path::{JobEncoding, clean, grouping_key, percent_decode, percent_encode};
 use super::{parse, protobuf};
 
@@ -18,6 +21,46 @@ pub fn fake_text(bytes: &[u8]) {
 /// If the reader is wrong.
 pub fn fake_protobuf(bytes: &[u8]) {
     let _ = protobuf::read(bytes);
+}
+
+/// Reads the requests of a connection.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn fake_connection(bytes: &[u8]) {
+    let mut stream = HttpStream::new(Received(bytes), 0);
+    let mut length = 0;
+    let error = loop {
+        match stream.read() {
+            Ok((request, _)) => {
+                length += request.method.len() + request.path.len() + request.body.len()
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(length <= bytes.len());
+    if let ReadError::Rejected(response) = error {
+        assert!((400..=599).contains(&response.status));
+    }
+}
+
+/// The received bytes of a connection. The sent bytes are dropped.
+struct Received<'a>(&'a [u8]);
+
+impl Read for Received<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Received<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Parses the path of a push.

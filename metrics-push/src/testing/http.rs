@@ -1,4 +1,5 @@
-//! HTTP/1.1 on one connection: [`HttpStream`] reads requests and writes responses.
+//! HTTP/1.1 on one connection: [`HttpStream`] reads requests and writes responses. The connection is a TCP stream, or bytes
+//! in memory.
 //!
 //! Bodies have a `Content-Length` or are chunked. The sizes of heads and bodies are limited. A request that is not valid
 //! HTTP gets the same response as from the real gateway. This file must not depend on metrics or routes.
@@ -151,15 +152,15 @@ impl From<io::Error> for ReadError {
 }
 
 /// The HTTP side of one connection.
-pub(super) struct HttpStream {
-    stream: TcpStream,
+pub(super) struct HttpStream<S = TcpStream> {
+    stream: S,
     number: u64,
     /// Bytes that are read from the socket and not yet parsed.
     pending: Vec<u8>,
 }
 
-impl HttpStream {
-    pub(super) const fn new(stream: TcpStream, number: u64) -> Self {
+impl<S: Read + Write> HttpStream<S> {
+    pub(super) const fn new(stream: S, number: u64) -> Self {
         Self { stream, number, pending: Vec::new() }
     }
 

@@ -16,8 +16,14 @@ mod duration;
 mod errors;
 #[path = "../../../metrics-push-macros/src/expand.rs"]
 mod expand;
+#[path = "../../../metrics-push-macros/src/expansion.rs"]
+mod expansion;
+#[path = "../../../metrics-push-macros/src/expression.rs"]
+mod expression;
 #[path = "../../../metrics-push-macros/src/function.rs"]
 mod function;
+#[path = "../../../metrics-push-macros/src/future_tail.rs"]
+mod future_tail;
 #[path = "../../../metrics-push-macros/src/impl_block.rs"]
 mod impl_block;
 #[path = "../../../metrics-push-macros/src/judge.rs"]
@@ -41,10 +47,7 @@ mod validate;
 
 use proc_macro2::TokenStream;
 
-use crate::arguments::Arguments;
-use crate::attribute::Attribute;
-use crate::errors::Errors;
-use crate::function::Function;
+use crate::expansion::{expand_function, expand_function_or_impl};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let mut parts = text.splitn(3, '\n');
@@ -57,29 +60,3 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         _ => expand_function_or_impl::<timed::Args>(arguments, item),
     };
 });
-
-fn expand_function_or_impl<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    if impl_block::is_impl(&item) {
-        impl_block::expand::<A>(arguments, item)
-    } else {
-        expand_function::<A>(arguments, item)
-    }
-}
-
-/// As in the macro crate.
-fn expand_function<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let mut errors = Errors::default();
-    let mut arguments = Arguments::read(arguments, &mut errors);
-    let attribute = A::parse(&mut arguments);
-    arguments.finish(A::PLACEMENT.attribute, &mut errors);
-    match Function::parse(item.clone(), &A::PLACEMENT) {
-        Ok(function) => {
-            attribute.check(&function, &mut errors);
-            if errors.is_empty() {
-                return attribute.expand(&function);
-            }
-        }
-        Err(error) => errors.add(error),
-    }
-    errors.with_item(item)
-}

@@ -91,6 +91,7 @@ fn breaker_state_is_exported_per_gateway() {
     assert_eq!(breaker_states(), [BreakerState::Open, BreakerState::Closed]);
     let gateways: Vec<_> =
         metrics_push::circuit_breakers().into_iter().map(|b| b.gateway).collect();
+    assert_eq!(metrics_push::gateway_urls(), gateways);
     assert_eq!(gateways, [broken.url(), healthy.url()]);
     broken.heal();
     // A final push is sent even if the breaker is open, and exports the breaker's state before that push.

@@ -51,6 +51,20 @@ fn fail(name: &'static str) {
     job(name).start().finish(Outcome::Error);
 }
 
+/// Spools a failure of the job `shared`, and then delivers a success of it with another state directory. Returns the state
+/// directory with the failure.
+fn spool_failure_before_a_success(gateway: &FakeGateway) -> TempDir {
+    let (here, there) = (TempDir::new(), TempDir::new());
+    gateway.refuse_connections();
+    let scope = open_scope(gateway, &here);
+    fail("shared");
+    drop(scope);
+    gateway.accept_connections();
+    let _scope = open_scope(gateway, &there);
+    succeed("shared");
+    here
+}
+
 fn value(group: &Group, name: &str) -> Option<f64> {
     group.get(&format!("batch_job_{name}"), &[])
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Job, Outcome};
 
-use super::{SHORT_TIMEOUT, SLACK, TIMEOUT, config, fail, open_scope, succeed, value};
+use super::{
+    SHORT_TIMEOUT, SLACK, TIMEOUT, config, fail, open_scope, spool_failure_before_a_success,
+    succeed, value,
+};
 use crate::temp_dir::TempDir;
 
 #[test]
@@ -111,15 +114,7 @@ fn recover_ends_at_its_timeout_if_the_gateway_is_silent() {
 #[test]
 fn replay_does_not_overwrite_newer_data() {
     let gateway = FakeGateway::start();
-    let (here, there) = (TempDir::new(), TempDir::new());
-    gateway.refuse_connections();
-    let scope = open_scope(&gateway, &here);
-    fail("shared");
-    drop(scope);
-    gateway.accept_connections();
-    let scope = open_scope(&gateway, &there);
-    succeed("shared");
-    drop(scope);
+    let here = spool_failure_before_a_success(&gateway);
     let before = gateway.group("shared", &[]);
     let _scope = open_scope(&gateway, &here);
     assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);

@@ -2,7 +2,9 @@
 
 use metrics_push::testing::{FakeGateway, Fault};
 
-use super::{TIMEOUT, config, fail, job, open_scope, succeed, value};
+use super::{
+    TIMEOUT, config, fail, job, open_scope, spool_failure_before_a_success, succeed, value,
+};
 use crate::temp_dir::TempDir;
 
 /// The answers of servers and proxies that do not pass the query API on.
@@ -24,15 +26,7 @@ fn break_query_api(gateway: &FakeGateway, fault: Fault) {
 fn older_failure_does_not_replace_a_group_that_cannot_be_read() {
     for (name, fault) in unreadable() {
         let gateway = FakeGateway::start();
-        let (here, there) = (TempDir::new(), TempDir::new());
-        gateway.refuse_connections();
-        let scope = open_scope(&gateway, &here);
-        fail("shared");
-        drop(scope);
-        gateway.accept_connections();
-        let scope = open_scope(&gateway, &there);
-        succeed("shared");
-        drop(scope);
+        let here = spool_failure_before_a_success(&gateway);
         let before = gateway.group("shared", &[]);
 
         break_query_api(&gateway, fault);

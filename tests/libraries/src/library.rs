@@ -69,9 +69,10 @@ impl Library {
         tests: Tests,
     ) -> Result<(), String> {
         let manifest = self.folder.join("Cargo.toml");
-        let mut text = read(&manifest)?;
+        // The published sources may lack the files of benchmarks.
+        let mut text = without_tables(&read(&manifest)?, "bench");
         if tests == Tests::Ignored {
-            text = without_dev_dependencies(&text);
+            text = without_tables(&text, "dev-dependencies");
         }
         let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-push");
         text += &format!(
@@ -85,12 +86,12 @@ impl Library {
     }
 }
 
-/// Removes the tables of the dependencies that only tests need.
-fn without_dev_dependencies(manifest: &str) -> String {
+/// Removes the tables whose names contain `word`.
+fn without_tables(manifest: &str, word: &str) -> String {
     let mut is_removed = false;
     let retained = manifest.lines().filter(|line| {
         if line.starts_with('[') {
-            is_removed = line.contains("dev-dependencies");
+            is_removed = line.contains(word);
         }
         !is_removed
     });
@@ -100,6 +101,10 @@ fn without_dev_dependencies(manifest: &str) -> String {
 /// Returns the metadata of a package that depends on the library.
 fn metadata(name: &str, version: &str, work: &Path) -> Result<Value, String> {
     let folder = work.join("fetch").join(name);
+    // A `Cargo.lock` of an earlier run could contain another version.
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
+    }
     fs::create_dir_all(folder.join("src")).map_err(|error| error.to_string())?;
     write(&folder.join("src/lib.rs"), "")?;
     let manifest = format!(

@@ -5,6 +5,7 @@
 //! system refuses a thread.
 
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 
 use crate::oneshot;
 use crate::sync::Mutex;
@@ -20,7 +21,7 @@ struct IdleThreads(Mutex<Vec<Sender<Work>>>);
 static IDLE: IdleThreads = IdleThreads::new();
 
 /// Runs `work` and returns its result; `None` if it panicked. If no thread can be started, `work` runs on this one.
-pub(super) async fn run_blocking<T: Send + 'static>(
+pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
@@ -28,6 +29,14 @@ pub(super) async fn run_blocking<T: Send + 'static>(
         work();
     }
     receiver.await
+}
+
+/// Like [`run_blocking`], but waits at most for `timeout`. The work continues after that.
+pub(crate) async fn run_blocking_within<T: Send + 'static>(
+    timeout: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    tokio::time::timeout(timeout, run_blocking(work)).await.ok().flatten()
 }
 
 impl IdleThreads {
