@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::sink::Acceptance;
+use crate::sink::{Acceptance, Model};
 use crate::spool::{Spool, SpoolEntry};
 
 /// A delivery after its last attempt.
@@ -147,10 +147,15 @@ impl Settlement {
         let subject = self.subject();
         let dropped = DroppedMetrics(self.refused.as_ref());
         match receipt {
-            Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
-                Undelivered::Reduced,
-                format_args!("{error:?}; the outcome of {key} was pushed without the program's own metrics"),
-            ),
+            Receipt::Delivered { refused: Some(error), .. } => {
+                let pushed = match self.route.sink().semantics().model {
+                    Model::Samples => format!("the other metrics of {key} were pushed"),
+                    Model::Groups => format!(
+                        "the outcome of {key} was pushed without the program's own metrics"
+                    ),
+                };
+                log_limiter::warn(Undelivered::Reduced, format_args!("{error:?}; {pushed}"));
+            }
             Receipt::Delivered { .. } => {
                 log::debug(format_args!("delivered {key} after {attempts} ({})", self.route));
             }
