@@ -69,9 +69,22 @@ fn metric_of_another_type_does_not_stop_the_outcome() {
     let ended = metric_types(&influx.url()).run_to_end();
     let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
     assert!(line.contains("orders_total") && line.contains("InfluxDB rejected some"), "{line}");
+    assert!(line.contains("was pushed without"), "{line}");
     let stored = influx.values(JOB);
     assert!(stored.keys().any(|name| name.contains("outcome=\"success\"")), "{stored:?}");
     assert!(stored.keys().any(|name| name.starts_with("rows{")), "{stored:?}");
+}
+
+#[test]
+fn field_of_another_type_does_not_stop_the_rest_of_the_outcome() {
+    let influx = InfluxDb::start();
+    assert_eq!(influx.write("batch_job last_run_success=1i").status, 204);
+    let ended = ending("conflict", &influx.url(), &["err"]).run_to_end();
+    let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
+    assert!(line.contains("last_run_success"), "{line}");
+    let stored = influx.values("conflict");
+    assert_eq!(outcomes(&stored), ["error"]);
+    assert!(stored.contains_key("batch_job_last_failure_timestamp_seconds"), "{stored:?}");
 }
 
 #[test]

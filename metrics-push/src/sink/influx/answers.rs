@@ -13,7 +13,7 @@ pub(super) const ANSWERS: &[Row] = &[
         cause: "the push is older than what InfluxDB retains",
         remedy: "lengthen the retention period of the database or bucket",
     },
-    // The outcome is one line, and InfluxDB has rejected that line.
+    // The outcome is one line. In parts, the fields with the right type are stored.
     Row {
         statuses: PARTIAL_STATUSES,
         texts: &["measurement \\\"batch_job\\\""],
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn rejected_line_of_the_outcome_is_not_delivered() {
+    fn rejected_line_of_the_outcome_is_sent_in_parts() {
         let body = r#"{"error":"partial write: field type conflict: input field \"last_run_success\" on measurement \"batch_job\" is type float, already exists as type integer dropped=1"}"#;
         assert!(matches!(result(400, body), Err(Rejection::InvalidMetrics(_))));
     }
