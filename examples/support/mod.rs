@@ -21,8 +21,10 @@ pub(crate) struct ExampleGateway {
 impl ExampleGateway {
     /// Starts a fake gateway and configures the library to push to it, unless `METRICS_PUSH_URL` is set.
     pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
-        // An example leaves no files: it has a state directory only if the variable is set.
+        // An example pushes to no gateway that is meant for other programs, and leaves no files: it has a state directory
+        // only if the variable is set.
         let (config, _) = Config::from_variables(|name| match name {
+            "PUSHGATEWAY_URL" => None,
             "METRICS_PUSH_STATE_DIR" => Some(env::var_os(name).unwrap_or_else(|| "off".into())),
             _ => env::var_os(name),
         });

@@ -44,6 +44,17 @@ fn examples_leave_no_files_in_the_home_directory() {
     fs::remove_dir(&home).unwrap();
 }
 
+#[test]
+fn example_ignores_the_gateway_of_other_programs() {
+    let home = empty_home("home-of-others");
+    let other = FakeGateway::start();
+    let mut nightly_import = example("nightly_import", &home);
+    let output = nightly_import.env("PUSHGATEWAY_URL", other.url()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(other.requests().is_empty(), "{other}");
+    fs::remove_dir(&home).unwrap();
+}
+
 /// The cells of each line, without the age of the last success.
 fn cells(table: &str) -> Vec<Vec<String>> {
     let line = |line: &str| {

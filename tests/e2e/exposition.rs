@@ -128,6 +128,10 @@ fn any_labels() -> impl Strategy<Value = String> {
     ]
 }
 
+fn any_help() -> impl Strategy<Value = &'static str> {
+    select(&["a help text", r"C:\data", r"\\ and \n", r"ends with \", "\"quoted\"", "two  blanks"])
+}
+
 fn any_comment() -> impl Strategy<Value = String> {
     let keyword = select(&["TYPE", "TYPE", "TYPE", "HELP", "HELP", "EOF", "UNIT", "help", ""]);
     let text = select(&[
@@ -164,20 +168,34 @@ fn any_line() -> impl Strategy<Value = String> {
             .prop_map(|(before, name, after, labels, value)| {
                 format!("{before}{name}{after}{labels} {value}")
             });
-    let simple = (select(&["m", "h", "h_sum", "h_count", "s"]), any_value())
+    let simple = (select(&["m", "h", "h_sum", "h_count", "s", "s_sum"]), any_value())
         .prop_map(|(name, value)| format!("{name} {value}"));
     let bucket = (select(&["h_bucket", "m_bucket"]), any_label_value(), select(&["1", "2"]))
         .prop_map(|(name, bound, count)| format!("{name}{{le=\"{bound}\"}} {count}"));
     let quantile = (select(&["m", "s"]), any_label_value())
         .prop_map(|(name, rank)| format!("{name}{{quantile=\"{rank}\"}} 1"));
-    let typed = (select(&["m", "h", "s"]), select(&["gauge", "histogram", "summary", "COUNTER"]))
+    let typed = (
+        select(&["m", "h", "h", "s", "h_count", "s_sum"]),
+        select(&["gauge", "histogram", "summary", "COUNTER"]),
+    )
         .prop_map(|(name, word)| format!("# TYPE {name} {word}"));
+    let described = (select(&["m", "h", "s"]), any_help())
+        .prop_map(|(name, help)| format!("# HELP {name} {help}"));
+    // Bounds where none belong.
+    let bounded = (
+        select(&["h_count", "h_sum", "s_count", "s_sum"]),
+        select(&["le", "quantile"]),
+        any_label_value(),
+    )
+        .prop_map(|(name, label, bound)| format!("{name}{{{label}=\"{bound}\"}} 1"));
     prop_oneof![
         3 => sample,
         3 => simple,
         2 => bucket,
         1 => quantile,
-        2 => typed,
+        3 => typed,
+        1 => described,
+        1 => bounded,
         2 => any_comment(),
         1 => select(&["", " ", "#", "# ", "##", "# a comment", "a 1 # a comment", "a", "{\"m.n\"} 1"]).prop_map(str::to_owned),
     ]

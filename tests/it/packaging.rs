@@ -114,6 +114,28 @@ fn packages_contain_licences_readme_and_documentation_link() {
     }
 }
 
+/// `cargo install metrics-push-cli` installs the command, and users of the library download no program.
+#[test]
+fn only_the_package_of_the_command_has_a_program() {
+    for package in published().1 {
+        let targets = package.manifest["targets"].as_array().unwrap().iter();
+        let programs = targets.filter(|target| target["kind"][0] == "bin");
+        let programs: Vec<_> = programs.map(|target| target["name"].as_str().unwrap()).collect();
+        let expected = match package.field("name") {
+            "metrics-push-cli" => vec!["metrics-push"],
+            _ => vec![],
+        };
+        assert_eq!(programs, expected, "{}", package.folder.display());
+    }
+}
+
+#[test]
+fn docs_rs_builds_the_library_with_all_features() {
+    let packages = published().1;
+    let library = packages.iter().find(|package| package.field("name") == "metrics-push").unwrap();
+    assert_eq!(library.manifest["metadata"]["docs"]["rs"]["all-features"], true);
+}
+
 #[test]
 fn package_readmes_link_only_to_websites() {
     for package in published().1 {

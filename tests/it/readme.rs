@@ -26,6 +26,12 @@ fn variable_tables_match_the_code() {
     }
 }
 
+#[test]
+fn readme_names_the_oldest_supported_compiler() {
+    let expected = concat!("needs Rust ", env!("CARGO_PKG_RUST_VERSION"), " or newer");
+    assert!(README.contains(expected), "README.md: no sentence says \"{expected}\"");
+}
+
 /// The sources of the library that declare `batch_job_` families.
 fn sources() -> Vec<PathBuf> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR"))

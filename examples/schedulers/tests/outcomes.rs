@@ -1,18 +1,26 @@
 //! Runs the examples and checks the outcomes that they push to a gateway.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use metrics_push::testing::{FakeGateway, Group};
 
-/// Runs a program and returns the gateway that it has pushed to.
+/// Runs a program without a configured state directory, and returns the gateway that it has pushed to.
 fn gateway_after(program: &str) -> FakeGateway {
     let gateway = FakeGateway::start();
-    let output = Command::new(program)
-        .env("METRICS_PUSH_URL", gateway.url())
-        .env("METRICS_PUSH_STATE_DIR", "off")
-        .output()
-        .unwrap();
+    let name = Path::new(program).file_name().unwrap().to_str().unwrap();
+    let home = format!("home-of-{name}-{}", std::process::id());
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(home);
+    fs::create_dir_all(&home).unwrap();
+    let mut command = Command::new(program);
+    for variable in ["METRICS_PUSH_STATE_DIR", "STATE_DIRECTORY", "XDG_STATE_HOME"] {
+        command.env_remove(variable);
+    }
+    command.env("METRICS_PUSH_URL", gateway.url()).env("HOME", &home);
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_dir(&home).expect("an example leaves no files in the home directory");
     gateway
 }
 

@@ -51,13 +51,14 @@ fn uncoloured(text: &str) -> String {
 #[test]
 fn terminal_output_has_colours_and_fits_the_width() {
     let gateway = populated();
-    let ended = on_terminal(80, metrics_push(&gateway.url(), &["status"]));
+    // Wide enough for the long name beside ages and durations of any length.
+    let ended = on_terminal(84, metrics_push(&gateway.url(), &["status"]));
     assert_eq!(ended.status, 1, "{}", ended.stdout);
     let red = "\u{1b}[31merror\u{1b}[0m";
     let green = "\u{1b}[32msuccess\u{1b}[0m";
     assert!(ended.stdout.contains(red) && ended.stdout.contains(green), "{:?}", ended.stdout);
     let shown = uncoloured(&ended.stdout);
-    assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    assert!(shown.lines().all(|line| line.chars().count() <= 84), "{shown}");
     let lines: Vec<_> = shown.lines().collect();
     let words = |line: usize| lines[line].split_whitespace().collect::<Vec<_>>();
     assert_eq!(
@@ -220,6 +221,20 @@ fn status_names_unreachable_gateway_and_shows_others() {
         ),
         "{refused:?}"
     );
+}
+
+#[test]
+fn status_names_the_first_version_with_a_query_api() {
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::status(404).body("404 page not found\n"));
+    let ended = status(&gateway, &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    let line = format!(
+        "metrics-push: The response is not from a Pushgateway's query API (status: 404, url: {}); check the port",
+        gateway.url()
+    );
+    assert!(ended.stderr.starts_with(&line), "{ended:?}");
+    assert!(ended.stderr.ends_with("that the gateway is 1.2 or newer.\n"), "{ended:?}");
 }
 
 #[test]

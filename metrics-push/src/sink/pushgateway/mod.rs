@@ -42,8 +42,8 @@ use groups_reader::GroupsReader;
 pub use kind::GatewayKind;
 use listing::{Listing, Visitor};
 use negotiation::Negotiation;
-use query_api::parse_start_time;
 pub use query_api::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
+use query_api::{invalid_response, parse_start_time};
 use response::{accepted, check_success};
 use single_flight::SingleFlight;
 
@@ -158,7 +158,7 @@ impl Pushgateway {
         let request = Request::new(Method::GET, "/api/v1/metrics", timeout)
             .with_reader(MAX_LISTING_SIZE, &mut read);
         let response = self.server.send(request).await?;
-        self.check(&response)?;
+        self.check_query(&response)?;
         listing.finish().map_err(|error| error.at("url", self.url()))
     }
 
@@ -219,13 +219,16 @@ impl Pushgateway {
     /// # Errors
     /// If the gateway is not ready or could not be queried.
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
-        self.get("/-/ready", timeout).await.map(drop)
+        let request = Request::new(Method::GET, "/-/ready", timeout);
+        self.check(&self.server.send(request).await?)
     }
 
-    async fn get(&self, path: &str, timeout: Duration) -> Result<Response, Error> {
-        let response = self.server.send(Request::new(Method::GET, path, timeout)).await?;
-        self.check(&response)?;
-        Ok(response)
+    /// Checks a response of the query API. A Pushgateway before 1.2 does not have it, and responds with 404.
+    fn check_query(&self, response: &Response) -> Result<(), Error> {
+        if response.status == 404 {
+            return Err(invalid_response().at("status", response.status).at("url", self.url()));
+        }
+        self.check(response)
     }
 
     fn check(&self, response: &Response) -> Result<(), Error> {
@@ -294,7 +297,9 @@ impl Query for Pushgateway {
 
     fn started_at(&self, timeout: Duration) -> QueryFuture<'_, SystemTime> {
         Box::pin(async move {
-            let response = self.get("/api/v1/status", timeout).await?;
+            let request = Request::new(Method::GET, "/api/v1/status", timeout);
+            let response = self.server.send(request).await?;
+            self.check_query(&response)?;
             parse_start_time(&response.body).map_err(|error| error.at("url", self.url()))
         })
     }
