@@ -325,7 +325,7 @@ fn job_reports_its_ending_before_many_runs_of_dead_processes() {
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(ended.stderr.lines().count() <= 10, "{ended:?}");
     assert!(gateway.find_group("own", &[]).is_some(), "{ended:?}");
-    let recovered = state.run(&gateway.url(), &["recover"]);
+    let recovered = state.run(&gateway.url(), &["recover", "--timeout", "300s"]);
     assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
     assert_eq!(gateway.groups().len(), 3_001, "{recovered:?} {ended:?}");
 }
@@ -388,11 +388,11 @@ fn recover_does_not_fill_the_spool_if_the_gateway_accepts_no_pushes() {
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(503).when(|request| request.method != "GET"));
     write_dead_runs(&state, &gateway.url(), 1, RUNS);
-    let failed = state.run(&gateway.url(), &["recover", "--timeout", "20s"]);
+    let failed = state.run(&gateway.url(), &["recover", "--timeout", "3s"]);
     assert_eq!(failed.status, 1, "{failed:?}");
     assert!((1..=200).contains(&spooled(&state)), "{} {failed:?}", spooled(&state));
     gateway.heal();
-    let recovered = state.run(&gateway.url(), &["recover"]);
+    let recovered = state.run(&gateway.url(), &["recover", "--timeout", "300s"]);
     assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
     assert_eq!(gateway.groups().len(), RUNS, "{recovered:?} {failed:?}");
     assert!(!state.0.join("spool/dropped").exists(), "{failed:?}");
@@ -439,12 +439,43 @@ fn recover_counts_runs_that_another_process_reports_as_left() {
     let state = StateDir::new("other-recovers");
     let gateway = FakeGateway::start();
     write_dead_runs(&state, &gateway.url(), 1, 3);
-    let lock = fs::File::create(state.0.join("journal/recovery.lock")).unwrap();
-    lock.lock().unwrap();
+    let lock = lock_recovery(&state);
     let busy = state.run(&gateway.url(), &["recover", "--timeout", "300ms"]);
     assert_eq!((busy.status, gateway.groups().len()), (1, 0), "{busy:?}");
     assert!(busy.stdout.ends_with(" 3 left.\n"), "{busy:?}");
     drop(lock);
-    let recovered = state.run(&gateway.url(), &["recover"]);
-    assert!(recovered.stdout.ends_with("3 abandoned runs reported, 0 left.\n"), "{recovered:?}");
+}
+
+/// Locks what a process locks while it reports the runs of dead processes.
+fn lock_recovery(state: &StateDir) -> fs::File {
+    let lock = fs::File::create(state.0.join("journal/recovery.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+#[test]
+fn recover_waits_while_another_process_reports_runs() {
+    let state = StateDir::new("waits-for-other");
+    let gateway = FakeGateway::start();
+    write_dead_runs(&state, &gateway.url(), 1, 3);
+    let lock = lock_recovery(&state);
+    let mut command = metrics_push(&gateway.url(), &["recover"]);
+    command.env("METRICS_PUSH_STATE_DIR", &state.0).stderr(Stdio::null()).stdout(Stdio::piped());
+    let mut recover = command.spawn().unwrap();
+    let descriptors = format!("/proc/{}/fd", recover.id());
+    let is_waiting = || {
+        let mut targets = fs::read_dir(&descriptors).into_iter().flatten().flatten();
+        targets.any(|target| {
+            fs::read_link(target.path()).is_ok_and(|path| path.ends_with("recovery.lock"))
+        })
+    };
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_waiting() && recover.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "recover does not wait");
+    }
+    drop(lock);
+    let output = recover.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with("3 abandoned runs reported, 0 left.\n"), "{text}");
+    assert_eq!(gateway.groups().len(), 3);
 }

@@ -130,6 +130,20 @@ fn recover_reports_runs_for_its_whole_timeout() {
 }
 
 #[test]
+fn outcomes_are_moved_from_any_spelling_of_a_url() {
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    let old = metrics_push::Config::default().url("http://old.invalid").unwrap();
+    let scope = old.state_dir(state.path()).timeout(SHORT_TIMEOUT).scope().unwrap();
+    fail("nightly");
+    drop(scope);
+    let _scope = open_scope(&gateway, &state);
+    let (from, to) = ("HTTP://user:word@OLD.invalid:80/", gateway.url() + "/");
+    assert_eq!(metrics_push::move_undelivered(from, &to).unwrap(), 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
+    assert_eq!(value(&gateway.group("nightly", &[]), "last_run_success"), Some(0.0));
+}
+
+#[test]
 fn replay_does_not_overwrite_newer_data() {
     let gateway = FakeGateway::start();
     let here = spool_failure_before_a_success(&gateway);
