@@ -1,7 +1,8 @@
 //! Reports the runs of dead processes: once, oldest first, and without replacing newer values.
 //!
-//! A process that holds the lock of a dead process' journal may report its runs. One process at a time does so in a folder,
-//! so that reports are in order. A run is superseded if another journal, or the gateway, has a newer one of its group.
+//! If a process can lock a journal, the owner of the journal is dead. One process at a time reports the runs of a folder,
+//! under a lock of the folder, so that reports are in order. A run is superseded if another journal, or the gateway, has a
+//! newer one of its group.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, TryLockError};
@@ -322,9 +323,10 @@ impl OrphanedJournal {
     fn acknowledge(&mut self, id: u64) {
         self.left -= 1;
         // After a failure, a later process reports the run a second time.
-        let _ = match self.left {
-            0 => self.folder.remove(&self.name),
-            _ => self.append(&Line::Acknowledged(id)),
+        let _ = if self.left == 0 {
+            self.folder.remove(&self.name)
+        } else {
+            self.append(&Line::Acknowledged(id))
         };
     }
 
