@@ -55,9 +55,9 @@ impl Pipeline {
         })
     }
 
-    /// Returns the same pipeline with at most this timeout.
+    /// Returns the same pipeline with another timeout.
     pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { timeout: self.timeout.min(timeout), ..self.clone() }
+        Self { timeout, ..self.clone() }
     }
 
     /// Returns true if a sink with this URL, which has no credentials, is configured.

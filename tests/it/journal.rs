@@ -123,17 +123,30 @@ fn abandoned_run_does_not_overwrite_newer_timestamps() {
 
 #[test]
 fn abandoned_run_does_not_replace_a_newer_outcome_on_disk() {
-    let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    gateway.refuse_connections();
-    for ending in ["kill", "err"] {
-        let command = named_job(&gateway, &state, "import", ending);
-        command.variable("METRICS_PUSH_TIMEOUT", "300ms").run_to_end();
+    const ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
+
+    for is_known_to_be_down in [true, false] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        gateway.refuse_connections();
+        for ending in ["kill", "err"] {
+            let command = named_job(&gateway, &state, "import", ending);
+            command.variable("METRICS_PUSH_TIMEOUT", "300ms").run_to_end();
+        }
+        gateway.accept_connections();
+        if !is_known_to_be_down {
+            fs::remove_dir_all(state.path().join("outages")).unwrap();
+        }
+        run_job(&gateway, &state, "other", "ok");
+        let group = gateway.group("import", &[]);
+        assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
+        // A gateway that is known to be down is not queried, so the next run reports the abandoned one.
+        assert_eq!(group.has_family(ABANDONED), !is_known_to_be_down);
+        run_job(&gateway, &state, "other", "ok");
+        let group = gateway.group("import", &[]);
+        assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
+        assert!(group.has_family(ABANDONED));
+        assert!(state.journals().is_empty());
     }
-    gateway.accept_connections();
-    run_job(&gateway, &state, "other", "ok");
-    let group = gateway.group("import", &[]);
-    assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
-    assert!(group.has_family("batch_job_last_abandoned_timestamp_seconds"));
 }
 
 #[test]

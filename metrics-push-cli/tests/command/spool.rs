@@ -47,7 +47,7 @@ fn recover_delivers_spooled_requests() {
     assert_eq!(failed.status, 1, "{failed:?}");
     let still_down = with_state(&["recover", "--timeout", "500ms"]);
     assert_eq!((still_down.status, gateway.groups().len()), (1, 0), "{still_down:?}");
-    assert!(still_down.stdout.ends_with("1 left.\n"), "{still_down:?}");
+    assert!(still_down.stdout.ends_with(" 1 left.\n"), "{still_down:?}");
 
     let listed = with_state(&["spool", "list"]);
     assert_eq!(listed.status, 1, "{listed:?}");
@@ -325,8 +325,8 @@ fn job_reports_its_ending_before_many_runs_of_dead_processes() {
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(ended.stderr.lines().count() <= 10, "{ended:?}");
     assert!(gateway.find_group("own", &[]).is_some(), "{ended:?}");
-    let recovered = state.run(&gateway.url(), &["recover"]);
-    assert!(recovered.stdout.contains("abandoned runs reported, 0 left"), "{recovered:?}");
+    let recovered = state.run(&gateway.url(), &["recover", "--timeout", "300s"]);
+    assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
     assert_eq!(gateway.groups().len(), 3_001, "{recovered:?} {ended:?}");
 }
 
@@ -335,17 +335,28 @@ fn recovery_opens_few_journals_at_once() {
     let state = StateDir::new("many-journals");
     let gateway = FakeGateway::start();
     write_dead_runs(&state, &gateway.url(), 400, 1);
-    let limited = format!(
-        "ulimit -n 128; exec '{}' exec --job own -- true",
-        env!("CARGO_BIN_EXE_metrics-push")
-    );
-    let mut command = Command::new("sh");
-    command.args(["-c", &limited]).env("METRICS_PUSH_URL", gateway.url());
-    command.env("METRICS_PUSH_STATE_DIR", &state.0);
-    let ended = piped(command, "");
+    let limited = |arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_metrics-push");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n 128; exec '{program}' {arguments}")]);
+        command.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", &state.0);
+        piped(command, "")
+    };
+    let ended = limited("exec --job own -- true");
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(!ended.stderr.contains("open files"), "{ended:?}");
     assert!(gateway.groups().len() > 1, "{ended:?}");
+    let recovered = limited("recover");
+    assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
+    assert_eq!(gateway.groups().len(), 401, "{recovered:?} {ended:?}");
+}
+
+/// Returns the number of spooled requests.
+fn spooled(state: &StateDir) -> usize {
+    let Ok(files) = fs::read_dir(state.0.join("spool")) else { return 0 };
+    files
+        .filter(|file| file.as_ref().unwrap().path().extension() == Some("request".as_ref()))
+        .count()
 }
 
 #[test]
@@ -357,11 +368,114 @@ fn runs_of_dead_processes_stay_in_their_journal_while_the_gateway_is_down() {
     let started = Instant::now();
     let ended = state.run(&gateway.url(), &["exec", "--job", "own", "--", "true"]);
     assert!(started.elapsed() < Duration::from_secs(30), "{ended:?}");
-    let records = fs::read_dir(state.0.join("spool")).unwrap().count();
-    assert!(records < 400, "{records}");
+    assert_eq!(spooled(&state), 1, "{ended:?}");
+    let still_down = state.run(&gateway.url(), &["recover", "--timeout", "2s"]);
+    assert!(still_down.stdout.ends_with(" 1001 left.\n"), "{still_down:?}");
+    assert_eq!(spooled(&state), 1, "{still_down:?}");
     gateway.accept_connections();
-    let _ = fs::remove_dir_all(state.0.join("outages"));
     let recovered = state.run(&gateway.url(), &["recover"]);
-    assert!(recovered.stdout.ends_with("0 left.\n"), "{recovered:?}");
+    assert_eq!(
+        recovered.stdout, "1 outcome delivered, 1000 abandoned runs reported, 0 left.\n",
+        "{recovered:?}"
+    );
     assert_eq!(gateway.groups().len(), 1_001, "{recovered:?} {ended:?}");
+}
+
+#[test]
+fn recover_does_not_fill_the_spool_if_the_gateway_accepts_no_pushes() {
+    const RUNS: usize = 5_000;
+    let state = StateDir::new("no-pushes");
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::status(503).when(|request| request.method != "GET"));
+    write_dead_runs(&state, &gateway.url(), 1, RUNS);
+    let failed = state.run(&gateway.url(), &["recover", "--timeout", "3s"]);
+    assert_eq!(failed.status, 1, "{failed:?}");
+    assert!((1..=200).contains(&spooled(&state)), "{} {failed:?}", spooled(&state));
+    gateway.heal();
+    let recovered = state.run(&gateway.url(), &["recover", "--timeout", "300s"]);
+    assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
+    assert_eq!(gateway.groups().len(), RUNS, "{recovered:?} {failed:?}");
+    assert!(!state.0.join("spool/dropped").exists(), "{failed:?}");
+}
+
+#[test]
+fn recover_delivers_the_spool_before_it_reports_runs() {
+    let state = StateDir::new("spool-first");
+    let gateway = FakeGateway::start();
+    gateway.refuse_connections();
+    state.fail(&gateway.url(), "own");
+    write_dead_runs(&state, &gateway.url(), 1, 10);
+    gateway.accept_connections();
+    let recovered = state.run(&gateway.url(), &["recover"]);
+    assert!(recovered.stdout.contains("10 abandoned runs reported"), "{recovered:?}");
+    let requests = gateway.requests();
+    let first = requests.iter().find(|request| request.method != "GET").unwrap();
+    assert_eq!(first.path, "/metrics/job/own");
+}
+
+#[test]
+fn rejected_run_stays_in_its_journal_if_it_cannot_be_spooled() {
+    let state = StateDir::new("rejected-unspooled");
+    fs::create_dir_all(&state.0).unwrap();
+    fs::write(state.0.join("spool"), "not a folder").unwrap();
+    let gateway = FakeGateway::start();
+    gateway.fault(Fault::status(400).when(|request| request.method != "GET"));
+    state.fail(&gateway.url(), "backup");
+    write_dead_runs(&state, &gateway.url(), 1, 1);
+    let rejected = state.run(&gateway.url(), &["recover", "--timeout", "2s"]);
+    assert!(rejected.stdout.ends_with(" 2 left.\n"), "{rejected:?}");
+    gateway.heal();
+    fs::remove_file(state.0.join("spool")).unwrap();
+    let recovered = state.run(&gateway.url(), &["recover"]);
+    assert_eq!(
+        recovered.stdout, "1 outcome delivered, 1 abandoned run reported, 0 left.\n",
+        "{recovered:?}"
+    );
+    gateway.after_run("backup", &[]).assert_outcome("exit_code");
+}
+
+#[test]
+fn recover_counts_runs_that_another_process_reports_as_left() {
+    let state = StateDir::new("other-recovers");
+    let gateway = FakeGateway::start();
+    write_dead_runs(&state, &gateway.url(), 1, 3);
+    let lock = lock_recovery(&state);
+    let busy = state.run(&gateway.url(), &["recover", "--timeout", "300ms"]);
+    assert_eq!((busy.status, gateway.groups().len()), (1, 0), "{busy:?}");
+    assert!(busy.stdout.ends_with(" 3 left.\n"), "{busy:?}");
+    drop(lock);
+}
+
+/// Locks what a process locks while it reports the runs of dead processes.
+fn lock_recovery(state: &StateDir) -> fs::File {
+    let lock = fs::File::create(state.0.join("journal/recovery.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
+#[test]
+fn recover_waits_while_another_process_reports_runs() {
+    let state = StateDir::new("waits-for-other");
+    let gateway = FakeGateway::start();
+    write_dead_runs(&state, &gateway.url(), 1, 3);
+    let lock = lock_recovery(&state);
+    let mut command = metrics_push(&gateway.url(), &["recover"]);
+    command.env("METRICS_PUSH_STATE_DIR", &state.0).stderr(Stdio::null()).stdout(Stdio::piped());
+    let mut recover = command.spawn().unwrap();
+    let descriptors = format!("/proc/{}/fd", recover.id());
+    let is_waiting = || {
+        let mut targets = fs::read_dir(&descriptors).into_iter().flatten().flatten();
+        targets.any(|target| {
+            fs::read_link(target.path()).is_ok_and(|path| path.ends_with("recovery.lock"))
+        })
+    };
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_waiting() && recover.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "recover does not wait");
+    }
+    drop(lock);
+    let output = recover.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with("3 abandoned runs reported, 0 left.\n"), "{text}");
+    assert_eq!(gateway.groups().len(), 3);
 }

@@ -54,13 +54,9 @@ impl Receipt {
         Self::Dropped { error }
     }
 
-    /// Returns true if the request was neither delivered nor spooled, and sending it again could succeed.
-    pub(crate) fn is_worth_resending(&self) -> bool {
-        match self {
-            Self::Delivered { .. } | Self::Spooled { .. } | Self::Unsure { .. } => false,
-            // A rejected request would be rejected again.
-            Self::Dropped { error, .. } => !error.is_rejected(),
-        }
+    /// Returns true if the request was neither delivered nor spooled. If it reports a run, the run stays in the journal.
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self, Self::Dropped { .. })
     }
 
     /// Converts the receipt to a result.

@@ -93,6 +93,13 @@ impl Route {
         Some(self.0.failures.as_ref()?.breaker.lock())
     }
 
+    /// Closes the breaker, because the sink has responded.
+    pub(crate) fn record_answer(&self) {
+        if let Some(mut breaker) = self.breaker() {
+            breaker.record_answer();
+        }
+    }
+
     /// Returns true if the sink is known to be down and the spool stores what it does not accept.
     pub(crate) fn is_down(&self) -> bool {
         let is_open = || self.breaker().is_some_and(|it| it.state() != BreakerState::Closed);

@@ -320,7 +320,9 @@ mod tests {
     fn dispatcher_continues_after_a_panic_of_its_loop() {
         let (dispatcher, route) = (Dispatcher::default(), dry_run_route(None));
         let lost = submit(&dispatcher, &route, "panic in loop", TIMEOUT);
+        let pending = submit(&dispatcher, &route, "pending", TIMEOUT).wait(TIMEOUT);
         assert!(lost.wait_closed(TIMEOUT));
+        assert!(matches!(pending, Some(Receipt::Delivered { .. })), "{pending:?}");
         assert!(matches!(send(&dispatcher, &route, "later"), Receipt::Delivered { .. }));
         assert_eq!(dispatcher.flush(TIMEOUT), 0);
     }

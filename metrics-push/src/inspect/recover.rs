@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::replay::replay_all;
+use super::unreported::unreported_runs;
 use crate::clock::Moment;
 use crate::delivery::{Receipt, Route};
-use crate::job::recovery;
+use crate::job::recovery::{self, RecoveredRuns};
 use crate::labels::GroupingKey;
 use crate::pipeline::Pipeline;
 use crate::spool::Spool;
@@ -42,12 +43,20 @@ pub struct Recovery {
 pub fn recover(timeout: Duration) -> Recovery {
     let deadline = Moment::now().after(timeout);
     let pipeline = Pipeline::current();
-    let journal = recovery::recover(&pipeline.with_timeout(timeout));
-    let (delivered, abandoned, left) = (journal.delivered, journal.abandoned, journal.left);
-    let mut recovery = Recovery { delivered, left, abandoned };
-    for receipt in replay_all(&pipeline.routes, deadline) {
-        recovery.delivered += usize::from(matches!(receipt, Some(Receipt::Delivered { .. })));
-    }
+    let is_delivered =
+        |receipt: &Option<Receipt>| matches!(receipt, Some(Receipt::Delivered { .. }));
+    // First, so that the spool has room for reports.
+    let spooled =
+        replay_all(&pipeline.routes, deadline).iter().filter(|it| is_delivered(it)).count();
+    let journal = recovery::recover(&pipeline, deadline);
+    let RecoveredRuns { delivered, abandoned, left } = journal.unwrap_or_else(|| {
+        let runs = unreported_runs();
+        RecoveredRuns {
+            left: runs.iter().filter(|run| run.is_configured()).count(),
+            ..RecoveredRuns::default()
+        }
+    });
+    let mut recovery = Recovery { delivered: delivered + spooled, left, abandoned };
     // A request that was rejected, or that may have arrived and must not be sent again, is removed from the disk.
     recovery.left += pipeline.routes.iter().flat_map(spooled_keys).count();
     recovery

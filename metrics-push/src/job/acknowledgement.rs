@@ -14,7 +14,7 @@ use crate::oneshot::{self, Receiver, Sender};
 
 pub(super) struct Acknowledgement {
     record: Option<Arc<RunRecord>>,
-    /// The number of sinks on which the completion is not settled: it was neither delivered, spooled nor rejected.
+    /// The number of sinks on which the completion is not settled: it was neither delivered nor spooled.
     outstanding: AtomicUsize,
     /// Wakes the waiting thread when it is dropped, after the journal is written.
     _waiter: Sender<()>,
@@ -39,7 +39,7 @@ impl Acknowledgement {
     pub(super) fn callback(self: &Arc<Self>) -> OnSettled {
         let acknowledgement = Arc::clone(self);
         Box::new(move |receipt: Receipt| {
-            if !receipt.is_worth_resending() {
+            if !receipt.is_dropped() {
                 acknowledgement.outstanding.fetch_sub(1, Ordering::AcqRel);
             }
         })

@@ -134,7 +134,7 @@ fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut OrphanRecovery>) {
         // If the run is finished, its completion supersedes the dead runs. Its start does not.
         let entry = run.record().and_then(RunRecord::journal);
         let starting = entry.filter(|_| !run.is_finished()).map(JournalEntry::id);
-        recovery.report(run.pipeline(), starting, recovery::MAX_REPORTED_RUNS);
+        recovery.report_oldest(run.pipeline(), starting);
     }
 }
 

@@ -194,6 +194,14 @@ impl Spool {
         }
     }
 
+    /// Returns true if reports of runs may be stored that are in a journal as well. Otherwise they would evict outcomes that
+    /// are only in the spool.
+    pub(crate) fn has_room_for_reports(&self) -> bool {
+        let Some(folder) = self.existing_folder() else { return true };
+        let usage = self.ok_or_warn(self.current_usage(&folder));
+        usage.is_some_and(|usage| usage.has_room_for_reports())
+    }
+
     /// Returns the last known usage of the folder. Lists the folder if that usage has expired.
     fn current_usage(&self, folder: &Folder) -> io::Result<SpoolUsage> {
         let mut known = self.usage.lock();

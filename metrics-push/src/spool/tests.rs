@@ -158,6 +158,24 @@ fn spool_evicts_oldest_first() {
 }
 
 #[test]
+fn reports_have_room_in_half_of_the_spool() {
+    let state = TempStateDir::new();
+    assert!(state.spool().has_room_for_reports());
+    state.spool().store(&add("job", 1, &[("x", "1\n")])).unwrap();
+    let write = |sink: &str, records: usize| {
+        for number in 1..records {
+            let name = format!("{}{number:024x}.{EXTENSION}", file_prefix(sink));
+            std::fs::write(state.0.join(FOLDER).join(name), "").unwrap();
+        }
+    };
+    write("http://other:9091", MAX_RECORDS);
+    write(state.spool().sink(), MAX_RECORDS / 2);
+    assert!(state.spool().has_room_for_reports());
+    write(state.spool().sink(), MAX_RECORDS / 2 + 2);
+    assert!(!state.spool().has_room_for_reports());
+}
+
+#[test]
 fn evicted_records_are_counted() {
     let state = TempStateDir::new();
     let spool = state.spool();

@@ -103,6 +103,12 @@ impl SpoolUsage {
             && is_within(self.oldest_temp, TEMP_FILE_TTL)
     }
 
+    /// Returns true if at most half of the spool is used for the configured sinks. Records of others do not count, because
+    /// they stay until they expire.
+    pub(super) fn has_room_for_reports(&self) -> bool {
+        self.pending.records <= MAX_RECORDS / 2
+    }
+
     /// Adds a record of a configured sink.
     pub(super) fn add(&mut self, bytes: u64, modified: SystemTime) {
         self.bytes += bytes;

@@ -112,6 +112,38 @@ fn recover_ends_at_its_timeout_if_the_gateway_is_silent() {
 }
 
 #[test]
+fn recover_reports_runs_for_its_whole_timeout() {
+    const RUNS: usize = 64;
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    let _scope = open_scope(&gateway, &state);
+    let mut journal = "metrics-push journal 1\tprocess=999999\tboot=earlier\n".to_owned();
+    for run in 0..RUNS {
+        let url = gateway.url();
+        journal += &format!("started\tid={run}\tat=1764000000\tsink={url}\tjob=dead_{run}\n");
+    }
+    std::fs::create_dir_all(state.path().join("journal")).unwrap();
+    std::fs::write(state.path().join("journal/1-999999.journal"), journal).unwrap();
+    // At most 16 requests are in flight, so that all of them take longer than the timeout of a job.
+    gateway.fault(Fault::stall(SHORT_TIMEOUT / 2).when(|request| request.method != "GET"));
+    let recovery = metrics_push::recover(TIMEOUT);
+    assert_eq!((recovery.abandoned, recovery.left), (RUNS, 0));
+}
+
+#[test]
+fn outcomes_are_moved_from_any_spelling_of_a_url() {
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    let old = metrics_push::Config::default().url("http://old.invalid").unwrap();
+    let scope = old.state_dir(state.path()).timeout(SHORT_TIMEOUT).scope().unwrap();
+    fail("nightly");
+    drop(scope);
+    let _scope = open_scope(&gateway, &state);
+    let (from, to) = ("HTTP://user:word@OLD.invalid:80/", gateway.url() + "/");
+    assert_eq!(metrics_push::move_undelivered(from, &to).unwrap(), 1);
+    assert_eq!(metrics_push::recover(TIMEOUT).delivered, 1);
+    assert_eq!(value(&gateway.group("nightly", &[]), "last_run_success"), Some(0.0));
+}
+
+#[test]
 fn replay_does_not_overwrite_newer_data() {
     let gateway = FakeGateway::start();
     let here = spool_failure_before_a_success(&gateway);

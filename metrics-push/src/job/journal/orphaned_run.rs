@@ -2,7 +2,8 @@
 //!
 //! Its journal is locked, so that no other process reports the run. A change is one more line of the journal.
 
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use super::line::{JournaledRun, Line};
@@ -13,21 +14,24 @@ use crate::state_dir::StateDir;
 
 /// A run in the journal of a dead process.
 pub(crate) struct OrphanedRun {
-    journal: Arc<OrphanedJournal>,
+    journal: Arc<LockedJournal>,
     run: JournaledRun,
 }
+
+/// A journal of a dead process, and its file, which holds the lock.
+type LockedJournal = (OrphanedJournal, File);
 
 /// Returns the runs of all dead processes.
 pub(crate) fn orphaned_runs(state_dir: &StateDir) -> Vec<OrphanedRun> {
     let Some(folder) = state_dir.existing_folder(FOLDER) else { return Vec::new() };
     let orphans = journal_names(&folder).filter_map(|name| match open_journal(&folder, &name) {
-        Ok(Some(OwnedJournal::Orphaned(orphan))) => Some(orphan),
+        Ok(Some(OwnedJournal::Orphaned(journal, file))) => Some((journal, file)),
         // A search for journals reports invalid files.
         _ => None,
     });
-    let runs = orphans.flat_map(|mut orphan| {
-        let runs = std::mem::take(&mut orphan.runs);
-        let journal = Arc::new(orphan);
+    let runs = orphans.flat_map(|(mut journal, file)| {
+        let runs = std::mem::take(&mut journal.runs);
+        let journal = Arc::new((journal, file));
         runs.into_iter().map(move |run| OrphanedRun { journal: Arc::clone(&journal), run })
     });
     runs.collect()
@@ -57,15 +61,11 @@ impl OrphanedRun {
     pub(crate) fn replace_sink(&self, from: &str, to: &str) -> io::Result<()> {
         let others = self.sinks().iter().filter(|sink| *sink != from && *sink != to);
         let sinks = others.cloned().chain([to.to_owned()]).collect();
-        self.append(&Line::Moved(self.run.id, sinks))
+        self.journal.0.append(&Line::Moved(self.run.id, sinks))
     }
 
     /// Drops the run: it will not be reported.
     pub(crate) fn discard(&self) -> io::Result<()> {
-        self.append(&Line::Acknowledged(self.run.id))
-    }
-
-    fn append(&self, line: &Line) -> io::Result<()> {
-        (&self.journal.file).write_all(line.to_text().as_bytes())
+        self.journal.0.append(&Line::Acknowledged(self.run.id))
     }
 }

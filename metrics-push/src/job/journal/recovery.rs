@@ -1,9 +1,10 @@
 //! Reports the runs of dead processes: once, oldest first, and without replacing newer values.
 //!
-//! A process that holds the lock of a dead process' journal may report its runs. One process at a time does so in a folder,
-//! so that reports are in order. A run is superseded if another journal, or the gateway, has a newer one of its group.
+//! If a process can lock a journal, the owner of the journal is dead. One process at a time reports the runs of a folder,
+//! under a lock of the folder, so that reports are in order. A run is superseded if another journal, or the gateway, has a
+//! newer one of its group.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use super::ended_runs::EndRecorder;
 use super::line::{
-    Finished, Header, InvalidJournal, JournaledRun, Line, RunIdentity, Started, parse,
+    Finished, Header, InvalidJournal, JournalContents, JournaledRun, Line, RunIdentity, Started,
+    parse,
 };
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::{Moment, format_timestamp};
@@ -28,7 +30,8 @@ use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::PushRequest;
 use crate::sink::{GroupStates, Model};
-use crate::state_dir::{Folder, read_within, touch};
+use crate::spool::Spool;
+use crate::state_dir::{Folder, lock_within, read_within, touch};
 use crate::sync::Mutex;
 
 /// The folder in the state directory.
@@ -49,8 +52,11 @@ const LOCK_FILE: &str = "recovery.lock";
 /// A larger file is not read. A journal is rewritten before it reaches this size.
 const MAX_JOURNAL_SIZE: u64 = 128 * 1024 * 1024;
 
-/// How long a gateway may take to list its groups.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a job waits for the groups of a gateway.
+const MAX_QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The fraction of its time for which [`recover`] waits for the groups of a gateway, as a divisor.
+const QUERY_TIME_DIVISOR: u32 = 4;
 
 /// How long a journal stays on disk if no process is configured for its sinks.
 const JOURNAL_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -58,12 +64,9 @@ const JOURNAL_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How old a file without its final name must be to count as abandoned.
 const TEMPORARY_FILE_TTL: Duration = Duration::from_secs(600);
 
-/// The number of journals of dead processes that are open at the same time. Each one is a file descriptor of the job.
-const MAX_OPEN_JOURNALS: usize = 64;
-
-/// The number of runs that a job reports after a search: few enough to store all of them in the spool, which may take some
+/// The number of runs that are reported at the same time: few enough to store all of them in the spool, which may take some
 /// milliseconds for each, while the job waits.
-pub(in crate::job) const MAX_REPORTED_RUNS: usize = 200;
+const MAX_REPORTED_RUNS: usize = 200;
 
 /// The number of abandoned runs that a process logs in full.
 const MAX_LOGGED_RUNS: usize = 5;
@@ -82,55 +85,75 @@ pub(crate) struct RecoveredRuns {
     pub(crate) left: usize,
 }
 
-/// Reports the runs of dead processes in the state directory of the pipeline, within its timeout.
-pub(crate) fn recover(pipeline: &Pipeline) -> RecoveredRuns {
-    let deadline = Moment::now().after(pipeline.timeout);
-    let found = pipeline.state_dir.folder(FOLDER).and_then(|folder| find(&folder, pipeline));
-    let Some(mut recovery) = found else { return RecoveredRuns::default() };
-    recovery.report(pipeline, None, usize::MAX);
-    recovery.settle(deadline.remaining())
+/// Reports the runs of dead processes in the state directory of the pipeline, until the deadline. Returns `None` if another
+/// process does so all that time.
+pub(crate) fn recover(pipeline: &Pipeline, deadline: Moment) -> Option<RecoveredRuns> {
+    let Some(folder) = pipeline.state_dir.folder(FOLDER) else {
+        return Some(RecoveredRuns::default());
+    };
+    let found = find_locked(&folder, lock(&folder, deadline.remaining())?, pipeline);
+    let Some(mut recovery) = found else { return Some(RecoveredRuns::default()) };
+    // Also those that are known to be down: the caller wants to know whether they respond again.
+    recovery.query_groups(pipeline.routes.iter(), deadline.remaining() / QUERY_TIME_DIVISOR);
+    Some(recovery.report_all(pipeline, deadline))
 }
 
-/// The journals of dead processes in a folder, while this process holds the recovery lock.
+/// The runs of dead processes in a folder, while this process holds the recovery lock.
 pub(in crate::job) struct OrphanRecovery {
     /// Holds the lock that excludes other recovering processes.
     _lock: File,
     recorder: EndRecorder,
-    orphans: Vec<OrphanedJournal>,
-    /// The number of runs that a later search reports.
-    later: usize,
+    journals: Vec<OrphanedJournal>,
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
-    /// The groups of each route by its number; `None` if its sink could not be queried.
+    /// The groups of each route whose sink responds, by the number of the route; `None` if the sink cannot be queried.
     groups: BTreeMap<usize, Option<GroupStates>>,
+    /// The runs that are not reported yet, oldest first.
+    pending: VecDeque<DeadRun>,
     reports: Vec<Report>,
+    log: AbandonedLog,
 }
 
-/// The journal of a dead process, locked by this one.
+/// The journal of a dead process.
 pub(in crate::job) struct OrphanedJournal {
-    pub(super) file: File,
     folder: Arc<Folder>,
     name: String,
     pub(in crate::job) header: Header,
     pub(in crate::job) runs: Vec<JournaledRun>,
+    /// The number of its runs that are not acknowledged, also of those that this process does not report.
     left: usize,
 }
 
 /// A journal by the state of its owner.
 pub(super) enum OwnedJournal {
-    Orphaned(OrphanedJournal),
+    /// The open file is locked.
+    Orphaned(OrphanedJournal, File),
     /// The runs of a live process, or of one whose supervisor is alive, and the id of the process.
     Live(u32, Vec<JournaledRun>),
 }
 
-/// The report of one run to one sink.
+/// A run of a dead process, and the position of its journal.
+struct DeadRun {
+    journal: usize,
+    run: JournaledRun,
+    is_superseded: bool,
+}
+
+/// The reports of one run to its sinks.
 struct Report {
     journal: usize,
     id: u64,
     /// Whether the ending of the run is known.
     is_finished: bool,
-    /// `None` if there was nothing to report.
-    receipt: Option<Receiver<Receipt>>,
+    /// Without those of sinks for which there was nothing to report.
+    receipts: Vec<Receiver<Receipt>>,
+}
+
+/// A run whose reports are delivered or spooled.
+struct SettledRun {
+    is_finished: bool,
+    /// All sinks have its report.
+    is_accepted: bool,
 }
 
 /// Returns true if a search for journals of dead processes in this folder is due: at the first run of this process and
@@ -154,18 +177,35 @@ fn has_other_files(folder: &Folder) -> bool {
 
 /// Looks for journals of dead processes. Returns `None` if there are none, or another process is recovering them.
 pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<OrphanRecovery> {
-    let lock = folder.open_or_create_file(LOCK_FILE).ok()?;
-    lock.try_lock().ok()?;
+    let mut recovery = find_locked(folder, lock(folder, Duration::ZERO)?, pipeline)?;
+    let is_up = |route: &&Route| {
+        route.load_state();
+        !route.is_down()
+    };
+    let timeout = pipeline.timeout.min(MAX_QUERY_TIMEOUT);
+    recovery.query_groups(pipeline.routes.iter().filter(is_up), timeout);
+    Some(recovery)
+}
+
+/// Waits for the recovery lock, at most for `timeout`.
+fn lock(folder: &Folder, timeout: Duration) -> Option<File> {
+    let file = folder.open_or_create_file(LOCK_FILE).ok()?;
+    lock_within(&file, timeout).ok()?;
+    Some(file)
+}
+
+fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<OrphanRecovery> {
     let now = touch(&lock).ok()?;
     let mut recovery = OrphanRecovery {
         _lock: lock,
         // Before the journals are read, so that each run is in a journal or recorded.
         recorder: EndRecorder::start(),
-        orphans: Vec::new(),
-        later: 0,
+        journals: Vec::new(),
         live_runs: Vec::new(),
         groups: BTreeMap::new(),
+        pending: VecDeque::new(),
         reports: Vec::new(),
+        log: AbandonedLog::default(),
     };
     let urls = sink_urls(pipeline);
     // The oldest journals come first.
@@ -190,17 +230,7 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
         }
     }
     invalid.log(folder);
-    if recovery.orphans.is_empty() {
-        return None;
-    }
-    let runs = recovery.orphans.iter().flat_map(|orphan| &orphan.runs);
-    let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
-    let groups = pipeline
-        .routes
-        .iter()
-        .map(|route| (route.id(), list_groups(route, keys.clone(), pipeline.timeout)));
-    recovery.groups = groups.collect();
-    Some(recovery)
+    (!recovery.journals.is_empty()).then_some(recovery)
 }
 
 /// Returns the URLs of all sinks, without credentials.
@@ -248,46 +278,62 @@ fn try_lock(file: &File) -> bool {
 }
 
 impl OrphanedJournal {
+    fn new(folder: &Arc<Folder>, name: String, contents: JournalContents) -> Self {
+        let JournalContents { header, runs } = contents;
+        Self { folder: Arc::clone(folder), name, header, left: runs.len(), runs }
+    }
+
     /// Keeps the runs whose sinks this process is configured for. The others stay in the journal for another process,
     /// up to [`JOURNAL_TTL`]. Returns false if no run remains.
     fn retain_for(&mut self, urls: &[String], now: SystemTime) -> bool {
-        let all = self.runs.len();
         self.runs.retain(|run| run.started.sinks.iter().all(|sink| urls.contains(sink)));
-        self.left = all - self.runs.len();
         let is_expired = || is_older(&self.folder, &self.name, JOURNAL_TTL, now);
-        if all == 0 || (self.runs.is_empty() && is_expired()) {
+        if self.left == 0 || (self.runs.is_empty() && is_expired()) {
             let _ = self.folder.remove(&self.name);
         }
         !self.runs.is_empty()
     }
 
+    /// Appends a line.
+    pub(super) fn append(&self, line: &Line) -> io::Result<()> {
+        let file = self.folder.open_file(&self.name)?;
+        write_within_limit(&file, line.to_text().as_bytes())
+    }
+
     /// Records how runs ended.
-    pub(in crate::job) fn record_finished(&mut self, finished: &BTreeMap<RunIdentity, Finished>) {
+    pub(in crate::job) fn record_finished(&self, finished: &BTreeMap<RunIdentity, Finished>) {
         for run in &self.runs {
             if let Some(finished) = finished.get(&run.started.identity()) {
-                append(&mut self.file, &Line::Finished(run.id, finished.clone()));
+                // If it cannot be written, a later process reports the run as abandoned, unless this process reports it.
+                let _ = self.append(&Line::Finished(run.id, finished.clone()));
             }
         }
     }
 
-    /// Acknowledges runs, and removes the journal if it has no others.
-    pub(in crate::job) fn acknowledge(mut self, settled: &BTreeSet<RunIdentity>) {
-        for run in &self.runs {
+    /// Acknowledges the settled runs.
+    pub(in crate::job) fn acknowledge_all(mut self, settled: &BTreeSet<RunIdentity>) {
+        for run in std::mem::take(&mut self.runs) {
             if settled.contains(&run.started.identity()) {
-                append(&mut self.file, &Line::Acknowledged(run.id));
-            } else {
-                self.left += 1;
+                self.acknowledge(run.id);
             }
         }
-        if self.left == 0 {
-            let _ = self.folder.remove(&self.name);
-        }
+    }
+
+    /// Acknowledges a run. Removes the journal if it has no others.
+    fn acknowledge(&mut self, id: u64) {
+        self.left -= 1;
+        // After a failure, a later process reports the run a second time.
+        let _ = if self.left == 0 {
+            self.folder.remove(&self.name)
+        } else {
+            self.append(&Line::Acknowledged(id))
+        };
     }
 
     /// Returns when the run was found first. Records the time in the journal, so that repeated reports have the same
     /// time.
-    fn record_found(&mut self, run: &mut JournaledRun, log: &mut AbandonedLog) -> f64 {
-        *run.found_at.get_or_insert_with(|| {
+    fn record_found(&self, run: &JournaledRun, log: &mut AbandonedLog) -> f64 {
+        run.found_at.unwrap_or_else(|| {
             let now = Moment::now().unix_seconds();
             if run.finished.is_none() && log.claim_line() {
                 let Header { process, boot, .. } = &self.header;
@@ -299,13 +345,13 @@ impl OrphanedJournal {
                     format_timestamp(run.started.at)
                 ));
             }
-            append(&mut self.file, &Line::Abandoned(run.id, now));
+            let _ = self.append(&Line::Abandoned(run.id, now));
             now
         })
     }
 }
 
-/// Limits the lines about abandoned runs. The process logs the first ones, and each search logs the number of the others.
+/// Limits the lines about abandoned runs. The process logs the first ones, and each recovery logs the number of the others.
 #[derive(Default)]
 struct AbandonedLog {
     others: usize,
@@ -338,14 +384,10 @@ impl OrphanRecovery {
         now: SystemTime,
     ) -> Result<(), InvalidJournal> {
         match open_journal(folder, name)? {
-            Some(OwnedJournal::Orphaned(mut orphan)) => {
-                if !orphan.retain_for(urls, now) {
-                    return Ok(());
-                }
-                if self.orphans.len() < MAX_OPEN_JOURNALS {
-                    self.orphans.push(orphan);
-                } else {
-                    self.later += orphan.runs.len();
+            // Unlocked: the recovery lock excludes other processes.
+            Some(OwnedJournal::Orphaned(mut journal, _)) => {
+                if journal.retain_for(urls, now) {
+                    self.journals.push(journal);
                 }
             }
             Some(OwnedJournal::Live(process, runs)) => {
@@ -356,63 +398,121 @@ impl OrphanRecovery {
         Ok(())
     }
 
-    /// Submits a report for each run of a dead process. `starting` is the id of a run of this process whose start is
-    /// submitted after these reports, so it does not supersede them. Runs beyond `max_runs` stay for a later search.
-    pub(in crate::job) fn report(
-        &mut self,
-        pipeline: &Pipeline,
-        starting: Option<u64>,
-        max_runs: usize,
-    ) {
-        let mut dead: Vec<_> = self
-            .orphans
-            .iter()
-            .enumerate()
-            .flat_map(|(journal, orphan)| orphan.runs.iter().map(move |run| (journal, run.clone())))
-            .collect();
-        dead.sort_by(|(_, a), (_, b)| a.started.at.total_cmp(&b.started.at));
-        let is_starting = |process, id| process == std::process::id() && starting == Some(id);
-        let live = self.live_runs.iter().filter(|(process, run)| !is_starting(*process, run.id));
-        let runs = live.map(|(_, run)| run).chain(dead.iter().map(|(_, run)| run));
-        let newest = newest_starts(runs);
-        let is_down = |url: &String| {
-            pipeline.routes.iter().any(|route| route.is_down() && route.url() == url)
-        };
-        let mut log = AbandonedLog::default();
-        let mut reported = 0;
-        for (journal, run) in &dead {
-            // The journal is on the disk as well: storing the report in the spool gains nothing.
-            let is_later = reported == max_runs;
-            let sinks = &run.started.sinks;
-            if is_later || (!sinks.is_empty() && sinks.iter().all(is_down)) {
-                self.orphans[*journal].left += 1;
-                self.later += 1;
-                continue;
+    /// Queries the groups of sinks. Those that refuse connections or have no address count as unreachable.
+    fn query_groups<'a>(&mut self, routes: impl Iterator<Item = &'a Route>, timeout: Duration) {
+        let runs = self.journals.iter().flat_map(|journal| &journal.runs);
+        let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
+        for route in routes {
+            let mut response = None;
+            if route.sink().query().is_some() {
+                let (sink, keys) = (Arc::clone(route.sink()), keys.clone());
+                let query = async move { Some(sink.query()?.groups(keys, timeout).await) };
+                response = dispatcher().spawn(query).wait(timeout).flatten();
             }
-            reported += 1;
-            let is_superseded = is_superseded(&run.started, &newest)
-                || pipeline.routes.iter().any(|route| has_spooled_newer_run(route, &run.started));
-            let (journal, mut run) = (*journal, run.clone());
-            let found_at = self.orphans[journal].record_found(&mut run, &mut log);
-            for route in &pipeline.routes {
-                if !run.started.sinks.iter().any(|sink| sink == route.url()) {
-                    continue;
+            match response {
+                Some(Err(error)) if error.is_unconnected() => {}
+                Some(Ok(groups)) => {
+                    route.record_answer();
+                    self.groups.insert(route.id(), Some(groups));
                 }
-                let state = self.group_state(route, &run.started.key);
-                let receipt = self.recorder.submit_report(&run.started, |is_newest| {
-                    let is_newest = is_newest && !is_superseded;
-                    let recency = if is_newest { Recency::Newest } else { Recency::Superseded };
-                    let families = unreported_families(&run, found_at, recency, state.as_ref());
-                    (!families.is_empty()).then(|| {
-                        let request = PushRequest::add(run.started.key.clone(), families);
-                        submit_report(route, request, state.as_ref(), pipeline.timeout)
-                    })
-                });
-                let is_finished = run.finished.is_some();
-                self.reports.push(Report { journal, id: run.id, is_finished, receipt });
+                _ => drop(self.groups.insert(route.id(), None)),
             }
         }
-        log.log_others();
+    }
+
+    /// Reports the oldest runs. `starting` is the id of a run of this process whose start is submitted after these reports,
+    /// so it does not supersede them.
+    pub(in crate::job) fn report_oldest(&mut self, pipeline: &Pipeline, starting: Option<u64>) {
+        self.sort_runs(starting);
+        self.submit_next(pipeline);
+        self.log.log_others();
+    }
+
+    /// Reports all runs before the deadline, until the sinks accept none of them. The reports that the sinks have not accepted
+    /// are in the spool, so their number is limited.
+    fn report_all(mut self, pipeline: &Pipeline, deadline: Moment) -> RecoveredRuns {
+        self.sort_runs(None);
+        let mut recovered = RecoveredRuns { left: self.pending.len(), ..RecoveredRuns::default() };
+        let mut is_accepting = true;
+        while is_accepting && !self.pending.is_empty() && !deadline.remaining().is_zero() {
+            self.submit_next(&pipeline.with_timeout(deadline.remaining()));
+            let settled = self.settle_reports(deadline.remaining());
+            recovered.delivered +=
+                settled.iter().filter(|it| it.is_finished && it.is_accepted).count();
+            recovered.abandoned += settled.iter().filter(|it| !it.is_finished).count();
+            recovered.left -= settled.len();
+            is_accepting = settled.iter().any(|it| it.is_accepted);
+        }
+        self.log.log_others();
+        recovered
+    }
+
+    /// Sorts the runs of dead processes, oldest first, and compares each with the newest run of its group.
+    fn sort_runs(&mut self, starting: Option<u64>) {
+        let is_starting = |process, id| process == std::process::id() && starting == Some(id);
+        let live = self.live_runs.iter().filter(|(process, run)| !is_starting(*process, run.id));
+        let dead = self.journals.iter().flat_map(|journal| &journal.runs);
+        let newest = newest_starts(live.map(|(_, run)| run).chain(dead));
+        let mut pending: Vec<_> = self
+            .journals
+            .iter()
+            .enumerate()
+            .flat_map(|(journal, found)| found.runs.iter().map(move |run| (journal, run.clone())))
+            .map(|(journal, run)| {
+                let is_superseded = is_superseded(&run.started, &newest);
+                DeadRun { journal, run, is_superseded }
+            })
+            .collect();
+        pending.sort_by(|a, b| a.run.started.at.total_cmp(&b.run.started.at));
+        self.pending = pending.into();
+    }
+
+    /// Submits the reports of the next runs. The runs of unreachable sinks stay in their journals: storing the reports in
+    /// the spool as well gains nothing, and could evict other outcomes.
+    fn submit_next(&mut self, pipeline: &Pipeline) {
+        while self.reports.len() < MAX_REPORTED_RUNS
+            && let Some(dead) = self.pending.pop_front()
+        {
+            if self.is_reportable(&dead.run.started, pipeline) {
+                self.submit(&dead, pipeline);
+            }
+        }
+    }
+
+    /// Returns true if a sink of the run may accept its report, and the spool has room for it otherwise.
+    fn is_reportable(&self, run: &Started, pipeline: &Pipeline) -> bool {
+        let mut routes = pipeline.routes.iter().filter(|route| has_sink(run, route));
+        let is_reachable =
+            |route: &Route| !route.is_down() && self.groups.contains_key(&route.id());
+        run.sinks.is_empty()
+            || routes.clone().any(is_reachable)
+                && routes.all(|route| route.spool().is_none_or(Spool::has_room_for_reports))
+    }
+
+    /// Submits the reports of a run to all its sinks.
+    fn submit(&mut self, dead: &DeadRun, pipeline: &Pipeline) {
+        let DeadRun { journal, run, is_superseded } = dead;
+        let is_superseded = *is_superseded
+            || pipeline.routes.iter().any(|route| has_spooled_newer_run(route, &run.started));
+        let found_at = self.journals[*journal].record_found(run, &mut self.log);
+        let mut receipts = Vec::new();
+        for route in &pipeline.routes {
+            if !has_sink(&run.started, route) {
+                continue;
+            }
+            let state = self.group_state(route, &run.started.key);
+            receipts.extend(self.recorder.submit_report(&run.started, |is_newest| {
+                let is_newest = is_newest && !is_superseded;
+                let recency = if is_newest { Recency::Newest } else { Recency::Superseded };
+                let families = unreported_families(run, found_at, recency, state.as_ref());
+                (!families.is_empty()).then(|| {
+                    let request = PushRequest::add(run.started.key.clone(), families);
+                    submit_report(route, request, state.as_ref(), pipeline.timeout)
+                })
+            }));
+        }
+        let is_finished = run.finished.is_some();
+        self.reports.push(Report { journal: *journal, id: run.id, is_finished, receipts });
     }
 
     /// Returns the state of a group; `None` if it could not be queried. A sink that stores samples has none: no report
@@ -425,10 +525,28 @@ impl OrphanRecovery {
         Some(GatewayState::read(groups.get(key)))
     }
 
+    /// Waits for the receipts, and acknowledges the runs whose reports are delivered or spooled.
+    fn settle_reports(&mut self, timeout: Duration) -> Vec<SettledRun> {
+        let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
+        let mut settled = Vec::new();
+        for Report { journal, id, is_finished, receipts } in std::mem::take(&mut self.reports) {
+            let receipts: Vec<_> =
+                receipts.into_iter().map(|receipt| receipt.wait(deadline.remaining())).collect();
+            if receipts.iter().any(|receipt| receipt.as_ref().is_none_or(Receipt::is_dropped)) {
+                continue;
+            }
+            let is_delivered =
+                |receipt: &Option<Receipt>| matches!(receipt, Some(Receipt::Delivered { .. }));
+            settled
+                .push(SettledRun { is_finished, is_accepted: receipts.iter().all(is_delivered) });
+            self.journals[journal].acknowledge(id);
+        }
+        settled
+    }
+
     /// Waits for the receipts.
-    pub(in crate::job) fn settle(mut self, timeout: Duration) -> RecoveredRuns {
-        let recovered = settle(&mut self.orphans, self.reports, timeout);
-        RecoveredRuns { left: recovered.left + self.later, ..recovered }
+    pub(in crate::job) fn settle(mut self, timeout: Duration) {
+        self.settle_reports(timeout);
     }
 }
 
@@ -485,61 +603,15 @@ pub(super) fn open_journal(
     let is_supervised = supervisor.is_some_and(|supervisor| {
         folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
     });
-    let (header, runs) = (contents.header, contents.runs);
     if !is_dead || is_supervised {
-        return Ok(Some(OwnedJournal::Live(header.process, runs)));
+        return Ok(Some(OwnedJournal::Live(contents.header.process, contents.runs)));
     }
     // Ends an incomplete last line before lines are appended.
     if !text.ends_with('\n') {
         let _ = file.write_all(b"\n");
     }
-    let (folder, name) = (Arc::clone(folder), name.to_owned());
-    Ok(Some(OwnedJournal::Orphaned(OrphanedJournal { file, folder, name, header, runs, left: 0 })))
-}
-
-/// The combined result of the reports of one run to all its sinks.
-#[derive(Clone, Copy)]
-struct RunReport {
-    is_finished: bool,
-    is_delivered: bool,
-    is_left: bool,
-}
-
-/// Waits for the receipts, acknowledges the runs in their journals, and removes journals without runs.
-fn settle(
-    journals: &mut [OrphanedJournal],
-    reports: Vec<Report>,
-    timeout: Duration,
-) -> RecoveredRuns {
-    let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
-    let mut runs: BTreeMap<(usize, u64), RunReport> = BTreeMap::new();
-    for Report { journal, id, is_finished, receipt } in reports {
-        let run = runs.entry((journal, id)).or_insert(RunReport {
-            is_finished,
-            is_delivered: true,
-            is_left: false,
-        });
-        let Some(receipt) = receipt else { continue };
-        let receipt = receipt.wait(deadline.remaining());
-        run.is_left |= receipt.as_ref().is_none_or(Receipt::is_worth_resending);
-        run.is_delivered &= matches!(receipt, Some(Receipt::Delivered { .. }));
-    }
-    let mut recovered = RecoveredRuns::default();
-    for ((journal, id), run) in runs {
-        let orphan = &mut journals[journal];
-        if run.is_left {
-            recovered.left += 1;
-            orphan.left += 1;
-            continue;
-        }
-        recovered.delivered += usize::from(run.is_finished && run.is_delivered);
-        recovered.abandoned += usize::from(!run.is_finished);
-        append(&mut orphan.file, &Line::Acknowledged(id));
-    }
-    for orphan in journals.iter().filter(|orphan| orphan.left == 0) {
-        let _ = orphan.folder.remove(&orphan.name);
-    }
-    recovered
+    let journal = OrphanedJournal::new(folder, name.to_owned(), contents);
+    Ok(Some(OwnedJournal::Orphaned(journal, file)))
 }
 
 /// Returns the names of the journals in a folder.
@@ -555,15 +627,8 @@ pub(in crate::job) fn journals(folder: &Arc<Folder>) -> impl Iterator<Item = Orp
     journal_names(folder).filter_map(|name| {
         let mut file = folder.open_file(&name).ok()?;
         let text = read(&mut file).ok()?;
-        let contents = parse(&text).ok()?;
-        let (header, runs) = (contents.header, contents.runs);
-        Some(OrphanedJournal { file, folder: Arc::clone(folder), name, header, runs, left: 0 })
+        Some(OrphanedJournal::new(folder, name, parse(&text).ok()?))
     })
-}
-
-/// Appends a line. If it cannot be written, a later process may report the run a second time.
-fn append(file: &mut File, line: &Line) {
-    let _ = write_within_limit(file, line.to_text().as_bytes());
 }
 
 fn read(file: &mut File) -> io::Result<String> {
@@ -620,6 +685,11 @@ fn newest_starts<'a>(
     newest
 }
 
+/// Returns true if the run is reported to the sink of this route.
+fn has_sink(run: &Started, route: &Route) -> bool {
+    run.sinks.iter().any(|sink| sink == route.url())
+}
+
 /// Returns true if a newer run of the same group is known.
 fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) -> bool {
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
@@ -632,22 +702,4 @@ fn has_spooled_newer_run(route: &Route, run: &Started) -> bool {
         spooled.and_then(|entry| single_value(entry.request.families().get(LAST_START)?));
     // A start in the future was recorded while a clock was wrong.
     started_at.is_some_and(|at| at > run.at && at <= Moment::now().unix_seconds())
-}
-
-/// Returns the groups of a sink, at least those with these keys; `None` if it cannot be queried. A sink that is known to be
-/// down is not queried.
-fn list_groups(
-    route: &Route,
-    keys: BTreeSet<GroupingKey>,
-    timeout: Duration,
-) -> Option<GroupStates> {
-    let sink = Arc::clone(route.sink());
-    sink.query()?;
-    route.load_state();
-    if route.is_down() {
-        return None;
-    }
-    let timeout = timeout.min(QUERY_TIMEOUT);
-    let groups = dispatcher().spawn(async move { sink.query()?.groups(keys, timeout).await.ok() });
-    groups.wait(timeout).flatten()
 }

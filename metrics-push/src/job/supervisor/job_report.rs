@@ -39,11 +39,11 @@ impl JobReport {
     pub(super) fn submit(
         runs: impl Iterator<Item = ReceivedRun>,
         end: &JobEnd<'_>,
-        mut journal: Option<OrphanedJournal>,
+        journal: Option<OrphanedJournal>,
         pipeline: &Pipeline,
     ) -> Self {
         let runs: Vec<_> = runs.map(|run| (finish(&run, end), run.started)).collect();
-        if let Some(journal) = &mut journal {
+        if let Some(journal) = &journal {
             let finished = runs.iter().map(|(finished, run)| (run.identity(), finished.clone()));
             journal.record_finished(&finished.collect());
         }
@@ -69,7 +69,7 @@ impl JobReport {
         log_unfinished();
         let is_settled = |receipt: Receiver<Receipt>| {
             let receipt = receipt.wait(deadline.remaining());
-            receipt.is_some_and(|receipt| !receipt.is_worth_resending())
+            receipt.is_some_and(|receipt| !receipt.is_dropped())
         };
         let runs = self.receipts.into_iter().filter_map(|(run, receipts)| {
             let receipts: Vec<_> = receipts.into_iter().map(is_settled).collect();
@@ -77,7 +77,7 @@ impl JobReport {
         });
         let settled = runs.collect();
         if let Some(journal) = self.journal {
-            journal.acknowledge(&settled);
+            journal.acknowledge_all(&settled);
         }
     }
 }
