@@ -72,7 +72,8 @@ fn job_is_reported_if_the_system_refuses_threads_and_children() {
             // A later run reports what could not be sent.
             let next = folder.job(&["ok"], 1_000);
             reporting(next, &gateway, &state_dir, "next").run_to_end();
-            let outcomes = outcomes(&stored(&gateway, &name));
+            let group = stored(&gateway, &name);
+            let outcomes = outcomes(&group);
             // Without a supervisor, the end of such a job is not observed.
             let is_unsupervised = arguments[0] == "supervised" && max_processes < MAX_PROCESSES;
             let is_right =
