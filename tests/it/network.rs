@@ -201,7 +201,7 @@ fn error_of_a_connection_through_a_proxy_names_the_proxy() {
     let proxy = format!("http://user:hunter2@127.0.0.1:{port}");
     for gateway in ["http://gateway.invalid:9091", "https://gateway.invalid"] {
         let message = push_failure(gateway, &[("ALL_PROXY", &*proxy)]).unwrap();
-        let place = format!("proxy: http://…@127.0.0.1:{port}, variable: ALL_PROXY");
+        let place = format!("proxy: http://…@127.0.0.1:{port}/, variable: ALL_PROXY");
         let remedy =
             "; check the variable and that the proxy is running, or add the gateway to NO_PROXY";
         for part in ["no connection through the proxy", &place, remedy] {

@@ -33,7 +33,7 @@ pub fn fake_connection(bytes: &[u8]) {
     let error = loop {
         match stream.read() {
             Ok((request, _)) => {
-                length += request.method.len() + request.path.len() + request.body.len()
+                length += request.method.len() + request.path.len() + request.body.len();
             }
             Err(error) => break error,
         }
