@@ -235,6 +235,10 @@
 /// `#[async_trait]`, `#[rstest]` and `#[test_case]`. The attribute that is written first contains the other: below
 /// `#[cached]`, each call is a run, and above it, each computation.
 ///
+/// On a function that ends with `Box::pin(async { .. })`, write `#[fastrace::trace]` above an attribute with `grouping` or
+/// `labels`. Below it, `#[fastrace::trace]` removes the statement that evaluates the labels, and the function does not
+/// compile.
+///
 /// # Special cases
 ///
 /// - If a function returns `impl Future` or `Pin<Box<dyn Future>>`, as `async_trait` generates it, the run starts when the
@@ -243,7 +247,9 @@
 /// - The result of a function that returns `impl Fn` is not inspected: a call that returns is a success. An `async fn` that
 ///   returns `impl Fn` must declare the types of the closure's parameters.
 /// - The future of an annotated `async fn` contains the future of its body. If the compiler reports "queries overflow the
-///   depth limit" for a chain of more than fourteen such functions, add `#![recursion_limit = "256"]` to the crate.
+///   depth limit" for a chain of more than fourteen such functions, or "overflow evaluating the requirement" for a chain of
+///   more than twenty whose future must be `Send`, add `#![recursion_limit = "256"]` to the crate. [`timed`] without
+///   `outcome` adds no future: its chains may be as long as those of functions without an attribute.
 /// - In a `#[track_caller]` function, [`Location::caller`](std::panic::Location::caller) returns the location of the
 ///   attribute, because the attribute inspects the result. The same applies to every `async fn`.
 /// - A `const fn` and a function without a body are compile errors.

@@ -232,6 +232,7 @@ mod async_trait_methods {
 
 mod fastrace_trace {
     use fastrace::prelude::*;
+    use metrics_push::prometheus::proto::Metric;
 
     use super::*;
 
@@ -282,6 +283,28 @@ mod fastrace_trace {
             pause().await;
             span()
         })
+    }
+
+    #[fastrace::trace]
+    #[counted(name = "labelled_boxed_total", labels(n = n))]
+    fn traced_boxed_with_labels(n: u32) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+        Box::pin(async move {
+            pause().await;
+            span() + u64::from(n)
+        })
+    }
+
+    #[test]
+    fn labels_of_a_boxed_future_are_evaluated_below_trace() {
+        block_on(traced_boxed_with_labels(7));
+        let families = metrics_push::prometheus::gather();
+        let family =
+            families.iter().find(|family| family.name() == "labelled_boxed_total").unwrap();
+        let is_counted = |metric: &&Metric| metric.get_counter().get_value() > 0.0;
+        let counted = family.get_metric().iter().find(is_counted).unwrap();
+        assert!(
+            counted.get_label().iter().any(|label| label.name() == "n" && label.value() == "7")
+        );
     }
 
     #[test]
