@@ -97,7 +97,7 @@ impl Window {
                 rewritten.push_str(&self.last_value(&selector));
                 rest = after;
             } else {
-                rewritten.push_str(function(token, after));
+                rewritten.push_str(rewritten_token(token, after));
                 rest = after;
             }
         }
@@ -118,8 +118,9 @@ impl Window {
     }
 }
 
-/// The text of a token. The last instant that was written can be older than an earlier one.
-fn function<'a>(token: &Token<'a>, after: &[Token<'_>]) -> &'a str {
+/// The text of a token outside selectors. The last instant that was written can be older than an earlier one, so the
+/// function for the last value becomes the one for the largest value.
+fn rewritten_token<'a>(token: &Token<'a>, after: &[Token<'_>]) -> &'a str {
     let is_of_instant = match after {
         [open, argument @ ..] if open.text == "(" => {
             Selector::parse(argument).is_some_and(|(selector, _)| selector.is_instant())
