@@ -215,7 +215,6 @@ impl Config {
     }
 
     /// Returns the sinks; none if there is no URL.
-    #[must_use]
     pub fn sinks(&self) -> &[SinkConfig] {
         &self.sinks
     }

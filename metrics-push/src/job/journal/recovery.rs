@@ -386,9 +386,8 @@ impl OrphanRecovery {
         match open_journal(folder, name)? {
             // Unlocked: the recovery lock excludes other processes.
             Some(OwnedJournal::Orphaned(mut journal, _)) => {
-                if journal.retain_for(urls, now) {
-                    self.journals.push(journal);
-                }
+                let has_runs = journal.retain_for(urls, now);
+                self.journals.extend(has_runs.then_some(journal));
             }
             Some(OwnedJournal::Live(process, runs)) => {
                 self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
