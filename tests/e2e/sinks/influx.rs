@@ -116,7 +116,7 @@ fn outcome_waits_until_the_database_exists() {
 fn outcome_survives_a_dead_and_a_frozen_server() {
     let influx = InfluxDb::start();
     let state = StateDir::new();
-    let url = influx.url();
+    let (url, address) = (influx.url(), influx.address().to_string());
     let run = |argument: &str| {
         let command = ending("outage", &url, &[argument]).variable("METRICS_PUSH_TIMEOUT", "2s");
         command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end()
@@ -127,7 +127,7 @@ fn outcome_survives_a_dead_and_a_frozen_server() {
     };
     let influx = influx.restart(|| {
         let ended = run("err");
-        assert!(ended.log_lines.iter().any(|line| line.contains(&url)), "{ended:?}");
+        assert!(ended.log_lines.iter().any(|line| line.contains(&address)), "{ended:?}");
     });
     run("ok");
     assert_eq!(points(&influx, FAILURE), Some(1));
@@ -136,7 +136,7 @@ fn outcome_survives_a_dead_and_a_frozen_server() {
     send_signal(influx.id(), "STOP");
     let ended = run("err");
     send_signal(influx.id(), "CONT");
-    assert!(ended.log_lines.iter().any(|line| line.contains(&url)), "{ended:?}");
+    assert!(ended.log_lines.iter().any(|line| line.contains(&address)), "{ended:?}");
     run("ok");
     // The server may have received the request while it was frozen: the same point again changes nothing.
     assert_eq!(points(&influx, FAILURE), Some(2));
@@ -150,7 +150,7 @@ fn wrong_clock_is_replaced_by_that_of_the_server() {
     let ahead = ending("ahead", &influx.url(), &["ok"]);
     let ended = ahead.within(&["/usr/bin/faketime", "-f", "+2h"]).run_to_end();
     let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
-    assert!(line.contains("the clock of this machine is 7"), "{line}");
+    assert!(line.contains("the clock of this machine is ahead"), "{line}");
     ending("ahead", &influx.url(), &["err"]).run_to_end();
     // The points of the first run are not ahead of those of the second one.
     assert_eq!(outcomes(&influx.values("ahead")), ["error"]);
