@@ -111,7 +111,7 @@ mod tests {
     struct ScriptedSink<F> {
         answer: F,
         /// The names and the time of each request.
-        requests: Mutex<Vec<(Vec<String>, u64)>>,
+        requests: Mutex<SentRequests>,
     }
 
     impl<F> fmt::Debug for ScriptedSink<F> {
@@ -150,11 +150,13 @@ mod tests {
         Error::new(Kind::Refused { status: 400, retry: Retry::Never }, "refused")
     }
 
+    type SentRequests = Vec<(Vec<String>, u64)>;
+
     /// Sends the families of an outcome, `own` gauges and a counter. Returns the result and the requests that arrived.
     fn send_with(
         own: &[&str],
         answer: impl Fn(&[&str], u64) -> Result<Accepted, Rejection> + Send + Sync,
-    ) -> (Result<SentSamples, Error>, Vec<(Vec<String>, u64)>) {
+    ) -> (Result<SentSamples, Error>, SentRequests) {
         let mut families = Families::new();
         for name in own.iter().chain(&[SUCCESS, FLAG]) {
             families.insert((*name).into(), format!("# TYPE {name} gauge\n{name} 1\n"));

@@ -42,6 +42,9 @@ const FOREIGN_PATHS: [(&str, &str); 6] = [
     ("/api/v2/write", "influx+"),
 ];
 
+/// The path of the query API of a Pushgateway, which reports this mistake itself.
+const QUERY_API_PATH: &str = "/api/v1/metrics";
+
 /// Opens the sink of a target. In a dry run, its requests are logged instead of being sent.
 ///
 /// # Errors
@@ -99,8 +102,11 @@ fn scheme(url: &RawUrl) -> Option<String> {
 fn check_path(url: &RawUrl) -> Result<(), Error> {
     let text = url.as_str().trim();
     let path = text.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    if !is_pushgateway(url) || path.ends_with(QUERY_API_PATH) {
+        return Ok(());
+    }
     let foreign = FOREIGN_PATHS.iter().find(|(end, _)| path.ends_with(end));
-    let Some((end, prefix)) = foreign.filter(|_| is_pushgateway(url)) else { return Ok(()) };
+    let Some((end, prefix)) = foreign else { return Ok(()) };
     let scheme = scheme(url).unwrap_or_else(|| DEFAULT_SCHEME.to_owned());
     Err(Error::config(format!("invalid URL: a Pushgateway does not have the path {end:?}"))
         .at("url", format_args!("{url:?}"))
