@@ -41,12 +41,6 @@ pub(crate) fn job_program(name: &str) -> JobCommand {
     job_command(program(name), &[])
 }
 
-/// Returns the command of a program of this package with arguments.
-pub(crate) fn job_program_with(name: &str, arguments: &[impl AsRef<str>]) -> JobCommand {
-    let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
-    job_command(program(name), &arguments)
-}
-
 /// Returns the command of a scheduler with two active tasks.
 pub(crate) fn active_tasks(arguments: &[&str]) -> JobCommand {
     job_command(program("active_tasks"), arguments)

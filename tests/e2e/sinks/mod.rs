@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{JobCommand, PanicStrategy, job};
+use crate::child::{JobCommand, PanicStrategy, job, job_command};
+use crate::programs::program;
 
 /// How long a test waits until a server returns what it has received.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -52,6 +53,12 @@ trait Receiver {
             thread::sleep(POLL_INTERVAL);
         }
     }
+}
+
+/// Returns the command of a program of this package with arguments.
+fn job_program_with(name: &str, arguments: &[impl AsRef<str>]) -> JobCommand {
+    let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
+    job_command(program(name), &arguments)
 }
 
 /// Returns the name of a series in [`Values`].
