@@ -283,15 +283,15 @@ impl OrphanedJournal {
         Self { folder: Arc::clone(folder), name, header, left: runs.len(), runs }
     }
 
-    /// Keeps the runs whose sinks this process is configured for. The others stay in the journal for another process,
-    /// up to [`JOURNAL_TTL`]. Returns false if no run remains.
-    fn retain_for(&mut self, urls: &[String], now: SystemTime) -> bool {
+    /// Returns the journal with only the runs whose sinks this process is configured for; `None` if there are none. The other
+    /// runs stay on disk for another process, up to [`JOURNAL_TTL`].
+    fn with_runs_for(mut self, urls: &[String], now: SystemTime) -> Option<Self> {
         self.runs.retain(|run| run.started.sinks.iter().all(|sink| urls.contains(sink)));
         let is_expired = || is_older(&self.folder, &self.name, JOURNAL_TTL, now);
         if self.left == 0 || (self.runs.is_empty() && is_expired()) {
             let _ = self.folder.remove(&self.name);
         }
-        !self.runs.is_empty()
+        (!self.runs.is_empty()).then_some(self)
     }
 
     /// Appends a line.
