@@ -73,7 +73,7 @@ fn replays_in_any_order_end_with_the_newest_outcome() {
             let state = StateDir::new();
             receiver.freeze(|| {
                 let command = ending("replayed", &receiver.url(), &arguments);
-                let command = command.variable("METRICS_PUSH_TIMEOUT", "300ms");
+                let command = command.variable("METRICS_PUSH_TIMEOUT", "2s");
                 with_state(command, &state).run_to_end();
             });
             assert_eq!(spooled(&state), 1);
@@ -102,7 +102,7 @@ fn killed_or_frozen_receiver_loses_no_outcome() {
         let state = StateDir::new();
         let run = |receiver: &str, arguments: &[&str]| {
             let command = ending("outage", receiver, arguments);
-            let command = command.variable("METRICS_PUSH_TIMEOUT", "500ms");
+            let command = command.variable("METRICS_PUSH_TIMEOUT", "2s");
             with_state(command, &state).run_to_end()
         };
         let receiver = RealReceiver::start(kind);
