@@ -109,8 +109,8 @@ impl<'a> GroupLabels<'a> {
             parsed.samples().zip(text.lines().filter(|line| !line.starts_with("# ")))
         {
             let sample = sample.ok_or_else(|| invalid("the metric cannot be read"))?;
-            if sample.labels.iter().any(|(name, _)| is_reserved(name)) {
-                return Err(invalid("the metric has a label of the group"));
+            if let Some((label, _)) = sample.labels.iter().find(|(name, _)| is_reserved(name)) {
+                return Err(invalid("the metric has a label of the group").at("label", label));
             }
             let rest = &line[sample.name.len()..];
             let rest = rest.strip_prefix('{').unwrap_or(rest);
