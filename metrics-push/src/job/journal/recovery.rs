@@ -385,9 +385,8 @@ impl OrphanRecovery {
     ) -> Result<(), InvalidJournal> {
         match open_journal(folder, name)? {
             // Unlocked: the recovery lock excludes other processes.
-            Some(OwnedJournal::Orphaned(mut journal, _)) => {
-                let has_runs = journal.retain_for(urls, now);
-                self.journals.extend(has_runs.then_some(journal));
+            Some(OwnedJournal::Orphaned(journal, _)) => {
+                self.journals.extend(journal.with_runs_for(urls, now));
             }
             Some(OwnedJournal::Live(process, runs)) => {
                 self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
