@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use super::MEDIA_TYPE;
 use super::response_message::{PartialSuccess, status_message};
 use crate::error::{Error, Kind, Retry};
 use crate::http::Response;
@@ -13,6 +12,9 @@ use crate::log;
 use crate::sink::answers::{Meaning, Row, SUPERSEDED_TEXTS, TOO_OLD_TEXTS, answer};
 use crate::sink::interface::{Accepted, Rejection};
 use crate::sink::post::refusal_of_kind;
+
+/// The media type of requests and responses.
+pub(super) const MEDIA_TYPE: &str = "application/x-protobuf";
 
 /// Returns what a response means.
 ///

@@ -29,9 +29,6 @@ const RULES: EndpointRules = EndpointRules {
     token_scheme: "Bearer",
 };
 
-/// The media type of requests and responses.
-const MEDIA_TYPE: &str = "application/x-protobuf";
-
 #[derive(Debug)]
 pub(crate) struct Otlp {
     endpoint: Endpoint,
@@ -71,7 +68,7 @@ impl Otlp {
     async fn post(&self, message: Vec<u8>, deadline: Moment) -> Result<Response, Rejection> {
         let CompressedBody { content_encoding, bytes } = self.compression.apply(message);
         let post = Post {
-            content_type: MEDIA_TYPE,
+            content_type: answers::MEDIA_TYPE,
             content_encoding,
             headers: &[],
             query: None,
