@@ -138,7 +138,7 @@ fn silent_name_server_does_not_exceed_the_timeout() {
 fn failed_lookup_is_retried() {
     for code in [SERVFAIL, NXDOMAIN] {
         // Each attempt sends a query for each of the two address families.
-        let server = NameServer::start(Behaviour::ErrorFirst { code, times: 6 });
+        let server = NameServer::start(Behaviour::ErrorFirst { code, times: 4 });
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
         let url = gateway.url().replace("127.0.0.1", "gateway.example");
         let ended =

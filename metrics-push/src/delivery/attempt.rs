@@ -343,8 +343,9 @@ impl Delivery {
         if !self.confirmation.is_pending() {
             return Step::Done(Ok(acceptance));
         }
-        // An early confirmation may be wrong. The next run has more time for it.
-        if self.route.spool().is_some() && left <= CONFIRM_DELAY {
+        // An early confirmation may be wrong if the sink still applies requests of this process. The next run has more time.
+        let may_be_wrong = left <= CONFIRM_DELAY && self.has_own_unsure_request();
+        if may_be_wrong && self.route.spool().is_some() {
             return self.end_unconfirmed(acceptance, None);
         }
         Step::RetryAfter(CONFIRM_DELAY.min(left / 2))
@@ -384,12 +385,17 @@ impl Delivery {
         };
         if self.route.spool().is_none() {
             log::warn(format_args!("{error:?}"));
-        } else if is_temporary || self.route.unsure().is_some_and(|it| it.has_own(&self.key)) {
+        } else if is_temporary || self.has_own_unsure_request() {
             return Step::Done(Err(error));
         } else {
             log::debug(format_args!("{error:?}"));
         }
         Step::Done(Ok(acceptance))
+    }
+
+    /// Returns true if a request of this process may still arrive.
+    fn has_own_unsure_request(&self) -> bool {
+        self.route.unsure().is_some_and(|unsure| unsure.has_own(&self.key))
     }
 
     fn replaced(&self, what: &'static str) -> Error {

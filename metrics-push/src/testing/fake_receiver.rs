@@ -39,7 +39,7 @@ use super::state::SharedState;
 /// let _scope = Config::default().url(receiver.url())?.scope()?;
 /// reindex();
 /// receiver.after_run("reindex", &[]).assert_outcome("success");
-/// assert_eq!(receiver.value("batch_job_last_run_records", &[("result", "processed")]), 0.0);
+/// assert_eq!(receiver.value("batch_job_last_run_exit_code", &[]), 0.0);
 /// # Ok(())
 /// # }
 /// # #[cfg(not(feature = "remote-write"))]
