@@ -40,6 +40,10 @@ pub(super) fn string(message: &mut Vec<u8>, field: u8, value: &str) {
 }
 
 /// Writes a field that contains several integers.
+#[cfg_attr(
+    not(feature = "remote-write"),
+    expect(dead_code, reason = "only remote write packs numbers")
+)]
 pub(super) fn packed_numbers(outer: &mut Vec<u8>, field: u8, values: &[u64]) {
     message(outer, field, |packed| values.iter().for_each(|value| varint(packed, *value)));
 }

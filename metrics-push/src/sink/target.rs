@@ -11,6 +11,10 @@ pub(crate) struct Target {
     pub(crate) transport: Transport,
     pub(crate) kind: GatewayKind,
     pub(crate) encoding: Encoding,
+    #[cfg_attr(
+        not(feature = "remote-write"),
+        expect(dead_code, reason = "only remote write has versions")
+    )]
     pub(crate) remote_write: RemoteWriteVersion,
     pub(crate) mode: Mode,
 }
