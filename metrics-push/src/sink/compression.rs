@@ -13,8 +13,8 @@ pub(crate) enum Compression {
     Gzip,
 }
 
-/// The bytes of a body, and the value of the header `Content-Encoding`.
-#[derive(Debug)]
+/// The bytes of a body, and the value of the header `Content-Encoding`. Empty by default.
+#[derive(Debug, Default)]
 pub(super) struct CompressedBody {
     pub(super) content_encoding: Option<&'static str>,
     pub(super) bytes: Vec<u8>,

@@ -23,6 +23,7 @@ mod remote_write;
 mod remote_write;
 mod remote_write_version;
 mod sample_clock;
+mod sample_sink;
 mod sample_times;
 mod schemes;
 mod series;

@@ -23,27 +23,18 @@ pub(super) struct SampleClock {
 }
 
 impl SampleClock {
-    /// Returns the times of a payload's samples. If there is no valid reading of the receiver's clock, `probe` sends an empty
-    /// request.
-    ///
-    /// # Errors
-    /// If there is no response to the empty request.
-    pub(super) async fn times(
-        &self,
-        payload: &Payload<'_>,
-        url: &str,
-        probe: impl Future<Output = Result<Response, Rejection>>,
-    ) -> Result<RequestTimes, Rejection> {
+    /// Returns the last reading of the server's clock, unless it is old.
+    pub(super) fn valid_reading(&self) -> Option<ClockReading> {
         let now = Moment::now().unix_millis();
-        let valid = self.reading.lock().filter(|reading| reading.is_valid(now));
-        let clock = match valid {
-            Some(reading) => reading,
-            None => self.read(&probe.await?, url),
-        };
+        self.reading.lock().filter(|reading| reading.is_valid(now))
+    }
+
+    /// Returns the times of a payload's samples.
+    pub(super) fn times(&self, payload: &Payload<'_>, reading: ClockReading) -> RequestTimes {
         let request = RequestIdentity::new(payload);
         let now = Moment::now().unix_millis();
-        let time = self.timer.lock().time(payload.key(), request, clock, now);
-        Ok(RequestTimes { time, start: counting_since(payload) })
+        let time = self.timer.lock().time(payload.key(), request, reading, now);
+        RequestTimes { time, start: counting_since(payload) }
     }
 
     /// Compares the clock of this machine with that of a response.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::dry_run::DryRun;
-use super::influx::Influx;
+use super::influx;
 use super::interface::Sink;
-use super::otlp::Otlp;
+use super::otlp;
 use super::pushgateway::Pushgateway;
 use super::remote_write;
 use super::target::{Mode, Target};
@@ -22,10 +22,10 @@ static SCHEMES: &[(&str, Open)] = &[
     ("https", Pushgateway::open),
     ("remote-write+http", remote_write::open),
     ("remote-write+https", remote_write::open),
-    ("influx+http", Influx::open),
-    ("influx+https", Influx::open),
-    ("otlp+http", Otlp::open),
-    ("otlp+https", Otlp::open),
+    ("influx+http", influx::open),
+    ("influx+https", influx::open),
+    ("otlp+http", otlp::open),
+    ("otlp+https", otlp::open),
     ("textfile", Textfile::open),
 ];
 

@@ -6,19 +6,17 @@
 mod answers;
 mod line;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::answers::{answer, locate};
+use super::answers::answer;
 use super::compression::{CompressedBody, Compression};
-use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
-use super::post::{Endpoint, Post};
-use super::sample_clock::SampleClock;
+use super::interface::{Accepted, Rejection, Sink};
+use super::post::Post;
+use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
 use super::target::Target;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::{EndpointRules, Response};
+use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 use answers::ANSWERS;
 
@@ -29,60 +27,54 @@ const RULES: EndpointRules =
 const PRECISION: &str = "precision=ms";
 
 #[derive(Debug)]
-pub(crate) struct Influx {
-    endpoint: Endpoint,
+struct Influx {
     compression: Compression,
-    clock: SampleClock,
 }
 
-impl Influx {
-    /// Returns the sink for a target with the scheme `influx+http` or `influx+https`.
-    ///
-    /// # Errors
-    /// `is_config` if the URL, a header or a TLS setting is invalid.
-    pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
-        let endpoint = Endpoint::open(target, RULES)?;
-        if has_parameter(endpoint.url(), "precision") {
-            return Err(Error::config(
-                "invalid URL: the parameter \"precision\" is set by every push",
-            )
-            .at("url", endpoint.url())
+/// Returns the sink for a target with the scheme `influx+http` or `influx+https`.
+///
+/// # Errors
+/// `is_config` if the URL, a header or a TLS setting is invalid.
+pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+    let server = SampleServer::open(target, RULES)?;
+    if has_parameter(server.url(), "precision") {
+        return Err(Error::config("invalid URL: the parameter \"precision\" is set by every push")
+            .at("url", server.url())
             .remedy("remove it from the URL"));
-        }
-        let compression = target.encoding.compression();
-        Ok(Arc::new(Self { endpoint, compression, clock: SampleClock::default() }))
     }
+    let protocol = Influx { compression: target.encoding.compression() };
+    Ok(Arc::new(SampleSink { server, protocol }))
+}
 
-    async fn send_lines(
+impl SampleProtocol for Influx {
+    async fn send(
         &self,
+        server: &SampleServer,
         payload: &Payload<'_>,
-        timeout: Duration,
+        deadline: Moment,
     ) -> Result<Accepted, Rejection> {
         if payload.verb() == Verb::Delete {
             return Ok(Accepted::Queued);
         }
-        let deadline = Moment::now().after(timeout);
-        let url = self.endpoint.url();
-        let times = self.clock.times(payload, url, self.post(Vec::new(), deadline)).await?;
+        let empty = CompressedBody::default();
+        let times = server.times(payload, post(&empty), deadline).await?;
         let lines = line::encode(payload.key(), payload.families(), times.time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }
-        let response = self.post(lines.into_bytes(), deadline).await?;
-        self.clock.read(&response, url);
+        let body = self.compression.apply(lines.into_bytes());
+        let response = server.post(post(&body), deadline).await?;
         answer(&response, ANSWERS, "InfluxDB")
     }
+}
 
-    async fn post(&self, lines: Vec<u8>, deadline: Moment) -> Result<Response, Rejection> {
-        let CompressedBody { content_encoding, bytes } = self.compression.apply(lines);
-        let post = Post {
-            content_type: "text/plain; charset=utf-8",
-            content_encoding,
-            headers: &[],
-            query: Some(PRECISION),
-            body: &bytes,
-        };
-        self.endpoint.post(post, deadline.remaining()).await.map_err(Rejection::Failed)
+fn post(body: &CompressedBody) -> Post<'_> {
+    Post {
+        content_type: "text/plain; charset=utf-8",
+        content_encoding: body.content_encoding,
+        headers: &[],
+        query: Some(PRECISION),
+        body: &body.bytes,
     }
 }
 
@@ -96,44 +88,13 @@ fn has_parameter(url: &str, name: &str) -> bool {
     url.split(['?', '&']).any(|part| part.split('=').next() == Some(name))
 }
 
-impl Sink for Influx {
-    fn semantics(&self) -> Semantics {
-        Semantics::SAMPLES
-    }
-
-    fn prepare(&self) {
-        self.endpoint.prepare();
-    }
-
-    fn restore(&self, state: &str) {
-        self.clock.restore(state);
-    }
-
-    fn take_state(&self) -> Option<String> {
-        self.clock.take_state()
-    }
-
-    fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
-        Box::pin(async move {
-            let result = self.send_lines(payload, timeout).await;
-            locate(result, self.endpoint.url(), payload.key())
-        })
-    }
-}
-
-impl fmt::Display for Influx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.endpoint.url())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::RawUrl;
 
     fn opened(url: &str) -> Result<String, Error> {
-        Influx::open(&Target::with_defaults(RawUrl::new(url))).map(|sink| sink.to_string())
+        open(&Target::with_defaults(RawUrl::new(url))).map(|sink| sink.to_string())
     }
 
     #[test]

@@ -7,19 +7,17 @@ mod answers;
 mod message;
 mod response_message;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::answers::locate;
 use super::compression::{CompressedBody, Compression};
-use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
-use super::post::{Endpoint, Post};
-use super::sample_clock::{SampleClock, check_age};
+use super::interface::{Accepted, Rejection, Sink};
+use super::post::Post;
+use super::sample_clock::check_age;
+use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
 use super::target::Target;
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::http::{EndpointRules, Response};
+use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 
 const RULES: EndpointRules = EndpointRules {
@@ -30,82 +28,46 @@ const RULES: EndpointRules = EndpointRules {
 };
 
 #[derive(Debug)]
-pub(crate) struct Otlp {
-    endpoint: Endpoint,
+struct Otlp {
     compression: Compression,
-    clock: SampleClock,
 }
 
-impl Otlp {
-    /// Returns the sink for a target with the scheme `otlp+http` or `otlp+https`.
-    ///
-    /// # Errors
-    /// `is_config` if the URL, a header or a TLS setting is invalid.
-    pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
-        let endpoint = Endpoint::open(target, RULES)?;
-        let compression = target.encoding.compression();
-        Ok(Arc::new(Self { endpoint, compression, clock: SampleClock::default() }))
-    }
+/// Returns the sink for a target with the scheme `otlp+http` or `otlp+https`.
+///
+/// # Errors
+/// `is_config` if the URL, a header or a TLS setting is invalid.
+pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+    let server = SampleServer::open(target, RULES)?;
+    let protocol = Otlp { compression: target.encoding.compression() };
+    Ok(Arc::new(SampleSink { server, protocol }))
+}
 
-    async fn export(
+impl SampleProtocol for Otlp {
+    async fn send(
         &self,
+        server: &SampleServer,
         payload: &Payload<'_>,
-        timeout: Duration,
+        deadline: Moment,
     ) -> Result<Accepted, Rejection> {
         if payload.verb() == Verb::Delete || payload.families().next().is_none() {
             return Ok(Accepted::Queued);
         }
         check_age(payload)?;
-        let deadline = Moment::now().after(timeout);
-        let url = self.endpoint.url();
-        let times = self.clock.times(payload, url, self.post(Vec::new(), deadline)).await?;
+        let empty = CompressedBody::default();
+        let times = server.times(payload, post(&empty), deadline).await?;
         let message = message::encode(payload.key(), payload.families(), times);
-        let response = self.post(message, deadline).await?;
-        self.clock.read(&response, url);
-        answers::read(response)
-    }
-
-    async fn post(&self, message: Vec<u8>, deadline: Moment) -> Result<Response, Rejection> {
-        let CompressedBody { content_encoding, bytes } = self.compression.apply(message);
-        let post = Post {
-            content_type: answers::MEDIA_TYPE,
-            content_encoding,
-            headers: &[],
-            query: None,
-            body: &bytes,
-        };
-        self.endpoint.post(post, deadline.remaining()).await.map_err(Rejection::Failed)
+        let body = self.compression.apply(message);
+        answers::read(server.post(post(&body), deadline).await?)
     }
 }
 
-impl Sink for Otlp {
-    fn semantics(&self) -> Semantics {
-        Semantics::SAMPLES
-    }
-
-    fn prepare(&self) {
-        self.endpoint.prepare();
-    }
-
-    fn restore(&self, state: &str) {
-        self.clock.restore(state);
-    }
-
-    fn take_state(&self) -> Option<String> {
-        self.clock.take_state()
-    }
-
-    fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
-        Box::pin(async move {
-            let result = self.export(payload, timeout).await;
-            locate(result, self.endpoint.url(), payload.key())
-        })
-    }
-}
-
-impl fmt::Display for Otlp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.endpoint.url())
+fn post(body: &CompressedBody) -> Post<'_> {
+    Post {
+        content_type: answers::MEDIA_TYPE,
+        content_encoding: body.content_encoding,
+        headers: &[],
+        query: None,
+        body: &body.bytes,
     }
 }
 
@@ -120,7 +82,7 @@ mod tests {
             ("otlp+http://collector:4318", "otlp+http://collector:4318/v1/metrics"),
             ("otlp+https://mimir/otlp/v1/metrics", "otlp+https://mimir/otlp/v1/metrics"),
         ] {
-            let sink = Otlp::open(&Target::with_defaults(RawUrl::new(url))).unwrap();
+            let sink = open(&Target::with_defaults(RawUrl::new(url))).unwrap();
             assert_eq!(sink.to_string(), name);
         }
     }

@@ -15,16 +15,15 @@ mod time_series;
 mod version_1;
 mod version_2;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use super::answers::{answer, locate};
-use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
-use super::post::{Endpoint, Post};
+use super::answers::answer;
+use super::interface::{Accepted, Rejection, Sink};
+use super::post::Post;
 use super::remote_write_version::RemoteWriteVersion;
-use super::sample_clock::{SampleClock, check_age};
+use super::sample_clock::check_age;
+use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
 use super::sample_times::RequestTimes;
 use super::target::Target;
 use crate::clock::Moment;
@@ -50,13 +49,11 @@ const VERSION_HEADER: &str = "x-prometheus-remote-write-version";
 /// The header in which a receiver of version 2.0 reports how many samples it has stored.
 const WRITTEN_HEADER: &str = "x-prometheus-remote-write-samples-written";
 
-/// The client of one receiver.
+/// The state of the protocol for one receiver.
 #[derive(Debug)]
 struct RemoteWrite {
-    endpoint: Endpoint,
     /// Version 2.0 is configured, and the receiver has not shown that it does not support it.
     sends_version_2: AtomicBool,
-    clock: SampleClock,
     sent: Mutex<SentGroups>,
 }
 
@@ -65,17 +62,19 @@ struct RemoteWrite {
 /// # Errors
 /// `is_config` if the URL, a header or a TLS setting is invalid.
 pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
-    Ok(Arc::new(RemoteWrite {
-        endpoint: Endpoint::open(target, RULES)?,
-        sends_version_2: AtomicBool::new(target.remote_write == RemoteWriteVersion::V2),
-        clock: SampleClock::default(),
-        sent: Mutex::default(),
-    }))
+    let server = SampleServer::open(target, RULES)?;
+    let sends_version_2 = AtomicBool::new(target.remote_write == RemoteWriteVersion::V2);
+    let protocol = RemoteWrite { sends_version_2, sent: Mutex::default() };
+    Ok(Arc::new(SampleSink { server, protocol }))
 }
 
-impl RemoteWrite {
-    async fn write(&self, payload: &Payload<'_>, timeout: Duration) -> Result<Accepted, Rejection> {
-        let deadline = Moment::now().after(timeout);
+impl SampleProtocol for RemoteWrite {
+    async fn send(
+        &self,
+        server: &SampleServer,
+        payload: &Payload<'_>,
+        deadline: Moment,
+    ) -> Result<Accepted, Rejection> {
         let (verb, key) = (payload.verb(), payload.key());
         let families = payload.families().map(|(name, text)| {
             SeriesFamily::read(key, name, text).ok_or_else(|| unreadable(name))
@@ -86,52 +85,36 @@ impl RemoteWrite {
             return Ok(Accepted::Queued);
         }
         check_age(payload)?;
-        let probe = self.post(self.version(), &[], deadline);
-        let times = self.clock.times(payload, self.endpoint.url(), probe).await?;
+        let empty = compressed(&[])?;
+        let times = server.times(payload, post(self.version(), &empty), deadline).await?;
         families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
-        let accepted = self.send_series(&families, times, deadline).await?;
+        let accepted = self.send_series(server, &families, times, deadline).await?;
         families.pop();
         self.sent.lock().record(verb, key, &families);
         Ok(accepted)
     }
+}
 
+impl RemoteWrite {
     /// Sends series, in several requests if there are many. Falls back to version 1.0 if the receiver does not support 2.0.
     async fn send_series(
         &self,
+        server: &SampleServer,
         families: &[SeriesFamily<'_>],
         times: RequestTimes,
         deadline: Moment,
     ) -> Result<Accepted, Rejection> {
         let version = self.version();
         for message in encode(version, families, times) {
-            let response = self.post(version, &message, deadline).await?;
-            self.clock.read(&response, self.endpoint.url());
+            let body = compressed(&message)?;
+            let response = server.post(post(version, &body), deadline).await?;
             if version == RemoteWriteVersion::V2 && !has_version_2(&response) {
-                self.switch_to_version_1();
-                return Box::pin(self.send_series(families, times, deadline)).await;
+                self.switch_to_version_1(server.url());
+                return Box::pin(self.send_series(server, families, times, deadline)).await;
             }
             answer(&response, ANSWERS, "a receiver of remote write")?;
         }
         Ok(Accepted::Queued)
-    }
-
-    async fn post(
-        &self,
-        version: RemoteWriteVersion,
-        message: &[u8],
-        deadline: Moment,
-    ) -> Result<Response, Rejection> {
-        let (content_type, headers): (_, &[_]) = match version {
-            RemoteWriteVersion::V1 => ("application/x-protobuf", &[(VERSION_HEADER, "0.1.0")]),
-            RemoteWriteVersion::V2 => (
-                "application/x-protobuf;proto=io.prometheus.write.v2.Request",
-                &[(VERSION_HEADER, "2.0.0")],
-            ),
-        };
-        let body = snappy::compress(message).map_err(Rejection::InvalidMetrics)?;
-        let content_encoding = Some("snappy");
-        let post = Post { content_type, content_encoding, headers, query: None, body: &body };
-        self.endpoint.post(post, deadline.remaining()).await.map_err(Rejection::Failed)
     }
 
     fn version(&self) -> RemoteWriteVersion {
@@ -142,14 +125,29 @@ impl RemoteWrite {
         }
     }
 
-    fn switch_to_version_1(&self) {
+    fn switch_to_version_1(&self, url: &str) {
         if self.sends_version_2.swap(false, Ordering::Relaxed) {
             let error = Error::config("the receiver does not support remote write 2.0")
-                .at("url", self.endpoint.url())
+                .at("url", url)
                 .remedy("unset METRICS_PUSH_REMOTE_WRITE");
             log::warn(format_args!("{error:?}; this process sends version 1.0"));
         }
     }
+}
+
+fn compressed(message: &[u8]) -> Result<Vec<u8>, Rejection> {
+    snappy::compress(message).map_err(Rejection::InvalidMetrics)
+}
+
+fn post(version: RemoteWriteVersion, body: &[u8]) -> Post<'_> {
+    let (content_type, headers): (_, &[_]) = match version {
+        RemoteWriteVersion::V1 => ("application/x-protobuf", &[(VERSION_HEADER, "0.1.0")]),
+        RemoteWriteVersion::V2 => (
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            &[(VERSION_HEADER, "2.0.0")],
+        ),
+    };
+    Post { content_type, content_encoding: Some("snappy"), headers, query: None, body }
 }
 
 /// Returns false if the receiver does not support version 2.0. A receiver of version 1.0 may read a message of version 2.0
@@ -164,35 +162,4 @@ fn has_version_2(response: &Response) -> bool {
 fn unreadable(name: &str) -> Rejection {
     let error = Error::new(Kind::Metric, "the metric is not in the text format");
     Rejection::InvalidMetrics(error.at("metric", name))
-}
-
-impl Sink for RemoteWrite {
-    fn semantics(&self) -> Semantics {
-        Semantics::SAMPLES
-    }
-
-    fn prepare(&self) {
-        self.endpoint.prepare();
-    }
-
-    fn restore(&self, state: &str) {
-        self.clock.restore(state);
-    }
-
-    fn take_state(&self) -> Option<String> {
-        self.clock.take_state()
-    }
-
-    fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
-        Box::pin(async move {
-            let result = self.write(payload, timeout).await;
-            locate(result, self.endpoint.url(), payload.key())
-        })
-    }
-}
-
-impl fmt::Display for RemoteWrite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.endpoint.url())
-    }
 }

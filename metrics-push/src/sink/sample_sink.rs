@@ -1,0 +1,132 @@
+//! `SampleSink`: a server that stores samples, and the protocol by which it receives them.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::answers::locate;
+use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
+use super::post::{Endpoint, Post};
+use super::sample_clock::SampleClock;
+use super::sample_times::{ClockReading, RequestTimes};
+use super::target::Target;
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::http::{EndpointRules, Response};
+use crate::push_request::Payload;
+
+/// Encodes requests with samples and reads the responses.
+pub(super) trait SampleProtocol: fmt::Debug + Send + Sync {
+    /// Makes one attempt to send the samples of a payload.
+    ///
+    /// # Errors
+    /// If the server did not accept the samples.
+    fn send(
+        &self,
+        server: &SampleServer,
+        payload: &Payload<'_>,
+        deadline: Moment,
+    ) -> impl Future<Output = Result<Accepted, Rejection>> + Send;
+}
+
+/// A server and its clock.
+#[derive(Debug)]
+pub(super) struct SampleServer {
+    endpoint: Endpoint,
+    clock: SampleClock,
+}
+
+impl SampleServer {
+    /// Returns the server of a target.
+    ///
+    /// # Errors
+    /// `is_config` if the URL, a header or a TLS setting is invalid.
+    pub(super) fn open(target: &Target, rules: EndpointRules) -> Result<Self, Error> {
+        let endpoint = Endpoint::open(target, rules)?;
+        Ok(Self { endpoint, clock: SampleClock::default() })
+    }
+
+    /// Returns the URL without credentials.
+    pub(super) fn url(&self) -> &str {
+        self.endpoint.url()
+    }
+
+    /// Returns the times of a payload's samples. `empty` is a request without samples, which is sent if the clock of the
+    /// server is not known.
+    ///
+    /// # Errors
+    /// If the server does not respond to the empty request.
+    pub(super) async fn times(
+        &self,
+        payload: &Payload<'_>,
+        empty: Post<'_>,
+        deadline: Moment,
+    ) -> Result<RequestTimes, Rejection> {
+        let reading = match self.clock.valid_reading() {
+            Some(reading) => reading,
+            None => self.exchange(empty, deadline).await?.1,
+        };
+        Ok(self.clock.times(payload, reading))
+    }
+
+    /// Posts a request.
+    ///
+    /// # Errors
+    /// If the server does not respond. A response with any status is `Ok`.
+    pub(super) async fn post(
+        &self,
+        post: Post<'_>,
+        deadline: Moment,
+    ) -> Result<Response, Rejection> {
+        Ok(self.exchange(post, deadline).await?.0)
+    }
+
+    async fn exchange(
+        &self,
+        post: Post<'_>,
+        deadline: Moment,
+    ) -> Result<(Response, ClockReading), Rejection> {
+        let response = self.endpoint.post(post, deadline.remaining()).await;
+        let response = response.map_err(Rejection::Failed)?;
+        let reading = self.clock.read(&response, self.url());
+        Ok((response, reading))
+    }
+}
+
+/// The sink for one server.
+#[derive(Debug)]
+pub(super) struct SampleSink<P> {
+    pub(super) server: SampleServer,
+    pub(super) protocol: P,
+}
+
+impl<P: SampleProtocol> Sink for SampleSink<P> {
+    fn semantics(&self) -> Semantics {
+        Semantics::SAMPLES
+    }
+
+    fn prepare(&self) {
+        self.server.endpoint.prepare();
+    }
+
+    fn restore(&self, state: &str) {
+        self.server.clock.restore(state);
+    }
+
+    fn take_state(&self) -> Option<String> {
+        self.server.clock.take_state()
+    }
+
+    fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
+        let deadline = Moment::now().after(timeout);
+        Box::pin(async move {
+            let result = self.protocol.send(&self.server, payload, deadline).await;
+            locate(result, self.server.url(), payload.key())
+        })
+    }
+}
+
+impl<P> fmt::Display for SampleSink<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.server.url())
+    }
+}
