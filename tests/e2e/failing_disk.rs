@@ -151,27 +151,39 @@ fn fail_at(
     calls.contains("(INJECTED)")
 }
 
-#[test]
-fn job_is_reported_whichever_folder_operation_fails() {
-    let gateway = Pushgateway::start();
+/// Calls `fail_each` for each call of each job, and returns the sum of its results: the number of calls that failed.
+pub(crate) fn count_failures(
+    calls: &[&str],
+    fail_each: impl Fn(&str, (&[&str], &str)) -> usize + Sync,
+) -> usize {
     let injected = AtomicUsize::new(0);
-    let fail_each = |call: &str, job: (&[&str], &str)| {
-        for suffix in ["", "+"] {
-            let has_failed = |number: usize| {
-                let (when, error) = (format!("{number}{suffix}"), ERRORS[number % ERRORS.len()]);
-                fail_at(&gateway, (call, &when), error, job)
-            };
-            let failed = (1..MAX_CALLS).take_while(|number| has_failed(*number)).count();
-            injected.fetch_add(failed, Ordering::Relaxed);
-        }
-    };
     thread::scope(|scope| {
         for job in JOBS {
-            let fail_each = &fail_each;
-            scope.spawn(move || CALLS.into_iter().for_each(|call| fail_each(call, job)));
+            let (injected, fail_each) = (&injected, &fail_each);
+            scope.spawn(move || {
+                for call in calls {
+                    injected.fetch_add(fail_each(call, job), Ordering::Relaxed);
+                }
+            });
         }
     });
     let injected = injected.into_inner();
     println!("{injected} failing calls");
+    injected
+}
+
+#[test]
+fn job_is_reported_whichever_folder_operation_fails() {
+    let gateway = Pushgateway::start();
+    let injected = count_failures(&CALLS, |call, job| {
+        let fail_each = |suffix| {
+            let has_failed = |number: usize| {
+                let (when, error) = (format!("{number}{suffix}"), ERRORS[number % ERRORS.len()]);
+                fail_at(&gateway, (call, &when), error, job)
+            };
+            (1..MAX_CALLS).take_while(|number| has_failed(*number)).count()
+        };
+        ["", "+"].map(fail_each).into_iter().sum()
+    });
     assert!(injected > 50, "{injected}");
 }

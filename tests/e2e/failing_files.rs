@@ -10,12 +10,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::child::{FinishedJob, child_of, send_signal};
-use crate::failing_disk::{JOBS, assert_reported, bare, command};
+use crate::failing_disk::{assert_reported, bare, command, count_failures};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
@@ -82,28 +81,20 @@ fn positions(trace: &str, state: &Path) -> BTreeSet<usize> {
 #[test]
 fn job_is_reported_whichever_read_write_or_sync_fails() {
     let gateway = Pushgateway::start();
-    let injected = AtomicUsize::new(0);
-    let fail_each = |call: &str, job: (&[&str], &str)| {
+    let injected = count_failures(&CALLS, |call, job| {
         let (name, bare) = (job_name(job.0, &[call]), bare(job.0));
         let (state, healthy) = trace(&gateway, &name, &format!("trace={call}"), job, &bare);
-        for (number, position) in positions(&healthy, state.path()).into_iter().enumerate() {
+        let fail_at = |(number, position): (usize, usize)| {
             let error = ERRORS[number % ERRORS.len()];
             let name = job_name(job.0, &[call, &position.to_string()]);
             let fault = format!("inject={call}:error={error}:when={position}");
             let (state, faulty) = trace(&gateway, &name, &fault, job, &bare);
             let state = state.path().to_str().unwrap();
             let is_failure = |line: &&str| line.contains("(INJECTED)") && line.contains(state);
-            injected.fetch_add(faulty.lines().filter(is_failure).count(), Ordering::Relaxed);
-        }
-    };
-    thread::scope(|scope| {
-        for job in JOBS {
-            let fail_each = &fail_each;
-            scope.spawn(move || CALLS.into_iter().for_each(|call| fail_each(call, job)));
-        }
+            faulty.lines().filter(is_failure).count()
+        };
+        positions(&healthy, state.path()).into_iter().enumerate().map(fail_at).sum()
     });
-    let injected = injected.into_inner();
-    println!("{injected} failing calls");
     assert!(injected > 10, "{injected}");
 }
 

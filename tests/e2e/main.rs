@@ -29,6 +29,7 @@ mod jobs;
 mod kill_sweep;
 mod late_requests;
 mod lifecycle;
+mod listener;
 mod long_outage;
 mod merging;
 mod monitoring;

@@ -3,10 +3,11 @@
 //! The gateway exposes only its final state, so tests read the single requests from the proxy.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+use crate::listener::{Listener, content_length};
 
 /// A request of a job.
 #[derive(Clone, Debug)]
@@ -17,45 +18,25 @@ pub(crate) struct Request {
 
 /// A running proxy.
 pub(crate) struct RecordingProxy {
-    address: SocketAddr,
+    listener: Listener,
     requests: Arc<Mutex<Vec<Request>>>,
-    is_stopped: Arc<AtomicBool>,
 }
 
 impl RecordingProxy {
     pub(crate) fn start(gateway: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (requests, is_stopped) =
-            (Arc::<Mutex<Vec<_>>>::default(), Arc::<AtomicBool>::default());
-        let (recorded, stopped) = (Arc::clone(&requests), Arc::clone(&is_stopped));
-        thread::spawn(move || {
-            for job in listener.incoming().filter_map(Result::ok) {
-                if stopped.load(Ordering::Acquire) {
-                    break;
-                }
-                let recorded = Arc::clone(&recorded);
-                thread::spawn(move || forward(&job, gateway, &recorded));
-            }
-        });
-        Self { address, requests, is_stopped }
+        let requests = Arc::<Mutex<Vec<_>>>::default();
+        let recorded = Arc::clone(&requests);
+        let listener = Listener::start(move |job| forward(job, gateway, &recorded));
+        Self { listener, requests }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address())
     }
 
     /// All requests so far, in the order in which they arrived.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for RecordingProxy {
-    fn drop(&mut self) {
-        self.is_stopped.store(true, Ordering::Release);
-        // Wakes the listening thread.
-        drop(TcpStream::connect(self.address));
     }
 }
 
@@ -94,11 +75,7 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, mut record: impl FnMut(&[u8]))
 fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
     let text = String::from_utf8_lossy(bytes);
     let (head, rest) = text.split_once("\r\n\r\n")?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
-    });
-    let body = rest.get(..length.unwrap_or_default())?.to_owned();
+    let body = rest.get(..content_length(head))?.to_owned();
     let length = bytes.len() - rest.len() + body.len();
     Some((Request { path: head.split(' ').nth(1)?.to_owned(), body }, length))
 }

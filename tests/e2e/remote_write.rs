@@ -1,82 +1,92 @@
-//! Writes samples to a receiver of remote write 1.0, with times in the past as well.
+//! Writes any series to a receiver of remote write 1.0, with times in the past as well.
 
 use std::net::SocketAddr;
 
-use crate::http::send_raw;
-use crate::real::Labels;
+use prost::Message;
 
-/// One sample of a series. The labels include `__name__`.
-pub(crate) struct Sample {
-    pub(crate) labels: Labels,
-    pub(crate) value: f64,
-    /// Milliseconds since the Unix epoch.
-    pub(crate) time: i64,
+use crate::http::{Response, send_raw};
+
+/// The path of requests to Prometheus and VictoriaMetrics.
+pub(crate) const PATH: &str = "/api/v1/write";
+
+/// One series of a request: its labels in the order in which they are sent, and its samples as times in milliseconds and
+/// values.
+#[derive(Clone, Debug)]
+pub(crate) struct SentSeries {
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) samples: Vec<(i64, f64)>,
 }
 
-/// Writes samples in one request. The samples of one series must be in the order of their times.
-#[track_caller]
-pub(crate) fn write(receiver: SocketAddr, samples: &[Sample]) {
-    let body = snappy(&write_request(samples));
+impl SentSeries {
+    pub(crate) fn new(name: &str, job: &str, samples: &[(i64, f64)]) -> Self {
+        let labels = [("__name__", name), ("job", job)];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { labels: labels.into(), samples: samples.to_vec() }
+    }
+}
+
+/// Writes series in one request.
+pub(crate) fn write(address: SocketAddr, path: &str, series: &[SentSeries]) -> Response {
+    let body = snap::raw::Encoder::new().compress_vec(&encode(series)).unwrap();
+    let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
+                   X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
+    post(address, path, headers, &body)
+}
+
+/// Returns a `WriteRequest` with these series.
+fn encode(series: &[SentSeries]) -> Vec<u8> {
+    let timeseries = series.iter().map(|series| SeriesMessage {
+        labels: series
+            .labels
+            .iter()
+            .map(|(name, value)| LabelMessage { name: name.clone(), value: value.clone() })
+            .collect(),
+        samples: series
+            .samples
+            .iter()
+            .map(|&(timestamp, value)| SampleMessage { value, timestamp })
+            .collect(),
+    });
+    WriteRequest { timeseries: timeseries.collect() }.encode_to_vec()
+}
+
+/// Sends a request with these headers.
+pub(crate) fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Response {
     let head = format!(
-        "POST /api/v1/write HTTP/1.1\r\nHost: {receiver}\r\nConnection: close\r\n\
-         Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
-         X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
-    let response = send_raw(receiver, &[head.as_bytes(), &body].concat()).unwrap();
-    assert_eq!(response.status, 204, "{response:?}");
+    send_raw(address, &[head.as_bytes(), body].concat()).unwrap()
 }
 
-/// A `WriteRequest` with one `TimeSeries` for each sample.
-fn write_request(samples: &[Sample]) -> Vec<u8> {
-    let mut request = Vec::new();
-    for sample in samples {
-        let mut series = Vec::new();
-        for (name, value) in &sample.labels {
-            let mut label = Vec::new();
-            push_field(&mut label, 1, name.as_bytes());
-            push_field(&mut label, 2, value.as_bytes());
-            push_field(&mut series, 1, &label);
-        }
-        // The value is a double in field 1, the time an int64 in field 2.
-        let mut encoded = vec![0x09];
-        encoded.extend(sample.value.to_le_bytes());
-        encoded.push(0x10);
-        push_varint(&mut encoded, sample.time.cast_unsigned());
-        push_field(&mut series, 2, &encoded);
-        push_field(&mut request, 1, &series);
-    }
-    request
+#[derive(Clone, PartialEq, Message)]
+struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    timeseries: Vec<SeriesMessage>,
 }
 
-/// Appends a field with a length: a string or a message.
-fn push_field(message: &mut Vec<u8>, number: u8, content: &[u8]) {
-    message.push(number << 3 | 2);
-    push_varint(message, content.len() as u64);
-    message.extend(content);
+#[derive(Clone, PartialEq, Message)]
+struct SeriesMessage {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<LabelMessage>,
+    #[prost(message, repeated, tag = "2")]
+    samples: Vec<SampleMessage>,
 }
 
-fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
+#[derive(Clone, PartialEq, Message)]
+struct LabelMessage {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
 }
 
-/// A block in the format of snappy that contains the bytes uncompressed.
-fn snappy(bytes: &[u8]) -> Vec<u8> {
-    /// A literal whose length, minus one, follows in two bytes.
-    const LITERAL: u8 = 61 << 2;
-
-    let mut block = Vec::new();
-    push_varint(&mut block, bytes.len() as u64);
-    for chunk in bytes.chunks(1 << 16) {
-        block.push(LITERAL);
-        block.extend(u16::try_from(chunk.len() - 1).unwrap().to_le_bytes());
-        block.extend(chunk);
-    }
-    block
+#[derive(Clone, PartialEq, Message)]
+struct SampleMessage {
+    #[prost(double, tag = "1")]
+    value: f64,
+    #[prost(int64, tag = "2")]
+    timestamp: i64,
 }
 
 #[test]
@@ -87,7 +97,7 @@ fn write_request_has_the_bytes_of_the_specification() {
         ("region", "eu"),
     ];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let encoded = write_request(&[Sample { labels, value: 1.7e9, time: 1_700_000_000_123 }]);
+    let encoded = encode(&[SentSeries { labels, samples: vec![(1_700_000_000_123, 1.7e9)] }]);
     let hex: String = encoded.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         hex,

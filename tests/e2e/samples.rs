@@ -10,7 +10,7 @@ use crate::cli;
 use crate::http;
 use crate::programs::command;
 use crate::real::{Labels, Prometheus, Pushgateway};
-use crate::remote_write::{self, Sample};
+use crate::remote_write::{PATH, SentSeries, write};
 use crate::rules::{self, alert_name, blocks, files};
 
 /// The interval between two evaluations of the rules.
@@ -366,14 +366,13 @@ fn write_samples(prometheus: &Prometheus) {
     let mut samples = Vec::new();
     for situation in &SITUATIONS {
         for (at, values) in situation.pushes(now) {
-            samples.extend(values.into_iter().map(|(name, labels, value)| Sample {
-                labels: series(situation.job, name, labels),
-                value,
-                time: (1e3 * at) as i64,
+            samples.extend(values.into_iter().map(|(name, labels, value)| SentSeries {
+                labels: series(situation.job, name, labels).into_iter().collect(),
+                samples: vec![((1e3 * at) as i64, value)],
             }));
         }
     }
-    remote_write::write(prometheus.address(), &samples);
+    assert_eq!(write(prometheus.address(), PATH, &samples).status, 204);
 }
 
 /// Stores the groups of the situations on a gateway, which does not change the times of the runs.
@@ -475,11 +474,11 @@ pub(crate) fn copy_groups(gateway: &Pushgateway, prometheus: &Prometheus, age: D
     let is_pushed = |line: &&str| line.starts_with("batch_job_") || line.starts_with("function_");
     let samples: Vec<_> = text.lines().filter(is_pushed).map(|line| parse(line, time)).collect();
     assert!(samples.len() > 20, "{text}");
-    remote_write::write(prometheus.address(), &samples);
+    assert_eq!(write(prometheus.address(), PATH, &samples).status, 204);
 }
 
 /// Parses a line such as `name{a="b",c="d"} 1`. The labels contain neither quotes nor commas.
-fn parse(line: &str, time: i64) -> Sample {
+fn parse(line: &str, time: i64) -> SentSeries {
     let (series, value) = line.rsplit_once(' ').unwrap();
     let (name, labels) = series.trim_end_matches('}').split_once('{').unwrap();
     let mut found = Labels::from([("__name__".to_owned(), name.to_owned())]);
@@ -490,5 +489,6 @@ fn parse(line: &str, time: i64) -> Sample {
             found.insert(name.to_owned(), value.to_owned());
         }
     }
-    Sample { labels: found, value: value.parse().unwrap(), time }
+    let samples = vec![(time, value.parse().unwrap())];
+    SentSeries { labels: found.into_iter().collect(), samples }
 }

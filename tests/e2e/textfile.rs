@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use metrics_push::{Config, Job, Outcome};
 
-use crate::child::{JobCommand, PanicStrategy, job};
+use crate::child::{PanicStrategy, job};
 use crate::programs::{command, program};
 use crate::real::{NodeExporter, Prometheus, Pushgateway};
+use crate::sinks::{ENDINGS, ending};
 use crate::state_dir::StateDir;
 
 const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
@@ -19,10 +20,6 @@ type Series = BTreeMap<String, f64>;
 
 fn url(exporter: &NodeExporter) -> String {
     format!("textfile://{}", exporter.directory().display())
-}
-
-fn ending(name: &str, urls: &str, arguments: &[&str]) -> JobCommand {
-    job(PanicStrategy::Unwind, arguments).gateway(urls).variable("METRICS_PUSH_JOB", name)
 }
 
 /// Returns the outcomes of a job whose series is 1.
@@ -55,18 +52,7 @@ fn assert_readable(exporter: &NodeExporter) {
 #[test]
 fn node_exporter_shows_every_ending() {
     let exporter = NodeExporter::start();
-    for (arguments, outcome) in [
-        (&["ok"][..], "success"),
-        (&["err"], "error"),
-        (&["panic"], "panic"),
-        (&["skip"], "skipped"),
-        (&["exit-3"], "exit_code"),
-        (&["wait"], "signal"),
-        (&["max-runtime", "spin"], "timeout"),
-        (&["supervised", "kill"], "signal"),
-        (&["supervised", "_exit"], "exit_code"),
-        (&["supervised", "abort"], "signal"),
-    ] {
+    for (arguments, outcome) in ENDINGS {
         let name = arguments.join("_");
         let state = StateDir::new();
         let command = ending(&name, &url(&exporter), arguments);

@@ -7,21 +7,7 @@ use super::influx_db::InfluxDb;
 use super::otlp_receiver::OtlpReceiver;
 use super::receivers::{RealReceiver, ReceiverKind};
 use super::victoria_metrics::VictoriaMetrics;
-use super::{Receiver, ending, outcomes};
-
-/// Arguments of the program `ending`, and the outcome.
-const ENDINGS: [(&[&str], &str); 10] = [
-    (&["ok"], "success"),
-    (&["err"], "error"),
-    (&["panic"], "panic"),
-    (&["skip"], "skipped"),
-    (&["exit-3"], "exit_code"),
-    (&["wait"], "signal"),
-    (&["max-runtime", "spin"], "timeout"),
-    (&["supervised", "kill"], "signal"),
-    (&["supervised", "_exit"], "exit_code"),
-    (&["supervised", "abort"], "signal"),
-];
+use super::{ENDINGS, Receiver, ending, outcomes};
 
 const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";

@@ -7,9 +7,10 @@ use metrics_push::testing::FakeReceiver;
 
 use crate::http::{Response, send};
 use crate::real::Labels;
+use crate::remote_write::{PATH, SentSeries, post, write};
 
 use super::influx_db::InfluxDb;
-use super::receivers::{PATH, RealReceiver, ReceiverKind, SentSeries, now, post, write};
+use super::receivers::{RealReceiver, ReceiverKind, now};
 
 const MINUTE: i64 = 60_000;
 

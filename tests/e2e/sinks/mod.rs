@@ -20,6 +20,20 @@ use std::time::{Duration, Instant};
 use crate::child::{JobCommand, PanicStrategy, job, job_command};
 use crate::programs::program;
 
+/// Arguments of the program `ending`, and the outcome.
+pub(crate) const ENDINGS: [(&[&str], &str); 10] = [
+    (&["ok"], "success"),
+    (&["err"], "error"),
+    (&["panic"], "panic"),
+    (&["skip"], "skipped"),
+    (&["exit-3"], "exit_code"),
+    (&["wait"], "signal"),
+    (&["max-runtime", "spin"], "timeout"),
+    (&["supervised", "kill"], "signal"),
+    (&["supervised", "_exit"], "exit_code"),
+    (&["supervised", "abort"], "signal"),
+];
+
 /// How long a test waits until a server returns what it has received.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -80,7 +94,7 @@ fn outcomes(values: &Values) -> Vec<&str> {
 }
 
 /// Returns the command of the job `name`, which ends as the last argument says.
-fn ending(name: &str, urls: &str, arguments: &[&str]) -> JobCommand {
+pub(crate) fn ending(name: &str, urls: &str, arguments: &[&str]) -> JobCommand {
     let command = job(PanicStrategy::Unwind, arguments).gateway(urls);
     command.variable("METRICS_PUSH_JOB", name)
 }

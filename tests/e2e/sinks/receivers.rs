@@ -1,4 +1,4 @@
-//! Real receivers of remote write, and a client that writes any samples to them.
+//! Real receivers of remote write.
 //!
 //! The receivers are Debian's `prometheus` and `victoria-metrics`. They store samples in a directory of the test, so that
 //! a receiver that was killed can be started again.
@@ -9,11 +9,10 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use prost::Message;
 use serde_json::Value;
 
 use crate::child::send_signal;
-use crate::http::{Response, send, send_raw};
+use crate::http::send;
 use crate::real::{Directory, Labels, Server, percent_encode};
 
 use super::{Receiver, Values, series};
@@ -21,9 +20,6 @@ use super::{Receiver, Values, series};
 const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const READY_PATH: &str = "/-/ready";
-
-/// The path of requests.
-pub(super) const PATH: &str = "/api/v1/write";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiverKind {
@@ -182,80 +178,4 @@ fn number(value: &Value) -> Option<f64> {
 pub(super) fn now() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since_epoch.as_millis()).unwrap()
-}
-
-/// One series of a request: its labels in the order in which they are sent, and its samples as times in milliseconds and
-/// values.
-#[derive(Clone, Debug)]
-pub(super) struct SentSeries {
-    pub(super) labels: Vec<(String, String)>,
-    pub(super) samples: Vec<(i64, f64)>,
-}
-
-impl SentSeries {
-    pub(super) fn new(name: &str, job: &str, samples: &[(i64, f64)]) -> Self {
-        let labels = [("__name__", name), ("job", job)];
-        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { labels: labels.into(), samples: samples.to_vec() }
-    }
-}
-
-/// Writes series with version 1.0.
-pub(super) fn write(address: SocketAddr, path: &str, series: &[SentSeries]) -> Response {
-    let timeseries = series.iter().map(|series| SeriesMessage {
-        labels: series
-            .labels
-            .iter()
-            .map(|(name, value)| LabelMessage { name: name.clone(), value: value.clone() })
-            .collect(),
-        samples: series
-            .samples
-            .iter()
-            .map(|&(timestamp, value)| SampleMessage { value, timestamp })
-            .collect(),
-    });
-    let message = WriteRequest { timeseries: timeseries.collect() }.encode_to_vec();
-    let body = snap::raw::Encoder::new().compress_vec(&message).unwrap();
-    let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
-                   X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
-    post(address, path, headers, &body)
-}
-
-/// Sends a request with these headers.
-pub(super) fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Response {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    send_raw(address, &[head.as_bytes(), body].concat()).unwrap()
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<SeriesMessage>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SeriesMessage {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<LabelMessage>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<SampleMessage>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct LabelMessage {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct SampleMessage {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
 }

@@ -1,10 +1,10 @@
 //! An HTTP server that records requests and responds as a test wants.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+
+use crate::listener::{Listener, content_length};
 
 #[derive(Clone, Debug)]
 pub(super) struct RecordedRequest {
@@ -23,44 +23,24 @@ impl RecordedRequest {
 type Respond = fn(usize) -> Vec<u8>;
 
 pub(super) struct Recorder {
-    address: SocketAddr,
+    listener: Listener,
     requests: Arc<Mutex<Vec<RecordedRequest>>>,
-    is_stopped: Arc<AtomicBool>,
 }
 
 impl Recorder {
     pub(super) fn start(respond: Respond) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
         let requests = Arc::<Mutex<Vec<_>>>::default();
-        let is_stopped = Arc::<AtomicBool>::default();
-        let (recorded, stopped) = (Arc::clone(&requests), Arc::clone(&is_stopped));
-        thread::spawn(move || {
-            for stream in listener.incoming().filter_map(Result::ok) {
-                if stopped.load(Ordering::Acquire) {
-                    break;
-                }
-                let recorded = Arc::clone(&recorded);
-                thread::spawn(move || serve(&stream, &recorded, respond));
-            }
-        });
-        Self { address, requests, is_stopped }
+        let recorded = Arc::clone(&requests);
+        let listener = Listener::start(move |stream| serve(stream, &recorded, respond));
+        Self { listener, requests }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     pub(super) fn requests(&self) -> Vec<RecordedRequest> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.is_stopped.store(true, Ordering::Release);
-        // Wakes the listening thread.
-        drop(TcpStream::connect(self.address));
     }
 }
 
@@ -91,11 +71,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<RecordedRequest> {
             return None;
         }
     }
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
-    });
-    let mut body = vec![0; length.unwrap_or(0)];
+    let mut body = vec![0; content_length(&head)];
     reader.read_exact(&mut body).ok()?;
     Some(RecordedRequest { head, body })
 }

@@ -7,9 +7,10 @@ use metrics_push::testing::{FakeReceiver, Fault};
 use metrics_push::{Config, Job, Scope};
 
 use crate::child::JobCommand;
+use crate::remote_write::{PATH, SentSeries, write};
 use crate::state_dir::StateDir;
 
-use super::receivers::{PATH, RealReceiver, ReceiverKind, SentSeries, now, write};
+use super::receivers::{RealReceiver, ReceiverKind, now};
 use super::{Receiver as _, ending, outcomes};
 
 const FAKETIME: &str = "/usr/bin/faketime";
