@@ -34,7 +34,7 @@ use crate::push_request::Payload;
 use crate::sync::Mutex;
 use answers::ANSWERS;
 use encoding::encode;
-use stale_series::{SentGroups, borrowed};
+use stale_series::{SentGroups, borrowed, ending_series};
 use time_series::SeriesFamily;
 
 const RULES: EndpointRules = EndpointRules {
@@ -80,7 +80,8 @@ impl SampleProtocol for RemoteWrite {
             SeriesFamily::read(key, name, text).ok_or_else(|| unreadable(name))
         });
         let mut families = families.collect::<Result<Vec<_>, _>>()?;
-        let ended = self.sent.lock().ended_by(verb, key, &families);
+        let series = ending_series(&families);
+        let ended = self.sent.lock().ended_by(verb, key, &series);
         if families.is_empty() && ended.is_empty() {
             return Ok(Accepted::Queued);
         }
@@ -89,8 +90,7 @@ impl SampleProtocol for RemoteWrite {
         let times = server.times(payload, post(self.version(), &empty), deadline).await?;
         families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
         let accepted = self.send_series(server, &families, times, deadline).await?;
-        families.pop();
-        self.sent.lock().record(verb, key, &families);
+        self.sent.lock().record(verb, key, series);
         Ok(accepted)
     }
 }

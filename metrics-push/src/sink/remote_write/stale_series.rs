@@ -1,7 +1,7 @@
-//! `SentGroups`: which series this process has sent, so that stale markers end those that a later request no longer has.
+//! `SentGroups`: which series this process has sent, so that stale markers end those that a later request does not have.
 //!
 //! Receivers have no groups: without a stale marker, a query returns the last sample for another five minutes. Other
-//! processes do not know these series. That is harmless, because a job rarely starts again within five minutes.
+//! processes do not have this record. That is harmless, because a job rarely starts again within five minutes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,9 +15,12 @@ const MAX_SERIES: usize = 10_000;
 
 type OwnedLabels = Vec<(String, String)>;
 
+/// The labels of several series.
+type SeriesSet = BTreeSet<OwnedLabels>;
+
 #[derive(Debug, Default)]
 pub(super) struct SentGroups {
-    groups: HashMap<GroupingKey, BTreeSet<OwnedLabels>>,
+    groups: HashMap<GroupingKey, SeriesSet>,
     /// The number of series of all groups.
     count: usize,
 }
@@ -28,24 +31,24 @@ impl SentGroups {
         &self,
         verb: Verb,
         key: &GroupingKey,
-        families: &[SeriesFamily<'_>],
+        series: &SeriesSet,
     ) -> Vec<OwnedLabels> {
         let Some(sent) = self.groups.get(key) else { return Vec::new() };
         match verb {
             Verb::Add => Vec::new(),
             Verb::Delete => sent.iter().cloned().collect(),
-            Verb::Push => sent.difference(&series(families)).cloned().collect(),
+            Verb::Push => sent.difference(series).cloned().collect(),
         }
     }
 
     /// Records a request that the receiver has accepted.
-    pub(super) fn record(&mut self, verb: Verb, key: &GroupingKey, families: &[SeriesFamily<'_>]) {
+    pub(super) fn record(&mut self, verb: Verb, key: &GroupingKey, mut series: SeriesSet) {
         let mut sent = self.groups.remove(key).unwrap_or_default();
         self.count -= sent.len();
         if verb != Verb::Add {
             sent.clear();
         }
-        sent.append(&mut series(families));
+        sent.append(&mut series);
         if !sent.is_empty() && self.count + sent.len() <= MAX_SERIES {
             self.count += sent.len();
             self.groups.insert(key.clone(), sent);
@@ -54,7 +57,7 @@ impl SentGroups {
 }
 
 /// Returns the labels of all series that can end. The time of an event remains true.
-fn series(families: &[SeriesFamily<'_>]) -> BTreeSet<OwnedLabels> {
+pub(super) fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
     let is_event = |family: &&SeriesFamily<'_>| {
         is_outcome_family(family.name) && family.name.ends_with("_timestamp_seconds")
     };
@@ -96,17 +99,18 @@ mod tests {
     #[test]
     fn push_ends_the_series_that_it_does_not_have() {
         let (key, mut sent) = (key("j"), SentGroups::default());
-        let both = [family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")];
-        let one = [family(&key, "x", "x{v=\"2\"} 5\n")];
+        let both = ending_series(&[family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")]);
+        let one = ending_series(&[family(&key, "x", "x{v=\"2\"} 5\n")]);
+        let none = SeriesSet::new();
         assert!(sent.ended_by(Verb::Push, &key, &both).is_empty());
-        sent.record(Verb::Add, &key, &both);
+        sent.record(Verb::Add, &key, both);
         assert!(sent.ended_by(Verb::Add, &key, &one).is_empty());
         assert_eq!(values(sent.ended_by(Verb::Push, &key, &one)), ["1"]);
-        sent.record(Verb::Push, &key, &one);
+        sent.record(Verb::Push, &key, one.clone());
         assert!(sent.ended_by(Verb::Push, &key, &one).is_empty());
-        assert_eq!(values(sent.ended_by(Verb::Delete, &key, &[])), ["2"]);
-        sent.record(Verb::Delete, &key, &[]);
-        assert!(sent.ended_by(Verb::Delete, &key, &[]).is_empty());
+        assert_eq!(values(sent.ended_by(Verb::Delete, &key, &none)), ["2"]);
+        sent.record(Verb::Delete, &key, SeriesSet::new());
+        assert!(sent.ended_by(Verb::Delete, &key, &none).is_empty());
         assert_eq!(sent.count, 0);
     }
 
@@ -115,8 +119,8 @@ mod tests {
         let (key, mut sent) = (key("j"), SentGroups::default());
         let name = "batch_job_last_failure_timestamp_seconds";
         let text = format!("{name} 1\n");
-        sent.record(Verb::Add, &key, &[family(&key, name, &text)]);
-        assert!(sent.ended_by(Verb::Push, &key, &[]).is_empty());
+        sent.record(Verb::Add, &key, ending_series(&[family(&key, name, &text)]));
+        assert!(sent.ended_by(Verb::Push, &key, &SeriesSet::new()).is_empty());
     }
 
     #[test]
@@ -124,7 +128,7 @@ mod tests {
         let mut sent = SentGroups::default();
         for number in 0..=MAX_SERIES {
             let key = key(&number.to_string());
-            sent.record(Verb::Push, &key, &[family(&key, "x", "x 1\n")]);
+            sent.record(Verb::Push, &key, ending_series(&[family(&key, "x", "x 1\n")]));
         }
         assert_eq!((sent.count, sent.groups.len()), (MAX_SERIES, MAX_SERIES));
     }
