@@ -72,7 +72,7 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
 /// Returns the Pushgateways of a configuration, and prints which other sinks are skipped, because these subcommands use its API.
 ///
 /// # Errors
-/// If there is no Pushgateway.
+/// If it has no Pushgateway.
 pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
     let sinks = sinks(config)?;
     let others = sinks.iter().filter(|sink| !sink.is_pushgateway());
@@ -93,7 +93,7 @@ pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
 /// Returns the sinks of a configuration. A dry run needs none.
 ///
 /// # Errors
-/// If there is none, or pushing is disabled.
+/// If it has none, or pushing is disabled.
 pub(crate) fn sinks(config: &Config) -> Result<&[SinkConfig], Failure> {
     match config.sinks() {
         _ if config.is_disabled() => {

@@ -214,7 +214,7 @@ impl Config {
         self
     }
 
-    /// Returns the sinks; none if there is no URL.
+    /// Returns the sinks; none without a URL.
     pub fn sinks(&self) -> &[SinkConfig] {
         &self.sinks
     }

@@ -20,7 +20,7 @@ pub(super) struct SentSamples {
 /// A part of a payload.
 struct Part<'a> {
     payload: Payload<'a>,
-    /// The part has the present time instead of its own.
+    /// The part has the present time instead of the time of its request.
     is_restamped: bool,
 }
 

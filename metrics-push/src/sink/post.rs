@@ -50,7 +50,7 @@ impl Endpoint {
     /// Sends a request, and sends it again if the credentials were rejected and may have changed.
     ///
     /// # Errors
-    /// If there is no response. A response with any status is `Ok`.
+    /// If the server does not respond. A response with any status is `Ok`.
     pub(super) async fn post(&self, post: Post<'_>, timeout: Duration) -> Result<Response, Error> {
         let is_rejected = |result: &Result<Response, Error>| {
             result.as_ref().is_ok_and(|response| requires_credentials(response.status))

@@ -51,7 +51,7 @@ impl SampleServer {
     }
 
     /// Returns the times of a payload's samples. `empty` is a request without samples, which is sent if the clock of the
-    /// server is not known.
+    /// server has not been read recently.
     ///
     /// # Errors
     /// If the server does not respond to the empty request.

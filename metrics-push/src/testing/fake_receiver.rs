@@ -49,7 +49,7 @@ use super::state::SharedState;
 /// # Differences from Prometheus
 ///
 /// - Nothing is stored on disk, and no sample is ever too old to be returned.
-/// - There is no query API. Tests read [`series`](Self::series).
+/// - It does not have a query API. Tests read [`series`](Self::series).
 /// - Exemplars, native histograms and metadata are ignored.
 pub struct FakeReceiver {
     server: HttpServer<ReceiverService>,
@@ -156,7 +156,7 @@ impl FakeReceiver {
         series.map(|(labels, samples)| Series::new(labels, samples)).collect()
     }
 
-    /// Returns the series with this name and these labels, among others; `None` if there is no such series.
+    /// Returns the series with this name and these labels, among others; `None` if no series matches.
     ///
     /// # Panics
     ///
@@ -192,7 +192,7 @@ impl FakeReceiver {
     }
 
     /// Returns the newest values of all series with these labels, as the group that a gateway would have. All families are
-    /// untyped. It has no families if there are no such series.
+    /// untyped. Without such series, the group has no families.
     #[must_use]
     pub fn group(&self, job: &str, labels: &[(&str, &str)]) -> Group {
         let labels = grouping_labels(job, labels);

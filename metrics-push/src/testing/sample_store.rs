@@ -1,7 +1,7 @@
 //! [`SampleStore`]: the series of a receiver, and which samples it accepts, as in Prometheus.
 //!
-//! A request is checked against what was stored before it. The rules are those of `headAppender` in Prometheus 2.42, and
-//! of version 3 where [`Rules`] says so.
+//! A request is checked against what was stored before it. The rules are those of `headAppender` in Prometheus 2.42, or of
+//! Prometheus 3.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -233,7 +233,7 @@ impl<S: Service> SharedState<S> {
         self.notify(&mut state);
     }
 
-    /// Registers an accepted connection. Returns `None` if the server no longer listens.
+    /// Registers an accepted connection. Returns `None` if the server has stopped listening.
     pub(super) fn register(&self, stream: TcpStream) -> Option<ConnectionId> {
         let mut state = self.lock();
         state.accepted_connections += 1;

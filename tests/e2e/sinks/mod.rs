@@ -93,7 +93,7 @@ fn outcomes(values: &Values) -> Vec<&str> {
     .collect()
 }
 
-/// Returns the command of the job `name`, which ends as the last argument says.
+/// Returns the command of the job `name`, which ends in the way that the last argument selects.
 pub(crate) fn ending(name: &str, urls: &str, arguments: &[&str]) -> JobCommand {
     let command = job(PanicStrategy::Unwind, arguments).gateway(urls);
     command.variable("METRICS_PUSH_JOB", name)

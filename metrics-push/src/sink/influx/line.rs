@@ -88,7 +88,7 @@ fn push_key(line: &mut String, name: &str) {
     }
 }
 
-/// Writes the value of a tag. There is no escape sequence for a line feed, so it becomes a space. Servers disagree on the
+/// Writes the value of a tag. A line feed cannot be escaped, so it becomes a space. Servers disagree on the
 /// meaning of a backslash before a separator, so it becomes a slash.
 fn push_tag_value(line: &mut String, value: &str) {
     let mut characters = value.chars().peekable();

@@ -13,7 +13,7 @@ const MAX_SERIES: usize = 5_000;
 /// The size in bytes, before compression, from which a message accepts no further series.
 const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
 
-/// Encodes families as one or more messages; none if there are no series.
+/// Encodes families as messages: several if one would be too large, and none if the families have no series.
 pub(super) fn encode(
     version: RemoteWriteVersion,
     families: &[SeriesFamily<'_>],
