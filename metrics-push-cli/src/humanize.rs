@@ -4,24 +4,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_push::format_timestamp;
 
-/// Formats a duration with at most two units: `7ms`, `1.2s`, `3m20s`, `2h`, `3d4h`.
+/// Formats a duration with at most two units, cut off: `7ms`, `48s`, `3m20s`, `6h29m`, `3d4h`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() {
         return "?".to_owned();
     }
-    let seconds = seconds.abs();
-    if seconds < 0.9995 {
-        return format!("{:.0}ms", seconds * 1e3);
+    if seconds.abs() < 1.0 {
+        return format!("{:.0}ms", (seconds.abs() * 1e3).floor());
     }
-    if seconds < 9.95 {
-        return format!("{seconds:.1}s").replace(".0s", "s");
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "rounded and not negative; the cast saturates"
-    )]
-    let whole = seconds.round() as u64;
+    let whole = whole(seconds);
     let two = |large: u64, unit: &str, small: u64, part: &str| match small {
         0 => format!("{large}{unit}"),
         _ => format!("{large}{unit}{small}{part}"),
@@ -32,6 +23,27 @@ pub(crate) fn duration(seconds: f64) -> String {
         3_600..86_400 => two(whole / 3_600, "h", whole % 3_600 / 60, "m"),
         _ => two(whole / 86_400, "d", whole % 86_400 / 3_600, "h"),
     }
+}
+
+/// Formats an age or a wait: like [`duration`], in whole seconds, and from 10 to 59 minutes in minutes only.
+pub(crate) fn age(seconds: f64) -> String {
+    if seconds.abs() < 1.0 {
+        return "0s".to_owned();
+    }
+    match whole(seconds) {
+        whole @ 600..3_600 if seconds.is_finite() => format!("{}m", whole / 60),
+        _ => duration(seconds),
+    }
+}
+
+/// Whole seconds, without the sign. Adds what a subtraction of two Unix times in milliseconds can lose.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative; the cast saturates"
+)]
+fn whole(seconds: f64) -> u64 {
+    (seconds.abs() + 1e-6) as u64
 }
 
 /// Writes a number of things: `1 group`, `2 groups`.
@@ -66,11 +78,13 @@ mod tests {
     fn duration_has_at_most_two_units() {
         for (seconds, expected) in [
             (0.0, "0ms"),
-            (0.007_16, "7ms"),
-            (0.9999, "1s"),
-            (1.234, "1.2s"),
-            (9.96, "10s"),
-            (59.7, "1m"),
+            (0.007_96, "7ms"),
+            (0.9999, "999ms"),
+            (1.987, "1s"),
+            (59.7, "59s"),
+            (60.0, "1m"),
+            (-80.0, "1m20s"),
+            (872.0, "14m32s"),
             (200.0, "3m20s"),
             (7_200.0, "2h"),
             (7_290.0, "2h1m"),
@@ -79,6 +93,21 @@ mod tests {
             (f64::NAN, "?"),
         ] {
             assert_eq!(duration(seconds), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn age_of_many_minutes_has_no_seconds() {
+        for (seconds, expected) in [
+            (0.4, "0s"),
+            (1.9, "1s"),
+            (599.0, "9m59s"),
+            (640.0, "10m"),
+            (3_599.0, "59m"),
+            (3_700.0, "1h1m"),
+            (f64::INFINITY, "?"),
+        ] {
+            assert_eq!(age(seconds), expected, "{seconds}");
         }
     }
 

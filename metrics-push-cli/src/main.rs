@@ -14,6 +14,7 @@ mod exec;
 mod failure;
 mod help;
 mod humanize;
+mod jobs;
 mod man;
 mod promql;
 mod prune;

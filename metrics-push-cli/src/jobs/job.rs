@@ -1,0 +1,157 @@
+//! `Job`: one group with its state and its last runs.
+
+use std::collections::BTreeMap;
+
+use super::facts::Facts;
+use super::group::{Group, Metric};
+use super::local_clock::LocalClock;
+use super::run_summary::{RunMark, RunSummary};
+use super::state::{STRIP_LENGTH, State, missed_start};
+
+/// The prefix of the metrics that the library pushes itself.
+const OWN_PREFIX: &str = "batch_job_";
+
+/// The metrics that the gateway adds to a group.
+const GATEWAY_FAMILIES: [&str; 2] = ["push_time_seconds", "push_failure_time_seconds"];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// The grouping labels, including `job`.
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) state: State,
+    /// Since when the state lasts, as Unix time in seconds.
+    pub(crate) since: Option<f64>,
+    pub(crate) facts: Facts,
+    /// The runs in the history of this machine, oldest first; empty if it has none.
+    pub(crate) runs: Vec<RunSummary>,
+    /// All metrics of the group.
+    pub(crate) families: BTreeMap<String, Vec<Metric>>,
+    pub(super) clock: LocalClock,
+}
+
+impl Job {
+    pub(super) fn new(group: Group, runs: Vec<RunSummary>, clock: &LocalClock) -> Self {
+        let facts = Facts::new(&group);
+        let (state, since) = State::new(&facts, &runs, clock.now());
+        let Group { labels, families, .. } = group;
+        Self { labels, state, since, facts, runs, families, clock: clock.clone() }
+    }
+
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.state.needs_attention()
+    }
+
+    /// The name of the job, without its other labels.
+    pub(crate) fn name(&self) -> &str {
+        self.labels.get("job").map_or("", String::as_str)
+    }
+
+    /// The grouping labels other than `job`.
+    pub(crate) fn other_labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.labels.iter().filter(|(name, _)| *name != "job");
+        labels.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The job and its other labels in the syntax of `--grouping`, each as one word: `orders_export`, `region=eu`.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let labels = self.other_labels().map(|(name, value)| format!("{name}={}", quoted(value)));
+        std::iter::once(quoted(self.name())).chain(labels).collect()
+    }
+
+    /// The families that the job's own code has pushed.
+    pub(crate) fn own_families(&self) -> impl Iterator<Item = (&str, &[Metric])> {
+        let is_own =
+            |name: &str| !name.starts_with(OWN_PREFIX) && !GATEWAY_FAMILIES.contains(&name);
+        let families = self.families.iter().filter(move |(name, _)| is_own(name));
+        families.map(|(name, metrics)| (name.as_str(), metrics.as_slice()))
+    }
+
+    /// The state with its number or its percentage: `failing 3x`, `running 62%`.
+    pub(crate) fn state_text(&self) -> String {
+        let name = self.state.as_str();
+        match (self.state, self.percent()) {
+            (State::Failing, _) if self.facts.failures() > 1.0 => {
+                format!("{name} {}x", self.facts.failures())
+            }
+            (State::Running, Some(percent)) => format!("{name} {percent}%"),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// The progress of the open run in percent.
+    pub(crate) fn percent(&self) -> Option<u8> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 100"
+        )]
+        self.facts.open_progress().map(|ratio| (ratio * 100.0) as u8)
+    }
+
+    /// How long the open run lasts so far, in seconds; the duration of the last run if none is open.
+    pub(crate) fn duration(&self) -> Option<f64> {
+        match self.facts.start {
+            Some(_) if self.state == State::Vanished => None,
+            Some(start) if self.facts.is_open() => Some(self.clock.now() - start),
+            _ => self.facts.duration,
+        }
+    }
+
+    /// When the next run is due, and whether it is late.
+    pub(crate) fn next_run(&self) -> Option<f64> {
+        self.facts.next_run
+    }
+
+    /// Returns true if the next run is due, and its grace has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        missed_start(&self.facts, self.clock.now()).is_some()
+    }
+
+    /// The number of runs that were due and did not start. At least 1 for a late job whose interval is unknown.
+    pub(crate) fn missed_runs(&self) -> usize {
+        let Some(due) = missed_start(&self.facts, self.clock.now()) else { return 0 };
+        let interval = self.facts.start.map(|start| due - start).filter(|interval| *interval > 0.0);
+        let more = interval.map_or(0.0, |interval| (self.clock.now() - due) / interval);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative; the cast saturates"
+        )]
+        (more as usize).saturating_add(1)
+    }
+
+    /// The results of the last runs, the newest last; empty without a history.
+    pub(crate) fn strip(&self) -> Vec<RunMark> {
+        let mut marks: Vec<RunMark> = self.runs.iter().map(RunSummary::mark).collect();
+        if marks.is_empty() {
+            return marks;
+        }
+        if self.facts.is_open() {
+            let is_recorded = self.runs.last().is_some_and(|run| run.outcome.is_none());
+            if is_recorded {
+                marks.pop();
+            }
+            let is_vanished = self.state == State::Vanished;
+            marks.push(if is_vanished { RunMark::NoEnd } else { RunMark::Running });
+        }
+        let missed = self.missed_runs().min(STRIP_LENGTH);
+        marks.extend(std::iter::repeat_n(RunMark::NotStarted, missed));
+        marks.split_off(marks.len().saturating_sub(STRIP_LENGTH))
+    }
+
+    /// Why the last failed run has failed, from the history.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        let failed = self.runs.iter().rev().find(|run| run.mark() == RunMark::Failure)?;
+        failed.reason.as_deref()
+    }
+}
+
+/// Quotes a value that a shell would not read as one word.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.:/@%+".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("{value:?}")
+    }
+}

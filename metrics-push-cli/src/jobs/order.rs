@@ -1,0 +1,54 @@
+//! The orders of jobs on the terminal and on the page.
+
+use std::cmp::Ordering;
+
+use super::job::Job;
+use super::state::State;
+
+/// Sorts the most urgent job last, so that the end of a long table shows what needs attention. Jobs that need no
+/// attention are sorted by name.
+pub(crate) fn sort_for_terminal(jobs: &mut [Job]) {
+    jobs.sort_by(|a, b| {
+        let by_urgency = urgency(a.state).cmp(&urgency(b.state));
+        by_urgency
+            .then_with(|| since(a, b))
+            .then_with(|| a.labels_in_order().cmp(&b.labels_in_order()))
+    });
+}
+
+/// Sorts the most urgent job first.
+pub(crate) fn sort_for_page(jobs: &mut [Job]) {
+    jobs.sort_by(|a, b| {
+        let by_urgency = urgency(b.state).cmp(&urgency(a.state));
+        by_urgency
+            .then_with(|| since(b, a))
+            .then_with(|| a.labels_in_order().cmp(&b.labels_in_order()))
+    });
+}
+
+fn urgency(state: State) -> u8 {
+    match state {
+        State::Success | State::Skipped | State::NoRuns => 0,
+        State::Running => 1,
+        State::Flapping => 2,
+        State::Refused => 3,
+        State::NoSuccess => 4,
+        State::Overdue => 5,
+        State::Vanished => 6,
+        State::Failing => 7,
+    }
+}
+
+/// Compares since when two jobs in the same state need attention.
+fn since(a: &Job, b: &Job) -> Ordering {
+    let since =
+        |job: &Job| job.since.filter(|_| job.needs_attention()).unwrap_or(f64::NEG_INFINITY);
+    since(a).total_cmp(&since(b))
+}
+
+impl Job {
+    /// The name, then the other labels.
+    fn labels_in_order(&self) -> (&str, Vec<(&str, &str)>) {
+        (self.name(), self.other_labels().collect())
+    }
+}

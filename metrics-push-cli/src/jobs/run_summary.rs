@@ -1,0 +1,83 @@
+//! `RunSummary`: one run in the history of this machine. `RunMark`: its result in one character.
+
+use super::facts::{Records, describe_outcome};
+
+/// One run. Timestamps are Unix time in seconds; durations are seconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RunSummary {
+    pub(crate) id: String,
+    pub(crate) start: f64,
+    /// The duration of a run that has ended, if it is known.
+    pub(crate) duration: Option<f64>,
+    /// `None` if the end of the run is unknown.
+    pub(crate) outcome: Option<String>,
+    pub(crate) exit_code: Option<f64>,
+    pub(crate) signal: Option<f64>,
+    pub(crate) records: Records,
+    pub(crate) stages: Vec<(String, f64)>,
+    /// The number of attempts of the delivery.
+    pub(crate) attempts: Option<u32>,
+    /// Why the run failed. It can contain any text.
+    pub(crate) reason: Option<String>,
+}
+
+/// The result of one run in a strip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunMark {
+    Success,
+    Failure,
+    Skipped,
+    Running,
+    /// The run started, and its end is unknown.
+    NoEnd,
+    /// The run was due and did not start.
+    NotStarted,
+}
+
+impl RunMark {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Skipped => "skipped",
+            Self::Running => "running",
+            Self::NoEnd => "no end",
+            Self::NotStarted => "not started",
+        }
+    }
+}
+
+impl RunSummary {
+    pub(crate) fn mark(&self) -> RunMark {
+        match self.outcome.as_deref() {
+            Some("success") => RunMark::Success,
+            Some("skipped") => RunMark::Skipped,
+            Some(_) => RunMark::Failure,
+            None => RunMark::NoEnd,
+        }
+    }
+
+    /// The outcome with its exit code or signal.
+    pub(crate) fn outcome_text(&self) -> String {
+        match &self.outcome {
+            Some(outcome) => describe_outcome(outcome, self.exit_code, self.signal),
+            None => "no end".to_owned(),
+        }
+    }
+}
+
+/// Returns how many of the last runs have failed.
+pub(super) fn count_failures(runs: &[RunSummary], last: usize) -> usize {
+    last_runs(runs, last).iter().filter(|run| run.mark() == RunMark::Failure).count()
+}
+
+/// Returns the percentage of successes among the last runs, cut off. Skipped runs and runs without an end do not count.
+pub(crate) fn success_rate(runs: &[RunSummary], last: usize) -> Option<usize> {
+    let count = |mark| last_runs(runs, last).iter().filter(|run| run.mark() == mark).count();
+    let (successes, failures) = (count(RunMark::Success), count(RunMark::Failure));
+    (100 * successes).checked_div(successes + failures)
+}
+
+fn last_runs(runs: &[RunSummary], last: usize) -> &[RunSummary] {
+    &runs[runs.len().saturating_sub(last)..]
+}

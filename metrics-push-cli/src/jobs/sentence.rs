@@ -1,0 +1,222 @@
+//! `Sentence`: why a job is in its state, in words.
+
+use std::fmt;
+
+use super::job::Job;
+use super::run_summary::{RunMark, RunSummary, count_failures};
+use super::state::{STRIP_LENGTH, State, missed_start};
+use crate::humanize::{age, count, duration};
+
+/// How far a clock may be ahead of the local clock, in seconds.
+const CLOCK_TOLERANCE: f64 = 300.0;
+
+/// Why a job is in its state: `failing for 3 runs since 02:10 (error); last success 6h29m ago, allowed 4h27m`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sentence {
+    /// The state and since when it lasts.
+    pub(crate) headline: String,
+    /// Further clauses.
+    pub(crate) details: Vec<String>,
+    /// What to do, as an imperative.
+    pub(crate) remedy: Option<&'static str>,
+    /// Why the last run failed. It can contain any text.
+    pub(crate) reason: Option<String>,
+}
+
+/// Writes everything but the reason.
+impl fmt::Display for Sentence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline)?;
+        for clause in self.details.iter().map(String::as_str).chain(self.remedy) {
+            write!(f, "; {clause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Job {
+    /// Why the job is in its state; `None` for a job that is fine.
+    pub(crate) fn sentence(&self) -> Option<Sentence> {
+        let sentence = match self.state {
+            State::Vanished => self.vanished(),
+            State::Failing => self.failing(),
+            State::NoSuccess => self.no_success(),
+            State::Overdue => self.overdue(),
+            State::Refused => refused(),
+            State::Running => self.running(),
+            State::Flapping => self.flapping(),
+            State::Skipped | State::Success | State::NoRuns => return None,
+        };
+        Some(sentence)
+    }
+
+    /// What is wrong beside the state: a clock, or a rejected push.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let ahead = self.facts.success.map_or(0.0, |success| success - self.clock.now());
+        let clock = (ahead > CLOCK_TOLERANCE).then(|| {
+            let ahead = duration(ahead);
+            format!("the last success is {ahead} ahead of the local clock; synchronise the clocks")
+        });
+        let is_refused = self.facts.is_refused && self.state != State::Refused;
+        clock.into_iter().chain(is_refused.then(|| refused().to_string())).collect()
+    }
+
+    fn vanished(&self) -> Sentence {
+        let limit = duration(self.facts.run_limit());
+        let since = self.moment(self.since);
+        let started = self.ago(self.facts.start);
+        let (allowed, remedy) = match self.facts.max_runtime {
+            Some(_) => ("allowed", "check whether its process hangs or was killed"),
+            None => (
+                "without max_runtime it may take",
+                "check whether its process hangs or was killed, or set max_runtime",
+            ),
+        };
+        let headline = format!(
+            "vanished since {since}: started {started} and has not ended, {allowed} {limit}"
+        );
+        Sentence { remedy: Some(remedy), ..Self::with_details(headline, [self.last_heartbeat()]) }
+    }
+
+    fn failing(&self) -> Sentence {
+        let failures = self.facts.failures();
+        let runs = if failures > 1.0 { format!(" for {failures} runs") } else { String::new() };
+        let since = self
+            .since
+            .map_or(String::new(), |since| format!(" since {}", self.clock.moment(since)));
+        let failing = format!("failing{runs}{since}{}", self.last_outcome());
+        let (headline, before) = match self.running_for() {
+            Some(running) => (format!("{running} (failing before)"), Some(failing)),
+            None => (failing, None),
+        };
+        let sentence =
+            Self::with_details(headline, [before, self.last_success(), self.next_start()]);
+        Sentence { reason: self.reason().map(str::to_owned), ..sentence }
+    }
+
+    fn no_success(&self) -> Sentence {
+        let runs = match self.runs.len() {
+            0 => String::new(),
+            runs => format!(" in {}", count(runs, "run")),
+        };
+        let since = self.moment(self.since);
+        let allowed = self
+            .facts
+            .deadline
+            .map_or(String::new(), |deadline| format!(", allowed {}", duration(deadline)));
+        let headline = format!("no success{runs} since {since}{}{allowed}", self.last_outcome());
+        let sentence = Self::with_details(headline, [self.running_for(), self.next_start()]);
+        Sentence { reason: self.reason().map(str::to_owned), ..sentence }
+    }
+
+    fn overdue(&self) -> Sentence {
+        let since = self.moment(self.since);
+        let cause = missed_start(&self.facts, self.clock.now()).map(|due| {
+            let due = self.clock.moment(due);
+            match self.missed_runs() {
+                0 | 1 => format!("not started, due at {due}"),
+                missed => format!("not started for {missed} runs, due at {due}"),
+            }
+        });
+        let is_skipped = self.facts.outcome.as_deref() == Some("skipped");
+        let (cause, remedy) = match (cause, self.running_for()) {
+            (_, Some(running)) => (Some(running), None),
+            (None, None) if is_skipped => (
+                Some(format!("the last run was skipped {}", self.ago(self.facts.completion))),
+                Some("check why its runs are skipped"),
+            ),
+            (cause, None) => (cause, Some("check whether its scheduler still starts it")),
+        };
+        let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
+        let headline = format!("overdue since {since}{cause}");
+        Sentence { remedy, ..Self::with_details(headline, [self.last_success()]) }
+    }
+
+    fn running(&self) -> Sentence {
+        let headline = self.running_for().unwrap_or_default();
+        let before = self.facts.is_failing.then(|| {
+            format!("the last run failed {}{}", self.ago(self.facts.failure), self.last_outcome())
+        });
+        Self::with_details(headline, [before])
+    }
+
+    fn flapping(&self) -> Sentence {
+        let failures = count_failures(&self.runs, STRIP_LENGTH);
+        let runs = self.runs.len().min(STRIP_LENGTH);
+        let headline = if failures > 0 {
+            format!("flapping: {failures} of the last {} failed", count(runs, "run"))
+        } else {
+            format!("flapping: the last run failed{}", self.last_outcome())
+        };
+        let threshold = self.facts.threshold();
+        let alerts = (threshold > 1.0).then(|| format!("it alerts after {threshold} in a row"));
+        Self::with_details(headline, [alerts])
+    }
+
+    fn with_details<const N: usize>(headline: String, details: [Option<String>; N]) -> Sentence {
+        let details = details.into_iter().flatten().collect();
+        Sentence { headline, details, remedy: None, reason: None }
+    }
+
+    /// The outcome of the last run in parentheses, if it failed.
+    fn last_outcome(&self) -> String {
+        let last = self.runs.last().filter(|run| run.mark() == RunMark::Failure);
+        let outcome = match &self.facts.outcome {
+            Some(outcome) if matches!(outcome.as_str(), "success" | "skipped") => None,
+            Some(_) => self.facts.outcome_text(),
+            None => last.map(RunSummary::outcome_text),
+        };
+        outcome.map_or(String::new(), |outcome| format!(" ({outcome})"))
+    }
+
+    fn last_success(&self) -> Option<String> {
+        let Some(success) = self.facts.success else {
+            return Some("it has never succeeded".into());
+        };
+        let allowed = self
+            .facts
+            .deadline
+            .map_or(String::new(), |deadline| format!(", allowed {}", duration(deadline)));
+        Some(format!("last success {}{allowed}", self.ago(Some(success))))
+    }
+
+    fn next_start(&self) -> Option<String> {
+        let next = self.facts.next_run?;
+        let wait = next - self.clock.now();
+        let at = self.clock.moment(next);
+        Some(match wait {
+            0.0.. => format!("next run {at}, in {}", age(wait)),
+            _ if self.is_late() => format!("next run was due at {at}, {} ago", age(-wait)),
+            _ => return None,
+        })
+    }
+
+    fn last_heartbeat(&self) -> Option<String> {
+        let heartbeat = self.facts.last_heartbeat()?;
+        let percent = self.percent().map_or(String::new(), |percent| format!(", at {percent}%"));
+        Some(format!("last heartbeat {}{percent}", self.clock.moment(heartbeat)))
+    }
+
+    fn running_for(&self) -> Option<String> {
+        let start = self.facts.start.filter(|_| self.facts.is_open())?;
+        Some(format!("running for {}", duration(self.clock.now() - start)))
+    }
+
+    fn ago(&self, instant: Option<f64>) -> String {
+        let ago = |instant| format!("{} ago", age(self.clock.now() - instant));
+        instant.map_or_else(|| "at an unknown time".to_owned(), ago)
+    }
+
+    fn moment(&self, instant: Option<f64>) -> String {
+        instant.map_or_else(|| "an unknown time".to_owned(), |instant| self.clock.moment(instant))
+    }
+}
+
+fn refused() -> Sentence {
+    Sentence {
+        headline: "the gateway rejected the last push".to_owned(),
+        details: Vec::new(),
+        remedy: Some("read the reason in the job's stderr"),
+        reason: None,
+    }
+}
