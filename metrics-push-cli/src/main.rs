@@ -16,6 +16,7 @@ mod help;
 mod humanize;
 mod jobs;
 mod man;
+mod page;
 mod promql;
 mod prune;
 mod push;

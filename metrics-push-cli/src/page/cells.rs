@@ -1,0 +1,328 @@
+//! The cells of the tables: texts and drawings of one job, ready for the templates.
+
+use sha2::{Digest as _, Sha256};
+
+use super::deadline_bar::DeadlineBar;
+use super::runs::marked_runs;
+use super::sparkline::Sparkline;
+use crate::humanize::{age, count, duration, sentence};
+use crate::jobs::{Job, LocalClock, Records, RunMark, State};
+
+/// The length from which a name may break after its separators.
+const MIN_BREAKABLE_LENGTH: usize = 20;
+
+/// A time for people and for machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShownTime {
+    pub(super) text: String,
+    pub(super) datetime: String,
+}
+
+impl ShownTime {
+    pub(super) fn new(unix_seconds: f64, clock: &LocalClock) -> Self {
+        Self { text: clock.moment(unix_seconds), datetime: clock.rfc3339(unix_seconds) }
+    }
+}
+
+/// The name of a job, with the places where it may break, and its other labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JobName {
+    pub(super) parts: Vec<String>,
+    pub(super) labels: Vec<String>,
+}
+
+impl JobName {
+    pub(super) fn new(job: &Job) -> Self {
+        let name = job.name();
+        let parts = if name.chars().count() < MIN_BREAKABLE_LENGTH {
+            vec![name.to_owned()]
+        } else {
+            name.split_inclusive(['_', '.', '/', '-']).map(str::to_owned).collect()
+        };
+        let labels = job.other_labels().map(|(name, value)| format!("{name}={value}"));
+        Self { parts, labels: labels.collect() }
+    }
+}
+
+/// Returns an id for the elements of a job. It is a hash, because labels can contain any text.
+pub(super) fn element_id(job: &Job) -> String {
+    let mut hash = Sha256::new();
+    for text in job.labels.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    let digits = hash.finalize().into_iter().take(8).map(|byte| format!("{byte:02x}"));
+    format!("j{}", digits.collect::<String>())
+}
+
+/// The state in a word, with its shape and its colour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StateCell {
+    /// The id of the symbol.
+    pub(super) glyph: &'static str,
+    /// The class of the colour.
+    pub(super) tone: &'static str,
+    pub(super) word: String,
+    pub(super) detail: Option<String>,
+    pub(super) since: Option<Since>,
+}
+
+/// Since when a state lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Since {
+    pub(super) time: ShownTime,
+    pub(super) age: String,
+}
+
+impl StateCell {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Self {
+        let word = match job.state {
+            State::Failing if job.facts.is_open() => "running (failing before)",
+            state => state.as_str(),
+        };
+        let since = job.since.map(|since| Since {
+            time: ShownTime::new(since, clock),
+            age: age(clock.now() - since),
+        });
+        let (glyph, tone) = glyph(job.state);
+        Self { glyph, tone, word: capitalized(word), detail: detail(job), since }
+    }
+}
+
+/// Returns the symbol and the colour of a state. The symbols differ in shape, so that they can be read without colours.
+pub(super) fn glyph(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::Vanished => ("g-gone", "bad"),
+        State::Failing | State::Refused => ("g-fail", "bad"),
+        State::NoSuccess => ("g-none", "bad"),
+        State::Overdue => ("g-late", "bad"),
+        State::Running => ("g-run", "busy"),
+        State::Flapping => ("g-flap", "warn"),
+        State::Skipped | State::NoRuns => ("g-skip", "ok"),
+        State::Success => ("g-ok", "ok"),
+    }
+}
+
+fn detail(job: &Job) -> Option<String> {
+    let marks = job.strip();
+    let failures = marks.iter().filter(|mark| **mark == RunMark::Failure).count();
+    match job.state {
+        State::Failing => Some(format!("{} in a row", job.facts.failures())),
+        State::Vanished => Some("no end".to_owned()),
+        State::Overdue => {
+            let missed = job.missed_runs();
+            (missed > 0).then(|| format!("{} missed", count(missed, "run")))
+        }
+        State::NoSuccess if !marks.is_empty() => {
+            Some(format!("{failures} of {} failed", marks.len()))
+        }
+        State::Refused => Some("push rejected".to_owned()),
+        State::Running => job.duration().map(|elapsed| format!("for {}", duration(elapsed))),
+        State::Flapping if failures > 0 => Some(format!("{failures} of {} failed", marks.len())),
+        State::Flapping => Some("last run failed".to_owned()),
+        State::NoSuccess | State::Skipped | State::Success | State::NoRuns => None,
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).collect()
+}
+
+/// Why a job needs attention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Why {
+    /// The start of the run that failed, with its outcome.
+    pub(super) failure: Option<(ShownTime, String)>,
+    pub(super) text: String,
+    pub(super) reason: Option<String>,
+    pub(super) remedy: Option<String>,
+}
+
+impl Why {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
+        let found = job.sentence()?;
+        let failed = job.runs.iter().rev().find(|run| run.mark() == RunMark::Failure);
+        if let (State::Failing | State::NoSuccess, Some(run)) = (job.state, failed) {
+            return Some(Self {
+                failure: Some((ShownTime::new(run.start, clock), run.outcome_text())),
+                text: run
+                    .duration
+                    .map_or(String::new(), |took| format!("after {}", duration(took))),
+                reason: found.reason,
+                remedy: None,
+            });
+        }
+        // The cell of the state has the state and since when it lasts.
+        let headline = found.headline.split_once(": ").map_or(&*found.headline, |(_, cause)| cause);
+        let clauses: Vec<_> =
+            std::iter::once(headline).chain(found.details.iter().map(String::as_str)).collect();
+        Some(Self {
+            failure: None,
+            text: sentence(&clauses.join("; ")),
+            reason: found.reason,
+            remedy: found.remedy.map(sentence),
+        })
+    }
+}
+
+/// The start of the last run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LastRun {
+    pub(super) time: ShownTime,
+    pub(super) age: String,
+    /// Why it was skipped.
+    pub(super) note: Option<String>,
+}
+
+impl LastRun {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
+        let start = job.facts.start.or(job.facts.completion)?;
+        let skipped = job.runs.last().filter(|_| job.state == State::Skipped);
+        Some(Self {
+            time: ShownTime::new(start, clock),
+            age: format!("{} ago", age(clock.now() - start)),
+            note: skipped.and_then(|run| run.reason.clone()),
+        })
+    }
+}
+
+/// The progress of the open run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) text: String,
+    pub(super) percent: Option<u8>,
+    /// The stages so far, with their durations.
+    pub(super) stages: Option<String>,
+}
+
+impl Progress {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
+        let start = job.facts.start.filter(|_| job.state == State::Running)?;
+        let percent = job.percent();
+        let stages = job.facts.last_heartbeat().map_or(&[][..], |_| &job.facts.stages);
+        let stages: Vec<_> =
+            stages.iter().map(|(name, took)| format!("{name} {}", duration(*took))).collect();
+        let text = match percent {
+            Some(percent) => format!("{percent}%"),
+            None => format!("since {}", clock.moment(start)),
+        };
+        Some(Self { text, percent, stages: (!stages.is_empty()).then(|| stages.join(", ")) })
+    }
+}
+
+/// The duration of the last run, and of those before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Took {
+    pub(super) sparkline: Option<Sparkline>,
+    pub(super) text: String,
+    pub(super) note: Option<String>,
+}
+
+impl Took {
+    pub(super) fn new(job: &Job, clock: &LocalClock, max: usize) -> Option<Self> {
+        let runs = marked_runs(job, clock, max);
+        let is_counted = |mark| matches!(mark, RunMark::Success | RunMark::Failure);
+        let ended = runs.iter().filter(|run| is_counted(run.mark));
+        let durations: Vec<f64> = ended.filter_map(|run| run.duration).collect();
+        let is_running = job.state == State::Running;
+        let last = job.facts.duration.filter(|_| !is_running).or(durations.last().copied())?;
+        let note =
+            if is_running { Some("last run".to_owned()) } else { records(job.facts.records) };
+        Some(Self { sparkline: Sparkline::new(&durations), text: duration(last), note })
+    }
+}
+
+/// The processed records, and the failed ones if there are any: `1,155 records, 3 failed`.
+pub(super) fn records(records: Records) -> Option<String> {
+    let processed = records.processed.map(|number| format!("{} records", thousands(number)));
+    let failed = records.failed.filter(|number| *number > 0.0);
+    let failed = failed.map(|number| format!("{} failed", thousands(number)));
+    let texts: Vec<_> = processed.into_iter().chain(failed).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// Formats a number with separators: `228,033`, `0.5`.
+pub(super) fn thousands(number: f64) -> String {
+    let text = number.to_string();
+    let digits = text.trim_start_matches('-').split('.').next().unwrap_or_default().len();
+    let start = text.len() - text.trim_start_matches('-').len();
+    if !number.is_finite() {
+        return text;
+    }
+    let mut grouped = String::with_capacity(text.len() + digits / 3);
+    for (at, character) in text.char_indices() {
+        let left = (start + digits).saturating_sub(at);
+        if at > start && left > 0 && left.is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(character);
+    }
+    grouped
+}
+
+/// The age of the last success, and its deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SuccessCell {
+    pub(super) age: String,
+    pub(super) is_bad: bool,
+    pub(super) allowed: Option<String>,
+    pub(super) bar: Option<DeadlineBar>,
+}
+
+impl SuccessCell {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Self {
+        let seconds = job.facts.success.map(|success| clock.now() - success);
+        let deadline = job.facts.deadline;
+        let is_late = seconds.zip(deadline).is_some_and(|(seconds, deadline)| seconds > deadline);
+        Self {
+            age: seconds.map_or("never".to_owned(), |seconds| format!("{} ago", age(seconds))),
+            is_bad: is_late || job.state == State::NoSuccess,
+            allowed: deadline.map(duration),
+            bar: deadline.map(|deadline| DeadlineBar::new(seconds, deadline)),
+        }
+    }
+}
+
+/// When the next run is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NextRun {
+    pub(super) time: ShownTime,
+    pub(super) distance: String,
+    pub(super) is_late: bool,
+}
+
+impl NextRun {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
+        let next = job.next_run()?;
+        let wait = next - clock.now();
+        let distance = match wait {
+            0.0.. => format!("in {}", age(wait)),
+            _ if job.is_late() => format!("{} late", age(wait)),
+            _ => format!("due {} ago", age(wait)),
+        };
+        Some(Self { time: ShownTime::new(next, clock), distance, is_late: job.is_late() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (999.0, "999"),
+            (1_155.0, "1,155"),
+            (-18_446_120.0, "-18,446,120"),
+            (-100.0, "-100"),
+            (1_234.5, "1,234.5"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(thousands(number), expected);
+        }
+    }
+}

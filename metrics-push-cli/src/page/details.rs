@@ -1,0 +1,268 @@
+//! `Details`: everything about one job, ready for the template.
+
+use super::cells::{JobName, ShownTime, element_id, glyph, records, thousands};
+use super::rules::{RuleState, rules};
+use super::runs::marked_runs;
+use super::strip::{self, MarkedRun};
+use super::timeline::Timeline;
+use crate::humanize::{age, duration, sentence};
+use crate::jobs::{Job, LocalClock, Metric, RunMark, RunSummary, success_rate};
+
+/// The number of runs that the details show.
+const MAX_RUNS: usize = 30;
+
+pub(super) struct Details {
+    pub(super) id: String,
+    /// The job and its other labels.
+    pub(super) title: String,
+    pub(super) name: JobName,
+    pub(super) glyph: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) sentence: String,
+    pub(super) error: Option<LastError>,
+    pub(super) history: Option<RunTable>,
+    pub(super) stages: Vec<StageBar>,
+    pub(super) rules: Vec<RuleState>,
+    pub(super) sections: Vec<Section>,
+    /// The command that prints the history.
+    pub(super) command: String,
+}
+
+pub(super) struct LastError {
+    pub(super) text: String,
+    pub(super) source: String,
+}
+
+/// The last runs, newest first, and their timeline.
+pub(super) struct RunTable {
+    pub(super) timeline: Option<Timeline>,
+    /// The text of the timeline for screen readers.
+    pub(super) label: String,
+    pub(super) rows: Vec<RunRow>,
+}
+
+pub(super) struct RunRow {
+    pub(super) start: String,
+    pub(super) duration: String,
+    pub(super) outcome: String,
+    pub(super) records: String,
+    pub(super) is_failure: bool,
+}
+
+/// The duration of a stage, relative to the longest stage.
+pub(super) struct StageBar {
+    pub(super) name: String,
+    pub(super) duration: String,
+    pub(super) share: String,
+}
+
+/// A heading with facts.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) facts: Vec<Fact>,
+}
+
+pub(super) struct Fact {
+    pub(super) term: String,
+    pub(super) value: String,
+    pub(super) note: Option<String>,
+    /// Whether the term is a name in code.
+    pub(super) is_code: bool,
+}
+
+impl Fact {
+    fn new(term: &str, value: impl Into<String>) -> Self {
+        Self { term: term.to_owned(), value: value.into(), note: None, is_code: false }
+    }
+
+    fn note(self, note: impl Into<Option<String>>) -> Self {
+        Self { note: note.into(), ..self }
+    }
+}
+
+impl Details {
+    pub(super) fn new(job: &Job, clock: &LocalClock) -> Self {
+        let words = job.words();
+        let (glyph, tone) = glyph(job.state);
+        Self {
+            id: format!("d-{}", element_id(job)),
+            title: words.join(" "),
+            name: JobName::new(job),
+            glyph,
+            tone,
+            sentence: lead(job, clock),
+            error: last_error(job, clock),
+            history: RunTable::new(job, clock),
+            stages: stages(&job.facts.stages),
+            rules: rules(job, clock),
+            sections: sections(job, clock),
+            command: command(&words),
+        }
+    }
+}
+
+/// The state in sentences.
+fn lead(job: &Job, clock: &LocalClock) -> String {
+    let found = job.sentence().map(|found| found.to_string());
+    let success = || match (job.facts.success, job.facts.deadline) {
+        (Some(success), Some(deadline)) => format!(
+            "{}; last success {} ago, allowed {}",
+            job.state.as_str(),
+            age(clock.now() - success),
+            duration(deadline)
+        ),
+        _ => job.state.as_str().to_owned(),
+    };
+    let sentences = std::iter::once(found.unwrap_or_else(success)).chain(job.warnings());
+    sentences.map(|text| sentence(&text)).collect::<Vec<_>>().join(" ")
+}
+
+fn last_error(job: &Job, clock: &LocalClock) -> Option<LastError> {
+    let last = job.runs.iter().rev().find(|run| run.mark() != RunMark::Skipped)?;
+    let text = last.reason.clone().filter(|_| last.mark() == RunMark::Failure)?;
+    let start = clock.date_and_time(last.start);
+    let source = format!(
+        "Run {}, {start}. Read from the history on this machine; this text is in no metric.",
+        last.id
+    );
+    Some(LastError { text, source })
+}
+
+impl RunTable {
+    fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
+        let recorded = &job.runs[job.runs.len().saturating_sub(MAX_RUNS)..];
+        let runs = marked_runs(job, clock, MAX_RUNS);
+        let started: Vec<_> =
+            runs.into_iter().filter(|run| run.mark != RunMark::NotStarted).collect();
+        let label = timeline_label(&started, clock)?;
+        let day = |start| clock.format(start, |_| "%a %-d");
+        Some(Self {
+            timeline: Timeline::new(&started, clock.now(), day),
+            label,
+            rows: recorded.iter().rev().map(|run| RunRow::new(run, clock)).collect(),
+        })
+    }
+}
+
+impl RunRow {
+    fn new(run: &RunSummary, clock: &LocalClock) -> Self {
+        Self {
+            start: clock.date_and_time(run.start),
+            duration: run.duration.map_or("-".to_owned(), duration),
+            outcome: run.outcome_text(),
+            records: run.records.processed.map_or("-".to_owned(), thousands),
+            is_failure: run.mark() == RunMark::Failure,
+        }
+    }
+}
+
+/// Describes a timeline. The text ends with the newest result.
+fn timeline_label(runs: &[MarkedRun], clock: &LocalClock) -> Option<String> {
+    let (first, last) = (runs.first()?, runs.last()?);
+    Some(format!(
+        "From {} to {}. {}",
+        clock.moment(first.start),
+        clock.moment(last.start),
+        strip::label(runs)
+    ))
+}
+
+fn stages(stages: &[(String, f64)]) -> Vec<StageBar> {
+    let longest = stages.iter().map(|(_, took)| *took).fold(0.0, f64::max);
+    let bar = |(name, took): &(String, f64)| StageBar {
+        name: name.clone(),
+        duration: duration(*took),
+        share: format!("{:.1}%", 100.0 * took.max(0.0) / longest.max(1e-9)),
+    };
+    stages.iter().map(bar).collect()
+}
+
+/// The command that prints the history of a job.
+fn command(words: &[String]) -> String {
+    let grouping = words[1..].iter().flat_map(|label| [" --grouping ", label]);
+    let name = ["metrics-push history ", &words[0]];
+    name.into_iter().chain(grouping).collect()
+}
+
+fn sections(job: &Job, clock: &LocalClock) -> Vec<Section> {
+    let labels = job.labels.iter().map(|(name, value)| Fact::new(name, value));
+    let sections = [
+        Section { title: "Schedule and last run", facts: schedule(job, clock) },
+        Section { title: "Labels", facts: labels.collect() },
+        Section { title: "Other metrics of the group", facts: other_metrics(job) },
+    ];
+    sections.into_iter().filter(|section| !section.facts.is_empty()).collect()
+}
+
+fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
+    let facts = &job.facts;
+    let moment = |time: f64| ShownTime::new(time, clock).text;
+    let ago = |time: f64| format!("{}, {} ago", moment(time), age(clock.now() - time));
+    let grace = facts.grace.map(|grace| format!("grace {}", duration(grace)));
+    let success_by =
+        facts.success.zip(facts.deadline).map(|(success, deadline)| success + deadline);
+    let rate = |last| Some((success_rate(&job.runs, last)?, job.runs.len().min(last)));
+    let found = [
+        facts.next_run.map(|next| Fact::new("Next run", moment(next)).note(grace)),
+        success_by.map(|by| Fact::new("Deadline", format!("success by {}", moment(by)))),
+        facts.max_runtime.map(|limit| Fact::new("Max runtime", duration(limit))),
+        facts.success.map(|success| Fact::new("Last success", ago(success))),
+        facts.start.map(|start| {
+            let outcome = facts.outcome_text().filter(|_| !facts.is_open());
+            Fact::new("Last run", ago(start)).note(outcome)
+        }),
+        facts.failures_in_a_row.map(|failures| {
+            let threshold = format!("alert at {}", facts.threshold());
+            Fact::new("Failures in a row", thousands(failures)).note(threshold)
+        }),
+        rate(10).map(|(rate, runs)| {
+            let longer = rate_of_all(job);
+            Fact::new("Success rate", format!("{rate}% of {runs} runs")).note(longer)
+        }),
+        records(facts.records).map(|records| {
+            let skipped = facts.records.skipped.filter(|number| *number > 0.0);
+            let skipped = skipped.map(|number| format!("{} skipped", thousands(number)));
+            Fact::new("Records", records).note(skipped)
+        }),
+        facts.cpu_seconds.map(|cpu| {
+            let memory = facts.max_resident_memory_bytes;
+            let memory = memory.map(|bytes| format!("{} at most", mebibytes(bytes)));
+            Fact::new("Resources", format!("{} CPU", duration(cpu))).note(memory)
+        }),
+        facts.push_attempts.map(|attempts| Fact::new("Attempts to push", thousands(attempts))),
+        facts.info.get("version").map(|version| Fact::new("Version", version)),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn rate_of_all(job: &Job) -> Option<String> {
+    let runs = job.runs.len().min(100);
+    let rate = success_rate(&job.runs, 100).filter(|_| runs > 10)?;
+    Some(format!("{rate}% of {runs} runs"))
+}
+
+fn mebibytes(bytes: f64) -> String {
+    format!("{} MiB", thousands((bytes / f64::from(1 << 20)).ceil()))
+}
+
+/// The metrics of the job's own code with a single value.
+fn other_metrics(job: &Job) -> Vec<Fact> {
+    let metrics = job
+        .own_families()
+        .flat_map(|(name, metrics)| metrics.iter().map(move |metric| (name, metric)));
+    let fact = |(name, metric): (&str, &Metric)| {
+        let value = thousands(metric.single()?);
+        Some(Fact { is_code: true, ..Fact::new(&series(name, metric), value) })
+    };
+    metrics.filter_map(fact).take(MAX_METRICS).collect()
+}
+
+/// The maximum number of metrics of the job's own code.
+const MAX_METRICS: usize = 50;
+
+/// The name of a metric with its labels.
+fn series(name: &str, metric: &Metric) -> String {
+    let labels: Vec<_> =
+        metric.labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
+    if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(", ")) }
+}

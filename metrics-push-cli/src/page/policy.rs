@@ -1,0 +1,21 @@
+//! The style, the script and the Content-Security-Policy that allows nothing else.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+pub(super) const STYLE: &str = include_str!("../../templates/page.css");
+pub(super) const SCRIPT: &str = include_str!("../../templates/page.js");
+
+/// Returns the policy: one style and one script by their hashes, and requests to the page itself only.
+pub(crate) fn content_security_policy() -> String {
+    let (style, script) = (hash(STYLE), hash(SCRIPT));
+    format!(
+        "default-src 'none'; style-src '{style}'; script-src '{script}'; img-src data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'self'"
+    )
+}
+
+fn hash(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(text)))
+}
