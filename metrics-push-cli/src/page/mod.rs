@@ -53,3 +53,6 @@ pub(crate) fn job(
     let details = Details::new(job, &overview.clock);
     Some(render(&JobDocument { frame: Frame::new(overview, Some(refresh)), details }))
 }
+
+#[cfg(test)]
+mod tests;
