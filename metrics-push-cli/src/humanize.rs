@@ -46,12 +46,31 @@ fn whole(seconds: f64) -> u64 {
     (seconds.abs() + 1e-6) as u64
 }
 
-/// Writes a number of things: `1 group`, `2 groups`.
+/// Writes a number of things: `1 group`, `2 groups`, `1,001 groups`.
 pub(crate) fn count(number: usize, one: &str) -> String {
     match number {
         1 => format!("1 {one}"),
-        _ => format!("{number} {one}s"),
+        _ => format!("{} {one}s", grouped(&number.to_string())),
     }
+}
+
+/// Writes a value. Commas separate the thousands of a whole number.
+pub(crate) fn number(value: f64) -> String {
+    let text = value.to_string();
+    if value.fract() == 0.0 { grouped(&text) } else { text }
+}
+
+/// Adds commas between the thousands of a whole number.
+fn grouped(digits: &str) -> String {
+    let (sign, digits) = digits.split_at(digits.find(|c: char| c.is_ascii_digit()).unwrap_or(0));
+    let mut grouped = sign.to_owned();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 /// Writes a time in Unix seconds and how long ago it is: `3d4h ago (2025-11-22T10:15:00Z)`.
@@ -117,6 +136,21 @@ mod tests {
             [0, 1, 2].map(|number| count(number, "group")),
             ["0 groups", "1 group", "2 groups"]
         );
+    }
+
+    #[test]
+    fn number_has_commas_between_thousands() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (999.0, "999"),
+            (48_210.0, "48,210"),
+            (-1_000_000.0, "-1,000,000"),
+            (1_234.5, "1234.5"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(number(value), expected);
+        }
+        assert_eq!(count(1_001, "group"), "1,001 groups");
     }
 
     #[test]

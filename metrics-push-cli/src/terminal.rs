@@ -1,4 +1,4 @@
-//! Standard output: its width, its colours, and writing to it.
+//! Standard output: its width, its colours, its characters, and writing to it.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -10,10 +10,13 @@ use crate::failure::Failure;
 /// The width of a terminal that does not report one.
 const DEFAULT_WIDTH: usize = 80;
 
+/// The variables that select the characters of the terminal. The first one that is set applies.
+const LOCALE_VARIABLES: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
+
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless NO_COLOR is set, and everywhere if CLICOLOR_FORCE is set.
     Auto,
     Always,
     Never,
@@ -24,6 +27,8 @@ pub(crate) enum Color {
 pub(crate) struct Terminal {
     /// The maximum length of a line; `None` for a pipe or a file.
     pub(crate) width: Option<usize>,
+    /// Whether it displays characters beyond ASCII.
+    pub(crate) has_unicode: bool,
     has_colors: bool,
 }
 
@@ -35,24 +40,23 @@ pub(crate) enum Tone {
     Good,
     Bad,
     Busy,
+    Unstable,
 }
 
 impl Terminal {
     pub(crate) fn new(color: Color) -> Self {
         let is_terminal = std::io::stdout().is_terminal();
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let has_colors = match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => is_terminal && !is_dumb && !is_set("NO_COLOR"),
-        };
-        Self { width: is_terminal.then(width), has_colors }
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            width: is_terminal.then(width),
+            has_unicode: has_unicode(variable),
+            has_colors: has_colors(color, is_terminal, variable),
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn plain(width: Option<usize>) -> Self {
-        Self { width, has_colors: false }
+        Self { width, has_unicode: true, has_colors: false }
     }
 
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
@@ -61,10 +65,35 @@ impl Terminal {
             Tone::Heading => 1,
             Tone::Good => 32,
             Tone::Bad => 31,
-            Tone::Busy => 33,
+            Tone::Busy => 34,
+            Tone::Unstable => 33,
         };
         if self.has_colors { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+
+    /// What marks the place where a text is cut.
+    pub(crate) fn ellipsis(self) -> &'static str {
+        if self.has_unicode { "…" } else { "..." }
+    }
+}
+
+fn has_colors(color: Color, is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is_dumb = || variable("TERM").is_some_and(|term| term == "dumb");
+    let is_forced = || variable("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => variable("NO_COLOR").is_none() && (is_forced() || is_terminal && !is_dumb()),
+    }
+}
+
+fn has_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = LOCALE_VARIABLES.into_iter().find_map(variable);
+    let is_utf8 = |locale: String| {
+        let locale = locale.to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    };
+    cfg!(windows) || locale.is_some_and(is_utf8)
 }
 
 fn width() -> usize {
@@ -90,5 +119,37 @@ pub(crate) fn print_painted(text: &str) -> Result<(), Failure> {
         // The reader needs no more output; `head` exits early.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::failed(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(set: &[(&str, &str)], name: &str) -> Option<String> {
+        set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn colours_follow_the_variables() {
+        let auto = |is_terminal, set: &[(&str, &str)]| {
+            has_colors(Color::Auto, is_terminal, |name| variables(set, name))
+        };
+        assert!(auto(true, &[("TERM", "xterm")]));
+        assert!(!auto(false, &[("TERM", "xterm")]));
+        assert!(!auto(true, &[("TERM", "dumb")]));
+        assert!(!auto(true, &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
+        assert!(auto(false, &[("CLICOLOR_FORCE", "1")]));
+        assert!(!auto(false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(has_colors(Color::Always, false, |name| variables(&[("NO_COLOR", "1")], name)));
+    }
+
+    #[test]
+    fn characters_follow_the_first_locale_variable() {
+        let unicode = |set: &[(&str, &str)]| has_unicode(|name| variables(set, name));
+        assert!(unicode(&[("LANG", "de_DE.UTF-8")]));
+        assert!(unicode(&[("LANG", "C"), ("LC_CTYPE", "C.utf8")]));
+        assert!(!unicode(&[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C")]));
+        assert_eq!(unicode(&[]), cfg!(windows));
     }
 }

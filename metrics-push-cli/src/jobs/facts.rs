@@ -105,7 +105,7 @@ impl Facts {
             max_resident_memory_bytes: value("last_run_max_resident_memory_bytes"),
             push_attempts: value("push_attempts"),
             pushed_at: value("pushed_at_timestamp_seconds"),
-            push_time: group.value("push_time_seconds", &[]),
+            push_time: group.pushed_at(),
             info: info(group),
             is_refused: group.is_refused,
         }

@@ -45,6 +45,11 @@ impl Group {
         metrics.iter().filter_map(entry).collect()
     }
 
+    /// When the server accepted the last push, by its clock.
+    pub(crate) fn pushed_at(&self) -> Option<f64> {
+        self.value("push_time_seconds", &[]).filter(|seconds| *seconds > 0.0)
+    }
+
     /// When the newest run started, and when it ended.
     fn newest_run(&self) -> [f64; 2] {
         [START, COMPLETION].map(|family| self.value(family, &[]).unwrap_or(f64::NEG_INFINITY))

@@ -21,7 +21,7 @@ pub(crate) use local_clock::LocalClock;
 pub(crate) use order::{sort_for_page, sort_for_terminal};
 pub(crate) use run_summary::{RunMark, RunSummary, success_rate};
 pub(crate) use sentence::Sentence;
-pub(crate) use state::State;
+pub(crate) use state::{STRIP_LENGTH, State};
 
 /// All jobs and the delivery of their metrics.
 #[derive(Clone, Debug)]

@@ -1,56 +1,132 @@
 //! The JSON document for scripts. Fields have the names of the metrics.
 
-use serde_json::{Value, json};
+use metrics_push::StoredValue;
+use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Verdict};
-use super::report::{Report, State};
+use super::selection::SelectionArguments;
+use super::verdict::Verdict;
+use crate::jobs::{GatewayStatus, Job, Metric, Overview, RunSummary, STRIP_LENGTH};
 
-pub(super) fn text(answers: &[Answer], verdict: Verdict) -> String {
-    let gateways: Vec<Value> = answers.iter().map(gateway).collect();
-    format!("{:#}\n", json!({ "verdict": verdict.as_str(), "gateways": gateways }))
+/// Above this, not every whole number is a float.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+pub(super) fn text(
+    overview: &Overview,
+    selection: &SelectionArguments,
+    verdict: Verdict,
+) -> String {
+    let jobs = selection.select(overview).jobs;
+    let document = json!({
+        "verdict": verdict.as_str(),
+        "gateways": overview.delivery.gateways.iter().map(gateway).collect::<Vec<_>>(),
+        "jobs": jobs.into_iter().map(|it| job(it, overview.clock.now())).collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
 }
 
-fn gateway(answer: &Answer) -> Value {
-    match &answer.reports {
-        Ok(reports) => {
-            json!({ "url": answer.url, "jobs": reports.iter().map(job).collect::<Vec<_>>() })
-        }
-        Err(error) => json!({ "url": answer.url, "error": format!("{error:?}") }),
-    }
-}
-
-fn job(report: &Report) -> Value {
-    let facts = &report.facts;
+fn gateway(gateway: &GatewayStatus) -> Value {
     json!({
-        "labels": report.labels,
-        "state": state(&report.state),
-        "is_well": report.is_well(),
-        "problems": report.problems,
-        "last_start_timestamp_seconds": facts.start,
-        "last_completion_timestamp_seconds": facts.completion,
-        "last_success_timestamp_seconds": facts.success,
-        "success_age_seconds": report.success_age(),
-        "success_deadline_seconds": facts.deadline,
-        "max_runtime_seconds": facts.max_runtime,
-        "last_run_duration_seconds": facts.took,
-        "last_run_exit_code": facts.exit_code,
-        "last_run_signal": facts.signal,
-        "last_run_records": {
-            "processed": facts.processed,
-            "failed": facts.failed,
-            "skipped": facts.skipped,
-        },
-        "push_time_seconds": facts.push,
+        "url": gateway.url,
+        "error": gateway.error.as_ref().map(|error| format!("{error:?}")),
+        "pending_requests": gateway.pending.count,
+        "oldest_pending_timestamp_seconds": optional(gateway.pending.oldest),
     })
 }
 
-fn state(state: &State) -> &str {
-    match state {
-        State::Ended(outcome) => outcome,
-        State::Running(_) => "running",
-        State::Vanished => "vanished",
-        State::Overdue => "overdue",
-        State::Refused => "refused",
-        State::NoRuns => "no_runs",
-    }
+fn job(job: &Job, now: f64) -> Value {
+    let facts = &job.facts;
+    let sentence = job.sentence();
+    let runs = &job.runs[job.runs.len().saturating_sub(STRIP_LENGTH)..];
+    json!({
+        "labels": job.labels,
+        "state": job.state.as_str().replace(' ', "_"),
+        "needs_attention": job.needs_attention(),
+        "since_timestamp_seconds": optional(job.since),
+        "why": sentence.as_ref().map(ToString::to_string),
+        "reason": sentence.and_then(|sentence| sentence.reason),
+        "warnings": job.warnings(),
+        "outcome": facts.outcome,
+        "is_running": facts.is_open(),
+        "success_age_seconds": optional(facts.success.map(|success| now - success)),
+        "last_start_timestamp_seconds": optional(facts.start),
+        "last_completion_timestamp_seconds": optional(facts.completion),
+        "last_success_timestamp_seconds": optional(facts.success),
+        "next_run_timestamp_seconds": optional(facts.next_run),
+        "success_deadline_seconds": optional(facts.deadline),
+        "max_runtime_seconds": optional(facts.max_runtime),
+        "last_run_duration_seconds": optional(facts.duration),
+        "last_run_exit_code": optional(facts.exit_code),
+        "last_run_signal": optional(facts.signal),
+        "consecutive_failures": optional(facts.failures_in_a_row),
+        "failure_threshold": optional(facts.failure_threshold),
+        "progress_ratio": optional(facts.open_progress()),
+        "last_run_records": {
+            "processed": optional(facts.records.processed),
+            "failed": optional(facts.records.failed),
+            "skipped": optional(facts.records.skipped),
+        },
+        "push_time_seconds": optional(facts.push_time),
+        "metrics": metrics(job),
+        "runs": runs.iter().map(run).collect::<Vec<_>>(),
+    })
+}
+
+fn metrics(job: &Job) -> Value {
+    let family = |metrics: &Vec<Metric>| metrics.iter().map(metric).collect::<Vec<_>>().into();
+    let families = job.families.iter().map(|(name, metrics)| (name.clone(), family(metrics)));
+    Value::Object(families.collect::<Map<_, _>>())
+}
+
+fn metric(metric: &Metric) -> Value {
+    let pairs = |name: &str, pairs: &[(f64, f64)]| {
+        let pair = |(at, value): &(f64, f64)| json!({ name: bound(*at), "value": number(*value) });
+        pairs.iter().map(pair).collect::<Vec<_>>()
+    };
+    let mut value = match &metric.value {
+        StoredValue::Single(value) => json!({ "value": number(*value) }),
+        StoredValue::Histogram { buckets, sum, count } => json!({
+            "sum": number(*sum), "count": number(*count), "buckets": pairs("le", buckets),
+        }),
+        StoredValue::Summary { quantiles, sum, count } => json!({
+            "sum": number(*sum), "count": number(*count), "quantiles": pairs("quantile", quantiles),
+        }),
+        _ => json!({}),
+    };
+    value["labels"] = json!(metric.labels);
+    value
+}
+
+pub(crate) fn run(run: &RunSummary) -> Value {
+    json!({
+        "id": run.id,
+        "start_timestamp_seconds": number(run.start),
+        "duration_seconds": optional(run.duration),
+        "outcome": run.outcome,
+        "exit_code": optional(run.exit_code),
+        "signal": optional(run.signal),
+        "records": {
+            "processed": optional(run.records.processed),
+            "failed": optional(run.records.failed),
+            "skipped": optional(run.records.skipped),
+        },
+        "stages": run.stages.iter().map(|(name, seconds)| (name.clone(), number(*seconds)))
+            .collect::<Map<_, _>>(),
+        "attempts": run.attempts,
+        "reason": run.reason,
+    })
+}
+
+fn optional(value: Option<f64>) -> Value {
+    value.map_or(Value::Null, number)
+}
+
+/// A whole number without a fraction. JSON has no infinity and no NaN: they become null.
+#[expect(clippy::cast_possible_truncation, reason = "a whole number within the limit")]
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < MAX_EXACT { json!(value as i64) } else { json!(value) }
+}
+
+/// The upper bound of a bucket: `+Inf` is a text.
+fn bound(value: f64) -> Value {
+    if value.is_finite() { number(value) } else { json!("+Inf") }
 }

@@ -1,29 +1,47 @@
-//! `metrics-push status`: judges the stored metrics of each job and prints a table or JSON.
+//! `metrics-push status`: shows the state of each job, as a table or as JSON.
 
-mod answer;
 mod json;
+mod marks;
 mod report;
+mod selection;
 mod table;
+mod verdict;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use metrics_push::Gateway;
 
-use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
+use crate::jobs::Overview;
+use crate::source::{Source, SourceArguments};
 use crate::terminal::{self, Color, Terminal};
-use answer::{Answer, Verdict};
-use report::Report;
+use selection::SelectionArguments;
+use verdict::Verdict;
 
 const HELP: &str = "\
+States:
+  failing
+          The last runs failed, as many in a row as the failure threshold of the job; by default one. Lasts until the
+          next success, also while a run is open.
+  vanished
+          The open run has exceeded its maximum runtime.
+  overdue
+          The last success is older than the deadline, or a scheduled run did not start.
+  no success
+          The job has never succeeded, and its first run is older than the deadline.
+  refused
+          The gateway rejected the last push.
+  flapping
+          At least five of the last 20 runs failed, or fewer in a row than the failure threshold.
+  running, skipped, success, no runs
+          No attention is needed.
+
 Exit status:
   0
-          All jobs are well.
+          No job needs attention.
   1
-          A job failed, is overdue, vanished during a run, or had its last push rejected. A job is failing until its next
-          success, also while a run is active.
+          A job needs attention: it is failing, vanished, overdue, without success, or refused.
   2
           Unknown: a gateway did not respond, or it has no job to judge.
 
@@ -33,49 +51,71 @@ JSON:
   gateways[].url
           The URL without credentials.
   gateways[].error
-          Why the gateway did not respond; replaces gateways[].jobs.
-  gateways[].jobs[].labels
+          Why the gateway did not respond; null if it did.
+  gateways[].pending_requests
+  gateways[].oldest_pending_timestamp_seconds
+          The undelivered requests for this gateway on this machine's disk.
+  jobs[].labels
           The grouping key: the job and the other grouping labels.
-  gateways[].jobs[].state
-          The outcome of the last run, or running, vanished, overdue, refused, no_runs.
-  gateways[].jobs[].is_well
-          Whether the job has no problems.
-  gateways[].jobs[].problems
-          What is wrong: one sentence about the runs, and one each about a wrong clock and a rejected push.
-  gateways[].jobs[].success_age_seconds
+  jobs[].state
+          The state, in snake case.
+  jobs[].needs_attention
+          Whether the job is failing, vanished, overdue, without success, or refused.
+  jobs[].since_timestamp_seconds
+          Since when the state lasts; null if that is unknown.
+  jobs[].why
+          The state in one sentence; null for a job that is fine.
+  jobs[].reason
+          Why the last failed run failed, from the history of this machine; null if it is unknown.
+  jobs[].warnings
+          What is wrong beside the state: a clock, or a rejected push.
+  jobs[].outcome
+          The outcome of the last run that has ended.
+  jobs[].is_running
+          Whether a run is open.
+  jobs[].success_age_seconds
           The age of the last success; null without a success.
-  gateways[].jobs[].last_start_timestamp_seconds
-  gateways[].jobs[].last_completion_timestamp_seconds
-  gateways[].jobs[].last_success_timestamp_seconds
-  gateways[].jobs[].success_deadline_seconds
-  gateways[].jobs[].max_runtime_seconds
-  gateways[].jobs[].last_run_duration_seconds
-  gateways[].jobs[].last_run_exit_code
-  gateways[].jobs[].last_run_signal
+  jobs[].last_start_timestamp_seconds
+  jobs[].last_completion_timestamp_seconds
+  jobs[].last_success_timestamp_seconds
+  jobs[].next_run_timestamp_seconds
+  jobs[].success_deadline_seconds
+  jobs[].max_runtime_seconds
+  jobs[].last_run_duration_seconds
+  jobs[].last_run_exit_code
+  jobs[].last_run_signal
+  jobs[].consecutive_failures
+  jobs[].failure_threshold
+  jobs[].progress_ratio
           The metrics with these names after batch_job_; null if the group does not have them.
-  gateways[].jobs[].last_run_records.processed
-  gateways[].jobs[].last_run_records.failed
-  gateways[].jobs[].last_run_records.skipped
+  jobs[].last_run_records.processed
+  jobs[].last_run_records.failed
+  jobs[].last_run_records.skipped
           The records of the last run; null if the run counted none.
-  gateways[].jobs[].push_time_seconds
+  jobs[].push_time_seconds
           The time of the last accepted push, by the gateway's clock.
+  jobs[].metrics
+          All metrics of the group by name: their labels and their value, sum, count, buckets or quantiles.
+  jobs[].runs
+          The last 20 runs in the history of this machine, oldest first.
 
 Examples:
+  metrics-push status 'db_*' region=eu
+  metrics-push status --failed --watch
   metrics-push status --job import >/dev/null || echo check the job
-  metrics-push status --json | jq -r '.gateways[].jobs[].problems[]'
+  metrics-push status --json | jq -r '.jobs[] | select(.needs_attention) | .why'
 ";
 
-/// Shows the jobs on the gateways, those with problems first.
+/// Shows the state of each job, the most urgent last.
 ///
-/// On a terminal, the table fits the width and has colours. In a pipe, each group is one line.
+/// On a terminal, the table fits the width and has colours. In a pipe, each job is one line.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    gateways: GatewayArguments,
-    /// Shows only groups of this job.
-    #[arg(long, value_name = "NAME")]
-    job: Option<String>,
+    source: SourceArguments,
+    #[command(flatten)]
+    selection: SelectionArguments,
     /// Prints JSON with all values; times are in seconds. Later versions may add fields.
     #[arg(long)]
     json: bool,
@@ -85,33 +125,27 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let config = context::config(&arguments.gateways)?;
-    let gateways = context::gateways(&config)?;
-    let job = arguments.job.as_deref();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    let answers: Vec<Answer> = gateways.iter().map(|gateway| fetch(gateway, job, now)).collect();
-    let verdict = Verdict::new(&answers);
+    let source = Source::new(&arguments.source)?;
+    let overview = source.load(|group| arguments.selection.is_selected(group));
+    let verdict = Verdict::new(&overview);
     let text = if arguments.json {
-        json::text(&answers, verdict)
+        json::text(&overview, &arguments.selection, verdict)
     } else {
-        table::text(&answers, job, Terminal::new(arguments.color))
+        report::text(&overview, &arguments.selection, Terminal::new(arguments.color))
     };
     terminal::print_painted(&text)?;
-    for error in answers.iter().filter_map(|answer| answer.reports.as_ref().err()) {
-        Failure::from(error.clone()).print();
-    }
+    print_errors(&overview);
     Ok(verdict.exit_code())
 }
 
-/// Fetches the groups of a job, or all groups, and sorts their reports.
-fn fetch(gateway: &Gateway, job: Option<&str>, now: f64) -> Answer {
-    let reports = gateway.metrics().map(|groups| {
-        let is_selected =
-            |label: Option<&String>| job.is_none_or(|job| label.is_some_and(|l| l == job));
-        let groups = groups.iter().filter(|group| is_selected(group.labels.get("job")));
-        let mut reports: Vec<_> = groups.map(|group| Report::new(group, now)).collect();
-        reports.sort_by_cached_key(Report::sort_key);
-        reports
-    });
-    Answer { url: gateway.url(), reports }
+/// Prints why gateways did not respond. On a terminal, the report already names those that are down.
+fn print_errors(overview: &Overview) {
+    let is_terminal = std::io::stdout().is_terminal();
+    let gateways = &overview.delivery.gateways;
+    let has_answer = gateways.iter().any(|gateway| gateway.is_up());
+    for error in gateways.iter().filter_map(|gateway| gateway.error.as_ref()) {
+        if !(is_terminal && has_answer && (error.is_unreachable() || error.is_timeout())) {
+            Failure::from(error.clone()).print();
+        }
+    }
 }

@@ -1,229 +1,210 @@
-//! The table for terminals: one row per group, then one sentence per problem.
+//! The table for terminals: one row per job, then a sentence for each job that needs one.
 //!
-//! On a terminal, lines fit the width: long names continue on the next line. In a pipe, each group is one line.
+//! On a terminal, lines fit the width: columns are left out and long names continue on the next line. In a pipe, each job
+//! is one line.
 
 use metrics_push::__private::escape;
 
-use super::answer::Answer;
-use super::report::{Report, State};
-use crate::humanize::{duration, sentence};
+use super::marks;
+use crate::humanize::{age, duration, number};
+use crate::jobs::{Job, LocalClock, State};
+use crate::layout::{cut_middle, width, wrap};
 use crate::terminal::{Terminal, Tone};
 
+const COLUMNS: usize = 8;
 const HEADINGS: [&str; COLUMNS] =
-    ["STATE", "JOB", "SUCCESS", "DEADLINE", "TOOK", "RECORDS", "FAILED"];
-const COLUMNS: usize = 7;
-/// The column that shrinks on a narrow terminal.
-const NAME: usize = 1;
-/// Columns up to this one contain text and are aligned to the left; the others contain numbers.
-const LAST_TEXT: usize = NAME;
+    ["STATE", "JOB", "LAST RUN", "LAST SUCCESS", "NEXT", "TOOK", "RECORDS", "LAST 20 RUNS"];
+const STATE: usize = 0;
+const JOB: usize = 1;
+const LAST_RUN: usize = 2;
+const NEXT: usize = 4;
+const TOOK: usize = 5;
+const RECORDS: usize = 6;
+const STRIP: usize = 7;
+
+/// The columns to leave out on a narrow terminal, in this order.
+const DISPENSABLE: [&[usize]; 4] = [&[RECORDS, STRIP], &[TOOK], &[NEXT], &[LAST_RUN]];
+/// Columns that are left out if they have no values.
+const OPTIONAL: [usize; 4] = [NEXT, TOOK, RECORDS, STRIP];
+
+/// Columns are left out if the names of jobs would have less than this width.
+const MIN_NAME_WIDTH: usize = 20;
 const GAP: &str = "  ";
-const MIN_NAME_WIDTH: usize = 12;
+/// Stands for a missing value.
+const NONE: &str = "-";
 
-pub(super) fn text(answers: &[Answer], job: Option<&str>, terminal: Terminal) -> String {
-    let mut text = String::new();
-    for answer in answers {
-        let Ok(reports) = &answer.reports else { continue };
-        if answers.len() > 1 {
-            text.extend([answer.url.as_str(), "\n"]);
+/// Appends the rows of the selected jobs.
+pub(super) fn push_rows(jobs: &[&Job], clock: &LocalClock, terminal: Terminal, text: &mut String) {
+    let rows: Vec<Row> = jobs.iter().map(|job| Row::new(job, clock, terminal)).collect();
+    let layout = Layout::new(&rows, terminal);
+    layout.push(&Row::headings(terminal), text);
+    for row in &rows {
+        layout.push(row, text);
+    }
+}
+
+/// One value and how it is displayed.
+struct Cell {
+    text: String,
+    painted: String,
+}
+
+impl Cell {
+    fn new(text: impl Into<String>, tone: Tone, terminal: Terminal) -> Self {
+        let text = text.into();
+        Self { painted: terminal.paint(tone, &text), text }
+    }
+}
+
+struct Row {
+    /// The name of the job and its labels.
+    words: Vec<String>,
+    name_tone: Tone,
+    /// The values by column; that of the job is empty.
+    cells: [Cell; COLUMNS],
+}
+
+impl Row {
+    fn headings(terminal: Terminal) -> Self {
+        let cell = |column: usize| {
+            let heading = if column == JOB { "" } else { HEADINGS[column] };
+            Cell::new(heading, Tone::Heading, terminal)
+        };
+        let words = vec![HEADINGS[JOB].to_owned()];
+        Self { words, name_tone: Tone::Heading, cells: std::array::from_fn(cell) }
+    }
+
+    fn new(job: &Job, clock: &LocalClock, terminal: Terminal) -> Self {
+        let plain = |text: String| Cell::new(text, Tone::Plain, terminal);
+        let or_none = |text: Option<String>| plain(text.unwrap_or_else(|| NONE.to_owned()));
+        let facts = &job.facts;
+        let since = |instant: Option<f64>| instant.map(|instant| age(clock.now() - instant));
+        let success = match facts.success {
+            None if job.state != State::NoRuns => Some("never".to_owned()),
+            success => since(success),
+        };
+        let marks = marks::strip(&job.strip(), terminal);
+        let words = job.words();
+        Self {
+            words: words.iter().map(|word| escape(word).into_owned()).collect(),
+            name_tone: Tone::Plain,
+            cells: [
+                Cell::new(escape(&job.state_text()), tone(job.state), terminal),
+                plain(String::new()),
+                or_none(since(facts.start.or(facts.completion))),
+                or_none(success),
+                next_run(job, clock, terminal),
+                or_none(job.duration().map(duration)),
+                or_none(facts.records.processed.map(number)),
+                marks.map_or_else(|| or_none(None), |(text, painted)| Cell { text, painted }),
+            ],
         }
-        if reports.is_empty() {
-            text.push_str(&match job {
-                Some(job) => {
-                    format!("The gateway at {} has no groups of job {job:?}.\n", answer.url)
-                }
-                None => format!("The gateway at {} has no groups.\n", answer.url),
-            });
-            continue;
+    }
+}
+
+fn next_run(job: &Job, clock: &LocalClock, terminal: Terminal) -> Cell {
+    let wait = job.facts.next_run.map(|next| next - clock.now());
+    match wait {
+        None => Cell::new(NONE, Tone::Plain, terminal),
+        Some(wait) if wait >= 0.0 => Cell::new(format!("in {}", age(wait)), Tone::Plain, terminal),
+        Some(wait) if job.is_late() => {
+            Cell::new(format!("{} late", age(wait)), Tone::Heading, terminal)
         }
-        push_table(reports, terminal, &mut text);
-        push_problems(reports, terminal, &mut text);
-    }
-    text
-}
-
-type Cells = [String; COLUMNS];
-
-fn push_table(reports: &[Report], terminal: Terminal, text: &mut String) {
-    let rows: Vec<Cells> = reports.iter().map(cells).collect();
-    let mut widths = widths(&rows);
-    if let Some(width) = terminal.width {
-        let others: usize =
-            widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
-        let left = (width + GAP.len() + widths[NAME]).saturating_sub(others);
-        widths[NAME] = widths[NAME].min(left.max(MIN_NAME_WIDTH));
-    }
-    push_row(&HEADINGS.map(str::to_owned), &[Tone::Heading; COLUMNS], &widths, terminal, text);
-    for (report, cells) in reports.iter().zip(&rows) {
-        push_row(cells, &tones(report), &widths, terminal, text);
+        Some(_) => Cell::new("now", Tone::Plain, terminal),
     }
 }
 
-fn cells(report: &Report) -> Cells {
-    let facts = &report.facts;
-    let time = |seconds: Option<f64>| seconds.map_or_else(String::new, duration);
-    let count = |records: Option<f64>| records.map_or_else(String::new, |count| count.to_string());
-    let success = match report.success_age() {
-        Some(age) => format!("{} ago", duration(age)),
-        None if report.has_runs() => "never".to_owned(),
-        None => String::new(),
-    };
-    [
-        state(report),
-        report.name(),
-        success,
-        time(facts.deadline),
-        time(facts.took),
-        count(facts.processed),
-        count(facts.failed),
-    ]
-    .map(|cell| escape(&cell).into_owned())
-}
-
-fn state(report: &Report) -> String {
-    match &report.state {
-        State::Ended(outcome) => outcome.clone(),
-        State::Running(percent) => {
-            let percent = percent.map_or(String::new(), |percent| format!(" {percent}%"));
-            format!("running{percent}{}", failing(report))
-        }
-        State::Vanished => "vanished".to_owned(),
-        State::Overdue => "overdue".to_owned(),
-        State::Refused => "refused".to_owned(),
-        State::NoRuns => "no runs".to_owned(),
+pub(super) fn tone(state: State) -> Tone {
+    match state {
+        state if state.needs_attention() => Tone::Bad,
+        State::Flapping => Tone::Unstable,
+        State::Running => Tone::Busy,
+        State::Success => Tone::Good,
+        _ => Tone::Plain,
     }
 }
 
-/// Follows the state of an active run if the run before it failed.
-fn failing(report: &Report) -> String {
-    match report.failure_age() {
-        _ if !report.is_retrying() => String::new(),
-        Some(age) => format!(" (failing since {} ago)", duration(age)),
-        None => " (failing)".to_owned(),
-    }
-}
-
-fn tones(report: &Report) -> [Tone; COLUMNS] {
-    let mut tones = [Tone::Plain; COLUMNS];
-    tones[0] = match (report.is_well(), &report.state) {
-        (false, _) => Tone::Bad,
-        (true, State::Running(_)) => Tone::Busy,
-        (true, State::NoRuns) => Tone::Plain,
-        (true, _) => Tone::Good,
-    };
-    tones
-}
-
-/// Returns the width of each column; 0 hides a column without values.
-fn widths(rows: &[Cells]) -> [usize; COLUMNS] {
-    std::array::from_fn(|column| {
-        let widest = rows.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
-        if widest == 0 { 0 } else { widest.max(HEADINGS[column].len()) }
-    })
-}
-
-fn push_row(
-    cells: &Cells,
-    tones: &[Tone; COLUMNS],
-    widths: &[usize; COLUMNS],
+/// The widths of the columns; 0 hides a column.
+struct Layout {
+    widths: [usize; COLUMNS],
+    /// The maximum width of a line.
+    line: usize,
     terminal: Terminal,
-    text: &mut String,
-) {
-    let name_lines = wrap(&cells[NAME], widths[NAME]);
-    for (number, name) in name_lines.iter().enumerate() {
-        let mut line = String::new();
-        for column in (0..COLUMNS).filter(|column| widths[*column] > 0) {
-            let cell = match (number, column) {
-                (_, NAME) => name,
-                (0, _) if cells[column].is_empty() => "-",
-                (0, _) => &cells[column],
-                _ => "",
-            };
-            let blank = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-            let cell = terminal.paint(tones[column], cell);
-            if column > 0 {
-                line.push_str(GAP);
-            }
-            if column <= LAST_TEXT {
-                line.extend([cell, blank]);
-            } else {
-                line.extend([blank, cell]);
-            }
-        }
-        text.extend([line.trim_end(), "\n"]);
-    }
 }
 
-fn push_problems(reports: &[Report], terminal: Terminal, text: &mut String) {
-    let problems: Vec<String> = reports
-        .iter()
-        .flat_map(|report| {
-            let line = |problem: &String| {
-                escape(&format!("{}: {}", report.name(), sentence(problem))).into_owned()
-            };
-            report.problems.iter().map(line)
-        })
-        .collect();
-    if !problems.is_empty() {
-        text.push('\n');
-    }
-    for problem in problems {
-        for line in wrap(&problem, terminal.width.unwrap_or(usize::MAX)) {
-            text.extend([&line, "\n"]);
+impl Layout {
+    fn new(rows: &[Row], terminal: Terminal) -> Self {
+        let mut widths = std::array::from_fn(|column| column_width(rows, column));
+        let line = terminal.width.unwrap_or(usize::MAX);
+        for columns in DISPENSABLE {
+            if available(&widths, line) >= widths[JOB].min(MIN_NAME_WIDTH) {
+                break;
+            }
+            columns.iter().for_each(|column| widths[*column] = 0);
         }
+        widths[JOB] = widths[JOB].min(available(&widths, line));
+        Self { widths, line, terminal }
     }
-}
 
-/// Breaks a text between words, and inside words that are longer than the width.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push(String::new());
-            used = 0;
-        }
-        if used > 0 {
-            push(&mut lines, ' ');
-            used += 1;
-        }
-        for character in word.chars() {
-            if used == width {
+    fn push(&self, row: &Row, text: &mut String) {
+        let indent = self.widths[STATE] + GAP.len();
+        let is_narrow = row.words.iter().all(|word| width(word) <= self.widths[JOB]);
+        let available = if is_narrow { self.widths[JOB] } else { self.line.saturating_sub(indent) };
+        let ellipsis = self.terminal.ellipsis();
+        let words: Vec<_> =
+            row.words.iter().map(|word| cut_middle(word, available, ellipsis)).collect();
+        let mut lines = wrap(words.iter().map(String::as_str), available, available);
+        let mut values_line = 0;
+        if !is_narrow {
+            if lines.last().is_some_and(|last| width(last) > self.widths[JOB]) {
                 lines.push(String::new());
-                used = 0;
             }
-            push(&mut lines, character);
-            used += 1;
+            values_line = lines.len() - 1;
+        }
+        for (number, name) in lines.iter().enumerate() {
+            let mut line = match number {
+                0 => self.padded(STATE, &row.cells[STATE]) + GAP,
+                _ => " ".repeat(indent),
+            };
+            line.push_str(&self.terminal.paint(row.name_tone, name));
+            if number == values_line {
+                line.push_str(&" ".repeat(self.widths[JOB] - width(name)));
+                line.push_str(&self.values(row));
+            }
+            text.extend([line.trim_end(), "\n"]);
         }
     }
-    lines
-}
 
-fn push(lines: &mut [String], character: char) {
-    if let Some(line) = lines.last_mut() {
-        line.push(character);
+    /// The values of the columns after the name.
+    fn values(&self, row: &Row) -> String {
+        let columns = (JOB + 1..COLUMNS).filter(|column| self.widths[*column] > 0);
+        columns.map(|column| format!("{GAP}{}", self.padded(column, &row.cells[column]))).collect()
+    }
+
+    fn padded(&self, column: usize, cell: &Cell) -> String {
+        let blank = " ".repeat(self.widths[column].saturating_sub(width(&cell.text)));
+        match column {
+            STATE | STRIP => format!("{}{blank}", cell.painted),
+            _ => format!("{blank}{}", cell.painted),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrap_breaks_between_words_if_possible() {
-        assert_eq!(wrap("invoices tenant=1 region=eu", 18), ["invoices tenant=1", "region=eu"]);
-        assert_eq!(wrap("a_very_long_name x", 6), ["a_very", "_long_", "name x"]);
-        assert_eq!(wrap("short", usize::MAX), ["short"]);
-        assert_eq!(wrap("", 5), [""]);
+/// The width of the widest value; 0 for an optional column without values.
+fn column_width(rows: &[Row], column: usize) -> usize {
+    if column == JOB {
+        let names = rows.iter().map(|row| row.words.iter().map(|word| width(word) + 1).sum());
+        return names.max().unwrap_or(0).saturating_sub(1).max(width(HEADINGS[JOB]));
     }
-
-    #[test]
-    fn table_hides_columns_without_values() {
-        let rows = [["ok", "job", "", "", "7ms", "", ""].map(str::to_owned)];
-        assert_eq!(widths(&rows), [5, 3, 0, 0, 4, 0, 0]);
-        let mut text = String::new();
-        let terminal = Terminal::plain(None);
-        push_row(&rows[0], &[Tone::Plain; COLUMNS], &widths(&rows), terminal, &mut text);
-        assert_eq!(text, "ok     job   7ms\n");
+    if OPTIONAL.contains(&column) && rows.iter().all(|row| row.cells[column].text == NONE) {
+        return 0;
     }
+    let cells = rows.iter().map(|row| width(&row.cells[column].text));
+    cells.max().unwrap_or(0).max(width(HEADINGS[column]))
+}
+
+/// The width that the other columns leave for the names of jobs.
+fn available(widths: &[usize; COLUMNS], line: usize) -> usize {
+    let others = (0..COLUMNS).filter(|column| *column != JOB && widths[*column] > 0);
+    line.saturating_sub(others.map(|column| widths[column] + GAP.len()).sum())
 }
