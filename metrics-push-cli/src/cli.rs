@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
 use crate::{
-    completions, dashboard, delete, exec, help, man, prune, push, recover, rules, spool, status,
-    wipe,
+    completions, dashboard, delete, exec, help, man, page, prune, push, recover, rules, serve,
+    spool, status, wipe,
 };
 
 /// Inspects and maintains the metrics that batch jobs push to a Prometheus Pushgateway.
@@ -26,6 +26,8 @@ struct CommandLine {
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
     Status(status::Arguments),
+    Page(page::Arguments),
+    Serve(serve::Arguments),
     Push(push::Arguments),
     Delete(delete::Arguments),
     Prune(prune::Arguments),
@@ -55,6 +57,8 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     };
     match command_line.subcommand {
         Subcommand::Status(arguments) => status::run(&arguments),
+        Subcommand::Page(arguments) => page::run(&arguments),
+        Subcommand::Serve(arguments) => serve::run(&arguments),
         Subcommand::Push(arguments) => push::run(&arguments),
         Subcommand::Delete(arguments) => delete::run(&arguments),
         Subcommand::Prune(arguments) => prune::run(&arguments),

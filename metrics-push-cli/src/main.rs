@@ -25,6 +25,7 @@ mod recover;
 mod removal;
 mod rules;
 mod samples;
+mod serve;
 mod source;
 mod spool;
 mod status;

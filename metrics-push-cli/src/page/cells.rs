@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use super::deadline_bar::DeadlineBar;
 use super::runs::marked_runs;
 use super::sparkline::Sparkline;
-use crate::humanize::{age, count, duration, sentence};
+use crate::humanize::{age, count, duration, number, sentence};
 use crate::jobs::{Job, LocalClock, Records, RunMark, State};
 
 /// The length from which a name may break after its separators.
@@ -124,7 +124,7 @@ fn detail(job: &Job) -> Option<String> {
     }
 }
 
-fn capitalized(text: &str) -> String {
+pub(super) fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(characters).collect()
@@ -236,30 +236,11 @@ impl Took {
 
 /// The processed records, and the failed ones if there are any: `1,155 records, 3 failed`.
 pub(super) fn records(records: Records) -> Option<String> {
-    let processed = records.processed.map(|number| format!("{} records", thousands(number)));
-    let failed = records.failed.filter(|number| *number > 0.0);
-    let failed = failed.map(|number| format!("{} failed", thousands(number)));
+    let processed = records.processed.map(|processed| format!("{} records", number(processed)));
+    let failed = records.failed.filter(|failed| *failed > 0.0);
+    let failed = failed.map(|failed| format!("{} failed", number(failed)));
     let texts: Vec<_> = processed.into_iter().chain(failed).collect();
     (!texts.is_empty()).then(|| texts.join(", "))
-}
-
-/// Formats a number with separators: `228,033`, `0.5`.
-pub(super) fn thousands(number: f64) -> String {
-    let text = number.to_string();
-    let digits = text.trim_start_matches('-').split('.').next().unwrap_or_default().len();
-    let start = text.len() - text.trim_start_matches('-').len();
-    if !number.is_finite() {
-        return text;
-    }
-    let mut grouped = String::with_capacity(text.len() + digits / 3);
-    for (at, character) in text.char_indices() {
-        let left = (start + digits).saturating_sub(at);
-        if at > start && left > 0 && left.is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(character);
-    }
-    grouped
 }
 
 /// The age of the last success, and its deadline.
@@ -303,26 +284,5 @@ impl NextRun {
             _ => format!("due {} ago", age(wait)),
         };
         Some(Self { time: ShownTime::new(next, clock), distance, is_late: job.is_late() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_separated() {
-        for (number, expected) in [
-            (0.0, "0"),
-            (999.0, "999"),
-            (1_155.0, "1,155"),
-            (-18_446_120.0, "-18,446,120"),
-            (-100.0, "-100"),
-            (1_234.5, "1,234.5"),
-            (f64::NAN, "NaN"),
-            (f64::NEG_INFINITY, "-inf"),
-        ] {
-            assert_eq!(thousands(number), expected);
-        }
     }
 }

@@ -1,11 +1,11 @@
 //! `Details`: everything about one job, ready for the template.
 
-use super::cells::{JobName, ShownTime, element_id, glyph, records, thousands};
+use super::cells::{JobName, ShownTime, capitalized, element_id, glyph, records};
 use super::rules::{RuleState, rules};
 use super::runs::marked_runs;
 use super::strip::{self, MarkedRun};
 use super::timeline::Timeline;
-use crate::humanize::{age, duration, sentence};
+use crate::humanize::{age, duration, number, sentence};
 use crate::jobs::{Job, LocalClock, Metric, RunMark, RunSummary, success_rate};
 
 /// The number of runs that the details show.
@@ -18,6 +18,8 @@ pub(super) struct Details {
     pub(super) name: JobName,
     pub(super) glyph: &'static str,
     pub(super) tone: &'static str,
+    pub(super) headline: String,
+    /// Further clauses and sentences.
     pub(super) sentence: String,
     pub(super) error: Option<LastError>,
     pub(super) history: Option<RunTable>,
@@ -84,13 +86,15 @@ impl Details {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Self {
         let words = job.words();
         let (glyph, tone) = glyph(job.state);
+        let (headline, sentence) = lead(job, clock);
         Self {
             id: format!("d-{}", element_id(job)),
             title: words.join(" "),
             name: JobName::new(job),
             glyph,
             tone,
-            sentence: lead(job, clock),
+            headline,
+            sentence,
             error: last_error(job, clock),
             history: RunTable::new(job, clock),
             stages: stages(&job.facts.stages),
@@ -101,20 +105,25 @@ impl Details {
     }
 }
 
-/// The state in sentences.
-fn lead(job: &Job, clock: &LocalClock) -> String {
-    let found = job.sentence().map(|found| found.to_string());
-    let success = || match (job.facts.success, job.facts.deadline) {
-        (Some(success), Some(deadline)) => format!(
-            "{}; last success {} ago, allowed {}",
-            job.state.as_str(),
-            age(clock.now() - success),
-            duration(deadline)
+/// The state in words, and the clauses and warnings after it.
+fn lead(job: &Job, clock: &LocalClock) -> (String, String) {
+    let (headline, clauses) = match job.sentence() {
+        Some(found) => (
+            found.headline,
+            [found.details, found.remedy.into_iter().map(str::to_owned).collect()].concat(),
         ),
-        _ => job.state.as_str().to_owned(),
+        None => (job.state.as_str().to_owned(), success_clause(job, clock).into_iter().collect()),
     };
-    let sentences = std::iter::once(found.unwrap_or_else(success)).chain(job.warnings());
-    sentences.map(|text| sentence(&text)).collect::<Vec<_>>().join(" ")
+    let clauses: String = clauses.iter().flat_map(|clause| ["; ", clause]).chain(["."]).collect();
+    let warnings = job.warnings();
+    let warnings = warnings.iter().map(|warning| format!(" {}", sentence(warning)));
+    (capitalized(&headline), std::iter::once(clauses).chain(warnings).collect())
+}
+
+fn success_clause(job: &Job, clock: &LocalClock) -> Option<String> {
+    let age = age(clock.now() - job.facts.success?);
+    let allowed = job.facts.deadline.map(|deadline| format!(", allowed {}", duration(deadline)));
+    Some(format!("last success {age} ago{}", allowed.unwrap_or_default()))
 }
 
 fn last_error(job: &Job, clock: &LocalClock) -> Option<LastError> {
@@ -150,7 +159,7 @@ impl RunRow {
             start: clock.date_and_time(run.start),
             duration: run.duration.map_or("-".to_owned(), duration),
             outcome: run.outcome_text(),
-            records: run.records.processed.map_or("-".to_owned(), thousands),
+            records: run.records.processed.map_or("-".to_owned(), number),
             is_failure: run.mark() == RunMark::Failure,
         }
     }
@@ -213,15 +222,15 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
         }),
         facts.failures_in_a_row.map(|failures| {
             let threshold = format!("alert at {}", facts.threshold());
-            Fact::new("Failures in a row", thousands(failures)).note(threshold)
+            Fact::new("Failures in a row", number(failures)).note(threshold)
         }),
         rate(10).map(|(rate, runs)| {
             let longer = rate_of_all(job);
             Fact::new("Success rate", format!("{rate}% of {runs} runs")).note(longer)
         }),
         records(facts.records).map(|records| {
-            let skipped = facts.records.skipped.filter(|number| *number > 0.0);
-            let skipped = skipped.map(|number| format!("{} skipped", thousands(number)));
+            let skipped = facts.records.skipped.filter(|skipped| *skipped > 0.0);
+            let skipped = skipped.map(|skipped| format!("{} skipped", number(skipped)));
             Fact::new("Records", records).note(skipped)
         }),
         facts.cpu_seconds.map(|cpu| {
@@ -229,7 +238,7 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
             let memory = memory.map(|bytes| format!("{} at most", mebibytes(bytes)));
             Fact::new("Resources", format!("{} CPU", duration(cpu))).note(memory)
         }),
-        facts.push_attempts.map(|attempts| Fact::new("Attempts to push", thousands(attempts))),
+        facts.push_attempts.map(|attempts| Fact::new("Attempts to push", number(attempts))),
         facts.info.get("version").map(|version| Fact::new("Version", version)),
     ];
     found.into_iter().flatten().collect()
@@ -242,7 +251,7 @@ fn rate_of_all(job: &Job) -> Option<String> {
 }
 
 fn mebibytes(bytes: f64) -> String {
-    format!("{} MiB", thousands((bytes / f64::from(1 << 20)).ceil()))
+    format!("{} MiB", number((bytes / f64::from(1 << 20)).ceil()))
 }
 
 /// The metrics of the job's own code with a single value.
@@ -251,7 +260,7 @@ fn other_metrics(job: &Job) -> Vec<Fact> {
         .own_families()
         .flat_map(|(name, metrics)| metrics.iter().map(move |metric| (name, metric)));
     let fact = |(name, metric): (&str, &Metric)| {
-        let value = thousands(metric.single()?);
+        let value = number(metric.single()?);
         Some(Fact { is_code: true, ..Fact::new(&series(name, metric), value) })
     };
     metrics.filter_map(fact).take(MAX_METRICS).collect()

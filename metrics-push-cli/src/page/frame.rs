@@ -3,7 +3,7 @@
 use super::cells::ShownTime;
 use super::policy::{SCRIPT, STYLE, content_security_policy};
 use crate::humanize::{age, count, duration};
-use crate::jobs::{GatewayStatus, LocalClock, Overview, PendingRequests};
+use crate::jobs::{Delivery, GatewayStatus, LocalClock, Overview, PendingRequests};
 
 pub(super) struct Frame {
     pub(super) policy: String,
@@ -18,7 +18,7 @@ pub(super) struct Frame {
     pub(super) date: String,
     pub(super) made: ShownTime,
     pub(super) gateways: Vec<GatewayRow>,
-    pub(super) delivery: String,
+    pub(super) delivery: &'static str,
     pub(super) sources: Vec<String>,
 }
 
@@ -29,7 +29,6 @@ pub(super) struct GatewayRow {
     pub(super) state: String,
     pub(super) last_push: String,
     pub(super) waiting: String,
-    pub(super) breaker: String,
 }
 
 impl Frame {
@@ -49,7 +48,7 @@ impl Frame {
             date: clock.format(now, |_| "%a %-d %b %Y"),
             made,
             gateways: delivery.gateways.iter().map(|it| GatewayRow::new(it, clock)).collect(),
-            delivery: pending_text(delivery.pending, clock),
+            delivery: pending_text(delivery),
             sources: sources(overview),
         }
     }
@@ -69,21 +68,18 @@ impl GatewayRow {
                 format!("{}, {} ago", clock.moment(push), age(clock.now() - push))
             }),
             waiting: waiting(gateway.pending, clock),
-            breaker: gateway.breaker.map_or("-", |breaker| breaker.as_str()).replace('_', " "),
         }
     }
 }
 
-/// What follows the words `up` or `down`.
+/// What follows the word `up` or `down`.
 fn state(gateway: &GatewayStatus, clock: &LocalClock) -> String {
-    if gateway.is_up() {
-        let took = gateway.response_seconds;
-        return took.map_or(String::new(), |took| format!(", responds in {}", duration(took)));
-    }
+    let Some(cause) = gateway.cause() else {
+        return format!(", responds in {}", duration(gateway.response_time.as_secs_f64()));
+    };
     let since = gateway.down_since();
     let since = since.map_or(String::new(), |since| format!(" since {}", clock.moment(since)));
-    let cause = gateway.cause.as_ref().or(gateway.error.as_ref());
-    format!("{since}{}", cause.map_or(String::new(), |cause| format!(": {cause}")))
+    format!("{since}: {cause}")
 }
 
 fn waiting(pending: PendingRequests, clock: &LocalClock) -> String {
@@ -91,15 +87,14 @@ fn waiting(pending: PendingRequests, clock: &LocalClock) -> String {
     format!("{}{}", count(pending.count, "request"), oldest.unwrap_or_default())
 }
 
-fn pending_text(pending: PendingRequests, clock: &LocalClock) -> String {
-    if pending.count == 0 {
-        return "No request waits on this machine's disk.".to_owned();
+/// Explains the requests on this machine's disk.
+fn pending_text(delivery: &Delivery) -> &'static str {
+    let has_requests = |gateway: &GatewayStatus| gateway.pending.count > 0;
+    if delivery.gateways.iter().any(has_requests) || !delivery.other_pending.is_empty() {
+        "Waiting requests are delivered with the next push to that gateway, or by \"metrics-push recover\"."
+    } else {
+        "No request waits on this machine's disk."
     }
-    format!(
-        "On this machine's disk: {}. The next push to a gateway delivers its requests, and so does \
-         \"metrics-push recover\".",
-        waiting(pending, clock)
-    )
 }
 
 /// Where the data of the page is from.

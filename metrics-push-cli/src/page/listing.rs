@@ -6,8 +6,8 @@ use super::cells::{
 use super::details::Details;
 use super::runs::marked_runs;
 use super::strip::{MAX_MARKS, MarkPath, Strip, legend};
-use crate::humanize::{age, count};
-use crate::jobs::{GatewayStatus, Job, LocalClock, Overview, State, sort_for_page};
+use crate::humanize::sentence;
+use crate::jobs::{Job, LocalClock, Overview, State, sort_for_page};
 
 /// The number of jobs whose details a page contains, beside those that need attention.
 const MAX_DETAILS: usize = 50;
@@ -36,12 +36,6 @@ pub(super) struct Choice {
     pub(super) text: String,
 }
 
-/// A message above the tables.
-pub(super) struct Notice {
-    pub(super) subject: &'static str,
-    pub(super) text: String,
-}
-
 /// One job in a table.
 pub(super) struct Row {
     pub(super) id: String,
@@ -61,7 +55,8 @@ pub(super) struct Row {
 pub(super) struct Listing {
     pub(super) title: String,
     pub(super) counts: String,
-    pub(super) notices: Vec<Notice>,
+    /// What is wrong with the delivery.
+    pub(super) notices: Vec<String>,
     pub(super) filter: Filter,
     pub(super) choices: Vec<Choice>,
     pub(super) total: usize,
@@ -90,7 +85,7 @@ impl Listing {
         Self {
             title: title(overview),
             counts: counts(&jobs),
-            notices: notices(overview),
+            notices: overview.delivery.sentences(clock).iter().map(|it| sentence(it)).collect(),
             filter: filter.clone(),
             choices: choices(&jobs),
             total: jobs.len(),
@@ -204,34 +199,4 @@ fn counts(jobs: &[Job]) -> String {
         (false, true) => format!("{others}."),
         (false, false) => format!("{attention}. Of the others: {others}."),
     }
-}
-
-/// The gateways that do not respond, and the requests that wait.
-fn notices(overview: &Overview) -> Vec<Notice> {
-    let down = overview.delivery.gateways.iter().filter(|gateway| !gateway.is_up());
-    let mut notices: Vec<_> = down
-        .map(|gateway| Notice {
-            subject: "Gateway down",
-            text: down_text(gateway, &overview.clock),
-        })
-        .collect();
-    let pending = overview.delivery.pending;
-    if pending.count > 0 && notices.is_empty() {
-        let oldest = pending.oldest.map_or(String::new(), |oldest| {
-            format!(", the oldest for {}", age(overview.clock.now() - oldest))
-        });
-        let text = format!("{} on this machine's disk{oldest}.", count(pending.count, "request"));
-        notices.push(Notice { subject: "Waiting", text });
-    }
-    notices
-}
-
-fn down_text(gateway: &GatewayStatus, clock: &LocalClock) -> String {
-    let since = gateway.down_since();
-    let since = since.map_or(String::new(), |since| format!(" since {}", clock.moment(since)));
-    let waiting = match gateway.pending.count {
-        0 => String::new(),
-        number => format!("; {} on this machine's disk", count(number, "request")),
-    };
-    format!("{} has not responded{since}{waiting}.", gateway.host())
 }

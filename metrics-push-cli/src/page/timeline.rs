@@ -16,6 +16,9 @@ const HEIGHT: f64 = 120.0;
 const MAX_WIDTH: f64 = 2.0;
 const MIN_WIDTH: f64 = 0.5;
 
+/// The free space on the right, for the labels of the lines, in percent.
+const MARGIN: f64 = 8.0;
+
 /// The shortest distance between the labels of two days, in percent.
 const MIN_DISTANCE: f64 = 12.0;
 
@@ -107,7 +110,7 @@ struct Scale {
 
 impl Scale {
     fn x(&self, start: f64) -> f64 {
-        (start - self.first) / self.span * (100.0 - self.width)
+        (start - self.first) / self.span * (100.0 - MARGIN - self.width)
     }
 
     fn y(&self, duration: f64) -> u32 {
@@ -139,7 +142,7 @@ impl Scale {
         let mut free = 0.0;
         for run in &runs[1..] {
             let (label, x) = (day(run.start), self.x(run.start));
-            if label != previous && x >= free && x <= 100.0 - MIN_DISTANCE / 2.0 {
+            if label != previous && x >= free && x <= 100.0 - MARGIN {
                 days.push(Day { x: percent(x), label: label.clone() });
                 free = x + MIN_DISTANCE;
             }
@@ -195,11 +198,11 @@ mod tests {
             line.bars.iter().map(|bar| (&*bar.x, bar.y, bar.height, bar.is_failure)).collect();
         assert_eq!(
             bars,
-            [("0.0%", 82, 60, false), ("39.2%", 42, 100, true), ("78.4%", 140, 2, false)]
+            [("0.0%", 82, 60, false), ("36.0%", 42, 100, true), ("72.0%", 140, 2, false)]
         );
         let lines: Vec<_> = line.lines.iter().map(|line| (line.y, &*line.label)).collect();
         assert_eq!(lines, [(102, "1m"), (62, "2m"), (22, "3m")]);
-        assert_eq!(line.days, [Day { x: "78.4%".to_owned(), label: "day 1".to_owned() }]);
+        assert_eq!(line.days, [Day { x: "72.0%".to_owned(), label: "day 1".to_owned() }]);
     }
 
     #[test]
