@@ -137,6 +137,7 @@ if (refreshSeconds > 0) {
     pause.textContent = isRefreshing ? "Pause" : "Resume";
   });
   setInterval(refresh, refreshSeconds * 1000);
+  document.addEventListener("visibilitychange", refresh);
   // The server has filtered the rows.
   if (location.search) refresh();
 }

@@ -33,6 +33,7 @@ mod listener;
 mod long_outage;
 mod merging;
 mod monitoring;
+mod page;
 mod power_loss;
 #[path = "../it/programs.rs"]
 mod programs;
