@@ -8,6 +8,8 @@ mod facts;
 mod group;
 mod job;
 mod local_clock;
+#[cfg(test)]
+pub(crate) mod morning;
 mod order;
 mod run_summary;
 mod sentence;
@@ -19,7 +21,7 @@ pub(crate) use group::{Group, Metric};
 pub(crate) use job::Job;
 pub(crate) use local_clock::LocalClock;
 pub(crate) use order::{sort_for_page, sort_for_terminal};
-pub(crate) use run_summary::{RunMark, RunSummary};
+pub(crate) use run_summary::{RunMark, RunSummary, success_rate};
 pub(crate) use sentence::Sentence;
 pub(crate) use state::{STRIP_LENGTH, State};
 

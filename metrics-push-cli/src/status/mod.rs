@@ -126,7 +126,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let source = Source::new(&arguments.source)?;
-    let overview = source.load(|group| arguments.selection.is_selected(group));
+    let overview = source.load(|group| arguments.selection.is_selected(&group.labels));
     let verdict = Verdict::new(&overview);
     let text = if arguments.json {
         json::text(&overview, &arguments.selection, verdict)
