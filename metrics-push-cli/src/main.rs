@@ -17,6 +17,7 @@ mod humanize;
 mod jobs;
 mod layout;
 mod man;
+mod prometheus;
 mod promql;
 mod prune;
 mod push;

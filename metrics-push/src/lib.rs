@@ -66,6 +66,7 @@ mod oneshot;
 mod pipeline;
 mod push_request;
 mod pusher;
+mod query_server;
 mod sink;
 mod spool;
 mod state_dir;
@@ -106,6 +107,7 @@ pub use sink::{Acceptance, GatewayKind};
 pub mod __private {
     pub use crate::escape::{escape, escape_lines};
     pub use crate::macro_support::*;
+    pub use crate::query_server::QueryServer;
 }
 
 /// The examples of this package's README as doctests.
