@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::jobs::{Job, Overview};
 
 /// Arguments that select and sort jobs.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct SelectionArguments {
     /// Shows only jobs whose name matches one of these patterns: * stands for any characters, ? for one. A pattern with
     /// = matches a grouping label, such as region=eu*.
