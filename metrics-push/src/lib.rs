@@ -54,6 +54,7 @@ pub mod fuzz_bridge;
 mod gateway;
 pub mod guarantees;
 pub mod guide;
+mod history;
 mod http;
 mod inspect;
 mod job;
@@ -63,6 +64,7 @@ mod log;
 mod macro_support;
 mod metrics;
 mod oneshot;
+mod outcome;
 mod pipeline;
 mod push_request;
 mod pusher;
@@ -83,9 +85,10 @@ pub use dispatcher::flush;
 pub use error::Error;
 pub use exposition::Exposition;
 pub use gateway::{Gateway, Removal};
+pub use history::{FinishedRun, RecordCounts, RunHistory};
 pub use inspect::{
     CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, gateway_urls,
-    move_undelivered, recover, spooled_requests, unreported_runs,
+    histories, history, move_undelivered, recover, spooled_requests, unreported_runs,
 };
 pub use job::{Job, Outcome, Run, RunHandle, Stage, report_signals};
 pub use labels::GroupingKey;

@@ -12,9 +12,9 @@ use super::completion::{Cause, Completion};
 use super::hooks::{exit, signal};
 use super::journal::ended_runs::record_end;
 use super::journal::line::Finished;
-use super::outcome::Outcome;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
 use super::resource_usage;
+use super::run_id::new_run_id;
 use super::run_metrics::{
     Expectations, Progress, Records, completion_metrics, heartbeat_metrics, start_metrics,
 };
@@ -29,6 +29,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
+use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, Verb, encode, gather_within};
 use crate::sync::Mutex;
@@ -37,7 +38,7 @@ use crate::sync::Mutex;
 /// even if the gateway hangs.
 const INTERIM_TIME_DIVISOR: u32 = 3;
 
-/// The active runs of this process, by id.
+/// The active runs of this process, by number.
 static ACTIVE: Mutex<BTreeMap<u64, Weak<ActiveRun>>> = Mutex::new(BTreeMap::new());
 
 /// Returns the active runs, oldest first.
@@ -46,7 +47,9 @@ pub(super) fn all() -> Vec<Arc<ActiveRun>> {
 }
 
 pub(super) struct ActiveRun {
-    id: u64,
+    /// The position of the run in the list of active runs.
+    number: u64,
+    id: String,
     spec: JobSpec,
     /// `None`: nothing is pushed, because no gateway is configured or the key is invalid.
     key: Option<GroupingKey>,
@@ -76,10 +79,11 @@ impl ActiveRun {
         started: Moment,
         record: Option<RunRecord>,
     ) -> Arc<Self> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
         let run = Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            id: new_run_id(),
             spec,
             key,
             pipeline,
@@ -96,13 +100,17 @@ impl ActiveRun {
             start_submitted: Mutex::default(),
         });
         if run.key.is_some() {
-            ACTIVE.lock().insert(run.id, Arc::downgrade(&run));
+            ACTIVE.lock().insert(run.number, Arc::downgrade(&run));
         }
         run
     }
 
     pub(super) fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(super) fn key(&self) -> Option<&GroupingKey> {
@@ -277,7 +285,7 @@ impl ActiveRun {
 
     /// Makes the run active again, because the process continues.
     pub(super) fn reopen(self: &Arc<Self>) {
-        ACTIVE.lock().insert(self.id, Arc::downgrade(self));
+        ACTIVE.lock().insert(self.number, Arc::downgrade(self));
         self.is_finished.store(false, Ordering::Release);
     }
 
@@ -290,7 +298,7 @@ impl ActiveRun {
         let key = self.key.as_ref()?;
         // A thread that no longer finds the run in the list waits for the guard instead.
         let unsent = PROCESS.unsent.enter();
-        ACTIVE.lock().remove(&self.id);
+        ACTIVE.lock().remove(&self.number);
         Some((key, unsent))
     }
 

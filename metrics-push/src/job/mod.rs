@@ -9,13 +9,13 @@ mod hooks;
 #[cfg(unix)]
 mod inherited_state;
 mod journal;
-pub(crate) mod outcome;
 #[cfg(unix)]
 mod posix_signals;
 mod process_state;
 mod resource_usage;
 pub(crate) mod run;
 mod run_handle;
+mod run_id;
 mod run_metrics;
 mod run_record;
 mod shutdown;
@@ -34,13 +34,13 @@ use spec::{
     Durability, Enforcement, Extent, JobSpec, MIN_HEARTBEAT_INTERVAL, SignalHooks, Supervision,
 };
 
+#[cfg(test)]
+pub(crate) use crate::outcome::Standing;
+pub use crate::outcome::{Outcome, Verdict};
 #[cfg(any(test, fuzzing))]
 pub(crate) use journal::fuzz;
 pub(crate) use journal::orphaned_run::{OrphanedRun, orphaned_runs};
 pub(crate) use journal::recovery;
-#[cfg(test)]
-pub(crate) use outcome::Standing;
-pub use outcome::{Outcome, Verdict};
 pub use run::Run;
 pub use run_handle::{RunHandle, Stage};
 #[cfg(all(unix, any(test, fuzzing)))]

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::completion::{Cause, Completion};
-use super::outcome::Outcome;
 use super::resource_usage::ResourceUsage;
 use super::spec::JobSpec;
 use crate::clock::Moment;
 use crate::metrics::Snapshot;
+use crate::outcome::Outcome;
 
 // Recovery reads these families from the gateway, so that no report replaces a newer value.
 pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::outcome::Outcome;
 use crate::metrics::Registry;
+use crate::outcome::Outcome;
 use crate::push_request::Verb;
 
 /// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices recommend enough

@@ -34,10 +34,10 @@ mod tests {
     use super::super::line::{Finished, Header, Started};
     use super::*;
     use crate::job::completion::Cause;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::Extent;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     /// Durations are written in seconds. Quarters of a second have an exact form.
     fn any_duration() -> impl Strategy<Value = Option<Duration>> {

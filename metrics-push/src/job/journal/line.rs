@@ -9,10 +9,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::job::completion::Cause;
-use crate::job::outcome::Outcome;
 use crate::job::run_metrics::Expectations;
 use crate::job::spec::Extent;
 use crate::labels::GroupingKey;
+use crate::outcome::Outcome;
 
 const MAGIC: &str = "metrics-push journal";
 const VERSION: u32 = 1;

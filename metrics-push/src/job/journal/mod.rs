@@ -260,10 +260,10 @@ mod tests {
 
     use super::line::{JournalContents, parse};
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::{Extent, JobSpec};
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     /// A folder that is removed when the test ends.
     struct TempFolder(PathBuf);

@@ -6,12 +6,12 @@ use super::line::JournaledRun;
 use crate::clock::Moment;
 use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
-use crate::job::outcome::Outcome;
 use crate::job::run_metrics::{
     LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_START, LAST_SUCCESS, Progress,
     add_abandoned, add_failure, add_success, completion_metrics,
 };
 use crate::metrics::Snapshot;
+use crate::outcome::Outcome;
 use crate::push_request::{Families, encode};
 use crate::sink::GroupState;
 

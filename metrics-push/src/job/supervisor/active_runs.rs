@@ -122,10 +122,10 @@ impl ActiveRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::JobSpec;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     fn started(name: &str, extent: Extent) -> Started {
         Started {

@@ -106,10 +106,10 @@ fn families(run: &Started, finished: &Finished, usage: Option<ResourceUsage>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::JobSpec;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
