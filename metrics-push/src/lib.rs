@@ -47,6 +47,7 @@ mod error;
 mod escape;
 mod exposition;
 mod file_size;
+mod finished_run;
 mod float;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -60,6 +61,7 @@ mod inspect;
 mod job;
 mod label_text;
 mod labels;
+mod line_fields;
 mod log;
 mod macro_support;
 mod metrics;
@@ -84,8 +86,9 @@ pub use delivery::BreakerState;
 pub use dispatcher::flush;
 pub use error::Error;
 pub use exposition::Exposition;
+pub use finished_run::{FinishedRun, RecordCounts};
 pub use gateway::{Gateway, Removal};
-pub use history::{FinishedRun, RecordCounts, RunHistory};
+pub use history::RunHistory;
 pub use inspect::{
     CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, gateway_urls,
     histories, history, move_undelivered, recover, spooled_requests, unreported_runs,

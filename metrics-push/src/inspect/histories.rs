@@ -2,6 +2,7 @@
 
 use crate::history::RunHistory;
 use crate::labels::GroupingKey;
+use crate::pipeline::Pipeline;
 
 /// Returns the history of a group; `None` if the state directory has none.
 ///
@@ -20,12 +21,11 @@ use crate::labels::GroupingKey;
 /// ```
 #[must_use]
 pub fn history(key: &GroupingKey) -> Option<RunHistory> {
-    let _ = key;
-    None
+    Pipeline::current().history.of_group(key)
 }
 
 /// Returns the histories of all groups in the state directory, ordered by grouping key.
 #[must_use]
 pub fn histories() -> Vec<RunHistory> {
-    Vec::new()
+    Pipeline::current().history.all()
 }

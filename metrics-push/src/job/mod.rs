@@ -14,6 +14,7 @@ mod posix_signals;
 mod process_state;
 mod resource_usage;
 pub(crate) mod run;
+mod run_ending;
 mod run_handle;
 mod run_id;
 mod run_metrics;
@@ -141,6 +142,18 @@ impl Job {
             "a success cannot delete its group: use Verb::Push or Verb::Add"
         );
         self.spec.on_success = verb;
+        self
+    }
+
+    /// Adds up the counters and histograms of this job over its runs, so that `increase()` and `rate()` in Prometheus are
+    /// right over runs. By default, each run pushes what it has counted itself.
+    ///
+    /// The totals are in the [history](crate::history()) in the state directory. The group needs a label that distinguishes
+    /// machines, such as `instance`, or the setting [`Config::enable_totals`](crate::Config::enable_totals). The metrics of
+    /// a [registry](Self::registry) that the runs of a process share do not change: they add up already.
+    #[must_use]
+    pub const fn cumulative(mut self) -> Self {
+        self.spec.is_cumulative = true;
         self
     }
 

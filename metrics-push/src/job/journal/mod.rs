@@ -303,6 +303,7 @@ mod tests {
 
     fn run(name: &str) -> Started {
         Started {
+            run: String::new(),
             key: GroupingKey::new(name).unwrap(),
             sinks: vec!["http://gateway:9091".into()],
             at: 1.0,
@@ -316,7 +317,7 @@ mod tests {
     }
 
     fn finished(outcome: Outcome) -> Finished {
-        Finished { cause: outcome.into(), at: 2.0, duration: None }
+        Finished::new(outcome.into(), 2.0, None)
     }
 
     #[test]

@@ -1,38 +1,8 @@
-//! `RunHistory` and `FinishedRun`: what became of the last runs of a group, as callers read it.
+//! `FinishedRun`: how a run ended. A request reports it, and the history stores it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::labels::GroupingKey;
 use crate::outcome::Outcome;
-
-/// What became of the last runs of a group, as this machine has recorded it.
-///
-/// [`history`](crate::history()) returns it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunHistory {
-    pub(crate) key: GroupingKey,
-    pub(crate) last: LastTimes,
-    pub(crate) streak: Streak,
-    pub(crate) runs: Vec<FinishedRun>,
-}
-
-/// When a run last ended with each kind of outcome, in Unix seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct LastTimes {
-    pub(crate) success: Option<f64>,
-    pub(crate) failure: Option<f64>,
-    pub(crate) abandoned: Option<f64>,
-    pub(crate) skipped: Option<f64>,
-}
-
-/// How many runs in a row have succeeded or failed. Skipped runs do not count.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Streak {
-    pub(crate) failures: u64,
-    pub(crate) successes: u64,
-    /// When the first failed run of the streak started, in Unix seconds.
-    pub(crate) failing_since: Option<f64>,
-}
 
 /// Numbers of records of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +16,22 @@ pub struct RecordCounts {
     pub skipped: u64,
 }
 
-/// One run of a [`RunHistory`].
+impl RecordCounts {
+    /// Returns the numbers as one value of a field in a file.
+    pub(crate) fn to_text(self) -> String {
+        let Self { processed, failed, skipped } = self;
+        format!("{processed} {failed} {skipped}")
+    }
+
+    /// Reads what [`to_text`](Self::to_text) has returned.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let mut numbers = text.split(' ').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Self { processed: next()?, failed: next()?, skipped: next()? })
+    }
+}
+
+/// One run of a [`RunHistory`](crate::RunHistory).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinishedRun {
     pub(crate) id: String,
@@ -60,64 +45,9 @@ pub struct FinishedRun {
     pub(crate) signal: Option<i32>,
     pub(crate) records: Option<RecordCounts>,
     pub(crate) stages: Vec<(String, Duration)>,
-    pub(crate) attempts: u32,
+    /// `None` until it is known that it is not 1.
+    pub(crate) attempts: Option<u32>,
     pub(crate) reason: Option<String>,
-}
-
-impl RunHistory {
-    /// Returns the grouping key.
-    #[must_use]
-    pub fn key(&self) -> &GroupingKey {
-        &self.key
-    }
-
-    /// Returns the last runs, oldest first.
-    #[must_use]
-    pub fn runs(&self) -> &[FinishedRun] {
-        &self.runs
-    }
-
-    /// Returns when a run last succeeded.
-    #[must_use]
-    pub fn last_success(&self) -> Option<SystemTime> {
-        self.last.success.map(instant)
-    }
-
-    /// Returns when a run last failed.
-    #[must_use]
-    pub fn last_failure(&self) -> Option<SystemTime> {
-        self.last.failure.map(instant)
-    }
-
-    /// Returns when a run of a dead process was last found.
-    #[must_use]
-    pub fn last_abandoned(&self) -> Option<SystemTime> {
-        self.last.abandoned.map(instant)
-    }
-
-    /// Returns when a run was last skipped.
-    #[must_use]
-    pub fn last_skipped(&self) -> Option<SystemTime> {
-        self.last.skipped.map(instant)
-    }
-
-    /// Returns the number of runs that have failed since the last success. Skipped runs do not count.
-    #[must_use]
-    pub fn consecutive_failures(&self) -> u64 {
-        self.streak.failures
-    }
-
-    /// Returns the number of runs that have succeeded since the last failure. Skipped runs do not count.
-    #[must_use]
-    pub fn consecutive_successes(&self) -> u64 {
-        self.streak.successes
-    }
-
-    /// Returns when the first of the [consecutive failures](Self::consecutive_failures) started.
-    #[must_use]
-    pub fn failing_since(&self) -> Option<SystemTime> {
-        self.streak.failing_since.map(instant)
-    }
 }
 
 impl FinishedRun {
@@ -175,10 +105,10 @@ impl FinishedRun {
         &self.stages
     }
 
-    /// Returns the number of attempts to deliver its outcome.
+    /// Returns the number of attempts that its process has made to deliver its outcome.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        self.attempts.unwrap_or(1)
     }
 
     /// Returns why the run failed: the message and place of a panic, the text of an error, or the last lines of a
@@ -190,6 +120,6 @@ impl FinishedRun {
 }
 
 /// Returns the instant of a timestamp in Unix seconds. An invalid one becomes the epoch.
-fn instant(unix_seconds: f64) -> SystemTime {
+pub(crate) fn instant(unix_seconds: f64) -> SystemTime {
     UNIX_EPOCH + Duration::try_from_secs_f64(unix_seconds).unwrap_or_default()
 }
