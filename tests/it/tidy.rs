@@ -22,11 +22,14 @@ const LAYERS: [Layer; 7] = [
         ("error", &["escape", "log"]),
         ("escape", &[]),
         ("file_size", &[]),
+        ("finished_run", &["outcome"]),
         ("float", &[]),
         ("label_text", &["unwind"]),
         ("labels", &["error", "label_text", "log"]),
+        ("line_fields", &["labels"]),
         ("log", &["escape", "file_size", "sync"]),
         ("oneshot", &["sync"]),
+        ("outcome", &[]),
         ("sync", &[]),
         // Imports only the rule for numbers, which is compared with the real gateway. The fake gateway must not share a
         // mistake with the library.
