@@ -52,6 +52,12 @@ pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
     }
 }
 
+/// Returns the configuration with another URL, which gets the credentials of the only one.
+pub(crate) fn config_at(url: &str, arguments: &GatewayArguments) -> Result<Config, Failure> {
+    let url = Some(url.to_owned());
+    config(&GatewayArguments { url, server_name: arguments.server_name.clone(), ..*arguments })
+}
+
 /// Returns the configuration without the invalid variables, and the problems with these.
 pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<Error>) {
     let argument = |name: &str| match name {
@@ -150,7 +156,7 @@ pub(crate) fn for_each(
     last
 }
 
-fn parse_url(text: &str) -> Result<String, Error> {
+pub(crate) fn parse_url(text: &str) -> Result<String, Error> {
     let is_valid = if text.is_empty() { Ok(()) } else { SinkConfig::new(text).map(drop) };
     is_valid.map(|()| text.to_owned())
 }

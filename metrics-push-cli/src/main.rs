@@ -18,6 +18,7 @@ mod jobs;
 mod layout;
 mod man;
 mod page;
+mod prometheus;
 mod promql;
 mod prune;
 mod push;

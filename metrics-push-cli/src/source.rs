@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use metrics_push::__private::QueryServer;
 use metrics_push::{Error, Gateway};
 
 use crate::context::{self, GatewayArguments};
@@ -13,17 +14,27 @@ use crate::failure::Failure;
 use crate::jobs::{
     Delivery, GatewayStatus, Group, LocalClock, Overview, PendingRequests, RunSummary,
 };
+use crate::prometheus;
+use crate::samples::Window;
 
 /// Arguments that select the servers.
 #[derive(Debug, Default, Args)]
 pub(crate) struct SourceArguments {
     #[command(flatten)]
     gateways: GatewayArguments,
+    /// The URL of a Prometheus, or of a server with its query API, to read the jobs from instead of the gateways. It gets
+    /// the credentials of the variables.
+    #[arg(long, value_name = "URL", value_parser = context::parse_url)]
+    prometheus: Option<String>,
+    /// How far back the last sample of a job is searched on the Prometheus, such as 8d.
+    #[arg(long, value_name = "DURATION", requires = "prometheus")]
+    window: Option<Window>,
 }
 
 /// The servers that have the metrics of jobs.
-pub(crate) struct Source {
-    gateways: Vec<Gateway>,
+pub(crate) enum Source {
+    Gateways(Vec<Gateway>),
+    Prometheus(QueryServer, Window),
 }
 
 /// The groups of one server, or why it did not respond.
@@ -36,18 +47,36 @@ impl Source {
     /// Reads the configuration. Connects to no server yet.
     pub(crate) fn new(arguments: &SourceArguments) -> Result<Self, Failure> {
         let config = context::config(&arguments.gateways)?;
-        let gateways = context::gateways(&config)?;
+        let source = match &arguments.prometheus {
+            Some(url) => {
+                let server =
+                    QueryServer::from_config(&context::config_at(url, &arguments.gateways)?)?;
+                Self::Prometheus(server, arguments.window.clone().unwrap_or_default())
+            }
+            None => Self::Gateways(context::gateways(&config)?),
+        };
         metrics_push::init(config)?;
-        Ok(Self { gateways })
+        Ok(source)
     }
 
-    /// Reads the selected groups from all servers at the same time.
-    pub(crate) fn load(&self, is_selected: impl Fn(&Group) -> bool) -> Overview {
-        let answers: Vec<Answer> = thread::scope(|scope| {
+    /// Asks all servers at the same time.
+    fn ask(&self) -> Vec<Answer> {
+        let gateways = match self {
+            Self::Prometheus(server, window) => {
+                return vec![Answer::from_prometheus(server, window)];
+            }
+            Self::Gateways(gateways) => gateways,
+        };
+        thread::scope(|scope| {
             let start = |gateway| scope.spawn(move || Answer::from_gateway(gateway));
-            let threads: Vec<_> = self.gateways.iter().map(start).collect();
+            let threads: Vec<_> = gateways.iter().map(start).collect();
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
-        });
+        })
+    }
+
+    /// Reads the selected groups from all servers.
+    pub(crate) fn load(&self, is_selected: impl Fn(&Group) -> bool) -> Overview {
+        let answers = self.ask();
         let pending = pending_requests();
         let mut delivery = Delivery::default();
         let mut groups = Vec::new();
@@ -70,6 +99,11 @@ impl Answer {
         let groups = gateway.metrics();
         let groups = groups.map(|groups| groups.into_iter().map(Group::from).collect());
         Self::new(gateway.url(), groups, asked)
+    }
+
+    fn from_prometheus(server: &QueryServer, window: &Window) -> Self {
+        let asked = Instant::now();
+        Self::new(server.url().to_owned(), prometheus::groups(server, window), asked)
     }
 
     fn new(url: String, groups: Result<Vec<Group>, Error>, asked: Instant) -> Self {

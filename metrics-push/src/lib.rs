@@ -47,6 +47,7 @@ mod error;
 mod escape;
 mod exposition;
 mod file_size;
+mod finished_run;
 mod float;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -54,18 +55,22 @@ pub mod fuzz_bridge;
 mod gateway;
 pub mod guarantees;
 pub mod guide;
+mod history;
 mod http;
 mod inspect;
 mod job;
 mod label_text;
 mod labels;
+mod line_fields;
 mod log;
 mod macro_support;
 mod metrics;
 mod oneshot;
+mod outcome;
 mod pipeline;
 mod push_request;
 mod pusher;
+mod query_server;
 mod sink;
 mod spool;
 mod state_dir;
@@ -82,10 +87,12 @@ pub use delivery::BreakerState;
 pub use dispatcher::flush;
 pub use error::Error;
 pub use exposition::Exposition;
+pub use finished_run::{FinishedRun, RecordCounts};
 pub use gateway::{Gateway, Removal};
+pub use history::RunHistory;
 pub use inspect::{
     CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, gateway_urls,
-    move_undelivered, recover, spooled_requests, unreported_runs,
+    histories, history, move_undelivered, recover, spooled_requests, unreported_runs,
 };
 pub use job::{Job, Outcome, Run, RunHandle, Stage, report_signals};
 pub use labels::GroupingKey;
@@ -106,6 +113,7 @@ pub use sink::{Acceptance, GatewayKind};
 pub mod __private {
     pub use crate::escape::{escape, escape_lines};
     pub use crate::macro_support::*;
+    pub use crate::query_server::QueryServer;
 }
 
 /// The examples of this package's README as doctests.

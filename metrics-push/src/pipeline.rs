@@ -12,6 +12,7 @@ use crate::delivery::{DeliveryClass, Route};
 use crate::dispatcher::buffer::BatchBuffer;
 use crate::dispatcher::{OnSettled, dispatcher};
 use crate::error::Error;
+use crate::history::History;
 use crate::log;
 use crate::push_request::PushRequest;
 use crate::sink::{self, Mode, OnFailure, Sink, Target};
@@ -29,18 +30,20 @@ pub(crate) struct Pipeline {
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
     pub(crate) state_dir: Arc<StateDir>,
+    pub(crate) history: Arc<History>,
 }
 
 impl Pipeline {
     fn new(config: &Config) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
+        let history = Arc::new(History::new(&state_dir, config.totals));
         let targets = config.targets()?;
         let sinks = targets.iter().map(sink::open).collect::<Result<Vec<_>, _>>()?;
         let urls: Vec<_> = sinks.iter().map(ToString::to_string).collect();
         let routes: Vec<_> = targets
             .iter()
             .zip(sinks)
-            .map(|(target, sink)| route(target, sink, &state_dir, &urls))
+            .map(|(target, sink)| route(target, sink, &state_dir, &history, &urls))
             .collect();
         let buffer = config.batch_interval.map(|interval| {
             BatchBuffer::start(routes.clone(), config.timeout, interval, MAX_GROUPS / 2)
@@ -52,6 +55,7 @@ impl Pipeline {
             grouping: config.grouping.clone(),
             timeout: config.timeout,
             state_dir,
+            history,
         })
     }
 
@@ -163,6 +167,7 @@ impl Pipeline {
                 grouping: BTreeMap::new(),
                 timeout: config.timeout,
                 state_dir: Arc::default(),
+                history: Arc::default(),
             }
         });
         if pipeline.routes.is_empty() {
@@ -177,11 +182,14 @@ fn route(
     target: &Target,
     sink: Arc<dyn Sink>,
     state_dir: &Arc<StateDir>,
+    history: &Arc<History>,
     urls: &[String],
 ) -> Route {
-    let has_spool = target.mode == Mode::Live && sink.semantics().on_failure == OnFailure::Spools;
+    let is_live = target.mode == Mode::Live;
+    let has_spool = is_live && sink.semantics().on_failure == OnFailure::Spools;
     let spool = has_spool.then(|| Spool::new(state_dir, &sink.to_string(), urls)).flatten();
-    Route::buffered(sink, spool)
+    let history = if is_live { Arc::clone(history) } else { Arc::default() };
+    Route::buffered(sink, spool, history)
 }
 
 static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();

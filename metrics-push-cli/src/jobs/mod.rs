@@ -8,6 +8,8 @@ mod facts;
 mod group;
 mod job;
 mod local_clock;
+#[cfg(test)]
+pub(crate) mod morning;
 mod order;
 mod run_summary;
 mod sentence;

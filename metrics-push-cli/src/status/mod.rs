@@ -6,11 +6,14 @@ mod report;
 mod selection;
 mod table;
 mod verdict;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use metrics_push::parse_duration;
 
 use crate::failure::Failure;
 use crate::jobs::Overview;
@@ -119,6 +122,11 @@ pub(crate) struct Arguments {
     /// Prints JSON with all values; times are in seconds. Later versions may add fields.
     #[arg(long)]
     json: bool,
+    /// Repeats the report at this interval. On a terminal, it is drawn in place until you press q or Ctrl-C. In a pipe,
+    /// it is printed again when the state of a job changes.
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, conflicts_with = "json", value_parser = parse_duration,
+          default_missing_value = watch::DEFAULT_INTERVAL)]
+    watch: Option<Duration>,
     /// When to use colours.
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -126,7 +134,9 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let source = Source::new(&arguments.source)?;
-    let overview = source.load(|group| arguments.selection.is_selected(group));
+    let Some(overview) = load_and_watch(source, arguments)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let verdict = Verdict::new(&overview);
     let text = if arguments.json {
         json::text(&overview, &arguments.selection, verdict)
@@ -136,6 +146,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     terminal::print_painted(&text)?;
     print_errors(&overview);
     Ok(verdict.exit_code())
+}
+
+/// Loads the jobs. With `--watch`, shows them until the user or the reader of the pipe ends it, and returns the last ones
+/// if they are to be printed.
+fn load_and_watch(source: Source, arguments: &Arguments) -> Result<Option<Overview>, Failure> {
+    let selection = arguments.selection.clone();
+    let load = move || source.load(|group| selection.is_selected(&group.labels));
+    let report = |overview: &Overview| {
+        report::text(overview, &arguments.selection, Terminal::new(arguments.color))
+    };
+    match arguments.watch {
+        None => Ok(Some(load())),
+        Some(interval) if std::io::stdout().is_terminal() => watch::draw(interval, load, report),
+        Some(interval) => watch::print_changes(interval, load, report).map(|()| None),
+    }
 }
 
 /// Prints why gateways did not respond. On a terminal, the report already names those that are down.

@@ -7,7 +7,7 @@ use metrics_push::__private::escape;
 use super::selection::SelectionArguments;
 use super::{marks, table};
 use crate::humanize::number;
-use crate::jobs::{Job, Overview};
+use crate::jobs::{Job, Overview, State};
 use crate::layout::{cut, cut_middle, wrap};
 use crate::terminal::Terminal;
 
@@ -58,7 +58,7 @@ fn push_sentences(job: &Job, terminal: Terminal, text: &mut String) {
     if let Some(sentence) = &sentence {
         push_wrapped(&format!("{name}: {sentence}"), terminal, text);
     }
-    if let Some(ratio) = job.facts.open_progress() {
+    if let Some(ratio) = job.facts.open_progress().filter(|_| job.state != State::Vanished) {
         let percent = job.percent().unwrap_or_default();
         let bar = marks::progress(ratio, terminal);
         text.push_str(&format!("{INDENT}{bar} {percent}%\n"));
@@ -100,3 +100,6 @@ fn push_wrapped(line: &str, terminal: Terminal, text: &mut String) {
         text.extend([if number == 0 { "" } else { INDENT }, line, "\n"]);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,18 @@
 //! Which jobs `status` shows, and in which order.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 
-use crate::jobs::{Group, Job, Overview};
+use crate::jobs::{Job, Overview};
 
 /// Arguments that select and sort jobs.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct SelectionArguments {
     /// Shows only jobs whose name matches one of these patterns: * stands for any characters, ? for one. A pattern with
     /// = matches a grouping label, such as region=eu*.
-    #[arg(value_name = "PATTERN")]
+    #[arg(value_name = "PATTERN", value_parser = parse_pattern)]
     patterns: Vec<String>,
     /// Shows only groups of this job.
     #[arg(long, value_name = "NAME")]
@@ -46,12 +47,12 @@ pub(super) struct Selected<'a> {
 }
 
 impl SelectionArguments {
-    /// Returns true if the patterns and `--job` select a group.
-    pub(super) fn is_selected(&self, group: &Group) -> bool {
-        let name = group.labels.get("job").map_or("", String::as_str);
+    /// Returns true if the patterns and `--job` select the group with these labels.
+    pub(super) fn is_selected(&self, labels: &BTreeMap<String, String>) -> bool {
+        let name = labels.get("job").map_or("", String::as_str);
         let matches = |pattern: &String| match pattern.split_once('=') {
             Some((label, pattern)) => {
-                group.labels.get(label).is_some_and(|value| is_match(pattern, value))
+                labels.get(label).is_some_and(|value| is_match(pattern, value))
             }
             None => is_match(pattern, name),
         };
@@ -84,6 +85,14 @@ impl SelectionArguments {
 fn by_age(a: &Job, b: &Job) -> Ordering {
     let success = |job: &Job| job.facts.success.unwrap_or(f64::NEG_INFINITY);
     success(b).total_cmp(&success(a))
+}
+
+/// Rejects a URL, which may contain a password that a message would repeat.
+fn parse_pattern(text: &str) -> Result<String, &'static str> {
+    if text.contains("://") {
+        return Err("it is a URL; set the URL of a gateway with --url");
+    }
+    Ok(text.to_owned())
 }
 
 /// Returns true if a text matches a pattern with `*` and `?`.

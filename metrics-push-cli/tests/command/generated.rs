@@ -54,7 +54,7 @@ fn man_pages_cover_subcommands_arguments_and_variables() {
     }
     let page = printed(&["man", "status"]);
     assert!(
-        page.contains(".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\n\\&All jobs are well.\n"),
+        page.contains(".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\n\\&No job needs attention.\n"),
         "{page}"
     );
     assert!(printed(&["man", "spool", "list"]).contains(".TH metrics-push-spool-list 1"));

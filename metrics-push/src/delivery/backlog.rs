@@ -2,26 +2,24 @@
 
 use std::time::Duration;
 
-use super::policy::QUERY_TIME_DIVISOR;
 use super::reconcile::keep_newer;
-use super::retained::{Retained, SentTimestamps};
 use super::route::Route;
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::history::Recorded;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::push_request::{Payload, PushRequest, Verb};
 use crate::sink::Query;
 use crate::spool::{SpoolEntry, SpoolStats};
 
-/// The spooled request, the retained timestamps and the state of the spool. Empty on a route without a spool.
+/// The spooled request, its history and the state of the spool. Empty on a route without a spool.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     spooled: Spooled,
-    retained: Retained,
+    /// What the history adds to the spooled request.
+    pub(super) recorded: Recorded,
     pub(super) stats: Option<SpoolStats>,
-    /// The timestamps that the last attempt sent.
-    pub(super) sent: Option<SentTimestamps>,
 }
 
 /// The spooled request that is delivered together with a new one.
@@ -41,12 +39,12 @@ impl Backlog {
     /// Loads the backlog of a key. Blocks on the disk.
     pub(crate) fn load(route: &Route, key: &GroupingKey) -> Self {
         let Some(spool) = route.spool() else { return Self::default() };
+        let spooled = spool.look_up(key);
         Self {
-            spooled: spool.look_up(key).map_or(Spooled::None, Spooled::Unreconciled),
-            retained: Retained::load(spool, key),
+            recorded: spooled.as_ref().map(|_| route.look_up(key)).unwrap_or_default(),
+            spooled: spooled.map_or(Spooled::None, Spooled::Unreconciled),
             // Best-effort requests do not send the statistics, but a completion may be merged into one.
             stats: Some(spool.stats()),
-            sent: None,
         }
     }
 
@@ -102,23 +100,6 @@ impl Backlog {
         Some(payload)
     }
 
-    /// Returns the retained timestamps to add to a payload.
-    pub(super) async fn retained_for(
-        &mut self,
-        verb: Verb,
-        query: Option<&dyn Query>,
-        key: &GroupingKey,
-        timeout: Duration,
-    ) -> Families {
-        match (verb, query) {
-            (Verb::Push, _) => self.retained.merged_with(self.replaced()),
-            (Verb::Add, Some(query)) => {
-                self.retained.lost_by(query, key, timeout / QUERY_TIME_DIVISOR).await
-            }
-            (Verb::Add, None) | (Verb::Delete, _) => Families::new(),
-        }
-    }
-
     /// Returns the spooled request that was not sent yet.
     pub(super) fn unsent(&self) -> Option<&PushRequest> {
         match &self.spooled {
@@ -137,14 +118,6 @@ impl Backlog {
     /// Leaves the spooled request on disk.
     pub(super) fn withhold(&mut self) {
         self.spooled = Spooled::Withheld;
-    }
-
-    /// Returns the spooled request if the new request replaces it as a whole.
-    fn replaced(&self) -> Option<&PushRequest> {
-        match &self.spooled {
-            Spooled::Reconciled { remaining: None, entry } => Some(&entry.request),
-            _ => None,
-        }
     }
 
     /// Returns the part of the spooled request that is being sent.
@@ -174,13 +147,6 @@ impl Backlog {
     pub(super) fn remove_spooled(&self, route: &Route) {
         if let (Spooled::Reconciled { entry, .. }, Some(spool)) = (&self.spooled, route.spool()) {
             spool.remove(entry);
-        }
-    }
-
-    /// Stores the retained timestamps that the sink has accepted. Blocks.
-    pub(super) fn store_retained(&mut self, route: &Route, key: &GroupingKey) {
-        if let (Some(sent), Some(spool)) = (self.sent.take(), route.spool()) {
-            self.retained.store(sent, spool, key);
         }
     }
 }

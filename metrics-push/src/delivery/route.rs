@@ -1,4 +1,4 @@
-//! `Route`: a sink, its circuit breaker and its spool.
+//! `Route`: a sink, its circuit breaker, its spool and the history of its groups.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +7,9 @@ use std::sync::{Arc, MutexGuard};
 use super::breaker::{Breaker, BreakerState};
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
+use crate::history::{History, Recorded};
+use crate::labels::GroupingKey;
+use crate::push_request::RunEnding;
 use crate::sink::{OnRepeat, Query, Sink};
 use crate::spool::Spool;
 use crate::sync::Mutex;
@@ -28,6 +31,7 @@ struct RouteState {
 #[derive(Debug)]
 struct FailureState {
     spool: Option<Spool>,
+    history: Arc<History>,
     breaker: Mutex<Breaker>,
     /// Whether the disk has a record that the sink is down. `None` before it was read.
     is_outage_recorded: Mutex<Option<bool>>,
@@ -43,9 +47,14 @@ impl Route {
     }
 
     /// Returns a route for the runs of jobs, with a breaker.
-    pub(crate) fn buffered(sink: Arc<dyn Sink>, spool: Option<Spool>) -> Self {
+    pub(crate) fn buffered(
+        sink: Arc<dyn Sink>,
+        spool: Option<Spool>,
+        history: Arc<History>,
+    ) -> Self {
         let failures = FailureState {
             spool,
+            history,
             breaker: Mutex::default(),
             is_outage_recorded: Mutex::default(),
             unsure: Mutex::default(),
@@ -87,6 +96,47 @@ impl Route {
 
     pub(crate) fn spool(&self) -> Option<&Spool> {
         self.0.failures.as_ref()?.spool.as_ref()
+    }
+
+    fn history(&self) -> Option<&History> {
+        Some(&self.0.failures.as_ref()?.history)
+    }
+
+    /// Returns true if a delivery may use the disk.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.spool().is_some() || self.history().is_some_and(History::is_enabled)
+    }
+
+    /// Records the runs that a request reports, and returns what the history adds to it. Blocks if
+    /// [`has_disk`](Self::has_disk).
+    pub(crate) fn record_runs(&self, key: &GroupingKey, endings: &[Arc<RunEnding>]) -> Recorded {
+        let recorded = self.history().map(|history| history.record(key, self.url(), endings));
+        // A sink that adds up the values would add up totals.
+        recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
+    }
+
+    /// Returns what the history adds to a request that reports no new run. Blocks.
+    pub(super) fn look_up(&self, key: &GroupingKey) -> Recorded {
+        let recorded = self.history().map(|history| history.look_up(key, self.url()));
+        recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
+    }
+
+    /// Records how a delivery of runs went. Blocks.
+    pub(super) fn record_delivery(
+        &self,
+        key: &GroupingKey,
+        endings: &[Arc<RunEnding>],
+        attempts: u32,
+        checked_at: Option<Moment>,
+    ) {
+        let Some(history) = self.history() else { return };
+        // One attempt is the default.
+        if !endings.is_empty() && attempts != 1 {
+            history.set_attempts(key, endings, attempts);
+        }
+        if let Some(checked_at) = checked_at {
+            history.set_checked(key, self.url(), checked_at);
+        }
     }
 
     pub(crate) fn breaker(&self) -> Option<MutexGuard<'_, Breaker>> {

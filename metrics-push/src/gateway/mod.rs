@@ -313,7 +313,7 @@ impl Gateway {
             let route = match &self.state_dir {
                 Some(state_dir) => {
                     let spool = Spool::new(state_dir, client.url(), &[client.url().to_owned()]);
-                    Route::buffered(sink, spool)
+                    Route::buffered(sink, spool, Arc::default())
                 }
                 None => Route::direct(sink),
             };

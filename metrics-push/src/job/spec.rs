@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::outcome::Outcome;
 use crate::metrics::Registry;
+use crate::outcome::Outcome;
 use crate::push_request::Verb;
 
 /// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices recommend enough
@@ -29,6 +29,8 @@ pub(super) struct JobSpec {
     pub(super) supervision: Supervision,
     pub(super) enforcement: Enforcement,
     pub(super) exit_codes: ExitCodes,
+    /// The counters and histograms of the runs add up.
+    pub(super) is_cumulative: bool,
 }
 
 /// The exit codes of a whole process that are not failures, besides 0.
@@ -111,6 +113,7 @@ impl JobSpec {
             supervision: Supervision::None,
             enforcement: Enforcement::Alert,
             exit_codes: ExitCodes { ok: Vec::new(), skip: Vec::new() },
+            is_cumulative: false,
         }
     }
 

@@ -14,6 +14,7 @@ mod influx;
 mod interface;
 mod otlp;
 mod post;
+mod prometheus_api;
 mod proto;
 pub(crate) mod pushgateway;
 #[cfg(feature = "remote-write")]
@@ -37,6 +38,7 @@ pub use acceptance::Acceptance;
 pub(crate) use dry_run::DryRun;
 pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
+pub(crate) use prometheus_api::PrometheusApi;
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
 pub(crate) use schemes::{display_url, is_pushgateway, open};

@@ -30,7 +30,7 @@ const MAGIC: &str = "metrics-push request ";
 const VERSION: u32 = 1;
 
 /// A spooled request and its sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) sink: String,
     pub(super) request: PushRequest,

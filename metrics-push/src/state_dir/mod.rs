@@ -4,6 +4,7 @@
 //! and no other user may be able to replace it. Only the owner of the folders in it can enter them. The permissions of an existing state directory do not
 //! change. If the directory cannot be used, this is logged once, and callers continue without it.
 
+mod disk;
 mod folder;
 #[cfg(not(unix))]
 mod portable;
@@ -18,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 use crate::error::Error;
 use crate::log;
 use crate::sync::Mutex;
+pub(crate) use disk::{Disk, FolderLock, TEMP_EXTENSION, TempFile};
 pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
 
 /// The path of the state directory, and which part of the configuration it comes from.

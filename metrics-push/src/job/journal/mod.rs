@@ -260,10 +260,10 @@ mod tests {
 
     use super::line::{JournalContents, parse};
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::{Extent, JobSpec};
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     /// A folder that is removed when the test ends.
     struct TempFolder(PathBuf);
@@ -303,6 +303,7 @@ mod tests {
 
     fn run(name: &str) -> Started {
         Started {
+            run: String::new(),
             key: GroupingKey::new(name).unwrap(),
             sinks: vec!["http://gateway:9091".into()],
             at: 1.0,
@@ -316,7 +317,7 @@ mod tests {
     }
 
     fn finished(outcome: Outcome) -> Finished {
-        Finished { cause: outcome.into(), at: 2.0, duration: None }
+        Finished::new(outcome.into(), 2.0, None)
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::line::{JournaledRun, Line};
 use super::recovery::{FOLDER, OrphanedJournal, OwnedJournal, journal_names, open_journal};
-use crate::job::outcome::Outcome;
 use crate::labels::GroupingKey;
+use crate::outcome::Outcome;
 use crate::state_dir::StateDir;
 
 /// A run in the journal of a dead process.

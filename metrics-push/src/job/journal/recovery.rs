@@ -16,7 +16,7 @@ use super::line::{
     Finished, Header, InvalidJournal, JournalContents, JournaledRun, Line, RunIdentity, Started,
     parse,
 };
-use super::reconcile::{GatewayState, Recency, unreported_families};
+use super::reconcile::{GatewayState, Recency, ending, unreported_families};
 use crate::clock::{Moment, format_timestamp};
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route};
@@ -493,6 +493,7 @@ impl OrphanRecovery {
         let is_superseded = *is_superseded
             || pipeline.routes.iter().any(|route| has_spooled_newer_run(route, &run.started));
         let found_at = self.journals[*journal].record_found(run, &mut self.log);
+        let ending = Arc::new(ending(run, found_at));
         let mut receipts = Vec::new();
         for route in &pipeline.routes {
             if !has_sink(&run.started, route) {
@@ -505,6 +506,7 @@ impl OrphanRecovery {
                 let families = unreported_families(run, found_at, recency, state.as_ref());
                 (!families.is_empty()).then(|| {
                     let request = PushRequest::add(run.started.key.clone(), families);
+                    let request = request.reporting(Arc::clone(&ending));
                     submit_report(route, request, state.as_ref(), pipeline.timeout)
                 })
             }));
@@ -552,14 +554,17 @@ impl OrphanRecovery {
 /// stored, and its delivery compares it with the group.
 fn submit_report(
     route: &Route,
-    request: PushRequest,
+    mut request: PushRequest,
     state: Option<&GatewayState>,
     timeout: Duration,
 ) -> Receiver<Receipt> {
     let class = DeliveryClass::Spooled;
-    let spool = route.spool().filter(|_| state.is_none());
-    if spool.is_some_and(|spool| spool.store(&request).is_ok()) {
-        return dispatcher().replay(route, request.key().clone(), timeout, class);
+    if let Some(spool) = route.spool().filter(|_| state.is_none()) {
+        // The spool does not store the runs that a request reports.
+        route.record_runs(request.key(), request.endings()).add_to(&mut request);
+        if spool.store(&request).is_ok() {
+            return dispatcher().replay(route, request.key().clone(), timeout, class);
+        }
     }
     dispatcher().submit_for_receipt(route, request, timeout, class)
 }

@@ -7,6 +7,7 @@
 
 use crate::exposition::{Distribution, EncodedFamily, LabelPairs, MetricType};
 use crate::labels::{GroupingKey, JOB};
+use crate::push_request::Payload;
 use crate::sink::proto::{double, fixed64, message, number, packed, string};
 use crate::sink::sample_times::RequestTimes;
 use crate::sink::series::series_labels;
@@ -17,12 +18,9 @@ const SCOPE: &str = "metrics-push";
 /// The number of `AGGREGATION_TEMPORALITY_CUMULATIVE`: values count from the start time.
 const CUMULATIVE: u64 = 2;
 
-/// Encodes families, given as names and texts. Leaves out a family that cannot be parsed.
-pub(super) fn encode<'a>(
-    key: &GroupingKey,
-    families: impl Iterator<Item = (&'a str, &'a str)>,
-    times: RequestTimes,
-) -> Vec<u8> {
+/// Encodes the families of a payload. Leaves out a family that cannot be parsed.
+pub(super) fn encode(payload: &Payload<'_>, times: RequestTimes) -> Vec<u8> {
+    let key = payload.key();
     let mut body = Vec::new();
     message(&mut body, 1, |resource_metrics| {
         message(resource_metrics, 1, |resource| {
@@ -30,9 +28,17 @@ pub(super) fn encode<'a>(
         });
         message(resource_metrics, 2, |scope_metrics| {
             message(scope_metrics, 1, |scope| string(scope, 1, SCOPE));
-            let points = PointWriter { key, times };
-            for (name, text) in families {
-                if let Some(metric) = points.metric(name, text) {
+            for (name, text) in payload.families() {
+                let total = payload.total_before(name);
+                let times_of_total = times.counting_since(total.map(|total| total.since));
+                // Receivers need the points in the order of their times.
+                let before = total.zip(times.before_run()).and_then(|(total, time)| {
+                    let points =
+                        PointWriter { key, times: RequestTimes { time, ..times_of_total } };
+                    points.points(name, &EncodedFamily::parse(&total.text)?)
+                });
+                let points = PointWriter { key, times: times_of_total };
+                if let Some(metric) = points.metric(name, text, before.unwrap_or_default()) {
                     message(scope_metrics, 2, |outer| outer.extend(metric));
                 }
             }
@@ -48,8 +54,8 @@ struct PointWriter<'a> {
 }
 
 impl PointWriter<'_> {
-    /// Returns a message `Metric`; `None` if the text of the family cannot be parsed.
-    fn metric(&self, name: &str, text: &str) -> Option<Vec<u8>> {
+    /// Returns a message `Metric` with these points first; `None` if the text of the family cannot be parsed.
+    fn metric(&self, name: &str, text: &str, earlier: Vec<u8>) -> Option<Vec<u8>> {
         let family = EncodedFamily::parse(text)?;
         let mut metric = Vec::new();
         string(&mut metric, 1, name);
@@ -57,13 +63,9 @@ impl PointWriter<'_> {
             string(&mut metric, 2, help);
         }
         let metric_type = family.metric_type;
-        let points = match metric_type {
-            MetricType::Counter | MetricType::Gauge | MetricType::Untyped => {
-                self.numbers(&family)?
-            }
-            MetricType::Histogram | MetricType::Summary => self.distributions(name, &family)?,
-        };
+        let points = self.points(name, &family)?;
         message(&mut metric, data_field(metric_type), |data| {
+            data.extend(earlier);
             data.extend(points);
             match metric_type {
                 MetricType::Counter => {
@@ -75,6 +77,14 @@ impl PointWriter<'_> {
             }
         });
         Some(metric)
+    }
+
+    /// Returns the field `data_points`.
+    fn points(&self, name: &str, family: &EncodedFamily<'_>) -> Option<Vec<u8>> {
+        match family.metric_type {
+            MetricType::Counter | MetricType::Gauge | MetricType::Untyped => self.numbers(family),
+            MetricType::Histogram | MetricType::Summary => self.distributions(name, family),
+        }
     }
 
     /// Returns the field `data_points` with messages `NumberDataPoint`.
@@ -183,6 +193,7 @@ const fn unix_nanos(unix_millis: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push_request::PushRequest;
 
     const TIMES: RequestTimes =
         RequestTimes { time: 1_700_000_000_123, start: Some(1_699_990_000_000) };
@@ -199,7 +210,8 @@ mod tests {
     }
 
     fn encode_all(key: &GroupingKey, families: &[(&str, &str)], times: RequestTimes) -> Vec<u8> {
-        encode(key, families.iter().copied(), times)
+        let families = families.iter().map(|(name, text)| ((*name).into(), (*text).into()));
+        encode(&Payload::from(&PushRequest::add(key.clone(), families.collect())), times)
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl SampleProtocol for Otlp {
         check_age(payload)?;
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let message = message::encode(payload.key(), payload.families(), times);
+        let message = message::encode(payload, times);
         let body = self.compression.apply(message);
         answers::read(server.post(post(&body), deadline).await?)
     }

@@ -1,0 +1,76 @@
+use clap::Parser;
+
+use super::*;
+use crate::jobs::morning;
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    selection: SelectionArguments,
+}
+
+/// The report of the morning for a terminal of this width and these arguments.
+fn report(width: Option<usize>, arguments: &str) -> String {
+    let words = std::iter::once("status").chain(arguments.split_whitespace());
+    let CommandLine { selection } = CommandLine::parse_from(words);
+    let mut overview = morning::overview();
+    overview.jobs.retain(|job| selection.is_selected(&job.labels));
+    text(&overview, &selection, Terminal::plain(width))
+}
+
+/// Compares a report with a file in `golden/`. With `METRICS_PUSH_BLESS` set, writes the file.
+fn assert_golden(name: &str, report: &str) {
+    let path = format!("{}/src/status/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("METRICS_PUSH_BLESS").is_some() {
+        std::fs::write(&path, report).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    assert!(golden == report, "{name} differs, run with METRICS_PUSH_BLESS=1 to update:\n{report}");
+}
+
+#[test]
+fn report_of_a_morning_fits_each_terminal() {
+    for width in [60, 80, 120, 200] {
+        let report = report(Some(width), "");
+        for line in report.lines() {
+            assert!(crate::layout::width(line) <= width, "{width}: {line}");
+        }
+        assert_golden(&format!("morning-{width}"), &report);
+    }
+}
+
+#[test]
+fn report_in_a_pipe_has_one_line_for_each_job() {
+    let report = report(None, "");
+    let (table, _) = report.split_once("\n\n").unwrap();
+    assert_eq!(table.lines().count(), 1 + 18);
+    assert_golden("morning-pipe", &report);
+}
+
+#[test]
+fn report_of_failed_jobs_by_pattern() {
+    assert_golden("failed-orders-80", &report(Some(80), "--failed orders_*"));
+}
+
+#[test]
+fn report_by_name_and_by_age_is_sorted() {
+    let names = |arguments: &str| -> Vec<String> {
+        let report = report(None, arguments);
+        let job_column = report.find("JOB").unwrap();
+        let rows = report.lines().skip(1).take_while(|line| !line.is_empty());
+        rows.map(|row| row[job_column..].split(' ').next().unwrap().to_owned()).collect()
+    };
+    let by_name = names("--sort name");
+    assert!(by_name.is_sorted(), "{by_name:?}");
+    let by_age = names("--sort age");
+    assert_eq!(by_age[0], "mail_digest");
+    assert_eq!(by_age[16..], ["billing_close", "ledger_reconcile"]);
+    assert_eq!(names("--limit 2"), ["billing_close", "orders_export"]);
+}
+
+#[test]
+fn limited_report_counts_all_jobs() {
+    let report = report(Some(80), "--limit 1");
+    assert!(report.ends_with("4 of 18 need attention, 17 not shown\n"), "{report}");
+    assert!(!report.contains("billing_close"), "{report}");
+}
