@@ -1,5 +1,5 @@
 //! End-to-end tests against real servers: Debian's `prometheus-pushgateway`, `prometheus`, `influxdb` and
-//! `victoria-metrics`.
+//! `victoria-metrics`. The page of the command is tested in `chromium`.
 //!
 //! If a server is missing, a test fails and names the package to install. The feature `e2e` enables these tests.
 

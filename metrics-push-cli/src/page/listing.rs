@@ -6,7 +6,6 @@ use super::cells::{
 use super::details::Details;
 use super::runs::marked_runs;
 use super::strip::{MAX_MARKS, MarkPath, Strip, legend};
-use crate::humanize::sentence;
 use crate::jobs::{Job, LocalClock, Overview, State, sort_for_page};
 
 /// The number of jobs whose details a page contains, beside those that need attention.
@@ -85,7 +84,7 @@ impl Listing {
         Self {
             title: title(overview),
             counts: counts(&jobs),
-            notices: overview.delivery.sentences(clock).iter().map(|it| sentence(it)).collect(),
+            notices: overview.delivery.sentences(clock),
             filter: filter.clone(),
             choices: choices(&jobs),
             total: jobs.len(),

@@ -83,7 +83,7 @@ fn page_shows_what_needs_attention_first() {
     let summary = text_of(between(&html, "<div id=\"summary\"", "<form"));
     let counts = "1 failing, 1 vanished, 1 overdue, 1 without success. Of the others: 1 flapping, 1 running, 12 fine.";
     assert!(summary.contains(counts), "{summary}");
-    assert!(summary.contains("Gateway-b.internal:9091 has been down since 06:21"), "{summary}");
+    assert!(summary.contains("gateway-b.internal:9091 has been down since 06:21"), "{summary}");
     let rows = between(&html, "id=\"attention\"", "</section>");
     let rows: Vec<_> = rows.split("<tr role=\"row\" id=").skip(1).map(text_of).collect();
     for (row, expected) in rows.iter().zip([
