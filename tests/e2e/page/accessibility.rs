@@ -20,8 +20,11 @@ fn filter_shows_the_jobs_with_each_word_and_the_state() {
     browser.press("Escape");
     assert_eq!(browser.evaluate(SHOWN), 12);
     assert_eq!(browser.evaluate(seen), "");
-    for (state, count) in [("attention", 4), ("flapping", 1), ("running", 1), ("fine", 6), ("", 12)] {
-        browser.evaluate(&format!("document.querySelector('#filter [value=\"{state}\"]').click()"));
+    for (state, count) in [("attention", 4), ("flapping", 1), ("running", 1), ("fine", 6), ("", 12)]
+    {
+        browser.evaluate(&format!(
+            "document.querySelector('#filter [name=state][value=\"{state}\"]').click()"
+        ));
         assert_eq!(browser.evaluate(SHOWN), count, "{state}");
     }
     assert!(browser.messages().is_empty(), "{:?}", browser.messages());
@@ -99,7 +102,10 @@ fn tables_have_their_roles_in_every_layout() {
         let tree = browser.call("Accessibility.getFullAXTree", serde_json::json!({}));
         let nodes = tree["nodes"].as_array().unwrap();
         let count = |role: &str| {
-            nodes.iter().filter(|node| node["ignored"] == false && node["role"]["value"] == role).count()
+            nodes
+                .iter()
+                .filter(|node| node["ignored"] == false && node["role"]["value"] == role)
+                .count()
         };
         counts.push(["table", "row", "cell", "rowheader", "columnheader"].map(count));
     }

@@ -131,7 +131,8 @@ impl Chromium {
 
     /// Sets the size of the window and the preferred colours.
     pub(super) fn show(&mut self, width: u32, theme: Theme) {
-        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size);
         let scheme = json!({ "name": "prefers-color-scheme", "value": theme.as_str() });
         self.call("Emulation.setEmulatedMedia", json!({ "features": [scheme] }));

@@ -48,9 +48,11 @@ fn hostile_labels_are_text() {
     for url in [fleet.file(), server.url()] {
         browser.open(&url);
         assert_no_traces(&mut browser);
-        let names = browser.evaluate("[...document.querySelectorAll('.jobs tbody th')].map(e => e.textContent)");
+        let names = browser
+            .evaluate("[...document.querySelectorAll('.jobs tbody th')].map(e => e.textContent)");
         for text in &HOSTILE[..8] {
-            let is_shown = names.as_array().unwrap().iter().any(|name| name.as_str().unwrap().contains(text));
+            let is_shown =
+                names.as_array().unwrap().iter().any(|name| name.as_str().unwrap().contains(text));
             assert!(is_shown, "{text:?} is not in {names:#}");
         }
         let visible = r"a\nb\u{202e}fdp.exe\u{200b}\u{1b}[31m";

@@ -29,7 +29,7 @@ const MISPLACED: &str = "(() => {
         boxes.forEach((a, i) => boxes.slice(i + 1).forEach(b => {
             const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
             const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-            if (width > 1 && height > 1) found.push('overlap: ' + row.textContent.slice(0, 80));
+            if (width > 1 && height > 1) found.push(`overlap at ${Math.round(a.right)}: ${row.textContent.slice(0, 80)}`);
         }));
     }
     if (document.documentElement.scrollWidth > innerWidth) found.push('the page scrolls sideways');

@@ -42,7 +42,11 @@ fn only_reading_methods_are_allowed() {
     let server = fleet.serve();
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"] {
         let response = send(server.address(), method, "/", b"x").unwrap();
-        assert_eq!((response.status, response.header("allow")), (405, Some("GET, HEAD")), "{method}");
+        assert_eq!(
+            (response.status, response.header("allow")),
+            (405, Some("GET, HEAD")),
+            "{method}"
+        );
     }
     let head = send(server.address(), "HEAD", "/", b"").unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
