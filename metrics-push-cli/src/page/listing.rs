@@ -8,7 +8,7 @@ use super::runs::marked_runs;
 use super::strip::{MAX_MARKS, MarkPath, Strip, legend};
 use crate::jobs::{Job, LocalClock, Overview, State, sort_for_page};
 
-/// The number of jobs whose details a page contains, beside those that need attention.
+/// The number of jobs whose details a file contains, beside those that need attention.
 const MAX_DETAILS: usize = 50;
 
 /// Where the details of a job are.
@@ -16,7 +16,7 @@ const MAX_DETAILS: usize = 50;
 pub(super) enum DetailLinks {
     /// On the same page.
     Anchors,
-    /// On pages of the server.
+    /// On pages of the server. The page of all jobs has the details of the most urgent one.
     Pages,
 }
 
@@ -71,9 +71,11 @@ impl Listing {
         let clock = &overview.clock;
         let mut jobs = overview.jobs.clone();
         sort_for_page(&mut jobs);
-        let detailed = jobs.iter().enumerate();
-        let detailed = detailed.filter(|(at, job)| *at < MAX_DETAILS || job.needs_attention());
-        let details: Vec<_> = detailed.map(|(_, job)| Details::new(job, clock)).collect();
+        let shown = match links {
+            DetailLinks::Anchors => MAX_DETAILS.max(overview.attention_count()),
+            DetailLinks::Pages => overview.attention_count().min(1),
+        };
+        let details: Vec<_> = jobs.iter().take(shown).map(|job| Details::new(job, clock)).collect();
         let link = |at: usize, id: &str| match links {
             DetailLinks::Pages => Some(format!("/job/{id}")),
             DetailLinks::Anchors => details.get(at).map(|details| format!("#{}", details.id)),

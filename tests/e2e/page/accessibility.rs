@@ -49,20 +49,25 @@ fn filter_works_without_scripts_on_a_server() {
 
 #[test]
 fn runs_are_described_by_the_arrow_keys() {
-    let fleet = Fleet::start();
-    for _ in 0..3 {
-        let arguments = ["exec", "--job", "recorded", "--", "true"];
-        assert!(fleet.metrics_push(&arguments).status().unwrap().success());
-    }
+    let fleet = Fleet::with_history();
     let mut browser = Chromium::start();
     browser.open(&fleet.file());
     browser.evaluate("document.querySelector('.strip[data-runs]').focus()");
     let tip = "document.querySelector('#tip').checkVisibility() && document.querySelector('#tip').textContent";
     let newest = browser.evaluate(tip);
     assert!(newest.as_str().unwrap().ends_with("success"), "{newest}");
-    browser.press("ArrowLeft");
-    assert!(browser.evaluate(tip).as_str().unwrap().contains("success"));
-    browser.press("End");
+    for (key, end) in [
+        ("ArrowLeft", "success"),
+        ("ArrowLeft", "exit code 1"),
+        ("ArrowRight", "success"),
+        ("Home", "success"),
+        ("ArrowRight", "success"),
+        ("End", "success"),
+    ] {
+        browser.press(key);
+        let text = browser.evaluate(tip);
+        assert!(text.as_str().unwrap().ends_with(end), "{key}: {text}");
+    }
     assert_eq!(browser.evaluate(tip), newest);
     browser.press("Escape");
     assert_eq!(browser.evaluate(tip), false);

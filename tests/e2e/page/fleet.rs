@@ -84,6 +84,19 @@ impl Fleet {
         fleet
     }
 
+    /// Like [`start`](Self::start), with a job whose last runs are in the history of this machine.
+    pub(super) fn with_history() -> Self {
+        let fleet = Self::start();
+        for status in "000000010000110000001100".chars() {
+            let script = format!("exit {status}");
+            let arguments =
+                ["exec", "--job", "recorded", "--every", "1h", "--", "sh", "-c", &script];
+            let output = fleet.metrics_push(&arguments).output().unwrap();
+            assert!(output.stderr.is_empty(), "{output:?}");
+        }
+        fleet
+    }
+
     /// Replaces a group of the gateway.
     pub(super) fn push(&self, labels: &[(&str, &str)], body: &str) {
         let mut path = "/metrics".to_owned();
@@ -128,7 +141,7 @@ fn ago(seconds: f64) -> f64 {
 fn values(values: &[(&str, f64)]) -> String {
     let mut text = String::new();
     for (name, value) in values {
-        writeln!(text, "batch_job_{name} {value}").unwrap();
+        writeln!(text, "# TYPE batch_job_{name} gauge\nbatch_job_{name} {value}").unwrap();
     }
     text
 }
@@ -146,8 +159,13 @@ pub(super) fn ended(outcome: &str, age: f64, deadline: f64) -> String {
         ("next_run_timestamp_seconds", start + HOUR),
         ("start_grace_seconds", 10.0 * MINUTE),
     ]);
-    writeln!(text, "batch_job_last_run_outcome{{outcome=\"{outcome}\"}} 1").unwrap();
-    writeln!(text, "batch_job_last_run_records{{result=\"processed\"}} 48210").unwrap();
+    for (name, label, value, number) in [
+        ("last_run_outcome", "outcome", outcome, 1),
+        ("last_run_records", "result", "processed", 48_210),
+    ] {
+        writeln!(text, "# TYPE batch_job_{name} gauge").unwrap();
+        writeln!(text, "batch_job_{name}{{{label}=\"{value}\"}} {number}").unwrap();
+    }
     if !is_failure {
         text += &values(&[("last_success_timestamp_seconds", start + 48.0)]);
     }

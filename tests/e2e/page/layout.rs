@@ -44,7 +44,7 @@ fn assert_fits(browser: &mut Chromium, width: u32) {
 
 #[test]
 fn page_has_pictures_in_all_widths_and_themes() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::with_history();
     let url = fleet.file();
     let folder = target_directory().join("page");
     fs::create_dir_all(&folder).unwrap();
@@ -65,7 +65,7 @@ fn page_has_pictures_in_all_widths_and_themes() {
 
 #[test]
 fn page_fits_every_width() {
-    let fleet = Fleet::start();
+    let fleet = Fleet::with_history();
     let mut browser = Chromium::start();
     browser.open(&fleet.file());
     for font in ["'Liberation Sans Narrow'", "'DejaVu Sans'"] {
