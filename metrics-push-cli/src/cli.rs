@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
 use crate::{
-    completions, dashboard, delete, exec, help, man, prune, push, recover, rules, spool, status,
-    wipe,
+    completions, dashboard, delete, exec, help, history, man, prune, push, recover, rules, spool,
+    status, wipe,
 };
 
 /// Inspects and maintains the metrics that batch jobs push to a Prometheus Pushgateway.
@@ -26,6 +26,7 @@ struct CommandLine {
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
     Status(status::Arguments),
+    History(history::Arguments),
     Push(push::Arguments),
     Delete(delete::Arguments),
     Prune(prune::Arguments),
@@ -55,6 +56,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     };
     match command_line.subcommand {
         Subcommand::Status(arguments) => status::run(&arguments),
+        Subcommand::History(arguments) => history::run(&arguments),
         Subcommand::Push(arguments) => push::run(&arguments),
         Subcommand::Delete(arguments) => delete::run(&arguments),
         Subcommand::Prune(arguments) => prune::run(&arguments),
