@@ -4,9 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_push::{StoredGroup, StoredValue};
 
-const COLUMNS: usize = 7;
-const HEADINGS: [&str; COLUMNS] =
-    ["STATE", "JOB", "SUCCESS", "DEADLINE", "TOOK", "RECORDS", "FAILED"];
+const COLUMNS: usize = 6;
+const HEADINGS: [&str; COLUMNS] = ["STATE", "JOB", "LAST RUN", "LAST SUCCESS", "TOOK", "RECORDS"];
 /// Columns before this one contain text and are aligned to the left; the others contain numbers.
 const FIRST_NUMBER: usize = 2;
 
@@ -29,27 +28,29 @@ pub(super) fn print(groups: &[StoredGroup]) {
 
 fn cells(group: &StoredGroup) -> [String; COLUMNS] {
     let value = |name: &str| group.value(&format!("batch_job_{name}"), &[]);
-    let records = |result| group.value("batch_job_last_run_records", &[("result", result)]);
-    let seconds = |value: Option<f64>| value.map_or("-".to_owned(), duration);
-    let count = |value: Option<f64>| value.map_or("-".to_owned(), |value| value.to_string());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let age = |instant: f64| format!("{:.0}s", (now - instant).floor());
+    let records = group.value("batch_job_last_run_records", &[("result", "processed")]);
     [
-        outcome(group),
+        state(group),
         name(group),
-        value("last_success_timestamp_seconds")
-            .map_or("never".to_owned(), |success| format!("{} ago", duration(now - success))),
-        seconds(value("success_deadline_seconds")),
-        seconds(value("last_run_duration_seconds")),
-        count(records("processed")),
-        count(records("failed")),
+        value("last_start_timestamp_seconds").map_or("-".to_owned(), age),
+        value("last_success_timestamp_seconds").map_or("never".to_owned(), age),
+        value("last_run_duration_seconds").map_or("-".to_owned(), duration),
+        records.map_or("-".to_owned(), number),
     ]
 }
 
-fn outcome(group: &StoredGroup) -> String {
+fn state(group: &StoredGroup) -> String {
     let states = group.families.get("batch_job_last_run_outcome");
     let mut states = states.iter().flat_map(|family| &family.metrics);
     let last = states.find(|state| state.value == StoredValue::Single(1.0));
-    last.map_or("running".to_owned(), |state| state.labels["outcome"].clone())
+    match last.map(|state| state.labels["outcome"].as_str()) {
+        None => "running",
+        Some(outcome @ ("success" | "skipped")) => outcome,
+        Some(_) => "failing",
+    }
+    .to_owned()
 }
 
 /// The job and the other grouping labels.
@@ -68,5 +69,17 @@ fn duration(seconds: f64) -> String {
         ..86_400.0 => (3_600.0, "h"),
         _ => (86_400.0, "d"),
     };
-    format!("{:.0}{unit}", seconds / size)
+    format!("{:.0}{unit}", (seconds / size).floor())
+}
+
+/// Formats a number below a million with a comma between its thousands.
+fn number(value: f64) -> String {
+    let digits = value.to_string();
+    match digits.len() {
+        4..=6 => {
+            let (thousands, rest) = digits.split_at(digits.len() - 3);
+            format!("{thousands},{rest}")
+        }
+        _ => digits,
+    }
 }

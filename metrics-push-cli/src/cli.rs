@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
 use crate::{
-    completions, dashboard, delete, exec, help, man, page, prune, push, recover, rules, serve,
-    spool, status, wipe,
+    completions, dashboard, delete, exec, help, history, man, page, prune, push, recover, rules,
+    serve, spool, status, wipe,
 };
 
 /// Inspects and maintains the metrics that batch jobs push to a Prometheus Pushgateway.
@@ -26,6 +26,7 @@ struct CommandLine {
 #[derive(Debug, clap::Subcommand)]
 enum Subcommand {
     Status(status::Arguments),
+    History(history::Arguments),
     Page(page::Arguments),
     Serve(serve::Arguments),
     Push(push::Arguments),
@@ -57,6 +58,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     };
     match command_line.subcommand {
         Subcommand::Status(arguments) => status::run(&arguments),
+        Subcommand::History(arguments) => history::run(&arguments),
         Subcommand::Page(arguments) => page::run(&arguments),
         Subcommand::Serve(arguments) => serve::run(&arguments),
         Subcommand::Push(arguments) => push::run(&arguments),

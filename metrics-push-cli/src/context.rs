@@ -43,6 +43,11 @@ pub(crate) struct GroupArguments {
     pub(crate) grouping: Vec<(String, String)>,
 }
 
+/// Returns the name of the job that the environment selects.
+pub(crate) fn job_variable() -> Option<String> {
+    std::env::var("METRICS_PUSH_JOB").ok().filter(|job| !job.is_empty())
+}
+
 /// Returns the configuration, or the first problem with it.
 pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
     let (config, problems) = config_and_problems(arguments);
@@ -170,7 +175,8 @@ fn parse_job(text: &str) -> Result<String, Error> {
     GroupingKey::new(text).map(|_| text.to_owned())
 }
 
-fn parse_label(text: &str) -> Result<(String, String), String> {
+/// Parses a grouping label of the form `name=value`.
+pub(crate) fn parse_label(text: &str) -> Result<(String, String), String> {
     let invalid = || format!("invalid grouping label {text:?}; write it as name=value");
     let (name, value) = text.split_once('=').ok_or_else(invalid)?;
     let key = GroupingKey::new("any").and_then(|key| key.label(name, value));

@@ -4,6 +4,9 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+/// What belongs to the line before starts with this.
+pub(crate) const INDENT: &str = "  ";
+
 /// The number of columns that a text takes.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
@@ -27,6 +30,21 @@ pub(crate) fn wrap<'a>(
         }
     }
     lines
+}
+
+/// Breaks a sentence into lines of a terminal; further lines are indented. Without a width, it is one line.
+pub(crate) fn hang(sentence: &str, to: Option<usize>, ellipsis: &str) -> String {
+    let Some(to) = to else { return format!("{sentence}\n") };
+    let others = to.saturating_sub(INDENT.len());
+    let words: Vec<_> =
+        sentence.split(' ').map(|word| cut_middle(word, others, ellipsis)).collect();
+    let lines = wrap(words.iter().map(String::as_str), to, others);
+    let indented = lines.iter().enumerate();
+    let indents = indented.map(|(number, line)| match number {
+        0 => format!("{line}\n"),
+        _ => format!("{INDENT}{line}\n"),
+    });
+    indents.collect()
 }
 
 /// Cuts the end of a text that is too wide, and marks the place.

@@ -12,11 +12,17 @@ mod dashboard;
 mod delete;
 mod exec;
 mod failure;
+#[cfg(test)]
+mod golden;
 mod help;
+mod history;
 mod humanize;
 mod jobs;
+mod json;
 mod layout;
+mod local_history;
 mod man;
+mod marks;
 mod page;
 mod prometheus;
 mod promql;

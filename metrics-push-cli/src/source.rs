@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use clap::Args;
 use metrics_push::__private::QueryServer;
@@ -11,9 +11,8 @@ use metrics_push::{Error, Gateway};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
-use crate::jobs::{
-    Delivery, GatewayStatus, Group, LocalClock, Overview, PendingRequests, RunSummary,
-};
+use crate::jobs::{Delivery, GatewayStatus, Group, LocalClock, Overview, PendingRequests};
+use crate::local_history;
 use crate::prometheus;
 use crate::samples::Window;
 
@@ -59,6 +58,16 @@ impl Source {
         Ok(source)
     }
 
+    /// Like [`new`](Self::new), but without a gateway, only the history of this machine is read.
+    pub(crate) fn or_history(arguments: &SourceArguments) -> Result<Self, Failure> {
+        let config = context::config(&arguments.gateways)?;
+        if arguments.prometheus.is_none() && Gateway::from_config(&config)?.is_empty() {
+            metrics_push::init(config)?;
+            return Ok(Self::Gateways(Vec::new()));
+        }
+        Self::new(arguments)
+    }
+
     /// Asks all servers at the same time.
     fn ask(&self) -> Vec<Answer> {
         let gateways = match self {
@@ -74,22 +83,28 @@ impl Source {
         })
     }
 
-    /// Reads the selected groups from all servers.
+    /// Reads the selected groups from all servers. If a server does not respond, adds the groups that only the history of
+    /// this machine has.
     pub(crate) fn load(&self, is_selected: impl Fn(&Group) -> bool) -> Overview {
         let answers = self.ask();
+        let is_complete = !answers.is_empty() && answers.iter().all(|it| it.status.is_up());
         let pending = pending_requests();
         let mut delivery = Delivery::default();
         let mut groups = Vec::new();
         for Answer { mut status, groups: found } in answers {
             status.pending = pending.get(&status.url).copied().unwrap_or_default();
             delivery.gateways.push(status);
-            groups.extend(found.into_iter().filter(|group| is_selected(group)));
+            groups.extend(found);
         }
+        if !is_complete {
+            groups.extend(metrics_push::histories().iter().map(local_history::group));
+        }
+        groups.retain(is_selected);
         delivery.other_pending = pending
             .into_iter()
             .filter(|(url, _)| delivery.gateways.iter().all(|gateway| gateway.url != *url))
             .collect();
-        Overview::new(groups, last_runs, delivery, &LocalClock::system())
+        Overview::new(groups, local_history::runs, delivery, &LocalClock::system())
     }
 }
 
@@ -127,16 +142,7 @@ fn pending_requests() -> BTreeMap<String, PendingRequests> {
     let mut by_url: BTreeMap<String, PendingRequests> = BTreeMap::new();
     for request in metrics_push::spooled_requests() {
         let pending = by_url.entry(request.url().to_owned()).or_default();
-        pending.add(unix_seconds(request.created_at()));
+        pending.add(local_history::unix_seconds(request.created_at()));
     }
     by_url
-}
-
-/// Returns the runs of a group in the history of this machine, oldest first.
-fn last_runs(_group: &Group) -> Vec<RunSummary> {
-    Vec::new()
-}
-
-fn unix_seconds(instant: SystemTime) -> f64 {
-    instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

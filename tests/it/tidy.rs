@@ -183,7 +183,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("clap_mangen", "man.rs"),
         ("serde_json", "dashboard.rs"),
         ("serde_json", "prometheus.rs"),
-        ("serde_json", "status/json.rs"),
+        ("serde_json", "json.rs"),
         ("crossterm", "status/watch.rs"),
         ("jiff", "jobs/local_clock.rs"),
         ("signal_hook", "status/watch.rs"),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::group::Group;
+use super::outcome::describe_outcome;
+use super::run_summary::{Records, RunMark, RunSummary, last_streak};
 
 /// The maximum rounding error of a timestamp, in seconds: a run may seem to end this much before its start.
 const ROUNDING: f64 = 1e-3;
@@ -55,14 +57,6 @@ pub(crate) struct Facts {
     pub(crate) is_refused: bool,
 }
 
-/// The records of one run by result.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Records {
-    pub(crate) processed: Option<f64>,
-    pub(crate) failed: Option<f64>,
-    pub(crate) skipped: Option<f64>,
-}
-
 impl Facts {
     pub(super) fn new(group: &Group) -> Self {
         let value = |name: &str| group.value(&format!("batch_job_{name}"), &[]);
@@ -109,6 +103,31 @@ impl Facts {
             info: info(group),
             is_refused: group.is_refused,
         }
+    }
+
+    /// Replaces the values of the last run if the history of this machine has a newer one: the gateway has lost its groups,
+    /// or the outcome is not delivered yet.
+    pub(super) fn update(&mut self, runs: &[RunSummary]) {
+        let Some(last) = runs.last().filter(|run| self.is_older_than(run)) else { return };
+        self.start = Some(last.start);
+        self.completion = last.end;
+        self.outcome.clone_from(&last.outcome);
+        (self.exit_code, self.signal) = (last.exit_code, last.signal);
+        (self.duration, self.records) = (last.duration, last.records);
+        self.stages.clone_from(&last.stages);
+        self.success = last_end(runs, RunMark::Success).or(self.success);
+        self.failure = last_end(runs, RunMark::Failure).or(self.failure);
+        let streak = last_streak(runs);
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^52 runs")]
+        let failures = streak.len() as f64;
+        self.failures_in_a_row = Some(failures);
+        self.failing_since = streak.first().map(|run| run.start);
+        self.is_failing = !streak.is_empty();
+    }
+
+    fn is_older_than(&self, run: &RunSummary) -> bool {
+        self.start.is_none_or(|start| run.start + ROUNDING >= start)
+            && run.end.is_some_and(|end| self.completion.is_none_or(|it| end > it + ROUNDING))
     }
 
     /// Returns true if a run has started and has not ended.
@@ -158,41 +177,6 @@ impl Facts {
     }
 }
 
-/// Describes an outcome with the exit code or the signal of the run.
-pub(super) fn describe_outcome(
-    outcome: &str,
-    exit_code: Option<f64>,
-    signal: Option<f64>,
-) -> String {
-    match (outcome, exit_code, signal) {
-        ("exit_code", Some(code), _) if code != 0.0 => format!("exit code {code}"),
-        ("signal", _, Some(number)) if number != 0.0 => match signal_name(number) {
-            Some(name) => format!("signal {number}, {name}"),
-            None => format!("signal {number}"),
-        },
-        ("oom", ..) => "out of memory".to_owned(),
-        _ => outcome.to_owned(),
-    }
-}
-
-/// Returns the name of a signal that has the same number on every platform.
-fn signal_name(number: f64) -> Option<&'static str> {
-    const NAMES: [(f64, &str); 11] = [
-        (1.0, "HUP"),
-        (2.0, "INT"),
-        (3.0, "QUIT"),
-        (4.0, "ILL"),
-        (6.0, "ABRT"),
-        (8.0, "FPE"),
-        (9.0, "KILL"),
-        (11.0, "SEGV"),
-        (13.0, "PIPE"),
-        (14.0, "ALRM"),
-        (15.0, "TERM"),
-    ];
-    NAMES.iter().find(|(other, _)| *other == number).map(|(_, name)| *name)
-}
-
 /// Returns the outcome with the value 1.
 fn outcome(group: &Group) -> Option<String> {
     let states = group.values_by("batch_job_last_run_outcome", "outcome");
@@ -202,4 +186,51 @@ fn outcome(group: &Group) -> Option<String> {
 fn info(group: &Group) -> BTreeMap<String, String> {
     let metric = group.families.get("batch_job_info").and_then(|metrics| metrics.last());
     metric.map(|metric| metric.labels.clone()).unwrap_or_default()
+}
+
+/// Returns when the last run with this result ended.
+fn last_end(runs: &[RunSummary], mark: RunMark) -> Option<f64> {
+    runs.iter().rev().find(|run| run.mark() == mark)?.end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(outcomes: &[&str]) -> Vec<RunSummary> {
+        let run = |(at, outcome): (u32, &&str)| RunSummary {
+            start: f64::from(at) * 100.0,
+            end: Some(f64::from(at) * 100.0 + 10.0),
+            outcome: Some((*outcome).to_owned()),
+            ..RunSummary::default()
+        };
+        (1..).zip(outcomes).map(run).collect()
+    }
+
+    #[test]
+    fn newer_run_of_the_history_replaces_the_last_run() {
+        let stored = Facts { start: Some(300.0), completion: Some(110.0), ..Facts::default() };
+        // The gateway has the start of the last run only.
+        let mut facts = stored.clone();
+        facts.update(&runs(&["success", "error", "panic"]));
+        assert_eq!((facts.completion, facts.success), (Some(310.0), Some(110.0)));
+        assert_eq!((facts.failures(), facts.failing_since), (2.0, Some(200.0)));
+        assert!(facts.is_failing && !facts.is_open());
+        // The gateway has the start of a newer run.
+        let mut facts = stored.clone();
+        facts.update(&runs(&["success", "error"]));
+        assert_eq!(facts, stored);
+        // The gateway has no group.
+        let mut facts = Facts::default();
+        facts.update(&runs(&["error", "success", "skipped"]));
+        assert_eq!(facts.outcome.as_deref(), Some("skipped"));
+        assert_eq!((facts.success, facts.failures_in_a_row), (Some(210.0), Some(0.0)));
+    }
+
+    #[test]
+    fn skipped_runs_do_not_end_a_streak() {
+        let mut facts = Facts::default();
+        facts.update(&runs(&["error", "skipped", "error", "skipped"]));
+        assert_eq!((facts.failures(), facts.failing_since), (2.0, Some(100.0)));
+    }
 }

@@ -31,7 +31,8 @@ pub(crate) struct Job {
 
 impl Job {
     pub(super) fn new(group: Group, runs: Vec<RunSummary>, clock: &LocalClock) -> Self {
-        let facts = Facts::new(&group);
+        let mut facts = Facts::new(&group);
+        facts.update(&runs);
         let (state, since) = State::new(&facts, &runs, clock.now());
         let Group { labels, families, .. } = group;
         Self { labels, state, since, facts, runs, families, clock: clock.clone() }
@@ -54,8 +55,7 @@ impl Job {
 
     /// The job and its other labels in the syntax of `--grouping`, each as one word: `orders_export`, `region=eu`.
     pub(crate) fn words(&self) -> Vec<String> {
-        let labels = self.other_labels().map(|(name, value)| format!("{name}={}", quoted(value)));
-        std::iter::once(quoted(self.name())).chain(labels).collect()
+        words(&self.labels)
     }
 
     /// The families that the job's own code has pushed.
@@ -95,11 +95,6 @@ impl Job {
             Some(start) if self.facts.is_open() => Some(self.clock.now() - start),
             _ => self.facts.duration,
         }
-    }
-
-    /// When the next run is due, and whether it is late.
-    pub(crate) fn next_run(&self) -> Option<f64> {
-        self.facts.next_run
     }
 
     /// Returns true if the next run is due, and its grace has passed.
@@ -144,6 +139,14 @@ impl Job {
         let failed = self.runs.iter().rev().find(|run| run.mark() == RunMark::Failure)?;
         failed.reason.as_deref()
     }
+}
+
+/// The job and its other labels, each as one word.
+pub(crate) fn words(labels: &BTreeMap<String, String>) -> Vec<String> {
+    let name = labels.get("job").map_or("", String::as_str);
+    let others = labels.iter().filter(|(name, _)| *name != "job");
+    let others = others.map(|(name, value)| format!("{name}={}", quoted(value)));
+    std::iter::once(quoted(name)).chain(others).collect()
 }
 
 /// Quotes a value that a shell would not read as one word.

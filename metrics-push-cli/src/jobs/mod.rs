@@ -11,17 +11,18 @@ mod local_clock;
 #[cfg(test)]
 pub(crate) mod morning;
 mod order;
+mod outcome;
 mod run_summary;
 mod sentence;
 mod state;
 
 pub(crate) use delivery::{Delivery, GatewayStatus, PendingRequests};
-pub(crate) use facts::{Facts, Records};
+pub(crate) use facts::Facts;
 pub(crate) use group::{Group, Metric};
-pub(crate) use job::Job;
+pub(crate) use job::{Job, words};
 pub(crate) use local_clock::LocalClock;
 pub(crate) use order::{sort_for_page, sort_for_terminal};
-pub(crate) use run_summary::{RunMark, RunSummary, success_rate};
+pub(crate) use run_summary::{Records, RunMark, RunSummary, success_rate};
 pub(crate) use sentence::Sentence;
 pub(crate) use state::{STRIP_LENGTH, State};
 

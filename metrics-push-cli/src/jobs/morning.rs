@@ -6,7 +6,8 @@ use std::time::Duration;
 use metrics_push::{Gateway, StoredValue};
 
 use super::{
-    Delivery, GatewayStatus, Group, LocalClock, Metric, Overview, PendingRequests, RunSummary,
+    Delivery, GatewayStatus, Group, LocalClock, Metric, Overview, PendingRequests, Records,
+    RunSummary,
 };
 
 /// Thu 26 Nov 2026, 06:42:18 in Berlin.
@@ -166,6 +167,12 @@ impl JobOfMorning {
                 id: format!("run{number}"),
                 start: last - f64::from(before) * self.interval,
                 duration: self.group.value("batch_job_last_run_duration_seconds", &[]),
+                records: Records {
+                    processed: self
+                        .group
+                        .value("batch_job_last_run_records", &[("result", "processed")]),
+                    ..Records::default()
+                },
                 outcome: Some(outcome.to_owned()),
                 reason,
                 ..RunSummary::default()

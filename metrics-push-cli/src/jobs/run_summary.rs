@@ -1,12 +1,13 @@
 //! `RunSummary`: one run in the history of this machine. `RunMark`: its result in one character.
 
-use super::facts::{Records, describe_outcome};
+use super::outcome::describe_outcome;
 
 /// One run. Timestamps are Unix time in seconds; durations are seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RunSummary {
     pub(crate) id: String,
     pub(crate) start: f64,
+    pub(crate) end: Option<f64>,
     /// The duration of a run that has ended, if it is known.
     pub(crate) duration: Option<f64>,
     /// `None` if the end of the run is unknown.
@@ -19,6 +20,14 @@ pub(crate) struct RunSummary {
     pub(crate) attempts: Option<u32>,
     /// Why the run failed. It can contain any text.
     pub(crate) reason: Option<String>,
+}
+
+/// The records of one run by result.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Records {
+    pub(crate) processed: Option<f64>,
+    pub(crate) failed: Option<f64>,
+    pub(crate) skipped: Option<f64>,
 }
 
 /// The result of one run in a strip.
@@ -64,6 +73,13 @@ impl RunSummary {
             None => "no end".to_owned(),
         }
     }
+}
+
+/// Returns the failures since the last success, oldest first. Skipped runs and runs without an end do not count.
+pub(super) fn last_streak(runs: &[RunSummary]) -> Vec<&RunSummary> {
+    let since = runs.iter().rposition(|run| run.mark() == RunMark::Success);
+    let since = since.map_or(0, |success| success + 1);
+    runs[since..].iter().filter(|run| run.mark() == RunMark::Failure).collect()
 }
 
 /// Returns how many of the last runs have failed.

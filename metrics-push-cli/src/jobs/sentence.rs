@@ -23,6 +23,17 @@ pub(crate) struct Sentence {
     pub(crate) reason: Option<String>,
 }
 
+/// The start of the clause about the next run.
+const NEXT_RUN: &str = "next run";
+
+impl Sentence {
+    /// Removes the clause about the next run.
+    pub(crate) fn without_next_run(mut self) -> Self {
+        self.details.retain(|clause| !clause.starts_with(NEXT_RUN));
+        self
+    }
+}
+
 /// Writes everything but the reason.
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,8 +196,8 @@ impl Job {
         let wait = next - self.clock.now();
         let at = self.clock.moment(next);
         Some(match wait {
-            0.0.. => format!("next run {at}, in {}", age(wait)),
-            _ if self.is_late() => format!("next run was due at {at}, {} ago", age(-wait)),
+            0.0.. => format!("{NEXT_RUN} {at}, in {}", age(wait)),
+            _ if self.is_late() => format!("{NEXT_RUN} was due at {at}, {} ago", age(-wait)),
             _ => return None,
         })
     }

@@ -4,7 +4,7 @@
 //! start, a rejected push.
 
 use super::facts::Facts;
-use super::run_summary::{RunMark, RunSummary, count_failures};
+use super::run_summary::{RunMark, RunSummary, count_failures, last_streak};
 
 /// The number of runs that a strip shows.
 pub(crate) const STRIP_LENGTH: usize = 20;
@@ -122,10 +122,8 @@ fn never_succeeded(facts: &Facts, runs: &[RunSummary], now: f64) -> Option<f64> 
 
 /// Returns the start of the first failure of the current streak.
 fn failing_since(facts: &Facts, runs: &[RunSummary]) -> Option<f64> {
-    let is_failure = |run: &&RunSummary| run.mark() != RunMark::Success;
-    let streak = runs.iter().rev().take_while(is_failure);
-    let first = streak.filter(|run| run.mark() == RunMark::Failure).last();
-    facts.failing_since.or(first.map(|run| run.start)).or(facts.failure)
+    let first = last_streak(runs).first().map(|run| run.start);
+    facts.failing_since.or(first).or(facts.failure)
 }
 
 fn has_many_failures(runs: &[RunSummary]) -> bool {

@@ -1,7 +1,5 @@
 //! `metrics-push status`: shows the state of each job, as a table or as JSON.
 
-mod json;
-mod marks;
 mod report;
 mod selection;
 mod table;
@@ -17,6 +15,7 @@ use metrics_push::parse_duration;
 
 use crate::failure::Failure;
 use crate::jobs::Overview;
+use crate::json;
 use crate::source::{Source, SourceArguments};
 use crate::terminal::{self, Color, Terminal};
 use selection::SelectionArguments;
@@ -55,6 +54,10 @@ JSON:
           The URL without credentials.
   gateways[].error
           Why the gateway did not respond; null if it did.
+  gateways[].response_seconds
+          How long it took to respond.
+  gateways[].last_push_timestamp_seconds
+          The newest accepted push of its groups, by its clock.
   gateways[].pending_requests
   gateways[].oldest_pending_timestamp_seconds
           The undelivered requests for this gateway on this machine's disk.
@@ -139,7 +142,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let verdict = Verdict::new(&overview);
     let text = if arguments.json {
-        json::text(&overview, &arguments.selection, verdict)
+        json::status(verdict.as_str(), &overview, &arguments.selection.select(&overview).jobs)
     } else {
         report::text(&overview, &arguments.selection, Terminal::new(arguments.color))
     };

@@ -5,14 +5,12 @@
 use metrics_push::__private::escape;
 
 use super::selection::SelectionArguments;
-use super::{marks, table};
+use super::table;
 use crate::humanize::number;
 use crate::jobs::{Job, Overview, State};
-use crate::layout::{cut, cut_middle, wrap};
+use crate::layout::{INDENT, cut, hang};
+use crate::marks;
 use crate::terminal::Terminal;
-
-/// The continuation of a sentence starts with this.
-const INDENT: &str = "  ";
 
 pub(super) fn text(
     overview: &Overview,
@@ -86,19 +84,8 @@ fn push_summary(overview: &Overview, hidden: usize, text: &mut String) {
     text.push('\n');
 }
 
-/// Appends a text. On a terminal, it continues on the next line.
 fn push_wrapped(line: &str, terminal: Terminal, text: &mut String) {
-    let line = escape(line);
-    let Some(width) = terminal.width else {
-        text.extend([&line, "\n"]);
-        return;
-    };
-    let others = width.saturating_sub(INDENT.len());
-    let words: Vec<_> =
-        line.split(' ').map(|word| cut_middle(word, others, terminal.ellipsis())).collect();
-    for (number, line) in wrap(words.iter().map(String::as_str), width, others).iter().enumerate() {
-        text.extend([if number == 0 { "" } else { INDENT }, line, "\n"]);
-    }
+    text.push_str(&hang(&escape(line), terminal.width, terminal.ellipsis()));
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 use metrics_push::__private::escape;
 
-use super::marks;
 use crate::humanize::{age, duration, number};
 use crate::jobs::{Job, LocalClock, State};
 use crate::layout::{cut_middle, width, wrap};
+use crate::marks;
 use crate::terminal::{Terminal, Tone};
 
 const COLUMNS: usize = 8;

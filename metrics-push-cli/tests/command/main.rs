@@ -3,6 +3,7 @@
 mod exec;
 mod exposition;
 mod generated;
+mod history;
 mod processes;
 mod program;
 mod removal;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -85,6 +86,12 @@ impl Session {
 
     pub(crate) fn press(&mut self, keys: &str) -> &mut Self {
         self.screen.write_all(keys.as_bytes()).unwrap();
+        self
+    }
+
+    pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
+        let process = Pid::from_raw(self.child.id().cast_signed()).unwrap();
+        kill_process(process, signal).unwrap();
         self
     }
 

@@ -1,17 +1,18 @@
 //! `metrics-push status` on a terminal, in a pipe, as JSON, and its exit status.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::program::{Ended, metrics_push, on_terminal, piped};
+use crate::program::{Ended, Session, metrics_push, on_terminal, piped};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -328,4 +329,60 @@ fn gateway_with_twenty_thousand_groups_is_listed() {
     let ended = piped(metrics_push(&url, &["status", "--json", "--timeout", "60s"]), "");
     let json: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(json["jobs"].as_array().unwrap().len(), GROUPS, "{}", ended.stderr);
+}
+
+#[test]
+fn watch_draws_in_place_until_q() {
+    let gateway = populated();
+    let mut command = metrics_push(&gateway.url(), &["status", "--watch", "500ms"]);
+    command.env("TERM", "xterm");
+    let mut session = Session::start(command);
+    session.expect("1 of 3 needs attention");
+    gateway.fault(Fault::status(503));
+    session.expect("does not respond").press("q");
+    // The alternate screen is left, and the cursor is visible again.
+    session.expect("\u{1b}[?1049l");
+    assert_eq!(session.wait(), 1);
+}
+
+#[test]
+fn watch_restores_the_terminal_after_a_signal() {
+    let gateway = populated();
+    let mut command = metrics_push(&gateway.url(), &["status", "--watch"]);
+    command.env("TERM", "xterm");
+    let mut session = Session::start(command);
+    session.expect("1 of 3 needs attention").signal(Signal::TERM);
+    session.expect("\u{1b}[?1049l");
+    assert_eq!(session.wait(), 128 + Signal::TERM.as_raw());
+}
+
+#[test]
+fn watch_in_a_pipe_prints_changes_only() {
+    let gateway = populated();
+    let mut command = metrics_push(&gateway.url(), &["status", "--watch", "500ms"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut wait_for = |text: &str| lines.by_ref().take_while(|line| !line.contains(text)).count();
+    assert_eq!(wait_for("1 of 3 needs attention"), 6);
+    let requests = gateway.requests().len();
+    gateway.wait_for(Duration::from_secs(20), |gateway| gateway.requests().len() >= requests + 2);
+    {
+        let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+        run("nightly_import", "", Outcome::Error);
+    }
+    // An empty line and the table follow, without a repetition of the first one.
+    assert_eq!(wait_for("2 of 3 need attention"), 8);
+    drop(lines);
+    {
+        let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+        run("nightly_import", "", Outcome::Success);
+    }
+    // The reader is gone.
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn watch_needs_the_table() {
+    let ended = status(&FakeGateway::start(), &["--watch", "--json"]);
+    assert_eq!(ended.status, 2, "{ended:?}");
 }

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::golden::assert_golden;
 use crate::jobs::morning;
 
 #[derive(Parser)]
@@ -16,16 +17,6 @@ fn report(width: Option<usize>, arguments: &str) -> String {
     let mut overview = morning::overview();
     overview.jobs.retain(|job| selection.is_selected(&job.labels));
     text(&overview, &selection, Terminal::plain(width))
-}
-
-/// Compares a report with a file in `golden/`. With `METRICS_PUSH_BLESS` set, writes the file.
-fn assert_golden(name: &str, report: &str) {
-    let path = format!("{}/src/status/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-    if std::env::var_os("METRICS_PUSH_BLESS").is_some() {
-        std::fs::write(&path, report).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    assert!(golden == report, "{name} differs, run with METRICS_PUSH_BLESS=1 to update:\n{report}");
 }
 
 #[test]

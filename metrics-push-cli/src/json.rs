@@ -1,25 +1,35 @@
-//! The JSON document for scripts. Fields have the names of the metrics.
+//! The JSON documents for scripts. Fields have the names of the metrics.
 
 use metrics_push::StoredValue;
 use serde_json::{Map, Value, json};
 
-use super::selection::SelectionArguments;
-use super::verdict::Verdict;
-use crate::jobs::{GatewayStatus, Job, Metric, Overview, RunSummary, STRIP_LENGTH};
+use crate::jobs::{
+    GatewayStatus, Job, Metric, Overview, Records, RunSummary, STRIP_LENGTH, success_rate,
+};
 
 /// Above this, not every whole number is a float.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-pub(super) fn text(
-    overview: &Overview,
-    selection: &SelectionArguments,
-    verdict: Verdict,
-) -> String {
-    let jobs = selection.select(overview).jobs;
+/// Returns the document of `status`.
+pub(crate) fn status(verdict: &str, overview: &Overview, jobs: &[&Job]) -> String {
     let document = json!({
-        "verdict": verdict.as_str(),
+        "verdict": verdict,
         "gateways": overview.delivery.gateways.iter().map(gateway).collect::<Vec<_>>(),
-        "jobs": jobs.into_iter().map(|it| job(it, overview.clock.now())).collect::<Vec<_>>(),
+        "jobs": jobs.iter().map(|it| job(it, overview.clock.now())).collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
+}
+
+/// Returns the document of `history`, with the last runs of a job, newest first.
+pub(crate) fn history(job: &Job, count: usize) -> String {
+    let runs: Vec<_> = job.runs.iter().rev().take(count).map(run).collect();
+    let document = json!({
+        "labels": job.labels,
+        "consecutive_failures": optional(job.facts.failures_in_a_row),
+        "failing_since_timestamp_seconds": optional(job.facts.failing_since),
+        "success_percent_of_last_10": success_rate(&job.runs, 10),
+        "success_percent_of_last_100": success_rate(&job.runs, 100),
+        "runs": runs,
     });
     format!("{document:#}\n")
 }
@@ -28,6 +38,8 @@ fn gateway(gateway: &GatewayStatus) -> Value {
     json!({
         "url": gateway.url,
         "error": gateway.error.as_ref().map(|error| format!("{error:?}")),
+        "response_seconds": gateway.response_time.as_secs_f64(),
+        "last_push_timestamp_seconds": optional(gateway.last_push),
         "pending_requests": gateway.pending.count,
         "oldest_pending_timestamp_seconds": optional(gateway.pending.oldest),
     })
@@ -60,11 +72,7 @@ fn job(job: &Job, now: f64) -> Value {
         "consecutive_failures": optional(facts.failures_in_a_row),
         "failure_threshold": optional(facts.failure_threshold),
         "progress_ratio": optional(facts.open_progress()),
-        "last_run_records": {
-            "processed": optional(facts.records.processed),
-            "failed": optional(facts.records.failed),
-            "skipped": optional(facts.records.skipped),
-        },
+        "last_run_records": records(facts.records),
         "push_time_seconds": optional(facts.push_time),
         "metrics": metrics(job),
         "runs": runs.iter().map(run).collect::<Vec<_>>(),
@@ -96,23 +104,28 @@ fn metric(metric: &Metric) -> Value {
     value
 }
 
-pub(crate) fn run(run: &RunSummary) -> Value {
+fn run(run: &RunSummary) -> Value {
     json!({
         "id": run.id,
         "start_timestamp_seconds": number(run.start),
+        "end_timestamp_seconds": optional(run.end),
         "duration_seconds": optional(run.duration),
         "outcome": run.outcome,
         "exit_code": optional(run.exit_code),
         "signal": optional(run.signal),
-        "records": {
-            "processed": optional(run.records.processed),
-            "failed": optional(run.records.failed),
-            "skipped": optional(run.records.skipped),
-        },
+        "records": records(run.records),
         "stages": run.stages.iter().map(|(name, seconds)| (name.clone(), number(*seconds)))
             .collect::<Map<_, _>>(),
         "attempts": run.attempts,
         "reason": run.reason,
+    })
+}
+
+fn records(records: Records) -> Value {
+    json!({
+        "processed": optional(records.processed),
+        "failed": optional(records.failed),
+        "skipped": optional(records.skipped),
     })
 }
 
