@@ -276,7 +276,7 @@ pub(super) struct NextRun {
 
 impl NextRun {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
-        let next = job.next_run()?;
+        let next = job.facts.next_run?;
         let wait = next - clock.now();
         let distance = match wait {
             0.0.. => format!("in {}", age(wait)),

@@ -51,7 +51,7 @@ fn never_succeeded(job: &Job) -> Option<RuleState> {
 }
 
 fn missed_run(job: &Job, clock: &LocalClock) -> Option<RuleState> {
-    let next = job.next_run()?;
+    let next = job.facts.next_run?;
     let grace =
         job.facts.grace.map_or(String::new(), |grace| format!(", grace {}", duration(grace)));
     Some(rule(

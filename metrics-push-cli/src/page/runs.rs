@@ -33,7 +33,7 @@ fn ended_runs(job: &Job) -> &[RunSummary] {
 
 /// The times at which runs were due since the last one.
 fn missed_starts(job: &Job) -> impl Iterator<Item = f64> {
-    let next = job.next_run().unwrap_or_default();
+    let next = job.facts.next_run.unwrap_or_default();
     let interval = job.facts.start.map_or(0.0, |start| (next - start).max(0.0));
     (0..).map(move |count| next + f64::from(count) * interval)
 }
