@@ -200,6 +200,12 @@ impl Delivery {
         Step::Done(Err(self.last_complete_error.take().unwrap_or(error)))
     }
 
+    /// Deletes the group from the shards that stored it before a change of the ring. The sink has accepted the request.
+    pub(crate) async fn delete_elsewhere(&mut self) {
+        let timeout = self.deadline.remaining().min(PROBE_TIMEOUT);
+        self.backlog.delete_elsewhere(&self.key, timeout).await;
+    }
+
     /// Ends the delivery with the result of its attempts.
     pub(crate) fn finish(self, result: Result<Acceptance, Error>) -> Settlement {
         self.update_breaker();
@@ -442,7 +448,8 @@ impl Delivery {
     }
 
     fn retains_timestamps(&self, payload: &Payload<'_>) -> bool {
-        self.route.spool().is_some() && self.route.is_idempotent() && changes_timestamps(payload)
+        let changes = changes_timestamps(payload) || self.backlog.has_moved();
+        self.route.spool().is_some() && self.route.is_idempotent() && changes
     }
 
     async fn retained_for(&mut self, verb: Verb) -> Families {

@@ -53,6 +53,7 @@ impl Settlement {
             Ok(acceptance) => {
                 self.remove_from_disk();
                 self.backlog.store_retained(&self.route, &self.key);
+                self.backlog.store_placement(&self.route, &self.key);
                 let refused = self.refused.take();
                 Receipt::Delivered { acceptance, refused }
             }
@@ -201,7 +202,7 @@ impl Settlement {
     /// Returns how to deliver a stored request if the URL is wrong: no other request reaches such a URL.
     fn move_hint(&self, error: &Error) -> String {
         if error.is_unreachable() || error.is_config() {
-            let url = &self.route;
+            let url = self.route.spool().map_or_else(String::new, |spool| spool.sink().to_owned());
             format!("; if the URL is wrong, correct it and run `metrics-push recover --from {url}`")
         } else {
             String::new()

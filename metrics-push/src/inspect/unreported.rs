@@ -33,7 +33,7 @@ pub struct UnreportedRun {
 pub fn unreported_runs() -> Vec<UnreportedRun> {
     let pipeline = Pipeline::current();
     let runs = orphaned_runs(&pipeline.state_dir).into_iter().map(|run| {
-        let is_configured = run.sinks().iter().all(|sink| pipeline.has_url(sink));
+        let is_configured = run.sinks().iter().all(|sink| pipeline.present_url(sink).is_some());
         UnreportedRun { run, is_configured }
     });
     let mut runs: Vec<_> = runs.collect();

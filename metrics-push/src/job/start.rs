@@ -29,7 +29,7 @@ pub(super) fn start_run(
     finish_all: FinishAll,
 ) -> Arc<ActiveRun> {
     let pipeline = Pipeline::current();
-    let mut key = if pipeline.routes.is_empty() {
+    let mut key = if pipeline.routers.is_empty() {
         None
     } else {
         grouping_key(&spec, &pipeline, grouping)
@@ -52,7 +52,7 @@ pub(super) fn start_run(
 /// Installs the signal handlers that report the active runs before a signal ends this process, unless nothing is pushed.
 pub(super) fn report_signals(finish_all: FinishAll) {
     let pipeline = Pipeline::current();
-    if !pipeline.routes.is_empty() && hooks::install(&pipeline, finish_all).is_ok() {
+    if !pipeline.routers.is_empty() && hooks::install(&pipeline, finish_all).is_ok() {
         signal::start_listener();
     }
 }
@@ -85,7 +85,7 @@ fn record_start(
 ) -> Option<RunRecord> {
     let run = Started {
         key: key.clone(),
-        sinks: recovery::sink_urls(pipeline),
+        sinks: pipeline.urls(),
         at: started.unix_seconds(),
         extent: spec.extent,
         expected: Expectations::from(spec),

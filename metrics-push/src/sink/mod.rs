@@ -22,11 +22,13 @@ mod remote_write;
 #[path = "remote_write_disabled.rs"]
 mod remote_write;
 mod remote_write_version;
+mod ring;
 mod sample_clock;
 mod sample_sink;
 mod sample_times;
 mod schemes;
 mod series;
+mod shards;
 mod target;
 mod textfile;
 
@@ -39,5 +41,6 @@ pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
-pub(crate) use schemes::{display_url, is_pushgateway, open};
+pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, open};
+pub(crate) use shards::Shards;
 pub(crate) use target::{Mode, Target};

@@ -11,6 +11,7 @@ mod disk;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod outage;
+mod placement;
 mod record;
 mod retained;
 mod sink_file;
@@ -33,6 +34,7 @@ use crate::push_request::PushRequest;
 use crate::state_dir::{FileEntry, Folder, StateDir};
 use crate::sync::Mutex;
 use disk::{Disk, FolderLock, TempFile};
+pub(crate) use placement::Placement;
 use record::{DecodeError, Record};
 use usage::{DROPPED_FILE, SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
 
@@ -46,12 +48,16 @@ pub(crate) struct Spool {
     state_dir: Arc<StateDir>,
     /// The sink's URL without credentials, which each record contains.
     sink: String,
+    /// The URL of the server whose state is stored: that of the sink, or of one of its shards.
+    server: String,
     /// The start of the file names of the configured sinks, which the gauges count.
     configured: Vec<String>,
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
     /// The last known number of files that can be added to the folder of retained timestamps.
     retained_room: AtomicI64,
+    /// The last known number of files that can be added to the folder of placements.
+    placement_room: AtomicI64,
     disk: Disk,
     has_warned: AtomicBool,
 }
@@ -82,12 +88,34 @@ impl Spool {
         state_dir.is_enabled().then(|| Self {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
+            server: sink.to_owned(),
             configured: configured.iter().map(|sink| file_prefix(sink)).collect(),
             usage: Mutex::default(),
             retained_room: AtomicI64::new(0),
+            placement_room: AtomicI64::new(0),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         })
+    }
+
+    /// Returns the same spool, which stores the state of another server.
+    pub(crate) fn for_server(&self, url: &str) -> Self {
+        Self { server: url.to_owned(), ..self.for_sink(&self.sink) }
+    }
+
+    /// Returns the spool of another sink in the same state directory.
+    pub(crate) fn for_sink(&self, sink: &str) -> Self {
+        Self {
+            state_dir: Arc::clone(&self.state_dir),
+            sink: sink.to_owned(),
+            server: sink.to_owned(),
+            configured: self.configured.clone(),
+            usage: Mutex::default(),
+            retained_room: AtomicI64::new(0),
+            placement_room: AtomicI64::new(0),
+            disk: self.disk.clone(),
+            has_warned: AtomicBool::new(false),
+        }
     }
 
     /// Returns the spooled requests of all sinks, each with the spool of its sink.
@@ -181,6 +209,18 @@ impl Spool {
         other.store(&entry.request)?;
         self.remove(entry);
         Ok(())
+    }
+
+    /// Moves the requests for the sinks that `is_earlier` accepts to this one. Blocks.
+    pub(crate) fn adopt(&self, is_earlier: impl Fn(&str) -> bool) {
+        let own = file_prefix(&self.sink);
+        let others = self.records(|name| is_record(name) && !name.starts_with(&own)).into_iter();
+        for (_, entry) in others.filter(|(sink, _)| is_earlier(sink)) {
+            // A request that cannot be moved stays where it is.
+            if self.store(&entry.request).is_ok() {
+                self.remove(&entry);
+            }
+        }
     }
 
     pub(crate) fn stats(&self) -> SpoolStats {

@@ -19,7 +19,7 @@ use super::line::{
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::{Moment, format_timestamp};
 use crate::delivery::policy::RECEIPT_GRACE;
-use crate::delivery::{DeliveryClass, Receipt, Route};
+use crate::delivery::{DeliveryClass, Receipt, Route, Router};
 use crate::dispatcher::dispatcher;
 use crate::exposition::single_value;
 use crate::file_size::write_within_limit;
@@ -94,7 +94,7 @@ pub(crate) fn recover(pipeline: &Pipeline, deadline: Moment) -> Option<Recovered
     let found = find_locked(&folder, lock(&folder, deadline.remaining())?, pipeline);
     let Some(mut recovery) = found else { return Some(RecoveredRuns::default()) };
     // Also those that are known to be down: the caller wants to know whether they respond again.
-    recovery.query_groups(pipeline.routes.iter(), deadline.remaining() / QUERY_TIME_DIVISOR);
+    recovery.query_groups(pipeline.all_routes(), deadline.remaining() / QUERY_TIME_DIVISOR);
     Some(recovery.report_all(pipeline, deadline))
 }
 
@@ -183,7 +183,7 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
         !route.is_down()
     };
     let timeout = pipeline.timeout.min(MAX_QUERY_TIMEOUT);
-    recovery.query_groups(pipeline.routes.iter().filter(is_up), timeout);
+    recovery.query_groups(pipeline.all_routes().filter(is_up), timeout);
     Some(recovery)
 }
 
@@ -207,7 +207,6 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
         reports: Vec::new(),
         log: AbandonedLog::default(),
     };
-    let urls = sink_urls(pipeline);
     // The oldest journals come first.
     let mut names: Vec<_> = folder.names().ok()?.collect();
     names.sort_unstable();
@@ -216,7 +215,7 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
         match name.rsplit_once('.') {
             Some((stem, JOURNAL_EXTENSION)) => {
                 let read = if is_stem(stem) {
-                    recovery.read_journal(folder, &name, &urls, now)
+                    recovery.read_journal(folder, &name, pipeline, now)
                 } else {
                     Err(InvalidJournal::Foreign)
                 };
@@ -231,11 +230,6 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
     }
     invalid.log(folder);
     (!recovery.journals.is_empty()).then_some(recovery)
-}
-
-/// Returns the URLs of all sinks, without credentials.
-pub(in crate::job) fn sink_urls(pipeline: &Pipeline) -> Vec<String> {
-    pipeline.routes.iter().map(|route| route.url().to_owned()).collect()
 }
 
 /// Returns an id that is different after each boot of the machine.
@@ -285,8 +279,8 @@ impl OrphanedJournal {
 
     /// Returns the journal with only the runs whose sinks this process is configured for; `None` if there are none. The other
     /// runs stay on disk for another process, up to [`JOURNAL_TTL`].
-    fn with_runs_for(mut self, urls: &[String], now: SystemTime) -> Option<Self> {
-        self.runs.retain(|run| run.started.sinks.iter().all(|sink| urls.contains(sink)));
+    fn with_runs_for(mut self, pipeline: &Pipeline, now: SystemTime) -> Option<Self> {
+        self.runs.retain_mut(|run| update_sinks(&mut run.started, pipeline));
         let is_expired = || is_older(&self.folder, &self.name, JOURNAL_TTL, now);
         if self.left == 0 || (self.runs.is_empty() && is_expired()) {
             let _ = self.folder.remove(&self.name);
@@ -380,15 +374,18 @@ impl OrphanRecovery {
         &mut self,
         folder: &Arc<Folder>,
         name: &str,
-        urls: &[String],
+        pipeline: &Pipeline,
         now: SystemTime,
     ) -> Result<(), InvalidJournal> {
         match open_journal(folder, name)? {
             // Unlocked: the recovery lock excludes other processes.
             Some(OwnedJournal::Orphaned(journal, _)) => {
-                self.journals.extend(journal.with_runs_for(urls, now));
+                self.journals.extend(journal.with_runs_for(pipeline, now));
             }
-            Some(OwnedJournal::Live(process, runs)) => {
+            Some(OwnedJournal::Live(process, mut runs)) => {
+                for run in &mut runs {
+                    update_sinks(&mut run.started, pipeline);
+                }
                 self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
             }
             None => {}
@@ -479,11 +476,11 @@ impl OrphanRecovery {
 
     /// Returns true if a sink of the run may accept its report, and the spool has room for it otherwise.
     fn is_reportable(&self, run: &Started, pipeline: &Pipeline) -> bool {
-        let mut routes = pipeline.routes.iter().filter(|route| has_sink(run, route));
+        let mut routes = routes_of(run, pipeline);
         let is_reachable =
             |route: &Route| !route.is_down() && self.groups.contains_key(&route.id());
         run.sinks.is_empty()
-            || routes.clone().any(is_reachable)
+            || routes_of(run, pipeline).any(is_reachable)
                 && routes.all(|route| route.spool().is_none_or(Spool::has_room_for_reports))
     }
 
@@ -491,13 +488,12 @@ impl OrphanRecovery {
     fn submit(&mut self, dead: &DeadRun, pipeline: &Pipeline) {
         let DeadRun { journal, run, is_superseded } = dead;
         let is_superseded = *is_superseded
-            || pipeline.routes.iter().any(|route| has_spooled_newer_run(route, &run.started));
+            || pipeline
+                .routes_for(&run.started.key)
+                .any(|route| has_spooled_newer_run(route, &run.started));
         let found_at = self.journals[*journal].record_found(run, &mut self.log);
         let mut receipts = Vec::new();
-        for route in &pipeline.routes {
-            if !has_sink(&run.started, route) {
-                continue;
-            }
+        for route in routes_of(&run.started, pipeline) {
             let state = self.group_state(route, &run.started.key);
             receipts.extend(self.recorder.submit_report(&run.started, |is_newest| {
                 let is_newest = is_newest && !is_superseded;
@@ -683,9 +679,24 @@ fn newest_starts<'a>(
     newest
 }
 
-/// Returns true if the run is reported to the sink of this route.
-fn has_sink(run: &Started, route: &Route) -> bool {
-    run.sinks.iter().any(|sink| sink == route.url())
+/// Replaces the URL of a ring before a change by the present one. Returns true if all sinks of the run are configured.
+fn update_sinks(run: &mut Started, pipeline: &Pipeline) -> bool {
+    let mut is_configured = true;
+    for sink in &mut run.sinks {
+        match pipeline.present_url(sink) {
+            Some(url) if url != sink => url.clone_into(sink),
+            Some(_) => {}
+            None => is_configured = false,
+        }
+    }
+    is_configured
+}
+
+/// Returns the routes on which the run is reported.
+fn routes_of<'a>(run: &'a Started, pipeline: &'a Pipeline) -> impl Iterator<Item = &'a Route> {
+    let routers = pipeline.routers.iter();
+    let has_sink = |router: &&Router| run.sinks.iter().any(|sink| sink == router.url());
+    routers.filter(has_sink).map(|router| router.route(&run.key))
 }
 
 /// Returns true if a newer run of the same group is known.

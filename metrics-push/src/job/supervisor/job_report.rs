@@ -57,7 +57,7 @@ impl JobReport {
             let submit = |route| {
                 dispatcher().submit_for_receipt(route, request.clone(), pipeline.timeout, class)
             };
-            (run.identity(), pipeline.routes.iter().map(submit).collect())
+            (run.identity(), pipeline.routes_for(&run.key).map(submit).collect())
         };
         Self { receipts: runs.into_iter().map(submit).collect(), journal }
     }

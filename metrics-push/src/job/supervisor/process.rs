@@ -48,7 +48,7 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
         return;
     }
     let pipeline = Pipeline::current();
-    if pipeline.routes.is_empty() || IS_ATTEMPTED.swap(true, Ordering::Relaxed) {
+    if pipeline.routers.is_empty() || IS_ATTEMPTED.swap(true, Ordering::Relaxed) {
         return;
     }
     match Supervisor::start(spec, &pipeline) {
