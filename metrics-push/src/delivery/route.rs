@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock};
 
 use super::breaker::{Breaker, BreakerState};
+use super::policy::{MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
 use crate::labels::GroupingKey;
-use crate::sink::{OnRepeat, Query, Shards, Sink};
+use crate::sink::{Model, OnRepeat, Query, Shards, Sink};
 use crate::spool::Spool;
 use crate::sync::Mutex;
 
@@ -116,6 +117,14 @@ impl Route {
     /// Returns true if the sink stores a request that it receives twice only once.
     pub(super) fn is_idempotent(&self) -> bool {
         self.sink().semantics().on_repeat == OnRepeat::Idempotent
+    }
+
+    /// Returns how many requests may be in flight.
+    pub(crate) fn max_in_flight(&self) -> usize {
+        match self.sink().semantics().model {
+            Model::Groups => MAX_IN_FLIGHT,
+            Model::Samples => MAX_SAMPLES_IN_FLIGHT,
+        }
     }
 
     /// Returns the query interface, if stored groups show which requests the sink has applied. A sink that adds up the

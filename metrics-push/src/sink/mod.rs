@@ -13,6 +13,7 @@ mod gzip;
 mod influx;
 mod interface;
 mod otlp;
+mod outbox;
 mod post;
 mod proto;
 pub(crate) mod pushgateway;

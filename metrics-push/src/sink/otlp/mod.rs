@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::compression::{CompressedBody, Compression};
 use super::interface::{Accepted, Rejection, Sink};
+use super::outbox::EncodedSamples;
 use super::post::Post;
 use super::sample_clock::check_age;
 use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
@@ -55,9 +56,13 @@ impl SampleProtocol for Otlp {
         check_age(payload)?;
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let message = message::encode(payload.key(), payload.families(), times);
-        let body = self.compression.apply(message);
-        answers::read(server.post(post(&body), deadline).await?)
+        let bytes = message::encode(payload.key(), payload.families(), times);
+        let samples = EncodedSamples { bytes, series: payload.families().count() };
+        let call = |bytes| async {
+            let body = self.compression.apply(bytes);
+            answers::read(server.post(post(&body), deadline).await?)
+        };
+        server.send(samples, deadline, call).await
     }
 }
 
