@@ -66,6 +66,11 @@ mod oneshot;
 mod pipeline;
 mod push_request;
 mod pusher;
+#[cfg(feature = "schedule")]
+mod schedule;
+#[cfg(not(feature = "schedule"))]
+#[path = "schedule_disabled.rs"]
+mod schedule;
 mod sink;
 mod spool;
 mod state_dir;
