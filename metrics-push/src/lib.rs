@@ -111,6 +111,8 @@ pub use sink::{Acceptance, GatewayKind};
 pub mod __private {
     pub use crate::escape::{escape, escape_lines};
     pub use crate::macro_support::*;
+    #[cfg(feature = "schedule")]
+    pub use crate::schedule::check_schedule;
 }
 
 /// The examples of this package's README as doctests.

@@ -89,6 +89,14 @@ impl Schedule {
     }
 }
 
+/// Checks a cron expression. The command calls it before it runs a job.
+///
+/// # Errors
+/// `is_config` if the expression is invalid.
+pub fn check_schedule(expression: &str) -> Result<(), Error> {
+    parse_expression(expression).map(drop)
+}
+
 fn find_zone(name: &str) -> Result<TimeZone, Error> {
     if name.is_empty() {
         return Ok(TimeZone::system());
