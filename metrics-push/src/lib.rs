@@ -66,6 +66,11 @@ mod oneshot;
 mod pipeline;
 mod push_request;
 mod pusher;
+#[cfg(feature = "schedule")]
+mod schedule;
+#[cfg(not(feature = "schedule"))]
+#[path = "schedule_disabled.rs"]
+mod schedule;
 mod sink;
 mod spool;
 mod state_dir;
@@ -106,6 +111,8 @@ pub use sink::{Acceptance, GatewayKind};
 pub mod __private {
     pub use crate::escape::{escape, escape_lines};
     pub use crate::macro_support::*;
+    #[cfg(feature = "schedule")]
+    pub use crate::schedule::check_schedule;
 }
 
 /// The examples of this package's README as doctests.

@@ -41,6 +41,9 @@ pub(super) fn start_run(
         key = None;
     }
     let started = Moment::now();
+    if key.is_some() {
+        report_invalid_schedule(&spec, started);
+    }
     let record = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, started));
     let run = ActiveRun::new(spec, key, pipeline, started, record);
     if run.key().is_some() {
@@ -75,6 +78,14 @@ fn grouping_key(
         key = key.label(name, value)?;
     }
     Ok(key)
+}
+
+/// Logs why a job has no next run. The run is reported without one.
+fn report_invalid_schedule(spec: &JobSpec, started: Moment) {
+    let next_run = spec.timing().map(|timing| timing.next_run(started.unix_seconds()));
+    if let Some(Err(error)) = next_run {
+        log::warn_once(format_args!("{error:?}; the next run is not pushed"));
+    }
 }
 
 fn record_start(
