@@ -11,6 +11,7 @@
 //! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
 //! - [`scale`]: which destination for how many runs, and rings of Pushgateways.
 //! - [`schedulers`]: many tasks in one long-lived process.
+//! - [`schedules`]: cron expressions, time zones, missed runs, thresholds.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
 //! - [`migration`]: from the Go client, the `prometheus` crate's `push`, autometrics, and `curl` in a script.
@@ -51,6 +52,9 @@ pub mod scale {}
 
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}
+
+#[doc = include_str!("guide/schedules.md")]
+pub mod schedules {}
 
 #[doc = include_str!("guide/command.md")]
 pub mod command {}

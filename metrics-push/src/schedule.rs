@@ -373,4 +373,104 @@ mod tests {
         }
         assert!(Schedule::parse("@daily", "").is_ok());
     }
+
+    /// Compares with another implementation, for random expressions and times in ten years.
+    mod reference {
+        use chrono::{DateTime, TimeZone as _};
+        use chrono_tz::Tz;
+        use croner::Cron;
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// 2026-01-01 to 2036-01-01, in Unix seconds.
+        const TEN_YEARS: std::ops::Range<i64> = 1_767_225_600..2_082_758_400;
+
+        /// The number of times that are compared for each expression.
+        const TIMES: usize = 10;
+
+        fn any_item(min: u32, max: u32) -> impl Strategy<Value = String> {
+            let range =
+                (min..=max, min..=max).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b)));
+            let stepped =
+                (range.clone(), 1..=max).prop_map(|(range, step)| format!("{range}/{step}"));
+            prop_oneof![(min..=max).prop_map(|value| value.to_string()), range, stepped]
+        }
+
+        fn any_field(min: u32, max: u32) -> impl Strategy<Value = String> {
+            proptest::collection::vec(any_item(min, max), 1..4).prop_map(|items| items.join(","))
+        }
+
+        /// A field that often does not restrict the time.
+        fn any_day(min: u32, max: u32) -> impl Strategy<Value = String> {
+            prop_oneof![Just("*".to_owned()), any_field(min, max)]
+        }
+
+        fn assert_equal(expression: &str, zone: Tz, start: i64) -> Result<(), TestCaseError> {
+            let schedule = Schedule::parse(expression, zone.name()).unwrap();
+            let cron: Cron = expression.parse().unwrap();
+            let mut time: DateTime<Tz> = zone.timestamp_opt(start, 0).unwrap();
+            for _ in 0..TIMES {
+                let Some(next) = schedule.next_after(time.timestamp() as f64) else { break };
+                time = cron.find_next_occurrence(&time, false).unwrap();
+                prop_assert_eq!(next as i64, time.timestamp(), "{} {}", expression, time);
+            }
+            Ok(())
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(500))]
+
+            #[test]
+            fn times_of_any_expression_equal_those_of_another_implementation(
+                minute in any_field(0, 59),
+                hour in any_field(0, 23),
+                day in any_day(1, 31),
+                month in any_day(1, 12),
+                weekday in any_day(0, 7),
+                start in TEN_YEARS,
+            ) {
+                let expression = format!("{minute} {hour} {day} {month} {weekday}");
+                assert_equal(&expression, Tz::UTC, start)?;
+            }
+
+            // In the night of a time change, the other implementation treats several times per day in another way.
+            #[test]
+            fn times_of_a_daily_run_equal_those_of_another_implementation(
+                minute in 0..60,
+                hour in 0..4,
+                day in any_day(1, 31),
+                weekday in any_day(0, 7),
+                zone in prop_oneof![
+                    Just(Tz::Europe__Berlin),
+                    Just(Tz::America__New_York),
+                    Just(Tz::Australia__Lord_Howe),
+                ],
+                start in TEN_YEARS,
+            ) {
+                assert_equal(&format!("{minute} {hour} {day} * {weekday}"), zone, start)?;
+            }
+
+            #[test]
+            fn times_near_a_time_change_equal_those_of_another_implementation(
+                minute in 0..60,
+                hour in 0..4,
+                year in 2026..2036,
+                days in 0..8,
+                (zone, month) in prop_oneof![
+                    Just((Tz::Europe__Berlin, 3)),
+                    Just((Tz::Europe__Berlin, 10)),
+                    Just((Tz::America__New_York, 3)),
+                    Just((Tz::America__New_York, 11)),
+                    Just((Tz::Australia__Lord_Howe, 4)),
+                    Just((Tz::Australia__Lord_Howe, 10)),
+                ],
+            ) {
+                // Berlin changes its clocks in the last week of the month, the others do in the first two weeks.
+                let day = if zone == Tz::Europe__Berlin { 23 } else { 1 } + days;
+                let start = zone.with_ymd_and_hms(year, month, day as u32, 12, 0, 0).unwrap();
+                assert_equal(&format!("{minute} {hour} * * *"), zone, start.timestamp())?;
+            }
+        }
+    }
 }

@@ -32,6 +32,7 @@ mod raw_tcp;
 mod readme;
 mod remote_write;
 mod runs;
+mod schedules;
 mod secrets;
 mod signal_defaults;
 mod signal_timing;
