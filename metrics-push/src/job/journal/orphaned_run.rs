@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::file_names::{FOLDER, journal_names};
 use super::line::{JournaledRun, Line};
-use super::recovery::{FOLDER, OrphanedJournal, OwnedJournal, journal_names, open_journal};
+use super::orphaned_journal::{OrphanedJournal, OwnedJournal, open_journal};
 use crate::job::outcome::Outcome;
 use crate::labels::GroupingKey;
 use crate::state_dir::StateDir;
