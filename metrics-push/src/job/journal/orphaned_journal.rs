@@ -39,8 +39,7 @@ pub(in crate::job) struct OrphanedJournal {
 
 /// A journal by the state of its owner.
 pub(super) enum OwnedJournal {
-    /// The open file is locked.
-    Orphaned(OrphanedJournal, File),
+    Orphaned(OrphanedJournal),
     /// The runs of a live process, or of one whose supervisor is alive, and the id of the process.
     Live(u32, Vec<JournaledRun>),
 }
@@ -120,12 +119,12 @@ impl OrphanedJournal {
     }
 }
 
-/// Opens a journal and locks it if its owner and the supervisor of its owner are dead. Returns `None` if it was removed or
-/// cannot be read at the moment.
+/// Reads a journal. Returns `None` if it was removed or cannot be read at the moment. The file is closed again, so that the
+/// number of journals is not limited.
 ///
 /// # Errors
 /// Why the file cannot be read as a journal.
-pub(super) fn open_journal(
+pub(super) fn read_journal(
     folder: &Arc<Folder>,
     name: &str,
 ) -> Result<Option<OwnedJournal>, InvalidJournal> {
@@ -165,7 +164,7 @@ pub(super) fn open_journal(
         let _ = file.write_all(b"\n");
     }
     let journal = OrphanedJournal::new(folder, name.to_owned(), contents);
-    Ok(Some(OwnedJournal::Orphaned(journal, file)))
+    Ok(Some(OwnedJournal::Orphaned(journal)))
 }
 
 /// Returns the journals in a folder without locking them, for a supervisor whose job is dead.

@@ -16,7 +16,7 @@ use super::file_names::{FOLDER, JOURNAL_EXTENSION, SUPERVISOR_EXTENSION, TEMP_EX
 use super::invalid_files::InvalidFiles;
 use super::line::{InvalidJournal, JournaledRun, Started};
 use super::orphaned_journal::{
-    OrphanedJournal, OwnedJournal, open_journal, try_lock, update_sinks,
+    OrphanedJournal, OwnedJournal, read_journal, try_lock, update_sinks,
 };
 use super::reconcile::{GatewayState, Recency, unreported_families};
 use crate::clock::Moment;
@@ -169,7 +169,7 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
         match name.rsplit_once('.') {
             Some((stem, JOURNAL_EXTENSION)) => {
                 let read = if is_stem(stem) {
-                    recovery.read_journal(folder, &name, pipeline, now)
+                    recovery.add_journal(folder, &name, pipeline, now)
                 } else {
                     Err(InvalidJournal::Foreign)
                 };
@@ -202,16 +202,16 @@ fn remove_unlocked(folder: &Folder, name: &str) {
 
 impl OrphanRecovery {
     /// Reads a journal. Returns why the file cannot be read as one.
-    fn read_journal(
+    fn add_journal(
         &mut self,
         folder: &Arc<Folder>,
         name: &str,
         pipeline: &Pipeline,
         now: SystemTime,
     ) -> Result<(), InvalidJournal> {
-        match open_journal(folder, name)? {
-            // Unlocked: the recovery lock excludes other processes.
-            Some(OwnedJournal::Orphaned(journal, _)) => {
+        match read_journal(folder, name)? {
+            // The recovery lock excludes other processes.
+            Some(OwnedJournal::Orphaned(journal)) => {
                 self.journals.extend(journal.with_runs_for(pipeline, now));
             }
             Some(OwnedJournal::Live(process, mut runs)) => {
@@ -311,21 +311,55 @@ impl OrphanRecovery {
                 .routes_for(&run.started.key)
                 .any(|route| has_spooled_newer_run(route, &run.started));
         let found_at = self.journals[*journal].record_found(run, &mut self.log);
-        let mut receipts = Vec::new();
-        for route in routes_of(&run.started, pipeline) {
+        let receipts = routes_of(&run.started, pipeline).filter_map(|route| {
             let state = self.group_state(route, &run.started.key);
-            receipts.extend(self.recorder.submit_report(&run.started, |is_newest| {
+            let request = |is_newest: bool| {
                 let is_newest = is_newest && !is_superseded;
                 let recency = if is_newest { Recency::Newest } else { Recency::Superseded };
                 let families = unreported_families(run, found_at, recency, state.as_ref());
-                (!families.is_empty()).then(|| {
-                    let request = PushRequest::add(run.started.key.clone(), families);
-                    submit_report(route, request, state.as_ref(), pipeline.timeout)
-                })
-            }));
-        }
+                (!families.is_empty()).then(|| PushRequest::add(run.started.key.clone(), families))
+            };
+            if state.is_none() {
+                self.replay_report(route, &run.started, request, pipeline.timeout)
+            } else {
+                self.submit_report(route, &run.started, request, pipeline.timeout)
+            }
+        });
+        let receipts = receipts.collect();
         let is_finished = run.finished.is_some();
         self.reports.push(Report { journal: *journal, id: run.id, is_finished, receipts });
+    }
+
+    /// Submits a report. Returns `None` if there is nothing to report.
+    fn submit_report(
+        &self,
+        route: &Route,
+        run: &Started,
+        request: impl Fn(bool) -> Option<PushRequest>,
+        timeout: Duration,
+    ) -> Option<Receiver<Receipt>> {
+        self.recorder.submit_report(run, |is_newest| {
+            let class = DeliveryClass::Spooled;
+            let request = request(is_newest)?;
+            Some(dispatcher().submit_for_receipt(route, request, timeout, class))
+        })
+    }
+
+    /// Stores a report and submits it. The state of its group is unknown, so the group may be newer than the report: the
+    /// delivery of a stored request compares it with the group. Runs of this process can end while the disk is slow.
+    fn replay_report(
+        &self,
+        route: &Route,
+        run: &Started,
+        request: impl Fn(bool) -> Option<PushRequest>,
+        timeout: Duration,
+    ) -> Option<Receiver<Receipt>> {
+        let report = request(self.recorder.is_newest(run))?;
+        if route.spool().is_some_and(|spool| spool.store(&report).is_ok()) {
+            let class = DeliveryClass::Spooled;
+            return Some(dispatcher().replay(route, run.key.clone(), timeout, class));
+        }
+        self.submit_report(route, run, request, timeout)
     }
 
     /// Returns the state of a group; `None` if it could not be queried. A sink that stores samples has none: no report
@@ -361,22 +395,6 @@ impl OrphanRecovery {
     pub(in crate::job) fn settle(mut self, timeout: Duration) {
         self.settle_reports(timeout);
     }
-}
-
-/// Submits the report of a run. If the state of its group is unknown, the group may be newer than the report: the report is
-/// stored, and its delivery compares it with the group.
-fn submit_report(
-    route: &Route,
-    request: PushRequest,
-    state: Option<&GatewayState>,
-    timeout: Duration,
-) -> Receiver<Receipt> {
-    let class = DeliveryClass::Spooled;
-    let spool = route.spool().filter(|_| state.is_none());
-    if spool.is_some_and(|spool| spool.store(&request).is_ok()) {
-        return dispatcher().replay(route, request.key().clone(), timeout, class);
-    }
-    dispatcher().submit_for_receipt(route, request, timeout, class)
 }
 
 /// Returns the routes on which the run is reported.
