@@ -19,8 +19,7 @@ const SCOPE: &str = "metrics-push";
 const CUMULATIVE: u64 = 2;
 
 /// Encodes families, given as names and texts, as messages: several if one would be too large. The Collector accepts 20 MiB.
-/// Leaves out a family that
-/// cannot be parsed.
+/// Leaves out a family that cannot be parsed.
 pub(super) fn encode<'a>(
     key: &GroupingKey,
     families: impl Iterator<Item = (&'a str, &'a str)>,
