@@ -1,5 +1,6 @@
 //! Integration tests: the behaviour of the crates as their users observe it, one module per area.
 
+mod answers;
 mod arbitrary_metrics;
 mod attributes;
 mod batch;

@@ -253,7 +253,7 @@ fn files_are_opened_in_listed_files_only() {
         // Files that the textfile collector of the node exporter reads.
         "sink/textfile/directory.rs",
         // Files of the system.
-        "job/journal/recovery.rs",
+        "job/journal/boot_id.rs",
         "job/resource_usage.rs",
         "job/supervisor/oom.rs",
         "job/supervisor/process.rs",

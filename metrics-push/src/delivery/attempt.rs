@@ -50,6 +50,8 @@ pub(crate) struct Delivery {
     /// The record contains the whole request.
     is_stored: bool,
     confirmation: Confirmation,
+    /// The library's own metrics in samples that may have arrived.
+    sent_self_metrics: Option<Families>,
 }
 
 /// The next step after an attempt.
@@ -94,6 +96,7 @@ impl Delivery {
             stored: None,
             is_stored: false,
             confirmation: Confirmation::default(),
+            sent_self_metrics: None,
         };
         delivery.log_state("pending");
         delivery
@@ -116,6 +119,7 @@ impl Delivery {
         // The sink may accept the later metrics.
         self.refused = None;
         self.confirmation = Confirmation::default();
+        self.sent_self_metrics = None;
     }
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted
@@ -222,6 +226,7 @@ impl Delivery {
             refused: self.refused,
             refused_part: self.refused_part,
             is_stored: self.is_stored,
+            unconfirmed: self.confirmation.into_unconfirmed().filter(|_| result.is_err()),
             result,
         }
     }
@@ -277,9 +282,15 @@ impl Delivery {
         }
         let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
         let mut payload = Payload::from(request);
-        let own = self.self_metrics_for(&payload);
+        // The sink ignores samples that it receives again unchanged.
+        let sent_before = self.sent_self_metrics.clone();
+        let own = sent_before.unwrap_or_else(|| self.self_metrics_for(&payload));
         payload.insert(&own);
-        let sent = samples::send(&**sink, payload, deadline).await?;
+        let sent = samples::send(&**sink, payload, deadline).await;
+        if sent.as_ref().is_err_and(Error::may_have_arrived) {
+            self.sent_self_metrics = Some(own);
+        }
+        let sent = sent?;
         (self.refused, self.refused_part) = (sent.refused, RefusedPart::SomeMetrics);
         Ok(sent.acceptance)
     }
@@ -380,9 +391,14 @@ impl Delivery {
     }
 
     /// Ends the delivery of an accepted outcome that could not be confirmed. If a later run can confirm it, the result is
-    /// an error, so that the outcome is stored.
+    /// an error, so that the outcome is stored. Without the requests that are unsure now, the later run has nothing else to
+    /// confirm.
     fn end_unconfirmed(&self, acceptance: Acceptance, cause: Option<Error>) -> Step {
         let is_temporary = cause.as_ref().is_none_or(Error::is_retryable);
+        let can_be_confirmed = is_temporary || self.has_own_unsure_request();
+        if let Some(mut unsure) = self.route.unsure() {
+            unsure.forget(&self.key);
+        }
         let error = self
             .replaced("the gateway accepted the outcome, but an earlier request may replace it");
         let error = match cause {
@@ -391,7 +407,7 @@ impl Delivery {
         };
         if self.route.spool().is_none() {
             log::warn(format_args!("{error:?}"));
-        } else if is_temporary || self.has_own_unsure_request() {
+        } else if can_be_confirmed {
             return Step::Done(Err(error));
         } else {
             log::debug(format_args!("{error:?}"));

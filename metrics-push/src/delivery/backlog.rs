@@ -13,7 +13,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::Query;
-use crate::spool::{Spool, SpoolEntry, SpoolStats};
+use crate::spool::{Spool, SpoolEntry, SpoolReason, SpoolStats};
 
 /// The spooled request, the retained timestamps and the state of the spool. Empty on a route without a spool.
 #[derive(Debug, Default)]
@@ -81,6 +81,8 @@ impl Backlog {
                 Ok(Some(group)) => keep_newer(request, &group, Moment::now()),
                 Ok(None) => Some(request),
                 Err(error) if verb.is_none() => return Err(withheld(error)),
+                // The sink has accepted it before. The new outcome must not wait for the confirmation.
+                Err(_) if entry.reason == SpoolReason::Unconfirmed => None,
                 Err(error) if error.is_unreachable() || error.is_about_credentials() => {
                     return Err(error);
                 }
@@ -165,6 +167,16 @@ impl Backlog {
         match &self.spooled {
             Spooled::Reconciled { entry, .. } | Spooled::Unreconciled(entry) => {
                 Some(&entry.request)
+            }
+            Spooled::None | Spooled::Withheld => None,
+        }
+    }
+
+    /// Returns the spooled request if the sink has not accepted it, so that the copy that was sent earlier may arrive late.
+    pub(super) fn unsure(&self) -> Option<&PushRequest> {
+        match &self.spooled {
+            Spooled::Reconciled { entry, .. } | Spooled::Unreconciled(entry) => {
+                Some(&entry.request).filter(|_| entry.reason == SpoolReason::Undelivered)
             }
             Spooled::None | Spooled::Withheld => None,
         }

@@ -3,6 +3,7 @@
 mod cleanup;
 mod connection;
 mod misplaced;
+mod textfiles;
 
 use std::fmt;
 use std::future::Future;
@@ -29,6 +30,7 @@ use crate::state_dir::StateDir;
 use connection::Connection;
 
 pub use cleanup::Removal;
+pub use textfiles::Textfiles;
 
 /// A Pushgateway and its connection settings, or several that share the groups: see [`guide::scale`](crate::guide::scale).
 ///

@@ -10,7 +10,7 @@ use crate::pipeline::Pipeline;
 
 /// A run of a dead process that is on no gateway and in no [`SpooledRequest`](crate::SpooledRequest).
 ///
-/// While a value of this type exists, other processes assume that the process of the run is alive, and do not report it.
+/// Another process may report the run while a value of this type exists.
 pub struct UnreportedRun {
     run: OrphanedRun,
     is_configured: bool,

@@ -34,7 +34,7 @@ mod target;
 mod textfile;
 
 #[cfg(test)]
-pub(crate) use interface::{Semantics, SendFuture};
+pub(crate) use interface::{QueryFuture, Semantics, SendFuture};
 
 pub use acceptance::Acceptance;
 pub(crate) use dry_run::DryRun;
@@ -45,3 +45,5 @@ pub(crate) use remote_write_version::RemoteWriteVersion;
 pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, open};
 pub(crate) use shards::Shards;
 pub(crate) use target::{Mode, Target};
+pub use textfile::GroupFile;
+pub(crate) use textfile::Textfile;

@@ -35,6 +35,7 @@ use crate::state_dir::{FileEntry, Folder, StateDir};
 use crate::sync::Mutex;
 use disk::{Disk, FolderLock, TempFile};
 pub(crate) use placement::Placement;
+pub(crate) use record::SpoolReason;
 use record::{DecodeError, Record};
 use usage::{DROPPED_FILE, SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
 
@@ -66,6 +67,7 @@ pub(crate) struct Spool {
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolEntry {
     pub(crate) request: PushRequest,
+    pub(crate) reason: SpoolReason,
     name: String,
     checksum: u128,
 }
@@ -159,17 +161,30 @@ impl Spool {
         files.into_iter().filter_map(|file| self.read(&folder, file.name)).collect()
     }
 
-    /// Stores a request, merged with the spooled request for the same key. Returns the path of the folder.
+    /// Stores an undelivered request, merged with the spooled request for the same key. Returns the path of the folder.
     ///
     /// # Errors
     /// If the request could not be stored.
     pub(crate) fn store(&self, request: &PushRequest) -> Result<PathBuf, Error> {
+        self.store_because(SpoolReason::Undelivered, request)
+    }
+
+    /// Stores a request for this reason, like [`store`](Self::store). What is merged with an undelivered request is
+    /// undelivered.
+    ///
+    /// # Errors
+    /// If the request could not be stored.
+    pub(crate) fn store_because(
+        &self,
+        reason: SpoolReason,
+        request: &PushRequest,
+    ) -> Result<PathBuf, Error> {
         let folder = self
             .state_dir
             .folder(FOLDER)
             .ok_or_else(|| Error::config("cannot use the state directory"))?;
         let path = folder.path().to_owned();
-        self.merge(&folder, request).map(|()| path).map_err(|error| {
+        self.merge(&folder, reason, request).map(|()| path).map_err(|error| {
             Error::new(Kind::Config, "cannot store the request on disk")
                 .at("directory", folder.path().display())
                 .caused_by(error)
@@ -206,7 +221,7 @@ impl Spool {
     /// # Errors
     /// If the request could not be stored.
     pub(crate) fn move_to(&self, other: &Self, entry: &SpoolEntry) -> Result<(), Error> {
-        other.store(&entry.request)?;
+        other.store_because(entry.reason, &entry.request)?;
         self.remove(entry);
         Ok(())
     }
@@ -316,8 +331,8 @@ impl Spool {
             }
         };
         match record::decode(&bytes) {
-            Ok(Record { sink, request, checksum }) => {
-                Some((sink, SpoolEntry { request, name, checksum }))
+            Ok(Record { sink, reason, request, checksum }) => {
+                Some((sink, SpoolEntry { request, reason, name, checksum }))
             }
             Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
             Err(DecodeError::Corrupt) => {
@@ -342,15 +357,20 @@ impl Spool {
     ///
     /// The temporary file is written before the folder is locked, so that jobs that finish at the same time sync their
     /// files concurrently.
-    fn merge(&self, folder: &Arc<Folder>, request: &PushRequest) -> io::Result<()> {
+    fn merge(
+        &self,
+        folder: &Arc<Folder>,
+        reason: SpoolReason,
+        request: &PushRequest,
+    ) -> io::Result<()> {
         let name = self.file_name(request.key());
         let seen = self.read_for_merge(folder, &name)?;
-        let mut bytes = self.encode_merged(seen.as_deref(), request)?;
+        let mut bytes = self.encode_merged(seen.as_deref(), reason, request)?;
         let mut temp = self.disk.write_temp(folder, &name, &bytes)?;
         let lock = self.disk.lock(folder)?;
         let found = self.read_for_merge(folder, &name)?;
         if found != seen {
-            bytes = self.encode_merged(found.as_deref(), request)?;
+            bytes = self.encode_merged(found.as_deref(), reason, request)?;
             temp = self.disk.write_temp(folder, &name, &bytes)?;
         }
         let length = bytes.len() as u64;
@@ -375,14 +395,22 @@ impl Spool {
     }
 
     /// Encodes a request, merged with the existing record of its key.
-    fn encode_merged(&self, found: Option<&[u8]>, request: &PushRequest) -> io::Result<Vec<u8>> {
+    fn encode_merged(
+        &self,
+        found: Option<&[u8]>,
+        reason: SpoolReason,
+        request: &PushRequest,
+    ) -> io::Result<Vec<u8>> {
         let spooled = found.and_then(|bytes| record::decode(bytes).ok());
         match spooled {
             Some(record) if record.request.key() == request.key() => {
+                let both = [reason, record.reason];
+                let is_undelivered = both.contains(&SpoolReason::Undelivered);
+                let reason = if is_undelivered { SpoolReason::Undelivered } else { reason };
                 let merged = merge_by_age(record.request, request.clone());
-                record::encode_within_limit(&self.sink, &merged)
+                record::encode_within_limit(&self.sink, reason, &merged)
             }
-            _ => record::encode_within_limit(&self.sink, request),
+            _ => record::encode_within_limit(&self.sink, reason, request),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
 use crate::job::completion::{Cause, Completion, finish_time};
 use crate::job::journal::line::{Finished, RunIdentity, Started};
-use crate::job::journal::recovery::OrphanedJournal;
+use crate::job::journal::orphaned_journal::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_metrics::{Progress, completion_metrics};
 use crate::job::spec::Extent;

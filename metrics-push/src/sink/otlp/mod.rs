@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use super::compression::{CompressedBody, Compression};
 use super::interface::{Accepted, Rejection, Sink};
-use super::outbox::EncodedSamples;
 use super::post::Post;
 use super::sample_clock::check_age;
 use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
@@ -56,13 +55,18 @@ impl SampleProtocol for Otlp {
         check_age(payload)?;
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let bytes = message::encode(payload.key(), payload.families(), times);
-        let samples = EncodedSamples { bytes, series: payload.families().count() };
         let call = |bytes| async {
             let body = self.compression.apply(bytes);
             answers::read(server.post(post(&body), deadline).await?)
         };
-        server.send(samples, deadline, call).await
+        let mut accepted = Accepted::Queued;
+        for samples in message::encode(payload.key(), payload.families(), times) {
+            let answer = server.send(samples, deadline, call).await?;
+            if let Accepted::Partially(_) = answer {
+                accepted = answer;
+            }
+        }
+        Ok(accepted)
     }
 }
 
