@@ -4,8 +4,8 @@ mod aggregating;
 mod attempts;
 mod breaker;
 mod faults;
+mod last_times;
 mod rejected;
-mod retained;
 mod spooled;
 mod unreadable;
 
