@@ -45,6 +45,7 @@ pub(crate) struct Args {
     failure_threshold: Option<LitInt>,
     recovery_threshold: Option<LitInt>,
     on_success: OnSuccess,
+    cumulative: Option<Ident>,
     /// `signals = off`.
     signals_off: Option<Ident>,
     supervise: Option<Ident>,
@@ -79,6 +80,7 @@ impl Attribute for Args {
                 Some((1, _)) => OnSuccess::Add,
                 _ => OnSuccess::Push,
             },
+            cumulative: arguments.flag("cumulative"),
             signals_off: arguments.word("signals", &["off"]).map(|(_, name)| name),
             supervise: arguments.flag("supervise"),
             predicates: Predicates::parse_for_run(arguments),
@@ -195,14 +197,15 @@ impl Args {
             quote_spanned!(span=> .registry(#registry))
         });
         let kill = self.kill.as_ref().map(|_| quote_spanned!(span=> .kill_after_max_runtime()));
+        let cumulative = self.cumulative.as_ref().map(|_| quote_spanned!(span=> .cumulative()));
         let signals =
             self.signals_off.as_ref().map(|_| quote_spanned!(span=> .without_signal_hooks()));
         let supervise = self.supervise.as_ref().map(|_| quote_spanned!(span=> .supervise()));
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>
             { static __JOB: #runtime_crate::Job = #runtime_crate::Job::new(#name)
-                #timing #max_runtime #kill #heartbeat #failure_threshold #recovery_threshold
-                #on_success #signals #supervise
+                 #timing #max_runtime #kill #heartbeat #failure_threshold #recovery_threshold
+                 #on_success #cumulative #signals #supervise
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
                 #registry #whole_process; &__JOB }
         }

@@ -184,6 +184,19 @@
 /// fn main() {}
 /// ```
 ///
+/// ## `cumulative`
+///
+/// Adds up the counters and histograms of the job over its runs: see
+/// [totals over runs](crate::guide::history#totals-over-runs). By default, each run pushes what it has counted itself.
+///
+/// ```no_run
+/// # use metrics_push::push_job;
+/// #[push_job(instance, cumulative)]
+/// fn main() {
+///     metrics_push::counter("orders_total", "Orders seen.").unwrap().inc();
+/// }
+/// ```
+///
 /// ## `on_success`
 ///
 /// How a successful run changes its group. `push`, the default, replaces the group, so that metrics disappear which the

@@ -29,6 +29,9 @@ pub mod metrics {}
 #[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
 
+#[doc = include_str!("guide/history.md")]
+pub mod history {}
+
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
 

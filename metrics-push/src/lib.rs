@@ -48,6 +48,7 @@ mod error;
 mod escape;
 mod exposition;
 mod file_size;
+mod finished_run;
 mod float;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -55,15 +56,18 @@ pub mod fuzz_bridge;
 mod gateway;
 pub mod guarantees;
 pub mod guide;
+mod history;
 mod http;
 mod inspect;
 mod job;
 mod label_text;
 mod labels;
+mod line_fields;
 mod log;
 mod macro_support;
 mod metrics;
 mod oneshot;
+mod outcome;
 mod pipeline;
 mod push_request;
 mod pusher;
@@ -88,10 +92,12 @@ pub use delivery::BreakerState;
 pub use dispatcher::flush;
 pub use error::Error;
 pub use exposition::Exposition;
+pub use finished_run::{FinishedRun, RecordCounts};
 pub use gateway::{Gateway, Removal, Textfiles};
+pub use history::RunHistory;
 pub use inspect::{
     CircuitBreaker, Recovery, SpooledRequest, UnreportedRun, circuit_breakers, gateway_urls,
-    move_undelivered, recover, spooled_requests, unreported_runs,
+    histories, history, move_undelivered, recover, spooled_requests, unreported_runs,
 };
 pub use job::{Job, Outcome, Run, RunHandle, Stage, report_signals};
 pub use labels::GroupingKey;

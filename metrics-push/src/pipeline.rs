@@ -12,6 +12,7 @@ use crate::delivery::{DeliveryClass, Route, Router};
 use crate::dispatcher::buffer::BatchBuffer;
 use crate::dispatcher::{OnSettled, dispatcher};
 use crate::error::Error;
+use crate::history::History;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
@@ -30,18 +31,20 @@ pub(crate) struct Pipeline {
     pub(crate) grouping: BTreeMap<String, String>,
     pub(crate) timeout: Duration,
     pub(crate) state_dir: Arc<StateDir>,
+    pub(crate) history: Arc<History>,
 }
 
 impl Pipeline {
     fn new(config: &Config) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
+        let history = Arc::new(History::new(&state_dir, config.totals));
         let targets = config.targets()?;
         let sinks = targets.iter().map(sink::open).collect::<Result<Vec<_>, _>>()?;
         let urls: Vec<_> = sinks.iter().map(ToString::to_string).collect();
         let routers: Vec<_> = targets
             .iter()
             .zip(sinks)
-            .map(|(target, sink)| router(target, sink, &state_dir, &urls))
+            .map(|(target, sink)| router(target, sink, &state_dir, &history, &urls))
             .collect();
         let buffer = config.batch_interval.map(|interval| {
             BatchBuffer::start(routers.clone(), config.timeout, interval, MAX_GROUPS / 2)
@@ -53,6 +56,7 @@ impl Pipeline {
             grouping: config.grouping.clone(),
             timeout: config.timeout,
             state_dir,
+            history,
         })
     }
 
@@ -182,6 +186,7 @@ impl Pipeline {
                 grouping: BTreeMap::new(),
                 timeout: config.timeout,
                 state_dir: Arc::default(),
+                history: Arc::default(),
             }
         });
         if pipeline.routers.is_empty() {
@@ -196,16 +201,18 @@ fn router(
     target: &Target,
     destination: Destination,
     state_dir: &Arc<StateDir>,
+    history: &Arc<History>,
     urls: &[String],
 ) -> Router {
     let is_stored = match &destination {
         Destination::Single(sink) => sink.semantics().on_failure == OnFailure::Spools,
         Destination::Sharded(_) => true,
     };
-    let has_spool = target.mode == Mode::Live && is_stored;
+    let is_live = target.mode == Mode::Live;
     let url = destination.to_string();
-    let new_spool = || has_spool.then(|| Spool::new(state_dir, &url, urls)).flatten();
-    Router::buffered(destination, new_spool)
+    let new_spool = || (is_live && is_stored).then(|| Spool::new(state_dir, &url, urls)).flatten();
+    let history = if is_live { Arc::clone(history) } else { Arc::default() };
+    Router::buffered(destination, new_spool, &history)
 }
 
 static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
+use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
 use crate::metrics::{Registry, RegistrySource, Snapshot, write_family};
 
@@ -115,28 +116,52 @@ pub(crate) fn is_outcome_family(name: &str) -> bool {
 pub(crate) fn is_delivery_family(name: &str) -> bool {
     ["batch_job_push_", "batch_job_spool_"].iter().any(|prefix| name.starts_with(prefix))
 }
+pub(crate) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
+pub(crate) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
+pub(crate) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
+pub(crate) const LAST_SKIPPED: &str = "batch_job_last_skipped_timestamp_seconds";
+
+/// When the first run started that has failed since the last success.
+pub(crate) const FAILING_SINCE: &str = "batch_job_failing_since_timestamp_seconds";
 
 /// The timestamps of a group that outlive its pushes.
-const RETAINED_FAMILIES: [&str; 4] = [
-    "batch_job_last_success_timestamp_seconds",
-    "batch_job_last_failure_timestamp_seconds",
-    "batch_job_last_abandoned_timestamp_seconds",
-    "batch_job_last_skipped_timestamp_seconds",
-];
+const RETAINED_FAMILIES: [&str; 4] = [LAST_SUCCESS, LAST_FAILURE, LAST_ABANDONED, LAST_SKIPPED];
 
 /// Returns true if a push that does not contain the family must not remove it.
 pub(crate) fn is_retained_family(name: &str) -> bool {
     RETAINED_FAMILIES.contains(&name)
 }
 
+/// The total of one family over all runs of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Total {
+    /// When the total was zero, in milliseconds since the Unix epoch.
+    pub(crate) since: u64,
+    /// The family in the text format.
+    pub(crate) text: String,
+}
+
+/// Totals over runs, by family.
+pub(crate) type Totals = BTreeMap<String, Total>;
+
+/// A run that a request reports, for the history of its group.
+#[derive(Debug, PartialEq)]
+pub(crate) struct RunEnding {
+    pub(crate) run: FinishedRun,
+    /// What the run has counted: the families that add up over runs.
+    pub(crate) counted: Families,
+}
+
 /// One request to a sink. Clones share the families.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PushRequest {
     verb: Verb,
     key: GroupingKey,
     families: Arc<Families>,
     /// When the newest part was created, in milliseconds since the Unix epoch.
     created_at: u64,
+    /// The runs that the request reports, in the order of their ends. They are not stored in the spool.
+    endings: Vec<Arc<RunEnding>>,
 }
 
 impl PushRequest {
@@ -159,7 +184,30 @@ impl PushRequest {
         key: GroupingKey,
         families: Families,
     ) -> Self {
-        Self { verb, key, families: Arc::new(families), created_at }
+        Self { verb, key, families: Arc::new(families), created_at, endings: Vec::new() }
+    }
+
+    /// Adds a run that the request reports.
+    pub(crate) fn reporting(mut self, ending: Arc<RunEnding>) -> Self {
+        self.endings.push(ending);
+        self
+    }
+
+    pub(crate) fn endings(&self) -> &[Arc<RunEnding>] {
+        &self.endings
+    }
+
+    /// Adds families and replaces those with the same name.
+    pub(crate) fn insert(&mut self, families: Families) {
+        Arc::make_mut(&mut self.families).extend(families);
+    }
+
+    /// Adds the families whose name the request does not have yet.
+    pub(crate) fn insert_missing(&mut self, families: &Families) {
+        let own = Arc::make_mut(&mut self.families);
+        for (name, text) in families {
+            own.entry(name.clone()).or_insert_with(|| text.clone());
+        }
     }
 
     pub(crate) fn verb(&self) -> Verb {
@@ -211,6 +259,7 @@ impl PushRequest {
     pub(crate) fn merge(&mut self, mut later: Self) {
         debug_assert_eq!(self.key, later.key);
         self.created_at = self.created_at.max(later.created_at);
+        self.endings.append(&mut later.endings);
         let (verb, families) = self.verb.merge(later.verb);
         self.verb = verb;
         match families {
@@ -243,6 +292,7 @@ pub(crate) struct Payload<'a> {
     key: &'a GroupingKey,
     families: BTreeMap<&'a str, &'a str>,
     created_at: u64,
+    totals_before: Option<&'a Totals>,
 }
 
 impl<'a> From<&'a PushRequest> for Payload<'a> {
@@ -252,11 +302,23 @@ impl<'a> From<&'a PushRequest> for Payload<'a> {
             key: &request.key,
             families: borrow(&request.families).collect(),
             created_at: request.created_at,
+            totals_before: None,
         }
     }
 }
 
 impl<'a> Payload<'a> {
+    /// Sets the totals over runs as they were before the runs that the payload reports.
+    pub(crate) fn with_totals_before(self, totals: &'a Totals) -> Self {
+        Self { totals_before: Some(totals), ..self }
+    }
+
+    /// Returns the total over runs of a family as it was before the runs that the payload reports; `None` if the family is
+    /// not a total. The text is empty if the total is unknown.
+    pub(crate) fn total_before(&self, name: &str) -> Option<&'a Total> {
+        self.totals_before?.get(name)
+    }
+
     pub(crate) fn verb(&self) -> Verb {
         self.verb
     }
@@ -329,7 +391,7 @@ impl<'a> Payload<'a> {
         let families: BTreeMap<_, _> =
             self.families().filter(|(name, text)| keep(name, text)).collect();
         let is_empty = families.is_empty();
-        (!is_empty).then_some(Self { verb: Verb::Add, key: self.key, families, created_at })
+        (!is_empty).then_some(Self { verb: Verb::Add, families, created_at, ..*self })
     }
 
     /// Copies the payload to a request.

@@ -55,6 +55,7 @@ mod state_dir;
 mod supervise;
 mod syscalls;
 mod textfile;
+mod totals;
 mod wire;
 mod wrong_clock;
 

@@ -15,6 +15,7 @@ mod fake_gateway;
 mod gateway_cleanup;
 mod gathering;
 mod guide;
+mod history;
 #[path = "../e2e/http.rs"]
 mod http;
 mod inherited;

@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
     Case {
         name: "push_job_supervised",
         attribute: "push_job",
-        arguments: "max_runtime = \"1h\", kill, signals = off, supervise",
+        arguments: "max_runtime = \"1h\", kill, cumulative, signals = off, supervise",
         item: "fn main() { work() }",
     },
     Case {

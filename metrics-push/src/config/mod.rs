@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::history::TotalsPolicy;
 use crate::labels::GroupingKey;
 use crate::sink::pushgateway::Encoding;
 use crate::sink::{GatewayKind, RemoteWriteVersion};
@@ -55,6 +56,7 @@ pub struct Config {
     encoding: Encoding,
     pub(crate) state_dir: StateDirPath,
     pub(crate) batch_interval: Option<Duration>,
+    pub(crate) totals: TotalsPolicy,
     kind: GatewayKind,
     remote_write: RemoteWriteVersion,
     is_disabled: bool,
@@ -73,6 +75,7 @@ impl Default for Config {
             encoding: Encoding::default(),
             state_dir: StateDirPath::Disabled,
             batch_interval: None,
+            totals: TotalsPolicy::default(),
             kind: GatewayKind::default(),
             remote_write: RemoteWriteVersion::default(),
             is_disabled: false,
@@ -204,6 +207,21 @@ impl Config {
     #[must_use]
     pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.state_dir = StateDirPath::Configured(directory.into());
+        self
+    }
+
+    /// Exports totals over the runs of each group, also of groups without a label such as `instance`. The runs of a group
+    /// must then end on one machine: two machines would overwrite each other's totals.
+    #[must_use]
+    pub fn enable_totals(mut self) -> Self {
+        self.totals = TotalsPolicy::On;
+        self
+    }
+
+    /// Exports no totals over runs.
+    #[must_use]
+    pub fn disable_totals(mut self) -> Self {
+        self.totals = TotalsPolicy::Off;
         self
     }
 

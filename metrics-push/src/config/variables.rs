@@ -8,6 +8,7 @@ use super::connection::{ConnectionSettings, PASSWORD, PASSWORD_FILE, TOKEN, TOKE
 use super::duration::parse_duration;
 use super::sink_config::{SinkConfig, split_urls};
 use crate::error::Error;
+use crate::history::TotalsPolicy;
 use crate::http::{
     ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name,
 };
@@ -234,6 +235,15 @@ static ALL: &[Variable] = &[
         meaning: "the directory for undelivered outcomes; `off` disables it. Default: `STATE_DIRECTORY`, `XDG_STATE_HOME/metrics-push` or `~/.local/state/metrics-push`",
         setting: Setting::Config(|config, value| {
             config.state_dir = parse_directory(value)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "METRICS_PUSH_TOTALS",
+        example: "on",
+        meaning: "`on` exports totals over the runs of every group, `off` of none. Default: of the groups with a label that distinguishes machines, such as `instance`",
+        setting: Setting::Config(|config, value| {
+            config.totals = if parse_bool(value)? { TotalsPolicy::On } else { TotalsPolicy::Off };
             Ok(())
         }),
     },

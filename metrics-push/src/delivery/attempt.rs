@@ -7,22 +7,23 @@ use super::backoff::Backoff;
 use super::breaker::BreakerState;
 use super::confirmation::{Confirmation, Confirmed};
 use super::fallback::remove_empty_group;
+use super::lost_times::LostTimes;
 use super::policy::{
     CONFIRM_DELAY, FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT,
     MAX_REPLAY_ATTEMPTS, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT,
     SETTLE_TIME_DIVISOR, STORABLE_GRACE, STORED_TIMEOUT,
 };
 use super::receipt::{DeliveryClass, RefusedPart};
-use super::retained::{SentTimestamps, changes_timestamps};
 use super::route::Route;
 use super::samples;
 use super::self_metrics;
 use super::settle::Settlement;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
+use crate::history::Recorded;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::push_request::{Families, Payload, PushRequest};
 use crate::sink::{Acceptance, Accepted, Model, Rejection};
 use crate::spool::SpoolEntry;
 
@@ -52,6 +53,7 @@ pub(crate) struct Delivery {
     confirmation: Confirmation,
     /// The library's own metrics in samples that may have arrived.
     sent_self_metrics: Option<Families>,
+    lost_times: LostTimes,
 }
 
 /// The next step after an attempt.
@@ -97,6 +99,7 @@ impl Delivery {
             is_stored: false,
             confirmation: Confirmation::default(),
             sent_self_metrics: None,
+            lost_times: LostTimes::default(),
         };
         delivery.log_state("pending");
         delivery
@@ -120,6 +123,19 @@ impl Delivery {
         self.refused = None;
         self.confirmation = Confirmation::default();
         self.sent_self_metrics = None;
+    }
+
+    /// Returns the request if it reports runs.
+    pub(crate) fn reporting_request(&self) -> Option<&PushRequest> {
+        self.request.as_ref().filter(|request| !request.endings().is_empty())
+    }
+
+    /// Adds what the history of the group adds to the request.
+    pub(crate) fn set_recorded(&mut self, recorded: Recorded) {
+        if let Some(request) = &mut self.request {
+            recorded.add_to(request);
+        }
+        self.backlog.recorded = recorded;
     }
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted
@@ -227,6 +243,7 @@ impl Delivery {
             refused_part: self.refused_part,
             is_stored: self.is_stored,
             unconfirmed: self.confirmation.into_unconfirmed().filter(|_| result.is_err()),
+            checked_at: self.lost_times.queried_at(),
             result,
         }
     }
@@ -270,7 +287,9 @@ impl Delivery {
         let deadline = Moment::now().after(self.attempt_timeout());
         let sink = self.route.sink();
         if let Some(spooled) = self.backlog.unsent() {
-            match samples::send(&**sink, Payload::from(spooled), deadline).await {
+            let payload =
+                Payload::from(spooled).with_totals_before(&self.backlog.recorded.totals_before);
+            match samples::send(&**sink, payload, deadline).await {
                 Ok(_) => self.backlog.set_accepted(),
                 // The new outcome must not wait for the older one.
                 Err(error) if error.is_rejected() && self.request.is_some() => {
@@ -281,7 +300,8 @@ impl Delivery {
             }
         }
         let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
-        let mut payload = Payload::from(request);
+        let totals_before = &self.backlog.recorded.totals_before;
+        let mut payload = Payload::from(request).with_totals_before(totals_before);
         // The sink ignores samples that it receives again unchanged.
         let sent_before = self.sent_self_metrics.clone();
         let own = sent_before.unwrap_or_else(|| self.self_metrics_for(&payload));
@@ -303,15 +323,16 @@ impl Delivery {
             Confirmation::record_spooled(&self.route, &self.backlog);
         }
         self.backlog.reconcile(self.route.query(), &self.key, verb, timeout).await?;
-        let Some(payload) = self.assemble() else {
+        let mut lost_times = std::mem::take(&mut self.lost_times);
+        let Some(mut payload) = self.assemble() else {
             // The group already has newer values of all families.
             return Ok(Acceptance::Applied);
         };
-        let (verb, retains) = (payload.verb(), self.retains_timestamps(&payload));
-        let retained = if retains { self.retained_for(verb).await } else { Families::new() };
-        let Some(mut payload) = self.assemble() else { return Ok(Acceptance::Applied) };
-        payload.insert_missing(&retained);
-        let sent = retains.then(|| SentTimestamps::from(&payload));
+        let lost = match self.route.query() {
+            Some(query) => lost_times.find(&payload, &self.backlog, query, timeout).await,
+            None => Families::new(),
+        };
+        payload.insert_missing(&lost);
         let answer = self.transmit(&payload).await;
         let confirmation = self.confirmation_after(&payload, &answer);
         let outcome = match &answer {
@@ -319,8 +340,7 @@ impl Delivery {
             _ => None,
         };
         let outcome = outcome.map(|outcome| outcome.to_request());
-        self.confirmation = confirmation;
-        self.backlog.sent = sent;
+        (self.confirmation, self.lost_times) = (confirmation, lost_times);
         match (answer, outcome) {
             (Err(refused), Some(outcome)) => {
                 self.send_outcome_only(outcome, refused.into_error()).await
@@ -461,16 +481,6 @@ impl Delivery {
             (Some(_), Some(request)) => Some(Payload::from(request)),
             (_, request) => self.backlog.assemble(request.as_ref()),
         }
-    }
-
-    fn retains_timestamps(&self, payload: &Payload<'_>) -> bool {
-        let changes = changes_timestamps(payload) || self.backlog.has_moved();
-        self.route.spool().is_some() && self.route.is_idempotent() && changes
-    }
-
-    async fn retained_for(&mut self, verb: Verb) -> Families {
-        let timeout = self.attempt_timeout();
-        self.backlog.retained_for(verb, self.route.query(), &self.key, timeout).await
     }
 
     /// Returns the library's own metrics if the payload has an outcome.

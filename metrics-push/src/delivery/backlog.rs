@@ -2,29 +2,27 @@
 
 use std::time::Duration;
 
-use super::policy::QUERY_TIME_DIVISOR;
 use super::reconcile::keep_newer;
 use super::relocation::Relocation;
-use super::retained::{Retained, SentTimestamps};
 use super::route::Route;
 use crate::clock::Moment;
 use crate::error::Error;
+use crate::history::Recorded;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::{Families, Payload, PushRequest, Verb};
+use crate::push_request::{Payload, PushRequest, Verb};
 use crate::sink::Query;
-use crate::spool::{Spool, SpoolEntry, SpoolReason, SpoolStats};
+use crate::spool::{SpoolEntry, SpoolReason, SpoolStats};
 
-/// The spooled request, the retained timestamps and the state of the spool. Empty on a route without a spool.
+/// The spooled request, its history and the state of the spool. Empty on a route without a spool.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     spooled: Spooled,
-    retained: Retained,
     /// Present if the sink is a shard of a ring.
     relocation: Option<Relocation>,
+    /// What the history adds to the requests.
+    pub(super) recorded: Recorded,
     pub(super) stats: Option<SpoolStats>,
-    /// The timestamps that the last attempt sent.
-    pub(super) sent: Option<SentTimestamps>,
 }
 
 /// The spooled request that is delivered together with a new one.
@@ -45,13 +43,15 @@ impl Backlog {
     pub(crate) fn load(route: &Route, key: &GroupingKey) -> Self {
         let Some(spool) = route.spool() else { return Self::default() };
         let relocation = route.shards().map(|shards| Relocation::load(shards, spool, key));
+        let spooled = spool.look_up(key);
+        let has_moved = relocation.as_ref().is_some_and(Relocation::has_moved);
+        let needs_history = spooled.is_some() || has_moved;
         Self {
-            spooled: spool.look_up(key).map_or(Spooled::None, Spooled::Unreconciled),
-            retained: load_retained(relocation.as_ref(), spool, key),
+            recorded: needs_history.then(|| route.look_up(key)).unwrap_or_default(),
+            spooled: spooled.map_or(Spooled::None, Spooled::Unreconciled),
             relocation,
             // Best-effort requests do not send the statistics, but a completion may be merged into one.
             stats: Some(spool.stats()),
-            sent: None,
         }
     }
 
@@ -109,23 +109,6 @@ impl Backlog {
         Some(payload)
     }
 
-    /// Returns the retained timestamps to add to a payload.
-    pub(super) async fn retained_for(
-        &mut self,
-        verb: Verb,
-        query: Option<&dyn Query>,
-        key: &GroupingKey,
-        timeout: Duration,
-    ) -> Families {
-        match (verb, query) {
-            (Verb::Push, _) => self.retained.merged_with(self.replaced()),
-            (Verb::Add, Some(query)) => {
-                self.retained.lost_by(query, key, timeout / QUERY_TIME_DIVISOR).await
-            }
-            (Verb::Add, None) | (Verb::Delete, _) => Families::new(),
-        }
-    }
-
     /// Returns the spooled request that was not sent yet.
     pub(super) fn unsent(&self) -> Option<&PushRequest> {
         match &self.spooled {
@@ -144,14 +127,6 @@ impl Backlog {
     /// Leaves the spooled request on disk.
     pub(super) fn withhold(&mut self) {
         self.spooled = Spooled::Withheld;
-    }
-
-    /// Returns the spooled request if the new request replaces it as a whole.
-    fn replaced(&self) -> Option<&PushRequest> {
-        match &self.spooled {
-            Spooled::Reconciled { remaining: None, entry } => Some(&entry.request),
-            _ => None,
-        }
     }
 
     /// Returns the part of the spooled request that is being sent.
@@ -187,7 +162,7 @@ impl Backlog {
         matches!(self.spooled, Spooled::Withheld)
     }
 
-    /// Returns true if another shard may have the group, so that this one may lack its retained timestamps.
+    /// Returns true if another shard may have the group, so that this one may lack its timestamps.
     pub(super) fn has_moved(&self) -> bool {
         self.relocation.as_ref().is_some_and(Relocation::has_moved)
     }
@@ -212,20 +187,6 @@ impl Backlog {
             spool.remove(entry);
         }
     }
-
-    /// Stores the retained timestamps that the sink has accepted. Blocks.
-    pub(super) fn store_retained(&mut self, route: &Route, key: &GroupingKey) {
-        if let (Some(sent), Some(spool)) = (self.sent.take(), route.spool()) {
-            self.retained.store(sent, spool, key);
-        }
-    }
-}
-
-fn load_retained(relocation: Option<&Relocation>, spool: &Spool, key: &GroupingKey) -> Retained {
-    let Some(relocation) = relocation else { return Retained::load(spool, key) };
-    relocation.move_retained(spool, key);
-    let retained = Retained::load(spool, key);
-    if relocation.has_moved() { retained.assume_lost() } else { retained }
 }
 
 /// Returns the reason why an older outcome stays on disk. Temporary and permanent causes differ in their kind.

@@ -7,7 +7,7 @@
 use super::policy::MAX_CLOCK_SKEW;
 use crate::clock::Moment;
 use crate::exposition::single_value;
-use crate::push_request::{PushRequest, Verb, is_outcome_family};
+use crate::push_request::{FAILING_SINCE, PushRequest, Verb, is_outcome_family};
 use crate::sink::GroupState;
 
 /// When the last heartbeat or outcome of a group was pushed, by the client's clock.
@@ -84,8 +84,9 @@ fn is_superseded(spooled: &PushRequest, group: &GroupState, now: Moment) -> bool
     }
 }
 
+/// Returns true for a timestamp that only increases. The start of a streak of failures does not: a success removes it.
 fn is_timestamp(name: &str) -> bool {
-    is_outcome_family(name) && name.ends_with("_timestamp_seconds")
+    is_outcome_family(name) && name.ends_with("_timestamp_seconds") && name != FAILING_SINCE
 }
 
 #[cfg(test)]

@@ -48,16 +48,6 @@ impl Relocation {
         self.current.shards.len() > 1
     }
 
-    /// Moves the retained timestamps of the group from the records for the ring before a change. Blocks on the disk.
-    pub(super) fn move_retained(&self, spool: &Spool, key: &GroupingKey) {
-        let stored = self.stored.as_ref().filter(|stored| stored.ring != self.current.ring);
-        let Some(earlier) = stored.map(|stored| spool.for_sink(&stored.ring)) else { return };
-        if let Some(retained) = earlier.retained(key) {
-            spool.store_retained(&retained);
-            earlier.delete_retained(key);
-        }
-    }
-
     /// Deletes the group from its earlier shards, because the right one has accepted it.
     pub(super) async fn delete_elsewhere(&mut self, key: &GroupingKey, timeout: Duration) {
         for url in std::mem::take(&mut self.reachable) {

@@ -1,4 +1,4 @@
-//! `Route`: a sink, its circuit breaker and its spool.
+//! `Route`: a sink, its circuit breaker, its spool and the history of its groups.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,9 @@ use super::breaker::{Breaker, BreakerState};
 use super::policy::{MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
+use crate::history::{History, Recorded};
 use crate::labels::GroupingKey;
+use crate::push_request::RunEnding;
 use crate::sink::{Model, OnRepeat, Query, Shards, Sink};
 use crate::spool::Spool;
 use crate::sync::Mutex;
@@ -62,6 +64,7 @@ impl Shard {
 #[derive(Debug)]
 struct FailureState {
     spool: Option<Spool>,
+    history: Arc<History>,
     breaker: Mutex<Breaker>,
     /// Whether the disk has a record that the sink is down. `None` before it was read.
     is_outage_recorded: Mutex<Option<bool>>,
@@ -71,9 +74,10 @@ struct FailureState {
 }
 
 impl FailureState {
-    fn new(spool: Option<Spool>) -> Self {
+    fn new(spool: Option<Spool>, history: Arc<History>) -> Self {
         Self {
             spool,
+            history,
             breaker: Mutex::default(),
             is_outage_recorded: Mutex::default(),
             unsure: Mutex::default(),
@@ -89,14 +93,23 @@ impl Route {
     }
 
     /// Returns a route for the runs of jobs, with a breaker.
-    pub(crate) fn buffered(sink: Arc<dyn Sink>, spool: Option<Spool>) -> Self {
-        Self::new(sink, None, Some(FailureState::new(spool)))
+    pub(crate) fn buffered(
+        sink: Arc<dyn Sink>,
+        spool: Option<Spool>,
+        history: Arc<History>,
+    ) -> Self {
+        Self::new(sink, None, Some(FailureState::new(spool, history)))
     }
 
     /// Returns the same for one shard of a ring. `spool` is that of the ring.
-    pub(super) fn of_shard(sink: Arc<dyn Sink>, shard: Shard, spool: Option<Spool>) -> Self {
+    pub(super) fn of_shard(
+        sink: Arc<dyn Sink>,
+        shard: Shard,
+        spool: Option<Spool>,
+        history: Arc<History>,
+    ) -> Self {
         let spool = spool.map(|spool| spool.for_server(&sink.to_string()));
-        Self::new(sink, Some(shard), Some(FailureState::new(spool)))
+        Self::new(sink, Some(shard), Some(FailureState::new(spool, history)))
     }
 
     fn new(sink: Arc<dyn Sink>, shard: Option<Shard>, failures: Option<FailureState>) -> Self {
@@ -150,6 +163,47 @@ impl Route {
         let mut keys = spool.keys();
         keys.retain(|key| shard.owns(key));
         keys
+    }
+
+    fn history(&self) -> Option<&History> {
+        Some(&self.0.failures.as_ref()?.history)
+    }
+
+    /// Returns true if a delivery may use the disk.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.spool().is_some() || self.history().is_some_and(History::is_enabled)
+    }
+
+    /// Records the runs that a request reports, and returns what the history adds to it. Blocks if
+    /// [`has_disk`](Self::has_disk).
+    pub(crate) fn record_runs(&self, key: &GroupingKey, endings: &[Arc<RunEnding>]) -> Recorded {
+        let recorded = self.history().map(|history| history.record(key, &self.0.url, endings));
+        // A sink that adds up the values would add up totals.
+        recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
+    }
+
+    /// Returns what the history adds to a request that reports no new run. Blocks.
+    pub(super) fn look_up(&self, key: &GroupingKey) -> Recorded {
+        let recorded = self.history().map(|history| history.look_up(key, &self.0.url));
+        recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
+    }
+
+    /// Records how a delivery of runs went. Blocks.
+    pub(super) fn record_delivery(
+        &self,
+        key: &GroupingKey,
+        endings: &[Arc<RunEnding>],
+        attempts: u32,
+        checked_at: Option<Moment>,
+    ) {
+        let Some(history) = self.history() else { return };
+        // One attempt is the default.
+        if !endings.is_empty() && attempts != 1 {
+            history.set_attempts(key, endings, attempts);
+        }
+        if let Some(checked_at) = checked_at {
+            history.set_checked(key, &self.0.url, checked_at);
+        }
     }
 
     pub(crate) fn breaker(&self) -> Option<MutexGuard<'_, Breaker>> {

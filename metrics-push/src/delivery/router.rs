@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::route::{Route, Shard};
+use crate::history::History;
 use crate::labels::GroupingKey;
 use crate::sink::{Destination, Shards, Sink};
 use crate::spool::Spool;
@@ -30,10 +31,14 @@ impl Router {
     pub(crate) fn buffered(
         destination: Destination,
         new_spool: impl Fn() -> Option<Spool>,
+        history: &Arc<History>,
     ) -> Self {
-        Self::new(destination, |sink, shard| match shard {
-            None => Route::buffered(sink, new_spool()),
-            Some(shard) => Route::of_shard(sink, shard, new_spool()),
+        Self::new(destination, |sink, shard| {
+            let history = Arc::clone(history);
+            match shard {
+                None => Route::buffered(sink, new_spool(), history),
+                Some(shard) => Route::of_shard(sink, shard, new_spool(), history),
+            }
         })
     }
 

@@ -7,6 +7,7 @@ use super::backlog::Backlog;
 use super::log_limiter::{self, Undelivered};
 use super::receipt::{DeliveryClass, Receipt, RefusedPart};
 use super::route::Route;
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
@@ -34,6 +35,8 @@ pub(crate) struct Settlement {
     pub(super) is_stored: bool,
     /// What the sink has accepted, if a request that arrives late may replace it.
     pub(super) unconfirmed: Option<PushRequest>,
+    /// When the gateway was asked for the timestamps of the group.
+    pub(super) checked_at: Option<Moment>,
     pub(super) result: Result<Acceptance, Error>,
 }
 
@@ -51,16 +54,23 @@ impl Settlement {
         #[cfg(test)]
         super::failpoint::reach(&self.key, "panic in settlement");
         self.route.store_state();
+        self.record_delivery();
         match self.result.clone() {
             Ok(acceptance) => {
                 self.remove_from_disk();
-                self.backlog.store_retained(&self.route, &self.key);
                 self.backlog.store_placement(&self.route, &self.key);
                 let refused = self.refused.take();
                 Receipt::Delivered { acceptance, refused }
             }
             Err(error) => self.settle_failure(error),
         }
+    }
+
+    /// Records the number of attempts in the history, and that the gateway has the timestamps of the group.
+    fn record_delivery(&self) {
+        let endings = self.request.as_ref().map_or(&[][..], PushRequest::endings);
+        let checked_at = self.checked_at.filter(|_| self.result.is_ok());
+        self.route.record_delivery(&self.key, endings, self.attempts, checked_at);
     }
 
     /// Stores a request that was not delivered, after a panic has interrupted the settlement.

@@ -89,7 +89,7 @@ fn early_record_with_a_withheld_outcome_stays_on_disk() {
     let directory = std::env::temp_dir().join(name);
     let state_dir = Arc::new(StateDir::new(StateDirPath::Configured(directory.clone())));
     let spool = Spool::new(&state_dir, "http://gateway", &[]);
-    let route = Route::buffered(Arc::new(UnreadableSink::default()), spool);
+    let route = Route::buffered(Arc::new(UnreadableSink::default()), spool, Arc::default());
     let spool = route.spool().unwrap();
     let withheld = "batch_job_last_failure_timestamp_seconds";
     spool.store(&add(withheld)).unwrap();

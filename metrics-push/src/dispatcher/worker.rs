@@ -85,6 +85,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     let result = loop {
         // Merges later requests: if a run is finished before its start is sent, one request reports both.
         merge_later(&mut delivery);
+        record_runs(&route, &mut delivery).await;
         let is_last = in_flight.shared.interruption.is_started();
         match attempt(&mut delivery, &in_flight.shared).await {
             Step::RetryAfter(_) if is_last => break Err(delivery.interrupt()),
@@ -132,6 +133,19 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
     run_blocking(load).await.unwrap_or_default()
 }
 
+/// Records the runs that the request reports, before it is sent. Each attempt reads their totals again, because other
+/// processes may have added to them.
+async fn record_runs(route: &Route, delivery: &mut Delivery) {
+    let Some(request) = delivery.reporting_request() else { return };
+    let (key, endings, route) = (request.key().clone(), request.endings().to_vec(), route.clone());
+    let has_disk = route.has_disk();
+    let record = move || route.record_runs(&key, &endings);
+    let recorded = if has_disk { run_blocking(record).await } else { Some(record()) };
+    if let Some(recorded) = recorded {
+        delivery.set_recorded(recorded);
+    }
+}
+
 /// Makes one attempt. A panic ends the delivery, and so does an interruption, after a grace period.
 async fn attempt(delivery: &mut Delivery, shared: &Shared) -> Step {
     let limit = shared.interruption.exceeded(delivery.interruption_grace());
@@ -168,7 +182,7 @@ async fn settle(
     route: &Route,
 ) -> (Receipt, Vec<GroupingKey>) {
     let settlement = delivery.finish(result);
-    if route.spool().is_none() {
+    if !route.has_disk() {
         return (settlement.settle(), Vec::new());
     }
     let route = route.clone();
@@ -252,7 +266,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(20);
 
     fn dry_run_route(spool: Option<Spool>) -> Route {
-        Route::buffered(Arc::new(DryRun::new("http://gateway")), spool)
+        Route::buffered(Arc::new(DryRun::new("http://gateway")), spool, Arc::default())
     }
 
     /// Submits a request of this job and returns its receipt.

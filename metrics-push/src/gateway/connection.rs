@@ -42,9 +42,10 @@ impl Connection {
             Mode::DryRun => Destination::Single(Arc::new(DryRun::new(&*url))),
         };
         let router = match state_dir {
-            Some(state_dir) => Router::buffered(destination, || {
-                Spool::new(state_dir, &url, std::slice::from_ref(&url))
-            }),
+            Some(state_dir) => {
+                let new_spool = || Spool::new(state_dir, &url, std::slice::from_ref(&url));
+                Router::buffered(destination, new_spool, &Arc::default())
+            }
             None => Router::direct(destination),
         };
         Ok(Self { clients, shards, router })

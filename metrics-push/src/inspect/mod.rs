@@ -3,6 +3,7 @@
 
 mod breakers;
 mod gateway_urls;
+mod histories;
 mod recover;
 mod relocate;
 mod replay;
@@ -11,6 +12,7 @@ mod unreported;
 
 pub use breakers::{CircuitBreaker, circuit_breakers};
 pub use gateway_urls::gateway_urls;
+pub use histories::{histories, history};
 pub use recover::{Recovery, recover};
 pub use relocate::move_undelivered;
 pub use spooled::{SpooledRequest, spooled_requests};

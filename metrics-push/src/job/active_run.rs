@@ -12,11 +12,11 @@ use super::completion::{Cause, Completion};
 use super::hooks::{exit, signal};
 use super::journal::ended_runs::record_end;
 use super::journal::line::Finished;
-use super::outcome::Outcome;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
 use super::resource_usage;
+use super::run_ending::{add_summable, run_ending};
 use super::run_metrics::{
-    Expectations, Progress, Records, completion_metrics, heartbeat_metrics, start_metrics,
+    Expectations, Progress, completion_metrics, heartbeat_metrics, start_metrics,
 };
 use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec};
@@ -25,10 +25,12 @@ use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::dispatcher::dispatcher;
 use crate::error::Error;
+use crate::finished_run::RecordCounts;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
+use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, Verb, encode, gather_within};
 use crate::sync::Mutex;
@@ -37,7 +39,7 @@ use crate::sync::Mutex;
 /// even if the gateway hangs.
 const INTERIM_TIME_DIVISOR: u32 = 3;
 
-/// The active runs of this process, by id.
+/// The active runs of this process, by number.
 static ACTIVE: Mutex<BTreeMap<u64, Weak<ActiveRun>>> = Mutex::new(BTreeMap::new());
 
 /// Returns the active runs, oldest first.
@@ -46,7 +48,9 @@ pub(super) fn all() -> Vec<Arc<ActiveRun>> {
 }
 
 pub(super) struct ActiveRun {
-    id: u64,
+    /// The position of the run in the list of active runs.
+    number: u64,
+    id: String,
     spec: JobSpec,
     /// `None`: nothing is pushed, because no gateway is configured or the key is invalid.
     key: Option<GroupingKey>,
@@ -72,14 +76,16 @@ impl ActiveRun {
     pub(super) fn new(
         spec: JobSpec,
         key: Option<GroupingKey>,
+        id: String,
         pipeline: Arc<Pipeline>,
         started: Moment,
         record: Option<RunRecord>,
     ) -> Arc<Self> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
         let run = Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            id,
             spec,
             key,
             pipeline,
@@ -96,13 +102,17 @@ impl ActiveRun {
             start_submitted: Mutex::default(),
         });
         if run.key.is_some() {
-            ACTIVE.lock().insert(run.id, Arc::downgrade(&run));
+            ACTIVE.lock().insert(run.number, Arc::downgrade(&run));
         }
         run
     }
 
     pub(super) fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(super) fn key(&self) -> Option<&GroupingKey> {
@@ -135,7 +145,7 @@ impl ActiveRun {
         self.progress.lock()
     }
 
-    pub(super) fn count(&self, add: impl FnOnce(&mut Records)) {
+    pub(super) fn count(&self, add: impl FnOnce(&mut RecordCounts)) {
         add(self.progress().records.get_or_insert_default());
     }
 
@@ -249,9 +259,8 @@ impl ActiveRun {
         if self.spec.is_process() {
             PROCESS.start_deadline(timeout);
         }
-        let metrics = self.complete(outcome.into(), finished, gathered);
-        let acknowledged =
-            self.submit_completion(key, unsent, encode_accepted(metrics, key), outcome, timeout);
+        let completion = self.complete(outcome.into(), finished);
+        let acknowledged = self.submit_completion(key, unsent, &completion, gathered, timeout);
         if self.spec.is_process() {
             let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
             // The exit handler logs the requests that are still unfinished.
@@ -269,15 +278,14 @@ impl ActiveRun {
         deadline: Moment,
     ) -> Option<Receiver<()>> {
         let (key, unsent) = self.close()?;
-        let metrics = self.complete(cause, finished, gathered);
-        let families = encode_accepted(metrics, key);
+        let completion = self.complete(cause, finished);
         let timeout = deadline.remaining();
-        Some(self.submit_completion(key, unsent, families, cause.outcome, timeout))
+        Some(self.submit_completion(key, unsent, &completion, gathered, timeout))
     }
 
     /// Makes the run active again, because the process continues.
     pub(super) fn reopen(self: &Arc<Self>) {
-        ACTIVE.lock().insert(self.id, Arc::downgrade(self));
+        ACTIVE.lock().insert(self.number, Arc::downgrade(self));
         self.is_finished.store(false, Ordering::Release);
     }
 
@@ -290,12 +298,12 @@ impl ActiveRun {
         let key = self.key.as_ref()?;
         // A thread that no longer finds the run in the list waits for the guard instead.
         let unsent = PROCESS.unsent.enter();
-        ACTIVE.lock().remove(&self.id);
+        ACTIVE.lock().remove(&self.number);
         Some((key, unsent))
     }
 
-    /// Records the completion and returns its metrics. No user code runs here.
-    fn complete(&self, cause: Cause, finished: Moment, gathered: Snapshot) -> Snapshot {
+    /// Records the completion in the journal. No user code runs here.
+    fn complete(&self, cause: Cause, finished: Moment) -> Completion {
         let cause = Cause { outcome: self.final_outcome(cause.outcome), ..cause };
         let mut completion = Completion::between(self.started, finished, cause);
         if self.spec.is_process() {
@@ -307,13 +315,41 @@ impl ActiveRun {
                 cause,
                 at: completion.finished_at,
                 duration: completion.duration,
+                records: self.progress().records,
+                reason: None,
             });
         }
-        let expected = Expectations::from(&self.spec);
+        completion
+    }
+
+    /// Returns the request that reports the completion.
+    fn completion_request(
+        &self,
+        key: &GroupingKey,
+        completion: &Completion,
+        gathered: Snapshot,
+    ) -> PushRequest {
+        let progress = self.progress().clone();
         // The run's own families come first, so that no other metric replaces one.
-        let mut metrics = completion_metrics(&expected, &self.progress(), &completion);
+        let mut metrics =
+            completion_metrics(&Expectations::from(&self.spec), &progress, completion);
         metrics.merge(gathered);
-        metrics
+        let families = encode_accepted(metrics, key);
+        let mut ending = run_ending(&self.id, completion, &progress, None);
+        if self.adds_up() {
+            add_summable(&mut ending.counted, &families);
+        }
+        let request = match (completion.cause.outcome, self.spec.on_success) {
+            (Outcome::Success, Verb::Push) => PushRequest::push(key.clone(), families),
+            _ => PushRequest::add(key.clone(), families),
+        };
+        request.reporting(Arc::new(ending))
+    }
+
+    /// Returns true if the metrics of this run are added to those of earlier runs. Those of a registry that the runs of a
+    /// process share add up already.
+    fn adds_up(&self) -> bool {
+        self.spec.is_cumulative && (self.spec.is_process() || self.spec.registry.is_none())
     }
 
     /// Returns `Skipped` for a successful run that declared that there is nothing to do, otherwise `outcome`.
@@ -335,14 +371,11 @@ impl ActiveRun {
         &self,
         key: &GroupingKey,
         unsent: InProgressGuard,
-        families: Families,
-        outcome: Outcome,
+        completion: &Completion,
+        gathered: Snapshot,
         timeout: Duration,
     ) -> Receiver<()> {
-        let request = match (self.final_outcome(outcome), self.spec.on_success) {
-            (Outcome::Success, Verb::Push) => PushRequest::push(key.clone(), families),
-            _ => PushRequest::add(key.clone(), families),
-        };
+        let request = self.completion_request(key, completion, gathered);
         record_end(key, self.started.unix_seconds());
         let sinks = self.pipeline.routers.len();
         let (acknowledgement, acknowledged) = Acknowledgement::new(self.record.clone(), sinks);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::outcome::Outcome;
 use super::resource_usage::ResourceUsage;
 use crate::clock::Moment;
+use crate::outcome::Outcome;
 
 /// The outcome of a run and what the system reported about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

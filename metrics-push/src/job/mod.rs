@@ -9,13 +9,14 @@ mod hooks;
 #[cfg(unix)]
 mod inherited_state;
 mod journal;
-pub(crate) mod outcome;
 #[cfg(unix)]
 mod posix_signals;
 mod process_state;
 mod resource_usage;
 pub(crate) mod run;
+mod run_ending;
 mod run_handle;
+mod run_id;
 mod run_metrics;
 mod run_record;
 #[cfg(feature = "schedule")]
@@ -37,13 +38,13 @@ use spec::{
     Durability, Enforcement, Extent, JobSpec, MIN_HEARTBEAT_INTERVAL, SignalHooks, Supervision,
 };
 
+#[cfg(test)]
+pub(crate) use crate::outcome::Standing;
+pub use crate::outcome::{Outcome, Verdict};
 #[cfg(any(test, fuzzing))]
 pub(crate) use journal::fuzz;
 pub(crate) use journal::orphaned_run::{OrphanedRun, orphaned_runs};
 pub(crate) use journal::recovery;
-#[cfg(test)]
-pub(crate) use outcome::Standing;
-pub use outcome::{Outcome, Verdict};
 pub use run::Run;
 pub use run_handle::{RunHandle, Stage};
 #[cfg(all(unix, any(test, fuzzing)))]
@@ -169,6 +170,18 @@ impl Job {
             "a success cannot delete its group: use Verb::Push or Verb::Add"
         );
         self.spec.on_success = verb;
+        self
+    }
+
+    /// Adds up the counters and histograms of this job over its runs, so that `increase()` and `rate()` in Prometheus are
+    /// right over runs. By default, each run pushes what it has counted itself.
+    ///
+    /// The totals are in the [history](crate::history()) in the state directory. The group needs a label that distinguishes
+    /// machines, such as `instance`, or the setting [`Config::enable_totals`](crate::Config::enable_totals). The metrics of
+    /// a [registry](Self::registry) that the runs of a process share do not change: they add up already.
+    #[must_use]
+    pub const fn cumulative(mut self) -> Self {
+        self.spec.is_cumulative = true;
         self
     }
 

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::outcome::{Outcome, Standing, Verdict};
 use super::run_handle::RunHandle;
 use super::shutdown::finish_all;
 use super::spec::JobSpec;
 use super::start;
+use crate::outcome::{Outcome, Standing, Verdict};
 
 /// One execution of a [`Job`](crate::Job).
 ///

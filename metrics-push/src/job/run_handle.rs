@@ -42,6 +42,15 @@ impl RunHandle {
         self.clone()
     }
 
+    /// Returns the id of this run: 16 hexadecimal digits that no other run has.
+    ///
+    /// The [history](crate::history()) of the group contains it. It is not a label, because each run would create a new
+    /// series.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.active.id()
+    }
+
     /// Adds to the number of processed records.
     pub fn add_processed(&self, records: u64) {
         self.active.count(|counts| counts.processed = counts.processed.saturating_add(records));

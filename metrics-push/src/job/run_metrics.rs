@@ -8,34 +8,26 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::completion::{Cause, Completion};
-use super::outcome::Outcome;
 use super::resource_usage::ResourceUsage;
 use super::spec::JobSpec;
 use super::timing::Timing;
 use crate::clock::Moment;
+use crate::finished_run::RecordCounts;
+use crate::history::add_last_time;
 use crate::metrics::Snapshot;
+use crate::outcome::Outcome;
+use crate::push_request::{LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS};
 
 // Recovery reads these families from the gateway, so that no report replaces a newer value.
 pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
 pub(super) const LAST_COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
-pub(super) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
-pub(super) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
-pub(super) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
 
 /// The values that the body of a run has reported so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
-    pub(super) records: Option<Records>,
+    pub(super) records: Option<RecordCounts>,
     pub(super) stages: BTreeMap<String, Duration>,
     pub(super) ratio: Option<f64>,
-}
-
-/// Numbers of records of one run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Records {
-    pub(super) processed: u64,
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
 }
 
 /// The values that the settings of a job determine. They are pushed with the start and again with the completion.
@@ -219,11 +211,7 @@ fn add_timestamps(snapshot: &mut Snapshot, completion: &Completion) {
     match completion.cause.outcome {
         Outcome::Success => add_success(snapshot, completion),
         Outcome::Skipped => {
-            snapshot.gauge(
-                "batch_job_last_skipped_timestamp_seconds",
-                "Time when a run was last skipped.",
-                &[(&[], finished_at)],
-            );
+            add_last_time(snapshot, LAST_SKIPPED, finished_at);
             return;
         }
         Outcome::Abandoned => {
@@ -240,38 +228,24 @@ fn add_timestamps(snapshot: &mut Snapshot, completion: &Completion) {
 }
 
 pub(super) fn add_success(snapshot: &mut Snapshot, completion: &Completion) {
-    snapshot.gauge(
-        LAST_SUCCESS,
-        "Time when a run last succeeded.",
-        &[(&[], completion.finished_at)],
-    );
+    add_last_time(snapshot, LAST_SUCCESS, completion.finished_at);
 }
 
 pub(super) fn add_failure(snapshot: &mut Snapshot, completion: &Completion) {
-    snapshot.gauge(LAST_FAILURE, "Time when a run last failed.", &[(&[], completion.finished_at)]);
+    add_last_time(snapshot, LAST_FAILURE, completion.finished_at);
 }
 
 /// Adds the time of an abandoned run. Unlike the outcome state, it stays when the next run ends.
 pub(super) fn add_abandoned(snapshot: &mut Snapshot, completion: &Completion) {
-    snapshot.gauge(
-        LAST_ABANDONED,
-        "Time when a run of a dead process was last found.",
-        &[(&[], completion.finished_at)],
-    );
+    add_last_time(snapshot, LAST_ABANDONED, completion.finished_at);
 }
 
 fn add_progress(snapshot: &mut Snapshot, progress: &Progress) {
     if let Some(records) = progress.records {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
-        let samples = [
-            (&[("result", "processed")][..], records.processed as f64),
-            (&[("result", "failed")][..], records.failed as f64),
-            (&[("result", "skipped")][..], records.skipped as f64),
-        ];
         snapshot.gauge(
             "batch_job_last_run_records",
             "Number of records of the last run, by result.",
-            &samples,
+            &record_samples(records),
         );
     }
     if !progress.stages.is_empty() {
@@ -295,6 +269,18 @@ fn add_progress(snapshot: &mut Snapshot, progress: &Progress) {
             &[(&[], ratio)],
         );
     }
+}
+
+/// Returns the samples of a family with the label `result`.
+#[expect(clippy::cast_precision_loss, reason = "a sample is an f64")]
+pub(super) fn record_samples(
+    records: RecordCounts,
+) -> [(&'static [(&'static str, &'static str)], f64); 3] {
+    [
+        (&[("result", "processed")], records.processed as f64),
+        (&[("result", "failed")], records.failed as f64),
+        (&[("result", "skipped")], records.skipped as f64),
+    ]
 }
 
 /// Adds exit code, signal and core dump, 0 if there is none, so that they replace those of an earlier run. Adds the number
@@ -536,7 +522,7 @@ mod tests {
     #[test]
     fn completion_exports_duration_records_and_stages() {
         let progress = Progress {
-            records: Some(Records { processed: 5, failed: 1, skipped: 0 }),
+            records: Some(RecordCounts { processed: 5, failed: 1, skipped: 0 }),
             stages: [("load".to_owned(), Duration::from_millis(250))].into(),
             ratio: Some(0.5),
         };

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::outcome::Outcome;
 use super::timing::Timing;
 use crate::metrics::Registry;
+use crate::outcome::Outcome;
 use crate::push_request::Verb;
 
 /// The minimum interval between heartbeats. A shorter one would burden the gateway more than it informs.
@@ -36,6 +36,8 @@ pub(super) struct JobSpec {
     pub(super) supervision: Supervision,
     pub(super) enforcement: Enforcement,
     pub(super) exit_codes: ExitCodes,
+    /// The counters and histograms of the runs add up.
+    pub(super) is_cumulative: bool,
 }
 
 /// The exit codes of a whole process that are not failures, besides 0.
@@ -123,6 +125,7 @@ impl JobSpec {
             supervision: Supervision::None,
             enforcement: Enforcement::Alert,
             exit_codes: ExitCodes { ok: Vec::new(), skip: Vec::new() },
+            is_cumulative: false,
         }
     }
 

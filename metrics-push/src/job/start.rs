@@ -9,6 +9,7 @@ use super::journal::JournalEntry;
 use super::journal::line::Started;
 use super::journal::recovery::{self, OrphanRecovery};
 use super::process_state::FinishAll;
+use super::run_id::new_run_id;
 use super::run_metrics::Expectations;
 use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec, SignalHooks};
@@ -44,8 +45,9 @@ pub(super) fn start_run(
     if key.is_some() {
         report_invalid_schedule(&spec, started);
     }
-    let record = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, started));
-    let run = ActiveRun::new(spec, key, pipeline, started, record);
+    let id = new_run_id();
+    let record = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, &id, started));
+    let run = ActiveRun::new(spec, key, id, pipeline, started, record);
     if run.key().is_some() {
         submit_start(&run);
     }
@@ -92,9 +94,11 @@ fn record_start(
     spec: &JobSpec,
     pipeline: &Pipeline,
     key: &GroupingKey,
+    id: &str,
     started: Moment,
 ) -> Option<RunRecord> {
     let run = Started {
+        run: id.to_owned(),
         key: key.clone(),
         sinks: pipeline.urls(),
         at: started.unix_seconds(),

@@ -42,6 +42,6 @@ pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use spec::MetricSpec;
 pub(crate) use striped::ThreadSlot;
-pub(crate) use text_encoder::write_family;
+pub(crate) use text_encoder::{push_number, write_family};
 pub(crate) use tsc_clock::{CallStart, disable_tsc_clock};
 pub(crate) use validate::log_rendering;

@@ -6,11 +6,14 @@
 
 use std::time::Duration;
 
-use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::gather::{RegistrySource, gather};
 use super::validate::{RejectedMetric, ValidFamily};
 use crate::labels::GroupingKey;
+
+/// The labels, as names and values, and the value of one series.
+type Sample<'a> = (&'a [(&'a str, &'a str)], f64);
 
 /// The metric families gathered at one moment.
 #[derive(Clone, Debug, Default)]
@@ -41,18 +44,41 @@ impl Snapshot {
     }
 
     /// Adds a gauge. Each sample consists of pairs of label names and values, and of a value.
-    pub(crate) fn gauge(&mut self, name: &str, help: &str, samples: &[(&[(&str, &str)], f64)]) {
-        let metrics = samples.iter().map(|(labels, value)| {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, samples: &[Sample<'_>]) {
+        self.add(MetricType::GAUGE, name, help, samples, |metric, value| {
             let mut gauge = Gauge::default();
-            gauge.set_value(*value);
-            let mut metric = Metric::from_gauge(gauge);
-            metric.set_label(labels.iter().map(|(name, value)| pair(name, value)).collect());
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        });
+    }
+
+    /// Adds a counter.
+    pub(crate) fn counter(&mut self, name: &str, help: &str, samples: &[Sample<'_>]) {
+        self.add(MetricType::COUNTER, name, help, samples, |metric, value| {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        });
+    }
+
+    fn add(
+        &mut self,
+        metric_type: MetricType,
+        name: &str,
+        help: &str,
+        samples: &[Sample<'_>],
+        set_value: impl Fn(&mut Metric, f64),
+    ) {
+        let metrics = samples.iter().map(|(labels, value)| {
+            let labels = labels.iter().map(|(name, value)| pair(name, value));
+            let mut metric = Metric::from_label(labels.collect());
+            set_value(&mut metric, *value);
             metric
         });
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
-        family.set_field_type(MetricType::GAUGE);
+        family.set_field_type(metric_type);
         family.set_metric(metrics.collect());
         self.insert(family);
     }

@@ -158,7 +158,8 @@ fn push_escaped(text: &mut String, value: &str, special: &[u8]) {
 /// 2 to the power of 53. Every integer up to this number has an exact float.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-fn push_number(text: &mut String, value: f64) {
+/// Appends a number in the shortest form that parses to the same float.
+pub(crate) fn push_number(text: &mut String, value: f64) {
     let magnitude = value.abs();
     // Fast path: most values are integers.
     if magnitude <= MAX_EXACT_INTEGER && magnitude == (magnitude as u64) as f64 {

@@ -25,6 +25,9 @@ const CLOCK_READING_TTL: Duration = Duration::from_secs(30 * 60);
 /// Older samples are not sent with their own time: Prometheus rejects those that are an hour older than the newest one.
 pub(super) const MAX_SAMPLE_AGE: Duration = Duration::from_secs(50 * 60);
 
+/// The maximum age of the totals before a run. Receivers reject a request with samples that are more than an hour old.
+const MAX_RUN_AGE: Duration = Duration::from_secs(30 * 60);
+
 /// The maximum number of groups whose last time is stored.
 const MAX_GROUPS: usize = 10_000;
 
@@ -114,8 +117,22 @@ impl RequestIdentity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestTimes {
     pub(super) time: u64,
-    /// When the counters started at zero, if it is known.
+    /// When the counters started at zero, if it is known: at the start of the run, unless they add up over runs.
     pub(super) start: Option<u64>,
+}
+
+impl RequestTimes {
+    /// Returns the time of totals as they were before the run of the request: the start of the run, but not so early that
+    /// receivers reject it. Prometheus computes no increase from the first sample of a series.
+    pub(super) fn before_run(&self) -> Option<u64> {
+        let earliest = self.time.saturating_sub(millis(MAX_RUN_AGE));
+        self.start.map(|start| start.max(earliest)).filter(|start| *start < self.time)
+    }
+
+    /// Returns the times of counters that were zero at this time.
+    pub(super) fn counting_since(self, since: Option<u64>) -> Self {
+        Self { start: since.or(self.start), ..self }
+    }
 }
 
 /// The last time of each group.

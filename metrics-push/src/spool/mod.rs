@@ -7,13 +7,11 @@
 //! - The number, size and age of records are limited. The oldest records are evicted first.
 //! - Evicted and corrupt records are counted.
 
-mod disk;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod outage;
 mod placement;
 mod record;
-mod retained;
 mod sink_file;
 mod sink_state;
 mod usage;
@@ -24,16 +22,15 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::checksum::checksum_of;
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::state_dir::{FileEntry, Folder, StateDir};
+use crate::state_dir::{Disk, FileEntry, Folder, FolderLock, StateDir, TempFile};
 use crate::sync::Mutex;
-use disk::{Disk, FolderLock, TempFile};
 pub(crate) use placement::Placement;
 pub(crate) use record::SpoolReason;
 use record::{DecodeError, Record};
@@ -41,6 +38,8 @@ use usage::{DROPPED_FILE, SpoolUsage, is_abandoned, is_record, is_temp, select_e
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
+/// A process holds the lock only for a few file operations. If it holds the lock this long, it is probably stopped.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// A number needs fewer bytes.
 const MAX_DROPPED_FILE_SIZE: u64 = 64;
 
@@ -55,8 +54,6 @@ pub(crate) struct Spool {
     configured: Vec<String>,
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
-    /// The last known number of files that can be added to the folder of retained timestamps.
-    retained_room: AtomicI64,
     /// The last known number of files that can be added to the folder of placements.
     placement_room: AtomicI64,
     disk: Disk,
@@ -93,7 +90,6 @@ impl Spool {
             server: sink.to_owned(),
             configured: configured.iter().map(|sink| file_prefix(sink)).collect(),
             usage: Mutex::default(),
-            retained_room: AtomicI64::new(0),
             placement_room: AtomicI64::new(0),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
@@ -113,7 +109,6 @@ impl Spool {
             server: sink.to_owned(),
             configured: self.configured.clone(),
             usage: Mutex::default(),
-            retained_room: AtomicI64::new(0),
             placement_room: AtomicI64::new(0),
             disk: self.disk.clone(),
             has_warned: AtomicBool::new(false),
@@ -201,7 +196,7 @@ impl Spool {
     pub(crate) fn remove(&self, spooled: &SpoolEntry) {
         let Some(folder) = self.existing_folder() else { return };
         let name = &spooled.name;
-        let removed = self.disk.lock(&folder).and_then(|_lock| {
+        let removed = self.disk.lock(&folder, LOCK_TIMEOUT).and_then(|_lock| {
             let found = self.read_record(&folder, name)?;
             let is_unchanged = |bytes: &Vec<u8>| {
                 record::decode(bytes).is_ok_and(|record| record.checksum == spooled.checksum)
@@ -346,7 +341,7 @@ impl Spool {
 
     /// Removes a corrupt record if it has not changed since it was read.
     fn remove_corrupt(&self, folder: &Arc<Folder>, name: &str, seen: &[u8]) -> io::Result<()> {
-        let lock = self.disk.lock(folder)?;
+        let lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
         if self.read_record(folder, name)?.is_some_and(|found| found == seen) {
             self.drop_records(&lock, folder, [name])?;
         }
@@ -367,7 +362,7 @@ impl Spool {
         let seen = self.read_for_merge(folder, &name)?;
         let mut bytes = self.encode_merged(seen.as_deref(), reason, request)?;
         let mut temp = self.disk.write_temp(folder, &name, &bytes)?;
-        let lock = self.disk.lock(folder)?;
+        let lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
         let found = self.read_for_merge(folder, &name)?;
         if found != seen {
             bytes = self.encode_merged(found.as_deref(), reason, request)?;

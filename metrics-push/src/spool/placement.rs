@@ -70,7 +70,7 @@ impl Spool {
 
     /// Removes the oldest quarter of the files if there is no room for a file with this name.
     fn make_room_for_placement(&self, folder: &Folder, name: &str) {
-        if folder.has_file(name) || self.placement_room.fetch_sub(1, Ordering::Relaxed) > 0 {
+        if folder.entry(name).is_some() || self.placement_room.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
         }
         let mut entries = self.disk.list(folder, |_| true).unwrap_or_default();

@@ -48,7 +48,7 @@ impl SpoolReason {
 }
 
 /// A spooled request and its sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) sink: String,
     pub(super) reason: SpoolReason,

@@ -400,7 +400,7 @@ fn store_fails_while_another_process_holds_the_lock() {
     let state = TempStateDir::new();
     let spool = state.spool();
     spool.store(&add("a", 1, &[("x", "1\n")])).unwrap();
-    let lock = spool.disk.lock(&state.folder()).unwrap();
+    let lock = spool.disk.lock(&state.folder(), LOCK_TIMEOUT).unwrap();
     let error = spool.store(&add("a", 2, &[("y", "2\n")])).unwrap_err();
     assert!(format!("{error:?}").contains("another process holds the lock"), "{error:?}");
     assert_eq!(body(&spool, "a").unwrap(), "1\n", "reading needs no lock");

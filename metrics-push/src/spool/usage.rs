@@ -6,10 +6,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::disk::TEMP_EXTENSION;
 use super::record;
 use crate::clock::Moment;
-use crate::state_dir::FileEntry;
+use crate::state_dir::{FileEntry, TEMP_EXTENSION};
 
 /// The file that contains the number of evicted and corrupt records.
 pub(super) const DROPPED_FILE: &str = "dropped";

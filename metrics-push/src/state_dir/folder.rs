@@ -123,11 +123,6 @@ impl Folder {
         Ok(bytes)
     }
 
-    /// Returns true if the folder has an entry with this name.
-    pub(crate) fn has_file(&self, name: &str) -> bool {
-        platform::size_and_time(&self.handle, name).is_some()
-    }
-
     /// Returns true if the name still refers to this open file.
     pub(crate) fn has_open_file(&self, name: &str, file: &File) -> bool {
         platform::refers_to(&self.handle, name, file)

@@ -4,6 +4,7 @@
 //! and no other user may be able to replace it. Only the owner of the folders in it can enter them. The permissions of an existing state directory do not
 //! change. If the directory cannot be used, this is logged once, and callers continue without it.
 
+mod disk;
 mod folder;
 #[cfg(not(unix))]
 mod portable;
@@ -13,11 +14,13 @@ mod unix;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
 use crate::log;
 use crate::sync::Mutex;
+pub(crate) use disk::{Disk, FolderLock, TEMP_EXTENSION, TempFile};
 pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
 
 /// The path of the state directory, and which part of the configuration it comes from.
@@ -37,6 +40,14 @@ impl StateDirPath {
             Self::Default(path) | Self::Configured(path) => Some(path),
         }
     }
+}
+
+/// Returns true if this process has not logged yet that it cannot write files. A full disk fails every write, and one line
+/// about it is enough.
+pub(crate) fn claim_write_warning() -> bool {
+    static HAS_WARNED: AtomicBool = AtomicBool::new(false);
+
+    !HAS_WARNED.swap(true, Ordering::Relaxed)
 }
 
 /// The state directory, or none.

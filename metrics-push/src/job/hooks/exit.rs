@@ -5,11 +5,11 @@
 
 use super::signal;
 use crate::job::completion::Cause;
-use crate::job::outcome::Outcome;
 use crate::job::process_state::{EndingRun, PROCESS};
 use crate::job::spec::Extent;
 use crate::log;
 use crate::oneshot;
+use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 
 /// Whether the platform passes the exit code to an exit handler.

@@ -6,9 +6,9 @@
 use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::Once;
 
-use crate::job::outcome::Outcome;
 use crate::job::process_state::PROCESS;
 use crate::metrics::is_gathering;
+use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;

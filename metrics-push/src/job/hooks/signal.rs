@@ -42,7 +42,6 @@ mod unix {
     use crate::delivery::policy::RECEIPT_GRACE;
     use crate::dispatcher::dispatcher;
     use crate::job::completion::Cause;
-    use crate::job::outcome::Outcome;
     use crate::job::posix_signals::{
         has_default_disposition, install, is_handled_by, preserve_errno, raise_with_default,
         set_default, with_signals_blocked, write_from_signal,
@@ -50,6 +49,7 @@ mod unix {
     use crate::job::process_state::PROCESS;
     use crate::job::supervisor;
     use crate::log;
+    use crate::outcome::Outcome;
     use crate::pipeline::Pipeline;
     use crate::sync::{Condvar, Mutex};
 

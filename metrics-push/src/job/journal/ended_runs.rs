@@ -72,6 +72,7 @@ mod tests {
 
     fn run(name: &str, at: f64) -> Started {
         Started {
+            run: String::new(),
             key: GroupingKey::new(name).unwrap(),
             sinks: Vec::new(),
             at,

@@ -33,12 +33,13 @@ mod tests {
 
     use super::super::line::{Finished, Header, Started};
     use super::*;
+    use crate::finished_run::RecordCounts;
     use crate::job::completion::Cause;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::Extent;
     use crate::job::timing::Timing;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     /// Durations are written in seconds. Quarters of a second have an exact form.
     fn any_duration() -> impl Strategy<Value = Option<Duration>> {
@@ -70,11 +71,12 @@ mod tests {
         );
         let extent = prop_oneof![Just(Extent::Task), Just(Extent::Process)];
         (".+", labels, sinks, 0.0..1e12, extent, expected).prop_map(
-            |(job, labels, sinks, at, extent, expected)| {
+            |(job, labels, sinks, at, extent, expected): (_, _, _, f64, _, _)| {
                 let key = labels
                     .into_iter()
                     .fold(GroupingKey::new(job).unwrap(), |key, (n, v)| key.label(n, v).unwrap());
-                Started { key, sinks, at, extent, expected }
+                let run = format!("{:016x}", at.to_bits());
+                Started { run, key, sinks, at, extent, expected }
             },
         )
     }
@@ -83,10 +85,15 @@ mod tests {
         let outcome = proptest::sample::select(Outcome::ALL.to_vec());
         let cause =
             (outcome, option::of(any::<i32>()), option::of(any::<i32>()), any::<Option<bool>>());
-        (cause, 0.0..1e12, any_duration()).prop_map(
-            |((outcome, exit_code, signal, core_dumped), at, duration)| {
+        let records =
+            option::of((any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+                |(processed, failed, skipped)| RecordCounts { processed, failed, skipped },
+            ));
+        let reason = option::of(".*");
+        (cause, 0.0..1e12, any_duration(), records, reason).prop_map(
+            |((outcome, exit_code, signal, core_dumped), at, duration, records, reason)| {
                 let cause = Cause { outcome, exit_code, signal, core_dumped };
-                Finished { cause, at, duration }
+                Finished { cause, at, duration, records, reason }
             },
         )
     }

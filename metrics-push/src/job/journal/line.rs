@@ -4,16 +4,16 @@
 //! version can add some; an incompatible version has another number in the header.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
-use std::str::FromStr;
 use std::time::Duration;
 
+use crate::finished_run::RecordCounts;
 use crate::job::completion::Cause;
-use crate::job::outcome::Outcome;
 use crate::job::run_metrics::Expectations;
 use crate::job::spec::Extent;
 use crate::job::timing::Timing;
 use crate::labels::GroupingKey;
+use crate::line_fields::{LineBuilder, LineFields, split_line};
+use crate::outcome::Outcome;
 
 const MAGIC: &str = "metrics-push journal";
 const VERSION: u32 = 1;
@@ -46,6 +46,8 @@ pub(in crate::job) struct Header {
 /// A started run, with all that is needed to report it without its process.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::job) struct Started {
+    /// The id of the run, which no other run has.
+    pub(in crate::job) run: String,
     pub(in crate::job) key: GroupingKey,
     /// The URLs of its sinks, without credentials.
     pub(in crate::job) sinks: Vec<String>,
@@ -72,6 +74,15 @@ pub(in crate::job) struct Finished {
     /// Unix seconds.
     pub(in crate::job) at: f64,
     pub(in crate::job) duration: Option<Duration>,
+    pub(in crate::job) records: Option<RecordCounts>,
+    /// Why the run failed.
+    pub(in crate::job) reason: Option<String>,
+}
+
+impl Finished {
+    pub(in crate::job) fn new(cause: Cause, at: f64, duration: Option<Duration>) -> Self {
+        Self { cause, at, duration, records: None, reason: None }
+    }
 }
 
 /// A run as the lines of a journal describe it.
@@ -108,53 +119,52 @@ impl Line {
         let mut line = LineBuilder::default();
         match self {
             Self::Header(header) => {
-                line.text = format!("{MAGIC} {VERSION}");
+                line.word(format_args!("{MAGIC} {VERSION}"));
                 line.field("process", header.process);
                 line.field("boot", &header.boot);
                 line.optional("supervisor", header.supervisor.as_ref());
             }
             Self::Started(id, run) => {
-                line.begin("started", *id);
+                begin(&mut line, "started", *id);
+                line.field("run", &run.run);
                 line.field("at", run.at);
                 run.sinks.iter().for_each(|sink| line.field("sink", sink));
                 line.optional("extent", (run.extent == Extent::Process).then_some(PROCESS));
-                line.field("job", run.key.job());
-                run.key
-                    .labels()
-                    .for_each(|(name, value)| line.field("label", format!("{name}={value}")));
-                line.expectations(&run.expected);
+                line.key(&run.key);
+                expectations(&mut line, &run.expected);
             }
             Self::Finished(id, finished) => {
-                line.begin("finished", *id);
+                begin(&mut line, "finished", *id);
                 line.field("outcome", finished.cause.outcome);
                 line.field("at", finished.at);
                 line.optional("duration", finished.duration.map(|it| it.as_secs_f64()));
                 line.optional("exit_code", finished.cause.exit_code);
                 line.optional("signal", finished.cause.signal);
                 line.optional("core_dumped", finished.cause.core_dumped);
+                line.optional("records", finished.records.map(RecordCounts::to_text));
+                line.optional("reason", finished.reason.as_deref());
             }
-            Self::Acknowledged(id) => line.begin("acknowledged", *id),
+            Self::Acknowledged(id) => begin(&mut line, "acknowledged", *id),
             Self::Moved(id, sinks) => {
-                line.begin("moved", *id);
+                begin(&mut line, "moved", *id);
                 sinks.iter().for_each(|sink| line.field("sink", sink));
             }
             Self::Abandoned(id, at) => {
-                line.begin("abandoned", *id);
+                begin(&mut line, "abandoned", *id);
                 line.field("at", at);
             }
         }
-        line.text.push('\n');
-        line.text
+        line.finish()
     }
 
     /// Reads a line about a run, without its line feed. Returns `None` for an unknown or invalid line.
     pub(in crate::job) fn from_text(line: &str) -> Option<Self> {
-        let (word, fields) = fields(line);
-        let id = number(&fields, "id")?;
+        let (word, fields) = split_line(line);
+        let id = fields.number("id")?;
         Some(match word {
             "started" => Self::Started(id, read_started(&fields)?),
             "finished" => Self::Finished(id, read_finished(&fields)?),
-            "abandoned" => Self::Abandoned(id, number(&fields, "at")?),
+            "abandoned" => Self::Abandoned(id, fields.number("at")?),
             "acknowledged" => Self::Acknowledged(id),
             "moved" => Self::Moved(id, read_sinks(&fields)),
             _ => return None,
@@ -162,48 +172,27 @@ impl Line {
     }
 }
 
-#[derive(Default)]
-struct LineBuilder {
-    text: String,
+fn begin(line: &mut LineBuilder, word: &str, id: u64) {
+    line.word(word);
+    line.field("id", id);
 }
 
-impl LineBuilder {
-    fn begin(&mut self, word: &str, id: u64) {
-        self.text.push_str(word);
-        self.field("id", id);
-    }
-
-    fn field(&mut self, name: &str, value: impl fmt::Display) {
-        let value =
-            value.to_string().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n");
-        let value = value.replace('\r', "\\r").replace('\0', "\\0");
-        // Writing to a `String` cannot fail.
-        let _ = write!(self.text, "\t{name}={value}");
-    }
-
-    fn optional(&mut self, name: &str, value: Option<impl fmt::Display>) {
-        if let Some(value) = value {
-            self.field(name, value);
+fn expectations(line: &mut LineBuilder, expected: &Expectations<'_>) {
+    let seconds = |duration: Option<Duration>| duration.map(|it| it.as_secs_f64());
+    match &expected.timing {
+        Some(Timing::Every(interval)) => line.field("every", interval.as_secs_f64()),
+        Some(Timing::Schedule { expression, timezone }) => {
+            line.field("schedule", expression);
+            line.field("timezone", timezone);
         }
+        None => {}
     }
-
-    fn expectations(&mut self, expected: &Expectations<'_>) {
-        let seconds = |duration: Option<Duration>| duration.map(|it| it.as_secs_f64());
-        match &expected.timing {
-            Some(Timing::Every(interval)) => self.field("every", interval.as_secs_f64()),
-            Some(Timing::Schedule { expression, timezone }) => {
-                self.field("schedule", expression);
-                self.field("timezone", timezone);
-            }
-            None => {}
-        }
-        self.optional("grace", seconds(expected.grace));
-        self.optional("max_runtime", seconds(expected.max_runtime));
-        self.optional("heartbeat", seconds(expected.heartbeat));
-        self.optional("failure_threshold", expected.failure_threshold);
-        self.optional("recovery_threshold", expected.recovery_threshold);
-        self.field("version", &expected.version);
-    }
+    line.optional("grace", seconds(expected.grace));
+    line.optional("max_runtime", seconds(expected.max_runtime));
+    line.optional("heartbeat", seconds(expected.heartbeat));
+    line.optional("failure_threshold", expected.failure_threshold);
+    line.optional("recovery_threshold", expected.recovery_threshold);
+    line.field("version", &expected.version);
 }
 
 /// Parses a journal up to its last complete line. After a power loss, a file may be longer than the written text and
@@ -217,16 +206,16 @@ pub(super) fn parse(text: &str) -> Result<JournalContents, InvalidJournal> {
         }
         None => return Err(InvalidJournal::Foreign),
     };
-    let (first, fields) = fields(header);
+    let (first, fields) = split_line(header);
     match first.strip_prefix(MAGIC).and_then(|version| version.trim().parse::<u32>().ok()) {
         Some(VERSION) => {}
         Some(_) => return Err(InvalidJournal::Newer),
         None => return Err(InvalidJournal::Foreign),
     }
     let header = Header {
-        process: number(&fields, "process").unwrap_or_default(),
-        boot: last(&fields, "boot").unwrap_or_default().to_owned(),
-        supervisor: last(&fields, "supervisor").map(str::to_owned),
+        process: fields.number("process").unwrap_or_default(),
+        boot: fields.text("boot").unwrap_or_default().to_owned(),
+        supervisor: fields.text("supervisor").map(str::to_owned),
     };
     let mut runs = BTreeMap::new();
     let complete = rest.rsplit_once('\n').map_or("", |(complete, _)| complete);
@@ -252,95 +241,54 @@ fn apply(runs: &mut BTreeMap<u64, JournaledRun>, line: &str) -> Option<()> {
     Some(())
 }
 
-fn read_started(fields: &[(&str, String)]) -> Option<Started> {
-    let mut key = GroupingKey::new(last(fields, "job")?).ok()?;
-    for label in all(fields, "label") {
-        let (name, value) = label.split_once('=')?;
-        key = key.label(name, value).ok()?;
-    }
+fn read_started(fields: &LineFields<'_>) -> Option<Started> {
+    let key = fields.key()?;
     let expected = read_expectations(fields);
     let sinks = read_sinks(fields);
-    let extent = match last(fields, "extent") {
+    let extent = match fields.text("extent") {
         Some(PROCESS) => Extent::Process,
         _ => Extent::Task,
     };
-    Some(Started { key, sinks, at: number(fields, "at")?, extent, expected })
+    let at: f64 = fields.number("at")?;
+    let run = fields.text("run").map_or_else(|| format!("{:016x}", at.to_bits()), str::to_owned);
+    Some(Started { run, key, sinks, at, extent, expected })
 }
 
-fn read_expectations(fields: &[(&str, String)]) -> Expectations<'static> {
-    let text = |name| last(fields, name).unwrap_or_default().to_owned();
-    let schedule = last(fields, "schedule").map(|expression| Timing::Schedule {
+fn read_expectations(fields: &LineFields<'_>) -> Expectations<'static> {
+    let text = |name| fields.text(name).unwrap_or_default().to_owned();
+    let schedule = fields.text("schedule").map(|expression| Timing::Schedule {
         expression: expression.to_owned().into(),
         timezone: text("timezone").into(),
     });
     Expectations {
-        timing: schedule.or_else(|| duration(fields, "every").map(Timing::Every)),
-        grace: duration(fields, "grace"),
-        max_runtime: duration(fields, "max_runtime"),
-        heartbeat: duration(fields, "heartbeat"),
-        failure_threshold: number(fields, "failure_threshold"),
-        recovery_threshold: number(fields, "recovery_threshold"),
+        timing: schedule.or_else(|| fields.duration("every").map(Timing::Every)),
+        grace: fields.duration("grace"),
+        max_runtime: fields.duration("max_runtime"),
+        heartbeat: fields.duration("heartbeat"),
+        failure_threshold: fields.number("failure_threshold"),
+        recovery_threshold: fields.number("recovery_threshold"),
         version: text("version").into(),
     }
 }
 
-fn read_sinks(fields: &[(&str, String)]) -> Vec<String> {
-    all(fields, "sink").map(str::to_owned).collect()
+fn read_sinks(fields: &LineFields<'_>) -> Vec<String> {
+    fields.all("sink").map(str::to_owned).collect()
 }
 
-fn read_finished(fields: &[(&str, String)]) -> Option<Finished> {
-    let label = last(fields, "outcome")?;
-    let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == label)?;
+fn read_finished(fields: &LineFields<'_>) -> Option<Finished> {
     let cause = Cause {
-        outcome,
-        exit_code: number(fields, "exit_code"),
-        signal: number(fields, "signal"),
-        core_dumped: number(fields, "core_dumped"),
+        outcome: Outcome::from_label(fields.text("outcome")?)?,
+        exit_code: fields.number("exit_code"),
+        signal: fields.number("signal"),
+        core_dumped: fields.number("core_dumped"),
     };
-    Some(Finished { cause, at: number(fields, "at")?, duration: duration(fields, "duration") })
-}
-
-/// Splits a line into its word and fields.
-fn fields(line: &str) -> (&str, Vec<(&str, String)>) {
-    let mut parts = line.split('\t');
-    let word = parts.next().unwrap_or_default();
-    let fields = parts.filter_map(|part| part.split_once('='));
-    (word, fields.map(|(name, value)| (name, unescape(value))).collect())
-}
-
-fn unescape(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        text.push(match character {
-            '\\' => match characters.next() {
-                Some('t') => '\t',
-                Some('n') => '\n',
-                Some('r') => '\r',
-                Some('0') => '\0',
-                Some(other) => other,
-                None => '\\',
-            },
-            other => other,
-        });
-    }
-    text
-}
-
-fn all<'a>(fields: &'a [(&str, String)], name: &str) -> impl Iterator<Item = &'a str> {
-    fields.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_str())
-}
-
-fn last<'a>(fields: &'a [(&str, String)], name: &str) -> Option<&'a str> {
-    fields.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-}
-
-fn number<T: FromStr>(fields: &[(&str, String)], name: &str) -> Option<T> {
-    last(fields, name)?.parse().ok()
-}
-
-fn duration(fields: &[(&str, String)], name: &str) -> Option<Duration> {
-    Duration::try_from_secs_f64(number(fields, name)?).ok()
+    Some(Finished {
+        cause,
+        at: fields.number("at")?,
+        duration: fields.duration("duration"),
+        records: fields.text("records").and_then(RecordCounts::from_text),
+        reason: fields.text("reason").map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
@@ -349,6 +297,7 @@ mod tests {
 
     fn run(job: &str) -> Started {
         Started {
+            run: format!("id-{job}"),
             key: GroupingKey::new(job).unwrap().label("path", "a=b\tc\\n\n\0\r").unwrap(),
             sinks: vec!["http://a:9091".into(), "http://b:9091/x".into()],
             at: 1_763_806_500.123_456_7,
@@ -373,8 +322,13 @@ mod tests {
         let header = Header { process: 7, boot: "b-1".into(), supervisor: Some("s".into()) };
         let cause =
             Cause { core_dumped: Some(true), ..Cause::from_exit(Outcome::ExitCode, Some(3)) };
-        let finished =
-            Finished { cause, at: 1_763_806_512.5, duration: Some(Duration::from_millis(12_250)) };
+        let finished = Finished {
+            cause,
+            at: 1_763_806_512.5,
+            duration: Some(Duration::from_millis(12_250)),
+            records: Some(RecordCounts { processed: 5, failed: 0, skipped: 1 }),
+            reason: Some("no\tdisk".into()),
+        };
         vec![
             Line::Header(header),
             Line::Started(0, run("acknowledged")),

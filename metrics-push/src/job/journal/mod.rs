@@ -39,7 +39,7 @@ use super::spec::Durability;
 use crate::clock::Moment;
 use crate::file_size::write_within_limit;
 use crate::log;
-use crate::state_dir::Folder;
+use crate::state_dir::{Folder, claim_write_warning};
 use crate::sync::Mutex;
 use boot_id::boot_id;
 use file_names::{JOURNAL_EXTENSION, TEMP_EXTENSION};
@@ -148,6 +148,7 @@ impl Journal {
     /// Logs that runs are not recorded, once.
     fn warn(&self, state: &mut JournalState, problem: &str) {
         if !std::mem::replace(&mut state.has_warned, true) {
+            let _ = claim_write_warning();
             log::warn(format_args!(
                 "cannot write the journal in {}: {problem}; if this process dies without a report, its runs are not \
                  reported later",
@@ -267,10 +268,10 @@ mod tests {
 
     use super::line::{JournalContents, parse};
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::{Extent, JobSpec};
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     /// A folder that is removed when the test ends.
     struct TempFolder(PathBuf);
@@ -310,6 +311,7 @@ mod tests {
 
     fn run(name: &str) -> Started {
         Started {
+            run: String::new(),
             key: GroupingKey::new(name).unwrap(),
             sinks: vec!["http://gateway:9091".into()],
             at: 1.0,
@@ -323,7 +325,7 @@ mod tests {
     }
 
     fn finished(outcome: Outcome) -> Finished {
-        Finished { cause: outcome.into(), at: 2.0, duration: None }
+        Finished::new(outcome.into(), 2.0, None)
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::file_names::{FOLDER, journal_names};
 use super::line::{JournaledRun, Line};
 use super::orphaned_journal::{OrphanedJournal, OwnedJournal, read_journal};
-use crate::job::outcome::Outcome;
 use crate::labels::GroupingKey;
+use crate::outcome::Outcome;
 use crate::state_dir::StateDir;
 
 /// A run in the journal of a dead process.

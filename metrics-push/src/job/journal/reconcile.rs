@@ -6,13 +6,16 @@ use super::line::JournaledRun;
 use crate::clock::Moment;
 use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
-use crate::job::outcome::Outcome;
+use crate::job::run_ending::run_ending;
 use crate::job::run_metrics::{
-    LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_START, LAST_SUCCESS, Progress,
-    add_abandoned, add_failure, add_success, completion_metrics,
+    LAST_COMPLETION, LAST_START, Progress, add_abandoned, add_failure, add_success,
+    completion_metrics,
 };
 use crate::metrics::Snapshot;
-use crate::push_request::{Families, encode};
+use crate::outcome::Outcome;
+use crate::push_request::{
+    Families, LAST_ABANDONED, LAST_FAILURE, LAST_SUCCESS, RunEnding, encode,
+};
 use crate::sink::GroupState;
 
 /// The values of a group on the gateway that describe the runs of a job.
@@ -68,13 +71,7 @@ pub(super) fn unreported_families(
     if gateway.is_some_and(|state| state.has_outcome_of(started_at)) {
         return Families::default();
     }
-    let completion = match &run.finished {
-        Some(finished) => Completion {
-            duration: finished.duration,
-            ..Completion::at(finished.cause, started_at, finished.at)
-        },
-        None => Completion::at(Outcome::Abandoned.into(), started_at, found_at.max(started_at)),
-    };
+    let completion = completion(run, found_at);
     let is_superseded = recency == Recency::Superseded
         || gateway
             .is_some_and(|state| !state.is_start_wrong && state.started_at > Some(started_at));
@@ -94,6 +91,27 @@ pub(super) fn unreported_families(
         }
     }
     families
+}
+
+/// Returns what the history of the group stores about a run.
+pub(super) fn ending(run: &JournaledRun, found_at: f64) -> RunEnding {
+    let finished = run.finished.as_ref();
+    let records = finished.and_then(|finished| finished.records);
+    let reason = finished.and_then(|finished| finished.reason.clone());
+    let progress = Progress { records, ..Progress::default() };
+    run_ending(&run.started.run, &completion(run, found_at), &progress, reason)
+}
+
+/// Returns how a run ended. Without a known ending, it was abandoned.
+fn completion(run: &JournaledRun, found_at: f64) -> Completion {
+    let started_at = run.started.at;
+    match &run.finished {
+        Some(finished) => Completion {
+            duration: finished.duration,
+            ..Completion::at(finished.cause, started_at, finished.at)
+        },
+        None => Completion::at(Outcome::Abandoned.into(), started_at, found_at.max(started_at)),
+    }
 }
 
 /// Returns the families of a run that are still valid after a newer run. If the state of the gateway is unknown, a
@@ -126,14 +144,20 @@ mod tests {
     /// A run that started at 10 and ended with this outcome at 11.
     fn run(outcome: Option<Outcome>) -> JournaledRun {
         let started = Started {
+            run: String::new(),
             key: GroupingKey::new("job").unwrap(),
             sinks: Vec::new(),
             at: 10.0,
             extent: Extent::Process,
             expected: Expectations::from(&JobSpec::new(Cow::Borrowed("job"))),
         };
-        let finished =
-            |outcome: Outcome| Finished { cause: outcome.into(), at: 11.0, duration: None };
+        let finished = |outcome: Outcome| Finished {
+            cause: outcome.into(),
+            at: 11.0,
+            duration: None,
+            records: None,
+            reason: None,
+        };
         JournaledRun { id: 0, started, finished: outcome.map(finished), found_at: None }
     }
 

@@ -18,7 +18,7 @@ use super::line::{InvalidJournal, JournaledRun, Started};
 use super::orphaned_journal::{
     OrphanedJournal, OwnedJournal, read_journal, try_lock, update_sinks,
 };
-use super::reconcile::{GatewayState, Recency, unreported_families};
+use super::reconcile::{GatewayState, Recency, ending, unreported_families};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt, Route, Router};
@@ -311,13 +311,17 @@ impl OrphanRecovery {
                 .routes_for(&run.started.key)
                 .any(|route| has_spooled_newer_run(route, &run.started));
         let found_at = self.journals[*journal].record_found(run, &mut self.log);
+        let ending = Arc::new(ending(run, found_at));
         let receipts = routes_of(&run.started, pipeline).filter_map(|route| {
             let state = self.group_state(route, &run.started.key);
             let request = |is_newest: bool| {
                 let is_newest = is_newest && !is_superseded;
                 let recency = if is_newest { Recency::Newest } else { Recency::Superseded };
                 let families = unreported_families(run, found_at, recency, state.as_ref());
-                (!families.is_empty()).then(|| PushRequest::add(run.started.key.clone(), families))
+                (!families.is_empty()).then(|| {
+                    let request = PushRequest::add(run.started.key.clone(), families);
+                    request.reporting(Arc::clone(&ending))
+                })
             };
             if state.is_none() {
                 self.replay_report(route, &run.started, request, pipeline.timeout)
@@ -354,7 +358,9 @@ impl OrphanRecovery {
         request: impl Fn(bool) -> Option<PushRequest>,
         timeout: Duration,
     ) -> Option<Receiver<Receipt>> {
-        let report = request(self.recorder.is_newest(run))?;
+        let mut report = request(self.recorder.is_newest(run))?;
+        // The spool does not store the runs that a request reports.
+        route.record_runs(report.key(), report.endings()).add_to(&mut report);
         if route.spool().is_some_and(|spool| spool.store(&report).is_ok()) {
             let class = DeliveryClass::Spooled;
             return Some(dispatcher().replay(route, run.key.clone(), timeout, class));

@@ -122,13 +122,14 @@ impl ActiveRuns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::JobSpec;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     fn started(name: &str, extent: Extent) -> Started {
         Started {
+            run: String::new(),
             key: GroupingKey::new(name).unwrap(),
             sinks: vec!["http://gateway:9091".into()],
             at: 1.0,
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn active_runs_are_those_that_are_not_acknowledged() {
-        let finished = Finished { cause: Outcome::Error.into(), at: 2.0, duration: None };
+        let finished = Finished::new(Outcome::Error.into(), 2.0, None);
         let lines = [
             start(7),
             start(8),

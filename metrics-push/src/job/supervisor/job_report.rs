@@ -3,6 +3,7 @@
 //! They are also written to the journal of the job, if it has one. If this process dies as well, a later process reports
 //! them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::active_runs::ReceivedRun;
@@ -14,12 +15,13 @@ use crate::job::completion::{Cause, Completion, finish_time};
 use crate::job::journal::line::{Finished, RunIdentity, Started};
 use crate::job::journal::orphaned_journal::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
+use crate::job::run_ending::run_ending;
 use crate::job::run_metrics::{Progress, completion_metrics};
 use crate::job::spec::Extent;
 use crate::job::waiting::{log_unfinished, wait_with_notice};
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
-use crate::push_request::{Families, PushRequest, encode};
+use crate::push_request::{PushRequest, encode};
 
 /// How and when a job ended.
 pub(super) struct JobEnd<'a> {
@@ -48,8 +50,7 @@ impl JobReport {
             journal.record_finished(&finished.collect());
         }
         let submit = |(finished, run): (Finished, Started)| {
-            let families = families(&run, &finished, end.usage);
-            let request = PushRequest::add(run.key.clone(), families);
+            let request = report(&run, finished, end.usage);
             let class = match run.extent {
                 Extent::Process => DeliveryClass::Final,
                 Extent::Task => DeliveryClass::Spooled,
@@ -86,36 +87,37 @@ impl JobReport {
 fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
     run.finished.clone().unwrap_or_else(|| {
         let duration = end.at.since(run.received);
-        Finished {
-            cause: (end.cause_of)(run.started.extent),
-            at: finish_time(run.started.at, duration, end.at),
-            duration: Some(duration),
-        }
+        let at = finish_time(run.started.at, duration, end.at);
+        Finished::new((end.cause_of)(run.started.extent), at, Some(duration))
     })
 }
 
-fn families(run: &Started, finished: &Finished, usage: Option<ResourceUsage>) -> Families {
+fn report(run: &Started, finished: Finished, usage: Option<ResourceUsage>) -> PushRequest {
     let completion = Completion {
         duration: finished.duration,
         usage: usage.filter(|_| run.extent == Extent::Process),
         ..Completion::at(finished.cause, run.at, finished.at)
     };
-    encode(&completion_metrics(&run.expected, &Progress::default(), &completion))
+    let progress = Progress { records: finished.records, ..Progress::default() };
+    let families = encode(&completion_metrics(&run.expected, &progress, &completion));
+    let ending = run_ending(&run.run, &completion, &progress, finished.reason);
+    PushRequest::add(run.key.clone(), families).reporting(Arc::new(ending))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::outcome::Outcome;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::JobSpec;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
     /// A run of one process that started at this moment.
     fn run_started_at(received: Moment) -> ReceivedRun {
         let started = Started {
+            run: String::new(),
             key: GroupingKey::new("job").unwrap(),
             sinks: Vec::new(),
             at: received.unix_seconds(),

@@ -26,11 +26,11 @@ use crate::dispatcher::dispatcher;
 use crate::job::completion::Cause;
 use crate::job::inherited_state;
 use crate::job::journal::file_names;
-use crate::job::outcome::Outcome;
 use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
+use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 
 /// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.

@@ -59,7 +59,14 @@ impl SampleProtocol for Influx {
         }
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let lines = line::encode(payload.key(), payload.families(), times.time);
+        let mut lines = String::new();
+        if let Some(before) = times.before_run() {
+            let totals = payload
+                .families()
+                .filter_map(|(name, _)| Some((name, payload.total_before(name)?.text.as_str())));
+            lines = line::encode(payload.key(), totals, before);
+        }
+        lines += &line::encode(payload.key(), payload.families(), times.time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }

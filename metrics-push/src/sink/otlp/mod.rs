@@ -60,7 +60,7 @@ impl SampleProtocol for Otlp {
             answers::read(server.post(post(&body), deadline).await?)
         };
         let mut accepted = Accepted::Queued;
-        for samples in message::encode(payload.key(), payload.families(), times) {
+        for samples in message::encode(payload, times) {
             let answer = server.send(samples, deadline, call).await?;
             if let Accepted::Partially(_) = answer {
                 accepted = answer;

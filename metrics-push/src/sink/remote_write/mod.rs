@@ -77,9 +77,13 @@ impl SampleProtocol for RemoteWrite {
     ) -> Result<Accepted, Rejection> {
         let (verb, key) = (payload.verb(), payload.key());
         let families = payload.families().map(|(name, text)| {
-            SeriesFamily::read(key, name, text).ok_or_else(|| unreadable(name))
+            let family = SeriesFamily::read(key, name, text).ok_or_else(|| unreadable(name))?;
+            Ok(match payload.total_before(name) {
+                Some(total) => family.with_total_before(key, total),
+                None => family,
+            })
         });
-        let mut families = families.collect::<Result<Vec<_>, _>>()?;
+        let mut families = families.collect::<Result<Vec<_>, Rejection>>()?;
         let series = ending_series(&families);
         let ended = self.sent.lock().ended_by(verb, key, &series);
         if families.is_empty() && ended.is_empty() {

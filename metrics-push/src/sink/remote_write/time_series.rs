@@ -4,9 +4,11 @@
 //! of their names, each name occurs once, and no value is empty.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::exposition::{EncodedFamily, MetricType, Sample};
 use crate::labels::GroupingKey;
+use crate::push_request::Total;
 use crate::sink::series::{SeriesLabels, series_labels};
 
 /// The label that contains the name of the metric.
@@ -22,13 +24,17 @@ pub(super) struct SeriesFamily<'a> {
     pub(super) metric_type: MetricType,
     pub(super) help: Option<Cow<'a, str>>,
     pub(super) series: Vec<TimeSeries<'a>>,
+    /// When the values were zero, in milliseconds since the Unix epoch, if they add up over runs.
+    pub(super) since: Option<u64>,
 }
 
-/// One series with one value.
+/// One series with its value.
 #[derive(Clone, Debug)]
 pub(super) struct TimeSeries<'a> {
     pub(super) labels: SeriesLabels<'a>,
     pub(super) value: f64,
+    /// The value before the run, if the values add up over runs.
+    pub(super) value_before: Option<f64>,
 }
 
 impl<'a> SeriesFamily<'a> {
@@ -37,13 +43,27 @@ impl<'a> SeriesFamily<'a> {
         let family = EncodedFamily::parse(text)?;
         let series = family.samples().map(|sample| TimeSeries::new(key, sample?));
         let series = series.collect::<Option<_>>()?;
-        Some(Self { name, metric_type: family.metric_type, help: family.help, series })
+        Some(Self { name, metric_type: family.metric_type, help: family.help, series, since: None })
+    }
+
+    /// Adds the total before the run.
+    pub(super) fn with_total_before(mut self, key: &GroupingKey, total: &Total) -> Self {
+        self.since = Some(total.since);
+        let before = SeriesFamily::read(key, self.name, &total.text);
+        let before = before.into_iter().flat_map(|family| family.series);
+        let values: BTreeMap<_, _> = before.map(|series| (series.labels, series.value)).collect();
+        for series in &mut self.series {
+            series.value_before = values.get(&series.labels).copied();
+        }
+        self
     }
 
     /// Returns stale markers, which end these series of any families.
     pub(super) fn stale_markers(series: impl Iterator<Item = SeriesLabels<'a>>) -> Self {
-        let series = series.map(|labels| TimeSeries { labels, value: STALE_MARKER }).collect();
-        Self { name: "", metric_type: MetricType::Untyped, help: None, series }
+        let series =
+            series.map(|labels| TimeSeries { labels, value: STALE_MARKER, value_before: None });
+        let series = series.collect();
+        Self { name: "", metric_type: MetricType::Untyped, help: None, series, since: None }
     }
 }
 
@@ -52,7 +72,7 @@ impl<'a> TimeSeries<'a> {
         let (name, value) = (sample.name, sample.number()?);
         let mut labels = series_labels(key, sample.labels);
         labels.insert(NAME, name.into());
-        Some(Self { labels, value })
+        Some(Self { labels, value, value_before: None })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The message contains no metadata: receivers accept it, but none of those that the tests run uses it.
 
-use super::message::Message;
+use super::message::{Message, samples};
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::sink::proto::{double, message, number, string};
 use crate::sink::sample_times::RequestTimes;
@@ -19,10 +19,12 @@ impl Message for MessageV1 {
                     string(label, 2, value);
                 });
             }
-            message(written, 2, |sample| {
-                double(sample, 1, series.value);
-                number(sample, 2, times.time);
-            });
+            for (value, time) in samples(series, times) {
+                message(written, 2, |sample| {
+                    double(sample, 1, value);
+                    number(sample, 2, time);
+                });
+            }
         });
     }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::message::Message;
+use super::message::{Message, samples};
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::exposition::MetricType;
 use crate::sink::proto::{double, message, number, packed_numbers, string};
@@ -47,13 +47,16 @@ impl Message for MessageV2 {
         let help = family.help.as_ref().map(|help| symbols.position(help));
         message(&mut self.timeseries, TIMESERIES, |written| {
             packed_numbers(written, 1, &labels);
-            message(written, 2, |sample| {
-                double(sample, 1, series.value);
-                number(sample, 2, times.time);
-                if let Some(start) = times.start.filter(|_| is_cumulative(family.metric_type)) {
-                    number(sample, 3, start);
-                }
-            });
+            let start = times.counting_since(family.since).start;
+            for (value, time) in samples(series, times) {
+                message(written, 2, |sample| {
+                    double(sample, 1, value);
+                    number(sample, 2, time);
+                    if let Some(start) = start.filter(|_| is_cumulative(family.metric_type)) {
+                        number(sample, 3, start);
+                    }
+                });
+            }
             message(written, 5, |metadata| {
                 number(metadata, 1, type_number(family.metric_type));
                 if let Some(help) = help {

@@ -1,4 +1,4 @@
-//! `Disk`: the file operations of a spool. In tests, a failpoint makes one of them fail.
+//! `Disk`: the file operations of the spool and the history. In tests, a failpoint makes one of them fail.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,27 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::state_dir::{FileEntry, Folder, lock_within};
+use super::folder::{FileEntry, Folder, lock_within};
 
 /// The extension of temporary files.
-pub(super) const TEMP_EXTENSION: &str = "new";
+pub(crate) const TEMP_EXTENSION: &str = "new";
 
 /// The file whose lock excludes other processes.
 const LOCK_FILE: &str = ".lock";
-/// A process holds the lock only for a few file operations. If it holds the lock this long, it is probably stopped.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// The lock of a folder. It is released when it is dropped or the process exits.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub(crate) struct FolderLock {
     _file: File,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk {
+pub(crate) struct Disk {
     #[cfg(test)]
     /// The number of operations that succeed before one operation fails.
-    pub(super) failpoint: Option<Arc<std::sync::atomic::AtomicI64>>,
+    pub(crate) failpoint: Option<Arc<std::sync::atomic::AtomicI64>>,
 }
 
 impl Disk {
@@ -43,16 +40,16 @@ impl Disk {
         if remaining == Some(0) { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
     }
 
-    /// Waits for the lock of a folder, for at most [`LOCK_TIMEOUT`].
-    pub(super) fn lock(&self, folder: &Folder) -> io::Result<FolderLock> {
+    /// Waits for the lock of a folder, for at most `timeout`.
+    pub(crate) fn lock(&self, folder: &Folder, timeout: Duration) -> io::Result<FolderLock> {
         self.reach_failpoint()?;
         let file = folder.open_or_create_file(LOCK_FILE)?;
-        lock_within(&file, LOCK_TIMEOUT)?;
+        lock_within(&file, timeout)?;
         Ok(FolderLock { _file: file })
     }
 
     /// Lists the files of a folder whose name is accepted.
-    pub(super) fn list(
+    pub(crate) fn list(
         &self,
         folder: &Folder,
         is_accepted: impl Fn(&str) -> bool,
@@ -62,7 +59,7 @@ impl Disk {
     }
 
     /// Reads a file; `None` if it does not exist.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         folder: &Folder,
         name: &str,
@@ -73,14 +70,14 @@ impl Disk {
     }
 
     /// Removes a file if it exists.
-    pub(super) fn remove(&self, folder: &Folder, name: &str) -> io::Result<()> {
+    pub(crate) fn remove(&self, folder: &Folder, name: &str) -> io::Result<()> {
         self.reach_failpoint()?;
         folder.remove(name)
     }
 
     /// Writes and syncs a temporary file for the file `name`. The caller needs no lock, because the name of the temporary
     /// file is unique.
-    pub(super) fn write_temp(
+    pub(crate) fn write_temp(
         &self,
         folder: &Arc<Folder>,
         name: &str,
@@ -90,20 +87,20 @@ impl Disk {
     }
 
     /// Replaces a file without a sync. A power failure can truncate or remove it.
-    pub(super) fn replace(&self, folder: &Arc<Folder>, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, folder: &Arc<Folder>, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temp = self.write(folder, name, bytes, |_| Ok(()))?;
         self.rename(&temp, name)
     }
 
     /// Renames a temporary file to `name`. Readers see the complete old file or the complete new file, also after a power
     /// failure.
-    pub(super) fn rename(&self, temp: &TempFile, name: &str) -> io::Result<()> {
+    pub(crate) fn rename(&self, temp: &TempFile, name: &str) -> io::Result<()> {
         self.reach_failpoint()?;
         temp.folder.rename(&temp.name, name)
     }
 
     /// Syncs a folder, so that renamed files survive a power failure.
-    pub(super) fn sync_folder(&self, folder: &Folder) -> io::Result<()> {
+    pub(crate) fn sync_folder(&self, folder: &Folder) -> io::Result<()> {
         self.reach_failpoint()?;
         folder.sync()
     }
@@ -131,7 +128,7 @@ impl Disk {
 
 /// A temporary file. It is removed on drop unless it was renamed.
 #[derive(Debug)]
-pub(super) struct TempFile {
+pub(crate) struct TempFile {
     folder: Arc<Folder>,
     name: String,
     /// By the clock of the file system.
@@ -159,7 +156,7 @@ impl TempFile {
     }
 
     /// Returns when the file was written, by the clock of the file system.
-    pub(super) fn written_at(&self) -> SystemTime {
+    pub(crate) fn written_at(&self) -> SystemTime {
         self.written_at
     }
 }

@@ -59,6 +59,11 @@ impl Outcome {
             Self::Skipped => "skipped",
         }
     }
+
+    /// Returns the outcome with this label value.
+    pub(crate) fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == label)
+    }
 }
 
 impl fmt::Display for Outcome {

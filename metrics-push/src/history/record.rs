@@ -1,0 +1,447 @@
+//! `GroupRecord`: the history of one group, and the format of its file.
+//!
+//! ```text
+//! metrics-push history 1  checksum=<of the rest, 16 hexadecimal digits>
+//! group    job=import  label=region=eu
+//! last     success=1763806512.5  failure=1763720101.25
+//! streak   failures=0  successes=4
+//! total    name=batch_job_runs_total  since=1763634000000  text=…
+//! counted  id=…  id=…
+//! checked  sink=http://gateway:9091  at=1763806000000
+//! run      id=…  outcome=success  start=1763806500.25  end=1763806512.5
+//! ```
+//!
+//! The fields of a line are separated by tabs. The runs come last, in the order in which they were recorded. An update
+//! appends one and does not read the others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::run_line::{RUN, end_of, read_run, write_run};
+use super::totals::add_run;
+use crate::checksum::fast_checksum_of;
+use crate::finished_run::FinishedRun;
+use crate::labels::GroupingKey;
+use crate::line_fields::{LineBuilder, LineFields, split_line};
+use crate::outcome::Outcome;
+use crate::push_request::{RunEnding, Total, Totals};
+
+const MAGIC: &str = "metrics-push history";
+
+/// A change of the format needs a new version, and a file of the old version in the tests.
+const VERSION: u32 = 1;
+
+/// The number of runs in a file.
+pub(crate) const MAX_RUNS: usize = 200;
+
+/// The maximum size of the lines of all runs. Enough for [`MAX_RUNS`] runs with a long reason.
+const MAX_RUNS_SIZE: usize = 256 * 1024;
+
+/// How long a run stays in a file.
+const RUN_TTL: Duration = Duration::from_secs(400 * 24 * 3_600);
+
+/// The number of runs whose id is stored, so that no run is counted twice.
+const MAX_COUNTED: usize = 64;
+
+/// The number of sinks for which a time is stored.
+const MAX_CHECKED: usize = 16;
+
+/// The history of one group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GroupRecord {
+    pub(super) key: GroupingKey,
+    pub(super) last: LastTimes,
+    pub(super) streak: Streak,
+    pub(super) totals: Totals,
+    /// The ids of the last runs that are counted.
+    counted: Vec<String>,
+    /// When each sink was last found to have the timestamps of the group, in milliseconds since the Unix epoch.
+    checked: BTreeMap<String, u64>,
+    /// The lines of the runs.
+    run_lines: String,
+}
+
+/// When a run last ended with each kind of outcome, in Unix seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct LastTimes {
+    pub(crate) success: Option<f64>,
+    pub(crate) failure: Option<f64>,
+    pub(crate) abandoned: Option<f64>,
+    pub(crate) skipped: Option<f64>,
+}
+
+/// How many runs in a row have succeeded or failed. Skipped runs do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Streak {
+    pub(crate) failures: u64,
+    pub(crate) successes: u64,
+    /// When the first failed run of the streak started, in Unix seconds.
+    pub(crate) failing_since: Option<f64>,
+}
+
+/// Why a file cannot be read as a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InvalidHistory {
+    /// The file is truncated or damaged, or it is not a history.
+    Corrupt,
+    /// A later version wrote it.
+    Newer,
+}
+
+impl LastTimes {
+    /// Returns the times after a run. A time in the future was recorded while a clock was wrong, and is replaced.
+    fn after(self, run: &FinishedRun, now: f64) -> Self {
+        let ended = |last: Option<f64>| {
+            let earlier = last.filter(|last| *last <= now);
+            Some(earlier.map_or(run.ended_at, |earlier| earlier.max(run.ended_at)))
+        };
+        match run.outcome {
+            Outcome::Success => Self { success: ended(self.success), ..self },
+            Outcome::Skipped => Self { skipped: ended(self.skipped), ..self },
+            Outcome::Abandoned => {
+                Self { abandoned: ended(self.abandoned), failure: ended(self.failure), ..self }
+            }
+            _ => Self { failure: ended(self.failure), ..self },
+        }
+    }
+}
+
+impl Streak {
+    pub(super) fn after(self, run: &FinishedRun) -> Self {
+        match run.outcome {
+            Outcome::Success => Self { successes: self.successes + 1, ..Self::default() },
+            Outcome::Skipped => self,
+            _ => Self {
+                failures: self.failures + 1,
+                successes: 0,
+                failing_since: self.failing_since.or(Some(run.started_at)),
+            },
+        }
+    }
+}
+
+impl GroupRecord {
+    pub(super) fn new(key: GroupingKey) -> Self {
+        Self {
+            key,
+            last: LastTimes::default(),
+            streak: Streak::default(),
+            totals: Totals::new(),
+            counted: Vec::new(),
+            checked: BTreeMap::new(),
+            run_lines: String::new(),
+        }
+    }
+
+    /// Adds a run, and what it has counted if the group has totals. `now` is in Unix seconds. Returns false if the run was
+    /// added before.
+    pub(super) fn add(&mut self, ending: &RunEnding, has_totals: bool, now: f64) -> bool {
+        let run = &ending.run;
+        if self.counted.contains(&run.id) {
+            return false;
+        }
+        self.last = self.last.after(run, now);
+        self.streak = self.streak.after(run);
+        if has_totals {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a time in milliseconds fits, and a negative one becomes 0"
+            )]
+            add_run(&mut self.totals, &ending.counted, (run.started_at * 1_000.0) as u64);
+        }
+        self.counted.push(run.id.clone());
+        let excess = self.counted.len().saturating_sub(MAX_COUNTED);
+        self.counted.drain(..excess);
+        self.run_lines.push_str(&write_run(run));
+        self.remove_old_runs(now);
+        true
+    }
+
+    /// Removes the oldest runs until the limits are kept.
+    fn remove_old_runs(&mut self, now: f64) {
+        let oldest = now - RUN_TTL.as_secs_f64();
+        let mut count = self.run_lines.bytes().filter(|byte| *byte == b'\n').count();
+        let mut start = 0;
+        while let Some((line, rest)) = self.run_lines[start..].split_once('\n') {
+            let is_expired = || end_of(line).is_none_or(|end| end < oldest);
+            let size = self.run_lines.len() - start;
+            if count <= MAX_RUNS && size <= MAX_RUNS_SIZE && !is_expired() {
+                break;
+            }
+            start = self.run_lines.len() - rest.len();
+            count -= 1;
+        }
+        self.run_lines.drain(..start);
+    }
+
+    /// Changes a run. Returns false if the file does not have it.
+    pub(super) fn change_run(&mut self, id: &str, change: impl FnOnce(&mut FinishedRun)) -> bool {
+        let id_field = format!("\tid={id}\t");
+        let mut start = 0;
+        for line in self.run_lines.split_inclusive('\n') {
+            let end = start + line.len();
+            if line.contains(&id_field)
+                && let Some(mut run) = read_run(line.trim_end_matches('\n'))
+            {
+                change(&mut run);
+                self.run_lines.replace_range(start..end, &write_run(&run));
+                return true;
+            }
+            start = end;
+        }
+        false
+    }
+
+    pub(super) fn runs(&self) -> impl Iterator<Item = FinishedRun> {
+        self.run_lines.lines().filter_map(read_run)
+    }
+
+    pub(super) fn checked_at(&self, sink: &str) -> Option<u64> {
+        self.checked.get(sink).copied()
+    }
+
+    pub(super) fn set_checked(&mut self, sink: &str, at: u64) {
+        if self.checked.len() >= MAX_CHECKED {
+            self.checked.clear();
+        }
+        self.checked.insert(sink.to_owned(), at);
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut lines = line("group", |line| line.key(&self.key));
+        lines += &line("last", |line| {
+            let LastTimes { success, failure, abandoned, skipped } = self.last;
+            line.optional("success", success);
+            line.optional("failure", failure);
+            line.optional("abandoned", abandoned);
+            line.optional("skipped", skipped);
+        });
+        lines += &line("streak", |line| {
+            line.field("failures", self.streak.failures);
+            line.field("successes", self.streak.successes);
+            line.optional("since", self.streak.failing_since);
+        });
+        for (name, total) in &self.totals {
+            lines += &line("total", |line| {
+                line.field("name", name);
+                line.field("since", total.since);
+                line.field("text", &total.text);
+            });
+        }
+        lines += &line("counted", |line| self.counted.iter().for_each(|id| line.field("id", id)));
+        for (sink, at) in &self.checked {
+            lines += &line("checked", |line| {
+                line.field("sink", sink);
+                line.field("at", at);
+            });
+        }
+        lines += &self.run_lines;
+        format!("{}{lines}", header(VERSION, &lines)).into_bytes()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidHistory> {
+        let text = std::str::from_utf8(bytes).map_err(|_| InvalidHistory::Corrupt)?;
+        let (version, lines) = check_header(text).ok_or(InvalidHistory::Corrupt)?;
+        if version > VERSION {
+            return Err(InvalidHistory::Newer);
+        }
+        Self::parse(lines).ok_or(InvalidHistory::Corrupt)
+    }
+
+    fn parse(mut lines: &str) -> Option<Self> {
+        let (group, rest) = lines.split_once('\n')?;
+        let mut record = Self::new(split_line(group).1.key()?);
+        lines = rest;
+        while let Some((line, rest)) = lines.split_once('\n')
+            && line.split('\t').next() != Some(RUN)
+        {
+            // Unknown lines are skipped.
+            let (word, fields) = split_line(line);
+            match word {
+                "last" => record.last = read_last(&fields),
+                "streak" => record.streak = read_streak(&fields)?,
+                "total" => drop(record.totals.insert(
+                    fields.text("name")?.to_owned(),
+                    Total { since: fields.number("since")?, text: fields.text("text")?.to_owned() },
+                )),
+                "counted" => record.counted = fields.all("id").map(str::to_owned).collect(),
+                "checked" => {
+                    let sink = fields.text("sink")?.to_owned();
+                    record.checked.insert(sink, fields.number("at")?);
+                }
+                _ => {}
+            }
+            lines = rest;
+        }
+        lines.clone_into(&mut record.run_lines);
+        Some(record)
+    }
+}
+
+fn line(word: &str, add_fields: impl FnOnce(&mut LineBuilder)) -> String {
+    let mut line = LineBuilder::default();
+    line.word(word);
+    add_fields(&mut line);
+    line.finish()
+}
+
+/// Returns the version and the text after the header; `None` if the header is invalid or the checksum is wrong.
+fn check_header(text: &str) -> Option<(u32, &str)> {
+    let (header, lines) = text.split_once('\n')?;
+    let (word, fields) = split_line(header);
+    let version = word.strip_prefix(MAGIC)?.strip_prefix(' ')?.parse().ok()?;
+    let stated = fields.text("checksum")?;
+    (stated == format!("{:016x}", checksum(version, lines))).then_some((version, lines))
+}
+
+/// Returns the first line of a file.
+fn header(version: u32, lines: &str) -> String {
+    format!("{MAGIC} {version}\tchecksum={:016x}\n", checksum(version, lines))
+}
+
+/// Replaces the first line of a file by that of a file of this version.
+#[cfg(any(test, fuzzing))]
+pub(super) fn with_version(text: &str, version: u32) -> String {
+    let lines = text.split_once('\n').map_or("", |(_, lines)| lines);
+    format!("{}{lines}", header(version, lines))
+}
+
+/// The checksum covers the version, so that a damaged file does not look like one of a later version.
+fn checksum(version: u32, lines: &str) -> u64 {
+    fast_checksum_of(lines.as_bytes()) ^ u64::from(version)
+}
+
+fn read_last(fields: &LineFields<'_>) -> LastTimes {
+    LastTimes {
+        success: fields.number("success"),
+        failure: fields.number("failure"),
+        abandoned: fields.number("abandoned"),
+        skipped: fields.number("skipped"),
+    }
+}
+
+fn read_streak(fields: &LineFields<'_>) -> Option<Streak> {
+    Some(Streak {
+        failures: fields.number("failures")?,
+        successes: fields.number("successes")?,
+        failing_since: fields.number("since"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finished_run::RecordCounts;
+    use crate::push_request::Families;
+
+    /// A file that the first release wrote.
+    const VERSION_1: &str = include_str!("version_1.history");
+
+    const ENDED_AT: f64 = 1_763_806_512.5;
+
+    fn ending(id: &str, outcome: Outcome) -> RunEnding {
+        let run = FinishedRun {
+            id: id.to_owned(),
+            started_at: 1_763_806_500.25,
+            ended_at: ENDED_AT,
+            duration: Some(Duration::from_millis(12_250)),
+            outcome,
+            exit_code: Some(3),
+            signal: None,
+            records: Some(RecordCounts { processed: 5, failed: 1, skipped: 0 }),
+            stages: vec![("load = all".to_owned(), Duration::from_millis(1_500))],
+            attempts: Some(2),
+            reason: Some("no space\tleft\n".to_owned()),
+        };
+        let text =
+            "# HELP rows_total Rows.\n# TYPE rows_total counter\nrows_total{x=\"a\\nb\"} 2\n";
+        RunEnding { run, counted: Families::from([("rows_total".into(), text.into())]) }
+    }
+
+    fn record() -> GroupRecord {
+        let key = GroupingKey::new("a/b\n").unwrap().label("shard", "é=7").unwrap();
+        let mut record = GroupRecord::new(key);
+        assert!(record.add(&ending("1", Outcome::Success), true, ENDED_AT));
+        assert!(record.add(&ending("2", Outcome::ExitCode), true, ENDED_AT));
+        record.set_checked("http://gateway:9091", 1_763_806_600_000);
+        record
+    }
+
+    #[test]
+    fn decoded_history_equals_the_encoded_one() {
+        assert_eq!(GroupRecord::decode(&record().encode()), Ok(record()));
+        let runs: Vec<_> = record().runs().collect();
+        assert_eq!(runs[1], ending("2", Outcome::ExitCode).run);
+    }
+
+    #[test]
+    fn history_of_version_1_is_decoded() {
+        assert_eq!(String::from_utf8(record().encode()).unwrap(), VERSION_1);
+        assert_eq!(GroupRecord::decode(VERSION_1.as_bytes()), Ok(record()));
+    }
+
+    #[test]
+    fn file_truncated_at_any_byte_is_corrupt() {
+        let whole = record().encode();
+        for length in 0..whole.len() {
+            let decoded = GroupRecord::decode(&whole[..length]);
+            assert_eq!(decoded, Err(InvalidHistory::Corrupt), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn file_with_a_flipped_bit_is_corrupt() {
+        let whole = record().encode();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(GroupRecord::decode(&flipped), Err(InvalidHistory::Corrupt), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn unknown_lines_and_fields_are_skipped() {
+        let text = VERSION_1.replacen("streak\t", "later\tx=1\nstreak\tx=1\t", 1);
+        let decoded = GroupRecord::decode(with_version(&text, VERSION).as_bytes());
+        assert_eq!(decoded, Ok(record()));
+    }
+
+    #[test]
+    fn run_is_added_once() {
+        let mut record = record();
+        assert!(!record.add(&ending("2", Outcome::ExitCode), true, ENDED_AT));
+        assert_eq!(record, self::record());
+    }
+
+    #[test]
+    fn oldest_runs_are_removed_beyond_the_limits() {
+        let mut record = record();
+        for number in 0..2 * MAX_RUNS {
+            record.add(&ending(&number.to_string(), Outcome::Success), true, ENDED_AT);
+        }
+        let ids: Vec<_> = record.runs().map(|run| run.id).collect();
+        assert_eq!((ids.len(), ids[0].as_str()), (MAX_RUNS, "200"));
+        assert_eq!(record.counted.len(), MAX_COUNTED);
+        let mut large = ending("large", Outcome::Error);
+        large.run.reason = Some("x".repeat(5_000));
+        for number in 0..MAX_RUNS {
+            large.run.id = format!("large {number}");
+            record.add(&large, true, ENDED_AT);
+        }
+        assert!(record.run_lines.len() <= MAX_RUNS_SIZE && record.runs().count() > 20);
+        large.run.id = "later".into();
+        record.add(&large, true, ENDED_AT + 2.0 * RUN_TTL.as_secs_f64());
+        assert_eq!(record.runs().count(), 0, "all are too old");
+    }
+
+    #[test]
+    fn run_that_is_too_long_has_no_reason() {
+        let mut record = record();
+        let mut long = ending("3", Outcome::Error);
+        long.run.reason = Some("x".repeat(100_000));
+        record.add(&long, true, ENDED_AT);
+        let run = record.runs().last().unwrap();
+        assert_eq!((run.id.as_str(), run.reason, run.stages), ("3", None, Vec::new()));
+    }
+}
