@@ -125,6 +125,8 @@ fn families_of_the_process_do_not_hide_those_of_the_exporter() {
         Ok::<_, &str>(())
     });
     assert_eq!((ended, metrics_push::flush(Duration::from_secs(20))), (Ok(()), 0));
+    let text = fs::read_to_string(file(exporter.directory())).unwrap();
+    assert!(!text.contains("process_open_fds"), "{text}");
     let series = exporter.series();
     assert_eq!(outcomes(&series, "process"), ["success"], "{series:?}");
     let with_job = |name: &&String| name.starts_with("process_") && name.contains("job=");
