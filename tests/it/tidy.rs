@@ -28,6 +28,7 @@ const LAYERS: [Layer; 7] = [
         ("log", &["escape", "file_size", "sync"]),
         ("oneshot", &["sync"]),
         ("schedule", &["error"]),
+        ("schedule_disabled", &["error"]),
         ("sync", &[]),
         // Imports only the rule for numbers, which is compared with the real gateway. The fake gateway must not share a
         // mistake with the library.
