@@ -57,7 +57,7 @@ impl Stack {
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = command(program);
         command.args(arguments).env("METRICS_PUSH_URL", self.gateway.url());
-        command.env("METRICS_PUSH_STATE_DIR", &self.state);
+        command.env("METRICS_PUSH_STATE_DIR", &self.state).env("METRICS_PUSH_TOTALS", "on");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
