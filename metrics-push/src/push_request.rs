@@ -116,6 +116,14 @@ pub(crate) fn is_delivery_family(name: &str) -> bool {
     ["batch_job_push_", "batch_job_spool_"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Returns true if the family is the time of an event of a run, which only increases. The time when the next run is due is
+/// in the future, and a changed schedule can make it earlier.
+pub(crate) fn is_event_time(name: &str) -> bool {
+    is_outcome_family(name)
+        && name.ends_with("_timestamp_seconds")
+        && name != "batch_job_next_run_timestamp_seconds"
+}
+
 /// The timestamps of a group that outlive its pushes.
 const RETAINED_FAMILIES: [&str; 4] = [
     "batch_job_last_success_timestamp_seconds",

@@ -18,7 +18,7 @@ pub(crate) mod run;
 mod run_handle;
 mod run_metrics;
 mod run_record;
-#[cfg(feature = "schedule")]
+#[cfg(any(feature = "schedule", doc))] // The guide links to it.
 mod schedule;
 mod shutdown;
 mod spec;
