@@ -124,6 +124,14 @@ pub(crate) const LAST_SKIPPED: &str = "batch_job_last_skipped_timestamp_seconds"
 /// When the first run started that has failed since the last success.
 pub(crate) const FAILING_SINCE: &str = "batch_job_failing_since_timestamp_seconds";
 
+/// Returns true if the family is the time of an event of a run, which only increases. The time when the next run is due is
+/// in the future, and a changed schedule can make it earlier. A success removes the start of a streak of failures.
+pub(crate) fn is_event_time(name: &str) -> bool {
+    is_outcome_family(name)
+        && name.ends_with("_timestamp_seconds")
+        && ![FAILING_SINCE, "batch_job_next_run_timestamp_seconds"].contains(&name)
+}
+
 /// The timestamps of a group that outlive its pushes.
 const RETAINED_FAMILIES: [&str; 4] = [LAST_SUCCESS, LAST_FAILURE, LAST_ABANDONED, LAST_SKIPPED];
 

@@ -1,4 +1,4 @@
-//! `Schedule`: a cron expression in a time zone.
+//! The times of cron expressions.
 //!
 //! Only this file imports the crates for cron expressions and time zones. The times of an expression are searched on a
 //! calendar without time changes, and each is then converted to an instant of the time zone. In this way, a time that does
@@ -34,23 +34,31 @@ const SHORT_FORMS: [(&str, &str); 7] = [
 /// The latest time from which the next one is searched, in the year 9892. Further ones could leave the calendar.
 const MAX_UNIX_SECONDS: i64 = 250_000_000_000;
 
-/// The times at which a job is scheduled.
-pub(crate) struct Schedule {
+/// Returns the first time of an expression after this one, both in Unix seconds. `None` if there is none in the next four
+/// years. An empty name of a time zone stands for the time zone of the machine.
+///
+/// # Errors
+/// `is_config` if the expression is invalid or the time zone is unknown.
+pub(crate) fn next_after(
+    expression: &str,
+    timezone: &str,
+    unix_seconds: f64,
+) -> Result<Option<f64>, Error> {
+    Ok(Schedule::parse(expression, timezone)?.next_after(unix_seconds))
+}
+
+/// A cron expression in a time zone.
+struct Schedule {
     crontab: Crontab,
     zone: TimeZone,
 }
 
 impl Schedule {
-    /// Parses a cron expression. An empty name of a time zone stands for the time zone of the machine.
-    ///
-    /// # Errors
-    /// `is_config` if the expression is invalid or the time zone is unknown.
-    pub(crate) fn parse(expression: &str, timezone: &str) -> Result<Self, Error> {
+    fn parse(expression: &str, timezone: &str) -> Result<Self, Error> {
         Ok(Self { crontab: parse_expression(expression)?, zone: find_zone(timezone)? })
     }
 
-    /// Returns the first scheduled time after this one, both in Unix seconds. `None` if there is none in the next four years.
-    pub(crate) fn next_after(&self, unix_seconds: f64) -> Option<f64> {
+    fn next_after(&self, unix_seconds: f64) -> Option<f64> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates")]
         let seconds = unix_seconds.floor() as i64;
         let start = Timestamp::from_second(seconds.min(MAX_UNIX_SECONDS)).ok()?;

@@ -3,18 +3,13 @@
 
 use crate::error::Error;
 
-/// There are no schedules.
-pub(crate) enum Schedule {}
-
-impl Schedule {
-    /// # Errors
-    /// `is_config`, always.
-    pub(crate) fn parse(_expression: &str, _timezone: &str) -> Result<Self, Error> {
-        Err(Error::config("schedules are not supported by this build")
-            .remedy("enable the feature \"schedule\" of metrics-push"))
-    }
-
-    pub(crate) fn next_after(&self, _unix_seconds: f64) -> Option<f64> {
-        match *self {}
-    }
+/// # Errors
+/// `is_config`, always.
+pub(crate) fn next_after(
+    _expression: &str,
+    _timezone: &str,
+    _unix_seconds: f64,
+) -> Result<Option<f64>, Error> {
+    Err(Error::config("schedules are not supported by this build")
+        .remedy("enable the feature \"schedule\" of metrics-push"))
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Gateway, StoredGroup};
@@ -57,7 +57,7 @@ impl Stack {
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = command(program);
         command.args(arguments).env("METRICS_PUSH_URL", self.gateway.url());
-        command.env("METRICS_PUSH_STATE_DIR", &self.state);
+        command.env("METRICS_PUSH_STATE_DIR", &self.state).env("METRICS_PUSH_TOTALS", "on");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -348,6 +348,39 @@ fn vanished_alert_fires_from_kill_to_next_success() {
 
     assert_eq!(stack.run("job_watched", &[]), Some(0));
     stack.prometheus.wait_for(vanished, <[_]>::is_empty);
+}
+
+/// Returns the day of the week of a day since 1970-01-01, which was a Thursday. 0 is Sunday.
+fn weekday(day: u64) -> u64 {
+    (day + 4) % 7
+}
+
+#[test]
+fn missed_run_alert_fires_for_a_job_that_skips_a_weekday() {
+    const DAY: u64 = 86_400;
+    let stack = Stack::start("weekdays");
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / DAY;
+    let on = |first: u64, second: u64| format!("0 0 * * {},{}", weekday(first), weekday(second));
+    // Both ran the day before yesterday. One was due yesterday, the other one is due tomorrow.
+    let schedules = [("missed", on(today - 1, today + 2)), ("due_later", on(today + 1, today + 2))];
+    for (job, schedule) in &schedules {
+        let program = cli::metrics_push_program().to_str().unwrap();
+        let arguments = ["-f", "-2d", program, "exec", "--job", job, "--schedule", schedule];
+        let mut run = stack.command(Path::new("/usr/bin/faketime"), &arguments);
+        run.args(["--timezone", "UTC", "--", "true"]);
+        assert!(run.status().expect("install the Debian package faketime").success());
+    }
+    let missed = r#"ALERTS{alertname="BatchJobMissedRun",alertstate="firing"}"#;
+    let fired = stack.prometheus.wait_for(missed, |series| !series.is_empty());
+    let jobs: Vec<_> = fired.iter().map(|(labels, _)| labels["job"].as_str()).collect();
+    assert_eq!(jobs, ["missed"]);
+    stack.wait_for_evaluation();
+    assert_eq!(stack.prometheus.query(missed).len(), 1);
+
+    let (job, schedule) = &schedules[0];
+    let now = ["--job", job, "--schedule", schedule, "--timezone", "UTC", "--", "true"];
+    assert_eq!(stack.exec(&stack.gateway.url(), &now), Some(0));
+    stack.prometheus.wait_for(missed, <[_]>::is_empty);
 }
 
 #[test]

@@ -31,6 +31,7 @@ const LAYERS: [Layer; 7] = [
         ("oneshot", &["sync"]),
         ("outcome", &[]),
         ("schedule", &["error"]),
+        ("schedule_disabled", &["error"]),
         ("sync", &[]),
         // Imports only the rule for numbers, which is compared with the real gateway. The fake gateway must not share a
         // mistake with the library.

@@ -19,7 +19,7 @@ mod run_handle;
 mod run_id;
 mod run_metrics;
 mod run_record;
-#[cfg(feature = "schedule")]
+#[cfg(any(feature = "schedule", doc))] // The guide links to it.
 mod schedule;
 mod shutdown;
 mod spec;
