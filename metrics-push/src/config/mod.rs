@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::sink::pushgateway::Encoding;
-use crate::sink::{GatewayKind, RemoteWriteVersion};
+use crate::sink::{GatewayKind, RemoteWriteVersion, SaslMechanism};
 use crate::state_dir::StateDirPath;
 use connection::ConnectionSettings;
 use sink_config::split_urls;
@@ -57,6 +57,7 @@ pub struct Config {
     pub(crate) batch_interval: Option<Duration>,
     kind: GatewayKind,
     remote_write: RemoteWriteVersion,
+    sasl_mechanism: SaslMechanism,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -75,6 +76,7 @@ impl Default for Config {
             batch_interval: None,
             kind: GatewayKind::default(),
             remote_write: RemoteWriteVersion::default(),
+            sasl_mechanism: SaslMechanism::default(),
             is_disabled: false,
             is_dry_run: false,
         }
@@ -180,6 +182,13 @@ impl Config {
     #[must_use]
     pub fn remote_write_2(mut self) -> Self {
         self.remote_write = RemoteWriteVersion::V2;
+        self
+    }
+
+    /// Sets how the user name and the password are sent to Kafka brokers.
+    #[must_use]
+    pub fn sasl_mechanism(mut self, mechanism: SaslMechanism) -> Self {
+        self.sasl_mechanism = mechanism;
         self
     }
 

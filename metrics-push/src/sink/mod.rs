@@ -12,6 +12,11 @@ mod gzip;
 mod gzip;
 mod influx;
 mod interface;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka_disabled.rs"]
+mod kafka;
 mod otlp;
 mod post;
 mod proto;
@@ -25,6 +30,7 @@ mod remote_write_version;
 mod sample_clock;
 mod sample_sink;
 mod sample_times;
+mod sasl_mechanism;
 mod schemes;
 mod series;
 mod target;
@@ -39,5 +45,6 @@ pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
+pub use sasl_mechanism::SaslMechanism;
 pub(crate) use schemes::{display_url, is_pushgateway, open};
 pub(crate) use target::{Mode, Target};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::dry_run::DryRun;
 use super::influx;
 use super::interface::Sink;
+use super::kafka;
 use super::otlp;
 use super::pushgateway::Pushgateway;
 use super::remote_write;
@@ -27,6 +28,8 @@ static SCHEMES: &[(&str, Open)] = &[
     ("otlp+http", otlp::open),
     ("otlp+https", otlp::open),
     ("textfile", Textfile::open),
+    ("kafka", kafka::open),
+    ("kafka+tls", kafka::open),
 ];
 
 /// The scheme of a URL without one.

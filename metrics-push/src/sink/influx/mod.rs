@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 use answers::ANSWERS;
+pub(super) use line::encode;
 
 const RULES: EndpointRules =
     EndpointRules { prefix: "influx+", default_path, reserved_headers: &[], token_scheme: "Token" };
@@ -58,7 +59,7 @@ impl SampleProtocol for Influx {
         }
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let lines = line::encode(payload.key(), payload.families(), times.time);
+        let lines = encode(payload.key(), payload.families(), times.time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }

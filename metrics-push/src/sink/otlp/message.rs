@@ -18,7 +18,7 @@ const SCOPE: &str = "metrics-push";
 const CUMULATIVE: u64 = 2;
 
 /// Encodes families, given as names and texts. Leaves out a family that cannot be parsed.
-pub(super) fn encode<'a>(
+pub(in crate::sink) fn encode<'a>(
     key: &GroupingKey,
     families: impl Iterator<Item = (&'a str, &'a str)>,
     times: RequestTimes,

@@ -20,6 +20,8 @@ use crate::error::Error;
 use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 
+pub(super) use message::encode;
+
 const RULES: EndpointRules = EndpointRules {
     prefix: "otlp+",
     default_path: |_| "/v1/metrics",
@@ -55,7 +57,7 @@ impl SampleProtocol for Otlp {
         check_age(payload)?;
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let message = message::encode(payload.key(), payload.families(), times);
+        let message = encode(payload.key(), payload.families(), times);
         let body = self.compression.apply(message);
         answers::read(server.post(post(&body), deadline).await?)
     }
