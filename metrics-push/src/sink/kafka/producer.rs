@@ -92,10 +92,7 @@ impl Producer {
         loop {
             let changed = events.changed.notified();
             if let Some(result) = report.get() {
-                return result.map_err(Undelivered::Refused);
-            }
-            if let Some((code, reason)) = self.client.client().fatal_error() {
-                return Err(Undelivered::Fatal { code, reason });
+                return result.map_err(|code| self.refused(code));
             }
             if let Some(reason) = events.producer_id_refusal() {
                 return Err(Undelivered::NoProducerId { reason });
@@ -128,13 +125,19 @@ impl Producer {
         };
         match self.client.send(record) {
             Ok(()) => {}
-            Err((KafkaError::MessageProduction(code), _)) => {
-                return Err(Undelivered::Refused(code));
-            }
+            Err((KafkaError::MessageProduction(code), _)) => return Err(self.refused(code)),
             Err(_) => return Err(Undelivered::Refused(RDKafkaErrorCode::Fail)),
         }
         queued.insert(message.id, Arc::clone(&report));
         Ok(report)
+    }
+
+    /// Returns the reason why a message was not delivered. After a fatal error, a producer delivers no message.
+    fn refused(&self, code: RDKafkaErrorCode) -> Undelivered {
+        match self.client.client().fatal_error() {
+            Some((code, reason)) => Undelivered::Fatal { code, reason },
+            None => Undelivered::Refused(code),
+        }
     }
 }
 

@@ -1,0 +1,21 @@
+//! Tests with brokers of Kafka: the mock cluster of librdkafka, which runs in the process of a test and injects faults.
+//!
+//! The feature `kafka` enables these tests.
+
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../it/child.rs"]
+mod child;
+mod cluster;
+mod faults;
+mod kills;
+mod messages;
+#[path = "../it/programs.rs"]
+mod programs;
+#[path = "../it/signal_defaults.rs"]
+mod signal_defaults;
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../it/state_dir.rs"]
+mod state_dir;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
