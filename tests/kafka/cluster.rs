@@ -63,7 +63,8 @@ impl Received {
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outcome = self.outcome().unwrap_or("no outcome");
-        write!(f, "{} {} made {}: {outcome}", self.verb(), self.key, self.created_at())
+        let (key, id) = (&self.key, &self.id()[..8]);
+        write!(f, "{} {key} made {} id {id}: {outcome}", self.verb(), self.created_at())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, Received, without_repeated};
 use crate::messages::ending;
 use crate::state_dir::StateDir;
 
-const STARTED_AT: &str = "batch_job_last_start_timestamp_seconds";
+const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
 const RUNS_PER_GROUP: u32 = 3;
 
 /// The longest time until a job is killed: longer than a run and its delivery.
@@ -61,7 +61,7 @@ fn check_group(messages: &[Received]) {
     let outcomes: Vec<_> = messages.iter().filter(|message| message.outcome().is_some()).collect();
     let runs: BTreeSet<_> = outcomes
         .iter()
-        .map(|message| message.series(STARTED_AT).unwrap_or_default().to_bits())
+        .map(|message| message.series(COMPLETED_AT).unwrap_or_default().to_bits())
         .collect();
     assert_eq!(runs.len(), outcomes.len(), "an outcome is repeated: {messages:?}");
     let last = outcomes.last().and_then(|message| message.outcome());

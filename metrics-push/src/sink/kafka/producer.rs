@@ -2,7 +2,7 @@
 //!
 //! librdkafka repeats a message under its producer id and sequence number until the broker acknowledges it, so that a lost
 //! acknowledgement stores no second message. A message that is sent again while librdkafka still repeats it is not queued
-//! again.
+//! again, and one that was delivered after the end of an attempt is not sent again.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -34,6 +35,9 @@ const MAX_QUEUE_SIZE: &str = "65536";
 /// The largest message that is sent. Brokers accept 1 MB unless they are configured otherwise.
 const MAX_MESSAGE_SIZE: &str = "8388608";
 
+/// The number of reports that may stay unread, because no attempt follows.
+const MAX_UNREAD_REPORTS: usize = 1_024;
+
 /// How long an attempt waits for a reconnection while no broker is connected.
 const RECONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -49,8 +53,8 @@ pub(super) enum Idempotence {
 
 pub(super) struct Producer {
     client: Arc<BaseProducer<ClientEvents>>,
-    /// The messages that were queued and not acknowledged yet, by their ids.
-    queued: Mutex<HashMap<u128, Arc<DeliveryReport>>>,
+    /// The reports that no attempt has read yet, by the ids of their messages.
+    reports: Mutex<HashMap<u128, Arc<DeliveryReport>>>,
     is_unused: Arc<AtomicBool>,
 }
 
@@ -71,12 +75,14 @@ impl Producer {
             .set("message.timeout.ms", MESSAGE_TIMEOUT)
             .set("message.max.bytes", MAX_MESSAGE_SIZE)
             .set("queue.buffering.max.kbytes", MAX_QUEUE_SIZE)
-            .set("topic.metadata.propagation.max.ms", TOPIC_TIMEOUT);
+            .set("topic.metadata.propagation.max.ms", TOPIC_TIMEOUT)
+            // Contains the refusals of producer ids.
+            .set_log_level(RDKafkaLogLevel::Warning);
         let client = config.create_with_context(ClientEvents::default());
         let client: Arc<BaseProducer<_>> = Arc::new(client.map_err(|error| not_created(&error))?);
         let is_unused = Arc::new(AtomicBool::new(false));
         spawn_poller(Arc::clone(&client), Arc::clone(&is_unused))?;
-        Ok(Self { client, queued: Mutex::default(), is_unused })
+        Ok(Self { client, reports: Mutex::default(), is_unused })
     }
 
     /// Queues a message, unless it is queued already, and waits until the brokers have acknowledged it.
@@ -92,7 +98,11 @@ impl Producer {
         loop {
             let changed = events.changed.notified();
             if let Some(result) = report.get() {
-                return result.map_err(|code| self.refused(code));
+                self.reports.lock().remove(&message.id);
+                return result.map_err(|code| self.fatal().unwrap_or(Undelivered::Refused(code)));
+            }
+            if let Some(fatal) = self.fatal() {
+                return Err(fatal);
             }
             if let Some(reason) = events.producer_id_refusal() {
                 return Err(Undelivered::NoProducerId { reason });
@@ -108,10 +118,12 @@ impl Producer {
     }
 
     fn queue(&self, topic: &str, message: &Message) -> Result<Arc<DeliveryReport>, Undelivered> {
-        let mut queued = self.queued.lock();
-        queued.retain(|_, report| report.get().is_none());
-        if let Some(report) = queued.get(&message.id) {
+        let mut reports = self.reports.lock();
+        if let Some(report) = reports.get(&message.id) {
             return Ok(Arc::clone(report));
+        }
+        if reports.len() >= MAX_UNREAD_REPORTS {
+            reports.retain(|_, report| report.get().is_none());
         }
         let report = Arc::new(DeliveryReport::new());
         let created_at = i64::try_from(message.created_at).unwrap_or(i64::MAX);
@@ -125,19 +137,19 @@ impl Producer {
         };
         match self.client.send(record) {
             Ok(()) => {}
-            Err((KafkaError::MessageProduction(code), _)) => return Err(self.refused(code)),
+            Err((KafkaError::MessageProduction(code), _)) => {
+                return Err(self.fatal().unwrap_or(Undelivered::Refused(code)));
+            }
             Err(_) => return Err(Undelivered::Refused(RDKafkaErrorCode::Fail)),
         }
-        queued.insert(message.id, Arc::clone(&report));
+        reports.insert(message.id, Arc::clone(&report));
         Ok(report)
     }
 
-    /// Returns the reason why a message was not delivered. After a fatal error, a producer delivers no message.
-    fn refused(&self, code: RDKafkaErrorCode) -> Undelivered {
-        match self.client.client().fatal_error() {
-            Some((code, reason)) => Undelivered::Fatal { code, reason },
-            None => Undelivered::Refused(code),
-        }
+    /// Returns the error after which the producer delivers no message.
+    fn fatal(&self) -> Option<Undelivered> {
+        let (code, reason) = self.client.client().fatal_error()?;
+        Some(Undelivered::Fatal { code, reason })
     }
 }
 
