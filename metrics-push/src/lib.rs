@@ -66,6 +66,8 @@ mod oneshot;
 mod pipeline;
 mod push_request;
 mod pusher;
+#[cfg(feature = "kafka")]
+mod relay;
 mod sink;
 mod spool;
 mod state_dir;
@@ -97,6 +99,8 @@ pub use pipeline::{Scope, init};
 pub use prometheus;
 pub use push_request::Verb;
 pub use pusher::Pusher;
+#[cfg(feature = "kafka")]
+pub use relay::{Relay, RelayStats};
 pub use sink::pushgateway::{StoredFamily, StoredGroup, StoredMetric, StoredValue};
 pub use sink::{Acceptance, GatewayKind, SaslMechanism};
 

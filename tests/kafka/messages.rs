@@ -1,6 +1,5 @@
 //! The messages of runs without faults.
 
-use rdkafka::Message as _;
 use rdkafka::message::Timestamp;
 
 use crate::child::{JobCommand, PanicStrategy, job};

@@ -4,6 +4,7 @@
 //! a forked process, so a client is never destroyed by the thread that stops to use it.
 
 mod client_events;
+mod consumer;
 mod message;
 mod producer;
 mod settings;
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::log;
 use crate::push_request::Payload;
 use crate::sync::Mutex;
+pub(crate) use consumer::{PartitionOwner, Position, TopicConsumer, TopicMessage};
 use message::Message;
 use producer::{Idempotence, Producer};
 use settings::Connection;

@@ -181,7 +181,8 @@ fn spawn_poller(
     thread.map(drop).map_err(no_thread)
 }
 
-fn not_created(error: &KafkaError) -> Error {
+/// Returns the error for a client that librdkafka does not create.
+pub(super) fn not_created(error: &KafkaError) -> Error {
     // The text of a configuration error contains the value, which can be a password.
     let cause = match error {
         KafkaError::ClientConfig(_, description, name, _) => format!("{name}: {description}"),

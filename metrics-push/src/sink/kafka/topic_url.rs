@@ -78,6 +78,14 @@ fn parse(url: &RawUrl) -> Result<TopicUrl, Error> {
             .remedy("set METRICS_PUSH_USERNAME and METRICS_PUSH_PASSWORD instead"));
     }
     let (scheme, rest) = url.as_str().trim().split_once("://").unwrap_or_default();
+    let is_tls = match &*scheme.to_ascii_lowercase() {
+        "kafka" => false,
+        "kafka+tls" => true,
+        _ => {
+            return Err(Error::config("invalid URL: it is not that of a topic")
+                .remedy("write it as kafka://host:9092/topic"));
+        }
+    };
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (brokers, topic) = place.split_once('/').unwrap_or((place, ""));
     let brokers = brokers.split(';').map(str::trim).filter(|broker| !broker.is_empty());
@@ -86,12 +94,7 @@ fn parse(url: &RawUrl) -> Result<TopicUrl, Error> {
         return Err(Error::config("invalid URL: it has no broker")
             .remedy("write it as kafka://host:9092/topic"));
     }
-    Ok(TopicUrl {
-        is_tls: scheme.to_ascii_lowercase().ends_with("+tls"),
-        brokers,
-        topic: parse_topic(topic)?,
-        format: parse_format(query)?,
-    })
+    Ok(TopicUrl { is_tls, brokers, topic: parse_topic(topic)?, format: parse_format(query)? })
 }
 
 fn parse_broker(broker: &str) -> Result<String, Error> {
@@ -175,6 +178,7 @@ mod tests {
     #[test]
     fn invalid_parts_of_a_topic_url_are_named() {
         for (url, part) in [
+            ("http://gateway:9091", "it is not that of a topic"),
             ("kafka://", "it has no broker"),
             ("kafka:///topic", "it has no broker"),
             ("kafka://b1:x", "invalid broker \"b1:x\""),
