@@ -9,6 +9,7 @@
 //! - [`remote_write`]: Prometheus, Mimir, Grafana Cloud and VictoriaMetrics as destinations.
 //! - [`influxdb`]: InfluxDB and other servers that accept its line protocol as destinations.
 //! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
+//! - [`kafka`]: a topic of Kafka as a destination, and the relay that delivers from there.
 //! - [`schedulers`]: many tasks in one long-lived process.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
@@ -44,6 +45,9 @@ pub mod influxdb {}
 
 #[doc = include_str!("guide/otlp.md")]
 pub mod otlp {}
+
+#[doc = include_str!("guide/kafka.md")]
+pub mod kafka {}
 
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}

@@ -19,6 +19,9 @@ const MAX_CRATES_WITHOUT_TLS: usize = 87;
 /// The heading of the dependencies that only the feature `tls` adds.
 const TLS: &str = "## What the feature `tls` adds";
 
+/// The heading of the dependencies that only the feature `kafka` adds.
+const KAFKA: &str = "## What the feature `kafka` adds";
+
 fn cargo(arguments: &[&str]) -> String {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let output = Command::new(cargo).args(arguments).current_dir(ROOT).output().unwrap();
@@ -62,8 +65,13 @@ fn quoted(text: &str) -> Vec<&str> {
 #[test]
 fn dependencies_page_lists_exactly_the_dependencies() {
     let (without_tls, _) = PAGE.split_once(TLS).expect("a section about TLS");
+    let (without_kafka, _) = PAGE.split_once(KAFKA).expect("a section about Kafka");
     let others = ["--no-default-features", "--features=remote-write"];
-    for (features, page) in [(&others[..], without_tls), (&["--features=tls"], PAGE)] {
+    for (features, page) in [
+        (&others[..], without_tls),
+        (&["--features=tls"], without_kafka),
+        (&["--features=kafka-tls"], PAGE),
+    ] {
         let names: BTreeSet<_> = tree(features).into_iter().map(|(name, _)| name).collect();
         let known: BTreeSet<_> =
             documented(page).into_keys().chain(["metrics-push"]).map(str::to_owned).collect();

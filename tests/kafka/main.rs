@@ -7,10 +7,18 @@
 mod child;
 mod cluster;
 mod faults;
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../e2e/http.rs"]
+mod http;
 mod kills;
 mod messages;
 #[path = "../it/programs.rs"]
 mod programs;
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../e2e/real.rs"]
+mod real;
+mod relay;
+mod relay_process;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]

@@ -17,6 +17,9 @@ use crate::error::{Error, Kind};
 use crate::log;
 use crate::sink::target::Target;
 
+/// How long the partitions of a consumer that died stay unread, in milliseconds. Brokers accept at least 6 s.
+const SESSION_TIMEOUT: &str = "10000";
+
 /// How often librdkafka reports the lag, in milliseconds.
 const LAG_INTERVAL: &str = "2000";
 
@@ -80,6 +83,7 @@ impl TopicConsumer {
             .set("enable.auto.offset.store", "false")
             // A new group starts with what the topic still has.
             .set("auto.offset.reset", "earliest")
+            .set("session.timeout.ms", SESSION_TIMEOUT)
             .set("statistics.interval.ms", LAG_INTERVAL)
             .set_log_level(RDKafkaLogLevel::Warning);
         let events = ConsumerEvents { owner, topic: topic.clone(), lag: AtomicI64::new(0) };
