@@ -95,7 +95,7 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let (bound, listener) = listener.map_err(|error| {
         Failure::usage(format!("cannot listen at {address}: {error}; use another address"))
     })?;
-    terminal::print(&format!("Metrics of the relay: http://{bound}/metrics"))?;
+    terminal::print(&format!("Metrics of the relay: http://{bound}/metrics\n"))?;
     Ok(listener)
 }
 

@@ -7,7 +7,6 @@
 mod child;
 mod cluster;
 mod faults;
-#[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../e2e/http.rs"]
 mod http;
 mod kills;
