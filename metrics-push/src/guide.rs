@@ -10,7 +10,9 @@
 //! - [`influxdb`]: InfluxDB and other servers that accept its line protocol as destinations.
 //! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
 //! - [`kafka`]: a topic of Kafka as a destination, and the relay that delivers from there.
+//! - [`scale`]: which destination for how many runs, and rings of Pushgateways.
 //! - [`schedulers`]: many tasks in one long-lived process.
+//! - [`schedules`]: cron expressions, time zones, missed runs, thresholds.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
 //! - [`migration`]: from the Go client, the `prometheus` crate's `push`, autometrics, and `curl` in a script.
@@ -49,8 +51,14 @@ pub mod otlp {}
 #[doc = include_str!("guide/kafka.md")]
 pub mod kafka {}
 
+#[doc = include_str!("guide/scale.md")]
+pub mod scale {}
+
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}
+
+#[doc = include_str!("guide/schedules.md")]
+pub mod schedules {}
 
 #[doc = include_str!("guide/command.md")]
 pub mod command {}

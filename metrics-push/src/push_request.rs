@@ -113,6 +113,11 @@ pub(crate) fn is_outcome_family(name: &str) -> bool {
     name.starts_with(OUTCOME_PREFIX)
 }
 
+/// Returns true if the family is about the delivery of a request. Its value can differ between two attempts.
+pub(crate) fn is_delivery_family(name: &str) -> bool {
+    ["batch_job_push_", "batch_job_spool_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The timestamps of a group that outlive its pushes.
 const RETAINED_FAMILIES: [&str; 4] = [
     "batch_job_last_success_timestamp_seconds",

@@ -45,6 +45,7 @@ mod rules;
 mod samples;
 mod scheduler;
 mod security;
+mod shards;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 mod sinks;

@@ -46,6 +46,10 @@ impl Writer {
         let key = format!("/metrics/job/{group}");
         let record = BaseRecord::to(TOPIC).key(&key).payload(text).headers(headers);
         self.0.send(record).map_err(|(error, _)| error).unwrap();
+    }
+
+    /// Waits until the brokers have stored all messages.
+    fn flush(&self) {
         self.0.flush(Duration::from_secs(20)).unwrap();
     }
 }
@@ -95,7 +99,9 @@ fn relay_delivers_the_runs_of_jobs_to_a_pushgateway() {
     // Nothing is read twice after a clean end.
     let relay = RelayProcess::start(&cluster, &gateway.url());
     relay.wait_for(|metrics| metrics["partitions"] == 4);
-    Writer::new(&cluster).add("other", 1);
+    let writer = Writer::new(&cluster);
+    writer.add("other", 1);
+    writer.flush();
     relay.wait_for(|metrics| metrics[DELIVERED] == 1);
     assert_eq!(relay.metrics()[ACCEPTED], 1);
 }
@@ -108,6 +114,7 @@ fn relay_skips_repeated_messages_and_those_that_are_no_requests() {
     writer.write("a", "same", "value 1\n");
     writer.write("a", "other", "{\"value\": 2}");
     writer.write("a", "last", "value 3\n");
+    writer.flush();
     let relay = RelayProcess::start(&cluster, &gateway.url());
     relay.wait_for(|metrics| metrics["messages_total{result=\"invalid\"}"] == 1);
     relay.wait_for(|metrics| metrics[ACCEPTED] == 2 && metrics["pending_messages"] == 0);
@@ -122,6 +129,7 @@ fn relay_without_state_directory_reads_again_what_no_gateway_accepted() {
     let (cluster, gateway) = (Cluster::start(1), FakeGateway::start());
     let writer = Writer::new(&cluster);
     (0..5).for_each(|number| writer.add(&format!("group_{number}"), number));
+    writer.flush();
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let relay = RelayProcess::start(&cluster, &format!("http://{unused}"));
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"failed\"}"] > 0);
@@ -136,6 +144,7 @@ fn relay_with_state_directory_commits_what_it_has_spooled() {
     let (cluster, gateway, state) = (Cluster::start(1), FakeGateway::start(), StateDir::new());
     let writer = Writer::new(&cluster);
     (0..5).for_each(|number| writer.add(&format!("group_{number}"), number));
+    writer.flush();
     gateway.refuse_connections();
     let relay = RelayProcess::with_state(&cluster, &gateway.url(), state.path());
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"spooled\"}"] == 5);
@@ -144,6 +153,7 @@ fn relay_with_state_directory_commits_what_it_has_spooled() {
     let relay = RelayProcess::with_state(&cluster, &gateway.url(), state.path());
     // The first delivery shows that the gateway responds, and the others follow from the disk.
     writer.add("group_0", 7);
+    writer.flush();
     wait_for_values(&gateway, 5, |number| if number == 0 { 7 } else { number });
     assert_eq!(relay.metrics()[ACCEPTED], 1);
 }
@@ -155,6 +165,7 @@ fn relay_merges_the_requests_of_a_group_while_it_is_behind() {
     for value in 0..200 {
         (0..3).for_each(|number| writer.add(&format!("group_{number}"), value));
     }
+    writer.flush();
     gateway.fault(Fault::stall(Duration::from_millis(100)));
     let relay = RelayProcess::start(&cluster, &gateway.url());
     wait_for_values(&gateway, 3, |_| 199);
@@ -166,7 +177,10 @@ fn relay_merges_the_requests_of_a_group_while_it_is_behind() {
 fn relays_share_the_partitions_and_take_them_over() {
     let (cluster, gateway) = (Cluster::start(1), FakeGateway::start());
     let writer = Writer::new(&cluster);
-    let write = |value| (0..20).for_each(|number| writer.add(&format!("group_{number}"), value));
+    let write = |value| {
+        (0..20).for_each(|number| writer.add(&format!("group_{number}"), value));
+        writer.flush();
+    };
     let first = RelayProcess::start(&cluster, &gateway.url());
     first.wait_for(|metrics| metrics["partitions"] == 4);
     write(1);
@@ -190,6 +204,7 @@ fn killed_relays_lose_nothing() {
         let relay = RelayProcess::start(&cluster, &gateway.url());
         relay.wait_for(|metrics| metrics["partitions"] > 0);
         (0..50).for_each(|number| writer.add(&format!("group_{number}"), value));
+        writer.flush();
         relay.wait_for(|metrics| metrics[ACCEPTED] > 5 * value);
         relay.kill();
     }

@@ -50,6 +50,8 @@ pub(crate) struct Delivery {
     /// The record contains the whole request.
     is_stored: bool,
     confirmation: Confirmation,
+    /// The library's own metrics in samples that may have arrived.
+    sent_self_metrics: Option<Families>,
 }
 
 /// The next step after an attempt.
@@ -94,6 +96,7 @@ impl Delivery {
             stored: None,
             is_stored: false,
             confirmation: Confirmation::default(),
+            sent_self_metrics: None,
         };
         delivery.log_state("pending");
         delivery
@@ -116,6 +119,7 @@ impl Delivery {
         // The sink may accept the later metrics.
         self.refused = None;
         self.confirmation = Confirmation::default();
+        self.sent_self_metrics = None;
     }
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted
@@ -200,6 +204,12 @@ impl Delivery {
         Step::Done(Err(self.last_complete_error.take().unwrap_or(error)))
     }
 
+    /// Deletes the group from the shards that stored it before a change of the ring. The sink has accepted the request.
+    pub(crate) async fn delete_elsewhere(&mut self) {
+        let timeout = self.deadline.remaining().min(PROBE_TIMEOUT);
+        self.backlog.delete_elsewhere(&self.key, timeout).await;
+    }
+
     /// Ends the delivery with the result of its attempts.
     pub(crate) fn finish(self, result: Result<Acceptance, Error>) -> Settlement {
         self.update_breaker();
@@ -216,6 +226,7 @@ impl Delivery {
             refused: self.refused,
             refused_part: self.refused_part,
             is_stored: self.is_stored,
+            unconfirmed: self.confirmation.into_unconfirmed().filter(|_| result.is_err()),
             result,
         }
     }
@@ -271,9 +282,15 @@ impl Delivery {
         }
         let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
         let mut payload = Payload::from(request);
-        let own = self.self_metrics_for(&payload);
+        // The sink ignores samples that it receives again unchanged.
+        let sent_before = self.sent_self_metrics.clone();
+        let own = sent_before.unwrap_or_else(|| self.self_metrics_for(&payload));
         payload.insert(&own);
-        let sent = samples::send(&**sink, payload, deadline).await?;
+        let sent = samples::send(&**sink, payload, deadline).await;
+        if sent.as_ref().is_err_and(Error::may_have_arrived) {
+            self.sent_self_metrics = Some(own);
+        }
+        let sent = sent?;
         (self.refused, self.refused_part) = (sent.refused, RefusedPart::SomeMetrics);
         Ok(sent.acceptance)
     }
@@ -374,9 +391,14 @@ impl Delivery {
     }
 
     /// Ends the delivery of an accepted outcome that could not be confirmed. If a later run can confirm it, the result is
-    /// an error, so that the outcome is stored.
+    /// an error, so that the outcome is stored. Without the requests that are unsure now, the later run has nothing else to
+    /// confirm.
     fn end_unconfirmed(&self, acceptance: Acceptance, cause: Option<Error>) -> Step {
         let is_temporary = cause.as_ref().is_none_or(Error::is_retryable);
+        let can_be_confirmed = is_temporary || self.has_own_unsure_request();
+        if let Some(mut unsure) = self.route.unsure() {
+            unsure.forget(&self.key);
+        }
         let error = self
             .replaced("the gateway accepted the outcome, but an earlier request may replace it");
         let error = match cause {
@@ -385,7 +407,7 @@ impl Delivery {
         };
         if self.route.spool().is_none() {
             log::warn(format_args!("{error:?}"));
-        } else if is_temporary || self.has_own_unsure_request() {
+        } else if can_be_confirmed {
             return Step::Done(Err(error));
         } else {
             log::debug(format_args!("{error:?}"));
@@ -442,7 +464,8 @@ impl Delivery {
     }
 
     fn retains_timestamps(&self, payload: &Payload<'_>) -> bool {
-        self.route.spool().is_some() && self.route.is_idempotent() && changes_timestamps(payload)
+        let changes = changes_timestamps(payload) || self.backlog.has_moved();
+        self.route.spool().is_some() && self.route.is_idempotent() && changes
     }
 
     async fn retained_for(&mut self, verb: Verb) -> Families {

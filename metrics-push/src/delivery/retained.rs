@@ -56,6 +56,19 @@ impl Retained {
         Self { stored, ..Self::default() }
     }
 
+    /// Assumes that the sink does not have the timestamps, because another one stored the group.
+    pub(super) fn assume_lost(self) -> Self {
+        let lost = |stored: PushRequest| {
+            PushRequest::with_created_at(
+                0,
+                Verb::Add,
+                stored.key().clone(),
+                stored.families().clone(),
+            )
+        };
+        Self { stored: self.stored.map(lost), ..self }
+    }
+
     /// Returns the stored timestamps and those of a spooled request that is replaced.
     pub(super) fn merged_with(&self, replaced: Option<&PushRequest>) -> Families {
         let replaced = replaced.map(timestamps_of).unwrap_or_default();

@@ -344,7 +344,7 @@ impl ActiveRun {
             _ => PushRequest::add(key.clone(), families),
         };
         record_end(key, self.started.unix_seconds());
-        let sinks = self.pipeline.routes.len();
+        let sinks = self.pipeline.routers.len();
         let (acknowledgement, acknowledged) = Acknowledgement::new(self.record.clone(), sinks);
         let callback = || acknowledgement.callback();
         match self.spec.extent {

@@ -114,7 +114,7 @@ impl Relay {
         let mut targets = config.targets()?.into_iter();
         let source = targets.next().ok_or_else(|| no_sinks("the relay has no topic"))?;
         let pipeline = Pipeline::with_targets(config, targets.collect())?;
-        if pipeline.routes.is_empty() {
+        if pipeline.routers.is_empty() {
             return Err(no_sinks("the relay has no sinks"));
         }
         let timeout = pipeline.timeout;
@@ -212,7 +212,7 @@ impl Progress {
     /// Submits a request to all sinks.
     fn submit(self: &Arc<Self>, request: Option<PushRequest>, assignment: u64) {
         let Some(request) = request else { return };
-        let delivery = Arc::new(Mutex::new((self.pipeline.routes.len(), Settled::Delivered)));
+        let delivery = Arc::new(Mutex::new((self.pipeline.routers.len(), Settled::Delivered)));
         let key = request.key().clone();
         let new_callback = || -> OnSettled {
             let (progress, delivery, key) = (Arc::clone(self), Arc::clone(&delivery), key.clone());

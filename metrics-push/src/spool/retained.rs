@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::usage::{MAX_RECORDS, is_record, is_temp};
-use super::{Spool, record};
+use super::{Spool, SpoolReason, record};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
@@ -31,7 +31,7 @@ impl Spool {
         let Some(folder) = self.state_dir.folder(FOLDER) else { return };
         let name = self.file_name(retained.key());
         self.make_room_for_retained(&folder, &name);
-        let bytes = record::encode(&self.sink, retained);
+        let bytes = record::encode(&self.sink, SpoolReason::Undelivered, retained);
         if let Err(error) = self.disk.replace(&folder, &name, &bytes) {
             log::debug(format_args!("cannot store the timestamps of {}: {error}", retained.key()));
         }

@@ -6,6 +6,7 @@ mod breaker;
 mod faults;
 mod rejected;
 mod retained;
+mod shards;
 mod spooled;
 mod unreadable;
 

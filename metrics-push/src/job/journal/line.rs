@@ -12,6 +12,7 @@ use crate::job::completion::Cause;
 use crate::job::outcome::Outcome;
 use crate::job::run_metrics::Expectations;
 use crate::job::spec::Extent;
+use crate::job::timing::Timing;
 use crate::labels::GroupingKey;
 
 const MAGIC: &str = "metrics-push journal";
@@ -121,10 +122,7 @@ impl Line {
                 run.key
                     .labels()
                     .for_each(|(name, value)| line.field("label", format!("{name}={value}")));
-                line.optional("deadline", run.expected.deadline.map(|it| it.as_secs_f64()));
-                line.optional("max_runtime", run.expected.max_runtime.map(|it| it.as_secs_f64()));
-                line.optional("heartbeat", run.expected.heartbeat.map(|it| it.as_secs_f64()));
-                line.field("version", &run.expected.version);
+                line.expectations(&run.expected);
             }
             Self::Finished(id, finished) => {
                 line.begin("finished", *id);
@@ -188,6 +186,24 @@ impl LineBuilder {
             self.field(name, value);
         }
     }
+
+    fn expectations(&mut self, expected: &Expectations<'_>) {
+        let seconds = |duration: Option<Duration>| duration.map(|it| it.as_secs_f64());
+        match &expected.timing {
+            Some(Timing::Every(interval)) => self.field("every", interval.as_secs_f64()),
+            Some(Timing::Schedule { expression, timezone }) => {
+                self.field("schedule", expression);
+                self.field("timezone", timezone);
+            }
+            None => {}
+        }
+        self.optional("grace", seconds(expected.grace));
+        self.optional("max_runtime", seconds(expected.max_runtime));
+        self.optional("heartbeat", seconds(expected.heartbeat));
+        self.optional("failure_threshold", expected.failure_threshold);
+        self.optional("recovery_threshold", expected.recovery_threshold);
+        self.field("version", &expected.version);
+    }
 }
 
 /// Parses a journal up to its last complete line. After a power loss, a file may be longer than the written text and
@@ -242,18 +258,30 @@ fn read_started(fields: &[(&str, String)]) -> Option<Started> {
         let (name, value) = label.split_once('=')?;
         key = key.label(name, value).ok()?;
     }
-    let expected = Expectations {
-        deadline: duration(fields, "deadline"),
-        max_runtime: duration(fields, "max_runtime"),
-        heartbeat: duration(fields, "heartbeat"),
-        version: last(fields, "version").unwrap_or_default().to_owned().into(),
-    };
+    let expected = read_expectations(fields);
     let sinks = read_sinks(fields);
     let extent = match last(fields, "extent") {
         Some(PROCESS) => Extent::Process,
         _ => Extent::Task,
     };
     Some(Started { key, sinks, at: number(fields, "at")?, extent, expected })
+}
+
+fn read_expectations(fields: &[(&str, String)]) -> Expectations<'static> {
+    let text = |name| last(fields, name).unwrap_or_default().to_owned();
+    let schedule = last(fields, "schedule").map(|expression| Timing::Schedule {
+        expression: expression.to_owned().into(),
+        timezone: text("timezone").into(),
+    });
+    Expectations {
+        timing: schedule.or_else(|| duration(fields, "every").map(Timing::Every)),
+        grace: duration(fields, "grace"),
+        max_runtime: duration(fields, "max_runtime"),
+        heartbeat: duration(fields, "heartbeat"),
+        failure_threshold: number(fields, "failure_threshold"),
+        recovery_threshold: number(fields, "recovery_threshold"),
+        version: text("version").into(),
+    }
 }
 
 fn read_sinks(fields: &[(&str, String)]) -> Vec<String> {
@@ -326,7 +354,14 @@ mod tests {
             at: 1_763_806_500.123_456_7,
             extent: if job == "active" { Extent::Process } else { Extent::Task },
             expected: Expectations {
-                deadline: Some(Duration::from_secs(60)),
+                timing: Some(if job == "active" {
+                    Timing::Schedule { expression: "0 3 * * *".into(), timezone: "UTC".into() }
+                } else {
+                    Timing::Every(Duration::from_secs(60))
+                }),
+                grace: Some(Duration::from_secs(10)),
+                failure_threshold: Some(3),
+                recovery_threshold: None,
                 max_runtime: None,
                 heartbeat: Some(Duration::from_secs(5)),
                 version: "1.0".into(),

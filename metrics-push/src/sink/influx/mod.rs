@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::answers::answer;
 use super::compression::{CompressedBody, Compression};
 use super::interface::{Accepted, Rejection, Sink};
+use super::outbox::EncodedSamples;
 use super::post::Post;
 use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
 use super::target::Target;
@@ -63,9 +64,14 @@ impl SampleProtocol for Influx {
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }
-        let body = self.compression.apply(lines.into_bytes());
-        let response = server.post(post(&body), deadline).await?;
-        answer(&response, ANSWERS, "InfluxDB")
+        let series = lines.lines().count();
+        let samples = EncodedSamples { bytes: lines.into_bytes(), series };
+        let call = |bytes| async {
+            let body = self.compression.apply(bytes);
+            let response = server.post(post(&body), deadline).await?;
+            answer(&response, ANSWERS, "InfluxDB")
+        };
+        server.send(samples, deadline, call).await
     }
 }
 

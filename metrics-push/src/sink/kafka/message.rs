@@ -31,8 +31,9 @@ impl Message {
             _ if is_delete => return None,
             MessageFormat::Otlp => {
                 let times = RequestTimes { time, start: None };
-                let value = otlp::encode(payload.key(), payload.families(), times);
-                ("application/x-protobuf", value)
+                let parts = otlp::encode(payload.key(), payload.families(), times);
+                // Several encoded requests in a row are one request.
+                ("application/x-protobuf", parts.into_iter().flat_map(|part| part.bytes).collect())
             }
             MessageFormat::Influx => {
                 let lines = influx::encode(payload.key(), payload.families(), time);

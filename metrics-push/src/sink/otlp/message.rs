@@ -7,6 +7,7 @@
 
 use crate::exposition::{Distribution, EncodedFamily, LabelPairs, MetricType};
 use crate::labels::{GroupingKey, JOB};
+use crate::sink::outbox::{EncodedSamples, MAX_CALL_SIZE};
 use crate::sink::proto::{double, fixed64, message, number, packed, string};
 use crate::sink::sample_times::RequestTimes;
 use crate::sink::series::series_labels;
@@ -17,12 +18,33 @@ const SCOPE: &str = "metrics-push";
 /// The number of `AGGREGATION_TEMPORALITY_CUMULATIVE`: values count from the start time.
 const CUMULATIVE: u64 = 2;
 
-/// Encodes families, given as names and texts. Leaves out a family that cannot be parsed.
+/// Encodes families, given as names and texts, as messages: several if one would be too large. The Collector accepts 20 MiB.
+/// Leaves out a family that cannot be parsed.
 pub(in crate::sink) fn encode<'a>(
     key: &GroupingKey,
     families: impl Iterator<Item = (&'a str, &'a str)>,
     times: RequestTimes,
-) -> Vec<u8> {
+) -> Vec<EncodedSamples> {
+    let points = PointWriter { key, times };
+    let (mut messages, mut metrics, mut count) = (Vec::new(), Vec::new(), 0);
+    let finished =
+        |metrics: &[u8], series| EncodedSamples { bytes: export_request(key, metrics), series };
+    for (name, text) in families {
+        let Some(metric) = points.metric(name, text) else { continue };
+        message(&mut metrics, 2, |outer| outer.extend(metric));
+        count += 1;
+        if metrics.len() >= MAX_CALL_SIZE {
+            messages.push(finished(&std::mem::take(&mut metrics), std::mem::take(&mut count)));
+        }
+    }
+    if count > 0 {
+        messages.push(finished(&metrics, count));
+    }
+    messages
+}
+
+/// Returns a message with these metrics, which are encoded as fields of `ScopeMetrics`.
+fn export_request(key: &GroupingKey, metrics: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     message(&mut body, 1, |resource_metrics| {
         message(resource_metrics, 1, |resource| {
@@ -30,12 +52,7 @@ pub(in crate::sink) fn encode<'a>(
         });
         message(resource_metrics, 2, |scope_metrics| {
             message(scope_metrics, 1, |scope| string(scope, 1, SCOPE));
-            let points = PointWriter { key, times };
-            for (name, text) in families {
-                if let Some(metric) = points.metric(name, text) {
-                    message(scope_metrics, 2, |outer| outer.extend(metric));
-                }
-            }
+            scope_metrics.extend(metrics);
         });
     });
     body
@@ -198,8 +215,23 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Encodes families that fit in one message.
     fn encode_all(key: &GroupingKey, families: &[(&str, &str)], times: RequestTimes) -> Vec<u8> {
-        encode(key, families.iter().copied(), times)
+        let messages = encode(key, families.iter().copied(), times);
+        let [message] = <[_; 1]>::try_from(messages).expect("one message");
+        message.bytes
+    }
+
+    #[test]
+    fn message_has_a_limited_size() {
+        let key = GroupingKey::new("nightly").unwrap();
+        let value = "v".repeat(300 * 1024);
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let families =
+            names.map(|name| (name, format!("# TYPE {name} gauge\n{name}{{v=\"{value}\"}} 1\n")));
+        let messages = encode(&key, families.iter().map(|(name, text)| (*name, &**text)), TIMES);
+        let sizes: Vec<_> = messages.iter().map(|it| it.bytes.len() / (300 * 1024)).collect();
+        assert_eq!(sizes, [4, 4, 1]);
     }
 
     #[test]
@@ -240,6 +272,7 @@ mod tests {
     fn unparsable_family_is_left_out() {
         let key = GroupingKey::new("nightly").unwrap();
         let families = [("x", "x one\n"), ("h", "# TYPE h histogram\nh 1\n")];
-        assert_eq!(encode_all(&key, &families, TIMES), encode_all(&key, &[], TIMES));
+        let messages = encode(&key, families.iter().copied(), TIMES);
+        assert!(messages.is_empty(), "{messages:?}");
     }
 }

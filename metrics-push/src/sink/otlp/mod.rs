@@ -57,9 +57,18 @@ impl SampleProtocol for Otlp {
         check_age(payload)?;
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let message = encode(payload.key(), payload.families(), times);
-        let body = self.compression.apply(message);
-        answers::read(server.post(post(&body), deadline).await?)
+        let call = |bytes| async {
+            let body = self.compression.apply(bytes);
+            answers::read(server.post(post(&body), deadline).await?)
+        };
+        let mut accepted = Accepted::Queued;
+        for samples in encode(payload.key(), payload.families(), times) {
+            let answer = server.send(samples, deadline, call).await?;
+            if let Accepted::Partially(_) = answer {
+                accepted = answer;
+            }
+        }
+        Ok(accepted)
     }
 }
 
