@@ -68,7 +68,7 @@ async fn prune_misplaced(
 /// Returns the copies of groups of which the right shard has one that is as new, each with the index of its shard. `lists` has
 /// the groups of each shard.
 fn misplaced(shards: &Shards, lists: &[Vec<StoredGroup>]) -> Vec<(usize, StoredGroup)> {
-    let by_shard: Vec<_> = lists.iter().map(push_times).collect();
+    let by_shard: Vec<_> = lists.iter().map(|list| push_times(list)).collect();
     let is_misplaced = |index: usize, group: &StoredGroup| {
         let Some(key) = group.grouping_key() else { return false };
         let owner = shards.ring().owner(&key);
