@@ -9,6 +9,7 @@
 //! - [`remote_write`]: Prometheus, Mimir, Grafana Cloud and VictoriaMetrics as destinations.
 //! - [`influxdb`]: InfluxDB and other servers that accept its line protocol as destinations.
 //! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
+//! - [`kafka`]: a topic of Kafka as a destination, and the relay that delivers from there.
 //! - [`scale`]: which destination for how many runs, and rings of Pushgateways.
 //! - [`schedulers`]: many tasks in one long-lived process.
 //! - [`schedules`]: cron expressions, time zones, missed runs, thresholds.
@@ -49,6 +50,9 @@ pub mod influxdb {}
 
 #[doc = include_str!("guide/otlp.md")]
 pub mod otlp {}
+
+#[doc = include_str!("guide/kafka.md")]
+pub mod kafka {}
 
 #[doc = include_str!("guide/scale.md")]
 pub mod scale {}

@@ -36,9 +36,16 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     fn new(config: &Config) -> Result<Self, Error> {
+        Self::with_targets(config, config.targets()?)
+    }
+
+    /// Returns a pipeline to these targets, with the other settings of a configuration.
+    ///
+    /// # Errors
+    /// `is_config` if a sink does not accept its target.
+    pub(crate) fn with_targets(config: &Config, targets: Vec<Target>) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
         let history = Arc::new(History::new(&state_dir, config.totals));
-        let targets = config.targets()?;
         let sinks = targets.iter().map(sink::open).collect::<Result<Vec<_>, _>>()?;
         let urls: Vec<_> = sinks.iter().map(ToString::to_string).collect();
         let routers: Vec<_> = targets

@@ -54,6 +54,7 @@ const LAYERS: [Layer; 7] = [
         ("inspect", &["job"]),
         ("job", &[]),
         ("pusher", &["gateway"]),
+        ("relay", &[]),
     ],
     &[("macro_support", &[])],
 ];
@@ -174,6 +175,9 @@ fn each_outside_crate_is_named_in_one_place() {
         ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/pushgateway/query_api.rs"),
         ("snap", "sink/remote_write/snappy.rs"),
+        ("rdkafka", "sink/kafka/"),
+        ("tokio", "sink/kafka/"),
+        ("tokio", "relay.rs"),
         ("tracing", "log.rs"),
         ("hostname", "macro_support/run.rs"),
         ("pin_project_lite", "macro_support/call.rs"),

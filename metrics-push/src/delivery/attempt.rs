@@ -278,12 +278,12 @@ impl Delivery {
         self.log_state("in flight");
         match self.route.sink().semantics().model {
             Model::Groups => self.send_to_group().await,
-            Model::Samples => self.send_samples().await,
+            Model::Samples | Model::Messages => self.send_in_order().await,
         }
     }
 
-    /// Sends the spooled request and then the new one, each with its own time. The sink orders them by this time.
-    async fn send_samples(&mut self) -> Result<Acceptance, Error> {
+    /// Sends the spooled request and then the new one, each with its own time.
+    async fn send_in_order(&mut self) -> Result<Acceptance, Error> {
         let deadline = Moment::now().after(self.attempt_timeout());
         let sink = self.route.sink();
         if let Some(spooled) = self.backlog.unsent() {

@@ -136,7 +136,7 @@ impl Route {
     pub(crate) fn max_in_flight(&self) -> usize {
         match self.sink().semantics().model {
             Model::Groups => MAX_IN_FLIGHT,
-            Model::Samples => MAX_SAMPLES_IN_FLIGHT,
+            Model::Samples | Model::Messages => MAX_SAMPLES_IN_FLIGHT,
         }
     }
 

@@ -68,7 +68,7 @@ async fn prune_misplaced(
 /// Returns the copies of groups of which the right shard has one that is as new, each with the index of its shard. `lists` has
 /// the groups of each shard.
 fn misplaced(shards: &Shards, lists: &[Vec<StoredGroup>]) -> Vec<(usize, StoredGroup)> {
-    let by_shard: Vec<_> = lists.iter().map(push_times).collect();
+    let by_shard: Vec<_> = lists.iter().map(|list| push_times(list)).collect();
     let is_misplaced = |index: usize, group: &StoredGroup| {
         let Some(key) = group.grouping_key() else { return false };
         let owner = shards.ring().owner(&key);
@@ -84,6 +84,6 @@ fn misplaced(shards: &Shards, lists: &[Vec<StoredGroup>]) -> Vec<(usize, StoredG
 }
 
 /// Returns the labels of each group with the time of its last push.
-fn push_times(groups: &Vec<StoredGroup>) -> BTreeMap<&BTreeMap<String, String>, Option<f64>> {
+fn push_times(groups: &[StoredGroup]) -> BTreeMap<&BTreeMap<String, String>, Option<f64>> {
     groups.iter().map(|group| (&group.labels, group.pushed_at())).collect()
 }

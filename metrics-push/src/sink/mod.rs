@@ -12,6 +12,11 @@ mod gzip;
 mod gzip;
 mod influx;
 mod interface;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka_disabled.rs"]
+mod kafka;
 mod otlp;
 mod outbox;
 mod post;
@@ -27,6 +32,7 @@ mod ring;
 mod sample_clock;
 mod sample_sink;
 mod sample_times;
+mod sasl_mechanism;
 mod schemes;
 mod series;
 mod shards;
@@ -42,6 +48,7 @@ pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
+pub use sasl_mechanism::SaslMechanism;
 pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, open};
 pub(crate) use shards::Shards;
 pub(crate) use target::{Mode, Target};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::dry_run::DryRun;
 use super::influx;
 use super::interface::Sink;
+use super::kafka;
 use super::otlp;
 use super::pushgateway::Pushgateway;
 use super::remote_write;
@@ -45,6 +46,8 @@ static SCHEMES: &[(&str, Open)] = &[
     ("otlp+http", Single(otlp::open)),
     ("otlp+https", Single(otlp::open)),
     ("textfile", Single(Textfile::open)),
+    ("kafka", Single(kafka::open)),
+    ("kafka+tls", Single(kafka::open)),
 ];
 
 /// The scheme of a URL without one.

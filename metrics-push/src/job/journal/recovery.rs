@@ -368,10 +368,10 @@ impl OrphanRecovery {
         self.submit_report(route, run, request, timeout)
     }
 
-    /// Returns the state of a group; `None` if it could not be queried. A sink that stores samples has none: no report
-    /// replaces a newer value there.
+    /// Returns the state of a group; `None` if it could not be queried. A sink that stores no groups has none: no
+    /// report replaces a newer value there.
     fn group_state(&self, route: &Route, key: &GroupingKey) -> Option<GatewayState> {
-        if route.sink().semantics().model == Model::Samples {
+        if route.sink().semantics().model != Model::Groups {
             return Some(GatewayState::default());
         }
         let groups = self.groups.get(&route.id())?.as_ref()?;

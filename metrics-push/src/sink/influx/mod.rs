@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 use answers::ANSWERS;
+pub(super) use line::encode;
 
 const RULES: EndpointRules =
     EndpointRules { prefix: "influx+", default_path, reserved_headers: &[], token_scheme: "Token" };
@@ -64,9 +65,9 @@ impl SampleProtocol for Influx {
             let totals = payload
                 .families()
                 .filter_map(|(name, _)| Some((name, payload.total_before(name)?.text.as_str())));
-            lines = line::encode(payload.key(), totals, before);
+            lines = encode(payload.key(), totals, before);
         }
-        lines += &line::encode(payload.key(), payload.families(), times.time);
+        lines += &encode(payload.key(), payload.families(), times.time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }

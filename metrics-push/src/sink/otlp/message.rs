@@ -21,7 +21,7 @@ const CUMULATIVE: u64 = 2;
 
 /// Encodes the families of a payload as messages: several if one would be too large. The Collector accepts 20 MiB. Leaves out
 /// a family that cannot be parsed.
-pub(super) fn encode(payload: &Payload<'_>, times: RequestTimes) -> Vec<EncodedSamples> {
+pub(in crate::sink) fn encode(payload: &Payload<'_>, times: RequestTimes) -> Vec<EncodedSamples> {
     let key = payload.key();
     let (mut messages, mut metrics, mut count) = (Vec::new(), Vec::new(), 0);
     let finished =

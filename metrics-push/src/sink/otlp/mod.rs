@@ -20,6 +20,8 @@ use crate::error::Error;
 use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 
+pub(super) use message::encode;
+
 const RULES: EndpointRules = EndpointRules {
     prefix: "otlp+",
     default_path: |_| "/v1/metrics",
@@ -60,7 +62,7 @@ impl SampleProtocol for Otlp {
             answers::read(server.post(post(&body), deadline).await?)
         };
         let mut accepted = Accepted::Queued;
-        for samples in message::encode(payload, times) {
+        for samples in encode(payload, times) {
             let answer = server.send(samples, deadline, call).await?;
             if let Accepted::Partially(_) = answer {
                 accepted = answer;
