@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::handles::{HandleCache, Resolve};
 use super::label_value::LabelValue;
-use super::site::{CALL_OUTCOMES, Site, outcome_index};
+use super::site::{CALL_OUTCOMES, Site, SiteMetric, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
@@ -17,21 +17,30 @@ use crate::metrics::{
 const IN_FLIGHT: &str = "function_in_flight";
 const IN_FLIGHT_HELP: &str = "Calls of the function that are in flight.";
 
+/// The metric of all functions without the argument `name`.
+static SHARED_METRIC: SiteMetric = SiteMetric::function_duration();
+
+static DEFAULT_TIMING: Timing = Timing::new();
+
 /// An annotated function whose calls are timed.
-///
-/// Buckets are validated at compile time, like the labels of a [`Site`]:
-///
-/// ```compile_fail,E0080
-/// use metrics_push::__private::{Site, TimedSite};
-/// const SITE: Site = Site::new("load", module_path!(), "my_seconds", "Time.");
-/// static TIMED: TimedSite = TimedSite::new(SITE).buckets(&[1.0, 1.0]);
-/// ```
 pub struct TimedSite {
     site: Site,
+    timing: &'static Timing,
+    cache: HandleCache<Self>,
+}
+
+/// How calls are timed.
+///
+/// Buckets are validated at compile time, like the labels of a [`SiteMetric`]:
+///
+/// ```compile_fail,E0080
+/// use metrics_push::__private::Timing;
+/// const TIMING: Timing = Timing::new().buckets(&[1.0, 1.0]);
+/// ```
+pub struct Timing {
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
-    cache: HandleCache<Self>,
 }
 
 /// Whether durations are recorded per outcome.
@@ -96,17 +105,12 @@ impl Durations {
     }
 }
 
-impl TimedSite {
+impl Timing {
     /// Times calls with [`DEFAULT_BUCKETS`].
     #[must_use]
-    pub const fn new(site: Site) -> Self {
-        Self {
-            site,
-            buckets: DEFAULT_BUCKETS,
-            split: Split::Together,
-            in_flight: InFlight::Ignored,
-            cache: HandleCache::new(),
-        }
+    #[expect(clippy::new_without_default, reason = "only expansions use it")]
+    pub const fn new() -> Self {
+        Self { buckets: DEFAULT_BUCKETS, split: Split::Together, in_flight: InFlight::Ignored }
     }
 
     /// Sets the upper bounds of the buckets, in seconds.
@@ -136,6 +140,30 @@ impl TimedSite {
         self.in_flight = InFlight::Counted;
         self
     }
+}
+
+impl TimedSite {
+    /// Times calls with the default [`Timing`], in the metric that functions without a `name` share.
+    #[must_use]
+    #[track_caller]
+    pub const fn new(function: &'static str, module: &'static str) -> Self {
+        let site = Site::new(function, module, &SHARED_METRIC);
+        Self { site, timing: &DEFAULT_TIMING, cache: HandleCache::new() }
+    }
+
+    /// Records the durations in this metric.
+    #[must_use]
+    pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
+        self.site = self.site.with_metric(metric);
+        self
+    }
+
+    /// Sets how calls are timed.
+    #[must_use]
+    pub const fn timing(mut self, timing: &'static Timing) -> Self {
+        self.timing = timing;
+        self
+    }
 
     /// Starts a call with these label values.
     #[inline]
@@ -162,7 +190,7 @@ impl TimedSite {
     }
 
     fn outcome_label(&self, outcome: Outcome) -> Option<Outcome> {
-        match self.split {
+        match self.timing.split {
             Split::ByOutcome => Some(outcome),
             Split::Together => None,
         }
@@ -178,9 +206,9 @@ impl Resolve for TimedSite {
     }
 
     fn register(&self) -> Result<Self::Registered, Error> {
-        let bounds = BucketBounds::from_valid(self.buckets);
+        let bounds = BucketBounds::from_valid(self.timing.buckets);
         let family = self.site.register(bounds, self.outcome_label(Outcome::Success))?;
-        let in_flight = match self.in_flight {
+        let in_flight = match self.timing.in_flight {
             InFlight::Counted => {
                 self.site.ok_or_warn(self.site.register_gauge(IN_FLIGHT, IN_FLIGHT_HELP))
             }
@@ -198,7 +226,7 @@ impl Resolve for TimedSite {
     }
 
     fn detached(&self) -> Durations {
-        let histogram = Histogram::new(&BucketBounds::from_valid(self.buckets));
+        let histogram = Histogram::new(&BucketBounds::from_valid(self.timing.buckets));
         Durations { histograms: CALL_OUTCOMES.map(|_| histogram.clone()), in_flight: None }
     }
 }
