@@ -86,7 +86,7 @@ impl Attribute for Args {
         let options = match is_default {
             true => TokenStream::new(),
             false => {
-                quote_spanned!(span=> .timing(&const { #runtime::Timing::new() #buckets #outcome #in_flight }))
+                quote_spanned!(span=> .timing(&const { #runtime::SiteTiming::new() #buckets #outcome #in_flight }))
             }
         };
         let instrumentation = self.metric.instrumentation(&METRIC, &options, function);

@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Once};
 use std::thread;
 
 use metrics_push::__private::{
-    CountedSite, LabelValue, SiteMetric, TimedSite, Timing, guard, label,
+    CountedSite, LabelValue, SiteMetric, SiteTiming, TimedSite, guard, label,
 };
 use metrics_push::Outcome;
 use metrics_push::prometheus::core::{Collector, Desc};
@@ -206,7 +206,7 @@ fn timed_site_records_durations_and_calls_in_flight() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: TimedSite = TimedSite::new("load", "m")
         .metric(&const { SiteMetric::new("load_seconds", "L.").registry(REGISTRY) })
-        .timing(&const { Timing::new().buckets(&[1e9]).in_flight() });
+        .timing(&const { SiteTiming::new().buckets(&[1e9]).in_flight() });
     let in_flight = || sample(REGISTRY, r#"function_in_flight{function="load",module="m"}"#);
     let call = SITE.enter(NO_LABELS);
     let elsewhere = SITE.enter(NO_LABELS);
@@ -230,7 +230,7 @@ fn timed_site_with_outcome_records_durations_per_outcome() {
     const REGISTRY: fn() -> &'static Registry = registry!();
     static SITE: TimedSite = TimedSite::new("load", "m")
         .metric(&const { SiteMetric::new("d", "D.").labels(&["l"]).registry(REGISTRY) })
-        .timing(&const { Timing::new().outcome() });
+        .timing(&const { SiteTiming::new().outcome() });
     SITE.enter(&[label(&"x").value()]).finish(Outcome::Cancelled);
     SITE.prepare(&[label(&"x").value()]).enter().finish(Outcome::Cancelled);
     let _ = SITE.prepare(&[label(&"x").value()]);
@@ -295,7 +295,7 @@ fn call_with_a_known_label_set_does_not_allocate() {
         .metric(&const { SiteMetric::new("a_total", "A.").labels(&["l", "m"]).registry(REGISTRY) });
     static TIMED: TimedSite = TimedSite::new("f", "m")
         .metric(&const { SiteMetric::new("a_seconds", "A.").registry(REGISTRY) })
-        .timing(&const { Timing::new().in_flight() });
+        .timing(&const { SiteTiming::new().in_flight() });
     let calls = || {
         for value in 0..50 {
             let counted = COUNTED.enter(&[label(&value).value(), label(&"constant").value()]);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Barrier, LazyLock};
 use std::thread;
 
-use metrics_push::__private::{CountedSite, LabelValue, SiteMetric, TimedSite, Timing, label};
+use metrics_push::__private::{CountedSite, LabelValue, SiteMetric, SiteTiming, TimedSite, label};
 use metrics_push::prometheus::{Registry, TextEncoder};
 use metrics_push::{Outcome, counted, timed};
 
@@ -96,7 +96,7 @@ fn register_conflicting_sites() {
         .metric(&const { SiteMetric::new("clash_total", "C.").registry(REGISTRY) });
     static SECOND: TimedSite = TimedSite::new("second", "m")
         .metric(&const { SiteMetric::new("clash_total", "C.").registry(REGISTRY) })
-        .timing(&const { Timing::new().in_flight() });
+        .timing(&const { SiteTiming::new().in_flight() });
     for _ in 0..3 {
         ONE.enter(NO_LABELS).finish(Outcome::Success);
         SECOND.enter(NO_LABELS).finish(Outcome::Success);

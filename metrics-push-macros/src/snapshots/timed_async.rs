@@ -9,7 +9,7 @@ async fn load(path: String) -> u32 {
             )
             .timing(
                 &const {
-                    ::metrics_push::__private::Timing::new()
+                    ::metrics_push::__private::SiteTiming::new()
                         .buckets(&[0.1, 1f64, 1e3])
                         .in_flight()
                 },

@@ -24,7 +24,7 @@ fn load(n: &str) -> Result<u32, u32> {
                         .labels(&["n"])
                 },
             )
-            .timing(&const { ::metrics_push::__private::Timing::new().outcome() });
+            .timing(&const { ::metrics_push::__private::SiteTiming::new().outcome() });
         &__SITE
     }
         .enter(&[::metrics_push::__private::label(&(n.len())).value()]);

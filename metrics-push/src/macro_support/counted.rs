@@ -7,7 +7,7 @@ use super::label_value::LabelValue;
 use super::site::{CALL_OUTCOMES, Site, SiteMetric, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
-use crate::metrics::{Counter, Family};
+use crate::metrics::{CallSite, Counter, Family};
 
 /// The metric of all functions without the argument `name`.
 static SHARED_METRIC: SiteMetric = SiteMetric::function_calls();
@@ -35,14 +35,17 @@ impl CountedSite {
     #[must_use]
     #[track_caller]
     pub const fn new(function: &'static str, module: &'static str) -> Self {
-        let site = Site::new(function, module, &SHARED_METRIC);
-        Self { site, counts: Counts::All, cache: HandleCache::new() }
+        // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile
+        // time.
+        let call_site = CallSite::function(function, module);
+        let site = Site { call_site, metric: &SHARED_METRIC };
+        Self { site, counts: Counts::All, cache: HandleCache::EMPTY }
     }
 
     /// Counts the calls in this metric.
     #[must_use]
     pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
-        self.site = self.site.with_metric(metric);
+        self.site.metric = metric;
         self
     }
 

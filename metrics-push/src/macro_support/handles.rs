@@ -56,9 +56,9 @@ struct Resolved<S: Resolve> {
 }
 
 impl<S: Resolve> HandleCache<S> {
-    pub(super) const fn new() -> Self {
-        Self { unlabelled: OnceRef::new(), first_call: OnceBox::new() }
-    }
+    /// A constant instead of a function, because the compiler evaluates it once for all sites.
+    #[expect(clippy::declare_interior_mutable_const, reason = "it initialises statics only")]
+    pub(super) const EMPTY: Self = Self { unlabelled: OnceRef::new(), first_call: OnceBox::new() };
 
     /// Returns the handles of a site without labels; `None` before its first call.
     #[inline]

@@ -26,6 +26,6 @@ pub use run::{
     PreparedRun, binary_name, heartbeat_interval, host_name, prepare, start, supervised,
 };
 pub use site::{SiteMetric, metric_name};
-pub use timed::{PreparedTime, TimedCall, TimedSite, Timing, disable_tsc_clock};
+pub use timed::{PreparedTime, SiteTiming, TimedCall, TimedSite, disable_tsc_clock};
 
 pub use crate::job::Verdict;

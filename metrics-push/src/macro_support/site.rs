@@ -135,27 +135,11 @@ impl SiteMetric {
 ///
 /// The compiler evaluates a site in each expansion, so a site refers to its metric instead of containing it.
 pub(super) struct Site {
-    call_site: CallSite,
-    metric: &'static SiteMetric,
+    pub(super) call_site: CallSite,
+    pub(super) metric: &'static SiteMetric,
 }
 
 impl Site {
-    /// Returns the site of a function. Its location is that of the caller, because `file!()` and `line!()` in each
-    /// expansion would cost more compile time.
-    #[track_caller]
-    pub(super) const fn new(
-        function: &'static str,
-        module: &'static str,
-        metric: &'static SiteMetric,
-    ) -> Self {
-        Self { call_site: CallSite::function(function, module), metric }
-    }
-
-    /// Records the calls in this metric.
-    pub(super) const fn with_metric(self, metric: &'static SiteMetric) -> Self {
-        Self { metric, ..self }
-    }
-
     /// Returns the name of the metric.
     pub(super) const fn metric_name(&self) -> &'static str {
         self.metric.name

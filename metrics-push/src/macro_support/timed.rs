@@ -9,7 +9,7 @@ use super::site::{CALL_OUTCOMES, Site, SiteMetric, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    self, BucketBounds, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
+    self, BucketBounds, CallSite, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
     ThreadSlot, are_valid_buckets,
 };
 
@@ -20,12 +20,12 @@ const IN_FLIGHT_HELP: &str = "Calls of the function that are in flight.";
 /// The metric of all functions without the argument `name`.
 static SHARED_METRIC: SiteMetric = SiteMetric::function_duration();
 
-static DEFAULT_TIMING: Timing = Timing::new();
+static DEFAULT_TIMING: SiteTiming = SiteTiming::new();
 
 /// An annotated function whose calls are timed.
 pub struct TimedSite {
     site: Site,
-    timing: &'static Timing,
+    timing: &'static SiteTiming,
     cache: HandleCache<Self>,
 }
 
@@ -34,10 +34,10 @@ pub struct TimedSite {
 /// Buckets are validated at compile time, like the labels of a [`SiteMetric`]:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::Timing;
-/// const TIMING: Timing = Timing::new().buckets(&[1.0, 1.0]);
+/// use metrics_push::__private::SiteTiming;
+/// const TIMING: SiteTiming = SiteTiming::new().buckets(&[1.0, 1.0]);
 /// ```
-pub struct Timing {
+pub struct SiteTiming {
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
@@ -105,7 +105,7 @@ impl Durations {
     }
 }
 
-impl Timing {
+impl SiteTiming {
     /// Times calls with [`DEFAULT_BUCKETS`].
     #[must_use]
     #[expect(clippy::new_without_default, reason = "only expansions use it")]
@@ -143,24 +143,27 @@ impl Timing {
 }
 
 impl TimedSite {
-    /// Times calls with the default [`Timing`], in the metric that functions without a `name` share.
+    /// Times calls with the default [`SiteTiming`], in the metric that functions without a `name` share.
     #[must_use]
     #[track_caller]
     pub const fn new(function: &'static str, module: &'static str) -> Self {
-        let site = Site::new(function, module, &SHARED_METRIC);
-        Self { site, timing: &DEFAULT_TIMING, cache: HandleCache::new() }
+        // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile
+        // time.
+        let call_site = CallSite::function(function, module);
+        let site = Site { call_site, metric: &SHARED_METRIC };
+        Self { site, timing: &DEFAULT_TIMING, cache: HandleCache::EMPTY }
     }
 
     /// Records the durations in this metric.
     #[must_use]
     pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
-        self.site = self.site.with_metric(metric);
+        self.site.metric = metric;
         self
     }
 
     /// Sets how calls are timed.
     #[must_use]
-    pub const fn timing(mut self, timing: &'static Timing) -> Self {
+    pub const fn timing(mut self, timing: &'static SiteTiming) -> Self {
         self.timing = timing;
         self
     }
