@@ -25,17 +25,21 @@ fn import(shard: u32) -> u32 {
         ],
     );
     let job: &crate::facade::Run = &run;
-    let ended = crate::facade::__private::call(
+    let mut ended = crate::facade::__private::call(
         &run,
         || -> u32 {
             job.add_processed(1);
             1
         },
     );
-    let outcome = crate::facade::__private::skip_if(
-        ended.result(),
-        |n| *n == 1,
-        crate::facade::__private::error_if(ended.result(), |n| *n == 0),
-    );
-    ended.finish(outcome)
+    match crate::facade::__private::skip_if(ended.result(), |n| *n == 1) {
+        ::core::option::Option::Some(outcome) => ended.finish_as(outcome),
+        ::core::option::Option::None => {
+            let outcome = crate::facade::__private::error_if(
+                ended.result(),
+                |n| *n == 0,
+            );
+            ended.finish_as(outcome)
+        }
+    }
 }

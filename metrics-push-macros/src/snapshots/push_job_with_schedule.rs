@@ -13,7 +13,6 @@ fn import() {
         },
         &[],
     );
-    let ended = ::metrics_push::__private::call(&run, || -> () { work() });
-    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-    ended.finish(outcome)
+    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    ended.finish()
 }
