@@ -18,19 +18,19 @@ pub(super) struct Work {
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    groups: HashMap<GroupingKey, Group>,
+    groups: HashMap<GroupingKey, PendingGroup>,
 }
 
 /// A group with at least one request.
 #[derive(Debug, Default)]
-struct Group {
+struct PendingGroup {
     in_flight: Option<Work>,
     waiting: Option<Work>,
     /// When a request that failed is sent again.
     retry_at: Option<Moment>,
 }
 
-impl Group {
+impl PendingGroup {
     /// Starts the waiting request, if nothing is in flight and no pause is left.
     fn start(&mut self) -> Option<PushRequest> {
         if self.in_flight.is_some() || self.retry_at.is_some() {

@@ -45,7 +45,7 @@ const MAX_MESSAGES: usize = 50_000;
 #[derive(Debug)]
 pub struct Relay {
     consumer: TopicConsumer,
-    progress: Arc<Progress>,
+    progress: Arc<RelayProgress>,
     timeout: Duration,
 }
 
@@ -79,7 +79,7 @@ pub struct RelayStats {
 
 /// The state that the callbacks of deliveries share with the thread that reads.
 #[derive(Debug)]
-struct Progress {
+struct RelayProgress {
     pipeline: Pipeline,
     state: Mutex<RelayState>,
     /// Notified of each finished delivery.
@@ -118,7 +118,7 @@ impl Relay {
             return Err(no_sinks("the relay has no sinks"));
         }
         let timeout = pipeline.timeout;
-        let progress = Progress { pipeline, state: Mutex::default(), settled: Condvar::new() };
+        let progress = RelayProgress { pipeline, state: Mutex::default(), settled: Condvar::new() };
         let progress = Arc::new(progress);
         let owner = Owner { progress: Arc::downgrade(&progress), timeout };
         let consumer = TopicConsumer::start(&source, group, Box::new(owner))?;
@@ -172,7 +172,7 @@ fn no_sinks(what: &'static str) -> Error {
     )
 }
 
-impl Progress {
+impl RelayProgress {
     /// Queues the request of a message.
     fn accept(self: &Arc<Self>, message: TopicMessage) {
         let position = message.position;
@@ -268,7 +268,7 @@ impl Progress {
 
 /// Reports the end of the delivery to one sink, also if the dispatcher drops it.
 struct Callback {
-    progress: Arc<Progress>,
+    progress: Arc<RelayProgress>,
     /// The number of sinks that have not reported, and the worst report.
     delivery: Arc<Mutex<(usize, Settled)>>,
     key: GroupingKey,
@@ -311,7 +311,7 @@ impl From<&Receipt> for Settled {
 
 /// Ends the work of a relay before another one reads its partitions.
 struct Owner {
-    progress: Weak<Progress>,
+    progress: Weak<RelayProgress>,
     timeout: Duration,
 }
 

@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 
-use super::settings::Connection;
+use super::settings::ClientSettings;
 use super::topic_url::TopicUrl;
 use crate::error::{Error, Kind};
 use crate::log;
@@ -75,8 +75,8 @@ impl TopicConsumer {
                 .remedy("remove the format from this URL and from that of the jobs"));
         }
         let topic = url.topic.clone();
-        let connection = Connection::new(url, &target.transport, target.sasl_mechanism)?;
-        let mut config = connection.client_config()?;
+        let settings = ClientSettings::new(url, &target.transport, target.sasl_mechanism)?;
+        let mut config = settings.client_config()?;
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -88,7 +88,7 @@ impl TopicConsumer {
             .set_log_level(RDKafkaLogLevel::Warning);
         let events = ConsumerEvents { owner, topic: topic.clone(), lag: AtomicI64::new(0) };
         let at_url =
-            |error: &KafkaError| super::producer::not_created(error).at("url", &connection.url);
+            |error: &KafkaError| super::producer::not_created(error).at("url", &settings.url);
         let consumer: BaseConsumer<_> =
             config.create_with_context(events).map_err(|error| at_url(&error))?;
         consumer.subscribe(&[&topic]).map_err(|error| at_url(&error))?;

@@ -1,4 +1,4 @@
-//! `Message`: a request as a message of Kafka.
+//! `OutgoingMessage`: a request as a message of Kafka.
 
 use super::topic_url::MessageFormat;
 use crate::push_request::{Payload, Verb};
@@ -8,7 +8,7 @@ use crate::sink::{influx, otlp};
 /// The key is the path of the group, so that all messages of a group are in one partition, in order. A compacted topic
 /// stores the last one.
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct OutgoingMessage {
     /// The same for every attempt to send a request. Consumers skip a message whose id they have seen.
     pub(super) id: u128,
     pub(super) key: String,
@@ -20,7 +20,7 @@ pub(super) struct Message {
     pub(super) value: Option<Vec<u8>>,
 }
 
-impl Message {
+impl OutgoingMessage {
     /// Encodes a payload; `None` if it has nothing to send in this format.
     pub(super) fn encode(format: MessageFormat, payload: &Payload<'_>) -> Option<Self> {
         let is_delete = payload.verb() == Verb::Delete;
@@ -68,7 +68,7 @@ mod tests {
 
     fn encode(format: MessageFormat, verb: Verb) -> Option<(String, Option<Vec<u8>>)> {
         let request = request(verb);
-        let message = Message::encode(format, &Payload::from(&request))?;
+        let message = OutgoingMessage::encode(format, &Payload::from(&request))?;
         Some((message.key, message.value))
     }
 

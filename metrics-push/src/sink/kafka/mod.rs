@@ -5,11 +5,11 @@
 
 mod client_events;
 mod consumer;
+mod delivery_failure;
 mod message;
 mod producer;
 mod settings;
 mod topic_url;
-mod undelivered;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,16 +26,16 @@ use crate::log;
 use crate::push_request::Payload;
 use crate::sync::Mutex;
 pub(crate) use consumer::{PartitionOwner, Position, TopicConsumer, TopicMessage};
-use message::Message;
+use delivery_failure::DeliveryFailure;
+use message::OutgoingMessage;
 use producer::{Idempotence, Producer};
-use settings::Connection;
+use settings::ClientSettings;
 use topic_url::TopicUrl;
-use undelivered::Undelivered;
 
 /// A topic.
 #[derive(Debug)]
 struct Kafka {
-    connection: Connection,
+    settings: ClientSettings,
     url: String,
     producer: Mutex<ProducerSlot>,
 }
@@ -54,9 +54,9 @@ struct ProducerSlot {
 pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
     let url = TopicUrl::parse(&target.url)?;
     let name = url.to_string();
-    let connection = Connection::new(url, &target.transport, target.sasl_mechanism)?;
+    let settings = ClientSettings::new(url, &target.transport, target.sasl_mechanism)?;
     let slot = ProducerSlot { current: None, idempotence: Idempotence::On };
-    Ok(Arc::new(Kafka { connection, url: name, producer: Mutex::new(slot) }))
+    Ok(Arc::new(Kafka { settings, url: name, producer: Mutex::new(slot) }))
 }
 
 impl Kafka {
@@ -66,14 +66,14 @@ impl Kafka {
         if let Some(producer) = &slot.current {
             return Ok(Arc::clone(producer));
         }
-        let config = self.connection.client_config()?;
+        let config = self.settings.client_config()?;
         let producer = Arc::new(Producer::start(config, slot.idempotence)?);
         slot.current = Some(Arc::clone(&producer));
         Ok(producer)
     }
 
-    async fn deliver(&self, message: &Message, deadline: Moment) -> Result<(), Rejection> {
-        let topic = &self.connection.url.topic;
+    async fn deliver(&self, message: &OutgoingMessage, deadline: Moment) -> Result<(), Rejection> {
+        let topic = &self.settings.url.topic;
         let producer = self.producer().map_err(Rejection::Failed)?;
         let result = match producer.deliver(topic, message, deadline).await {
             Err(cause) if self.discard(&producer, &cause) => {
@@ -82,14 +82,14 @@ impl Kafka {
             }
             result => result,
         };
-        result.map_err(Undelivered::into_rejection)
+        result.map_err(DeliveryFailure::into_rejection)
     }
 
     /// Discards a producer if another one may succeed. Returns true if it does so.
-    fn discard(&self, producer: &Arc<Producer>, cause: &Undelivered) -> bool {
+    fn discard(&self, producer: &Arc<Producer>, cause: &DeliveryFailure) -> bool {
         let refusal = cause.idempotence_refusal();
-        let may_renew = cause.is_about_credentials() && self.connection.may_change();
-        if refusal.is_none() && !may_renew && !matches!(cause, Undelivered::Fatal { .. }) {
+        let may_renew = cause.is_about_credentials() && self.settings.may_change();
+        if refusal.is_none() && !may_renew && !matches!(cause, DeliveryFailure::Fatal { .. }) {
             return false;
         }
         let mut slot = self.producer.lock();
@@ -131,7 +131,7 @@ impl Sink for Kafka {
     fn send<'a>(&'a self, payload: &'a Payload<'a>, timeout: Duration) -> SendFuture<'a> {
         let deadline = Moment::now().after(timeout);
         Box::pin(async move {
-            let Some(message) = Message::encode(self.connection.url.format, payload) else {
+            let Some(message) = OutgoingMessage::encode(self.settings.url.format, payload) else {
                 return Ok(Accepted::Queued);
             };
             let result = self.deliver(&message, deadline).await;

@@ -17,8 +17,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::client_events::{ClientEvents, DeliveryReport};
-use super::message::Message;
-use super::undelivered::{Undelivered, no_thread};
+use super::delivery_failure::{DeliveryFailure, no_thread};
+use super::message::OutgoingMessage;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::sync::Mutex;
@@ -89,9 +89,9 @@ impl Producer {
     pub(super) async fn deliver(
         &self,
         topic: &str,
-        message: &Message,
+        message: &OutgoingMessage,
         deadline: Moment,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<(), DeliveryFailure> {
         let report = self.queue(topic, message)?;
         let down_deadline = deadline.earlier_of(Moment::now().after(RECONNECT_TIMEOUT));
         let events = self.client.context();
@@ -99,25 +99,30 @@ impl Producer {
             let changed = events.changed.notified();
             if let Some(result) = report.get() {
                 self.reports.lock().remove(&message.id);
-                return result.map_err(|code| self.fatal().unwrap_or(Undelivered::Refused(code)));
+                return result
+                    .map_err(|code| self.fatal().unwrap_or(DeliveryFailure::Refused(code)));
             }
             if let Some(fatal) = self.fatal() {
                 return Err(fatal);
             }
             if let Some(reason) = events.producer_id_refusal() {
-                return Err(Undelivered::NoProducerId { reason });
+                return Err(DeliveryFailure::NoProducerId { reason });
             }
             let failure = events.failure();
             let deadline = if failure.is_some() { down_deadline } else { deadline };
             if deadline.remaining().is_zero() {
-                return Err(failure.map_or(Undelivered::TimedOut, Undelivered::Unreachable));
+                return Err(failure.map_or(DeliveryFailure::TimedOut, DeliveryFailure::Unreachable));
             }
             // Either the state has changed, or the deadline has passed.
             let _ = tokio::time::timeout(deadline.remaining(), changed).await;
         }
     }
 
-    fn queue(&self, topic: &str, message: &Message) -> Result<Arc<DeliveryReport>, Undelivered> {
+    fn queue(
+        &self,
+        topic: &str,
+        message: &OutgoingMessage,
+    ) -> Result<Arc<DeliveryReport>, DeliveryFailure> {
         let mut reports = self.reports.lock();
         if let Some(report) = reports.get(&message.id) {
             return Ok(Arc::clone(report));
@@ -138,18 +143,18 @@ impl Producer {
         match self.client.send(record) {
             Ok(()) => {}
             Err((KafkaError::MessageProduction(code), _)) => {
-                return Err(self.fatal().unwrap_or(Undelivered::Refused(code)));
+                return Err(self.fatal().unwrap_or(DeliveryFailure::Refused(code)));
             }
-            Err(_) => return Err(Undelivered::Refused(RDKafkaErrorCode::Fail)),
+            Err(_) => return Err(DeliveryFailure::Refused(RDKafkaErrorCode::Fail)),
         }
         reports.insert(message.id, Arc::clone(&report));
         Ok(report)
     }
 
     /// Returns the error after which the producer delivers no message.
-    fn fatal(&self) -> Option<Undelivered> {
+    fn fatal(&self) -> Option<DeliveryFailure> {
         let (code, reason) = self.client.client().fatal_error()?;
-        Some(Undelivered::Fatal { code, reason })
+        Some(DeliveryFailure::Fatal { code, reason })
     }
 }
 
@@ -194,7 +199,7 @@ pub(super) fn not_created(error: &KafkaError) -> Error {
         .remedy("check the certificates and the credentials of this sink")
 }
 
-fn headers(message: &Message) -> OwnedHeaders {
+fn headers(message: &OutgoingMessage) -> OwnedHeaders {
     let (id, created_at) = (format!("{:032x}", message.id), message.created_at.to_string());
     let headers = [
         ("verb", message.verb.as_str()),

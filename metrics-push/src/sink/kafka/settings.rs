@@ -1,4 +1,4 @@
-//! The settings of a Kafka client, in librdkafka's names.
+//! `ClientSettings`: where and how a Kafka client connects, in librdkafka's names.
 
 use rdkafka::ClientConfig;
 
@@ -9,13 +9,13 @@ use crate::sink::SaslMechanism;
 
 /// Where and how a client connects.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
+pub(super) struct ClientSettings {
     pub(super) url: TopicUrl,
     transport: Transport,
     mechanism: SaslMechanism,
 }
 
-impl Connection {
+impl ClientSettings {
     /// # Errors
     /// `is_config` if a setting does not apply to Kafka, or needs another feature.
     pub(super) fn new(
@@ -24,9 +24,9 @@ impl Connection {
         mechanism: SaslMechanism,
     ) -> Result<Self, Error> {
         let transport = transport.clone();
-        let connection = Self { url, transport, mechanism };
-        connection.check().map_err(|error| error.at("url", &connection.url))?;
-        Ok(connection)
+        let settings = Self { url, transport, mechanism };
+        settings.check().map_err(|error| error.at("url", &settings.url))?;
+        Ok(settings)
     }
 
     fn check(&self) -> Result<(), Error> {

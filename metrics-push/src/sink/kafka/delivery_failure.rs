@@ -1,4 +1,4 @@
-//! `Undelivered`: why a message was not delivered, and the error for it.
+//! `DeliveryFailure`: why a message was not delivered, and the error for it.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
@@ -8,7 +8,7 @@ use crate::sink::Rejection;
 
 /// Why a message was not delivered.
 #[derive(Clone, Debug)]
-pub(super) enum Undelivered {
+pub(super) enum DeliveryFailure {
     /// The brokers did not accept the message, or librdkafka has given up.
     Refused(Code),
     /// No broker is connected.
@@ -21,7 +21,7 @@ pub(super) enum Undelivered {
     TimedOut,
 }
 
-impl Undelivered {
+impl DeliveryFailure {
     pub(super) fn is_about_credentials(&self) -> bool {
         matches!(self, Self::Unreachable(failure) if failure.code == Code::Authentication)
     }
@@ -123,23 +123,23 @@ mod tests {
 
     #[test]
     fn code_of_the_brokers_decides_about_the_next_attempt() {
-        let error = |code| Undelivered::Refused(code).into_rejection().into_error();
+        let error = |code| DeliveryFailure::Refused(code).into_rejection().into_error();
         assert!(error(Code::MessageTimedOut).is_timeout());
         assert!(error(Code::UnknownTopic).is_config());
         assert!(error(Code::TopicAuthorizationFailed).is_about_credentials());
         assert!(error(Code::NotEnoughReplicas).is_retryable());
-        let too_large = Undelivered::Refused(Code::MessageSizeTooLarge).into_rejection();
+        let too_large = DeliveryFailure::Refused(Code::MessageSizeTooLarge).into_rejection();
         assert!(matches!(too_large, Rejection::InvalidMetrics(error) if error.is_metric()));
     }
 
     #[test]
     fn broker_that_cannot_be_reached_is_unconnected() {
-        let reason = String::from("Connection refused");
+        let reason = String::from("ClientSettings refused");
         for (code, is_unconnected) in
             [(Code::BrokerTransportFailure, true), (Code::SSL, true), (Code::Authentication, false)]
         {
             let failure = ClientFailure { code, reason: reason.clone() };
-            let error = Undelivered::Unreachable(failure).into_rejection().into_error();
+            let error = DeliveryFailure::Unreachable(failure).into_rejection().into_error();
             assert_eq!(error.is_unconnected(), is_unconnected, "{error:?}");
         }
     }
