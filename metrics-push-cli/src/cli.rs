@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
 use crate::{
-    completions, dashboard, delete, exec, help, history, man, page, prune, push, recover, rules,
-    serve, spool, status, wipe,
+    completions, dashboard, delete, exec, help, history, man, page, prune, push, recover, relay,
+    rules, serve, spool, status, wipe,
 };
 
 /// Inspects and maintains the metrics that batch jobs push to a Prometheus Pushgateway.
@@ -34,6 +34,7 @@ enum Subcommand {
     Prune(prune::Arguments),
     Wipe(wipe::Arguments),
     Recover(recover::Arguments),
+    Relay(relay::Arguments),
     /// Lists, shows, moves and drops the requests and runs in the state directory.
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
@@ -66,6 +67,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Subcommand::Prune(arguments) => prune::run(&arguments),
         Subcommand::Wipe(arguments) => wipe::run(&arguments),
         Subcommand::Recover(arguments) => recover::run(&arguments),
+        Subcommand::Relay(arguments) => relay::run(&arguments),
         Subcommand::Spool(subcommand) => spool::run(&subcommand),
         Subcommand::Exec(arguments) => exec::run(&arguments, Vec::new()),
         Subcommand::Rules(arguments) => rules::run(&arguments),

@@ -46,6 +46,7 @@ mod rules;
 mod samples;
 mod scheduler;
 mod security;
+mod shards;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 mod sinks;
@@ -55,6 +56,7 @@ mod state_dir;
 mod supervise;
 mod syscalls;
 mod textfile;
+mod totals;
 mod wire;
 mod wrong_clock;
 
