@@ -54,6 +54,7 @@ mod state_dir;
 mod supervise;
 mod syscalls;
 mod textfile;
+mod watch;
 mod wire;
 mod wrong_clock;
 

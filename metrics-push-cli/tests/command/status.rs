@@ -342,7 +342,7 @@ fn watch_draws_in_place_until_q() {
     session.expect("does not respond").press("q");
     // The alternate screen is left, and the cursor is visible again.
     session.expect("\u{1b}[?1049l");
-    assert_eq!(session.wait(), 1);
+    assert_eq!(session.wait(), 2);
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn watch_in_a_pipe_prints_changes_only() {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut wait_for = |text: &str| lines.by_ref().take_while(|line| !line.contains(text)).count();
-    assert_eq!(wait_for("1 of 3 needs attention"), 6);
+    assert_eq!(wait_for("1 of 3 needs attention"), 7);
     let requests = gateway.requests().len();
     gateway.wait_for(Duration::from_secs(20), |gateway| gateway.requests().len() >= requests + 2);
     {
@@ -371,7 +371,7 @@ fn watch_in_a_pipe_prints_changes_only() {
         run("nightly_import", "", Outcome::Error);
     }
     // An empty line and the table follow, without a repetition of the first one.
-    assert_eq!(wait_for("2 of 3 need attention"), 8);
+    assert_eq!(wait_for("2 of 3 need attention"), 9);
     drop(lines);
     {
         let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();

@@ -11,6 +11,7 @@ mod receivers;
 mod recorder;
 mod remote_write;
 mod several;
+mod status;
 mod victoria_metrics;
 
 use std::collections::BTreeMap;
