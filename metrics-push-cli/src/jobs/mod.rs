@@ -59,3 +59,6 @@ impl Overview {
         self.jobs.iter().filter(|job| job.needs_attention()).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,12 +3,10 @@
 use std::fmt;
 
 use super::job::Job;
+use super::outcome::is_failure;
 use super::run_summary::{RunMark, RunSummary, count_failures};
 use super::state::{STRIP_LENGTH, State, missed_start};
 use crate::humanize::{age, count, duration};
-
-/// How far a clock may be ahead of the local clock, in seconds.
-const CLOCK_TOLERANCE: f64 = 300.0;
 
 /// Why a job is in its state: `failing for 3 runs since 02:10 (error); last success 6h29m ago, allowed 4h27m`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +61,7 @@ impl Job {
 
     /// What is wrong beside the state: a clock, or a rejected push.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let ahead = self.facts.success.map_or(0.0, |success| success - self.clock.now());
-        let clock = (ahead > CLOCK_TOLERANCE).then(|| {
+        let clock = self.clock_ahead().map(|ahead| {
             let ahead = duration(ahead);
             format!("the last success is {ahead} ahead of the local clock; synchronise the clocks")
         });
@@ -173,7 +170,7 @@ impl Job {
     fn last_outcome(&self) -> String {
         let last = self.runs.last().filter(|run| run.mark() == RunMark::Failure);
         let outcome = match &self.facts.outcome {
-            Some(outcome) if matches!(outcome.as_str(), "success" | "skipped") => None,
+            Some(outcome) if !is_failure(outcome) => None,
             Some(_) => self.facts.outcome_text(),
             None => last.map(RunSummary::outcome_text),
         };
