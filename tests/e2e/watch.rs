@@ -73,7 +73,7 @@ impl Drop for Tmux {
 fn push(gateway: &Pushgateway, jobs: usize, first: Outcome) {
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     for number in 0..jobs {
-        let outcome = if number == 0 { first.clone() } else { Outcome::Success };
+        let outcome = if number == 0 { first } else { Outcome::Success };
         Job::with_name(format!("job_{number}")).whole_process().start().finish(outcome);
     }
 }
