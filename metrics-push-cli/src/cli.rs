@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser};
 
 use crate::failure::Failure;
 use crate::{
-    completions, dashboard, delete, exec, help, history, man, prune, push, recover, rules, spool,
-    status, wipe,
+    completions, dashboard, delete, exec, help, history, man, prune, push, recover, relay, rules,
+    spool, status, wipe,
 };
 
 /// Inspects and maintains the metrics that batch jobs push to a Prometheus Pushgateway.
@@ -32,6 +32,7 @@ enum Subcommand {
     Prune(prune::Arguments),
     Wipe(wipe::Arguments),
     Recover(recover::Arguments),
+    Relay(relay::Arguments),
     /// Lists, shows, moves and drops the requests and runs in the state directory.
     #[command(subcommand)]
     Spool(spool::SpoolCommand),
@@ -62,6 +63,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Subcommand::Prune(arguments) => prune::run(&arguments),
         Subcommand::Wipe(arguments) => wipe::run(&arguments),
         Subcommand::Recover(arguments) => recover::run(&arguments),
+        Subcommand::Relay(arguments) => relay::run(&arguments),
         Subcommand::Spool(subcommand) => spool::run(&subcommand),
         Subcommand::Exec(arguments) => exec::run(&arguments, Vec::new()),
         Subcommand::Rules(arguments) => rules::run(&arguments),

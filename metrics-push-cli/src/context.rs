@@ -80,17 +80,42 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
     }
 }
 
+/// Returns the configuration of the environment with these URLs, or the first problem with it.
+#[cfg(feature = "kafka")]
+pub(crate) fn config_for_urls(urls: &str) -> Result<Config, Failure> {
+    let (config, problems) = Config::from_variables(|name| match name {
+        "METRICS_PUSH_URL" => Some(urls.into()),
+        _ => std::env::var_os(name),
+    });
+    match problems.into_iter().next() {
+        None => Ok(config),
+        Some(problem) => Err(problem.into()),
+    }
+}
+
 /// Returns the Pushgateways of a configuration, and prints which other sinks are skipped, because these subcommands use its API.
 ///
 /// # Errors
 /// If it has no Pushgateway.
 pub(crate) fn gateways(config: &Config) -> Result<Vec<Gateway>, Failure> {
+    gateways_beside(config, &[])
+}
+
+/// Like [`gateways`], if the subcommand does not skip the other sinks with these URLs.
+///
+/// # Errors
+/// If the configuration has neither these nor a Pushgateway.
+pub(crate) fn gateways_beside(
+    config: &Config,
+    included: &[String],
+) -> Result<Vec<Gateway>, Failure> {
     let sinks = sinks(config)?;
-    let others = sinks.iter().filter(|sink| !sink.is_pushgateway());
+    let is_included = |sink: &&SinkConfig| included.iter().any(|url| url == sink.url());
+    let others = sinks.iter().filter(|sink| !sink.is_pushgateway() && !is_included(sink));
     let skipped = others
         .map(|sink| Failure::usage(format!("skipped {}: it is not a Pushgateway", sink.url())));
     let gateways = Gateway::from_config(config)?;
-    if gateways.is_empty() && !sinks.is_empty() {
+    if gateways.is_empty() && included.is_empty() && !sinks.is_empty() {
         let urls: Vec<_> = sinks.iter().map(SinkConfig::url).collect();
         return Err(Failure::usage(format!(
             "no Pushgateway is configured, only {}; set the URL of a Pushgateway with --url or METRICS_PUSH_URL",

@@ -28,6 +28,11 @@ mod promql;
 mod prune;
 mod push;
 mod recover;
+#[cfg(feature = "kafka")]
+mod relay;
+#[cfg(not(feature = "kafka"))]
+#[path = "relay_disabled.rs"]
+mod relay;
 mod removal;
 mod rules;
 mod samples;

@@ -32,8 +32,16 @@ pub(crate) fn run(
     remove: impl Fn(&Gateway, Removal) -> Result<Vec<StoredGroup>, Error>,
 ) -> Result<ExitCode, Failure> {
     let config = context::config(gateways)?;
-    let mode = arguments.mode(&config);
-    context::for_each(&context::gateways(&config)?, |gateway| {
+    run_for(&context::gateways(&config)?, arguments.mode(&config), remove)
+}
+
+/// Calls `remove` for each of these gateways, like [`run`].
+pub(crate) fn run_for(
+    gateways: &[Gateway],
+    mode: Removal,
+    remove: impl Fn(&Gateway, Removal) -> Result<Vec<StoredGroup>, Error>,
+) -> Result<ExitCode, Failure> {
+    context::for_each(gateways, |gateway| {
         let mut removed = remove(gateway, mode)?;
         removed.sort_by(|a, b| pushed_at(a).total_cmp(&pushed_at(b)));
         let lines: String =
@@ -45,11 +53,15 @@ pub(crate) fn run(
 
 /// Returns the line about the number of groups.
 pub(crate) fn summary(mode: Removal, number: usize, gateway: &Gateway) -> String {
-    let verb = match mode {
+    format!("{} {} from {}.\n", verb(mode), count(number, "group"), gateway.url())
+}
+
+/// Returns the verb for the removed groups or files.
+pub(crate) fn verb(mode: Removal) -> &'static str {
+    match mode {
         Removal::DryRun => "Would remove",
         Removal::Apply => "Removed",
-    };
-    format!("{verb} {} from {}.\n", count(number, "group"), gateway.url())
+    }
 }
 
 /// Describes a group with the time of its last push.

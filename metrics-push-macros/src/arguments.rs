@@ -43,6 +43,16 @@ pub(crate) enum StringValue {
     Constant(TokenStream),
 }
 
+impl StringValue {
+    /// Returns the text of a literal.
+    pub(crate) fn literal(&self) -> Option<String> {
+        match self {
+            Self::Literal(literal) => Some(literal.value()),
+            Self::Constant(_) => None,
+        }
+    }
+}
+
 impl ToTokens for StringValue {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         match self {

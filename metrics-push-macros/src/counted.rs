@@ -3,9 +3,8 @@
 //! ```text
 //! #[counted(labels(shard = n))]          fn load(n: u32) -> Result<u32, E> {
 //! fn load(n: u32) -> Result<u32, E> {        let call = { static __SITE: CountedSite = ..; &__SITE }.enter(&[label(&(n)).value()]);
-//!     body                          =>       let ended = call(call, || -> Result<u32, E> { body });
-//! }                                          let outcome = judge(ended.result()).outcome();
-//!                                            ended.finish(outcome)
+//!     body                          =>       let mut ended = call(call, || -> Result<u32, E> { body });
+//! }                                          ended.finish()
 //!                                        }
 //! ```
 
@@ -25,7 +24,7 @@ use crate::validate::MetricKind;
 const METRIC: Metric = Metric {
     kind: MetricKind::Counter,
     shared_name: "function_calls_total",
-    shared_help: "Calls of functions by outcome.",
+    shared_constructor: "function_calls",
     site_type: "CountedSite",
     reserved_labels: &["function", "module", "outcome"],
 };

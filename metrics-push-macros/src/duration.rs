@@ -16,6 +16,16 @@ pub(crate) enum DurationValue {
     Constant(TokenStream),
 }
 
+impl DurationValue {
+    /// Returns the tokens that the attribute contains.
+    pub(crate) fn written(&self) -> TokenStream {
+        match self {
+            Self::Literal(literal, _) => literal.to_token_stream(),
+            Self::Constant(expression) => expression.clone(),
+        }
+    }
+}
+
 impl ToTokens for DurationValue {
     /// Emits an expression that is valid in a `const` context.
     fn to_tokens(&self, tokens: &mut TokenStream) {

@@ -304,15 +304,9 @@ impl Expansion<'_> {
 
     /// Returns the statements that record the outcome of a call and return its result.
     fn finish(&self, ended: &TokenStream, result: ReturnType<'_>) -> TokenStream {
-        let span = generated();
-        // The compiler may infer the type behind `impl Trait` from the body. A call of `judge` would make it ambiguous.
+        // The compiler may infer the type behind `impl Trait` from the body. A look-up of its methods would make it ambiguous.
         let judge = if result.is_opaque() { self.judge.without_type() } else { self.judge };
-        let outcome = judge.outcome(self.runtime, &quote_spanned!(span=> ended.result()));
-        quote_spanned! {span=>
-            let ended = #ended;
-            let outcome = #outcome;
-            ended.finish(outcome)
-        }
+        judge.finish(self.runtime, ended)
     }
 
     /// Returns the body as a closure.

@@ -88,22 +88,32 @@ impl<'a> Judge<'a> {
         source.into_iter().chain(self.skip_if.map(|predicate| ("skip_if", predicate)))
     }
 
-    /// Returns the expression that computes the outcome of `result`, a reference.
-    pub(crate) fn outcome(self, runtime: &TokenStream, result: &TokenStream) -> TokenStream {
+    /// Returns the statements that report the outcome of a call and return its result. `ended` is the call.
+    pub(crate) fn finish(self, runtime: &TokenStream, ended: &TokenStream) -> TokenStream {
         let span = generated();
-        let outcome = match self.source {
-            Source::Type => quote_spanned!(span=> #runtime::judge(#result).outcome()),
-            Source::OkIf(ok) => quote_spanned!(span=> #runtime::ok_if(#result, #ok)),
-            Source::ErrorIf(error) => quote_spanned!(span=> #runtime::error_if(#result, #error)),
-            Source::None => quote_spanned!(span=> #runtime::unjudged(#result)),
+        let finish = match self.source {
+            Source::Type => quote_spanned!(span=> ended.finish()),
+            Source::OkIf(is_ok) => {
+                finish_as(&quote_spanned!(span=> #runtime::ok_if(ended.result(), #is_ok)))
+            }
+            Source::ErrorIf(is_error) => {
+                finish_as(&quote_spanned!(span=> #runtime::error_if(ended.result(), #is_error)))
+            }
+            Source::None => finish_as(&quote_spanned!(span=> #runtime::unjudged())),
         };
-        match self.skip_if {
-            Some(skip) => quote_spanned!(span=> #runtime::skip_if(#result, #skip, #outcome)),
-            None => outcome,
-        }
+        let finish = match self.skip_if {
+            Some(skip) => quote_spanned! {span=>
+                match #runtime::skip_if(ended.result(), #skip) {
+                    ::core::option::Option::Some(outcome) => ended.finish_as(outcome),
+                    ::core::option::Option::None => { #finish }
+                }
+            },
+            None => finish,
+        };
+        quote_spanned!(span=> let mut ended = #ended; #finish)
     }
 
-    /// Returns a closure that computes the outcome of the output of a future.
+    /// Returns a closure that ends the call of a future.
     ///
     /// `result_type` is given where the compiler cannot infer the type from the body.
     pub(crate) fn closure(
@@ -112,8 +122,14 @@ impl<'a> Judge<'a> {
         result_type: Option<TokenStream>,
     ) -> TokenStream {
         let span = generated();
-        let annotation = result_type.map(|result_type| quote_spanned!(span=> : &#result_type));
-        let outcome = self.outcome(runtime, &quote_spanned!(span=> result));
-        quote_spanned!(span=> |result #annotation| #outcome)
+        let annotation = result_type
+            .map(|result_type| quote_spanned!(span=> : #runtime::Ended<_, #result_type>));
+        let finish = self.finish(runtime, &quote_spanned!(span=> ended));
+        quote_spanned!(span=> |ended #annotation| { #finish })
     }
+}
+
+/// Returns the statements that end a call with an outcome.
+fn finish_as(outcome: &TokenStream) -> TokenStream {
+    quote_spanned!(generated()=> let outcome = #outcome; ended.finish_as(outcome))
 }

@@ -7,6 +7,11 @@
 mod arguments;
 mod attribute;
 mod counted;
+#[cfg(feature = "schedule")]
+mod cron;
+#[cfg(not(feature = "schedule"))]
+#[path = "cron_disabled.rs"]
+mod cron;
 mod duration;
 mod errors;
 mod expand;
@@ -24,6 +29,7 @@ mod runtime_crate;
 #[cfg(test)]
 mod snapshots;
 mod timed;
+mod timing;
 mod tokens;
 mod validate;
 

@@ -19,7 +19,8 @@ pub(crate) struct Metric {
     pub(crate) kind: MetricKind,
     /// The metric of all functions without the argument `name`.
     pub(crate) shared_name: &'static str,
-    pub(crate) shared_help: &'static str,
+    /// The constructor of that metric in the runtime crate.
+    pub(crate) shared_constructor: &'static str,
     /// The type in the runtime crate that describes the instrumented function.
     pub(crate) site_type: &'static str,
     /// The labels that the attribute itself adds.
@@ -127,27 +128,15 @@ impl MetricArgs {
         let runtime = self.runtime();
         let function_label = function.label();
         let site_type = Ident::new(metric.site_type, span);
-        let shared_name = metric.shared_name;
-        let name = match &self.name {
-            Some(StringValue::Literal(name)) => quote!(#name),
-            Some(StringValue::Constant(name)) => {
-                quote_spanned!(span=> #runtime::metric_name(#name))
-            }
-            None => quote!(#shared_name),
-        };
-        let help = self.help_text(metric, function);
         let (labels, values) = self.label_tokens();
         let values: Vec<_> = values.into_iter().map(|value| label(&runtime, value)).collect();
-        let max_series =
-            self.max_series.as_ref().map(|max| quote_spanned!(span=> .max_series(#max)));
-        let registry = self.registry.as_ref().map(|registry| {
-            let registry = self.runtime_crate.registry(registry);
-            quote_spanned!(span=> .registry(#registry))
-        });
+        let site_metric = self.site_metric(metric, &labels, function);
         let site = quote_spanned! {span=>
-            { static __SITE: #runtime::#site_type = #runtime::#site_type::new(
-                #runtime::Site::new(#function_label, ::core::module_path!(), #name, #help) #labels #max_series #registry
-            ) #options; &__SITE }
+            {
+                static __SITE: #runtime::#site_type =
+                    #runtime::#site_type::new(#function_label, ::core::module_path!()) #site_metric #options;
+                &__SITE
+            }
         };
         let start = match values.is_empty() {
             true => quote_spanned!(span=> start()),
@@ -162,13 +151,47 @@ impl MetricArgs {
         }
     }
 
+    /// Returns the method call that sets the metric of the site, unless it is the shared one without further arguments.
+    fn site_metric(
+        &self,
+        metric: &Metric,
+        labels: &TokenStream,
+        function: &Function,
+    ) -> Option<TokenStream> {
+        if self.is_shared() && self.max_series.is_none() && self.registry.is_none() {
+            return None;
+        }
+        let span = generated();
+        let runtime = self.runtime();
+        let name = self.name.as_ref().map(|name| match name {
+            StringValue::Literal(name) => quote!(#name),
+            StringValue::Constant(name) => quote_spanned!(span=> #runtime::metric_name(#name)),
+        });
+        let site_metric = match name {
+            Some(name) => {
+                let help = self.help_text(metric, function);
+                quote_spanned!(span=> new(#name, #help))
+            }
+            None => {
+                let shared = Ident::new(metric.shared_constructor, span);
+                quote_spanned!(span=> #shared())
+            }
+        };
+        let max_series =
+            self.max_series.as_ref().map(|max| quote_spanned!(span=> .max_series(#max)));
+        let registry = self.registry.as_ref().map(|registry| {
+            let registry = self.runtime_crate.registry(registry);
+            quote_spanned!(span=> .registry(#registry))
+        });
+        Some(quote_spanned! {span=>
+            .metric(&const { #runtime::SiteMetric::#site_metric #labels #max_series #registry })
+        })
+    }
+
     /// Returns the argument `help`, or the first paragraph of the documentation, or a default sentence.
     fn help_text(&self, metric: &Metric, function: &Function) -> String {
         if let Some(help) = &self.help {
             return help.value();
-        }
-        if self.name.is_none() {
-            return metric.shared_help.to_owned();
         }
         let (subject, summary) = match &function.impl_context {
             Some(context) if !context.is_name_overridden => {

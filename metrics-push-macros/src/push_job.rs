@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::LitInt;
 use syn::ext::IdentExt;
 
 use crate::arguments::{Arguments, Label, StringValue};
@@ -24,6 +25,7 @@ use crate::expand::{self, GuardOwner, Instrumentation};
 use crate::function::{Function, Placement};
 use crate::judge::Predicates;
 use crate::runtime_crate::RuntimeCrate;
+use crate::timing::TimingArgs;
 use crate::tokens::{borrowed, generated};
 use crate::validate;
 
@@ -36,10 +38,12 @@ pub(crate) struct Args {
     /// `instance` or `instance = expression`.
     instance: Option<Option<TokenStream>>,
     run: Option<Ident>,
-    every: Option<DurationValue>,
+    timing: TimingArgs,
     max_runtime: Option<DurationValue>,
     kill: Option<Ident>,
     heartbeat: Option<DurationValue>,
+    failure_threshold: Option<LitInt>,
+    recovery_threshold: Option<LitInt>,
     on_success: OnSuccess,
     cumulative: Option<Ident>,
     /// `signals = off`.
@@ -64,10 +68,14 @@ impl Attribute for Args {
             grouping: arguments.labels("grouping", "grouping(region = \"eu\", shard = shard)"),
             instance: arguments.flag_or_expression("instance", "instance = host_name()"),
             run: arguments.ident("run", "run = run"),
-            every: arguments.duration("every", "every = \"24h\""),
+            timing: TimingArgs::parse(arguments),
             max_runtime: arguments.duration("max_runtime", "max_runtime = \"1h30m\""),
             kill: arguments.flag("kill"),
             heartbeat: arguments.duration("heartbeat", "heartbeat = \"30s\""),
+            failure_threshold: arguments
+                .positive_integer("failure_threshold", "failure_threshold = 3"),
+            recovery_threshold: arguments
+                .positive_integer("recovery_threshold", "recovery_threshold = 2"),
             on_success: match arguments.word("on_success", &["push", "add"]) {
                 Some((1, _)) => OnSuccess::Add,
                 _ => OnSuccess::Push,
@@ -99,6 +107,7 @@ impl Attribute for Args {
                 "duplicate label `instance`; remove the label or the argument `instance`",
             );
         }
+        self.timing.check(errors);
         self.predicates.check(errors);
         if let (Some(run), true) = (&self.run, expand::starts_in_runtime(function)) {
             errors.at(
@@ -159,7 +168,7 @@ impl Args {
         let span = generated();
         let runtime_crate = &self.runtime_crate;
         let name = self.job_name(runtime, function);
-        let every = self.every.as_ref().map(|every| quote_spanned!(span=> .every(#every)));
+        let timing = &self.timing;
         let max_runtime =
             self.max_runtime.as_ref().map(|max| quote_spanned!(span=> .max_runtime(#max)));
         let heartbeat = self.heartbeat.as_ref().map(|interval| {
@@ -171,6 +180,14 @@ impl Args {
             };
             quote_spanned!(span=> .heartbeat(#interval))
         });
+        let failure_threshold = self
+            .failure_threshold
+            .as_ref()
+            .map(|runs| quote_spanned!(span=> .failure_threshold(#runs)));
+        let recovery_threshold = self
+            .recovery_threshold
+            .as_ref()
+            .map(|runs| quote_spanned!(span=> .recovery_threshold(#runs)));
         let on_success = match self.on_success {
             OnSuccess::Push => None,
             OnSuccess::Add => Some(quote_spanned!(span=> .on_success(#runtime_crate::Verb::Add))),
@@ -187,7 +204,8 @@ impl Args {
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>
             { static __JOB: #runtime_crate::Job = #runtime_crate::Job::new(#name)
-                #every #max_runtime #kill #heartbeat #on_success #cumulative #signals #supervise
+                 #timing #max_runtime #kill #heartbeat #failure_threshold #recovery_threshold
+                 #on_success #cumulative #signals #supervise
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
                 #registry #whole_process; &__JOB }
         }

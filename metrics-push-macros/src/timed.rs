@@ -25,7 +25,7 @@ use crate::validate::{self, MetricKind};
 const METRIC: Metric = Metric {
     kind: MetricKind::Histogram,
     shared_name: "function_duration_seconds",
-    shared_help: "Duration of function calls in seconds.",
+    shared_constructor: "function_duration",
     site_type: "TimedSite",
     reserved_labels: &["function", "module", "outcome"],
 };
@@ -81,10 +81,17 @@ impl Attribute for Args {
         });
         let outcome = self.outcome.as_ref().map(|_| quote_spanned!(span=> .outcome()));
         let in_flight = self.in_flight.as_ref().map(|_| quote_spanned!(span=> .in_flight()));
-        let options = quote_spanned!(span=> #buckets #outcome #in_flight);
+        let is_default = buckets.is_none() && outcome.is_none() && in_flight.is_none();
+        let runtime = self.metric.runtime();
+        let options = match is_default {
+            true => TokenStream::new(),
+            false => {
+                quote_spanned!(span=> .timing(&const { #runtime::SiteTiming::new() #buckets #outcome #in_flight }))
+            }
+        };
         let instrumentation = self.metric.instrumentation(&METRIC, &options, function);
         let (judge, future) = (self.judge(), self.metric.future());
-        expand::expand(function, &instrumentation, judge, future, &self.metric.runtime())
+        expand::expand(function, &instrumentation, judge, future, &runtime)
     }
 }
 

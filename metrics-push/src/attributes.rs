@@ -129,6 +129,34 @@
 /// fn import() {}
 /// ```
 ///
+/// ## `schedule`, `timezone`, `grace`
+///
+/// The times at which runs start, instead of `every`: a cron expression with five fields, or a short form such as
+/// `@daily`. `timezone` is a name of the time zone database. The default is the time zone of the machine. `grace` is how
+/// late a run may start, also with `every`. An alert fires for a later one. The default is five minutes with `schedule`,
+/// and half the interval with `every`.
+///
+/// `schedule` and `timezone` need the feature `schedule`. A literal expression is checked at compile time. A constant
+/// expression and the time zone are checked when a run starts: if one is invalid, the library logs one line, and the
+/// run continues without a schedule. See [`guide::schedules`](crate::guide::schedules).
+///
+/// ```
+/// # use metrics_push::push_job;
+/// #[push_job(schedule = "0 3 * * 1-5", timezone = "Europe/Berlin", grace = "10m")]
+/// fn report() {}
+/// ```
+///
+/// ## `failure_threshold`, `recovery_threshold`
+///
+/// How many runs in a row must fail before `BatchJobFailed` fires, and how many must succeed before it ends. Both are 1 by
+/// default. The number of failures in a row is stored in the state directory. Without it, each failure counts as the first.
+///
+/// ```
+/// # use metrics_push::push_job;
+/// #[push_job(every = "5m", failure_threshold = 3, recovery_threshold = 2)]
+/// fn sync_orders() {}
+/// ```
+///
 /// ## `kill`
 ///
 /// Ends a `main` that exceeds `max_runtime`: the process receives TERM, and KILL ten seconds later. The outcome is a
@@ -154,6 +182,19 @@
 /// # use metrics_push::push_job;
 /// #[push_job(signals = off)]
 /// fn main() {}
+/// ```
+///
+/// ## `cumulative`
+///
+/// Adds up the counters and histograms of the job over its runs: see
+/// [totals over runs](crate::guide::history#totals-over-runs). By default, each run pushes what it has counted itself.
+///
+/// ```no_run
+/// # use metrics_push::push_job;
+/// #[push_job(instance, cumulative)]
+/// fn main() {
+///     metrics_push::counter("orders_total", "Orders seen.").unwrap().inc();
+/// }
 /// ```
 ///
 /// ## `on_success`

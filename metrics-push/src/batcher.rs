@@ -68,8 +68,8 @@ impl Batcher {
     pub fn with_max_pending(interval: Duration, max_pending: usize) -> Self {
         assert!(!interval.is_zero(), "the interval of a batcher must be longer than zero");
         let pipeline = Pipeline::current();
-        let (routes, timeout) = (pipeline.routes.clone(), pipeline.timeout);
-        Self { buffer: BatchBuffer::start(routes, timeout, interval, max_pending), timeout }
+        let (routers, timeout) = (pipeline.routers.clone(), pipeline.timeout);
+        Self { buffer: BatchBuffer::start(routers, timeout, interval, max_pending), timeout }
     }
 
     /// Replaces the group with the metrics that the registry has now.

@@ -4,6 +4,7 @@
 
 pub use crate::config::fuzz::{duration, variables};
 pub use crate::exposition::fuzz::exposition;
+pub use crate::history::fuzz::{history, history_lines};
 pub use crate::http::fuzz::{retry_after_header, url};
 pub use crate::job::fuzz::journal;
 #[cfg(unix)]
@@ -36,6 +37,8 @@ mod tests {
         ("fake_protobuf", fake_protobuf),
         #[cfg(feature = "testing")]
         ("fake_text", fake_text),
+        ("history", history),
+        ("history_lines", history_lines),
         ("journal", journal),
         ("outage_record", outage_record),
         ("record", record),
@@ -117,6 +120,17 @@ mod tests {
                 ("# TYPE a histogram\n", "a_bucket{l=\"#\",le=\"1\"} 1\n", ""),
                 ("", "# HELP a# x\n", ""),
                 ("", "{", ""),
+            ],
+        ),
+        (
+            "history_lines",
+            &[
+                ("group\tjob=a\n", "run\tid=#\toutcome=error\tstart=1\tend=1\n", ""),
+                ("group\tjob=a\n", "total\tname=a#\tsince=1\ttext=b\n", ""),
+                ("group\tjob=a\ncounted", "\tid=#", "\n"),
+                ("group\tjob=a\n", "checked\tsink=#\tat=1\n", ""),
+                ("group\tjob=a", "\tlabel=l#=v", "\n"),
+                ("group\tjob=a\n", "\n", ""),
             ],
         ),
         (

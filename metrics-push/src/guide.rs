@@ -9,7 +9,10 @@
 //! - [`remote_write`]: Prometheus, Mimir, Grafana Cloud and VictoriaMetrics as destinations.
 //! - [`influxdb`]: InfluxDB and other servers that accept its line protocol as destinations.
 //! - [`otlp`]: the OpenTelemetry Collector and other receivers of OTLP as destinations.
+//! - [`kafka`]: a topic of Kafka as a destination, and the relay that delivers from there.
+//! - [`scale`]: which destination for how many runs, and rings of Pushgateways.
 //! - [`schedulers`]: many tasks in one long-lived process.
+//! - [`schedules`]: cron expressions, time zones, missed runs, thresholds.
 //! - [`command`]: the command `metrics-push`.
 //! - [`testing`]: assertions on outcome, metrics and labels in your own tests.
 //! - [`migration`]: from the Go client, the `prometheus` crate's `push`, autometrics, and `curl` in a script.
@@ -26,6 +29,9 @@ pub mod metrics {}
 
 #[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
+
+#[doc = include_str!("guide/history.md")]
+pub mod history {}
 
 #[doc = include_str!("guide/configuration.md")]
 pub mod configuration {}
@@ -45,8 +51,17 @@ pub mod influxdb {}
 #[doc = include_str!("guide/otlp.md")]
 pub mod otlp {}
 
+#[doc = include_str!("guide/kafka.md")]
+pub mod kafka {}
+
+#[doc = include_str!("guide/scale.md")]
+pub mod scale {}
+
 #[doc = include_str!("guide/schedulers.md")]
 pub mod schedulers {}
+
+#[doc = include_str!("guide/schedules.md")]
+pub mod schedules {}
 
 #[doc = include_str!("guide/command.md")]
 pub mod command {}

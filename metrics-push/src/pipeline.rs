@@ -8,22 +8,23 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::delivery::policy::MAX_GROUPS;
-use crate::delivery::{DeliveryClass, Route};
+use crate::delivery::{DeliveryClass, Route, Router};
 use crate::dispatcher::buffer::BatchBuffer;
 use crate::dispatcher::{OnSettled, dispatcher};
 use crate::error::Error;
 use crate::history::History;
+use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::sink::{self, Mode, OnFailure, Sink, Target};
+use crate::sink::{self, Destination, Mode, OnFailure, Target};
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
 /// Submits the requests of runs to the dispatcher, for all routes of a configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
-    /// Every run is delivered on all routes.
-    pub(crate) routes: Vec<Route>,
+    /// Every run is delivered to all sinks.
+    pub(crate) routers: Vec<Router>,
     /// Collects the requests of tasks, if batching is configured.
     buffer: Option<Arc<BatchBuffer>>,
     pub(crate) job: Option<String>,
@@ -35,21 +36,28 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     fn new(config: &Config) -> Result<Self, Error> {
+        Self::with_targets(config, config.targets()?)
+    }
+
+    /// Returns a pipeline to these targets, with the other settings of a configuration.
+    ///
+    /// # Errors
+    /// `is_config` if a sink does not accept its target.
+    pub(crate) fn with_targets(config: &Config, targets: Vec<Target>) -> Result<Self, Error> {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
         let history = Arc::new(History::new(&state_dir, config.totals));
-        let targets = config.targets()?;
         let sinks = targets.iter().map(sink::open).collect::<Result<Vec<_>, _>>()?;
         let urls: Vec<_> = sinks.iter().map(ToString::to_string).collect();
-        let routes: Vec<_> = targets
+        let routers: Vec<_> = targets
             .iter()
             .zip(sinks)
-            .map(|(target, sink)| route(target, sink, &state_dir, &history, &urls))
+            .map(|(target, sink)| router(target, sink, &state_dir, &history, &urls))
             .collect();
         let buffer = config.batch_interval.map(|interval| {
-            BatchBuffer::start(routes.clone(), config.timeout, interval, MAX_GROUPS / 2)
+            BatchBuffer::start(routers.clone(), config.timeout, interval, MAX_GROUPS / 2)
         });
         Ok(Self {
-            routes,
+            routers,
             buffer,
             job: config.job.clone(),
             grouping: config.grouping.clone(),
@@ -64,16 +72,34 @@ impl Pipeline {
         Self { timeout, ..self.clone() }
     }
 
-    /// Returns true if a sink with this URL, which has no credentials, is configured.
-    pub(crate) fn has_url(&self, url: &str) -> bool {
-        self.routes.iter().any(|route| route.url() == url)
+    /// Returns the URL of the configured sink that gets the records for the sink with this URL. It differs if the sink is a
+    /// ring that has changed. The URLs have no credentials.
+    pub(crate) fn present_url(&self, url: &str) -> Option<&str> {
+        self.routers.iter().find(|router| router.is_for(url)).map(Router::url)
+    }
+
+    /// Returns the URLs of all sinks, without credentials.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.routers.iter().map(|router| router.url().to_owned()).collect()
+    }
+
+    /// Returns the route to each sink for a group.
+    pub(crate) fn routes_for(&self, key: &GroupingKey) -> impl Iterator<Item = &Route> {
+        self.routers.iter().map(move |router| router.route(key))
+    }
+
+    /// Returns the routes to all sinks and all their shards.
+    pub(crate) fn all_routes(&self) -> impl Iterator<Item = &Route> {
+        self.routers.iter().flat_map(Router::routes)
     }
 
     /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.
     pub(crate) fn prepare(self: &Arc<Self>) {
         let pipeline = Arc::clone(self);
         drop(dispatcher().spawn(async move {
-            pipeline.routes.iter().for_each(|route| route.sink().prepare());
+            // One shard gets the requests of most processes. Its client is created with the first one.
+            let single = pipeline.routers.iter().filter(|router| !router.has_shards());
+            single.flat_map(Router::routes).for_each(|route| route.sink().prepare());
         }));
     }
 
@@ -97,7 +123,7 @@ impl Pipeline {
         let class = DeliveryClass::Spooled;
         match &self.buffer {
             Some(buffer) => {
-                let callbacks = self.routes.iter().map(|_| new_callback()).collect();
+                let callbacks = self.routers.iter().map(|_| new_callback()).collect();
                 buffer.enqueue(request, class, callbacks);
             }
             None => self.submit_to_all(request, timeout, class, || vec![new_callback()]),
@@ -132,7 +158,7 @@ impl Pipeline {
         class: DeliveryClass,
         mut new_callbacks: impl FnMut() -> Vec<OnSettled>,
     ) {
-        for route in &self.routes {
+        for route in self.routes_for(request.key()) {
             dispatcher().submit(route, request.clone(), timeout, class, new_callbacks());
         }
     }
@@ -161,7 +187,7 @@ impl Pipeline {
         let pipeline = Self::new(&config).unwrap_or_else(|error| {
             log::warn(format_args!("{error:?}; the job runs, and nothing is pushed"));
             Self {
-                routes: Vec::new(),
+                routers: Vec::new(),
                 buffer: None,
                 job: None,
                 grouping: BTreeMap::new(),
@@ -170,26 +196,30 @@ impl Pipeline {
                 history: Arc::default(),
             }
         });
-        if pipeline.routes.is_empty() {
+        if pipeline.routers.is_empty() {
             log::debug("nothing is pushed: METRICS_PUSH_URL is not set, or pushing is disabled");
         }
         Arc::new(pipeline)
     }
 }
 
-/// Returns the route to a sink. `urls` are those of all configured sinks.
-fn route(
+/// Returns the routes to a sink. `urls` are those of all configured sinks.
+fn router(
     target: &Target,
-    sink: Arc<dyn Sink>,
+    destination: Destination,
     state_dir: &Arc<StateDir>,
     history: &Arc<History>,
     urls: &[String],
-) -> Route {
+) -> Router {
+    let is_stored = match &destination {
+        Destination::Single(sink) => sink.semantics().on_failure == OnFailure::Spools,
+        Destination::Sharded(_) => true,
+    };
     let is_live = target.mode == Mode::Live;
-    let has_spool = is_live && sink.semantics().on_failure == OnFailure::Spools;
-    let spool = has_spool.then(|| Spool::new(state_dir, &sink.to_string(), urls)).flatten();
+    let url = destination.to_string();
+    let new_spool = || (is_live && is_stored).then(|| Spool::new(state_dir, &url, urls)).flatten();
     let history = if is_live { Arc::clone(history) } else { Arc::default() };
-    Route::buffered(sink, spool, history)
+    Router::buffered(destination, new_spool, &history)
 }
 
 static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();

@@ -3,10 +3,12 @@
 //! Merging follows the Pushgateway's own rules: sending the merged request leaves a group as sending both in turn
 //! would. This file is the only one that implements the rule; the dispatcher, the batch buffer and the spool use it.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::checksum::checksum_of;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::finished_run::FinishedRun;
@@ -112,6 +114,10 @@ pub(crate) fn is_outcome_family(name: &str) -> bool {
     name.starts_with(OUTCOME_PREFIX)
 }
 
+/// Returns true if the family is about the delivery of a request. Its value can differ between two attempts.
+pub(crate) fn is_delivery_family(name: &str) -> bool {
+    ["batch_job_push_", "batch_job_spool_"].iter().any(|prefix| name.starts_with(prefix))
+}
 pub(crate) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 pub(crate) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
 pub(crate) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
@@ -119,6 +125,14 @@ pub(crate) const LAST_SKIPPED: &str = "batch_job_last_skipped_timestamp_seconds"
 
 /// When the first run started that has failed since the last success.
 pub(crate) const FAILING_SINCE: &str = "batch_job_failing_since_timestamp_seconds";
+
+/// Returns true if the family is the time of an event of a run, which only increases. The time when the next run is due is
+/// in the future, and a changed schedule can make it earlier. A success removes the start of a streak of failures.
+pub(crate) fn is_event_time(name: &str) -> bool {
+    is_outcome_family(name)
+        && name.ends_with("_timestamp_seconds")
+        && ![FAILING_SINCE, "batch_job_next_run_timestamp_seconds"].contains(&name)
+}
 
 /// The timestamps of a group that outlive its pushes.
 const RETAINED_FAMILIES: [&str; 4] = [LAST_SUCCESS, LAST_FAILURE, LAST_ABANDONED, LAST_SKIPPED];
@@ -287,6 +301,8 @@ pub(crate) struct Payload<'a> {
     verb: Verb,
     key: &'a GroupingKey,
     families: BTreeMap<&'a str, &'a str>,
+    /// The names of the families that are not part of a request.
+    added: BTreeSet<&'a str>,
     created_at: u64,
     totals_before: Option<&'a Totals>,
 }
@@ -297,6 +313,7 @@ impl<'a> From<&'a PushRequest> for Payload<'a> {
             verb: request.verb,
             key: &request.key,
             families: borrow(&request.families).collect(),
+            added: BTreeSet::new(),
             created_at: request.created_at,
             totals_before: None,
         }
@@ -344,19 +361,34 @@ impl<'a> Payload<'a> {
         if families == MergedFamilies::LaterOnly {
             self.families.clear();
         }
-        self.insert(&later.families);
+        self.families.extend(borrow(&later.families));
     }
 
     /// Adds families and replaces those with the same name.
     pub(crate) fn insert(&mut self, families: &'a Families) {
         self.families.extend(borrow(families));
+        self.added.extend(families.keys().map(String::as_str));
     }
 
     /// Adds the families whose name the payload does not have yet.
     pub(crate) fn insert_missing(&mut self, families: &'a Families) {
         for (name, text) in borrow(families) {
-            self.families.entry(name).or_insert(text);
+            if let Entry::Vacant(entry) = self.families.entry(name) {
+                entry.insert(text);
+                self.added.insert(name);
+            }
         }
+    }
+
+    /// Returns a number that identifies the request: the same for each attempt to send it, in every process.
+    pub(crate) fn id(&self) -> u128 {
+        let (path, created_at) = (self.key.url_path(), self.created_at.to_string());
+        let mut fields = vec![self.verb.as_str(), &path, &created_at];
+        let own = self.families().filter(|(name, _)| !self.added.contains(name));
+        fields.extend(own.flat_map(|(name, text)| [name, text]));
+        // No field contains the separator.
+        let parts: Vec<_> = fields.into_iter().flat_map(|it| [it.as_bytes(), &b"\0"[..]]).collect();
+        checksum_of(&parts)
     }
 
     /// Returns an add of only the outcome families; `None` if the payload has no outcome families or no others.
@@ -364,7 +396,7 @@ impl<'a> Payload<'a> {
         let outcome: BTreeMap<_, _> =
             self.families().filter(|(name, _)| is_outcome_family(name)).collect();
         let is_mixed = !outcome.is_empty() && outcome.len() < self.families.len();
-        is_mixed.then_some(Self { verb: Verb::Add, families: outcome, ..*self })
+        is_mixed.then(|| Self { verb: Verb::Add, families: outcome, ..self.clone() })
     }
 
     /// Splits the payload, which has several families, into two adds: of the program's own metrics and of the outcome, else
@@ -375,7 +407,7 @@ impl<'a> Payload<'a> {
         let middle = self.families.keys().nth(self.families.len() / 2).copied().unwrap_or_default();
         let is_last = |name: &str| if is_mixed { is_outcome_family(name) } else { name < middle };
         let (last, first) = self.families().partition(|(name, _)| is_last(name));
-        [first, last].map(|families| Self { verb: Verb::Add, families, ..self })
+        [first, last].map(|families| Self { verb: Verb::Add, families, ..self.clone() })
     }
 
     /// Returns an add of the families that `keep` selects, as if it was created at this time; `None` if it selects none.
@@ -387,7 +419,7 @@ impl<'a> Payload<'a> {
         let families: BTreeMap<_, _> =
             self.families().filter(|(name, text)| keep(name, text)).collect();
         let is_empty = families.is_empty();
-        (!is_empty).then_some(Self { verb: Verb::Add, families, created_at, ..*self })
+        (!is_empty).then(|| Self { verb: Verb::Add, families, created_at, ..self.clone() })
     }
 
     /// Copies the payload to a request.

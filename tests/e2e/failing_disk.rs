@@ -139,7 +139,7 @@ fn fail_at(
     let trace = state.path().with_extension("trace");
     let fault = format!("inject={call}:error={error}:when={when}");
     let output = format!("--output={}", trace.display());
-    let folders = ["", "journal", "spool", "retained"].map(|folder| state.path().join(folder));
+    let folders = ["", "journal", "spool", "history"].map(|folder| state.path().join(folder));
     let folders = folders.iter().flat_map(|folder| ["-P", folder.to_str().unwrap()]);
     let launcher = ["strace", "--follow-forks", "--quiet=all", &output, "-e", &fault];
     let launcher: Vec<_> = launcher.into_iter().chain(folders).collect();

@@ -100,7 +100,7 @@ fn job_is_reported_whichever_read_write_or_sync_fails() {
 
 /// Returns the state files that a process may use from now on: those that exist, and the new versions that replace them.
 fn state_files(state: &Path, processes: &[u32]) -> Vec<PathBuf> {
-    let folders = ["journal", "retained"].map(|folder| fs::read_dir(state.join(folder)).unwrap());
+    let folders = ["journal", "history"].map(|folder| fs::read_dir(state.join(folder)).unwrap());
     let files = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let versions = |file: PathBuf| {
         let names = processes

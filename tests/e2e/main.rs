@@ -45,6 +45,7 @@ mod rules;
 mod samples;
 mod scheduler;
 mod security;
+mod shards;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 mod sinks;
@@ -54,6 +55,7 @@ mod state_dir;
 mod supervise;
 mod syscalls;
 mod textfile;
+mod totals;
 mod watch;
 mod wire;
 mod wrong_clock;

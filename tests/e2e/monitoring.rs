@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Gateway, StoredGroup};
@@ -57,7 +57,7 @@ impl Stack {
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = command(program);
         command.args(arguments).env("METRICS_PUSH_URL", self.gateway.url());
-        command.env("METRICS_PUSH_STATE_DIR", &self.state);
+        command.env("METRICS_PUSH_STATE_DIR", &self.state).env("METRICS_PUSH_TOTALS", "on");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -93,7 +93,8 @@ impl Stack {
         assert_eq!(self.run("job_watched", &[]), Some(0));
         let late = ["--job", "is_late", "--every", "500ms", "--", "true"];
         assert_eq!(self.exec(&url, &late), Some(0));
-        let code = ["--job", "ends_with_code", "--", "sh", "-c", "exit 3"];
+        let threshold = ["--job", "ends_with_code", "--failure-threshold", "2"];
+        let code = [&threshold[..], &["--", "sh", "-c", "exit 3"]].concat();
         assert_eq!(self.exec(&url, &code), Some(3));
         let killed = ["--job", "is_killed", "--", "sh", "-c", "kill -KILL $$"];
         assert_ne!(self.exec(&url, &killed), Some(0));
@@ -349,6 +350,39 @@ fn vanished_alert_fires_from_kill_to_next_success() {
     stack.prometheus.wait_for(vanished, <[_]>::is_empty);
 }
 
+/// Returns the day of the week of a day since 1970-01-01, which was a Thursday. 0 is Sunday.
+fn weekday(day: u64) -> u64 {
+    (day + 4) % 7
+}
+
+#[test]
+fn missed_run_alert_fires_for_a_job_that_skips_a_weekday() {
+    const DAY: u64 = 86_400;
+    let stack = Stack::start("weekdays");
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / DAY;
+    let on = |first: u64, second: u64| format!("0 0 * * {},{}", weekday(first), weekday(second));
+    // Both ran the day before yesterday. One was due yesterday, the other one is due tomorrow.
+    let schedules = [("missed", on(today - 1, today + 2)), ("due_later", on(today + 1, today + 2))];
+    for (job, schedule) in &schedules {
+        let program = cli::metrics_push_program().to_str().unwrap();
+        let arguments = ["-f", "-2d", program, "exec", "--job", job, "--schedule", schedule];
+        let mut run = stack.command(Path::new("/usr/bin/faketime"), &arguments);
+        run.args(["--timezone", "UTC", "--", "true"]);
+        assert!(run.status().expect("install the Debian package faketime").success());
+    }
+    let missed = r#"ALERTS{alertname="BatchJobMissedRun",alertstate="firing"}"#;
+    let fired = stack.prometheus.wait_for(missed, |series| !series.is_empty());
+    let jobs: Vec<_> = fired.iter().map(|(labels, _)| labels["job"].as_str()).collect();
+    assert_eq!(jobs, ["missed"]);
+    stack.wait_for_evaluation();
+    assert_eq!(stack.prometheus.query(missed).len(), 1);
+
+    let (job, schedule) = &schedules[0];
+    let now = ["--job", job, "--schedule", schedule, "--timezone", "UTC", "--", "true"];
+    assert_eq!(stack.exec(&stack.gateway.url(), &now), Some(0));
+    stack.prometheus.wait_for(missed, <[_]>::is_empty);
+}
+
 #[test]
 fn healthy_jobs_fire_only_the_watchdog() {
     let stack = Stack::start("healthy");
@@ -372,12 +406,14 @@ fn rules_use_the_number_of_intervals_in_a_deadline() {
     let mut hourly = command(program("job_watched"));
     hourly.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", "off");
     assert!(hourly.output().unwrap().status.success());
-    let deadline = gateway.group("watched", &[]).value("batch_job_success_deadline_seconds", &[]);
-    let intervals = deadline / 3_600.0;
+    let group = gateway.group("watched", &[]);
+    let value = |name: &str| group.value(&format!("batch_job_{name}_seconds"), &[]);
+    let intervals = value("success_deadline") / 3_600.0;
+    // A missed run is reported after one and a half intervals.
+    let missed_at = value("next_run_timestamp") + value("start_grace");
+    assert!((missed_at - value("last_start_timestamp") - 1.5 * 3_600.0).abs() < 1e-3);
 
     let rules = |file: &str| fs::read_to_string(format!("{FOLDER}/rules/{file}.yaml")).unwrap();
-    let one_and_a_half = format!("> {} * batch_job_success_deadline_seconds\n", 1.5 / intervals);
-    assert!(rules("schedule").contains(&one_and_a_half), "{one_and_a_half}");
     let twice_an_hour =
         format!("> 4 + 2 * {} / batch_job_success_deadline_seconds\n", 3_600.0 * intervals);
     assert!(rules("runs").contains(&twice_an_hour), "{twice_an_hour}");

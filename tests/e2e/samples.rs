@@ -325,6 +325,9 @@ impl Situation {
             let started: Vec<Value> = vec![
                 ("batch_job_last_start_timestamp_seconds", &[], start),
                 ("batch_job_success_deadline_seconds", &[], 60.0 * self.deadline),
+                // The deadline is two intervals, and a run may start half an interval late.
+                ("batch_job_next_run_timestamp_seconds", &[], start + 30.0 * self.deadline),
+                ("batch_job_start_grace_seconds", &[], 15.0 * self.deadline),
                 ("batch_job_max_runtime_seconds", &[], 60.0 * self.max_runtime),
             ];
             pushes.push((start, started.clone()));

@@ -8,7 +8,6 @@ use std::time::Duration;
 use metrics_push::{Config, Job, Outcome};
 
 use crate::child::{PanicStrategy, job};
-use crate::programs::{command, program};
 use crate::real::{NodeExporter, Prometheus, Pushgateway};
 use crate::sinks::{ENDINGS, ending};
 use crate::state_dir::StateDir;
@@ -120,13 +119,14 @@ fn two_jobs_with_one_metric_are_both_shown() {
 #[test]
 fn families_of_the_process_do_not_hide_those_of_the_exporter() {
     let exporter = NodeExporter::start();
-    let output = command(program("job_annotated"))
-        .arg("ok")
-        .env("METRICS_PUSH_URL", url(&exporter))
-        .env("METRICS_PUSH_JOB", "process")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let _scope = Config::default().url(url(&exporter)).unwrap().scope().unwrap();
+    let ended = Job::with_name("process").run(|run| {
+        run.gauge("process_open_fds", "Files of the job.").unwrap().set(3.0);
+        Ok::<_, &str>(())
+    });
+    assert_eq!((ended, metrics_push::flush(Duration::from_secs(20))), (Ok(()), 0));
+    let text = fs::read_to_string(file(exporter.directory())).unwrap();
+    assert!(!text.contains("process_open_fds"), "{text}");
     let series = exporter.series();
     assert_eq!(outcomes(&series, "process"), ["success"], "{series:?}");
     let with_job = |name: &&String| name.starts_with("process_") && name.contains("job=");

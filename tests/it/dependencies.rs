@@ -16,8 +16,10 @@ const README: &str = include_str!("../../README.md");
 const MAX_CRATES: usize = 104;
 const MAX_CRATES_WITHOUT_TLS: usize = 87;
 
-/// The heading of the dependencies that only the feature `tls` adds.
+/// The headings of the dependencies that only one feature adds.
 const TLS: &str = "## What the feature `tls` adds";
+const SCHEDULE: &str = "## What the feature `schedule` adds";
+const KAFKA: &str = "## What the feature `kafka` adds";
 
 fn cargo(arguments: &[&str]) -> String {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
@@ -61,9 +63,17 @@ fn quoted(text: &str) -> Vec<&str> {
 
 #[test]
 fn dependencies_page_lists_exactly_the_dependencies() {
-    let (without_tls, _) = PAGE.split_once(TLS).expect("a section about TLS");
+    let (without_kafka, _) = PAGE.split_once(KAFKA).expect("a section about Kafka");
+    let (without_schedule, _) =
+        without_kafka.split_once(SCHEDULE).expect("a section about schedules");
+    let (without_tls, _) = without_schedule.split_once(TLS).expect("a section about TLS");
     let others = ["--no-default-features", "--features=remote-write"];
-    for (features, page) in [(&others[..], without_tls), (&["--features=tls"], PAGE)] {
+    for (features, page) in [
+        (&others[..], without_tls),
+        (&["--features=tls"], without_schedule),
+        (&["--features=tls,schedule"], without_kafka),
+        (&["--features=tls,schedule,kafka-tls"], PAGE),
+    ] {
         let names: BTreeSet<_> = tree(features).into_iter().map(|(name, _)| name).collect();
         let known: BTreeSet<_> =
             documented(page).into_keys().chain(["metrics-push"]).map(str::to_owned).collect();

@@ -6,7 +6,9 @@ use std::panic::catch_unwind;
 use std::sync::{LazyLock, Once};
 use std::thread;
 
-use metrics_push::__private::{CountedSite, LabelValue, Site, TimedSite, guard, label};
+use metrics_push::__private::{
+    CountedSite, LabelValue, SiteMetric, SiteTiming, TimedSite, guard, label,
+};
 use metrics_push::Outcome;
 use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
@@ -39,8 +41,8 @@ fn sample(registry: fn() -> &'static Registry, name: &str) -> String {
 #[test]
 fn every_outcome_has_a_series_after_the_first_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new("load", "m", "calls_total", "Calls.").registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new("load", "m")
+        .metric(&const { SiteMetric::new("calls_total", "Calls.").registry(REGISTRY) });
     SITE.enter(NO_LABELS).finish(Outcome::Success);
     assert_eq!(
         samples(REGISTRY),
@@ -62,8 +64,9 @@ fn every_outcome_has_a_series_after_the_first_call() {
 #[test]
 fn only_errors_site_has_no_success_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new("load", "m", "e_total", "E.").registry(REGISTRY)).only_errors();
+    static SITE: CountedSite = CountedSite::new("load", "m")
+        .metric(&const { SiteMetric::new("e_total", "E.").registry(REGISTRY) })
+        .only_errors();
     SITE.enter(NO_LABELS).finish(Outcome::Success);
     SITE.enter(NO_LABELS).finish(Outcome::Error);
     assert_eq!(
@@ -89,8 +92,8 @@ impl Drop for CallsOnDrop {
 #[test]
 fn guard_reports_a_panic_only_if_it_starts_in_the_call() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new("load", "m", "c", "C.").registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new("load", "m")
+        .metric(&const { SiteMetric::new("c", "C.").registry(REGISTRY) });
     let unwound = catch_unwind(|| {
         let _cleans_up = CallsOnDrop(&SITE);
         let _call = guard(SITE.enter(NO_LABELS));
@@ -106,11 +109,13 @@ fn guard_reports_a_panic_only_if_it_starts_in_the_call() {
 #[test]
 fn labels_of_a_call_select_its_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite = CountedSite::new(
-        Site::new("pay", "m", "pay_total", "P.")
-            .labels(&["zone", "amount"])
-            .fixed_labels(&[("service", "checkout")])
-            .registry(REGISTRY),
+    static SITE: CountedSite = CountedSite::new("pay", "m").metric(
+        &const {
+            SiteMetric::new("pay_total", "P.")
+                .labels(&["zone", "amount"])
+                .fixed_labels(&[("service", "checkout")])
+                .registry(REGISTRY)
+        },
     );
     for (zone, amount) in [("eu", 5), ("eu", 5), ("", 15), ("e", 5)] {
         SITE.enter(&[label(&zone).value(), label(&amount).value()]).finish(Outcome::Success);
@@ -128,8 +133,8 @@ fn labels_of_a_call_select_its_series() {
 #[test]
 fn label_types_with_equal_text_share_a_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new("f", "m", "k", "K.").labels(&["l", "m"]).registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new("f", "m")
+        .metric(&const { SiteMetric::new("k", "K.").labels(&["l", "m"]).registry(REGISTRY) });
     let (owned, boxed): (String, Box<str>) = ("7".to_owned(), "7".into());
     for value in [
         label("7").value(),
@@ -152,14 +157,16 @@ fn label_types_with_equal_text_share_a_series() {
 #[test]
 fn sites_with_reordered_or_fixed_labels_share_a_metric() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static ONE: CountedSite = CountedSite::new(
-        Site::new("one", "m", "both_total", "B.").labels(&["b", "a"]).registry(REGISTRY),
+    static ONE: CountedSite = CountedSite::new("one", "m").metric(
+        &const { SiteMetric::new("both_total", "B.").labels(&["b", "a"]).registry(REGISTRY) },
     );
-    static OTHER: CountedSite = CountedSite::new(
-        Site::new("other", "m", "both_total", "B.")
-            .labels(&["a"])
-            .fixed_labels(&[("b", "2")])
-            .registry(REGISTRY),
+    static OTHER: CountedSite = CountedSite::new("other", "m").metric(
+        &const {
+            SiteMetric::new("both_total", "B.")
+                .labels(&["a"])
+                .fixed_labels(&[("b", "2")])
+                .registry(REGISTRY)
+        },
     );
     ONE.enter(&[label(&2).value(), label(&1).value()]).finish(Outcome::Success);
     OTHER.enter(&[label(&1).value()]).finish(Outcome::Success);
@@ -185,8 +192,8 @@ impl Display for Nested {
 #[test]
 fn label_display_may_call_a_counted_function() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new("f", "m", "n", "N.").labels(&["l"]).registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new("f", "m")
+        .metric(&const { SiteMetric::new("n", "N.").labels(&["l"]).registry(REGISTRY) });
     SITE.enter(&[label(&Nested(&SITE)).value()]).finish(Outcome::Success);
     for value in ["inner", "before-after"] {
         let series = format!(r#"n{{function="f",l="{value}",module="m",outcome="success"}}"#);
@@ -197,10 +204,9 @@ fn label_display_may_call_a_counted_function() {
 #[test]
 fn timed_site_records_durations_and_calls_in_flight() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: TimedSite =
-        TimedSite::new(Site::new("load", "m", "load_seconds", "L.").registry(REGISTRY))
-            .buckets(&[1e9])
-            .in_flight();
+    static SITE: TimedSite = TimedSite::new("load", "m")
+        .metric(&const { SiteMetric::new("load_seconds", "L.").registry(REGISTRY) })
+        .timing(&const { SiteTiming::new().buckets(&[1e9]).in_flight() });
     let in_flight = || sample(REGISTRY, r#"function_in_flight{function="load",module="m"}"#);
     let call = SITE.enter(NO_LABELS);
     let elsewhere = SITE.enter(NO_LABELS);
@@ -222,9 +228,9 @@ fn timed_site_records_durations_and_calls_in_flight() {
 #[test]
 fn timed_site_with_outcome_records_durations_per_outcome() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: TimedSite =
-        TimedSite::new(Site::new("load", "m", "d", "D.").labels(&["l"]).registry(REGISTRY))
-            .outcome();
+    static SITE: TimedSite = TimedSite::new("load", "m")
+        .metric(&const { SiteMetric::new("d", "D.").labels(&["l"]).registry(REGISTRY) })
+        .timing(&const { SiteTiming::new().outcome() });
     SITE.enter(&[label(&"x").value()]).finish(Outcome::Cancelled);
     SITE.prepare(&[label(&"x").value()]).enter().finish(Outcome::Cancelled);
     let _ = SITE.prepare(&[label(&"x").value()]);
@@ -238,8 +244,8 @@ fn timed_site_with_outcome_records_durations_per_outcome() {
 #[test]
 fn threads_with_equal_labels_share_a_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite =
-        CountedSite::new(Site::new("f", "m", "t", "T.").labels(&["l"]).registry(REGISTRY));
+    static SITE: CountedSite = CountedSite::new("f", "m")
+        .metric(&const { SiteMetric::new("t", "T.").labels(&["l"]).registry(REGISTRY) });
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -272,7 +278,8 @@ impl Collector for CallsOnCollect {
 #[test]
 fn first_call_while_gathering_does_not_deadlock() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite = CountedSite::new(Site::new("f", "m", "g", "G.").registry(REGISTRY));
+    static SITE: CountedSite =
+        CountedSite::new("f", "m").metric(&const { SiteMetric::new("g", "G.").registry(REGISTRY) });
     let desc = Desc::new("x".into(), "X.".into(), vec![], Default::default()).unwrap();
     REGISTRY().register(Box::new(CallsOnCollect(desc, Once::new(), &SITE))).unwrap();
     let _ = metrics_push::Pusher::new("http://127.0.0.1:9", "job")
@@ -284,11 +291,11 @@ fn first_call_while_gathering_does_not_deadlock() {
 #[test]
 fn call_with_a_known_label_set_does_not_allocate() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static COUNTED: CountedSite = CountedSite::new(
-        Site::new("f", "m", "a_total", "A.").labels(&["l", "m"]).registry(REGISTRY),
-    );
-    static TIMED: TimedSite =
-        TimedSite::new(Site::new("f", "m", "a_seconds", "A.").registry(REGISTRY)).in_flight();
+    static COUNTED: CountedSite = CountedSite::new("f", "m")
+        .metric(&const { SiteMetric::new("a_total", "A.").labels(&["l", "m"]).registry(REGISTRY) });
+    static TIMED: TimedSite = TimedSite::new("f", "m")
+        .metric(&const { SiteMetric::new("a_seconds", "A.").registry(REGISTRY) })
+        .timing(&const { SiteTiming::new().in_flight() });
     let calls = || {
         for value in 0..50 {
             let counted = COUNTED.enter(&[label(&value).value(), label(&"constant").value()]);

@@ -1,5 +1,6 @@
 //! Integration tests: the behaviour of the crates as their users observe it, one module per area.
 
+mod answers;
 mod arbitrary_metrics;
 mod attributes;
 mod batch;
@@ -14,6 +15,7 @@ mod fake_gateway;
 mod gateway_cleanup;
 mod gathering;
 mod guide;
+mod history;
 #[path = "../e2e/http.rs"]
 mod http;
 mod inherited;
@@ -32,6 +34,7 @@ mod raw_tcp;
 mod readme;
 mod remote_write;
 mod runs;
+mod schedules;
 mod secrets;
 mod signal_defaults;
 mod signal_timing;

@@ -93,7 +93,7 @@ fn outcome_is_stored_before_the_process_stops_waiting() {
 
 #[test]
 fn long_wait_is_logged_once() {
-    for ending_of_job in ["ok", "exit-3"] {
+    for ending_of_job in ["ok", "exit-3", "exit-while-main-waits"] {
         let (gateway, _connections) = silent_gateway();
         let state = TempDir::new();
         let command = ending(ending_of_job, &gateway.url(), Some(&state));

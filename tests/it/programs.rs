@@ -33,10 +33,16 @@ pub(crate) fn aborting_ending() -> &'static Path {
 
 /// Builds a program with this profile and returns its path.
 pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
+    build_with(package, name, profile, "default")
+}
+
+/// Like [`build`], with these features.
+pub(crate) fn build_with(package: &str, name: &str, profile: &str, features: &str) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = target_directory();
     let status = command(cargo)
         .args(["build", "--quiet", "--profile", profile, "--package", package, "--bin", name])
+        .args(["--features", features])
         .arg("--target-dir")
         .arg(&target)
         .current_dir(crate::ROOT)

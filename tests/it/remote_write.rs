@@ -31,6 +31,20 @@ fn first_request_of_a_sink_is_empty() {
 }
 
 #[test]
+fn samples_whose_response_is_lost_are_sent_again_unchanged() {
+    let receiver = FakeReceiver::start();
+    let _scope = scope(&receiver);
+    run_task("first", Ok(()));
+    let before = receiver.requests().len();
+    receiver.fail_next(1, Fault::close().after_storing());
+    run_task("lost", Ok(()));
+    let bodies: Vec<_> =
+        receiver.requests().split_off(before).into_iter().map(|it| it.body).collect();
+    let [lost, again] = &bodies[..] else { panic!("{} requests", bodies.len()) };
+    assert_eq!(lost, again);
+}
+
+#[test]
 fn samples_have_the_time_of_the_receiver_if_this_clock_is_ahead() {
     let behind = Duration::from_secs(400 * 24 * 3_600);
     let receiver = FakeReceiver::builder().clock_behind(behind).start();

@@ -198,7 +198,7 @@ fn attack(folder: &Path, url: &str) {
         // Some jobs start between two rounds, others during a swap.
         std::thread::sleep(Duration::from_millis(20));
         for state_dir in [folder.to_owned(), folder.join("state")] {
-            for name in ["journal", "spool", "retained"] {
+            for name in ["journal", "spool", "history"] {
                 let path = state_dir.join(name);
                 remove(&path);
                 match round % 8 {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Barrier, LazyLock};
 use std::thread;
 
-use metrics_push::__private::{CountedSite, LabelValue, Site, TimedSite, label};
+use metrics_push::__private::{CountedSite, LabelValue, SiteMetric, SiteTiming, TimedSite, label};
 use metrics_push::prometheus::{Registry, TextEncoder};
 use metrics_push::{Outcome, counted, timed};
 
@@ -70,11 +70,13 @@ fn resident() -> i64 {
 
 fn exceed_max_series() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static SITE: CountedSite = CountedSite::new(
-        Site::new("flood", "m", "flood_total", "F.")
-            .labels(&["a", "b"])
-            .max_series(3)
-            .registry(REGISTRY),
+    static SITE: CountedSite = CountedSite::new("flood", "m").metric(
+        &const {
+            SiteMetric::new("flood_total", "F.")
+                .labels(&["a", "b"])
+                .max_series(3)
+                .registry(REGISTRY)
+        },
     );
     for value in 0..10 {
         SITE.enter(&[label(&value).value(), label(&"x").value()]).finish(Outcome::Success);
@@ -90,11 +92,11 @@ fn exceed_max_series() {
 
 fn register_conflicting_sites() {
     const REGISTRY: fn() -> &'static Registry = registry!();
-    static ONE: CountedSite =
-        CountedSite::new(Site::new("one", "m", "clash_total", "C.").registry(REGISTRY));
-    static SECOND: TimedSite =
-        TimedSite::new(Site::new("second", "m", "clash_total", "C.").registry(REGISTRY))
-            .in_flight();
+    static ONE: CountedSite = CountedSite::new("one", "m")
+        .metric(&const { SiteMetric::new("clash_total", "C.").registry(REGISTRY) });
+    static SECOND: TimedSite = TimedSite::new("second", "m")
+        .metric(&const { SiteMetric::new("clash_total", "C.").registry(REGISTRY) })
+        .timing(&const { SiteTiming::new().in_flight() });
     for _ in 0..3 {
         ONE.enter(NO_LABELS).finish(Outcome::Success);
         SECOND.enter(NO_LABELS).finish(Outcome::Success);

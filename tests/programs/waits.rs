@@ -32,6 +32,11 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             ready();
             thread::sleep(Duration::from_millis(300));
         }
+        // The exit handler waits for the gateway as well.
+        "exit-while-main-waits" => drop(thread::spawn(|| {
+            thread::sleep(Duration::from_millis(300));
+            std::process::exit(3)
+        })),
         "wait-for-input" => {
             ready();
             let mut input = String::new();

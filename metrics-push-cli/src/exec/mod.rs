@@ -12,6 +12,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Args;
+use metrics_push::__private::check_schedule;
 use metrics_push::{Config, Error, Job, Run, parse_duration};
 
 use crate::context::{self, GatewayArguments, GroupArguments};
@@ -54,6 +55,7 @@ Exit status:
 
 Examples:
   metrics-push exec --job backup --every 24h -- backup --all
+  metrics-push exec --job report --schedule \"0 3 * * 1-5\" -- report.sh
   metrics-push exec --job sync --skip-exit-code 75 -- sh /opt/sync.sh
 "
     )
@@ -89,6 +91,22 @@ pub(crate) struct Arguments {
     /// The expected interval between successes, such as 24h; alert rules use twice this interval as the deadline.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     every: Option<Duration>,
+    /// The times at which runs start, instead of --every: a cron expression such as "0 3 * * 1-5", or a short form such as
+    /// @daily.
+    #[arg(long, value_name = "CRON", value_parser = parse_schedule, conflicts_with = "every")]
+    schedule: Option<String>,
+    /// The time zone of --schedule, such as Europe/Berlin. Default: the time zone of this machine.
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// How late a run may start; an alert fires for a later one. Default: half of --every, or 5m with --schedule.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    grace: Option<Duration>,
+    /// The number of runs in a row that must fail before an alert fires. Default: 1.
+    #[arg(long, value_name = "RUNS", value_parser = parse_threshold)]
+    failure_threshold: Option<u32>,
+    /// The number of runs in a row that must succeed before the alert ends. Default: 1.
+    #[arg(long, value_name = "RUNS", value_parser = parse_threshold)]
+    recovery_threshold: Option<u32>,
     /// The maximum duration of a run; an alert fires for a longer run.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     max_runtime: Option<Duration>,
@@ -123,11 +141,7 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
         name
     });
     problems.extend(configure(config, &name, arguments).err().map(Failure::from));
-    if arguments.kill && arguments.max_runtime.is_none() {
-        problems.push(Failure::usage(
-            "ignored --kill: it needs --max-runtime; write --max-runtime 1h --kill",
-        ));
-    }
+    problems.extend(ineffective_options(arguments));
     // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
     let run = job(name, arguments).start();
     problems.iter().for_each(Failure::print);
@@ -140,6 +154,37 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
         Failure::usage(format!("cannot run the command {program}: {error}")).print();
         // The run is still open, so that it is reported with this exit code.
         std::process::exit(status.into())
+    })
+}
+
+/// Describes the options that have no effect without another one.
+fn ineffective_options(arguments: &Arguments) -> Vec<Failure> {
+    let has_timing = arguments.every.is_some() || arguments.schedule.is_some();
+    let rules = [
+        (
+            arguments.kill && arguments.max_runtime.is_none(),
+            "ignored --kill: it needs --max-runtime; write --max-runtime 1h --kill",
+        ),
+        (
+            arguments.timezone.is_some() && arguments.schedule.is_none(),
+            "ignored --timezone: it needs --schedule; write --schedule @daily --timezone UTC",
+        ),
+        (
+            arguments.grace.is_some() && !has_timing,
+            "ignored --grace: it needs --every or --schedule; write --every 24h --grace 10m",
+        ),
+    ];
+    let ineffective = rules.into_iter().filter(|(is_ineffective, _)| *is_ineffective);
+    ineffective.map(|(_, problem)| Failure::usage(problem)).collect()
+}
+
+fn parse_schedule(text: &str) -> Result<String, Error> {
+    check_schedule(text).map(|()| text.to_owned())
+}
+
+fn parse_threshold(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|&runs| runs > 0).ok_or_else(|| {
+        format!("invalid number of runs {text:?}; write a number of at least 1, such as 3")
     })
 }
 
@@ -169,6 +214,22 @@ fn job(name: String, arguments: &Arguments) -> Job {
     let mut job = Job::with_name(name).whole_process().supervise();
     if let Some(interval) = arguments.every {
         job = job.every(interval);
+    }
+    if let Some(expression) = &arguments.schedule {
+        // The process has one job, so the text is leaked once.
+        job = job.schedule(expression.clone().leak());
+    }
+    if let Some(name) = &arguments.timezone {
+        job = job.timezone(name.clone().leak());
+    }
+    if let Some(duration) = arguments.grace {
+        job = job.grace(duration);
+    }
+    if let Some(runs) = arguments.failure_threshold {
+        job = job.failure_threshold(runs);
+    }
+    if let Some(runs) = arguments.recovery_threshold {
+        job = job.recovery_threshold(runs);
     }
     if let Some(duration) = arguments.max_runtime {
         job = job.max_runtime(duration);

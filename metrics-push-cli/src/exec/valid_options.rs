@@ -118,6 +118,17 @@ fn suggestion(error: &clap::Error) -> Option<&str> {
     }
 }
 
+/// Returns the other option of a conflict, unless the option is repeated.
+fn excluded_by<'a>(error: &'a clap::Error, name: &str) -> Option<&'a str> {
+    let option = |kind| match error.get(kind)? {
+        ContextValue::String(option) => option.split(' ').next(),
+        _ => None,
+    };
+    let mut options =
+        [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().filter_map(option);
+    options.find(|option| *option != name)
+}
+
 /// Returns an option without its value.
 fn name(option: &OsStr) -> String {
     let option = option.to_string_lossy();
@@ -136,7 +147,10 @@ fn describe(exec: &Command, option: &OsStr, error: &clap::Error) -> Failure {
             return Failure::usage(format!("ignored the unknown option {name:?}; {remedy}"));
         }
         (ErrorKind::ValueValidation, Some(cause)) => cause.to_string(),
-        (ErrorKind::ArgumentConflict, _) => "the option is repeated; write it once".to_owned(),
+        (ErrorKind::ArgumentConflict, _) => match excluded_by(error, &name) {
+            Some(other) => format!("it excludes {other}; remove one of the two"),
+            None => "the option is repeated; write it once".to_owned(),
+        },
         (ErrorKind::InvalidUtf8, _) => "the value is not UTF-8; write it in UTF-8".to_owned(),
         (ErrorKind::TooManyValues, _) => format!("the option has no value; write {name}"),
         (ErrorKind::InvalidValue, _) => {

@@ -84,6 +84,46 @@ fn exec_reports_deadlines_duration_and_memory() {
 }
 
 #[test]
+fn exec_reports_next_run_grace_and_thresholds() {
+    let gateway = FakeGateway::start();
+    let schedule = ["--schedule", "0 3 * * *", "--timezone", "Europe/Berlin", "--grace", "10m"];
+    let thresholds = ["--failure-threshold", "3", "--recovery-threshold", "2"];
+    let arguments = [&schedule[..], &thresholds].concat();
+    for (command, is_success) in [("false", false), ("true", true)] {
+        piped(exec(&gateway, &arguments, &[command]), "");
+        let group = ended(&gateway);
+        group
+            .assert_value("batch_job_start_grace_seconds", &[], 600.0)
+            .assert_value("batch_job_failure_threshold", &[], 3.0)
+            .assert_value("batch_job_recovery_threshold", &[], 2.0);
+        let started = group.value("batch_job_last_start_timestamp_seconds", &[]);
+        let next_run = group.value("batch_job_next_run_timestamp_seconds", &[]);
+        // A day on which the clocks change has 25 hours.
+        assert!((0.0..=90_000.0).contains(&(next_run - started)), "{started} {next_run}");
+        let deadline = "batch_job_success_deadline_seconds";
+        assert_eq!(group.has_family(deadline), is_success);
+        if is_success {
+            let deadline = group.value(deadline, &[]);
+            assert!((82_000.0..=176_400.0).contains(&deadline), "{deadline}");
+        }
+    }
+}
+
+#[test]
+fn exec_reports_an_unknown_time_zone_once_and_runs() {
+    let gateway = FakeGateway::start();
+    let arguments = ["--schedule", "@daily", "--timezone", "Europe/Berlni"];
+    let ran = piped(exec(&gateway, &arguments, &["true"]), "");
+    assert_eq!(ran.status, 0);
+    let expected = "metrics-push: unknown time zone \"Europe/Berlni\"; write a name of the time zone database, such as \
+                    Europe/Berlin or UTC; the next run is not pushed\n";
+    assert_eq!(ran.stderr, expected);
+    let group = ended(&gateway);
+    group.assert_outcome("success");
+    assert!(!group.has_family("batch_job_next_run_timestamp_seconds"));
+}
+
+#[test]
 fn command_inherits_input_output_and_environment() {
     let gateway = FakeGateway::start();
     let script = r#"cat; echo "[$METRICS_PUSH_SUPERVISOR]"; echo problem >&2"#;
@@ -323,6 +363,26 @@ fn exec_names_the_option_the_mistake_and_the_remedy() {
         (&["--evry", "24h"], r#"Ignored the unknown option "--evry"; write --every."#),
         (&["-q"], r#"Ignored the unknown option "-q"; run `metrics-push exec --help` for a list."#),
         (&["--job", "a", "--job", "b"], "Ignored --job: the option is repeated; write it once."),
+        (
+            &["--schedule", "0 24 * * *"],
+            r#"Ignored --schedule: invalid schedule "0 24 * * *": invalid hour "24"; use 0-23, in lists, ranges and steps such as 1,3, 1-5 and */2."#,
+        ),
+        (
+            &["--every", "24h", "--schedule", "@daily"],
+            "Ignored --schedule: it excludes --every; remove one of the two.",
+        ),
+        (
+            &["--timezone", "UTC"],
+            "Ignored --timezone: it needs --schedule; write --schedule @daily --timezone UTC.",
+        ),
+        (
+            &["--grace", "10m"],
+            "Ignored --grace: it needs --every or --schedule; write --every 24h --grace 10m.",
+        ),
+        (
+            &["--failure-threshold", "0"],
+            r#"Ignored --failure-threshold: invalid number of runs "0"; write a number of at least 1, such as 3."#,
+        ),
     ] {
         let options: Vec<OsString> = options.iter().map(Into::into).collect();
         assert_eq!(run_with_options(&options), [format!("metrics-push: {expected}")]);

@@ -117,3 +117,31 @@ fn wipe_without_admin_api_names_the_flag() {
     }
     assert_eq!(gateway.groups().len(), 1);
 }
+
+#[test]
+fn prune_removes_the_files_of_retired_jobs() {
+    let directory = std::env::temp_dir().join(format!("metrics-push-prune-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let url = format!("textfile://{}", directory.display());
+    let pushed = piped(metrics_push(&url, &["exec", "--job", "retired", "--", "true"]), "");
+    assert_eq!((pushed.status, pushed.stderr.as_str()), (0, ""), "{pushed:?}");
+    let files = || {
+        let names = std::fs::read_dir(&directory).unwrap().map(|it| it.unwrap().file_name());
+        names.filter(|name| name.to_str().unwrap().ends_with(".prom")).count()
+    };
+    assert_eq!(files(), 1);
+    let prune = |arguments: &[&str]| {
+        let ended = piped(metrics_push(&url, &[&["prune"], arguments].concat()), "");
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{ended:?}");
+        ended.stdout
+    };
+    assert_eq!(prune(&["--older-than", "1h"]), format!("Removed 0 files from {url}.\n"));
+    let dry = prune(&["--older-than", "1ms", "--dry-run"]);
+    assert!(dry.contains(".prom  last push 2"), "{dry}");
+    assert!(dry.ends_with(&format!("Would remove 1 file from {url}.\n")), "{dry}");
+    assert_eq!(files(), 1);
+    let removed = prune(&["--older-than", "1ms"]);
+    assert!(removed.ends_with(&format!("Removed 1 file from {url}.\n")), "{removed}");
+    assert_eq!(files(), 0);
+    std::fs::remove_dir_all(&directory).unwrap();
+}

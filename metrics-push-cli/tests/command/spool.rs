@@ -342,6 +342,8 @@ fn recovery_opens_few_journals_at_once() {
         command.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", &state.0);
         piped(command, "")
     };
+    let listed = limited("spool list");
+    assert_eq!((listed.stdout.lines().count(), &*listed.stderr), (400, ""), "{listed:?}");
     let ended = limited("exec --job own -- true");
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(!ended.stderr.contains("open files"), "{ended:?}");

@@ -9,17 +9,13 @@ async fn load(
 ) -> Result<u32, Error> {
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Site::new(
-                "load",
-                ::core::module_path!(),
-                "function_calls_total",
-                "Calls of functions by outcome.",
-            ),
+            "load",
+            ::core::module_path!(),
         );
         &__SITE
     }
         .start();
-    let ended = ::metrics_push::__private::call_async(
+    let mut ended = ::metrics_push::__private::call_async(
             call,
             async move {
                 #[allow(unreachable_code)]
@@ -41,6 +37,5 @@ async fn load(
             },
         )
         .await;
-    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-    ended.finish(outcome)
+    ended.finish()
 }

@@ -7,20 +7,15 @@ fn parts() -> Result<
 > {
     let call = {
         static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            ::metrics_push::__private::Site::new(
-                "parts",
-                ::core::module_path!(),
-                "function_calls_total",
-                "Calls of functions by outcome.",
-            ),
+            "parts",
+            ::core::module_path!(),
         );
         &__SITE
     }
         .start();
-    let ended = ::metrics_push::__private::call(
+    let mut ended = ::metrics_push::__private::call(
         call,
         || -> Result<(_, Vec<_>), &'static _> { todo!() },
     );
-    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-    ended.finish(outcome)
+    ended.finish()
 }

@@ -13,36 +13,43 @@ where
     pub fn flush(&self) {
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                ::metrics_push::__private::Site::new(
                     "Store::flush",
                     ::core::module_path!(),
-                    "store_calls_total",
-                    "A store.",
-                ),
-            );
+                )
+                .metric(
+                    &const {
+                        ::metrics_push::__private::SiteMetric::new(
+                            "store_calls_total",
+                            "A store.",
+                        )
+                    },
+                );
             &__SITE
         }
             .start();
-        let ended = ::metrics_push::__private::call(call, || -> () { work() });
-        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-        ended.finish(outcome)
+        let mut ended = ::metrics_push::__private::call(call, || -> () { work() });
+        ended.finish()
     }
     #[inline]
     async fn sync(self) {
         let call = {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                ::metrics_push::__private::Site::new(
-                        "Store::sync",
-                        ::core::module_path!(),
-                        "store_calls_total",
-                        "A store.",
-                    )
-                    .fixed_labels(&[("full", "yes")]),
-            );
+                    "Store::sync",
+                    ::core::module_path!(),
+                )
+                .metric(
+                    &const {
+                        ::metrics_push::__private::SiteMetric::new(
+                                "store_calls_total",
+                                "A store.",
+                            )
+                            .fixed_labels(&[("full", "yes")])
+                    },
+                );
             &__SITE
         }
             .start();
-        let ended = ::metrics_push::__private::call_async(
+        let mut ended = ::metrics_push::__private::call_async(
                 call,
                 async move {
                     #[allow(unreachable_code)]
@@ -56,8 +63,7 @@ where
                 },
             )
             .await;
-        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-        ended.finish(outcome)
+        ended.finish()
     }
     const fn len(&self) -> usize {
         0

@@ -5,12 +5,8 @@ fn serve() -> ! {
     let _call = ::metrics_push::__private::armed(
         {
             static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                ::metrics_push::__private::Site::new(
-                    "serve",
-                    ::core::module_path!(),
-                    "function_calls_total",
-                    "Calls of functions by outcome.",
-                ),
+                "serve",
+                ::core::module_path!(),
             );
             &__SITE
         }

@@ -4,24 +4,31 @@
 fn pay(payment: &Payment) -> Option<Receipt> {
     let call = {
         static __SITE: ::facade::metrics::__private::CountedSite = ::facade::metrics::__private::CountedSite::new(
-                ::facade::metrics::__private::Site::new(
-                        "pay",
-                        ::core::module_path!(),
-                        "payments_total",
-                        "Payments.",
-                    )
-                    .labels(&["method"])
-                    .fixed_labels(&[("service", "checkout")])
-                    .max_series(20)
-                    .registry(|| -> &'static ::facade::metrics::prometheus::Registry {
-                        &REGISTRY
-                    }),
+                "pay",
+                ::core::module_path!(),
+            )
+            .metric(
+                &const {
+                    ::facade::metrics::__private::SiteMetric::new(
+                            "payments_total",
+                            "Payments.",
+                        )
+                        .labels(&["method"])
+                        .fixed_labels(&[("service", "checkout")])
+                        .max_series(20)
+                        .registry(|| -> &'static ::facade::metrics::prometheus::Registry {
+                            &REGISTRY
+                        })
+                },
             )
             .only_errors();
         &__SITE
     }
         .enter(&[::facade::metrics::__private::label(&(payment.method)).value()]);
-    let ended = ::facade::metrics::__private::call(call, || -> Option<Receipt> { None });
+    let mut ended = ::facade::metrics::__private::call(
+        call,
+        || -> Option<Receipt> { None },
+    );
     let outcome = ::facade::metrics::__private::ok_if(ended.result(), Option::is_some);
-    ended.finish(outcome)
+    ended.finish_as(outcome)
 }

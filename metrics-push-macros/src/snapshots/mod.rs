@@ -110,13 +110,19 @@ const CASES: &[Case] = &[
         name: "push_job_with_every_argument",
         attribute: "push_job",
         arguments: "name = NAME, grouping(region = \"eu\", shard = shard), instance, run = job, every = \"1h30m\", max_runtime = MAX, \
-                    heartbeat = \"1500ms\", on_success = add, error_if = |n| *n == 0, skip_if = |n| *n == 1, registry = registry(), crate = crate::facade",
+                    grace = \"5m\", heartbeat = \"1500ms\", failure_threshold = 3, recovery_threshold = 2, on_success = add, error_if = |n| *n == 0, skip_if = |n| *n == 1, registry = registry(), crate = crate::facade",
         item: "fn import(shard: u32) -> u32 { job.add_processed(1); 1 }",
+    },
+    Case {
+        name: "push_job_with_schedule",
+        attribute: "push_job",
+        arguments: "schedule = \"0 3 * * 1-5\", timezone = ZONE, grace = \"10m\"",
+        item: "fn import() { work() }",
     },
     Case {
         name: "push_job_supervised",
         attribute: "push_job",
-        arguments: "max_runtime = \"1h\", kill, signals = off, supervise",
+        arguments: "max_runtime = \"1h\", kill, cumulative, signals = off, supervise",
         item: "fn main() { work() }",
     },
     Case {

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
         },
         &[],
     );
-    let ended = ::metrics_push::__private::call_async(
+    let mut ended = ::metrics_push::__private::call_async(
             &run,
             async move {
                 #[allow(unreachable_code)]
@@ -31,6 +31,5 @@ async fn main() -> Result<(), Error> {
             },
         )
         .await;
-    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-    ended.finish(outcome)
+    ended.finish()
 }

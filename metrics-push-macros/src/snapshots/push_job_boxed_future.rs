@@ -13,7 +13,7 @@ fn import<'async_trait>(
             },
             &[],
         );
-        let ended = ::metrics_push::__private::call_async(
+        let mut ended = ::metrics_push::__private::call_async(
                 &run,
                 async move {
                     #[allow(unreachable_code)]
@@ -24,7 +24,6 @@ fn import<'async_trait>(
                 },
             )
             .await;
-        let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-        ended.finish(outcome)
+        ended.finish()
     })
 }

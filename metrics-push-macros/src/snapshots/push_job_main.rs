@@ -16,7 +16,6 @@ fn main() {
         },
         &[],
     );
-    let ended = ::metrics_push::__private::call(&run, || -> () { work() });
-    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-    ended.finish(outcome)
+    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    ended.finish()
 }

@@ -1,4 +1,4 @@
-// #[push_job(max_runtime = "1h", kill, signals = off, supervise)]
+// #[push_job(max_runtime = "1h", kill, cumulative, signals = off, supervise)]
 // fn main() { work() }
 
 fn main() {
@@ -12,6 +12,7 @@ fn main() {
                 )
                 .max_runtime(::core::time::Duration::from_secs(3600u64))
                 .kill_after_max_runtime()
+                .cumulative()
                 .without_signal_hooks()
                 .supervise()
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
@@ -20,7 +21,6 @@ fn main() {
         }),
         &[],
     );
-    let ended = ::metrics_push::__private::call(&run, || -> () { work() });
-    let outcome = ::metrics_push::__private::judge(ended.result()).outcome();
-    ended.finish(outcome)
+    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    ended.finish()
 }

@@ -4,15 +4,16 @@
 async fn load(path: String) -> u32 {
     let _call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-                ::metrics_push::__private::Site::new(
-                    "load",
-                    ::core::module_path!(),
-                    "function_duration_seconds",
-                    "Duration of function calls in seconds.",
-                ),
+                "load",
+                ::core::module_path!(),
             )
-            .buckets(&[0.1, 1f64, 1e3])
-            .in_flight();
+            .timing(
+                &const {
+                    ::metrics_push::__private::SiteTiming::new()
+                        .buckets(&[0.1, 1f64, 1e3])
+                        .in_flight()
+                },
+            );
         &__SITE
     }
         .start();

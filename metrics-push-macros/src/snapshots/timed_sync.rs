@@ -6,12 +6,8 @@ fn load(path: &str) -> u32 {
     #![allow(unused)]
     let _call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-            ::metrics_push::__private::Site::new(
-                "load",
-                ::core::module_path!(),
-                "function_duration_seconds",
-                "Duration of function calls in seconds.",
-            ),
+            "load",
+            ::core::module_path!(),
         );
         &__SITE
     }

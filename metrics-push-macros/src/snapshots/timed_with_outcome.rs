@@ -12,22 +12,29 @@
 fn load(n: &str) -> Result<u32, u32> {
     let call = {
         static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-                ::metrics_push::__private::Site::new(
-                        "load",
-                        ::core::module_path!(),
-                        "load_seconds",
-                        "Loads *everything*, slowly.",
-                    )
-                    .labels(&["n"]),
+                "load",
+                ::core::module_path!(),
             )
-            .outcome();
+            .metric(
+                &const {
+                    ::metrics_push::__private::SiteMetric::new(
+                            "load_seconds",
+                            "Loads *everything*, slowly.",
+                        )
+                        .labels(&["n"])
+                },
+            )
+            .timing(&const { ::metrics_push::__private::SiteTiming::new().outcome() });
         &__SITE
     }
         .enter(&[::metrics_push::__private::label(&(n.len())).value()]);
-    let ended = ::metrics_push::__private::call(call, || -> Result<u32, u32> { Ok(1) });
+    let mut ended = ::metrics_push::__private::call(
+        call,
+        || -> Result<u32, u32> { Ok(1) },
+    );
     let outcome = ::metrics_push::__private::error_if(
         ended.result(),
         |n: &Result<u32, u32>| n.is_err(),
     );
-    ended.finish(outcome)
+    ended.finish_as(outcome)
 }

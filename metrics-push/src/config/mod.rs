@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::history::TotalsPolicy;
 use crate::labels::GroupingKey;
 use crate::sink::pushgateway::Encoding;
-use crate::sink::{GatewayKind, RemoteWriteVersion};
+use crate::sink::{GatewayKind, RemoteWriteVersion, SaslMechanism};
 use crate::state_dir::StateDirPath;
 use connection::ConnectionSettings;
 use sink_config::split_urls;
@@ -59,6 +59,7 @@ pub struct Config {
     pub(crate) totals: TotalsPolicy,
     kind: GatewayKind,
     remote_write: RemoteWriteVersion,
+    sasl_mechanism: SaslMechanism,
     is_disabled: bool,
     is_dry_run: bool,
 }
@@ -78,6 +79,7 @@ impl Default for Config {
             totals: TotalsPolicy::default(),
             kind: GatewayKind::default(),
             remote_write: RemoteWriteVersion::default(),
+            sasl_mechanism: SaslMechanism::default(),
             is_disabled: false,
             is_dry_run: false,
         }
@@ -183,6 +185,13 @@ impl Config {
     #[must_use]
     pub fn remote_write_2(mut self) -> Self {
         self.remote_write = RemoteWriteVersion::V2;
+        self
+    }
+
+    /// Sets how the user name and the password are sent to Kafka brokers.
+    #[must_use]
+    pub fn sasl_mechanism(mut self, mechanism: SaslMechanism) -> Self {
+        self.sasl_mechanism = mechanism;
         self
     }
 

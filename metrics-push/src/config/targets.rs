@@ -41,6 +41,7 @@ impl Config {
             kind: self.kind,
             encoding: self.encoding,
             remote_write: self.remote_write,
+            sasl_mechanism: self.sasl_mechanism,
             mode: if self.is_dry_run { Mode::DryRun } else { Mode::Live },
         })
     }

@@ -13,7 +13,7 @@ use crate::http::{
     ConfigFile, ProxySettings, Secret, SecretSource, check_headers, check_server_name,
 };
 use crate::labels::GroupingKey;
-use crate::sink::{GatewayKind, RemoteWriteVersion};
+use crate::sink::{GatewayKind, RemoteWriteVersion, SaslMechanism};
 use crate::state_dir::StateDirPath;
 
 /// An environment variable.
@@ -226,6 +226,15 @@ static ALL: &[Variable] = &[
         meaning: "the version of remote write to send first; a receiver without 2.0 gets 1.0. Default: `1`",
         setting: Setting::Config(|config, value| {
             config.remote_write = parse_remote_write_version(value)?;
+            Ok(())
+        }),
+    },
+    Variable {
+        name: "METRICS_PUSH_KAFKA_SASL",
+        example: "scram-sha-512",
+        meaning: "how the user name and the password are sent to Kafka brokers: `plain`, `scram-sha-256` or `scram-sha-512`. Default: `plain`",
+        setting: Setting::Config(|config, value| {
+            config.sasl_mechanism = parse_sasl_mechanism(value)?;
             Ok(())
         }),
     },
@@ -457,6 +466,15 @@ fn parse_remote_write_version(value: &str) -> Result<RemoteWriteVersion, Error> 
         _ => Err(Error::config(format!("invalid version of remote write {value:?}"))
             .remedy("write 1 or 2")),
     }
+}
+
+fn parse_sasl_mechanism(value: &str) -> Result<SaslMechanism, Error> {
+    let all = [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
+    let mechanism = all.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(value));
+    mechanism.ok_or_else(|| {
+        Error::config(format!("unknown SASL mechanism {value:?}"))
+            .remedy("write plain, scram-sha-256 or scram-sha-512")
+    })
 }
 
 fn parse_bool(text: &str) -> Result<bool, Error> {

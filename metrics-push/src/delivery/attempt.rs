@@ -51,6 +51,8 @@ pub(crate) struct Delivery {
     /// The record contains the whole request.
     is_stored: bool,
     confirmation: Confirmation,
+    /// The library's own metrics in samples that may have arrived.
+    sent_self_metrics: Option<Families>,
     lost_times: LostTimes,
 }
 
@@ -96,6 +98,7 @@ impl Delivery {
             stored: None,
             is_stored: false,
             confirmation: Confirmation::default(),
+            sent_self_metrics: None,
             lost_times: LostTimes::default(),
         };
         delivery.log_state("pending");
@@ -119,6 +122,7 @@ impl Delivery {
         // The sink may accept the later metrics.
         self.refused = None;
         self.confirmation = Confirmation::default();
+        self.sent_self_metrics = None;
     }
 
     /// Returns the request if it reports runs.
@@ -216,6 +220,12 @@ impl Delivery {
         Step::Done(Err(self.last_complete_error.take().unwrap_or(error)))
     }
 
+    /// Deletes the group from the shards that stored it before a change of the ring. The sink has accepted the request.
+    pub(crate) async fn delete_elsewhere(&mut self) {
+        let timeout = self.deadline.remaining().min(PROBE_TIMEOUT);
+        self.backlog.delete_elsewhere(&self.key, timeout).await;
+    }
+
     /// Ends the delivery with the result of its attempts.
     pub(crate) fn finish(self, result: Result<Acceptance, Error>) -> Settlement {
         self.update_breaker();
@@ -232,6 +242,7 @@ impl Delivery {
             refused: self.refused,
             refused_part: self.refused_part,
             is_stored: self.is_stored,
+            unconfirmed: self.confirmation.into_unconfirmed().filter(|_| result.is_err()),
             checked_at: self.lost_times.queried_at(),
             result,
         }
@@ -267,12 +278,12 @@ impl Delivery {
         self.log_state("in flight");
         match self.route.sink().semantics().model {
             Model::Groups => self.send_to_group().await,
-            Model::Samples => self.send_samples().await,
+            Model::Samples | Model::Messages => self.send_in_order().await,
         }
     }
 
-    /// Sends the spooled request and then the new one, each with its own time. The sink orders them by this time.
-    async fn send_samples(&mut self) -> Result<Acceptance, Error> {
+    /// Sends the spooled request and then the new one, each with its own time.
+    async fn send_in_order(&mut self) -> Result<Acceptance, Error> {
         let deadline = Moment::now().after(self.attempt_timeout());
         let sink = self.route.sink();
         if let Some(spooled) = self.backlog.unsent() {
@@ -291,9 +302,15 @@ impl Delivery {
         let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
         let totals_before = &self.backlog.recorded.totals_before;
         let mut payload = Payload::from(request).with_totals_before(totals_before);
-        let own = self.self_metrics_for(&payload);
+        // The sink ignores samples that it receives again unchanged.
+        let sent_before = self.sent_self_metrics.clone();
+        let own = sent_before.unwrap_or_else(|| self.self_metrics_for(&payload));
         payload.insert(&own);
-        let sent = samples::send(&**sink, payload, deadline).await?;
+        let sent = samples::send(&**sink, payload, deadline).await;
+        if sent.as_ref().is_err_and(Error::may_have_arrived) {
+            self.sent_self_metrics = Some(own);
+        }
+        let sent = sent?;
         (self.refused, self.refused_part) = (sent.refused, RefusedPart::SomeMetrics);
         Ok(sent.acceptance)
     }
@@ -312,7 +329,7 @@ impl Delivery {
             return Ok(Acceptance::Applied);
         };
         let lost = match self.route.query() {
-            Some(query) => lost_times.find(&payload, &self.backlog.recorded, query, timeout).await,
+            Some(query) => lost_times.find(&payload, &self.backlog, query, timeout).await,
             None => Families::new(),
         };
         payload.insert_missing(&lost);
@@ -394,9 +411,14 @@ impl Delivery {
     }
 
     /// Ends the delivery of an accepted outcome that could not be confirmed. If a later run can confirm it, the result is
-    /// an error, so that the outcome is stored.
+    /// an error, so that the outcome is stored. Without the requests that are unsure now, the later run has nothing else to
+    /// confirm.
     fn end_unconfirmed(&self, acceptance: Acceptance, cause: Option<Error>) -> Step {
         let is_temporary = cause.as_ref().is_none_or(Error::is_retryable);
+        let can_be_confirmed = is_temporary || self.has_own_unsure_request();
+        if let Some(mut unsure) = self.route.unsure() {
+            unsure.forget(&self.key);
+        }
         let error = self
             .replaced("the gateway accepted the outcome, but an earlier request may replace it");
         let error = match cause {
@@ -405,7 +427,7 @@ impl Delivery {
         };
         if self.route.spool().is_none() {
             log::warn(format_args!("{error:?}"));
-        } else if is_temporary || self.has_own_unsure_request() {
+        } else if can_be_confirmed {
             return Step::Done(Err(error));
         } else {
             log::debug(format_args!("{error:?}"));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reconcile::keep_newer;
+use super::relocation::Relocation;
 use super::route::Route;
 use crate::clock::Moment;
 use crate::error::Error;
@@ -11,13 +12,15 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Payload, PushRequest, Verb};
 use crate::sink::Query;
-use crate::spool::{SpoolEntry, SpoolStats};
+use crate::spool::{SpoolEntry, SpoolReason, SpoolStats};
 
 /// The spooled request, its history and the state of the spool. Empty on a route without a spool.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     spooled: Spooled,
-    /// What the history adds to the spooled request.
+    /// Present if the sink is a shard of a ring.
+    relocation: Option<Relocation>,
+    /// What the history adds to the requests.
     pub(super) recorded: Recorded,
     pub(super) stats: Option<SpoolStats>,
 }
@@ -39,10 +42,14 @@ impl Backlog {
     /// Loads the backlog of a key. Blocks on the disk.
     pub(crate) fn load(route: &Route, key: &GroupingKey) -> Self {
         let Some(spool) = route.spool() else { return Self::default() };
+        let relocation = route.shards().map(|shards| Relocation::load(shards, spool, key));
         let spooled = spool.look_up(key);
+        let has_moved = relocation.as_ref().is_some_and(Relocation::has_moved);
+        let needs_history = spooled.is_some() || has_moved;
         Self {
-            recorded: spooled.as_ref().map(|_| route.look_up(key)).unwrap_or_default(),
+            recorded: needs_history.then(|| route.look_up(key)).unwrap_or_default(),
             spooled: spooled.map_or(Spooled::None, Spooled::Unreconciled),
+            relocation,
             // Best-effort requests do not send the statistics, but a completion may be merged into one.
             stats: Some(spool.stats()),
         }
@@ -74,6 +81,8 @@ impl Backlog {
                 Ok(Some(group)) => keep_newer(request, &group, Moment::now()),
                 Ok(None) => Some(request),
                 Err(error) if verb.is_none() => return Err(withheld(error)),
+                // The sink has accepted it before. The new outcome must not wait for the confirmation.
+                Err(_) if entry.reason == SpoolReason::Unconfirmed => None,
                 Err(error) if error.is_unreachable() || error.is_about_credentials() => {
                     return Err(error);
                 }
@@ -138,9 +147,38 @@ impl Backlog {
         }
     }
 
+    /// Returns the spooled request if the sink has not accepted it, so that the copy that was sent earlier may arrive late.
+    pub(super) fn unsure(&self) -> Option<&PushRequest> {
+        match &self.spooled {
+            Spooled::Reconciled { entry, .. } | Spooled::Unreconciled(entry) => {
+                Some(&entry.request).filter(|_| entry.reason == SpoolReason::Undelivered)
+            }
+            Spooled::None | Spooled::Withheld => None,
+        }
+    }
+
     /// Returns true if the spooled request stays on disk although a new request is delivered.
     pub(super) fn is_withheld(&self) -> bool {
         matches!(self.spooled, Spooled::Withheld)
+    }
+
+    /// Returns true if another shard may have the group, so that this one may lack its timestamps.
+    pub(super) fn has_moved(&self) -> bool {
+        self.relocation.as_ref().is_some_and(Relocation::has_moved)
+    }
+
+    /// Deletes the group from the shards that stored it before a change of the ring.
+    pub(super) async fn delete_elsewhere(&mut self, key: &GroupingKey, timeout: Duration) {
+        if let Some(relocation) = &mut self.relocation {
+            relocation.delete_elsewhere(key, timeout).await;
+        }
+    }
+
+    /// Stores which shards have the group. Blocks.
+    pub(super) fn store_placement(&self, route: &Route, key: &GroupingKey) {
+        if let (Some(relocation), Some(spool)) = (&self.relocation, route.spool()) {
+            relocation.store(spool, key);
+        }
     }
 
     /// Removes the spooled request from the disk, if it has been reconciled. Blocks.

@@ -39,7 +39,7 @@ impl Confirmation {
 
     /// Records the spooled request as unsure: the sink may still apply the copy that an earlier process has sent.
     pub(super) fn record_spooled(route: &Route, backlog: &Backlog) {
-        let spooled = backlog.spooled().filter(|_| route.query().is_some());
+        let spooled = backlog.unsure().filter(|_| route.query().is_some());
         if let (Some(spooled), Some(mut unsure)) = (spooled, route.unsure()) {
             unsure.record(spooled.clone(), SentBy::EarlierProcess);
         }
@@ -70,6 +70,11 @@ impl Confirmation {
             _ => {}
         }
         Self::default()
+    }
+
+    /// Returns the outcome that is not confirmed.
+    pub(super) fn into_unconfirmed(self) -> Option<PushRequest> {
+        self.0.map(|unconfirmed| unconfirmed.request)
     }
 
     /// Reads the group. Returns `None` if no outcome is unconfirmed.

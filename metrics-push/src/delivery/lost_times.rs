@@ -2,16 +2,17 @@
 //!
 //! An add does not change the families that it does not contain. But if the gateway restarted without persistence, it has
 //! lost the group, and the timestamps of the history are added. Before that, the group is queried, because another machine
-//! may have pushed newer timestamps. The query is skipped if the gateway started before the timestamps. Another machine may
+//! may have pushed newer timestamps. The query is skipped if the gateway started before the timestamps,
+//! unless the group has moved to another shard of a ring. Another machine may
 //! still push between the query and the add; the API of the gateway cannot prevent this.
 
 use std::time::Duration;
 
+use super::backlog::Backlog;
 use super::policy::{MAX_CLOCK_SKEW, QUERY_TIME_DIVISOR};
 use super::reconcile::past_timestamp;
 use crate::clock::{Moment, unix_seconds};
 use crate::exposition::single_value;
-use crate::history::Recorded;
 use crate::push_request::{Families, Payload, Verb};
 use crate::sink::Query;
 
@@ -24,13 +25,14 @@ impl LostTimes {
     pub(super) async fn find(
         &mut self,
         payload: &Payload<'_>,
-        recorded: &Recorded,
+        backlog: &Backlog,
         query: &dyn Query,
         timeout: Duration,
     ) -> Families {
         if let Some((_, lost)) = &self.0 {
             return lost.clone();
         }
+        let recorded = &backlog.recorded;
         let mut lost = recorded.last_times.clone();
         for (name, _) in payload.families() {
             lost.remove(name);
@@ -39,8 +41,11 @@ impl LostTimes {
             return Families::new();
         }
         let timeout = timeout / QUERY_TIME_DIVISOR;
-        let Ok(started_at) = query.started_at(timeout).await else { return Families::new() };
-        lost.retain(|_, text| may_be_lost(text, unix_seconds(started_at), recorded.checked_at));
+        // A shard that did not have the group before lacks all of them.
+        if !backlog.has_moved() {
+            let Ok(started_at) = query.started_at(timeout).await else { return Families::new() };
+            lost.retain(|_, text| may_be_lost(text, unix_seconds(started_at), recorded.checked_at));
+        }
         if lost.is_empty() {
             return lost;
         }

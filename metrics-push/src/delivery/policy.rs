@@ -67,6 +67,9 @@ pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 /// How many requests are in flight per route: enough to hide the latency of a slow gateway, too few to flood it.
 pub(crate) const MAX_IN_FLIGHT: usize = 16;
 
+/// The same for a sink that stores samples, which takes many requests in one call.
+pub(crate) const MAX_SAMPLES_IN_FLIGHT: usize = 256;
+
 /// How long a best-effort request waits for the completion that supersedes it. If the process dies within this time,
 /// the start of the run is not pushed.
 pub(crate) const START_LINGER: Duration = Duration::from_millis(2);

@@ -1,13 +1,13 @@
 //! Compares a spooled request with the group on the gateway and returns the part that is still newer. Without I/O.
 //!
 //! A spooled request may be older than the group: another process may have pushed, or the gateway may have applied a
-//! request whose response was lost. Newer values are not replaced: a timestamp (`batch_job_*_timestamp_seconds`) only
+//! request whose response was lost. Newer values are not replaced: the time of an event (`batch_job_*_timestamp_seconds`) only
 //! increases, and of the other families only those are added that the newer run did not push.
 
 use super::policy::MAX_CLOCK_SKEW;
 use crate::clock::Moment;
 use crate::exposition::single_value;
-use crate::push_request::{FAILING_SINCE, PushRequest, Verb, is_outcome_family};
+use crate::push_request::{PushRequest, Verb, is_event_time, is_outcome_family};
 use crate::sink::GroupState;
 
 /// When the last heartbeat or outcome of a group was pushed, by the client's clock.
@@ -15,12 +15,19 @@ const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
 
 const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
 
+/// The largest age of the last success. A job with a schedule exports it with its successes only.
+const SUCCESS_DEADLINE: &str = "batch_job_success_deadline_seconds";
+
 /// The families that a start exports besides its time.
-const EXPECTATIONS: [&str; 4] = [
+const EXPECTATIONS: [&str; 8] = [
     "batch_job_info",
-    "batch_job_success_deadline_seconds",
+    SUCCESS_DEADLINE,
     "batch_job_max_runtime_seconds",
     "batch_job_heartbeat_interval_seconds",
+    "batch_job_next_run_timestamp_seconds",
+    "batch_job_start_grace_seconds",
+    "batch_job_failure_threshold",
+    "batch_job_recovery_threshold",
 ];
 
 /// Returns a timestamp of a group. `None` if it is in the future by the gateway's clock and by this one: it was recorded
@@ -39,7 +46,7 @@ pub(super) fn keep_newer(
     let is_superseded = is_superseded(&spooled, group, now);
     let is_behind = |name: &str, text: &str| {
         let stored = past_timestamp(group, name, now);
-        is_timestamp(name)
+        is_event_time(name)
             && stored.zip(single_value(text)).is_some_and(|(stored, ours)| ours < stored)
     };
     let has_newer_start =
@@ -51,11 +58,12 @@ pub(super) fn keep_newer(
         return None;
     }
     spooled.retain_as_add(|name, text| {
-        if is_timestamp(name) {
+        if is_event_time(name) {
             !is_behind(name, text)
         } else if is_superseded {
             // A family about "the last run" would describe a run that was not the last one.
-            !is_outcome_family(name) && !group.has_family(name)
+            let is_valid = !is_outcome_family(name) || name == SUCCESS_DEADLINE;
+            is_valid && !group.has_family(name)
         } else {
             !(has_newer_start && EXPECTATIONS.contains(&name))
         }
@@ -64,7 +72,7 @@ pub(super) fn keep_newer(
 
 /// Returns true if the group has the outcome of an accepted request, or a later one: no timestamp is missing or older.
 pub(super) fn has_outcome_of(accepted: &PushRequest, group: &GroupState) -> bool {
-    accepted.families().iter().filter(|(name, _)| is_timestamp(name)).all(|(name, text)| {
+    accepted.families().iter().filter(|(name, _)| is_event_time(name)).all(|(name, text)| {
         let values = group.value(name).zip(single_value(text));
         values.is_some_and(|(stored, ours)| stored >= ours)
     })
@@ -82,11 +90,6 @@ fn is_superseded(spooled: &PushRequest, group: &GroupState, now: Moment) -> bool
             pushed_at > created_at
         }),
     }
-}
-
-/// Returns true for a timestamp that only increases. The start of a streak of failures does not: a success removes it.
-fn is_timestamp(name: &str) -> bool {
-    is_outcome_family(name) && name.ends_with("_timestamp_seconds") && name != FAILING_SINCE
 }
 
 #[cfg(test)]
@@ -196,6 +199,28 @@ mod tests {
         let group = group(&[(PUSHED_AT, 20.0), (SUCCESS, 20.0)]);
         let newer = keep_newer(spooled, &group).unwrap();
         assert_eq!((newer.verb(), names(&newer)), (Verb::Add, vec![FAILURE, PUSHED_AT]));
+    }
+
+    #[test]
+    fn late_success_does_not_move_the_next_run_back_and_brings_its_deadline() {
+        const NEXT_RUN: &str = "batch_job_next_run_timestamp_seconds";
+        let late = [(PUSHED_AT, 10.0), (SUCCESS, 10.0), (NEXT_RUN, 15.0), (SUCCESS_DEADLINE, 9.0)];
+        let spooled = request(Verb::Push, 10, &late);
+        let future = Moment::now().unix_seconds() + 86_400.0;
+        let failed = [(PUSHED_AT, 20.0), (FAILURE, 20.0), (NEXT_RUN, future)];
+        let newer = keep_newer(spooled.clone(), &group(&failed)).unwrap();
+        assert_eq!(names(&newer), [SUCCESS, SUCCESS_DEADLINE]);
+        // The group has the deadline of another success.
+        let failed = group(&[&failed[..], &[(SUCCESS_DEADLINE, 8.0)]].concat());
+        assert_eq!(names(&keep_newer(spooled, &failed).unwrap()), [SUCCESS]);
+    }
+
+    #[test]
+    fn earlier_next_run_of_a_newer_request_is_not_left_out() {
+        let next_run = |at| ("batch_job_next_run_timestamp_seconds", at);
+        let spooled = request(Verb::Add, 20, &[(PUSHED_AT, 20.0), next_run(30.0)]);
+        let group = group(&[(PUSHED_AT, 10.0), next_run(40.0)]);
+        assert_eq!(keep_newer(spooled.clone(), &group), Some(spooled));
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, MutexGuard, OnceLock};
 
 use super::breaker::{Breaker, BreakerState};
+use super::policy::{MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
 use crate::history::{History, Recorded};
 use crate::labels::GroupingKey;
 use crate::push_request::RunEnding;
-use crate::sink::{OnRepeat, Query, Sink};
+use crate::sink::{Model, OnRepeat, Query, Shards, Sink};
 use crate::spool::Spool;
 use crate::sync::Mutex;
 
@@ -21,10 +22,42 @@ pub(crate) struct Route(Arc<RouteState>);
 #[derive(Debug)]
 struct RouteState {
     sink: Arc<dyn Sink>,
-    /// The URL of the sink without credentials.
+    /// The URL of the sink without credentials. That of a shard is not the URL of its ring.
     url: String,
+    /// `None` if the sink is not a shard.
+    shard: Option<Shard>,
     /// `None` on a direct route.
     failures: Option<FailureState>,
+}
+
+/// One shard of a ring.
+#[derive(Debug)]
+pub(super) struct Shard {
+    shards: Arc<Shards>,
+    index: usize,
+    /// Set once this process has adopted the spooled requests for the ring before a change.
+    adoption: Arc<OnceLock<()>>,
+}
+
+impl Shard {
+    /// Returns the shards of a ring, each with its sink.
+    pub(super) fn all_of(shards: &Arc<Shards>) -> impl Iterator<Item = (Arc<dyn Sink>, Self)> {
+        let adoption = Arc::default();
+        shards.gateways().iter().enumerate().map(move |(index, gateway)| {
+            let (shards, adoption) = (Arc::clone(shards), Arc::clone(&adoption));
+            (Arc::clone(gateway) as Arc<dyn Sink>, Self { shards, index, adoption })
+        })
+    }
+
+    fn owns(&self, key: &GroupingKey) -> bool {
+        self.shards.ring().owner(key) == self.index
+    }
+
+    fn adopt(&self, spool: &Spool) {
+        let ring = self.shards.ring();
+        let is_earlier = |url: &str| url != ring.name() && ring.is_version_of(url);
+        self.adoption.get_or_init(|| spool.adopt(is_earlier));
+    }
 }
 
 /// The state for requests that could not be delivered.
@@ -40,10 +73,23 @@ struct FailureState {
     needs_drain: AtomicBool,
 }
 
+impl FailureState {
+    fn new(spool: Option<Spool>, history: Arc<History>) -> Self {
+        Self {
+            spool,
+            history,
+            breaker: Mutex::default(),
+            is_outage_recorded: Mutex::default(),
+            unsure: Mutex::default(),
+            needs_drain: AtomicBool::new(true),
+        }
+    }
+}
+
 impl Route {
     /// Returns a route for callers that wait for the result of each request. It has no breaker and no spool.
     pub(crate) fn direct(sink: Arc<dyn Sink>) -> Self {
-        Self::new(sink, None)
+        Self::new(sink, None, None)
     }
 
     /// Returns a route for the runs of jobs, with a breaker.
@@ -52,25 +98,23 @@ impl Route {
         spool: Option<Spool>,
         history: Arc<History>,
     ) -> Self {
-        let failures = FailureState {
-            spool,
-            history,
-            breaker: Mutex::default(),
-            is_outage_recorded: Mutex::default(),
-            unsure: Mutex::default(),
-            needs_drain: AtomicBool::new(true),
-        };
-        Self::new(sink, Some(failures))
+        Self::new(sink, None, Some(FailureState::new(spool, history)))
     }
 
-    fn new(sink: Arc<dyn Sink>, failures: Option<FailureState>) -> Self {
+    /// Returns the same for one shard of a ring. `spool` is that of the ring.
+    pub(super) fn of_shard(
+        sink: Arc<dyn Sink>,
+        shard: Shard,
+        spool: Option<Spool>,
+        history: Arc<History>,
+    ) -> Self {
+        let spool = spool.map(|spool| spool.for_server(&sink.to_string()));
+        Self::new(sink, Some(shard), Some(FailureState::new(spool, history)))
+    }
+
+    fn new(sink: Arc<dyn Sink>, shard: Option<Shard>, failures: Option<FailureState>) -> Self {
         let url = sink.to_string();
-        Self(Arc::new(RouteState { sink, url, failures }))
-    }
-
-    /// Returns the URL of the sink without credentials. Records in the state directory name their sink by it.
-    pub(crate) fn url(&self) -> &str {
-        &self.0.url
+        Self(Arc::new(RouteState { sink, url, shard, failures }))
     }
 
     /// Returns a number that is unique among the routes of this process. The URL is not unique: two routes may differ
@@ -88,6 +132,14 @@ impl Route {
         self.sink().semantics().on_repeat == OnRepeat::Idempotent
     }
 
+    /// Returns how many requests may be in flight.
+    pub(crate) fn max_in_flight(&self) -> usize {
+        match self.sink().semantics().model {
+            Model::Groups => MAX_IN_FLIGHT,
+            Model::Samples | Model::Messages => MAX_SAMPLES_IN_FLIGHT,
+        }
+    }
+
     /// Returns the query interface, if stored groups show which requests the sink has applied. A sink that adds up the
     /// values does not show it.
     pub(super) fn query(&self) -> Option<&dyn Query> {
@@ -96,6 +148,21 @@ impl Route {
 
     pub(crate) fn spool(&self) -> Option<&Spool> {
         self.0.failures.as_ref()?.spool.as_ref()
+    }
+
+    /// Returns the ring, if the sink is one of its shards and can be asked which groups it has.
+    pub(super) fn shards(&self) -> Option<&Arc<Shards>> {
+        self.0.shard.as_ref().filter(|_| self.is_idempotent()).map(|shard| &shard.shards)
+    }
+
+    /// Returns the groups that have a spooled request for this route. Blocks.
+    pub(crate) fn spooled_keys(&self) -> Vec<GroupingKey> {
+        let Some(spool) = self.spool() else { return Vec::new() };
+        let Some(shard) = &self.0.shard else { return spool.keys() };
+        shard.adopt(spool);
+        let mut keys = spool.keys();
+        keys.retain(|key| shard.owns(key));
+        keys
     }
 
     fn history(&self) -> Option<&History> {
@@ -110,14 +177,14 @@ impl Route {
     /// Records the runs that a request reports, and returns what the history adds to it. Blocks if
     /// [`has_disk`](Self::has_disk).
     pub(crate) fn record_runs(&self, key: &GroupingKey, endings: &[Arc<RunEnding>]) -> Recorded {
-        let recorded = self.history().map(|history| history.record(key, self.url(), endings));
+        let recorded = self.history().map(|history| history.record(key, &self.0.url, endings));
         // A sink that adds up the values would add up totals.
         recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
     }
 
     /// Returns what the history adds to a request that reports no new run. Blocks.
     pub(super) fn look_up(&self, key: &GroupingKey) -> Recorded {
-        let recorded = self.history().map(|history| history.look_up(key, self.url()));
+        let recorded = self.history().map(|history| history.look_up(key, &self.0.url));
         recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
     }
 
@@ -135,7 +202,7 @@ impl Route {
             history.set_attempts(key, endings, attempts);
         }
         if let Some(checked_at) = checked_at {
-            history.set_checked(key, self.url(), checked_at);
+            history.set_checked(key, &self.0.url, checked_at);
         }
     }
 
@@ -162,6 +229,9 @@ impl Route {
         let Some((failures, spool)) = self.0.failures.as_ref().zip(self.spool()) else { return };
         let mut is_recorded = failures.is_outage_recorded.lock();
         if is_recorded.is_none() {
+            if let Some(shard) = &self.0.shard {
+                shard.adopt(spool);
+            }
             let now = Moment::now();
             let is_down = spool.is_sink_down(now);
             *is_recorded = Some(is_down);
@@ -212,6 +282,6 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.url())
+        f.write_str(&self.0.url)
     }
 }

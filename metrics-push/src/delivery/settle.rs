@@ -13,7 +13,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
 use crate::sink::{Acceptance, OnFailure};
-use crate::spool::{Spool, SpoolEntry};
+use crate::spool::{Spool, SpoolEntry, SpoolReason};
 
 /// A delivery after its last attempt.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) struct Settlement {
     pub(super) stored: Option<SpoolEntry>,
     /// The record contains the whole request.
     pub(super) is_stored: bool,
+    /// What the sink has accepted, if a request that arrives late may replace it.
+    pub(super) unconfirmed: Option<PushRequest>,
     /// When the gateway was asked for the timestamps of the group.
     pub(super) checked_at: Option<Moment>,
     pub(super) result: Result<Acceptance, Error>,
@@ -56,6 +58,7 @@ impl Settlement {
         match self.result.clone() {
             Ok(acceptance) => {
                 self.remove_from_disk();
+                self.backlog.store_placement(&self.route, &self.key);
                 let refused = self.refused.take();
                 Receipt::Delivered { acceptance, refused }
             }
@@ -82,7 +85,7 @@ impl Settlement {
         let lost = || Receipt::Dropped { error: error.clone() };
         let storable = self.request.as_ref().filter(|_| self.class > DeliveryClass::BestEffort);
         let (Some(spool), Some(request)) = (self.route.spool(), storable) else { return lost() };
-        let store = || self.store(spool, request, error.clone());
+        let store = || self.store(spool, SpoolReason::Undelivered, request, error.clone());
         catch_unwind(AssertUnwindSafe(store)).unwrap_or_else(|_| lost())
     }
 
@@ -95,6 +98,11 @@ impl Settlement {
             return self.settle_rejection(error);
         }
         let Some(spool) = self.route.spool() else { return Receipt::Dropped { error } };
+        if let Some(accepted) = &self.unconfirmed {
+            // The sink has accepted the backlog as well.
+            self.remove_from_disk();
+            return self.store(spool, SpoolReason::Unconfirmed, accepted, error);
+        }
         let Some(request) = &self.request else {
             // The backlog stays on disk.
             return Receipt::Spooled { error, folder: spool.folder() };
@@ -106,7 +114,7 @@ impl Settlement {
             self.route.request_drain();
             return Receipt::Spooled { error, folder: spool.folder() };
         }
-        self.store(spool, request, error)
+        self.store(spool, SpoolReason::Undelivered, request, error)
     }
 
     /// Removes what the sink has accepted.
@@ -127,7 +135,7 @@ impl Settlement {
             // The record contains the rejected metrics as well.
             spool.remove(stored);
             if let Some(backlog) = remaining.filter(|_| backlog_has_outcome) {
-                self.store(spool, backlog, error.clone());
+                self.store(spool, SpoolReason::Undelivered, backlog, error.clone());
             }
         } else if remaining.is_some() && !backlog_has_outcome {
             self.backlog.remove_spooled(&self.route);
@@ -135,15 +143,21 @@ impl Settlement {
         let Some(spool) = self.route.spool() else { return Receipt::Dropped { error } };
         let request = self.request.as_ref().filter(|_| self.class > DeliveryClass::BestEffort);
         match request.and_then(PushRequest::outcome) {
-            Some(outcome) => self.store(spool, &outcome, error),
+            Some(outcome) => self.store(spool, SpoolReason::Undelivered, &outcome, error),
             None if backlog_has_outcome => Receipt::Spooled { error, folder: spool.folder() },
             None => Receipt::Dropped { error },
         }
     }
 
-    fn store(&self, spool: &Spool, request: &PushRequest, error: Error) -> Receipt {
+    fn store(
+        &self,
+        spool: &Spool,
+        reason: SpoolReason,
+        request: &PushRequest,
+        error: Error,
+    ) -> Receipt {
         self.route.request_drain();
-        match spool.store(request) {
+        match spool.store_because(reason, request) {
             Ok(folder) => Receipt::Spooled { error, folder },
             Err(disk) => {
                 spool.warn(&format_args!("{disk:?}"));
@@ -170,6 +184,14 @@ impl Settlement {
                 format_args!(
                     "the gateway rejected the outcome of {key} after {attempts}: {error:?}; the outcome is stored in {} \
                      without the program's own metrics, and the next run for this URL sends it again{dropped}",
+                    folder.display()
+                ),
+            ),
+            Receipt::Spooled { error, folder, .. } if self.unconfirmed.is_some() => self.log_undelivered(
+                Undelivered::Spooled,
+                format_args!(
+                    "{subject} is not confirmed yet after {attempts}: {error:?}; it is stored in {}, and the next run for \
+                     this URL compares it with the group{dropped}",
                     folder.display()
                 ),
             ),
@@ -211,7 +233,7 @@ impl Settlement {
     /// Returns how to deliver a stored request if the URL is wrong: no other request reaches such a URL.
     fn move_hint(&self, error: &Error) -> String {
         if error.is_unreachable() || error.is_config() {
-            let url = &self.route;
+            let url = self.route.spool().map_or_else(String::new, |spool| spool.sink().to_owned());
             format!("; if the URL is wrong, correct it and run `metrics-push recover --from {url}`")
         } else {
             String::new()

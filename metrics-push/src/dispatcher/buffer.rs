@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{FlushHook, OnSettled, dispatcher, receipt_channel};
 use crate::clock::Moment;
 use crate::delivery::policy::MAX_GROUPS;
-use crate::delivery::{DeliveryClass, Receipt, Route};
+use crate::delivery::{DeliveryClass, Receipt, Router};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::oneshot::Receiver;
@@ -21,7 +21,7 @@ use crate::sync::Mutex;
 
 #[derive(Debug)]
 pub(crate) struct BatchBuffer {
-    routes: Vec<Route>,
+    routers: Vec<Router>,
     /// The timeout of each delivery.
     timeout: Duration,
     /// The number of groups at which the buffer is submitted before the interval ends.
@@ -37,19 +37,19 @@ pub(crate) struct BatchBuffer {
 pub(crate) struct Buffered {
     pub(crate) request: PushRequest,
     class: DeliveryClass,
-    /// The callbacks for each route.
+    /// The callbacks for each sink.
     pub(crate) on_settled: Vec<Vec<OnSettled>>,
 }
 
 impl BatchBuffer {
     pub(crate) fn start(
-        routes: Vec<Route>,
+        routers: Vec<Router>,
         timeout: Duration,
         interval: Duration,
         flush_at: usize,
     ) -> Arc<Self> {
         let buffer = Arc::new(Self {
-            routes,
+            routers,
             timeout,
             flush_at,
             buffered: Mutex::default(),
@@ -66,14 +66,14 @@ impl BatchBuffer {
         buffer
     }
 
-    /// Buffers a request. `on_settled` has one callback per route, or is empty. Returns at once.
+    /// Buffers a request. `on_settled` has one callback per sink, or is empty. Returns at once.
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         request: PushRequest,
         class: DeliveryClass,
         on_settled: Vec<OnSettled>,
     ) {
-        if self.routes.is_empty() {
+        if self.routers.is_empty() {
             return;
         }
         let mut buffered = self.buffered.lock();
@@ -90,7 +90,7 @@ impl BatchBuffer {
             return;
         }
         let key = request.key().clone();
-        let callbacks = self.routes.iter().map(|_| Vec::new()).collect();
+        let callbacks = self.routers.iter().map(|_| Vec::new()).collect();
         let mut new = Buffered { request, class, on_settled: callbacks };
         new.add_callbacks(on_settled);
         buffered.insert(key, new);
@@ -148,10 +148,11 @@ impl FlushHook for BatchBuffer {
         }
         let buffered = std::mem::take(&mut *self.buffered.lock());
         for Buffered { request, class, on_settled } in buffered.into_values() {
-            for (route, mut on_settled) in self.routes.iter().zip(on_settled) {
+            for (router, mut on_settled) in self.routers.iter().zip(on_settled) {
                 let (callback, receipt) = receipt_channel();
                 on_settled.push(callback);
                 submitted.push(receipt);
+                let route = router.route(request.key());
                 dispatcher().submit(route, request.clone(), self.timeout, class, on_settled);
             }
         }
@@ -159,7 +160,7 @@ impl FlushHook for BatchBuffer {
 }
 
 impl Buffered {
-    /// Adds one callback per route, or no callback if `on_settled` is empty.
+    /// Adds one callback per sink, or no callback if `on_settled` is empty.
     fn add_callbacks(&mut self, on_settled: Vec<OnSettled>) {
         for (callbacks, callback) in self.on_settled.iter_mut().zip(on_settled) {
             callbacks.push(callback);

@@ -219,3 +219,6 @@ pub(crate) fn receipt_channel() -> (OnSettled, Receiver<Receipt>) {
     let (sender, receiver) = oneshot::channel();
     (Box::new(move |receipt| sender.send(receipt)), receiver)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Moment;
-use crate::delivery::policy::MAX_IN_FLIGHT;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::labels::GroupingKey;
 use crate::push_request::PushRequest;
@@ -62,6 +61,12 @@ struct InFlightGroups {
     groups: BTreeSet<GroupingKey>,
 }
 
+impl InFlightGroups {
+    fn is_full(&self) -> bool {
+        self.groups.len() >= self.route.max_in_flight()
+    }
+}
+
 /// A sink with requests that are pending or in flight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnfinishedSink {
@@ -101,10 +106,11 @@ impl Queue {
 
     fn next_key(&self) -> Option<QueueKey> {
         self.order.iter().find_map(|(route, groups)| {
-            let in_flight = self.in_flight.get(route).map(|in_flight| &in_flight.groups);
-            if in_flight.is_some_and(|groups| groups.len() >= MAX_IN_FLIGHT) {
+            let in_flight = self.in_flight.get(route);
+            if in_flight.is_some_and(InFlightGroups::is_full) {
                 return None;
             }
+            let in_flight = in_flight.map(|in_flight| &in_flight.groups);
             // This skips at most as many groups as are in flight.
             let is_free =
                 |group: &&GroupingKey| in_flight.is_none_or(|busy| !busy.contains(*group));
@@ -182,6 +188,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::delivery::policy::MAX_IN_FLIGHT;
     use crate::push_request::Families;
     use crate::sink::DryRun;
 

@@ -20,7 +20,6 @@ use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::sink::Acceptance;
-use crate::spool::Spool;
 
 /// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
@@ -103,6 +102,10 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
             }
         }
     };
+    if result.is_ok() && !in_flight.shared.interruption.is_started() {
+        // The next delivery of the group tries again.
+        let _ = catch_panic(Box::pin(delivery.delete_elsewhere())).await;
+    }
     let (receipt, drain) = settle(delivery, result, &route).await;
     log_summary_later();
     if !drain.is_empty() {
@@ -187,7 +190,7 @@ async fn settle(
         let receipt = settlement.settle();
         let is_delivered = matches!(receipt, Receipt::Delivered { .. });
         let must_drain = is_delivered && route.take_drain_request();
-        (receipt, if must_drain { spooled_keys(&route) } else { Vec::new() })
+        (receipt, if must_drain { route.spooled_keys() } else { Vec::new() })
     };
     let lost = || (Receipt::unattempted(Error::panicked(&"in the disk thread")), Vec::new());
     run_blocking(settle).await.unwrap_or_else(lost)
@@ -212,11 +215,6 @@ fn log_summary_later() {
             log_limiter::flush_due_summary();
         });
     }
-}
-
-/// Returns the groups that have a spooled request. Blocks.
-fn spooled_keys(route: &Route) -> Vec<GroupingKey> {
-    route.spool().map(Spool::keys).unwrap_or_default()
 }
 
 /// Queues the delivery of spooled requests, because their sink is reachable.
@@ -247,17 +245,16 @@ mod tests {
 
     use super::*;
     use crate::dispatcher::Dispatcher;
-    use crate::http::RawUrl;
     use crate::oneshot::Receiver;
     use crate::push_request::{Families, PushRequest};
-    use crate::sink::{self, DryRun, Target};
+    use crate::sink::DryRun;
+    use crate::spool::Spool;
     use crate::state_dir::{StateDir, StateDirPath};
 
     /// Spawning moves the future over stack pages that have not been used before, and each costs a page fault.
     #[test]
     fn delivery_future_fits_on_a_page() {
-        let target = Target::with_defaults(RawUrl::new("http://gateway:9091"));
-        let route = Route::direct(sink::open(&target).unwrap());
+        let route = dry_run_route(None);
         let key = (route.id(), GroupingKey::new("job").unwrap());
         let (deadline, class) = (Moment::now(), DeliveryClass::Spooled);
         let pending = Pending { route, request: None, deadline, class, on_settled: Vec::new() };

@@ -2,9 +2,9 @@
 //!
 //! Each method has a dry run that returns the groups it would remove.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::connection::Connection;
 use super::{Gateway, received};
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
@@ -12,7 +12,7 @@ use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
-use crate::sink::pushgateway::{Pushgateway, StoredGroup};
+use crate::sink::pushgateway::StoredGroup;
 
 /// Whether a method removes groups or only returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,21 +111,23 @@ impl Gateway {
         age: Duration,
         removal: Removal,
     ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
-        Ok(dispatcher().spawn(prune(client, age, removal, timeout)))
+        let (connection, timeout) = (self.connection()?.clone(), self.timeout);
+        Ok(dispatcher().spawn(prune(connection, age, removal, timeout)))
     }
 
     fn start_wiping(
         &self,
         removal: Removal,
     ) -> Result<Receiver<Result<Vec<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
+        let (connection, timeout) = (self.connection()?.clone(), self.timeout);
         Ok(dispatcher().spawn(async move {
             let deadline = Moment::now().after(timeout);
-            let groups = client.metrics(timeout).await?;
-            match removal {
-                Removal::DryRun => client.check_wipe(deadline.remaining()).await?,
-                Removal::Apply => client.wipe(deadline.remaining()).await?,
+            let groups = connection.metrics(timeout).await?;
+            for client in &connection.clients {
+                match removal {
+                    Removal::DryRun => client.check_wipe(deadline.remaining()).await?,
+                    Removal::Apply => client.wipe(deadline.remaining()).await?,
+                }
             }
             Ok(groups)
         }))
@@ -137,19 +139,21 @@ impl Gateway {
         linger: Duration,
         removal: Removal,
     ) -> Result<Receiver<Result<Option<StoredGroup>, Error>>, Error> {
-        let (client, timeout) = (Arc::clone(&self.connection()?.client), self.timeout);
+        let (connection, timeout) = (self.connection()?.clone(), self.timeout);
         let key = key.clone();
         Ok(dispatcher().spawn(async move {
-            let before = client.group(&key, timeout).await?;
+            let before = connection.group(&key, timeout).await?;
             dispatcher().sleep(linger).await;
             let deadline = Moment::now().after(timeout);
-            let now = client.group(&key, timeout).await?;
+            let now = connection.group(&key, timeout).await?;
             let pushed_at = |group: &Option<StoredGroup>| group.as_ref()?.pushed_at();
             if now.is_none() || pushed_at(&now) != pushed_at(&before) {
                 return Ok(None);
             }
             if let (Some(group), Removal::Apply) = (&now, removal) {
-                client.remove(group, deadline.remaining()).await?;
+                for client in &connection.clients {
+                    client.remove(group, deadline.remaining()).await?;
+                }
             }
             Ok(now)
         }))
@@ -157,20 +161,24 @@ impl Gateway {
 }
 
 async fn prune(
-    client: Arc<Pushgateway>,
+    connection: Connection,
     age: Duration,
     removal: Removal,
     timeout: Duration,
 ) -> Result<Vec<StoredGroup>, Error> {
     let deadline = Moment::now().after(timeout);
     let cutoff = Moment::now().unix_seconds() - age.as_secs_f64();
-    let groups = client.metrics(timeout).await?.into_iter();
-    // A group without a successful push is empty, so it counts as old.
-    let old: Vec<_> = groups.filter(|group| group.pushed_at().unwrap_or(0.0) < cutoff).collect();
-    if removal == Removal::Apply {
-        for group in &old {
-            client.remove(group, deadline.remaining()).await?;
+    let mut pruned = Vec::new();
+    for client in &connection.clients {
+        let groups = client.metrics(deadline.remaining()).await?.into_iter();
+        // A group without a successful push is empty, so it counts as old.
+        let old = groups.filter(|group| group.pushed_at().unwrap_or(0.0) < cutoff);
+        for group in old {
+            if removal == Removal::Apply {
+                client.remove(&group, deadline.remaining()).await?;
+            }
+            pruned.push(group);
         }
     }
-    Ok(old)
+    Ok(pruned)
 }

@@ -1,6 +1,9 @@
-//! `Gateway`: a client of one Pushgateway, which lists groups, checks readiness, pushes, adds and deletes.
+//! `Gateway`: a client of one Pushgateway or of a ring of them, which lists groups, checks readiness, pushes, adds and deletes.
 
 mod cleanup;
+mod connection;
+mod misplaced;
+mod textfiles;
 
 use std::fmt;
 use std::future::Future;
@@ -10,9 +13,10 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 
+use crate::clock::Moment;
 use crate::config::{Config, DEFAULT_TIMEOUT, proxy_settings};
 use crate::delivery::policy::RECEIPT_GRACE;
-use crate::delivery::{DeliveryClass, Receipt, Route};
+use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
@@ -20,14 +24,15 @@ use crate::http::{Auth, ConfigFile, RawUrl, Secret, SecretSource};
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::PushRequest;
-use crate::sink::pushgateway::{Pushgateway, StoredGroup};
-use crate::sink::{Acceptance, DryRun, GatewayKind, Mode, Sink, Target, is_pushgateway};
-use crate::spool::Spool;
+use crate::sink::pushgateway::StoredGroup;
+use crate::sink::{Acceptance, GatewayKind, Target, is_pushgateway};
 use crate::state_dir::StateDir;
+use connection::Connection;
 
 pub use cleanup::Removal;
+pub use textfiles::Textfiles;
 
-/// A Pushgateway and its connection settings.
+/// A Pushgateway and its connection settings, or several that share the groups: see [`guide::scale`](crate::guide::scale).
 ///
 /// A thread of the library sends all requests, so the blocking and the async form of each method work in any context:
 /// inside any runtime, on a plain thread, and in `Drop` while unwinding.
@@ -45,17 +50,12 @@ pub use cleanup::Removal;
 #[derive(Clone)]
 pub struct Gateway {
     target: Target,
+    /// The URL without credentials.
+    url: String,
     timeout: Duration,
     /// Where undelivered requests are stored; `None` if the caller handles the error.
     state_dir: Option<Arc<StateDir>>,
     connection: OnceCell<Connection>,
-}
-
-/// The client and its route. All requests of a gateway use one route, so that they stay in order.
-#[derive(Clone)]
-struct Connection {
-    client: Arc<Pushgateway>,
-    route: Route,
 }
 
 impl Gateway {
@@ -89,17 +89,15 @@ impl Gateway {
     }
 
     fn from_target(target: Target, timeout: Duration) -> Result<Self, Error> {
-        Pushgateway::connect(&Target::with_defaults(target.url.clone()))?;
-        Ok(Self { target, timeout, state_dir: None, connection: OnceCell::new() })
+        let checked = Connection::open(&Target::with_defaults(target.url.clone()), None)?;
+        let url = checked.url().to_owned();
+        Ok(Self { target, url, timeout, state_dir: None, connection: OnceCell::new() })
     }
 
     /// Returns the URL without credentials.
     #[must_use]
     pub fn url(&self) -> String {
-        // `from_target` has checked the URL.
-        Pushgateway::connect(&Target::with_defaults(self.target.url.clone()))
-            .map(|gateway| gateway.url().to_owned())
-            .unwrap_or_default()
+        self.url.clone()
     }
 
     /// Uses basic authentication.
@@ -200,7 +198,25 @@ impl Gateway {
         self
     }
 
-    /// Returns all groups that the gateway stores.
+    /// Returns a client of each shard, sorted by URL; only this one if the gateway is not sharded. Use it to query shards one
+    /// by one, because [`metrics`](Self::metrics) fails if one of them does not respond.
+    #[must_use]
+    pub fn shards(&self) -> Vec<Self> {
+        let connection = self.connection().ok();
+        let Some(shards) = connection.and_then(|it| it.shards.as_ref()) else {
+            return vec![self.clone()];
+        };
+        let gateways = shards.targets().iter().map(|target| Self {
+            target: target.clone(),
+            url: target.url.redacted(),
+            connection: OnceCell::new(),
+            ..self.clone()
+        });
+        gateways.collect()
+    }
+
+    /// Returns all groups that the gateway stores. If several shards have a group, only the copy with the latest push is
+    /// returned.
     ///
     /// # Errors
     /// The reason why the gateway could not be queried.
@@ -216,7 +232,7 @@ impl Gateway {
         received(self.query(list)?.await)
     }
 
-    /// Checks that the gateway is ready to accept pushes.
+    /// Checks that the gateway, or each of its shards, is ready to accept pushes.
     ///
     /// # Errors
     /// The reason why it is not ready.
@@ -249,7 +265,7 @@ impl Gateway {
         self.send(PushRequest::add(key.clone(), metrics.families_for(key)?))
     }
 
-    /// Deletes the group with exactly this key. Succeeds if there is no such group.
+    /// Deletes the group with exactly this key, on all shards. Succeeds if there is no such group.
     ///
     /// # Errors
     /// The reason why the gateway did not accept the request.
@@ -282,43 +298,28 @@ impl Gateway {
     }
 
     pub(crate) fn submit(&self, request: PushRequest) -> Result<Receiver<Receipt>, Error> {
-        let (route, timeout) = (&self.connection()?.route, self.timeout);
         let class = match self.state_dir {
             Some(_) => DeliveryClass::Spooled,
             // The caller gets the error, so nothing is stored on disk.
             None => DeliveryClass::BestEffort,
         };
-        Ok(dispatcher().submit_for_receipt(route, request, timeout, class))
+        Ok(self.connection()?.submit(&request, self.timeout, class))
     }
 
     fn query<T, F>(
         &self,
-        query: fn(Arc<Pushgateway>, Duration) -> F,
+        query: fn(Connection, Duration) -> F,
     ) -> Result<Receiver<Result<T, Error>>, Error>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let client = Arc::clone(&self.connection()?.client);
-        Ok(dispatcher().spawn(query(client, self.timeout)))
+        Ok(dispatcher().spawn(query(self.connection()?.clone(), self.timeout)))
     }
 
     fn connection(&self) -> Result<&Connection, Error> {
-        self.connection.get_or_try_init(|| {
-            let client = Arc::new(Pushgateway::connect(&self.target)?);
-            let sink: Arc<dyn Sink> = match self.target.mode {
-                Mode::Live => Arc::<Pushgateway>::clone(&client),
-                Mode::DryRun => Arc::new(DryRun::new(client.url())),
-            };
-            let route = match &self.state_dir {
-                Some(state_dir) => {
-                    let spool = Spool::new(state_dir, client.url(), &[client.url().to_owned()]);
-                    Route::buffered(sink, spool, Arc::default())
-                }
-                None => Route::direct(sink),
-            };
-            Ok(Connection { client, route })
-        })
+        let open = || Connection::open(&self.target, self.state_dir.as_ref());
+        self.connection.get_or_try_init(open)
     }
 
     /// Returns the timeout of one push.
@@ -334,18 +335,22 @@ impl Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL may contain credentials; the client redacts them.
-        let client = self.connection().ok().map(|connection| &connection.client);
-        f.debug_struct("Gateway").field("client", &client).finish_non_exhaustive()
+        // The URL may contain credentials; the clients redact them.
+        let clients = self.connection().ok().map(|connection| &connection.clients);
+        f.debug_struct("Gateway").field("clients", &clients).finish_non_exhaustive()
     }
 }
 
-async fn list(client: Arc<Pushgateway>, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
-    client.metrics(timeout).await
+async fn list(connection: Connection, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
+    connection.metrics(timeout).await
 }
 
-async fn probe(client: Arc<Pushgateway>, timeout: Duration) -> Result<(), Error> {
-    client.ready(timeout).await
+async fn probe(connection: Connection, timeout: Duration) -> Result<(), Error> {
+    let deadline = Moment::now().after(timeout);
+    for client in &connection.clients {
+        client.ready(deadline.remaining()).await?;
+    }
+    Ok(())
 }
 
 /// Converts the result that a thread has waited for. `None` means that it did not arrive in time.

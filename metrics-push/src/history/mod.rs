@@ -11,9 +11,13 @@
 //! restart.
 
 mod families;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod record;
 mod run_history;
 mod run_line;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use std::fmt;
@@ -30,7 +34,7 @@ use crate::log;
 use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
-use crate::state_dir::{Disk, Folder, StateDir, TEMP_EXTENSION};
+use crate::state_dir::{Disk, Folder, StateDir, TEMP_EXTENSION, claim_write_warning};
 use record::{GroupRecord, InvalidHistory};
 use totals::total_before;
 
@@ -127,9 +131,9 @@ impl History {
         let now = Moment::now();
         let has_totals = self.has_totals(key, endings);
         let add_all = |group: &mut GroupRecord| {
-            endings
-                .iter()
-                .fold(false, |is_changed, ending| group.add(ending, has_totals, now) || is_changed)
+            endings.iter().fold(false, |is_changed, ending| {
+                group.add(ending, has_totals, now.unix_seconds()) || is_changed
+            })
         };
         let Some(group) = self.update(key, add_all) else {
             let mut group = GroupRecord::new(key.clone());
@@ -267,8 +271,9 @@ impl History {
             if is_new {
                 self.make_room(folder);
             }
-            // The outcome is sent in any case. The next run starts from the history before this one.
-            self.ok_or_warn(self.disk.replace(folder, &name, &group.encode()));
+            if let Err(error) = self.disk.replace(folder, &name, &group.encode()) {
+                self.warn_unwritten(folder, &error);
+            }
         }
         Ok(group)
     }
@@ -286,7 +291,7 @@ impl History {
             Some(Err(InvalidHistory::Corrupt)) => {
                 let path = folder.path().join(name);
                 self.warn(&format_args!(
-                    "{} is corrupt; the history of its group starts again",
+                    "{} is corrupt, and the history of its group starts again",
                     path.display()
                 ));
                 Ok(None)
@@ -316,6 +321,16 @@ impl History {
         self.room.store(room - 1, Ordering::Relaxed);
     }
 
+    /// Logs that a run is missing in the history, unless such a line was logged already.
+    fn warn_unwritten(&self, folder: &Folder, error: &io::Error) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) && claim_write_warning() {
+            log::warn(format_args!(
+                "cannot write the history in {}: {error}; outcomes are reported, but the history does not have them",
+                folder.path().display()
+            ));
+        }
+    }
+
     fn ok_or_warn<T>(&self, result: io::Result<T>) -> Option<T> {
         result.map_err(|error| self.warn(&error)).ok()
     }
@@ -323,7 +338,7 @@ impl History {
     /// Logs a problem, unless one was logged already.
     fn warn(&self, problem: &dyn fmt::Display) {
         if !self.has_warned.swap(true, Ordering::Relaxed) {
-            log::warn(format_args!("the history of the runs has a problem: {problem}"));
+            log::warn(format_args!("cannot read the history of runs: {problem}"));
         }
     }
 }

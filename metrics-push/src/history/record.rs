@@ -20,7 +20,6 @@ use std::time::Duration;
 use super::run_line::{RUN, end_of, read_run, write_run};
 use super::totals::add_run;
 use crate::checksum::fast_checksum_of;
-use crate::clock::Moment;
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
 use crate::line_fields::{LineBuilder, LineFields, split_line};
@@ -134,13 +133,14 @@ impl GroupRecord {
         }
     }
 
-    /// Adds a run, and what it has counted if the group has totals. Returns false if it was added before.
-    pub(super) fn add(&mut self, ending: &RunEnding, has_totals: bool, now: Moment) -> bool {
+    /// Adds a run, and what it has counted if the group has totals. `now` is in Unix seconds. Returns false if the run was
+    /// added before.
+    pub(super) fn add(&mut self, ending: &RunEnding, has_totals: bool, now: f64) -> bool {
         let run = &ending.run;
         if self.counted.contains(&run.id) {
             return false;
         }
-        self.last = self.last.after(run, now.unix_seconds());
+        self.last = self.last.after(run, now);
         self.streak = self.streak.after(run);
         if has_totals {
             #[expect(
@@ -159,13 +159,14 @@ impl GroupRecord {
     }
 
     /// Removes the oldest runs until the limits are kept.
-    fn remove_old_runs(&mut self, now: Moment) {
-        let oldest = now.before(RUN_TTL).unix_seconds();
+    fn remove_old_runs(&mut self, now: f64) {
+        let oldest = now - RUN_TTL.as_secs_f64();
         let mut count = self.run_lines.bytes().filter(|byte| *byte == b'\n').count();
         let mut start = 0;
         while let Some((line, rest)) = self.run_lines[start..].split_once('\n') {
             let is_expired = || end_of(line).is_none_or(|end| end < oldest);
-            if count <= MAX_RUNS && rest.len() < MAX_RUNS_SIZE && !is_expired() {
+            let size = self.run_lines.len() - start;
+            if count <= MAX_RUNS && size <= MAX_RUNS_SIZE && !is_expired() {
                 break;
             }
             start = self.run_lines.len() - rest.len();
@@ -236,8 +237,7 @@ impl GroupRecord {
             });
         }
         lines += &self.run_lines;
-        let checksum = checksum(VERSION, &lines);
-        format!("{MAGIC} {VERSION}\tchecksum={checksum:016x}\n{lines}").into_bytes()
+        format!("{}{lines}", header(VERSION, &lines)).into_bytes()
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidHistory> {
@@ -295,6 +295,18 @@ fn check_header(text: &str) -> Option<(u32, &str)> {
     (stated == format!("{:016x}", checksum(version, lines))).then_some((version, lines))
 }
 
+/// Returns the first line of a file.
+fn header(version: u32, lines: &str) -> String {
+    format!("{MAGIC} {version}\tchecksum={:016x}\n", checksum(version, lines))
+}
+
+/// Replaces the first line of a file by that of a file of this version.
+#[cfg(any(test, fuzzing))]
+pub(super) fn with_version(text: &str, version: u32) -> String {
+    let lines = text.split_once('\n').map_or("", |(_, lines)| lines);
+    format!("{}{lines}", header(version, lines))
+}
+
 /// The checksum covers the version, so that a damaged file does not look like one of a later version.
 fn checksum(version: u32, lines: &str) -> u64 {
     fast_checksum_of(lines.as_bytes()) ^ u64::from(version)
@@ -315,4 +327,121 @@ fn read_streak(fields: &LineFields<'_>) -> Option<Streak> {
         successes: fields.number("successes")?,
         failing_since: fields.number("since"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finished_run::RecordCounts;
+    use crate::push_request::Families;
+
+    /// A file that the first release wrote.
+    const VERSION_1: &str = include_str!("version_1.history");
+
+    const ENDED_AT: f64 = 1_763_806_512.5;
+
+    fn ending(id: &str, outcome: Outcome) -> RunEnding {
+        let run = FinishedRun {
+            id: id.to_owned(),
+            started_at: 1_763_806_500.25,
+            ended_at: ENDED_AT,
+            duration: Some(Duration::from_millis(12_250)),
+            outcome,
+            exit_code: Some(3),
+            signal: None,
+            records: Some(RecordCounts { processed: 5, failed: 1, skipped: 0 }),
+            stages: vec![("load = all".to_owned(), Duration::from_millis(1_500))],
+            attempts: Some(2),
+            reason: Some("no space\tleft\n".to_owned()),
+        };
+        let text =
+            "# HELP rows_total Rows.\n# TYPE rows_total counter\nrows_total{x=\"a\\nb\"} 2\n";
+        RunEnding { run, counted: Families::from([("rows_total".into(), text.into())]) }
+    }
+
+    fn record() -> GroupRecord {
+        let key = GroupingKey::new("a/b\n").unwrap().label("shard", "é=7").unwrap();
+        let mut record = GroupRecord::new(key);
+        assert!(record.add(&ending("1", Outcome::Success), true, ENDED_AT));
+        assert!(record.add(&ending("2", Outcome::ExitCode), true, ENDED_AT));
+        record.set_checked("http://gateway:9091", 1_763_806_600_000);
+        record
+    }
+
+    #[test]
+    fn decoded_history_equals_the_encoded_one() {
+        assert_eq!(GroupRecord::decode(&record().encode()), Ok(record()));
+        let runs: Vec<_> = record().runs().collect();
+        assert_eq!(runs[1], ending("2", Outcome::ExitCode).run);
+    }
+
+    #[test]
+    fn history_of_version_1_is_decoded() {
+        assert_eq!(String::from_utf8(record().encode()).unwrap(), VERSION_1);
+        assert_eq!(GroupRecord::decode(VERSION_1.as_bytes()), Ok(record()));
+    }
+
+    #[test]
+    fn file_truncated_at_any_byte_is_corrupt() {
+        let whole = record().encode();
+        for length in 0..whole.len() {
+            let decoded = GroupRecord::decode(&whole[..length]);
+            assert_eq!(decoded, Err(InvalidHistory::Corrupt), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn file_with_a_flipped_bit_is_corrupt() {
+        let whole = record().encode();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(GroupRecord::decode(&flipped), Err(InvalidHistory::Corrupt), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn unknown_lines_and_fields_are_skipped() {
+        let text = VERSION_1.replacen("streak\t", "later\tx=1\nstreak\tx=1\t", 1);
+        let decoded = GroupRecord::decode(with_version(&text, VERSION).as_bytes());
+        assert_eq!(decoded, Ok(record()));
+    }
+
+    #[test]
+    fn run_is_added_once() {
+        let mut record = record();
+        assert!(!record.add(&ending("2", Outcome::ExitCode), true, ENDED_AT));
+        assert_eq!(record, self::record());
+    }
+
+    #[test]
+    fn oldest_runs_are_removed_beyond_the_limits() {
+        let mut record = record();
+        for number in 0..2 * MAX_RUNS {
+            record.add(&ending(&number.to_string(), Outcome::Success), true, ENDED_AT);
+        }
+        let ids: Vec<_> = record.runs().map(|run| run.id).collect();
+        assert_eq!((ids.len(), ids[0].as_str()), (MAX_RUNS, "200"));
+        assert_eq!(record.counted.len(), MAX_COUNTED);
+        let mut large = ending("large", Outcome::Error);
+        large.run.reason = Some("x".repeat(5_000));
+        for number in 0..MAX_RUNS {
+            large.run.id = format!("large {number}");
+            record.add(&large, true, ENDED_AT);
+        }
+        assert!(record.run_lines.len() <= MAX_RUNS_SIZE && record.runs().count() > 20);
+        large.run.id = "later".into();
+        record.add(&large, true, ENDED_AT + 2.0 * RUN_TTL.as_secs_f64());
+        assert_eq!(record.runs().count(), 0, "all are too old");
+    }
+
+    #[test]
+    fn run_that_is_too_long_has_no_reason() {
+        let mut record = record();
+        let mut long = ending("3", Outcome::Error);
+        long.run.reason = Some("x".repeat(100_000));
+        record.add(&long, true, ENDED_AT);
+        let run = record.runs().last().unwrap();
+        assert_eq!((run.id.as_str(), run.reason, run.stages), ("3", None, Vec::new()));
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(feature = "kafka")]
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::error::Error;
@@ -24,6 +26,11 @@ impl ConfigFile {
     /// Returns the file at the path that an environment variable contains.
     pub(crate) fn from_variable(variable: &str, path: &str) -> Self {
         Self { path: path.into(), variable: Some(variable.to_owned()) }
+    }
+
+    #[cfg(feature = "kafka")]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Reads the file.

@@ -20,7 +20,7 @@ impl Secret {
         Self(text.into())
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -39,7 +39,9 @@ pub(crate) enum SecretSource {
 }
 
 impl SecretSource {
-    fn read(&self) -> Result<Secret, Error> {
+    /// # Errors
+    /// `is_config` if the file cannot be read.
+    pub(crate) fn read(&self) -> Result<Secret, Error> {
         match self {
             Self::Value(secret) => Ok(secret.clone()),
             Self::File(file) => file
@@ -70,7 +72,7 @@ pub(crate) enum Auth {
 
 impl Auth {
     /// Returns true if the next request may send a different secret than the last one.
-    pub(super) fn may_change(&self) -> bool {
+    pub(crate) fn may_change(&self) -> bool {
         match self {
             Self::None => false,
             Self::Basic { password: secret, .. } | Self::Bearer(secret) => {

@@ -13,7 +13,7 @@ pub struct CircuitBreaker {
     pub state: BreakerState,
 }
 
-/// Returns the circuit breakers of the configured gateways, in the order of the configuration.
+/// Returns the circuit breakers of the configured gateways and of all shards, in the order of the configuration.
 ///
 /// For long-lived processes that export their own health. Each completion of a run also pushes the state as
 /// `batch_job_push_breaker_open`.
@@ -29,5 +29,5 @@ pub fn circuit_breakers() -> Vec<CircuitBreaker> {
         let state = route.breaker()?.state();
         Some(CircuitBreaker { gateway: route.to_string(), state })
     };
-    Pipeline::current().routes.iter().filter_map(describe).collect()
+    Pipeline::current().all_routes().filter_map(describe).collect()
 }

@@ -12,5 +12,5 @@ use crate::pipeline::Pipeline;
 /// ```
 #[must_use]
 pub fn gateway_urls() -> Vec<String> {
-    Pipeline::current().routes.iter().map(ToString::to_string).collect()
+    Pipeline::current().urls()
 }

@@ -7,11 +7,9 @@ use std::time::Duration;
 use super::replay::replay_all;
 use super::unreported::unreported_runs;
 use crate::clock::Moment;
-use crate::delivery::{Receipt, Route};
+use crate::delivery::Receipt;
 use crate::job::recovery::{self, RecoveredRuns};
-use crate::labels::GroupingKey;
 use crate::pipeline::Pipeline;
-use crate::spool::Spool;
 
 /// The result of [`recover`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,11 +41,11 @@ pub struct Recovery {
 pub fn recover(timeout: Duration) -> Recovery {
     let deadline = Moment::now().after(timeout);
     let pipeline = Pipeline::current();
+    let routes: Vec<_> = pipeline.all_routes().collect();
     let is_delivered =
         |receipt: &Option<Receipt>| matches!(receipt, Some(Receipt::Delivered { .. }));
     // First, so that the spool has room for reports.
-    let spooled =
-        replay_all(&pipeline.routes, deadline).iter().filter(|it| is_delivered(it)).count();
+    let spooled = replay_all(&routes, deadline).iter().filter(|it| is_delivered(it)).count();
     let journal = recovery::recover(&pipeline, deadline);
     let RecoveredRuns { delivered, abandoned, left } = journal.unwrap_or_else(|| {
         let runs = unreported_runs();
@@ -58,10 +56,6 @@ pub fn recover(timeout: Duration) -> Recovery {
     });
     let mut recovery = Recovery { delivered: delivered + spooled, left, abandoned };
     // A request that was rejected, or that may have arrived and must not be sent again, is removed from the disk.
-    recovery.left += pipeline.routes.iter().flat_map(spooled_keys).count();
+    recovery.left += routes.iter().map(|route| route.spooled_keys().len()).sum::<usize>();
     recovery
-}
-
-fn spooled_keys(route: &Route) -> Vec<GroupingKey> {
-    route.spool().map(Spool::keys).unwrap_or_default()
 }

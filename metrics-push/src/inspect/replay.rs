@@ -5,19 +5,17 @@ use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
-use crate::spool::Spool;
 
 /// Delivers all spooled requests until the deadline and returns their receipts; `None` for a request that stays on the
 /// disk without an attempt. The first request of each route shows whether its sink responds. If it does not, the others
 /// are not attempted.
-pub(super) fn replay_all(routes: &[Route], deadline: Moment) -> Vec<Option<Receipt>> {
+pub(super) fn replay_all(routes: &[&Route], deadline: Moment) -> Vec<Option<Receipt>> {
     let replay = |route: &Route, key: &GroupingKey, class| {
         dispatcher().replay(route, key.clone(), deadline.remaining(), class)
     };
     let wait = |receipt: Receiver<Receipt>| receipt.wait(deadline.remaining());
 
-    let spooled = routes.iter().filter_map(|route| Some((route, route.spool().map(Spool::keys)?)));
-    let spooled: Vec<_> = spooled.collect();
+    let spooled: Vec<_> = routes.iter().map(|route| (*route, route.spooled_keys())).collect();
     let first = |(route, keys): &(&Route, Vec<GroupingKey>)| {
         Some(replay(route, keys.first()?, DeliveryClass::Final))
     };

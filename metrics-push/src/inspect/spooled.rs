@@ -32,7 +32,7 @@ pub fn spooled_requests() -> Vec<SpooledRequest> {
     let pipeline = Pipeline::current();
     let entries = Spool::entries_of_all_sinks(&pipeline.state_dir).into_iter();
     let requests = entries.map(|(spool, entry)| {
-        let is_configured = pipeline.has_url(spool.sink());
+        let is_configured = pipeline.present_url(spool.sink()).is_some();
         SpooledRequest { spool, entry, is_configured }
     });
     let mut requests: Vec<_> = requests.collect();

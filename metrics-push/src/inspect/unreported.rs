@@ -10,7 +10,7 @@ use crate::pipeline::Pipeline;
 
 /// A run of a dead process that is on no gateway and in no [`SpooledRequest`](crate::SpooledRequest).
 ///
-/// While a value of this type exists, other processes assume that the process of the run is alive, and do not report it.
+/// Another process may report the run while a value of this type exists.
 pub struct UnreportedRun {
     run: OrphanedRun,
     is_configured: bool,
@@ -33,7 +33,7 @@ pub struct UnreportedRun {
 pub fn unreported_runs() -> Vec<UnreportedRun> {
     let pipeline = Pipeline::current();
     let runs = orphaned_runs(&pipeline.state_dir).into_iter().map(|run| {
-        let is_configured = run.sinks().iter().all(|sink| pipeline.has_url(sink));
+        let is_configured = run.sinks().iter().all(|sink| pipeline.present_url(sink).is_some());
         UnreportedRun { run, is_configured }
     });
     let mut runs: Vec<_> = runs.collect();

@@ -377,7 +377,7 @@ impl ActiveRun {
     ) -> Receiver<()> {
         let request = self.completion_request(key, completion, gathered);
         record_end(key, self.started.unix_seconds());
-        let sinks = self.pipeline.routes.len();
+        let sinks = self.pipeline.routers.len();
         let (acknowledgement, acknowledged) = Acknowledgement::new(self.record.clone(), sinks);
         let callback = || acknowledgement.callback();
         match self.spec.extent {

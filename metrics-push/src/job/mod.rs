@@ -19,10 +19,13 @@ mod run_handle;
 mod run_id;
 mod run_metrics;
 mod run_record;
+#[cfg(any(feature = "schedule", doc))] // The guide links to it.
+mod schedule;
 mod shutdown;
 mod spec;
 mod start;
 mod supervisor;
+mod timing;
 mod waiting;
 
 use std::borrow::Cow;
@@ -108,9 +111,34 @@ impl Job {
     }
 
     /// Sets the expected interval between successes. The exported deadline is twice as long, so that one run may fail.
+    /// Replaces a schedule.
     #[must_use]
     pub const fn every(mut self, interval: Duration) -> Self {
         self.spec.every = Some(interval);
+        self.spec.schedule = None;
+        self
+    }
+
+    /// Sets how late a run may start. An alert rule fires for a run that does not start in time. The default is half the
+    /// interval of [`every`](Self::every), or five minutes after the time of a schedule.
+    #[must_use]
+    pub const fn grace(mut self, duration: Duration) -> Self {
+        self.spec.grace = Some(duration);
+        self
+    }
+
+    /// Sets how many runs in a row must fail before an alert rule fires. The default is 1. The number of failures in a row
+    /// is stored in the state directory; without it, a failure counts as the first one.
+    #[must_use]
+    pub const fn failure_threshold(mut self, runs: u32) -> Self {
+        self.spec.failure_threshold = Some(runs);
+        self
+    }
+
+    /// Sets how many runs in a row must succeed before the alert rule about failures ends. The default is 1.
+    #[must_use]
+    pub const fn recovery_threshold(mut self, runs: u32) -> Self {
+        self.spec.recovery_threshold = Some(runs);
         self
     }
 

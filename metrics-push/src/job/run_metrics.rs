@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::completion::{Cause, Completion};
 use super::resource_usage::ResourceUsage;
 use super::spec::JobSpec;
+use super::timing::Timing;
 use crate::clock::Moment;
 use crate::finished_run::RecordCounts;
 use crate::history::add_last_time;
@@ -32,7 +33,10 @@ pub(super) struct Progress {
 /// The values that the settings of a job determine. They are pushed with the start and again with the completion.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Expectations<'a> {
-    pub(super) deadline: Option<Duration>,
+    pub(super) timing: Option<Timing<'a>>,
+    pub(super) grace: Option<Duration>,
+    pub(super) failure_threshold: Option<u32>,
+    pub(super) recovery_threshold: Option<u32>,
     pub(super) max_runtime: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) version: Cow<'a, str>,
@@ -41,7 +45,10 @@ pub(super) struct Expectations<'a> {
 impl From<&JobSpec> for Expectations<'static> {
     fn from(spec: &JobSpec) -> Self {
         Self {
-            deadline: spec.success_deadline(),
+            timing: spec.timing(),
+            grace: spec.grace,
+            failure_threshold: spec.failure_threshold,
+            recovery_threshold: spec.recovery_threshold,
             max_runtime: spec.max_runtime,
             heartbeat: spec.heartbeat,
             version: spec.version.unwrap_or_default().into(),
@@ -75,6 +82,9 @@ pub(super) fn completion_metrics(
     add_expectations(&mut snapshot, expected, completion.started_at);
     add_outcome_states(&mut snapshot, completion.cause.outcome);
     add_timestamps(&mut snapshot, completion);
+    if completion.cause.outcome == Outcome::Success {
+        add_deadline_after(&mut snapshot, expected, completion.finished_at);
+    }
     if let Some(duration) = completion.duration {
         snapshot.gauge(
             "batch_job_last_run_duration_seconds",
@@ -91,12 +101,24 @@ pub(super) fn completion_metrics(
 
 fn add_expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, started_at: f64) {
     snapshot.gauge(LAST_START, "Time when the last run started.", &[(&[], started_at)]);
-    if let Some(deadline) = expected.deadline {
-        snapshot.gauge(
-            "batch_job_success_deadline_seconds",
-            "Largest age that the last success may reach.",
-            &[(&[], deadline.as_secs_f64())],
-        );
+    if let Some(timing) = &expected.timing {
+        add_timing(snapshot, timing, expected.grace, started_at);
+    }
+    for (name, help, threshold) in [
+        (
+            "batch_job_failure_threshold",
+            "Number of failures in a row after which an alert fires.",
+            expected.failure_threshold,
+        ),
+        (
+            "batch_job_recovery_threshold",
+            "Number of successes in a row after which the alert ends.",
+            expected.recovery_threshold,
+        ),
+    ] {
+        if let Some(threshold) = threshold {
+            snapshot.gauge(name, help, &[(&[], threshold.into())]);
+        }
     }
     if let Some(max_runtime) = expected.max_runtime {
         snapshot.gauge(
@@ -112,8 +134,56 @@ fn add_expectations(snapshot: &mut Snapshot, expected: &Expectations<'_>, starte
             &[(&[], interval.as_secs_f64())],
         );
     }
-    let version = [("version", &*expected.version)];
-    snapshot.gauge("batch_job_info", "Version of the job.", &[(&version, 1.0)]);
+    let (schedule, timezone) = match &expected.timing {
+        Some(Timing::Schedule { expression, timezone }) => (&**expression, &**timezone),
+        Some(Timing::Every(_)) | None => ("", ""),
+    };
+    let labels = [("schedule", schedule), ("timezone", timezone), ("version", &*expected.version)];
+    snapshot.gauge("batch_job_info", "Version and schedule of the job.", &[(&labels, 1.0)]);
+}
+
+/// Adds when the next run is due, and the deadline of a success if it is always the same.
+fn add_timing(
+    snapshot: &mut Snapshot,
+    timing: &Timing<'_>,
+    grace: Option<Duration>,
+    started_at: f64,
+) {
+    // The start of the run logs why a schedule is invalid.
+    if let Ok(next_run) = timing.next_run(started_at) {
+        snapshot.gauge(
+            "batch_job_next_run_timestamp_seconds",
+            "Time when the next run is due.",
+            &[(&[], next_run)],
+        );
+        let grace = grace.unwrap_or_else(|| timing.default_grace());
+        snapshot.gauge(
+            "batch_job_start_grace_seconds",
+            "How late a run may start.",
+            &[(&[], grace.as_secs_f64())],
+        );
+    }
+    if let Some(deadline) = timing.fixed_deadline() {
+        add_deadline(snapshot, deadline);
+    }
+}
+
+/// Adds the deadline of a success that depends on its time.
+fn add_deadline_after(snapshot: &mut Snapshot, expected: &Expectations<'_>, succeeded_at: f64) {
+    let timing = expected.timing.as_ref();
+    let deadline =
+        timing.and_then(|timing| timing.deadline_after(succeeded_at, expected.max_runtime));
+    if let Some(deadline) = deadline {
+        add_deadline(snapshot, deadline);
+    }
+}
+
+fn add_deadline(snapshot: &mut Snapshot, deadline: Duration) {
+    snapshot.gauge(
+        "batch_job_success_deadline_seconds",
+        "Largest age that the last success may reach.",
+        &[(&[], deadline.as_secs_f64())],
+    );
 }
 
 fn add_outcome_states(snapshot: &mut Snapshot, current: Outcome) {
@@ -345,6 +415,92 @@ mod tests {
         let job = JobSpec { every: Some(Duration::from_secs(86_400)), ..spec() };
         let text = encode(&start_metrics(&Expectations::from(&job), 0.0));
         assert!(text["batch_job_success_deadline_seconds"].ends_with(" 172800\n"));
+    }
+
+    #[test]
+    fn next_run_is_exported_with_the_start_and_every_completion() {
+        let job = JobSpec { every: Some(Duration::from_secs(86_400)), ..spec() };
+        let with = Expectations::from(&job);
+        let graced = Expectations { grace: Some(Duration::from_secs(5)), ..with.clone() };
+        let ended = Completion::at(Outcome::Error.into(), 10.0, 20.0);
+        for (expected, grace) in [(with, " 43200\n"), (graced, " 5\n")] {
+            for snapshot in [
+                start_metrics(&expected, 10.0),
+                completion_metrics(&expected, &Progress::default(), &ended),
+            ] {
+                let text = encode(&snapshot);
+                assert!(text["batch_job_next_run_timestamp_seconds"].ends_with(" 86410\n"));
+                assert!(text["batch_job_start_grace_seconds"].ends_with(grace), "{text:?}");
+            }
+        }
+        let names = names(&start_metrics(&expected(), 10.0));
+        for name in ["next_run_timestamp_seconds", "start_grace_seconds"] {
+            assert!(!names.contains(&name.to_owned()), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn thresholds_are_exported_if_configured() {
+        let job = JobSpec { failure_threshold: Some(3), recovery_threshold: Some(2), ..spec() };
+        let text = encode(&start_metrics(&Expectations::from(&job), 0.0));
+        assert!(text["batch_job_failure_threshold"].ends_with(" 3\n"));
+        assert!(text["batch_job_recovery_threshold"].ends_with(" 2\n"));
+        let names = names(&start_metrics(&expected(), 0.0));
+        assert!(!names.iter().any(|name| name.ends_with("threshold")), "{names:?}");
+    }
+
+    #[cfg(feature = "schedule")]
+    mod schedule {
+        use super::*;
+
+        fn scheduled() -> Expectations<'static> {
+            let schedule = Some("0 3 * * 1-5");
+            Expectations::from(&JobSpec { schedule, timezone: "Europe/Berlin", ..spec() })
+        }
+
+        #[test]
+        fn deadline_of_a_schedule_is_exported_with_a_success_only() {
+            for outcome in Outcome::ALL {
+                let names = names(&completion_metrics(
+                    &scheduled(),
+                    &Progress::default(),
+                    &completion(outcome),
+                ));
+                let has_deadline = names.contains(&"success_deadline_seconds".to_owned());
+                assert_eq!(has_deadline, outcome == Outcome::Success, "{outcome}: {names:?}");
+                assert!(names.contains(&"next_run_timestamp_seconds".to_owned()), "{outcome}");
+            }
+            let start = names(&start_metrics(&scheduled(), 0.0));
+            assert!(!start.contains(&"success_deadline_seconds".to_owned()), "{start:?}");
+        }
+
+        #[test]
+        fn info_has_the_schedule_and_its_time_zone() {
+            for (expected, sample) in [
+                (
+                    scheduled(),
+                    r#"batch_job_info{schedule="0 3 * * 1-5",timezone="Europe/Berlin"} 1"#,
+                ),
+                (expected(), "batch_job_info 1"),
+            ] {
+                let info = encode(&start_metrics(&expected, 0.0))["batch_job_info"].clone();
+                assert!(info.contains(sample), "{info}");
+            }
+        }
+
+        #[test]
+        fn invalid_schedule_exports_no_times() {
+            let names = names(&completion_metrics(
+                &Expectations::from(&JobSpec { schedule: Some("never"), ..spec() }),
+                &Progress::default(),
+                &completion(Outcome::Success),
+            ));
+            for name in
+                ["next_run_timestamp_seconds", "start_grace_seconds", "success_deadline_seconds"]
+            {
+                assert!(!names.contains(&name.to_owned()), "{names:?}");
+            }
+        }
     }
 
     #[test]

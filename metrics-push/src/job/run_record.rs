@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::journal::file_names;
 use super::journal::line::{Finished, Line, Started};
-use super::journal::recovery;
 use super::journal::{Journal, JournalEntry};
 use super::spec::Durability;
 use super::supervisor::{Link, link};
@@ -33,7 +33,7 @@ impl RunRecord {
         let supervisor = link.and_then(|link| link.file.as_deref());
         // Without the supervisor's file, another process could report the run while the supervisor does.
         let has_journal = link.is_none() || supervisor.is_some();
-        let folder = has_journal.then(|| pipeline.state_dir.folder(recovery::FOLDER)).flatten();
+        let folder = has_journal.then(|| pipeline.state_dir.folder(file_names::FOLDER)).flatten();
         let journal = folder.and_then(|folder| {
             Journal::in_folder(&folder, supervisor).record_start(run, durability)
         });

@@ -3,13 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::timing::Timing;
 use crate::metrics::Registry;
 use crate::outcome::Outcome;
 use crate::push_request::Verb;
-
-/// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices recommend enough
-/// time for two full runs, so that a person need not react to a single failure.
-const DEADLINE_INTERVALS: u32 = 2;
 
 /// The minimum interval between heartbeats. A shorter one would burden the gateway more than it informs.
 pub(super) const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -18,6 +15,16 @@ pub(super) const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct JobSpec {
     pub(super) name: Cow<'static, str>,
     pub(super) every: Option<Duration>,
+    /// A cron expression.
+    pub(super) schedule: Option<&'static str>,
+    /// The time zone of the schedule. If it is empty, that of the machine.
+    pub(super) timezone: &'static str,
+    /// How late a run may start.
+    pub(super) grace: Option<Duration>,
+    /// The number of failures in a row after which an alert fires.
+    pub(super) failure_threshold: Option<u32>,
+    /// The number of successes in a row after which the alert ends.
+    pub(super) recovery_threshold: Option<u32>,
     pub(super) max_runtime: Option<Duration>,
     pub(super) heartbeat: Option<Duration>,
     pub(super) on_success: Verb,
@@ -102,6 +109,11 @@ impl JobSpec {
         Self {
             name,
             every: None,
+            schedule: None,
+            timezone: "",
+            grace: None,
+            failure_threshold: None,
+            recovery_threshold: None,
             max_runtime: None,
             heartbeat: None,
             on_success: Verb::Push,
@@ -121,9 +133,13 @@ impl JobSpec {
         self.extent == Extent::Process
     }
 
-    /// Returns the largest age that the last success may reach.
-    pub(super) fn success_deadline(&self) -> Option<Duration> {
-        self.every.map(|interval| interval.saturating_mul(DEADLINE_INTERVALS))
+    /// Returns when the runs are due.
+    pub(super) fn timing(&self) -> Option<Timing<'static>> {
+        let schedule = |expression: &'static str| Timing::Schedule {
+            expression: expression.into(),
+            timezone: self.timezone.into(),
+        };
+        self.schedule.map(schedule).or_else(|| self.every.map(Timing::Every))
     }
 }
 

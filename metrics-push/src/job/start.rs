@@ -30,7 +30,7 @@ pub(super) fn start_run(
     finish_all: FinishAll,
 ) -> Arc<ActiveRun> {
     let pipeline = Pipeline::current();
-    let mut key = if pipeline.routes.is_empty() {
+    let mut key = if pipeline.routers.is_empty() {
         None
     } else {
         grouping_key(&spec, &pipeline, grouping)
@@ -42,6 +42,9 @@ pub(super) fn start_run(
         key = None;
     }
     let started = Moment::now();
+    if key.is_some() {
+        report_invalid_schedule(&spec, started);
+    }
     let id = new_run_id();
     let record = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, &id, started));
     let run = ActiveRun::new(spec, key, id, pipeline, started, record);
@@ -54,7 +57,7 @@ pub(super) fn start_run(
 /// Installs the signal handlers that report the active runs before a signal ends this process, unless nothing is pushed.
 pub(super) fn report_signals(finish_all: FinishAll) {
     let pipeline = Pipeline::current();
-    if !pipeline.routes.is_empty() && hooks::install(&pipeline, finish_all).is_ok() {
+    if !pipeline.routers.is_empty() && hooks::install(&pipeline, finish_all).is_ok() {
         signal::start_listener();
     }
 }
@@ -79,6 +82,14 @@ fn grouping_key(
     Ok(key)
 }
 
+/// Logs why a job has no next run. The run is reported without one.
+fn report_invalid_schedule(spec: &JobSpec, started: Moment) {
+    let next_run = spec.timing().map(|timing| timing.next_run(started.unix_seconds()));
+    if let Some(Err(error)) = next_run {
+        log::warn_once(format_args!("{error:?}; the next run is not pushed"));
+    }
+}
+
 fn record_start(
     spec: &JobSpec,
     pipeline: &Pipeline,
@@ -89,7 +100,7 @@ fn record_start(
     let run = Started {
         run: id.to_owned(),
         key: key.clone(),
-        sinks: recovery::sink_urls(pipeline),
+        sinks: pipeline.urls(),
         at: started.unix_seconds(),
         extent: spec.extent,
         expected: Expectations::from(spec),

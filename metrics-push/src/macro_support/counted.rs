@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::handles::{HandleCache, Resolve};
 use super::label_value::LabelValue;
-use super::site::{CALL_OUTCOMES, Site, outcome_index};
+use super::site::{CALL_OUTCOMES, Site, SiteMetric, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
-use crate::metrics::{Counter, Family};
+use crate::metrics::{CallSite, Counter, Family};
+
+/// The metric of all functions without the argument `name`.
+static SHARED_METRIC: SiteMetric = SiteMetric::function_calls();
 
 /// An annotated function whose calls are counted.
 pub struct CountedSite {
@@ -28,10 +31,22 @@ enum Counts {
 pub(super) struct OutcomeCounters([Counter; CALL_OUTCOMES.len()]);
 
 impl CountedSite {
-    /// Counts all calls.
+    /// Counts all calls in the metric that functions without a `name` share.
     #[must_use]
-    pub const fn new(site: Site) -> Self {
-        Self { site, counts: Counts::All, cache: HandleCache::new() }
+    #[track_caller]
+    pub const fn new(function: &'static str, module: &'static str) -> Self {
+        // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile
+        // time.
+        let call_site = CallSite::function(function, module);
+        let site = Site { call_site, metric: &SHARED_METRIC };
+        Self { site, counts: Counts::All, cache: HandleCache::EMPTY }
+    }
+
+    /// Counts the calls in this metric.
+    #[must_use]
+    pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
+        self.site.metric = metric;
+        self
     }
 
     /// Does not count successful calls.

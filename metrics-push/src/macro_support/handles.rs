@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 // Reading takes one load. `OnceLock` also loads its state.
-use once_cell::race::OnceRef;
+use once_cell::race::{OnceBox, OnceRef};
 
 use super::label_sets::LabelSets;
 use super::label_value::LabelValue;
@@ -39,9 +39,15 @@ pub(super) trait Resolve {
 pub(super) struct HandleCache<S: Resolve + 'static> {
     /// The handles of a site whose label values do not depend on the call.
     unlabelled: OnceRef<'static, S::Handles>,
+    // Allocated by the first call, because the compiler evaluates this type in each expansion.
+    first_call: OnceBox<FirstCall<S>>,
+}
+
+/// What the first call of a site prepares.
+struct FirstCall<S: Resolve> {
     /// `None` if the metrics could not be registered.
-    resolved: OnceLock<Option<Box<Resolved<S>>>>,
-    detached: OnceRef<'static, S::Handles>,
+    resolved: OnceLock<Option<Resolved<S>>>,
+    detached: OnceLock<S::Handles>,
 }
 
 struct Resolved<S: Resolve> {
@@ -50,9 +56,9 @@ struct Resolved<S: Resolve> {
 }
 
 impl<S: Resolve> HandleCache<S> {
-    pub(super) const fn new() -> Self {
-        Self { unlabelled: OnceRef::new(), resolved: OnceLock::new(), detached: OnceRef::new() }
-    }
+    /// A constant instead of a function, because the compiler evaluates it once for all sites.
+    #[expect(clippy::declare_interior_mutable_const, reason = "it initialises statics only")]
+    pub(super) const EMPTY: Self = Self { unlabelled: OnceRef::new(), first_call: OnceBox::new() };
 
     /// Returns the handles of a site without labels; `None` before its first call.
     #[inline]
@@ -66,8 +72,9 @@ impl<S: Resolve> HandleCache<S> {
         site: &S,
         labels: &[LabelValue<'_>],
     ) -> &'static S::Handles {
-        let Some(resolved) = self.resolved(site) else {
-            return self.detached.get_or_init(|| leak(site.detached()));
+        let first_call = self.first_call.get_or_init(Box::default);
+        let Some(resolved) = first_call.resolved(site) else {
+            return first_call.detached.get_or_init(|| site.detached());
         };
         let create = |values: &[&str]| site.handles(&resolved.registered, values);
         if site.site().has_labels() {
@@ -75,8 +82,16 @@ impl<S: Resolve> HandleCache<S> {
         }
         self.unlabelled.get_or_init(|| leak(create(&[])))
     }
+}
 
-    fn resolved(&'static self, site: &S) -> Option<&'static Resolved<S>> {
+impl<S: Resolve> Default for FirstCall<S> {
+    fn default() -> Self {
+        Self { resolved: OnceLock::new(), detached: OnceLock::new() }
+    }
+}
+
+impl<S: Resolve> FirstCall<S> {
+    fn resolved(&self, site: &S) -> Option<&Resolved<S>> {
         if self.resolved.get().is_none() && is_gathering() {
             // A collector cannot register metrics while its registry is gathered. A later call registers them.
             return None;
@@ -84,9 +99,9 @@ impl<S: Resolve> HandleCache<S> {
         let resolved = self.resolved.get_or_init(|| {
             // The function that returns the registry is code of the program. Its panic has been reported.
             let registered = site.site().ok_or_warn(catch_panic(|| site.register())?)?;
-            Some(Box::new(Resolved { registered, label_sets: LabelSets::new() }))
+            Some(Resolved { registered, label_sets: LabelSets::new() })
         });
-        resolved.as_deref()
+        resolved.as_ref()
     }
 }
 

@@ -53,14 +53,16 @@ impl<H> LabelSets<H> {
     #[cold]
     fn insert(&self, site: &Site, values: &[&str], create: impl Fn(&[&str]) -> H) -> &H {
         let inserted = self.sets.find_or_insert(values.iter().copied(), |count| {
-            (count < site.max_series).then(|| create(values))
+            (count < site.max_series()).then(|| create(values))
         });
         inserted.unwrap_or_else(|| {
             self.other.get_or_init(|| {
                 log::warn(format_args!(
                     "{} has reached the limit of {} sets of label values in {}: further sets are \
                      recorded as {OTHER:?}; use fewer label values, or raise max_series",
-                    site.metric, site.max_series, site.call_site.function
+                    site.metric_name(),
+                    site.max_series(),
+                    site.function()
                 ));
                 create(&vec![OTHER; values.len()])
             })

@@ -4,25 +4,28 @@
 
 mod call;
 mod counted;
+mod ended;
 mod handles;
 mod judge;
 mod label_sets;
 mod label_value;
+mod measure;
 mod run;
 mod site;
 mod timed;
 
 pub use call::{
-    Armed, Ended, Guard, Judged, Measure, Measured, Prepare, armed, call, call_async, call_boxed,
-    call_forever, call_future, capture, enter, guard, never,
+    Judged, Measured, call, call_async, call_boxed, call_forever, call_future, capture, never,
 };
 pub use counted::{CountedCall, CountedSite};
-pub use judge::{ByVariant, Judge, Returned, error_if, judge, ok_if, skip_if, unjudged};
+pub use ended::{ByVariant, Ended, Returned};
+pub use judge::{error_if, ok_if, skip_if, unjudged};
 pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
+pub use measure::{Armed, Guard, Measure, Prepare, armed, enter, guard};
 pub use run::{
     PreparedRun, binary_name, heartbeat_interval, host_name, prepare, start, supervised,
 };
-pub use site::{Site, metric_name};
-pub use timed::{PreparedTime, TimedCall, TimedSite, disable_tsc_clock};
+pub use site::{SiteMetric, metric_name};
+pub use timed::{PreparedTime, SiteTiming, TimedCall, TimedSite, disable_tsc_clock};
 
 pub use crate::job::Verdict;

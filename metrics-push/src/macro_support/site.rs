@@ -43,44 +43,47 @@ pub const fn metric_name(name: &'static str) -> &'static str {
     name
 }
 
-/// An annotated function: its call site, its metric, and the labels of its series.
+/// The metric of an annotated function, and the labels of its series.
 ///
 /// Labels are validated at compile time:
 ///
 /// ```compile_fail,E0080
-/// use metrics_push::__private::Site;
-/// const SITE: Site = Site::new("load", module_path!(), "my_total", "Calls.").labels(&["outcome"]);
+/// use metrics_push::__private::SiteMetric;
+/// const METRIC: SiteMetric = SiteMetric::new("my_total", "Calls.").labels(&["outcome"]);
 /// ```
-pub struct Site {
-    pub(super) call_site: CallSite,
-    pub(super) metric: &'static str,
+pub struct SiteMetric {
+    name: &'static str,
     help: &'static str,
     labels: &'static [&'static str],
     fixed_labels: &'static [(&'static str, &'static str)],
-    pub(super) max_series: usize,
+    max_series: usize,
     registry: Option<fn() -> &'static Registry>,
 }
 
-impl Site {
-    /// Returns the site of a function, with the name and the help text of its metric. Its location is that of the caller,
-    /// because `file!()` and `line!()` in each expansion would cost more compile time.
+impl SiteMetric {
+    /// Returns a metric without further labels.
     #[must_use]
-    #[track_caller]
-    pub const fn new(
-        function: &'static str,
-        module: &'static str,
-        metric: &'static str,
-        help: &'static str,
-    ) -> Self {
+    pub const fn new(name: &'static str, help: &'static str) -> Self {
         Self {
-            call_site: CallSite::function(function, module),
-            metric,
+            name,
             help,
             labels: &[],
             fixed_labels: &[],
             max_series: DEFAULT_MAX_SERIES,
             registry: None,
         }
+    }
+
+    /// Returns the metric that counts the calls of all functions without a `name`.
+    #[must_use]
+    pub const fn function_calls() -> Self {
+        Self::new("function_calls_total", "Calls of functions by outcome.")
+    }
+
+    /// Returns the metric of the durations of all functions without a `name`.
+    #[must_use]
+    pub const fn function_duration() -> Self {
+        Self::new("function_duration_seconds", "Duration of function calls in seconds.")
     }
 
     /// Adds labels whose values are passed to each call, in this order.
@@ -126,10 +129,35 @@ impl Site {
         self.registry = Some(registry);
         self
     }
+}
+
+/// An annotated function: its call site and its metric.
+///
+/// The compiler evaluates a site in each expansion, so a site refers to its metric instead of containing it.
+pub(super) struct Site {
+    pub(super) call_site: CallSite,
+    pub(super) metric: &'static SiteMetric,
+}
+
+impl Site {
+    /// Returns the name of the metric.
+    pub(super) const fn metric_name(&self) -> &'static str {
+        self.metric.name
+    }
+
+    /// Returns the function.
+    pub(super) const fn function(&self) -> &'static str {
+        self.call_site.function
+    }
+
+    /// Returns the maximum number of sets of label values.
+    pub(super) const fn max_series(&self) -> usize {
+        self.metric.max_series
+    }
 
     /// Returns true if there are labels whose values are passed to each call.
     pub(super) const fn has_labels(&self) -> bool {
-        !self.labels.is_empty()
+        !self.metric.labels.is_empty()
     }
 
     /// Registers the metric with all its labels, including `outcome` if that is `Some`.
@@ -138,9 +166,9 @@ impl Site {
         opts: K::Opts,
         outcome: Option<Outcome>,
     ) -> Result<Arc<Family<K>>, Error> {
-        let pairs = self.label_pairs(self.labels, outcome);
+        let pairs = self.label_pairs(self.metric.labels, outcome);
         let labels: Vec<_> = pairs.iter().map(|(name, _)| *name).collect();
-        self.family(self.metric, self.help, &labels, opts)
+        self.family(self.metric.name, self.metric.help, &labels, opts)
     }
 
     /// Registers a gauge with the labels `function` and `module`.
@@ -158,7 +186,7 @@ impl Site {
         opts: K::Opts,
     ) -> Result<Arc<Family<K>>, Error> {
         let spec = MetricSpec { name, help, labels, opts, call_site: self.call_site };
-        match self.registry {
+        match self.metric.registry {
             Some(registry) => MetricFactory::with(registry()).family(&spec),
             None => DEFAULT_FACTORY.family(&spec),
         }
@@ -186,8 +214,8 @@ impl Site {
         let CallSite { function, module, .. } = self.call_site;
         let mut pairs = vec![(FUNCTION, function), (MODULE, module)];
         pairs.extend(outcome.map(|outcome| (OUTCOME, outcome.as_str())));
-        pairs.extend(self.fixed_labels);
-        pairs.extend(self.labels.iter().copied().zip(values.iter().copied()));
+        pairs.extend(self.metric.fixed_labels);
+        pairs.extend(self.metric.labels.iter().copied().zip(values.iter().copied()));
         pairs.sort_by_key(|(name, _)| *name);
         pairs
     }
@@ -195,14 +223,14 @@ impl Site {
     /// Logs that the label at a position does not have the value of the program.
     #[cold]
     pub(super) fn log_rendering(&self, position: usize, rendering: Rendering) {
-        if let Some(label) = self.labels.get(position) {
-            log_rendering(self.metric, label, rendering);
+        if let Some(label) = self.metric.labels.get(position) {
+            log_rendering(self.metric.name, label, rendering);
         }
     }
 
     /// Returns the value, or logs the error.
     pub(super) fn ok_or_warn<T>(&self, result: Result<T, Error>) -> Option<T> {
-        let warn = |error| log::warn(format_args!("{} is not recorded: {error}", self.metric));
+        let warn = |error| log::warn(format_args!("{} is not recorded: {error}", self.metric.name));
         result.map_err(warn).ok()
     }
 }

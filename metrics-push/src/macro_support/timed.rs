@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::handles::{HandleCache, Resolve};
 use super::label_value::LabelValue;
-use super::site::{CALL_OUTCOMES, Site, outcome_index};
+use super::site::{CALL_OUTCOMES, Site, SiteMetric, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
-    self, BucketBounds, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
+    self, BucketBounds, CallSite, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
     ThreadSlot, are_valid_buckets,
 };
 
@@ -17,21 +17,30 @@ use crate::metrics::{
 const IN_FLIGHT: &str = "function_in_flight";
 const IN_FLIGHT_HELP: &str = "Calls of the function that are in flight.";
 
+/// The metric of all functions without the argument `name`.
+static SHARED_METRIC: SiteMetric = SiteMetric::function_duration();
+
+static DEFAULT_TIMING: SiteTiming = SiteTiming::new();
+
 /// An annotated function whose calls are timed.
-///
-/// Buckets are validated at compile time, like the labels of a [`Site`]:
-///
-/// ```compile_fail,E0080
-/// use metrics_push::__private::{Site, TimedSite};
-/// const SITE: Site = Site::new("load", module_path!(), "my_seconds", "Time.");
-/// static TIMED: TimedSite = TimedSite::new(SITE).buckets(&[1.0, 1.0]);
-/// ```
 pub struct TimedSite {
     site: Site,
+    timing: &'static SiteTiming,
+    cache: HandleCache<Self>,
+}
+
+/// How calls are timed.
+///
+/// Buckets are validated at compile time, like the labels of a [`SiteMetric`]:
+///
+/// ```compile_fail,E0080
+/// use metrics_push::__private::SiteTiming;
+/// const TIMING: SiteTiming = SiteTiming::new().buckets(&[1.0, 1.0]);
+/// ```
+pub struct SiteTiming {
     buckets: &'static [f64],
     split: Split,
     in_flight: InFlight,
-    cache: HandleCache<Self>,
 }
 
 /// Whether durations are recorded per outcome.
@@ -96,17 +105,12 @@ impl Durations {
     }
 }
 
-impl TimedSite {
+impl SiteTiming {
     /// Times calls with [`DEFAULT_BUCKETS`].
     #[must_use]
-    pub const fn new(site: Site) -> Self {
-        Self {
-            site,
-            buckets: DEFAULT_BUCKETS,
-            split: Split::Together,
-            in_flight: InFlight::Ignored,
-            cache: HandleCache::new(),
-        }
+    #[expect(clippy::new_without_default, reason = "only expansions use it")]
+    pub const fn new() -> Self {
+        Self { buckets: DEFAULT_BUCKETS, split: Split::Together, in_flight: InFlight::Ignored }
     }
 
     /// Sets the upper bounds of the buckets, in seconds.
@@ -136,6 +140,33 @@ impl TimedSite {
         self.in_flight = InFlight::Counted;
         self
     }
+}
+
+impl TimedSite {
+    /// Times calls with the default [`SiteTiming`], in the metric that functions without a `name` share.
+    #[must_use]
+    #[track_caller]
+    pub const fn new(function: &'static str, module: &'static str) -> Self {
+        // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile
+        // time.
+        let call_site = CallSite::function(function, module);
+        let site = Site { call_site, metric: &SHARED_METRIC };
+        Self { site, timing: &DEFAULT_TIMING, cache: HandleCache::EMPTY }
+    }
+
+    /// Records the durations in this metric.
+    #[must_use]
+    pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
+        self.site.metric = metric;
+        self
+    }
+
+    /// Sets how calls are timed.
+    #[must_use]
+    pub const fn timing(mut self, timing: &'static SiteTiming) -> Self {
+        self.timing = timing;
+        self
+    }
 
     /// Starts a call with these label values.
     #[inline]
@@ -162,7 +193,7 @@ impl TimedSite {
     }
 
     fn outcome_label(&self, outcome: Outcome) -> Option<Outcome> {
-        match self.split {
+        match self.timing.split {
             Split::ByOutcome => Some(outcome),
             Split::Together => None,
         }
@@ -178,9 +209,9 @@ impl Resolve for TimedSite {
     }
 
     fn register(&self) -> Result<Self::Registered, Error> {
-        let bounds = BucketBounds::from_valid(self.buckets);
+        let bounds = BucketBounds::from_valid(self.timing.buckets);
         let family = self.site.register(bounds, self.outcome_label(Outcome::Success))?;
-        let in_flight = match self.in_flight {
+        let in_flight = match self.timing.in_flight {
             InFlight::Counted => {
                 self.site.ok_or_warn(self.site.register_gauge(IN_FLIGHT, IN_FLIGHT_HELP))
             }
@@ -198,7 +229,7 @@ impl Resolve for TimedSite {
     }
 
     fn detached(&self) -> Durations {
-        let histogram = Histogram::new(&BucketBounds::from_valid(self.buckets));
+        let histogram = Histogram::new(&BucketBounds::from_valid(self.timing.buckets));
         Durations { histograms: CALL_OUTCOMES.map(|_| histogram.clone()), in_flight: None }
     }
 }

@@ -10,10 +10,8 @@ pub(crate) struct CallSite {
     pub(crate) function: &'static str,
     /// The module of the function, which is the value of the `module` label. Empty if the metric belongs to no function.
     pub(crate) module: &'static str,
-    /// The source file.
-    pub(crate) file: &'static str,
-    /// The line in the source file.
-    pub(crate) line: u32,
+    /// The source file and the line.
+    location: &'static Location<'static>,
 }
 
 impl CallSite {
@@ -26,8 +24,7 @@ impl CallSite {
     /// Returns the call site of a function. The caller must be marked `#[track_caller]`.
     #[track_caller]
     pub(crate) const fn function(function: &'static str, module: &'static str) -> Self {
-        let location = Location::caller();
-        Self { function, module, file: location.file(), line: location.line() }
+        Self { function, module, location: Location::caller() }
     }
 }
 
@@ -36,7 +33,7 @@ impl fmt::Display for CallSite {
         if !self.function.is_empty() {
             write!(f, "{} at ", self.function)?;
         }
-        write!(f, "{}:{}", self.file, self.line)
+        write!(f, "{}:{}", self.location.file(), self.location.line())
     }
 }
 
@@ -48,7 +45,7 @@ mod tests {
     fn call_site_displays_function_file_and_line() {
         let here = CallSite::caller();
         assert_eq!(here.to_string(), format!("{}:{}", file!(), line!() - 1));
-        let function = CallSite { function: "load", module: "m", file: "src/load.rs", line: 7 };
-        assert_eq!(function.to_string(), "load at src/load.rs:7");
+        let function = CallSite::function("load", "m");
+        assert_eq!(function.to_string(), format!("load at {}:{}", file!(), line!() - 1));
     }
 }

@@ -67,6 +67,8 @@ pub(crate) enum Model {
     Groups,
     /// Samples with the time at which their request was created. An older request replaces nothing.
     Samples,
+    /// Messages in the order of their arrival. Consumers read the time at which a request was created.
+    Messages,
 }
 
 /// What happens if a sink receives a request twice.

@@ -12,7 +12,13 @@ mod gzip;
 mod gzip;
 mod influx;
 mod interface;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka_disabled.rs"]
+mod kafka;
 mod otlp;
+mod outbox;
 mod post;
 mod prometheus_api;
 mod proto;
@@ -23,16 +29,19 @@ mod remote_write;
 #[path = "remote_write_disabled.rs"]
 mod remote_write;
 mod remote_write_version;
+mod ring;
 mod sample_clock;
 mod sample_sink;
 mod sample_times;
+mod sasl_mechanism;
 mod schemes;
 mod series;
+mod shards;
 mod target;
 mod textfile;
 
 #[cfg(test)]
-pub(crate) use interface::{Semantics, SendFuture};
+pub(crate) use interface::{QueryFuture, Semantics, SendFuture};
 
 pub use acceptance::Acceptance;
 pub(crate) use dry_run::DryRun;
@@ -41,5 +50,9 @@ pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejectio
 pub(crate) use prometheus_api::PrometheusApi;
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
-pub(crate) use schemes::{display_url, is_pushgateway, open};
+pub use sasl_mechanism::SaslMechanism;
+pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, open};
+pub(crate) use shards::Shards;
 pub(crate) use target::{Mode, Target};
+pub use textfile::GroupFile;
+pub(crate) use textfile::Textfile;

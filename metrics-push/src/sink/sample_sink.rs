@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::answers::locate;
 use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
+use super::outbox::{EncodedSamples, Outbox};
 use super::post::{Endpoint, Post};
 use super::sample_clock::SampleClock;
 use super::sample_times::{ClockReading, RequestTimes};
@@ -33,6 +34,7 @@ pub(super) trait SampleProtocol: fmt::Debug + Send + Sync {
 pub(super) struct SampleServer {
     endpoint: Endpoint,
     clock: SampleClock,
+    outbox: Outbox,
 }
 
 impl SampleServer {
@@ -42,7 +44,7 @@ impl SampleServer {
     /// `is_config` if the URL, a header or a TLS setting is invalid.
     pub(super) fn open(target: &Target, rules: EndpointRules) -> Result<Self, Error> {
         let endpoint = Endpoint::open(target, rules)?;
-        Ok(Self { endpoint, clock: SampleClock::default() })
+        Ok(Self { endpoint, clock: SampleClock::default(), outbox: Outbox::default() })
     }
 
     /// Returns the URL without credentials.
@@ -66,6 +68,20 @@ impl SampleServer {
             None => self.exchange(empty, deadline).await?.1,
         };
         Ok(self.clock.times(payload, reading))
+    }
+
+    /// Sends samples, in one call with those of other requests that wait. `call` makes a call with the bytes of several
+    /// messages, or of one.
+    ///
+    /// # Errors
+    /// If the server did not accept the samples.
+    pub(super) async fn send<F: Future<Output = Result<Accepted, Rejection>>>(
+        &self,
+        samples: EncodedSamples,
+        deadline: Moment,
+        call: impl Fn(Vec<u8>) -> F,
+    ) -> Result<Accepted, Rejection> {
+        self.outbox.send(samples, deadline, call).await
     }
 
     /// Posts a request.

@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use crate::labels::GroupingKey;
-use crate::push_request::Payload;
+use crate::push_request::{Payload, is_delivery_family};
 
 /// A clock that is ahead of the receiver's by more than this is wrong. The `Date` of a response has whole seconds, and a
 /// response can arrive late.
@@ -91,7 +91,7 @@ fn millis(duration: Duration) -> u64 {
 pub(super) struct RequestIdentity {
     /// By the clock of the machine that made it.
     created_at: u64,
-    /// A hash of each family.
+    /// A hash of each family, except those about the delivery.
     families: Vec<u64>,
 }
 
@@ -102,7 +102,8 @@ impl RequestIdentity {
             family.hash(&mut hasher);
             hasher.finish()
         };
-        Self { created_at: payload.created_at(), families: payload.families().map(hash).collect() }
+        let families = payload.families().filter(|(name, _)| !is_delivery_family(name));
+        Self { created_at: payload.created_at(), families: families.map(hash).collect() }
     }
 
     /// Returns true if the other request contains all families of this one, unchanged.
@@ -174,6 +175,7 @@ impl SampleTimer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push_request::{Families, PushRequest};
 
     const NOW: u64 = 1_700_000_000_000;
     const HOUR: u64 = 3_600_000;
@@ -225,6 +227,19 @@ mod tests {
         let first = timer.time(&key("a"), request(NOW, 2), right(), NOW);
         let again = timer.time(&key("a"), request(NOW, 2), right(), NOW + 9_000);
         assert_eq!((first, again), (NOW + 1, NOW + 1));
+    }
+
+    #[test]
+    fn metrics_of_the_delivery_do_not_change_the_time() {
+        let request = PushRequest::add(key("a"), Families::from([("x".into(), "x 1\n".into())]));
+        let identity = |attempts: u32| {
+            let text = format!("batch_job_push_attempts {attempts}\n");
+            let own = Families::from([("batch_job_push_attempts".into(), text)]);
+            let mut payload = Payload::from(&request);
+            payload.insert(&own);
+            RequestIdentity::new(&payload)
+        };
+        assert_eq!(identity(1), identity(2));
     }
 
     #[test]

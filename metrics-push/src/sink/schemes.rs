@@ -1,32 +1,53 @@
 //! The table of schemes: the scheme of a URL selects the sink.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::dry_run::DryRun;
 use super::influx;
 use super::interface::Sink;
+use super::kafka;
 use super::otlp;
 use super::pushgateway::Pushgateway;
 use super::remote_write;
+use super::ring::SCHEME_PREFIX;
+use super::shards::Shards;
 use super::target::{Mode, Target};
 use super::textfile::Textfile;
 use crate::error::Error;
 use crate::http::RawUrl;
 
 /// Opens the sink of a target. Without I/O: it also checks the URL when the configuration is read.
-type Open = fn(&Target) -> Result<Arc<dyn Sink>, Error>;
+#[derive(Clone, Copy)]
+enum Open {
+    Single(fn(&Target) -> Result<Arc<dyn Sink>, Error>),
+    Sharded(fn(&Target) -> Result<Arc<Shards>, Error>),
+}
+
+use Open::{Sharded, Single};
+
+/// What a URL refers to. `Display` writes the URL without credentials.
+#[derive(Clone, Debug)]
+pub(crate) enum Destination {
+    Single(Arc<dyn Sink>),
+    Sharded(Arc<Shards>),
+}
 
 /// The schemes in the order of the documentation.
 static SCHEMES: &[(&str, Open)] = &[
-    ("http", Pushgateway::open),
-    ("https", Pushgateway::open),
-    ("remote-write+http", remote_write::open),
-    ("remote-write+https", remote_write::open),
-    ("influx+http", influx::open),
-    ("influx+https", influx::open),
-    ("otlp+http", otlp::open),
-    ("otlp+https", otlp::open),
-    ("textfile", Textfile::open),
+    ("http", Single(Pushgateway::open)),
+    ("https", Single(Pushgateway::open)),
+    ("shards+http", Sharded(Shards::open)),
+    ("shards+https", Sharded(Shards::open)),
+    ("remote-write+http", Single(remote_write::open)),
+    ("remote-write+https", Single(remote_write::open)),
+    ("influx+http", Single(influx::open)),
+    ("influx+https", Single(influx::open)),
+    ("otlp+http", Single(otlp::open)),
+    ("otlp+https", Single(otlp::open)),
+    ("textfile", Single(Textfile::open)),
+    ("kafka", Single(kafka::open)),
+    ("kafka+tls", Single(kafka::open)),
 ];
 
 /// The scheme of a URL without one.
@@ -45,20 +66,29 @@ const FOREIGN_PATHS: [(&str, &str); 6] = [
 /// The path of the query API of a Pushgateway, which reports this mistake itself.
 const QUERY_API_PATH: &str = "/api/v1/metrics";
 
-/// Opens the sink of a target. In a dry run, its requests are logged instead of being sent.
+/// Opens the destination of a target. In a dry run, its requests are logged instead of being sent.
 ///
 /// # Errors
 /// `is_config` if the scheme is unknown, or the sink rejects the URL or a setting of the transport.
-pub(crate) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
-    let sink = find(&target.url)?(target)?;
+pub(crate) fn open(target: &Target) -> Result<Destination, Error> {
+    let destination = find(&target.url)?.open(target)?;
     Ok(match target.mode {
-        Mode::Live => sink,
-        Mode::DryRun => Arc::new(DryRun::new(sink.to_string())),
+        Mode::Live => destination,
+        Mode::DryRun => Destination::Single(Arc::new(DryRun::new(destination.to_string()))),
     })
 }
 
-/// Returns true if the scheme of a URL is that of a Pushgateway.
+/// Returns true if the scheme of a URL is that of one or several Pushgateways.
 pub(crate) fn is_pushgateway(url: &RawUrl) -> bool {
+    is_single_pushgateway(url) || is_sharded(url)
+}
+
+/// Returns true if the scheme of a URL is that of a ring of Pushgateways.
+pub(crate) fn is_sharded(url: &RawUrl) -> bool {
+    scheme(url).is_some_and(|scheme| scheme.starts_with(SCHEME_PREFIX))
+}
+
+fn is_single_pushgateway(url: &RawUrl) -> bool {
     scheme(url).is_none_or(|scheme| matches!(&*scheme, "http" | "https"))
 }
 
@@ -67,7 +97,7 @@ pub(crate) fn is_pushgateway(url: &RawUrl) -> bool {
 /// # Errors
 /// `is_config` if the scheme is unknown, or the sink rejects the URL.
 pub(crate) fn display_url(url: &RawUrl) -> Result<String, Error> {
-    find(url)?(&Target::with_defaults(url.clone())).map(|sink| sink.to_string())
+    find(url)?.open(&Target::with_defaults(url.clone())).map(|it| it.to_string())
 }
 
 fn find(url: &RawUrl) -> Result<Open, Error> {
@@ -86,6 +116,24 @@ fn find(url: &RawUrl) -> Result<Open, Error> {
     })
 }
 
+impl Open {
+    fn open(self, target: &Target) -> Result<Destination, Error> {
+        match self {
+            Single(open) => open(target).map(Destination::Single),
+            Sharded(open) => open(target).map(Destination::Sharded),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(sink) => sink.fmt(f),
+            Self::Sharded(shards) => shards.ring().fmt(f),
+        }
+    }
+}
+
 /// Returns the scheme in lowercase; `None` if the text before `://` is not a scheme, so that the Pushgateway reports the
 /// mistake in the URL.
 fn scheme(url: &RawUrl) -> Option<String> {
@@ -102,7 +150,7 @@ fn scheme(url: &RawUrl) -> Option<String> {
 fn check_path(url: &RawUrl) -> Result<(), Error> {
     let text = url.as_str().trim();
     let path = text.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    if !is_pushgateway(url) || path.ends_with(QUERY_API_PATH) {
+    if !is_single_pushgateway(url) || path.ends_with(QUERY_API_PATH) {
         return Ok(());
     }
     let foreign = FOREIGN_PATHS.iter().find(|(end, _)| path.ends_with(end));
@@ -117,7 +165,7 @@ fn check_path(url: &RawUrl) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    fn opened(url: &str) -> Result<Arc<dyn Sink>, Error> {
+    fn opened(url: &str) -> Result<Destination, Error> {
         open(&Target::with_defaults(RawUrl::new(url)))
     }
 

@@ -2,6 +2,7 @@
 
 use super::pushgateway::{Encoding, GatewayKind};
 use super::remote_write_version::RemoteWriteVersion;
+use super::sasl_mechanism::SaslMechanism;
 use crate::http::{RawUrl, Transport};
 
 /// How to push to one sink.
@@ -16,6 +17,8 @@ pub(crate) struct Target {
         expect(dead_code, reason = "only remote write has versions")
     )]
     pub(crate) remote_write: RemoteWriteVersion,
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only Kafka has mechanisms"))]
+    pub(crate) sasl_mechanism: SaslMechanism,
     pub(crate) mode: Mode,
 }
 
@@ -28,6 +31,7 @@ impl Target {
             kind: GatewayKind::default(),
             encoding: Encoding::default(),
             remote_write: RemoteWriteVersion::default(),
+            sasl_mechanism: SaslMechanism::default(),
             mode: Mode::Live,
         }
     }

@@ -1,7 +1,7 @@
 //! Checks the readers of spooled requests and of recorded outages with arbitrary bytes.
 
 use super::outage;
-use super::record::{decode, encode};
+use super::record::{VERSION, decode, encode};
 
 /// Decodes a record. Its request is the same after it is encoded again.
 ///
@@ -9,10 +9,10 @@ use super::record::{decode, encode};
 /// If the reader is wrong.
 pub fn record(bytes: &[u8]) {
     if let Ok(record) = decode(bytes) {
-        let again = decode(&encode(&record.sink, &record.request));
+        let again = decode(&encode(&record.sink, record.reason, &record.request));
         assert_eq!(
-            again.map(|again| (again.sink, again.request)),
-            Ok((record.sink, record.request))
+            again.map(|again| (again.sink, again.reason, again.request)),
+            Ok((record.sink, record.reason, record.request))
         );
     }
 }
@@ -33,8 +33,10 @@ pub fn outage_record(bytes: &[u8]) {
 /// If the reader is wrong.
 pub fn record_fields(fields: &[u8]) {
     let checksum = crate::checksum::checksum_of(&[fields]);
-    let head = format!("metrics-push request 1 {checksum:032x}\n");
-    record(&[head.as_bytes(), fields].concat());
+    for version in 1..=VERSION {
+        let head = format!("metrics-push request {version} {checksum:032x}\n");
+        record(&[head.as_bytes(), fields].concat());
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +46,7 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
     use crate::push_request::{PushRequest, Verb};
+    use crate::spool::SpoolReason;
 
     proptest! {
         #[test]
@@ -60,7 +63,7 @@ mod tests {
                 key = key.label(name, value).unwrap();
             }
             let request = PushRequest::with_created_at(created_at, verb, key, families);
-            let record = decode(&encode(&sink, &request)).unwrap();
+            let record = decode(&encode(&sink, SpoolReason::Undelivered, &request)).unwrap();
             prop_assert_eq!((record.sink, record.request), (sink, request));
         }
     }

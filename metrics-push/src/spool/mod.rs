@@ -10,6 +10,7 @@
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod outage;
+mod placement;
 mod record;
 mod sink_file;
 mod sink_state;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::checksum::checksum_of;
@@ -30,6 +31,8 @@ use crate::log;
 use crate::push_request::PushRequest;
 use crate::state_dir::{Disk, FileEntry, Folder, FolderLock, StateDir, TempFile};
 use crate::sync::Mutex;
+pub(crate) use placement::Placement;
+pub(crate) use record::SpoolReason;
 use record::{DecodeError, Record};
 use usage::{DROPPED_FILE, SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
 
@@ -45,10 +48,14 @@ pub(crate) struct Spool {
     state_dir: Arc<StateDir>,
     /// The sink's URL without credentials, which each record contains.
     sink: String,
+    /// The URL of the server whose state is stored: that of the sink, or of one of its shards.
+    server: String,
     /// The start of the file names of the configured sinks, which the gauges count.
     configured: Vec<String>,
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
+    /// The last known number of files that can be added to the folder of placements.
+    placement_room: AtomicI64,
     disk: Disk,
     has_warned: AtomicBool,
 }
@@ -57,6 +64,7 @@ pub(crate) struct Spool {
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolEntry {
     pub(crate) request: PushRequest,
+    pub(crate) reason: SpoolReason,
     name: String,
     checksum: u128,
 }
@@ -79,11 +87,32 @@ impl Spool {
         state_dir.is_enabled().then(|| Self {
             state_dir: Arc::clone(state_dir),
             sink: sink.to_owned(),
+            server: sink.to_owned(),
             configured: configured.iter().map(|sink| file_prefix(sink)).collect(),
             usage: Mutex::default(),
+            placement_room: AtomicI64::new(0),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         })
+    }
+
+    /// Returns the same spool, which stores the state of another server.
+    pub(crate) fn for_server(&self, url: &str) -> Self {
+        Self { server: url.to_owned(), ..self.for_sink(&self.sink) }
+    }
+
+    /// Returns the spool of another sink in the same state directory.
+    pub(crate) fn for_sink(&self, sink: &str) -> Self {
+        Self {
+            state_dir: Arc::clone(&self.state_dir),
+            sink: sink.to_owned(),
+            server: sink.to_owned(),
+            configured: self.configured.clone(),
+            usage: Mutex::default(),
+            placement_room: AtomicI64::new(0),
+            disk: self.disk.clone(),
+            has_warned: AtomicBool::new(false),
+        }
     }
 
     /// Returns the spooled requests of all sinks, each with the spool of its sink.
@@ -127,17 +156,30 @@ impl Spool {
         files.into_iter().filter_map(|file| self.read(&folder, file.name)).collect()
     }
 
-    /// Stores a request, merged with the spooled request for the same key. Returns the path of the folder.
+    /// Stores an undelivered request, merged with the spooled request for the same key. Returns the path of the folder.
     ///
     /// # Errors
     /// If the request could not be stored.
     pub(crate) fn store(&self, request: &PushRequest) -> Result<PathBuf, Error> {
+        self.store_because(SpoolReason::Undelivered, request)
+    }
+
+    /// Stores a request for this reason, like [`store`](Self::store). What is merged with an undelivered request is
+    /// undelivered.
+    ///
+    /// # Errors
+    /// If the request could not be stored.
+    pub(crate) fn store_because(
+        &self,
+        reason: SpoolReason,
+        request: &PushRequest,
+    ) -> Result<PathBuf, Error> {
         let folder = self
             .state_dir
             .folder(FOLDER)
             .ok_or_else(|| Error::config("cannot use the state directory"))?;
         let path = folder.path().to_owned();
-        self.merge(&folder, request).map(|()| path).map_err(|error| {
+        self.merge(&folder, reason, request).map(|()| path).map_err(|error| {
             Error::new(Kind::Config, "cannot store the request on disk")
                 .at("directory", folder.path().display())
                 .caused_by(error)
@@ -174,9 +216,21 @@ impl Spool {
     /// # Errors
     /// If the request could not be stored.
     pub(crate) fn move_to(&self, other: &Self, entry: &SpoolEntry) -> Result<(), Error> {
-        other.store(&entry.request)?;
+        other.store_because(entry.reason, &entry.request)?;
         self.remove(entry);
         Ok(())
+    }
+
+    /// Moves the requests for the sinks that `is_earlier` accepts to this one. Blocks.
+    pub(crate) fn adopt(&self, is_earlier: impl Fn(&str) -> bool) {
+        let own = file_prefix(&self.sink);
+        let others = self.records(|name| is_record(name) && !name.starts_with(&own)).into_iter();
+        for (_, entry) in others.filter(|(sink, _)| is_earlier(sink)) {
+            // A request that cannot be moved stays where it is.
+            if self.store(&entry.request).is_ok() {
+                self.remove(&entry);
+            }
+        }
     }
 
     pub(crate) fn stats(&self) -> SpoolStats {
@@ -272,8 +326,8 @@ impl Spool {
             }
         };
         match record::decode(&bytes) {
-            Ok(Record { sink, request, checksum }) => {
-                Some((sink, SpoolEntry { request, name, checksum }))
+            Ok(Record { sink, reason, request, checksum }) => {
+                Some((sink, SpoolEntry { request, reason, name, checksum }))
             }
             Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
             Err(DecodeError::Corrupt) => {
@@ -298,15 +352,20 @@ impl Spool {
     ///
     /// The temporary file is written before the folder is locked, so that jobs that finish at the same time sync their
     /// files concurrently.
-    fn merge(&self, folder: &Arc<Folder>, request: &PushRequest) -> io::Result<()> {
+    fn merge(
+        &self,
+        folder: &Arc<Folder>,
+        reason: SpoolReason,
+        request: &PushRequest,
+    ) -> io::Result<()> {
         let name = self.file_name(request.key());
         let seen = self.read_for_merge(folder, &name)?;
-        let mut bytes = self.encode_merged(seen.as_deref(), request)?;
+        let mut bytes = self.encode_merged(seen.as_deref(), reason, request)?;
         let mut temp = self.disk.write_temp(folder, &name, &bytes)?;
         let lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
         let found = self.read_for_merge(folder, &name)?;
         if found != seen {
-            bytes = self.encode_merged(found.as_deref(), request)?;
+            bytes = self.encode_merged(found.as_deref(), reason, request)?;
             temp = self.disk.write_temp(folder, &name, &bytes)?;
         }
         let length = bytes.len() as u64;
@@ -331,14 +390,22 @@ impl Spool {
     }
 
     /// Encodes a request, merged with the existing record of its key.
-    fn encode_merged(&self, found: Option<&[u8]>, request: &PushRequest) -> io::Result<Vec<u8>> {
+    fn encode_merged(
+        &self,
+        found: Option<&[u8]>,
+        reason: SpoolReason,
+        request: &PushRequest,
+    ) -> io::Result<Vec<u8>> {
         let spooled = found.and_then(|bytes| record::decode(bytes).ok());
         match spooled {
             Some(record) if record.request.key() == request.key() => {
+                let both = [reason, record.reason];
+                let is_undelivered = both.contains(&SpoolReason::Undelivered);
+                let reason = if is_undelivered { SpoolReason::Undelivered } else { reason };
                 let merged = merge_by_age(record.request, request.clone());
-                record::encode_within_limit(&self.sink, &merged)
+                record::encode_within_limit(&self.sink, reason, &merged)
             }
-            _ => record::encode_within_limit(&self.sink, request),
+            _ => record::encode_within_limit(&self.sink, reason, request),
         }
     }
 

@@ -1,13 +1,13 @@
 //! `Record`: the file format of a spooled request.
 //!
 //! ```text
-//! metrics-push request 1 <checksum of what follows, 32 hex digits>\n
+//! metrics-push request 2 <checksum of what follows, 32 hex digits>\n
 //! <fields, each as its length in bytes, a colon, its bytes and a line feed>
 //! ```
 //!
-//! The fields are the sink's URL without credentials, the verb, the time at which the newest part was created (Unix
-//! milliseconds), the job, the number of further labels with the name and value of each, and the number of families with
-//! the name and text of each. The decoder distinguishes corrupt records, foreign files and records of newer versions.
+//! The fields are the sink's URL without credentials, the reason (`undelivered` or `unconfirmed`; version 1 does not have
+//! this field), the verb, the time at which the newest part was created (Unix milliseconds), the job, the number of further
+//! labels with the name and value of each, and the number of families with the name and text of each. The decoder distinguishes corrupt records, foreign files and records of newer versions.
 
 use std::fmt::Write as _;
 use std::io;
@@ -27,12 +27,31 @@ pub(super) const MAX_HEAD_SIZE: u64 = 64;
 /// The start of the records of all versions.
 const MAGIC: &str = "metrics-push request ";
 /// A change of the format needs a new version, and a record of the old version in the tests.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+
+/// The reason why a request is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpoolReason {
+    /// The sink has not accepted it.
+    Undelivered,
+    /// The sink has accepted it, but a request that arrives late may replace it.
+    Unconfirmed,
+}
+
+impl SpoolReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Undelivered => "undelivered",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
 
 /// A spooled request and its sink.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) sink: String,
+    pub(super) reason: SpoolReason,
     pub(super) request: PushRequest,
     /// The checksum of the fields. It changes whenever the record changes.
     pub(super) checksum: u128,
@@ -53,20 +72,25 @@ pub(super) enum DecodeError {
 ///
 /// # Errors
 /// If the outcome is too large or missing.
-pub(super) fn encode_within_limit(sink: &str, request: &PushRequest) -> io::Result<Vec<u8>> {
-    let record = encode(sink, request);
+pub(super) fn encode_within_limit(
+    sink: &str,
+    reason: SpoolReason,
+    request: &PushRequest,
+) -> io::Result<Vec<u8>> {
+    let record = encode(sink, reason, request);
     if record.len() <= MAX_RECORD_SIZE {
         return Ok(record);
     }
-    let outcome = request.outcome_only().map(|outcome| encode(sink, &outcome));
+    let outcome = request.outcome_only().map(|outcome| encode(sink, reason, &outcome));
     outcome.filter(|record| record.len() <= MAX_RECORD_SIZE).ok_or_else(|| {
         io::Error::other(format!("the request is larger than {MAX_RECORD_SIZE} bytes"))
     })
 }
 
-pub(super) fn encode(sink: &str, request: &PushRequest) -> Vec<u8> {
+pub(super) fn encode(sink: &str, reason: SpoolReason, request: &PushRequest) -> Vec<u8> {
     let mut fields = String::new();
     push_field(&mut fields, sink);
+    push_field(&mut fields, reason.as_str());
     push_field(&mut fields, request.verb().as_str());
     push_field(&mut fields, &request.created_at().to_string());
     push_field(&mut fields, request.key().job());
@@ -102,17 +126,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     let text = std::str::from_utf8(after_magic).map_err(|_| DecodeError::Corrupt)?;
     let (head, fields) = text.split_once('\n').ok_or(DecodeError::Corrupt)?;
     let (version, stated) = head.split_once(' ').ok_or(DecodeError::Corrupt)?;
-    match version.parse::<u32>() {
-        Ok(VERSION) => {}
+    let version = match version.parse::<u32>() {
+        Ok(known @ 1..=VERSION) => known,
         Ok(newer) if newer > VERSION => return Err(DecodeError::NewerVersion),
         _ => return Err(DecodeError::Corrupt),
-    }
+    };
     let checksum = checksum_of(&[fields.as_bytes()]);
     if stated != format!("{checksum:032x}") {
         return Err(DecodeError::Corrupt);
     }
-    let (sink, request) = decode_fields(&mut Fields(fields)).ok_or(DecodeError::Corrupt)?;
-    Ok(Record { sink, request, checksum })
+    decode_fields(version, checksum, &mut Fields(fields)).ok_or(DecodeError::Corrupt)
 }
 
 /// The fields that are not decoded yet.
@@ -133,8 +156,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn decode_fields(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
+fn decode_fields(version: u32, checksum: u128, fields: &mut Fields<'_>) -> Option<Record> {
     let sink = fields.next()?.to_owned();
+    let reason = match version {
+        1 => SpoolReason::Undelivered,
+        _ => decode_reason(fields.next()?)?,
+    };
     let verb = match fields.next()? {
         "push" => Verb::Push,
         "add" => Verb::Add,
@@ -148,10 +175,12 @@ fn decode_fields(fields: &mut Fields<'_>) -> Option<(String, PushRequest)> {
     }
     let families: Families =
         fields.pairs()?.into_iter().map(|(n, text)| (n.to_owned(), text.to_owned())).collect();
-    fields
-        .0
-        .is_empty()
-        .then(|| (sink, PushRequest::with_created_at(created_at, verb, key, families)))
+    let request = PushRequest::with_created_at(created_at, verb, key, families);
+    fields.0.is_empty().then_some(Record { sink, reason, request, checksum })
+}
+
+fn decode_reason(word: &str) -> Option<SpoolReason> {
+    [SpoolReason::Undelivered, SpoolReason::Unconfirmed].into_iter().find(|it| it.as_str() == word)
 }
 
 #[cfg(test)]
@@ -166,8 +195,12 @@ mod tests {
     }
 
     fn encoded() -> Vec<u8> {
-        encode("http://gateway:9091", &request())
+        encode("http://gateway:9091", SpoolReason::Unconfirmed, &request())
     }
+
+    const VERSION_2: &str = "metrics-push request 2 7f9279088b0a9b9e03fef732c8405525\n\
+        19:http://gateway:9091\n11:unconfirmed\n4:push\n13:1700000000123\n4:a/b\n\n1:1\n5:shard\n4:é:7\n\
+        1:2\n1:a\n19:# TYPE a gauge\na 1\n\n1:b\n12:b{x=\"\\n\"} 2\n\n";
 
     /// A record that the first release wrote.
     const VERSION_1: &str = "metrics-push request 1 5e80a306a2b90fd28542ed5187a885f3\n\
@@ -183,15 +216,25 @@ mod tests {
                 request().key().clone(),
                 request().families().clone(),
             );
-            let record = decode(&encode("http://gateway:9091", &request)).unwrap();
-            assert_eq!((record.sink.as_str(), &record.request), ("http://gateway:9091", &request));
+            for reason in [SpoolReason::Undelivered, SpoolReason::Unconfirmed] {
+                let record = decode(&encode("http://gateway:9091", reason, &request)).unwrap();
+                assert_eq!((&*record.sink, record.reason), ("http://gateway:9091", reason));
+                assert_eq!(record.request, request);
+            }
         }
     }
 
     #[test]
     fn record_of_version_1_is_decoded() {
-        assert_eq!(String::from_utf8(encoded()).unwrap(), VERSION_1);
-        assert_eq!(decode(VERSION_1.as_bytes()).unwrap().request, request());
+        let record = decode(VERSION_1.as_bytes()).unwrap();
+        assert_eq!((record.request, record.reason), (request(), SpoolReason::Undelivered));
+    }
+
+    #[test]
+    fn record_of_version_2_is_decoded() {
+        assert_eq!(String::from_utf8(encoded()).unwrap(), VERSION_2);
+        let record = decode(VERSION_2.as_bytes()).unwrap();
+        assert_eq!((record.request, record.reason), (request(), SpoolReason::Unconfirmed));
     }
 
     #[test]
@@ -224,10 +267,8 @@ mod tests {
     #[test]
     fn decode_distinguishes_foreign_files_and_newer_records() {
         assert_eq!(decode(b"notes of a user"), Err(DecodeError::Foreign));
-        assert_eq!(decode(b"metrics-push request 2 later"), Err(DecodeError::Corrupt));
-        assert_eq!(
-            decode(b"metrics-push request 2 later\nwhatever"),
-            Err(DecodeError::NewerVersion)
-        );
+        let newer = format!("{MAGIC}{} later", VERSION + 1);
+        assert_eq!(decode(newer.as_bytes()), Err(DecodeError::Corrupt));
+        assert_eq!(decode((newer + "\nany").as_bytes()), Err(DecodeError::NewerVersion));
     }
 }

@@ -24,7 +24,7 @@ impl SinkFile {
     pub(super) fn read(&self, spool: &Spool) -> Option<String> {
         let folder = spool.state_dir.existing_folder(self.folder)?;
         let bytes = folder.read(&self.name(spool), MAX_FILE_SIZE).ok()??;
-        self.decode(&bytes, &spool.sink).map(ToOwned::to_owned)
+        self.decode(&bytes, &spool.server).map(ToOwned::to_owned)
     }
 
     pub(super) fn decode<'a>(&self, bytes: &'a [u8], sink: &str) -> Option<&'a str> {
@@ -39,7 +39,7 @@ impl SinkFile {
 
     pub(super) fn write(&self, spool: &Spool, content: &str) {
         let Some(folder) = spool.state_dir.folder(self.folder) else { return };
-        let text = self.encode(&spool.sink, content);
+        let text = self.encode(&spool.server, content);
         if let Err(error) = spool.disk.replace(&folder, &self.name(spool), text.as_bytes()) {
             log::debug(format_args!("cannot write to {}: {error}", folder.path().display()));
         }
@@ -53,7 +53,7 @@ impl SinkFile {
     }
 
     pub(super) fn name(&self, spool: &Spool) -> String {
-        let number = checksum_of(&[spool.sink.as_bytes()]) % MAX_FILES;
+        let number = checksum_of(&[spool.server.as_bytes()]) % MAX_FILES;
         format!("{number:02x}.{}", self.extension)
     }
 }

@@ -104,6 +104,23 @@ fn spooled_requests_are_merged_by_age() {
 }
 
 #[test]
+fn request_merged_with_an_undelivered_one_is_undelivered() {
+    use SpoolReason::{Unconfirmed, Undelivered};
+    for (reasons, merged) in [
+        ([Unconfirmed, Unconfirmed], Unconfirmed),
+        ([Unconfirmed, Undelivered], Undelivered),
+        ([Undelivered, Unconfirmed], Undelivered),
+    ] {
+        let state = TempStateDir::new();
+        let spool = state.spool();
+        for (created_at, reason) in (1..).zip(reasons) {
+            spool.store_because(reason, &add("job", created_at, &[("a", "a 1\n")])).unwrap();
+        }
+        assert_eq!(spool.look_up(&key("job")).unwrap().reason, merged, "{reasons:?}");
+    }
+}
+
+#[test]
 fn record_is_visible_to_another_process() {
     let state = TempStateDir::new();
     state.spool().store(&add("a", 1, &[("x", "1\n")])).unwrap();

@@ -14,6 +14,7 @@ mod unix;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
@@ -39,6 +40,14 @@ impl StateDirPath {
             Self::Default(path) | Self::Configured(path) => Some(path),
         }
     }
+}
+
+/// Returns true if this process has not logged yet that it cannot write files. A full disk fails every write, and one line
+/// about it is enough.
+pub(crate) fn claim_write_warning() -> bool {
+    static HAS_WARNED: AtomicBool = AtomicBool::new(false);
+
+    !HAS_WARNED.swap(true, Ordering::Relaxed)
 }
 
 /// The state directory, or none.

@@ -75,6 +75,7 @@ mod path;
 mod protobuf;
 mod protobuf_reader;
 mod receiver_service;
+mod reserved_port;
 mod routes;
 mod sample_store;
 mod series;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::serve;
 use super::http::HttpStream;
+use super::reserved_port::ReservedPort;
 use super::service::Service;
 use super::state::{ListenerCommand, ListenerStatus, SharedState};
 
@@ -29,24 +30,24 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 /// A running server.
 pub(super) struct HttpServer<S: Service> {
     shared: Arc<SharedState<S>>,
-    address: SocketAddr,
+    port: Arc<ReservedPort>,
     acceptor: Option<JoinHandle<()>>,
 }
 
 impl<S: Service> HttpServer<S> {
     pub(super) fn start(port: u16, service: S) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", port))?;
-        let address = listener.local_addr()?;
+        let port = Arc::new(ReservedPort::new(port)?);
+        let listener = port.listen()?;
         let shared = Arc::new(SharedState::new(service));
-        let state = Arc::clone(&shared);
+        let (state, reserved) = (Arc::clone(&shared), Arc::clone(&port));
         let acceptor = thread::Builder::new()
             .name("fake-server".into())
-            .spawn(move || accept_connections(&state, address, listener))?;
-        Ok(Self { shared, address, acceptor: Some(acceptor) })
+            .spawn(move || accept_connections(&state, &reserved, listener))?;
+        Ok(Self { shared, port, acceptor: Some(acceptor) })
     }
 
-    pub(super) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn address(&self) -> SocketAddr {
+        self.port.address()
     }
 
     pub(super) fn shared(&self) -> &SharedState<S> {
@@ -71,7 +72,7 @@ impl<S: Service> HttpServer<S> {
     fn close(&self, command: ListenerCommand) {
         self.shared.kill_connections(command);
         // Connecting wakes the accepting thread. It fails if that thread no longer listens.
-        let _ = TcpStream::connect_timeout(&self.address, WAKE_TIMEOUT);
+        let _ = TcpStream::connect_timeout(&self.address(), WAKE_TIMEOUT);
     }
 }
 
@@ -89,7 +90,7 @@ impl<S: Service> Drop for HttpServer<S> {
 
 fn accept_connections<S: Service>(
     shared: &Arc<SharedState<S>>,
-    address: SocketAddr,
+    port: &ReservedPort,
     listener: TcpListener,
 ) {
     let mut listener = Some(listener);
@@ -102,7 +103,7 @@ fn accept_connections<S: Service>(
             (ListenerCommand::Stop, _) => break,
             (ListenerCommand::Refuse, _) => {
                 drop(listener.take());
-                listener = reopen(shared, address);
+                listener = reopen(shared, port);
             }
             (ListenerCommand::Listen, Ok((stream, _))) => threads.extend(spawn(shared, stream)),
             // The process has probably run out of file descriptors: wait until other connections end.
@@ -117,7 +118,7 @@ fn accept_connections<S: Service>(
 }
 
 /// Waits until the port must be opened again. Returns `None` if the server is dropped or the port is taken.
-fn reopen<S: Service>(shared: &SharedState<S>, address: SocketAddr) -> Option<TcpListener> {
+fn reopen<S: Service>(shared: &SharedState<S>, port: &ReservedPort) -> Option<TcpListener> {
     shared.set_status(ListenerStatus::Closed);
     let command = shared.wait_while(|state| state.command == ListenerCommand::Refuse).command;
     if command == ListenerCommand::Stop {
@@ -125,7 +126,7 @@ fn reopen<S: Service>(shared: &SharedState<S>, address: SocketAddr) -> Option<Tc
     }
     let deadline = Instant::now() + REBIND_TIMEOUT;
     let bound = loop {
-        match TcpListener::bind(address) {
+        match port.listen() {
             Err(_) if Instant::now() < deadline => thread::sleep(RETRY_INTERVAL),
             bound => break bound,
         }

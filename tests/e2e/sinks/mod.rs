@@ -10,6 +10,7 @@ mod otlp_receiver;
 mod receivers;
 mod recorder;
 mod remote_write;
+mod replay_orders;
 mod several;
 mod status;
 mod victoria_metrics;

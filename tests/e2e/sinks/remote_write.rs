@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::{FakeReceiver, Fault};
-use metrics_push::{Config, Job, Scope};
+use metrics_push::{Batcher, Config, GroupingKey, Job, Scope};
 
 use crate::child::JobCommand;
 use crate::remote_write::{PATH, SentSeries, write};
@@ -13,6 +14,9 @@ use crate::state_dir::StateDir;
 use super::receivers::{RealReceiver, ReceiverKind, now};
 use super::{Receiver as _, ending, outcomes};
 
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Longer than any test, so that the interval causes no push.
+const LONG_INTERVAL: Duration = Duration::from_secs(3_600);
 const FAKETIME: &str = "/usr/bin/faketime";
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
@@ -137,7 +141,7 @@ fn run_task(name: &str, gauges: &[&str], result: Result<(), &'static str>) {
         result
     });
     assert_eq!(ended, result);
-    assert_eq!(metrics_push::flush(Duration::from_secs(20)), 0);
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
 }
 
 #[test]
@@ -149,6 +153,27 @@ fn start_and_end_within_one_millisecond_are_both_stored() {
         run_task("fast", &[], result);
         let expected = if result.is_ok() { "success" } else { "error" };
         assert_eq!(outcomes(&receiver.values("fast")), [expected], "run {number}");
+    }
+}
+
+#[test]
+fn requests_made_within_one_millisecond_are_both_stored() {
+    let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+    let _scope = scope(&receiver);
+    for number in 0..20 {
+        let key = GroupingKey::new(format!("twice_{number}")).unwrap();
+        let batchers = [1.0, 2.0].map(|value| {
+            let (batcher, registry) = (Batcher::new(LONG_INTERVAL), Registry::new());
+            let gauge = Gauge::new("rows", "Rows.").unwrap();
+            gauge.set(value);
+            registry.register(Box::new(gauge)).unwrap();
+            batcher.add(key.clone(), &registry).unwrap();
+            batcher
+        });
+        for batcher in &batchers {
+            assert_eq!(batcher.flush(TIMEOUT), 0);
+        }
+        receiver.wait_for_value(&format!("rows{{job=\"twice_{number}\"}}"), 2.0);
     }
 }
 

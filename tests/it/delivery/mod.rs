@@ -4,8 +4,9 @@ mod aggregating;
 mod attempts;
 mod breaker;
 mod faults;
+mod last_times;
 mod rejected;
-mod retained;
+mod shards;
 mod spooled;
 mod unreadable;
 

@@ -211,3 +211,45 @@ fn outcome_stays_on_disk_if_too_little_time_is_left_to_confirm_it() {
     succeed("nightly");
     assert_eq!((state.records().len(), last_success()), (0, Some(1.0)));
 }
+
+/// The query API hangs, so that no outcome can be confirmed. Each later run must not store its outcome again.
+#[test]
+fn unconfirmed_outcome_is_stored_by_one_run_only() {
+    for ending in [succeed, fail] {
+        let (gateway, state) = (FakeGateway::start(), TempDir::new());
+        let scope = open_scope(&gateway, &state);
+        gateway.fault(Fault::hang());
+        fail("nightly");
+        gateway.heal();
+        gateway.fault(Fault::hang().when(|request| request.method == "GET"));
+        // The gateway could still apply the failure.
+        succeed("nightly");
+        assert_eq!(state.records().len(), 1);
+        drop(scope);
+        let _scope = config(&gateway).timeout(TIMEOUT).state_dir(state.path()).scope().unwrap();
+        ending("nightly");
+        assert!(state.records().is_empty());
+    }
+}
+
+#[test]
+fn unconfirmed_outcome_is_compared_with_the_group_by_recover() {
+    const FAILED: &str = "batch_job_last_run_success 0\n";
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    let _scope = open_scope(&gateway, &state);
+    gateway.fault(Fault::hang());
+    fail("nightly");
+    gateway.heal();
+    gateway.fault(Fault::hang().when(|request| request.method == "GET"));
+    succeed("nightly");
+    gateway.heal();
+    let failure = gateway.requests().into_iter().find(|request| request.text().contains(FAILED));
+    let key = metrics_push::GroupingKey::new("nightly").unwrap();
+    let client = metrics_push::Gateway::new(gateway.url()).unwrap();
+    client.add(&key, &failure.unwrap().text().parse().unwrap()).unwrap();
+    let last_success = || value(&gateway.group("nightly", &[]), "last_run_success");
+    assert_eq!(last_success(), Some(0.0));
+    let recovery = metrics_push::recover(TIMEOUT);
+    assert_eq!((recovery.delivered, recovery.left), (1, 0));
+    assert_eq!(last_success(), Some(1.0));
+}

@@ -1,6 +1,10 @@
 //! Stored outcomes whose group cannot be read: they may be older than the group, so they are not sent.
 
+use std::fs;
+use std::time::{Duration, Instant};
+
 use metrics_push::testing::{FakeGateway, Fault};
+use metrics_push::{Job, Outcome};
 
 use super::{
     TIMEOUT, config, fail, job, open_scope, spool_failure_before_a_success, succeed, value,
@@ -44,7 +48,7 @@ fn older_failure_does_not_replace_a_group_that_cannot_be_read() {
         assert_eq!(here.records().len(), 1, "{name}");
 
         gateway.heal();
-        run.finish(metrics_push::Outcome::Success);
+        run.finish(Outcome::Success);
         let after = gateway.group("shared", &[]);
         assert_eq!(value(&after, "last_run_success"), Some(1.0), "{name}");
         assert!(here.records().is_empty(), "{name}");
@@ -76,4 +80,35 @@ fn new_outcome_is_delivered_to_a_group_that_cannot_be_read() {
         assert!(success < value(&group, "last_failure_timestamp_seconds"), "{name}: {success:?}");
         assert!(success.is_some() && state.records().is_empty(), "{name}");
     }
+}
+
+/// The report of a dead run is stored first, because its group cannot be read. Another process holds the lock of the spool.
+#[test]
+fn run_ends_at_once_while_the_report_of_a_dead_run_is_stored() {
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    gateway.fault(Fault::status(404).when(|request| request.method == "GET"));
+    let (journal, spool) = (state.path().join("journal"), state.path().join("spool"));
+    fs::create_dir_all(&journal).unwrap();
+    fs::create_dir_all(&spool).unwrap();
+    let dead = format!(
+        "metrics-push journal 1\tprocess=999999\tboot=earlier\n\
+         started\tid=0\tat=1764000000\tsink={}\tjob=dead\n",
+        gateway.url()
+    );
+    fs::write(journal.join("1-999999.journal"), dead).unwrap();
+    let lock = fs::File::create(spool.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let _scope = open_scope(&gateway, &state);
+    let first = Job::with_name("first").start();
+    let deadline = Instant::now() + TIMEOUT;
+    while fs::read_dir(&spool).unwrap().count() < 2 {
+        assert!(Instant::now() < deadline, "no report is stored");
+        std::thread::yield_now();
+    }
+    let started = Instant::now();
+    Job::with_name("second").start().finish(Outcome::Success);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    drop(lock);
+    first.finish(Outcome::Success);
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
 }

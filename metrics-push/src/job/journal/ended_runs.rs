@@ -29,7 +29,13 @@ impl EndRecorder {
         Self(())
     }
 
-    /// Calls `submit` with true if no newer run of the group has ended. Until it returns, no completion is submitted.
+    /// Returns true if no newer run of the group has ended.
+    pub(super) fn is_newest(&self, run: &Started) -> bool {
+        self.submit_report(run, |is_newest| is_newest)
+    }
+
+    /// Calls `submit` with true if no newer run of the group has ended. Until it returns, no completion is submitted, so it
+    /// must not block.
     pub(super) fn submit_report<T>(&self, run: &Started, submit: impl FnOnce(bool) -> T) -> T {
         let ended = ENDED_RUNS.lock();
         let newest = ended.newest_starts.get(&run.key);

@@ -37,6 +37,7 @@ mod tests {
     use crate::job::completion::Cause;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::Extent;
+    use crate::job::timing::Timing;
     use crate::labels::GroupingKey;
     use crate::outcome::Outcome;
 
@@ -45,14 +46,26 @@ mod tests {
         option::of((0..1_u64 << 32).prop_map(|quarters| Duration::from_millis(quarters * 250)))
     }
 
+    fn any_timing() -> impl Strategy<Value = Option<Timing<'static>>> {
+        let schedule = (".*", ".*").prop_map(|(expression, timezone)| {
+            Some(Timing::Schedule { expression: expression.into(), timezone: timezone.into() })
+        });
+        prop_oneof![schedule, any_duration().prop_map(|interval| interval.map(Timing::Every))]
+    }
+
     fn any_started() -> impl Strategy<Value = Started> {
         let labels = proptest::collection::btree_map("[a-z]{1,3}x", ".+", 0..4);
         let sinks = proptest::collection::vec(".*", 0..3);
-        let expected = (any_duration(), any_duration(), any_duration(), ".*").prop_map(
-            |(deadline, max_runtime, heartbeat, version)| Expectations {
-                deadline,
+        let thresholds = (any::<Option<u32>>(), any::<Option<u32>>());
+        let durations = (any_duration(), any_duration(), any_duration());
+        let expected = (any_timing(), durations, thresholds, ".*").prop_map(
+            |(timing, (grace, max_runtime, heartbeat), thresholds, version)| Expectations {
+                timing,
+                grace,
                 max_runtime,
                 heartbeat,
+                failure_threshold: thresholds.0,
+                recovery_threshold: thresholds.1,
                 version: version.into(),
             },
         );

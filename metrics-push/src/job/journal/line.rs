@@ -10,6 +10,7 @@ use crate::finished_run::RecordCounts;
 use crate::job::completion::Cause;
 use crate::job::run_metrics::Expectations;
 use crate::job::spec::Extent;
+use crate::job::timing::Timing;
 use crate::labels::GroupingKey;
 use crate::line_fields::{LineBuilder, LineFields, split_line};
 use crate::outcome::Outcome;
@@ -130,10 +131,7 @@ impl Line {
                 run.sinks.iter().for_each(|sink| line.field("sink", sink));
                 line.optional("extent", (run.extent == Extent::Process).then_some(PROCESS));
                 line.key(&run.key);
-                line.optional("deadline", run.expected.deadline.map(|it| it.as_secs_f64()));
-                line.optional("max_runtime", run.expected.max_runtime.map(|it| it.as_secs_f64()));
-                line.optional("heartbeat", run.expected.heartbeat.map(|it| it.as_secs_f64()));
-                line.field("version", &run.expected.version);
+                expectations(&mut line, &run.expected);
             }
             Self::Finished(id, finished) => {
                 begin(&mut line, "finished", *id);
@@ -177,6 +175,24 @@ impl Line {
 fn begin(line: &mut LineBuilder, word: &str, id: u64) {
     line.word(word);
     line.field("id", id);
+}
+
+fn expectations(line: &mut LineBuilder, expected: &Expectations<'_>) {
+    let seconds = |duration: Option<Duration>| duration.map(|it| it.as_secs_f64());
+    match &expected.timing {
+        Some(Timing::Every(interval)) => line.field("every", interval.as_secs_f64()),
+        Some(Timing::Schedule { expression, timezone }) => {
+            line.field("schedule", expression);
+            line.field("timezone", timezone);
+        }
+        None => {}
+    }
+    line.optional("grace", seconds(expected.grace));
+    line.optional("max_runtime", seconds(expected.max_runtime));
+    line.optional("heartbeat", seconds(expected.heartbeat));
+    line.optional("failure_threshold", expected.failure_threshold);
+    line.optional("recovery_threshold", expected.recovery_threshold);
+    line.field("version", &expected.version);
 }
 
 /// Parses a journal up to its last complete line. After a power loss, a file may be longer than the written text and
@@ -227,12 +243,7 @@ fn apply(runs: &mut BTreeMap<u64, JournaledRun>, line: &str) -> Option<()> {
 
 fn read_started(fields: &LineFields<'_>) -> Option<Started> {
     let key = fields.key()?;
-    let expected = Expectations {
-        deadline: fields.duration("deadline"),
-        max_runtime: fields.duration("max_runtime"),
-        heartbeat: fields.duration("heartbeat"),
-        version: fields.text("version").unwrap_or_default().to_owned().into(),
-    };
+    let expected = read_expectations(fields);
     let sinks = read_sinks(fields);
     let extent = match fields.text("extent") {
         Some(PROCESS) => Extent::Process,
@@ -241,6 +252,23 @@ fn read_started(fields: &LineFields<'_>) -> Option<Started> {
     let at: f64 = fields.number("at")?;
     let run = fields.text("run").map_or_else(|| format!("{:016x}", at.to_bits()), str::to_owned);
     Some(Started { run, key, sinks, at, extent, expected })
+}
+
+fn read_expectations(fields: &LineFields<'_>) -> Expectations<'static> {
+    let text = |name| fields.text(name).unwrap_or_default().to_owned();
+    let schedule = fields.text("schedule").map(|expression| Timing::Schedule {
+        expression: expression.to_owned().into(),
+        timezone: text("timezone").into(),
+    });
+    Expectations {
+        timing: schedule.or_else(|| fields.duration("every").map(Timing::Every)),
+        grace: fields.duration("grace"),
+        max_runtime: fields.duration("max_runtime"),
+        heartbeat: fields.duration("heartbeat"),
+        failure_threshold: fields.number("failure_threshold"),
+        recovery_threshold: fields.number("recovery_threshold"),
+        version: text("version").into(),
+    }
 }
 
 fn read_sinks(fields: &LineFields<'_>) -> Vec<String> {
@@ -275,7 +303,14 @@ mod tests {
             at: 1_763_806_500.123_456_7,
             extent: if job == "active" { Extent::Process } else { Extent::Task },
             expected: Expectations {
-                deadline: Some(Duration::from_secs(60)),
+                timing: Some(if job == "active" {
+                    Timing::Schedule { expression: "0 3 * * *".into(), timezone: "UTC".into() }
+                } else {
+                    Timing::Every(Duration::from_secs(60))
+                }),
+                grace: Some(Duration::from_secs(10)),
+                failure_threshold: Some(3),
+                recovery_threshold: None,
                 max_runtime: None,
                 heartbeat: Some(Duration::from_secs(5)),
                 version: "1.0".into(),

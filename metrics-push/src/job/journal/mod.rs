@@ -15,10 +15,16 @@
 //! the last seconds. With [`Job::durable_journal`](crate::Job::durable_journal), each start and completion is synced to
 //! the disk.
 
+mod abandoned_log;
+mod boot_id;
+mod dead_runs;
 pub(super) mod ended_runs;
+pub(super) mod file_names;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod invalid_files;
 pub(super) mod line;
+pub(super) mod orphaned_journal;
 pub(crate) mod orphaned_run;
 mod reconcile;
 pub(crate) mod recovery;
@@ -33,10 +39,11 @@ use super::spec::Durability;
 use crate::clock::Moment;
 use crate::file_size::write_within_limit;
 use crate::log;
-use crate::state_dir::Folder;
+use crate::state_dir::{Folder, claim_write_warning};
 use crate::sync::Mutex;
+use boot_id::boot_id;
+use file_names::{JOURNAL_EXTENSION, TEMP_EXTENSION};
 use line::{Finished, Header, Line, Started};
-use recovery::{JOURNAL_EXTENSION, TEMP_EXTENSION, boot_id};
 
 /// A smaller journal is not rewritten, because that costs more than it saves.
 const MIN_REWRITTEN_SIZE: usize = 256 * 1024;
@@ -141,6 +148,7 @@ impl Journal {
     /// Logs that runs are not recorded, once.
     fn warn(&self, state: &mut JournalState, problem: &str) {
         if !std::mem::replace(&mut state.has_warned, true) {
+            let _ = claim_write_warning();
             log::warn(format_args!(
                 "cannot write the journal in {}: {problem}; if this process dies without a report, its runs are not \
                  reported later",

@@ -1,37 +1,34 @@
 //! `OrphanedRun`: a run of a dead process that is not reported yet.
 //!
-//! Its journal is locked, so that no other process reports the run. A change is one more line of the journal.
+//! The journals are opened one after the other, so that their number is not limited. A change is one more line of a journal.
 
-use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
+use super::file_names::{FOLDER, journal_names};
 use super::line::{JournaledRun, Line};
-use super::recovery::{FOLDER, OrphanedJournal, OwnedJournal, journal_names, open_journal};
+use super::orphaned_journal::{OrphanedJournal, OwnedJournal, read_journal};
 use crate::labels::GroupingKey;
 use crate::outcome::Outcome;
 use crate::state_dir::StateDir;
 
 /// A run in the journal of a dead process.
 pub(crate) struct OrphanedRun {
-    journal: Arc<LockedJournal>,
+    journal: Arc<OrphanedJournal>,
     run: JournaledRun,
 }
-
-/// A journal of a dead process, and its file, which holds the lock.
-type LockedJournal = (OrphanedJournal, File);
 
 /// Returns the runs of all dead processes.
 pub(crate) fn orphaned_runs(state_dir: &StateDir) -> Vec<OrphanedRun> {
     let Some(folder) = state_dir.existing_folder(FOLDER) else { return Vec::new() };
-    let orphans = journal_names(&folder).filter_map(|name| match open_journal(&folder, &name) {
-        Ok(Some(OwnedJournal::Orphaned(journal, file))) => Some((journal, file)),
+    let orphans = journal_names(&folder).filter_map(|name| match read_journal(&folder, &name) {
+        Ok(Some(OwnedJournal::Orphaned(journal))) => Some(journal),
         // A search for journals reports invalid files.
         _ => None,
     });
-    let runs = orphans.flat_map(|(mut journal, file)| {
+    let runs = orphans.flat_map(|mut journal| {
         let runs = std::mem::take(&mut journal.runs);
-        let journal = Arc::new((journal, file));
+        let journal = Arc::new(journal);
         runs.into_iter().map(move |run| OrphanedRun { journal: Arc::clone(&journal), run })
     });
     runs.collect()
@@ -61,11 +58,19 @@ impl OrphanedRun {
     pub(crate) fn replace_sink(&self, from: &str, to: &str) -> io::Result<()> {
         let others = self.sinks().iter().filter(|sink| *sink != from && *sink != to);
         let sinks = others.cloned().chain([to.to_owned()]).collect();
-        self.journal.0.append(&Line::Moved(self.run.id, sinks))
+        self.append(&Line::Moved(self.run.id, sinks))
     }
 
     /// Drops the run: it will not be reported.
     pub(crate) fn discard(&self) -> io::Result<()> {
-        self.journal.0.append(&Line::Acknowledged(self.run.id))
+        self.append(&Line::Acknowledged(self.run.id))
+    }
+
+    /// Appends a line to the journal, unless another process has reported the last run of the journal since.
+    fn append(&self, line: &Line) -> io::Result<()> {
+        match self.journal.append(line) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            appended => appended,
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
 use crate::job::completion::{Cause, Completion, finish_time};
 use crate::job::journal::line::{Finished, RunIdentity, Started};
-use crate::job::journal::recovery::OrphanedJournal;
+use crate::job::journal::orphaned_journal::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_ending::run_ending;
 use crate::job::run_metrics::{Progress, completion_metrics};
@@ -58,7 +58,7 @@ impl JobReport {
             let submit = |route| {
                 dispatcher().submit_for_receipt(route, request.clone(), pipeline.timeout, class)
             };
-            (run.identity(), pipeline.routes.iter().map(submit).collect())
+            (run.identity(), pipeline.routes_for(&run.key).map(submit).collect())
         };
         Self { receipts: runs.into_iter().map(submit).collect(), journal }
     }

@@ -7,7 +7,8 @@ use std::io;
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::job::journal::recovery::{self, OrphanedJournal, SUPERVISOR_EXTENSION, TEMP_EXTENSION};
+use crate::job::journal::file_names::{SUPERVISOR_EXTENSION, TEMP_EXTENSION};
+use crate::job::journal::orphaned_journal::{OrphanedJournal, journals};
 use crate::state_dir::Folder;
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl LockFile {
             let header = &orphan.header;
             header.process == job && header.supervisor.as_deref() == Some(self.name())
         };
-        recovery::journals(&self.folder).find(is_of_job)
+        journals(&self.folder).find(is_of_job)
     }
 
     pub(super) fn remove(self) {

@@ -25,7 +25,7 @@ use crate::clock::Moment;
 use crate::dispatcher::dispatcher;
 use crate::job::completion::Cause;
 use crate::job::inherited_state;
-use crate::job::journal::recovery;
+use crate::job::journal::file_names;
 use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
@@ -48,7 +48,7 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
         return;
     }
     let pipeline = Pipeline::current();
-    if pipeline.routes.is_empty() || IS_ATTEMPTED.swap(true, Ordering::Relaxed) {
+    if pipeline.routers.is_empty() || IS_ATTEMPTED.swap(true, Ordering::Relaxed) {
         return;
     }
     match Supervisor::start(spec, &pipeline) {
@@ -82,7 +82,7 @@ impl Supervisor {
     fn start(spec: &JobSpec, pipeline: &Pipeline) -> io::Result<(Self, c_int)> {
         let (link, job_link) = UnixStream::pair()?;
         link.set_nonblocking(true)?;
-        let lock_file = pipeline.state_dir.folder(recovery::FOLDER).and_then(|folder| {
+        let lock_file = pipeline.state_dir.folder(file_names::FOLDER).and_then(|folder| {
             let created = LockFile::create(folder);
             created.inspect_err(|error| log::debug(format_args!("no journal: {error}"))).ok()
         });

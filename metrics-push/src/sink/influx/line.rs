@@ -28,7 +28,7 @@ const RESERVED_KEYS: [&str; 4] = ["_field", "_measurement", "_time", "time"];
 
 /// Encodes families, given as names and texts, with a time in milliseconds since the Unix epoch. Returns an empty text if
 /// no sample has a finite value.
-pub(super) fn encode<'a>(
+pub(in crate::sink) fn encode<'a>(
     key: &GroupingKey,
     families: impl Iterator<Item = (&'a str, &'a str)>,
     unix_millis: u64,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::answers::answer;
 use super::compression::{CompressedBody, Compression};
 use super::interface::{Accepted, Rejection, Sink};
+use super::outbox::EncodedSamples;
 use super::post::Post;
 use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
 use super::target::Target;
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 use answers::ANSWERS;
+pub(super) use line::encode;
 
 const RULES: EndpointRules =
     EndpointRules { prefix: "influx+", default_path, reserved_headers: &[], token_scheme: "Token" };
@@ -63,15 +65,20 @@ impl SampleProtocol for Influx {
             let totals = payload
                 .families()
                 .filter_map(|(name, _)| Some((name, payload.total_before(name)?.text.as_str())));
-            lines = line::encode(payload.key(), totals, before);
+            lines = encode(payload.key(), totals, before);
         }
-        lines += &line::encode(payload.key(), payload.families(), times.time);
+        lines += &encode(payload.key(), payload.families(), times.time);
         if lines.is_empty() {
             return Ok(Accepted::Queued);
         }
-        let body = self.compression.apply(lines.into_bytes());
-        let response = server.post(post(&body), deadline).await?;
-        answer(&response, ANSWERS, "InfluxDB")
+        let series = lines.lines().count();
+        let samples = EncodedSamples { bytes: lines.into_bytes(), series };
+        let call = |bytes| async {
+            let body = self.compression.apply(bytes);
+            let response = server.post(post(&body), deadline).await?;
+            answer(&response, ANSWERS, "InfluxDB")
+        };
+        server.send(samples, deadline, call).await
     }
 }
 

@@ -8,6 +8,7 @@
 use crate::exposition::{Distribution, EncodedFamily, LabelPairs, MetricType};
 use crate::labels::{GroupingKey, JOB};
 use crate::push_request::Payload;
+use crate::sink::outbox::{EncodedSamples, MAX_CALL_SIZE};
 use crate::sink::proto::{double, fixed64, message, number, packed, string};
 use crate::sink::sample_times::RequestTimes;
 use crate::sink::series::series_labels;
@@ -18,9 +19,48 @@ const SCOPE: &str = "metrics-push";
 /// The number of `AGGREGATION_TEMPORALITY_CUMULATIVE`: values count from the start time.
 const CUMULATIVE: u64 = 2;
 
-/// Encodes the families of a payload. Leaves out a family that cannot be parsed.
-pub(super) fn encode(payload: &Payload<'_>, times: RequestTimes) -> Vec<u8> {
+/// Encodes the families of a payload as messages: several if one would be too large. The Collector accepts 20 MiB. Leaves out
+/// a family that cannot be parsed.
+pub(in crate::sink) fn encode(payload: &Payload<'_>, times: RequestTimes) -> Vec<EncodedSamples> {
     let key = payload.key();
+    let (mut messages, mut metrics, mut count) = (Vec::new(), Vec::new(), 0);
+    let finished =
+        |metrics: &[u8], series| EncodedSamples { bytes: export_request(key, metrics), series };
+    for (name, text) in payload.families() {
+        let Some(metric) = metric_with_totals(payload, times, name, text) else { continue };
+        message(&mut metrics, 2, |outer| outer.extend(metric));
+        count += 1;
+        if metrics.len() >= MAX_CALL_SIZE {
+            messages.push(finished(&std::mem::take(&mut metrics), std::mem::take(&mut count)));
+        }
+    }
+    if count > 0 {
+        messages.push(finished(&metrics, count));
+    }
+    messages
+}
+
+/// Returns a message `Metric`. A total over runs has its points before the run, too.
+fn metric_with_totals(
+    payload: &Payload<'_>,
+    times: RequestTimes,
+    name: &str,
+    text: &str,
+) -> Option<Vec<u8>> {
+    let key = payload.key();
+    let total = payload.total_before(name);
+    let times_of_total = times.counting_since(total.map(|total| total.since));
+    // Receivers need the points in the order of their times.
+    let before = total.zip(times.before_run()).and_then(|(total, time)| {
+        let points = PointWriter { key, times: RequestTimes { time, ..times_of_total } };
+        points.points(name, &EncodedFamily::parse(&total.text)?)
+    });
+    let points = PointWriter { key, times: times_of_total };
+    points.metric(name, text, before.unwrap_or_default())
+}
+
+/// Returns a message with these metrics, which are encoded as fields of `ScopeMetrics`.
+fn export_request(key: &GroupingKey, metrics: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     message(&mut body, 1, |resource_metrics| {
         message(resource_metrics, 1, |resource| {
@@ -28,20 +68,7 @@ pub(super) fn encode(payload: &Payload<'_>, times: RequestTimes) -> Vec<u8> {
         });
         message(resource_metrics, 2, |scope_metrics| {
             message(scope_metrics, 1, |scope| string(scope, 1, SCOPE));
-            for (name, text) in payload.families() {
-                let total = payload.total_before(name);
-                let times_of_total = times.counting_since(total.map(|total| total.since));
-                // Receivers need the points in the order of their times.
-                let before = total.zip(times.before_run()).and_then(|(total, time)| {
-                    let points =
-                        PointWriter { key, times: RequestTimes { time, ..times_of_total } };
-                    points.points(name, &EncodedFamily::parse(&total.text)?)
-                });
-                let points = PointWriter { key, times: times_of_total };
-                if let Some(metric) = points.metric(name, text, before.unwrap_or_default()) {
-                    message(scope_metrics, 2, |outer| outer.extend(metric));
-                }
-            }
+            scope_metrics.extend(metrics);
         });
     });
     body
@@ -200,18 +227,36 @@ mod tests {
 
     /// A gauge and a counter of the job `nightly`. The gauge has the label `region`. Generated with another encoder.
     const GAUGE_AND_COUNTER: &str = concat!(
-        "0a99010a1b0a190a0c736572766963652e6e616d6512090a076e696768746c79127a0a0e0a0c6d6574726963732d70757368122c0a04",
-        "726f77732a240a2219c0d47e3dfe9c9717210000000000000c403a0e0a06726567696f6e12040a026575123a0a0c6f72646572735f74",
-        "6f74616c12074f72646572732e3a210a1b110060b7e7e593971719c0d47e3dfe9c971721000000000000314010021801",
+        "0a99010a1b0a190a0c736572766963652e6e616d6512090a076e696768746c79127a0a0e0a0c6d6574726963732d70757368123a0a0c",
+        "6f72646572735f746f74616c12074f72646572732e3a210a1b110060b7e7e593971719c0d47e3dfe9c9717210000000000003140100218",
+        "01122c0a04726f77732a240a2219c0d47e3dfe9c9717210000000000000c403a0e0a06726567696f6e12040a026575",
     );
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Encodes families that fit in one message.
     fn encode_all(key: &GroupingKey, families: &[(&str, &str)], times: RequestTimes) -> Vec<u8> {
         let families = families.iter().map(|(name, text)| ((*name).into(), (*text).into()));
-        encode(&Payload::from(&PushRequest::add(key.clone(), families.collect())), times)
+        let request = PushRequest::add(key.clone(), families.collect());
+        let messages = encode(&Payload::from(&request), times);
+        let [message] = <[_; 1]>::try_from(messages).expect("one message");
+        message.bytes
+    }
+
+    #[test]
+    fn message_has_a_limited_size() {
+        let key = GroupingKey::new("nightly").unwrap();
+        let value = "v".repeat(300 * 1024);
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let families = names.map(|name| {
+            (name.into(), format!("# TYPE {name} gauge\n{name}{{v=\"{value}\"}} 1\n").into())
+        });
+        let request = PushRequest::add(key, families.into_iter().collect());
+        let messages = encode(&Payload::from(&request), TIMES);
+        let sizes: Vec<_> = messages.iter().map(|it| it.bytes.len() / (300 * 1024)).collect();
+        assert_eq!(sizes, [4, 4, 1]);
     }
 
     #[test]
@@ -252,6 +297,9 @@ mod tests {
     fn unparsable_family_is_left_out() {
         let key = GroupingKey::new("nightly").unwrap();
         let families = [("x", "x one\n"), ("h", "# TYPE h histogram\nh 1\n")];
-        assert_eq!(encode_all(&key, &families, TIMES), encode_all(&key, &[], TIMES));
+        let families = families.map(|(name, text)| (name.into(), text.into()));
+        let request = PushRequest::add(key, families.into_iter().collect());
+        let messages = encode(&Payload::from(&request), TIMES);
+        assert!(messages.is_empty(), "{messages:?}");
     }
 }

@@ -20,6 +20,8 @@ use crate::error::Error;
 use crate::http::EndpointRules;
 use crate::push_request::{Payload, Verb};
 
+pub(super) use message::encode;
+
 const RULES: EndpointRules = EndpointRules {
     prefix: "otlp+",
     default_path: |_| "/v1/metrics",
@@ -55,9 +57,18 @@ impl SampleProtocol for Otlp {
         check_age(payload)?;
         let empty = CompressedBody::default();
         let times = server.times(payload, post(&empty), deadline).await?;
-        let message = message::encode(payload, times);
-        let body = self.compression.apply(message);
-        answers::read(server.post(post(&body), deadline).await?)
+        let call = |bytes| async {
+            let body = self.compression.apply(bytes);
+            answers::read(server.post(post(&body), deadline).await?)
+        };
+        let mut accepted = Accepted::Queued;
+        for samples in encode(payload, times) {
+            let answer = server.send(samples, deadline, call).await?;
+            if let Accepted::Partially(_) = answer {
+                accepted = answer;
+            }
+        }
+        Ok(accepted)
     }
 }
 

@@ -162,19 +162,6 @@ impl Pushgateway {
         listing.finish().map_err(|error| error.at("url", self.url()))
     }
 
-    /// Returns the group with this key; `None` if the gateway does not have it.
-    ///
-    /// # Errors
-    /// If the gateway could not be queried; `is_config` or `is_rejected` if it has no query API.
-    pub(crate) async fn group(
-        &self,
-        key: &GroupingKey,
-        timeout: Duration,
-    ) -> Result<Option<StoredGroup>, Error> {
-        let groups = self.metrics(timeout).await?;
-        Ok(groups.into_iter().find(|group| group.has_key(key)))
-    }
-
     /// Removes a group by its exact labels, including those that a [`GroupingKey`] cannot have.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ impl fmt::Display for StoredValue {
 
 impl StoredGroup {
     /// Returns the key of the group; `None` if its labels are not valid in a key.
-    pub(super) fn grouping_key(&self) -> Option<GroupingKey> {
+    pub(crate) fn grouping_key(&self) -> Option<GroupingKey> {
         grouping_key(&self.labels)
     }
 

@@ -5,40 +5,37 @@
 use super::message::Message;
 use super::time_series::SeriesFamily;
 use super::{version_1, version_2};
+use crate::sink::outbox::{EncodedSamples, MAX_CALL_SIZE, MAX_SERIES};
 use crate::sink::remote_write_version::RemoteWriteVersion;
 use crate::sink::sample_times::RequestTimes;
-
-/// The maximum number of series in one message.
-const MAX_SERIES: usize = 5_000;
-/// The size in bytes, before compression, from which a message accepts no further series.
-const MAX_MESSAGE_SIZE: usize = 1024 * 1024;
 
 /// Encodes families as messages: several if one would be too large, and none if the families have no series.
 pub(super) fn encode(
     version: RemoteWriteVersion,
     families: &[SeriesFamily<'_>],
     times: RequestTimes,
-) -> Vec<Vec<u8>> {
+) -> Vec<EncodedSamples> {
     match version {
         RemoteWriteVersion::V1 => messages::<version_1::MessageV1>(families, times),
         RemoteWriteVersion::V2 => messages::<version_2::MessageV2>(families, times),
     }
 }
 
-fn messages<M: Message>(families: &[SeriesFamily<'_>], times: RequestTimes) -> Vec<Vec<u8>> {
-    let (mut messages, mut message, mut count) = (Vec::new(), M::default(), 0);
+fn messages<M: Message>(families: &[SeriesFamily<'_>], times: RequestTimes) -> Vec<EncodedSamples> {
+    let (mut messages, mut message, mut series_count) = (Vec::new(), M::default(), 0);
+    let finished = |message: M, series| EncodedSamples { bytes: message.finish(), series };
     for family in families {
         for series in &family.series {
-            if count == MAX_SERIES || message.size() >= MAX_MESSAGE_SIZE {
-                messages.push(std::mem::take(&mut message).finish());
-                count = 0;
+            if series_count == MAX_SERIES || message.size() >= MAX_CALL_SIZE {
+                messages.push(finished(std::mem::take(&mut message), series_count));
+                series_count = 0;
             }
             message.add(family, series, times);
-            count += 1;
+            series_count += 1;
         }
     }
-    if count > 0 {
-        messages.push(message.finish());
+    if series_count > 0 {
+        messages.push(finished(message, series_count));
     }
     messages
 }
@@ -61,8 +58,8 @@ mod tests {
         let first = encode(RemoteWriteVersion::V1, &families, TIMES);
         let second = encode(RemoteWriteVersion::V2, &families, TIMES);
         [
-            first.iter().map(|bytes| DecodedV1::decoded(bytes).timeseries.len()).collect(),
-            second.iter().map(|bytes| DecodedV2::decoded(bytes).timeseries.len()).collect(),
+            first.iter().map(|it| DecodedV1::decoded(&it.bytes).timeseries.len()).collect(),
+            second.iter().map(|it| DecodedV2::decoded(&it.bytes).timeseries.len()).collect(),
         ]
     }
 

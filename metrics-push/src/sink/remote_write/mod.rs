@@ -109,14 +109,21 @@ impl RemoteWrite {
         deadline: Moment,
     ) -> Result<Accepted, Rejection> {
         let version = self.version();
-        for message in encode(version, families, times) {
-            let body = compressed(&message)?;
+        for samples in encode(version, families, times) {
+            if version == RemoteWriteVersion::V1 {
+                server
+                    .send(samples, deadline, |bytes| send_version_1(server, bytes, deadline))
+                    .await?;
+                continue;
+            }
+            // The messages of version 2.0 cannot be joined.
+            let body = compressed(&samples.bytes)?;
             let response = server.post(post(version, &body), deadline).await?;
-            if version == RemoteWriteVersion::V2 && !has_version_2(&response) {
+            if !has_version_2(&response) {
                 self.switch_to_version_1(server.url());
                 return Box::pin(self.send_series(server, families, times, deadline)).await;
             }
-            answer(&response, ANSWERS, "a receiver of remote write")?;
+            read(&response)?;
         }
         Ok(Accepted::Queued)
     }
@@ -137,6 +144,19 @@ impl RemoteWrite {
             log::warn(format_args!("{error:?}; this process sends version 1.0"));
         }
     }
+}
+
+async fn send_version_1(
+    server: &SampleServer,
+    message: Vec<u8>,
+    deadline: Moment,
+) -> Result<Accepted, Rejection> {
+    let body = compressed(&message)?;
+    read(&server.post(post(RemoteWriteVersion::V1, &body), deadline).await?)
+}
+
+fn read(response: &Response) -> Result<Accepted, Rejection> {
+    answer(response, ANSWERS, "a receiver of remote write")
 }
 
 fn compressed(message: &[u8]) -> Result<Vec<u8>, Rejection> {

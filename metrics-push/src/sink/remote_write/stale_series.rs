@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::time_series::SeriesFamily;
 use crate::labels::GroupingKey;
-use crate::push_request::{Verb, is_outcome_family};
+use crate::push_request::{Verb, is_event_time};
 use crate::sink::series::SeriesLabels;
 
 /// The maximum number of series that are remembered. The series of further groups get no stale markers.
@@ -58,10 +58,7 @@ impl SentGroups {
 
 /// Returns the labels of all series that can end. The time of an event remains true.
 pub(super) fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
-    let is_event = |family: &&SeriesFamily<'_>| {
-        is_outcome_family(family.name) && family.name.ends_with("_timestamp_seconds")
-    };
-    let families = families.iter().filter(|family| !is_event(family));
+    let families = families.iter().filter(|family| !is_event_time(family.name));
     families.flat_map(|family| &family.series).map(|series| owned(&series.labels)).collect()
 }
 

@@ -36,6 +36,16 @@ pub(super) struct StoredFile {
     pub(super) modified: SystemTime,
 }
 
+/// The file of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupFile {
+    /// The path of the file.
+    pub path: PathBuf,
+    /// When the group was last pushed to.
+    pub written_at: SystemTime,
+}
+
 impl Directory {
     pub(super) fn new(path: PathBuf) -> Self {
         Self(path)
@@ -81,6 +91,23 @@ impl Directory {
         }
     }
 
+    /// Returns the accepted files.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(super) fn files(&self, is_accepted: fn(&str) -> bool) -> Result<Vec<GroupFile>, Error> {
+        let entries = fs::read_dir(&self.0)
+            .map_err(|error| failure("cannot read the directory", &self.0, error))?;
+        let accepted =
+            entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_accepted));
+        // A file that is removed during the listing is skipped.
+        let files = accepted.filter_map(|entry| {
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some(GroupFile { path: entry.path(), written_at: metadata.modified().ok()? })
+        });
+        Ok(files.collect())
+    }
+
     /// Replaces a file. The caller holds the lock.
     ///
     /// # Errors
@@ -104,7 +131,7 @@ impl Directory {
     ///
     /// # Errors
     /// If the file cannot be removed.
-    pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
+    pub(super) fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
         let path = self.0.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {

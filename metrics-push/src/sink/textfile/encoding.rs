@@ -28,6 +28,12 @@ pub(super) fn file_name(key: &GroupingKey) -> String {
     format!("metrics_push_{:032x}.prom", checksum_of(&[key.url_path().as_bytes()]))
 }
 
+/// Returns true if the file is that of a group.
+pub(super) fn is_group_file(name: &str) -> bool {
+    let checksum = name.strip_prefix("metrics_push_").and_then(|rest| rest.strip_suffix(".prom"));
+    checksum.is_some_and(|it| it.len() == 32 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 /// Returns false for the families that the node exporter has about its own process.
 pub(super) fn is_exported(family: &str) -> bool {
     !family.starts_with("go_") && !OWN_FAMILIES.contains(&family)

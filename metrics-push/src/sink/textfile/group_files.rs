@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::directory::Directory;
-use super::encoding::{GroupLabels, file_name, is_exported, parse_file};
-use crate::clock::unix_seconds;
+use super::directory::{Directory, GroupFile};
+use super::encoding::{GroupLabels, file_name, is_exported, is_group_file, parse_file};
+use crate::clock::{Moment, unix_seconds};
 use crate::error::Error;
 use crate::exposition::single_value;
 use crate::labels::GroupingKey;
@@ -71,6 +71,36 @@ impl GroupFiles {
         let mut values: BTreeMap<_, _> = families.collect();
         values.insert(PUSH_TIME.to_owned(), Some(unix_seconds(file.modified)));
         Ok(Some(GroupState { values }))
+    }
+
+    /// Returns the files that were written longer ago than `age`, oldest first.
+    ///
+    /// # Errors
+    /// If the directory could not be read.
+    pub(super) fn older_than(&self, age: Duration) -> Result<Vec<GroupFile>, Error> {
+        let now = Moment::now().wall();
+        let mut files = self.directory.files(is_group_file)?;
+        files.retain(|file| now.duration_since(file.written_at).is_ok_and(|since| since > age));
+        files.sort_by_key(|file| file.written_at);
+        Ok(files)
+    }
+
+    /// Removes the files that were written longer ago than `age`, and returns them.
+    ///
+    /// # Errors
+    /// If a file could not be removed. The older ones are removed.
+    pub(super) fn remove_older_than(
+        &self,
+        age: Duration,
+        timeout: Duration,
+    ) -> Result<Vec<GroupFile>, Error> {
+        // While it is locked, no process pushes to a group again.
+        let _lock = self.directory.lock(timeout)?;
+        let files = self.older_than(age)?;
+        for file in &files {
+            self.directory.remove(&file.path)?;
+        }
+        Ok(files)
     }
 }
 
@@ -218,6 +248,45 @@ mod tests {
             }
         });
         assert_eq!(text_of(&directory.0).matches("} 1\n").count(), 8);
+    }
+
+    #[test]
+    fn only_old_files_of_groups_are_removed() {
+        let directory = TempDir::new("prune");
+        let files = GroupFiles::new(&directory.0, "job");
+        let hour = Duration::from_secs(3_600);
+        let write = |job: &str, age: Duration| {
+            let key = GroupingKey::new(job).unwrap();
+            files
+                .write(&PushRequest::add(key.clone(), families(&[("rows", 1.0)])), TIMEOUT)
+                .unwrap();
+            set_age(&directory.0.join(file_name(&key)), age);
+            file_name(&key)
+        };
+        let (oldest, old) = (write("oldest", 3 * hour), write("old", 2 * hour));
+        let new = write("new", hour / 2);
+        let foreign = ["smartmon.prom", "metrics_push_notes.prom"];
+        for name in foreign {
+            fs::write(directory.0.join(name), "x 1\n").unwrap();
+            set_age(&directory.0.join(name), 3 * hour);
+        }
+        let names = |found: Vec<GroupFile>| -> Vec<_> {
+            let name =
+                |file: GroupFile| file.path.file_name().unwrap().to_str().unwrap().to_owned();
+            found.into_iter().map(name).collect()
+        };
+        let expected = [oldest, old];
+        assert_eq!(names(files.older_than(hour).unwrap()), expected);
+        assert_eq!(names(files.remove_older_than(hour, TIMEOUT).unwrap()), expected);
+        assert_eq!(names(files.remove_older_than(hour, TIMEOUT).unwrap()), [""; 0]);
+        for name in foreign.into_iter().chain([&*new]) {
+            assert!(directory.0.join(name).exists(), "{name}");
+        }
+    }
+
+    fn set_age(path: &Path, age: Duration) {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(Moment::now().wall() - age).unwrap();
     }
 
     #[test]

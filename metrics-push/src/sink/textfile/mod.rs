@@ -22,13 +22,14 @@ use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::labels::{GroupingKey, JOB, check_label_name};
 use crate::push_request::Payload;
+pub use directory::GroupFile;
 use group_files::GroupFiles;
 
 const SCHEME: &str = "textfile://";
 
 /// The directory of a textfile collector.
 #[derive(Debug)]
-pub(super) struct Textfile {
+pub(crate) struct Textfile {
     files: Arc<GroupFiles>,
     url: String,
 }
@@ -39,6 +40,21 @@ impl Textfile {
     /// # Errors
     /// `is_config` if the URL has a host, no absolute path or an unknown parameter.
     pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
+        Ok(Arc::new(Self::new(target)?))
+    }
+
+    /// Returns the directory of a target; `None` if the target has another scheme.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn from_target(target: &Target) -> Option<Result<Self, Error>> {
+        let has_scheme = |url: &str| {
+            url.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
+        };
+        has_scheme(target.url.as_str().trim()).then(|| Self::new(target))
+    }
+
+    fn new(target: &Target) -> Result<Self, Error> {
         let url = target.url.as_str().trim();
         let invalid = |what| {
             Error::config(what)
@@ -57,7 +73,28 @@ impl Textfile {
         };
         check_label_name(job_label).map_err(|error| error.at("url", url))?;
         let files = Arc::new(GroupFiles::new(path, job_label));
-        Ok(Arc::new(Self { files, url: format!("{SCHEME}{rest}") }))
+        Ok(Self { files, url: format!("{SCHEME}{rest}") })
+    }
+
+    /// Returns the files of groups that were pushed to longer ago than `age`. Blocks.
+    ///
+    /// # Errors
+    /// If the directory could not be read.
+    pub(crate) fn files_older_than(&self, age: Duration) -> Result<Vec<GroupFile>, Error> {
+        self.files.older_than(age).map_err(|error| error.at("url", &self.url))
+    }
+
+    /// Removes the files of groups that were pushed to longer ago than `age`, and returns them. Blocks.
+    ///
+    /// # Errors
+    /// If a file could not be removed.
+    pub(crate) fn remove_older_than(
+        &self,
+        age: Duration,
+        timeout: Duration,
+    ) -> Result<Vec<GroupFile>, Error> {
+        let removed = self.files.remove_older_than(age, timeout);
+        removed.map_err(|error| error.at("url", &self.url))
     }
 
     /// Runs an operation on the files on another thread.

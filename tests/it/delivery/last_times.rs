@@ -1,4 +1,4 @@
-//! Tests of retained timestamps: pushes and restarts of a gateway without persistence do not lose them.
+//! Tests of the timestamps that outlive pushes: pushes and restarts of a gateway without persistence do not lose them.
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 use metrics_push::{Config, Outcome, Scope};
@@ -17,12 +17,12 @@ fn open_scope(gateway: &FakeGateway, state: &TempDir) -> Scope {
 
 /// Finishes a run and returns the group. A failed run has counted records.
 fn finish_run(gateway: &FakeGateway, outcome: Outcome) -> Group {
-    let run = job("retained").start();
+    let run = job("shared").start();
     if outcome == Outcome::Error {
         run.add_processed(1);
     }
     run.finish(outcome);
-    gateway.group("retained", &[])
+    gateway.group("shared", &[])
 }
 
 /// Restarts a gateway on its port, without its groups.
@@ -62,7 +62,7 @@ fn success_keeps_the_timestamp_of_a_spooled_failure() {
         let config = config.timeout(std::time::Duration::from_millis(300));
         let _scope = config.state_dir(state.path()).scope().unwrap();
         gateway.refuse_connections();
-        job("retained").start().finish(Outcome::Error);
+        job("shared").start().finish(Outcome::Error);
         state.records().len()
     };
     gateway.accept_connections();

@@ -1,0 +1,167 @@
+//! The servers that the load is sent to, and what they store at the end.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use metrics_push::Gateway;
+use metrics_push_benches::pushgateway::free_address;
+use serde_json::Value;
+
+use crate::process;
+use crate::scheduler::{RUN, SUCCESS};
+
+/// The scheduler and the number of a group.
+pub(crate) type GroupId = (String, String);
+
+/// The numbers of the last run and of the last successful run of each group.
+pub(crate) type LastRuns = BTreeMap<GroupId, (u64, u64)>;
+
+/// The servers of one kind, killed on drop.
+pub(crate) struct Servers {
+    kind: String,
+    processes: Vec<(Child, SocketAddr)>,
+    directory: PathBuf,
+}
+
+impl Servers {
+    /// Starts the servers of a kind: `prometheus`, `victoria-metrics`, `pushgateway`, or `shards-N` for a ring of N gateways.
+    pub(crate) fn start(kind: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("load-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
+        let mut servers = Self { kind: kind.to_owned(), processes: Vec::new(), directory };
+        let number = match kind.strip_prefix("shards-") {
+            Some(number) => number.parse().expect("the kind ends with a number"),
+            None => 1,
+        };
+        for _ in 0..number {
+            servers.start_one();
+        }
+        servers
+    }
+
+    fn start_one(&mut self) {
+        let address = free_address();
+        let data = self.directory.join("data").display().to_string();
+        let (program, arguments) = match &*self.kind {
+            "prometheus" => {
+                let config = self.directory.join("prometheus.yml");
+                std::fs::write(&config, "").expect("the temporary directory is writable");
+                let arguments = vec![
+                    format!("--config.file={}", config.display()),
+                    format!("--storage.tsdb.path={data}"),
+                    format!("--web.listen-address={address}"),
+                    "--web.enable-remote-write-receiver".to_owned(),
+                ];
+                ("prometheus", arguments)
+            }
+            "victoria-metrics" => {
+                let arguments = vec![
+                    format!("-storageDataPath={data}"),
+                    format!("-httpListenAddr={address}"),
+                    "-search.latencyOffset=0s".to_owned(),
+                ];
+                ("victoria-metrics", arguments)
+            }
+            _ => {
+                let listen = format!("--web.listen-address={address}");
+                ("prometheus-pushgateway", vec!["--persistence.file=".to_owned(), listen])
+            }
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        while TcpStream::connect(address).is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.processes.push((child, address));
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let hosts: Vec<_> = self.processes.iter().map(|(_, it)| it.to_string()).collect();
+        let hosts = hosts.join(";");
+        match &*self.kind {
+            "prometheus" | "victoria-metrics" => {
+                format!("remote-write+http://{hosts}/api/v1/write")
+            }
+            "pushgateway" => format!("http://{hosts}"),
+            _ => format!("shards+http://{hosts}"),
+        }
+    }
+
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let ids = self.processes.iter().map(|(child, _)| child.id().to_string());
+        ids.map(|id| process::cpu_seconds(&id)).sum()
+    }
+
+    pub(crate) fn resident_mib(&self) -> f64 {
+        let ids = self.processes.iter().map(|(child, _)| child.id().to_string());
+        ids.map(|id| process::resident_mib(&id)).sum()
+    }
+
+    /// Returns what the servers store.
+    pub(crate) fn last_runs(&self) -> LastRuns {
+        match &*self.kind {
+            "prometheus" | "victoria-metrics" => {
+                let (runs, successes) = (self.query(RUN), self.query(SUCCESS));
+                let success = |id: &GroupId| successes.get(id).copied().unwrap_or_default();
+                runs.into_iter()
+                    .map(|(id, run)| {
+                        let success = success(&id);
+                        (id, (run, success))
+                    })
+                    .collect()
+            }
+            _ => self.stored_groups(),
+        }
+    }
+
+    fn query(&self, gauge: &str) -> BTreeMap<GroupId, u64> {
+        let (_, address) = self.processes[0];
+        let path = format!("/api/v1/query?query=last_over_time({gauge}%5B1h%5D)");
+        let response: Value = serde_json::from_str(&get(address, &path)).unwrap_or_default();
+        let results = response["data"]["result"].as_array().cloned().unwrap_or_default();
+        let entry = |result: Value| {
+            let label = |name: &str| result["metric"][name].as_str().map(ToOwned::to_owned);
+            let id = (label("scheduler")?, label("group")?);
+            Some((id, result["value"][1].as_str()?.parse::<f64>().ok()? as u64))
+        };
+        results.into_iter().filter_map(entry).collect()
+    }
+
+    fn stored_groups(&self) -> LastRuns {
+        let gateway = Gateway::new(self.url()).expect("the URL is valid");
+        let groups =
+            gateway.timeout(Duration::from_secs(60)).metrics().expect("the gateways respond");
+        let entry = |group: &metrics_push::StoredGroup| {
+            let label = |name: &str| group.labels.get(name).cloned();
+            let number = |name| group.value(name, &[]).map(|value| value as u64);
+            let id = (label("scheduler")?, label("group")?);
+            Some((id, (number(RUN)?, number(SUCCESS).unwrap_or_default())))
+        };
+        groups.iter().filter_map(entry).collect()
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for (child, _) in &mut self.processes {
+            // Errors do not matter: the bench is finished.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut response = String::new();
+    let mut stream = TcpStream::connect(address).expect("the server accepts connections");
+    write!(stream, "GET {path} HTTP/1.0\r\nConnection: close\r\n\r\n").expect("it reads");
+    stream.read_to_string(&mut response).expect("the server responds");
+    response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}

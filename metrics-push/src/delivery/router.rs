@@ -1,0 +1,88 @@
+//! `Router`: the routes of one sink, which are several if the sink is a ring of gateways.
+//!
+//! Each shard has a route, and so a circuit breaker. The shards share the spool: a record names the ring, so that it is
+//! delivered to the right shard after a change of the ring. There is no other shard for the groups of one that is down: if
+//! two shards had a group, Prometheus would store the values of both in turn.
+
+use std::sync::Arc;
+
+use super::route::{Route, Shard};
+use crate::history::History;
+use crate::labels::GroupingKey;
+use crate::sink::{Destination, Shards, Sink};
+use crate::spool::Spool;
+
+/// Selects the route for each request to one sink. Clones share the routes.
+#[derive(Clone, Debug)]
+pub(crate) struct Router {
+    /// The URL of the sink without credentials.
+    url: String,
+    shards: Option<Arc<Shards>>,
+    routes: Vec<Route>,
+}
+
+impl Router {
+    /// Returns the routes for callers that wait for the result of each request.
+    pub(crate) fn direct(destination: Destination) -> Self {
+        Self::new(destination, |sink, _| Route::direct(sink))
+    }
+
+    /// Returns the routes for the runs of jobs. `new_spool` opens the spool of the sink.
+    pub(crate) fn buffered(
+        destination: Destination,
+        new_spool: impl Fn() -> Option<Spool>,
+        history: &Arc<History>,
+    ) -> Self {
+        Self::new(destination, |sink, shard| {
+            let history = Arc::clone(history);
+            match shard {
+                None => Route::buffered(sink, new_spool(), history),
+                Some(shard) => Route::of_shard(sink, shard, new_spool(), history),
+            }
+        })
+    }
+
+    fn new(
+        destination: Destination,
+        new_route: impl Fn(Arc<dyn Sink>, Option<Shard>) -> Route,
+    ) -> Self {
+        let url = destination.to_string();
+        match destination {
+            Destination::Single(sink) => {
+                Self { url, shards: None, routes: vec![new_route(sink, None)] }
+            }
+            Destination::Sharded(shards) => {
+                let routes = Shard::all_of(&shards);
+                let routes = routes.map(|(sink, shard)| new_route(sink, Some(shard))).collect();
+                Self { url, shards: Some(shards), routes }
+            }
+        }
+    }
+
+    /// Returns the URL of the sink without credentials. Records in the state directory name their sink by it.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns true if records for the sink with this URL are for this one, also those for the ring before a change.
+    pub(crate) fn is_for(&self, url: &str) -> bool {
+        match &self.shards {
+            Some(shards) => shards.ring().is_version_of(url),
+            None => self.url == url,
+        }
+    }
+
+    /// Returns the route for a group.
+    pub(crate) fn route(&self, key: &GroupingKey) -> &Route {
+        let index = self.shards.as_ref().map_or(0, |shards| shards.ring().owner(key));
+        &self.routes[index]
+    }
+
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    pub(crate) fn has_shards(&self) -> bool {
+        self.shards.is_some()
+    }
+}

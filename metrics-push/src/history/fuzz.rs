@@ -1,0 +1,24 @@
+//! Checks the reader of history files with arbitrary bytes.
+
+use super::record::{GroupRecord, with_version};
+
+/// Decodes a file. The history is the same after it is encoded again.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn history(bytes: &[u8]) {
+    if let Ok(record) = GroupRecord::decode(bytes) {
+        let again = GroupRecord::decode(&record.encode());
+        assert_eq!(again.as_ref().map(GroupRecord::encode), Ok(record.encode()));
+        record.runs().for_each(drop);
+    }
+}
+
+/// Decodes the lines of a file. Random bytes do not have the right checksum, so the header is added.
+///
+/// # Panics
+/// If the reader is wrong.
+pub fn history_lines(bytes: &[u8]) {
+    let text = format!("\n{}", String::from_utf8_lossy(bytes));
+    history(with_version(&text, 1).as_bytes());
+}

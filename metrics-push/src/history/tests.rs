@@ -1,0 +1,308 @@
+//! Tests of the history: failures of each file operation, damaged files, limits, and processes that share the folder.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+
+use proptest::prelude::*;
+
+use super::record::MAX_RUNS;
+use super::*;
+use crate::clock::unix_seconds;
+use crate::outcome::Outcome;
+use crate::push_request::{FAILING_SINCE, LAST_FAILURE, LAST_SUCCESS};
+use crate::state_dir::StateDirPath;
+
+const SINK: &str = "http://gateway:9091";
+const FAILURES: &str = "batch_job_consecutive_failures";
+
+/// A state directory for one test, removed on drop.
+struct TempStateDir(PathBuf);
+
+impl TempStateDir {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("metrics-push-history-{}-{number}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// Returns the history as another process opens it.
+    fn history(&self) -> History {
+        let path = StateDirPath::Configured(self.0.clone());
+        History::new(&Arc::new(StateDir::new(path)), TotalsPolicy::On)
+    }
+
+    /// Returns the history of a process whose file operation with this number fails.
+    fn failing_history(&self, operation: i64) -> History {
+        let failpoint = Some(Arc::new(AtomicI64::new(operation)));
+        History { disk: Disk { failpoint }, ..self.history() }
+    }
+
+    fn file(&self, key: &GroupingKey) -> PathBuf {
+        self.0.join(FOLDER).join(file_name(key))
+    }
+}
+
+impl Drop for TempStateDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn key() -> GroupingKey {
+    GroupingKey::new("import").unwrap().label("region", "eu\n").unwrap()
+}
+
+fn now() -> f64 {
+    unix_seconds(Moment::now().wall())
+}
+
+fn run(id: &str, outcome: Outcome) -> FinishedRun {
+    FinishedRun {
+        id: id.to_owned(),
+        started_at: now() - 2.5,
+        ended_at: now() - 0.25,
+        duration: Some(Duration::from_millis(2_250)),
+        outcome,
+        exit_code: None,
+        signal: None,
+        records: None,
+        stages: Vec::new(),
+        attempts: None,
+        reason: None,
+    }
+}
+
+fn counted(value: u32) -> Families {
+    [("rows_total".to_owned(), format!("# TYPE rows_total counter\nrows_total {value}\n"))].into()
+}
+
+fn ending(id: &str, outcome: Outcome) -> Vec<Arc<RunEnding>> {
+    vec![Arc::new(RunEnding { run: run(id, outcome), counted: counted(2) })]
+}
+
+fn total(recorded: &Recorded) -> Option<&str> {
+    recorded.families.get("rows_total")?.split_once("\nrows_total ")?.1.strip_suffix('\n')
+}
+
+fn ids(history: &History) -> Vec<String> {
+    let found = history.of_group(&key());
+    found.iter().flat_map(RunHistory::runs).map(|run| run.id.clone()).collect()
+}
+
+#[test]
+fn run_is_counted_once_for_all_sinks_and_attempts() {
+    let state = TempStateDir::new();
+    let first = state.history().record(&key(), SINK, &ending("1", Outcome::Success));
+    let again = state.history().record(&key(), "http://other", &ending("1", Outcome::Success));
+    let second = state.history().record(&key(), SINK, &ending("2", Outcome::Success));
+    assert_eq!([&first, &again, &second].map(total), [Some("2"), Some("2"), Some("4")]);
+    for (recorded, before) in [(&first, "0"), (&again, "0"), (&second, "2")] {
+        let text = &recorded.totals_before["rows_total"].text;
+        assert!(text.ends_with(&format!(" {before}\n")), "{text}");
+    }
+    assert_eq!(ids(&state.history()), ["1", "2"]);
+}
+
+#[test]
+fn streak_counts_failures_since_the_last_success() {
+    let state = TempStateDir::new();
+    let mut since = Vec::new();
+    for (id, outcome, failures, successes) in [
+        ("1", Outcome::Success, 0, 1),
+        ("2", Outcome::Success, 0, 2),
+        ("3", Outcome::Error, 1, 0),
+        ("4", Outcome::Skipped, 1, 0),
+        ("5", Outcome::Abandoned, 2, 0),
+        ("6", Outcome::Success, 0, 1),
+    ] {
+        let recorded = state.history().record(&key(), SINK, &ending(id, outcome));
+        let history = state.history().of_group(&key()).unwrap();
+        let streak = (history.consecutive_failures(), history.consecutive_successes());
+        assert_eq!(streak, (failures, successes), "{id}");
+        let exported = recorded.families[FAILURES].ends_with(&format!(" {failures}\n"));
+        assert!(exported, "{}", recorded.families[FAILURES]);
+        since.push(recorded.families.get(FAILING_SINCE).cloned());
+    }
+    assert!(since[0].is_none() && since[1].is_none() && since[5].is_none(), "{since:?}");
+    assert!(since[2].is_some() && since[2] == since[3] && since[3] == since[4], "{since:?}");
+}
+
+#[test]
+fn push_has_the_timestamps_of_other_outcomes() {
+    let state = TempStateDir::new();
+    state.history().record(&key(), SINK, &ending("1", Outcome::Error));
+    let recorded = state.history().record(&key(), SINK, &ending("2", Outcome::Success));
+    let mut push = PushRequest::push(key(), Families::from([(LAST_SUCCESS.into(), "own".into())]));
+    recorded.add_to(&mut push);
+    assert!(push.families().contains_key(LAST_FAILURE));
+    assert_eq!(push.families()[LAST_SUCCESS], "own");
+    let mut add = PushRequest::add(key(), Families::new());
+    recorded.add_to(&mut add);
+    assert!(!add.families().contains_key(LAST_FAILURE), "the gateway has it");
+}
+
+#[test]
+fn time_in_the_future_is_not_exported_and_is_replaced() {
+    let state = TempStateDir::new();
+    let mut future = run("1", Outcome::Error);
+    future.ended_at = now() + 400.0 * 86_400.0;
+    let future = vec![Arc::new(RunEnding { run: future, counted: Families::new() })];
+    let recorded = state.history().record(&key(), SINK, &future);
+    assert!(!recorded.last_times.contains_key(LAST_FAILURE), "{recorded:?}");
+    let recorded = state.history().record(&key(), SINK, &ending("2", Outcome::Error));
+    assert!(recorded.last_times.contains_key(LAST_FAILURE), "{recorded:?}");
+}
+
+#[test]
+fn attempts_and_checks_are_recorded() {
+    let state = TempStateDir::new();
+    let (history, run) = (state.history(), ending("1", Outcome::Error));
+    history.record(&key(), SINK, &run);
+    assert_eq!(history.of_group(&key()).unwrap().runs()[0].attempts(), 1);
+    history.set_attempts(&key(), &run, 3);
+    let at = Moment::now();
+    history.set_checked(&key(), SINK, at);
+    assert_eq!(history.of_group(&key()).unwrap().runs()[0].attempts(), 3);
+    assert_eq!(state.history().look_up(&key(), SINK).checked_at, Some(at.unix_millis()));
+    assert_eq!(state.history().look_up(&key(), "http://other").checked_at, None);
+}
+
+#[test]
+fn group_without_a_machine_label_has_no_totals_by_default() {
+    let state = TempStateDir::new();
+    let history = History { totals: TotalsPolicy::MachineLabels, ..state.history() };
+    let recorded = history.record(&key(), SINK, &ending("1", Outcome::Success));
+    assert_eq!(total(&recorded), None);
+    let on_machine = key().label("instance", "a").unwrap();
+    let recorded = history.record(&on_machine, SINK, &ending("1", Outcome::Success));
+    assert_eq!(total(&recorded), Some("2"));
+    let off = History { totals: TotalsPolicy::Off, ..state.history() };
+    let recorded = off.record(&on_machine, SINK, &ending("2", Outcome::Success));
+    assert_eq!(total(&recorded), None);
+}
+
+#[test]
+fn history_without_a_state_directory_counts_one_run() {
+    let recorded = History::default().record(&key(), SINK, &ending("1", Outcome::Error));
+    assert!(recorded.families[FAILURES].ends_with(" 1\n"));
+    assert_eq!(recorded.families.len(), 2, "{recorded:?}");
+    assert!(recorded.last_times.is_empty() && recorded.totals_before.is_empty());
+}
+
+#[test]
+fn failure_of_any_file_operation_costs_at_most_its_run() {
+    const MAX_OPERATIONS: i64 = 20;
+
+    let mut failed = 0;
+    for operation in 0..MAX_OPERATIONS {
+        let state = TempStateDir::new();
+        state.history().record(&key(), SINK, &ending("1", Outcome::Error));
+        let history = state.failing_history(operation);
+        let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
+        assert!(recorded.families.contains_key(FAILURES), "operation {operation}");
+        failed += usize::from(history.has_warned.load(Ordering::Relaxed));
+        let recorded = state.history().record(&key(), SINK, &ending("3", Outcome::Error));
+        let expected: &[_] =
+            if total(&recorded) == Some("6") { &["1", "2", "3"] } else { &["1", "3"] };
+        assert_eq!(ids(&state.history()), expected, "operation {operation}");
+    }
+    assert!((4..12).contains(&failed), "{failed}");
+}
+
+#[test]
+fn damaged_file_costs_the_history_of_its_group() {
+    let state = TempStateDir::new();
+    state.history().record(&key(), SINK, &ending("1", Outcome::Success));
+    let (file, other) = (state.file(&key()), GroupingKey::new("other").unwrap());
+    state.history().record(&other, SINK, &ending("1", Outcome::Success));
+    let whole = std::fs::read(&file).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"", b"notes of a user", &vec![b'\n'; 2 << 20]] {
+        std::fs::write(&file, damaged).unwrap();
+        let history = state.history();
+        let recorded = history.record(&key(), SINK, &ending("2", Outcome::Success));
+        assert!(history.has_warned.load(Ordering::Relaxed));
+        assert_eq!((total(&recorded), ids(&history)), (Some("2"), vec!["2".to_owned()]));
+    }
+    assert_eq!(state.history().all().len(), 2);
+}
+
+#[test]
+fn file_of_a_newer_version_is_not_replaced() {
+    let state = TempStateDir::new();
+    state.history().record(&key(), SINK, &ending("1", Outcome::Success));
+    let text = std::fs::read_to_string(state.file(&key())).unwrap();
+    let newer = record::with_version(&text, 2);
+    std::fs::write(state.file(&key()), &newer).unwrap();
+    let history = state.history();
+    let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
+    assert!(recorded.families[FAILURES].ends_with(" 1\n") && total(&recorded).is_none());
+    assert!(history.of_group(&key()).is_none() && history.has_warned.load(Ordering::Relaxed));
+    assert_eq!(std::fs::read_to_string(state.file(&key())).unwrap(), newer);
+}
+
+#[test]
+fn number_of_groups_is_limited() {
+    let state = TempStateDir::new();
+    let history = state.history();
+    let group = |number: usize| GroupingKey::new(format!("job_{number}")).unwrap();
+    for number in 0..MAX_FILES + 10 {
+        history.record(&group(number), SINK, &ending("1", Outcome::Success));
+    }
+    let number = history.all().len();
+    assert!(number <= MAX_FILES && number > MAX_FILES / 2, "{number}");
+    assert!(history.of_group(&group(MAX_FILES + 9)).is_some());
+}
+
+#[test]
+fn histories_that_share_a_folder_lose_no_run() {
+    const THREADS: usize = 8;
+    const RUNS: usize = 25;
+
+    let state = TempStateDir::new();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let history = state.history();
+            scope.spawn(move || {
+                for number in 0..RUNS {
+                    let id = format!("{thread}-{number}");
+                    history.record(&key(), SINK, &ending(&id, Outcome::Success));
+                }
+            });
+        }
+    });
+    assert_eq!(ids(&state.history()).len(), (THREADS * RUNS).min(MAX_RUNS));
+    let last = state.history().record(&key(), SINK, &ending("last", Outcome::Success));
+    assert_eq!(total(&last), Some("402"));
+}
+
+proptest! {
+    #[test]
+    fn read_run_is_the_written_one(
+        id in "[0-9a-f]{16}",
+        outcome in proptest::sample::select(Outcome::ALL.to_vec()),
+        times in (0.0..1e12, 0.0..1e12),
+        duration in proptest::option::of(0_u32..1_000_000),
+        numbers in (any::<Option<i32>>(), any::<Option<i32>>(), any::<Option<u32>>()),
+        stages in proptest::collection::vec((".{0,20}", 0_u32..1_000), 0..3),
+        reason in proptest::option::of(".{0,200}"),
+    ) {
+        let millis = |millis: u32| Duration::from_millis(millis.into());
+        let run = FinishedRun {
+            id,
+            started_at: times.0,
+            ended_at: times.1,
+            duration: duration.map(millis),
+            outcome,
+            exit_code: numbers.0,
+            signal: numbers.1,
+            records: None,
+            stages: stages.into_iter().map(|(name, it)| (name, millis(it))).collect(),
+            attempts: numbers.2,
+            reason,
+        };
+        let line = run_line::write_run(&run);
+        prop_assert_eq!(line.matches('\n').count(), 1);
+        prop_assert_eq!(run_line::read_run(line.trim_end_matches('\n')), Some(run));
+    }
+}

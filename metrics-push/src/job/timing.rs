@@ -1,0 +1,131 @@
+//! `Timing`: when the runs of a job are due.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::schedule::next_after;
+
+/// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices recommend enough
+/// time for two full runs, so that a person need not react to a single failure.
+const DEADLINE_INTERVALS: u32 = 2;
+
+/// How late a run may start after its scheduled time, unless the job sets another duration. Schedulers start many jobs at
+/// the same time, and containers need some time to start.
+const DEFAULT_START_GRACE: Duration = Duration::from_secs(300);
+
+/// How often a job runs, or at which times.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Timing<'a> {
+    /// A success is expected at this interval.
+    Every(Duration),
+    /// A cron expression in a time zone, which is that of the machine if the name is empty.
+    Schedule { expression: Cow<'a, str>, timezone: Cow<'a, str> },
+}
+
+impl Timing<'_> {
+    /// Returns when the next run after this one is due. Both times are in Unix seconds.
+    ///
+    /// # Errors
+    /// `is_config` if the schedule or the time zone is invalid, or if the schedule never matches.
+    pub(super) fn next_run(&self, started_at: f64) -> Result<f64, Error> {
+        match self {
+            Self::Every(interval) => Ok(started_at + interval.as_secs_f64()),
+            Self::Schedule { expression, timezone } => {
+                next_after(expression, timezone, started_at)?.ok_or_else(|| {
+                    Error::config(format!("the schedule {expression:?} matches no day"))
+                        .remedy("check the day of the month and the month")
+                })
+            }
+        }
+    }
+
+    /// Returns how late the next run may start by default.
+    pub(super) fn default_grace(&self) -> Duration {
+        match self {
+            Self::Every(interval) => *interval / 2,
+            Self::Schedule { .. } => DEFAULT_START_GRACE,
+        }
+    }
+
+    /// Returns the largest age that the last success may reach, if it is the same for all successes.
+    pub(super) fn fixed_deadline(&self) -> Option<Duration> {
+        match self {
+            Self::Every(interval) => Some(interval.saturating_mul(DEADLINE_INTERVALS)),
+            Self::Schedule { .. } => None,
+        }
+    }
+
+    /// Returns the largest age that this success may reach, if it depends on the time of the success: one run after it may
+    /// fail, and the second one may take its maximum runtime.
+    pub(super) fn deadline_after(
+        &self,
+        succeeded_at: f64,
+        max_runtime: Option<Duration>,
+    ) -> Option<Duration> {
+        let Self::Schedule { expression, timezone } = self else { return None };
+        let next = |time| next_after(expression, timezone, time).ok().flatten();
+        let run_at = (0..DEADLINE_INTERVALS).try_fold(succeeded_at, |time, _| next(time))?;
+        let until_run = Duration::try_from_secs_f64(run_at - succeeded_at).ok()?;
+        Some(until_run.saturating_add(max_runtime.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn interval_allows_one_failure_and_half_an_interval_of_delay() {
+        let timing = Timing::Every(HOUR);
+        assert_eq!(timing.next_run(1_000.5).unwrap(), 4_600.5);
+        assert_eq!(timing.default_grace(), HOUR / 2);
+        assert_eq!(timing.fixed_deadline(), Some(HOUR * 2));
+        assert_eq!(timing.deadline_after(1_000.5, Some(HOUR)), None);
+        assert_eq!(Timing::Every(Duration::MAX).fixed_deadline(), Some(Duration::MAX));
+    }
+
+    #[cfg(feature = "schedule")]
+    mod schedule {
+        use super::*;
+
+        /// Friday, 2026-01-02, 03:00:00 UTC.
+        const FRIDAY: f64 = 1_767_322_800.0;
+        const DAY: f64 = 86_400.0;
+
+        fn weekdays(expression: &str, timezone: &str) -> Timing<'static> {
+            Timing::Schedule {
+                expression: expression.to_owned().into(),
+                timezone: timezone.to_owned().into(),
+            }
+        }
+
+        #[test]
+        fn deadline_is_the_second_scheduled_run_plus_the_maximum_runtime() {
+            let timing = weekdays("0 3 * * 1-5", "UTC");
+            let deadline = |at, max| timing.deadline_after(at, max).unwrap().as_secs_f64();
+            // The runs after Friday's success are those of Monday and Tuesday.
+            assert_eq!(timing.next_run(FRIDAY + 1.0).unwrap(), FRIDAY + 3.0 * DAY);
+            assert_eq!(deadline(FRIDAY + 60.0, None), 4.0 * DAY - 60.0);
+            assert_eq!(deadline(FRIDAY + 60.0, Some(HOUR)), 4.0 * DAY - 60.0 + 3_600.0);
+            assert_eq!(timing.fixed_deadline(), None);
+            assert_eq!(timing.default_grace(), DEFAULT_START_GRACE);
+        }
+
+        #[test]
+        fn invalid_schedule_has_no_times() {
+            for (expression, timezone, message) in [
+                ("0 3 * *", "UTC", "invalid schedule"),
+                ("0 3 * * *", "Mars/Olympus", "unknown time zone"),
+                ("0 3 31 2 *", "UTC", "matches no day"),
+            ] {
+                let timing = weekdays(expression, timezone);
+                let error = timing.next_run(FRIDAY).unwrap_err();
+                assert!(error.is_config() && error.to_string().contains(message), "{error}");
+                assert_eq!(timing.deadline_after(FRIDAY, None), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `TopicRequest`: the request that a message contains.
+
+use crate::error::{Error, Kind};
+use crate::exposition::Exposition;
+use crate::labels::GroupingKey;
+use crate::push_request::{PushRequest, Verb};
+use crate::sink::kafka::TopicMessage;
+
+#[derive(Debug)]
+pub(super) struct TopicRequest {
+    /// The same for all repetitions of a message.
+    pub(super) id: Option<u128>,
+    pub(super) request: PushRequest,
+}
+
+impl TopicRequest {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// `is_metric` if it is not a request in the text format.
+    pub(super) fn parse(message: TopicMessage) -> Result<Self, Error> {
+        let at_position = |error: Error| {
+            error.at("partition", message.position.partition).at("offset", message.position.offset)
+        };
+        parse(&message).map_err(at_position)
+    }
+}
+
+fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
+    let header = |name: &str| {
+        let (_, value) = message.headers.iter().find(|(known, _)| known == name)?;
+        std::str::from_utf8(value).ok()
+    };
+    let path = message.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+    let key = path.and_then(GroupingKey::from_url_path).ok_or_else(|| invalid("key"))?;
+    let created_at = header("made").and_then(|time| time.parse().ok());
+    let created_at = created_at.ok_or_else(|| invalid("header \"made\""))?;
+    let (verb, families) = match (&message.value, header("verb")) {
+        (None, _) => (Verb::Delete, Default::default()),
+        (Some(value), Some(verb @ ("push" | "add"))) => {
+            let verb = if verb == "push" { Verb::Push } else { Verb::Add };
+            (verb, Exposition::default().with(value)?.families_for(&key)?)
+        }
+        (Some(_), _) => return Err(invalid("header \"verb\"")),
+    };
+    let id = header("id").and_then(|id| u128::from_str_radix(id, 16).ok());
+    let request = PushRequest::with_created_at(created_at, verb, key, families);
+    Ok(TopicRequest { id, request })
+}
+
+fn invalid(part: &str) -> Error {
+    Error::new(Kind::Metric, format!("invalid message: its {part} is not that of a request"))
+        .remedy("use a topic to which only jobs write")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::kafka::Position;
+
+    fn message(key: &str, value: Option<&str>, headers: &[(&str, &str)]) -> TopicMessage {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        TopicMessage {
+            position: Position { partition: 0, offset: 7 },
+            key: Some(key.into()),
+            value: value.map(Into::into),
+            headers: headers.collect(),
+        }
+    }
+
+    #[test]
+    fn message_is_read_as_the_request_that_it_was_made_of() {
+        let headers = [("verb", "add"), ("made", "1700000000123"), ("id", "ff")];
+        let value = "# TYPE rows gauge\nrows 3\n";
+        let parsed =
+            TopicRequest::parse(message("/metrics/job/a%20b/r@base64/eC95", Some(value), &headers));
+        let TopicRequest { id, request } = parsed.unwrap();
+        let key = GroupingKey::new("a b").unwrap().label("r", "x/y").unwrap();
+        assert_eq!((id, request.key(), request.verb()), (Some(255), &key, Verb::Add));
+        assert_eq!((request.created_at(), request.body().as_str()), (1_700_000_000_123, value));
+        let deleted = TopicRequest::parse(message("/metrics/job/a", None, &headers)).unwrap();
+        assert_eq!(deleted.request.verb(), Verb::Delete);
+    }
+
+    #[test]
+    fn message_that_is_not_a_request_is_an_error_with_its_position() {
+        let complete = [("verb", "add"), ("made", "1")];
+        for (key, value, headers) in [
+            ("nightly", "a 1\n", &complete[..]),
+            ("/metrics/region/eu", "a 1\n", &complete[..]),
+            ("/metrics/job/a", "a 1\n", &complete[1..]),
+            ("/metrics/job/a", "a 1\n", &complete[..1]),
+            ("/metrics/job/a", "{\"a\": 1}\n", &complete[..]),
+            ("/metrics/job/a", "", &complete[..]),
+            ("/metrics/job/a", "a{job=\"b\"} 1\n", &complete[..]),
+        ] {
+            let error = TopicRequest::parse(message(key, Some(value), headers)).unwrap_err();
+            assert!(error.is_metric() && error.to_string().contains("offset: 7"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Jobs that are killed at any moment: the next run reports what they could not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, Received, without_repeated};
+use crate::messages::ending;
+use crate::state_dir::StateDir;
+
+const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
+const RUNS_PER_GROUP: u32 = 3;
+
+/// The longest time until a job is killed: longer than a run and its delivery.
+const MAX_DELAY: u32 = 1_400;
+
+#[test]
+fn killed_jobs_lose_and_repeat_no_outcome() {
+    kill_jobs(30);
+}
+
+#[test]
+#[ignore = "slow: takes a quarter of an hour"]
+fn a_thousand_killed_jobs_lose_and_repeat_no_outcome() {
+    kill_jobs(1_000);
+}
+
+/// Kills as many jobs, each after another delay, and checks the messages of all groups.
+fn kill_jobs(count: u32) {
+    let cluster = Cluster::start(1);
+    let (state, url) = (StateDir::new(), cluster.url());
+    let job = |group: &str, arguments: &[&str]| {
+        ending(group, &url, arguments).variable("METRICS_PUSH_STATE_DIR", state.path())
+    };
+    let mut groups = BTreeSet::new();
+    for number in 0..count {
+        let group = format!("group_{}", number / RUNS_PER_GROUP);
+        // Delays in an order without pattern, the same in each test.
+        let delay = number.wrapping_mul(2_654_435_761) % MAX_DELAY;
+        let running = job(&group, &["wait-a-little"]).start().ready();
+        groups.insert(group);
+        thread::sleep(Duration::from_millis(delay.into()));
+        running.kill();
+        running.wait();
+    }
+    // The last run delivers what the others have left.
+    let finished = job("last", &["ok"]).run_to_end();
+    assert!(finished.status.success(), "{finished:?}");
+    let mut messages: BTreeMap<String, Vec<Received>> = BTreeMap::new();
+    for message in without_repeated(cluster.messages()) {
+        messages.entry(message.key.clone()).or_default().push(message);
+    }
+    for group in groups {
+        check_group(&messages[&format!("/metrics/job/{group}")]);
+    }
+}
+
+fn check_group(messages: &[Received]) {
+    let times: Vec<_> = messages.iter().map(Received::created_at).collect();
+    assert!(times.is_sorted(), "{messages:?}");
+    let outcomes: Vec<_> = messages.iter().filter(|message| message.outcome().is_some()).collect();
+    let runs: BTreeSet<_> = outcomes
+        .iter()
+        .map(|message| message.series(COMPLETED_AT).unwrap_or_default().to_bits())
+        .collect();
+    assert_eq!(runs.len(), outcomes.len(), "an outcome is repeated: {messages:?}");
+    let last = outcomes.last().and_then(|message| message.outcome());
+    assert!(matches!(last, Some("success" | "abandoned")), "{messages:?}");
+}

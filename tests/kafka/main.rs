@@ -1,0 +1,28 @@
+//! Tests with brokers of Kafka: the mock cluster of librdkafka, which runs in the process of a test and injects faults.
+//!
+//! The feature `kafka` enables these tests.
+
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../it/child.rs"]
+mod child;
+mod cluster;
+mod faults;
+#[path = "../e2e/http.rs"]
+mod http;
+mod kills;
+mod messages;
+#[path = "../it/programs.rs"]
+mod programs;
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../e2e/real.rs"]
+mod real;
+mod relay;
+mod relay_process;
+#[path = "../it/signal_defaults.rs"]
+mod signal_defaults;
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../it/state_dir.rs"]
+mod state_dir;
+
+/// The root of the repository.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
