@@ -126,7 +126,8 @@ impl Job {
                 missed => format!("not started for {missed} runs, due at {due}"),
             }
         });
-        let is_skipped = self.facts.outcome.as_deref() == Some("skipped");
+        let is_skipped =
+            self.facts.outcome.as_deref() == Some("skipped") && !self.is_start_too_old();
         let (cause, remedy) = match (cause, self.running_for()) {
             (_, Some(running)) => (Some(running), None),
             (None, None) if is_skipped => (
@@ -138,6 +139,12 @@ impl Job {
         let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
         let headline = format!("overdue since {since}{cause}");
         Sentence { remedy, ..Self::with_details(headline, [self.last_success()]) }
+    }
+
+    /// Returns true if the last start is older than the deadline.
+    fn is_start_too_old(&self) -> bool {
+        let start = self.facts.start.zip(self.facts.deadline);
+        start.is_some_and(|(start, deadline)| self.clock.now() - start > deadline)
     }
 
     fn running(&self) -> Sentence {
