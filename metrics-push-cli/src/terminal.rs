@@ -59,6 +59,11 @@ impl Terminal {
         Self { width, has_unicode: true, has_colors: false }
     }
 
+    #[cfg(test)]
+    pub(crate) fn ascii(width: usize) -> Self {
+        Self { width: Some(width), has_unicode: false, has_colors: false }
+    }
+
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => return text.to_owned(),

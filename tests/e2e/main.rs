@@ -57,6 +57,7 @@ mod supervise;
 mod syscalls;
 mod textfile;
 mod totals;
+mod watch;
 mod wire;
 mod wrong_clock;
 

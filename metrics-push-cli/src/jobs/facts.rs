@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::group::Group;
-use super::outcome::describe_outcome;
+use super::outcome::{describe_outcome, is_failure};
 use super::run_summary::{Records, RunMark, RunSummary, last_streak};
 
 /// The maximum rounding error of a timestamp, in seconds: a run may seem to end this much before its start.
@@ -67,13 +67,17 @@ impl Facts {
         let duration =
             value("last_run_duration_seconds").filter(|_| outcome.as_deref() != Some("abandoned"));
         let cpu_seconds = group.values_by("batch_job_last_run_cpu_seconds", "mode");
+        let is_failing = match value("last_run_success") {
+            Some(success) => success == 0.0,
+            None => outcome.as_deref().is_some_and(is_failure),
+        };
         Self {
             start: value("last_start_timestamp_seconds"),
             completion: value("last_completion_timestamp_seconds"),
             success: value("last_success_timestamp_seconds"),
             failure: value("last_failure_timestamp_seconds"),
             outcome,
-            is_failing: value("last_run_success") == Some(0.0),
+            is_failing,
             exit_code: value("last_run_exit_code"),
             signal: value("last_run_signal"),
             duration,

@@ -8,6 +8,9 @@ use super::local_clock::LocalClock;
 use super::run_summary::{RunMark, RunSummary};
 use super::state::{STRIP_LENGTH, State, missed_start};
 
+/// How far a clock may be ahead of the local clock, in seconds.
+const CLOCK_TOLERANCE: f64 = 300.0;
+
 /// The prefix of the metrics that the library pushes itself.
 const OWN_PREFIX: &str = "batch_job_";
 
@@ -38,8 +41,15 @@ impl Job {
         Self { labels, state, since, facts, runs, families, clock: clock.clone() }
     }
 
+    /// Returns true if the state needs attention, or a wrong clock hides whether it does.
     pub(crate) fn needs_attention(&self) -> bool {
-        self.state.needs_attention()
+        self.state.needs_attention() || self.clock_ahead().is_some()
+    }
+
+    /// How far the last success is ahead of the local clock, in seconds.
+    pub(super) fn clock_ahead(&self) -> Option<f64> {
+        let ahead = self.facts.success? - self.clock.now();
+        (ahead > CLOCK_TOLERANCE).then_some(ahead)
     }
 
     /// The name of the job, without its other labels.

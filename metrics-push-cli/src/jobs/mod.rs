@@ -17,13 +17,11 @@ mod sentence;
 mod state;
 
 pub(crate) use delivery::{Delivery, GatewayStatus, PendingRequests};
-
 pub(crate) use group::{Group, Metric};
 pub(crate) use job::{Job, words};
 pub(crate) use local_clock::LocalClock;
 pub(crate) use order::{sort_for_page, sort_for_terminal};
 pub(crate) use run_summary::{Records, RunMark, RunSummary, success_rate};
-
 pub(crate) use state::{STRIP_LENGTH, State};
 
 /// All jobs and the delivery of their metrics.
@@ -59,3 +57,6 @@ impl Overview {
         self.jobs.iter().filter(|job| job.needs_attention()).count()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use super::state::State;
 /// attention are sorted by name.
 pub(crate) fn sort_for_terminal(jobs: &mut [Job]) {
     jobs.sort_by(|a, b| {
-        let by_urgency = urgency(a.state).cmp(&urgency(b.state));
+        let by_urgency = urgency(a).cmp(&urgency(b));
         by_urgency
             .then_with(|| since(a, b))
             .then_with(|| a.labels_in_order().cmp(&b.labels_in_order()))
@@ -19,23 +19,24 @@ pub(crate) fn sort_for_terminal(jobs: &mut [Job]) {
 /// Sorts the most urgent job first.
 pub(crate) fn sort_for_page(jobs: &mut [Job]) {
     jobs.sort_by(|a, b| {
-        let by_urgency = urgency(b.state).cmp(&urgency(a.state));
+        let by_urgency = urgency(b).cmp(&urgency(a));
         by_urgency
             .then_with(|| since(b, a))
             .then_with(|| a.labels_in_order().cmp(&b.labels_in_order()))
     });
 }
 
-fn urgency(state: State) -> u8 {
-    match state {
-        State::Success | State::Skipped | State::NoRuns => 0,
-        State::Running => 1,
-        State::Flapping => 2,
-        State::Refused => 3,
+fn urgency(job: &Job) -> u8 {
+    match job.state {
         State::NoSuccess => 4,
         State::Overdue => 5,
         State::Vanished => 6,
         State::Failing => 7,
+        _ if job.needs_attention() => 3,
+        State::Success | State::Skipped | State::NoRuns => 0,
+        State::Running => 1,
+        State::Flapping => 2,
+        State::Refused => 3,
     }
 }
 

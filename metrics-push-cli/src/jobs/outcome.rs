@@ -1,4 +1,8 @@
-//! Describes the outcome of a run in words.
+//! The outcome of a run: whether it is a failure, and how sentences describe it.
+
+pub(super) fn is_failure(outcome: &str) -> bool {
+    !matches!(outcome, "success" | "skipped")
+}
 
 /// Describes an outcome with the exit code or the signal of the run.
 pub(super) fn describe_outcome(

@@ -3,12 +3,10 @@
 use std::fmt;
 
 use super::job::Job;
+use super::outcome::is_failure;
 use super::run_summary::{RunMark, RunSummary, count_failures};
 use super::state::{STRIP_LENGTH, State, missed_start};
 use crate::humanize::{age, count, duration};
-
-/// How far a clock may be ahead of the local clock, in seconds.
-const CLOCK_TOLERANCE: f64 = 300.0;
 
 /// Why a job is in its state: `failing for 3 runs since 02:10 (error); last success 6h29m ago, allowed 4h27m`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +61,7 @@ impl Job {
 
     /// What is wrong beside the state: a clock, or a rejected push.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let ahead = self.facts.success.map_or(0.0, |success| success - self.clock.now());
-        let clock = (ahead > CLOCK_TOLERANCE).then(|| {
+        let clock = self.clock_ahead().map(|ahead| {
             let ahead = duration(ahead);
             format!("the last success is {ahead} ahead of the local clock; synchronise the clocks")
         });
@@ -129,7 +126,8 @@ impl Job {
                 missed => format!("not started for {missed} runs, due at {due}"),
             }
         });
-        let is_skipped = self.facts.outcome.as_deref() == Some("skipped");
+        let is_skipped =
+            self.facts.outcome.as_deref() == Some("skipped") && !self.is_start_too_old();
         let (cause, remedy) = match (cause, self.running_for()) {
             (_, Some(running)) => (Some(running), None),
             (None, None) if is_skipped => (
@@ -141,6 +139,12 @@ impl Job {
         let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
         let headline = format!("overdue since {since}{cause}");
         Sentence { remedy, ..Self::with_details(headline, [self.last_success()]) }
+    }
+
+    /// Returns true if the last start is older than the deadline.
+    fn is_start_too_old(&self) -> bool {
+        let start = self.facts.start.zip(self.facts.deadline);
+        start.is_some_and(|(start, deadline)| self.clock.now() - start > deadline)
     }
 
     fn running(&self) -> Sentence {
@@ -173,7 +177,7 @@ impl Job {
     fn last_outcome(&self) -> String {
         let last = self.runs.last().filter(|run| run.mark() == RunMark::Failure);
         let outcome = match &self.facts.outcome {
-            Some(outcome) if matches!(outcome.as_str(), "success" | "skipped") => None,
+            Some(outcome) if !is_failure(outcome) => None,
             Some(_) => self.facts.outcome_text(),
             None => last.map(RunSummary::outcome_text),
         };

@@ -89,7 +89,7 @@ impl Row {
             words: words.iter().map(|word| escape(word).into_owned()).collect(),
             name_tone: Tone::Plain,
             cells: [
-                Cell::new(escape(&job.state_text()), tone(job.state), terminal),
+                Cell::new(escape(&job.state_text()), tone(job), terminal),
                 plain(String::new()),
                 or_none(since(facts.start.or(facts.completion))),
                 or_none(success),
@@ -114,9 +114,9 @@ fn next_run(job: &Job, clock: &LocalClock, terminal: Terminal) -> Cell {
     }
 }
 
-pub(super) fn tone(state: State) -> Tone {
-    match state {
-        state if state.needs_attention() => Tone::Bad,
+fn tone(job: &Job) -> Tone {
+    match job.state {
+        _ if job.needs_attention() => Tone::Bad,
         State::Flapping => Tone::Unstable,
         State::Running => Tone::Busy,
         State::Success => Tone::Good,

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
@@ -342,7 +342,7 @@ fn watch_draws_in_place_until_q() {
     session.expect("does not respond").press("q");
     // The alternate screen is left, and the cursor is visible again.
     session.expect("\u{1b}[?1049l");
-    assert_eq!(session.wait(), 1);
+    assert_eq!(session.wait(), 2);
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn watch_in_a_pipe_prints_changes_only() {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut wait_for = |text: &str| lines.by_ref().take_while(|line| !line.contains(text)).count();
-    assert_eq!(wait_for("1 of 3 needs attention"), 6);
+    assert_eq!(wait_for("1 of 3 needs attention"), 7);
     let requests = gateway.requests().len();
     gateway.wait_for(Duration::from_secs(20), |gateway| gateway.requests().len() >= requests + 2);
     {
@@ -371,7 +371,7 @@ fn watch_in_a_pipe_prints_changes_only() {
         run("nightly_import", "", Outcome::Error);
     }
     // An empty line and the table follow, without a repetition of the first one.
-    assert_eq!(wait_for("2 of 3 need attention"), 8);
+    assert_eq!(wait_for("2 of 3 need attention"), 9);
     drop(lines);
     {
         let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
@@ -385,4 +385,62 @@ fn watch_in_a_pipe_prints_changes_only() {
 fn watch_needs_the_table() {
     let ended = status(&FakeGateway::start(), &["--watch", "--json"]);
     assert_eq!(ended.status, 2, "{ended:?}");
+}
+
+/// Pushes groups whose runs started 3 days, 4 hours and a half ago, so that all ages stay the same for a while.
+fn push_old_groups(gateway: &FakeGateway, count: usize) {
+    let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() - 275_400.0;
+    let client = Gateway::new(gateway.url()).unwrap();
+    for number in 0..count {
+        let failed = number % 20 == 0;
+        let outcome = if failed { "error" } else { "success" };
+        let success = if failed { start - 86_400.0 } else { start + 60.0 };
+        let text = format!(
+            "batch_job_last_start_timestamp_seconds {start}\n\
+             batch_job_last_completion_timestamp_seconds {}\n\
+             batch_job_last_success_timestamp_seconds {success}\n\
+             batch_job_last_failure_timestamp_seconds {start}\n\
+             batch_job_last_run_success {}\n\
+             batch_job_last_run_duration_seconds 60\n\
+             batch_job_last_run_outcome{{outcome=\"{outcome}\"}} 1\n",
+            start + 60.0,
+            u8::from(!failed),
+        );
+        let key = GroupingKey::new(format!("job_{number:04}")).unwrap();
+        let key = key.label("tenant", "a tenant with a name").unwrap();
+        client.add(&key, &text.parse().unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn table_of_any_number_of_groups_fits_the_terminal() {
+    let gateway = FakeGateway::start();
+    for (count, failing) in [(0, 0), (1, 1), (40, 2), (1_001, 51)] {
+        push_old_groups(&gateway, count);
+        for columns in [80, 200] {
+            let started = Instant::now();
+            let ended = on_terminal(columns, metrics_push(&gateway.url(), &["status"]));
+            println!("{count} groups at {columns} columns: {:?}", started.elapsed());
+            let shown = uncoloured(&ended.stdout);
+            let columns = usize::from(columns);
+            assert!(shown.lines().all(|line| line.chars().count() <= columns), "{shown}");
+            if count == 0 {
+                assert!(shown.ends_with(" has no groups.\n"), "{shown}");
+                continue;
+            }
+            let name = "job_0000 tenant=\"a tenant with a name\"";
+            let row = format!("failing  {name}      3d4h          4d4h    1m\n");
+            assert!(shown.contains(&row), "{shown}");
+            let rows = shown.lines().filter(|line| line.ends_with("    1m")).count();
+            assert_eq!(rows, count, "{shown}");
+            assert!(shown.contains(&format!("{name}: failing since ")), "{shown}");
+            let summary = match count {
+                1 => "1 of 1 needs attention",
+                40 => "2 of 40 need attention",
+                _ => "51 of 1,001 need attention",
+            };
+            assert_eq!(shown.lines().last(), Some(summary));
+            assert_eq!(shown.matches("\nfailing  ").count(), failing, "{shown}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod recorder;
 mod remote_write;
 mod replay_orders;
 mod several;
+mod status;
 mod victoria_metrics;
 
 use std::collections::BTreeMap;

@@ -65,3 +65,27 @@ fn limited_report_counts_all_jobs() {
     assert!(report.ends_with("4 of 18 need attention, 17 not shown\n"), "{report}");
     assert!(!report.contains("billing_close"), "{report}");
 }
+
+#[test]
+fn report_contains_no_control_characters_of_labels_and_reasons() {
+    let mut overview = morning::overview();
+    let job = overview.jobs.last_mut().unwrap();
+    job.labels.insert("region".to_owned(), "eu\u{1b}[2J\u{202e}".to_owned());
+    let run = job.runs.last_mut().unwrap();
+    run.reason = Some("\u{1b}]0;title\u{7}\r\nsecond line\u{9b}".to_owned());
+    let CommandLine { selection } = CommandLine::parse_from(["status"]);
+    for width in [None, Some(80)] {
+        let text = text(&overview, &selection, Terminal::plain(width));
+        assert!(text.contains(r"\u{1b}]0;title\u{7}\r\nsecond line\u{9b}"), "{text}");
+        let is_unsafe = |c: char| c == '\u{202e}' || c != '\n' && c.is_control();
+        assert!(!text.contains(is_unsafe), "{text:?}");
+    }
+}
+
+#[test]
+fn report_without_unicode_is_ascii() {
+    let CommandLine { selection } = CommandLine::parse_from(["status"]);
+    let text = text(&morning::overview(), &selection, Terminal::ascii(120));
+    assert!(text.is_ascii(), "{text}");
+    assert!(text.contains("  |||||||||||||||||...\n"), "{text}");
+}
