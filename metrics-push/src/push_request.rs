@@ -236,6 +236,11 @@ impl PushRequest {
         self.created_at
     }
 
+    /// Returns the size of the metrics in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.families.values().map(String::len).sum()
+    }
+
     /// Turns the request into an add of the families that `keep` selects; `None` if it selects none.
     pub(crate) fn retain_as_add(
         mut self,

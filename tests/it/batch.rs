@@ -91,6 +91,20 @@ fn batcher_limits_the_number_of_groups() {
 }
 
 #[test]
+fn batcher_pushes_when_its_metrics_are_large() {
+    let gateway = FakeGateway::start();
+    let _scope = config(&gateway).timeout(TIMEOUT).scope().unwrap();
+    let batcher = Batcher::new(LONG_INTERVAL);
+    let registry = Registry::new();
+    let gauge = Gauge::new("rows", "x".repeat(9 * 1024 * 1024)).unwrap();
+    registry.register(Box::new(gauge)).unwrap();
+    for number in 0..4 {
+        batcher.add(key(number), &registry).unwrap();
+    }
+    gateway.wait_for(TIMEOUT, |gateway| gateway.groups().len() == 4);
+}
+
+#[test]
 fn undelivered_batch_is_spooled() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     gateway.refuse_connections();

@@ -99,6 +99,25 @@ fn lost_answer_does_not_lose_the_outcome() {
 }
 
 #[test]
+fn outcomes_that_wait_together_are_sent_in_few_calls() {
+    const TASKS: usize = 200;
+    let receiver = FakeReceiver::start();
+    let _scope = scope(&receiver);
+    receiver.fault(Fault::stall(Duration::from_millis(50)));
+    for number in 0..TASKS {
+        let result: Result<(), &str> = if number % 3 == 0 { Err("no input") } else { Ok(()) };
+        let _ = Job::with_name(format!("together_{number}")).run(|_| result);
+    }
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    for number in 0..TASKS {
+        let outcome = if number % 3 == 0 { "error" } else { "success" };
+        receiver.after_run(&format!("together_{number}"), &[]).assert_outcome(outcome);
+    }
+    let calls = receiver.requests().len();
+    assert!(calls < TASKS / 2, "{calls} calls");
+}
+
+#[test]
 fn reserved_header_and_credentials_in_the_url_are_refused() {
     let receiver = FakeReceiver::start();
     for header in ["X-Prometheus-Remote-Write-Version", "User-Agent", "Content-Encoding"] {

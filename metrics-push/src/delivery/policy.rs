@@ -91,3 +91,7 @@ pub(crate) const RECEIPT_GRACE: Duration = Duration::from_millis(500);
 /// The maximum number of groups in the batch buffer. The buffer also submits nothing while the dispatcher has this many
 /// pending groups. A scheduler has thousands of groups; a label with a new value per run creates millions.
 pub(crate) const MAX_GROUPS: usize = 16_384;
+
+/// The maximum size of the metrics in the batch buffer, in bytes: enough for as many groups with the metrics of a run, and
+/// small compared to the memory of a scheduler with so many.
+pub(crate) const MAX_BUFFERED_SIZE: usize = 64 * 1024 * 1024;

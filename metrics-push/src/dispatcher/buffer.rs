@@ -1,8 +1,8 @@
 //! `BatchBuffer`: collects requests for an interval, so that several requests for one group become one.
 //!
-//! The buffer merges requests by grouping key and submits them to the dispatcher at each interval, when many groups are
-//! buffered, and before each flush. It is bounded: while it is full, requests for further groups are dropped and counted;
-//! requests for buffered groups are always merged. Enqueueing waits only for a lock that is held briefly.
+//! The buffer merges requests by grouping key and submits them to the dispatcher at each interval, when it is half full, and
+//! before each flush. It is bounded in groups and in bytes: while it is full, requests for further groups are dropped and
+//! counted; requests for buffered groups are always merged. Enqueueing waits only for a lock that is held briefly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::{FlushHook, OnSettled, dispatcher, receipt_channel};
 use crate::clock::Moment;
-use crate::delivery::policy::MAX_GROUPS;
+use crate::delivery::policy::{MAX_BUFFERED_SIZE, MAX_GROUPS};
 use crate::delivery::{DeliveryClass, Receipt, Router};
 use crate::labels::GroupingKey;
 use crate::log;
@@ -26,11 +26,46 @@ pub(crate) struct BatchBuffer {
     timeout: Duration,
     /// The number of groups at which the buffer is submitted before the interval ends.
     flush_at: usize,
-    buffered: Mutex<BTreeMap<GroupingKey, Buffered>>,
+    buffered: Mutex<BufferedGroups>,
     is_flush_scheduled: AtomicBool,
     /// The receipts of submitted requests. Locked while requests are submitted, so that they stay in order.
     submitted: Mutex<Vec<Receiver<Receipt>>>,
     dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct BufferedGroups {
+    requests: BTreeMap<GroupingKey, Buffered>,
+    /// The size of all requests.
+    size: usize,
+}
+
+impl BufferedGroups {
+    /// Merges a request into that of its group.
+    ///
+    /// # Errors
+    /// The request, if its group is not buffered and there is no room for it.
+    fn insert(&mut self, new: Buffered) -> Result<(), Buffered> {
+        let new_size = new.request.size();
+        let Some(earlier) = self.requests.get_mut(new.request.key()) else {
+            if self.requests.len() >= MAX_GROUPS || self.size + new_size > MAX_BUFFERED_SIZE {
+                return Err(new);
+            }
+            self.size += new_size;
+            self.requests.insert(new.request.key().clone(), new);
+            return Ok(());
+        };
+        self.size -= earlier.request.size();
+        earlier.merge(new);
+        self.size += earlier.request.size();
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &GroupingKey) -> Option<Buffered> {
+        let removed = self.requests.remove(key)?;
+        self.size -= removed.request.size();
+        Some(removed)
+    }
 }
 
 /// The buffered request of one group.
@@ -76,26 +111,18 @@ impl BatchBuffer {
         if self.routers.is_empty() {
             return;
         }
-        let mut buffered = self.buffered.lock();
-        if let Some(earlier) = buffered.get_mut(request.key()) {
-            earlier.request.merge(request);
-            earlier.class = class.max(earlier.class);
-            earlier.add_callbacks(on_settled);
-            return;
-        }
-        if buffered.len() >= MAX_GROUPS {
-            drop(buffered);
-            // The callbacks are dropped without a call, which closes the channels of their receivers.
-            self.count_dropped(&request);
-            return;
-        }
-        let key = request.key().clone();
         let callbacks = self.routers.iter().map(|_| Vec::new()).collect();
         let mut new = Buffered { request, class, on_settled: callbacks };
         new.add_callbacks(on_settled);
-        buffered.insert(key, new);
-        let is_large = buffered.len() >= self.flush_at;
+        let mut buffered = self.buffered.lock();
+        let result = buffered.insert(new);
+        let (groups, size) = (buffered.requests.len(), buffered.size);
         drop(buffered);
+        if let Err(dropped) = result {
+            // The callbacks are dropped without a call, which closes the channels of their receivers.
+            self.count_dropped(dropped.request.key(), groups, size);
+        }
+        let is_large = groups >= self.flush_at || size >= MAX_BUFFERED_SIZE / 2;
         if is_large && !self.is_flush_scheduled.swap(true, Ordering::Relaxed) {
             let buffer = Arc::clone(self);
             drop(dispatcher().spawn(async move { buffer.on_flush() }));
@@ -116,7 +143,7 @@ impl BatchBuffer {
         let submitted = std::mem::take(&mut *self.submitted.lock());
         let (_, unfinished): (Vec<_>, Vec<_>) =
             submitted.into_iter().partition(|receipt| receipt.wait_closed(deadline.remaining()));
-        let number = unfinished.len() + self.buffered.lock().len();
+        let number = unfinished.len() + self.buffered.lock().requests.len();
         self.submitted.lock().extend(unfinished);
         number
     }
@@ -126,12 +153,11 @@ impl BatchBuffer {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    fn count_dropped(&self, request: &PushRequest) {
+    fn count_dropped(&self, key: &GroupingKey, groups: usize, size: usize) {
         if self.dropped.fetch_add(1, Ordering::Relaxed) == 0 {
             log::warn(format_args!(
-                "dropped a push for {}: {MAX_GROUPS} groups are buffered already, and pushes for further groups are \
-                 dropped; check whether a grouping label has a new value for every run",
-                request.key()
+                "dropped a push for {key}: {groups} groups with {size} bytes are buffered already, and pushes for further \
+                 groups are dropped; check whether a grouping label has a new value for every run"
             ));
         }
     }
@@ -147,7 +173,7 @@ impl FlushHook for BatchBuffer {
             return;
         }
         let buffered = std::mem::take(&mut *self.buffered.lock());
-        for Buffered { request, class, on_settled } in buffered.into_values() {
+        for Buffered { request, class, on_settled } in buffered.requests.into_values() {
             for (router, mut on_settled) in self.routers.iter().zip(on_settled) {
                 let (callback, receipt) = receipt_channel();
                 on_settled.push(callback);
@@ -160,6 +186,15 @@ impl FlushHook for BatchBuffer {
 }
 
 impl Buffered {
+    /// Merges a later request for the same group.
+    fn merge(&mut self, later: Self) {
+        self.request.merge(later.request);
+        self.class = self.class.max(later.class);
+        for (callbacks, later) in self.on_settled.iter_mut().zip(later.on_settled) {
+            callbacks.extend(later);
+        }
+    }
+
     /// Adds one callback per sink, or no callback if `on_settled` is empty.
     fn add_callbacks(&mut self, on_settled: Vec<OnSettled>) {
         for (callbacks, callback) in self.on_settled.iter_mut().zip(on_settled) {
@@ -171,5 +206,35 @@ impl Buffered {
 impl std::fmt::Debug for Buffered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Buffered").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::push_request::Families;
+
+    fn buffered(group: usize, size: usize) -> Buffered {
+        let families = Families::from([("rows".to_owned(), "x".repeat(size))]);
+        let request =
+            PushRequest::push(GroupingKey::new(format!("job_{group}")).unwrap(), families);
+        Buffered { request, class: DeliveryClass::Spooled, on_settled: Vec::new() }
+    }
+
+    #[test]
+    fn buffer_is_bounded_in_bytes() {
+        let mut groups = BufferedGroups::default();
+        for group in 0..4 {
+            assert!(groups.insert(buffered(group, MAX_BUFFERED_SIZE / 4)).is_ok());
+        }
+        assert!(groups.insert(buffered(4, 1)).is_err());
+        // The later request replaces the earlier one.
+        assert!(groups.insert(buffered(0, MAX_BUFFERED_SIZE / 8)).is_ok());
+        assert_eq!((groups.requests.len(), groups.size), (4, MAX_BUFFERED_SIZE / 8 * 7));
+        assert!(groups.insert(buffered(4, 1)).is_ok());
+        for group in 0..5 {
+            assert!(groups.remove(&GroupingKey::new(format!("job_{group}")).unwrap()).is_some());
+        }
+        assert_eq!(groups.size, 0);
     }
 }

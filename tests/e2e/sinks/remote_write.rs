@@ -195,6 +195,30 @@ fn old_series_among_new_ones_does_not_lose_the_others() {
 }
 
 #[test]
+fn refused_request_does_not_lose_those_in_the_same_call() {
+    const TASKS: usize = 200;
+    let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+    let _scope = scope(&receiver);
+    let name = |number: usize| format!("joined_{number}");
+    let is_refused = |number: usize| number % 40 == 7;
+    for number in (0..TASKS).filter(|number| is_refused(*number)) {
+        // The receiver has a newer sample of one of the metrics.
+        let newer = SentSeries::new("rows", &name(number), &[(now() + 5 * 60_000, 9.0)]);
+        assert_eq!(write(receiver.address(), PATH, &[newer]).status, 204);
+    }
+    for number in 0..TASKS {
+        let job = Job::with_name(name(number));
+        job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
+    }
+    assert_eq!(metrics_push::flush(Duration::from_secs(20)), 0);
+    for number in 0..TASKS {
+        let values = receiver.values(&name(number));
+        assert_eq!(outcomes(&values), ["success"], "{number}");
+        assert!(is_refused(number) || values["rows"] == 1.0, "{number}: {values:?}");
+    }
+}
+
+#[test]
 fn metric_that_a_success_no_longer_has_ends() {
     for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
         let receiver = RealReceiver::start(kind);
