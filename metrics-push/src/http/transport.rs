@@ -15,3 +15,16 @@ pub(crate) struct Transport {
     pub(crate) server_name: Option<String>,
     pub(crate) proxy: ProxySettings,
 }
+
+impl Transport {
+    /// Returns the same settings without credentials, headers, which may contain some, and the client certificate.
+    pub(crate) fn without_credentials(&self) -> Self {
+        Self {
+            auth: Auth::None,
+            headers: Vec::new(),
+            cert_file: None,
+            key_file: None,
+            ..self.clone()
+        }
+    }
+}

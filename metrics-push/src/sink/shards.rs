@@ -55,8 +55,8 @@ impl Shards {
         &self.gateways[self.ring.owner(key)]
     }
 
-    /// Returns the gateway with this URL, which may be that of a shard that was removed from the ring. The settings of the
-    /// others apply to it.
+    /// Returns the gateway with this URL, which may be that of a shard that was removed from the ring. Such a URL comes from
+    /// the state directory and not from the configuration, so its requests have no credentials.
     ///
     /// # Errors
     /// `is_config` if the URL is invalid.
@@ -65,7 +65,8 @@ impl Shards {
             Some(gateway) => Ok(Arc::clone(gateway)),
             None => {
                 // A ring has at least one shard.
-                let target = at_url(&self.targets[0], url.to_owned());
+                let mut target = at_url(&self.targets[0], url.to_owned());
+                target.transport = target.transport.without_credentials();
                 Pushgateway::connect(&target).map(Arc::new)
             }
         }

@@ -120,6 +120,31 @@ fn groups_of_a_removed_shard_move_to_the_others() {
     assert_eq!(counts(&shards)[0], 0);
 }
 
+/// Another process could have changed the URL of the removed shard in the state directory.
+#[test]
+fn removed_shard_gets_no_credentials() {
+    let (shards, state) = (gateways::<3>(), TempDir::new());
+    let open = |ring: &str| {
+        let config = Config::default().url(ring).unwrap().timeout(TIMEOUT).state_dir(state.path());
+        config.basic_auth("batch", "hunter2").header("X-Tenant", "hunter2").scope().unwrap()
+    };
+    let scope = open(&ring(&shards));
+    finish_runs(Outcome::Success);
+    drop(scope);
+    let _scope = open(&ring(&shards[1..]));
+    finish_runs(Outcome::Success);
+    assert_eq!(counts(&shards)[0], 0);
+    for shard in &shards {
+        for request in shard.requests() {
+            let is_removal = request.method == "DELETE";
+            assert!(!is_removal || shard.url() == shards[0].url());
+            for header in ["authorization", "x-tenant"] {
+                assert_eq!(request.header(header).is_none(), is_removal, "{request:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn group_is_deleted_from_an_earlier_shard_that_was_down() {
     let (shards, state) = (gateways::<3>(), TempDir::new());
