@@ -173,6 +173,8 @@ fn each_outside_crate_is_named_in_one_place() {
         ("zmij", "metrics/text_encoder.rs"),
         ("tokio", "dispatcher/"),
         ("tokio", "blocking.rs"),
+        ("tokio", "sink/outbox.rs"),
+        ("tokio", "sink/sample_sink.rs"),
         ("base64", "labels.rs"),
         ("flate2", "sink/gzip.rs"),
         ("serde_json", "sink/pushgateway/query_api.rs"),

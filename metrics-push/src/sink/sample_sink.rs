@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use super::answers::locate;
 use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
 use super::outbox::{EncodedSamples, Outbox};
@@ -34,6 +36,8 @@ pub(super) trait SampleProtocol: fmt::Debug + Send + Sync {
 pub(super) struct SampleServer {
     endpoint: Endpoint,
     clock: SampleClock,
+    /// Locked while the clock of the server is read, so that many requests at once read it once.
+    reading: Mutex<()>,
     outbox: Outbox,
 }
 
@@ -44,7 +48,8 @@ impl SampleServer {
     /// `is_config` if the URL, a header or a TLS setting is invalid.
     pub(super) fn open(target: &Target, rules: EndpointRules) -> Result<Self, Error> {
         let endpoint = Endpoint::open(target, rules)?;
-        Ok(Self { endpoint, clock: SampleClock::default(), outbox: Outbox::default() })
+        let (clock, reading) = (SampleClock::default(), Mutex::default());
+        Ok(Self { endpoint, clock, reading, outbox: Outbox::default() })
     }
 
     /// Returns the URL without credentials.
@@ -65,9 +70,23 @@ impl SampleServer {
     ) -> Result<RequestTimes, Rejection> {
         let reading = match self.clock.valid_reading() {
             Some(reading) => reading,
-            None => self.exchange(empty, deadline).await?.1,
+            None => self.read_clock(empty, deadline).await?,
         };
         Ok(self.clock.times(payload, reading))
+    }
+
+    async fn read_clock(
+        &self,
+        empty: Post<'_>,
+        deadline: Moment,
+    ) -> Result<ClockReading, Rejection> {
+        let turn = tokio::time::timeout(deadline.remaining(), self.reading.lock()).await;
+        match self.clock.valid_reading() {
+            // Another request has read it.
+            Some(reading) if turn.is_ok() => Ok(reading),
+            // Without a turn, no time is left, and the request fails.
+            _ => Ok(self.exchange(empty, deadline).await?.1),
+        }
     }
 
     /// Sends samples, in one call with those of other requests that wait. `call` makes a call with the bytes of several
