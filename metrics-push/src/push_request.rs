@@ -386,6 +386,7 @@ impl<'a> Payload<'a> {
     }
 
     /// Returns a number that identifies the request: the same for each attempt to send it, in every process.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
     pub(crate) fn id(&self) -> u128 {
         let (path, created_at) = (self.key.url_path(), self.created_at.to_string());
         let mut fields = vec![self.verb.as_str(), &path, &created_at];

@@ -175,7 +175,9 @@ fn request_for_a_ring_is_delivered_after_a_change_of_the_ring() {
     drop(scope);
     shards.iter().for_each(FakeGateway::accept_connections);
     let _scope = open_scope(&ring(&shards), &state, TIMEOUT);
-    assert!(metrics_push::spooled_requests().iter().all(|request| request.is_configured()));
+    assert!(
+        metrics_push::spooled_requests().iter().all(metrics_push::SpooledRequest::is_configured)
+    );
     let recovery = metrics_push::recover(TIMEOUT);
     assert_eq!((recovery.delivered, recovery.left), (JOBS, 0));
     assert!(values(&shards, SUCCESS).iter().all(Option::is_some));
@@ -192,7 +194,9 @@ fn request_for_another_ring_stays_on_disk() {
     shards.iter().for_each(FakeGateway::accept_connections);
     let _scope = open_scope(&ring(&shards[2..]), &state, TIMEOUT);
     assert_eq!(metrics_push::recover(TIMEOUT).delivered, 0);
-    assert!(!metrics_push::spooled_requests().iter().any(|request| request.is_configured()));
+    assert!(
+        !metrics_push::spooled_requests().iter().any(metrics_push::SpooledRequest::is_configured)
+    );
     assert_eq!((state.records().len(), counts(&shards)), (JOBS, vec![0; 4]));
 }
 
