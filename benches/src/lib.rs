@@ -1,10 +1,12 @@
-//! Code that the benches share: medians of interleaved rounds, Markdown tables, and a Pushgateway.
+//! Code that the benches share: medians of interleaved rounds, Markdown tables, a Pushgateway, and the resource
+//! usage of processes.
 //!
 //! On a machine with other load, only measurements of the same round are comparable. So the benches measure all candidates
 //! in turn and compute ratios per round.
 
 pub mod pushgateway;
 pub mod request;
+pub mod usage;
 
 use std::fmt;
 

@@ -15,7 +15,7 @@ struct Bench {
     title: &'static str,
 }
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 9] = [
     Bench {
         name: "calls",
         cargo: &["--manifest-path", "benches/calls/Cargo.toml"],
@@ -56,6 +56,11 @@ const BENCHES: [Bench; 8] = [
         name: "compile_cost",
         cargo: &["-p", "metrics-push-benches", "--bin", "compile_cost"],
         title: "Checking 500 functions with an attribute",
+    },
+    Bench {
+        name: "growth",
+        cargo: &["-p", "metrics-push-benches", "--bin", "growth"],
+        title: "Growth of the cost with the work",
     },
 ];
 

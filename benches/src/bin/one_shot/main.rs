@@ -22,14 +22,13 @@
 
 mod packages;
 mod recording;
-mod usage;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use metrics_push_benches::pushgateway::{Pushgateway, free_address};
+use metrics_push_benches::usage::{Usage, measure, millions_of_instructions};
 use metrics_push_benches::{Table, median, median_ratio};
-use usage::{Usage, measure, millions_of_instructions};
 
 const ROUNDS: usize = 61;
 

@@ -3,17 +3,26 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-pub(crate) struct Usage {
-    pub(crate) wall_ms: f64,
-    pub(crate) cpu_ms: f64,
-    pub(crate) resident_mib: f64,
-    pub(crate) pushes: u32,
+/// What a process used.
+pub struct Usage {
+    /// From start to end, in milliseconds.
+    pub wall_ms: f64,
+    /// In user and kernel mode, in milliseconds.
+    pub cpu_ms: f64,
+    /// The peak of resident memory, in MiB.
+    pub resident_mib: f64,
+    /// The pushes of the process. [`measure`] returns 0; a bench that counts them sets the number.
+    pub pushes: u32,
 }
 
 /// Runs a process and returns its resource usage.
+///
+/// # Panics
+/// If the process does not start or does not succeed.
+#[must_use]
 #[expect(unsafe_code, reason = "`std` does not report the resource usage of a child")]
 #[expect(clippy::zombie_processes, reason = "`wait4` waits for it")]
-pub(crate) fn measure(mut command: Command) -> Usage {
+pub fn measure(mut command: Command) -> Usage {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -35,7 +44,8 @@ pub(crate) fn measure(mut command: Command) -> Usage {
 }
 
 /// Returns the millions of instructions in user mode, or `None` if valgrind is not installed.
-pub(crate) fn millions_of_instructions(command: &Command) -> Option<f64> {
+#[must_use]
+pub fn millions_of_instructions(command: &Command) -> Option<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(command.get_program())
