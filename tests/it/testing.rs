@@ -75,7 +75,7 @@ fn failed_assertions_print_the_actual_contents() {
             message(|| {
                 group.assert_family("orders");
             }),
-            "to have the family orders, but it has: batch_job_info, batch_job_last_completion",
+            "to have the family orders, but it has: batch_job_consecutive_failures, batch_job_consecutive_successes",
         ),
         (
             message(|| {

@@ -40,7 +40,7 @@ pub(super) const SETTLE_TIME_DIVISOR: u32 = 10;
 /// The most time that is reserved for the disk: syncing a file and its folder takes tens of milliseconds.
 pub(super) const MAX_SETTLE_TIME: Duration = Duration::from_millis(500);
 
-/// The fraction of an attempt that a query about retained timestamps may take, as a divisor: the outcome comes first.
+/// The fraction of an attempt that a query about lost timestamps may take, as a divisor: the outcome comes first.
 pub(super) const QUERY_TIME_DIVISOR: u32 = 4;
 
 /// How long a delivery waits before it confirms an outcome that an earlier request may have replaced. By then, a gateway

@@ -13,7 +13,7 @@ use super::validate::{RejectedMetric, ValidFamily};
 use crate::labels::GroupingKey;
 
 /// The labels, as names and values, and the value of one series.
-type Sample<'a> = (&'a [(&'a str, &'a str)], f64);
+type LabelledValue<'a> = (&'a [(&'a str, &'a str)], f64);
 
 /// The metric families gathered at one moment.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ impl Snapshot {
     }
 
     /// Adds a gauge. Each sample consists of pairs of label names and values, and of a value.
-    pub(crate) fn gauge(&mut self, name: &str, help: &str, samples: &[Sample<'_>]) {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, samples: &[LabelledValue<'_>]) {
         self.add(MetricType::GAUGE, name, help, samples, |metric, value| {
             let mut gauge = Gauge::default();
             gauge.set_value(value);
@@ -53,7 +53,7 @@ impl Snapshot {
     }
 
     /// Adds a counter.
-    pub(crate) fn counter(&mut self, name: &str, help: &str, samples: &[Sample<'_>]) {
+    pub(crate) fn counter(&mut self, name: &str, help: &str, samples: &[LabelledValue<'_>]) {
         self.add(MetricType::COUNTER, name, help, samples, |metric, value| {
             let mut counter = Counter::default();
             counter.set_value(value);
@@ -66,7 +66,7 @@ impl Snapshot {
         metric_type: MetricType,
         name: &str,
         help: &str,
-        samples: &[Sample<'_>],
+        samples: &[LabelledValue<'_>],
         set_value: impl Fn(&mut Metric, f64),
     ) {
         let metrics = samples.iter().map(|(labels, value)| {
