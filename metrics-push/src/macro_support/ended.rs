@@ -41,6 +41,9 @@ impl<C: Measure> Ended<C, ExitCode> {
 
 impl<C: Measure, E> Ended<C, Result<ExitCode, E>> {
     /// Ends the call with success if the exit code is `ExitCode::SUCCESS`.
+    ///
+    /// # Errors
+    /// The error of the body.
     #[inline]
     pub fn finish(&mut self) -> Result<ExitCode, E> {
         self.finish_by(|result| {
@@ -59,6 +62,9 @@ impl<C: Measure> Ended<C, ()> {
 
 impl<C: Measure, E> Ended<C, Result<(), E>> {
     /// Ends the call with success if the result is `Ok`.
+    ///
+    /// # Errors
+    /// The error of the body.
     #[inline]
     pub fn finish(&mut self) -> Result<(), E> {
         self.finish_by(|result| {
@@ -70,6 +76,9 @@ impl<C: Measure, E> Ended<C, Result<(), E>> {
 impl<C: Measure, T, E> ByVariant<C, Result<T, E>> {
     /// Ends the call with success if the result is `Ok`. The success is presumed, because the value may still be a
     /// failing exit code.
+    ///
+    /// # Errors
+    /// The error of the body.
     #[inline]
     pub fn finish(&mut self) -> Result<T, E> {
         self.0.finish_by(|result| match result {
