@@ -14,7 +14,7 @@ use clap::Args;
 use metrics_push::parse_duration;
 
 use crate::failure::Failure;
-use crate::jobs::Overview;
+use crate::jobs::{GatewayStatus, Overview};
 use crate::json;
 use crate::source::{Source, SourceArguments};
 use crate::terminal::{self, Color, Terminal};
@@ -170,7 +170,7 @@ fn load_and_watch(source: Source, arguments: &Arguments) -> Result<Option<Overvi
 fn print_errors(overview: &Overview) {
     let is_terminal = std::io::stdout().is_terminal();
     let gateways = &overview.delivery.gateways;
-    let has_answer = gateways.iter().any(|gateway| gateway.is_up());
+    let has_answer = gateways.iter().any(GatewayStatus::is_up);
     for error in gateways.iter().filter_map(|gateway| gateway.error.as_ref()) {
         if !(is_terminal && has_answer && (error.is_unreachable() || error.is_timeout())) {
             Failure::from(error.clone()).print();

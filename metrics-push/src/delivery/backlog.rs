@@ -46,8 +46,9 @@ impl Backlog {
         let spooled = spool.look_up(key);
         let has_moved = relocation.as_ref().is_some_and(Relocation::has_moved);
         let needs_history = spooled.is_some() || has_moved;
+        let recorded = if needs_history { route.look_up(key) } else { Recorded::default() };
         Self {
-            recorded: needs_history.then(|| route.look_up(key)).unwrap_or_default(),
+            recorded,
             spooled: spooled.map_or(Spooled::None, Spooled::Unreconciled),
             relocation,
             // Best-effort requests do not send the statistics, but a completion may be merged into one.

@@ -41,24 +41,21 @@ struct BufferedGroups {
 }
 
 impl BufferedGroups {
-    /// Merges a request into that of its group.
-    ///
-    /// # Errors
-    /// The request, if its group is not buffered and there is no room for it.
-    fn insert(&mut self, new: Buffered) -> Result<(), Buffered> {
+    /// Merges a request into that of its group. Returns the request if its group is not buffered and there is no room for it.
+    fn insert(&mut self, new: Buffered) -> Option<Buffered> {
         let new_size = new.request.size();
         let Some(earlier) = self.requests.get_mut(new.request.key()) else {
             if self.requests.len() >= MAX_GROUPS || self.size + new_size > MAX_BUFFERED_SIZE {
-                return Err(new);
+                return Some(new);
             }
             self.size += new_size;
             self.requests.insert(new.request.key().clone(), new);
-            return Ok(());
+            return None;
         };
         self.size -= earlier.request.size();
         earlier.merge(new);
         self.size += earlier.request.size();
-        Ok(())
+        None
     }
 
     fn remove(&mut self, key: &GroupingKey) -> Option<Buffered> {
@@ -115,10 +112,10 @@ impl BatchBuffer {
         let mut new = Buffered { request, class, on_settled: callbacks };
         new.add_callbacks(on_settled);
         let mut buffered = self.buffered.lock();
-        let result = buffered.insert(new);
+        let refused = buffered.insert(new);
         let (groups, size) = (buffered.requests.len(), buffered.size);
         drop(buffered);
-        if let Err(dropped) = result {
+        if let Some(dropped) = refused {
             // The callbacks are dropped without a call, which closes the channels of their receivers.
             self.count_dropped(dropped.request.key(), groups, size);
         }
@@ -225,13 +222,13 @@ mod tests {
     fn buffer_is_bounded_in_bytes() {
         let mut groups = BufferedGroups::default();
         for group in 0..4 {
-            assert!(groups.insert(buffered(group, MAX_BUFFERED_SIZE / 4)).is_ok());
+            assert!(groups.insert(buffered(group, MAX_BUFFERED_SIZE / 4)).is_none());
         }
-        assert!(groups.insert(buffered(4, 1)).is_err());
+        assert!(groups.insert(buffered(4, 1)).is_some());
         // The later request replaces the earlier one.
-        assert!(groups.insert(buffered(0, MAX_BUFFERED_SIZE / 8)).is_ok());
+        assert!(groups.insert(buffered(0, MAX_BUFFERED_SIZE / 8)).is_none());
         assert_eq!((groups.requests.len(), groups.size), (4, MAX_BUFFERED_SIZE / 8 * 7));
-        assert!(groups.insert(buffered(4, 1)).is_ok());
+        assert!(groups.insert(buffered(4, 1)).is_none());
         for group in 0..5 {
             assert!(groups.remove(&GroupingKey::new(format!("job_{group}")).unwrap()).is_some());
         }

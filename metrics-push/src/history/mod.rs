@@ -131,9 +131,11 @@ impl History {
         let now = Moment::now();
         let has_totals = self.has_totals(key, endings);
         let add_all = |group: &mut GroupRecord| {
-            endings.iter().fold(false, |is_changed, ending| {
-                group.add(ending, has_totals, now.unix_seconds()) || is_changed
-            })
+            let mut is_changed = false;
+            for ending in endings {
+                is_changed |= group.add(ending, has_totals, now.unix_seconds());
+            }
+            is_changed
         };
         let Some(group) = self.update(key, add_all) else {
             let mut group = GroupRecord::new(key.clone());

@@ -1,4 +1,4 @@
-//! Drives Debian's headless Chromium by the DevTools protocol, over a pair of pipes.
+//! Drives Debian's headless Chromium by the `DevTools` protocol, over a pair of pipes.
 //!
 //! Each message is JSON and ends with a NUL character.
 

@@ -19,8 +19,6 @@ fn refresh_keeps_filter_focus_and_open_details() {
     browser.wait_for(&format!(
         "({REFRESH}, document.querySelector('#main').textContent.includes('new_job'))"
     ));
-    let open =
-        "[...document.querySelectorAll('#details details[id]')].slice(0, 2).map(e => e.open)";
     let state = browser.evaluate(
         "({ query: document.querySelector('#filter').q.value,
              focus: document.activeElement.name,

@@ -250,9 +250,8 @@ mod tests {
         let key = GroupingKey::new("nightly").unwrap();
         let value = "v".repeat(300 * 1024);
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
-        let families = names.map(|name| {
-            (name.into(), format!("# TYPE {name} gauge\n{name}{{v=\"{value}\"}} 1\n").into())
-        });
+        let families = names
+            .map(|name| (name.into(), format!("# TYPE {name} gauge\n{name}{{v=\"{value}\"}} 1\n")));
         let request = PushRequest::add(key, families.into_iter().collect());
         let messages = encode(&Payload::from(&request), TIMES);
         let sizes: Vec<_> = messages.iter().map(|it| it.bytes.len() / (300 * 1024)).collect();
