@@ -4,8 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics_push::{StoredGroup, StoredValue};
 
-const COLUMNS: usize = 6;
-const HEADINGS: [&str; COLUMNS] = ["STATE", "JOB", "LAST RUN", "LAST SUCCESS", "TOOK", "RECORDS"];
+const COLUMNS: usize = 7;
+const HEADINGS: [&str; COLUMNS] =
+    ["STATE", "JOB", "LAST RUN", "LAST SUCCESS", "NEXT", "TOOK", "RECORDS"];
 /// Columns before this one contain text and are aligned to the left; the others contain numbers.
 const FIRST_NUMBER: usize = 2;
 
@@ -36,6 +37,7 @@ fn cells(group: &StoredGroup) -> [String; COLUMNS] {
         name(group),
         value("last_start_timestamp_seconds").map_or("-".to_owned(), age),
         value("last_success_timestamp_seconds").map_or("never".to_owned(), age),
+        value("next_run_timestamp_seconds").map_or("-".to_owned(), |next| wait(next - now)),
         value("last_run_duration_seconds").map_or("-".to_owned(), duration),
         records.map_or("-".to_owned(), number),
     ]
@@ -58,6 +60,11 @@ fn name(group: &StoredGroup) -> String {
     let others = group.labels.iter().filter(|(label, _)| *label != "job");
     others
         .fold(group.labels["job"].clone(), |name, (label, value)| format!("{name} {label}={value}"))
+}
+
+/// Formats the time until the next run of a job that runs less than once an hour.
+fn wait(seconds: f64) -> String {
+    format!("in {:.0}h{:.0}m", (seconds / 3_600.0).floor(), (seconds / 60.0).floor() % 60.0)
 }
 
 /// Formats a duration in its largest unit.

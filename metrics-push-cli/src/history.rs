@@ -238,13 +238,18 @@ mod tests {
             color: Color::Never,
             source: SourceArguments::default(),
         };
-        for width in [80, 100] {
-            let text = text(job, &overview.clock, &arguments(12), Terminal::plain(Some(width)));
+        let texts = [80, 100].map(|width| {
+            let terminal = Terminal::plain(Some(width));
+            (width, text(job, &overview.clock, &arguments(12), terminal))
+        });
+        for (width, text) in &texts {
             for line in text.lines().filter(|line| !line.contains("older runs")) {
-                assert!(crate::layout::width(line) <= width, "{width}: {line}");
+                assert!(crate::layout::width(line) <= *width, "{width}: {line}");
             }
-            crate::golden::assert_golden(&format!("history-{width}"), &text);
         }
+        let [narrow, wide] = texts.map(|(_, text)| text);
+        crate::golden::assert_golden!("history-80", narrow);
+        crate::golden::assert_golden!("history-100", wide);
         let all = text(job, &overview.clock, &arguments(50), Terminal::plain(None));
         assert!(!all.contains("older"), "{all}");
         assert!(all.ends_with("success rate: 70% of the last 10 runs, 85% of all 20\n"), "{all}");

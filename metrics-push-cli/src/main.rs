@@ -24,10 +24,10 @@ mod local_history;
 mod man;
 mod marks;
 mod page;
-mod prometheus;
 mod promql;
 mod prune;
 mod push;
+mod query_api;
 mod recover;
 #[cfg(feature = "kafka")]
 mod relay;

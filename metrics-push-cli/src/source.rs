@@ -13,7 +13,7 @@ use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
 use crate::jobs::{Delivery, GatewayStatus, Group, LocalClock, Overview, PendingRequests};
 use crate::local_history;
-use crate::prometheus;
+use crate::query_api;
 use crate::samples::Window;
 
 /// Arguments that select the servers.
@@ -118,7 +118,7 @@ impl Answer {
 
     fn from_prometheus(server: &QueryServer, window: &Window) -> Self {
         let asked = Instant::now();
-        Self::new(server.url().to_owned(), prometheus::groups(server, window), asked)
+        Self::new(server.url().to_owned(), query_api::groups(server, window), asked)
     }
 
     fn new(url: String, groups: Result<Vec<Group>, Error>, asked: Instant) -> Self {

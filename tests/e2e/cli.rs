@@ -52,11 +52,7 @@ fn commands_skip_sinks_that_are_not_pushgateways() {
             .unwrap()
     };
     let textfile = "textfile:///nonexistent";
-    for arguments in [
-        &["status"][..],
-        &["delete", "--job", "missing", "--dry-run"],
-        &["prune", "--older-than", "1h", "--dry-run"],
-    ] {
+    for arguments in [&["status"][..], &["delete", "--job", "missing", "--dry-run"]] {
         let output = run(&format!("{textfile},{}", gateway.url()), arguments);
         let stderr = text(&output.stderr);
         let skipped = format!("Skipped {textfile}: it is not a Pushgateway");
@@ -67,6 +63,10 @@ fn commands_skip_sinks_that_are_not_pushgateways() {
         let error = format!("No Pushgateway is configured, only {textfile}");
         assert!(stderr.contains(&error), "{arguments:?}: {stderr}");
     }
+    // `prune` reads the directory of a textfile sink.
+    let output = run(textfile, &["prune", "--older-than", "1h", "--dry-run"]);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("Cannot read the directory (file: /nonexistent"), "{stderr}");
     // Other sinks have no query API, and `recover` needs none.
     let output = run(textfile, &["recover"]);
     assert!(output.status.success(), "{output:?}");

@@ -55,11 +55,11 @@ fn example_ignores_the_gateway_of_other_programs() {
     fs::remove_dir(&home).unwrap();
 }
 
-/// The cells of each line, without the ages of the last run and of the last success.
+/// The cells of each line, without the ages of the last run and of the last success and the time until the next run.
 fn cells(table: &str) -> Vec<Vec<String>> {
     let line = |line: &str| {
         let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
-        let cells = cells.enumerate().filter(|(column, _)| !(2..4).contains(column));
+        let cells = cells.enumerate().filter(|(column, _)| !(2..5).contains(column));
         cells.map(|(_, cell)| cell.to_owned()).collect()
     };
     table.lines().map(line).collect()

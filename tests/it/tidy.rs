@@ -192,7 +192,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("clap_complete", "completions.rs"),
         ("clap_mangen", "man.rs"),
         ("serde_json", "dashboard.rs"),
-        ("serde_json", "prometheus.rs"),
+        ("serde_json", "query_api.rs"),
         ("serde_json", "json.rs"),
         ("crossterm", "status/watch.rs"),
         ("jiff", "jobs/local_clock.rs"),

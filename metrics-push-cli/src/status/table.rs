@@ -35,9 +35,9 @@ const NONE: &str = "-";
 
 /// Appends the rows of the selected jobs.
 pub(super) fn push_rows(jobs: &[&Job], clock: &LocalClock, terminal: Terminal, text: &mut String) {
-    let rows: Vec<Row> = jobs.iter().map(|job| Row::new(job, clock, terminal)).collect();
+    let rows: Vec<TableRow> = jobs.iter().map(|job| TableRow::new(job, clock, terminal)).collect();
     let layout = Layout::new(&rows, terminal);
-    layout.push(&Row::headings(terminal), text);
+    layout.push(&TableRow::headings(terminal), text);
     for row in &rows {
         layout.push(row, text);
     }
@@ -56,7 +56,7 @@ impl Cell {
     }
 }
 
-struct Row {
+struct TableRow {
     /// The name of the job and its labels.
     words: Vec<String>,
     name_tone: Tone,
@@ -64,7 +64,7 @@ struct Row {
     cells: [Cell; COLUMNS],
 }
 
-impl Row {
+impl TableRow {
     fn headings(terminal: Terminal) -> Self {
         let cell = |column: usize| {
             let heading = if column == JOB { "" } else { HEADINGS[column] };
@@ -133,7 +133,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(rows: &[Row], terminal: Terminal) -> Self {
+    fn new(rows: &[TableRow], terminal: Terminal) -> Self {
         let mut widths = std::array::from_fn(|column| column_width(rows, column));
         let line = terminal.width.unwrap_or(usize::MAX);
         for columns in DISPENSABLE {
@@ -146,7 +146,7 @@ impl Layout {
         Self { widths, line, terminal }
     }
 
-    fn push(&self, row: &Row, text: &mut String) {
+    fn push(&self, row: &TableRow, text: &mut String) {
         let indent = self.widths[STATE] + GAP.len();
         let is_narrow = row.words.iter().all(|word| width(word) <= self.widths[JOB]);
         let available = if is_narrow { self.widths[JOB] } else { self.line.saturating_sub(indent) };
@@ -176,7 +176,7 @@ impl Layout {
     }
 
     /// The values of the columns after the name.
-    fn values(&self, row: &Row) -> String {
+    fn values(&self, row: &TableRow) -> String {
         let columns = (JOB + 1..COLUMNS).filter(|column| self.widths[*column] > 0);
         columns.map(|column| format!("{GAP}{}", self.padded(column, &row.cells[column]))).collect()
     }
@@ -191,7 +191,7 @@ impl Layout {
 }
 
 /// The width of the widest value; 0 for an optional column without values.
-fn column_width(rows: &[Row], column: usize) -> usize {
+fn column_width(rows: &[TableRow], column: usize) -> usize {
     if column == JOB {
         let names = rows.iter().map(|row| row.words.iter().map(|word| width(word) + 1).sum());
         return names.max().unwrap_or(0).saturating_sub(1).max(width(HEADINGS[JOB]));
