@@ -3,7 +3,10 @@
 /// Fails unless a text is that of a file in `golden/`. The message has the whole text, to copy it into the file.
 macro_rules! assert_golden {
     ($name:literal, $text:expr) => {
-        let (golden, text) = (include_str!(concat!("golden/", $name, ".txt")), $text);
+        let (golden, text) = (
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/golden/", $name, ".txt")),
+            $text,
+        );
         assert!(golden == text, "{} differs from this text:\n{text}", $name);
     };
 }
