@@ -90,7 +90,10 @@ const bindDrawings = () => all("[data-runs]").forEach(drawing => {
   };
 });
 bindDrawings();
-addEventListener("scroll", hideTip, { passive: true });
+// A drawing that receives the focus can scroll into view.
+addEventListener("scroll", () => {
+  if (described && described === document.activeElement) showTip(described, position); else hideTip();
+}, { passive: true });
 
 // Shows the age of an old page.
 const refreshSeconds = Number(root.dataset.refresh);

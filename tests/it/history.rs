@@ -43,7 +43,7 @@ fn history_has_the_ends_of_processes() {
         end(&gateway, &state, &[ending]);
     }
     let found = history(state.path(), "import");
-    let outcomes: Vec<_> = found.runs().iter().map(metrics_push::FinishedRun::outcome).collect();
+    let outcomes: Vec<_> = found.runs().iter().map(FinishedRun::outcome).collect();
     let expected = [
         Outcome::Success,
         Outcome::Error,
