@@ -123,6 +123,13 @@ mod tests {
             ],
         ),
         (
+            "history",
+            &[
+                ("metrics-push history 1\tchecksum=", "0", "\n"),
+                ("metrics-push history ", "1", "\n"),
+            ],
+        ),
+        (
             "history_lines",
             &[
                 ("group\tjob=a\n", "run\tid=#\toutcome=error\tstart=1\tend=1\n", ""),

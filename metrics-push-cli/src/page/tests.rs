@@ -221,9 +221,8 @@ fn many_jobs_render_fast() {
     let started = Instant::now();
     let html = served(&many, &Filter::default(), 10).unwrap();
     let took = started.elapsed();
-    println!("{} bytes in {took:?}", html.len());
-    // An optimised build needs less than a tenth.
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    // The limit for an optimised build is 300 ms; tests are not optimised.
+    assert!(took < Duration::from_secs(3), "{} bytes in {took:?}", html.len());
 }
 
 /// The relative luminance of a colour such as `#fdfdfc`, by the rules of the Web Content Accessibility Guidelines.

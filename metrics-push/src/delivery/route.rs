@@ -177,15 +177,23 @@ impl Route {
     /// Records the runs that a request reports, and returns what the history adds to it. Blocks if
     /// [`has_disk`](Self::has_disk).
     pub(crate) fn record_runs(&self, key: &GroupingKey, endings: &[Arc<RunEnding>]) -> Recorded {
-        let recorded = self.history().map(|history| history.record(key, &self.0.url, endings));
-        // A sink that adds up the values would add up totals.
-        recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
+        self.useful(self.history().map(|history| history.record(key, &self.0.url, endings)))
     }
 
     /// Returns what the history adds to a request that reports no new run. Blocks.
     pub(super) fn look_up(&self, key: &GroupingKey) -> Recorded {
-        let recorded = self.history().map(|history| history.look_up(key, &self.0.url));
-        recorded.filter(|_| self.is_idempotent()).unwrap_or_default()
+        self.useful(self.history().map(|history| history.look_up(key, &self.0.url)))
+    }
+
+    /// Returns what a request for this sink needs of the history.
+    fn useful(&self, recorded: Option<Recorded>) -> Recorded {
+        // A sink that adds up the values would add up totals.
+        let mut recorded = recorded.filter(|_| self.is_idempotent()).unwrap_or_default();
+        if self.sink().semantics().model == Model::Samples {
+            // A push does not remove earlier samples.
+            recorded.last_times.clear();
+        }
+        recorded
     }
 
     /// Records how a delivery of runs went. Blocks.

@@ -34,7 +34,7 @@ use crate::log;
 use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
-use crate::state_dir::{Disk, Folder, StateDir, TEMP_EXTENSION, claim_write_warning};
+use crate::state_dir::{Disk, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning};
 use record::{GroupRecord, InvalidHistory};
 use totals::total_before;
 
@@ -325,7 +325,7 @@ impl History {
 
     /// Logs that a run is missing in the history, unless such a line was logged already.
     fn warn_unwritten(&self, folder: &Folder, error: &io::Error) {
-        if !self.has_warned.swap(true, Ordering::Relaxed) && claim_write_warning() {
+        if !self.has_warned.swap(true, Ordering::Relaxed) && claim_disk_warning() {
             log::warn(format_args!(
                 "cannot write the history in {}: {error}; outcomes are reported, but the history does not have them",
                 folder.path().display()
@@ -334,7 +334,16 @@ impl History {
     }
 
     fn ok_or_warn<T>(&self, result: io::Result<T>) -> Option<T> {
-        result.map_err(|error| self.warn(&error)).ok()
+        let is_logged = |error: &io::Error| error.raw_os_error().is_some() && !claim_disk_warning();
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !is_logged(&error) {
+                    self.warn(&error);
+                }
+                None
+            }
+        }
     }
 
     /// Logs a problem, unless one was logged already.

@@ -2,9 +2,7 @@
 
 use std::fs::File;
 use std::io;
-#[cfg(feature = "kafka")]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::state_dir::read_within;
@@ -28,7 +26,6 @@ impl ConfigFile {
         Self { path: path.into(), variable: Some(variable.to_owned()) }
     }
 
-    #[cfg(feature = "kafka")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -46,7 +43,7 @@ impl ConfigFile {
 
     /// Adds the path, and the variable if there is one, to the context of an error.
     pub(super) fn locate(&self, error: Error) -> Error {
-        let error = error.at("file", self.path.display());
+        let error = error.at("file", self.path().display());
         match &self.variable {
             Some(variable) => error.at("variable", variable),
             None => error,

@@ -11,7 +11,7 @@ use crate::sink::kafka::Position;
 
 /// A request and the messages that it consists of.
 #[derive(Clone, Debug)]
-pub(super) struct Work {
+pub(super) struct RelayedRequest {
     pub(super) request: PushRequest,
     pub(super) positions: Vec<Position>,
 }
@@ -24,8 +24,8 @@ pub(super) struct Groups {
 /// A group with at least one request.
 #[derive(Debug, Default)]
 struct PendingGroup {
-    in_flight: Option<Work>,
-    waiting: Option<Work>,
+    in_flight: Option<RelayedRequest>,
+    waiting: Option<RelayedRequest>,
     /// When a request that failed is sent again.
     retry_at: Option<Moment>,
 }
@@ -41,7 +41,7 @@ impl PendingGroup {
     }
 }
 
-fn merge(earlier: Option<Work>, later: Option<Work>) -> Option<Work> {
+fn merge(earlier: Option<RelayedRequest>, later: Option<RelayedRequest>) -> Option<RelayedRequest> {
     match (earlier, later) {
         (Some(mut earlier), Some(later)) => {
             earlier.request.merge(later.request);
@@ -65,7 +65,7 @@ impl Groups {
     /// Adds a request. Returns the one to submit, if the group has none in flight.
     pub(super) fn add(&mut self, request: PushRequest, position: Position) -> Option<PushRequest> {
         let group = self.groups.entry(request.key().clone()).or_default();
-        let work = Work { request, positions: vec![position] };
+        let work = RelayedRequest { request, positions: vec![position] };
         group.waiting = merge(group.waiting.take(), Some(work));
         group.start()
     }

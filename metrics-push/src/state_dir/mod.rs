@@ -42,9 +42,9 @@ impl StateDirPath {
     }
 }
 
-/// Returns true if this process has not logged yet that it cannot write files. A full disk fails every write, and one line
+/// Returns true if this process has not logged yet that its files fail. A failing disk fails every operation, and one line
 /// about it is enough.
-pub(crate) fn claim_write_warning() -> bool {
+pub(crate) fn claim_disk_warning() -> bool {
     static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
     !HAS_WARNED.swap(true, Ordering::Relaxed)

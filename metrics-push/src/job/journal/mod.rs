@@ -39,7 +39,7 @@ use super::spec::Durability;
 use crate::clock::Moment;
 use crate::file_size::write_within_limit;
 use crate::log;
-use crate::state_dir::{Folder, claim_write_warning};
+use crate::state_dir::{Folder, claim_disk_warning};
 use crate::sync::Mutex;
 use boot_id::boot_id;
 use file_names::{JOURNAL_EXTENSION, TEMP_EXTENSION};
@@ -148,7 +148,7 @@ impl Journal {
     /// Logs that runs are not recorded, once.
     fn warn(&self, state: &mut JournalState, problem: &str) {
         if !std::mem::replace(&mut state.has_warned, true) {
-            let _ = claim_write_warning();
+            let _ = claim_disk_warning();
             log::warn(format_args!(
                 "cannot write the journal in {}: {problem}; if this process dies without a report, its runs are not \
                  reported later",

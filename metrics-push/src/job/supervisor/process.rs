@@ -32,6 +32,7 @@ use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
 use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
+use crate::state_dir::claim_disk_warning;
 
 /// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.
 const KILL_GRACE: Duration = Duration::from_secs(10);
@@ -52,7 +53,11 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
         return;
     }
     match Supervisor::start(spec, &pipeline) {
-        Ok((supervisor, job)) => supervisor.wait_and_report(job, &pipeline),
+        Ok((supervisor, job)) => {
+            // The job logs that its disk fails.
+            let _ = claim_disk_warning();
+            supervisor.wait_and_report(job, &pipeline)
+        }
         Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
     }
 }
