@@ -45,7 +45,7 @@ pub(crate) enum Tone {
 
 impl Terminal {
     pub(crate) fn new(color: Color) -> Self {
-        let is_terminal = std::io::stdout().is_terminal();
+        let is_terminal = is_terminal();
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             width: is_terminal.then(width),
@@ -106,14 +106,15 @@ fn width() -> usize {
     reported.filter(|width| *width > 0).unwrap_or(DEFAULT_WIDTH)
 }
 
+/// Returns true if standard output is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
 /// Writes to standard output. On a terminal, control characters are escaped, because the text of a gateway or of a file can
 /// contain them.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    if std::io::stdout().is_terminal() {
-        print_painted(&escape_lines(text))
-    } else {
-        print_painted(text)
-    }
+    if is_terminal() { print_painted(&escape_lines(text)) } else { print_painted(text) }
 }
 
 /// Writes text with colours to standard output, without escaping it.

@@ -8,8 +8,6 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-#[cfg(feature = "kafka")]
-use percent_encoding::percent_decode_str;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::error::Error;
@@ -163,25 +161,6 @@ impl GroupingKey {
             push_pair(&mut path, name, value);
         }
         path
-    }
-
-    /// Parses what [`url_path`](Self::url_path) returns; `None` if the text is not such a path.
-    #[cfg(feature = "kafka")]
-    pub(crate) fn from_url_path(path: &str) -> Option<Self> {
-        let mut segments = path.strip_prefix("/metrics/")?.split('/');
-        let mut next_pair = || -> Option<(&str, String)> {
-            let (name, value) = (segments.next()?, segments.next()?);
-            Some(match name.strip_suffix("@base64") {
-                Some(name) => (name, String::from_utf8(URL_SAFE.decode(value).ok()?).ok()?),
-                None => (name, percent_decode_str(value).decode_utf8().ok()?.into_owned()),
-            })
-        };
-        let (JOB, job) = next_pair()? else { return None };
-        let mut key = Self::new(job).ok()?;
-        while let Some((name, value)) = next_pair() {
-            key = key.label(name, value).ok()?;
-        }
-        (key.url_path() == path).then_some(key)
     }
 }
 
@@ -351,25 +330,5 @@ mod tests {
         assert!(is_metric_name("job:errors:rate5m") && !is_label_name("a:b"));
         assert!(is_label_name("_private") && !is_label_name("__reserved"));
         assert!(!is_metric_name("my-metric") && !is_metric_name(""));
-    }
-
-    #[test]
-    #[cfg(feature = "kafka")]
-    fn path_of_a_key_is_read_as_this_key() {
-        for value in ["eu", "a/b", ".", "..", "é b", "%2F", "base64", "a+b", "=", "x@base64"] {
-            let key = GroupingKey::new(value).unwrap().label("region", value).unwrap();
-            assert_eq!(GroupingKey::from_url_path(&key.url_path()), Some(key));
-        }
-        for path in [
-            "",
-            "/metrics",
-            "/metrics/",
-            "/metrics/job",
-            "/metrics/job/",
-            "/metrics/job/a/b",
-            "/metrics/job@base64/!",
-        ] {
-            assert_eq!(GroupingKey::from_url_path(path), None, "{path}");
-        }
     }
 }

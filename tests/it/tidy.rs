@@ -162,6 +162,8 @@ fn each_outside_crate_is_named_in_one_place() {
         ("percent_encoding", "labels.rs"),
         ("percent_encoding", "sink/prometheus_api.rs"),
         ("percent_encoding", "serve/routes.rs"),
+        ("percent_encoding", "relay/key_path.rs"),
+        ("base64", "relay/key_path.rs"),
         ("base64", "http/credentials.rs"),
         // Responses can contain a secret in either encoding.
         ("base64", "http/redaction.rs"),

@@ -6,7 +6,6 @@ mod table;
 mod verdict;
 mod watch;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -161,14 +160,14 @@ fn load_and_watch(source: Source, arguments: &Arguments) -> Result<Option<Overvi
     };
     match arguments.watch {
         None => Ok(Some(load())),
-        Some(interval) if std::io::stdout().is_terminal() => watch::draw(interval, load, report),
+        Some(interval) if terminal::is_terminal() => watch::draw(interval, load, report),
         Some(interval) => watch::print_changes(interval, load, report).map(|()| None),
     }
 }
 
 /// Prints why gateways did not respond. On a terminal, the report already names those that are down.
 fn print_errors(overview: &Overview) {
-    let is_terminal = std::io::stdout().is_terminal();
+    let is_terminal = terminal::is_terminal();
     let gateways = &overview.delivery.gateways;
     let has_answer = gateways.iter().any(GatewayStatus::is_up);
     for error in gateways.iter().filter_map(|gateway| gateway.error.as_ref()) {

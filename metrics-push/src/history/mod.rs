@@ -16,8 +16,6 @@ pub(crate) mod fuzz;
 mod record;
 mod run_history;
 mod run_line;
-#[cfg(test)]
-mod tests;
 mod totals;
 
 use std::fmt;
@@ -365,3 +363,6 @@ fn is_history(name: &str) -> bool {
 fn is_temp(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, extension)| extension == TEMP_EXTENSION)
 }
+
+#[cfg(test)]
+mod tests;

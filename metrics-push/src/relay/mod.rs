@@ -5,6 +5,7 @@
 //! are delivered one after the other, in the order of the topic. While one is in flight, the later ones are merged.
 
 mod groups;
+mod key_path;
 mod offsets;
 mod request;
 mod seen_ids;

@@ -1,8 +1,8 @@
 //! `TopicRequest`: the request that a message contains.
 
+use super::key_path::key_of_path;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::labels::GroupingKey;
 use crate::push_request::{PushRequest, Verb};
 use crate::sink::kafka::TopicMessage;
 
@@ -32,7 +32,7 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
         std::str::from_utf8(value).ok()
     };
     let path = message.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-    let key = path.and_then(GroupingKey::from_url_path).ok_or_else(|| invalid("key"))?;
+    let key = path.and_then(key_of_path).ok_or_else(|| invalid("key"))?;
     let created_at = header("made").and_then(|time| time.parse().ok());
     let created_at = created_at.ok_or_else(|| invalid("header \"made\""))?;
     let (verb, families) = match (&message.value, header("verb")) {
@@ -56,6 +56,7 @@ fn invalid(part: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels::GroupingKey;
     use crate::sink::kafka::Position;
 
     fn message(key: &str, value: Option<&str>, headers: &[(&str, &str)]) -> TopicMessage {
