@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs, iter};
 
-use metrics_push::{Config, Job, Outcome, Pusher, Run};
+use metrics_push::{Config, Job, Outcome, Pusher, Run, SinkConfig};
 
 /// The variable with the state directory of a child.
 pub(crate) const FOLDER_VARIABLE: &str = "GROWTH_FOLDER";
@@ -198,6 +198,9 @@ fn push_default_registry(url: &str) {
 }
 
 fn sinks(number: usize, url: &str) {
-    let urls: Vec<_> = (0..number.max(1)).map(|sink| format!("{url}/{sink}")).collect();
-    without_state(&urls.join(","), || groups(1));
+    let sink = |number| SinkConfig::new(format!("{url}/{number}")).expect("the URL is valid");
+    let add = |config: Config, number| config.sink(sink(number));
+    let config = (0..number.max(1)).fold(Config::default(), add);
+    let _scope = config.scope().expect("the configuration is valid");
+    groups(1);
 }
