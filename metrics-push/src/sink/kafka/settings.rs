@@ -1,5 +1,14 @@
 //! `ClientSettings`: where and how a Kafka client connects, in librdkafka's names.
 
+#[cfg(feature = "kafka-tls")]
+mod tls {
+    pub(super) const IS_SUPPORTED: bool = true;
+}
+#[cfg(not(feature = "kafka-tls"))]
+mod tls {
+    pub(super) const IS_SUPPORTED: bool = false;
+}
+
 use rdkafka::ClientConfig;
 
 use super::topic_url::TopicUrl;
@@ -31,7 +40,7 @@ impl ClientSettings {
 
     fn check(&self) -> Result<(), Error> {
         let is_encrypted = self.url.is_tls || self.mechanism != SaslMechanism::Plain;
-        if is_encrypted && !cfg!(feature = "kafka-tls") {
+        if is_encrypted && !tls::IS_SUPPORTED {
             return Err(Error::config("TLS and SCRAM for Kafka are not supported by this build")
                 .remedy("enable the feature \"kafka-tls\" of metrics-push"));
         }
