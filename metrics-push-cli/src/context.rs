@@ -80,19 +80,6 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
     }
 }
 
-/// Returns the configuration of the environment with these URLs, or the first problem with it.
-#[cfg(feature = "kafka")]
-pub(crate) fn config_for_urls(urls: &str) -> Result<Config, Failure> {
-    let (config, problems) = Config::from_variables(|name| match name {
-        "METRICS_PUSH_URL" => Some(urls.into()),
-        _ => std::env::var_os(name),
-    });
-    match problems.into_iter().next() {
-        None => Ok(config),
-        Some(problem) => Err(problem.into()),
-    }
-}
-
 /// Returns the Pushgateways of a configuration, and prints which other sinks are skipped, because these subcommands use its API.
 ///
 /// # Errors
