@@ -28,7 +28,8 @@ impl ReservedPort {
     }
 }
 
-#[cfg(target_os = "linux")]
+// The documentation is built without the feature of this module.
+#[cfg(all(target_os = "linux", not(doc)))]
 fn reserve(address: SocketAddr) -> io::Result<(SocketAddr, Box<dyn Send + Sync>)> {
     use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 
@@ -41,7 +42,7 @@ fn reserve(address: SocketAddr) -> io::Result<(SocketAddr, Box<dyn Send + Sync>)
     Ok((address, Box::new(socket)))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), doc))]
 fn reserve(address: SocketAddr) -> io::Result<(SocketAddr, Box<dyn Send + Sync>)> {
     Ok((TcpListener::bind(address)?.local_addr()?, Box::new(())))
 }
