@@ -2,9 +2,9 @@
 //!
 //! An add does not change the families that it does not contain. But if the gateway restarted without persistence, it has
 //! lost the group, and the timestamps of the history are added. Before that, the group is queried, because another machine
-//! may have pushed newer timestamps. The query is skipped if the gateway started before the timestamps,
-//! unless the group has moved to another shard of a ring. Another machine may
-//! still push between the query and the add; the API of the gateway cannot prevent this.
+//! may have pushed newer timestamps. The query is skipped if the gateway started before the timestamps, unless the group has
+//! moved to another shard of a ring. Another machine may still push between the query and the add; the API of the gateway
+//! cannot prevent this.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! `Router`: the routes of one sink, which are several if the sink is a ring of gateways.
 //!
 //! Each shard has a route, and so a circuit breaker. The shards share the spool: a record names the ring, so that it is
-//! delivered to the right shard after a change of the ring. There is no other shard for the groups of one that is down: if
-//! two shards had a group, Prometheus would store the values of both in turn.
+//! delivered to the right shard after a change of the ring. The groups of a shard that is down wait for it: if two shards had a
+//! group, Prometheus would store the values of both in turn.
 
 use std::sync::Arc;
 

@@ -3,34 +3,32 @@
 use super::record::{LastTimes, Streak};
 use crate::metrics::Snapshot;
 use crate::push_request::{
-    Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS, encode,
+    FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS, encode,
 };
 
-/// The timestamps that outlive the pushes of a group, with their help.
-const LAST_TIMES: [(&str, &str); 4] = [
-    (LAST_SUCCESS, "Time when a run last succeeded."),
-    (LAST_FAILURE, "Time when a run last failed."),
-    (LAST_ABANDONED, "Time when a run of a dead process was last found."),
-    (LAST_SKIPPED, "Time when a run was last skipped."),
+type ReadTime = fn(LastTimes) -> Option<f64>;
+
+/// The timestamps that outlive the pushes of a group, with their help and where the history has them.
+const LAST_TIMES: [(&str, &str, ReadTime); 4] = [
+    (LAST_SUCCESS, "Time when a run last succeeded.", |last| last.success),
+    (LAST_FAILURE, "Time when a run last failed.", |last| last.failure),
+    (LAST_ABANDONED, "Time when a run of a dead process was last found.", |last| last.abandoned),
+    (LAST_SKIPPED, "Time when a run was last skipped.", |last| last.skipped),
 ];
 
 /// Adds one of the [`LAST_TIMES`], in Unix seconds.
 pub(crate) fn add_last_time(snapshot: &mut Snapshot, name: &str, at: f64) {
-    let help = LAST_TIMES.iter().find(|(known, _)| *known == name).map_or("", |(_, help)| help);
+    let of_name = LAST_TIMES.iter().find(|(known, ..)| *known == name);
+    let help = of_name.map_or("", |(_, help, _)| help);
     snapshot.gauge(name, help, &[(&[], at)]);
 }
 
 /// Returns the families of all known times that are not in the future: these were recorded while a clock was wrong.
 pub(super) fn last_time_families(last: LastTimes, now: f64) -> Families {
     let mut snapshot = Snapshot::default();
-    for (name, at) in [
-        (LAST_SUCCESS, last.success),
-        (LAST_FAILURE, last.failure),
-        (LAST_ABANDONED, last.abandoned),
-        (LAST_SKIPPED, last.skipped),
-    ] {
-        if let Some(at) = at.filter(|at| *at <= now) {
-            add_last_time(&mut snapshot, name, at);
+    for (name, help, read) in LAST_TIMES {
+        if let Some(at) = read(last).filter(|at| *at <= now) {
+            snapshot.gauge(name, help, &[(&[], at)]);
         }
     }
     encode(&snapshot)
@@ -53,7 +51,7 @@ pub(super) fn streak_families(streak: Streak) -> Families {
     );
     if let Some(since) = streak.failing_since {
         snapshot.gauge(
-            "batch_job_failing_since_timestamp_seconds",
+            FAILING_SINCE,
             "Time when the first run started that has failed since the last success.",
             &[(&[], since)],
         );

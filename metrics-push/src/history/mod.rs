@@ -21,7 +21,7 @@ mod totals;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::checksum::checksum_of;
@@ -32,7 +32,7 @@ use crate::log;
 use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
-use crate::state_dir::{Disk, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning};
+use crate::state_dir::{Disk, FileRoom, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning};
 use record::{GroupRecord, InvalidHistory};
 use totals::total_before;
 
@@ -73,8 +73,7 @@ pub(crate) enum TotalsPolicy {
 pub(crate) struct History {
     state_dir: Arc<StateDir>,
     totals: TotalsPolicy,
-    /// The last known number of files that can be added to the folder.
-    room: AtomicI64,
+    room: FileRoom,
     disk: Disk,
     has_warned: AtomicBool,
 }
@@ -107,7 +106,7 @@ impl History {
         Self {
             state_dir: Arc::clone(state_dir),
             totals,
-            room: AtomicI64::new(0),
+            room: FileRoom::default(),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         }
@@ -269,7 +268,9 @@ impl History {
             .unwrap_or_else(|| GroupRecord::new(key.clone()));
         if change(&mut group) {
             if is_new {
-                self.make_room(folder);
+                // Temporary files of dead processes count as well.
+                let is_own = |name: &str| is_history(name) || is_temp(name);
+                self.room.make_room(&self.disk, folder, MAX_FILES, is_own);
             }
             if let Err(error) = self.disk.replace(folder, &name, &group.encode()) {
                 self.warn_unwritten(folder, &error);
@@ -304,23 +305,6 @@ impl History {
         }
     }
 
-    /// Removes the oldest quarter of the files if there is no room for another one, and temporary files of dead processes.
-    fn make_room(&self, folder: &Folder) {
-        if self.room.fetch_sub(1, Ordering::Relaxed) > 0 {
-            return;
-        }
-        let is_own = |name: &str| is_history(name) || is_temp(name);
-        let mut files = self.disk.list(folder, is_own).unwrap_or_default();
-        if files.len() >= MAX_FILES {
-            files.sort_by_key(|file| file.modified);
-            for file in files.drain(..MAX_FILES / 4) {
-                let _ = self.disk.remove(folder, &file.name);
-            }
-        }
-        let room = i64::try_from(MAX_FILES.saturating_sub(files.len())).unwrap_or(0);
-        self.room.store(room - 1, Ordering::Relaxed);
-    }
-
     /// Logs that a run is missing in the history, unless such a line was logged already.
     fn warn_unwritten(&self, folder: &Folder, error: &io::Error) {
         if !self.has_warned.swap(true, Ordering::Relaxed) && claim_disk_warning() {
@@ -332,16 +316,15 @@ impl History {
     }
 
     fn ok_or_warn<T>(&self, result: io::Result<T>) -> Option<T> {
-        let is_logged = |error: &io::Error| error.raw_os_error().is_some() && !claim_disk_warning();
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                if !is_logged(&error) {
-                    self.warn(&error);
-                }
-                None
-            }
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        // Other folders of the same disk fail, too: one line is enough.
+        if error.raw_os_error().is_none() || claim_disk_warning() {
+            self.warn(&error);
         }
+        None
     }
 
     /// Logs a problem, unless one was logged already.

@@ -1,7 +1,7 @@
 //! Tests of the history: failures of each file operation, damaged files, limits, and processes that share the folder.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicI64, AtomicU32};
 
 use proptest::prelude::*;
 

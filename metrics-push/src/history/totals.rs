@@ -15,15 +15,16 @@ const MAX_TOTALS_SIZE: usize = 256 * 1024;
 
 /// Adds what one run has counted. `started` is the start of the run, in milliseconds since the Unix epoch.
 pub(super) fn add_run(totals: &mut Totals, increments: &Families, started: u64) {
+    let mut size: usize = totals.values().map(|total| total.text.len()).sum();
     for (name, increment) in increments {
         let added = totals.get(name).and_then(|total| {
             Some(Total { since: total.since, text: combine(&total.text, increment, |a, b| a + b)? })
         });
-        let others = totals.iter().filter(|(other, _)| *other != name);
-        let size: usize = others.map(|(_, total)| total.text.len()).sum();
+        size -= totals.get(name).map_or(0, |total| total.text.len());
         let new = || Total { since: started, text: increment.clone() };
         let total =
             added.filter(|total| size + total.text.len() <= MAX_TOTALS_SIZE).unwrap_or_else(new);
+        size += total.text.len();
         totals.insert(name.clone(), total);
     }
 }

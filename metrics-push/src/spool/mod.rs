@@ -21,7 +21,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::checksum::checksum_of;
@@ -29,7 +29,7 @@ use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::state_dir::{Disk, FileEntry, Folder, FolderLock, StateDir, TempFile};
+use crate::state_dir::{Disk, FileEntry, FileRoom, Folder, FolderLock, StateDir, TempFile};
 use crate::sync::Mutex;
 pub(crate) use placement::Placement;
 pub(crate) use record::SpoolReason;
@@ -54,8 +54,7 @@ pub(crate) struct Spool {
     configured: Vec<String>,
     /// The last known usage of the folder.
     usage: Mutex<Option<SpoolUsage>>,
-    /// The last known number of files that can be added to the folder of placements.
-    placement_room: AtomicI64,
+    placement_room: FileRoom,
     disk: Disk,
     has_warned: AtomicBool,
 }
@@ -90,7 +89,7 @@ impl Spool {
             server: sink.to_owned(),
             configured: configured.iter().map(|sink| file_prefix(sink)).collect(),
             usage: Mutex::default(),
-            placement_room: AtomicI64::new(0),
+            placement_room: FileRoom::default(),
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         })
@@ -109,7 +108,7 @@ impl Spool {
             server: sink.to_owned(),
             configured: self.configured.clone(),
             usage: Mutex::default(),
-            placement_room: AtomicI64::new(0),
+            placement_room: FileRoom::default(),
             disk: self.disk.clone(),
             has_warned: AtomicBool::new(false),
         }

@@ -4,8 +4,6 @@
 //! harmless until the ring changes, so files are written without a sync, and corrupt files are ignored. The number of files
 //! is limited.
 
-use std::sync::atomic::Ordering;
-
 use super::Spool;
 use crate::checksum::checksum_of;
 use crate::labels::GroupingKey;
@@ -57,7 +55,9 @@ impl Spool {
         placements.insert(0, placement.clone());
         placements.truncate(MAX_RINGS);
         let name = file_name(key);
-        self.make_room_for_placement(&folder, &name);
+        if folder.entry(&name).is_none() {
+            self.placement_room.make_room(&self.disk, &folder, MAX_PLACEMENTS, |_| true);
+        }
         if let Err(error) = self.disk.replace(&folder, &name, encode(&placements).as_bytes()) {
             log::debug(format_args!("cannot store the shard of {key}: {error}"));
         }
@@ -66,22 +66,6 @@ impl Spool {
     fn read_placements(&self, folder: &Folder, key: &GroupingKey) -> Vec<Placement> {
         let bytes = self.disk.read(folder, &file_name(key), MAX_FILE_SIZE).ok().flatten();
         bytes.and_then(|bytes| decode(&bytes)).unwrap_or_default()
-    }
-
-    /// Removes the oldest quarter of the files if there is no room for a file with this name.
-    fn make_room_for_placement(&self, folder: &Folder, name: &str) {
-        if folder.entry(name).is_some() || self.placement_room.fetch_sub(1, Ordering::Relaxed) > 0 {
-            return;
-        }
-        let mut entries = self.disk.list(folder, |_| true).unwrap_or_default();
-        if entries.len() >= MAX_PLACEMENTS {
-            entries.sort_by_key(|entry| entry.modified);
-            for entry in entries.drain(..MAX_PLACEMENTS / 4) {
-                let _ = self.disk.remove(folder, &entry.name);
-            }
-        }
-        let room = i64::try_from(MAX_PLACEMENTS.saturating_sub(entries.len())).unwrap_or(0);
-        self.placement_room.store(room - 1, Ordering::Relaxed);
     }
 }
 

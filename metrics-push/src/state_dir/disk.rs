@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::folder::{FileEntry, Folder, lock_within};
@@ -13,17 +13,46 @@ pub(crate) const TEMP_EXTENSION: &str = "new";
 
 /// The file whose lock excludes other processes.
 const LOCK_FILE: &str = ".lock";
+
 /// The lock of a folder. It is released when it is dropped or the process exits.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
 }
 
+/// The last known number of files that can be added to a folder with a limit. The folder is listed only if it may be full.
+#[derive(Debug, Default)]
+pub(crate) struct FileRoom(AtomicI64);
+
+impl FileRoom {
+    /// Makes room for a new file in a folder. If it has the maximum number of accepted files, removes the oldest quarter.
+    pub(crate) fn make_room(
+        &self,
+        disk: &Disk,
+        folder: &Folder,
+        max: usize,
+        is_accepted: impl Fn(&str) -> bool,
+    ) {
+        if self.0.fetch_sub(1, Ordering::Relaxed) > 0 {
+            return;
+        }
+        let mut files = disk.list(folder, is_accepted).unwrap_or_default();
+        if files.len() >= max {
+            files.sort_by_key(|file| file.modified);
+            for file in files.drain(..max / 4) {
+                let _ = disk.remove(folder, &file.name);
+            }
+        }
+        let room = i64::try_from(max.saturating_sub(files.len())).unwrap_or(0);
+        self.0.store(room - 1, Ordering::Relaxed);
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     #[cfg(test)]
     /// The number of operations that succeed before one operation fails.
-    pub(crate) failpoint: Option<Arc<std::sync::atomic::AtomicI64>>,
+    pub(crate) failpoint: Option<Arc<AtomicI64>>,
 }
 
 impl Disk {
