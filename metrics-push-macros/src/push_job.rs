@@ -204,8 +204,8 @@ impl Args {
         let whole_process = function.is_main().then(|| quote_spanned!(span=> .whole_process()));
         quote_spanned! {span=>
             { static __JOB: #runtime_crate::Job = #runtime_crate::Job::new(#name)
-                 #timing #max_runtime #kill #heartbeat #failure_threshold #recovery_threshold
-                 #on_success #cumulative #signals #supervise
+                #timing #max_runtime #kill #heartbeat #failure_threshold #recovery_threshold
+                #on_success #cumulative #signals #supervise
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
                 #registry #whole_process; &__JOB }
         }

@@ -41,7 +41,7 @@ struct BufferedGroups {
 }
 
 impl BufferedGroups {
-    /// Merges a request into that of its group. Returns the request if its group is not buffered and there is no room for it.
+    /// Merges a request into that of its group. Returns the request if its group is not buffered and the buffer is full.
     fn insert(&mut self, new: Buffered) -> Option<Buffered> {
         let new_size = new.request.size();
         let Some(earlier) = self.requests.get_mut(new.request.key()) else {

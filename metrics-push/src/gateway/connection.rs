@@ -12,7 +12,7 @@ use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
 use crate::push_request::{PushRequest, Verb};
 use crate::sink::pushgateway::{Pushgateway, StoredGroup};
-use crate::sink::{Destination, DryRun, Mode, Shards, Target, is_sharded};
+use crate::sink::{Destination, Shards, Target, is_sharded};
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
 
@@ -37,10 +37,7 @@ impl Connection {
             (vec![Arc::clone(&client)], Destination::Single(client))
         };
         let url = destination.to_string();
-        let destination = match target.mode {
-            Mode::Live => destination,
-            Mode::DryRun => Destination::Single(Arc::new(DryRun::new(&*url))),
-        };
+        let destination = destination.in_mode(target.mode);
         let router = match state_dir {
             Some(state_dir) => {
                 let new_spool = || Spool::new(state_dir, &url, std::slice::from_ref(&url));
@@ -79,13 +76,18 @@ impl Connection {
 
     /// Returns the groups of all shards. Of a group on several shards, the copy with the latest push is returned.
     pub(super) async fn metrics(&self, timeout: Duration) -> Result<Vec<StoredGroup>, Error> {
-        let deadline = Moment::now().after(timeout);
-        let mut all = Vec::new();
-        for client in &self.clients {
-            all.push(client.metrics(deadline.remaining()).await?);
-        }
+        let mut lists = self.lists(Moment::now().after(timeout)).await?;
         // A gateway has one copy of each group.
-        if let [_] = &all[..] { Ok(all.remove(0)) } else { Ok(merged(all)) }
+        if let [_] = &lists[..] { Ok(lists.remove(0)) } else { Ok(merged(lists)) }
+    }
+
+    /// Returns the groups of each client.
+    pub(super) async fn lists(&self, deadline: Moment) -> Result<Vec<Vec<StoredGroup>>, Error> {
+        let mut lists = Vec::new();
+        for client in &self.clients {
+            lists.push(client.metrics(deadline.remaining()).await?);
+        }
+        Ok(lists)
     }
 
     pub(super) async fn group(

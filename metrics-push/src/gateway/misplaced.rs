@@ -51,10 +51,7 @@ async fn prune_misplaced(
 ) -> Result<Vec<StoredGroup>, Error> {
     let Some(shards) = &connection.shards else { return Ok(Vec::new()) };
     let deadline = Moment::now().after(timeout);
-    let mut lists = Vec::new();
-    for gateway in shards.gateways() {
-        lists.push(gateway.metrics(deadline.remaining()).await?);
-    }
+    let lists = connection.lists(deadline).await?;
     let mut removed = Vec::new();
     for (index, group) in misplaced(shards, &lists) {
         if removal == Removal::Apply {

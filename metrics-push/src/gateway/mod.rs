@@ -265,7 +265,7 @@ impl Gateway {
         self.send(PushRequest::add(key.clone(), metrics.families_for(key)?))
     }
 
-    /// Deletes the group with exactly this key, on all shards. Succeeds if there is no such group.
+    /// Deletes the group with exactly this key, on all shards. Succeeds if the group does not exist.
     ///
     /// # Errors
     /// The reason why the gateway did not accept the request.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Removal;
 use crate::config::Config;
 use crate::error::Error;
-use crate::sink::{GroupFile, Textfile};
+use crate::sink::{GroupFile, Textfile, is_textfile};
 
 /// A directory of the textfile collector, to which a sink `textfile://` writes one file per group.
 ///
@@ -36,8 +36,9 @@ impl Textfiles {
     /// `is_config` if the configuration is contradictory.
     pub fn from_config(config: &Config) -> Result<Vec<Self>, Error> {
         let targets = config.targets()?;
-        let sinks = targets.iter().filter_map(Textfile::from_target);
-        sinks.map(|sink| Ok(Self { sink: sink?, timeout: config.timeout })).collect()
+        let textfiles = targets.iter().filter(|target| is_textfile(&target.url));
+        let open = |target| Ok(Self { sink: Textfile::new(target)?, timeout: config.timeout });
+        textfiles.map(open).collect()
     }
 
     /// Returns the URL of the directory.

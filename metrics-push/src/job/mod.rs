@@ -38,8 +38,6 @@ use spec::{
     Durability, Enforcement, Extent, JobSpec, MIN_HEARTBEAT_INTERVAL, SignalHooks, Supervision,
 };
 
-#[cfg(test)]
-pub(crate) use crate::outcome::Standing;
 pub use crate::outcome::{Outcome, Verdict};
 #[cfg(any(test, fuzzing))]
 pub(crate) use journal::fuzz;

@@ -1,4 +1,4 @@
-//! The id of a run, which joins its log lines, its journal and its history.
+//! The id of a run, which its journal and its history contain.
 
 use std::hash::{BuildHasher as _, RandomState};
 

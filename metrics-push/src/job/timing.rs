@@ -95,7 +95,7 @@ mod tests {
         const FRIDAY: f64 = 1_767_322_800.0;
         const DAY: f64 = 86_400.0;
 
-        fn weekdays(expression: &str, timezone: &str) -> Timing<'static> {
+        fn scheduled(expression: &str, timezone: &str) -> Timing<'static> {
             Timing::Schedule {
                 expression: expression.to_owned().into(),
                 timezone: timezone.to_owned().into(),
@@ -104,7 +104,7 @@ mod tests {
 
         #[test]
         fn deadline_is_the_second_scheduled_run_plus_the_maximum_runtime() {
-            let timing = weekdays("0 3 * * 1-5", "UTC");
+            let timing = scheduled("0 3 * * 1-5", "UTC");
             let deadline = |at, max| timing.deadline_after(at, max).unwrap().as_secs_f64();
             // The runs after Friday's success are those of Monday and Tuesday.
             assert_eq!(timing.next_run(FRIDAY + 1.0).unwrap(), FRIDAY + 3.0 * DAY);
@@ -121,7 +121,7 @@ mod tests {
                 ("0 3 * * *", "Mars/Olympus", "unknown time zone"),
                 ("0 3 31 2 *", "UTC", "matches no day"),
             ] {
-                let timing = weekdays(expression, timezone);
+                let timing = scheduled(expression, timezone);
                 let error = timing.next_run(FRIDAY).unwrap_err();
                 assert!(error.is_config() && error.to_string().contains(message), "{error}");
                 assert_eq!(timing.deadline_after(FRIDAY, None), None);

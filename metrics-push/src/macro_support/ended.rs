@@ -1,7 +1,7 @@
 //! `Ended`: a call whose body has returned. Judges the result by its type. An alias of the type makes no difference.
 //!
 //! Autoderef specialisation: method lookup for `ended.finish()` tries [`Ended`], then [`ByVariant`], then [`Returned`];
-//! each step accepts more types. In generic code, method lookup knows only the bounds of a type parameter, so its value
+//! each step accepts more types. In generic code, method lookup uses only the bounds of a type parameter, so its value
 //! is judged by [`Returned`].
 //!
 //! One method judges the result, ends the call and returns the result, because each further call or variable in an
@@ -166,7 +166,7 @@ mod tests {
 
     use super::super::measure::armed;
     use super::*;
-    use crate::job::Standing;
+    use crate::outcome::Standing;
 
     /// Stores the outcome of a call.
     struct Recorder<'a>(&'a Cell<Option<Verdict>>);

@@ -2,7 +2,7 @@
 //!
 //! It is a data structure without I/O and locks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::clock::Moment;
 use crate::labels::GroupingKey;
@@ -19,6 +19,8 @@ pub(super) struct RelayedRequest {
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     groups: HashMap<GroupingKey, PendingGroup>,
+    /// The groups that are paused, with the ends of the pauses in ascending order: all pauses have the same length.
+    paused: VecDeque<(Moment, GroupingKey)>,
 }
 
 /// A group with at least one request.
@@ -26,14 +28,14 @@ pub(super) struct Groups {
 struct PendingGroup {
     in_flight: Option<RelayedRequest>,
     waiting: Option<RelayedRequest>,
-    /// When a request that failed is sent again.
-    retry_at: Option<Moment>,
+    /// True if a request has failed and is not sent again yet.
+    is_paused: bool,
 }
 
 impl PendingGroup {
-    /// Starts the waiting request, if nothing is in flight and no pause is left.
+    /// Starts the waiting request, if nothing is in flight and the group is not paused.
     fn start(&mut self) -> Option<PushRequest> {
-        if self.in_flight.is_some() || self.retry_at.is_some() {
+        if self.in_flight.is_some() || self.is_paused {
             return None;
         }
         self.in_flight = self.waiting.take();
@@ -85,13 +87,16 @@ impl Groups {
     pub(super) fn fail(&mut self, key: &GroupingKey, retry_at: Moment) {
         let Some(group) = self.groups.get_mut(key) else { return };
         group.waiting = merge(group.in_flight.take(), group.waiting.take());
-        group.retry_at = Some(retry_at);
+        group.is_paused = true;
+        self.paused.push_back((retry_at, key.clone()));
     }
 
     /// Starts the requests whose pause is over, and returns them.
     pub(super) fn take_due(&mut self, now: Moment) -> Vec<PushRequest> {
-        let due = self.groups.values_mut().filter_map(|group| {
-            group.retry_at.take_if(|at| now.is_at_or_after(*at))?;
+        let count = self.paused.partition_point(|(retry_at, _)| now.is_at_or_after(*retry_at));
+        let due = self.paused.drain(..count).filter_map(|(_, key)| {
+            let group = self.groups.get_mut(&key)?;
+            group.is_paused = false;
             group.start()
         });
         due.collect()
@@ -99,14 +104,15 @@ impl Groups {
 
     /// Drops the requests that are not in flight.
     pub(super) fn drop_waiting(&mut self) {
+        self.paused.clear();
         self.groups.retain(|_, group| {
-            (group.waiting, group.retry_at) = (None, None);
+            (group.waiting, group.is_paused) = (None, false);
             group.in_flight.is_some()
         });
     }
 
     pub(super) fn clear(&mut self) {
-        self.groups.clear();
+        *self = Self::default();
     }
 }
 

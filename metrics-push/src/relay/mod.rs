@@ -250,8 +250,8 @@ impl RelayProgress {
         self.submit(next, assignment);
     }
 
-    /// Drops what is not in flight, waits for the rest, at most for `timeout`, and forgets all positions. Returns those to
-    /// commit. What is dropped will be read again.
+    /// Drops the requests that are not in flight, waits for the others, at most for `timeout`, and forgets all positions.
+    /// Returns those to commit. The messages of dropped requests are read again later.
     fn drain(&self, timeout: Duration) -> Vec<Position> {
         let mut state = self.state.lock();
         state.groups.drop_waiting();

@@ -41,17 +41,18 @@ mod target;
 mod textfile;
 
 #[cfg(test)]
+pub(crate) use dry_run::DryRun;
+#[cfg(test)]
 pub(crate) use interface::{QueryFuture, Semantics, SendFuture};
 
 pub use acceptance::Acceptance;
-pub(crate) use dry_run::DryRun;
 pub(crate) use group_states::{GroupState, GroupStates};
 pub(crate) use interface::{Accepted, Model, OnFailure, OnRepeat, Query, Rejection, Sink};
 pub(crate) use prometheus_api::PrometheusApi;
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
 pub use sasl_mechanism::SaslMechanism;
-pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, open};
+pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, is_textfile, open};
 pub(crate) use shards::Shards;
 pub(crate) use target::{Mode, Target};
 pub use textfile::GroupFile;

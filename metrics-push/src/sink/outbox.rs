@@ -4,7 +4,7 @@
 //! messages collect, and the next call contains all of them, up to a limit. The formats of all protocols allow this: two
 //! messages in a row are one message with the content of both.
 //!
-//! A response that refuses a call does not tell which message is the cause. The messages are then sent in halves, until the
+//! A response that refuses a call does not show which message is the cause. The messages are then sent in halves, until the
 //! refused one is alone, and each gets its own answer. All sinks with an outbox store a message that is sent twice only once.
 
 use std::collections::VecDeque;

@@ -71,11 +71,7 @@ const QUERY_API_PATH: &str = "/api/v1/metrics";
 /// # Errors
 /// `is_config` if the scheme is unknown, or the sink rejects the URL or a setting of the transport.
 pub(crate) fn open(target: &Target) -> Result<Destination, Error> {
-    let destination = find(&target.url)?.open(target)?;
-    Ok(match target.mode {
-        Mode::Live => destination,
-        Mode::DryRun => Destination::Single(Arc::new(DryRun::new(destination.to_string()))),
-    })
+    Ok(find(&target.url)?.open(target)?.in_mode(target.mode))
 }
 
 /// Returns true if the scheme of a URL is that of one or several Pushgateways.
@@ -86,6 +82,11 @@ pub(crate) fn is_pushgateway(url: &RawUrl) -> bool {
 /// Returns true if the scheme of a URL is that of a ring of Pushgateways.
 pub(crate) fn is_sharded(url: &RawUrl) -> bool {
     scheme(url).is_some_and(|scheme| scheme.starts_with(SCHEME_PREFIX))
+}
+
+/// Returns true if the scheme of a URL is that of a directory of the textfile collector.
+pub(crate) fn is_textfile(url: &RawUrl) -> bool {
+    scheme(url).is_some_and(|scheme| scheme == "textfile")
 }
 
 fn is_single_pushgateway(url: &RawUrl) -> bool {
@@ -121,6 +122,16 @@ impl Open {
         match self {
             Single(open) => open(target).map(Destination::Single),
             Sharded(open) => open(target).map(Destination::Sharded),
+        }
+    }
+}
+
+impl Destination {
+    /// Returns the destination in this mode: in a dry run, requests are logged instead of being sent.
+    pub(crate) fn in_mode(self, mode: Mode) -> Self {
+        match mode {
+            Mode::Live => self,
+            Mode::DryRun => Self::Single(Arc::new(DryRun::new(self.to_string()))),
         }
     }
 }

@@ -71,7 +71,7 @@ impl<S: Service> HttpServer<S> {
 
     fn close(&self, command: ListenerCommand) {
         self.shared.kill_connections(command);
-        // Connecting wakes the accepting thread. It fails if that thread no longer listens.
+        // Connecting wakes the accepting thread. It fails if that thread has stopped listening.
         let _ = TcpStream::connect_timeout(&self.address(), WAKE_TIMEOUT);
     }
 }

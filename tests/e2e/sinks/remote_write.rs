@@ -210,7 +210,7 @@ fn refused_request_does_not_lose_those_in_the_same_call() {
         let job = Job::with_name(name(number));
         job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
     }
-    assert_eq!(metrics_push::flush(Duration::from_secs(20)), 0);
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
     for number in 0..TASKS {
         let values = receiver.values(&name(number));
         assert_eq!(outcomes(&values), ["success"], "{number}");

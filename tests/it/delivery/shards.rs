@@ -217,7 +217,7 @@ fn order_and_spelling_of_a_ring_do_not_move_groups() {
 #[test]
 fn misplaced_copies_are_pruned() {
     let shards = gateways::<3>();
-    // Without a state directory, no process knows where a group was before.
+    // Without a state directory, no process has a record of the earlier shard of a group.
     for ring in [ring(&shards[..2]), ring(&shards)] {
         let _scope = Config::default().url(ring).unwrap().timeout(TIMEOUT).scope().unwrap();
         finish_runs(Outcome::Success);

@@ -1,7 +1,9 @@
-//! Measures many runs per minute: simulated schedulers send to one kind of server, whose content is then compared with a model.
+//! Measures many runs per minute: simulated schedulers send to one kind of server, whose content is then compared with a
+//! model.
 //!
-//! `cargo run --release -p metrics-push-benches --features remote-write --bin load -- victoria-metrics 1000 10000 100000` prints
-//! one row for each number of runs per minute. The kinds are `prometheus`, `victoria-metrics`, `pushgateway`, and `shards-N` for a ring of N gateways.
+//! `cargo run --release -p metrics-push-benches --features remote-write --bin load -- victoria-metrics 1000 10000 100000`
+//! prints one row for each number of runs per minute. The kinds are `prometheus`, `victoria-metrics`, `pushgateway`, and
+//! `shards-N` for a ring of N gateways.
 //!
 //! Options, before the kind: `--seconds` of each row, `--schedulers`, `--groups` of all schedulers, `--restarts` of each
 //! scheduler, `--batch` seconds, and `--state` for a state directory. Groups are selected with the frequencies of Zipf's law,
@@ -30,7 +32,6 @@ const RUNS_PER_LIFE: u64 = 1 << 32;
 /// How long the server may take to show the last samples.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-#[derive(Clone)]
 struct Options {
     seconds: f64,
     schedulers: usize,

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Config, Job, Outcome};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::process;
 
@@ -28,7 +28,7 @@ pub(crate) const SUCCESS: &str = "load_success_number";
 /// How long the scheduler waits for its last requests.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One run of this number fails.
+/// One run in this many fails.
 const FAILURE_INTERVAL: u64 = 10;
 
 /// The interval between two runs whose delivery is measured.
@@ -119,13 +119,13 @@ fn finish_runs(plan: &Plan) -> LastRuns {
 }
 
 /// Finishes a run now and then and waits until it is delivered. Returns the durations in milliseconds.
-fn measure_deliveries(scheduler: usize, is_finished: &AtomicBool) -> Vec<Value> {
+fn measure_deliveries(scheduler: usize, is_finished: &AtomicBool) -> Vec<f64> {
     let mut latencies = Vec::new();
     let job = Job::new("load_probe").whole_process();
     while !is_finished.load(Ordering::Relaxed) {
         let started = Instant::now();
         job.start_with(&[("scheduler", &scheduler)]).finish(Outcome::Success);
-        latencies.push(json!(started.elapsed().as_secs_f64() * 1e3));
+        latencies.push(started.elapsed().as_secs_f64() * 1e3);
         thread::sleep(PROBE_INTERVAL);
     }
     latencies

@@ -131,7 +131,7 @@ impl Line {
                 run.sinks.iter().for_each(|sink| line.field("sink", sink));
                 line.optional("extent", (run.extent == Extent::Process).then_some(PROCESS));
                 line.key(&run.key);
-                expectations(&mut line, &run.expected);
+                write_expectations(&mut line, &run.expected);
             }
             Self::Finished(id, finished) => {
                 begin(&mut line, "finished", *id);
@@ -177,7 +177,7 @@ fn begin(line: &mut LineBuilder, word: &str, id: u64) {
     line.field("id", id);
 }
 
-fn expectations(line: &mut LineBuilder, expected: &Expectations<'_>) {
+fn write_expectations(line: &mut LineBuilder, expected: &Expectations<'_>) {
     let seconds = |duration: Option<Duration>| duration.map(|it| it.as_secs_f64());
     match &expected.timing {
         Some(Timing::Every(interval)) => line.field("every", interval.as_secs_f64()),

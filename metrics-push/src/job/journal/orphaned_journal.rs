@@ -54,8 +54,10 @@ impl OrphanedJournal {
     /// runs stay on disk for another process, up to [`JOURNAL_TTL`].
     pub(super) fn with_runs_for(mut self, pipeline: &Pipeline, now: SystemTime) -> Option<Self> {
         self.runs.retain_mut(|run| update_sinks(&mut run.started, pipeline));
-        let entry = self.folder.entry(&self.name);
-        let is_expired = || entry.is_some_and(|entry| entry.age(now) > JOURNAL_TTL);
+        let is_expired = || {
+            let entry = self.folder.entry(&self.name);
+            entry.is_some_and(|entry| entry.age(now) > JOURNAL_TTL)
+        };
         if self.left == 0 || (self.runs.is_empty() && is_expired()) {
             let _ = self.folder.remove(&self.name);
         }

@@ -151,13 +151,7 @@ mod tests {
             extent: Extent::Process,
             expected: Expectations::from(&JobSpec::new(Cow::Borrowed("job"))),
         };
-        let finished = |outcome: Outcome| Finished {
-            cause: outcome.into(),
-            at: 11.0,
-            duration: None,
-            records: None,
-            reason: None,
-        };
+        let finished = |outcome: Outcome| Finished::new(outcome.into(), 11.0, None);
         JournaledRun { id: 0, started, finished: outcome.map(finished), found_at: None }
     }
 

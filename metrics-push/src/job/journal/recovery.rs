@@ -1,8 +1,7 @@
 //! Reports the runs of dead processes: once, oldest first, and without replacing newer values.
 //!
-//! One process at a time reports the runs of a folder,
-//! under a lock of the folder, so that reports are in order. A run is superseded if another journal, or the gateway, has a
-//! newer one of its group.
+//! One process at a time reports the runs of a folder, under a lock of the folder, so that reports are in order. A run is
+//! superseded if another journal, or the gateway, has a newer one of its group.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
@@ -201,7 +200,7 @@ fn remove_unlocked(folder: &Folder, name: &str) {
 }
 
 impl OrphanRecovery {
-    /// Reads a journal. Returns why the file cannot be read as one.
+    /// Adds the runs of a journal. Returns why the file cannot be read as one.
     fn add_journal(
         &mut self,
         folder: &Arc<Folder>,
@@ -295,12 +294,11 @@ impl OrphanRecovery {
 
     /// Returns true if a sink of the run may accept its report, and the spool has room for it otherwise.
     fn is_reportable(&self, run: &Started, pipeline: &Pipeline) -> bool {
-        let mut routes = routes_of(run, pipeline);
         let is_reachable =
             |route: &Route| !route.is_down() && self.groups.contains_key(&route.id());
+        let has_room = |route: &Route| route.spool().is_none_or(Spool::has_room_for_reports);
         run.sinks.is_empty()
-            || routes_of(run, pipeline).any(is_reachable)
-                && routes.all(|route| route.spool().is_none_or(Spool::has_room_for_reports))
+            || routes_of(run, pipeline).any(is_reachable) && routes_of(run, pipeline).all(has_room)
     }
 
     /// Submits the reports of a run to all its sinks.
@@ -350,7 +348,8 @@ impl OrphanRecovery {
     }
 
     /// Stores a report and submits it. The state of its group is unknown, so the group may be newer than the report: the
-    /// delivery of a stored request compares it with the group. Runs of this process can end while the disk is slow.
+    /// delivery of a stored request compares it with the group. It is stored without the lock of the recorder, so that a
+    /// slow disk does not delay the completions of this process.
     fn replay_report(
         &self,
         route: &Route,

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn broker_that_cannot_be_reached_is_unconnected() {
-        let reason = String::from("ClientSettings refused");
+        let reason = String::from("Connection refused");
         for (code, is_unconnected) in
             [(Code::BrokerTransportFailure, true), (Code::SSL, true), (Code::Authentication, false)]
         {

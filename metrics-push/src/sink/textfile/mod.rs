@@ -38,23 +38,16 @@ impl Textfile {
     /// Returns the sink for a target with the scheme `textfile`.
     ///
     /// # Errors
-    /// `is_config` if the URL has a host, no absolute path or an unknown parameter.
+    /// As [`new`](Self::new).
     pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
         Ok(Arc::new(Self::new(target)?))
     }
 
-    /// Returns the directory of a target; `None` if the target has another scheme.
+    /// Returns the directory of a target with the scheme `textfile`.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub(crate) fn from_target(target: &Target) -> Option<Result<Self, Error>> {
-        let has_scheme = |url: &str| {
-            url.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
-        };
-        has_scheme(target.url.as_str().trim()).then(|| Self::new(target))
-    }
-
-    fn new(target: &Target) -> Result<Self, Error> {
+    /// `is_config` if the URL has a host, no absolute path or an unknown parameter.
+    pub(crate) fn new(target: &Target) -> Result<Self, Error> {
         let url = target.url.as_str().trim();
         let invalid = |what| {
             Error::config(what)
