@@ -2,6 +2,7 @@
 //!
 //! Arguments override the environment. An invalid variable ends the command, except for `exec`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -57,7 +58,7 @@ pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
     }
 }
 
-/// Returns the configuration with another URL, which gets the credentials of the only one.
+/// Returns the configuration with another URL, which gets the credentials of the variables.
 pub(crate) fn config_at(url: &str, arguments: &GatewayArguments) -> Result<Config, Failure> {
     let url = Some(url.to_owned());
     config(&GatewayArguments { url, server_name: arguments.server_name.clone(), ..*arguments })
@@ -155,6 +156,13 @@ pub(crate) fn key(config: &Config, group: &GroupArguments) -> Result<GroupingKey
         key.and_then(|key| key.label(name, value))
     });
     Ok(key?)
+}
+
+/// Returns the grouping key with these labels; `None` if they are not valid in a key.
+pub(crate) fn key_with(labels: &BTreeMap<String, String>) -> Option<GroupingKey> {
+    let key = GroupingKey::new(labels.get("job")?).ok()?;
+    let mut others = labels.iter().filter(|(name, _)| *name != "job");
+    others.try_fold(key, |key, (name, value)| key.label(name, value).ok())
 }
 
 /// Calls `task` for each gateway, also after a failure. Returns the last failure and prints the others.

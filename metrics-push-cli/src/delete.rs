@@ -44,7 +44,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut is_found = false;
     context::for_each(&context::gateways(&config)?, |gateway| {
         let groups = groups(gateway)?;
-        let has_key = |group: &StoredGroup| removal::key(group).is_some_and(|stored| stored == key);
+        let has_key = |group: &StoredGroup| {
+            context::key_with(&group.labels).is_some_and(|stored| stored == key)
+        };
         if let Some(groups) = groups.filter(|groups| !groups.iter().any(has_key)) {
             return terminal::print(&missing(&key, gateway, &groups));
         }

@@ -118,8 +118,7 @@ fn select(arguments: &Arguments) -> Result<Group, Failure> {
 
 fn text(job: &Job, clock: &LocalClock, arguments: &Arguments, terminal: Terminal) -> String {
     let mut text = format!("{}\n", escape(&job.words().join(" ")));
-    let schedule = schedule_line(job, clock);
-    for line in [Some(state_line(job, clock)), schedule].into_iter().flatten() {
+    for line in std::iter::once(state_line(job, clock)).chain(schedule_line(job, clock)) {
         text.push_str(&hang(&escape(&line), terminal.width, terminal.ellipsis()));
     }
     let shown = &job.runs[job.runs.len().saturating_sub(arguments.runs)..];
@@ -128,10 +127,7 @@ fn text(job: &Job, clock: &LocalClock, arguments: &Arguments, terminal: Terminal
     text.push('\n');
     let older = job.runs.len() - shown.len();
     if older > 0 {
-        let words = job.words();
-        let labels: String =
-            words[1..].iter().map(|label| format!(" --grouping {label}")).collect();
-        let command = format!("metrics-push history {}{labels} -n {}", words[0], job.runs.len());
+        let command = format!("{} -n {}", job.history_command(), job.runs.len());
         text.push_str(&format!("{}: {}\n", count(older, "older run"), escape(&command)));
     }
     text.extend([&success_rates(&job.runs), "\n"]);

@@ -74,19 +74,28 @@ fn grouped(digits: &str) -> String {
 }
 
 /// Writes a time in Unix seconds and how long ago it is: `3d4h ago (2025-11-22T10:15:00Z)`.
-pub(crate) fn time(unix_seconds: f64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let age = now.as_secs_f64() - unix_seconds;
+pub(crate) fn time(at: f64) -> String {
+    let age = unix_seconds(SystemTime::now()) - at;
     let distance = if age < 0.0 { "ahead" } else { "ago" };
-    format!("{} {distance} ({})", duration(age), format_timestamp(unix_seconds))
+    format!("{} {distance} ({})", duration(age), format_timestamp(at))
+}
+
+/// Returns an instant in Unix seconds; 0 for one before 1970.
+pub(crate) fn unix_seconds(instant: SystemTime) -> f64 {
+    instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Adds a capital letter and a full stop.
 pub(crate) fn sentence(fragment: &str) -> String {
-    let mut characters = fragment.chars();
-    let Some(first) = characters.next() else { return String::new() };
-    let end = if fragment.ends_with(['.', '!', '?']) { "" } else { "." };
-    first.to_uppercase().chain(characters).chain(end.chars()).collect()
+    let is_complete = fragment.is_empty() || fragment.ends_with(['.', '!', '?']);
+    capitalized(fragment) + if is_complete { "" } else { "." }
+}
+
+/// Adds a capital letter.
+pub(crate) fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What belongs to the line before starts with this.
+/// The start of a line that continues the line before.
 pub(crate) const INDENT: &str = "  ";
 
 /// The number of columns that a text takes.
@@ -12,7 +12,7 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Breaks a text between words. A word that is longer than a line has a line of its own and exceeds the width.
+/// Breaks a text between words. A word that is longer than a line is alone on a line and exceeds the width.
 pub(crate) fn wrap<'a>(
     words: impl IntoIterator<Item = &'a str>,
     first: usize,

@@ -1,15 +1,16 @@
 //! The history of runs on this machine, in the types of the model.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use metrics_push::{FinishedRun, GroupingKey, RunHistory};
+use metrics_push::{FinishedRun, RunHistory};
 
+use crate::context;
+use crate::humanize::unix_seconds;
 use crate::jobs::{Group, Records, RunSummary};
 
 /// Returns the runs of a group that ended on this machine, oldest first.
 pub(crate) fn runs(group: &Group) -> Vec<RunSummary> {
-    let history = key(&group.labels).and_then(|key| metrics_push::history(&key));
+    let history = context::key_with(&group.labels).and_then(|key| metrics_push::history(&key));
     history.map(|history| history.runs().iter().map(summary).collect()).unwrap_or_default()
 }
 
@@ -40,17 +41,6 @@ fn summary(run: &FinishedRun) -> RunSummary {
         attempts: Some(run.attempts()),
         reason: run.reason().map(str::to_owned),
     }
-}
-
-/// Returns the grouping key with these labels; `None` if they are not valid in a key.
-fn key(labels: &BTreeMap<String, String>) -> Option<GroupingKey> {
-    let key = GroupingKey::new(labels.get("job")?).ok()?;
-    let mut others = labels.iter().filter(|(name, _)| *name != "job");
-    others.try_fold(key, |key, (name, value)| key.label(name, value)).ok()
-}
-
-pub(crate) fn unix_seconds(instant: SystemTime) -> f64 {
-    instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of runs or records")]

@@ -1,14 +1,14 @@
 //! `metrics-push prune`: removes the groups without a recent push, also in textfile directories, or on the wrong shard.
 
 use std::process::ExitCode;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
 use metrics_push::{Gateway, GroupFile, Removal, Textfiles, parse_duration};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
-use crate::humanize::{count, time};
+use crate::humanize::{count, time, unix_seconds};
 use crate::removal::{self, RemovalArguments};
 use crate::terminal;
 
@@ -53,8 +53,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// Removes the files of a directory and prints them, oldest first.
 fn prune_files(directory: &Textfiles, age: Duration, mode: Removal) -> Result<(), Failure> {
     let line = |file: &GroupFile| {
-        let written_at = file.written_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("  {}  last push {}\n", file.path.display(), time(written_at.as_secs_f64()))
+        let written_at = time(unix_seconds(file.written_at));
+        format!("  {}  last push {written_at}\n", file.path.display())
     };
     let removed = directory.prune(age, mode)?;
     let lines: String = removed.iter().map(line).collect();

@@ -94,7 +94,7 @@ fn key(labels: &Labels, keys: &BTreeSet<Labels>) -> Option<Labels> {
     if keys.contains(&key) {
         return Some(key);
     }
-    // A label that this version does not know, such as one of `batch_job_info`.
+    // A label that is not in `METRIC_LABELS`, such as one of `batch_job_info`.
     let is_part = |key: &&Labels| key.iter().all(|(name, value)| labels.get(name) == Some(value));
     keys.iter().filter(is_part).max_by_key(|key| key.len()).cloned()
 }

@@ -10,9 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use metrics_push::{Config, Relay, RelayStats};
+use metrics_push::{Relay, RelayStats};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::context::{GatewayArguments, config_at};
 use crate::failure::Failure;
 use crate::terminal;
 
@@ -59,7 +60,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let config = config_for_urls(&format!("{},{}", arguments.topic, arguments.to))?;
+    let urls = format!("{},{}", arguments.topic, arguments.to);
+    let config = config_at(&urls, &GatewayArguments::default())?;
     let listener = arguments.listen.map(listen).transpose()?;
     let relay = Arc::new(Relay::start(&config, &arguments.group)?);
     let stop = Arc::new(AtomicBool::new(false));
@@ -175,16 +177,4 @@ fn exposition(stats: &RelayStats) -> String {
         add(name, "gauge", help, &[("", value)]);
     }
     text
-}
-
-/// Returns the configuration of the environment with these URLs, or the first problem with it.
-fn config_for_urls(urls: &str) -> Result<Config, Failure> {
-    let (config, problems) = Config::from_variables(|name| match name {
-        "METRICS_PUSH_URL" => Some(urls.into()),
-        _ => std::env::var_os(name),
-    });
-    match problems.into_iter().next() {
-        None => Ok(config),
-        Some(problem) => Err(problem.into()),
-    }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use metrics_push::{Config, Error, Gateway, GroupingKey, Removal, StoredGroup};
+use metrics_push::{Config, Error, Gateway, Removal, StoredGroup};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
@@ -66,7 +66,8 @@ pub(crate) fn verb(mode: Removal) -> &'static str {
 
 /// Describes a group with the time of its last push.
 pub(crate) fn describe(group: &StoredGroup) -> String {
-    let name = key(group).map_or_else(|| format!("{:?}", group.labels), |key| key.to_string());
+    let key = context::key_with(&group.labels);
+    let name = key.map_or_else(|| format!("{:?}", group.labels), |key| key.to_string());
     match group.pushed_at() {
         Some(pushed_at) => format!("{name}  last push {}", time(pushed_at)),
         None => format!("{name}  no accepted push"),
@@ -75,12 +76,4 @@ pub(crate) fn describe(group: &StoredGroup) -> String {
 
 fn pushed_at(group: &StoredGroup) -> f64 {
     group.pushed_at().unwrap_or_default()
-}
-
-/// Returns the grouping key of a stored group; `None` if its labels are not valid in a key.
-pub(crate) fn key(group: &StoredGroup) -> Option<GroupingKey> {
-    let job = group.labels.get("job")?;
-    let mut labels = group.labels.iter().filter(|(name, _)| *name != "job");
-    let key = GroupingKey::new(job).ok()?;
-    labels.try_fold(key, |key, (name, value)| key.label(name, value).ok())
 }

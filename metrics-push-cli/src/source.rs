@@ -11,6 +11,7 @@ use metrics_push::{Error, Gateway};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
+use crate::humanize::unix_seconds;
 use crate::jobs::{Delivery, GatewayStatus, Group, LocalClock, Overview, PendingRequests};
 use crate::local_history;
 use crate::query_api;
@@ -142,7 +143,7 @@ fn pending_requests() -> BTreeMap<String, PendingRequests> {
     let mut by_url: BTreeMap<String, PendingRequests> = BTreeMap::new();
     for request in metrics_push::spooled_requests() {
         let pending = by_url.entry(request.url().to_owned()).or_default();
-        pending.add(local_history::unix_seconds(request.created_at()));
+        pending.add(unix_seconds(request.created_at()));
     }
     by_url
 }

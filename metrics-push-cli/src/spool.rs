@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use clap::Args;
 use metrics_push::{GroupingKey, SpooledRequest, UnreportedRun};
 
 use crate::context::{self, GatewayArguments, GroupArguments};
 use crate::failure::{FAILED, Failure};
-use crate::humanize::{count, time};
+use crate::humanize::{count, time, unix_seconds};
 use crate::terminal;
 
 const LIST_HELP: &str = "\
@@ -267,6 +267,5 @@ fn run_line(run: &UnreportedRun) -> String {
 }
 
 fn line(at: SystemTime, what: &str, key: &GroupingKey, url: &str) -> String {
-    let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{}  {what:<13}  {key}  {url}\n", time(at.as_secs_f64()))
+    format!("{}  {what:<13}  {key}  {url}\n", time(unix_seconds(at)))
 }

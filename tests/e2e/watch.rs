@@ -78,16 +78,20 @@ fn push(gateway: &Pushgateway, jobs: usize, first: Outcome) {
     }
 }
 
+/// The shell command that watches the jobs of a gateway, and then prints its exit status.
+fn watch(gateway: &Pushgateway, option: &str) -> String {
+    let program = metrics_push_program().display();
+    let url = gateway.url();
+    format!(
+        "METRICS_PUSH_STATE_DIR=off {program} status --url {url} {option}; echo status $?; sleep 60"
+    )
+}
+
 #[test]
 fn watch_redraws_in_place_and_follows_the_size() {
     let gateway = Pushgateway::start();
     push(&gateway, 40, Outcome::Success);
-    let program = metrics_push_program().display();
-    let url = gateway.url();
-    let watch = format!(
-        "METRICS_PUSH_STATE_DIR=off {program} status --url {url} --watch 500ms; echo status $?; sleep 60"
-    );
-    let tmux = Tmux::start(80, 24, &watch);
+    let tmux = Tmux::start(80, 24, &watch(&gateway, "--watch 500ms"));
     // The end of a long table, with a heading above it.
     let ends_with = |text: &'static str| move |lines: &[&str]| lines.last() == Some(&text);
     let screen = tmux.wait_for(ends_with("0 of 40 need attention"));
@@ -115,12 +119,7 @@ fn watch_redraws_in_place_and_follows_the_size() {
 fn watch_ends_after_ctrl_c() {
     let gateway = Pushgateway::start();
     push(&gateway, 1, Outcome::Success);
-    let program = metrics_push_program().display();
-    let url = gateway.url();
-    let watch = format!(
-        "METRICS_PUSH_STATE_DIR=off {program} status --url {url} --watch; echo status $?; sleep 60"
-    );
-    let tmux = Tmux::start(80, 24, &watch);
+    let tmux = Tmux::start(80, 24, &watch(&gateway, "--watch"));
     tmux.wait_for(|lines| lines.last() == Some(&"0 of 1 need attention"));
     tmux.run(&["send-keys", "C-c"]);
     tmux.wait_for(|lines| lines.last() == Some(&"status 0"));

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::group::{Group, Metric};
 use super::local_clock::LocalClock;
 use super::run_summary::{RunMark, RunSummary};
-use super::state::{STRIP_LENGTH, State, missed_start};
+use super::state::{STRIP_LENGTH, State, is_success_too_old, missed_start};
 
 /// How far a clock may be ahead of the local clock, in seconds.
 const CLOCK_TOLERANCE: f64 = 300.0;
@@ -68,6 +68,13 @@ impl Job {
         words(&self.labels)
     }
 
+    /// The command that prints the history of the job.
+    pub(crate) fn history_command(&self) -> String {
+        let words = self.words();
+        let grouping = words[1..].iter().flat_map(|label| [" --grouping ", label]);
+        ["metrics-push history ", &words[0]].into_iter().chain(grouping).collect()
+    }
+
     /// The families that the job's own code has pushed.
     pub(crate) fn own_families(&self) -> impl Iterator<Item = (&str, &[Metric])> {
         let is_own =
@@ -107,6 +114,11 @@ impl Job {
         }
     }
 
+    /// Returns true if the last success is older than the deadline.
+    pub(crate) fn is_success_too_old(&self) -> bool {
+        is_success_too_old(&self.facts, self.clock.now())
+    }
+
     /// Returns true if the next run is due, and its grace has passed.
     pub(crate) fn is_late(&self) -> bool {
         missed_start(&self.facts, self.clock.now()).is_some()
@@ -144,10 +156,14 @@ impl Job {
         marks.split_off(marks.len().saturating_sub(STRIP_LENGTH))
     }
 
+    /// The last failed run of the history.
+    pub(crate) fn last_failure(&self) -> Option<&RunSummary> {
+        self.runs.iter().rev().find(|run| run.mark() == RunMark::Failure)
+    }
+
     /// Why the last failed run has failed, from the history.
     pub(crate) fn reason(&self) -> Option<&str> {
-        let failed = self.runs.iter().rev().find(|run| run.mark() == RunMark::Failure)?;
-        failed.reason.as_deref()
+        self.last_failure()?.reason.as_deref()
     }
 }
 

@@ -8,22 +8,21 @@ use super::state::State;
 /// Sorts the most urgent job last, so that the end of a long table shows what needs attention. Jobs that need no
 /// attention are sorted by name.
 pub(crate) fn sort_for_terminal(jobs: &mut [Job]) {
-    jobs.sort_by(|a, b| {
-        let by_urgency = urgency(a).cmp(&urgency(b));
-        by_urgency
-            .then_with(|| since(a, b))
-            .then_with(|| a.labels_in_order().cmp(&b.labels_in_order()))
-    });
+    jobs.sort_by(|a, b| by_urgency(a, b).then_with(|| by_name(a, b)));
 }
 
 /// Sorts the most urgent job first.
-pub(crate) fn sort_for_page(jobs: &mut [Job]) {
-    jobs.sort_by(|a, b| {
-        let by_urgency = urgency(b).cmp(&urgency(a));
-        by_urgency
-            .then_with(|| since(b, a))
-            .then_with(|| a.labels_in_order().cmp(&b.labels_in_order()))
-    });
+pub(crate) fn sort_for_page(jobs: &mut [&Job]) {
+    jobs.sort_by(|a, b| by_urgency(b, a).then_with(|| by_name(a, b)));
+}
+
+fn by_urgency(a: &Job, b: &Job) -> Ordering {
+    urgency(a).cmp(&urgency(b)).then_with(|| since(a, b))
+}
+
+/// Compares the names, then the other labels.
+fn by_name(a: &Job, b: &Job) -> Ordering {
+    a.name().cmp(b.name()).then_with(|| a.other_labels().cmp(b.other_labels()))
 }
 
 fn urgency(job: &Job) -> u8 {
@@ -45,11 +44,4 @@ fn since(a: &Job, b: &Job) -> Ordering {
     let since =
         |job: &Job| job.since.filter(|_| job.needs_attention()).unwrap_or(f64::NEG_INFINITY);
     since(a).total_cmp(&since(b))
-}
-
-impl Job {
-    /// The name, then the other labels.
-    fn labels_in_order(&self) -> (&str, Vec<(&str, &str)>) {
-        (self.name(), self.other_labels().collect())
-    }
 }

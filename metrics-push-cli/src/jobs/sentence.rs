@@ -108,11 +108,8 @@ impl Job {
             runs => format!(" in {}", count(runs, "run")),
         };
         let since = self.moment(self.since);
-        let allowed = self
-            .facts
-            .deadline
-            .map_or(String::new(), |deadline| format!(", allowed {}", duration(deadline)));
-        let headline = format!("no success{runs} since {since}{}{allowed}", self.last_outcome());
+        let (outcome, allowed) = (self.last_outcome(), self.allowed());
+        let headline = format!("no success{runs} since {since}{outcome}{allowed}");
         let sentence = Self::with_details(headline, [self.running_for(), self.next_start()]);
         Sentence { reason: self.reason().map(str::to_owned), ..sentence }
     }
@@ -185,14 +182,19 @@ impl Job {
     }
 
     fn last_success(&self) -> Option<String> {
-        let Some(success) = self.facts.success else {
-            return Some("it has never succeeded".into());
-        };
-        let allowed = self
-            .facts
-            .deadline
-            .map_or(String::new(), |deadline| format!(", allowed {}", duration(deadline)));
-        Some(format!("last success {}{allowed}", self.ago(Some(success))))
+        self.success_clause().or_else(|| Some("it has never succeeded".into()))
+    }
+
+    /// `last success 6h29m ago, allowed 4h27m`; `None` without a success.
+    pub(crate) fn success_clause(&self) -> Option<String> {
+        let success = self.facts.success?;
+        Some(format!("last success {}{}", self.ago(Some(success)), self.allowed()))
+    }
+
+    /// The deadline as the end of a clause.
+    fn allowed(&self) -> String {
+        let allowed = |deadline| format!(", allowed {}", duration(deadline));
+        self.facts.deadline.map_or(String::new(), allowed)
     }
 
     fn next_start(&self) -> Option<String> {

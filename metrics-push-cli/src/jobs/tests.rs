@@ -318,9 +318,10 @@ fn strip_shows_open_and_missed_runs() {
 
 #[test]
 fn page_has_the_reverse_order_of_the_terminal() {
-    let mut jobs = morning::overview().jobs;
+    let overview = morning::overview();
+    let mut jobs: Vec<&Job> = overview.jobs.iter().collect();
     let names =
-        |jobs: &[Job]| -> Vec<String> { jobs.iter().map(|it| it.words().join(" ")).collect() };
+        |jobs: &[&Job]| -> Vec<String> { jobs.iter().map(|it| it.words().join(" ")).collect() };
     let terminal = names(&jobs);
     sort_for_page(&mut jobs);
     let page = names(&jobs);

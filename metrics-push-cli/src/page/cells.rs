@@ -3,9 +3,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::deadline_bar::DeadlineBar;
-use super::runs::marked_runs;
 use super::sparkline::Sparkline;
-use crate::humanize::{age, count, duration, number, sentence};
+use super::strip::MarkedRun;
+use crate::humanize::{age, capitalized, count, duration, number, sentence};
 use crate::jobs::{Job, LocalClock, Records, RunMark, State};
 
 /// The length from which a name may break after its separators.
@@ -124,12 +124,6 @@ fn detail(job: &Job) -> Option<String> {
     }
 }
 
-pub(super) fn capitalized(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(characters).collect()
-}
-
 /// Why a job needs attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Why {
@@ -143,8 +137,7 @@ pub(super) struct Why {
 impl Why {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
         let found = job.sentence()?;
-        let failed = job.runs.iter().rev().find(|run| run.mark() == RunMark::Failure);
-        if let (State::Failing | State::NoSuccess, Some(run)) = (job.state, failed) {
+        if let (State::Failing | State::NoSuccess, Some(run)) = (job.state, job.last_failure()) {
             return Some(Self {
                 failure: Some((ShownTime::new(run.start, clock), run.outcome_text())),
                 text: run
@@ -221,8 +214,7 @@ pub(super) struct Took {
 }
 
 impl Took {
-    pub(super) fn new(job: &Job, clock: &LocalClock, max: usize) -> Option<Self> {
-        let runs = marked_runs(job, clock, max);
+    pub(super) fn new(job: &Job, runs: &[MarkedRun]) -> Option<Self> {
         let is_counted = |mark| matches!(mark, RunMark::Success | RunMark::Failure);
         let ended = runs.iter().filter(|run| is_counted(run.mark));
         let durations: Vec<f64> = ended.filter_map(|run| run.duration).collect();
@@ -256,10 +248,9 @@ impl SuccessCell {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Self {
         let seconds = job.facts.success.map(|success| clock.now() - success);
         let deadline = job.facts.deadline;
-        let is_late = seconds.zip(deadline).is_some_and(|(seconds, deadline)| seconds > deadline);
         Self {
             age: seconds.map_or("never".to_owned(), |seconds| format!("{} ago", age(seconds))),
-            is_bad: is_late || job.state == State::NoSuccess,
+            is_bad: job.is_success_too_old() || job.state == State::NoSuccess,
             allowed: deadline.map(duration),
             bar: deadline.map(|deadline| DeadlineBar::new(seconds, deadline)),
         }

@@ -1,15 +1,18 @@
 //! `Details`: everything about one job, ready for the template.
 
-use super::cells::{JobName, ShownTime, capitalized, element_id, glyph, records};
+use super::cells::{JobName, ShownTime, element_id, glyph, records};
 use super::rules::{RuleState, rules};
 use super::runs::marked_runs;
 use super::strip::{self, MarkedRun};
 use super::timeline::Timeline;
-use crate::humanize::{age, duration, number, sentence};
+use crate::humanize::{age, capitalized, duration, number, sentence};
 use crate::jobs::{Job, LocalClock, Metric, RunMark, RunSummary, success_rate};
 
 /// The number of runs that the details show.
 const MAX_RUNS: usize = 30;
+
+/// The maximum number of metrics of the job's own code.
+const MAX_METRICS: usize = 50;
 
 pub(super) struct Details {
     pub(super) id: String,
@@ -84,12 +87,11 @@ impl Fact {
 
 impl Details {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Self {
-        let words = job.words();
         let (glyph, tone) = glyph(job.state);
-        let (headline, sentence) = lead(job, clock);
+        let (headline, sentence) = lead(job);
         Self {
             id: format!("d-{}", element_id(job)),
-            title: words.join(" "),
+            title: job.words().join(" "),
             name: JobName::new(job),
             glyph,
             tone,
@@ -100,30 +102,24 @@ impl Details {
             stages: stages(&job.facts.stages),
             rules: rules(job, clock),
             sections: sections(job, clock),
-            command: command(&words),
+            command: job.history_command(),
         }
     }
 }
 
 /// The state in words, and the clauses and warnings after it.
-fn lead(job: &Job, clock: &LocalClock) -> (String, String) {
+fn lead(job: &Job) -> (String, String) {
     let (headline, clauses) = match job.sentence() {
         Some(found) => (
             found.headline,
             [found.details, found.remedy.into_iter().map(str::to_owned).collect()].concat(),
         ),
-        None => (job.state.as_str().to_owned(), success_clause(job, clock).into_iter().collect()),
+        None => (job.state.as_str().to_owned(), job.success_clause().into_iter().collect()),
     };
     let clauses: String = clauses.iter().flat_map(|clause| ["; ", clause]).chain(["."]).collect();
     let warnings = job.warnings();
     let warnings = warnings.iter().map(|warning| format!(" {}", sentence(warning)));
     (capitalized(&headline), std::iter::once(clauses).chain(warnings).collect())
-}
-
-fn success_clause(job: &Job, clock: &LocalClock) -> Option<String> {
-    let age = age(clock.now() - job.facts.success?);
-    let allowed = job.facts.deadline.map(|deadline| format!(", allowed {}", duration(deadline)));
-    Some(format!("last success {age} ago{}", allowed.unwrap_or_default()))
 }
 
 fn last_error(job: &Job, clock: &LocalClock) -> Option<LastError> {
@@ -186,13 +182,6 @@ fn stages(stages: &[(String, f64)]) -> Vec<StageBar> {
     stages.iter().map(bar).collect()
 }
 
-/// The command that prints the history of a job.
-fn command(words: &[String]) -> String {
-    let grouping = words[1..].iter().flat_map(|label| [" --grouping ", label]);
-    let name = ["metrics-push history ", &words[0]];
-    name.into_iter().chain(grouping).collect()
-}
-
 fn sections(job: &Job, clock: &LocalClock) -> Vec<Section> {
     let labels = job.labels.iter().map(|(name, value)| Fact::new(name, value));
     let sections = [
@@ -210,7 +199,6 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
     let grace = facts.grace.map(|grace| format!("grace {}", duration(grace)));
     let success_by =
         facts.success.zip(facts.deadline).map(|(success, deadline)| success + deadline);
-    let rate = |last| Some((success_rate(&job.runs, last)?, job.runs.len().min(last)));
     let found = [
         facts.next_run.map(|next| Fact::new("Next run", moment(next)).note(grace)),
         success_by.map(|by| Fact::new("Deadline", format!("success by {}", moment(by)))),
@@ -224,9 +212,9 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
             let threshold = format!("alert at {}", facts.threshold());
             Fact::new("Failures in a row", number(failures)).note(threshold)
         }),
-        rate(10).map(|(rate, runs)| {
-            let longer = rate_of_all(job);
-            Fact::new("Success rate", format!("{rate}% of {runs} runs")).note(longer)
+        rate(job, 10).map(|rate_of_last| {
+            let longer = rate(job, 100).filter(|_| job.runs.len() > 10);
+            Fact::new("Success rate", rate_of_last).note(longer)
         }),
         records(facts.records).map(|records| {
             let skipped = facts.records.skipped.filter(|skipped| *skipped > 0.0);
@@ -244,10 +232,10 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
     found.into_iter().flatten().collect()
 }
 
-fn rate_of_all(job: &Job) -> Option<String> {
-    let runs = job.runs.len().min(100);
-    let rate = success_rate(&job.runs, 100).filter(|_| runs > 10)?;
-    Some(format!("{rate}% of {runs} runs"))
+/// The success rate of at most this many runs, the last ones.
+fn rate(job: &Job, last: usize) -> Option<String> {
+    let runs = job.runs.len().min(last);
+    Some(format!("{}% of {runs} runs", success_rate(&job.runs, last)?))
 }
 
 fn mebibytes(bytes: f64) -> String {
@@ -265,9 +253,6 @@ fn other_metrics(job: &Job) -> Vec<Fact> {
     };
     metrics.filter_map(fact).take(MAX_METRICS).collect()
 }
-
-/// The maximum number of metrics of the job's own code.
-const MAX_METRICS: usize = 50;
 
 /// The name of a metric with its labels.
 fn series(name: &str, metric: &Metric) -> String {

@@ -6,7 +6,7 @@ use crate::humanize::{age, count, duration};
 use crate::jobs::{Delivery, GatewayStatus, LocalClock, Overview, PendingRequests};
 
 pub(super) struct Frame {
-    pub(super) policy: String,
+    pub(super) policy: &'static str,
     pub(super) style: &'static str,
     pub(super) script: &'static str,
     pub(super) version: &'static str,

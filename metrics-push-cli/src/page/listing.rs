@@ -5,8 +5,8 @@ use super::cells::{
 };
 use super::details::Details;
 use super::runs::marked_runs;
-use super::strip::{MAX_MARKS, MarkPath, Strip, legend};
-use crate::jobs::{Job, LocalClock, Overview, State, sort_for_page};
+use super::strip::{MarkPath, Strip, legend};
+use crate::jobs::{Job, LocalClock, Overview, STRIP_LENGTH, State, sort_for_page};
 
 /// The number of jobs whose details a file contains, beside those that need attention.
 const MAX_DETAILS: usize = 50;
@@ -63,17 +63,19 @@ pub(super) struct Listing {
     pub(super) others: Vec<Row>,
     pub(super) legend: Vec<(MarkPath, &'static str)>,
     pub(super) details: Vec<Details>,
-    has_problems: bool,
+    /// Whether a job needs attention, also one that the filter hides.
+    pub(super) needs_attention: bool,
 }
 
 impl Listing {
     pub(super) fn new(overview: &Overview, filter: &Filter, links: DetailLinks) -> Self {
         let clock = &overview.clock;
-        let mut jobs = overview.jobs.clone();
+        let mut jobs: Vec<&Job> = overview.jobs.iter().collect();
         sort_for_page(&mut jobs);
+        let attention_count = overview.attention_count();
         let shown = match links {
-            DetailLinks::Anchors => MAX_DETAILS.max(overview.attention_count()),
-            DetailLinks::Pages => overview.attention_count().min(1),
+            DetailLinks::Anchors => MAX_DETAILS.max(attention_count),
+            DetailLinks::Pages => attention_count.min(1),
         };
         let details: Vec<_> = jobs.iter().take(shown).map(|job| Details::new(job, clock)).collect();
         let link = |at: usize, id: &str| match links {
@@ -85,27 +87,24 @@ impl Listing {
         let (attention, others) = rows.partition(|row: &Row| row.choice == ATTENTION);
         Self {
             title: title(overview),
-            counts: counts(&jobs),
+            counts: counts(&overview.jobs),
             notices: overview.delivery.sentences(clock),
             filter: filter.clone(),
-            choices: choices(&jobs),
+            choices: choices(&overview.jobs),
             total: jobs.len(),
             attention,
             others,
             legend: legend(),
             details,
-            has_problems: overview.attention_count() > 0,
+            needs_attention: attention_count > 0,
         }
-    }
-
-    pub(super) fn needs_attention(&self) -> bool {
-        self.has_problems
     }
 }
 
 impl Row {
     fn new(job: &Job, clock: &LocalClock, link: impl Fn(&str) -> Option<String>) -> Self {
         let id = element_id(job);
+        let runs = marked_runs(job, clock, STRIP_LENGTH);
         Self {
             link: link(&id),
             id,
@@ -115,10 +114,10 @@ impl Row {
             why: Why::new(job, clock).filter(|_| job.needs_attention()),
             last_run: LastRun::new(job, clock),
             progress: Progress::new(job, clock),
-            duration: Took::new(job, clock, MAX_MARKS),
+            duration: Took::new(job, &runs),
             success: SuccessCell::new(job, clock),
             next: NextRun::new(job, clock),
-            strip: Strip::new(&marked_runs(job, clock, MAX_MARKS)),
+            strip: Strip::new(&runs),
         }
     }
 }

@@ -1,12 +1,11 @@
 //! `RuleState`: the alert rules about the runs of a job, judged by their limits.
 
-use crate::humanize::{age, duration};
+use crate::humanize::duration;
 use crate::jobs::{Job, LocalClock, State};
 
 pub(super) struct RuleState {
     pub(super) name: &'static str,
     pub(super) is_firing: bool,
-    pub(super) state: String,
     pub(super) condition: String,
 }
 
@@ -14,7 +13,7 @@ pub(super) struct RuleState {
 pub(super) fn rules(job: &Job, clock: &LocalClock) -> Vec<RuleState> {
     let rules = [
         failed(job),
-        no_recent_success(job, clock),
+        no_recent_success(job),
         never_succeeded(job),
         missed_run(job, clock),
         vanished(job, clock),
@@ -26,8 +25,7 @@ pub(super) fn rules(job: &Job, clock: &LocalClock) -> Vec<RuleState> {
 }
 
 fn rule(name: &'static str, is_firing: bool, condition: String) -> RuleState {
-    let state = if is_firing { "firing" } else { "quiet" };
-    RuleState { name, is_firing, state: state.to_owned(), condition }
+    RuleState { name, is_firing, condition }
 }
 
 fn failed(job: &Job) -> Option<RuleState> {
@@ -37,11 +35,9 @@ fn failed(job: &Job) -> Option<RuleState> {
     Some(rule("BatchJobFailed", is_firing, format!("{failures} of {threshold} failures in a row")))
 }
 
-fn no_recent_success(job: &Job, clock: &LocalClock) -> Option<RuleState> {
-    let (success, deadline) = job.facts.success.zip(job.facts.deadline)?;
-    let seconds = clock.now() - success;
-    let condition = format!("last success {} ago, allowed {}", age(seconds), duration(deadline));
-    Some(rule("BatchJobNoRecentSuccess", seconds > deadline, condition))
+fn no_recent_success(job: &Job) -> Option<RuleState> {
+    let condition = job.success_clause().filter(|_| job.facts.deadline.is_some())?;
+    Some(rule("BatchJobNoRecentSuccess", job.is_success_too_old(), condition))
 }
 
 fn never_succeeded(job: &Job) -> Option<RuleState> {
@@ -73,6 +69,6 @@ fn vanished(job: &Job, clock: &LocalClock) -> Option<RuleState> {
 }
 
 fn push_rejected(job: &Job) -> Option<RuleState> {
-    let condition = || "the gateway rejected the last push".to_owned();
-    job.facts.is_refused.then(|| rule("BatchJobPushRejected", true, condition()))
+    let condition = "the gateway rejected the last push";
+    job.facts.is_refused.then(|| rule("BatchJobPushRejected", true, condition.to_owned()))
 }

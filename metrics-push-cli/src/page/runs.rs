@@ -5,7 +5,8 @@ use crate::jobs::{Job, LocalClock, RunMark, RunSummary};
 
 /// Returns at most `max` runs with their marks, oldest first; empty without a history.
 pub(super) fn marked_runs(job: &Job, clock: &LocalClock, max: usize) -> Vec<MarkedRun> {
-    let mut runs: Vec<_> = ended_runs(job).iter().map(recorded).collect();
+    let ended = ended_runs(job);
+    let mut runs: Vec<_> = ended[ended.len().saturating_sub(max)..].iter().map(recorded).collect();
     if runs.is_empty() {
         return runs;
     }

@@ -4,11 +4,8 @@
 
 use std::fmt::Write as _;
 
-use crate::humanize::duration;
-use crate::jobs::RunMark;
-
-/// The maximum number of marks.
-pub(super) const MAX_MARKS: usize = 20;
+use crate::humanize::{count, duration};
+use crate::jobs::{RunMark, STRIP_LENGTH};
 
 /// The distance between two marks, in pixels; the script of the page uses the same number.
 const STEP: usize = 8;
@@ -56,11 +53,11 @@ pub(super) enum Stroke {
 impl Strip {
     /// Draws the last runs, oldest first. Returns `None` without runs.
     pub(super) fn new(runs: &[MarkedRun]) -> Option<Self> {
-        let runs = &runs[runs.len().saturating_sub(MAX_MARKS)..];
+        let runs = &runs[runs.len().saturating_sub(STRIP_LENGTH)..];
         (!runs.is_empty()).then(|| Self {
             label: label(runs),
             runs: encode(runs),
-            paths: KINDS.into_iter().filter_map(|mark| path(runs, MAX_MARKS, mark)).collect(),
+            paths: KINDS.into_iter().filter_map(|mark| path(runs, STRIP_LENGTH, mark)).collect(),
         })
     }
 }
@@ -105,7 +102,7 @@ fn path(runs: &[MarkedRun], places: usize, mark: RunMark) -> Option<MarkPath> {
             RunMark::Success => bars(&mut data, first + at, count, "13"),
             RunMark::Failure => bars(&mut data, first + at, count, "9.5"),
             RunMark::NotStarted => (at..at + count)
-                .try_for_each(|at| write!(data, "M{} 16.5h0", half((first + at) * STEP))),
+                .try_for_each(|at| write!(data, "M{}.5 16.5h0", (first + at) * STEP + 2)),
             RunMark::NoEnd => outlines(&mut data, first + at, count, "15.5"),
             RunMark::Running => outlines(&mut data, first + at, count, "8.5"),
             RunMark::Skipped => outlines(&mut data, first + at, count, "3.5"),
@@ -133,23 +130,19 @@ fn outlines(data: &mut String, first: usize, count: usize, height: &str) -> std:
         .try_for_each(|at| write!(data, "M{}.75 17.25h3.5v-{height}h-3.5z", at * STEP))
 }
 
-fn half(x: usize) -> String {
-    format!("{}.5", x + 2)
-}
-
 /// Describes the runs: `Last 20 runs: 17 success, 3 error. Newest: 3 error.`
 pub(super) fn label(runs: &[MarkedRun]) -> String {
     let started = runs.iter().filter(|run| run.mark != RunMark::NotStarted).count();
-    let runs_word = if started == 1 { "run" } else { "runs" };
+    let last = format!("Last {}", count(started, "run"));
     let outcomes = counts(runs);
     if let [(outcome, _)] = &outcomes[..] {
-        return format!("Last {started} {runs_word}: all {outcome}.");
+        return format!("{last}: all {outcome}.");
     }
     let outcomes: Vec<_> =
         outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
     let newest = &runs[runs.len() - 1].outcome;
     let streak = runs.iter().rev().take_while(|run| run.outcome == *newest).count();
-    format!("Last {started} {runs_word}: {}. Newest: {streak} {newest}.", outcomes.join(", "))
+    format!("{last}: {}. Newest: {streak} {newest}.", outcomes.join(", "))
 }
 
 /// The number of runs with each outcome, in the order of their first run.

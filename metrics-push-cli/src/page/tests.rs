@@ -257,8 +257,3 @@ fn colours_have_enough_contrast() {
         }
     }
 }
-
-#[test]
-fn zz_write() {
-    std::fs::write("/tmp/brief/s4/page-sample.html", page(&morning::overview())).unwrap();
-}

@@ -69,9 +69,7 @@ impl Timeline {
     /// Draws the runs that have started, oldest first, up to `now`. `day` returns the day of a time in Unix seconds. Returns `None`
     /// for fewer than two runs.
     pub(super) fn new(runs: &[MarkedRun], now: f64, day: impl Fn(f64) -> String) -> Option<Self> {
-        let runs: Vec<_> =
-            runs.iter().filter(|run| run.mark != RunMark::NotStarted).cloned().collect();
-        let [first, .., last] = &runs[..] else { return None };
+        let [first, .., last] = runs else { return None };
         let longest = runs.iter().filter_map(|run| run.duration).fold(0.0, f64::max);
         let step = grid_step(longest);
         let scale = Scale {
@@ -83,8 +81,8 @@ impl Timeline {
         Some(Self {
             bars: runs.iter().map(|run| scale.bar(run)).collect(),
             lines: scale.lines(step),
-            days: scale.days(&runs, day),
-            runs: encode(&runs),
+            days: scale.days(runs, day),
+            runs: encode(runs),
         })
     }
 }

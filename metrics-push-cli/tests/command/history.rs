@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program::{Ended, metrics_push, piped};
 
-/// A gateway and a state directory of its own.
+/// A gateway and a state directory.
 struct Machine {
     gateway: FakeGateway,
     state: PathBuf,

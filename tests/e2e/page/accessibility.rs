@@ -35,8 +35,7 @@ fn filter_works_without_scripts_on_a_server() {
     let fleet = Fleet::start();
     let server = fleet.serve();
     let mut browser = Chromium::start();
-    let off = serde_json::json!({ "value": true });
-    browser.call("Emulation.setScriptExecutionDisabled", off);
+    browser.disable_scripts();
     browser.open(&server.url());
     assert_eq!(browser.evaluate("document.querySelector('#filter').checkVisibility()"), true);
     browser.open(&format!("{}?q=region%3Deu+orders&state=attention", server.url()));

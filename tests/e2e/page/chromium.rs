@@ -138,6 +138,11 @@ impl Chromium {
         self.call("Emulation.setEmulatedMedia", json!({ "features": [scheme] }));
     }
 
+    /// Disables the scripts of pages. [`evaluate`](Self::evaluate) still works.
+    pub(super) fn disable_scripts(&mut self) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    }
+
     /// Loads a page and waits until it is complete.
     #[track_caller]
     pub(super) fn open(&mut self, url: &str) {

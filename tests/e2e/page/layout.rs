@@ -93,10 +93,8 @@ fn page_without_jobs_names_the_next_step() {
 fn page_is_readable_without_scripts() {
     let fleet = Fleet::start();
     let mut browser = Chromium::start();
-    let off = serde_json::json!({ "value": true });
-    browser.call("Emulation.setScriptExecutionDisabled", off);
+    browser.disable_scripts();
     browser.open(&fleet.file());
-    // Evaluation by the protocol still works.
     let rows = browser.evaluate("document.querySelectorAll('.jobs tbody tr').length");
     assert_eq!(rows, 12);
     let hidden = browser.evaluate("document.querySelector('#filter').checkVisibility()");
