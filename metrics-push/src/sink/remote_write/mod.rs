@@ -34,7 +34,7 @@ use crate::push_request::Payload;
 use crate::sync::Mutex;
 use answers::ANSWERS;
 use encoding::encode;
-use stale_series::{SentGroups, borrowed, ending_series};
+use stale_series::{SentGroups, borrowed};
 use time_series::SeriesFamily;
 
 const RULES: EndpointRules = EndpointRules {
@@ -84,8 +84,12 @@ impl SampleProtocol for RemoteWrite {
             })
         });
         let mut families = families.collect::<Result<Vec<_>, Rejection>>()?;
-        let series = ending_series(&families);
-        let ended = self.sent.lock().ended_by(verb, key, &series);
+        let (series, ended) = {
+            let sent = self.sent.lock();
+            let series = sent.ending_series(key, &families);
+            let ended = sent.ended_by(verb, key, &series);
+            (series, ended)
+        };
         if families.is_empty() && ended.is_empty() {
             return Ok(Accepted::Queued);
         }
