@@ -4,6 +4,7 @@
 //! On a machine with other load, only measurements of the same round are comparable. So the benches measure all candidates
 //! in turn and compute ratios per round.
 
+pub mod certificate;
 pub mod pushgateway;
 pub mod request;
 pub mod usage;

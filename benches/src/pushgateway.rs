@@ -1,15 +1,19 @@
 //! Starts a Pushgateway for a bench.
 
-use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use crate::certificate::Certificate;
+use crate::request::get;
+
 /// An empty Pushgateway on a free port, killed on drop.
 pub struct Pushgateway {
     server: Child,
     address: SocketAddr,
+    /// `None` without TLS.
+    certificate: Option<Certificate>,
 }
 
 impl Pushgateway {
@@ -19,16 +23,32 @@ impl Pushgateway {
     /// If `prometheus-pushgateway` is not installed.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Starts a Pushgateway with TLS.
+    ///
+    /// # Panics
+    /// If `prometheus-pushgateway` is not installed.
+    #[must_use]
+    pub fn start_with_tls(certificate: Certificate) -> Self {
+        Self::start_with(Some(certificate))
+    }
+
+    fn start_with(certificate: Option<Certificate>) -> Self {
         let address = free_address();
-        let server = Command::new("prometheus-pushgateway")
-            .args(["--persistence.file=", &format!("--web.listen-address={address}")])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("prometheus-pushgateway is installed");
+        let mut command = Command::new("prometheus-pushgateway");
+        command.args(["--persistence.file=", &format!("--web.listen-address={address}")]);
+        if let Some(certificate) = &certificate {
+            let config = certificate.web_config().display().to_string();
+            command.arg(format!("--web.config.file={config}"));
+        }
+        let server = command.stderr(Stdio::null()).spawn();
+        let server = server.expect("prometheus-pushgateway is installed");
         while TcpStream::connect(address).is_err() {
             thread::sleep(Duration::from_millis(20));
         }
-        Self { server, address }
+        Self { server, address, certificate }
     }
 
     /// Returns the address that the gateway listens on.
@@ -40,21 +60,20 @@ impl Pushgateway {
     /// Returns the URL of the gateway.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Returns the number of pushes that the gateway has counted.
     ///
     /// # Panics
-    /// If the gateway does not respond.
+    /// If the gateway does not respond, or if curl is missing and the gateway has TLS.
     #[must_use]
     pub fn pushes(&self) -> u32 {
-        let mut stream = TcpStream::connect(self.address).expect("the gateway accepts connections");
-        stream
-            .write_all(b"GET /metrics HTTP/1.0\r\nConnection: close\r\n\r\n")
-            .expect("the gateway reads the request");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).expect("the gateway responds");
+        let response = match &self.certificate {
+            None => get(self.address, "/metrics"),
+            Some(certificate) => certificate.get(&format!("{}/metrics", self.url())),
+        };
         let counts = response.lines().filter(|line| {
             line.starts_with("pushgateway_http_requests_total{")
                 && line.contains("handler=\"push\"")

@@ -43,6 +43,36 @@ pub fn measure(mut command: Command) -> Usage {
     }
 }
 
+/// The peak of the resident memory of this process, above that at a point in time.
+pub struct PeakMemory {
+    start_kib: f64,
+}
+
+impl PeakMemory {
+    /// Starts a measurement.
+    ///
+    /// # Panics
+    /// If the system is not Linux.
+    #[must_use]
+    pub fn start() -> Self {
+        std::fs::write("/proc/self/clear_refs", "5").expect("the peak can be reset");
+        Self { start_kib: peak_kib() }
+    }
+
+    /// Returns the peak above the start, in MiB.
+    #[must_use]
+    pub fn mib(&self) -> f64 {
+        (peak_kib() - self.start_kib) / 1024.0
+    }
+}
+
+fn peak_kib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the system is Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
+    peak.expect("the status has the peak")
+}
+
 /// Returns the millions of instructions in user mode, or `None` if valgrind is not installed.
 #[must_use]
 pub fn millions_of_instructions(command: &Command) -> Option<f64> {

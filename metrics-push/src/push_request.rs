@@ -37,6 +37,11 @@ impl Verb {
         }
     }
 
+    /// Returns the verb with this word, the reverse of [`as_str`](Self::as_str).
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Push, Self::Add, Self::Delete].into_iter().find(|verb| verb.as_str() == word)
+    }
+
     /// Returns the verb of two requests merged into one, and which families the merged request has.
     const fn merge(self, later: Self) -> (Self, MergedFamilies) {
         match (self, later) {

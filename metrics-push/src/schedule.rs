@@ -34,17 +34,19 @@ const SHORT_FORMS: [(&str, &str); 7] = [
 /// The latest time from which the next one is searched, in the year 9892. Further ones could leave the calendar.
 const MAX_UNIX_SECONDS: i64 = 250_000_000_000;
 
-/// Returns the first time of an expression after this one, both in Unix seconds. `None` if there is none in the next four
-/// years. An empty name of a time zone stands for the time zone of the machine.
+/// Returns the time of an expression that is `count` times after this one, both in Unix seconds. `None` if there is none
+/// in the next four years. An empty name of a time zone stands for the time zone of the machine.
 ///
 /// # Errors
 /// `is_config` if the expression is invalid or the time zone is unknown.
-pub(crate) fn next_after(
+pub(crate) fn nth_after(
     expression: &str,
     timezone: &str,
     unix_seconds: f64,
+    count: u32,
 ) -> Result<Option<f64>, Error> {
-    Ok(Schedule::parse(expression, timezone)?.next_after(unix_seconds))
+    let schedule = Schedule::parse(expression, timezone)?;
+    Ok((0..count).try_fold(unix_seconds, |time, _| schedule.next_after(time)))
 }
 
 /// A cron expression in a time zone.

@@ -5,10 +5,11 @@ use crate::error::Error;
 
 /// # Errors
 /// `is_config`, always.
-pub(crate) fn next_after(
+pub(crate) fn nth_after(
     _expression: &str,
     _timezone: &str,
     _unix_seconds: f64,
+    _count: u32,
 ) -> Result<Option<f64>, Error> {
     Err(Error::config("schedules are not supported by this build")
         .remedy("enable the feature \"schedule\" of metrics-push"))

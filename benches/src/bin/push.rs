@@ -6,17 +6,22 @@
 //! is deleted after each push, because the gateway checks each push against all stored groups. The rows named `limit`
 //! measure parts that no client can avoid: the gateway with a prepared request, and gathering. The peer is built in a
 //! separate workspace.
+//!
+//! Memory is the peak of a push above the memory of the metrics. The rows of remote write push to a server that accepts
+//! everything: a run of a job, and an encoder that writes the samples of the same series as fast as possible.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_push::{Gateway, GroupingKey, MetricFactory, Pusher};
+use metrics_push::{Config, Gateway, GroupingKey, Job, MetricFactory, Outcome, Pusher};
 use metrics_push_benches::pushgateway::Pushgateway;
 use metrics_push_benches::request::read_request;
+use metrics_push_benches::usage::PeakMemory;
 use metrics_push_benches::{Table, median, median_ratio};
 use prometheus::{GaugeVec, Opts, Registry};
 
@@ -42,13 +47,23 @@ impl Worker {
         Self { process, input, output }
     }
 
-    /// Pushes once and returns the duration in milliseconds.
-    fn push(&mut self) -> f64 {
+    /// Pushes once.
+    fn push(&mut self) -> Push {
         writeln!(self.input).expect("the worker reads");
-        let mut milliseconds = String::new();
-        self.output.read_line(&mut milliseconds).expect("the worker responds");
-        milliseconds.trim().parse().expect("the worker prints a number")
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the worker responds");
+        let mut numbers = line.split_whitespace().map(|word| word.parse().expect("a number"));
+        let milliseconds = numbers.next().expect("the worker prints the duration");
+        Push { milliseconds, mib: numbers.next() }
     }
+}
+
+/// What a push cost.
+#[derive(Clone, Copy)]
+struct Push {
+    milliseconds: f64,
+    /// The peak of memory above that of the metrics. The peer does not report it.
+    mib: Option<f64>,
 }
 
 impl Drop for Worker {
@@ -103,7 +118,7 @@ fn registry_of_ours() -> Registry {
 }
 
 /// The rows: the argument of the worker, and the name in the table.
-const ROWS: [(&str, &str); 8] = [
+const ROWS: [(&str, &str); 10] = [
     ("prometheus", "the `prometheus` crate's push"),
     ("text", "ours, the `prometheus` crate's gauges"),
     ("own", "ours, our own gauges"),
@@ -112,10 +127,17 @@ const ROWS: [(&str, &str); 8] = [
     ("alone", "limit: the gateway alone, text"),
     ("alone_protobuf", "limit: the gateway alone, protobuf"),
     ("gathering", "limit: gathering the `prometheus` crate's gauges"),
+    ("own_remote_write", "ours, remote write, our own gauges"),
+    ("plain_remote_write", "limit: remote write, a plain encoder"),
 ];
 
-/// The number of rows that are compared with the first one.
-const COMPARED: usize = 5;
+/// The rows whose duration is compared with that of another one, and the maximum ratio.
+const COMPARED: [(usize, usize, f64); 5] =
+    [(1, 0, 1.0), (2, 0, 0.7), (3, 0, 1.0), (4, 0, 0.7), (8, 9, 1.2)];
+
+/// The rows whose memory is limited, as a multiple of the body.
+const MEMORY_LIMITED: [usize; 2] = [1, 2];
+const MAX_MEMORY_RATIO: f64 = 2.0;
 
 fn pusher(kind: &str, url: &str, registry: &Registry) -> Pusher {
     let pusher = Pusher::new(url, kind)
@@ -129,9 +151,9 @@ fn pusher(kind: &str, url: &str, registry: &Registry) -> Pusher {
 fn serve(mut push: impl FnMut()) {
     for line in std::io::stdin().lines() {
         line.expect("stdin is readable");
-        let started = Instant::now();
+        let (memory, started) = (PeakMemory::start(), Instant::now());
         push();
-        println!("{}", started.elapsed().as_secs_f64() * 1e3);
+        println!("{} {}", started.elapsed().as_secs_f64() * 1e3, memory.mib());
     }
 }
 
@@ -140,6 +162,11 @@ fn run_worker(kind: &str, url: &str) {
         if kind.starts_with("own") { registry_of_ours() } else { registry_of_prometheus() };
     if kind == "gathering" {
         serve(|| drop(registry.gather()));
+    } else if kind == "plain_remote_write" {
+        let series: Vec<_> = (0..SERIES).map(labels).collect();
+        serve(|| push_samples(&series, url));
+    } else if kind == "own_remote_write" {
+        push_runs(&registry, url);
     } else if kind.starts_with("alone") {
         let request = record_push(kind, &registry);
         serve(|| send(&request, url));
@@ -149,6 +176,95 @@ fn run_worker(kind: &str, url: &str) {
             pusher.push().expect("the gateway accepts the push");
         });
     }
+}
+
+/// Pushes the registry with runs of a job, as remote write.
+fn push_runs(registry: &Registry, url: &str) {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    static JOB: Job = Job::new("remote_write").registry(|| REGISTRY.get().expect("it is set"));
+
+    REGISTRY.set(registry.clone()).expect("it is set once");
+    let config = Config::default().url(format!("remote-write+{url}/api/v1/write"));
+    metrics_push::init(config.expect("a URL").timeout(TIMEOUT)).expect("the first configuration");
+    serve(|| {
+        JOB.start().finish(Outcome::Success);
+        assert_eq!(metrics_push::flush(TIMEOUT), 0, "the server accepts the push");
+    });
+}
+
+/// The series in one request, as many as ours has.
+const SERIES_PER_REQUEST: usize = 5_000;
+
+/// Pushes samples as remote write, without any checks. The encoder writes lengths of one byte, and copies nothing twice.
+fn push_samples(series: &[(String, f64)], url: &str) {
+    fn field(message: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+        let length = u8::try_from(bytes.len()).expect("the values are short");
+        message.extend([tag, length]);
+        message.extend_from_slice(bytes);
+    }
+    let (address, now) = (url.trim_start_matches("http://"), 1_700_000_000_000_u64);
+    let mut stream = TcpStream::connect(address).expect("the server accepts connections");
+    let (mut message, mut entry, mut label) = (Vec::new(), Vec::new(), Vec::new());
+    for part in series.chunks(SERIES_PER_REQUEST) {
+        message.clear();
+        for (service, value) in part {
+            entry.clear();
+            for (name, value) in [
+                ("__name__", "some_gauge_seconds"),
+                ("job", "remote_write"),
+                ("payment", "card"),
+                ("service", service),
+            ] {
+                label.clear();
+                field(&mut label, 10, name.as_bytes());
+                field(&mut label, 18, value.as_bytes());
+                field(&mut entry, 10, &label);
+            }
+            label.clear();
+            label.push(9);
+            label.extend(value.to_le_bytes());
+            label.push(16);
+            let mut rest = now;
+            while rest >= 0x80 {
+                label.push(rest as u8 | 0x80);
+                rest >>= 7;
+            }
+            label.push(rest as u8);
+            field(&mut entry, 18, &label);
+            field(&mut message, 10, &entry);
+        }
+        let body = snap::raw::Encoder::new().compress_vec(&message).expect("a small message");
+        let head = format!(
+            "POST /api/v1/write HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), &body].concat()).expect("the server reads");
+        let mut response = [0; ACCEPTED.len()];
+        stream.read_exact(&mut response).expect("the server responds");
+        assert_eq!(response, *ACCEPTED, "the server accepts the request");
+    }
+}
+
+const ACCEPTED: &[u8] = b"HTTP/1.1 204 No Content\r\nX-Clock: none\r\n\r\n";
+
+/// Starts a server that accepts every request without reading its content. Returns its URL.
+fn start_receiver() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("a free port"));
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut stream = BufReader::new(stream);
+                while stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty()) {
+                    drop(read_request(&mut stream));
+                    if stream.get_mut().write_all(ACCEPTED).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    url
 }
 
 /// Records the bytes of a push.
@@ -186,34 +302,66 @@ fn worker(kind: &str, url: &str) -> Worker {
     Worker::start(Command::new(own).args(["worker", kind, url]))
 }
 
-fn compare() {
+/// The pushes of a row.
+#[derive(Default)]
+struct Measured {
+    first_ms: Vec<f64>,
+    second_ms: Vec<f64>,
+    mib: Vec<f64>,
+}
+
+fn measure() -> [Measured; ROWS.len()] {
     let gateway = Pushgateway::start();
     let url = gateway.url();
+    let receiver = start_receiver();
     let cleaner = Gateway::new(url.as_str()).expect("a URL").timeout(TIMEOUT);
-    let mut first = ROWS.map(|_| Vec::new());
-    let mut second = ROWS.map(|_| Vec::new());
+    let mut rows = ROWS.map(|_| Measured::default());
     for _ in 0..ROUNDS {
-        for (row, (kind, _)) in ROWS.iter().enumerate() {
-            let key = GroupingKey::new(*kind).expect("a name");
-            let mut worker = worker(kind, &url);
-            for times in [&mut first[row], &mut second[row]] {
-                times.push(worker.push());
+        for ((kind, _), row) in ROWS.iter().zip(&mut rows) {
+            let is_remote_write = kind.ends_with("remote_write");
+            let mut worker = worker(kind, if is_remote_write { &receiver } else { &url });
+            for times in [&mut row.first_ms, &mut row.second_ms] {
+                let push = worker.push();
+                times.push(push.milliseconds);
+                row.mib.extend(push.mib);
+                let key = GroupingKey::new(*kind).expect("a name");
                 cleaner.delete(&key).expect("the gateway deletes the group");
             }
         }
     }
-    let mut table = Table::new(&["push of 100,000 series", "first push, ms", "second push, ms"]);
+    rows
+}
+
+fn compare() {
+    let rows = measure();
+    let body_mib = {
+        let body = record_push("text", &registry_of_ours());
+        body.len() as f64 / 1024.0 / 1024.0
+    };
+    let mut table =
+        Table::new(&["push of 100,000 series", "first push, ms", "second push, ms", "memory, MiB"]);
+    for ((_, name), row) in ROWS.iter().zip(&rows) {
+        let [first, second] =
+            [&row.first_ms, &row.second_ms].map(|times| format!("{:.0}", median(times)));
+        let mib =
+            if row.mib.is_empty() { String::new() } else { format!("{:.1}", median(&row.mib)) };
+        table.row(&[*name, &first, &second, &mib]);
+    }
     let mut targets = Table::new(&["ratio", "measured", "at most", ""]);
-    for (row, (_, name)) in ROWS.iter().enumerate() {
-        let [first_ms, second_ms] =
-            [&first[row], &second[row]].map(|times| format!("{:.0}", median(times)));
-        table.row(&[*name, &first_ms, &second_ms]);
-        for (which, times) in [("first push", &first), ("second push", &second)] {
-            if (1..COMPARED).contains(&row) {
-                let ratio = median_ratio(&times[row], &times[0]);
-                targets.ratio(&format!("{which}: {name} / `prometheus`"), ratio, 1.0);
-            }
+    for (row, basis, max) in COMPARED {
+        let [(_, name), (_, basis_name)] = [ROWS[row], ROWS[basis]];
+        let (row, basis) = (&rows[row], &rows[basis]);
+        for (which, times, basis_times) in [
+            ("first push", &row.first_ms, &basis.first_ms),
+            ("second push", &row.second_ms, &basis.second_ms),
+        ] {
+            let ratio = median_ratio(times, basis_times);
+            targets.ratio(&format!("{which}: {name} / {basis_name}"), ratio, max);
         }
+    }
+    for row in MEMORY_LIMITED {
+        let ratio = median(&rows[row].mib) / body_mib;
+        targets.ratio(&format!("memory: {} / body", ROWS[row].1), ratio, MAX_MEMORY_RATIO);
     }
     println!("{table}\n{targets}");
 }

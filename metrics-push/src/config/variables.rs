@@ -1,6 +1,7 @@
 //! The table of environment variables. Only this file reads settings from the environment.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Config;
@@ -327,12 +328,15 @@ impl Config {
     /// whose name starts with `METRICS_PUSH_`, which are skipped.
     #[must_use]
     pub fn from_env() -> (Self, Vec<Error>) {
-        let (config, mut errors) = Self::from_variables(process_variable);
-        let is_set = |(_, value): &(OsString, OsString)| !value.is_empty();
-        let set = std::env::vars_os().filter(is_set).map(|(name, _)| name);
-        let urls = process_variable(URL).or_else(|| process_variable(FALLBACK_URL));
+        // One copy of the environment, which `std` makes in any case, is cheaper than a search for each variable.
+        let set: BTreeMap<_, _> =
+            std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect();
+        let value_of = |name: &str| set.get(OsStr::new(name)).cloned();
+        let (config, mut errors) = Self::from_variables(value_of);
+        let urls = value_of(URL).or_else(|| value_of(FALLBACK_URL));
         let sinks = urls.map_or(0, |urls| split_urls(&urls.to_string_lossy()).count());
-        errors.extend(set.filter_map(|name| check_name(&name.to_string_lossy(), sinks).err()));
+        let names = set.keys().map(|name| name.to_string_lossy());
+        errors.extend(names.filter_map(|name| check_name(&name, sinks).err()));
         (config, errors)
     }
 

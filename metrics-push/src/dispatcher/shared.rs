@@ -27,7 +27,7 @@ pub(super) struct Shared {
     state: Mutex<DispatcherState>,
     /// Wakes the dispatcher's thread.
     pub(super) work: Notify,
-    /// Notified of each submitted request.
+    /// Notified of each submitted request, and of each flush.
     pub(super) submitted: Notify,
     pub(super) interruption: Interruption,
     /// Notified of each finished request.
@@ -37,6 +37,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct DispatcherState {
     pub(super) has_thread: bool,
+    /// The number of callers that wait until all requests are finished.
+    pub(super) flushes: usize,
     pub(super) queue: Queue,
     pub(super) tasks: Vec<Task>,
     pub(super) flush_hooks: Vec<Weak<dyn FlushHook>>,
@@ -97,7 +99,13 @@ impl Shared {
     /// Waits until all requests are finished, at most for `timeout`. Returns the number of unfinished ones.
     pub(super) fn wait_finished(&self, timeout: Duration) -> usize {
         let unfinished = |state: &mut DispatcherState| state.queue.unfinished_count() > 0;
-        let state = self.finished.wait_timeout_while(self.lock(), timeout, unfinished);
+        let mut state = self.lock();
+        if unfinished(&mut state) {
+            state.flushes += 1;
+            self.submitted.notify_waiters();
+            state = self.finished.wait_timeout_while(state, timeout, unfinished);
+            state.flushes -= 1;
+        }
         state.queue.unfinished_count()
     }
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::combinators::{catch_panic, run_until};
 use super::queue::{Pending, QueueKey};
-use super::shared::{Shared, fail};
+use super::shared::{DispatcherState, Shared, fail};
 use crate::blocking::run_blocking;
 use crate::clock::Moment;
 #[cfg(test)]
@@ -74,7 +74,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     let backlog = load_backlog(&route, &key).await;
     let mut delivery = Delivery::new(route.clone(), key, request, backlog, deadline, class);
     if may_linger {
-        let _ = tokio::time::timeout(START_LINGER, superseded(&in_flight)).await;
+        let _ = tokio::time::timeout(START_LINGER, linger(&in_flight)).await;
     }
     let mut merge_later = |delivery: &mut Delivery| {
         if let Some(later) = in_flight.shared.take(&in_flight.key) {
@@ -196,12 +196,27 @@ async fn settle(
     run_blocking(settle).await.unwrap_or_else(lost)
 }
 
-/// Resolves when a later request for the group is pending. A start waits briefly for the completion that supersedes it,
-/// because each push is work for the gateway, which increases with the number of groups that it stores.
+/// Resolves when a later request for the group is pending.
 async fn superseded(in_flight: &InFlightGuard) {
+    wait_for(in_flight, |_| false).await;
+}
+
+/// Resolves when a later request for the group is pending, or when a caller waits for the delivery. A start waits briefly
+/// for the completion that supersedes it, because each push is work for the gateway, which increases with the number of
+/// groups that it stores.
+async fn linger(in_flight: &InFlightGuard) {
+    wait_for(in_flight, |state| state.flushes > 0).await;
+}
+
+/// Resolves when a later request for the group is pending, or when `is_enough` returns true.
+async fn wait_for(in_flight: &InFlightGuard, is_enough: fn(&DispatcherState) -> bool) {
+    let is_done = || {
+        let state = in_flight.shared.lock();
+        state.queue.is_pending(&in_flight.key) || is_enough(&state)
+    };
     loop {
         let submitted = in_flight.shared.submitted.notified();
-        if in_flight.shared.lock().queue.is_pending(&in_flight.key) {
+        if is_done() {
             break;
         }
         submitted.await;
@@ -325,6 +340,25 @@ mod tests {
         let receipt = send(&dispatcher, &route, "panic in settlement");
         assert!(matches!(receipt, Receipt::Delivered { .. }), "{receipt:?}");
         assert!(matches!(send(&dispatcher, &route, "later"), Receipt::Delivered { .. }));
+    }
+
+    #[test]
+    fn flush_ends_the_wait_of_a_start_for_its_completion() {
+        let (shared, route) = (Arc::new(Shared::default()), dry_run_route(None));
+        let key = GroupingKey::new("job").unwrap();
+        let (deadline, class) = (Moment::now().after(TIMEOUT), DeliveryClass::BestEffort);
+        let pending = Pending { route, request: None, deadline, class, on_settled: Vec::new() };
+        shared.enqueue([(key, pending)]);
+        let (key, _) = shared.start_next().unwrap();
+        let in_flight = InFlightGuard { shared: Arc::clone(&shared), key };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        std::thread::scope(|scope| {
+            let flush = scope.spawn(|| shared.wait_finished(TIMEOUT));
+            let lingers = async { tokio::time::timeout(TIMEOUT, linger(&in_flight)).await };
+            assert!(runtime.block_on(lingers).is_ok());
+            drop(in_flight);
+            assert_eq!(flush.join().unwrap(), 0);
+        });
     }
 
     #[test]

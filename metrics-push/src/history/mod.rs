@@ -33,7 +33,7 @@ use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
 use crate::state_dir::{Disk, FileRoom, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning};
-use record::{GroupRecord, InvalidHistory};
+use record::{GroupRecord, InvalidHistory, Streak};
 use totals::total_before;
 
 pub(crate) use families::add_last_time;
@@ -134,16 +134,7 @@ impl History {
             }
             is_changed
         };
-        let Some(group) = self.update(key, add_all) else {
-            let mut group = GroupRecord::new(key.clone());
-            add_all(&mut group);
-            // Without the runs before, it is unknown when the failures began.
-            group.streak.failing_since = None;
-            return Recorded {
-                families: families::streak_families(group.streak),
-                ..Recorded::default()
-            };
-        };
+        let Some(group) = self.update(key, add_all) else { return unrecorded(endings) };
         let counted = |name: &str| endings.iter().any(|ending| ending.counted.contains_key(name));
         let totals = group
             .totals
@@ -333,6 +324,14 @@ impl History {
             log::warn(format_args!("cannot read the history of runs: {problem}"));
         }
     }
+}
+
+/// Returns what the runs add to the request that reports them, without the runs before. It is unknown when the failures
+/// began.
+fn unrecorded(endings: &[Arc<RunEnding>]) -> Recorded {
+    let streak = endings.iter().fold(Streak::default(), |streak, it| streak.after(&it.run));
+    let families = families::streak_families(Streak { failing_since: None, ..streak });
+    Recorded { families, ..Recorded::default() }
 }
 
 fn file_name(key: &GroupingKey) -> String {

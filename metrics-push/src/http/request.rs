@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::Method;
 
+use super::tracked_body::BodyBytes;
+
 /// Maximum response size in bytes. A gateway responds with one line; another server may send an endless response.
 pub(crate) const MAX_RESPONSE_SIZE: usize = 64 * 1024;
 /// Maximum response size of the query API in bytes. A response contains everything that the gateway stores. It is read in
@@ -24,7 +26,7 @@ pub(crate) struct Request<'a> {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Added to the query of the server's URL.
     pub(super) query: Option<&'static str>,
-    pub(super) body: Vec<u8>,
+    pub(super) body: BodyBytes,
     pub(super) max_response_size: usize,
     /// `None`: the response contains the body.
     pub(super) reader: Option<BodyReader<'a>>,
@@ -41,7 +43,7 @@ impl<'a> Request<'a> {
             content_encoding: None,
             headers: &[],
             query: None,
-            body: Vec::new(),
+            body: BodyBytes::new(),
             max_response_size: MAX_RESPONSE_SIZE,
             reader: None,
             timeout,
@@ -52,8 +54,9 @@ impl<'a> Request<'a> {
         self,
         content_type: &'static str,
         content_encoding: Option<&'static str>,
-        body: Vec<u8>,
+        body: impl Into<BodyBytes>,
     ) -> Self {
+        let body = body.into();
         Self { content_type: Some(content_type), content_encoding, body, ..self }
     }
 

@@ -11,6 +11,9 @@ use std::task::{Context, Poll};
 use http_body::{Frame, SizeHint};
 use reqwest::Body;
 
+/// The bytes of a body. Clones share them.
+pub(crate) type BodyBytes = <Body as http_body::Body>::Data;
+
 pub(super) struct TrackedBody {
     body: Body,
     is_read: Arc<AtomicBool>,
@@ -19,7 +22,7 @@ pub(super) struct TrackedBody {
 impl TrackedBody {
     /// Returns the body, and a flag that is set when the client starts to read it. hyper never reads an empty body, so the
     /// flag of an empty body is set from the start.
-    pub(super) fn wrap(bytes: Vec<u8>) -> (Body, Arc<AtomicBool>) {
+    pub(super) fn wrap(bytes: BodyBytes) -> (Body, Arc<AtomicBool>) {
         if bytes.is_empty() {
             return (Body::from(bytes), Arc::new(AtomicBool::new(true)));
         }
@@ -29,7 +32,7 @@ impl TrackedBody {
 }
 
 impl http_body::Body for TrackedBody {
-    type Data = <Body as http_body::Body>::Data;
+    type Data = BodyBytes;
     type Error = reqwest::Error;
 
     fn poll_frame(

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::schedule::next_after;
+use crate::schedule::nth_after;
 
 /// The deadline for the next success, as a multiple of the expected interval. Prometheus' practices recommend enough
 /// time for two full runs, so that a person need not react to a single failure.
@@ -32,7 +32,7 @@ impl Timing<'_> {
         match self {
             Self::Every(interval) => Ok(started_at + interval.as_secs_f64()),
             Self::Schedule { expression, timezone } => {
-                next_after(expression, timezone, started_at)?.ok_or_else(|| {
+                nth_after(expression, timezone, started_at, 1)?.ok_or_else(|| {
                     Error::config(format!("the schedule {expression:?} matches no day"))
                         .remedy("check the day of the month and the month")
                 })
@@ -64,8 +64,7 @@ impl Timing<'_> {
         max_runtime: Option<Duration>,
     ) -> Option<Duration> {
         let Self::Schedule { expression, timezone } = self else { return None };
-        let next = |time| next_after(expression, timezone, time).ok().flatten();
-        let run_at = (0..DEADLINE_INTERVALS).try_fold(succeeded_at, |time, _| next(time))?;
+        let run_at = nth_after(expression, timezone, succeeded_at, DEADLINE_INTERVALS).ok()??;
         let until_run = Duration::try_from_secs_f64(run_at - succeeded_at).ok()?;
         Some(until_run.saturating_add(max_runtime.unwrap_or_default()))
     }

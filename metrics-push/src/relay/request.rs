@@ -35,10 +35,9 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
     let key = path.and_then(key_of_path).ok_or_else(|| invalid("key"))?;
     let created_at = header("made").and_then(|time| time.parse().ok());
     let created_at = created_at.ok_or_else(|| invalid("header \"made\""))?;
-    let (verb, families) = match (&message.value, header("verb")) {
+    let (verb, families) = match (&message.value, header("verb").and_then(Verb::parse)) {
         (None, _) => (Verb::Delete, Default::default()),
-        (Some(value), Some(verb @ ("push" | "add"))) => {
-            let verb = if verb == "push" { Verb::Push } else { Verb::Add };
+        (Some(value), Some(verb @ (Verb::Push | Verb::Add))) => {
             (verb, Exposition::default().with(value)?.families_for(&key)?)
         }
         (Some(_), _) => return Err(invalid("header \"verb\"")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::target::Target;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
-use crate::http::{EndpointRules, Method, Request, Response, Server, retry_policy};
+use crate::http::{BodyBytes, EndpointRules, Method, Request, Response, Server, retry_policy};
 use crate::log::excerpt;
 
 /// A server with one URL, to which a sink posts all its requests.
@@ -16,15 +16,15 @@ pub(super) struct Endpoint {
 }
 
 /// The body of a request and the headers that describe it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Post<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Post {
     pub(super) content_type: &'static str,
     pub(super) content_encoding: Option<&'static str>,
     /// Further headers, with names in lowercase.
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Parameters that are added to the query of the URL, such as `precision=ms`.
     pub(super) query: Option<&'static str>,
-    pub(super) body: &'a [u8],
+    pub(super) body: BodyBytes,
 }
 
 impl Endpoint {
@@ -51,13 +51,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// If the server does not respond. A response with any status is `Ok`.
-    pub(super) async fn post(&self, post: Post<'_>, timeout: Duration) -> Result<Response, Error> {
+    pub(super) async fn post(&self, post: Post, timeout: Duration) -> Result<Response, Error> {
         let is_rejected = |result: &Result<Response, Error>| {
             result.as_ref().is_ok_and(|response| requires_credentials(response.status))
         };
         renewing_credentials(&self.server, timeout, is_rejected, |timeout| {
             let request = Request::new(Method::POST, "", timeout)
-                .with_body(post.content_type, post.content_encoding, post.body.to_vec())
+                .with_body(post.content_type, post.content_encoding, post.body.clone())
                 .with_headers(post.headers)
                 .with_query(post.query);
             self.server.send(request)

@@ -65,7 +65,7 @@ impl SampleServer {
     pub(super) async fn times(
         &self,
         payload: &Payload<'_>,
-        empty: Post<'_>,
+        empty: Post,
         deadline: Moment,
     ) -> Result<RequestTimes, Rejection> {
         let reading = match self.clock.valid_reading() {
@@ -75,11 +75,7 @@ impl SampleServer {
         Ok(self.clock.times(payload, reading))
     }
 
-    async fn read_clock(
-        &self,
-        empty: Post<'_>,
-        deadline: Moment,
-    ) -> Result<ClockReading, Rejection> {
+    async fn read_clock(&self, empty: Post, deadline: Moment) -> Result<ClockReading, Rejection> {
         let turn = tokio::time::timeout(deadline.remaining(), self.reading.lock()).await;
         match self.clock.valid_reading() {
             // Another request has read it.
@@ -107,17 +103,13 @@ impl SampleServer {
     ///
     /// # Errors
     /// If the server does not respond. A response with any status is `Ok`.
-    pub(super) async fn post(
-        &self,
-        post: Post<'_>,
-        deadline: Moment,
-    ) -> Result<Response, Rejection> {
+    pub(super) async fn post(&self, post: Post, deadline: Moment) -> Result<Response, Rejection> {
         Ok(self.exchange(post, deadline).await?.0)
     }
 
     async fn exchange(
         &self,
-        post: Post<'_>,
+        post: Post,
         deadline: Moment,
     ) -> Result<(Response, ClockReading), Rejection> {
         let response = self.endpoint.post(post, deadline.remaining()).await;

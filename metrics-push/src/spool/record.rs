@@ -162,12 +162,7 @@ fn decode_fields(version: u32, checksum: u128, fields: &mut Fields<'_>) -> Optio
         1 => SpoolReason::Undelivered,
         _ => decode_reason(fields.next()?)?,
     };
-    let verb = match fields.next()? {
-        "push" => Verb::Push,
-        "add" => Verb::Add,
-        "delete" => Verb::Delete,
-        _ => return None,
-    };
+    let verb = Verb::parse(fields.next()?)?;
     let created_at = fields.next()?.parse().ok()?;
     let mut key = GroupingKey::new(fields.next()?).ok()?;
     for (name, value) in fields.pairs()? {

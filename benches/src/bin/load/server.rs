@@ -1,7 +1,6 @@
 //! The servers that the load is sent to, and what they store at the end.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use metrics_push::Gateway;
 use metrics_push_benches::pushgateway::free_address;
+use metrics_push_benches::request::get;
 use serde_json::Value;
 
 use crate::process;
@@ -156,12 +156,4 @@ impl Drop for Servers {
         }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut response = String::new();
-    let mut stream = TcpStream::connect(address).expect("the server accepts connections");
-    write!(stream, "GET {path} HTTP/1.0\r\nConnection: close\r\n\r\n").expect("it reads");
-    stream.read_to_string(&mut response).expect("the server responds");
-    response.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }

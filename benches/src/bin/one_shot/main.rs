@@ -16,155 +16,43 @@
 //! sends only its completion. So after each process the bench reads the number of pushes from the gateway, and compares
 //! each run of the job with a run of `raw` with the same number of pushes.
 //!
+//! Two gateways run: one with TLS, one without. The programs with TLS read the authorities of the system, as in production.
+//!
 //! Wall time is measured from before the process is spawned until `wait4` returns. CPU time and maximum resident
 //! size come from `wait4`; instructions are those in user mode under callgrind. All programs run from copies, like
 //! installed programs. Run from the linker's own output, identical files differ by up to 10 % between builds.
 
 mod packages;
 mod recording;
+mod rows;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use metrics_push_benches::pushgateway::{Pushgateway, free_address};
+use metrics_push_benches::pushgateway::free_address;
 use metrics_push_benches::usage::{Usage, measure, millions_of_instructions};
 use metrics_push_benches::{Table, median, median_ratio};
+use rows::{
+    BARE, EXEC, EXEC_LEAN, GO, GO_TLS, Gateways, JOB, JOB_PLAIN, JOB_STATE, JOB_TLS, JOB_UNSET,
+    JOB_WORK, LEAN, LEAN_TLS, RAW_ONE, RAW_TWO, RAW_WORK, Row, job, rows,
+};
 
 const ROUNDS: usize = 61;
-
-/// How long the working job works, in milliseconds.
-const WORK: &str = "5";
-
-/// A row of the table: a program and its measured runs.
-struct Row {
-    name: &'static str,
-    /// Builds the command. `None` if the program is not installed.
-    start: Option<Box<dyn Fn() -> Command>>,
-    runs: Vec<Usage>,
-}
-
-impl Row {
-    fn new(name: &'static str, start: impl Fn() -> Command + 'static) -> Self {
-        Self { name, start: Some(Box::new(start)), runs: Vec::new() }
-    }
-
-    fn missing(name: &'static str) -> Self {
-        Self { name, start: None, runs: Vec::new() }
-    }
-
-    fn values(&self, value: fn(&Usage) -> f64) -> Vec<f64> {
-        self.runs.iter().map(value).collect()
-    }
-
-    fn pushes_per_run(&self) -> f64 {
-        let pushes: u32 = self.runs.iter().map(|usage| usage.pushes).sum();
-        f64::from(pushes) / self.runs.len() as f64
-    }
-
-    fn median(&self, value: fn(&Usage) -> f64) -> f64 {
-        median(&self.values(value))
-    }
-}
 
 fn wall(usage: &Usage) -> f64 {
     usage.wall_ms
 }
 
-/// Returns the command of the job with only these variables set.
-fn job(program: &Path, variables: &[(&'static str, &str)]) -> impl Fn() -> Command + use<> {
-    let program = program.to_owned();
-    let variables: Vec<_> =
-        variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    move || {
-        let mut command = Command::new(&program);
-        command.env_clear().env("METRICS_PUSH_STATE_DIR", "off");
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-        command
-    }
+fn cpu(usage: &Usage) -> f64 {
+    usage.cpu_ms
 }
 
-fn program(path: &Path, arguments: &[&str]) -> impl Fn() -> Command + use<> {
-    let path = path.to_owned();
-    let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    move || {
-        let mut command = Command::new(&path);
-        command.env_clear().args(&arguments);
-        command
-    }
+fn resident(usage: &Usage) -> f64 {
+    usage.resident_mib
 }
 
-fn rows(gateway: &Pushgateway, folder: &Path) -> Vec<Row> {
-    let installed = |name: &str, path: PathBuf| {
-        let copy = folder.join(name);
-        std::fs::copy(&path, &copy).expect("the program has been built");
-        copy
-    };
-    let [raw, with_tls, without_tls, reqwest_lean, prometheus_push] =
-        ["raw", "job", "job_without_tls", "reqwest_lean", "prometheus_push"]
-            .map(|name| installed(name, packages::program(name)));
-    let requests = recording::record(&with_tls, WORK, folder);
-    let [start, completion] = requests.each_ref().map(|path| path.to_str().unwrap());
-    let body = folder.join("body");
-    std::fs::write(&body, recording::body_of(&requests[1])).unwrap();
-    let body = body.to_str().unwrap();
-    let (address, url) = (&*gateway.address().to_string(), &*gateway.url());
-    let target = ("METRICS_PUSH_URL", url);
-    let state = folder.join("state");
-    let state = ("METRICS_PUSH_STATE_DIR", state.to_str().unwrap());
-    let working_job = job(&with_tls, &[target]);
-    let curl_options = ["-sS", "--fail", "-X", "PUT", "--data-binary"];
-    let curl_target = [&format!("@{body}")[..], &format!("{url}/metrics/job/curl")[..]];
-    let curl = packages::is_installed("curl").then(|| {
-        Row::new(CURL, program(Path::new("curl"), &[&curl_options[..], &curl_target[..]].concat()))
-    });
-    let go = packages::go_client()
-        .map(|path| Row::new(GO, program(&installed("go_client", path), &[url])));
-    let python = packages::python()
-        .map(|path| Row::new(PYTHON, program(Path::new(path), &[packages::PYTHON_CLIENT, url])));
-    vec![
-        Row::new("bare, no push", program(&raw, &[])),
-        Row::new(RAW_ONE, program(&raw, &[address, "0", completion])),
-        Row::new(RAW_TWO, program(&raw, &[address, "0", start, completion])),
-        Row::new(JOB, job(&with_tls, &[target])),
-        Row::new(JOB_PLAIN, job(&without_tls, &[target])),
-        Row::new("job, state directory", job(&with_tls, &[target, state])),
-        Row::new(JOB_UNSET, job(&with_tls, &[])),
-        Row::new(RAW_WORK, program(&raw, &[address, WORK, start, completion])),
-        Row::new(JOB_WORK, move || {
-            let mut command = working_job();
-            command.arg(WORK);
-            command
-        }),
-        Row::new("`reqwest` by hand, minimal features", program(&reqwest_lean, &[url, body])),
-        Row::new("`prometheus` crate's push", program(&prometheus_push, &[url])),
-        curl.unwrap_or_else(|| Row::missing(CURL)),
-        go.unwrap_or_else(|| Row::missing(GO)),
-        python.unwrap_or_else(|| Row::missing(PYTHON)),
-    ]
-}
-
-const RAW_ONE: &str = "raw socket, completion";
-const RAW_TWO: &str = "raw socket, start and completion";
-const RAW_WORK: &str = "raw socket, start, 5 ms of work, completion";
-const JOB: &str = "job";
-const JOB_PLAIN: &str = "job, built without TLS";
-const JOB_UNSET: &str = "job, no URL";
-const JOB_WORK: &str = "job, 5 ms of work";
-const CURL: &str = "curl";
-const GO: &str = "Go client";
-const PYTHON: &str = "Python client";
-
-fn run_rounds(rows: &mut [Row], gateway: &Pushgateway) {
+fn run_rounds(rows: &mut [Row], gateways: &Gateways) {
     for round in 0..=ROUNDS {
         for row in &mut *rows {
-            let Some(start) = &row.start else { continue };
-            let before = gateway.pushes();
-            let mut usage = measure(start());
-            usage.pushes = gateway.pushes() - before;
             // The first round warms the caches.
-            if round > 0 {
-                row.runs.push(usage);
-            }
+            row.runs.extend(row.run(gateways).filter(|_| round > 0));
         }
     }
 }
@@ -187,8 +75,8 @@ fn print_usage(rows: &[Row]) {
         table.row(&[
             row.name.to_owned(),
             number(row.median(wall)),
-            number(row.median(|usage| usage.cpu_ms)),
-            number(row.median(|usage| usage.resident_mib)),
+            number(row.median(cpu)),
+            number(row.median(resident)),
             millions_of_instructions(&start()).map_or_else(|| "no valgrind".to_owned(), number),
             number(row.pushes_per_run()),
         ]);
@@ -205,51 +93,83 @@ fn ratio_at_same_pushes(job: &Row, one: &Row, two: &Row) -> f64 {
     median(&job.runs.iter().enumerate().map(ratio).collect::<Vec<_>>())
 }
 
+/// Adds the wall and the CPU time of a row as ratios to those of another one, unless that is not installed.
+fn compare_rows(table: &mut Table, row: &Row, basis: &Row, max: f64) {
+    if basis.runs.is_empty() {
+        return;
+    }
+    for (what, value) in [("wall", wall as fn(&Usage) -> f64), ("CPU", cpu)] {
+        let ratio = median_ratio(&row.values(value), &basis.values(value));
+        table.ratio(&format!("{}, {what} / {}", row.name, basis.name), ratio, max);
+    }
+}
+
+/// The rows that are compared with others, and the maximum ratios.
+const COMPARED: [(&str, &str, f64); 8] = [
+    (JOB, RAW_TWO, 1.5),
+    (JOB_WORK, RAW_WORK, 1.25),
+    (JOB, LEAN, 1.1),
+    (JOB_TLS, LEAN_TLS, 1.1),
+    (JOB, GO, 0.52),
+    (JOB_TLS, GO_TLS, 0.52),
+    (JOB_STATE, JOB, 1.25),
+    (EXEC, EXEC_LEAN, 1.5),
+];
+
 fn print_targets(rows: &[Row]) {
     let row = |name: &str| rows.iter().find(|row| row.name == name).expect("the row exists");
-    let ratio =
-        |name: &str, basis: &str| median_ratio(&row(name).values(wall), &row(basis).values(wall));
-    let mut table = Table::new(&["job", "measured", "at most", ""]);
+    let mut table = Table::new(&["ratio or cost", "measured", "at most", ""]);
     let [one, two] = [RAW_ONE, RAW_TWO].map(row);
-    table.ratio(
-        "wall / raw socket, same number of pushes",
-        ratio_at_same_pushes(row(JOB), one, two),
-        1.25,
-    );
-    table.ratio(
-        "the same ratio, built without TLS",
-        ratio_at_same_pushes(row(JOB_PLAIN), one, two),
-        1.25,
-    );
-    table.ratio("wall / raw socket, start and completion", ratio(JOB, RAW_TWO), 1.5);
-    table.ratio("wall / raw socket, 5 ms of work", ratio(JOB_WORK, RAW_WORK), 1.25);
-    if row(GO).start.is_some() {
-        table.ratio("wall / Go client", ratio(JOB, GO), 0.5);
+    for name in [JOB, JOB_PLAIN] {
+        let ratio = ratio_at_same_pushes(row(name), one, two);
+        table.ratio(&format!("{name}, wall / raw socket, same number of pushes"), ratio, 1.25);
+    }
+    for (name, basis, max) in COMPARED {
+        compare_rows(&mut table, row(name), row(basis), max);
     }
     table.ratio("pushes of a run that does nothing", row(JOB).pushes_per_run(), 1.1);
-    let unset = row(JOB_UNSET).median(wall) - row("bare, no push").median(wall);
+    let unset = row(JOB_UNSET).median(wall) - row(BARE).median(wall);
     table.ratio("no URL, wall above bare, ms", unset, 1.0);
-    table.ratio("CPU, ms", row(JOB).median(|usage| usage.cpu_ms), 2.0);
-    table.ratio("resident, MiB", row(JOB).median(|usage| usage.resident_mib), 5.0);
+    table.ratio("job, CPU, ms", row(JOB).median(cpu), 2.0);
+    table.ratio("job, resident, MiB", row(JOB).median(resident), 5.0);
     let start = row(JOB).start.as_ref().expect("the job is built");
     if let Some(millions) = millions_of_instructions(&start()) {
-        table.ratio("instructions, M", millions, 1.5);
+        table.ratio("job, instructions, M", millions, 1.5);
     }
     let unreachable = format!("http://{}", free_address());
     let variables = [("METRICS_PUSH_URL", &*unreachable), ("METRICS_PUSH_TIMEOUT", "1s")];
-    let refused = measure(job(&packages::program("job"), &variables)());
+    let refused = measure(job(&packages::program("job"), &[], &variables)());
     table.ratio("unreachable gateway, timeout of 1000 ms, wall, ms", refused.wall_ms, 1000.0);
     println!("{table}");
 }
 
+/// Prints the memory of the supervisor while its command runs: the command reads it.
+fn print_supervisor(gateways: &Gateways) {
+    const STATUS: &str = "cat /proc/$PPID/status";
+    let variables = [("METRICS_PUSH_URL", &*gateways.url())];
+    let arguments = ["exec", "--job", "status", "--", "/bin/sh", "-c", STATUS];
+    let output = job(&packages::program("command"), &arguments, &variables)().output();
+    let output = output.expect("the command has been built");
+    let status = String::from_utf8_lossy(&output.stdout);
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.trim_matches([':', '\t', ' ', 'k', 'B']).to_owned()
+    };
+    let mut table = Table::new(&["supervisor of `metrics-push exec`", "resident, KiB"]);
+    table.row(&["all pages", &kib("VmRSS")]);
+    table.row(&["anonymous pages", &kib("RssAnon")]);
+    println!("{table}");
+}
+
 fn compare() {
-    let gateway = Pushgateway::start();
     let folder = std::env::temp_dir().join(format!("one-shot-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    let mut rows = rows(&gateway, &folder);
-    run_rounds(&mut rows, &gateway);
+    let gateways = Gateways::start(&folder);
+    let mut rows = rows(&gateways, &folder);
+    run_rounds(&mut rows, &gateways);
     print_usage(&rows);
     print_targets(&rows);
+    print_supervisor(&gateways);
     std::fs::remove_dir_all(&folder).expect("the folder can be removed");
 }
 

@@ -1,5 +1,6 @@
 //! Builds the programs of `peers/`, measures the builds, and locates the programs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,17 +8,55 @@ use std::time::Instant;
 
 use metrics_push_benches::Table;
 
-/// The packages: the name of the program, its folder, and the arguments of cargo.
-const PACKAGES: [(&str, &str, &[&str]); 5] = [
-    ("raw", "raw", &[]),
-    ("job", "job", &[]),
-    ("job_without_tls", "job", &["--no-default-features"]),
-    ("reqwest_lean", "reqwest_lean", &[]),
-    ("prometheus_push", "prometheus_push", &[]),
+/// A package: the name of its target folder, its folder, the program, and the features as arguments of cargo.
+struct Package {
+    name: &'static str,
+    folder: &'static str,
+    program: &'static str,
+    features: &'static [&'static str],
+}
+
+const PACKAGES: [Package; 7] = [
+    Package { name: "raw", folder: "peers/raw", program: "raw", features: &[] },
+    Package { name: "job", folder: "peers/job", program: "job", features: &[] },
+    Package {
+        name: "job_without_tls",
+        folder: "peers/job",
+        program: "job",
+        features: &["--no-default-features"],
+    },
+    Package {
+        name: "reqwest_lean",
+        folder: "peers/reqwest_lean",
+        program: "reqwest_lean",
+        features: &[],
+    },
+    Package {
+        name: "reqwest_lean_tls",
+        folder: "peers/reqwest_lean",
+        program: "reqwest_lean",
+        features: &["--features", "tls"],
+    },
+    Package {
+        name: "prometheus_push",
+        folder: "peers/prometheus_push",
+        program: "prometheus_push",
+        features: &[],
+    },
+    Package {
+        name: "command",
+        folder: "../metrics-push-cli",
+        program: "metrics-push",
+        features: &[],
+    },
 ];
 
 /// The maximum number of crates that the job compiles, without its own, with TLS and without.
 const MAX_CRATES: [(&str, f64); 2] = [("job", 104.0), ("job_without_tls", 87.0)];
+
+/// The programs with TLS whose build times are compared, and the maximum ratio.
+const BUILDS_COMPARED: [&str; 2] = ["job", "reqwest_lean_tls"];
+const MAX_BUILD_RATIO: f64 = 1.25;
 
 const GO_CLIENT: &str = "go_client";
 pub(crate) const PYTHON_CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/client.py");
@@ -33,9 +72,13 @@ fn target(name: &str) -> PathBuf {
 
 /// Returns the path of a program that has been built.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let (_, folder, _) =
-        PACKAGES.iter().find(|(known, ..)| *known == name).expect("the package is listed");
-    target(name).join("release").join(folder)
+    let package = PACKAGES.iter().find(|package| package.name == name);
+    program_of(name, package.expect("the package is listed").program)
+}
+
+/// Returns the path of a program in the target folder of a package.
+pub(crate) fn program_of(name: &str, program: &str) -> PathBuf {
+    target(name).join("release").join(program)
 }
 
 pub(crate) fn is_installed(program: &str) -> bool {
@@ -62,17 +105,22 @@ pub(crate) fn python() -> Option<&'static str> {
 /// Builds the selected programs from scratch, or all of them, and prints the cost of each build.
 pub(crate) fn build(only: &[String]) {
     let mut table = Table::new(&["program", "crates", "cold build, s", "stripped, KiB"]);
-    let mut limits = Table::new(&["crates", "measured", "at most", ""]);
+    let mut limits = Table::new(&["crates and build", "measured", "at most", ""]);
     let is_wanted = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted == name);
-    for (name, folder, features) in PACKAGES.into_iter().filter(|(name, ..)| is_wanted(name)) {
-        let folder = root().join("peers").join(folder);
-        let seconds = build_with_cargo(&folder, name, features);
-        let crates = crates(&folder, features);
+    let mut build_times = BTreeMap::new();
+    for package in PACKAGES.iter().filter(|package| is_wanted(package.name)) {
+        let name = package.name;
+        let seconds = build_with_cargo(package);
+        build_times.insert(name, seconds);
+        let crates = crates(package);
         let size = stripped_kib(&program(name));
         table.row(&[name, &crates.to_string(), &format!("{seconds:.1}"), &size.to_string()]);
         if let Some((_, max)) = MAX_CRATES.iter().find(|(limited, _)| *limited == name) {
-            limits.ratio(name, crates as f64, *max);
+            limits.ratio(&format!("crates of {name}"), crates as f64, *max);
         }
+    }
+    if let [Some(job), Some(lean)] = BUILDS_COMPARED.map(|name| build_times.get(name)) {
+        limits.ratio("cold build: job / reqwest_lean_tls", job / lean, MAX_BUILD_RATIO);
     }
     if is_wanted(GO_CLIENT) {
         match build_with_go() {
@@ -87,27 +135,27 @@ pub(crate) fn build(only: &[String]) {
 }
 
 /// Returns the build time in seconds.
-fn build_with_cargo(folder: &Path, name: &str, features: &[&str]) -> f64 {
+fn build_with_cargo(package: &Package) -> f64 {
     // The folder does not exist before the first build.
-    let _ = fs::remove_dir_all(target(name));
+    let _ = fs::remove_dir_all(target(package.name));
     let started = Instant::now();
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release", "--target-dir"])
-        .arg(target(name))
-        .args(features)
-        .current_dir(folder)
+        .arg(target(package.name))
+        .args(package.features)
+        .current_dir(root().join(package.folder))
         .status()
         .expect("cargo starts");
-    assert!(status.success(), "{name} does not build");
+    assert!(status.success(), "{} does not build", package.name);
     started.elapsed().as_secs_f64()
 }
 
 /// Returns the number of crates that a package compiles, without its own.
-fn crates(folder: &Path, features: &[&str]) -> usize {
+fn crates(package: &Package) -> usize {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
-        .args(features)
-        .current_dir(folder)
+        .args(package.features)
+        .current_dir(root().join(package.folder))
         .output()
         .expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

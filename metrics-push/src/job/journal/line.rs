@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::finished_run::RecordCounts;
-use crate::job::completion::Cause;
-use crate::job::run_metrics::Expectations;
+use crate::job::completion::{Cause, Completion};
+use crate::job::run_metrics::{Expectations, Progress};
 use crate::job::spec::Extent;
 use crate::job::timing::Timing;
 use crate::labels::GroupingKey;
@@ -82,6 +82,16 @@ pub(in crate::job) struct Finished {
 impl Finished {
     pub(in crate::job) fn new(cause: Cause, at: f64, duration: Option<Duration>) -> Self {
         Self { cause, at, duration, records: None, reason: None }
+    }
+
+    /// Returns the completion of the run, which started at this time in Unix seconds.
+    pub(in crate::job) fn completion(&self, started_at: f64) -> Completion {
+        Completion { duration: self.duration, ..Completion::at(self.cause, started_at, self.at) }
+    }
+
+    /// Returns the progress of the run at its end.
+    pub(in crate::job) fn progress(&self) -> Progress {
+        Progress { records: self.records, ..Progress::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Values that the gateway already has are not reported again, and newer values are not replaced.
 
-use super::line::JournaledRun;
+use super::line::{Finished, JournaledRun};
 use crate::clock::Moment;
 use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
@@ -96,9 +96,8 @@ pub(super) fn unreported_families(
 /// Returns what the history of the group stores about a run.
 pub(super) fn ending(run: &JournaledRun, found_at: f64) -> RunEnding {
     let finished = run.finished.as_ref();
-    let records = finished.and_then(|finished| finished.records);
+    let progress = finished.map(Finished::progress).unwrap_or_default();
     let reason = finished.and_then(|finished| finished.reason.clone());
-    let progress = Progress { records, ..Progress::default() };
     run_ending(&run.started.run, &completion(run, found_at), &progress, reason)
 }
 
@@ -106,10 +105,7 @@ pub(super) fn ending(run: &JournaledRun, found_at: f64) -> RunEnding {
 fn completion(run: &JournaledRun, found_at: f64) -> Completion {
     let started_at = run.started.at;
     match &run.finished {
-        Some(finished) => Completion {
-            duration: finished.duration,
-            ..Completion::at(finished.cause, started_at, finished.at)
-        },
+        Some(finished) => finished.completion(started_at),
         None => Completion::at(Outcome::Abandoned.into(), started_at, found_at.max(started_at)),
     }
 }
@@ -133,7 +129,7 @@ fn lasting_families(completion: &Completion, gateway: Option<&GatewayState>) -> 
 mod tests {
     use std::borrow::Cow;
 
-    use super::super::line::{Finished, Started};
+    use super::super::line::Started;
     use super::*;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::{Extent, JobSpec};

@@ -16,7 +16,7 @@ use crate::job::journal::line::{Finished, RunIdentity, Started};
 use crate::job::journal::orphaned_journal::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
 use crate::job::run_ending::run_ending;
-use crate::job::run_metrics::{Progress, completion_metrics};
+use crate::job::run_metrics::completion_metrics;
 use crate::job::spec::Extent;
 use crate::job::waiting::{log_unfinished, wait_with_notice};
 use crate::oneshot::Receiver;
@@ -93,12 +93,9 @@ fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
 }
 
 fn report(run: &Started, finished: Finished, usage: Option<ResourceUsage>) -> PushRequest {
-    let completion = Completion {
-        duration: finished.duration,
-        usage: usage.filter(|_| run.extent == Extent::Process),
-        ..Completion::at(finished.cause, run.at, finished.at)
-    };
-    let progress = Progress { records: finished.records, ..Progress::default() };
+    let usage = usage.filter(|_| run.extent == Extent::Process);
+    let completion = Completion { usage, ..finished.completion(run.at) };
+    let progress = finished.progress();
     let families = encode(&completion_metrics(&run.expected, &progress, &completion));
     let ending = run_ending(&run.run, &completion, &progress, finished.reason);
     PushRequest::add(run.key.clone(), families).reporting(Arc::new(ending))

@@ -58,8 +58,7 @@ impl SampleProtocol for Influx {
         if payload.verb() == Verb::Delete {
             return Ok(Accepted::Queued);
         }
-        let empty = CompressedBody::default();
-        let times = server.times(payload, post(&empty), deadline).await?;
+        let times = server.times(payload, post(CompressedBody::default()), deadline).await?;
         let mut lines = String::new();
         if let Some(before) = times.before_run() {
             let totals = payload
@@ -75,20 +74,20 @@ impl SampleProtocol for Influx {
         let samples = EncodedSamples { bytes: lines.into_bytes(), series };
         let call = |bytes| async {
             let body = self.compression.apply(bytes);
-            let response = server.post(post(&body), deadline).await?;
+            let response = server.post(post(body), deadline).await?;
             answer(&response, ANSWERS, "InfluxDB")
         };
         server.send(samples, deadline, call).await
     }
 }
 
-fn post(body: &CompressedBody) -> Post<'_> {
+fn post(body: CompressedBody) -> Post {
     Post {
         content_type: "text/plain; charset=utf-8",
         content_encoding: body.content_encoding,
         headers: &[],
         query: Some(PRECISION),
-        body: &body.bytes,
+        body: body.bytes.into(),
     }
 }
 

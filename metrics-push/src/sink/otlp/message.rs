@@ -164,9 +164,8 @@ impl PointWriter<'_> {
     }
 
     fn write_attributes(&self, point: &mut Vec<u8>, field: u8, labels: LabelPairs<'_>) {
-        let mut labels = series_labels(self.key, labels);
-        labels.remove(JOB);
-        for (name, value) in labels {
+        let labels = series_labels(self.key, labels).into_iter();
+        for (name, value) in labels.filter(|(name, _)| *name != JOB) {
             write_attribute(point, field, name, &value);
         }
     }

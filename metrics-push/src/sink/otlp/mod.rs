@@ -55,11 +55,10 @@ impl SampleProtocol for Otlp {
             return Ok(Accepted::Queued);
         }
         check_age(payload)?;
-        let empty = CompressedBody::default();
-        let times = server.times(payload, post(&empty), deadline).await?;
+        let times = server.times(payload, post(CompressedBody::default()), deadline).await?;
         let call = |bytes| async {
             let body = self.compression.apply(bytes);
-            answers::read(server.post(post(&body), deadline).await?)
+            answers::read(server.post(post(body), deadline).await?)
         };
         let mut accepted = Accepted::Queued;
         for samples in encode(payload, times) {
@@ -72,13 +71,13 @@ impl SampleProtocol for Otlp {
     }
 }
 
-fn post(body: &CompressedBody) -> Post<'_> {
+fn post(body: CompressedBody) -> Post {
     Post {
         content_type: answers::MEDIA_TYPE,
         content_encoding: body.content_encoding,
         headers: &[],
         query: None,
-        body: &body.bytes,
+        body: body.bytes.into(),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::push_request::Payload;
 use crate::sync::Mutex;
 use answers::ANSWERS;
 use encoding::encode;
-use stale_series::{SentGroups, borrowed, ending_series};
+use stale_series::{SentGroups, borrowed};
 use time_series::SeriesFamily;
 
 const RULES: EndpointRules = EndpointRules {
@@ -84,14 +84,18 @@ impl SampleProtocol for RemoteWrite {
             })
         });
         let mut families = families.collect::<Result<Vec<_>, Rejection>>()?;
-        let series = ending_series(&families);
-        let ended = self.sent.lock().ended_by(verb, key, &series);
+        let (series, ended) = {
+            let sent = self.sent.lock();
+            let series = sent.ending_series(key, &families);
+            let ended = sent.ended_by(verb, key, &series);
+            (series, ended)
+        };
         if families.is_empty() && ended.is_empty() {
             return Ok(Accepted::Queued);
         }
         check_age(payload)?;
         let empty = compressed(&[])?;
-        let times = server.times(payload, post(self.version(), &empty), deadline).await?;
+        let times = server.times(payload, post(self.version(), empty), deadline).await?;
         families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
         let accepted = self.send_series(server, &families, times, deadline).await?;
         self.sent.lock().record(verb, key, series);
@@ -118,7 +122,7 @@ impl RemoteWrite {
             }
             // The messages of version 2.0 cannot be joined.
             let body = compressed(&samples.bytes)?;
-            let response = server.post(post(version, &body), deadline).await?;
+            let response = server.post(post(version, body), deadline).await?;
             if !has_version_2(&response) {
                 self.switch_to_version_1(server.url());
                 return Box::pin(self.send_series(server, families, times, deadline)).await;
@@ -152,7 +156,7 @@ async fn send_version_1(
     deadline: Moment,
 ) -> Result<Accepted, Rejection> {
     let body = compressed(&message)?;
-    read(&server.post(post(RemoteWriteVersion::V1, &body), deadline).await?)
+    read(&server.post(post(RemoteWriteVersion::V1, body), deadline).await?)
 }
 
 fn read(response: &Response) -> Result<Accepted, Rejection> {
@@ -163,7 +167,7 @@ fn compressed(message: &[u8]) -> Result<Vec<u8>, Rejection> {
     snappy::compress(message).map_err(Rejection::InvalidMetrics)
 }
 
-fn post(version: RemoteWriteVersion, body: &[u8]) -> Post<'_> {
+fn post(version: RemoteWriteVersion, body: Vec<u8>) -> Post {
     let (content_type, headers): (_, &[_]) = match version {
         RemoteWriteVersion::V1 => ("application/x-protobuf", &[(VERSION_HEADER, "0.1.0")]),
         RemoteWriteVersion::V2 => (
@@ -171,7 +175,7 @@ fn post(version: RemoteWriteVersion, body: &[u8]) -> Post<'_> {
             &[(VERSION_HEADER, "2.0.0")],
         ),
     };
-    Post { content_type, content_encoding: Some("snappy"), headers, query: None, body }
+    Post { content_type, content_encoding: Some("snappy"), headers, query: None, body: body.into() }
 }
 
 /// Returns false if the receiver does not support version 2.0. A receiver of version 1.0 may read a message of version 2.0

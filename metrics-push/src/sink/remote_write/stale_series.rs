@@ -26,6 +26,18 @@ pub(super) struct SentGroups {
 }
 
 impl SentGroups {
+    /// Returns the labels of the series of a request that can end; none if they are not needed, because a request with so
+    /// many series is not remembered.
+    pub(super) fn ending_series(
+        &self,
+        key: &GroupingKey,
+        families: &[SeriesFamily<'_>],
+    ) -> SeriesSet {
+        let count: usize = families.iter().map(|family| family.series.len()).sum();
+        let is_needed = count <= MAX_SERIES || self.groups.contains_key(key);
+        if is_needed { ending_series(families) } else { SeriesSet::new() }
+    }
+
     /// Returns the labels of the series that a request ends.
     pub(super) fn ended_by(
         &self,
@@ -57,16 +69,13 @@ impl SentGroups {
 }
 
 /// Returns the labels of all series that can end. The time of an event remains true.
-pub(super) fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
+fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
     let families = families.iter().filter(|family| !is_event_time(family.name));
     families.flat_map(|family| &family.series).map(|series| owned(&series.labels)).collect()
 }
 
 fn owned(labels: &SeriesLabels<'_>) -> OwnedLabels {
-    let pair = |(name, value): (&&str, &std::borrow::Cow<'_, str>)| {
-        ((*name).to_owned(), value.clone().into_owned())
-    };
-    labels.iter().map(pair).collect()
+    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Borrows labels for a request.
@@ -118,6 +127,21 @@ mod tests {
         let text = format!("{name} 1\n");
         sent.record(Verb::Add, &key, ending_series(&[family(&key, name, &text)]));
         assert!(sent.ended_by(Verb::Push, &key, &SeriesSet::new()).is_empty());
+    }
+
+    #[test]
+    fn series_of_a_huge_request_are_collected_only_to_end_earlier_ones() {
+        let text: String =
+            (0..=MAX_SERIES).map(|number| format!("x{{v=\"{number}\"}} 1\n")).collect();
+        let (key, mut sent) = (key("j"), SentGroups::default());
+        let huge = [family(&key, "x", &text)];
+        assert!(sent.ending_series(&key, &huge).is_empty());
+        sent.record(Verb::Push, &key, ending_series(&[family(&key, "y", "y{v=\"old\"} 1\n")]));
+        let series = sent.ending_series(&key, &huge);
+        assert_eq!(series.len(), MAX_SERIES + 1);
+        assert_eq!(values(sent.ended_by(Verb::Push, &key, &series)), ["old"]);
+        sent.record(Verb::Push, &key, series);
+        assert_eq!((sent.count, sent.groups.len()), (0, 0));
     }
 
     #[test]

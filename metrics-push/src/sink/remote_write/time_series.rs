@@ -71,7 +71,7 @@ impl<'a> TimeSeries<'a> {
     fn new(key: &'a GroupingKey, sample: Sample<'a>) -> Option<Self> {
         let (name, value) = (sample.name, sample.number()?);
         let mut labels = series_labels(key, sample.labels);
-        labels.insert(NAME, name.into());
+        labels.set(NAME, name.into());
         Some(Self { labels, value, value_before: None })
     }
 }
@@ -88,7 +88,7 @@ mod tests {
         let key = key();
         let family = SeriesFamily::read(&key, "x", text).unwrap();
         let labels = family.series[0].labels.iter();
-        labels.map(|(name, value)| ((*name).to_owned(), value.clone().into_owned())).collect()
+        labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     #[test]

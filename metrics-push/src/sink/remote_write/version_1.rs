@@ -13,7 +13,7 @@ pub(super) struct MessageV1(Vec<u8>);
 impl Message for MessageV1 {
     fn add(&mut self, _: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes) {
         message(&mut self.0, 1, |written| {
-            for (name, value) in &series.labels {
+            for (name, value) in series.labels.iter() {
                 message(written, 1, |label| {
                     string(label, 1, name);
                     string(label, 2, value);

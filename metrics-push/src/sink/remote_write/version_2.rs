@@ -42,7 +42,7 @@ impl Symbols {
 impl Message for MessageV2 {
     fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes) {
         let symbols = &mut self.symbols;
-        let texts = series.labels.iter().flat_map(|(name, value)| [*name, &**value]);
+        let texts = series.labels.iter().flat_map(|(name, value)| [name, value]);
         let labels: Vec<_> = texts.map(|text| symbols.position(text)).collect();
         let help = family.help.as_ref().map(|help| symbols.position(help));
         message(&mut self.timeseries, TIMESERIES, |written| {
