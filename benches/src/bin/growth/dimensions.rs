@@ -98,7 +98,7 @@ pub(crate) static DIMENSIONS: &[Dimension] = &[
     Dimension::new("label sets of a counter", 1_000, 64_000, label_sets),
     Dimension::new("registered families", 500, 16_000, families),
     Dimension::new("series of a push", 4_000, 128_000, series),
-    Dimension::new("sinks", 4, 64, sinks),
+    Dimension::new("sinks", 8, 256, sinks),
     Dimension::new("shards", 4, 64, |number, url| {
         with_ring(number, url, || groups(GROUPS_PER_SHARD * number));
     }),

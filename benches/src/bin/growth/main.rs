@@ -103,7 +103,10 @@ fn add_row(table: &mut Table, dimension: &Dimension, folders: &mut Folders) {
     };
     if env::var_os("GROWTH_DETAILS").is_some() {
         for (size, Cost { cpu_ms, memory_kib, calls }) in sizes.iter().zip(&costs) {
-            eprintln!("{} {size}: {cpu_ms:.1} ms, {memory_kib:.0} KiB, {calls} calls", dimension.name);
+            eprintln!(
+                "{} {size}: {cpu_ms:.1} ms, {memory_kib:.0} KiB, {calls} calls",
+                dimension.name
+            );
         }
     }
     let cpu = growth(|cost| cost.cpu_ms * 1e3, 4e3);

@@ -75,7 +75,8 @@ fn listing_of(groups: usize) -> String {
     for tenant in 0..groups {
         let labels = format!(r#"{{"instance":"","job":"task","tenant":"{tenant}"}}"#);
         let comma = if tenant == 0 { "" } else { "," };
-        write!(text, r#"{comma}{{"labels":{labels},"last_push_successful":true"#).expect(INFALLIBLE);
+        write!(text, r#"{comma}{{"labels":{labels},"last_push_successful":true"#)
+            .expect(INFALLIBLE);
         for (name, value) in FAMILIES {
             write!(
                 text,
