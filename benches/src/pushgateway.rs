@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+/// The arguments of a Pushgateway that accepts metrics without comparing them with those of other groups.
+pub const UNCHECKED: &[&str] = &["--push.disable-consistency-check"];
+
 /// An empty Pushgateway on a free port, killed on drop.
 pub struct Pushgateway {
     server: Child,
@@ -19,9 +22,27 @@ impl Pushgateway {
     /// If `prometheus-pushgateway` is not installed.
     #[must_use]
     pub fn start() -> Self {
-        let address = free_address();
+        Self::start_with(&[])
+    }
+
+    /// Starts a Pushgateway with further arguments.
+    ///
+    /// # Panics
+    /// If `prometheus-pushgateway` is not installed.
+    #[must_use]
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at(free_address(), arguments)
+    }
+
+    /// Starts a Pushgateway at this address with further arguments, and waits until it accepts connections.
+    ///
+    /// # Panics
+    /// If `prometheus-pushgateway` is not installed.
+    #[must_use]
+    pub fn start_at(address: SocketAddr, arguments: &[&str]) -> Self {
         let server = Command::new("prometheus-pushgateway")
             .args(["--persistence.file=", &format!("--web.listen-address={address}")])
+            .args(arguments)
             .stderr(Stdio::null())
             .spawn()
             .expect("prometheus-pushgateway is installed");
@@ -49,12 +70,7 @@ impl Pushgateway {
     /// If the gateway does not respond.
     #[must_use]
     pub fn pushes(&self) -> u32 {
-        let mut stream = TcpStream::connect(self.address).expect("the gateway accepts connections");
-        stream
-            .write_all(b"GET /metrics HTTP/1.0\r\nConnection: close\r\n\r\n")
-            .expect("the gateway reads the request");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).expect("the gateway responds");
+        let response = self.metrics();
         let counts = response.lines().filter(|line| {
             line.starts_with("pushgateway_http_requests_total{")
                 && line.contains("handler=\"push\"")
@@ -62,6 +78,26 @@ impl Pushgateway {
         let counts =
             counts.map(|line| line.rsplit(' ').next().and_then(|count| count.parse().ok()));
         counts.map(|count: Option<u32>| count.expect("the counter is a number")).sum()
+    }
+
+    /// Returns the number of groups whose last run has reported its outcome.
+    ///
+    /// # Panics
+    /// If the gateway does not respond.
+    #[must_use]
+    pub fn outcomes(&self) -> usize {
+        let response = self.metrics();
+        response.lines().filter(|line| line.starts_with("batch_job_last_run_success{")).count()
+    }
+
+    fn metrics(&self) -> String {
+        let mut stream = TcpStream::connect(self.address).expect("the gateway accepts connections");
+        stream
+            .write_all(b"GET /metrics HTTP/1.0\r\nConnection: close\r\n\r\n")
+            .expect("the gateway reads the request");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("the gateway responds");
+        response
     }
 }
 

@@ -6,7 +6,7 @@ use std::{env, iter};
 
 use metrics_push::{Config, Job, Outcome, Pusher, Run, SinkConfig};
 
-use crate::journals;
+use metrics_push_benches::journals;
 
 /// The variable with the folder of a child.
 pub(crate) const FOLDER_VARIABLE: &str = "GROWTH_FOLDER";

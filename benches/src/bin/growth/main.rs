@@ -12,8 +12,6 @@
 
 mod dimensions;
 mod fit;
-mod journals;
-mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,8 +20,8 @@ use std::{env, fs};
 use dimensions::{DIMENSIONS, Dimension, Measured};
 use fit::Growth;
 use metrics_push_benches::Table;
+use metrics_push_benches::server::Server;
 use metrics_push_benches::usage::measure;
-use server::Server;
 
 /// The greatest exponent of a cost that grows only with the work.
 const MAX_EXPONENT: f64 = 1.1;

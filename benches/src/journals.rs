@@ -1,7 +1,7 @@
 //! Journals of dead processes. They are copies of a real one with other groups, so that no process must die.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use metrics_push::{Config, Job, Outcome};
 
@@ -36,25 +36,31 @@ impl Template {
 }
 
 /// Creates the journals of this number of dead processes with one active run each, in a state directory.
-pub(crate) fn create_many(number: usize, config: Config, folder: &Path) {
-    let journals = create_folder(folder);
-    let template = Template::read(config, &folder.join("template"));
+///
+/// # Panics
+/// If the state directory is not writable.
+pub fn create_many(number: usize, config: Config, state_dir: &Path) {
+    let journals = create_folder(state_dir);
+    let template = Template::read(config, &state_dir.join("template"));
     for tenant in 0..number {
         let text = format!("{}\n{}", template.header, template.start(0, tenant));
         fs::write(journals.join(name(tenant)), text).expect("the folder is writable");
     }
 }
 
-/// Creates the journal of a dead process with this number of active runs.
-pub(crate) fn create_long(number: usize, config: Config, folder: &Path) {
-    let journals = create_folder(folder);
-    let template = Template::read(config, &folder.join("template"));
+/// Creates the journal of a dead process with this number of active runs, in a state directory.
+///
+/// # Panics
+/// If the state directory is not writable.
+pub fn create_long(number: usize, config: Config, state_dir: &Path) {
+    let journals = create_folder(state_dir);
+    let template = Template::read(config, &state_dir.join("template"));
     let starts: String = (0..number).map(|tenant| template.start(tenant, tenant)).collect();
     let text = format!("{}\n{starts}", template.header);
     fs::write(journals.join(name(0)), text).expect("the folder is writable");
 }
 
-fn create_folder(state_dir: &Path) -> std::path::PathBuf {
+fn create_folder(state_dir: &Path) -> PathBuf {
     let journals = state_dir.join("journal");
     fs::create_dir_all(&journals).expect("the folder is writable");
     journals
