@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::certificate::Certificate;
 use crate::request::get;
 
+/// The arguments of a Pushgateway that accepts metrics without comparing them with those of other groups.
+pub const UNCHECKED: &[&str] = &["--push.disable-consistency-check"];
+
 /// An empty Pushgateway on a free port, killed on drop.
 pub struct Pushgateway {
     server: Child,
@@ -23,7 +26,25 @@ impl Pushgateway {
     /// If `prometheus-pushgateway` is not installed.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(&[])
+    }
+
+    /// Starts a Pushgateway with further arguments.
+    ///
+    /// # Panics
+    /// If `prometheus-pushgateway` is not installed.
+    #[must_use]
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at(free_address(), arguments)
+    }
+
+    /// Starts a Pushgateway at this address with further arguments, and waits until it accepts connections.
+    ///
+    /// # Panics
+    /// If `prometheus-pushgateway` is not installed.
+    #[must_use]
+    pub fn start_at(address: SocketAddr, arguments: &[&str]) -> Self {
+        Self::spawn(address, arguments, None)
     }
 
     /// Starts a Pushgateway with TLS.
@@ -32,19 +53,17 @@ impl Pushgateway {
     /// If `prometheus-pushgateway` is not installed.
     #[must_use]
     pub fn start_with_tls(certificate: Certificate) -> Self {
-        Self::start_with(Some(certificate))
+        let config = format!("--web.config.file={}", certificate.web_config().display());
+        Self::spawn(free_address(), &[&config], Some(certificate))
     }
 
-    fn start_with(certificate: Option<Certificate>) -> Self {
-        let address = free_address();
-        let mut command = Command::new("prometheus-pushgateway");
-        command.args(["--persistence.file=", &format!("--web.listen-address={address}")]);
-        if let Some(certificate) = &certificate {
-            let config = certificate.web_config().display().to_string();
-            command.arg(format!("--web.config.file={config}"));
-        }
-        let server = command.stderr(Stdio::null()).spawn();
-        let server = server.expect("prometheus-pushgateway is installed");
+    fn spawn(address: SocketAddr, arguments: &[&str], certificate: Option<Certificate>) -> Self {
+        let server = Command::new("prometheus-pushgateway")
+            .args(["--persistence.file=", &format!("--web.listen-address={address}")])
+            .args(arguments)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus-pushgateway is installed");
         while TcpStream::connect(address).is_err() {
             thread::sleep(Duration::from_millis(20));
         }
@@ -70,10 +89,7 @@ impl Pushgateway {
     /// If the gateway does not respond, or if curl is missing and the gateway has TLS.
     #[must_use]
     pub fn pushes(&self) -> u32 {
-        let response = match &self.certificate {
-            None => get(self.address, "/metrics"),
-            Some(certificate) => certificate.get(&format!("{}/metrics", self.url())),
-        };
+        let response = self.metrics();
         let counts = response.lines().filter(|line| {
             line.starts_with("pushgateway_http_requests_total{")
                 && line.contains("handler=\"push\"")
@@ -81,6 +97,23 @@ impl Pushgateway {
         let counts =
             counts.map(|line| line.rsplit(' ').next().and_then(|count| count.parse().ok()));
         counts.map(|count: Option<u32>| count.expect("the counter is a number")).sum()
+    }
+
+    /// Returns the number of groups whose last run has reported its outcome.
+    ///
+    /// # Panics
+    /// If the gateway does not respond, or if curl is missing and the gateway has TLS.
+    #[must_use]
+    pub fn outcomes(&self) -> usize {
+        let response = self.metrics();
+        response.lines().filter(|line| line.starts_with("batch_job_last_run_success{")).count()
+    }
+
+    fn metrics(&self) -> String {
+        match &self.certificate {
+            None => get(self.address, "/metrics"),
+            Some(certificate) => certificate.get(&format!("{}/metrics", self.url())),
+        }
     }
 }
 

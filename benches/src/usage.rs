@@ -11,6 +11,8 @@ pub struct Usage {
     pub cpu_ms: f64,
     /// The peak of resident memory, in MiB.
     pub resident_mib: f64,
+    /// The calls of `read` and `write`, on files and sockets. 0 if the kernel does not count them.
+    pub calls: u64,
     /// The pushes of the process. [`measure`] returns 0; a bench that counts them sets the number.
     pub pushes: u32,
 }
@@ -26,6 +28,8 @@ pub fn measure(mut command: Command) -> Usage {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let started = Instant::now();
     let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    wait_until_exit(child.id());
+    let calls = calls(child.id());
     let mut status = 0;
     // SAFETY: `rusage` contains only integers, for which zero is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -39,6 +43,7 @@ pub fn measure(mut command: Command) -> Usage {
         wall_ms,
         cpu_ms: ms(usage.ru_utime) + ms(usage.ru_stime),
         resident_mib: usage.ru_maxrss as f64 / 1024.0,
+        calls,
         pushes: 0,
     }
 }
@@ -71,6 +76,26 @@ fn peak_kib() -> f64 {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
     peak.expect("the status has the peak")
+}
+
+/// Waits until a child has exited. Its process id and its counters remain until `wait4`.
+#[expect(unsafe_code, reason = "`std` waits for a child and removes it at once")]
+fn wait_until_exit(process: u32) {
+    // SAFETY: `siginfo_t` contains only integers and pointers that the kernel writes.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOWAIT;
+    // SAFETY: the pointer refers to a local variable.
+    while unsafe { libc::waitid(libc::P_PID, process, &raw mut info, flags) } != 0 {}
+}
+
+/// Returns the number of calls of `read` and `write` of a process.
+fn calls(process: u32) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+    let count = |name| {
+        let line = io.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or_default()
+    };
+    count("syscr:") + count("syscw:")
 }
 
 /// Returns the millions of instructions in user mode, or `None` if valgrind is not installed.

@@ -93,6 +93,11 @@ impl Pipeline {
         self.routers.iter().flat_map(Router::routes)
     }
 
+    /// Returns each route with the groups that have a spooled request for it. Blocks.
+    pub(crate) fn spooled_keys(&self) -> impl Iterator<Item = (&Route, Vec<GroupingKey>)> {
+        self.routers.iter().flat_map(Router::spooled_keys)
+    }
+
     /// Starts the dispatcher's thread and creates the HTTP clients before there is anything to send.
     pub(crate) fn prepare(self: &Arc<Self>) {
         let pipeline = Arc::clone(self);

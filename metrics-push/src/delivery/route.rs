@@ -157,12 +157,20 @@ impl Route {
 
     /// Returns the groups that have a spooled request for this route. Blocks.
     pub(crate) fn spooled_keys(&self) -> Vec<GroupingKey> {
-        let Some(spool) = self.spool() else { return Vec::new() };
-        let Some(shard) = &self.0.shard else { return spool.keys() };
-        shard.adopt(spool);
-        let mut keys = spool.keys();
-        keys.retain(|key| shard.owns(key));
+        let mut keys = self.spooled_keys_of_sink();
+        if let Some(shard) = &self.0.shard {
+            keys.retain(|key| shard.owns(key));
+        }
         keys
+    }
+
+    /// Returns the same for all shards of the ring, if the sink is one of them. Blocks.
+    pub(super) fn spooled_keys_of_sink(&self) -> Vec<GroupingKey> {
+        let Some(spool) = self.spool() else { return Vec::new() };
+        if let Some(shard) = &self.0.shard {
+            shard.adopt(spool);
+        }
+        spool.keys()
     }
 
     fn history(&self) -> Option<&History> {

@@ -74,8 +74,20 @@ impl Router {
 
     /// Returns the route for a group.
     pub(crate) fn route(&self, key: &GroupingKey) -> &Route {
-        let index = self.shards.as_ref().map_or(0, |shards| shards.ring().owner(key));
-        &self.routes[index]
+        &self.routes[self.index_of(key)]
+    }
+
+    fn index_of(&self, key: &GroupingKey) -> usize {
+        self.shards.as_ref().map_or(0, |shards| shards.ring().owner(key))
+    }
+
+    /// Returns each route with the groups that have a spooled request for it. Reads the spool once, and blocks.
+    pub(crate) fn spooled_keys(&self) -> impl Iterator<Item = (&Route, Vec<GroupingKey>)> {
+        let mut keys = vec![Vec::new(); self.routes.len()];
+        for key in self.routes[0].spooled_keys_of_sink() {
+            keys[self.index_of(&key)].push(key);
+        }
+        self.routes.iter().zip(keys)
     }
 
     pub(crate) fn routes(&self) -> &[Route] {

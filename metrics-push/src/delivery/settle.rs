@@ -104,7 +104,10 @@ impl Settlement {
             return self.store(spool, SpoolReason::Unconfirmed, accepted, error);
         }
         let Some(request) = &self.request else {
-            // The backlog stays on disk.
+            // The backlog stays on disk. If there was no time for it, the next delivery continues with the drain.
+            if self.attempts == 0 {
+                self.route.request_drain();
+            }
             return Receipt::Spooled { error, folder: spool.folder() };
         };
         if self.class == DeliveryClass::BestEffort {

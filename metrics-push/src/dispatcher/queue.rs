@@ -1,5 +1,5 @@
 //! `Queue`: the pending requests in the order of their arrival, with at most one in flight per group and route. The
-//! endings of the process come first, because the process waits for them.
+//! endings of the process come first, because the process waits for them. What is only delivered from the disk comes last.
 //!
 //! It is a data structure without I/O and locks.
 
@@ -28,6 +28,14 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    fn urgency(&self) -> Urgency {
+        match (self.class, &self.request) {
+            (DeliveryClass::Final, _) => Urgency::Final,
+            (_, Some(_)) => Urgency::New,
+            (_, None) => Urgency::Backlog,
+        }
+    }
+
     fn merge(&mut self, later: Self) {
         self.request = match (self.request.take(), later.request) {
             (Some(request), Some(later)) => Some(request.merged_with(later)),
@@ -52,8 +60,18 @@ pub(super) struct Queue {
     in_flight: BTreeMap<usize, InFlightGroups>,
 }
 
-/// The place of a request in the queue: whether it may wait for final requests, and its sequence number.
-type QueuePlace = (bool, u64);
+/// The place of a request in the queue: its urgency and its sequence number.
+type QueuePlace = (Urgency, u64);
+
+/// Which requests are started first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// A process waits for it.
+    Final,
+    New,
+    /// It is on disk, so it may wait.
+    Backlog,
+}
 
 /// The groups of a route whose request is in flight.
 struct InFlightGroups {
@@ -90,7 +108,7 @@ impl Queue {
                 (self.last_number, pending)
             }
         };
-        let place = (pending.class < DeliveryClass::Final, number);
+        let place = (pending.urgency(), number);
         self.order.entry(key.0).or_default().insert(place, key.1.clone());
         self.pending.insert(key, (place, pending));
     }
@@ -284,6 +302,18 @@ mod tests {
             queue.enqueue(key(name), Pending { class, ..pending(&route, name) });
         }
         assert_eq!(started(&mut queue), [2, 4, 1, 3].map(|name| (route.id(), key(name))));
+    }
+
+    #[test]
+    fn backlog_is_started_after_later_requests() {
+        let (mut queue, route) = (Queue::default(), route());
+        for name in [1, 2] {
+            queue.enqueue(key(name), Pending { request: None, ..pending(&route, name) });
+        }
+        for name in [3, 2] {
+            queue.enqueue(key(name), pending(&route, name));
+        }
+        assert_eq!(started(&mut queue), [2, 3, 1].map(|name| (route.id(), key(name))));
     }
 
     #[test]

@@ -41,11 +41,10 @@ pub struct Recovery {
 pub fn recover(timeout: Duration) -> Recovery {
     let deadline = Moment::now().after(timeout);
     let pipeline = Pipeline::current();
-    let routes: Vec<_> = pipeline.all_routes().collect();
     let is_delivered =
         |receipt: &Option<Receipt>| matches!(receipt, Some(Receipt::Delivered { .. }));
     // First, so that the spool has room for reports.
-    let spooled = replay_all(&routes, deadline).iter().filter(|it| is_delivered(it)).count();
+    let spooled = replay_all(&pipeline, deadline).iter().filter(|it| is_delivered(it)).count();
     let journal = recovery::recover(&pipeline, deadline);
     let RecoveredRuns { delivered, abandoned, left } = journal.unwrap_or_else(|| {
         let runs = unreported_runs();
@@ -56,6 +55,6 @@ pub fn recover(timeout: Duration) -> Recovery {
     });
     let mut recovery = Recovery { delivered: delivered + spooled, left, abandoned };
     // A request that was rejected, or that may have arrived and must not be sent again, is removed from the disk.
-    recovery.left += routes.iter().map(|route| route.spooled_keys().len()).sum::<usize>();
+    recovery.left += pipeline.spooled_keys().map(|(_, keys)| keys.len()).sum::<usize>();
     recovery
 }

@@ -1,21 +1,22 @@
-//! Delivers the spooled requests of several routes on demand.
+//! Delivers the spooled requests of a pipeline on demand.
 
 use crate::clock::Moment;
 use crate::delivery::{DeliveryClass, Receipt, Route};
 use crate::dispatcher::dispatcher;
 use crate::labels::GroupingKey;
 use crate::oneshot::Receiver;
+use crate::pipeline::Pipeline;
 
 /// Delivers all spooled requests until the deadline and returns their receipts; `None` for a request that stays on the
 /// disk without an attempt. The first request of each route shows whether its sink responds. If it does not, the others
 /// are not attempted.
-pub(super) fn replay_all(routes: &[&Route], deadline: Moment) -> Vec<Option<Receipt>> {
+pub(super) fn replay_all(pipeline: &Pipeline, deadline: Moment) -> Vec<Option<Receipt>> {
     let replay = |route: &Route, key: &GroupingKey, class| {
         dispatcher().replay(route, key.clone(), deadline.remaining(), class)
     };
     let wait = |receipt: Receiver<Receipt>| receipt.wait(deadline.remaining());
 
-    let spooled: Vec<_> = routes.iter().map(|route| (*route, route.spooled_keys())).collect();
+    let spooled: Vec<_> = pipeline.spooled_keys().collect();
     let first = |(route, keys): &(&Route, Vec<GroupingKey>)| {
         Some(replay(route, keys.first()?, DeliveryClass::Final))
     };

@@ -29,12 +29,15 @@ use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::PushRequest;
-use crate::state_dir::{Disk, FileEntry, FileRoom, Folder, FolderLock, StateDir, TempFile};
+use crate::state_dir::{Disk, FileEntry, FileRoom, Folder, FolderLock, StateDir};
 use crate::sync::Mutex;
 pub(crate) use placement::Placement;
 pub(crate) use record::SpoolReason;
 use record::{DecodeError, Record};
-use usage::{DROPPED_FILE, SpoolUsage, is_abandoned, is_record, is_temp, select_evicted};
+use usage::{
+    DROPPED_FILE, KnownUsage, NewRecord, SpoolUsage, is_abandoned, is_record, is_temp,
+    select_evicted,
+};
 
 /// The folder in the state directory.
 const FOLDER: &str = "spool";
@@ -53,7 +56,7 @@ pub(crate) struct Spool {
     /// The start of the file names of the configured sinks, which the gauges count.
     configured: Vec<String>,
     /// The last known usage of the folder.
-    usage: Mutex<Option<SpoolUsage>>,
+    usage: Mutex<Option<KnownUsage>>,
     placement_room: FileRoom,
     disk: Disk,
     has_warned: AtomicBool,
@@ -254,24 +257,27 @@ impl Spool {
     /// Returns the last known usage of the folder. Lists the folder if that usage has expired.
     fn current_usage(&self, folder: &Folder) -> io::Result<SpoolUsage> {
         let mut known = self.usage.lock();
-        if let Some(usage) = known.filter(SpoolUsage::is_current) {
+        if let Some(usage) = known.as_ref().map(|known| known.usage).filter(SpoolUsage::is_current)
+        {
             return Ok(usage);
         }
         let usage = self.count(&self.list(folder)?);
-        *known = Some(usage);
+        *known = Some(KnownUsage::from(usage));
         Ok(usage)
     }
 
     fn count(&self, entries: &[FileEntry]) -> SpoolUsage {
-        SpoolUsage::count(entries, |name| {
-            self.configured.iter().any(|prefix| name.starts_with(prefix))
-        })
+        SpoolUsage::count(entries, |name| self.is_configured(name))
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        self.configured.iter().any(|prefix| name.starts_with(prefix))
     }
 
     /// Applies a change by this process to the last known usage.
     fn update_usage(&self, change: impl FnOnce(&mut SpoolUsage)) {
-        if let Some(usage) = &mut *self.usage.lock() {
-            change(usage);
+        if let Some(known) = &mut *self.usage.lock() {
+            change(&mut known.usage);
         }
     }
 
@@ -368,11 +374,13 @@ impl Spool {
             temp = self.disk.write_temp(folder, &name, &bytes)?;
         }
         let length = bytes.len() as u64;
-        self.make_room(&lock, folder, &temp, &name, length)?;
+        let replaced = found.as_ref().map(|replaced| replaced.len() as u64);
+        let new = NewRecord { name: &name, bytes: length, replaced, written_at: temp.written_at() };
+        self.make_room(&lock, folder, &new)?;
         self.disk.rename(&temp, &name)?;
         self.update_usage(|usage| {
-            if let Some(replaced) = &found {
-                usage.subtract(replaced.len() as u64);
+            if let Some(replaced) = replaced {
+                usage.subtract(replaced);
             }
             usage.add(length, temp.written_at());
         });
@@ -408,40 +416,63 @@ impl Spool {
         }
     }
 
-    /// Removes abandoned files and expired records, and then the oldest records, until a record of this size fits.
+    /// Removes abandoned files and expired records, and then the oldest records, until a new record fits.
     fn make_room(
         &self,
         lock: &FolderLock,
         folder: &Arc<Folder>,
-        temp: &TempFile,
-        name: &str,
-        bytes: u64,
+        new: &NewRecord<'_>,
     ) -> io::Result<()> {
-        let now = temp.written_at();
-        let has_room = |usage: SpoolUsage| usage.has_room_for(bytes, now);
-        if self.usage.lock().filter(SpoolUsage::is_current).is_some_and(has_room) {
+        let mut known = self.usage.lock();
+        if let Some(known) = known.as_mut().filter(|known| known.usage.is_current())
+            && self.evict_known(lock, folder, known, new)?
+        {
             return Ok(());
         }
         let entries = self.list(folder)?;
-        // The eviction below changes the usage, so the next caller lists the folder again.
-        let usage = Some(self.count(&entries)).filter(|usage| has_room(*usage));
-        *self.usage.lock() = usage;
-        if usage.is_some() {
+        let usage = self.count(&entries);
+        if usage.has_room_for(new) {
+            *known = Some(KnownUsage::from(usage));
             return Ok(());
         }
         let (temps, records): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|entry| is_temp(&entry.name));
-        for entry in temps.iter().filter(|entry| is_abandoned(entry, now)) {
+        let (abandoned, temps): (Vec<_>, Vec<_>) =
+            temps.into_iter().partition(|entry| is_abandoned(entry, new.written_at));
+        for entry in abandoned {
             self.disk.remove(folder, &entry.name)?;
         }
-        let others = records.into_iter().filter(|entry| entry.name != name);
-        let evicted = select_evicted(others.collect(), bytes, now);
-        let is_own = |entry: &&FileEntry| {
-            let start = folder.read_start(&entry.name, record::MAX_HEAD_SIZE);
-            start.is_ok_and(|start| record::decode(&start) != Err(DecodeError::Foreign))
-        };
-        let own = evicted.iter().filter(is_own).map(|entry| entry.name.as_str());
-        self.drop_records(lock, folder, own)
+        let (replaced, others): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|entry| entry.name == new.name);
+        let (evicted, others) = select_evicted(others, new.bytes, new.written_at);
+        let own = evicted.iter().filter(|entry| is_own(folder, entry));
+        self.drop_records(lock, folder, own.map(|entry| entry.name.as_str()))?;
+        let usage = self.count(&[replaced, others.clone(), temps].concat());
+        *known = Some(KnownUsage::with_oldest(usage, others));
+        Ok(())
+    }
+
+    /// Evicts the oldest records of the last listing until a new record fits, so that a full folder is not listed for each
+    /// record. Returns false if that is not enough.
+    fn evict_known(
+        &self,
+        lock: &FolderLock,
+        folder: &Arc<Folder>,
+        known: &mut KnownUsage,
+        new: &NewRecord<'_>,
+    ) -> io::Result<bool> {
+        let mut evicted = Vec::new();
+        while !known.usage.has_room_for(new) {
+            let Some(oldest) = known.take_oldest() else { break };
+            // It may have been replaced or removed since.
+            let is_unchanged = folder.entry(&oldest.name).as_ref() == Some(&oldest);
+            if is_unchanged && oldest.name != new.name && is_own(folder, &oldest) {
+                known.usage.subtract_evicted(&oldest, self.is_configured(&oldest.name));
+                evicted.push(oldest.name);
+            }
+        }
+        self.drop_records(lock, folder, evicted.iter().map(String::as_str))?;
+        Ok(known.usage.has_room_for(new))
     }
 
     /// Removes records that were not delivered, and counts them.
@@ -476,6 +507,12 @@ impl fmt::Debug for Spool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spool").field("sink", &self.sink).finish_non_exhaustive()
     }
+}
+
+/// Returns true if the content of a file is that of a record.
+fn is_own(folder: &Folder, entry: &FileEntry) -> bool {
+    let start = folder.read_start(&entry.name, record::MAX_HEAD_SIZE);
+    start.is_ok_and(|start| record::decode(&start) != Err(DecodeError::Foreign))
 }
 
 /// Returns the start of the names of a sink's records, so that a listing shows how many there are.

@@ -159,7 +159,7 @@ fn spool_evicts_oldest_first() {
         modified: now - Duration::from_secs(age),
     };
     let evicted = |records: Vec<FileEntry>, bytes: u64| -> Vec<String> {
-        let evicted = select_evicted(records, bytes, now);
+        let (evicted, _) = select_evicted(records, bytes, now);
         evicted.into_iter().map(|entry| entry.name).collect()
     };
     let many = (0..MAX_RECORDS as u64 + 1).map(|age| entry(age, 1)).collect();
@@ -240,6 +240,42 @@ fn usage_is_counted_without_listing_each_time() {
     let listings = i64::MAX - failpoint.load(Ordering::Relaxed) - needed as i64;
     let max = started.elapsed().as_secs() as i64 + 1;
     assert!((0..=max).contains(&listings), "{listings} listings, at most {max}");
+}
+
+/// The folder has thousands of files, so that a listing takes milliseconds.
+#[test]
+fn full_spool_is_not_listed_for_each_record() {
+    const REQUESTS: usize = 100;
+    /// Storing takes eight operations. Evicting takes six: it removes the record, and reads and replaces the number of
+    /// dropped records.
+    const OPERATIONS: usize = 8 + 6;
+    let state = TempStateDir::new();
+    let mut spool = state.spool();
+    spool.store(&add("first", 1, &[("x", "1\n")])).unwrap();
+    let record = std::fs::read(state.record()).unwrap();
+    for number in 1..MAX_RECORDS {
+        let name = format!("{}{number:024x}.{EXTENSION}", file_prefix(spool.sink()));
+        std::fs::write(state.0.join(FOLDER).join(name), &record).unwrap();
+    }
+    spool = state.spool();
+    let failpoint = Arc::new(AtomicI64::new(i64::MAX));
+    spool.disk.failpoint = Some(Arc::clone(&failpoint));
+    let started = std::time::Instant::now();
+    let job = |number: usize| format!("job_{number}");
+    for number in 0..REQUESTS {
+        spool.store(&add(&job(number), 2, &[("x", "1\n")])).unwrap();
+    }
+    let operations = i64::MAX - failpoint.load(Ordering::Relaxed);
+    let listings = operations - (REQUESTS * OPERATIONS) as i64;
+    let max = started.elapsed().as_secs() as i64 + 1;
+    assert!((0..=max).contains(&listings), "{listings} listings, at most {max}");
+    let stats = state.spool().stats();
+    assert_eq!((stats.requests as usize, stats.dropped as usize), (MAX_RECORDS, REQUESTS));
+    assert!(spool.look_up(&key("first")).is_none(), "the oldest record is evicted first");
+    assert!((0..REQUESTS).all(|number| spool.look_up(&key(&job(number))).is_some()));
+    // A record that replaces another one evicts none.
+    spool.store(&add(&job(0), 3, &[("x", "1\n")])).unwrap();
+    assert_eq!(state.spool().stats().dropped as usize, REQUESTS);
 }
 
 #[test]
@@ -479,9 +515,10 @@ fn ages_are_by_the_clock_of_the_file_system() {
     let temp = format!("{:032x}.{EXTENSION}.7-0.new", 1);
     // The clock of the file system is a day behind that of the process.
     let now = Moment::now().wall() - Duration::from_secs(24 * 3_600);
-    assert!(usage(&temp, now).has_room_for(1, now));
-    assert!(!usage(&temp, now - TEMP_FILE_TTL * 2).has_room_for(1, now));
+    let new = NewRecord { name: "", bytes: 1, replaced: None, written_at: now };
+    assert!(usage(&temp, now).has_room_for(&new));
+    assert!(!usage(&temp, now - TEMP_FILE_TTL * 2).has_room_for(&new));
     let record = format!("{:032x}.{EXTENSION}", 1);
-    assert!(usage(&record, now - RECORD_TTL).has_room_for(1, now));
-    assert!(!usage(&record, now - RECORD_TTL * 2).has_room_for(1, now));
+    assert!(usage(&record, now - RECORD_TTL).has_room_for(&new));
+    assert!(!usage(&record, now - RECORD_TTL * 2).has_room_for(&new));
 }

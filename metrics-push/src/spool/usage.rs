@@ -1,8 +1,8 @@
 //! `SpoolUsage`: how full the spool's folder is, and the limits that evict records.
 //!
 //! A usage is counted from a listing of the folder and updated with the changes by this process, so that most requests
-//! need no listing. Changes by other processes are visible after at most [`USAGE_TTL`]. Records are evicted only after
-//! a new listing. Ages are by the clock of the file system, which may differ from the clock of the process.
+//! need no listing. Changes by other processes are visible after at most [`USAGE_TTL`]. A record is evicted only if it is
+//! unchanged since a listing that is not older. Ages are by the clock of the file system, which may differ from the clock of the process.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +23,9 @@ pub(super) const RECORD_TTL: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Older temporary files belong to processes that died while they were writing.
 pub(super) const TEMP_FILE_TTL: Duration = Duration::from_secs(3_600);
 
+/// How many records are evicted until the next listing, at most.
+const MAX_KNOWN_RECORDS: usize = 256;
+
 /// The name of a record without its extension is a checksum in hexadecimal.
 const FILE_STEM_LENGTH: usize = 32;
 
@@ -38,6 +41,45 @@ pub(super) struct SpoolUsage {
     /// The records of the configured sinks.
     pub(super) pending: RecordCount,
     oldest_temp: Option<SystemTime>,
+}
+
+/// A record that is to be stored.
+#[derive(Debug)]
+pub(super) struct NewRecord<'a> {
+    pub(super) name: &'a str,
+    pub(super) bytes: u64,
+    /// The size of the record with this name.
+    pub(super) replaced: Option<u64>,
+    /// By the clock of the file system.
+    pub(super) written_at: SystemTime,
+}
+
+/// A usage, with the oldest records after an eviction, which are evicted next. The oldest one is the last.
+#[derive(Debug)]
+pub(super) struct KnownUsage {
+    pub(super) usage: SpoolUsage,
+    oldest: Vec<FileEntry>,
+}
+
+impl From<SpoolUsage> for KnownUsage {
+    fn from(usage: SpoolUsage) -> Self {
+        Self { usage, oldest: Vec::new() }
+    }
+}
+
+impl KnownUsage {
+    /// `records` are the records of the usage, oldest first.
+    pub(super) fn with_oldest(usage: SpoolUsage, mut records: Vec<FileEntry>) -> Self {
+        records.truncate(MAX_KNOWN_RECORDS);
+        records.reverse();
+        Self { usage, oldest: records }
+    }
+
+    pub(super) fn take_oldest(&mut self) -> Option<FileEntry> {
+        let oldest = self.oldest.pop()?;
+        self.usage.all.oldest = self.oldest.last().map(|next| next.modified);
+        Some(oldest)
+    }
 }
 
 /// The number of records and the time of the oldest one.
@@ -91,13 +133,14 @@ impl SpoolUsage {
         !self.expires_at.remaining().is_zero()
     }
 
-    /// Returns true if a record of this size fits and no file is abandoned or expired.
-    pub(super) fn has_room_for(&self, bytes: u64, now: SystemTime) -> bool {
+    /// Returns true if a new record fits and no file is abandoned or expired.
+    pub(super) fn has_room_for(&self, new: &NewRecord<'_>) -> bool {
         let is_within = |oldest: Option<SystemTime>, limit| {
-            oldest.is_none_or(|oldest| now.duration_since(oldest).unwrap_or_default() <= limit)
+            let age = |oldest| new.written_at.duration_since(oldest).unwrap_or_default();
+            oldest.is_none_or(|oldest| age(oldest) <= limit)
         };
-        self.all.records < MAX_RECORDS
-            && self.bytes + bytes <= MAX_BYTES
+        self.all.records < MAX_RECORDS + usize::from(new.replaced.is_some())
+            && self.bytes + new.bytes <= MAX_BYTES + new.replaced.unwrap_or_default()
             && is_within(self.all.oldest, RECORD_TTL)
             && is_within(self.oldest_temp, TEMP_FILE_TTL)
     }
@@ -113,6 +156,15 @@ impl SpoolUsage {
         self.bytes += bytes;
         self.all.add(modified);
         self.pending.add(modified);
+    }
+
+    /// Subtracts a record of any sink.
+    pub(super) fn subtract_evicted(&mut self, record: &FileEntry, is_configured: bool) {
+        self.bytes = self.bytes.saturating_sub(record.bytes);
+        self.all.records = self.all.records.saturating_sub(1);
+        if is_configured {
+            self.pending.subtract();
+        }
     }
 
     /// Subtracts a record of a configured sink.
@@ -145,21 +197,23 @@ pub(super) fn is_abandoned(entry: &FileEntry, now: SystemTime) -> bool {
     is_temp(&entry.name) && entry.age(now) > TEMP_FILE_TTL
 }
 
-/// Selects the records to evict so that a record of this size fits: the expired records, then the oldest records.
+/// Splits records into those to evict so that a record of this size fits, and the others, oldest first. The expired records
+/// are evicted, and then the oldest ones.
 pub(super) fn select_evicted(
     mut records: Vec<FileEntry>,
     bytes: u64,
     now: SystemTime,
-) -> Vec<FileEntry> {
+) -> (Vec<FileEntry>, Vec<FileEntry>) {
     records.sort_by_key(|entry| entry.modified);
     let mut remaining = records.len();
     let mut total: u64 = records.iter().map(|entry| entry.bytes).sum();
-    let evicted = records.into_iter().take_while(|entry| {
+    let evicted = records.iter().take_while(|entry| {
         let is_evicted =
             entry.age(now) > RECORD_TTL || remaining >= MAX_RECORDS || total + bytes > MAX_BYTES;
         remaining -= 1;
         total -= entry.bytes;
         is_evicted
     });
-    evicted.collect()
+    let others = records.split_off(evicted.count());
+    (records, others)
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::folder::{FileEntry, Folder, lock_within};
+use super::turns::Turn;
+use crate::clock::Moment;
 
 /// The extension of temporary files.
 pub(crate) const TEMP_EXTENSION: &str = "new";
@@ -18,6 +20,8 @@ const LOCK_FILE: &str = ".lock";
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
+    /// Ends after the lock is released.
+    _turn: Turn,
 }
 
 /// The last known number of files that can be added to a folder with a limit. The folder is listed only if it may be full.
@@ -72,9 +76,11 @@ impl Disk {
     /// Waits for the lock of a folder, for at most `timeout`.
     pub(crate) fn lock(&self, folder: &Folder, timeout: Duration) -> io::Result<FolderLock> {
         self.reach_failpoint()?;
+        let deadline = Moment::now().after(timeout);
+        let turn = folder.take_turn(timeout)?;
         let file = folder.open_or_create_file(LOCK_FILE)?;
-        lock_within(&file, timeout)?;
-        Ok(FolderLock { _file: file })
+        lock_within(&file, deadline.remaining())?;
+        Ok(FolderLock { _file: file, _turn: turn })
     }
 
     /// Lists the files of a folder whose name is accepted.

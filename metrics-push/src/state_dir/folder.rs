@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 #[cfg(not(unix))]
 use super::portable as platform;
+use super::turns::{Turn, Turns};
 #[cfg(unix)]
 use super::unix as platform;
 use crate::clock::Moment;
@@ -24,10 +25,11 @@ pub(crate) struct Folder {
     path: PathBuf,
     handle: platform::Handle,
     id: u128,
+    turns: Arc<Turns>,
 }
 
 /// A file in a listing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileEntry {
     pub(crate) name: String,
     pub(crate) bytes: u64,
@@ -66,7 +68,7 @@ impl Folder {
     fn open_resolved(path: PathBuf) -> io::Result<Arc<Self>> {
         let handle = platform::open_folder(&path)?;
         let id = platform::id(&handle)?;
-        Ok(Arc::new(Self { path, handle, id }))
+        Ok(Arc::new(Self { path, handle, id, turns: Arc::default() }))
     }
 
     /// Returns the path of the folder, for messages and for other processes.
@@ -77,6 +79,11 @@ impl Folder {
     /// Returns a number that no other folder of the machine has.
     pub(crate) fn id(&self) -> u128 {
         self.id
+    }
+
+    /// Waits until no other thread of this process changes the folder, at most for `timeout`.
+    pub(super) fn take_turn(&self, timeout: Duration) -> io::Result<Turn> {
+        self.turns.take(timeout).ok_or_else(lock_is_held)
     }
 
     /// Returns true unless the folder was removed or replaced.
@@ -200,13 +207,14 @@ pub(crate) fn lock_within(file: &File, timeout: Duration) -> io::Result<()> {
             Err(TryLockError::WouldBlock) if !deadline.remaining().is_zero() => {
                 std::thread::sleep(POLL_INTERVAL);
             }
-            Err(TryLockError::WouldBlock) => {
-                let problem = "another process holds the lock of the folder";
-                return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
-            }
+            Err(TryLockError::WouldBlock) => return Err(lock_is_held()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
+}
+
+fn lock_is_held() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "another process holds the lock of the folder")
 }
 
 /// Splits a path into its directory and the name of the folder.

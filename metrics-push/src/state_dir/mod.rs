@@ -8,6 +8,7 @@ mod disk;
 mod folder;
 #[cfg(not(unix))]
 mod portable;
+mod turns;
 #[cfg(unix)]
 mod unix;
 
@@ -20,7 +21,7 @@ use std::sync::{Arc, OnceLock};
 use crate::error::Error;
 use crate::log;
 use crate::sync::Mutex;
-pub(crate) use disk::{Disk, FileRoom, FolderLock, TEMP_EXTENSION, TempFile};
+pub(crate) use disk::{Disk, FileRoom, FolderLock, TEMP_EXTENSION};
 pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
 
 /// The path of the state directory, and which part of the configuration it comes from.

@@ -1,107 +1,156 @@
 //! The dimensions of the work of a process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fs, iter};
+use std::{env, iter};
 
 use metrics_push::{Config, Job, Outcome, Pusher, Run, SinkConfig};
 
-/// The variable with the state directory of a child.
-pub(crate) const FOLDER_VARIABLE: &str = "GROWTH_FOLDER";
-/// The file in it that contains the number of reads and writes.
-pub(crate) const CALLS_FILE: &str = "calls";
+use metrics_push_benches::journals;
 
-const TIMEOUT: Duration = Duration::from_secs(120);
+/// The variable with the folder of a child.
+pub(crate) const FOLDER_VARIABLE: &str = "GROWTH_FOLDER";
+
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Does an amount of work with the server at a URL.
+type Work = fn(usize, &str);
 
 pub(crate) struct Dimension {
     pub(crate) name: &'static str,
     min: usize,
     pub(crate) max: usize,
-    /// Whether another process works before the server listens.
-    pub(crate) is_prepared: bool,
-    /// Whether the server refuses connections.
-    pub(crate) is_outage: bool,
-    prepare: fn(usize, &str),
-    measure: fn(usize, &str),
+    /// The work of another process while the server refuses connections, before the measured one.
+    pub(crate) prepare: Option<Work>,
+    pub(crate) measured: Measured,
+}
+
+/// The process that is measured.
+#[derive(Clone, Copy)]
+pub(crate) enum Measured {
+    Job(Work),
+    /// A job whose server refuses connections.
+    JobInOutage(Work),
+    /// `metrics-push status`, while the server lists as many groups as the amount of work.
+    Status,
 }
 
 impl Dimension {
-    /// The amounts of work, doubled from the least to the greatest.
-    pub(crate) fn sizes(&self) -> impl Iterator<Item = usize> {
-        iter::successors(Some(self.min), |size| Some(size * 2)).take_while(|size| *size <= self.max)
+    /// The amounts of work, doubled up to the greatest.
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        let halves = iter::successors(Some(self.max), |size| Some(size / 2));
+        let mut sizes: Vec<_> = halves.take_while(|size| *size >= self.min).collect();
+        sizes.reverse();
+        sizes
     }
 
-    const fn new(name: &'static str, min: usize, max: usize, measure: fn(usize, &str)) -> Self {
-        Self { name, min, max, is_prepared: false, is_outage: false, prepare: |_, _| (), measure }
+    const fn new(name: &'static str, min: usize, max: usize, work: Work) -> Self {
+        Self { name, min, max, prepare: None, measured: Measured::Job(work) }
     }
 
-    const fn prepared(self, prepare: fn(usize, &str)) -> Self {
-        Self { is_prepared: true, prepare, ..self }
+    const fn in_outage(name: &'static str, min: usize, max: usize, work: Work) -> Self {
+        Self { name, min, max, prepare: None, measured: Measured::JobInOutage(work) }
     }
 
-    const fn in_outage(self) -> Self {
-        Self { is_outage: true, ..self }
+    const fn status(name: &'static str, min: usize, max: usize) -> Self {
+        Self { name, min, max, prepare: None, measured: Measured::Status }
+    }
+
+    const fn after(self, prepare: Work) -> Self {
+        Self { prepare: Some(prepare), ..self }
     }
 }
 
 pub(crate) static DIMENSIONS: &[Dimension] = &[
-    Dimension::new("open runs", 1_000, 16_000, |number, url| {
+    Dimension::new("open runs", 10, 100_000, |number, url| {
         without_state(url, || open_runs(number));
     }),
-    Dimension::new("open runs with a journal", 1_000, 16_000, |number, url| {
+    Dimension::new("open runs with a state directory", 10, 100_000, |number, url| {
         with_state(url, || open_runs(number));
     }),
-    Dimension::new("groups in one process", 1_000, 32_000, |number, url| {
+    Dimension::new("groups", 1_000, 32_000, |number, url| {
         without_state(url, || groups(number));
     }),
-    Dimension::new("groups with a state directory", 1_000, 16_000, |number, url| {
+    Dimension::new("groups with a state directory", 1_000, 32_000, |number, url| {
         with_state(url, || groups(number));
     }),
-    Dimension::new("groups spooled in an outage", 500, 4_000, spool).in_outage(),
-    Dimension::new("spooled groups delivered", 500, 4_000, recover).prepared(spool),
-    Dimension::new("runs of a group", 1_000, 16_000, |number, url| {
+    Dimension::in_outage("groups stored in an outage", 500, 16_000, spool),
+    Dimension::new("stored groups delivered", 500, 4_000, recover).after(spool),
+    Dimension::new("dead processes reported", 250, 16_000, recover).after(|number, url| {
+        journals::create_many(number, config(url), &state_dir());
+    }),
+    Dimension::new("runs of a dead process reported", 250, 16_000, recover).after(|number, url| {
+        journals::create_long(number, config(url), &state_dir());
+    }),
+    Dimension::new("runs beside an open run", 1_000, 32_000, |number, url| {
+        with_state(url, || {
+            let open = start(0);
+            runs_of_a_group(number);
+            open.finish(Outcome::Success);
+        });
+    }),
+    Dimension::new("runs in a history", 25, 200, |number, url| {
+        with_state(url, || runs_of_a_group(number));
+    }),
+    Dimension::new("runs of a group", 1_000, 32_000, |number, url| {
         with_state(url, || runs_of_a_group(number));
     }),
     Dimension::new("label sets of a counter", 1_000, 64_000, label_sets),
     Dimension::new("registered families", 500, 16_000, families),
     Dimension::new("series of a push", 4_000, 128_000, series),
-    Dimension::new("sinks", 4, 64, sinks),
+    Dimension::new("sinks", 8, 256, sinks),
+    Dimension::new("shards", 4, 64, |number, url| {
+        with_ring(number, url, || groups(GROUPS_PER_SHARD * number));
+    }),
+    Dimension::new("shards after an outage", 4, 64, |number, url| {
+        with_ring(number, url, recover_all);
+    })
+    .after(|number, url| with_ring(number, url, || groups_at_once(GROUPS_PER_SHARD * number))),
+    Dimension::status("groups in `status`", 500, 16_000),
+    Dimension::status("groups in `status` with undelivered outcomes", 500, 4_000).after(spool),
 ];
 
-/// Does the work of a child process and writes the number of its reads and writes.
+const GROUPS_PER_SHARD: usize = 16;
+
+/// Does the work of a child process.
 pub(crate) fn run_child(name: &str, phase: &str, size: usize, url: &str) {
     let dimension = DIMENSIONS.iter().find(|dimension| dimension.name == name);
     let dimension = dimension.expect("the name of a dimension");
-    match phase {
-        "prepare" => (dimension.prepare)(size, url),
-        _ => (dimension.measure)(size, url),
+    match (phase, dimension.prepare, dimension.measured) {
+        ("prepare", Some(work), _) => work(size, url),
+        (_, _, Measured::Job(work) | Measured::JobInOutage(work)) => work(size, url),
+        _ => unreachable!("another program does this work"),
     }
-    fs::write(folder().join(CALLS_FILE), calls().to_string()).expect("the folder is writable");
 }
 
-fn folder() -> PathBuf {
-    env::var_os(FOLDER_VARIABLE).expect("the folder of this process").into()
+fn state_dir() -> PathBuf {
+    let folder = env::var_os(FOLDER_VARIABLE).expect("the folder of this process");
+    state_dir_in(Path::new(&folder))
 }
 
-/// The number of calls of `read` and `write` of this process.
-fn calls() -> u64 {
-    let io = fs::read_to_string("/proc/self/io").expect("the kernel counts calls");
-    let count = |name| {
-        let line = io.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|count| count.trim().parse::<u64>().ok()).expect("a number")
-    };
-    count("syscr:") + count("syscw:")
+/// Returns the state directory in the folder of a child.
+pub(crate) fn state_dir_in(folder: &Path) -> PathBuf {
+    folder.join("state")
 }
 
 /// Configures the state directory of this child while it does the work.
 fn with_state(url: &str, work: impl FnOnce()) {
-    let config = config(url).state_dir(folder().join("state"));
-    let _scope = config.scope().expect("the configuration is valid");
-    work();
+    in_scope(config(url).state_dir(state_dir()), work);
 }
 
 fn without_state(url: &str, work: impl FnOnce()) {
-    let _scope = config(url).scope().expect("the configuration is valid");
+    in_scope(config(url), work);
+}
+
+/// Configures a ring of this number of shards while this child does the work.
+fn with_ring(number: usize, url: &str, work: impl FnOnce()) {
+    let hosts = url.strip_prefix("http://").expect("the scheme is HTTP");
+    let shards: Vec<_> = (0..number.max(1)).map(|shard| format!("{hosts}/{shard}")).collect();
+    with_state(&format!("shards+http://{}", shards.join(";")), work);
+}
+
+fn in_scope(config: Config, work: impl FnOnce()) {
+    let _scope = config.scope().expect("the configuration is valid");
     work();
 }
 
@@ -128,13 +177,7 @@ fn open_runs(number: usize) {
 }
 
 fn groups(number: usize) {
-    for tenant in 0..number {
-        start(tenant).finish(Outcome::Success);
-        if tenant % 100 == 99 {
-            flush();
-        }
-    }
-    flush();
+    in_batches(number, start);
 }
 
 /// In an outage, this stores an outcome of each group on disk.
@@ -148,14 +191,21 @@ fn groups_at_once(number: usize) {
 }
 
 fn recover(_: usize, url: &str) {
-    with_state(url, || {
-        assert_eq!(metrics_push::recover(TIMEOUT).left, 0, "requests that are not delivered");
-    });
+    with_state(url, recover_all);
+}
+
+fn recover_all() {
+    assert_eq!(metrics_push::recover(TIMEOUT).left, 0, "outcomes that are not delivered");
 }
 
 fn runs_of_a_group(number: usize) {
+    in_batches(number, |_| task().start());
+}
+
+/// Starts and finishes runs, and waits for their delivery after each hundredth.
+fn in_batches(number: usize, start: impl Fn(usize) -> Run) {
     for run in 0..number {
-        task().start().finish(Outcome::Success);
+        start(run).finish(Outcome::Success);
         if run % 100 == 99 {
             flush();
         }

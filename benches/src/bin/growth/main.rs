@@ -12,22 +12,23 @@
 
 mod dimensions;
 mod fit;
-mod server;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use dimensions::{DIMENSIONS, Dimension};
+use dimensions::{DIMENSIONS, Dimension, Measured};
 use fit::Growth;
 use metrics_push_benches::Table;
+use metrics_push_benches::server::Server;
 use metrics_push_benches::usage::measure;
-use server::Server;
 
 /// The greatest exponent of a cost that grows only with the work.
 const MAX_EXPONENT: f64 = 1.1;
 /// How often each amount of work is measured.
 const ROUNDS: usize = 3;
+/// The program that the package `metrics-push-cli` builds.
+const COMMAND: &str = "metrics-push";
 
 /// What a process costs.
 #[derive(Clone, Copy)]
@@ -74,7 +75,11 @@ fn main() {
         "reads and writes, exponent",
         "",
     ]);
-    for dimension in DIMENSIONS.iter().filter(is_wanted) {
+    let dimensions: Vec<_> = DIMENSIONS.iter().filter(is_wanted).collect();
+    if dimensions.iter().any(|dimension| matches!(dimension.measured, Measured::Status)) {
+        build_command();
+    }
+    for dimension in dimensions {
         add_row(&mut table, dimension, &mut folders);
     }
     print!("{table}");
@@ -94,6 +99,14 @@ fn add_row(table: &mut Table, dimension: &Dimension, folders: &mut Folders) {
         let values: Vec<_> = costs.iter().map(of).collect();
         Growth::fit(&sizes, &values, resolution)
     };
+    if env::var_os("GROWTH_DETAILS").is_some() {
+        for (size, Cost { cpu_ms, memory_kib, calls }) in sizes.iter().zip(&costs) {
+            eprintln!(
+                "{} {size}: {cpu_ms:.1} ms, {memory_kib:.0} KiB, {calls} calls",
+                dimension.name
+            );
+        }
+    }
     let cpu = growth(|cost| cost.cpu_ms * 1e3, 4e3);
     let memory = growth(|cost| cost.memory_kib, 512.0);
     let calls = growth(|cost| cost.calls, 20.0);
@@ -118,24 +131,28 @@ fn add_row(table: &mut Table, dimension: &Dimension, folders: &mut Folders) {
 fn cost_of(dimension: &Dimension, size: usize, folders: &mut Folders) -> Cost {
     let folder = folders.create();
     let server = Server::bind();
-    if dimension.is_prepared {
-        assert!(
-            child(dimension, "prepare", size, &server, &folder)
-                .status()
-                .expect("a child")
-                .success()
-        );
+    if dimension.prepare.is_some() {
+        let mut prepare = child(dimension, "prepare", size, &server, &folder);
+        let status = prepare.stderr(Stdio::null()).status();
+        assert!(status.expect("the child starts").success());
     }
-    if !dimension.is_outage {
-        server.start();
-    }
-    let usage = measure(child(dimension, "measure", size, &server, &folder));
-    let calls = fs::read_to_string(folder.join(dimensions::CALLS_FILE))
-        .expect("the child counts its calls");
+    let measured = match dimension.measured {
+        Measured::JobInOutage(_) => child(dimension, "measure", size, &server, &folder),
+        Measured::Job(_) => {
+            server.start(0);
+            child(dimension, "measure", size, &server, &folder)
+        }
+        Measured::Status => {
+            // Without any group, the verdict would be "unknown".
+            server.start(size.max(1));
+            status(&server, &folder)
+        }
+    };
+    let usage = measure(measured);
     Cost {
         cpu_ms: usage.cpu_ms,
         memory_kib: usage.resident_mib * 1024.0,
-        calls: calls.parse().expect("the child writes a number"),
+        calls: usage.calls as f64,
     }
 }
 
@@ -146,10 +163,31 @@ fn child(
     server: &Server,
     folder: &Path,
 ) -> Command {
-    let mut command = Command::new(env::current_exe().expect("the path of this program"));
+    let mut command = Command::new(this_program());
     command.args(["child", dimension.name, phase, &size.to_string(), &server.url()]);
     command.env_clear().env(dimensions::FOLDER_VARIABLE, folder);
     command
+}
+
+/// Returns `metrics-push status`. Its verdict is that no group needs attention.
+fn status(server: &Server, folder: &Path) -> Command {
+    let mut command = Command::new(this_program().with_file_name(COMMAND));
+    command.args(["status", "--url", &server.url()]);
+    command.env_clear().env("METRICS_PUSH_STATE_DIR", dimensions::state_dir_in(folder));
+    command
+}
+
+fn this_program() -> PathBuf {
+    env::current_exe().expect("the path of this program")
+}
+
+/// Builds the command next to this program.
+fn build_command() {
+    let profile: &[_] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "metrics-push-cli", "--bin", COMMAND]);
+    let built = cargo.args(profile).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(built.expect("cargo starts").success());
 }
 
 /// The state directories of the children. They are removed at the end, because ext4 needs longer to create a file after
