@@ -115,7 +115,7 @@ impl BoundedText<'_> {
 }
 
 /// Returns the last position at or before `position` where the text can be cut.
-fn floor_char_boundary(text: &str, position: usize) -> usize {
+pub(crate) fn floor_char_boundary(text: &str, position: usize) -> usize {
     let position = position.min(text.len());
     (0..=position).rev().find(|position| text.is_char_boundary(*position)).unwrap_or(0)
 }

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
-use tracing::Level;
+use tracing::span::EnteredSpan;
+use tracing::{Level, Span};
 
 use crate::escape::{escape, escape_lines};
 use crate::file_size::write_within_limit;
@@ -86,6 +87,48 @@ pub(crate) fn warn_once(line: impl fmt::Display) {
 pub(crate) fn debug(line: impl fmt::Display) {
     let record = || tracing::debug!(target: TARGET, "{}", escape(&line.to_string()));
     let _ = catch_unwind(AssertUnwindSafe(record));
+}
+
+/// The span of a run. The events of its body belong to it.
+#[derive(Debug, Default)]
+pub(crate) struct RunSpan(OnceLock<Span>);
+
+/// Leaves the span of a run when dropped.
+#[derive(Debug)]
+#[must_use = "dropping it leaves the span"]
+pub struct EnteredRunSpan(Option<EnteredSpan>);
+
+impl RunSpan {
+    /// Enters the span on this thread, if a subscriber records it. A program may install its subscriber after the first
+    /// call.
+    pub(crate) fn enter(&self, job: &str, id: &str) -> EnteredRunSpan {
+        let enter = || {
+            if self.0.get().is_none() {
+                // The highest level, so that a filter by level does not remove the span of a warning.
+                let span = tracing::error_span!(target: TARGET, "run", job, id);
+                if !span.is_disabled() {
+                    let _ = self.0.set(span);
+                }
+            }
+            self.0.get().map(|span| span.clone().entered())
+        };
+        EnteredRunSpan(catch_unwind(AssertUnwindSafe(enter)).unwrap_or_default())
+    }
+}
+
+impl EnteredRunSpan {
+    /// Enters no span.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for EnteredRunSpan {
+    fn drop(&mut self) {
+        if let Some(entered) = self.0.take() {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(entered)));
+        }
+    }
 }
 
 /// Returns `text`; if it is longer than `max_chars` characters, it is cut there and ends with an ellipsis.

@@ -60,6 +60,11 @@ impl Outcome {
         }
     }
 
+    /// Returns true unless the run succeeded or had nothing to do.
+    pub(crate) const fn is_failure(self) -> bool {
+        !matches!(self, Self::Success | Self::Skipped)
+    }
+
     /// Returns the outcome with this label value.
     pub(crate) fn from_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == label)

@@ -1,13 +1,19 @@
 //! The history of runs: what it stores about the ends of processes, and its totals.
 
 use std::collections::BTreeSet;
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Group};
 use metrics_push::{Config, FinishedRun, GroupingKey, Outcome, RunHistory};
 
 use crate::child::{FinishedJob, PanicStrategy, job, job_command};
 use crate::programs::program;
+use crate::raw_tcp::RawServer;
 use crate::state_dir::StateDir;
 
 /// The number of processes that end at the same time.
@@ -117,4 +123,61 @@ fn group_without_a_machine_label_has_a_streak_and_no_totals() {
         assert_eq!(group.get("batch_job_consecutive_failures", &[]), Some(failures));
         assert_eq!(runs_total(&group, "error"), None);
     }
+}
+
+/// Starts a proxy that holds the first `PUT` request. The receiver gets a message when it has arrived, and it is forwarded
+/// when the sender is dropped.
+fn holding_proxy(gateway: SocketAddr) -> (RawServer, Receiver<()>, Sender<()>) {
+    let (arrived, has_arrived) = channel();
+    let (release, is_released) = channel::<()>();
+    let mut hold = Some((arrived, is_released));
+    let proxy = RawServer::start(move |job| {
+        let hold = hold.take();
+        thread::spawn(move || forward(job, gateway, hold));
+        None
+    });
+    (proxy, has_arrived, release)
+}
+
+fn forward(mut job: TcpStream, gateway: SocketAddr, hold: Option<(Sender<()>, Receiver<()>)>) {
+    let mut to_gateway = TcpStream::connect(gateway).unwrap();
+    let (mut from_gateway, mut to_job) =
+        (to_gateway.try_clone().unwrap(), job.try_clone().unwrap());
+    thread::spawn(move || io::copy(&mut from_gateway, &mut to_job));
+    let mut hold = hold;
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(length @ 1..) = job.read(&mut buffer) {
+        let request = &buffer[..length];
+        if request.starts_with(b"PUT ")
+            && let Some((arrived, is_released)) = hold.take()
+        {
+            arrived.send(()).unwrap();
+            let _ = is_released.recv();
+        }
+        if to_gateway.write_all(request).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn totals_that_arrive_late_do_not_replace_newer_ones() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let (proxy, has_arrived, release) = holding_proxy(gateway.address());
+    let start = |url: &str| {
+        let command = job(PanicStrategy::Unwind, &["ok"]).gateway(url);
+        let command = command.variable("METRICS_PUSH_JOB", "import");
+        let command = command.variable("METRICS_PUSH_INSTANCE", "a");
+        command.variable("METRICS_PUSH_STATE_DIR", state.path()).start()
+    };
+    let late = start(&proxy.url());
+    has_arrived.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert!(start(&gateway.url()).wait().status.success());
+    assert_eq!(runs_total(&group(&gateway, "import"), "success"), Some(2.0));
+    drop(release);
+    assert!(late.wait().status.success());
+    let group = group(&gateway, "import");
+    assert_eq!(runs_total(&group, "success"), Some(2.0));
+    assert_eq!(group.get("batch_job_records_total", &[("result", "processed")]), Some(14.0));
+    group.assert_value("batch_job_consecutive_successes", &[], 2.0);
 }

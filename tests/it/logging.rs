@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use metrics_push::Config;
 use metrics_push::testing::{FakeGateway, Fault};
 
 use crate::programs::{command, program};
@@ -65,4 +66,63 @@ fn rejected_metrics_and_rejected_outcome_are_logged_in_one_line() {
     {
         assert!(line.contains(part), "no {part:?} in {line}");
     }
+}
+
+/// Returns the events of the program `spans`, each with the span that it belongs to.
+fn events(behaviour: &str, url: &str) -> Vec<(String, String)> {
+    let mut command = command(program("spans"));
+    let output = command.arg(behaviour).env("METRICS_PUSH_URL", url).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let events = text.lines().map(|line| line.split_once('|').unwrap());
+    events.map(|(event, span)| (event.to_owned(), span.to_owned())).collect()
+}
+
+#[test]
+fn events_of_a_body_belong_to_the_span_of_its_run() {
+    let gateway = FakeGateway::start();
+    let events = events("print", &gateway.url());
+    let mut names = Vec::new();
+    for (event, span) in &events {
+        match event.as_str() {
+            "outside" => assert_eq!(span, "-"),
+            "in a future" => assert!(span.starts_with("run job=future id="), "{span}"),
+            run => assert_eq!(span, &format!("run {run}")),
+        }
+        names.push(event.split(' ').next().unwrap());
+    }
+    let expected = [&["job=sync"][..], &["job=async"; 6], &["in", "job=on-caller"]];
+    let rest = ["job=by-hand", "job=panics", "outside"];
+    assert_eq!(names, [expected.concat(), rest.to_vec()].concat());
+    let ids = |events: &[(String, String)]| events.iter().map(|it| it.1.clone()).collect();
+    let ids: std::collections::BTreeSet<String> = ids(&events[1..7]);
+    assert_eq!(ids.len(), 2, "two interleaved runs");
+}
+
+#[test]
+fn subscriber_that_an_async_body_installs_gets_the_span() {
+    let gateway = FakeGateway::start();
+    let events = events("later", &gateway.url());
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].1, format!("run {}", events[0].0));
+}
+
+#[test]
+fn run_has_no_span_if_nothing_is_pushed_or_the_subscriber_panics() {
+    let gateway = FakeGateway::start();
+    for (behaviour, url) in [("print", ""), ("panic", &gateway.url())] {
+        let events = events(behaviour, url);
+        assert_eq!(events.len(), 12, "{behaviour}: {events:#?}");
+        assert!(events.iter().all(|(_, span)| span == "-"), "{behaviour}: {events:#?}");
+    }
+}
+
+#[test]
+fn line_about_an_outcome_ends_with_the_id_of_its_run() {
+    let state = TempDir::new();
+    let lines = lines_about_the_outcome("none", &state);
+    let _scope = Config::default().state_dir(state.path()).scope().unwrap();
+    let history = &metrics_push::histories()[0];
+    let end = format!("; run {}", history.runs()[0].id());
+    assert!(lines[0].ends_with(&end), "{lines:?}");
 }

@@ -11,6 +11,7 @@ mod dependencies;
 mod durations;
 mod endless_listing;
 mod environment;
+mod failure_reasons;
 mod fake_gateway;
 mod gateway_cleanup;
 mod gathering;

@@ -119,6 +119,9 @@ pub(crate) struct Arguments {
     /// An exit code of the command that means that there was nothing to do. Repeatable; several codes are separated by commas.
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_exit_code)]
     skip_exit_code: Vec<u8>,
+    /// The number of last lines of stderr that the history stores if the command fails; stderr becomes a pipe. Default: 0.
+    #[arg(long, value_name = "LINES", value_parser = parse_lines)]
+    output_lines: Option<usize>,
     /// The command and its arguments; a -- before them ends the options of metrics-push.
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
@@ -188,6 +191,10 @@ fn parse_threshold(text: &str) -> Result<u32, String> {
     })
 }
 
+fn parse_lines(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("invalid number of lines {text:?}; write a number such as 20"))
+}
+
 fn parse_exit_code(text: &str) -> Result<u8, String> {
     text.parse().map_err(|_| {
         format!(
@@ -236,6 +243,9 @@ fn job(name: String, arguments: &Arguments) -> Job {
     }
     if arguments.kill && arguments.max_runtime.is_some() {
         job = job.kill_after_max_runtime();
+    }
+    if let Some(lines) = arguments.output_lines {
+        job = job.output_lines(lines);
     }
     let codes = |codes: &[u8]| codes.iter().copied().map(i32::from).collect::<Vec<_>>();
     job.ok_exit_codes(codes(&arguments.ok_exit_code))

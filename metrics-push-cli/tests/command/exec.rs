@@ -9,6 +9,7 @@ use std::time::Duration;
 use metrics_push::testing::{FakeGateway, Group};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::machine::Machine;
 use crate::program::{Ended, metrics_push, piped, shell_status};
 use crate::signal_defaults::reset_signals;
 
@@ -505,4 +506,71 @@ fn exec_works_with_an_empty_or_no_search_path() {
             group.assert_value("batch_job_last_run_exit_code", &[], f64::from(bare.status));
         }
     }
+}
+
+#[test]
+fn exec_stores_the_last_lines_of_a_failed_command() {
+    let machine = Machine::new("output");
+    let script =
+        "echo out; echo one >&2; echo 'two http://user:pass@host' >&2; echo three >&2; exit 3";
+    let arguments = ["exec", "--job", "orders", "--output-lines", "2", "--", "sh", "-c", script];
+    let ended = machine.run(&arguments);
+    assert_eq!((ended.status, ended.stdout.as_str()), (3, "out\n"), "{ended:?}");
+    assert_eq!(ended.stderr, "one\ntwo http://user:pass@host\nthree\n");
+    assert_eq!(machine.reasons("orders"), [Some(r"two http://…@host\nthree".to_owned())]);
+}
+
+#[test]
+fn exec_stores_no_output_of_a_success_and_none_by_default() {
+    let machine = Machine::new("no-output");
+    for (arguments, status) in [
+        (&["--output-lines", "5", "--", "sh", "-c", "echo warning >&2"][..], 0),
+        (&["--", "sh", "-c", "echo secret >&2; exit 1"], 1),
+    ] {
+        let ended = machine.run(&[&["exec", "--job", "orders"], arguments].concat());
+        assert_eq!(ended.status, status, "{ended:?}");
+    }
+    assert_eq!(machine.reasons("orders"), [None, None]);
+}
+
+#[test]
+fn exec_copies_all_output_of_a_command_that_a_signal_ends() {
+    let machine = Machine::new("long-output");
+    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; kill -9 $$";
+    let arguments = ["exec", "--job", "orders", "--output-lines", "1", "--", "sh", "-c", script];
+    let ended = machine.run(&arguments);
+    assert_eq!((ended.status, ended.stderr.lines().count()), (137, 20_000));
+    assert_eq!(machine.reasons("orders"), [Some("line 19999".to_owned())]);
+}
+
+#[test]
+fn exec_with_output_lines_does_not_wait_for_processes_in_the_background() {
+    let machine = Machine::new("background");
+    let script = "sleep 60 & echo left $! >&2; exit 1";
+    let arguments = ["exec", "--job", "orders", "--output-lines", "1", "--", "sh", "-c", script];
+    // The process in the background has inherited stdout, and the test reads that to its end.
+    let mut command = machine.command(&arguments);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    let reason = machine.reasons("orders").remove(0).unwrap();
+    let id = reason.strip_prefix("left ").and_then(|id| Pid::from_raw(id.parse().ok()?)).unwrap();
+    kill_process(id, Signal::KILL).unwrap();
+}
+
+#[test]
+fn exec_gives_the_id_of_its_run_to_the_command() {
+    let machine = Machine::new("run-id");
+    let ended =
+        machine.run(&["exec", "--job", "orders", "--", "sh", "-c", "echo $METRICS_PUSH_RUN_ID"]);
+    let history = machine.json(&["history", "orders", "--json"]);
+    assert_eq!(history["runs"][0]["id"], ended.stdout.trim_end());
+    assert!(ended.stdout.len() == 17 && ended.stderr.is_empty(), "{ended:?}");
+    // The command in the command has another run.
+    let inner = [env!("CARGO_BIN_EXE_metrics-push"), "exec", "--job", "inner", "--", "sh", "-c"];
+    let arguments = [&["exec", "--job", "outer", "--"][..], &inner, &["echo $METRICS_PUSH_RUN_ID"]];
+    let ended = machine.run(&arguments.concat());
+    assert!(ended.stderr.is_empty(), "{ended:?}");
+    let id = |job| machine.json(&["history", job, "--json"])["runs"][0]["id"].clone();
+    assert_eq!(id("inner"), ended.stdout.trim_end());
+    assert_ne!(id("inner"), id("outer"));
 }

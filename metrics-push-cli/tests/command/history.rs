@@ -1,52 +1,8 @@
 //! `metrics-push history`, and the runs that `status` shows of it.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
-use metrics_push::testing::FakeGateway;
 use serde_json::Value;
 
-use crate::program::{Ended, metrics_push, piped};
-
-/// A gateway and a state directory.
-struct Machine {
-    gateway: FakeGateway,
-    state: PathBuf,
-}
-
-impl Machine {
-    fn new(name: &str) -> Self {
-        let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("history-{name}-{}", std::process::id()));
-        Self { gateway: FakeGateway::start(), state }
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = metrics_push(&self.gateway.url(), arguments);
-        command.env("METRICS_PUSH_STATE_DIR", &self.state).env("PATH", "/usr/bin:/bin");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ended {
-        piped(self.command(arguments), "")
-    }
-
-    /// Runs a job that ends with this exit code.
-    fn exec(&self, labels: &[&str], code: u8) {
-        let program = format!("exit {code}");
-        let mut arguments = vec!["exec", "--job", "orders"];
-        arguments.extend(labels.iter().flat_map(|label| ["--grouping", *label]));
-        arguments.extend(["--", "sh", "-c", &program]);
-        assert_eq!(self.run(&arguments).status, i32::from(code));
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.state);
-    }
-}
+use crate::machine::Machine;
 
 #[test]
 fn history_lists_runs_with_streak_and_success_rate() {

@@ -4,6 +4,7 @@ mod exec;
 mod exposition;
 mod generated;
 mod history;
+mod machine;
 mod processes;
 mod program;
 mod removal;

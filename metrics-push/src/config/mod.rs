@@ -27,6 +27,8 @@ use sink_config::split_urls;
 
 pub use duration::parse_duration;
 pub use sink_config::SinkConfig;
+#[cfg(unix)]
+pub(crate) use variables::RUN_ID_VARIABLE;
 pub use variables::Variable;
 pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy_settings};
 

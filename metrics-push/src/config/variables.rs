@@ -282,6 +282,10 @@ const PREFIX: &str = "METRICS_PUSH_";
 const SERVICE_PREFIXES: [&str; 2] = ["METRICS_PUSH_PORT", "METRICS_PUSH_SERVICE_"];
 /// The variable that a supervisor sets for its job. It is not a setting.
 pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
+/// The variable with the id of the run for the command of `Run::exec`. It is not a setting.
+pub(crate) const RUN_ID_VARIABLE: &str = "METRICS_PUSH_RUN_ID";
+/// The variables that the library sets.
+const INTERNAL: [&str; 2] = [SUPERVISOR_VARIABLE, RUN_ID_VARIABLE];
 const URL: &str = "METRICS_PUSH_URL";
 const CA_FILE: &str = "METRICS_PUSH_CA_FILE";
 const CERT_FILE: &str = "METRICS_PUSH_CERT_FILE";
@@ -385,7 +389,7 @@ impl Config {
 /// # Errors
 /// `is_config` if the name is unknown, with the nearest one that is known, or if it is for a sink that is not in the list.
 fn check_name(name: &str, sinks: usize) -> Result<(), Error> {
-    let mut known = ALL.iter().map(|variable| variable.name).chain([SUPERVISOR_VARIABLE]);
+    let mut known = ALL.iter().map(|variable| variable.name).chain(INTERNAL);
     let is_of_service = SERVICE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if !name.starts_with(PREFIX) || is_of_service || known.any(|known| known == name) {
         return Ok(());
@@ -584,7 +588,11 @@ mod tests {
         let known = ALL.iter().map(|variable| variable.name);
         let foreign = ["METRICS_PUSHER", "PATH", ""];
         let of_service = ["METRICS_PUSH_PORT_9091_TCP", "METRICS_PUSH_SERVICE_HOST"];
-        for name in known.chain(["METRICS_PUSH_SUPERVISOR"]).chain(foreign).chain(of_service) {
+        for name in known
+            .chain(["METRICS_PUSH_SUPERVISOR", "METRICS_PUSH_RUN_ID"])
+            .chain(foreign)
+            .chain(of_service)
+        {
             assert!(check_name(name, 2).is_ok(), "{name}");
         }
     }

@@ -125,6 +125,10 @@ impl Delivery {
         self.sent_self_metrics = None;
     }
 
+    pub(crate) fn key(&self) -> &GroupingKey {
+        &self.key
+    }
+
     /// Returns the request if it reports runs.
     pub(crate) fn reporting_request(&self) -> Option<&PushRequest> {
         self.request.as_ref().filter(|request| !request.endings().is_empty())
@@ -136,6 +140,19 @@ impl Delivery {
             recorded.add_to(request);
         }
         self.backlog.recorded = recorded;
+    }
+
+    /// Returns what the history has added to the request; `None` if it has not stored the runs of the request.
+    pub(crate) fn recorded(&self) -> Option<&Recorded> {
+        Some(&self.backlog.recorded).filter(|recorded| recorded.is_stored())
+    }
+
+    /// Sends newer values of the families of the history, after the sink has accepted the request. Returns true if it has
+    /// accepted them as well.
+    pub(crate) async fn send_newer(&mut self, newer: Recorded) -> bool {
+        let request = PushRequest::add(self.key.clone(), newer.families().clone());
+        self.backlog.recorded = newer;
+        self.transmit(&Payload::from(&request)).await.is_ok()
     }
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted

@@ -193,6 +193,14 @@ impl Route {
         self.useful(self.history().map(|history| history.look_up(key, &self.0.url)))
     }
 
+    /// Returns the values of the families that the history has added to an accepted request, if runs were recorded since.
+    /// Another process that reports them may have been faster, so the sink may have the older values. Samples have their
+    /// own times. Blocks.
+    pub(crate) fn newer(&self, key: &GroupingKey, known: &Recorded) -> Option<Recorded> {
+        let is_group = self.sink().semantics().model == Model::Groups && self.is_idempotent();
+        self.history().filter(|_| is_group)?.newer(key, &self.0.url, known)
+    }
+
     /// Returns what a request for this sink needs of the history.
     fn useful(&self, recorded: Option<Recorded>) -> Recorded {
         // A sink that adds up the values would add up totals.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::log_limiter::{self, Undelivered};
@@ -11,9 +12,12 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::PushRequest;
+use crate::push_request::{PushRequest, RunEnding};
 use crate::sink::{Acceptance, OnFailure};
 use crate::spool::{Spool, SpoolEntry, SpoolReason};
+
+/// The maximum number of ids in a line about the runs of one request.
+const MAX_LOGGED_RUNS: usize = 3;
 
 /// A delivery after its last attempt.
 #[derive(Debug)]
@@ -174,19 +178,20 @@ impl Settlement {
         let (key, attempts) = (&self.key, AttemptCount(self.attempts));
         let subject = self.subject();
         let dropped = DroppedMetrics(self.refused.as_ref());
+        let runs = RunIds(self.request.as_ref().map_or(&[], PushRequest::endings));
         match receipt {
             Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
                 Undelivered::Reduced,
-                format_args!("{error:?}; the outcome of {key} was pushed without {}", self.refused_part),
+                format_args!("{error:?}; the outcome of {key} was pushed without {}{runs}", self.refused_part),
             ),
             Receipt::Delivered { .. } => {
-                log::debug(format_args!("delivered {key} after {attempts} ({})", self.route));
+                log::debug(format_args!("delivered {key} after {attempts} ({}){runs}", self.route));
             }
             Receipt::Spooled { error, folder, .. } if is_rejection(error) => self.log_undelivered(
                 Undelivered::Spooled,
                 format_args!(
                     "the gateway rejected the outcome of {key} after {attempts}: {error:?}; the outcome is stored in {} \
-                     without the program's own metrics, and the next run for this URL sends it again{dropped}",
+                     without the program's own metrics, and the next run for this URL sends it again{dropped}{runs}",
                     folder.display()
                 ),
             ),
@@ -194,7 +199,7 @@ impl Settlement {
                 Undelivered::Spooled,
                 format_args!(
                     "{subject} is not confirmed yet after {attempts}: {error:?}; it is stored in {}, and the next run for \
-                     this URL compares it with the group{dropped}",
+                     this URL compares it with the group{dropped}{runs}",
                     folder.display()
                 ),
             ),
@@ -202,7 +207,7 @@ impl Settlement {
                 Undelivered::Spooled,
                 format_args!(
                     "{subject} is not delivered yet after {attempts}: {error:?}; it is stored in {}, and the \
-                     next run for this URL delivers it{}{dropped}",
+                     next run for this URL delivers it{}{dropped}{runs}",
                     folder.display(),
                     self.move_hint(error)
                 ),
@@ -211,13 +216,13 @@ impl Settlement {
                 Undelivered::Lost,
                 format_args!(
                     "{subject} may not have arrived after {attempts}: {error:?}; it is not sent again, because \
-                     an aggregating gateway would count it twice{dropped}"
+                     an aggregating gateway would count it twice{dropped}{runs}"
                 ),
             ),
             Receipt::Dropped { error, .. } => self.log_undelivered(
                 Undelivered::Lost,
                 format_args!(
-                    "{subject} is lost after {attempts}: {error:?}{}{dropped}",
+                    "{subject} is lost after {attempts}: {error:?}{}{dropped}{runs}",
                     self.spool_hint(error)
                 ),
             ),
@@ -279,6 +284,20 @@ impl fmt::Display for DroppedMetrics<'_> {
             Some(error) => write!(f, "; the program's own metrics are dropped: {error:?}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The end of a line about runs: their ids.
+struct RunIds<'a>(&'a [Arc<RunEnding>]);
+
+impl fmt::Display for RunIds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, others) = self.0.split_at(self.0.len().min(MAX_LOGGED_RUNS));
+        for (position, ending) in shown.iter().enumerate() {
+            let separator = if position == 0 { "; run " } else { ", " };
+            write!(f, "{separator}{}", ending.run.id)?;
+        }
+        if others.is_empty() { Ok(()) } else { write!(f, " and {} more", others.len()) }
     }
 }
 

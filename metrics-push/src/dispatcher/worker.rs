@@ -14,7 +14,7 @@ use crate::blocking::run_blocking;
 use crate::clock::Moment;
 #[cfg(test)]
 use crate::delivery::failpoint;
-use crate::delivery::policy::{DRAIN_TIMEOUT, MAX_RESTARTS, START_LINGER};
+use crate::delivery::policy::{DRAIN_TIMEOUT, MAX_NEWER_REQUESTS, MAX_RESTARTS, START_LINGER};
 use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt, Route, Step, log_limiter};
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
@@ -103,6 +103,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         }
     };
     if result.is_ok() && !in_flight.shared.interruption.is_started() {
+        Box::pin(send_newer(&route, &mut delivery, &in_flight.shared)).await;
         // The next delivery of the group tries again.
         let _ = catch_panic(Box::pin(delivery.delete_elsewhere())).await;
     }
@@ -143,6 +144,22 @@ async fn record_runs(route: &Route, delivery: &mut Delivery) {
     let recorded = if has_disk { run_blocking(record).await } else { Some(record()) };
     if let Some(recorded) = recorded {
         delivery.set_recorded(recorded);
+    }
+}
+
+/// Sends the values of the history again while other processes record runs of the group: the requests of two processes can
+/// be applied in another order than their runs were recorded. The last process sends the newest values.
+async fn send_newer(route: &Route, delivery: &mut Delivery, shared: &Shared) {
+    for _ in 0..MAX_NEWER_REQUESTS {
+        let Some(known) = delivery.recorded().cloned() else { return };
+        let (key, disk_route) = (delivery.key().clone(), route.clone());
+        let newer = run_blocking(move || disk_route.newer(&key, &known)).await.flatten();
+        let Some(newer) = newer else { return };
+        let limit = shared.interruption.exceeded(delivery.interruption_grace());
+        let sent = run_until(limit, catch_panic(delivery.send_newer(newer))).await;
+        if !matches!(sent, Some(Ok(true))) {
+            return;
+        }
     }
 }
 

@@ -89,9 +89,21 @@ pub(crate) struct Recorded {
     pub(crate) checked_at: Option<u64>,
     /// The totals as they were before the runs of the request. The text is empty if that is unknown.
     pub(crate) totals_before: Totals,
+    /// The id of the last run that the history had.
+    last_run: Option<String>,
 }
 
 impl Recorded {
+    /// Returns true if the history has stored the runs of the request.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.last_run.is_some()
+    }
+
+    /// Returns the runs in a row and the totals.
+    pub(crate) fn families(&self) -> &Families {
+        &self.families
+    }
+
     /// Adds the families to a request. A push also has the timestamps of other outcomes, because it replaces the group.
     pub(crate) fn add_to(&self, request: &mut PushRequest) {
         request.insert(self.families.clone());
@@ -146,7 +158,28 @@ impl History {
             families.insert(name.clone(), total.text.clone());
             totals_before.insert(name.clone(), total_before(total, name, endings));
         }
-        Recorded { families, totals_before, ..self.times_of(&group, sink, now) }
+        let last_run = group.last_run().map(str::to_owned);
+        Recorded { families, totals_before, last_run, ..self.times_of(&group, sink, now) }
+    }
+
+    /// Returns the values of the same families now, if other runs were recorded since. Blocks on the disk.
+    pub(crate) fn newer(
+        &self,
+        key: &GroupingKey,
+        sink: &str,
+        known: &Recorded,
+    ) -> Option<Recorded> {
+        let last_run = known.last_run.as_deref()?;
+        let folder = self.state_dir.existing_folder(FOLDER)?;
+        let group = self.ok_or_warn(self.read(&folder, &file_name(key)))??;
+        if !group.has_runs_after(last_run) {
+            return None;
+        }
+        let mut families = families::streak_families(group.streak);
+        let totals = group.totals.iter().filter(|(name, _)| known.families.contains_key(*name));
+        families.extend(totals.map(|(name, total)| (name.clone(), total.text.clone())));
+        let last_run = group.last_run().map(str::to_owned);
+        Some(Recorded { families, last_run, ..self.times_of(&group, sink, Moment::now()) })
     }
 
     /// Returns what the history adds to a request that reports no new run. Blocks on the disk.

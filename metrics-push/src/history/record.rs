@@ -158,6 +158,16 @@ impl GroupRecord {
         true
     }
 
+    /// Returns the id of the run that was added last.
+    pub(super) fn last_run(&self) -> Option<&str> {
+        self.counted.last().map(String::as_str)
+    }
+
+    /// Returns true if other runs were added after this one. The ids of the last runs are known.
+    pub(super) fn has_runs_after(&self, id: &str) -> bool {
+        self.last_run() != Some(id) && self.counted.iter().any(|counted| counted == id)
+    }
+
     /// Removes the oldest runs until the limits are kept.
     fn remove_old_runs(&mut self, now: f64) {
         let oldest = now - RUN_TTL.as_secs_f64();

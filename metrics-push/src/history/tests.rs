@@ -155,6 +155,31 @@ fn time_in_the_future_is_not_exported_and_is_replaced() {
 }
 
 #[test]
+fn newer_values_are_those_of_runs_that_were_recorded_since() {
+    let state = TempStateDir::new();
+    let history = state.history();
+    let first = history.record(&key(), SINK, &ending("1", Outcome::Success));
+    assert!(history.newer(&key(), SINK, &first).is_none());
+    let second = history.record(&key(), SINK, &ending("2", Outcome::Success));
+    // Only the number of attempts has changed since the second one.
+    history.set_attempts(&key(), &ending("2", Outcome::Success), 3);
+    assert!(history.newer(&key(), SINK, &second).is_none());
+    let newer = history.newer(&key(), SINK, &first).unwrap();
+    assert_eq!((newer.families(), total(&newer)), (second.families(), Some("4")));
+    assert!(history.newer(&key(), SINK, &newer).is_none());
+}
+
+#[test]
+fn run_that_could_not_be_stored_has_no_newer_values() {
+    let state = TempStateDir::new();
+    let lost = state.history().record(&key(), SINK, &ending("1", Outcome::Success));
+    std::fs::remove_file(state.file(&key())).unwrap();
+    state.history().record(&key(), SINK, &ending("2", Outcome::Success));
+    assert!(state.history().newer(&key(), SINK, &lost).is_none());
+    assert!(state.history().newer(&key(), SINK, &Recorded::default()).is_none());
+}
+
+#[test]
 fn attempts_and_checks_are_recorded() {
     let state = TempStateDir::new();
     let (history, run) = (state.history(), ending("1", Outcome::Error));

@@ -3,13 +3,15 @@
 //! A run that its caller finishes gathers its metrics and submits its completion on the caller's thread.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use super::acknowledgement::Acknowledgement;
 use super::completion::{Cause, Completion};
-use super::hooks::{exit, signal};
+use super::failure_reason;
+use super::hooks::{exit, panic, signal};
 use super::journal::ended_runs::record_end;
 use super::journal::line::Finished;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
@@ -27,7 +29,7 @@ use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::finished_run::RecordCounts;
 use crate::labels::GroupingKey;
-use crate::log;
+use crate::log::{self, EnteredRunSpan, RunSpan};
 use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
 use crate::outcome::Outcome;
@@ -64,6 +66,9 @@ pub(super) struct ActiveRun {
     is_deferred: AtomicBool,
     is_skipped: AtomicBool,
     progress: Mutex<Progress>,
+    /// Why the run fails, for the journal and the history.
+    reason: OnceLock<String>,
+    span: RunSpan,
     registry: OnceLock<Registry>,
     record: Option<Arc<RunRecord>>,
     /// Locked while the start is submitted, so that no completion is submitted before it.
@@ -96,6 +101,8 @@ impl ActiveRun {
             is_deferred: AtomicBool::new(false),
             is_skipped: AtomicBool::new(false),
             progress: Mutex::default(),
+            reason: OnceLock::new(),
+            span: RunSpan::default(),
             registry: OnceLock::new(),
             record: record.map(Arc::new),
             start_lock: Mutex::default(),
@@ -151,6 +158,44 @@ impl ActiveRun {
 
     pub(super) fn mark_skipped(&self) {
         self.is_skipped.store(true, Ordering::Relaxed);
+    }
+
+    /// Enters the span of the run, unless nothing is pushed.
+    pub(super) fn enter_span(&self) -> EnteredRunSpan {
+        self.key.as_ref().map_or(EnteredRunSpan::none(), |key| self.span.enter(key.job(), &self.id))
+    }
+
+    /// Sets the error with which the run fails, unless nothing stores it.
+    pub(super) fn set_error(&self, error: &dyn fmt::Debug) {
+        if self.stores_reason()
+            && let Some(reason) = failure_reason::of_error(error)
+        {
+            let _ = self.reason.set(reason);
+        }
+    }
+
+    /// Sets the last panic as the reason: that of this thread. The panic of a process may be on another thread, which has
+    /// passed it to this one.
+    fn set_panic(&self) {
+        if self.stores_reason() {
+            let panics = self.panics_at_start;
+            let other = || {
+                let is_process = self.spec.is_process();
+                is_process.then(|| PROCESS.panic_reason_since(panics)).flatten()
+            };
+            if let Some(reason) = panic::reason_since(panics).or_else(other) {
+                let _ = self.reason.set(reason);
+            }
+        }
+    }
+
+    fn stores_reason(&self) -> bool {
+        self.key.is_some() && self.pipeline.history.is_enabled()
+    }
+
+    /// Returns the reason of an outcome that is a failure.
+    fn reason_of(&self, outcome: Outcome) -> Option<String> {
+        self.reason.get().filter(|_| outcome.is_failure()).cloned()
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -232,6 +277,10 @@ impl ActiveRun {
             self.is_finished.store(true, Ordering::Release);
             return;
         }
+        if outcome == Outcome::Panic {
+            // Before a collector panics as well.
+            self.set_panic();
+        }
         if self.spec.is_process() {
             // A signal that is ending the process determines the outcome. If the process continues, the run is active again.
             signal::wait_while_ending();
@@ -278,6 +327,9 @@ impl ActiveRun {
         deadline: Moment,
     ) -> Option<Receiver<()>> {
         let (key, unsent) = self.close()?;
+        if cause.outcome == Outcome::Panic {
+            self.set_panic();
+        }
         let completion = self.complete(cause, finished);
         let timeout = deadline.remaining();
         Some(self.submit_completion(key, unsent, &completion, gathered, timeout))
@@ -316,7 +368,7 @@ impl ActiveRun {
                 at: completion.finished_at,
                 duration: completion.duration,
                 records: self.progress().records,
-                reason: None,
+                reason: self.reason_of(cause.outcome),
             });
         }
         completion
@@ -334,8 +386,9 @@ impl ActiveRun {
         let mut metrics =
             completion_metrics(&Expectations::from(&self.spec), &progress, completion);
         metrics.merge(gathered);
-        let families = encode_accepted(metrics, key);
-        let mut ending = run_ending(&self.id, completion, &progress, None);
+        let families = encode_accepted(metrics, key, &self.id);
+        let reason = self.reason_of(completion.cause.outcome);
+        let mut ending = run_ending(&self.id, completion, &progress, reason);
         if self.adds_up() {
             add_summable(&mut ending.counted, &families);
         }
@@ -391,10 +444,10 @@ impl ActiveRun {
 }
 
 /// Encodes the metrics that the group accepts and logs the others.
-fn encode_accepted(mut metrics: Snapshot, key: &GroupingKey) -> Families {
+fn encode_accepted(mut metrics: Snapshot, key: &GroupingKey, run: &str) -> Families {
     metrics.reject_labels_of(key);
     for rejection in metrics.rejections() {
-        log::warn(Error::from(rejection.clone()).at("group", key));
+        log::warn(Error::from(rejection.clone()).at("group", key).at("run", run));
     }
     encode(&metrics)
 }

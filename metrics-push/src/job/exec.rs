@@ -10,6 +10,7 @@ use super::inherited_state;
 use super::posix_signals::{SignalMask, ignore};
 use super::run::Run;
 use super::supervisor;
+use crate::config::RUN_ID_VARIABLE;
 
 /// How long `exec` waits for the delivery of the start. If the gateway is slower, the completion reports the start.
 const START_TIMEOUT: Duration = Duration::from_millis(500);
@@ -17,6 +18,9 @@ const START_TIMEOUT: Duration = Duration::from_millis(500);
 impl Run {
     /// Replaces this process by `command`, which continues this run. The [supervisor](crate::Job::supervise) reports
     /// how the command ends. Without a supervisor, its end is not reported.
+    ///
+    /// The environment variable `METRICS_PUSH_RUN_ID` of the command, and of its children, is the [id](crate::RunHandle::id)
+    /// of this run, unless nothing is pushed.
     ///
     /// Returns only if the command cannot be executed, with the reason.
     ///
@@ -31,6 +35,9 @@ impl Run {
     /// ```
     pub fn exec(&self, command: &mut Command) -> io::Error {
         self.active.wait_start_delivered(START_TIMEOUT);
+        if self.active.key().is_some() {
+            command.env(RUN_ID_VARIABLE, self.id());
+        }
         // If the command has jobs of this library, they are not supervised.
         let command = inherit_signals(command.env_remove(supervisor::VARIABLE));
         let error = signal::without_handlers(|| command.exec());

@@ -5,6 +5,7 @@ mod active_run;
 mod completion;
 #[cfg(unix)]
 mod exec;
+mod failure_reason;
 mod hooks;
 #[cfg(unix)]
 mod inherited_state;
@@ -246,6 +247,18 @@ impl Job {
         self.supervise()
     }
 
+    /// Stores the last lines that a failed process has written to stderr in the [history](crate::history()), at most 1,024
+    /// bytes. The default is 0, because an output may contain secrets. Has no effect without a state directory or a
+    /// [supervisor](Self::supervise).
+    ///
+    /// The supervisor copies the output to its own stderr, so stderr of the process is a pipe instead of a terminal or a
+    /// file. A process that this one leaves in the background must redirect its own stderr.
+    #[must_use]
+    pub const fn output_lines(mut self, lines: usize) -> Self {
+        self.spec.output_lines = lines;
+        self
+    }
+
     /// Sets the exit codes of a [whole process](Self::whole_process) that mean success, besides 0.
     #[must_use]
     pub fn ok_exit_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
@@ -291,13 +304,16 @@ impl Job {
         Run::start(self.spec.clone(), grouping)
     }
 
-    /// Calls `body` as a run of this job. An `Err` is a failure. A panic is a failure as well and is propagated.
+    /// Calls `body` as a run of this job. An `Err` is a failure. A panic is a failure as well and is propagated. The text
+    /// of the error is not stored, because its type may have none: see [`Run::fail`].
     ///
     /// # Errors
     /// Those of `body`, unchanged.
     pub fn run<T, E>(&self, body: impl FnOnce(&Run) -> Result<T, E>) -> Result<T, E> {
         let run = self.start();
+        let span = run.enter_span();
         let result = body(&run);
+        drop(span);
         run.finish(if result.is_ok() { Outcome::Success } else { Outcome::Error });
         result
     }

@@ -124,7 +124,7 @@ pub(super) fn raise_with_default(signal: c_int) {
 /// Calls `start` with all signals blocked on this thread, so that the threads it starts have them blocked. Signals then go
 /// to the program's own threads, which may wait for them.
 #[expect(unsafe_code, reason = "calls into C")]
-pub(super) fn with_signals_blocked(start: impl FnOnce()) {
+pub(super) fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the sets are initialised before they are used and outlive the calls.
@@ -135,11 +135,12 @@ pub(super) fn with_signals_blocked(start: impl FnOnce()) {
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr())
     };
-    start();
+    let started = start();
     if result == 0 {
         // SAFETY: the successful call above has initialised `before`.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
     }
+    started
 }
 
 /// Writes to a descriptor from a signal handler. The descriptor is never closed and does not block. If its buffer is

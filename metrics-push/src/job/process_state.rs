@@ -38,6 +38,24 @@ pub(super) trait Shutdown: Send {
     fn reopen(&self);
 }
 
+/// A panic, and how many panics the process had with it.
+#[derive(Clone, Debug)]
+pub(super) struct RecordedPanic {
+    number: u64,
+    reason: String,
+}
+
+impl RecordedPanic {
+    pub(super) const fn new(number: u64, reason: String) -> Self {
+        Self { number, reason }
+    }
+
+    /// Returns the reason, unless the panic is one of the first `panics` of the process.
+    pub(super) fn reason_since(self, panics: u64) -> Option<String> {
+        (self.number > panics).then_some(self.reason)
+    }
+}
+
 pub(super) static PROCESS: ProcessState = ProcessState::new();
 
 pub(super) struct ProcessState {
@@ -47,6 +65,7 @@ pub(super) struct ProcessState {
     /// Set when the process starts to end.
     ending: Mutex<Option<Ending>>,
     panics: AtomicU64,
+    last_panic: Mutex<Option<RecordedPanic>>,
     running_panic_hooks: AtomicUsize,
     /// Locked while a panic hook finishes the runs. Other threads that panic wait for it, because the first hook that
     /// returns aborts the process.
@@ -75,6 +94,7 @@ impl ProcessState {
             finish_all: OnceLock::new(),
             ending: Mutex::new(None),
             panics: AtomicU64::new(0),
+            last_panic: Mutex::new(None),
             running_panic_hooks: AtomicUsize::new(0),
             abort: Mutex::new(()),
             background_work: Mutex::new(None),
@@ -144,6 +164,15 @@ impl ProcessState {
     /// Returns the number of panics since the first run.
     pub(super) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_last_panic(&self, panic: RecordedPanic) {
+        *self.last_panic.lock() = Some(panic);
+    }
+
+    /// Returns the reason of the last panic of any thread, unless it is one of the first `panics` of the process.
+    pub(super) fn panic_reason_since(&self, panics: u64) -> Option<String> {
+        self.last_panic.lock().clone().and_then(|last| last.reason_since(panics))
     }
 
     /// Counts a panic. The returned guard marks a running panic hook.

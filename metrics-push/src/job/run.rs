@@ -10,6 +10,7 @@ use super::run_handle::RunHandle;
 use super::shutdown::finish_all;
 use super::spec::JobSpec;
 use super::start;
+use crate::log::EnteredRunSpan;
 use crate::outcome::{Outcome, Standing, Verdict};
 
 /// One execution of a [`Job`](crate::Job).
@@ -33,6 +34,33 @@ impl Run {
     /// Ends the run.
     pub fn finish(self, outcome: Outcome) {
         self.active.finish(outcome);
+    }
+
+    /// Ends the run as a failure with this error, whose text the [history](crate::history()) stores.
+    ///
+    /// The text is that of `Debug`, with at most 1,024 bytes. It stays on this machine: no metric has it.
+    ///
+    /// ```
+    /// use metrics_push::{Job, Outcome};
+    ///
+    /// let run = Job::new("rotate_logs").start();
+    /// match std::fs::rename("app.log", "app.log.1") {
+    ///     Ok(()) => run.finish(Outcome::Success),
+    ///     Err(error) => run.fail(&error),
+    /// }
+    /// ```
+    pub fn fail(self, error: &dyn fmt::Debug) {
+        self.set_error(error);
+        self.finish(Outcome::Error);
+    }
+
+    /// Enters the `tracing` span of the run on this thread.
+    pub(crate) fn enter_span(&self) -> EnteredRunSpan {
+        self.active.enter_span()
+    }
+
+    pub(crate) fn set_error(&self, error: &dyn fmt::Debug) {
+        self.active.set_error(error);
     }
 
     /// Ends the run with the verdict on its body. If the verdict is not final and the run is a whole process, the exit

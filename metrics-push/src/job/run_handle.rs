@@ -44,8 +44,8 @@ impl RunHandle {
 
     /// Returns the id of this run: 16 hexadecimal digits that no other run has.
     ///
-    /// The [history](crate::history()) of the group contains it. It is not a label, because each run would create a new
-    /// series.
+    /// The [history](crate::history()) of the group contains it, and so do the library's log lines about the run and the
+    /// `tracing` span `run` in which the body runs. It is not a label, because each run would create a new series.
     #[must_use]
     pub fn id(&self) -> &str {
         self.active.id()
@@ -91,7 +91,8 @@ impl RunHandle {
     /// A skipped run counts neither as a success nor as a failure.
     pub fn skip(&self, reason: impl fmt::Display) {
         let (reason, _) = render(&reason);
-        log::debug(format_args!("the run of {} is skipped: {reason}", self.active.name()));
+        let (name, id) = (self.active.name(), self.id());
+        log::debug(format_args!("the run of {name} is skipped: {reason}; run {id}"));
         self.active.mark_skipped();
     }
 

@@ -374,8 +374,11 @@ mod tests {
                 outcome == Outcome::Success,
                 "{outcome}: {names:?}"
             );
-            let is_failure = !matches!(outcome, Outcome::Success | Outcome::Skipped);
-            assert_eq!(has("last_failure_timestamp_seconds"), is_failure, "{outcome}: {names:?}");
+            assert_eq!(
+                has("last_failure_timestamp_seconds"),
+                outcome.is_failure(),
+                "{outcome}: {names:?}"
+            );
             assert_eq!(has("last_run_success"), outcome != Outcome::Skipped, "{outcome}");
         }
     }

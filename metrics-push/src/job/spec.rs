@@ -36,6 +36,8 @@ pub(super) struct JobSpec {
     pub(super) supervision: Supervision,
     pub(super) enforcement: Enforcement,
     pub(super) exit_codes: ExitCodes,
+    /// The number of lines of the output of a failed process that the history stores.
+    pub(super) output_lines: usize,
     /// The counters and histograms of the runs add up.
     pub(super) is_cumulative: bool,
 }
@@ -125,6 +127,7 @@ impl JobSpec {
             supervision: Supervision::None,
             enforcement: Enforcement::Alert,
             exit_codes: ExitCodes { ok: Vec::new(), skip: Vec::new() },
+            output_lines: 0,
             is_cumulative: false,
         }
     }

@@ -14,8 +14,10 @@ use crate::job::Outcome;
 /// Runs a body. If it does not return, the outcome is a panic.
 #[inline]
 pub fn call<C: Measure, R>(call: C, body: impl FnOnce() -> R) -> Ended<C, R> {
+    let span = call.enter_span();
     let armed = armed(call);
     let result = body();
+    drop(span);
     Ended::new(result, armed)
 }
 
@@ -140,9 +142,11 @@ impl<C: Measure, F: Future> Future for Measured<C, F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let span = this.call.0.as_ref().map(|call| call.enter_span());
         let polling = Polling(&mut *this.call);
         let poll = this.future.poll(context);
         forget(polling);
+        drop(span);
         // The inner future decides what happens if it is polled again after completion.
         poll.map(|result| Ended::new(result, Armed(this.call.take())))
     }

@@ -4,6 +4,7 @@
 //! annotated function while the thread unwinds. Only [`Guard`] uses `thread::panicking`, because a guard is dropped
 //! both if the body returns and if it panics.
 
+use std::fmt::Debug;
 use std::mem::ManuallyDrop;
 use std::thread;
 
@@ -11,9 +12,20 @@ use super::counted::CountedCall;
 use super::run::PreparedRun;
 use super::timed::{PreparedTime, TimedCall};
 use crate::job::{Outcome, Run, Verdict};
+use crate::log::EnteredRunSpan;
 
 /// A measurement that ends with an outcome: a counted call, a timed call or a run.
 pub trait Measure {
+    /// Leaves the span of the measurement when dropped.
+    type Span;
+
+    /// Enters the span of the measurement on this thread.
+    fn enter_span(&self) -> Self::Span;
+
+    /// Describes the failure with which the measurement ends next.
+    #[inline]
+    fn set_error<E: Debug>(&self, _: &E) {}
+
     /// Ends the measurement.
     fn finish(self, verdict: Verdict);
 }
@@ -28,6 +40,18 @@ pub trait Prepare {
 }
 
 impl Measure for &Run {
+    type Span = EnteredRunSpan;
+
+    #[inline]
+    fn enter_span(&self) -> EnteredRunSpan {
+        Run::enter_span(self)
+    }
+
+    #[inline]
+    fn set_error<E: Debug>(&self, error: &E) {
+        Run::set_error(self, error);
+    }
+
     #[inline]
     fn finish(self, verdict: Verdict) {
         self.conclude(verdict);
@@ -35,6 +59,18 @@ impl Measure for &Run {
 }
 
 impl Measure for Run {
+    type Span = EnteredRunSpan;
+
+    #[inline]
+    fn enter_span(&self) -> EnteredRunSpan {
+        Run::enter_span(self)
+    }
+
+    #[inline]
+    fn set_error<E: Debug>(&self, error: &E) {
+        Run::set_error(self, error);
+    }
+
     #[inline]
     fn finish(self, verdict: Verdict) {
         self.conclude(verdict);
@@ -42,6 +78,11 @@ impl Measure for Run {
 }
 
 impl Measure for CountedCall {
+    type Span = ();
+
+    #[inline]
+    fn enter_span(&self) {}
+
     #[inline]
     fn finish(self, verdict: Verdict) {
         Self::finish(self, verdict.outcome);
@@ -49,6 +90,11 @@ impl Measure for CountedCall {
 }
 
 impl Measure for TimedCall {
+    type Span = ();
+
+    #[inline]
+    fn enter_span(&self) {}
+
     #[inline]
     fn finish(self, verdict: Verdict) {
         Self::finish(self, verdict.outcome);
@@ -91,7 +137,8 @@ pub fn armed<C: Measure>(call: C) -> Armed<C> {
 /// Returns a guard that ends the call when it is dropped, for bodies that cannot be wrapped in a closure.
 #[inline]
 pub fn guard<C: Measure>(call: C) -> Guard<C> {
-    Guard { armed: armed(call), entered_panicking: thread::panicking() }
+    let span = call.enter_span();
+    Guard { armed: armed(call), entered_panicking: thread::panicking(), _span: span }
 }
 
 /// Starts a prepared measurement.
@@ -109,6 +156,13 @@ impl<C: Measure> Armed<C> {
     pub(super) fn finish(self, verdict: Verdict) {
         if let Some(call) = self.disarm() {
             call.finish(verdict);
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_error<E: Debug>(&self, error: &E) {
+        if let Some(call) = &self.0 {
+            call.set_error(error);
         }
     }
 
@@ -133,6 +187,7 @@ impl<C: Measure> Drop for Armed<C> {
 pub struct Guard<C: Measure> {
     armed: Armed<C>,
     entered_panicking: bool,
+    _span: C::Span,
 }
 
 impl<C: Measure> Drop for Guard<C> {

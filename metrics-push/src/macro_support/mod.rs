@@ -18,7 +18,7 @@ pub use call::{
     Judged, Measured, call, call_async, call_boxed, call_forever, call_future, capture, never,
 };
 pub use counted::{CountedCall, CountedSite};
-pub use ended::{ByVariant, Ended, Returned};
+pub use ended::{ByVariant, ByVariantWithoutText, Conclusive, Ended, Returned, WithoutText};
 pub use judge::{error_if, ok_if, skip_if, unjudged};
 pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
 pub use measure::{Armed, Guard, Measure, Prepare, armed, enter, guard};

@@ -3,7 +3,7 @@
 //! They finish the runs with the function that [`install`] receives, and do not import the module of runs.
 
 pub(super) mod exit;
-mod panic;
+pub(super) mod panic;
 pub(super) mod signal;
 
 use std::sync::Arc;

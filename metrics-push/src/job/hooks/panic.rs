@@ -1,12 +1,14 @@
-//! The panic hook: counts panics, and finishes the runs if the process aborts after the hook.
+//! The panic hook: records panics, and finishes the runs if the process aborts after the hook.
 //!
 //! While a thread unwinds, the guard of its run reports the panic. The hook has to report it if the process aborts: in
 //! programs with `panic = "abort"`, and when a panic interrupts the unwinding of another one.
 
+use std::cell::RefCell;
 use std::panic::{PanicHookInfo, set_hook, take_hook};
 use std::sync::Once;
 
-use crate::job::process_state::PROCESS;
+use crate::job::failure_reason;
+use crate::job::process_state::{PROCESS, RecordedPanic};
 use crate::metrics::is_gathering;
 use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
@@ -17,6 +19,17 @@ type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 /// they change, the journal and the supervisor still report the run, as after any other abort.
 const ABORT_MESSAGES: [&str; 2] =
     ["panic in a destructor during cleanup", "panic in a function that cannot unwind"];
+
+thread_local! {
+    /// The last panic of the thread.
+    static LAST_PANIC: RefCell<Option<RecordedPanic>> = const { RefCell::new(None) };
+}
+
+/// Returns the reason of the last panic of this thread, unless it is one of the first `panics` of the process.
+pub(in crate::job) fn reason_since(panics: u64) -> Option<String> {
+    let last = LAST_PANIC.try_with(|last| last.try_borrow().ok()?.clone());
+    last.ok().flatten().and_then(|last| last.reason_since(panics))
+}
 
 /// Installs the hook in front of the current one. A hook that the program sets later decides whether this one is called.
 pub(super) fn install_hook() {
@@ -32,6 +45,7 @@ pub(super) fn install_hook() {
 
 fn on_panic(panic: &PanicHookInfo<'_>, previous: &Hook) {
     let _in_hook = PROCESS.enter_panic_hook();
+    record(panic);
     if !will_abort(panic) || !PROCESS.is_owner() {
         return previous(panic);
     }
@@ -49,14 +63,28 @@ fn on_panic(panic: &PanicHookInfo<'_>, previous: &Hook) {
     }
 }
 
+/// Records the reason of a panic. A panic that only aborts the process has an earlier one as its cause.
+fn record(panic: &PanicHookInfo<'_>) {
+    if has_abort_message(panic) && reason_since(0).is_some() {
+        return;
+    }
+    let recorded = RecordedPanic::new(PROCESS.panics(), failure_reason::of_panic(panic));
+    PROCESS.set_last_panic(recorded.clone());
+    let _ = LAST_PANIC.try_with(|last| {
+        if let Ok(mut last) = last.try_borrow_mut() {
+            *last = Some(recorded);
+        }
+    });
+}
+
 /// Returns true if the process aborts when the hook returns.
 fn will_abort(panic: &PanicHookInfo<'_>) -> bool {
-    let payload = panic.payload();
-    let message = match payload.downcast_ref::<&str>() {
-        Some(message) => message,
-        None => payload.downcast_ref::<String>().map_or("", String::as_str),
-    };
-    cfg!(panic = "abort") || ABORT_MESSAGES.iter().any(|start| message.starts_with(start))
+    cfg!(panic = "abort") || has_abort_message(panic)
+}
+
+fn has_abort_message(panic: &PanicHookInfo<'_>) -> bool {
+    let message = failure_reason::panic_message(panic).unwrap_or_default();
+    ABORT_MESSAGES.iter().any(|start| message.starts_with(start))
 }
 
 /// Returns true on a thread of this library, which cannot wait for itself.

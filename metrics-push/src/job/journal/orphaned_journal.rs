@@ -110,9 +110,10 @@ impl OrphanedJournal {
                 let how =
                     if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
                 log::warn(format_args!(
-                    "the run of {} that started at {} was abandoned: its process {process} {how}",
+                    "the run of {} that started at {} was abandoned: its process {process} {how}; run {}",
                     run.started.key,
-                    format_timestamp(run.started.at)
+                    format_timestamp(run.started.at),
+                    run.started.run
                 ));
             }
             let _ = self.append(&Line::Abandoned(run.id, now));

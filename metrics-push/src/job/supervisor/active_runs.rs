@@ -102,8 +102,15 @@ impl ActiveRuns {
                 let run = ReceivedRun { size, ..ReceivedRun::new(started, received) };
                 self.runs.insert(id, run);
             }
-            Some(Line::Finished(id, finished)) => {
+            Some(Line::Finished(id, mut finished)) => {
                 if let Some(run) = self.runs.get_mut(&id) {
+                    if self.size + size <= MAX_SIZE {
+                        self.size += size;
+                        run.size += size;
+                    } else {
+                        // Only the reason has any size.
+                        finished.reason = None;
+                    }
                     run.finished = Some(finished);
                 }
             }
@@ -194,6 +201,24 @@ mod tests {
         let mut runs = ActiveRuns { size: MAX_SIZE - 2 * line.len(), ..ActiveRuns::default() };
         (1..10).for_each(|id| runs.receive(start(id).as_bytes(), Moment::now()));
         assert_eq!(runs.runs.len(), 2);
+    }
+
+    #[test]
+    fn reasons_of_active_runs_are_bounded() {
+        let reason = Some("x".repeat(MAX_LINE_SIZE / 2));
+        let finished = Finished { reason, ..Finished::new(Outcome::Error.into(), 2.0, None) };
+        let line = Line::Finished(1, finished.clone()).to_text();
+        let mut runs = ActiveRuns { size: MAX_SIZE - line.len() - 1_000, ..Default::default() };
+        for id in 1..=2 {
+            runs.receive(start(id).as_bytes(), Moment::now());
+            runs.receive(Line::Finished(id, finished.clone()).to_text().as_bytes(), Moment::now());
+        }
+        let has_reason = |run: &ReceivedRun| {
+            let finished = run.finished.as_ref();
+            finished.is_some_and(|finished| finished.reason.is_some())
+        };
+        assert_eq!(runs.runs.values().map(has_reason).collect::<Vec<_>>(), [true, false]);
+        assert!(runs.size <= MAX_SIZE);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
 use crate::job::completion::{Cause, Completion, finish_time};
+use crate::job::failure_reason;
 use crate::job::journal::line::{Finished, RunIdentity, Started};
 use crate::job::journal::orphaned_journal::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
@@ -27,6 +28,8 @@ use crate::push_request::{PushRequest, encode};
 pub(super) struct JobEnd<'a> {
     pub(super) at: Moment,
     pub(super) usage: Option<ResourceUsage>,
+    /// The last lines that the job has written to stderr, if they are stored.
+    pub(super) output: Option<String>,
     pub(super) cause_of: &'a dyn Fn(Extent) -> Cause,
 }
 
@@ -85,11 +88,17 @@ impl JobReport {
 
 /// Returns how a run ended: as the job has reported, otherwise as its process did.
 fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
-    run.finished.clone().unwrap_or_else(|| {
+    let extent = run.started.extent;
+    let mut finished = run.finished.clone().unwrap_or_else(|| {
         let duration = end.at.since(run.received);
         let at = finish_time(run.started.at, duration, end.at);
-        Finished::new((end.cause_of)(run.started.extent), at, Some(duration))
-    })
+        Finished::new((end.cause_of)(extent), at, Some(duration))
+    });
+    let is_failed_process = finished.cause.outcome.is_failure() && extent == Extent::Process;
+    if finished.reason.is_none() && is_failed_process {
+        finished.reason = end.output.as_deref().and_then(failure_reason::of_output);
+    }
+    finished
 }
 
 fn report(run: &Started, finished: Finished, usage: Option<ResourceUsage>) -> PushRequest {
@@ -125,7 +134,7 @@ mod tests {
     }
 
     fn finish_at(run: &ReceivedRun, at: Moment) -> Finished {
-        finish(run, &JobEnd { at, usage: None, cause_of: &|_| Outcome::Oom.into() })
+        finish(run, &JobEnd { at, usage: None, output: None, cause_of: &|_| Outcome::Oom.into() })
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::job_report::{JobEnd, JobReport};
 use super::link::{self, Address, link};
 use super::lock_file::LockFile;
 use super::oom;
+use super::output::OutputCopy;
 use super::signal_forwarding::{InheritedSignals, SignalForwarding};
 use crate::clock::Moment;
 use crate::dispatcher::dispatcher;
@@ -71,6 +72,8 @@ struct Supervisor {
     link: Option<UnixStream>,
     runs: ActiveRuns,
     signals: SignalForwarding,
+    /// `None` if the output of the job is not stored.
+    output: Option<OutputCopy>,
     kill_after: Option<Duration>,
     exit_codes: ExitCodes,
     oom_kills: u64,
@@ -93,6 +96,7 @@ impl Supervisor {
         });
         let file = lock_file.as_ref().map(|file| file.name().to_owned());
         let mut command = command(&job_link, file)?;
+        let output = copy_output(&mut command, spec, pipeline);
         let mut signals = SignalForwarding::new()?;
         let inherited = signals.install();
         restore_in_child(&mut command, inherited);
@@ -111,6 +115,7 @@ impl Supervisor {
             job: pipeline.job.clone().unwrap_or_else(|| spec.name.to_string()),
             lock_file,
             link: Some(link),
+            output,
             runs: ActiveRuns::default(),
             signals,
             kill_after: spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill),
@@ -141,6 +146,7 @@ impl Supervisor {
         let end = JobEnd {
             at: ended,
             usage: exit.map(|exit| exit.usage),
+            output: self.output.map(OutputCopy::finish),
             cause_of: &|extent| cause(status, extent, kill, &self.exit_codes),
         };
         // The threads that deliver must not receive signals, such as that of a file that is too large.
@@ -223,6 +229,23 @@ fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) 
             let _ = settled.shutdown(Shutdown::Both);
         }
     });
+}
+
+/// Lets the supervisor copy the stderr of the job, if its last lines are asked for and the history stores them.
+fn copy_output(command: &mut Command, spec: &JobSpec, pipeline: &Pipeline) -> Option<OutputCopy> {
+    if spec.output_lines == 0 || !pipeline.history.is_enabled() {
+        return None;
+    }
+    match OutputCopy::start(spec.output_lines) {
+        Ok((output, stderr)) => {
+            command.stderr(stderr);
+            Some(output)
+        }
+        Err(error) => {
+            log::debug(format_args!("the output of the job is not stored: {error}"));
+            None
+        }
+    }
 }
 
 /// Returns the command that executes this program again, as the job. It inherits the job's end of the link.

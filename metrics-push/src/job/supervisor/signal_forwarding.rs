@@ -151,7 +151,7 @@ pub(super) struct ReceivedSignal {
 /// Waits until one of the descriptors can be read, a signal arrives or the timeout passes. Returns which ones can be read.
 /// A negative descriptor is ignored.
 #[expect(unsafe_code, reason = "a call into C")]
-fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) -> [bool; 2] {
+pub(super) fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) -> [bool; 2] {
     let mut descriptors =
         descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     // Rounded up, so that a deadline has passed when the wait ends.
