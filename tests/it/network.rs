@@ -352,18 +352,22 @@ fn url_of_the_api_is_reported_with_the_part_to_leave_out() {
     assert!(gateway.requests().is_empty());
 }
 
-/// Starts a server that responds to every request with `head`, and then sends `block` without end.
-fn flooding_server(head: &'static [u8], block: &'static [u8]) -> RawServer {
+/// Starts a server that responds to every request with `head`, and then sends `block` without end. The receiver gets the
+/// time at which the client has closed a connection.
+fn flooding_server(head: &'static [u8], block: &'static [u8]) -> (RawServer, Receiver<Instant>) {
     let block = block.repeat(64 * 1024 / block.len());
-    RawServer::start(move |mut stream| {
-        let block = block.clone();
+    let (sender, closed) = mpsc::channel();
+    let server = RawServer::start(move |mut stream| {
+        let (block, sender) = (block.clone(), sender.clone());
         std::thread::spawn(move || {
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(head);
             while stream.write_all(&block).is_ok() {}
+            let _ = sender.send(Instant::now());
         });
         None
-    })
+    });
+    (server, closed)
 }
 
 #[test]
@@ -390,9 +394,22 @@ fn endless_response_ends_within_the_timeout() {
             head.escape_ascii().to_string(),
             block.escape_ascii().to_string()
         );
-        let server = flooding_server(head, block);
+        let (server, _closed) = flooding_server(head, block);
         let started = Instant::now();
         push_failure(&server.url(), &[]).expect(&case);
         assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{case}: {:?}", started.elapsed());
+    }
+}
+
+/// A client that continues to read occupies a core.
+#[test]
+fn endless_response_is_not_read_after_the_timeout() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for block in [&b"0"[..], b"1", b" ", b"5;a", b"1\r\na\r\n"] {
+        let (server, closed) = flooding_server(HEAD, block);
+        let started = Instant::now();
+        push(&server.url()).unwrap_err();
+        let took = closed.recv_timeout(SHORT_TIMEOUT + SLACK * 4).unwrap() - started;
+        assert!(took < SHORT_TIMEOUT + SLACK, "{}: {took:?}", block.escape_ascii());
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 const MAX_LATE_RESPONSES: usize = 64;
 
 /// How long a connection stays open after the timeout of its request.
-const LATE_RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+const LATE_RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The number of missing responses by path. Clones share one state.
 #[derive(Clone, Debug, Default)]
