@@ -125,7 +125,7 @@ impl Pusher {
         self.gateway.receive(self.submit(PushRequest::add)?)
     }
 
-    /// Deletes the group. Succeeds if there is no such group.
+    /// Deletes the group. Succeeds if the group does not exist.
     ///
     /// # Errors
     /// The reason why the gateway did not accept the request.

@@ -47,6 +47,7 @@ mod samples;
 mod scheduler;
 mod security;
 mod shards;
+mod shared_folder;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 mod sinks;
@@ -57,6 +58,7 @@ mod supervise;
 mod syscalls;
 mod textfile;
 mod totals;
+mod unprivileged;
 mod watch;
 mod wire;
 mod wrong_clock;

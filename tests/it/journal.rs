@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
@@ -139,14 +139,47 @@ fn abandoned_run_does_not_replace_a_newer_outcome_on_disk() {
         run_job(&gateway, &state, "other", "ok");
         let group = gateway.group("import", &[]);
         assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
-        // A gateway that is known to be down is not queried, so the next run reports the abandoned one.
-        assert_eq!(group.has_family(ABANDONED), !is_known_to_be_down);
-        run_job(&gateway, &state, "other", "ok");
-        let group = gateway.group("import", &[]);
-        assert_eq!(outcomes(&group), ["error"], "{:?}", gateway.requests());
-        assert!(group.has_family(ABANDONED));
+        assert!(group.has_family(ABANDONED), "{:?}", gateway.requests());
         assert!(state.journals().is_empty());
     }
+}
+
+#[test]
+fn abandoned_run_is_reported_by_the_first_run_after_an_outage() {
+    for job in ["import", "other"] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        gateway.refuse_connections();
+        run_job(&gateway, &state, "import", "kill");
+        // Records that the gateway is down.
+        let command = named_job(&gateway, &state, "recorder", "ok");
+        command.variable("METRICS_PUSH_TIMEOUT", "300ms").run_to_end();
+        gateway.accept_connections();
+        run_job(&gateway, &state, job, "ok");
+        let group = gateway.group("import", &[]);
+        let expected = if job == "import" { "success" } else { "abandoned" };
+        assert_eq!(outcomes(&group), [expected], "{:?}", gateway.requests());
+        assert!(value(&group, "last_abandoned_timestamp_seconds") > 0.0);
+        assert!(state.journals().is_empty());
+    }
+}
+
+#[test]
+fn search_for_dead_runs_does_not_wait_for_a_gateway_that_is_down() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    gateway.fault(Fault::hang());
+    let run = |ending| {
+        let command = named_job(&gateway, &state, "import", ending);
+        let started = Instant::now();
+        command.variable("METRICS_PUSH_TIMEOUT", "6s").run_to_end();
+        started.elapsed()
+    };
+    run("ok");
+    let without_dead_runs = run("ok");
+    run("kill");
+    let with_dead_runs = run("ok");
+    let limit = without_dead_runs + Duration::from_millis(800);
+    assert!(with_dead_runs < limit, "{with_dead_runs:?}, {without_dead_runs:?}");
+    assert_eq!(state.journals().len(), 1, "the dead run stays in its journal");
 }
 
 #[test]

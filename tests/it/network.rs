@@ -1,6 +1,7 @@
 //! Failures between a job and its gateway: host names, connections and proxies.
 
 use std::io::{Read as _, Write as _};
+use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ use crate::programs::{command, program};
 use crate::raw_tcp::{FullBacklog, RawServer};
 use crate::temp_dir::TempDir;
 
+/// The time for which a test waits for another program.
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The timeout of pushes that must fail.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(700);
 /// The extra time that a busy machine may take.
@@ -352,18 +355,22 @@ fn url_of_the_api_is_reported_with_the_part_to_leave_out() {
     assert!(gateway.requests().is_empty());
 }
 
-/// Starts a server that responds to every request with `head`, and then sends `block` without end.
-fn flooding_server(head: &'static [u8], block: &'static [u8]) -> RawServer {
+/// Starts a server that responds to every request with `head`, and then sends `block` without end. The receiver gets the
+/// time at which the client has closed a connection.
+fn flooding_server(head: &'static [u8], block: &'static [u8]) -> (RawServer, Receiver<Instant>) {
     let block = block.repeat(64 * 1024 / block.len());
-    RawServer::start(move |mut stream| {
-        let block = block.clone();
+    let (sender, closed) = mpsc::channel();
+    let server = RawServer::start(move |mut stream| {
+        let (block, sender) = (block.clone(), sender.clone());
         std::thread::spawn(move || {
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(head);
             while stream.write_all(&block).is_ok() {}
+            let _ = sender.send(Instant::now());
         });
         None
-    })
+    });
+    (server, closed)
 }
 
 #[test]
@@ -390,9 +397,27 @@ fn endless_response_ends_within_the_timeout() {
             head.escape_ascii().to_string(),
             block.escape_ascii().to_string()
         );
-        let server = flooding_server(head, block);
+        let (server, _closed) = flooding_server(head, block);
         let started = Instant::now();
         push_failure(&server.url(), &[]).expect(&case);
         assert!(started.elapsed() < SHORT_TIMEOUT + SLACK, "{case}: {:?}", started.elapsed());
     }
+}
+
+/// A client that continues to read occupies a core. It reads some megabytes at once, one byte after the other, which takes
+/// seconds without optimizations.
+#[test]
+fn endless_response_is_not_read_long_after_the_timeout() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (server, closed) = flooding_server(HEAD, b"0");
+    let started = Instant::now();
+    let mut command = command(program("push"));
+    command.args([&server.url(), "700ms"]).stdin(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let closed = closed.recv_timeout(TIMEOUT);
+    assert_eq!(child.try_wait().unwrap(), None, "the program waits for its input");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let took = closed.expect("the client reads the response to its end") - started;
+    assert!(took < TIMEOUT / 2, "{took:?}");
 }

@@ -87,6 +87,25 @@ fn record_counts_saturate() {
 }
 
 #[test]
+fn handle_counts_on_other_threads() {
+    let (gateway, _scope) = gateway();
+    let run = Job::with_name("import").start();
+    let threads = [(); 4].map(|()| {
+        let handle = run.handle();
+        std::thread::spawn(move || handle.add_processed(2))
+    });
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let late = run.handle();
+    run.finish(Outcome::Success);
+    late.add_processed(1);
+    let records =
+        group(&gateway, "import").value("batch_job_last_run_records", &[("result", "processed")]);
+    assert!((records - 8.0).abs() < f64::EPSILON, "{records}");
+}
+
+#[test]
 fn failure_keeps_the_last_success() {
     let (gateway, _scope) = gateway();
     let job = Job::with_name("import");

@@ -179,6 +179,7 @@ fn each_outside_crate_is_named_in_one_place() {
         ("zmij", "metrics/text_encoder.rs"),
         ("tokio", "dispatcher/"),
         ("tokio", "blocking.rs"),
+        ("tokio", "http/"),
         ("tokio", "sink/outbox.rs"),
         ("tokio", "sink/sample_sink.rs"),
         ("base64", "labels.rs"),

@@ -26,6 +26,13 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             let error = run.exec(Command::new("/bin/sh").args(["-c", "exit 3"]));
             return Some(Err(error.to_string()));
         }
+        "run-exec-with-streams" => {
+            // The exit code has one bit for each closed stream.
+            let script = "code=3; for fd in 0 1 2; do \
+                          [ -e /proc/$$/fd/$fd ] || code=$((code + (8 << fd))); done; exit $code";
+            let error = run.exec(Command::new("/bin/sh").args(["-c", script]));
+            return Some(Err(error.to_string()));
+        }
         // When the library starts the thread that handles signals.
         "exec-later" => {
             std::thread::sleep(std::time::Duration::from_millis(5));

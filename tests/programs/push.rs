@@ -1,4 +1,4 @@
-//! Pushes a counter once: `push URL TIMEOUT`. Prints an error with its classification.
+//! Pushes a counter once: `push URL TIMEOUT`. Prints an error with its classification, and exits at the end of stdin.
 //!
 //! This is a separate program, because a process reads its proxy variables and its resolver configuration once.
 
@@ -24,5 +24,6 @@ fn main() -> ExitCode {
         error.is_retryable(),
         error.status(),
     );
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
     ExitCode::FAILURE
 }

@@ -9,7 +9,7 @@ use super::confirmation::{Confirmation, Confirmed};
 use super::fallback::remove_empty_group;
 use super::lost_times::LostTimes;
 use super::policy::{
-    CONFIRM_DELAY, FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT,
+    CONFIRM_DELAY, FAILURES_TO_OPEN, LAST_ATTEMPT_TIMEOUT, MAX_ATTEMPT_TIMEOUT, MAX_LATE_WAIT,
     MAX_REPLAY_ATTEMPTS, MAX_SETTLE_TIME, MIN_ATTEMPT_TIMEOUT, PROBE_INTERVAL, PROBE_TIMEOUT,
     SETTLE_TIME_DIVISOR, STORABLE_GRACE, STORED_TIMEOUT,
 };
@@ -407,9 +407,19 @@ impl Delivery {
 
     /// Confirms an accepted outcome. Returns `None` if none is unconfirmed, or if it must be sent again.
     async fn confirm(&mut self) -> Option<Step> {
+        let query = self.route.query().filter(|_| self.confirmation.is_pending())?;
+        // The response to a request shows that the sink has processed it.
+        let wait = (self.deadline.remaining() / 2).min(MAX_LATE_WAIT);
+        let may_change = !query.late_responses(&self.key, wait).await;
         let timeout = self.attempt_timeout();
         match self.confirmation.check(&self.route, &self.key, timeout).await? {
-            Confirmed::Stored(acceptance) => Some(Step::Done(Ok(acceptance))),
+            Confirmed::Stored(acceptance) if may_change => {
+                Some(self.end_unconfirmed(acceptance, None))
+            }
+            Confirmed::Stored(acceptance) => {
+                self.forget_unsure_requests();
+                Some(Step::Done(Ok(acceptance)))
+            }
             Confirmed::Replaced => {
                 let error =
                     self.replaced("an earlier request arrived late and replaced the outcome");
@@ -433,9 +443,7 @@ impl Delivery {
     fn end_unconfirmed(&self, acceptance: Acceptance, cause: Option<Error>) -> Step {
         let is_temporary = cause.as_ref().is_none_or(Error::is_retryable);
         let can_be_confirmed = is_temporary || self.has_own_unsure_request();
-        if let Some(mut unsure) = self.route.unsure() {
-            unsure.forget(&self.key);
-        }
+        self.forget_unsure_requests();
         let error = self
             .replaced("the gateway accepted the outcome, but an earlier request may replace it");
         let error = match cause {
@@ -455,6 +463,12 @@ impl Delivery {
     /// Returns true if a request of this process may still arrive.
     fn has_own_unsure_request(&self) -> bool {
         self.route.unsure().is_some_and(|unsure| unsure.has_own(&self.key))
+    }
+
+    fn forget_unsure_requests(&self) {
+        if let Some(mut unsure) = self.route.unsure() {
+            unsure.forget(&self.key);
+        }
     }
 
     fn replaced(&self, what: &'static str) -> Error {

@@ -90,13 +90,10 @@ impl Confirmation {
             Ok(group) => group.is_some_and(|group| has_outcome_of(request, &group)),
             Err(error) => return Some(Confirmed::Unknown(acceptance, error)),
         };
+        if is_stored {
+            return Some(Confirmed::Stored(acceptance));
+        }
         self.0 = None;
-        if !is_stored {
-            return Some(Confirmed::Replaced);
-        }
-        if let Some(mut unsure) = route.unsure() {
-            unsure.forget(key);
-        }
-        Some(Confirmed::Stored(acceptance))
+        Some(Confirmed::Replaced)
     }
 }

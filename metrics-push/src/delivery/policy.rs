@@ -22,7 +22,7 @@ pub(super) const STORED_TIMEOUT: Duration = Duration::from_secs(1);
 /// The timeout of the only attempt that a job waits for while the sink is known to be down. A sink that works again but
 /// takes longer is found by the completion of a task, by `recover`, or by a process that starts after the record of the
 /// outage has expired.
-pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of attempts to deliver a request that is only on disk: enough for a short failure.
 pub(super) const MAX_REPLAY_ATTEMPTS: u32 = 3;
@@ -50,6 +50,11 @@ pub(crate) const MAX_NEWER_REQUESTS: u32 = 8;
 /// How long a delivery waits before it confirms an outcome that an earlier request may have replaced. By then, a gateway
 /// that responds again has applied the requests that it received while it hung.
 pub(super) const CONFIRM_DELAY: Duration = Duration::from_millis(500);
+
+/// How long a delivery waits for the responses to earlier requests before it confirms an outcome that they may replace: a
+/// busy gateway that responds again processes the requests that it received while it hung. If a response is still missing,
+/// the outcome stays on disk, and the next run confirms it.
+pub(super) const MAX_LATE_WAIT: Duration = Duration::from_secs(3);
 
 /// How far the clocks of a gateway and this machine may differ.
 pub(super) const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);

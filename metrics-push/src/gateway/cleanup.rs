@@ -77,7 +77,7 @@ impl Gateway {
     }
 
     /// Waits for `linger` and then removes the group, unless it was pushed to during that time. Returns the removed
-    /// group; `None` if there is no such group or it was pushed to.
+    /// group; `None` if the group does not exist or was pushed to.
     ///
     /// Use two scrape intervals or more for `linger`: Prometheus never sees a group that is removed earlier.
     ///

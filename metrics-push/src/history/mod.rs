@@ -51,7 +51,7 @@ const MAX_FILE_SIZE: u64 = 1024 * 1024;
 /// The maximum number of groups. Beyond it, the files that have not changed for the longest time are removed.
 const MAX_FILES: usize = 4_096;
 
-/// A process holds the lock only for a few file operations. The outcome of a run waits no longer.
+/// A process holds the lock only for a few file operations. The outcome of a run does not wait longer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The grouping labels that distinguish machines. Two machines with one group would overwrite each other's totals.

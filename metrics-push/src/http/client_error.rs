@@ -4,6 +4,21 @@ use std::error::Error as StdError;
 
 use crate::error::{Error, Kind};
 
+const PROXY_REMEDY: &str =
+    "check the variable and that the proxy is running, or add the gateway to NO_PROXY";
+
+/// Returns the error of a response that did not arrive in time.
+pub(super) fn timed_out() -> Error {
+    Error::new(Kind::Timeout, "the gateway did not respond in time")
+        .remedy("check the network and the load of the gateway")
+}
+
+/// Like [`timed_out`], for a request through a proxy, which may be the cause.
+pub(super) fn timed_out_proxied() -> Error {
+    Error::new(Kind::Timeout, "the proxy or the gateway did not respond in time")
+        .remedy(PROXY_REMEDY)
+}
+
 /// Converts an error of the client. Its text repeats the URL, so the converted error contains only its root cause.
 pub(super) fn convert(error: &reqwest::Error) -> Error {
     with_root_cause(describe(error), error)
@@ -11,21 +26,19 @@ pub(super) fn convert(error: &reqwest::Error) -> Error {
 
 /// Like [`convert`], for a request through a proxy, which may be the cause.
 pub(super) fn convert_proxied(error: &reqwest::Error) -> Error {
-    let message = if error.is_timeout() {
-        Error::new(Kind::Timeout, "the proxy or the gateway did not respond in time")
+    let converted = if error.is_timeout() {
+        timed_out_proxied()
     } else if error.is_connect() {
-        Error::new(Kind::Unreachable, "no connection through the proxy")
+        Error::new(Kind::Unreachable, "no connection through the proxy").remedy(PROXY_REMEDY)
     } else {
         return convert(error);
     };
-    let remedy = "check the variable and that the proxy is running, or add the gateway to NO_PROXY";
-    with_root_cause(message.remedy(remedy), error)
+    with_root_cause(converted, error)
 }
 
 fn describe(error: &reqwest::Error) -> Error {
     if error.is_timeout() {
-        Error::new(Kind::Timeout, "the gateway did not respond in time")
-            .remedy("check the network and the load of the gateway")
+        timed_out()
     } else if error.is_connect() {
         Error::new(Kind::Unreachable, "no connection to the gateway")
             .remedy("check the URL, and that the gateway is running")

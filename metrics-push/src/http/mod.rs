@@ -11,6 +11,7 @@ mod endpoint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod headers;
+mod late_responses;
 mod proxy;
 mod redaction;
 mod request;

@@ -1,11 +1,12 @@
 //! `Response`: the parts of an HTTP response that sinks use.
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, LOCATION};
 
-use super::client_error::{convert, is_proxy_refusal};
+use super::client_error::{convert, is_proxy_refusal, timed_out};
 use super::redaction::Secrets;
 use super::request::{BodyReader, MAX_RESPONSE_SIZE};
 use super::retry_after::{date, retry_after};
@@ -57,7 +58,7 @@ impl Response {
         is_proxy_refusal(error).then_some(response)
     }
 
-    /// Reads the body, up to `max_size` bytes. Passes that of a success to `reader` if there is one. Removes the secrets of
+    /// Reads the body, up to `max_size` bytes, until the deadline. Passes that of a success to `reader` if there is one. Removes the secrets of
     /// the request from a response that is not a success, because messages contain it.
     ///
     /// # Errors
@@ -66,6 +67,7 @@ impl Response {
         mut response: reqwest::Response,
         reader: Option<BodyReader<'_>>,
         max_size: usize,
+        deadline: Moment,
         secrets: &Secrets,
     ) -> Result<Self, Error> {
         let status = response.status().as_u16();
@@ -80,7 +82,7 @@ impl Response {
         let max_size = if reader.is_some() { max_size } else { max_size.min(MAX_RESPONSE_SIZE) };
         let (mut body, mut size) = (Vec::new(), 0);
         while size < max_size {
-            match response.chunk().await {
+            match next_part(&mut response, deadline).await {
                 Ok(Some(chunk)) => {
                     let part = &chunk[..chunk.len().min(max_size - size)];
                     size += part.len();
@@ -95,7 +97,7 @@ impl Response {
                 Ok(None) => break,
                 // The status determines the error. The body only adds details to its message.
                 Err(_) if !is_success => break,
-                Err(error) => return Err(convert(&error)),
+                Err(error) => return Err(error),
             }
         }
         let text = String::from_utf8_lossy(&body).into_owned();
@@ -103,4 +105,18 @@ impl Response {
             if is_success { (text, body) } else { (secrets.redact(text), Vec::new()) };
         Ok(Self { status, location, retry_after, body, bytes, headers: ResponseHeaders(headers) })
     }
+}
+
+/// Returns the next part of the body. The deadline is checked before each part, because a server that sends without end
+/// always has another one.
+async fn next_part(
+    response: &mut reqwest::Response,
+    deadline: Moment,
+) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Error> {
+    let left = deadline.remaining();
+    if left.is_zero() {
+        return Err(timed_out());
+    }
+    let part = tokio::time::timeout(left, response.chunk()).await;
+    part.map_err(|_| timed_out())?.map_err(|error| convert(&error))
 }

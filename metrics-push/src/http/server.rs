@@ -10,13 +10,14 @@ use std::time::Duration;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::{Client, ClientBuilder, Method, Url};
 
-use super::client_error::{convert, convert_proxied};
+use super::client_error::{convert, convert_proxied, timed_out, timed_out_proxied};
 use super::credentials::{Auth, take_userinfo};
 use super::dns::Resolver;
 use super::endpoint::EndpointRules;
 use super::headers::header_map;
+use super::late_responses::LateResponses;
 use super::proxy::Proxy;
 use super::redaction::Secrets;
 use super::request::Request;
@@ -25,6 +26,7 @@ use super::tls;
 use super::tracked_body::TrackedBody;
 use super::transport::Transport;
 use super::url::{parse_base, parse_endpoint, redacted};
+use crate::clock::Moment;
 use crate::error::Error;
 
 const USER_AGENT: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
@@ -53,6 +55,7 @@ pub(crate) struct Server {
     transport: Transport,
     headers: HeaderMap,
     client: Mutex<CurrentClient>,
+    late_responses: LateResponses,
 }
 
 /// The client that new requests use.
@@ -98,8 +101,15 @@ impl Server {
         }
         tls::check(&base, &transport)?;
         let headers = header_map(&transport.headers, reserved)?;
-        let (name, token_scheme) = (String::new(), TOKEN_SCHEME);
-        Ok(Self { base, name, token_scheme, transport, headers, client: Mutex::default() })
+        Ok(Self {
+            base,
+            name: String::new(),
+            token_scheme: TOKEN_SCHEME,
+            transport,
+            headers,
+            client: Mutex::default(),
+            late_responses: LateResponses::default(),
+        })
     }
 
     /// Returns the URL without credentials.
@@ -145,20 +155,37 @@ impl Server {
         })
     }
 
+    /// Waits until the server has responded to the requests with this path whose timeout has passed. Returns false if
+    /// `timeout` passes first.
+    pub(crate) async fn wait_for_late_responses(&self, path: &str, timeout: Duration) -> bool {
+        self.late_responses.wait(path, timeout).await
+    }
+
     async fn exchange(&self, client: &Client, request: Request<'_>) -> Result<Response, Error> {
+        let deadline = Moment::now().after(request.timeout);
         let headers = self.request_headers(&request)?;
         let proxy = self.proxy()?;
         let secrets = Secrets::new(&headers, proxy.as_ref().map(|proxy| &proxy.url));
         let (body, is_body_read) = TrackedBody::wrap(request.body);
         let url = self.request_url(request.path, request.query);
+        let is_query = request.method == Method::GET;
         let builder = client.request(request.method, url);
-        let sending = builder.headers(headers).timeout(request.timeout).body(body).send();
         // Boxed because the client's futures are large, and every future that awaits this one contains it.
-        let result = Box::pin(sending).await;
+        let mut sending = Box::pin(builder.headers(headers).body(body).send());
+        let Ok(result) = tokio::time::timeout(request.timeout, &mut sending).await else {
+            let error = if proxy.is_some() { timed_out_proxied() } else { timed_out() };
+            if !is_body_read.load(Ordering::Relaxed) {
+                return Err(error.unsent());
+            }
+            if !is_query {
+                self.late_responses.receive(request.path, sending);
+            }
+            return Err(error);
+        };
         match result {
             Ok(response) => {
                 let (reader, max_size) = (request.reader, request.max_response_size);
-                Box::pin(Response::read(response, reader, max_size, &secrets)).await
+                Box::pin(Response::read(response, reader, max_size, deadline, &secrets)).await
             }
             Err(error) => Response::from_proxy(&error).ok_or_else(|| {
                 let is_unsent = error.is_connect() || !is_body_read.load(Ordering::Relaxed);
@@ -286,12 +313,11 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
 
-    use reqwest::Method;
-
     use super::*;
     use crate::http::credentials::{Secret, SecretSource};
 
     const TIMEOUT: Duration = Duration::from_secs(60);
+    const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
 
     fn server(url: &str) -> Result<Server, Error> {
         Server::new(url, Transport::default())
@@ -489,6 +515,49 @@ mod tests {
         });
         let error = run(closing.send(put(b"x 1\n".to_vec(), TIMEOUT))).unwrap_err();
         assert!(error.is_unreachable() && error.may_have_arrived(), "{error:?}");
+    }
+
+    #[test]
+    fn connection_stays_open_until_a_late_response() {
+        let (responding, may_respond) = channel();
+        let (server, _connections) = listen(move |mut stream| {
+            read_head(&mut stream);
+            may_respond.recv().unwrap();
+            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+            None
+        });
+        run(async {
+            let error = server.send(put(b"x 1\n".to_vec(), SHORT_TIMEOUT)).await.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            assert!(!server.wait_for_late_responses("/", SHORT_TIMEOUT).await);
+            responding.send(()).unwrap();
+            assert!(server.wait_for_late_responses("/", TIMEOUT).await);
+        });
+    }
+
+    #[test]
+    fn query_without_a_response_is_not_waited_for() {
+        let (server, _connections) = listen(Some);
+        run(async {
+            let error = server.send(get("/", SHORT_TIMEOUT)).await.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            assert!(server.wait_for_late_responses("/", SHORT_TIMEOUT).await);
+        });
+    }
+
+    #[test]
+    fn endless_response_ends_at_the_deadline() {
+        let (server, _connections) = listen(|mut stream| {
+            read_head(&mut stream);
+            let _ = stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.get_mut().write_all(&[b' '; 8 << 10]).is_ok() {}
+            None
+        });
+        let mut ignore = |_: &[u8]| std::ops::ControlFlow::Continue(());
+        let listing = get("/", SHORT_TIMEOUT).with_reader(usize::MAX, &mut ignore);
+        let started = std::time::Instant::now();
+        let error = run(server.send(listing)).unwrap_err();
+        assert!(error.is_timeout() && started.elapsed() < TIMEOUT / 2, "{error:?}");
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: &Arc<Folder>) -> bo
         run.submit_start(|| report_dead_runs(&run, recovery.as_mut()));
         sender.send(());
         if let Some(recovery) = recovery {
-            recovery.settle(pipeline.timeout);
+            recovery.settle(pipeline);
         }
     });
     if spawned.is_ok() {

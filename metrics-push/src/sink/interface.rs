@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::future::ready;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
@@ -40,8 +41,7 @@ pub(crate) trait Sink: fmt::Debug + fmt::Display + Send + Sync {
     }
 }
 
-pub(crate) type SendFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Accepted, Rejection>> + Send + 'a>>;
+pub(crate) type SendFuture<'a> = BoxFuture<'a, Result<Accepted, Rejection>>;
 
 /// What a sink does with the requests that it receives.
 #[derive(Clone, Copy, Debug)]
@@ -176,6 +176,16 @@ pub(crate) trait Query: Send + Sync {
         timeout: Duration,
     ) -> QueryFuture<'_, GroupStates>;
 
+    /// Waits until the sink has responded to the requests for this group that have timed out. Returns false if `timeout`
+    /// passes first. A sink that cannot know it does not wait.
+    fn late_responses<'a>(
+        &'a self,
+        _key: &'a GroupingKey,
+        _timeout: Duration,
+    ) -> BoxFuture<'a, bool> {
+        Box::pin(ready(true))
+    }
+
     /// Returns the time since which the sink has lost no group.
     ///
     /// # Errors
@@ -193,4 +203,5 @@ pub(crate) trait Query: Send + Sync {
     ) -> QueryFuture<'a, bool>;
 }
 
-pub(crate) type QueryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type QueryFuture<'a, T> = BoxFuture<'a, Result<T, Error>>;

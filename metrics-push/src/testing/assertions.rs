@@ -91,7 +91,7 @@ impl Group {
     ///
     /// # Panics
     ///
-    /// Panics if it did not, or if there is no such outcome. The message contains the whole group, or the names of all
+    /// Panics if it did not, or if the outcome is unknown. The message contains the whole group, or the names of all
     /// outcomes.
     #[track_caller]
     pub fn assert_outcome(&self, expected: &str) -> &Self {

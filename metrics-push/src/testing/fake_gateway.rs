@@ -139,7 +139,7 @@ impl FakeGateway {
     ///
     /// # Panics
     ///
-    /// Panics if there is no such group. The message lists the groups of the gateway.
+    /// Panics if the gateway does not have the group. The message lists the groups of the gateway.
     #[must_use]
     #[track_caller]
     pub fn group(&self, job: &str, labels: &[(&str, &str)]) -> Group {
@@ -161,7 +161,7 @@ impl FakeGateway {
         self.server.shared()
     }
 
-    /// Returns the group with exactly these grouping labels, or `None` if there is no such group.
+    /// Returns the group with exactly these grouping labels, or `None` if the gateway does not have it.
     #[must_use]
     pub fn find_group(&self, job: &str, labels: &[(&str, &str)]) -> Option<Group> {
         let wanted = grouping_labels(job, labels);

@@ -51,7 +51,7 @@ impl Group {
         self.families.values().flat_map(Family::samples).collect()
     }
 
-    /// Returns the value of the sample with this name and these labels, or `None` if there is no such sample.
+    /// Returns the value of the sample with this name and these labels, or `None` if the group does not have it.
     ///
     /// `name` is the name of a sample: a histogram has samples named `.._count`, `.._sum` and `.._bucket`. The sample may
     /// have further labels.

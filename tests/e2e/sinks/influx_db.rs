@@ -63,7 +63,7 @@ impl InfluxDb {
     /// Returns the series of a query in the database `batch`.
     #[track_caller]
     pub(super) fn query(&self, query: &str) -> Vec<Value> {
-        let path = format!("/query?db=batch&q={}", percent_encode(query));
+        let path = format!("/query?db=batch&epoch=ms&q={}", percent_encode(query));
         let response = send(self.address(), "POST", &path, b"").unwrap();
         let mut json: Value = serde_json::from_slice(&response.body).unwrap();
         assert!(json["results"][0]["error"].is_null(), "{query}: {json}");

@@ -13,6 +13,7 @@ mod remote_write;
 mod replay_orders;
 mod several;
 mod status;
+mod totals;
 mod victoria_metrics;
 
 use std::collections::BTreeMap;

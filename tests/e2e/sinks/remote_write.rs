@@ -262,6 +262,7 @@ fn answer_that_is_lost_does_not_lose_the_outcome() {
     let command = ending("lost", &receiver.url(), &["ok"]);
     let command = command.variable("METRICS_PUSH_TIMEOUT", "1s");
     with_state(command, &state).run_to_end();
+    assert_eq!(spooled(&state), 1);
     receiver.heal();
     with_state(ending("other", &receiver.url(), &["ok"]), &state).run_to_end();
     receiver.after_run("lost", &[]).assert_outcome("success");

@@ -368,7 +368,7 @@ fn resetting_after(bytes: usize) -> RawServer {
 #[test]
 fn request_reset_after_any_byte_is_retried() {
     // Shorter than the request: a connection without unread data would not be reset.
-    const MAX_BYTES: usize = 250;
+    const MAX_BYTES: usize = 240;
     let next = Arc::new(Mutex::new(0..MAX_BYTES));
     std::thread::scope(|scope| {
         for _ in 0..PARALLEL_ROWS {

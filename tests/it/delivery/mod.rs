@@ -5,6 +5,7 @@ mod attempts;
 mod breaker;
 mod faults;
 mod last_times;
+mod late_requests;
 mod rejected;
 mod shards;
 mod spooled;

@@ -76,7 +76,7 @@ struct JournalState {
     has_warned: bool,
 }
 
-/// A file that this process has locked. Its size includes lines that are no longer needed.
+/// A file that this process has locked. Its size includes obsolete lines.
 struct LockedFile {
     file: File,
     name: String,
@@ -200,7 +200,7 @@ impl Journal {
         created
     }
 
-    /// Removes the file if no run is active, and rewrites it if at least half of it is no longer needed.
+    /// Removes the file if no run is active, and rewrites it if at least half of it is obsolete.
     fn compact(&self, state: &mut JournalState) {
         let Some(file) = &mut state.file else { return };
         if state.runs.is_empty() {

@@ -19,7 +19,7 @@ use super::orphaned_journal::{
 };
 use super::reconcile::{GatewayState, Recency, ending, unreported_families};
 use crate::clock::Moment;
-use crate::delivery::policy::RECEIPT_GRACE;
+use crate::delivery::policy::{PROBE_TIMEOUT, RECEIPT_GRACE};
 use crate::delivery::{DeliveryClass, Receipt, Route, Router};
 use crate::dispatcher::dispatcher;
 use crate::exposition::single_value;
@@ -86,8 +86,12 @@ pub(in crate::job) struct OrphanRecovery {
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each route whose sink responds, by the number of the route; `None` if the sink cannot be queried.
     groups: BTreeMap<usize, Option<GroupStates>>,
+    /// The routes whose sinks are not queried before the start, because they are known to be down.
+    down: Vec<Route>,
     /// The runs that are not reported yet, oldest first.
     pending: VecDeque<DeadRun>,
+    /// The reported runs, each with the position of its journal.
+    reported: BTreeSet<(usize, u64)>,
     reports: Vec<Report>,
     log: AbandonedLog,
 }
@@ -131,12 +135,10 @@ fn has_other_files(folder: &Folder) -> bool {
 /// Looks for journals of dead processes. Returns `None` if there are none, or another process is recovering them.
 pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<OrphanRecovery> {
     let mut recovery = find_locked(folder, lock(folder, Duration::ZERO)?, pipeline)?;
-    let is_up = |route: &&Route| {
-        route.load_state();
-        !route.is_down()
-    };
-    let timeout = pipeline.timeout.min(MAX_QUERY_TIMEOUT);
-    recovery.query_groups(pipeline.all_routes().filter(is_up), timeout);
+    pipeline.all_routes().for_each(Route::load_state);
+    let (down, up) = pipeline.all_routes().partition::<Vec<_>, _>(|route| route.is_down());
+    recovery.query_groups(up.into_iter(), pipeline.timeout.min(MAX_QUERY_TIMEOUT));
+    recovery.down = down.into_iter().cloned().collect();
     Some(recovery)
 }
 
@@ -156,7 +158,9 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
         journals: Vec::new(),
         live_runs: Vec::new(),
         groups: BTreeMap::new(),
+        down: Vec::new(),
         pending: VecDeque::new(),
+        reported: BTreeSet::new(),
         reports: Vec::new(),
         log: AbandonedLog::default(),
     };
@@ -278,6 +282,7 @@ impl OrphanRecovery {
         let is_starting = |process, id| process == std::process::id() && starting == Some(id);
         let live = self.live_runs.iter().filter(|(process, run)| !is_starting(*process, run.id));
         self.pending = dead_runs(&self.journals, live.map(|(_, run)| run));
+        self.pending.retain(|dead| !self.reported.contains(&(dead.journal, dead.run.id)));
     }
 
     /// Submits the reports of the next runs. The runs of unreachable sinks stay in their journals: storing the reports in
@@ -329,6 +334,7 @@ impl OrphanRecovery {
         });
         let receipts = receipts.collect();
         let is_finished = run.finished.is_some();
+        self.reported.insert((*journal, run.id));
         self.reports.push(Report { journal: *journal, id: run.id, is_finished, receipts });
     }
 
@@ -396,9 +402,16 @@ impl OrphanRecovery {
         settled
     }
 
-    /// Waits for the receipts.
-    pub(in crate::job) fn settle(mut self, timeout: Duration) {
-        self.settle_reports(timeout);
+    /// Waits for the receipts. Then queries the sinks that are known to be down, and reports the runs of those that respond
+    /// again. The start of a run of this process does not wait for this, so it supersedes these runs.
+    pub(in crate::job) fn settle(mut self, pipeline: &Pipeline) {
+        self.settle_reports(pipeline.timeout);
+        let down = std::mem::take(&mut self.down);
+        self.query_groups(down.iter(), PROBE_TIMEOUT.min(pipeline.timeout));
+        if down.iter().any(|route| !route.is_down()) {
+            self.report_oldest(pipeline, None);
+            self.settle_reports(pipeline.timeout);
+        }
     }
 }
 

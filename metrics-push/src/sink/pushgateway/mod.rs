@@ -23,8 +23,8 @@ use std::time::{Duration, SystemTime};
 
 use super::group_states::{GroupState, GroupStates};
 use super::interface::{
-    Accepted, Model, OnFailure, OnRepeat, Query, QueryFuture, Rejection, Semantics, SendFuture,
-    Sink,
+    Accepted, BoxFuture, Model, OnFailure, OnRepeat, Query, QueryFuture, Rejection, Semantics,
+    SendFuture, Sink,
 };
 use super::post::renewing_credentials;
 use super::target::Target;
@@ -280,6 +280,14 @@ impl Query for Pushgateway {
         timeout: Duration,
     ) -> QueryFuture<'_, GroupStates> {
         Box::pin(self.states(keys, timeout))
+    }
+
+    fn late_responses<'a>(
+        &'a self,
+        key: &'a GroupingKey,
+        timeout: Duration,
+    ) -> BoxFuture<'a, bool> {
+        Box::pin(async move { self.server.wait_for_late_responses(&key.url_path(), timeout).await })
     }
 
     fn started_at(&self, timeout: Duration) -> QueryFuture<'_, SystemTime> {
