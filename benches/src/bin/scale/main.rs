@@ -19,8 +19,11 @@ use std::env;
 
 use metrics_push_benches::Table;
 
+/// Measures one table.
+type Measure = fn() -> Table;
+
 /// The tables, by the argument that selects them.
-const TABLES: [(&str, fn() -> Table); 5] = [
+const TABLES: [(&str, Measure); 5] = [
     ("open", open::table),
     ("dead", dead::table),
     ("drain", drain::table),
