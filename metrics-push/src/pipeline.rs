@@ -222,9 +222,9 @@ fn router(
     };
     let is_live = target.mode == Mode::Live;
     let url = destination.to_string();
-    let new_spool = || (is_live && is_stored).then(|| Spool::new(state_dir, &url, urls)).flatten();
+    let spool = (is_live && is_stored).then(|| Spool::new(state_dir, &url, urls)).flatten();
     let history = if is_live { Arc::clone(history) } else { Arc::default() };
-    Router::buffered(destination, new_spool, &history)
+    Router::buffered(destination, spool.as_ref(), &history)
 }
 
 static PROCESS: OnceLock<Arc<Pipeline>> = OnceLock::new();

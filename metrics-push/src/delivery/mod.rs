@@ -18,6 +18,7 @@ pub(crate) mod policy;
 mod receipt;
 mod reconcile;
 mod relocation;
+mod ring_spool;
 mod route;
 mod router;
 mod samples;

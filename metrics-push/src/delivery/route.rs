@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, MutexGuard, OnceLock};
+use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
 use super::policy::{MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
+use super::ring_spool::RingSpool;
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
 use crate::history::{History, Recorded};
@@ -35,28 +36,34 @@ struct RouteState {
 pub(super) struct Shard {
     shards: Arc<Shards>,
     index: usize,
-    /// Set once this process has adopted the spooled requests for the ring before a change.
-    adoption: Arc<OnceLock<()>>,
+    spooled: Arc<RingSpool>,
 }
 
 impl Shard {
     /// Returns the shards of a ring, each with its sink.
     pub(super) fn all_of(shards: &Arc<Shards>) -> impl Iterator<Item = (Arc<dyn Sink>, Self)> {
-        let adoption = Arc::default();
+        let spooled = Arc::default();
         shards.gateways().iter().enumerate().map(move |(index, gateway)| {
-            let (shards, adoption) = (Arc::clone(shards), Arc::clone(&adoption));
-            (Arc::clone(gateway) as Arc<dyn Sink>, Self { shards, index, adoption })
+            let (shards, spooled) = (Arc::clone(shards), Arc::clone(&spooled));
+            (Arc::clone(gateway) as Arc<dyn Sink>, Self { shards, index, spooled })
         })
-    }
-
-    fn owns(&self, key: &GroupingKey) -> bool {
-        self.shards.ring().owner(key) == self.index
     }
 
     fn adopt(&self, spool: &Spool) {
         let ring = self.shards.ring();
-        let is_earlier = |url: &str| url != ring.name() && ring.is_version_of(url);
-        self.adoption.get_or_init(|| spool.adopt(is_earlier));
+        self.spooled.adopt(spool, |url| url != ring.name() && ring.is_version_of(url));
+    }
+
+    /// Returns the groups of this shard that have a spooled request. Blocks.
+    fn spooled_keys(&self, spool: &Spool) -> Vec<GroupingKey> {
+        self.adopt(spool);
+        self.spooled.take(self.index, || {
+            let mut keys = vec![Vec::new(); self.shards.gateways().len()];
+            for key in spool.keys() {
+                keys[self.shards.ring().owner(&key)].push(key);
+            }
+            keys
+        })
     }
 }
 
@@ -157,14 +164,13 @@ impl Route {
 
     /// Returns the groups that have a spooled request for this route. Blocks.
     pub(crate) fn spooled_keys(&self) -> Vec<GroupingKey> {
-        let mut keys = self.spooled_keys_of_sink();
-        if let Some(shard) = &self.0.shard {
-            keys.retain(|key| shard.owns(key));
+        match (&self.0.shard, self.spool()) {
+            (Some(shard), Some(spool)) => shard.spooled_keys(spool),
+            _ => self.spooled_keys_of_sink(),
         }
-        keys
     }
 
-    /// Returns the same for all shards of the ring, if the sink is one of them. Blocks.
+    /// Returns the groups that have a spooled request for any shard of the ring, if the sink is one of them. Blocks.
     pub(super) fn spooled_keys_of_sink(&self) -> Vec<GroupingKey> {
         let Some(spool) = self.spool() else { return Vec::new() };
         if let Some(shard) = &self.0.shard {
@@ -291,6 +297,9 @@ impl Route {
     /// Requests that the spool is drained once the sink is reachable.
     pub(crate) fn request_drain(&self) {
         if let Some(failures) = &self.0.failures {
+            if let Some(shard) = &self.0.shard {
+                shard.spooled.forget(shard.index);
+            }
             failures.needs_drain.store(true, Ordering::Relaxed);
         }
     }

@@ -27,17 +27,18 @@ impl Router {
         Self::new(destination, |sink, _| Route::direct(sink))
     }
 
-    /// Returns the routes for the runs of jobs. `new_spool` opens the spool of the sink.
+    /// Returns the routes for the runs of jobs. `spool` is that of the sink.
     pub(crate) fn buffered(
         destination: Destination,
-        new_spool: impl Fn() -> Option<Spool>,
+        spool: Option<&Spool>,
         history: &Arc<History>,
     ) -> Self {
         Self::new(destination, |sink, shard| {
+            let spool = spool.map(|spool| spool.for_sink(spool.sink()));
             let history = Arc::clone(history);
             match shard {
-                None => Route::buffered(sink, new_spool(), history),
-                Some(shard) => Route::of_shard(sink, shard, new_spool(), history),
+                None => Route::buffered(sink, spool, history),
+                Some(shard) => Route::of_shard(sink, shard, spool, history),
             }
         })
     }

@@ -163,8 +163,10 @@ impl Settlement {
         request: &PushRequest,
         error: Error,
     ) -> Receipt {
+        let stored = spool.store_because(reason, request);
+        // Afterwards, so that a drain that is in progress does not miss it.
         self.route.request_drain();
-        match spool.store_because(reason, request) {
+        match stored {
             Ok(folder) => Receipt::Spooled { error, folder },
             Err(disk) => {
                 spool.warn(&format_args!("{disk:?}"));

@@ -40,8 +40,8 @@ impl Connection {
         let destination = destination.in_mode(target.mode);
         let router = match state_dir {
             Some(state_dir) => {
-                let new_spool = || Spool::new(state_dir, &url, std::slice::from_ref(&url));
-                Router::buffered(destination, new_spool, &Arc::default())
+                let spool = Spool::new(state_dir, &url, std::slice::from_ref(&url));
+                Router::buffered(destination, spool.as_ref(), &Arc::default())
             }
             None => Router::direct(destination),
         };

@@ -55,10 +55,16 @@ pub(crate) struct Spool {
     server: String,
     /// The start of the file names of the configured sinks, which the gauges count.
     configured: Vec<String>,
+    shared: Arc<SharedState>,
+    disk: Disk,
+}
+
+/// What the spools of several sinks share, because all sinks share the folder.
+#[derive(Debug, Default)]
+struct SharedState {
     /// The last known usage of the folder.
     usage: Mutex<Option<KnownUsage>>,
     placement_room: FileRoom,
-    disk: Disk,
     has_warned: AtomicBool,
 }
 
@@ -91,10 +97,8 @@ impl Spool {
             sink: sink.to_owned(),
             server: sink.to_owned(),
             configured: configured.iter().map(|sink| file_prefix(sink)).collect(),
-            usage: Mutex::default(),
-            placement_room: FileRoom::default(),
+            shared: Arc::default(),
             disk: Disk::default(),
-            has_warned: AtomicBool::new(false),
         })
     }
 
@@ -110,10 +114,8 @@ impl Spool {
             sink: sink.to_owned(),
             server: sink.to_owned(),
             configured: self.configured.clone(),
-            usage: Mutex::default(),
-            placement_room: FileRoom::default(),
+            shared: Arc::clone(&self.shared),
             disk: self.disk.clone(),
-            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -256,7 +258,7 @@ impl Spool {
 
     /// Returns the last known usage of the folder. Lists the folder if that usage has expired.
     fn current_usage(&self, folder: &Folder) -> io::Result<SpoolUsage> {
-        let mut known = self.usage.lock();
+        let mut known = self.shared.usage.lock();
         if let Some(usage) = known.as_ref().map(|known| known.usage).filter(SpoolUsage::is_current)
         {
             return Ok(usage);
@@ -276,7 +278,7 @@ impl Spool {
 
     /// Applies a change by this process to the last known usage.
     fn update_usage(&self, change: impl FnOnce(&mut SpoolUsage)) {
-        if let Some(known) = &mut *self.usage.lock() {
+        if let Some(known) = &mut *self.shared.usage.lock() {
             change(&mut known.usage);
         }
     }
@@ -293,7 +295,7 @@ impl Spool {
 
     /// Logs a problem, unless this spool has already logged one.
     pub(crate) fn warn(&self, problem: &dyn fmt::Display) {
-        if !self.has_warned.swap(true, Ordering::Relaxed) {
+        if !self.shared.has_warned.swap(true, Ordering::Relaxed) {
             log::warn(format_args!("the spool for {} has a problem: {problem}", self.sink));
         }
     }
@@ -423,7 +425,7 @@ impl Spool {
         folder: &Arc<Folder>,
         new: &NewRecord<'_>,
     ) -> io::Result<()> {
-        let mut known = self.usage.lock();
+        let mut known = self.shared.usage.lock();
         if let Some(known) = known.as_mut().filter(|known| known.usage.is_current())
             && self.evict_known(lock, folder, known, new)?
         {
