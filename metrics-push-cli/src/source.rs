@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use metrics_push::__private::QueryServer;
-use metrics_push::{Error, Gateway};
+use metrics_push::{Config, Error, Gateway};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
@@ -67,6 +67,11 @@ impl Source {
             return Ok(Self::Gateways(Vec::new()));
         }
         Self::new(arguments)
+    }
+
+    /// Selects the Pushgateways of a configuration.
+    pub(crate) fn from_config(config: &Config) -> Result<Self, Error> {
+        Gateway::from_config(config).map(Self::Gateways)
     }
 
     /// Asks all servers at the same time.

@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// Replaces a file at once, so that a web server never sends half a page.
-fn replace(path: &Path, html: &str) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, html: &str) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = Path::new(&name);

@@ -150,6 +150,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(verdict.exit_code())
 }
 
+/// Returns the report of all jobs for standard output.
+pub(crate) fn text(overview: &Overview) -> String {
+    report::text(overview, &SelectionArguments::default(), Terminal::new(Color::Auto))
+}
+
 /// Loads the jobs. With `--watch`, shows them until the user or the reader of the pipe ends it, and returns the last ones
 /// if they are to be printed.
 fn load_and_watch(source: Source, arguments: &Arguments) -> Result<Option<Overview>, Failure> {
