@@ -42,6 +42,7 @@ mod source;
 mod spool;
 mod status;
 mod status_report;
+mod stop_signal;
 mod storage;
 mod terminal;
 mod wipe;

@@ -95,10 +95,13 @@ impl Source {
         let answers = self.ask();
         let is_complete = !answers.is_empty() && answers.iter().all(|it| it.status.is_up());
         let pending = pending_requests();
+        let breakers = metrics_push::circuit_breakers();
         let mut delivery = Delivery::default();
         let mut groups = Vec::new();
         for Answer { mut status, groups: found } in answers {
             status.pending = pending.get(&status.url).copied().unwrap_or_default();
+            let breaker = breakers.iter().find(|breaker| breaker.gateway == status.url);
+            status.breaker = breaker.map(|breaker| breaker.state);
             delivery.gateways.push(status);
             groups.extend(found);
         }
@@ -137,6 +140,7 @@ impl Answer {
             error,
             response_time: asked.elapsed(),
             last_push: groups.iter().filter_map(Group::pushed_at).reduce(f64::max),
+            breaker: None,
             pending: PendingRequests::default(),
         };
         Self { status, groups }

@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use cells::element_id;
 use details::Details;
 use frame::Frame;
 use html::{JobDocument, OverviewDocument, render};
@@ -57,7 +56,7 @@ pub(crate) fn job(
     id: &str,
     refresh: u64,
 ) -> Option<Result<String, askama::Error>> {
-    let job = overview.jobs.iter().find(|job| element_id(job) == id)?;
+    let job = overview.jobs.iter().find(|job| job.id == id)?;
     let details = Details::new(job, &overview.clock);
     Some(render(&JobDocument { frame: Frame::new(overview, Some(refresh)), details }))
 }

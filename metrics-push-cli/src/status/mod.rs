@@ -57,6 +57,8 @@ JSON:
           How long it took to respond.
   gateways[].last_push_timestamp_seconds
           The newest accepted push of its groups, by its clock.
+  gateways[].circuit_breaker
+          closed, open or half_open: whether runs of this machine deliver to it.
   gateways[].pending_requests
   gateways[].oldest_pending_timestamp_seconds
           The undelivered requests for this gateway on this machine's disk.
