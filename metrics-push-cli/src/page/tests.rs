@@ -245,7 +245,6 @@ fn many_jobs_render_fast() {
     let started = Instant::now();
     let html = served(&many, &Filter::default(), 10).unwrap();
     let took = started.elapsed();
-    println!("{} bytes in {took:?}", html.len());
     // `cargo test --release --package metrics-push-cli many_jobs_render_fast` tests the limit of optimised builds.
     let limit = if cfg!(debug_assertions) { 3_000 } else { 300 };
     assert!(took < Duration::from_millis(limit), "{} bytes in {took:?}", html.len());
