@@ -58,5 +58,5 @@ fn etl_steps() -> Result<(), Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let gateway = support::ExampleGateway::start()?;
     etl_steps()?;
-    gateway.print_groups(&["etl_steps"])
+    gateway.print_status()
 }

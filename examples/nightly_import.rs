@@ -105,6 +105,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let gateway = support::ExampleGateway::start()?;
     // Prints the state after a panic, too. A job does not need this.
     let result = catch_unwind(nightly_import);
-    gateway.print_groups(&["nightly_import"])?;
+    gateway.print_status()?;
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }

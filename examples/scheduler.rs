@@ -75,5 +75,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     tasks.spawn(async { while reminders().await.is_err() {} });
     while tasks.join_next().await.is_some() {}
-    gateway.print_groups(&["invoices", "reindex", "archive", "rotate_logs", "reminders", "backup"])
+    gateway.print_status()
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs the whole stack until you press Enter: a Pushgateway, a Prometheus with `prometheus.yml`, and the example job on a
-# schedule. Every third run of the job fails.
+# Runs the whole stack until you press Enter: a Pushgateway, a Prometheus with `prometheus.yml`, the page of all jobs, and the
+# example job on a schedule. Every third run of the job fails.
 #
-#   examples/monitoring/run.sh [--samples] [SECONDS]
+#   examples/monitoring/run.sh [--samples | --raw] [SECONDS]
 #
 # With --samples, the job writes samples to the receiver of Prometheus instead of pushing to a gateway, and Prometheus has the
-# rules for samples. With SECONDS, it ends after this time at the latest. Without a terminal, it ends after a minute.
+# rules for samples. With --raw, it also prints all metrics that the gateway stores. With SECONDS, it ends after this time at
+# the latest. Without a terminal, it ends after a minute.
 #
 # The servers listen on free ports of the loopback interface. Their data is removed at the end.
 set -euo pipefail
@@ -36,12 +37,13 @@ missing() {
 }
 
 storage=groups
-if [ "${1-}" = --samples ]; then
-    storage=samples
-    shift
-fi
+is_raw=
+case "${1-}" in
+--samples) storage=samples && shift ;;
+--raw) is_raw=yes && shift ;;
+esac
 case "${1-0}" in
-'' | *[!0-9]*) fail "invalid number of seconds \"$1\". Usage: run.sh [--samples] [SECONDS]" ;;
+'' | *[!0-9]*) fail "invalid number of seconds \"$1\". Usage: run.sh [--samples | --raw] [SECONDS]" ;;
 esac
 if [ -n "${1-}" ]; then
     seconds_to_run=$((10#$1))
@@ -73,15 +75,15 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Starts a server on a free port and sets `address` to the address in its log.
+# Starts a server on a free port and sets `address` to the address in its output.
 start() {
     local name=$1 log=$scratch/$1.log pid attempt
     shift
-    "$@" --web.listen-address=127.0.0.1:0 >"$log" 2>&1 &
+    "$@" >"$log" 2>&1 &
     pid=$!
     servers+=("$pid")
     for ((attempt = 0; attempt < 100; attempt++)); do
-        address=$(sed -n 's/.*msg="Listening on".* address=\([^ ]*\).*/\1/p' "$log" | head -n 1)
+        address=$(sed -n 's/.*Listening on.*\(127\.0\.0\.1:[1-9][0-9]*\).*/\1/p' "$log" | head -n 1)
         [ -n "$address" ] && return
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
@@ -90,15 +92,20 @@ start() {
     fail "$name did not start; see its output above."
 }
 
-# Returns true if the server at an address responds to a path with status 200.
-answers() {
-    local status=
+# Prints the response of the server at an address to a request for a path.
+request() {
     {
         exec 3<>"/dev/tcp/${1%:*}/${1##*:}" || return 1
         printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "$1" >&3
-        read -r -t 10 _ status _ <&3
+        timeout 10 cat <&3
         exec 3>&-
     } 2>/dev/null || true
+}
+
+# Returns true if the server at an address responds to a path with status 200.
+answers() {
+    local status=
+    read -r _ status _ < <(request "$1" "$2") || true
     [ "$status" = 200 ]
 }
 
@@ -129,12 +136,17 @@ graph() {
     echo "http://$prometheus$graph_page?g0.expr=$(encode "$1")&g0.tab=0&g0.range_input=5m"
 }
 
-# Prints the table of the jobs. It fails because of the failed runs. Only a gateway has the table.
+# Prints the table of the jobs, and all metrics of the gateway with --raw. `status` fails because of the failed runs.
 show_status() {
-    [ "$storage" = groups ] || return 0
     echo
-    echo "\$ metrics-push status --url http://$gateway"
-    timeout "$RUN_TIMEOUT" "$target/debug/metrics-push" status --url "http://$gateway" || true
+    echo "\$ metrics-push status $jobs"
+    # Two words.
+    # shellcheck disable=SC2086
+    timeout "$RUN_TIMEOUT" metrics-push status $jobs || true
+    echo
+    [ -z "$is_raw" ] && return
+    echo "\$ curl http://$gateway/metrics"
+    request "$gateway" /metrics | sed '1,/^\r*$/d' | grep '^batch_job_' || true
     echo
 }
 
@@ -150,32 +162,31 @@ enter_within() {
 }
 
 nightly_import() {
-    METRICS_PUSH_URL=$url METRICS_PUSH_STATE_DIR="$scratch/state" \
-        timeout "$RUN_TIMEOUT" "$target/debug/examples/nightly_import" "$@" >>"$scratch/job.log" 2>&1
+    METRICS_PUSH_URL=$url timeout "$RUN_TIMEOUT" "$target/debug/examples/nightly_import" "$@" >>"$scratch/job.log" 2>&1
 }
 
 cd "$folder/../.."
 echo "Building the example and the command."
-for selected in "--example nightly_import" "--package metrics-push-cli"; do
-    # Two words.
-    # shellcheck disable=SC2086
-    timeout "$BUILD_TIMEOUT" cargo build --quiet $selected ||
-        fail "the build of $selected failed or took more than $BUILD_TIMEOUT s; see the output of cargo above."
-done
+timeout "$BUILD_TIMEOUT" cargo build --quiet --package metrics-push-examples --example nightly_import \
+    --package metrics-push-cli --bin metrics-push ||
+    fail "the build failed or took more than $BUILD_TIMEOUT s; see the output of cargo above."
 # Runs the programs themselves, because cargo may wait for another cargo.
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+PATH=$target/debug:$PATH
+# The job and the command share the history of the runs.
+export METRICS_PUSH_STATE_DIR=$scratch/state
 
 # Starts Prometheus with the configuration in the scratch folder and these further flags.
 start_prometheus() {
     start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" \
-        --storage.tsdb.path="$scratch/tsdb" "$@"
+        --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 "$@"
     prometheus=$address
 }
 
 success=batch_job_last_success_timestamp_seconds
 outcome=batch_job_last_run_outcome
 if [ "$storage" = groups ]; then
-    start pushgateway "$gateway_command" --persistence.file=
+    start pushgateway "$gateway_command" --persistence.file= --web.listen-address=127.0.0.1:0
     gateway=$address
     url=http://$gateway
     # Uses this gateway, absolute paths, and short intervals.
@@ -184,7 +195,7 @@ if [ "$storage" = groups ]; then
     start_prometheus
     reports="the stored groups        http://$gateway/"
     dashboard="import $PWD/metrics-push-cli/monitoring/dashboard.json"
-    status="cargo run --package metrics-push-cli -- status --url http://$gateway"
+    jobs="--url $url"
 else
     # Evaluates all rules every second.
     "$target/debug/metrics-push" rules --for samples | sed '/^    interval: /d' >"$scratch/rules.yaml"
@@ -195,22 +206,37 @@ else
     outcome="last_over_time($outcome[8d])"
     reports="the URL of the job       $url"
     dashboard="import the output of metrics-push dashboard --for samples"
-    status="only a gateway has the table of metrics-push status"
+    jobs="--prometheus http://$prometheus"
 fi
 graph_page=$(first_page /graph /query /classic/graph)
 alerts_page=$(first_page /alerts /classic/alerts)
+case "$graph_page" in
+/classic/*) prometheus_ui="Prometheus, classic UI " ;;
+*) prometheus_ui="Prometheus, new UI     " ;;
+esac
+# Two words.
+# shellcheck disable=SC2086
+start page metrics-push serve $jobs --listen 127.0.0.1:0
 
 cat <<TEXT
 
 The job runs every $SECONDS_BETWEEN_RUNS seconds. Every third run fails on purpose.
 BatchJobFailed fires after each of these. BatchJobRunsTooOften fires because the job declares a daily schedule.
 
-  $reports
+  the page of all jobs     http://$address/
+  $prometheus_ui  http://$prometheus$graph_page
   the alerts               http://$prometheus$alerts_page
   age of the last success  $(graph "time() - $success")
   the last outcome         $(graph "$outcome == 1")
+  $reports
   the dashboard            $dashboard into a Grafana with http://$prometheus as data source
-  the state of the job     $status
+
+In another terminal:
+
+  export METRICS_PUSH_STATE_DIR=$METRICS_PUSH_STATE_DIR PATH=$target/debug:\$PATH
+  metrics-push status --watch $jobs
+  metrics-push history nightly_import $jobs
+  metrics-push page --output page.html $jobs
 
 TEXT
 [ -t 0 ] && echo "Press Enter to stop." && echo

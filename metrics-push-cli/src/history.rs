@@ -118,7 +118,7 @@ fn select(arguments: &Arguments) -> Result<Group, Failure> {
 
 fn text(job: &Job, clock: &LocalClock, arguments: &Arguments, terminal: Terminal) -> String {
     let mut text = format!("{}\n", escape(&job.words().join(" ")));
-    for line in std::iter::once(state_line(job, clock)).chain(schedule_line(job, clock)) {
+    for line in std::iter::once(state_line(job, clock)).chain(schedule_line(job)) {
         text.push_str(&hang(&escape(&line), terminal.width, terminal.ellipsis()));
     }
     let shown = &job.runs[job.runs.len().saturating_sub(arguments.runs)..];
@@ -145,17 +145,15 @@ fn state_line(job: &Job, clock: &LocalClock) -> String {
 }
 
 /// `schedule 10 */2 * * * Europe/Berlin, grace 10m; next run 08:10, in 1h27m`.
-fn schedule_line(job: &Job, clock: &LocalClock) -> Option<String> {
-    let next = job.facts.next_run?;
-    let wait = next - clock.now();
-    let when = if wait < 0.0 { format!("{} late", age(wait)) } else { format!("in {}", age(wait)) };
+fn schedule_line(job: &Job) -> Option<String> {
+    let next_run = job.next_run_clause()?;
     let schedule = job.facts.info.get("schedule").map_or(String::new(), |schedule| {
         let zone = job.facts.info.get("timezone").map_or(String::new(), |zone| format!(" {zone}"));
         format!("schedule {schedule}{zone}, ")
     });
     let grace =
         job.facts.grace.map_or(String::new(), |grace| format!("grace {}; ", duration(grace)));
-    Some(format!("{schedule}{grace}next run {}, {when}", clock.moment(next)))
+    Some(format!("{schedule}{grace}{next_run}"))
 }
 
 /// Appends one line for each run, newest first.

@@ -54,6 +54,12 @@ pub(crate) fn count(number: usize, one: &str) -> String {
     }
 }
 
+/// Writes a value and its unit: `1 record`, `48,210 records`.
+pub(crate) fn quantity(value: f64, one: &str) -> String {
+    let plural = if value == 1.0 { "" } else { "s" };
+    format!("{} {one}{plural}", number(value))
+}
+
 /// Writes a value. Commas separate the thousands of a whole number.
 pub(crate) fn number(value: f64) -> String {
     let text = value.to_string();

@@ -1,6 +1,6 @@
 //! The JSON documents for scripts. Fields have the names of the metrics.
 
-use metrics_push::StoredValue;
+use metrics_push::{BreakerState, StoredValue};
 use serde_json::{Map, Value, json};
 
 use crate::jobs::{
@@ -40,6 +40,7 @@ fn gateway(gateway: &GatewayStatus) -> Value {
         "error": gateway.error.as_ref().map(|error| format!("{error:?}")),
         "response_seconds": gateway.response_time.as_secs_f64(),
         "last_push_timestamp_seconds": optional(gateway.last_push),
+        "circuit_breaker": gateway.breaker.map(BreakerState::as_str),
         "pending_requests": gateway.pending.count,
         "oldest_pending_timestamp_seconds": optional(gateway.pending.oldest),
     })

@@ -4,6 +4,7 @@
 //! a series is the stored one. A sample is written once per run, so the last value within a window is the stored one. A
 //! gateway adds the time of the last push to each group, and samples do not have it; this distinguishes the two.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_push::__private::QueryServer;
@@ -22,9 +23,6 @@ const CHANGING: &str = r#"__name__!~"batch_job_info|batch_job_stage_duration_sec
 /// Each group has at least one of these, with the grouping labels only.
 const KEY_FAMILIES: [&str; 2] =
     ["batch_job_last_start_timestamp_seconds", "batch_job_last_completion_timestamp_seconds"];
-
-/// Labels of single metrics, which are not grouping labels.
-const METRIC_LABELS: [&str; 4] = ["mode", "outcome", "result", "stage"];
 
 const PUSH_TIME: &str = "push_time_seconds";
 const PUSH_FAILURE_TIME: &str = "push_failure_time_seconds";
@@ -67,12 +65,10 @@ fn series(result: &Value) -> Option<Series> {
 
 /// Assigns each series to the group with its grouping labels.
 fn new_groups(series: Vec<Series>) -> BTreeMap<Labels, Group> {
-    let is_key = |series: &&Series| KEY_FAMILIES.contains(&series.name.as_str());
-    let keys: BTreeSet<Labels> =
-        series.iter().filter(is_key).map(|series| series.labels.clone()).collect();
+    let keys = Keys::new(&series);
     let mut groups: BTreeMap<Labels, Group> = BTreeMap::new();
     for Series { name, labels, value } in series {
-        let Some(key) = key(&labels, &keys) else { continue };
+        let Some(key) = keys.find(&labels) else { continue };
         let own = labels.into_iter().filter(|(name, _)| !key.contains_key(name)).collect();
         let metric = Metric { labels: own, value: StoredValue::Single(value) };
         let group = groups
@@ -87,16 +83,32 @@ fn new_groups(series: Vec<Series>) -> BTreeMap<Labels, Group> {
     groups
 }
 
-/// Returns the grouping labels of a series.
-fn key(labels: &Labels, keys: &BTreeSet<Labels>) -> Option<Labels> {
-    let mut key = labels.clone();
-    key.retain(|name, _| !METRIC_LABELS.contains(&name.as_str()));
-    if keys.contains(&key) {
-        return Some(key);
+/// The grouping keys, and the sets of label names that they have, the largest first.
+struct Keys {
+    keys: BTreeSet<Labels>,
+    names: Vec<BTreeSet<String>>,
+}
+
+impl Keys {
+    fn new(series: &[Series]) -> Self {
+        let is_key = |series: &&Series| KEY_FAMILIES.contains(&series.name.as_str());
+        let keys: BTreeSet<Labels> =
+            series.iter().filter(is_key).map(|series| series.labels.clone()).collect();
+        let names: BTreeSet<BTreeSet<String>> =
+            keys.iter().map(|key| key.keys().cloned().collect()).collect();
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_by_key(|names| Reverse(names.len()));
+        Self { keys, names }
     }
-    // A label that is not in `METRIC_LABELS`, such as one of `batch_job_info`.
-    let is_part = |key: &&Labels| key.iter().all(|(name, value)| labels.get(name) == Some(value));
-    keys.iter().filter(is_part).max_by_key(|key| key.len()).cloned()
+
+    /// Returns the grouping labels of a series: the largest key that is a part of its labels.
+    fn find(&self, labels: &Labels) -> Option<&Labels> {
+        self.names.iter().find_map(|names| {
+            let part = labels.iter().filter(|(name, _)| names.contains(*name));
+            self.keys
+                .get(&part.map(|(name, value)| (name.clone(), value.clone())).collect::<Labels>())
+        })
+    }
 }
 
 /// Adds the groups of samples to those of gateways. A group of a gateway that has no current value was deleted.
@@ -132,6 +144,22 @@ mod tests {
         assert_eq!(eu.value("batch_job_info", &[("version", "1.2")]), Some(1.0));
         assert_eq!(all.value("batch_job_last_run_records", &[("result", "failed")]), Some(3.0));
         assert_eq!((all.value(START, &[]), eu.value(START, &[])), (Some(1.0), Some(2.0)));
+    }
+
+    #[test]
+    fn label_of_a_metric_can_be_a_grouping_label_of_another_group() {
+        let load = [("job", "a"), ("stage", "load")];
+        let groups = new_groups(vec![
+            series(START, &[("job", "a")], 1.0),
+            series(START, &load, 2.0),
+            series("batch_job_last_run_success", &load, 1.0),
+        ]);
+        assert_eq!(groups.len(), 2);
+        let families = |labels: &[(&str, &str)]| {
+            let group = groups.values().find(|group| group.labels.len() == labels.len());
+            group.map(|group| group.families.len())
+        };
+        assert_eq!((families(&load[..1]), families(&load)), (Some(1), Some(2)));
     }
 
     #[test]

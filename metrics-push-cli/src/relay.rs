@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use clap::Args;
 use metrics_push::{Relay, RelayStats};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::{GatewayArguments, config_at};
 use crate::failure::Failure;
+use crate::stop_signal::stopped;
 use crate::terminal;
 
 const HELP: &str = "\
@@ -79,15 +79,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// Sets the flag when the process receives SIGTERM or SIGINT.
 fn stop_on_signals(stop: Arc<AtomicBool>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = runtime.block_on(async { signal(kind) })?;
-        let stop = Arc::clone(&stop);
-        runtime.spawn(async move {
-            signals.recv().await;
-            stop.store(true, Ordering::Relaxed);
-        });
-    }
-    let wait = move || runtime.block_on(std::future::pending::<()>());
+    let stopped = runtime.block_on(async { stopped() })?;
+    let wait = move || {
+        runtime.block_on(stopped);
+        stop.store(true, Ordering::Relaxed);
+    };
     thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
 }
 

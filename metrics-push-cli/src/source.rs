@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use metrics_push::__private::QueryServer;
-use metrics_push::{Error, Gateway};
+use metrics_push::{Config, Error, Gateway};
 
 use crate::context::{self, GatewayArguments};
 use crate::failure::Failure;
@@ -69,6 +69,11 @@ impl Source {
         Self::new(arguments)
     }
 
+    /// Selects the Pushgateways of a configuration.
+    pub(crate) fn from_config(config: &Config) -> Result<Self, Error> {
+        Gateway::from_config(config).map(Self::Gateways)
+    }
+
     /// Asks all servers at the same time.
     fn ask(&self) -> Vec<Answer> {
         let gateways = match self {
@@ -90,10 +95,13 @@ impl Source {
         let answers = self.ask();
         let is_complete = !answers.is_empty() && answers.iter().all(|it| it.status.is_up());
         let pending = pending_requests();
+        let breakers = metrics_push::circuit_breakers();
         let mut delivery = Delivery::default();
         let mut groups = Vec::new();
         for Answer { mut status, groups: found } in answers {
             status.pending = pending.get(&status.url).copied().unwrap_or_default();
+            let breaker = breakers.iter().find(|breaker| breaker.gateway == status.url);
+            status.breaker = breaker.map(|breaker| breaker.state);
             delivery.gateways.push(status);
             groups.extend(found);
         }
@@ -132,6 +140,7 @@ impl Answer {
             error,
             response_time: asked.elapsed(),
             last_push: groups.iter().filter_map(Group::pushed_at).reduce(f64::max),
+            breaker: None,
             pending: PendingRequests::default(),
         };
         Self { status, groups }

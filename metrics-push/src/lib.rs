@@ -125,7 +125,7 @@ pub mod __private {
     pub use crate::macro_support::*;
     pub use crate::query_server::QueryServer;
     #[cfg(feature = "schedule")]
-    pub use crate::schedule::check_schedule;
+    pub use crate::schedule::{check_schedule, scheduled_times};
 }
 
 /// The examples of this package's README as doctests.

@@ -49,6 +49,20 @@ pub(crate) fn nth_after(
     Ok((0..count).try_fold(unix_seconds, |time, _| schedule.next_after(time)))
 }
 
+/// Returns the times of an expression after this one, in order, all in Unix seconds. The command counts missed runs with it.
+///
+/// # Errors
+/// `is_config` if the expression is invalid or the time zone is unknown.
+pub fn scheduled_times(
+    expression: &str,
+    timezone: &str,
+    unix_seconds: f64,
+) -> Result<impl Iterator<Item = f64> + use<>, Error> {
+    let schedule = Schedule::parse(expression, timezone)?;
+    let first = schedule.next_after(unix_seconds);
+    Ok(std::iter::successors(first, move |last| schedule.next_after(*last)))
+}
+
 /// A cron expression in a time zone.
 struct Schedule {
     crontab: Crontab,

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use metrics_push::testing::FakeGateway;
 
 use crate::programs::{command, program, target_directory};
-use crate::{ROOT, cli, http};
+use crate::real::Directory;
+use crate::{ROOT, http};
 
 /// An example without a configured state directory, in a home directory that does not exist yet.
 fn example(name: &str, home: &Path) -> Command {
@@ -55,36 +56,53 @@ fn example_ignores_the_gateway_of_other_programs() {
     fs::remove_dir(&home).unwrap();
 }
 
-/// The cells of each line, without the ages of the last run and of the last success and the time until the next run.
-fn cells(table: &str) -> Vec<Vec<String>> {
-    let line = |line: &str| {
-        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
-        let cells = cells.enumerate().filter(|(column, _)| !(2..5).contains(column));
-        cells.map(|(_, cell)| cell.to_owned()).collect()
-    };
-    table.lines().map(line).collect()
+/// The program of an example in an otherwise empty folder, because it writes files beside itself.
+fn copy_of(name: &str) -> (Directory, PathBuf) {
+    let folder = Directory::new("example");
+    let copy = folder.path().join(name);
+    fs::hard_link(program(name), &copy).unwrap();
+    (folder, copy)
+}
+
+/// Runs a program of [`copy_of`] without a gateway and returns what it prints.
+fn printed(program: &Path, arguments: &[&str]) -> String {
+    let mut example = command(program);
+    example.args(arguments).stdin(Stdio::null());
+    example.env_remove("METRICS_PUSH_STATE_DIR").env_remove("METRICS_PUSH_URL");
+    String::from_utf8(example.output().unwrap().stdout).unwrap()
 }
 
 #[test]
-fn example_prints_the_table_of_status() {
-    let home = empty_home("home-of-table");
-    for (arguments, state) in [(&[][..], "success"), (&["--fail"], "failing")] {
-        let gateway = FakeGateway::start();
-        let mut nightly_import = example("nightly_import", &home);
-        nightly_import.args(arguments).env("METRICS_PUSH_URL", gateway.url());
-        let printed = String::from_utf8(nightly_import.output().unwrap().stdout).unwrap();
-        let mut status = command(cli::metrics_push_program());
-        status.args(["status", "--url", &gateway.url()]);
-        let shown = String::from_utf8(status.output().unwrap().stdout).unwrap();
-        let tables = [&printed, &shown].map(|text| {
-            let start = text.find("STATE ").unwrap_or_else(|| panic!("no table: {text}"));
-            text[start..].split("\n\n").next().unwrap().to_owned()
-        });
-        let [example, command] = tables.each_ref().map(|table| cells(table));
-        assert_eq!(example, command, "{tables:#?}");
-        assert_eq!(example[1][..2], [state, "nightly_import"]);
-    }
-    fs::remove_dir(&home).unwrap();
+fn example_ends_with_the_table_of_status_and_the_path_of_a_page() {
+    let (folder, program) = copy_of("nightly_import");
+    let first = printed(&program, &[]);
+    assert!(first.contains("STATE    JOB  "), "{first}");
+    assert!(first.contains("\nsuccess  nightly_import  "), "{first}");
+    assert!(first.contains("\n0 of 1 need attention\n"), "{first}");
+
+    let page = folder.path().join("nightly_import.html");
+    assert!(first.contains(&format!(": {}\n", page.display())), "{first}");
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.contains("</html>") && html.contains(">nightly_import<"), "{html}");
+}
+
+#[test]
+fn example_shows_its_earlier_runs() {
+    let (_folder, program) = copy_of("nightly_import");
+    printed(&program, &[]);
+    let second = printed(&program, &["--fail"]);
+    assert!(second.contains("\nfailing  nightly_import  "), "{second}");
+    // The marks of a success and a failure.
+    assert!(second.contains("  |x\n"), "{second}");
+    let sentence = "nightly_import: failing since ";
+    assert!(second.contains(sentence) && second.contains("; last success "), "{second}");
+}
+
+#[test]
+fn examples_print_their_state_after_a_panic() {
+    let (_folder, program) = copy_of("nightly_import");
+    let shown = printed(&program, &["--panic"]);
+    assert!(shown.contains("\nfailing  nightly_import  ") && shown.contains("(panic)"), "{shown}");
 }
 
 #[test]
@@ -118,29 +136,53 @@ fn demo(arguments: &[&str]) -> Command {
     demo
 }
 
-#[test]
-fn demo_prints_working_links_and_the_table_of_status() {
-    let mut demo = demo(&[]);
+/// Starts the demo, requests the links of its list, and returns their number with the rest of its output.
+fn links_and_rest(mut demo: Command) -> (usize, Vec<String>) {
     let mut child = demo.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     // The servers run while this test reads the list.
-    let links: usize = lines.by_ref().map(|line| count_working_links(&line)).take(12).sum();
-    assert_eq!(links, 6);
-    let shown: Vec<_> = lines.collect();
-    assert!(child.wait().unwrap().success(), "{shown:#?}");
-    let count = |text: &str| shown.iter().filter(|line| line.starts_with(text)).count();
-    let status = "$ metrics-push status --url http://";
-    assert_eq!((count(status), count("STATE  "), count("success  ")), (2, 2, 2), "{shown:#?}");
+    let list = lines.by_ref().take_while(|line| !line.starts_with("In another terminal"));
+    let links = list.map(|line| count_working_links(&line)).sum();
+    let rest: Vec<_> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{rest:#?}");
+    (links, rest)
+}
+
+fn count_lines(lines: &[String], start: &str) -> usize {
+    lines.iter().filter(|line| line.starts_with(start)).count()
 }
 
 #[test]
-fn demo_of_samples_prints_working_links() {
-    let mut demo = demo(&["--samples"]);
-    let mut child = demo.stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let links: usize = lines.by_ref().map(|line| count_working_links(&line)).take(12).sum();
-    assert_eq!(links, 4);
-    let shown: Vec<_> = lines.collect();
-    assert!(child.wait().unwrap().success(), "{shown:#?}");
+fn demo_names_working_pages_and_prints_the_table_of_status() {
+    let (links, shown) = links_and_rest(demo(&[]));
+    assert_eq!(links, 7);
+    assert_eq!(count_lines(&shown, "  metrics-push "), 3, "{shown:#?}");
+    for text in ["$ metrics-push status --url http://", "STATE    ", "success  nightly_import"] {
+        assert_eq!(count_lines(&shown, text), 2, "{shown:#?}");
+    }
+    assert_eq!(count_lines(&shown, "batch_job_"), 0, "{shown:#?}");
+}
+
+#[test]
+fn demo_prints_the_stored_metrics_on_request() {
+    let (_, shown) = links_and_rest(demo(&["--raw"]));
+    let success =
+        "batch_job_last_run_outcome{instance=\"\",job=\"nightly_import\",outcome=\"success\"} 1";
+    assert_eq!(count_lines(&shown, success), 2, "{shown:#?}");
+}
+
+#[test]
+fn demo_of_samples_names_working_pages_and_prints_the_table_of_status() {
+    let (links, shown) = links_and_rest(demo(&["--samples"]));
+    assert_eq!(links, 6);
     assert!(shown.iter().any(|line| line.ends_with("run 1 ended with status 0")), "{shown:#?}");
+    assert!(count_lines(&shown, "success  nightly_import") > 0, "{shown:#?}");
+}
+
+#[test]
+fn demo_rejects_an_invalid_number_of_seconds() {
+    let mut demo = command(Path::new(ROOT).join("examples/monitoring/run.sh"));
+    let output = demo.args(["--raw", "soon"]).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("invalid number of seconds \"soon\""), "{message}");
 }

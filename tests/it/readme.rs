@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 use metrics_push::Config;
 
 const README: &str = include_str!("../../README.md");
+const STATUS_PICTURE: &str = include_str!("../../examples/status.svg");
+const PAGE_PICTURE: &[u8] = include_bytes!("../../examples/page.png");
+const RECORDING: &str = include_str!("../../examples/record.sh");
+const TABLE: &str = include_str!("../../metrics-push-cli/src/golden/morning-120.txt");
+const PAGE_TEMPLATE: &str = include_str!("../../metrics-push-cli/templates/overview.html");
 const CONFIGURATION: &str = include_str!("../../metrics-push/src/guide/configuration.md");
 const METRICS: &str = include_str!("../../metrics-push/src/guide/metrics.md");
 
@@ -73,4 +78,53 @@ fn metrics_page_lists_every_exported_family() {
         }
     }
     assert!(count > 15, "only {count} families found");
+}
+
+/// The text that describes a picture in the README.
+fn description(picture: &str) -> String {
+    let (before, _) = README.split_once(&format!("]({picture})")).expect(picture);
+    let (_, text) = before.rsplit_once("![").expect(picture);
+    text.replace('\n', " ")
+}
+
+/// Removes the tags of a document.
+fn without_tags(document: &str) -> String {
+    document.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect()
+}
+
+/// The headings of the table that the tests of `status` compare with.
+fn columns() -> Vec<&'static str> {
+    let heading = TABLE.lines().next().unwrap();
+    heading.split("  ").map(str::trim).filter(|column| !column.is_empty()).collect()
+}
+
+#[test]
+fn picture_of_status_has_the_columns_of_the_table() {
+    let text = without_tags(STATUS_PICTURE);
+    let heading = text.lines().find(|line| line.starts_with("STATE")).expect("a table");
+    let shown: Vec<_> = heading.split("  ").map(str::trim).filter(|it| !it.is_empty()).collect();
+    assert_eq!(shown, columns(), "run examples/record.sh");
+    assert!(text.contains(" need attention"), "{text}");
+    let description = description("examples/status.svg");
+    for column in columns() {
+        assert!(description.contains(column), "README.md does not name the column {column}");
+    }
+}
+
+#[test]
+fn picture_of_the_page_is_described_by_its_columns() {
+    let headings = PAGE_TEMPLATE.split("role=\"columnheader\"").skip(1);
+    let headings = headings.map(|part| part.split(['>', '<']).nth(1).unwrap());
+    let description = description("examples/page.png");
+    for heading in headings {
+        assert!(description.contains(heading), "README.md does not name the column {heading}");
+    }
+}
+
+#[test]
+fn picture_of_the_page_has_the_size_that_the_script_records() {
+    assert!(PAGE_PICTURE.starts_with(b"\x89PNG"));
+    let number = |at: usize| u32::from_be_bytes(PAGE_PICTURE[at..at + 4].try_into().unwrap());
+    let size = format!("PAGE_SIZE={},{}\n", number(16), number(20));
+    assert!(RECORDING.contains(&size), "run examples/record.sh: the picture has {size}");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::time::Duration;
 
-use metrics_push::Error;
+use metrics_push::{BreakerState, Error};
 
 use super::local_clock::LocalClock;
 use crate::humanize::{age, count};
@@ -27,6 +27,8 @@ pub(crate) struct GatewayStatus {
     pub(crate) response_time: Duration,
     /// The newest push to any of its groups, as Unix time in seconds.
     pub(crate) last_push: Option<f64>,
+    /// Whether this machine delivers to it at present; `None` if it is not a sink of this machine.
+    pub(crate) breaker: Option<BreakerState>,
     /// The undelivered requests for it.
     pub(crate) pending: PendingRequests,
 }

@@ -12,6 +12,10 @@ const ROUNDING: f64 = 1e-3;
 /// The maximum duration of a run without `max_runtime`, in seconds, as in the alert rules.
 const DEFAULT_MAX_RUNTIME: f64 = 86_400.0;
 
+/// The bounds of the time until the first success, in seconds, as in the alert rules.
+const MIN_FIRST_SUCCESS_LIMIT: f64 = 3_600.0;
+const MAX_FIRST_SUCCESS_LIMIT: f64 = 7.0 * 86_400.0;
+
 /// The values of a group. Timestamps are Unix time in seconds; durations are seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Facts {
@@ -132,6 +136,24 @@ impl Facts {
     fn is_older_than(&self, run: &RunSummary) -> bool {
         self.start.is_none_or(|start| run.start + ROUNDING >= start)
             && run.end.is_some_and(|end| self.completion.is_none_or(|it| end > it + ROUNDING))
+    }
+
+    /// The cron expression of the job and its time zone, which is empty for that of its machine.
+    pub(super) fn schedule(&self) -> Option<(&str, &str)> {
+        let label = |name: &str| self.info.get(name).map(String::as_str);
+        Some((label("schedule")?, label("timezone").unwrap_or_default()))
+    }
+
+    /// The time from the last start to the run that was due after it.
+    pub(super) fn interval(&self) -> Option<f64> {
+        let interval = self.next_run? - self.start?;
+        (interval > 0.0).then_some(interval)
+    }
+
+    /// How long a job may be without its first success, as in the alert rules: its deadline, else two intervals.
+    pub(crate) fn first_success_limit(&self) -> Option<f64> {
+        let two_runs = || self.interval().map(|it| (2.0 * it).max(MIN_FIRST_SUCCESS_LIMIT));
+        self.deadline.or_else(two_runs).map(|limit| limit.min(MAX_FIRST_SUCCESS_LIMIT))
     }
 
     /// Returns true if a run has started and has not ended.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use super::facts::Facts;
 use super::group::{Group, Metric};
 use super::local_clock::LocalClock;
+use super::missed_runs::missed_runs;
 use super::run_summary::{RunMark, RunSummary};
-use super::state::{STRIP_LENGTH, State, is_success_too_old, missed_start};
+use super::state::{STRIP_LENGTH, State, is_success_too_old};
 
 /// How far a clock may be ahead of the local clock, in seconds.
 const CLOCK_TOLERANCE: f64 = 300.0;
@@ -19,6 +22,8 @@ const GATEWAY_FAMILIES: [&str; 2] = ["push_time_seconds", "push_failure_time_sec
 
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
+    /// Distinguishes the job in URLs and documents. It is a hash, because labels can contain any text.
+    pub(crate) id: String,
     /// The grouping labels, including `job`.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) state: State,
@@ -27,6 +32,8 @@ pub(crate) struct Job {
     pub(crate) facts: Facts,
     /// The runs in the history of this machine, oldest first; empty if it has none.
     pub(crate) runs: Vec<RunSummary>,
+    /// When the runs were due that did not start, oldest first; empty within the grace of the first one.
+    pub(crate) missed_runs: Vec<f64>,
     /// All metrics of the group.
     pub(crate) families: BTreeMap<String, Vec<Metric>>,
     pub(super) clock: LocalClock,
@@ -36,9 +43,20 @@ impl Job {
     pub(super) fn new(group: Group, runs: Vec<RunSummary>, clock: &LocalClock) -> Self {
         let mut facts = Facts::new(&group);
         facts.update(&runs);
-        let (state, since) = State::new(&facts, &runs, clock.now());
+        let missed_runs = missed_runs(&facts, clock.now());
+        let (state, since) = State::new(&facts, &runs, &missed_runs, clock.now());
         let Group { labels, families, .. } = group;
-        Self { labels, state, since, facts, runs, families, clock: clock.clone() }
+        Self {
+            id: id(&labels),
+            labels,
+            state,
+            since,
+            facts,
+            runs,
+            missed_runs,
+            families,
+            clock: clock.clone(),
+        }
     }
 
     /// Returns true if the state needs attention, or a wrong clock hides whether it does.
@@ -121,20 +139,7 @@ impl Job {
 
     /// Returns true if the next run is due, and its grace has passed.
     pub(crate) fn is_late(&self) -> bool {
-        missed_start(&self.facts, self.clock.now()).is_some()
-    }
-
-    /// The number of runs that were due and did not start. At least 1 for a late job whose interval is unknown.
-    pub(crate) fn missed_runs(&self) -> usize {
-        let Some(due) = missed_start(&self.facts, self.clock.now()) else { return 0 };
-        let interval = self.facts.start.map(|start| due - start).filter(|interval| *interval > 0.0);
-        let more = interval.map_or(0.0, |interval| (self.clock.now() - due) / interval);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "not negative; the cast saturates"
-        )]
-        (more as usize).saturating_add(1)
+        !self.missed_runs.is_empty()
     }
 
     /// The results of the last runs, the newest last; empty without a history.
@@ -151,7 +156,7 @@ impl Job {
             let is_vanished = self.state == State::Vanished;
             marks.push(if is_vanished { RunMark::NoEnd } else { RunMark::Running });
         }
-        let missed = self.missed_runs().min(STRIP_LENGTH);
+        let missed = self.missed_runs.len().min(STRIP_LENGTH);
         marks.extend(std::iter::repeat_n(RunMark::NotStarted, missed));
         marks.split_off(marks.len().saturating_sub(STRIP_LENGTH))
     }
@@ -165,6 +170,16 @@ impl Job {
     pub(crate) fn reason(&self) -> Option<&str> {
         self.last_failure()?.reason.as_deref()
     }
+}
+
+fn id(labels: &BTreeMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    let digits = hash.finalize().into_iter().take(8).map(|byte| format!("{byte:02x}"));
+    format!("j{}", digits.collect::<String>())
 }
 
 /// The job and its other labels, each as one word.

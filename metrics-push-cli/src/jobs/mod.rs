@@ -8,11 +8,13 @@ mod facts;
 mod group;
 mod job;
 mod local_clock;
+mod missed_runs;
 #[cfg(test)]
 pub(crate) mod morning;
 mod order;
 mod outcome;
 mod run_summary;
+mod schedule_text;
 mod sentence;
 mod state;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use metrics_push::{Gateway, StoredValue};
+use metrics_push::{BreakerState, Gateway, StoredValue};
 
 use super::{
     Delivery, GatewayStatus, Group, LocalClock, Metric, Overview, PendingRequests, Records,
@@ -40,12 +40,14 @@ fn delivery() -> Delivery {
         error: None,
         response_time: Duration::from_millis(4),
         last_push: Some(NOW - 12.0),
+        breaker: Some(BreakerState::Closed),
         pending: PendingRequests::default(),
     };
     let down = GatewayStatus {
         url: "http://gateway-b.internal:9091".to_owned(),
         error: unreachable.err(),
         last_push: None,
+        breaker: Some(BreakerState::Open),
         pending: PendingRequests { count: 7, oldest: Some(at(6.0, 21.0)) },
         ..up.clone()
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use super::job::Job;
 use super::outcome::is_failure;
 use super::run_summary::{RunMark, RunSummary, count_failures};
-use super::state::{STRIP_LENGTH, State, missed_start};
+use super::state::{STRIP_LENGTH, State};
 use crate::humanize::{age, count, duration};
 
 /// Why a job is in its state: `failing for 3 runs since 02:10 (error); last success 6h29m ago, allowed 4h27m`.
@@ -98,7 +98,7 @@ impl Job {
             None => (failing, None),
         };
         let sentence =
-            Self::with_details(headline, [before, self.last_success(), self.next_start()]);
+            Self::with_details(headline, [before, self.last_success(), self.next_run_clause()]);
         Sentence { reason: self.reason().map(str::to_owned), ..sentence }
     }
 
@@ -108,18 +108,21 @@ impl Job {
             runs => format!(" in {}", count(runs, "run")),
         };
         let since = self.moment(self.since);
-        let (outcome, allowed) = (self.last_outcome(), self.allowed());
+        let outcome = self.last_outcome();
+        let allowed = self.facts.first_success_limit();
+        let allowed =
+            allowed.map_or(String::new(), |limit| format!(", allowed {}", duration(limit)));
         let headline = format!("no success{runs} since {since}{outcome}{allowed}");
-        let sentence = Self::with_details(headline, [self.running_for(), self.next_start()]);
+        let sentence = Self::with_details(headline, [self.running_for(), self.next_run_clause()]);
         Sentence { reason: self.reason().map(str::to_owned), ..sentence }
     }
 
     fn overdue(&self) -> Sentence {
         let since = self.moment(self.since);
-        let cause = missed_start(&self.facts, self.clock.now()).map(|due| {
-            let due = self.clock.moment(due);
-            match self.missed_runs() {
-                0 | 1 => format!("not started, due at {due}"),
+        let cause = self.missed_runs.first().map(|due| {
+            let due = self.clock.moment(*due);
+            match self.missed_runs.len() {
+                1 => format!("not started, due at {due}"),
                 missed => format!("not started for {missed} runs, due at {due}"),
             }
         });
@@ -197,14 +200,19 @@ impl Job {
         self.facts.deadline.map_or(String::new(), allowed)
     }
 
-    fn next_start(&self) -> Option<String> {
-        let next = self.facts.next_run?;
-        let wait = next - self.clock.now();
-        let at = self.clock.moment(next);
+    /// `next run 08:10, in 1h27m`.
+    pub(crate) fn next_run_clause(&self) -> Option<String> {
+        let at = self.clock.moment(self.facts.next_run?);
+        Some(format!("{NEXT_RUN} {at}, {}", self.next_run_distance()?))
+    }
+
+    /// How far the next run is away: `in 1h27m`; `due 3m ago` within its grace; then `2h40m late`.
+    pub(crate) fn next_run_distance(&self) -> Option<String> {
+        let wait = self.facts.next_run? - self.clock.now();
         Some(match wait {
-            0.0.. => format!("{NEXT_RUN} {at}, in {}", age(wait)),
-            _ if self.is_late() => format!("{NEXT_RUN} was due at {at}, {} ago", age(-wait)),
-            _ => return None,
+            0.0.. => format!("in {}", age(wait)),
+            _ if self.is_late() => format!("{} late", age(wait)),
+            _ => format!("due {} ago", age(wait)),
         })
     }
 

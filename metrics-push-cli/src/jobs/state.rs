@@ -38,8 +38,13 @@ pub(crate) enum State {
 }
 
 impl State {
-    /// Returns the state and since when it lasts, if that is known.
-    pub(super) fn new(facts: &Facts, runs: &[RunSummary], now: f64) -> (Self, Option<f64>) {
+    /// Returns the state and since when it lasts, if that is known. `missed` has the times of the missed runs.
+    pub(super) fn new(
+        facts: &Facts,
+        runs: &[RunSummary],
+        missed: &[f64],
+        now: f64,
+    ) -> (Self, Option<f64>) {
         if facts.is_open() && is_past(facts.start, facts.run_limit(), now) {
             return (Self::Vanished, add(facts.start, facts.run_limit()));
         }
@@ -49,7 +54,7 @@ impl State {
         if let Some(first_start) = never_succeeded(facts, runs, now) {
             return (Self::NoSuccess, Some(first_start));
         }
-        if let Some(since) = overdue_since(facts, now) {
+        if let Some(since) = overdue_since(facts, missed, now) {
             return (Self::Overdue, Some(since));
         }
         if facts.is_refused {
@@ -91,24 +96,15 @@ impl State {
     }
 }
 
-/// Returns when the next run should have started at the latest, if none has.
-pub(super) fn missed_start(facts: &Facts, now: f64) -> Option<f64> {
-    let next_run = facts.next_run?;
-    let is_missed = facts.start.is_none_or(|start| start < next_run)
-        && !facts.is_open()
-        && is_past(Some(next_run), facts.grace.unwrap_or_default(), now);
-    is_missed.then_some(next_run)
-}
-
 pub(super) fn is_success_too_old(facts: &Facts, now: f64) -> bool {
     facts.deadline.is_some_and(|deadline| is_past(facts.success, deadline, now))
 }
 
-fn overdue_since(facts: &Facts, now: f64) -> Option<f64> {
+fn overdue_since(facts: &Facts, missed: &[f64], now: f64) -> Option<f64> {
     if is_success_too_old(facts, now) {
         return add(facts.success, facts.deadline?);
     }
-    missed_start(facts, now).map(|next_run| next_run + facts.grace.unwrap_or_default())
+    missed.first().map(|due| due + facts.grace.unwrap_or_default())
 }
 
 /// Returns the first known start of a job without a success, if it is older than the deadline.
@@ -117,7 +113,7 @@ fn never_succeeded(facts: &Facts, runs: &[RunSummary], now: f64) -> Option<f64> 
         return None;
     }
     let first = runs.first().map_or(facts.start, |run| Some(run.start))?;
-    is_past(Some(first), facts.deadline?, now).then_some(first)
+    is_past(Some(first), facts.first_success_limit()?, now).then_some(first)
 }
 
 /// Returns the start of the first failure of the current streak.

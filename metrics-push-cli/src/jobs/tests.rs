@@ -129,10 +129,10 @@ fn missed_run_is_overdue_after_its_grace() {
     };
     assert_eq!((after_due(590.0).state, after_due(590.0).is_late()), (State::Success, false));
     let late = after_due(700.0);
-    assert_eq!((late.state, late.is_late(), late.missed_runs()), (State::Overdue, true, 1));
+    assert_eq!((late.state, late.is_late(), late.missed_runs.len()), (State::Overdue, true, 1));
     assert!(sentence(&late).starts_with("overdue since 07:58: not started, due at 07:48; "));
     let later = after_due(2.0 * HOUR);
-    assert_eq!(later.missed_runs(), 3);
+    assert_eq!(later.missed_runs.len(), 3);
     assert!(sentence(&later).contains(": not started for 3 runs, due at 06:00; "), "{later:?}");
 }
 

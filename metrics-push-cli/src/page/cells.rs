@@ -1,11 +1,9 @@
 //! The cells of the tables: texts and drawings of one job, ready for the templates.
 
-use sha2::{Digest as _, Sha256};
-
 use super::deadline_bar::DeadlineBar;
 use super::sparkline::Sparkline;
 use super::strip::MarkedRun;
-use crate::humanize::{age, capitalized, count, duration, number, sentence};
+use crate::humanize::{age, capitalized, count, duration, number, quantity, sentence};
 use crate::jobs::{Job, LocalClock, Records, RunMark, State};
 
 /// The length from which a name may break after its separators.
@@ -42,17 +40,6 @@ impl JobName {
         let labels = job.other_labels().map(|(name, value)| format!("{name}={value}"));
         Self { parts, labels: labels.collect() }
     }
-}
-
-/// Returns an id for the elements of a job. It is a hash, because labels can contain any text.
-pub(super) fn element_id(job: &Job) -> String {
-    let mut hash = Sha256::new();
-    for text in job.labels.iter().flat_map(|(name, value)| [name, value]) {
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    }
-    let digits = hash.finalize().into_iter().take(8).map(|byte| format!("{byte:02x}"));
-    format!("j{}", digits.collect::<String>())
 }
 
 /// The state in a word, with its shape and its colour.
@@ -110,7 +97,7 @@ fn detail(job: &Job) -> Option<String> {
         State::Failing => Some(format!("{} in a row", job.facts.failures())),
         State::Vanished => Some("no end".to_owned()),
         State::Overdue => {
-            let missed = job.missed_runs();
+            let missed = job.missed_runs.len();
             (missed > 0).then(|| format!("{} missed", count(missed, "run")))
         }
         State::NoSuccess if !marks.is_empty() => {
@@ -228,7 +215,7 @@ impl Took {
 
 /// The processed records, and the failed ones if there are any: `1,155 records, 3 failed`.
 pub(super) fn records(records: Records) -> Option<String> {
-    let processed = records.processed.map(|processed| format!("{} records", number(processed)));
+    let processed = records.processed.map(|processed| quantity(processed, "record"));
     let failed = records.failed.filter(|failed| *failed > 0.0);
     let failed = failed.map(|failed| format!("{} failed", number(failed)));
     let texts: Vec<_> = processed.into_iter().chain(failed).collect();
@@ -268,12 +255,7 @@ pub(super) struct NextRun {
 impl NextRun {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
         let next = job.facts.next_run?;
-        let wait = next - clock.now();
-        let distance = match wait {
-            0.0.. => format!("in {}", age(wait)),
-            _ if job.is_late() => format!("{} late", age(wait)),
-            _ => format!("due {} ago", age(wait)),
-        };
+        let distance = job.next_run_distance()?;
         Some(Self { time: ShownTime::new(next, clock), distance, is_late: job.is_late() })
     }
 }

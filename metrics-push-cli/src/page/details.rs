@@ -1,11 +1,11 @@
 //! `Details`: everything about one job, ready for the template.
 
-use super::cells::{JobName, ShownTime, element_id, glyph, records};
+use super::cells::{JobName, ShownTime, glyph, records};
 use super::rules::{RuleState, rules};
 use super::runs::marked_runs;
 use super::strip::{self, MarkedRun};
 use super::timeline::Timeline;
-use crate::humanize::{age, capitalized, duration, number, sentence};
+use crate::humanize::{age, capitalized, count, duration, number, sentence};
 use crate::jobs::{Job, LocalClock, Metric, RunMark, RunSummary, success_rate};
 
 /// The number of runs that the details show.
@@ -40,6 +40,7 @@ pub(super) struct LastError {
 
 /// The last runs, newest first, and their timeline.
 pub(super) struct RunTable {
+    pub(super) title: String,
     pub(super) timeline: Option<Timeline>,
     /// The text of the timeline for screen readers.
     pub(super) label: String,
@@ -90,7 +91,7 @@ impl Details {
         let (glyph, tone) = glyph(job.state);
         let (headline, sentence) = lead(job);
         Self {
-            id: format!("d-{}", element_id(job)),
+            id: format!("d-{}", job.id),
             title: job.words().join(" "),
             name: JobName::new(job),
             glyph,
@@ -142,6 +143,7 @@ impl RunTable {
         let label = timeline_label(&started, clock)?;
         let day = |start| clock.format(start, |_| "%a %-d");
         Some(Self {
+            title: format!("Last {}: start, duration, outcome", count(recorded.len(), "run")),
             timeline: Timeline::new(&started, clock.now(), day),
             label,
             rows: recorded.iter().rev().map(|run| RunRow::new(run, clock)).collect(),
@@ -199,8 +201,12 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
     let grace = facts.grace.map(|grace| format!("grace {}", duration(grace)));
     let success_by =
         facts.success.zip(facts.deadline).map(|(success, deadline)| success + deadline);
+    let timing = job.schedule_text().map(|text| Fact::new("Schedule", text).note(grace));
     let found = [
-        facts.next_run.map(|next| Fact::new("Next run", moment(next)).note(grace)),
+        timing,
+        facts
+            .next_run
+            .map(|next| Fact::new("Next run", moment(next)).note(job.next_run_distance())),
         success_by.map(|by| Fact::new("Deadline", format!("success by {}", moment(by)))),
         facts.max_runtime.map(|limit| Fact::new("Max runtime", duration(limit))),
         facts.success.map(|success| Fact::new("Last success", ago(success))),
@@ -235,7 +241,7 @@ fn schedule(job: &Job, clock: &LocalClock) -> Vec<Fact> {
 /// The success rate of at most this many runs, the last ones.
 fn rate(job: &Job, last: usize) -> Option<String> {
     let runs = job.runs.len().min(last);
-    Some(format!("{}% of {runs} runs", success_rate(&job.runs, last)?))
+    Some(format!("{}% of {}", success_rate(&job.runs, last)?, count(runs, "run")))
 }
 
 fn mebibytes(bytes: f64) -> String {

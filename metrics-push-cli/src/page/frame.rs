@@ -29,6 +29,7 @@ pub(super) struct GatewayRow {
     pub(super) state: String,
     pub(super) last_push: String,
     pub(super) waiting: String,
+    pub(super) breaker: String,
 }
 
 impl Frame {
@@ -68,6 +69,7 @@ impl GatewayRow {
                 format!("{}, {} ago", clock.moment(push), age(clock.now() - push))
             }),
             waiting: waiting(gateway.pending, clock),
+            breaker: gateway.breaker.map_or("-".to_owned(), |it| it.as_str().replace('_', " ")),
         }
     }
 }

@@ -1,8 +1,6 @@
 //! `Listing`: the tables of all jobs, ready for the template.
 
-use super::cells::{
-    JobName, LastRun, NextRun, Progress, StateCell, SuccessCell, Took, Why, element_id,
-};
+use super::cells::{JobName, LastRun, NextRun, Progress, StateCell, SuccessCell, Took, Why};
 use super::details::Details;
 use super::runs::marked_runs;
 use super::strip::{MarkPath, Strip, legend};
@@ -103,7 +101,7 @@ impl Listing {
 
 impl Row {
     fn new(job: &Job, clock: &LocalClock, link: impl Fn(&str) -> Option<String>) -> Self {
-        let id = element_id(job);
+        let id = job.id.clone();
         let runs = marked_runs(job, clock, STRIP_LENGTH);
         Self {
             link: link(&id),

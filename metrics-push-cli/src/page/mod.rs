@@ -21,7 +21,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use cells::element_id;
 use details::Details;
 use frame::Frame;
 use html::{JobDocument, OverviewDocument, render};
@@ -57,7 +56,7 @@ pub(crate) fn job(
     id: &str,
     refresh: u64,
 ) -> Option<Result<String, askama::Error>> {
-    let job = overview.jobs.iter().find(|job| element_id(job) == id)?;
+    let job = overview.jobs.iter().find(|job| job.id == id)?;
     let details = Details::new(job, &overview.clock);
     Some(render(&JobDocument { frame: Frame::new(overview, Some(refresh)), details }))
 }
@@ -92,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// Replaces a file at once, so that a web server never sends half a page.
-fn replace(path: &Path, html: &str) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, html: &str) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = Path::new(&name);

@@ -17,10 +17,8 @@ pub(super) fn marked_runs(job: &Job, clock: &LocalClock, max: usize) -> Vec<Mark
         let duration = (mark == RunMark::Running).then(|| clock.now() - start);
         runs.push(unrecorded(mark, start, duration));
     }
-    let missed = marks.iter().rev().take_while(|mark| **mark == RunMark::NotStarted).count();
-    runs.extend(
-        missed_starts(job).take(missed).map(|due| unrecorded(RunMark::NotStarted, due, None)),
-    );
+    let missed = &job.missed_runs[..job.missed_runs.len().min(max)];
+    runs.extend(missed.iter().map(|due| unrecorded(RunMark::NotStarted, *due, None)));
     runs.split_off(runs.len().saturating_sub(max))
 }
 
@@ -30,13 +28,6 @@ fn ended_runs(job: &Job) -> &[RunSummary] {
         [ended @ .., last] if job.facts.is_open() && last.outcome.is_none() => ended,
         runs => runs,
     }
-}
-
-/// The times at which runs were due since the last one.
-fn missed_starts(job: &Job) -> impl Iterator<Item = f64> {
-    let next = job.facts.next_run.unwrap_or_default();
-    let interval = job.facts.start.map_or(0.0, |start| (next - start).max(0.0));
-    (0..).map(move |count| next + f64::from(count) * interval)
 }
 
 fn recorded(run: &RunSummary) -> MarkedRun {

@@ -4,13 +4,9 @@
 //! bounded amount of time and memory.
 
 use std::convert::Infallible;
-#[cfg(unix)]
-use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-#[cfg(unix)]
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::Request;
@@ -19,14 +15,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-#[cfg(unix)]
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::hosts::AllowedHosts;
 use super::routes::{PageResponse, not_ready, refuse, route};
 use super::snapshot::Snapshots;
+use crate::stop_signal::stopped;
 
 /// The maximum number of open connections. More wait in the queue of the system.
 const MAX_CONNECTIONS: u32 = 64;
@@ -64,22 +59,6 @@ pub(super) fn run(
         serve(TcpListener::from_std(listener)?, snapshots, hosts, stopped).await;
         Ok(())
     })
-}
-
-/// Returns a future that is ready after SIGTERM or SIGINT.
-#[cfg(unix)]
-fn stopped() -> io::Result<impl Future<Output = ()>> {
-    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    Ok(poll_fn(move |context| {
-        let is_received = signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-        if is_received { Poll::Ready(()) } else { Poll::Pending }
-    }))
-}
-
-/// Returns a future that is ready after Ctrl-C.
-#[cfg(not(unix))]
-fn stopped() -> io::Result<impl Future<Output = ()>> {
-    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }
 
 async fn serve(

@@ -57,6 +57,8 @@ JSON:
           How long it took to respond.
   gateways[].last_push_timestamp_seconds
           The newest accepted push of its groups, by its clock.
+  gateways[].circuit_breaker
+          closed, open or half_open: whether runs of this machine deliver to it.
   gateways[].pending_requests
   gateways[].oldest_pending_timestamp_seconds
           The undelivered requests for this gateway on this machine's disk.
@@ -148,6 +150,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     terminal::print_painted(&text)?;
     print_errors(&overview);
     Ok(verdict.exit_code())
+}
+
+/// Returns the report of all jobs for standard output.
+pub(crate) fn text(overview: &Overview) -> String {
+    report::text(overview, &SelectionArguments::default(), Terminal::new(Color::Auto))
 }
 
 /// Loads the jobs. With `--watch`, shows them until the user or the reader of the pipe ends it, and returns the last ones

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::jobs::{Job, Overview};
 
 /// Arguments that select and sort jobs.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct SelectionArguments {
     /// Shows only jobs whose name matches one of these patterns: * stands for any characters, ? for one. A pattern with
     /// = matches a grouping label, such as region=eu*.
@@ -29,9 +29,10 @@ pub(super) struct SelectionArguments {
 }
 
 /// The order of the jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Order {
     /// The most urgent last.
+    #[default]
     State,
     /// By name and labels.
     Name,

@@ -93,7 +93,7 @@ impl TableRow {
                 plain(String::new()),
                 or_none(since(facts.start.or(facts.completion))),
                 or_none(success),
-                next_run(job, clock, terminal),
+                next_run(job, terminal),
                 or_none(job.duration().map(duration)),
                 or_none(facts.records.processed.map(number)),
                 marks.map_or_else(|| or_none(None), |(text, painted)| Cell { text, painted }),
@@ -102,16 +102,9 @@ impl TableRow {
     }
 }
 
-fn next_run(job: &Job, clock: &LocalClock, terminal: Terminal) -> Cell {
-    let wait = job.facts.next_run.map(|next| next - clock.now());
-    match wait {
-        None => Cell::new(NONE, Tone::Plain, terminal),
-        Some(wait) if wait >= 0.0 => Cell::new(format!("in {}", age(wait)), Tone::Plain, terminal),
-        Some(wait) if job.is_late() => {
-            Cell::new(format!("{} late", age(wait)), Tone::Heading, terminal)
-        }
-        Some(_) => Cell::new("now", Tone::Plain, terminal),
-    }
+fn next_run(job: &Job, terminal: Terminal) -> Cell {
+    let tone = if job.is_late() { Tone::Heading } else { Tone::Plain };
+    Cell::new(job.next_run_distance().unwrap_or_else(|| NONE.to_owned()), tone, terminal)
 }
 
 fn tone(job: &Job) -> Tone {

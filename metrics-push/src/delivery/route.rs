@@ -240,6 +240,15 @@ impl Route {
         Some(self.0.failures.as_ref()?.breaker.lock())
     }
 
+    /// Returns the state of the breaker. A process without a delivery reports an outage that another process has recorded.
+    /// Blocks.
+    pub(crate) fn breaker_state(&self) -> Option<BreakerState> {
+        let state = self.breaker()?.state();
+        let is_loaded = self.0.failures.as_ref()?.is_outage_recorded.lock().is_some();
+        let is_down = || self.spool().is_some_and(|spool| spool.is_sink_down(Moment::now()));
+        Some(if !is_loaded && is_down() { BreakerState::Open } else { state })
+    }
+
     /// Closes the breaker, because the sink has responded.
     pub(crate) fn record_answer(&self) {
         if let Some(mut breaker) = self.breaker() {

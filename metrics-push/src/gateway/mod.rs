@@ -206,13 +206,13 @@ impl Gateway {
         let Some(shards) = connection.and_then(|it| it.shards.as_ref()) else {
             return vec![self.clone()];
         };
-        let gateways = shards.targets().iter().map(|target| Self {
-            target: target.clone(),
-            url: target.url.redacted(),
-            connection: OnceCell::new(),
-            ..self.clone()
-        });
-        gateways.collect()
+        let of_shard = |target: &Target| {
+            let shard = Self::from_target(target.clone(), self.timeout).ok()?;
+            Some(Self { state_dir: self.state_dir.clone(), ..shard })
+        };
+        let mut shards: Vec<Self> = shards.targets().iter().filter_map(of_shard).collect();
+        shards.sort_by(|one, other| one.url.cmp(&other.url));
+        shards
     }
 
     /// Returns all groups that the gateway stores. If several shards have a group, only the copy with the latest push is

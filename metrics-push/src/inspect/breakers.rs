@@ -15,7 +15,8 @@ pub struct CircuitBreaker {
 
 /// Returns the circuit breakers of the configured gateways and of all shards, in the order of the configuration.
 ///
-/// For long-lived processes that export their own health. Each completion of a run also pushes the state as
+/// For long-lived processes that export their own health. Before its first delivery, a process reports an outage that another
+/// process has recorded in the state directory as an open circuit breaker. Each completion of a run also pushes the state as
 /// `batch_job_push_breaker_open`.
 ///
 /// ```
@@ -26,8 +27,7 @@ pub struct CircuitBreaker {
 #[must_use]
 pub fn circuit_breakers() -> Vec<CircuitBreaker> {
     let describe = |route: &Route| {
-        let state = route.breaker()?.state();
-        Some(CircuitBreaker { gateway: route.to_string(), state })
+        Some(CircuitBreaker { gateway: route.to_string(), state: route.breaker_state()? })
     };
     Pipeline::current().all_routes().filter_map(describe).collect()
 }

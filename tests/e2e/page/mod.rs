@@ -5,5 +5,6 @@ mod chromium;
 mod fleet;
 mod injection;
 mod layout;
+mod prometheus;
 mod refresh;
 mod server;

@@ -273,3 +273,10 @@ fn shards_of_a_gateway_are_queried_one_by_one() {
     let single = Gateway::new(shards[1].url()).unwrap();
     assert_eq!(single.shards().len(), 1);
 }
+
+#[test]
+fn shards_of_a_gateway_have_normalised_urls() {
+    let gateway = Gateway::new("shards+http://B.example:80;a.EXAMPLE:91").unwrap();
+    let urls: Vec<_> = gateway.shards().iter().map(Gateway::url).collect();
+    assert_eq!(urls, ["http://a.example:91", "http://b.example"]);
+}

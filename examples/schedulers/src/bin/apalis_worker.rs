@@ -91,5 +91,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok::<_, io::Error>(())
         })
         .await?;
-    gateway.print_groups(&["invoice", "reminders", "reindex", "archive", "backup"])
+    gateway.print_status()
 }

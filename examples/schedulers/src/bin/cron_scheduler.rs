@@ -98,5 +98,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let _permits = RUNS.acquire_many(MAX_RUNS).await?;
     RUNS.close();
     scheduler.shutdown().await?;
-    gateway.print_groups(&["reindex", "archive", "report", "sync_orders", "backup"])
+    gateway.print_status()
 }

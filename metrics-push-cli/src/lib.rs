@@ -1,7 +1,7 @@
 //! The command `metrics-push`: inspects and maintains the metrics that batch jobs have pushed.
 //!
 //! It uses the public API of the library `metrics-push` and reads the same environment variables. `cli.rs` lists the
-//! subcommands; each has its own file.
+//! subcommands; each has its own file. A program that shows the state of its jobs itself uses [`StatusReport`].
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are help texts for terminals")]
 
@@ -41,13 +41,18 @@ mod serve;
 mod source;
 mod spool;
 mod status;
+mod status_report;
+mod stop_signal;
 mod storage;
 mod terminal;
 mod wipe;
 
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+pub use status_report::StatusReport;
+
+/// Runs the subcommand that the arguments of the process select, and prints why it failed. Invalid arguments end the process.
+pub fn run() -> ExitCode {
     cli::run().unwrap_or_else(|failure| {
         failure.print();
         failure.exit_code()
