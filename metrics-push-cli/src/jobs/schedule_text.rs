@@ -57,7 +57,7 @@ fn within_a_day(minute: &str, hour: &str) -> Option<String> {
 /// Describes the field `*/n`. A number that does not divide the whole leaves a shorter distance at its end.
 fn every(field: &str, whole: usize, unit: &str) -> Option<String> {
     let step = number(field.strip_prefix("*/")?)?;
-    (step > 0 && whole % step == 0).then(|| format!("every {}", count(step, unit)))
+    (step > 0 && whole.is_multiple_of(step)).then(|| format!("every {}", count(step, unit)))
 }
 
 fn number(field: &str) -> Option<usize> {
