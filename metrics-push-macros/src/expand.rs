@@ -277,11 +277,13 @@ impl Expansion<'_> {
 
     /// Returns the statements that start the measurement, and the guard that ends it.
     ///
-    /// They are separate statements: the borrows of label expressions end before the body starts, and no
-    /// temporary that is not `Send` lives across an `await`.
+    /// If the start uses arguments, it is a separate statement: the borrows of label expressions end before the
+    /// body starts, and no temporary that is not `Send` lives across an `await`.
     fn start(&self, start: &TokenStream) -> (TokenStream, TokenStream) {
         let span = generated();
-        match self.instrumentation.guard_owner {
+        let Instrumentation { guard_owner, uses_arguments, .. } = self.instrumentation;
+        match guard_owner {
+            GuardOwner::Runtime if !uses_arguments => (TokenStream::new(), start.clone()),
             GuardOwner::Runtime => {
                 (quote_spanned!(span=> let call = #start;), quote_spanned!(span=> call))
             }
