@@ -21,6 +21,5 @@ fn main() {
         }),
         &[],
     );
-    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
-    ended.finish()
+    ::metrics_push::__private::call(&run, || -> () { work() }).finish()
 }

@@ -13,6 +13,5 @@ fn import() {
         },
         &[],
     );
-    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
-    ended.finish()
+    ::metrics_push::__private::call(&run, || -> () { work() }).finish()
 }
