@@ -308,7 +308,10 @@ impl Expansion<'_> {
     fn finish(&self, ended: &TokenStream, result: ReturnType<'_>) -> TokenStream {
         // The compiler may infer the type behind `impl Trait` from the body. A look-up of its methods would make it ambiguous.
         let judge = if result.is_opaque() { self.judge.without_type() } else { self.judge };
-        judge.finish(self.runtime, ended)
+        match self.instrumentation.guard_owner {
+            GuardOwner::Runtime => judge.finish_temporary(self.runtime, ended),
+            GuardOwner::Function => judge.finish(self.runtime, ended),
+        }
     }
 
     /// Returns the body as a closure.

@@ -88,14 +88,24 @@ impl<'a> Judge<'a> {
         source.into_iter().chain(self.skip_if.map(|predicate| ("skip_if", predicate)))
     }
 
-    /// Returns the statements that report the outcome of a call and return its result. `ended` is the call.
+    /// Returns the statements that report the outcome of a call and return its result. `ended` is the call, which may
+    /// borrow a local variable.
     pub(crate) fn finish(self, runtime: &TokenStream, ended: &TokenStream) -> TokenStream {
-        let span = generated();
         let finish = self.finish_local(runtime);
+        quote_spanned!(generated()=> let mut ended = #ended; #finish)
+    }
+
+    /// As [`finish`](Self::finish), for a call that borrows no local variable: before edition 2024, a temporary value of
+    /// the last expression outlives the local variables. A local variable for the call would cost compile time, most of
+    /// all in an `async fn`.
+    pub(crate) fn finish_temporary(
+        self,
+        runtime: &TokenStream,
+        ended: &TokenStream,
+    ) -> TokenStream {
         match (self.source, self.skip_if) {
-            // A local variable would cost compile time, most of all in an `async fn`.
-            (Source::Type, None) => quote_spanned!(span=> #ended.finish()),
-            _ => quote_spanned!(span=> let mut ended = #ended; #finish),
+            (Source::Type, None) => quote_spanned!(generated()=> #ended.finish()),
+            _ => self.finish(runtime, ended),
         }
     }
 

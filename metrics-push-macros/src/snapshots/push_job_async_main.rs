@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
         },
         &[],
     );
-    ::metrics_push::__private::call_async(
+    let mut ended = ::metrics_push::__private::call_async(
             &run,
             async move {
                 #[allow(unreachable_code)]
@@ -30,6 +30,6 @@ async fn main() -> Result<(), Error> {
                 }
             },
         )
-        .await
-        .finish()
+        .await;
+    ended.finish()
 }

@@ -13,7 +13,7 @@ fn import<'async_trait>(
             },
             &[],
         );
-        ::metrics_push::__private::call_async(
+        let mut ended = ::metrics_push::__private::call_async(
                 &run,
                 async move {
                     #[allow(unreachable_code)]
@@ -23,7 +23,7 @@ fn import<'async_trait>(
                     { }
                 },
             )
-            .await
-            .finish()
+            .await;
+        ended.finish()
     })
 }

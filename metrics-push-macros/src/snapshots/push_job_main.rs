@@ -16,5 +16,6 @@ fn main() {
         },
         &[],
     );
-    ::metrics_push::__private::call(&run, || -> () { work() }).finish()
+    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    ended.finish()
 }

@@ -21,5 +21,6 @@ fn main() {
         }),
         &[],
     );
-    ::metrics_push::__private::call(&run, || -> () { work() }).finish()
+    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    ended.finish()
 }

@@ -13,5 +13,6 @@ fn import() {
         },
         &[],
     );
-    ::metrics_push::__private::call(&run, || -> () { work() }).finish()
+    let mut ended = ::metrics_push::__private::call(&run, || -> () { work() });
+    ended.finish()
 }
