@@ -1,12 +1,16 @@
 //! `#[counted]`: counts the calls of a function by outcome.
 //!
 //! ```text
-//! #[counted(labels(shard = n))]          fn load(n: u32) -> Result<u32, E> {
-//! fn load(n: u32) -> Result<u32, E> {        let call = { static __SITE: CountedSite = ..; &__SITE }.enter(&[label(&(n)).value()]);
-//!     body                          =>       let mut ended = call(call, || -> Result<u32, E> { body });
-//! }                                          ended.finish()
+//! #[counted]                             fn load(n: u32) -> Result<u32, E> {
+//! fn load(n: u32) -> Result<u32, E> {        call(
+//!     body                          =>           { static __SITE: CountedSite = ..; &__SITE }.start(),
+//! }                                              || -> Result<u32, E> { body },
+//!                                            )
+//!                                            .finish()
 //!                                        }
 //! ```
+//!
+//! With `labels`, the call starts in a statement before, which evaluates the values.
 
 use proc_macro2::TokenStream;
 use quote::quote_spanned;

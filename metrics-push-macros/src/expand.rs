@@ -277,11 +277,13 @@ impl Expansion<'_> {
 
     /// Returns the statements that start the measurement, and the guard that ends it.
     ///
-    /// They are separate statements: the borrows of label expressions end before the body starts, and no
-    /// temporary that is not `Send` lives across an `await`.
+    /// If the start uses arguments, it is a separate statement: the borrows of label expressions end before the
+    /// body starts, and no temporary that is not `Send` lives across an `await`.
     fn start(&self, start: &TokenStream) -> (TokenStream, TokenStream) {
         let span = generated();
-        match self.instrumentation.guard_owner {
+        let Instrumentation { guard_owner, uses_arguments, .. } = self.instrumentation;
+        match guard_owner {
+            GuardOwner::Runtime if !uses_arguments => (TokenStream::new(), start.clone()),
             GuardOwner::Runtime => {
                 (quote_spanned!(span=> let call = #start;), quote_spanned!(span=> call))
             }
@@ -306,7 +308,10 @@ impl Expansion<'_> {
     fn finish(&self, ended: &TokenStream, result: ReturnType<'_>) -> TokenStream {
         // The compiler may infer the type behind `impl Trait` from the body. A look-up of its methods would make it ambiguous.
         let judge = if result.is_opaque() { self.judge.without_type() } else { self.judge };
-        judge.finish(self.runtime, ended)
+        match self.instrumentation.guard_owner {
+            GuardOwner::Runtime => judge.finish_temporary(self.runtime, ended),
+            GuardOwner::Function => judge.finish(self.runtime, ended),
+        }
     }
 
     /// Returns the body as a closure.

@@ -88,29 +88,25 @@ impl<'a> Judge<'a> {
         source.into_iter().chain(self.skip_if.map(|predicate| ("skip_if", predicate)))
     }
 
-    /// Returns the statements that report the outcome of a call and return its result. `ended` is the call.
+    /// Returns the statements that report the outcome of a call and return its result. `ended` is the call, which may
+    /// borrow a local variable.
     pub(crate) fn finish(self, runtime: &TokenStream, ended: &TokenStream) -> TokenStream {
-        let span = generated();
-        let finish = match self.source {
-            Source::Type => quote_spanned!(span=> ended.finish()),
-            Source::OkIf(is_ok) => {
-                finish_as(&quote_spanned!(span=> #runtime::ok_if(ended.result(), #is_ok)))
-            }
-            Source::ErrorIf(is_error) => {
-                finish_as(&quote_spanned!(span=> #runtime::error_if(ended.result(), #is_error)))
-            }
-            Source::None => finish_as(&quote_spanned!(span=> #runtime::unjudged())),
-        };
-        let finish = match self.skip_if {
-            Some(skip) => quote_spanned! {span=>
-                match #runtime::skip_if(ended.result(), #skip) {
-                    ::core::option::Option::Some(outcome) => ended.finish_as(outcome),
-                    ::core::option::Option::None => { #finish }
-                }
-            },
-            None => finish,
-        };
-        quote_spanned!(span=> let mut ended = #ended; #finish)
+        let finish = self.finish_local(runtime);
+        quote_spanned!(generated()=> let mut ended = #ended; #finish)
+    }
+
+    /// As [`finish`](Self::finish), for a call that borrows no local variable: before edition 2024, a temporary value of
+    /// the last expression outlives the local variables. A local variable for the call would cost compile time, most of
+    /// all in an `async fn`.
+    pub(crate) fn finish_temporary(
+        self,
+        runtime: &TokenStream,
+        ended: &TokenStream,
+    ) -> TokenStream {
+        match (self.source, self.skip_if) {
+            (Source::Type, None) => quote_spanned!(generated()=> #ended.finish()),
+            _ => self.finish(runtime, ended),
+        }
     }
 
     /// Returns a closure that ends the call of a future.
@@ -124,8 +120,32 @@ impl<'a> Judge<'a> {
         let span = generated();
         let annotation = result_type
             .map(|result_type| quote_spanned!(span=> : #runtime::Ended<_, #result_type>));
-        let finish = self.finish(runtime, &quote_spanned!(span=> ended));
-        quote_spanned!(span=> |ended #annotation| { #finish })
+        let finish = self.finish_local(runtime);
+        quote_spanned!(span=> |mut ended #annotation| { #finish })
+    }
+
+    /// Returns the statements that report the outcome of the call in the variable `ended` and return its result.
+    fn finish_local(self, runtime: &TokenStream) -> TokenStream {
+        let span = generated();
+        let finish = match self.source {
+            Source::Type => quote_spanned!(span=> ended.finish()),
+            Source::OkIf(is_ok) => {
+                finish_as(&quote_spanned!(span=> #runtime::ok_if(ended.result(), #is_ok)))
+            }
+            Source::ErrorIf(is_error) => {
+                finish_as(&quote_spanned!(span=> #runtime::error_if(ended.result(), #is_error)))
+            }
+            Source::None => finish_as(&quote_spanned!(span=> #runtime::unjudged())),
+        };
+        match self.skip_if {
+            Some(skip) => quote_spanned! {span=>
+                match #runtime::skip_if(ended.result(), #skip) {
+                    ::core::option::Option::Some(outcome) => ended.finish_as(outcome),
+                    ::core::option::Option::None => { #finish }
+                }
+            },
+            None => finish,
+        }
     }
 }
 

@@ -7,16 +7,15 @@ async fn load(
     mode: u32,
     (a, _): (u8, u8),
 ) -> Result<u32, Error> {
-    let call = {
-        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            "load",
-            ::core::module_path!(),
-        );
-        &__SITE
-    }
-        .start();
-    let mut ended = ::metrics_push::__private::call_async(
-            call,
+    ::metrics_push::__private::call_async(
+            {
+                static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                    "load",
+                    ::core::module_path!(),
+                );
+                &__SITE
+            }
+                .start(),
             async move {
                 #[allow(unreachable_code)]
                 if false {
@@ -36,6 +35,6 @@ async fn load(
                 }
             },
         )
-        .await;
-    ended.finish()
+        .await
+        .finish()
 }

@@ -7,16 +7,15 @@ fn load<'a>(
     Box<dyn ::core::future::Future<Output = u32> + ::core::marker::Send + 'a>,
 > {
     Box::pin(async move {
-        let call = {
-            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                "load",
-                ::core::module_path!(),
-            );
-            &__SITE
-        }
-            .start();
-        let mut ended = ::metrics_push::__private::call_async(
-                call,
+        ::metrics_push::__private::call_async(
+                {
+                    static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                        "load",
+                        ::core::module_path!(),
+                    );
+                    &__SITE
+                }
+                    .start(),
                 async move {
                     #[allow(unreachable_code)]
                     if false {
@@ -27,7 +26,7 @@ fn load<'a>(
                     }
                 },
             )
-            .await;
-        ended.finish()
+            .await
+            .finish()
     })
 }

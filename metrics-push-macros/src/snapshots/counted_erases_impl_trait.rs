@@ -5,17 +5,16 @@ fn parts() -> Result<
     (impl Fn(u8) -> u8, Vec<impl Iterator<Item = &'static str> + use<>>),
     &'static (impl Send + Sync),
 > {
-    let call = {
-        static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-            "parts",
-            ::core::module_path!(),
-        );
-        &__SITE
-    }
-        .start();
-    let mut ended = ::metrics_push::__private::call(
-        call,
-        || -> Result<(_, Vec<_>), &'static _> { todo!() },
-    );
-    ended.finish()
+    ::metrics_push::__private::call(
+            {
+                static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                    "parts",
+                    ::core::module_path!(),
+                );
+                &__SITE
+            }
+                .start(),
+            || -> Result<(_, Vec<_>), &'static _> { todo!() },
+        )
+        .finish()
 }

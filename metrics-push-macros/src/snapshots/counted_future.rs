@@ -3,16 +3,15 @@
 
 fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
     async move {
-        let call = {
-            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                "load",
-                ::core::module_path!(),
-            );
-            &__SITE
-        }
-            .start();
-        let mut ended = ::metrics_push::__private::call_async(
-                call,
+        ::metrics_push::__private::call_async(
+                {
+                    static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                        "load",
+                        ::core::module_path!(),
+                    );
+                    &__SITE
+                }
+                    .start(),
                 async move {
                     #[allow(unreachable_code)]
                     if false {
@@ -23,7 +22,7 @@ fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
                     }
                 },
             )
-            .await;
-        ended.finish()
+            .await
+            .finish()
     }
 }

@@ -11,46 +11,47 @@ where
     const MAX: Limit = Limit { of: 1 };
     type Item = T;
     pub fn flush(&self) {
-        let call = {
-            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                    "Store::flush",
-                    ::core::module_path!(),
-                )
-                .metric(
-                    &const {
-                        ::metrics_push::__private::SiteMetric::new(
-                            "store_calls_total",
-                            "A store.",
+        ::metrics_push::__private::call(
+                {
+                    static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                            "Store::flush",
+                            ::core::module_path!(),
                         )
-                    },
-                );
-            &__SITE
-        }
-            .start();
-        let mut ended = ::metrics_push::__private::call(call, || -> () { work() });
-        ended.finish()
+                        .metric(
+                            &const {
+                                ::metrics_push::__private::SiteMetric::new(
+                                    "store_calls_total",
+                                    "A store.",
+                                )
+                            },
+                        );
+                    &__SITE
+                }
+                    .start(),
+                || -> () { work() },
+            )
+            .finish()
     }
     #[inline]
     async fn sync(self) {
-        let call = {
-            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                    "Store::sync",
-                    ::core::module_path!(),
-                )
-                .metric(
-                    &const {
-                        ::metrics_push::__private::SiteMetric::new(
-                                "store_calls_total",
-                                "A store.",
-                            )
-                            .fixed_labels(&[("full", "yes")])
-                    },
-                );
-            &__SITE
-        }
-            .start();
-        let mut ended = ::metrics_push::__private::call_async(
-                call,
+        ::metrics_push::__private::call_async(
+                {
+                    static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
+                            "Store::sync",
+                            ::core::module_path!(),
+                        )
+                        .metric(
+                            &const {
+                                ::metrics_push::__private::SiteMetric::new(
+                                        "store_calls_total",
+                                        "A store.",
+                                    )
+                                    .fixed_labels(&[("full", "yes")])
+                            },
+                        );
+                    &__SITE
+                }
+                    .start(),
                 async move {
                     #[allow(unreachable_code)]
                     if false {
@@ -62,8 +63,8 @@ where
                     }
                 },
             )
-            .await;
-        ended.finish()
+            .await
+            .finish()
     }
     const fn len(&self) -> usize {
         0
