@@ -6,6 +6,7 @@
 #[path = "../it/child.rs"]
 mod child;
 mod cluster;
+mod compaction;
 mod faults;
 #[path = "../e2e/http.rs"]
 mod http;
@@ -17,12 +18,15 @@ mod programs;
 #[path = "../e2e/real.rs"]
 mod real;
 mod relay;
+mod relay_faults;
+mod relay_kills;
 mod relay_process;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/state_dir.rs"]
 mod state_dir;
+mod writer;
 
 /// The root of the repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

@@ -1,5 +1,8 @@
 //! `Groups`: the requests in progress, at most one in flight per group. The later ones are merged.
 //!
+//! A slow sink costs no memory per message: a group has at most two requests, and each of them the position of its first
+//! message. All messages of a group are in one partition, so the later ones are after it.
+//!
 //! It is a data structure without I/O and locks.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,15 +13,20 @@ use crate::push_request::PushRequest;
 use crate::sink::kafka::Position;
 
 /// A request and the messages that it consists of.
-#[derive(Clone, Debug)]
-pub(super) struct RelayedRequest {
-    pub(super) request: PushRequest,
-    pub(super) positions: Vec<Position>,
+#[derive(Debug)]
+struct RelayedRequest {
+    request: PushRequest,
+    /// The position of the first message.
+    first: Position,
+    messages: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     groups: HashMap<GroupingKey, PendingGroup>,
+    /// The size of the metrics of all requests, in bytes.
+    size: usize,
+    is_stopped: bool,
     /// The groups that are paused, with the ends of the pauses in ascending order: all pauses have the same length.
     paused: VecDeque<(Moment, GroupingKey)>,
 }
@@ -41,13 +49,21 @@ impl PendingGroup {
         self.in_flight = self.waiting.take();
         self.in_flight.as_ref().map(|work| work.request.clone())
     }
+
+    fn requests(&self) -> impl Iterator<Item = &RelayedRequest> {
+        self.in_flight.iter().chain(&self.waiting)
+    }
+
+    fn size(&self) -> usize {
+        self.requests().map(|work| work.request.size()).sum()
+    }
 }
 
 fn merge(earlier: Option<RelayedRequest>, later: Option<RelayedRequest>) -> Option<RelayedRequest> {
     match (earlier, later) {
         (Some(mut earlier), Some(later)) => {
             earlier.request.merge(later.request);
-            earlier.positions.extend(later.positions);
+            earlier.messages += later.messages;
             Some(earlier)
         }
         (earlier, later) => earlier.or(later),
@@ -60,35 +76,66 @@ impl Groups {
         self.groups.len()
     }
 
+    /// Returns the size of the metrics of all requests, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Returns the number of messages of all requests.
+    pub(super) fn messages(&self) -> u64 {
+        self.requests().map(|work| work.messages).sum()
+    }
+
+    /// Returns the position of the first message of each request.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.requests().map(|work| work.first)
+    }
+
     pub(super) fn has_in_flight(&self) -> bool {
         self.groups.values().any(|group| group.in_flight.is_some())
     }
 
-    /// Adds a request. Returns the one to submit, if the group has none in flight.
-    pub(super) fn add(&mut self, request: PushRequest, position: Position) -> Option<PushRequest> {
-        let group = self.groups.entry(request.key().clone()).or_default();
-        let work = RelayedRequest { request, positions: vec![position] };
-        group.waiting = merge(group.waiting.take(), Some(work));
-        group.start()
+    fn requests(&self) -> impl Iterator<Item = &RelayedRequest> {
+        self.groups.values().flat_map(PendingGroup::requests)
     }
 
-    /// Removes the request in flight. Returns it, and the one to submit next.
-    pub(super) fn finish(&mut self, key: &GroupingKey) -> (Vec<Position>, Option<PushRequest>) {
-        let Some(group) = self.groups.get_mut(key) else { return (Vec::new(), None) };
-        let finished = group.in_flight.take().map(|work| work.positions).unwrap_or_default();
-        let next = group.start();
-        if next.is_none() && group.waiting.is_none() {
-            self.groups.remove(key);
-        }
-        (finished, next)
+    /// Adds a request. Returns the one to submit, if the group has none in flight.
+    pub(super) fn add(&mut self, request: PushRequest, position: Position) -> Option<PushRequest> {
+        self.change(&request.key().clone(), |group| {
+            let work = RelayedRequest { request, first: position, messages: 1 };
+            group.waiting = merge(group.waiting.take(), Some(work));
+        })
+    }
+
+    /// Removes the request in flight. Returns the one to submit next.
+    pub(super) fn finish(&mut self, key: &GroupingKey) -> Option<PushRequest> {
+        self.change(key, |group| group.in_flight = None)
     }
 
     /// Merges the request in flight with those that wait, to be sent again at `retry_at`.
     pub(super) fn fail(&mut self, key: &GroupingKey, retry_at: Moment) {
-        let Some(group) = self.groups.get_mut(key) else { return };
-        group.waiting = merge(group.in_flight.take(), group.waiting.take());
-        group.is_paused = true;
+        self.change(key, |group| {
+            group.waiting = merge(group.in_flight.take(), group.waiting.take());
+            group.is_paused = true;
+        });
         self.paused.push_back((retry_at, key.clone()));
+    }
+
+    /// Changes a group, and starts its next request.
+    fn change(
+        &mut self,
+        key: &GroupingKey,
+        change: impl FnOnce(&mut PendingGroup),
+    ) -> Option<PushRequest> {
+        let group = self.groups.entry(key.clone()).or_default();
+        self.size -= group.size();
+        change(group);
+        self.size += group.size();
+        let next = if self.is_stopped { None } else { group.start() };
+        if group.requests().next().is_none() {
+            self.groups.remove(key);
+        }
+        next
     }
 
     /// Starts the requests whose pause is over, and returns them.
@@ -102,13 +149,10 @@ impl Groups {
         due.collect()
     }
 
-    /// Drops the requests that are not in flight.
-    pub(super) fn drop_waiting(&mut self) {
+    /// Starts no further requests.
+    pub(super) fn stop(&mut self) {
+        self.is_stopped = true;
         self.paused.clear();
-        self.groups.retain(|_, group| {
-            (group.waiting, group.is_paused) = (None, false);
-            group.in_flight.is_some()
-        });
     }
 
     pub(super) fn clear(&mut self) {
@@ -143,10 +187,19 @@ mod tests {
         assert_eq!(names(&groups.add(add(1), position(1)).unwrap()), ["m1"]);
         assert!(groups.add(add(2), position(2)).is_none());
         assert!(groups.add(add(3), position(3)).is_none());
-        let (finished, next) = groups.finish(&key);
-        assert_eq!((finished, names(&next.unwrap())), (vec![position(1)], vec!["m2", "m3"]));
-        let (finished, next) = groups.finish(&key);
-        assert_eq!((finished.len(), next.is_none(), groups.len()), (2, true, 0));
+        assert!(groups.positions().eq([position(1), position(2)]) && groups.messages() == 3);
+        assert_eq!(names(&groups.finish(&key).unwrap()), ["m2", "m3"]);
+        assert!(groups.positions().eq([position(2)]) && groups.messages() == 2);
+        assert!(groups.finish(&key).is_none());
+        assert_eq!((groups.len(), groups.size()), (0, 0));
+    }
+
+    #[test]
+    fn size_of_merged_requests_is_that_of_the_newest_values() {
+        let mut groups = Groups::default();
+        groups.add(add(1), position(1));
+        (2..100).for_each(|offset| drop(groups.add(add(2), position(offset))));
+        assert_eq!(groups.size(), 2 * "m1 1\n".len());
     }
 
     #[test]
@@ -161,17 +214,17 @@ mod tests {
         assert!(groups.take_due(now).is_empty());
         let due = groups.take_due(now.after(Duration::from_secs(2)));
         assert_eq!(names(&due[0]), ["m1", "m2", "m3"]);
-        assert_eq!(groups.finish(&key).0.len(), 3);
+        assert!(groups.positions().eq([position(1)]) && groups.messages() == 3);
     }
 
     #[test]
-    fn dropped_requests_are_not_finished() {
+    fn stopped_groups_finish_only_what_is_in_flight() {
         let mut groups = Groups::default();
         let key = GroupingKey::new("job").unwrap();
         groups.add(add(1), position(1));
         groups.add(add(2), position(2));
-        groups.drop_waiting();
-        assert_eq!(groups.finish(&key).0, [position(1)]);
-        assert_eq!(groups.len(), 0);
+        groups.stop();
+        assert!(groups.finish(&key).is_none());
+        assert!(groups.positions().eq([position(2)]) && !groups.has_in_flight());
     }
 }

@@ -8,6 +8,7 @@ mod groups;
 mod key_path;
 mod offsets;
 mod request;
+mod retained_times;
 mod seen_ids;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::delivery::Receipt;
+use crate::delivery::policy::MAX_GROUPS;
 use crate::dispatcher::OnSettled;
 use crate::error::Error;
 use crate::labels::GroupingKey;
@@ -28,6 +30,7 @@ use crate::sync::{Condvar, Mutex};
 use groups::Groups;
 use offsets::Offsets;
 use request::TopicRequest;
+use retained_times::RetainedTimes;
 use seen_ids::SeenIds;
 
 /// How long a call for the next message waits.
@@ -39,8 +42,8 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a group waits before a request that no sink has accepted or stored is sent again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of messages in progress at which the relay stops to read.
-const MAX_MESSAGES: usize = 50_000;
+/// The size of the metrics in progress, in bytes, at which the relay stops to read.
+const MAX_SIZE: usize = 256 * 1024 * 1024;
 
 /// Reads requests from a topic of Kafka and delivers them to the other sinks of a configuration.
 #[derive(Debug)]
@@ -92,6 +95,7 @@ struct RelayState {
     groups: Groups,
     offsets: Offsets,
     seen: SeenIds,
+    retained_times: RetainedTimes,
     stats: RelayStats,
     /// Incremented when all partitions are revoked. Deliveries that end later do not belong to the present groups.
     assignment: u64,
@@ -138,14 +142,16 @@ impl Relay {
                 Err(error) => log::warn_once(format_args!("{error:?}")),
             }
             self.progress.retry(Moment::now());
-            let is_full = self.progress.state.lock().offsets.unsettled() >= MAX_MESSAGES;
-            if is_full != is_paused {
-                is_paused = is_full;
+            let load = self.progress.state.lock().load();
+            // A pause discards messages that are fetched already, so it lasts until there is room for many.
+            let must_pause = if is_paused { load > 0.5 } else { load >= 1.0 };
+            if must_pause != is_paused {
+                is_paused = must_pause;
                 if is_paused { self.consumer.pause() } else { self.consumer.resume() }
             }
             if next_commit.remaining().is_zero() {
                 next_commit = Moment::now().after(COMMIT_INTERVAL);
-                let positions = self.progress.state.lock().offsets.take_committable();
+                let positions = self.progress.state.lock().take_committable();
                 self.consumer.commit(&positions);
             }
         }
@@ -158,7 +164,7 @@ impl Relay {
         let state = self.progress.state.lock();
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         RelayStats {
-            pending_messages: count(state.offsets.unsettled()),
+            pending_messages: state.groups.messages(),
             pending_groups: count(state.groups.len()),
             partitions: count(self.consumer.partitions()),
             lag: u64::try_from(self.consumer.lag()).unwrap_or_default(),
@@ -173,18 +179,31 @@ fn no_sinks(what: &'static str) -> Error {
     )
 }
 
+impl RelayState {
+    /// Returns which part of the limits the requests in progress use.
+    fn load(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an approximate value")]
+        let part = |used: usize, limit: usize| used as f64 / limit as f64;
+        part(self.groups.len(), MAX_GROUPS).max(part(self.groups.size(), MAX_SIZE))
+    }
+
+    /// Returns the positions to commit.
+    fn take_committable(&mut self) -> Vec<Position> {
+        self.offsets.take_committable(self.groups.positions())
+    }
+}
+
 impl RelayProgress {
     /// Queues the request of a message.
     fn accept(self: &Arc<Self>, message: TopicMessage) {
         let position = message.position;
         let parsed = TopicRequest::parse(message);
         let mut state = self.state.lock();
-        state.offsets.start(position);
-        let TopicRequest { id, request } = match parsed {
+        state.offsets.set_read(position);
+        let TopicRequest { id, mut request } = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
                 state.stats.invalid += 1;
-                state.offsets.settle(position);
                 drop(state);
                 log::warn_once(format_args!("a message of the topic is skipped: {error:?}"));
                 return;
@@ -192,9 +211,10 @@ impl RelayProgress {
         };
         if id.is_some_and(|id| !state.seen.insert(id)) {
             state.stats.duplicates += 1;
-            return state.offsets.settle(position);
+            return;
         }
         state.stats.accepted += 1;
+        state.retained_times.remove_known(&mut request);
         let next = state.groups.add(request, position);
         let assignment = state.assignment;
         drop(state);
@@ -237,31 +257,34 @@ impl RelayProgress {
         if state.assignment != assignment {
             return;
         }
+        if matches!(settled, Settled::Spooled | Settled::Rejected) {
+            // The next message brings the times of earlier runs along again.
+            state.retained_times.forget(key);
+        }
         let next = if settled == Settled::Failed {
             state.groups.fail(key, Moment::now().after(RETRY_INTERVAL));
             None
         } else {
-            let (positions, next) = state.groups.finish(key);
-            positions.into_iter().for_each(|position| state.offsets.settle(position));
-            next
+            state.groups.finish(key)
         };
         drop(state);
         self.settled.notify_all();
         self.submit(next, assignment);
     }
 
-    /// Drops the requests that are not in flight, waits for the others, at most for `timeout`, and forgets all positions.
-    /// Returns those to commit. The messages of dropped requests are read again later.
+    /// Waits for the requests in flight, at most for `timeout`, and forgets all requests and positions. Returns the positions
+    /// to commit. The messages of the other requests are read again later.
     fn drain(&self, timeout: Duration) -> Vec<Position> {
         let mut state = self.state.lock();
-        state.groups.drop_waiting();
+        state.groups.stop();
         let is_busy = |state: &mut RelayState| state.groups.has_in_flight();
         let mut state = self.settled.wait_timeout_while(state, timeout, is_busy);
         // The messages that were dropped must not count as repeated when they are read again.
         state.seen.clear();
-        state.groups.clear();
+        state.retained_times.clear();
         state.assignment += 1;
-        let positions = state.offsets.take_committable();
+        let positions = state.take_committable();
+        state.groups.clear();
         state.offsets.clear();
         positions
     }
