@@ -2,6 +2,7 @@
 //!
 //! The feature `kafka` enables these tests.
 
+mod broker_proxy;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/child.rs"]
 mod child;
@@ -11,6 +12,9 @@ mod faults;
 #[path = "../e2e/http.rs"]
 mod http;
 mod kills;
+#[expect(dead_code, reason = "some functions are used by the other tests only")]
+#[path = "../e2e/listener.rs"]
+mod listener;
 mod messages;
 #[path = "../it/programs.rs"]
 mod programs;
@@ -21,11 +25,13 @@ mod relay;
 mod relay_faults;
 mod relay_kills;
 mod relay_process;
+mod security;
 #[path = "../it/signal_defaults.rs"]
 mod signal_defaults;
 #[expect(dead_code, reason = "some functions are used by the other tests only")]
 #[path = "../it/state_dir.rs"]
 mod state_dir;
+mod tls_proxy;
 mod writer;
 
 /// The root of the repository.
