@@ -55,7 +55,8 @@ fn relay_retries_after_an_error_of_any_request() {
     ];
     thread::scope(|scope| {
         for (request, errors) in requests {
-            scope.spawn(move || deliver_despite(request, errors));
+            let named = thread::Builder::new().name(format!("{request:?}"));
+            named.spawn_scoped(scope, move || deliver_despite(request, errors)).unwrap();
         }
     });
 }
@@ -92,7 +93,7 @@ fn dead_sink_gets_what_the_other_one_has_accepted_already() {
         wait_for_values(&gateway, GROUPS, |_| value);
     }
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"failed\"}"] >= GROUPS);
-    assert_eq!(relay.metrics()["deliveries_total{result=\"delivered\"}"], 0);
+    assert_eq!(relay.metrics()["pending_messages"], 3 * GROUPS);
     relay.terminate();
     // Nothing is committed, so the next relay delivers all messages.
     dead.accept_connections();
@@ -120,7 +121,7 @@ fn relay_stores_what_a_dead_and_a_refusing_sink_do_not_accept() {
     };
     write(1);
     let relay = RelayProcess::with_state(&cluster, &urls, state.path());
-    relay.wait_for(|metrics| metrics["deliveries_total{result=\"spooled\"}"] == GROUPS);
+    relay.wait_for(|metrics| metrics["deliveries_total{result=\"spooled\"}"] == 2 * GROUPS);
     relay.terminate();
     wait_for_values(&accepting, GROUPS, |_| 1);
     dead.accept_connections();
@@ -185,19 +186,16 @@ fn gateway_that_hangs_does_not_delay_the_end_of_a_relay() {
 }
 
 #[test]
-fn terminated_relay_is_replaced_at_once() {
+fn terminated_relay_leaves_its_group() {
     let (cluster, gateway) = (Cluster::start(1), FakeGateway::start());
-    let writer = Writer::new(&cluster);
-    let [first, second] = [(); 2].map(|()| RelayProcess::start(&cluster, &gateway.url()));
-    for relay in [&first, &second] {
-        relay.wait_for(|metrics| metrics["partitions"] == 2);
+    for _ in 0..2 {
+        let started = Instant::now();
+        let relay = RelayProcess::start(&cluster, &gateway.url());
+        relay.wait_for(|metrics| metrics["partitions"] == 4);
+        // The brokers wait for three seconds for the first member of a group, and for nine for members that may be dead.
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        relay.terminate();
     }
-    let started = Instant::now();
-    first.terminate();
-    writer.add_to_all(GROUPS, 1);
-    wait_for_values(&gateway, GROUPS, |_| 1);
-    // The brokers wait for ten seconds for a relay that has not left its group.
-    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -10,7 +10,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::cluster::{Cluster, Received, TOPIC};
 
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Each rebalance of the mock brokers takes nine seconds, and an error can cause several.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Writes requests to the topic, as jobs do.
 pub(crate) struct Writer(BaseProducer);

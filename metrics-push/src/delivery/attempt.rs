@@ -567,7 +567,8 @@ impl Delivery {
     fn attempt_timeout(&self) -> Duration {
         let timeout = attempt_timeout(self.deadline.remaining());
         // No process waits for the completion of a task, and the caller of a replay waits for its result.
-        let may_be_long = self.request.is_none() || self.class == DeliveryClass::Spooled;
+        let is_awaited = !matches!(self.class, DeliveryClass::Relayed | DeliveryClass::Spooled);
+        let may_be_long = self.request.is_none() || !is_awaited;
         let is_probe = !may_be_long && self.route.is_down();
         if is_probe { timeout.min(PROBE_TIMEOUT) } else { timeout }
     }

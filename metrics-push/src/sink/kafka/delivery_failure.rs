@@ -67,7 +67,7 @@ fn timed_out() -> Error {
 
 fn unreachable(code: Code, reason: &str) -> Error {
     // A broker without TLS closes the connection, which has another code.
-    let is_tls = code == Code::SSL || reason.contains("SSL handshake failed");
+    let is_tls = code == Code::SSL || reason.contains("in state SSL_HANDSHAKE");
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed => Error::new(
             Kind::Credentials { status: None },
