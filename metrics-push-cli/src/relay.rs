@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -69,7 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Failure::failed(format!("cannot handle signals: {error}; raise the limit for threads"))
     })?;
     if let Some(listener) = listener {
-        let relay = Arc::clone(&relay);
+        // The relay leaves its consumer group when it is dropped, so this thread must not own it.
+        let relay = Arc::downgrade(&relay);
         thread::spawn(move || serve(&listener, &relay));
     }
     relay.run(&stop);
@@ -97,10 +98,11 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// Responds to every request with the metrics, one after the other.
-fn serve(listener: &TcpListener, relay: &Relay) {
+fn serve(listener: &TcpListener, relay: &Weak<Relay>) {
     for stream in listener.incoming().flatten() {
+        let Some(stats) = relay.upgrade().map(|relay| relay.stats()) else { return };
         // A client that disconnects needs no response.
-        let _ = respond(stream, &relay.stats());
+        let _ = respond(stream, &stats);
     }
 }
 

@@ -135,6 +135,19 @@ impl Pipeline {
         }
     }
 
+    /// Submits the request of a message to one sink, without batching.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only the relay has messages"))]
+    pub(crate) fn submit_relayed(
+        &self,
+        router: usize,
+        request: PushRequest,
+        on_settled: OnSettled,
+    ) {
+        let route = self.routers[router].route(request.key());
+        let class = DeliveryClass::Relayed;
+        dispatcher().submit(route, request, self.timeout, class, vec![on_settled]);
+    }
+
     /// Submits the completion of a whole process to all sinks without batching. The buffered request for its group is
     /// merged into it.
     pub(crate) fn submit_final(

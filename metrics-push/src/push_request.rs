@@ -140,7 +140,8 @@ pub(crate) fn is_event_time(name: &str) -> bool {
 }
 
 /// The timestamps of a group that outlive its pushes.
-const RETAINED_FAMILIES: [&str; 4] = [LAST_SUCCESS, LAST_FAILURE, LAST_ABANDONED, LAST_SKIPPED];
+pub(crate) const RETAINED_FAMILIES: [&str; 4] =
+    [LAST_SUCCESS, LAST_FAILURE, LAST_ABANDONED, LAST_SKIPPED];
 
 /// Returns true if a push that does not contain the family must not remove it.
 pub(crate) fn is_retained_family(name: &str) -> bool {
@@ -177,6 +178,8 @@ pub(crate) struct PushRequest {
     created_at: u64,
     /// The runs that the request reports, in the order of their ends. They are not stored in the spool.
     endings: Vec<Arc<RunEnding>>,
+    /// The times of earlier runs, for a group that has no newer ones. They are not stored in the spool.
+    retained: Families,
 }
 
 impl PushRequest {
@@ -199,7 +202,25 @@ impl PushRequest {
         key: GroupingKey,
         families: Families,
     ) -> Self {
-        Self { verb, key, families: Arc::new(families), created_at, endings: Vec::new() }
+        let (families, endings, retained) = (Arc::new(families), Vec::new(), Families::new());
+        Self { verb, key, families, created_at, endings, retained }
+    }
+
+    /// Sets the times of earlier runs.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages contain them"))]
+    pub(crate) fn set_retained(&mut self, retained: Families) {
+        self.retained = retained;
+    }
+
+    /// Takes the times of earlier runs.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages contain them"))]
+    pub(crate) fn take_retained(&mut self) -> Families {
+        std::mem::take(&mut self.retained)
+    }
+
+    /// Returns the times of earlier runs.
+    pub(crate) fn retained(&self) -> &Families {
+        &self.retained
     }
 
     /// Adds a run that the request reports.
@@ -285,8 +306,11 @@ impl PushRequest {
         match families {
             MergedFamilies::Both => {
                 Arc::make_mut(&mut self.families).append(Arc::make_mut(&mut later.families));
+                self.retained.append(&mut later.retained);
             }
-            MergedFamilies::LaterOnly => self.families = later.families,
+            MergedFamilies::LaterOnly => {
+                (self.families, self.retained) = (later.families, later.retained);
+            }
         }
     }
 
@@ -355,6 +379,10 @@ impl<'a> Payload<'a> {
         self.families.iter().map(|(name, text)| (*name, *text))
     }
 
+    pub(crate) fn has_family(&self, name: &str) -> bool {
+        self.families.contains_key(name)
+    }
+
     pub(crate) fn has_outcome(&self) -> bool {
         self.families.keys().any(|name| is_outcome_family(name))
     }
@@ -388,6 +416,13 @@ impl<'a> Payload<'a> {
                 self.added.insert(name);
             }
         }
+    }
+
+    /// Returns the names of the times of earlier runs that were added to the payload.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages contain them"))]
+    pub(crate) fn retained_names(&self) -> impl Iterator<Item = &'a str> {
+        let is_present = |name: &&str| self.families.contains_key(name);
+        self.added.iter().copied().filter(is_present).filter(|name| is_retained_family(name))
     }
 
     /// Returns a number that identifies the request: the same for each attempt to send it, in every process.

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::child::{FinishedJob, JobCommand, PanicStrategy, RunningJob, child_of, job};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, RunningJob, child_of, ending, job};
 use crate::lifecycle::{outcomes, stored};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
@@ -34,8 +34,7 @@ pub(crate) fn command(
     name: &str,
     arguments: &[&str],
 ) -> JobCommand {
-    let command = job(PanicStrategy::Unwind, arguments).gateway(&gateway.url());
-    command.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state)
+    ending(name, &gateway.url(), arguments).variable("METRICS_PUSH_STATE_DIR", state)
 }
 
 #[track_caller]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use metrics_push::{Config, Job, Outcome};
 
-use crate::child::{PanicStrategy, job};
+use crate::child::{PanicStrategy, ending, job};
 use crate::real::{NodeExporter, Prometheus, Pushgateway};
-use crate::sinks::{ENDINGS, ending};
+use crate::sinks::ENDINGS;
 use crate::state_dir::StateDir;
 
 const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";

@@ -31,6 +31,11 @@ pub(crate) fn job(panics: PanicStrategy, arguments: &[&str]) -> JobCommand {
     job_command(panics.program(), arguments)
 }
 
+/// Returns the command of the job `name` for these URLs. The last argument selects how it ends.
+pub(crate) fn ending(name: &str, urls: &str, arguments: &[&str]) -> JobCommand {
+    job(PanicStrategy::Unwind, arguments).gateway(urls).variable("METRICS_PUSH_JOB", name)
+}
+
 /// Returns the command of a job whose `main` only sends SIGTERM to its own process.
 pub(crate) fn signals_itself() -> JobCommand {
     job_program("signals_itself")

@@ -11,7 +11,7 @@ use std::time::Duration;
 use metrics_push::testing::{FakeGateway, Group};
 use metrics_push::{Config, FinishedRun, GroupingKey, Outcome, RunHistory};
 
-use crate::child::{FinishedJob, PanicStrategy, job, job_command};
+use crate::child::{FinishedJob, ending, job_command};
 use crate::programs::program;
 use crate::raw_tcp::RawServer;
 use crate::state_dir::StateDir;
@@ -34,9 +34,8 @@ fn runs_total(group: &Group, outcome: &str) -> Option<f64> {
 }
 
 /// Runs a job of the group `import` with this ending.
-fn end(gateway: &FakeGateway, state: &StateDir, ending: &[&str]) -> FinishedJob {
-    let command = job(PanicStrategy::Unwind, ending).gateway(&gateway.url());
-    let command = command.variable("METRICS_PUSH_JOB", "import");
+fn end(gateway: &FakeGateway, state: &StateDir, arguments: &[&str]) -> FinishedJob {
+    let command = ending("import", &gateway.url(), arguments);
     let command = command.variable("METRICS_PUSH_INSTANCE", "a");
     command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end()
 }
@@ -115,8 +114,7 @@ fn damaged_history_costs_one_warning() {
 fn group_without_a_machine_label_has_a_streak_and_no_totals() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for failures in [1.0, 2.0] {
-        let command = job(PanicStrategy::Unwind, &["err"]).gateway(&gateway.url());
-        let command = command.variable("METRICS_PUSH_JOB", "import");
+        let command = ending("import", &gateway.url(), &["err"]);
         let ended = command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
         assert!(ended.log_lines.is_empty(), "{ended:?}");
         let group = gateway.group("import", &[]);

@@ -13,8 +13,8 @@ use crate::state_dir::StateDir;
 
 /// Returns the command of a job with this name and ending.
 fn named_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> JobCommand {
-    let command = job(PanicStrategy::Unwind, &[ending]).gateway(&gateway.url());
-    command.variable("METRICS_PUSH_JOB", name).variable("METRICS_PUSH_STATE_DIR", state.path())
+    let command = crate::child::ending(name, &gateway.url(), &[ending]);
+    command.variable("METRICS_PUSH_STATE_DIR", state.path())
 }
 
 fn run_job(gateway: &FakeGateway, state: &StateDir, name: &str, ending: &str) -> FinishedJob {

@@ -128,3 +128,47 @@ fn reserved_header_and_credentials_in_the_url_are_refused() {
     let error = Config::default().url(format!("{}?token=hunter2", receiver.url())).unwrap_err();
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
+
+#[test]
+fn requests_that_wait_are_sent_in_one_call_in_both_versions() {
+    const TASKS: usize = 60;
+    for version in ["0.1.0", "2.0.0"] {
+        let receiver = FakeReceiver::builder().prometheus_3().start();
+        let config = Config::default().url(receiver.url()).unwrap();
+        let config = if version == "2.0.0" { config.remote_write_2() } else { config };
+        let _scope = config.scope().unwrap();
+        run_task("first", Ok(()));
+        receiver.fault(Fault::stall(Duration::from_millis(100)));
+        for number in 0..TASKS {
+            let job = Job::with_name(format!("joined_{number}"));
+            job.run(|run| run.gauge("number", "A number.").map(|it| it.set(number as f64)))
+                .unwrap();
+        }
+        assert_eq!(metrics_push::flush(TIMEOUT), 0);
+        for number in 0..TASKS {
+            let group = receiver.group(&format!("joined_{number}"), &[]);
+            assert_eq!(group.value("number", &[]), number as f64, "{version}");
+            group.assert_outcome("success");
+        }
+        let requests = receiver.requests();
+        assert!(requests.len() < TASKS / 2, "{version}: {} requests", requests.len());
+        let header = "x-prometheus-remote-write-version";
+        assert!(requests.iter().all(|request| request.header(header) == Some(version)));
+    }
+}
+
+#[test]
+fn requests_in_one_call_are_sent_again_if_the_receiver_does_not_support_version_2() {
+    const TASKS: usize = 20;
+    let receiver = FakeReceiver::start();
+    let config = Config::default().url(receiver.url()).unwrap().remote_write_2();
+    let _scope = config.scope().unwrap();
+    receiver.fault(Fault::stall(Duration::from_millis(50)));
+    for number in 0..TASKS {
+        Job::with_name(format!("again_{number}")).run(|_| Ok::<_, String>(())).unwrap();
+    }
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    for number in 0..TASKS {
+        receiver.group(&format!("again_{number}"), &[]).assert_outcome("success");
+    }
+}

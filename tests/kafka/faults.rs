@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::child::FinishedJob;
+use crate::child::{FinishedJob, ending};
 use crate::cluster::{Cluster, PARTITIONS, TOPIC, without_repeated};
-use crate::messages::ending;
 use crate::state_dir::StateDir;
 
 /// Returns true if a line of the library contains this text. A job that waits for a while logs that as well.

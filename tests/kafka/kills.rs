@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
+use crate::child::ending;
 use crate::cluster::{Cluster, Received, without_repeated};
-use crate::messages::ending;
 use crate::state_dir::StateDir;
 
 const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
@@ -35,11 +35,9 @@ fn kill_jobs(count: u32) {
     let mut groups = BTreeSet::new();
     for number in 0..count {
         let group = format!("group_{}", number / RUNS_PER_GROUP);
-        // Delays in an order without pattern, the same in each test.
-        let delay = number.wrapping_mul(2_654_435_761) % MAX_DELAY;
         let running = job(&group, &["wait-a-little"]).start().ready();
         groups.insert(group);
-        thread::sleep(Duration::from_millis(delay.into()));
+        thread::sleep(delay_of(number, MAX_DELAY));
         running.kill();
         running.wait();
     }
@@ -55,7 +53,13 @@ fn kill_jobs(count: u32) {
     }
 }
 
-fn check_group(messages: &[Received]) {
+/// Returns a delay in milliseconds. The delays have an order without pattern, the same in each test.
+pub(crate) fn delay_of(number: u32, max: u32) -> Duration {
+    Duration::from_millis((number.wrapping_mul(2_654_435_761) % max).into())
+}
+
+/// Checks that the outcomes of a group are in order, that none is repeated and that the last one is there.
+pub(crate) fn check_group(messages: &[Received]) {
     let times: Vec<_> = messages.iter().map(Received::created_at).collect();
     assert!(times.is_sorted(), "{messages:?}");
     let outcomes: Vec<_> = messages.iter().filter(|message| message.outcome().is_some()).collect();

@@ -2,13 +2,8 @@
 
 use rdkafka::message::Timestamp;
 
-use crate::child::{JobCommand, PanicStrategy, job};
+use crate::child::ending;
 use crate::cluster::Cluster;
-
-/// Returns the command of a job with this name, which ends in the way that the last argument selects.
-pub(crate) fn ending(name: &str, url: &str, arguments: &[&str]) -> JobCommand {
-    job(PanicStrategy::Unwind, arguments).gateway(url).variable("METRICS_PUSH_JOB", name)
-}
 
 #[test]
 fn run_is_reported_in_messages_of_its_group() {

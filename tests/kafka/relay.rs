@@ -4,74 +4,17 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_push::testing::{FakeGateway, Fault};
-use rdkafka::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-
-use crate::cluster::{Cluster, TOPIC};
-use crate::messages::ending;
+use crate::child::ending;
+use crate::cluster::Cluster;
 use crate::real::Pushgateway;
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
+use crate::writer::{Writer, wait_for_values};
+use metrics_push::testing::{FakeGateway, Fault};
 
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const DELIVERED: &str = "deliveries_total{result=\"delivered\"}";
 const ACCEPTED: &str = "messages_total{result=\"accepted\"}";
-
-/// Writes requests to the topic, as jobs do.
-struct Writer(BaseProducer);
-
-impl Writer {
-    fn new(cluster: &Cluster) -> Self {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", cluster.mock.bootstrap_servers());
-        Self(config.set("linger.ms", "0").create().unwrap())
-    }
-
-    /// Writes an add of the gauge `value` to a group.
-    fn add(&self, group: &str, value: u64) {
-        let text = format!("# TYPE value gauge\nvalue {value}\n");
-        self.write(group, &format!("{value:x}{group}"), &text);
-    }
-
-    /// Writes an add. The message has a hash of `id` as its id.
-    fn write(&self, group: &str, id: &str, text: &str) {
-        let id = id.bytes().fold(7_u128, |hash, byte| hash.wrapping_mul(257) + u128::from(byte));
-        let id = format!("{id:032x}");
-        let headers = [("verb", "add"), ("made", "1700000000000"), ("id", &id)];
-        let headers = headers.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(value) })
-        });
-        let key = format!("/metrics/job/{group}");
-        let record = BaseRecord::to(TOPIC).key(&key).payload(text).headers(headers);
-        self.0.send(record).map_err(|(error, _)| error).unwrap();
-    }
-
-    /// Waits until the brokers have stored all messages.
-    fn flush(&self) {
-        self.0.flush(Duration::from_secs(20)).unwrap();
-    }
-}
-
-/// Waits until each group has its value.
-#[track_caller]
-fn wait_for_values(gateway: &FakeGateway, groups: u64, value: impl Fn(u64) -> u64) {
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
-    for number in 0..groups {
-        let name = format!("group_{number}");
-        loop {
-            let found = gateway.find_group(&name, &[]).and_then(|group| group.get("value", &[]));
-            #[expect(clippy::cast_precision_loss, reason = "a small number")]
-            let expected = value(number) as f64;
-            if found == Some(expected) {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{name} has {found:?} instead of {expected}");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
 
 #[test]
 fn relay_delivers_the_runs_of_jobs_to_a_pushgateway() {
@@ -128,15 +71,14 @@ fn relay_skips_repeated_messages_and_those_that_are_no_requests() {
 fn relay_without_state_directory_reads_again_what_no_gateway_accepted() {
     let (cluster, gateway) = (Cluster::start(1), FakeGateway::start());
     let writer = Writer::new(&cluster);
-    (0..5).for_each(|number| writer.add(&format!("group_{number}"), number));
-    writer.flush();
+    writer.add_to_all(5, 1);
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let relay = RelayProcess::start(&cluster, &format!("http://{unused}"));
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"failed\"}"] > 0);
     assert_eq!(relay.metrics()[DELIVERED], 0);
     relay.terminate();
     let _relay = RelayProcess::start(&cluster, &gateway.url());
-    wait_for_values(&gateway, 5, |number| number);
+    wait_for_values(&gateway, 5, |_| 1);
 }
 
 #[test]
@@ -177,10 +119,7 @@ fn relay_merges_the_requests_of_a_group_while_it_is_behind() {
 fn relays_share_the_partitions_and_take_them_over() {
     let (cluster, gateway) = (Cluster::start(1), FakeGateway::start());
     let writer = Writer::new(&cluster);
-    let write = |value| {
-        (0..20).for_each(|number| writer.add(&format!("group_{number}"), value));
-        writer.flush();
-    };
+    let write = |value| writer.add_to_all(20, value);
     let first = RelayProcess::start(&cluster, &gateway.url());
     first.wait_for(|metrics| metrics["partitions"] == 4);
     write(1);
@@ -203,8 +142,7 @@ fn killed_relays_lose_nothing() {
     for value in 1..4 {
         let relay = RelayProcess::start(&cluster, &gateway.url());
         relay.wait_for(|metrics| metrics["partitions"] > 0);
-        (0..50).for_each(|number| writer.add(&format!("group_{number}"), value));
-        writer.flush();
+        writer.add_to_all(50, value);
         relay.wait_for(|metrics| metrics[ACCEPTED] > 5 * value);
         relay.kill();
     }

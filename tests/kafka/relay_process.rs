@@ -26,19 +26,25 @@ pub(crate) struct RelayProcess {
 /// Returns the command with its relay.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build_with("metrics-push-cli", "metrics-push", "dev", "kafka"))
+    PROGRAM.get_or_init(|| build_with("metrics-push-cli", "metrics-push", "dev", "kafka-tls"))
 }
 
 impl RelayProcess {
     /// Starts a relay without a state directory.
     pub(crate) fn start(cluster: &Cluster, to: &str) -> Self {
-        Self::with_state(cluster, to, Path::new("off"))
+        Self::with_variables(cluster, to, &[])
     }
 
     pub(crate) fn with_state(cluster: &Cluster, to: &str, state: &Path) -> Self {
+        let state = state.to_str().unwrap();
+        Self::with_variables(cluster, to, &[("METRICS_PUSH_STATE_DIR", state)])
+    }
+
+    pub(crate) fn with_variables(cluster: &Cluster, to: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = command(program());
         command.args(["relay", &cluster.url(), "--to", to, "--listen", "127.0.0.1:0"]);
-        command.env("METRICS_PUSH_STATE_DIR", state).stdin(Stdio::null());
+        command.env("METRICS_PUSH_STATE_DIR", "off").envs(variables.iter().copied());
+        command.stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

@@ -23,7 +23,7 @@ use crate::error::{Error, Kind};
 use crate::history::Recorded;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::{Families, Payload, PushRequest};
+use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::{Acceptance, Accepted, Model, Rejection};
 use crate::spool::SpoolEntry;
 
@@ -246,6 +246,7 @@ impl Delivery {
     /// Ends the delivery with the result of its attempts.
     pub(crate) fn finish(self, result: Result<Acceptance, Error>) -> Settlement {
         self.update_breaker();
+        let has_own_times = !self.backlog.recorded.last_times.is_empty();
         Settlement {
             must_not_resend: result.as_ref().is_err_and(|error| self.must_not_resend(error)),
             // A record that contains a withheld outcome as well stays on disk.
@@ -260,7 +261,7 @@ impl Delivery {
             refused_part: self.refused_part,
             is_stored: self.is_stored,
             unconfirmed: self.confirmation.into_unconfirmed().filter(|_| result.is_err()),
-            checked_at: self.lost_times.queried_at(),
+            checked_at: self.lost_times.queried_at().filter(|_| has_own_times),
             result,
         }
     }
@@ -304,8 +305,7 @@ impl Delivery {
         let deadline = Moment::now().after(self.attempt_timeout());
         let sink = self.route.sink();
         if let Some(spooled) = self.backlog.unsent() {
-            let payload =
-                Payload::from(spooled).with_totals_before(&self.backlog.recorded.totals_before);
+            let payload = self.with_history(spooled);
             match samples::send(&**sink, payload, deadline).await {
                 Ok(_) => self.backlog.set_accepted(),
                 // The new outcome must not wait for the older one.
@@ -317,8 +317,7 @@ impl Delivery {
             }
         }
         let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
-        let totals_before = &self.backlog.recorded.totals_before;
-        let mut payload = Payload::from(request).with_totals_before(totals_before);
+        let mut payload = self.with_history(request);
         // The sink ignores samples that it receives again unchanged.
         let sent_before = self.sent_self_metrics.clone();
         let own = sent_before.unwrap_or_else(|| self.self_metrics_for(&payload));
@@ -330,6 +329,17 @@ impl Delivery {
         let sent = sent?;
         (self.refused, self.refused_part) = (sent.refused, RefusedPart::SomeMetrics);
         Ok(sent.acceptance)
+    }
+
+    /// Returns the payload for a sink without groups. Such a sink keeps the order of the times of earlier runs itself.
+    fn with_history<'a>(&'a self, request: &'a PushRequest) -> Payload<'a> {
+        let recorded = &self.backlog.recorded;
+        let mut payload = Payload::from(request).with_totals_before(&recorded.totals_before);
+        if request.verb() != Verb::Delete {
+            payload.insert_missing(request.retained());
+            payload.insert_missing(&recorded.last_times);
+        }
+        payload
     }
 
     async fn send_to_group(&mut self) -> Result<Acceptance, Error> {
@@ -345,8 +355,10 @@ impl Delivery {
             // The group already has newer values of all families.
             return Ok(Acceptance::Applied);
         };
+        let none = Families::new();
+        let retained = self.request.as_ref().map_or(&none, PushRequest::retained);
         let lost = match self.route.query() {
-            Some(query) => lost_times.find(&payload, &self.backlog, query, timeout).await,
+            Some(query) => lost_times.find(&payload, retained, &self.backlog, query, timeout).await,
             None => Families::new(),
         };
         payload.insert_missing(&lost);
@@ -555,7 +567,8 @@ impl Delivery {
     fn attempt_timeout(&self) -> Duration {
         let timeout = attempt_timeout(self.deadline.remaining());
         // No process waits for the completion of a task, and the caller of a replay waits for its result.
-        let may_be_long = self.request.is_none() || self.class == DeliveryClass::Spooled;
+        let is_awaited = !matches!(self.class, DeliveryClass::Relayed | DeliveryClass::Spooled);
+        let may_be_long = self.request.is_none() || !is_awaited;
         let is_probe = !may_be_long && self.route.is_down();
         if is_probe { timeout.min(PROBE_TIMEOUT) } else { timeout }
     }

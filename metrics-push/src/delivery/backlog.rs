@@ -45,7 +45,7 @@ impl Backlog {
         let relocation = route.shards().map(|shards| Relocation::load(shards, spool, key));
         let spooled = spool.look_up(key);
         let has_moved = relocation.as_ref().is_some_and(Relocation::has_moved);
-        let needs_history = spooled.is_some() || has_moved;
+        let needs_history = spooled.is_some() || has_moved || route.needs_last_times();
         let recorded = if needs_history { route.look_up(key) } else { Recorded::default() };
         Self {
             recorded,

@@ -14,6 +14,8 @@ use crate::sync::Mutex;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Undelivered {
     Spooled,
+    /// Sent again later.
+    Delayed,
     Lost,
     /// Pushed without the program's own metrics.
     Reduced,
@@ -32,13 +34,14 @@ struct LogLimiter {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Summary {
     spooled: u32,
+    delayed: u32,
     lost: u32,
     reduced: u32,
 }
 
 impl LogLimiter {
     const fn new() -> Self {
-        let suppressed = Summary { spooled: 0, lost: 0, reduced: 0 };
+        let suppressed = Summary { spooled: 0, delayed: 0, lost: 0, reduced: 0 };
         Self { until: None, full_lines: 0, suppressed, has_timer: false }
     }
 
@@ -54,6 +57,7 @@ impl LogLimiter {
         }
         let count = match kind {
             Undelivered::Spooled => &mut self.suppressed.spooled,
+            Undelivered::Delayed => &mut self.suppressed.delayed,
             Undelivered::Lost => &mut self.suppressed.lost,
             Undelivered::Reduced => &mut self.suppressed.reduced,
         };
@@ -77,6 +81,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
             (self.spooled, "stored on disk for a later run"),
+            (self.delayed, "to be sent again"),
             (self.lost, "lost"),
             (self.reduced, "pushed without the program's own metrics"),
         ];

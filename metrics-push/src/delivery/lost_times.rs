@@ -5,6 +5,9 @@
 //! may have pushed newer timestamps. The query is skipped if the gateway started before the timestamps, unless the group has
 //! moved to another shard of a ring. Another machine may still push between the query and the add; the API of the gateway
 //! cannot prevent this.
+//!
+//! A request from a topic brings the times of the sender's history along. The gateway may never have had them, because a
+//! compacted topic removes the messages of earlier runs.
 
 use std::time::Duration;
 
@@ -21,10 +24,12 @@ use crate::sink::Query;
 pub(super) struct LostTimes(Option<(Moment, Families)>);
 
 impl LostTimes {
-    /// Returns the timestamps to add to a payload; none if the gateway cannot be queried.
+    /// Returns the timestamps to add to a payload; none if the gateway cannot be queried. `retained` are those that the
+    /// request has brought along.
     pub(super) async fn find(
         &mut self,
         payload: &Payload<'_>,
+        retained: &Families,
         backlog: &Backlog,
         query: &dyn Query,
         timeout: Duration,
@@ -32,20 +37,20 @@ impl LostTimes {
         if let Some((_, lost)) = &self.0 {
             return lost.clone();
         }
+        // A push replaces the group with its own times.
+        if payload.verb() != Verb::Add {
+            return if payload.verb() == Verb::Push { retained.clone() } else { Families::new() };
+        }
         let recorded = &backlog.recorded;
         let mut lost = recorded.last_times.clone();
-        for (name, _) in payload.families() {
-            lost.remove(name);
-        }
-        if payload.verb() != Verb::Add || lost.is_empty() {
-            return Families::new();
-        }
         let timeout = timeout / QUERY_TIME_DIVISOR;
         // A shard that did not have the group before lacks all of them.
-        if !backlog.has_moved() {
+        if !backlog.has_moved() && lost.keys().any(|name| !payload.has_family(name)) {
             let Ok(started_at) = query.started_at(timeout).await else { return Families::new() };
             lost.retain(|_, text| may_be_lost(text, unix_seconds(started_at), recorded.checked_at));
         }
+        lost.extend(retained.clone());
+        lost.retain(|name, _| !payload.has_family(name));
         if lost.is_empty() {
             return lost;
         }

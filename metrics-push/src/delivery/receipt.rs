@@ -11,6 +11,9 @@ use crate::sink::Acceptance;
 pub(crate) enum DeliveryClass {
     /// Dropped if it cannot be delivered: a later request repeats it, or the caller handles the error.
     BestEffort,
+    /// Spooled if it cannot be delivered. Without a spool, it is sent again: the topic still has its messages.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only the relay has messages"))]
+    Relayed,
     /// Spooled if it cannot be delivered.
     Spooled,
     /// Spooled as well, and attempted even if the circuit breaker is open, because the process ends after this request.

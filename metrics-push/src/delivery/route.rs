@@ -207,6 +207,12 @@ impl Route {
         self.history().filter(|_| is_group)?.newer(key, &self.0.url, known)
     }
 
+    /// Returns true if each request needs the times of earlier runs: a compacted topic stores only the last message of a
+    /// group.
+    pub(super) fn needs_last_times(&self) -> bool {
+        self.sink().semantics().model == Model::Messages
+    }
+
     /// Returns what a request for this sink needs of the history.
     fn useful(&self, recorded: Option<Recorded>) -> Recorded {
         // A sink that adds up the values would add up totals.

@@ -221,6 +221,16 @@ impl Settlement {
                      an aggregating gateway would count it twice{dropped}{runs}"
                 ),
             ),
+            Receipt::Dropped { error, .. }
+                if self.class == DeliveryClass::Relayed && !is_rejection(error) =>
+            {
+                self.log_undelivered(
+                    Undelivered::Delayed,
+                    format_args!(
+                        "{subject} is not delivered yet after {attempts}: {error:?}; the relay sends it again{dropped}"
+                    ),
+                );
+            }
             Receipt::Dropped { error, .. } => self.log_undelivered(
                 Undelivered::Lost,
                 format_args!(

@@ -1,4 +1,11 @@
-//! `Groups`: the requests in progress, at most one in flight per group. The later ones are merged.
+//! `Groups`: the requests for one sink in progress, at most one in flight per group. The later ones are merged.
+//!
+//! A slow sink costs no memory per message: a group has at most two requests, and each of them the position of its first
+//! message. All messages of a group are in one partition, so the later ones are after it.
+//!
+//! The groups of one route are a lane, so a ring has a lane per shard. A lane has only as many requests in flight as the route
+//! sends at once: the timeout of a request does not pass while others are sent, and a request that waits here is merged with
+//! the later ones. Groups have their turns in the order in which they became ready, however many messages each of them has.
 //!
 //! It is a data structure without I/O and locks.
 
@@ -9,37 +16,63 @@ use crate::labels::GroupingKey;
 use crate::push_request::PushRequest;
 use crate::sink::kafka::Position;
 
-/// A request and the messages that it consists of.
-#[derive(Clone, Debug)]
-pub(super) struct RelayedRequest {
-    pub(super) request: PushRequest,
-    pub(super) positions: Vec<Position>,
+/// The route of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LaneId {
+    pub(super) route: usize,
+    /// How many requests the route sends at once.
+    pub(super) max_in_flight: usize,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     groups: HashMap<GroupingKey, PendingGroup>,
-    /// The groups that are paused, with the ends of the pauses in ascending order: all pauses have the same length.
-    paused: VecDeque<(Moment, GroupingKey)>,
+    lanes: HashMap<LaneId, Lane>,
+    /// The size of the metrics of all requests, in bytes.
+    size: usize,
+    is_stopped: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    in_flight: usize,
+    /// The groups with a waiting request and none in flight.
+    ready: VecDeque<GroupingKey>,
+    /// When the next request may be sent, after one has failed.
+    paused_until: Option<Moment>,
 }
 
 /// A group with at least one request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PendingGroup {
+    lane: LaneId,
     in_flight: Option<RelayedRequest>,
     waiting: Option<RelayedRequest>,
-    /// True if a request has failed and is not sent again yet.
-    is_paused: bool,
+}
+
+/// A request and the messages that it consists of.
+#[derive(Debug)]
+struct RelayedRequest {
+    request: PushRequest,
+    /// The position of the first message.
+    first: Position,
+    messages: u64,
 }
 
 impl PendingGroup {
-    /// Starts the waiting request, if nothing is in flight and the group is not paused.
-    fn start(&mut self) -> Option<PushRequest> {
-        if self.in_flight.is_some() || self.is_paused {
-            return None;
-        }
-        self.in_flight = self.waiting.take();
-        self.in_flight.as_ref().map(|work| work.request.clone())
+    fn requests(&self) -> impl Iterator<Item = &RelayedRequest> {
+        self.in_flight.iter().chain(&self.waiting)
+    }
+
+    fn size(&self) -> usize {
+        self.requests().map(|work| work.request.size()).sum()
+    }
+}
+
+impl Lane {
+    fn has_turn(&self, id: &LaneId, now: Moment) -> bool {
+        let is_paused = self.paused_until.is_some_and(|until| !now.is_at_or_after(until));
+        self.in_flight < id.max_in_flight && !self.ready.is_empty() && !is_paused
     }
 }
 
@@ -47,7 +80,7 @@ fn merge(earlier: Option<RelayedRequest>, later: Option<RelayedRequest>) -> Opti
     match (earlier, later) {
         (Some(mut earlier), Some(later)) => {
             earlier.request.merge(later.request);
-            earlier.positions.extend(later.positions);
+            earlier.messages += later.messages;
             Some(earlier)
         }
         (earlier, later) => earlier.or(later),
@@ -60,55 +93,92 @@ impl Groups {
         self.groups.len()
     }
 
+    /// Returns the size of the metrics of all requests, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Returns the number of messages of all requests.
+    pub(super) fn messages(&self) -> u64 {
+        self.requests().map(|work| work.messages).sum()
+    }
+
+    /// Returns the position of the first message of each request.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.requests().map(|work| work.first)
+    }
+
     pub(super) fn has_in_flight(&self) -> bool {
-        self.groups.values().any(|group| group.in_flight.is_some())
+        self.lanes.values().any(|lane| lane.in_flight > 0)
     }
 
-    /// Adds a request. Returns the one to submit, if the group has none in flight.
-    pub(super) fn add(&mut self, request: PushRequest, position: Position) -> Option<PushRequest> {
-        let group = self.groups.entry(request.key().clone()).or_default();
-        let work = RelayedRequest { request, positions: vec![position] };
+    fn requests(&self) -> impl Iterator<Item = &RelayedRequest> {
+        self.groups.values().flat_map(PendingGroup::requests)
+    }
+
+    /// Adds the request of a message.
+    pub(super) fn add(&mut self, request: PushRequest, position: Position, lane: LaneId) {
+        let key = request.key().clone();
+        let is_new = !self.groups.contains_key(&key);
+        let new_group = || PendingGroup { lane, in_flight: None, waiting: None };
+        let group = self.groups.entry(key.clone()).or_insert_with(new_group);
+        let size = group.size();
+        let work = RelayedRequest { request, first: position, messages: 1 };
         group.waiting = merge(group.waiting.take(), Some(work));
-        group.start()
+        self.size = self.size - size + group.size();
+        if is_new {
+            self.lanes.entry(group.lane).or_default().ready.push_back(key);
+        }
     }
 
-    /// Removes the request in flight. Returns it, and the one to submit next.
-    pub(super) fn finish(&mut self, key: &GroupingKey) -> (Vec<Position>, Option<PushRequest>) {
-        let Some(group) = self.groups.get_mut(key) else { return (Vec::new(), None) };
-        let finished = group.in_flight.take().map(|work| work.positions).unwrap_or_default();
-        let next = group.start();
-        if next.is_none() && group.waiting.is_none() {
+    /// Starts the next request; `None` if none is ready, or none may be sent yet.
+    pub(super) fn start_next(&mut self, now: Moment) -> Option<PushRequest> {
+        if self.is_stopped {
+            return None;
+        }
+        let (_, lane) = self.lanes.iter_mut().find(|(id, lane)| lane.has_turn(id, now))?;
+        let group = self.groups.get_mut(&lane.ready.pop_front()?)?;
+        group.in_flight = group.waiting.take();
+        lane.in_flight += 1;
+        group.in_flight.as_ref().map(|work| work.request.clone())
+    }
+
+    /// Removes the request in flight of a group.
+    pub(super) fn finish(&mut self, key: &GroupingKey) {
+        self.end_flight(key, |_, _| None);
+    }
+
+    /// Merges the request in flight with those that wait. It is sent again after the other groups of its lane, and none of
+    /// them before `retry_at`.
+    pub(super) fn fail(&mut self, key: &GroupingKey, retry_at: Moment) {
+        self.end_flight(key, |lane, failed| {
+            lane.paused_until = Some(retry_at);
+            failed
+        });
+    }
+
+    /// Ends the flight of a request. `end` returns the request if it must be sent again.
+    fn end_flight(
+        &mut self,
+        key: &GroupingKey,
+        end: impl FnOnce(&mut Lane, Option<RelayedRequest>) -> Option<RelayedRequest>,
+    ) {
+        let Some(group) = self.groups.get_mut(key) else { return };
+        let size = group.size();
+        let lane = self.lanes.entry(group.lane).or_default();
+        lane.in_flight -= 1;
+        group.waiting = merge(end(lane, group.in_flight.take()), group.waiting.take());
+        self.size = self.size - size + group.size();
+        if group.waiting.is_some() {
+            lane.ready.push_back(key.clone());
+        } else {
             self.groups.remove(key);
         }
-        (finished, next)
     }
 
-    /// Merges the request in flight with those that wait, to be sent again at `retry_at`.
-    pub(super) fn fail(&mut self, key: &GroupingKey, retry_at: Moment) {
-        let Some(group) = self.groups.get_mut(key) else { return };
-        group.waiting = merge(group.in_flight.take(), group.waiting.take());
-        group.is_paused = true;
-        self.paused.push_back((retry_at, key.clone()));
-    }
-
-    /// Starts the requests whose pause is over, and returns them.
-    pub(super) fn take_due(&mut self, now: Moment) -> Vec<PushRequest> {
-        let count = self.paused.partition_point(|(retry_at, _)| now.is_at_or_after(*retry_at));
-        let due = self.paused.drain(..count).filter_map(|(_, key)| {
-            let group = self.groups.get_mut(&key)?;
-            group.is_paused = false;
-            group.start()
-        });
-        due.collect()
-    }
-
-    /// Drops the requests that are not in flight.
-    pub(super) fn drop_waiting(&mut self) {
-        self.paused.clear();
-        self.groups.retain(|_, group| {
-            (group.waiting, group.is_paused) = (None, false);
-            group.in_flight.is_some()
-        });
+    /// Starts no further requests.
+    pub(super) fn stop(&mut self) {
+        self.is_stopped = true;
     }
 
     pub(super) fn clear(&mut self) {
@@ -123,55 +193,100 @@ mod tests {
     use super::*;
     use crate::push_request::Families;
 
-    fn add(value: u32) -> PushRequest {
-        let families: Families = [(format!("m{value}"), format!("m{value} 1\n"))].into();
-        PushRequest::add(GroupingKey::new("job").unwrap(), families)
+    fn key(job: &str) -> GroupingKey {
+        GroupingKey::new(job).unwrap()
     }
 
-    fn position(offset: i64) -> Position {
-        Position { partition: 0, offset }
+    fn lane(route: usize) -> LaneId {
+        LaneId { route, max_in_flight: 2 }
     }
 
-    fn names(request: &PushRequest) -> Vec<&str> {
-        request.families().keys().map(String::as_str).collect()
+    /// Adds a message of the group `job` with the family `m<offset>`.
+    fn add(groups: &mut Groups, job: &str, offset: i64, route: usize) {
+        let families: Families = [(format!("m{offset}"), format!("m{offset} 1\n"))].into();
+        let position = Position { partition: 0, offset };
+        groups.add(PushRequest::add(key(job), families), position, lane(route));
+    }
+
+    /// Starts requests until none may be sent, and returns their families.
+    fn start(groups: &mut Groups, now: Moment) -> Vec<String> {
+        let next = || groups.start_next(now);
+        let families =
+            |it: PushRequest| it.families().keys().cloned().collect::<Vec<_>>().join(" ");
+        std::iter::from_fn(next).map(families).collect()
+    }
+
+    fn offsets(groups: &Groups) -> Vec<i64> {
+        let mut offsets: Vec<_> = groups.positions().map(|position| position.offset).collect();
+        offsets.sort_unstable();
+        offsets
     }
 
     #[test]
     fn requests_of_a_group_are_merged_while_one_is_in_flight() {
-        let mut groups = Groups::default();
-        let key = GroupingKey::new("job").unwrap();
-        assert_eq!(names(&groups.add(add(1), position(1)).unwrap()), ["m1"]);
-        assert!(groups.add(add(2), position(2)).is_none());
-        assert!(groups.add(add(3), position(3)).is_none());
-        let (finished, next) = groups.finish(&key);
-        assert_eq!((finished, names(&next.unwrap())), (vec![position(1)], vec!["m2", "m3"]));
-        let (finished, next) = groups.finish(&key);
-        assert_eq!((finished.len(), next.is_none(), groups.len()), (2, true, 0));
+        let (mut groups, now) = (Groups::default(), Moment::now());
+        add(&mut groups, "a", 1, 1);
+        assert_eq!(start(&mut groups, now), ["m1"]);
+        add(&mut groups, "a", 2, 1);
+        add(&mut groups, "a", 3, 1);
+        assert_eq!(start(&mut groups, now), [""; 0]);
+        assert_eq!((offsets(&groups), groups.messages()), (vec![1, 2], 3));
+        groups.finish(&key("a"));
+        assert_eq!(start(&mut groups, now), ["m2 m3"]);
+        assert_eq!((offsets(&groups), groups.messages()), (vec![2], 2));
+        groups.finish(&key("a"));
+        assert_eq!((groups.len(), groups.size(), groups.has_in_flight()), (0, 0, false));
     }
 
     #[test]
-    fn failed_request_is_sent_again_before_the_later_ones() {
-        let mut groups = Groups::default();
-        let key = GroupingKey::new("job").unwrap();
-        groups.add(add(1), position(1));
-        groups.add(add(2), position(2));
-        let now = Moment::now();
-        groups.fail(&key, now.after(Duration::from_secs(1)));
-        assert!(groups.add(add(3), position(3)).is_none(), "the pause is not over");
-        assert!(groups.take_due(now).is_empty());
-        let due = groups.take_due(now.after(Duration::from_secs(2)));
-        assert_eq!(names(&due[0]), ["m1", "m2", "m3"]);
-        assert_eq!(groups.finish(&key).0.len(), 3);
+    fn requests_are_merged_while_their_lane_is_full() {
+        let (mut groups, now) = (Groups::default(), Moment::now());
+        for (offset, job) in (1..).zip(["a", "b", "c", "d", "c"]) {
+            add(&mut groups, job, offset, 1);
+        }
+        add(&mut groups, "e", 6, 2);
+        let mut started = start(&mut groups, now);
+        started.sort();
+        assert_eq!(started, ["m1", "m2", "m6"], "another lane is not full");
+        add(&mut groups, "a", 7, 1);
+        groups.finish(&key("a"));
+        assert_eq!(start(&mut groups, now), ["m3 m5"]);
+        groups.finish(&key("b"));
+        groups.finish(&key("c"));
+        assert_eq!(start(&mut groups, now), ["m4", "m7"]);
     }
 
     #[test]
-    fn dropped_requests_are_not_finished() {
+    fn size_of_merged_requests_is_that_of_the_newest_values() {
         let mut groups = Groups::default();
-        let key = GroupingKey::new("job").unwrap();
-        groups.add(add(1), position(1));
-        groups.add(add(2), position(2));
-        groups.drop_waiting();
-        assert_eq!(groups.finish(&key).0, [position(1)]);
-        assert_eq!(groups.len(), 0);
+        (0..100).for_each(|_| add(&mut groups, "a", 1, 1));
+        assert_eq!(groups.size(), "m1 1\n".len());
+    }
+
+    #[test]
+    fn failed_request_is_sent_again_with_the_later_ones_after_a_pause() {
+        let (mut groups, now) = (Groups::default(), Moment::now());
+        add(&mut groups, "a", 1, 1);
+        add(&mut groups, "b", 2, 1);
+        assert_eq!(start(&mut groups, now).len(), 2);
+        add(&mut groups, "a", 3, 1);
+        groups.fail(&key("a"), now.after(Duration::from_secs(1)));
+        groups.finish(&key("b"));
+        add(&mut groups, "c", 4, 1);
+        assert_eq!(start(&mut groups, now), [""; 0], "the lane is paused");
+        assert_eq!((offsets(&groups), groups.messages()), (vec![1, 4], 3));
+        assert_eq!(start(&mut groups, now.after(Duration::from_secs(2))), ["m1 m3", "m4"]);
+    }
+
+    #[test]
+    fn stopped_groups_finish_only_what_is_in_flight() {
+        let (mut groups, now) = (Groups::default(), Moment::now());
+        add(&mut groups, "a", 1, 1);
+        assert_eq!(start(&mut groups, now), ["m1"]);
+        add(&mut groups, "a", 2, 1);
+        groups.stop();
+        groups.finish(&key("a"));
+        assert_eq!(start(&mut groups, now), [""; 0]);
+        assert_eq!((offsets(&groups), groups.has_in_flight()), (vec![2], false));
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A message counts as processed when all sinks have accepted its request or it is stored in the spool. Only then is its
 //! position committed, so that a relay that dies loses nothing: the next one reads the message again. Requests of one group
-//! are delivered one after the other, in the order of the topic. While one is in flight, the later ones are merged.
+//! are delivered to a sink one after the other, in the order of the topic. While one is in flight, the later ones are merged.
+//! A sink that is down delays the commits, but not the other sinks.
 
 mod groups;
 mod key_path;
 mod offsets;
 mod request;
+mod retained_times;
 mod seen_ids;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,17 +19,18 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::delivery::Receipt;
+use crate::delivery::policy::MAX_GROUPS;
 use crate::dispatcher::OnSettled;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::pipeline::Pipeline;
-use crate::push_request::PushRequest;
 use crate::sink::kafka::{PartitionOwner, Position, TopicConsumer, TopicMessage};
 use crate::sync::{Condvar, Mutex};
-use groups::Groups;
+use groups::{Groups, LaneId};
 use offsets::Offsets;
 use request::TopicRequest;
+use retained_times::RetainedTimes;
 use seen_ids::SeenIds;
 
 /// How long a call for the next message waits.
@@ -36,11 +39,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often positions are committed.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a group waits before a request that no sink has accepted or stored is sent again.
+/// How long a sink gets no request after one that it has neither accepted nor stored.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The number of messages in progress at which the relay stops to read.
-const MAX_MESSAGES: usize = 50_000;
+/// The size of the metrics in progress, in bytes, at which the relay stops to read.
+const MAX_SIZE: usize = 256 * 1024 * 1024;
 
 /// Reads requests from a topic of Kafka and delivers them to the other sinks of a configuration.
 #[derive(Debug)]
@@ -89,16 +92,18 @@ struct RelayProgress {
 
 #[derive(Debug, Default)]
 struct RelayState {
-    groups: Groups,
+    /// The requests for each sink.
+    sinks: Vec<Groups>,
     offsets: Offsets,
     seen: SeenIds,
+    retained_times: RetainedTimes,
     stats: RelayStats,
     /// Incremented when all partitions are revoked. Deliveries that end later do not belong to the present groups.
     assignment: u64,
 }
 
-/// How a delivery to all sinks has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// How a delivery to one sink has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settled {
     Delivered,
     Spooled,
@@ -119,8 +124,9 @@ impl Relay {
             return Err(no_sinks("the relay has no sinks"));
         }
         let timeout = pipeline.timeout;
-        let progress = RelayProgress { pipeline, state: Mutex::default(), settled: Condvar::new() };
-        let progress = Arc::new(progress);
+        let sinks = pipeline.routers.iter().map(|_| Groups::default()).collect();
+        let state = Mutex::new(RelayState { sinks, ..RelayState::default() });
+        let progress = Arc::new(RelayProgress { pipeline, state, settled: Condvar::new() });
         let owner = Owner { progress: Arc::downgrade(&progress), timeout };
         let consumer = TopicConsumer::start(&source, group, Box::new(owner))?;
         Ok(Self { consumer, progress, timeout })
@@ -137,15 +143,17 @@ impl Relay {
                 Ok(None) => {}
                 Err(error) => log::warn_once(format_args!("{error:?}")),
             }
-            self.progress.retry(Moment::now());
-            let is_full = self.progress.state.lock().offsets.unsettled() >= MAX_MESSAGES;
-            if is_full != is_paused {
-                is_paused = is_full;
+            self.progress.submit_ready();
+            let load = self.progress.state.lock().load();
+            // A pause discards messages that are fetched already, so it lasts until there is room for many.
+            let must_pause = if is_paused { load > 0.5 } else { load >= 1.0 };
+            if must_pause != is_paused {
+                is_paused = must_pause;
                 if is_paused { self.consumer.pause() } else { self.consumer.resume() }
             }
             if next_commit.remaining().is_zero() {
                 next_commit = Moment::now().after(COMMIT_INTERVAL);
-                let positions = self.progress.state.lock().offsets.take_committable();
+                let positions = self.progress.state.lock().take_committable();
                 self.consumer.commit(&positions);
             }
         }
@@ -158,8 +166,8 @@ impl Relay {
         let state = self.progress.state.lock();
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         RelayStats {
-            pending_messages: count(state.offsets.unsettled()),
-            pending_groups: count(state.groups.len()),
+            pending_messages: state.sinks.iter().map(Groups::messages).max().unwrap_or_default(),
+            pending_groups: count(state.sinks.iter().map(Groups::len).max().unwrap_or_default()),
             partitions: count(self.consumer.partitions()),
             lag: u64::try_from(self.consumer.lag()).unwrap_or_default(),
             ..state.stats
@@ -173,18 +181,32 @@ fn no_sinks(what: &'static str) -> Error {
     )
 }
 
+impl RelayState {
+    /// Returns which part of the limits the requests in progress use.
+    fn load(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an approximate value")]
+        let part = |used: usize, limit: usize| used as f64 / limit as f64;
+        let groups = self.sinks.iter().map(Groups::len).max().unwrap_or_default();
+        part(groups, MAX_GROUPS).max(part(self.sinks.iter().map(Groups::size).sum(), MAX_SIZE))
+    }
+
+    /// Returns the positions to commit.
+    fn take_committable(&mut self) -> Vec<Position> {
+        self.offsets.take_committable(self.sinks.iter().flat_map(Groups::positions))
+    }
+}
+
 impl RelayProgress {
     /// Queues the request of a message.
     fn accept(self: &Arc<Self>, message: TopicMessage) {
         let position = message.position;
         let parsed = TopicRequest::parse(message);
         let mut state = self.state.lock();
-        state.offsets.start(position);
-        let TopicRequest { id, request } = match parsed {
+        state.offsets.set_read(position);
+        let TopicRequest { id, mut request } = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
                 state.stats.invalid += 1;
-                state.offsets.settle(position);
                 drop(state);
                 log::warn_once(format_args!("a message of the topic is skipped: {error:?}"));
                 return;
@@ -192,107 +214,103 @@ impl RelayProgress {
         };
         if id.is_some_and(|id| !state.seen.insert(id)) {
             state.stats.duplicates += 1;
-            return state.offsets.settle(position);
+            return;
         }
         state.stats.accepted += 1;
-        let next = state.groups.add(request, position);
-        let assignment = state.assignment;
-        drop(state);
-        self.submit(next, assignment);
+        state.retained_times.remove_known(&mut request);
+        for (groups, router) in state.sinks.iter_mut().zip(&self.pipeline.routers) {
+            let route = router.route(request.key());
+            let lane = LaneId { route: route.id(), max_in_flight: route.max_in_flight() };
+            groups.add(request.clone(), position, lane);
+        }
     }
 
-    /// Submits the requests whose pause is over.
-    fn retry(self: &Arc<Self>, now: Moment) {
-        let (due, assignment) = {
+    /// Submits the requests that may be sent.
+    fn submit_ready(self: &Arc<Self>) {
+        (0..self.pipeline.routers.len()).for_each(|sink| self.submit_ready_for(sink));
+    }
+
+    fn submit_ready_for(self: &Arc<Self>, sink: usize) {
+        loop {
             let mut state = self.state.lock();
-            (state.groups.take_due(now), state.assignment)
-        };
-        due.into_iter().for_each(|request| self.submit(Some(request), assignment));
+            let Some(next) = state.sinks[sink].start_next(Moment::now()) else { return };
+            let flight = Flight {
+                progress: Arc::clone(self),
+                sink,
+                key: next.key().clone(),
+                assignment: state.assignment,
+                settled: Settled::Failed,
+            };
+            drop(state);
+            let on_settled: OnSettled = Box::new(move |receipt| flight.settle(&receipt));
+            self.pipeline.submit_relayed(sink, next, on_settled);
+        }
     }
 
-    /// Submits a request to all sinks.
-    fn submit(self: &Arc<Self>, request: Option<PushRequest>, assignment: u64) {
-        let Some(request) = request else { return };
-        let delivery = Arc::new(Mutex::new((self.pipeline.routers.len(), Settled::Delivered)));
-        let key = request.key().clone();
-        let new_callback = || -> OnSettled {
-            let (progress, delivery, key) = (Arc::clone(self), Arc::clone(&delivery), key.clone());
-            let callback =
-                Callback { progress, delivery, key, assignment, settled: Settled::Failed };
-            Box::new(move |receipt| callback.settle(&receipt))
-        };
-        let timeout = self.pipeline.timeout;
-        self.pipeline.submit_spooled(request, timeout, new_callback);
-    }
-
-    /// Ends a delivery to all sinks, and starts the next one of the group.
-    fn finish(self: &Arc<Self>, key: &GroupingKey, assignment: u64, settled: Settled) {
+    /// Ends a delivery, and starts the next ones of the same sink.
+    fn finish(self: &Arc<Self>, flight: &Flight) {
         let mut state = self.state.lock();
-        match settled {
+        match flight.settled {
             Settled::Delivered => state.stats.delivered += 1,
             Settled::Spooled => state.stats.spooled += 1,
             Settled::Rejected => state.stats.rejected += 1,
             Settled::Failed => state.stats.failed += 1,
         }
-        if state.assignment != assignment {
+        if state.assignment != flight.assignment {
             return;
         }
-        let next = if settled == Settled::Failed {
-            state.groups.fail(key, Moment::now().after(RETRY_INTERVAL));
-            None
+        if matches!(flight.settled, Settled::Spooled | Settled::Rejected) {
+            // The next message brings the times of earlier runs along again.
+            state.retained_times.forget(&flight.key);
+        }
+        let groups = &mut state.sinks[flight.sink];
+        if flight.settled == Settled::Failed {
+            groups.fail(&flight.key, Moment::now().after(RETRY_INTERVAL));
         } else {
-            let (positions, next) = state.groups.finish(key);
-            positions.into_iter().for_each(|position| state.offsets.settle(position));
-            next
-        };
+            groups.finish(&flight.key);
+        }
         drop(state);
         self.settled.notify_all();
-        self.submit(next, assignment);
+        self.submit_ready_for(flight.sink);
     }
 
-    /// Drops the requests that are not in flight, waits for the others, at most for `timeout`, and forgets all positions.
-    /// Returns those to commit. The messages of dropped requests are read again later.
+    /// Waits for the requests in flight, at most for `timeout`, and forgets all requests and positions. Returns the positions
+    /// to commit. The messages of the other requests are read again later.
     fn drain(&self, timeout: Duration) -> Vec<Position> {
         let mut state = self.state.lock();
-        state.groups.drop_waiting();
-        let is_busy = |state: &mut RelayState| state.groups.has_in_flight();
+        state.sinks.iter_mut().for_each(Groups::stop);
+        let is_busy = |state: &mut RelayState| state.sinks.iter().any(Groups::has_in_flight);
         let mut state = self.settled.wait_timeout_while(state, timeout, is_busy);
         // The messages that were dropped must not count as repeated when they are read again.
         state.seen.clear();
-        state.groups.clear();
+        state.retained_times.clear();
         state.assignment += 1;
-        let positions = state.offsets.take_committable();
+        let positions = state.take_committable();
+        state.sinks.iter_mut().for_each(Groups::clear);
         state.offsets.clear();
         positions
     }
 }
 
-/// Reports the end of the delivery to one sink, also if the dispatcher drops it.
-struct Callback {
+/// A delivery to one sink. It ends when it is dropped, also if the dispatcher drops it without a receipt.
+struct Flight {
     progress: Arc<RelayProgress>,
-    /// The number of sinks that have not reported, and the worst report.
-    delivery: Arc<Mutex<(usize, Settled)>>,
+    /// The number of the sink.
+    sink: usize,
     key: GroupingKey,
     assignment: u64,
     settled: Settled,
 }
 
-impl Callback {
+impl Flight {
     fn settle(mut self, receipt: &Receipt) {
         self.settled = Settled::from(receipt);
     }
 }
 
-impl Drop for Callback {
+impl Drop for Flight {
     fn drop(&mut self) {
-        let (left, worst) = {
-            let mut delivery = self.delivery.lock();
-            *delivery = (delivery.0 - 1, delivery.1.max(self.settled));
-            *delivery
-        };
-        if left == 0 {
-            self.progress.finish(&self.key, self.assignment, worst);
-        }
+        Arc::clone(&self.progress).finish(self);
     }
 }
 

@@ -1,8 +1,8 @@
-//! `Offsets`: which messages of each partition are processed, and up to where all are.
+//! `Offsets`: how far each partition was read, and up to where all messages are processed.
 //!
 //! It is a data structure without I/O and locks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::sink::kafka::Position;
 
@@ -13,45 +13,32 @@ pub(super) struct Offsets {
 
 #[derive(Debug, Default)]
 struct Partition {
-    unsettled: BTreeSet<i64>,
     /// The offset after the last message that was read.
     end: i64,
     committed: Option<i64>,
 }
 
-impl Partition {
-    /// Returns the offset of the first message that is not processed.
-    fn next(&self) -> i64 {
-        self.unsettled.first().copied().unwrap_or(self.end)
-    }
-}
-
 impl Offsets {
     /// Records that a message was read.
-    pub(super) fn start(&mut self, position: Position) {
-        let partition = self.partitions.entry(position.partition).or_default();
-        partition.unsettled.insert(position.offset);
-        partition.end = position.offset + 1;
+    pub(super) fn set_read(&mut self, position: Position) {
+        self.partitions.entry(position.partition).or_default().end = position.offset + 1;
     }
 
-    /// Records that a message is processed.
-    pub(super) fn settle(&mut self, position: Position) {
-        if let Some(partition) = self.partitions.get_mut(&position.partition) {
-            partition.unsettled.remove(&position.offset);
+    /// Returns the offset of the first message of each partition that is not processed, if it has changed since the last
+    /// call. Every message that is not processed is at one of the positions in `unprocessed`, or after it.
+    pub(super) fn take_committable(
+        &mut self,
+        unprocessed: impl IntoIterator<Item = Position>,
+    ) -> Vec<Position> {
+        let mut next: HashMap<_, _> =
+            self.partitions.iter().map(|(number, partition)| (*number, partition.end)).collect();
+        for Position { partition, offset } in unprocessed {
+            next.entry(partition).and_modify(|next| *next = offset.min(*next));
         }
-    }
-
-    /// Returns the number of messages that are read and not processed.
-    pub(super) fn unsettled(&self) -> usize {
-        self.partitions.values().map(|partition| partition.unsettled.len()).sum()
-    }
-
-    /// Returns the offset of the next message of each partition in which it has changed since the last call.
-    pub(super) fn take_committable(&mut self) -> Vec<Position> {
         let changed = self.partitions.iter_mut().filter_map(|(number, partition)| {
-            let next = partition.next();
-            let is_new = partition.committed.replace(next) != Some(next);
-            is_new.then_some(Position { partition: *number, offset: next })
+            let offset = next[number];
+            let is_new = partition.committed.replace(offset) != Some(offset);
+            is_new.then_some(Position { partition: *number, offset })
         });
         changed.collect()
     }
@@ -66,17 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offset_is_committed_only_if_all_earlier_ones_are_settled() {
-        let at = |offset| Position { partition: 1, offset };
+    fn offset_is_committed_only_if_all_earlier_messages_are_processed() {
+        let at = |partition, offset| Position { partition, offset };
         let mut offsets = Offsets::default();
-        (5..9).for_each(|offset| offsets.start(at(offset)));
-        offsets.settle(at(6));
-        assert_eq!(offsets.take_committable(), [at(5)]);
-        assert_eq!(offsets.take_committable(), []);
-        offsets.settle(at(5));
-        assert_eq!(offsets.take_committable(), [at(7)]);
-        offsets.settle(at(8));
-        offsets.settle(at(7));
-        assert_eq!((offsets.take_committable(), offsets.unsettled()), (vec![at(9)], 0));
+        (5..9).for_each(|offset| offsets.set_read(at(1, offset)));
+        assert_eq!(offsets.take_committable([at(1, 7), at(1, 5), at(2, 1)]), [at(1, 5)]);
+        assert_eq!(offsets.take_committable([at(1, 5)]), []);
+        assert_eq!(offsets.take_committable([at(1, 7)]), [at(1, 7)]);
+        assert_eq!(offsets.take_committable([]), [at(1, 9)]);
     }
 }

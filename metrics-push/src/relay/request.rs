@@ -3,7 +3,7 @@
 use super::key_path::key_of_path;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::push_request::{PushRequest, Verb};
+use crate::push_request::{Families, PushRequest, Verb, is_retained_family};
 use crate::sink::kafka::TopicMessage;
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
     let key = path.and_then(key_of_path).ok_or_else(|| invalid("key"))?;
     let created_at = header("made").and_then(|time| time.parse().ok());
     let created_at = created_at.ok_or_else(|| invalid("header \"made\""))?;
-    let (verb, families) = match (&message.value, header("verb").and_then(Verb::parse)) {
+    let (verb, mut families) = match (&message.value, header("verb").and_then(Verb::parse)) {
         (None, _) => (Verb::Delete, Default::default()),
         (Some(value), Some(verb @ (Verb::Push | Verb::Add))) => {
             (verb, Exposition::default().with(value)?.families_for(&key)?)
@@ -43,8 +43,24 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
         (Some(_), _) => return Err(invalid("header \"verb\"")),
     };
     let id = header("id").and_then(|id| u128::from_str_radix(id, 16).ok());
-    let request = PushRequest::with_created_at(created_at, verb, key, families);
+    let retained = header("retained").unwrap_or_default();
+    let retained = take_retained(&mut families, retained);
+    let mut request = PushRequest::with_created_at(created_at, verb, key, families);
+    request.set_retained(retained);
     Ok(TopicRequest { id, request })
+}
+
+/// Takes the times of earlier runs, whose names are separated by commas, unless there is nothing else.
+fn take_retained(families: &mut Families, names: &str) -> Families {
+    let is_retained =
+        |name: &str| is_retained_family(name) && names.split(',').any(|it| it == name);
+    if families.keys().all(|name| is_retained(name)) {
+        return Families::new();
+    }
+    let (retained, own) =
+        std::mem::take(families).into_iter().partition(|(name, _)| is_retained(name));
+    *families = own;
+    retained
 }
 
 fn invalid(part: &str) -> Error {
@@ -56,6 +72,7 @@ fn invalid(part: &str) -> Error {
 mod tests {
     use super::*;
     use crate::labels::GroupingKey;
+    use crate::push_request::LAST_SUCCESS;
     use crate::sink::kafka::Position;
 
     fn message(key: &str, value: Option<&str>, headers: &[(&str, &str)]) -> TopicMessage {
@@ -80,6 +97,20 @@ mod tests {
         assert_eq!((request.created_at(), request.body().as_str()), (1_700_000_000_123, value));
         let deleted = TopicRequest::parse(message("/metrics/job/a", None, &headers)).unwrap();
         assert_eq!(deleted.request.verb(), Verb::Delete);
+    }
+
+    #[test]
+    fn times_of_earlier_runs_are_not_part_of_the_request() {
+        let headers = [("verb", "add"), ("made", "1"), ("retained", LAST_SUCCESS)];
+        let parse = |value: &str| {
+            let parsed = TopicRequest::parse(message("/metrics/job/a", Some(value), &headers));
+            parsed.unwrap().request
+        };
+        let request = parse(&format!("rows 3\n{LAST_SUCCESS} 1\n"));
+        assert!(request.families().keys().eq(["rows"]), "{request:?}");
+        assert!(request.retained().keys().eq([LAST_SUCCESS]), "{request:?}");
+        let request = parse(&format!("{LAST_SUCCESS} 1\n"));
+        assert!(request.families().keys().eq([LAST_SUCCESS]) && request.retained().is_empty());
     }
 
     #[test]

@@ -117,6 +117,19 @@ pub(super) fn read_fields<'a>(
     Some(())
 }
 
+/// Reads a repeated field of an integer type. Returns `None` if the bytes are not such a field.
+#[cfg_attr(
+    not(feature = "remote-write"),
+    expect(dead_code, reason = "only remote write packs numbers")
+)]
+pub(super) fn read_packed_numbers(mut packed: &[u8]) -> Option<Vec<u64>> {
+    let mut numbers = Vec::new();
+    while !packed.is_empty() {
+        numbers.push(read_varint(&mut packed)?);
+    }
+    Some(numbers)
+}
+
 fn read_varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..u64::BITS).step_by(7) {

@@ -1,13 +1,13 @@
 //! The endings of real child processes on each server that stores samples.
 
-use crate::child::{PanicStrategy, job};
+use crate::child::{PanicStrategy, ending, job};
 use crate::state_dir::StateDir;
 
 use super::influx_db::InfluxDb;
 use super::otlp_receiver::OtlpReceiver;
 use super::receivers::{RealReceiver, ReceiverKind};
 use super::victoria_metrics::VictoriaMetrics;
-use super::{ENDINGS, Receiver, ending, outcomes};
+use super::{ENDINGS, Receiver, outcomes};
 
 const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";

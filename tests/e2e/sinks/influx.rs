@@ -1,11 +1,11 @@
 //! What only the InfluxDB sink does.
 
-use crate::child::{JobCommand, send_signal};
+use crate::child::{JobCommand, ending, send_signal};
 use crate::state_dir::StateDir;
 
 use super::influx_db::InfluxDb;
 use super::victoria_metrics::VictoriaMetrics;
-use super::{Receiver, ending, job_program_with, outcomes};
+use super::{Receiver, job_program_with, outcomes};
 
 const JOB: &str = "metric_types";
 const FAILURE: &str = "last_failure_timestamp_seconds";

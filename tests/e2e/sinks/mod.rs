@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::child::{JobCommand, PanicStrategy, job, job_command};
+use crate::child::{JobCommand, job_command};
 use crate::programs::program;
 
 /// Arguments of the program `ending`, and the outcome.
@@ -94,10 +94,4 @@ fn outcomes(values: &Values) -> Vec<&str> {
         label.strip_suffix("\"}")
     })
     .collect()
-}
-
-/// Returns the command of the job `name`, which ends in the way that the last argument selects.
-pub(crate) fn ending(name: &str, urls: &str, arguments: &[&str]) -> JobCommand {
-    let command = job(PanicStrategy::Unwind, arguments).gateway(urls);
-    command.variable("METRICS_PUSH_JOB", name)
 }

@@ -1,9 +1,11 @@
 //! What only the OTLP sink does.
 
+use crate::child::ending;
+
 use super::otlp_messages::{Data, Metric, pairs};
 use super::otlp_receiver::OtlpReceiver;
 use super::recorder::response;
-use super::{Receiver as _, ending, job_program_with};
+use super::{Receiver as _, job_program_with};
 
 const PROTOBUF: &str = "Content-Type: application/x-protobuf\r\n";
 const JOB: &str = "metric_types";

@@ -7,12 +7,12 @@ use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::{FakeReceiver, Fault};
 use metrics_push::{Batcher, Config, GroupingKey, Job, Scope};
 
-use crate::child::JobCommand;
+use crate::child::{JobCommand, ending};
 use crate::remote_write::{PATH, SentSeries, write};
 use crate::state_dir::StateDir;
 
 use super::receivers::{RealReceiver, ReceiverKind, now};
-use super::{Receiver as _, ending, outcomes};
+use super::{Receiver as _, outcomes};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than any test, so that the interval causes no push.

@@ -2,12 +2,13 @@
 
 use std::net::TcpListener;
 
+use crate::child::ending;
 use crate::state_dir::StateDir;
 
 use super::influx_db::InfluxDb;
 use super::otlp_receiver::OtlpReceiver;
 use super::recorder::{Recorder, response};
-use super::{Receiver as _, ending, outcomes};
+use super::{Receiver as _, outcomes};
 
 #[test]
 fn dead_and_refusing_sinks_do_not_affect_the_others() {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
 use serde_json::Value;
 
+use crate::child::ending;
 use crate::cli::metrics_push_program;
 use crate::programs::command;
 use crate::real::{Prometheus, Pushgateway};
 
 use super::receivers::{RealReceiver, ReceiverKind};
-use super::{Receiver as _, ending, outcomes};
+use super::{Receiver as _, outcomes};
 
 /// The exit code and the JSON document of `status`.
 fn status(arguments: &[&str]) -> (Option<i32>, Value) {

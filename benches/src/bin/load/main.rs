@@ -2,13 +2,21 @@
 //! model.
 //!
 //! `cargo run --release -p metrics-push-benches --features remote-write --bin load -- victoria-metrics 1000 10000 100000`
-//! prints one row for each number of runs per minute. The kinds are `prometheus`, `victoria-metrics`, `pushgateway`, and
-//! `shards-N` for a ring of N gateways.
+//! prints one row for each number of runs per minute. The kinds are `prometheus`, `victoria-metrics`, `pushgateway`,
+//! `shards-N` for a ring of N gateways, and, with the feature `kafka`, `kafka-N` for a topic with one relay to such a ring.
 //!
 //! Options, before the kind: `--seconds` of each row, `--schedulers`, `--groups` of all schedulers, `--restarts` of each
-//! scheduler, `--batch` seconds, and `--state` for a state directory. Groups are selected with the frequencies of Zipf's law,
-//! and one run in ten fails.
+//! scheduler, `--batch` seconds, and the switches `--state 1` for a state directory and `--kill 1`. Groups are selected with
+//! the frequencies of Zipf's law, and one run in ten fails.
+//!
+//! With `--kill 1`, a scheduler is killed before each restart, and the row describes only its last life, which ends with one
+//! run of each group: nothing that a killed one has left may replace these.
 
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka_disabled.rs"]
+mod kafka;
 mod process;
 mod scheduler;
 mod server;
@@ -21,7 +29,7 @@ use std::time::{Duration, Instant};
 use metrics_push_benches::Table;
 use scheduler::Plan;
 use serde_json::Value;
-use server::{LastRuns, Servers};
+use server::{BROKER, LastRuns, RELAY, Servers};
 
 /// The first argument of a process that is a scheduler.
 const SCHEDULER: &str = "--scheduler";
@@ -29,8 +37,11 @@ const SCHEDULER: &str = "--scheduler";
 /// The distance of the first runs of a scheduler before and after a restart.
 const RUNS_PER_LIFE: u64 = 1 << 32;
 
-/// How long the server may take to show the last samples.
-const VISIBLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the servers may take to show the last runs.
+const VISIBLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The pause between two comparisons of the servers with the model.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 
 struct Options {
     seconds: f64,
@@ -39,12 +50,16 @@ struct Options {
     restarts: u64,
     batch_seconds: f64,
     has_state: bool,
+    kills: bool,
 }
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if let [SCHEDULER, plan @ ..] = &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        return scheduler::run(&plan_from(plan));
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [SCHEDULER, plan @ ..] => return scheduler::run(&plan_from(plan)),
+        [BROKER] => return kafka::run_broker(),
+        [RELAY] => return kafka::run_relay(),
+        _ => {}
     }
     let (options, rest) = options(&arguments);
     let [kind, rates @ ..] = rest else { panic!("usage: load [OPTIONS] KIND RUNS_PER_MINUTE...") };
@@ -56,10 +71,13 @@ fn main() {
         "p50 ms",
         "p99 ms",
         "client µs/run",
+        "relay µs/run",
         "server µs/run",
         "client MiB",
+        "relay MiB",
         "server MiB",
         "unfinished",
+        "behind s",
         "wrong groups",
     ]);
     for rate in rates {
@@ -77,6 +95,7 @@ fn options(arguments: &[String]) -> (Options, &[String]) {
         restarts: 1,
         batch_seconds: 0.0,
         has_state: false,
+        kills: false,
     };
     let mut rest = arguments;
     while let [option, value, others @ ..] = rest
@@ -91,6 +110,7 @@ fn options(arguments: &[String]) -> (Options, &[String]) {
             "--restarts" => options.restarts = number() as u64,
             "--batch" => options.batch_seconds = number(),
             "--state" => options.has_state = number() > 0.0,
+            "--kill" => options.kills = number() > 0.0,
             _ => panic!("unknown option {option}"),
         }
     }
@@ -100,19 +120,22 @@ fn options(arguments: &[String]) -> (Options, &[String]) {
 /// Returns the row of one rate.
 fn measure(kind: &str, runs_per_minute: f64, options: &Options) -> Vec<String> {
     let servers = Servers::start(kind);
-    let cpu_before = servers.cpu_seconds();
+    let cpu_before = (servers.cpu_seconds(), servers.relay_cpu_seconds());
     let state = std::env::temp_dir().join(format!("load-state-{}", std::process::id()));
-    let reports: Vec<Value> = thread::scope(|scope| {
+    let (reports, early): (Vec<Value>, _) = thread::scope(|scope| {
         let schedulers: Vec<_> = (0..options.schedulers)
             .map(|number| {
                 let (url, state) = (servers.url(), state.clone());
                 scope.spawn(move || live(number, runs_per_minute, options, &url, &state))
             })
             .collect();
-        schedulers.into_iter().flat_map(|it| it.join().expect("a scheduler panicked")).collect()
+        thread::sleep(Duration::from_secs_f64(options.seconds / 4.0));
+        let early = (servers.resident_mib(), servers.relay_resident_mib());
+        let reports = schedulers.into_iter().map(|it| it.join().expect("a scheduler panicked"));
+        (reports.flatten().collect(), early)
     });
+    let late = (servers.resident_mib(), servers.relay_resident_mib());
     let _ = std::fs::remove_dir_all(&state);
-    let server_cpu = servers.cpu_seconds() - cpu_before;
     let number = |report: &Value, name: &str| report[name].as_f64().unwrap_or_default();
     let sum = |name| reports.iter().map(|report| number(report, name)).sum::<f64>();
     let max = |name| reports.iter().map(|report| number(report, name)).fold(0.0, f64::max);
@@ -125,7 +148,12 @@ fn measure(kind: &str, runs_per_minute: f64, options: &Options) -> Vec<String> {
     let quantile = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize];
     let model = model(&reports);
     let runs = sum("runs");
-    let lives = (options.restarts + 1) as f64;
+    let lives = (reports.len() / options.schedulers) as f64;
+    let finished = Instant::now();
+    let wrong_groups = wrong_groups(&servers, &model);
+    let behind = finished.elapsed();
+    let server_cpu = servers.cpu_seconds() - cpu_before.0;
+    let relay_cpu = servers.relay_cpu_seconds() - cpu_before.1;
     vec![
         kind.to_owned(),
         format!("{runs_per_minute:.0}"),
@@ -134,15 +162,18 @@ fn measure(kind: &str, runs_per_minute: f64, options: &Options) -> Vec<String> {
         format!("{:.1}", quantile(0.5)),
         format!("{:.1}", quantile(0.99)),
         format!("{:.0}", sum("cpu_seconds") * 1e6 / runs),
+        format!("{:.0}", relay_cpu * 1e6 / runs),
         format!("{:.0}", server_cpu * 1e6 / runs),
         format!("{:.0} to {:.0}", sum("early_mib") / lives, sum("late_mib") / lives),
-        format!("{:.0}", servers.resident_mib()),
+        format!("{:.0} to {:.0}", early.1, late.1),
+        format!("{:.0} to {:.0}", early.0, late.0),
         format!("{:.0}", max("unfinished")),
-        wrong_groups(&servers, &model).to_string(),
+        format!("{:.0}", behind.as_secs_f64()),
+        wrong_groups.to_string(),
     ]
 }
 
-/// Runs a scheduler and its restarts in turn, and returns their reports.
+/// Runs a scheduler and its restarts in turn. Returns the reports of those that were not killed.
 fn live(
     number: usize,
     runs_per_minute: f64,
@@ -151,14 +182,17 @@ fn live(
     state: &std::path::Path,
 ) -> Vec<Value> {
     let lives = options.restarts + 1;
-    let life = |life: u64| {
+    let seconds = options.seconds / lives as f64;
+    let start = |life: u64| {
+        let is_last_after_kills = options.kills && life + 1 == lives;
         let plan = [
             number as f64,
             (options.groups / options.schedulers) as f64,
             runs_per_minute / 60.0 / options.schedulers as f64,
-            options.seconds / lives as f64,
+            seconds,
             (life * RUNS_PER_LIFE + 1) as f64,
             options.batch_seconds,
+            f64::from(u8::from(is_last_after_kills)),
         ];
         let mut command = Command::new(std::env::current_exe().expect("the program has a path"));
         command.arg(SCHEDULER).args(plan.map(|it| it.to_string())).stderr(Stdio::inherit());
@@ -168,21 +202,33 @@ fn live(
         } else {
             command.env("METRICS_PUSH_STATE_DIR", "off");
         }
-        let output = command.output().expect("the program starts");
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).expect("a scheduler prints JSON")
+        command.stdout(Stdio::piped()).spawn().expect("the program starts")
     };
-    let mut reports: Vec<Value> = (0..lives).map(life).collect();
-    reports.iter_mut().for_each(|report| report["scheduler"] = number.into());
-    reports
+    let life = |life: u64| {
+        let mut process = start(life);
+        if options.kills && life + 1 < lives {
+            thread::sleep(Duration::from_secs_f64(seconds / 2.0));
+            process.kill().expect("the scheduler has not ended yet");
+            process.wait().expect("the scheduler is a child of this process");
+            return None;
+        }
+        let output = process.wait_with_output().expect("stdout is a pipe");
+        assert!(output.status.success(), "{output:?}");
+        let mut report: Value =
+            serde_json::from_slice(&output.stdout).expect("a scheduler prints JSON");
+        report["scheduler"] = number.into();
+        Some(report)
+    };
+    (0..lives).filter_map(life).collect()
 }
 
 fn plan_from(arguments: &[&str]) -> Plan {
     let numbers: Vec<f64> =
         arguments.iter().map(|it| it.parse().expect("the plan has numbers")).collect();
-    let [scheduler, groups, runs_per_second, seconds, first_run, batch_seconds] = numbers[..]
+    let [scheduler, groups, runs_per_second, seconds, first_run, batch_seconds, covers_all] =
+        numbers[..]
     else {
-        panic!("the plan has six numbers")
+        panic!("the plan has seven numbers")
     };
     let interval = Duration::from_secs_f64(batch_seconds);
     Plan {
@@ -192,6 +238,7 @@ fn plan_from(arguments: &[&str]) -> Plan {
         duration: Duration::from_secs_f64(seconds),
         first_run: first_run as u64,
         batch_interval: (!interval.is_zero()).then_some(interval),
+        covers_all: covers_all > 0.0,
     }
 }
 
@@ -218,6 +265,6 @@ fn wrong_groups(servers: &Servers, model: &LastRuns) -> usize {
         if wrong == 0 || Instant::now() > deadline {
             return wrong;
         }
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(COMPARE_INTERVAL);
     }
 }

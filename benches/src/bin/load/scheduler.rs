@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     /// The number of the first run. It increases with each restart.
     pub(crate) first_run: u64,
     pub(crate) batch_interval: Option<Duration>,
+    /// The plan ends with one run of each group.
+    pub(crate) covers_all: bool,
 }
 
 /// The gauge with the number of the last run of a group, and that of the last successful run.
@@ -93,29 +95,37 @@ fn finish_runs(plan: &Plan) -> LastRuns {
             thread::sleep(Duration::from_millis(1));
             continue;
         }
-        let (group, number) = (zipf.next(), plan.first_run + last.count);
-        let run = job.start_with(&[("scheduler", &plan.scheduler), ("group", &group)]);
-        let set = |name, help| {
-            let gauge = run.gauge(name, help).expect("the metric is new in this run");
-            gauge.set(number as f64);
-        };
-        set(RUN, "The number of the last run.");
-        let entry = last.groups.entry(group).or_default();
-        entry.0 = number;
-        let is_success = number % FAILURE_INTERVAL != 0;
-        if is_success {
-            set(SUCCESS, "The number of the last successful run.");
-            entry.1 = number;
-        }
-        run.finish(if is_success { Outcome::Success } else { Outcome::Error });
-        last.count += 1;
+        finish_run(plan, &job, zipf.next(), &mut last);
         if last.early_mib == 0.0 && started.elapsed() > plan.duration / 4 {
             last.early_mib = process::resident_mib("self");
         }
     }
     last.seconds = started.elapsed().as_secs_f64();
     last.late_mib = process::resident_mib("self");
+    if plan.covers_all {
+        (0..plan.groups).for_each(|group| finish_run(plan, &job, group, &mut last));
+    }
     last
+}
+
+fn finish_run(plan: &Plan, job: &Job, group: usize, last: &mut LastRuns) {
+    let number = plan.first_run + last.count;
+    let run = job.start_with(&[("scheduler", &plan.scheduler), ("group", &group)]);
+    let set = |name, help| {
+        let gauge = run.gauge(name, help).expect("the metric is new in this run");
+        gauge.set(number as f64);
+    };
+    set(RUN, "The number of the last run.");
+    let entry = last.groups.entry(group).or_default();
+    entry.0 = number;
+    // The runs at the end of a plan succeed, so that the last success is that of the same process.
+    let is_success = number % FAILURE_INTERVAL != 0 || last.seconds > 0.0;
+    if is_success {
+        set(SUCCESS, "The number of the last successful run.");
+        entry.1 = number;
+    }
+    run.finish(if is_success { Outcome::Success } else { Outcome::Error });
+    last.count += 1;
 }
 
 /// Finishes a run now and then and waits until it is delivered. Returns the durations in milliseconds.

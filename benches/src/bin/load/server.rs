@@ -1,6 +1,7 @@
 //! The servers that the load is sent to, and what they store at the end.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -21,25 +22,46 @@ pub(crate) type GroupId = (String, String);
 /// The numbers of the last run and of the last successful run of each group.
 pub(crate) type LastRuns = BTreeMap<GroupId, (u64, u64)>;
 
+/// The arguments of the processes that are a broker and a relay.
+pub(crate) const BROKER: &str = "--broker";
+pub(crate) const RELAY: &str = "--relay";
+
 /// The servers of one kind, killed on drop.
 pub(crate) struct Servers {
     kind: String,
     processes: Vec<(Child, SocketAddr)>,
+    topic: Option<Topic>,
     directory: PathBuf,
 }
 
+/// A topic, and the relay from there to the gateways.
+struct Topic {
+    url: String,
+    broker: Child,
+    relay: Child,
+}
+
 impl Servers {
-    /// Starts the servers of a kind: `prometheus`, `victoria-metrics`, `pushgateway`, or `shards-N` for a ring of N gateways.
+    /// Starts the servers of a kind: `prometheus`, `victoria-metrics`, `pushgateway`, `shards-N` for a ring of N gateways, or
+    /// `kafka-N` for a topic with a relay to such a ring.
     pub(crate) fn start(kind: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("load-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
-        let mut servers = Self { kind: kind.to_owned(), processes: Vec::new(), directory };
-        let number = match kind.strip_prefix("shards-") {
-            Some(number) => number.parse().expect("the kind ends with a number"),
-            None => 1,
+        let kind = kind.to_owned();
+        let mut servers = Self { kind, processes: Vec::new(), topic: None, directory };
+        let number = match servers.kind.rsplit_once('-') {
+            Some(("shards" | "kafka", number)) => {
+                number.parse().expect("the kind ends with a number")
+            }
+            _ => 1,
         };
         for _ in 0..number {
             servers.start_one();
+        }
+        if servers.kind.starts_with("kafka-") {
+            let (broker, url) = spawn_self(BROKER, "");
+            let (relay, _) = spawn_self(RELAY, &format!("{url},{}", servers.stores_url()));
+            servers.topic = Some(Topic { url, broker, relay });
         }
         servers
     }
@@ -81,7 +103,13 @@ impl Servers {
         self.processes.push((child, address));
     }
 
+    /// Returns the URL for the schedulers.
     pub(crate) fn url(&self) -> String {
+        self.topic.as_ref().map_or_else(|| self.stores_url(), |topic| topic.url.clone())
+    }
+
+    /// Returns the URL of the servers that store the runs.
+    fn stores_url(&self) -> String {
         let hosts: Vec<_> = self.processes.iter().map(|(_, it)| it.to_string()).collect();
         let hosts = hosts.join(";");
         match &*self.kind {
@@ -101,6 +129,18 @@ impl Servers {
     pub(crate) fn resident_mib(&self) -> f64 {
         let ids = self.processes.iter().map(|(child, _)| child.id().to_string());
         ids.map(|id| process::resident_mib(&id)).sum()
+    }
+
+    pub(crate) fn relay_cpu_seconds(&self) -> f64 {
+        self.relay_id().map_or(0.0, |id| process::cpu_seconds(&id))
+    }
+
+    pub(crate) fn relay_resident_mib(&self) -> f64 {
+        self.relay_id().map_or(0.0, |id| process::resident_mib(&id))
+    }
+
+    fn relay_id(&self) -> Option<String> {
+        Some(self.topic.as_ref()?.relay.id().to_string())
     }
 
     /// Returns what the servers store.
@@ -134,7 +174,7 @@ impl Servers {
     }
 
     fn stored_groups(&self) -> LastRuns {
-        let gateway = Gateway::new(self.url()).expect("the URL is valid");
+        let gateway = Gateway::new(self.stores_url()).expect("the URL is valid");
         let groups =
             gateway.timeout(Duration::from_secs(60)).metrics().expect("the gateways respond");
         let entry = |group: &metrics_push::StoredGroup| {
@@ -149,11 +189,29 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
+        // Errors do not matter: the bench is finished.
+        if let Some(Topic { broker, relay, .. }) = &mut self.topic {
+            for child in [relay, broker] {
+                drop(child.stdin.take());
+                let _ = child.wait();
+            }
+        }
         for (child, _) in &mut self.processes {
-            // Errors do not matter: the bench is finished.
             let _ = child.kill();
             let _ = child.wait();
         }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Starts this program with an argument. Returns the process, which runs until its stdin is closed, and its first line.
+fn spawn_self(argument: &str, url: &str) -> (Child, String) {
+    let mut command = Command::new(std::env::current_exe().expect("the program has a path"));
+    command.arg(argument).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_STATE_DIR", "off");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut line = String::new();
+    let stdout = child.stdout.as_mut().expect("stdout is a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("the process prints a line");
+    (child, line.trim().to_owned())
 }

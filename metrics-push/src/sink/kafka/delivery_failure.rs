@@ -42,7 +42,7 @@ impl DeliveryFailure {
         match self {
             Self::Refused(code) => refused(code),
             Self::Unreachable(ClientFailure { code, reason }) => {
-                Rejection::Failed(unreachable(code).caused_by(reason))
+                Rejection::Failed(unreachable(code, &reason).caused_by(reason))
             }
             Self::Fatal { reason, .. } | Self::NoProducerId { reason } => Rejection::Failed(
                 Error::new(Kind::Unreachable, "the Kafka client has stopped").caused_by(reason),
@@ -65,14 +65,16 @@ fn timed_out() -> Error {
         .remedy("check the leader of the topic's partitions and min.insync.replicas")
 }
 
-fn unreachable(code: Code) -> Error {
+fn unreachable(code: Code, reason: &str) -> Error {
+    // A broker without TLS closes the connection, which has another code.
+    let is_tls = code == Code::SSL || reason.contains("in state SSL_HANDSHAKE");
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed => Error::new(
             Kind::Credentials { status: None },
             "the Kafka brokers rejected the credentials",
         )
         .remedy("check METRICS_PUSH_USERNAME, METRICS_PUSH_PASSWORD and METRICS_PUSH_KAFKA_SASL"),
-        Code::SSL => Error::new(Kind::Unreachable, "the TLS connection to a Kafka broker failed")
+        _ if is_tls => Error::new(Kind::Unreachable, "the TLS connection to a Kafka broker failed")
             .unsent()
             .remedy("check METRICS_PUSH_CA_FILE, and that the port of the broker uses TLS"),
         _ => Error::new(Kind::Unreachable, "no Kafka broker is reachable")

@@ -6,7 +6,7 @@ use crate::sink::sample_times::RequestTimes;
 use crate::sink::{influx, otlp};
 
 /// The key is the path of the group, so that all messages of a group are in one partition, in order. A compacted topic
-/// stores the last one.
+/// stores the last one, which therefore contains the times of earlier runs.
 #[derive(Debug)]
 pub(super) struct OutgoingMessage {
     /// The same for every attempt to send a request. Consumers skip a message whose id they have seen.
@@ -16,6 +16,8 @@ pub(super) struct OutgoingMessage {
     /// Unix milliseconds.
     pub(super) created_at: u64,
     pub(super) content_type: &'static str,
+    /// The names of the families in the value that are times of earlier runs, separated by commas.
+    pub(super) retained: String,
     /// `None` deletes the group: a compacted topic removes its messages.
     pub(super) value: Option<Vec<u8>>,
 }
@@ -47,6 +49,7 @@ impl OutgoingMessage {
             verb: payload.verb(),
             created_at: time,
             content_type,
+            retained: payload.retained_names().collect::<Vec<_>>().join(","),
             value: (!is_delete).then_some(value),
         })
     }
@@ -56,7 +59,7 @@ impl OutgoingMessage {
 mod tests {
     use super::*;
     use crate::labels::GroupingKey;
-    use crate::push_request::{Families, PushRequest};
+    use crate::push_request::{Families, LAST_SUCCESS, PushRequest};
 
     fn request(verb: Verb) -> PushRequest {
         let key = GroupingKey::new("nightly").unwrap().label("region", "eu").unwrap();
@@ -81,6 +84,18 @@ mod tests {
         let line = String::from_utf8(value.unwrap()).unwrap();
         assert!(line.contains("job=nightly") && line.ends_with(" 1700000000123\n"), "{line}");
         assert!(encode(MessageFormat::Otlp, Verb::Add).unwrap().1.unwrap().starts_with(&[0x0a]));
+    }
+
+    #[test]
+    fn message_names_the_times_of_earlier_runs() {
+        let earlier = [(LAST_SUCCESS, "last 1\n"), ("batch_job_push_attempts", "attempts 1\n")];
+        let earlier: Families = earlier.map(|(name, text)| (name.into(), text.into())).into();
+        let request = request(Verb::Add);
+        let mut payload = Payload::from(&request);
+        let id = payload.id();
+        payload.insert_missing(&earlier);
+        let message = OutgoingMessage::encode(MessageFormat::Text, &payload).unwrap();
+        assert_eq!((message.id, &*message.retained), (id, LAST_SUCCESS));
     }
 
     #[test]

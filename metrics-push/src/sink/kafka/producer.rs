@@ -206,8 +206,10 @@ fn headers(message: &OutgoingMessage) -> OwnedHeaders {
         ("made", &created_at),
         ("id", &id),
         ("content-type", message.content_type),
+        ("retained", &message.retained),
     ];
-    headers.into_iter().fold(OwnedHeaders::new_with_capacity(4), |headers, (key, value)| {
+    let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
+    headers.fold(OwnedHeaders::new_with_capacity(5), |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value) })
     })
 }

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::answers::answer;
 use super::interface::{Accepted, Rejection, Sink};
+use super::outbox::Outbox;
 use super::post::Post;
 use super::remote_write_version::RemoteWriteVersion;
 use super::sample_clock::check_age;
@@ -54,6 +55,8 @@ const WRITTEN_HEADER: &str = "x-prometheus-remote-write-samples-written";
 struct RemoteWrite {
     /// Version 2.0 is configured, and the receiver has not shown that it does not support it.
     sends_version_2: AtomicBool,
+    /// The messages of version 2.0, which cannot be in one call with others.
+    version_2_outbox: Outbox,
     sent: Mutex<SentGroups>,
 }
 
@@ -64,7 +67,8 @@ struct RemoteWrite {
 pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
     let server = SampleServer::open(target, RULES)?;
     let sends_version_2 = AtomicBool::new(target.remote_write == RemoteWriteVersion::V2);
-    let protocol = RemoteWrite { sends_version_2, sent: Mutex::default() };
+    let (version_2_outbox, sent) = (Outbox::default(), Mutex::default());
+    let protocol = RemoteWrite { sends_version_2, version_2_outbox, sent };
     Ok(Arc::new(SampleSink { server, protocol }))
 }
 
@@ -120,16 +124,31 @@ impl RemoteWrite {
                     .await?;
                 continue;
             }
-            // The messages of version 2.0 cannot be joined.
-            let body = compressed(&samples.bytes)?;
-            let response = server.post(post(version, body), deadline).await?;
-            if !has_version_2(&response) {
-                self.switch_to_version_1(server.url());
+            let call = |bytes| self.send_version_2(server, bytes, deadline);
+            let answer = self.version_2_outbox.send(samples, deadline, call).await;
+            if answer.is_err() && self.version() != version {
                 return Box::pin(self.send_series(server, families, times, deadline)).await;
             }
-            read(&response)?;
+            answer?;
         }
         Ok(Accepted::Queued)
+    }
+
+    /// Sends several messages of version 2.0. If the receiver does not support it, all of them must be sent again.
+    async fn send_version_2(
+        &self,
+        server: &SampleServer,
+        messages: Vec<u8>,
+        deadline: Moment,
+    ) -> Result<Accepted, Rejection> {
+        // They are always valid.
+        let message = version_2::merged(&messages).unwrap_or(messages);
+        let body = compressed(&message)?;
+        let response = server.post(post(RemoteWriteVersion::V2, body), deadline).await?;
+        if has_version_2(&response) {
+            return read(&response);
+        }
+        Err(Rejection::Failed(self.switch_to_version_1(server.url())))
     }
 
     fn version(&self) -> RemoteWriteVersion {
@@ -140,13 +159,15 @@ impl RemoteWrite {
         }
     }
 
-    fn switch_to_version_1(&self, url: &str) {
+    /// Sends version 1.0 from now on. Returns the reason.
+    fn switch_to_version_1(&self, url: &str) -> Error {
+        let error = Error::config("the receiver does not support remote write 2.0")
+            .at("url", url)
+            .remedy("unset METRICS_PUSH_REMOTE_WRITE");
         if self.sends_version_2.swap(false, Ordering::Relaxed) {
-            let error = Error::config("the receiver does not support remote write 2.0")
-                .at("url", url)
-                .remedy("unset METRICS_PUSH_REMOTE_WRITE");
             log::warn(format_args!("{error:?}; this process sends version 1.0"));
         }
+        error
     }
 }
 

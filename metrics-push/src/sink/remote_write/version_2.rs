@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use super::message::{Message, samples};
 use super::time_series::{SeriesFamily, TimeSeries};
 use crate::exposition::MetricType;
-use crate::sink::proto::{double, message, number, packed_numbers, string};
+use crate::sink::proto::{
+    FieldValue, double, message, number, packed_numbers, read_fields, read_packed_numbers, string,
+};
 use crate::sink::sample_times::RequestTimes;
 
 #[derive(Default)]
@@ -25,6 +27,14 @@ struct Symbols {
 
 const SYMBOLS: u8 = 4;
 const TIMESERIES: u8 = 5;
+
+// The fields of a series.
+const LABELS: u8 = 1;
+const SAMPLES: u8 = 2;
+const METADATA: u8 = 5;
+
+/// The field of the metadata that refers to a symbol.
+const HELP: u8 = 3;
 
 impl Symbols {
     /// Returns the position of a symbol, after adding it if it is new.
@@ -46,10 +56,10 @@ impl Message for MessageV2 {
         let labels: Vec<_> = texts.map(|text| symbols.position(text)).collect();
         let help = family.help.as_ref().map(|help| symbols.position(help));
         message(&mut self.timeseries, TIMESERIES, |written| {
-            packed_numbers(written, 1, &labels);
+            packed_numbers(written, LABELS, &labels);
             let start = times.counting_since(family.since).start;
             for (value, time) in samples(series, times) {
-                message(written, 2, |sample| {
+                message(written, SAMPLES, |sample| {
                     double(sample, 1, value);
                     number(sample, 2, time);
                     if let Some(start) = start.filter(|_| is_cumulative(family.metric_type)) {
@@ -57,10 +67,10 @@ impl Message for MessageV2 {
                     }
                 });
             }
-            message(written, 5, |metadata| {
+            message(written, METADATA, |metadata| {
                 number(metadata, 1, type_number(family.metric_type));
                 if let Some(help) = help {
-                    number(metadata, 3, help);
+                    number(metadata, HELP, help);
                 }
             });
         });
@@ -77,6 +87,64 @@ impl Message for MessageV2 {
         request.extend(self.timeseries);
         request
     }
+}
+
+/// Turns several messages in a row into one. Each has its symbols before its series, and the empty symbol first. Returns
+/// `None` if the bytes are not such messages.
+pub(super) fn merged(messages: &[u8]) -> Option<Vec<u8>> {
+    let mut merged = MessageV2::default();
+    // The positions in the merged message of the symbols of the present one.
+    let mut positions = Vec::new();
+    let mut has_series = false;
+    for (field, value) in fields(messages)? {
+        let FieldValue::Bytes(bytes) = value else { return None };
+        if field == SYMBOLS {
+            if std::mem::take(&mut has_series) {
+                positions.clear();
+            }
+            let is_empty = positions.is_empty();
+            let symbol = std::str::from_utf8(bytes).ok()?;
+            positions.push(if is_empty { 0 } else { merged.symbols.position(symbol) });
+        } else {
+            has_series = true;
+            let series = with_positions(bytes, &positions)?;
+            message(&mut merged.timeseries, TIMESERIES, |written| written.extend(series));
+        }
+    }
+    Some(merged.finish())
+}
+
+/// Returns a series with other positions of its symbols.
+fn with_positions(series: &[u8], positions: &[u64]) -> Option<Vec<u8>> {
+    let position = |old: u64| positions.get(usize::try_from(old).ok()?).copied();
+    let mut changed = Vec::with_capacity(series.len());
+    for (field, value) in fields(series)? {
+        let FieldValue::Bytes(bytes) = value else { return None };
+        match field {
+            LABELS => {
+                let labels: Option<Vec<_>> =
+                    read_packed_numbers(bytes)?.into_iter().map(position).collect();
+                packed_numbers(&mut changed, LABELS, &labels?);
+            }
+            METADATA => {
+                let mut metadata = Vec::new();
+                for (field, value) in fields(bytes)? {
+                    let FieldValue::Number(value) = value else { return None };
+                    let value = if field == HELP { position(value)? } else { value };
+                    number(&mut metadata, field, value);
+                }
+                message(&mut changed, METADATA, |written| written.extend(metadata));
+            }
+            _ => message(&mut changed, field, |written| written.extend_from_slice(bytes)),
+        }
+    }
+    Some(changed)
+}
+
+fn fields(message: &[u8]) -> Option<Vec<(u8, FieldValue<'_>)>> {
+    let mut fields = Vec::new();
+    read_fields(message, |field, value| fields.push((field, value)))?;
+    fields.into_iter().map(|(field, value)| Some((u8::try_from(field).ok()?, value))).collect()
 }
 
 /// Returns the number of a type in the enum `MetricType` of the protocol.
@@ -135,6 +203,25 @@ mod tests {
         assert_eq!(request.symbols, symbols);
         assert_eq!(request.timeseries[0].labels_refs, [1, 2, 3, 4]);
         assert_eq!(request.timeseries[0].samples[0].start_timestamp, 1_699_990_000_000);
+    }
+
+    #[test]
+    fn merged_messages_have_the_series_of_both() {
+        let orders = (
+            "orders_total",
+            "# HELP orders_total Orders.\n# TYPE orders_total counter\norders_total 17\n",
+        );
+        let rows = ("rows", "# HELP rows Rows.\n# TYPE rows gauge\nrows{a=\"b\"} 3.5\nrows 4\n");
+        let [first, second] = [[orders].as_slice(), &[rows, orders]].map(encode);
+        let merged = DecodedV2::decoded(&merged(&[first, second].concat()).unwrap());
+        assert_eq!(merged, DecodedV2::decoded(&encode(&[orders, rows, orders])));
+    }
+
+    #[test]
+    fn single_message_is_not_changed() {
+        let message = encode(&[("rows", "# HELP rows Rows.\n# TYPE rows gauge\nrows 4\n")]);
+        assert_eq!(merged(&message), Some(message));
+        assert_eq!(merged(&[8, 1]), None);
     }
 
     #[test]
