@@ -119,7 +119,7 @@ fn finish_run(plan: &Plan, job: &Job, group: usize, last: &mut LastRuns) {
     let entry = last.groups.entry(group).or_default();
     entry.0 = number;
     // The runs at the end of a plan succeed, so that the last success is that of the same process.
-    let is_success = number % FAILURE_INTERVAL != 0 || last.seconds > 0.0;
+    let is_success = !number.is_multiple_of(FAILURE_INTERVAL) || last.seconds > 0.0;
     if is_success {
         set(SUCCESS, "The number of the last successful run.");
         entry.1 = number;
