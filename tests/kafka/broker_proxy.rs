@@ -4,7 +4,7 @@
 //! address of a broker; it is replaced, so that clients stay with the proxy. Python and other brokers are not needed: the
 //! program `openssl` computes what SCRAM compares.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
