@@ -67,8 +67,9 @@ job() {
     local ago=$1 took=$2 code=$3
     shift 3
     set_back "$ago"
-    # The command starts before it sets the clock to its end.
-    "${behind[@]}" metrics-push exec "$@" -- sh -c "sleep 0.1; echo -$((ago - took)) >$clock; exit $code" 2>>"$scratch/jobs" || true
+    # The command starts before it sets the clock to its end. A failed one explains its failure.
+    "${behind[@]}" metrics-push exec "$@" -- sh -c "sleep 0.1; echo -$((ago - took)) >$clock; [ $code = 0 ] ||
+        { echo 'upload of orders.csv failed: 403 Forbidden, the token expired' >&2; exit $code; }" 2>>"$scratch/jobs" || true
 }
 
 # Runs a job once for each mark of a strip, oldest first: + is a success, - a failure. The last run started a number of
@@ -139,7 +140,7 @@ strip $FINE $((2 * HOUR + 22 * MINUTE)) $((4 * HOUR)) 422 --job search_reindex -
 strip ++-+++--++-+++--++-+ $((12 * MINUTE)) $((15 * MINUTE)) 21 --job inventory_sync --every 15m --failure-threshold 3
 strip +++++++++++++++++ $((3 * HOUR + 40 * MINUTE)) $HOUR 41 --job rates_import --every 1h
 strip +++++++++++++++++--- $((32 * MINUTE)) $((2 * HOUR)) 48 \
-    --job orders_export --grouping region=eu --every 2h --failure-threshold 3
+    --job orders_export --grouping region=eu --every 2h --failure-threshold 3 --output-lines 1
 strip +++++++++++++++++++ $((DAY + 3 * HOUR + 12 * MINUTE)) $DAY 1200 --job billing_close --every 24h --max-runtime 1h
 strip +++++++++++++++++++ $((DAY + 14 * MINUTE)) $DAY 1320 --job warehouse_load --every 24h --max-runtime 2h
 
@@ -185,5 +186,5 @@ chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=$
         '^batch_job_(last_(run_outcome.*"(error|success)"|run_duration|success_time)|success_deadline)'
     echo '```'
 } | into_readme example
-cat "$scratch/jobs"
+grep '^metrics-push: ' "$scratch/jobs" || true
 echo "Wrote $STATUS_PICTURE, $PAGE_PICTURE and README.md."
