@@ -44,8 +44,8 @@ pub(super) const MAX_SETTLE_TIME: Duration = Duration::from_millis(500);
 pub(super) const QUERY_TIME_DIVISOR: u32 = 4;
 
 /// How many requests with newer totals follow an accepted one while other processes record runs of its group. One is enough
-/// for two processes that end at the same time.
-pub(crate) const MAX_NEWER_REQUESTS: u32 = 8;
+/// for two processes that end at the same time. The limit bounds the requests of many processes that do.
+pub(crate) const MAX_NEWER_REQUESTS: u32 = 3;
 
 /// How long a delivery waits before it confirms an outcome that an earlier request may have replaced. By then, a gateway
 /// that responds again has applied the requests that it received while it hung.
