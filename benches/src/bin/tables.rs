@@ -15,7 +15,7 @@ struct Bench {
     title: &'static str,
 }
 
-const BENCHES: [Bench; 9] = [
+const BENCHES: [Bench; 10] = [
     Bench {
         name: "calls",
         cargo: &["--manifest-path", "benches/calls/Cargo.toml"],
@@ -61,6 +61,11 @@ const BENCHES: [Bench; 9] = [
         name: "growth",
         cargo: &["-p", "metrics-push-benches", "--bin", "growth"],
         title: "Growth of the cost with the work",
+    },
+    Bench {
+        name: "scale",
+        cargo: &["-p", "metrics-push-benches", "--bin", "scale"],
+        title: "Thousands of groups, and gateways that are down",
     },
 ];
 

@@ -99,14 +99,6 @@ fn add_row(table: &mut Table, dimension: &Dimension, folders: &mut Folders) {
         let values: Vec<_> = costs.iter().map(of).collect();
         Growth::fit(&sizes, &values, resolution)
     };
-    if env::var_os("GROWTH_DETAILS").is_some() {
-        for (size, Cost { cpu_ms, memory_kib, calls }) in sizes.iter().zip(&costs) {
-            eprintln!(
-                "{} {size}: {cpu_ms:.1} ms, {memory_kib:.0} KiB, {calls} calls",
-                dimension.name
-            );
-        }
-    }
     let cpu = growth(|cost| cost.cpu_ms * 1e3, 4e3);
     let memory = growth(|cost| cost.memory_kib, 512.0);
     let calls = growth(|cost| cost.calls, 20.0);
