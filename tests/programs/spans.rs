@@ -23,9 +23,16 @@ fn main() {
     block_on(async { tokio::join!(asynchronous(), asynchronous()) });
     block_on(future());
     on_caller();
-    Job::new("by-hand").run(|run| -> Result<(), ()> { Ok(record("by-hand", run.id())) }).unwrap();
+    by_hand().unwrap();
     let _ = std::panic::catch_unwind(panics);
     tracing::info!("outside");
+}
+
+fn by_hand() -> Result<(), ()> {
+    Job::new("by-hand").run(|run| {
+        record("by-hand", run.id());
+        Ok(())
+    })
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
@@ -50,6 +57,7 @@ async fn asynchronous() {
 }
 
 #[push_job(name = "future")]
+#[expect(clippy::manual_async_fn, reason = "the span belongs to the returned future")]
 fn future() -> impl Future<Output = ()> {
     async { tracing::info!("in a future") }
 }
