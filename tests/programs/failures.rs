@@ -10,8 +10,7 @@ use metrics_push::{Job, push_job};
 
 #[push_job(name = "main")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1).peekable();
-    while let Some(failure) = arguments.next() {
+    for failure in std::env::args().skip(1) {
         match failure.as_str() {
             "io" => drop(io()),
             "async-error" => drop(runtime().block_on(async_error())),
@@ -57,6 +56,7 @@ async fn async_error() -> Result<u8, fmt::Error> {
 }
 
 #[push_job(name = "future")]
+#[expect(clippy::manual_async_fn, reason = "the result is that of the returned future")]
 fn future() -> impl Future<Output = Result<u8, fmt::Error>> {
     async { Err(fmt::Error) }
 }
