@@ -163,9 +163,7 @@ fn totals_that_arrive_late_do_not_replace_newer_ones() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let (proxy, has_arrived, release) = holding_proxy(gateway.address());
     let start = |url: &str| {
-        let command = job(PanicStrategy::Unwind, &["ok"]).gateway(url);
-        let command = command.variable("METRICS_PUSH_JOB", "import");
-        let command = command.variable("METRICS_PUSH_INSTANCE", "a");
+        let command = ending("import", url, &["ok"]).variable("METRICS_PUSH_INSTANCE", "a");
         command.variable("METRICS_PUSH_STATE_DIR", state.path()).start()
     };
     let late = start(&proxy.url());

@@ -12,7 +12,6 @@ pub(crate) enum DeliveryClass {
     /// Dropped if it cannot be delivered: a later request repeats it, or the caller handles the error.
     BestEffort,
     /// Spooled if it cannot be delivered. Without a spool, it is sent again: the topic still has its messages.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only the relay has messages"))]
     Relayed,
     /// Spooled if it cannot be delivered.
     Spooled,

@@ -234,7 +234,7 @@ impl RelayProgress {
         loop {
             let mut state = self.state.lock();
             let Some(next) = state.sinks[sink].start_next(Moment::now()) else { return };
-            let flight = Flight {
+            let delivery = RelayDelivery {
                 progress: Arc::clone(self),
                 sink,
                 key: next.key().clone(),
@@ -242,36 +242,36 @@ impl RelayProgress {
                 settled: Settled::Failed,
             };
             drop(state);
-            let on_settled: OnSettled = Box::new(move |receipt| flight.settle(&receipt));
+            let on_settled: OnSettled = Box::new(move |receipt| delivery.settle(&receipt));
             self.pipeline.submit_relayed(sink, next, on_settled);
         }
     }
 
     /// Ends a delivery, and starts the next ones of the same sink.
-    fn finish(self: &Arc<Self>, flight: &Flight) {
+    fn finish(self: &Arc<Self>, delivery: &RelayDelivery) {
         let mut state = self.state.lock();
-        match flight.settled {
+        match delivery.settled {
             Settled::Delivered => state.stats.delivered += 1,
             Settled::Spooled => state.stats.spooled += 1,
             Settled::Rejected => state.stats.rejected += 1,
             Settled::Failed => state.stats.failed += 1,
         }
-        if state.assignment != flight.assignment {
+        if state.assignment != delivery.assignment {
             return;
         }
-        if matches!(flight.settled, Settled::Spooled | Settled::Rejected) {
+        if matches!(delivery.settled, Settled::Spooled | Settled::Rejected) {
             // The next message brings the times of earlier runs along again.
-            state.retained_times.forget(&flight.key);
+            state.retained_times.forget(&delivery.key);
         }
-        let groups = &mut state.sinks[flight.sink];
-        if flight.settled == Settled::Failed {
-            groups.fail(&flight.key, Moment::now().after(RETRY_INTERVAL));
+        let groups = &mut state.sinks[delivery.sink];
+        if delivery.settled == Settled::Failed {
+            groups.fail(&delivery.key, Moment::now().after(RETRY_INTERVAL));
         } else {
-            groups.finish(&flight.key);
+            groups.finish(&delivery.key);
         }
         drop(state);
         self.settled.notify_all();
-        self.submit_ready_for(flight.sink);
+        self.submit_ready_for(delivery.sink);
     }
 
     /// Waits for the requests in flight, at most for `timeout`, and forgets all requests and positions. Returns the positions
@@ -293,7 +293,7 @@ impl RelayProgress {
 }
 
 /// A delivery to one sink. It ends when it is dropped, also if the dispatcher drops it without a receipt.
-struct Flight {
+struct RelayDelivery {
     progress: Arc<RelayProgress>,
     /// The number of the sink.
     sink: usize,
@@ -302,13 +302,13 @@ struct Flight {
     settled: Settled,
 }
 
-impl Flight {
+impl RelayDelivery {
     fn settle(mut self, receipt: &Receipt) {
         self.settled = Settled::from(receipt);
     }
 }
 
-impl Drop for Flight {
+impl Drop for RelayDelivery {
     fn drop(&mut self) {
         Arc::clone(&self.progress).finish(self);
     }

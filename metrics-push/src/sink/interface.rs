@@ -68,7 +68,6 @@ pub(crate) enum Model {
     /// Samples with the time at which their request was created. An older request replaces nothing.
     Samples,
     /// Messages in the order of their arrival. Consumers read the time at which a request was created.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only Kafka stores messages"))]
     Messages,
 }
 

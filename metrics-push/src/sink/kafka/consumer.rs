@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 
@@ -103,10 +103,21 @@ impl TopicConsumer {
         match self.consumer.poll(timeout) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(read(&message))),
-            Some(Err(error)) => Err(Error::new(Kind::Unreachable, "cannot read from the topic")
-                .at("topic", &self.topic)
-                .caused_by(error.to_string())),
+            Some(Err(error)) => {
+                if is_about_group(&error) {
+                    self.rejoin();
+                }
+                Err(Error::new(Kind::Unreachable, "cannot read from the topic")
+                    .at("topic", &self.topic)
+                    .caused_by(error.to_string()))
+            }
         }
+    }
+
+    /// Joins the group again. librdkafka never reads a partition whose position it could not ask for.
+    fn rejoin(&self) {
+        self.consumer.unsubscribe();
+        log_failure("subscribing", self.consumer.subscribe(&[&self.topic]));
     }
 
     /// Commits positions in the background.
@@ -186,6 +197,19 @@ fn commit(
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
     });
     log_failure("committing", added.and_then(|()| consumer.commit(&list, mode)));
+}
+
+/// Returns true if the coordinator of the group has refused a request that librdkafka does not repeat.
+fn is_about_group(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::BrokerTransportFailure
+        )
+    )
 }
 
 /// A commit that fails is repeated with the next one. Without it, another consumer reads the messages again.
