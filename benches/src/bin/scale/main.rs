@@ -19,8 +19,11 @@ use std::env;
 
 use metrics_push_benches::Table;
 
+/// Measures and returns a table.
+type Measure = fn() -> Table;
+
 /// The tables, by the argument that selects them.
-const TABLES: [(&str, fn() -> Table); 5] = [
+const TABLES: [(&str, Measure); 5] = [
     ("open", open::table),
     ("dead", dead::table),
     ("drain", drain::table),
@@ -36,9 +39,9 @@ fn main() {
         child::run(work, number.parse().expect("a number"), url);
         return;
     }
-    for (name, table) in TABLES {
+    for (name, measure) in TABLES {
         if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
-            println!("{}", table());
+            println!("{}", measure());
         }
     }
 }
