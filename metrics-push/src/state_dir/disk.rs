@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::folder::{FileEntry, Folder, lock_within};
-use super::turns::Turn;
+use super::turns::FolderTurn;
 use crate::clock::Moment;
 
 /// The extension of temporary files.
@@ -21,7 +21,7 @@ const LOCK_FILE: &str = ".lock";
 pub(crate) struct FolderLock {
     _file: File,
     /// Ends after the lock is released.
-    _turn: Turn,
+    _turn: FolderTurn,
 }
 
 /// The last known number of files that can be added to a folder with a limit. The folder is listed only if it may be full.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 #[cfg(not(unix))]
 use super::portable as platform;
-use super::turns::{Turn, Turns};
+use super::turns::{FolderTurn, Turns};
 #[cfg(unix)]
 use super::unix as platform;
 use crate::clock::Moment;
@@ -82,7 +82,7 @@ impl Folder {
     }
 
     /// Waits until no other thread of this process changes the folder, at most for `timeout`.
-    pub(super) fn take_turn(&self, timeout: Duration) -> io::Result<Turn> {
+    pub(super) fn take_turn(&self, timeout: Duration) -> io::Result<FolderTurn> {
         self.turns.take(timeout).ok_or_else(lock_is_held)
     }
 

@@ -17,19 +17,19 @@ pub(super) struct Turns {
 
 /// The turn of one thread. It ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Turns>);
+pub(super) struct FolderTurn(Arc<Turns>);
 
 impl Turns {
     /// Waits until no other thread has the turn, at most for `timeout`. Returns `None` after the timeout.
-    pub(super) fn take(self: &Arc<Self>, timeout: Duration) -> Option<Turn> {
+    pub(super) fn take(self: &Arc<Self>, timeout: Duration) -> Option<FolderTurn> {
         let is_taken = self.is_taken.lock();
         let mut is_taken = self.ended.wait_timeout_while(is_taken, timeout, |is_taken| *is_taken);
         let is_free = !std::mem::replace(&mut *is_taken, true);
-        is_free.then(|| Turn(Arc::clone(self)))
+        is_free.then(|| FolderTurn(Arc::clone(self)))
     }
 }
 
-impl Drop for Turn {
+impl Drop for FolderTurn {
     fn drop(&mut self) {
         *self.0.is_taken.lock() = false;
         self.0.ended.notify_one();
