@@ -18,11 +18,11 @@ const LISTING_TTL: Duration = Duration::from_secs(10);
 pub(super) struct RingSpool {
     /// Set once this process has adopted the spooled requests for the ring before a change.
     adoption: OnceLock<()>,
-    listing: Mutex<Option<Listing>>,
+    listing: Mutex<Option<ShardKeys>>,
 }
 
 #[derive(Debug)]
-struct Listing {
+struct ShardKeys {
     expires_at: Moment,
     /// The groups of each shard; `None` if the shard has taken them, or has stored others since.
     keys: Vec<Option<Vec<GroupingKey>>>,
@@ -49,7 +49,7 @@ impl RingSpool {
         let expires_at = Moment::now().after(LISTING_TTL);
         let mut keys: Vec<_> = list().into_iter().map(Some).collect();
         let own = keys[shard].take();
-        *listing = Some(Listing { expires_at, keys });
+        *listing = Some(ShardKeys { expires_at, keys });
         own.unwrap_or_default()
     }
 

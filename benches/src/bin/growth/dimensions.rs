@@ -5,7 +5,6 @@ use std::time::Duration;
 use std::{env, iter};
 
 use metrics_push::{Config, Job, Outcome, Pusher, Run, SinkConfig};
-
 use metrics_push_benches::journals;
 
 /// The variable with the folder of a child.

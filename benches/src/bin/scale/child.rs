@@ -16,6 +16,9 @@ const STATE_VARIABLE: &str = "SCALE_STATE";
 /// Longer than any measurement.
 const TIMEOUT: Duration = Duration::from_secs(1_800);
 
+/// The timeout of tasks that are open at once.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// How long the process without work is measured.
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
@@ -36,13 +39,17 @@ pub(crate) fn run(work: &str, number: usize, url: &str) {
     if let Some(state) = state() {
         config = config.state_dir(state);
     }
+    if work == "open" {
+        // By default, what a slow gateway has not accepted after 10 s is dropped without a state directory.
+        config = config.timeout(OPEN_TIMEOUT);
+    }
     if work == "journals" {
         journals::create_many(number, config, &state().expect("a state directory"));
         return;
     }
     let _scope = config.scope().expect("the configuration is valid");
     match work {
-        "runs" => finish_runs(number),
+        "runs" | "open" => finish_runs(number),
         "recover" => recover(),
         "scheduler" => run_until_drained(),
         "long" => live_through_an_outage(number),

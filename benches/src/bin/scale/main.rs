@@ -19,7 +19,7 @@ use std::env;
 
 use metrics_push_benches::Table;
 
-/// Measures one table.
+/// Measures and returns a table.
 type Measure = fn() -> Table;
 
 /// The tables, by the argument that selects them.
@@ -39,9 +39,9 @@ fn main() {
         child::run(work, number.parse().expect("a number"), url);
         return;
     }
-    for (name, table) in TABLES {
+    for (name, measure) in TABLES {
         if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
-            println!("{}", table());
+            println!("{}", measure());
         }
     }
 }

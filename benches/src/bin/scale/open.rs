@@ -23,7 +23,7 @@ pub(crate) fn table() -> Table {
             let gateway = Pushgateway::start_with(UNCHECKED);
             let state = TempFolder::new();
             let state = has_state.then(|| state.path());
-            let usage = measure(child::command("runs", tasks, &gateway.url(), state));
+            let usage = measure(child::command("open", tasks, &gateway.url(), state));
             let outcomes = gateway.outcomes();
             assert_eq!(outcomes, tasks, "outcomes on the gateway");
             table.row(&[
