@@ -11,7 +11,7 @@ use std::time::Duration;
 use metrics_push::testing::{FakeGateway, Group};
 use metrics_push::{Config, FinishedRun, GroupingKey, Outcome, RunHistory};
 
-use crate::child::{FinishedJob, PanicStrategy, ending, job, job_command};
+use crate::child::{FinishedJob, ending, job_command};
 use crate::programs::program;
 use crate::raw_tcp::RawServer;
 use crate::state_dir::StateDir;

@@ -4,13 +4,14 @@
 use std::thread;
 use std::time::Instant;
 
+use crate::child::ending;
 use crate::state_dir::StateDir;
 
 use super::influx_db::InfluxDb;
 use super::otlp_messages::{Data, pairs};
 use super::otlp_receiver::OtlpReceiver;
 use super::receivers::{RealReceiver, ReceiverKind, now};
-use super::{POLL_INTERVAL, Receiver, VISIBLE_TIMEOUT, ending};
+use super::{POLL_INTERVAL, Receiver, VISIBLE_TIMEOUT};
 
 const JOB: &str = "import";
 const SUCCESSES: &str = "batch_job_runs_total{outcome=success}";
