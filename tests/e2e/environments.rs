@@ -66,9 +66,9 @@ impl<'a> Scenario<'a> {
     fn add_label(&self, text: &str, key: &str, environment: &str) -> String {
         let label = format!("environment=\"{environment}\"");
         let line = |line: &str| match line.split_once(key) {
-            // A function around a selector, such as `count(..)`.
+            // Functions around a selector, such as `count(..)`.
             Some((indentation, value)) if value.contains('(') => {
-                let (function, selector) = value.split_once('(').unwrap();
+                let (function, selector) = value.rsplit_once('(').unwrap();
                 let name =
                     selector.find(|c: char| !c.is_alphanumeric() && !"_:".contains(c)).unwrap();
                 let (name, rest) = selector.split_at(name);

@@ -33,3 +33,4 @@ pub(crate) use receipt::{DeliveryClass, Receipt};
 pub(crate) use reconcile::past_timestamp;
 pub(crate) use route::Route;
 pub(crate) use router::Router;
+pub(crate) use settle::Settlement;

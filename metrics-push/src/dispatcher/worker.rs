@@ -15,11 +15,12 @@ use crate::clock::Moment;
 #[cfg(test)]
 use crate::delivery::failpoint;
 use crate::delivery::policy::{DRAIN_TIMEOUT, MAX_NEWER_REQUESTS, MAX_RESTARTS, START_LINGER};
-use crate::delivery::{Backlog, Delivery, DeliveryClass, Receipt, Route, Step, log_limiter};
+use crate::delivery::{
+    Backlog, Delivery, DeliveryClass, Receipt, Route, Settlement, Step, log_limiter,
+};
 use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::sink::Acceptance;
 
 /// The body of the thread. It runs until the process ends, unless the runtime cannot be started.
 pub(super) fn run(shared: &Arc<Shared>) {
@@ -107,7 +108,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         // The next delivery of the group tries again.
         let _ = catch_panic(Box::pin(delivery.delete_elsewhere())).await;
     }
-    let (receipt, drain) = settle(delivery, result, &route).await;
+    let (receipt, drain) = settle(delivery.finish(result), &route).await;
     log_summary_later();
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
@@ -193,12 +194,7 @@ async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
 }
 
 /// Returns the receipt, and the groups whose spooled requests are delivered next.
-async fn settle(
-    delivery: Delivery,
-    result: Result<Acceptance, Error>,
-    route: &Route,
-) -> (Receipt, Vec<GroupingKey>) {
-    let settlement = delivery.finish(result);
+async fn settle(settlement: Settlement, route: &Route) -> (Receipt, Vec<GroupingKey>) {
     if !route.has_disk() {
         return (settlement.settle(), Vec::new());
     }
