@@ -198,7 +198,7 @@ if [ "$storage" = groups ]; then
     jobs="--url $url"
 else
     # Evaluates all rules every second.
-    "$target/debug/metrics-push" rules --for samples | sed '/^    interval: /d' >"$scratch/rules.yaml"
+    metrics-push rules --for samples | sed '/^    interval: /d' >"$scratch/rules.yaml"
     printf 'global: {evaluation_interval: 1s}\nrule_files: [rules.yaml]\n' >"$scratch/prometheus.yml"
     start_prometheus --web.enable-remote-write-receiver
     url=remote-write+http://$prometheus/api/v1/write

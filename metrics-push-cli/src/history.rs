@@ -147,9 +147,9 @@ fn state_line(job: &Job, clock: &LocalClock) -> String {
 /// `schedule 10 */2 * * * Europe/Berlin, grace 10m; next run 08:10, in 1h27m`.
 fn schedule_line(job: &Job) -> Option<String> {
     let next_run = job.next_run_clause()?;
-    let schedule = job.facts.info.get("schedule").map_or(String::new(), |schedule| {
-        let zone = job.facts.info.get("timezone").map_or(String::new(), |zone| format!(" {zone}"));
-        format!("schedule {schedule}{zone}, ")
+    let schedule = job.facts.schedule().map_or(String::new(), |(expression, timezone)| {
+        let text = format!("schedule {expression} {timezone}");
+        format!("{}, ", text.trim_end())
     });
     let grace =
         job.facts.grace.map_or(String::new(), |grace| format!("grace {}; ", duration(grace)));

@@ -105,8 +105,8 @@ impl Keys {
     fn find(&self, labels: &Labels) -> Option<&Labels> {
         self.names.iter().find_map(|names| {
             let part = labels.iter().filter(|(name, _)| names.contains(*name));
-            self.keys
-                .get(&part.map(|(name, value)| (name.clone(), value.clone())).collect::<Labels>())
+            let part: Labels = part.map(|(name, value)| (name.clone(), value.clone())).collect();
+            self.keys.get(&part)
         })
     }
 }

@@ -139,7 +139,7 @@ impl Facts {
     }
 
     /// The cron expression of the job and its time zone, which is empty for that of its machine.
-    pub(super) fn schedule(&self) -> Option<(&str, &str)> {
+    pub(crate) fn schedule(&self) -> Option<(&str, &str)> {
         let label = |name: &str| self.info.get(name).map(String::as_str);
         Some((label("schedule")?, label("timezone").unwrap_or_default()))
     }

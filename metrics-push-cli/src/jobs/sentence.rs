@@ -109,10 +109,8 @@ impl Job {
         };
         let since = self.moment(self.since);
         let outcome = self.last_outcome();
-        let allowed = self.facts.first_success_limit();
-        let allowed =
-            allowed.map_or(String::new(), |limit| format!(", allowed {}", duration(limit)));
-        let headline = format!("no success{runs} since {since}{outcome}{allowed}");
+        let limit = allowed(self.facts.first_success_limit());
+        let headline = format!("no success{runs} since {since}{outcome}{limit}");
         let sentence = Self::with_details(headline, [self.running_for(), self.next_run_clause()]);
         Sentence { reason: self.reason().map(str::to_owned), ..sentence }
     }
@@ -191,13 +189,7 @@ impl Job {
     /// `last success 6h29m ago, allowed 4h27m`; `None` without a success.
     pub(crate) fn success_clause(&self) -> Option<String> {
         let success = self.facts.success?;
-        Some(format!("last success {}{}", self.ago(Some(success)), self.allowed()))
-    }
-
-    /// The deadline as the end of a clause.
-    fn allowed(&self) -> String {
-        let allowed = |deadline| format!(", allowed {}", duration(deadline));
-        self.facts.deadline.map_or(String::new(), allowed)
+        Some(format!("last success {}{}", self.ago(Some(success)), allowed(self.facts.deadline)))
     }
 
     /// `next run 08:10, in 1h27m`.
@@ -235,6 +227,11 @@ impl Job {
     fn moment(&self, instant: Option<f64>) -> String {
         instant.map_or_else(|| "an unknown time".to_owned(), |instant| self.clock.moment(instant))
     }
+}
+
+/// A limit as the end of a clause.
+fn allowed(limit: Option<f64>) -> String {
+    limit.map_or(String::new(), |limit| format!(", allowed {}", duration(limit)))
 }
 
 fn refused() -> Sentence {

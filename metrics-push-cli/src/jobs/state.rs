@@ -107,7 +107,7 @@ fn overdue_since(facts: &Facts, missed: &[f64], now: f64) -> Option<f64> {
     missed.first().map(|due| due + facts.grace.unwrap_or_default())
 }
 
-/// Returns the first known start of a job without a success, if it is older than the deadline.
+/// Returns the first known start of a job without a success, if it is longer ago than the limit for the first success.
 fn never_succeeded(facts: &Facts, runs: &[RunSummary], now: f64) -> Option<f64> {
     if facts.success.is_some() || runs.iter().any(|run| run.mark() == RunMark::Success) {
         return None;

@@ -12,13 +12,13 @@ use crate::program::{Ended, metrics_push, piped};
 /// A gateway and a state directory.
 pub(crate) struct Machine {
     pub(crate) gateway: FakeGateway,
-    pub(crate) state: PathBuf,
+    state: PathBuf,
 }
 
 impl Machine {
     pub(crate) fn new(name: &str) -> Self {
         let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("history-{name}-{}", std::process::id()));
+            .join(format!("machine-{name}-{}", std::process::id()));
         Self { gateway: FakeGateway::start(), state }
     }
 

@@ -12,6 +12,7 @@ use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::machine::Machine;
 use crate::program::{Ended, Session, metrics_push, on_terminal, piped};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -448,23 +449,21 @@ fn table_of_any_number_of_groups_fits_the_terminal() {
 
 #[test]
 fn json_has_the_circuit_breaker_of_each_gateway() {
-    let gateway = FakeGateway::start();
-    let folder = std::env::temp_dir().join(format!("metrics-push-breaker-{}", std::process::id()));
-    let with_state = |url: &str, arguments: &[&str]| {
-        let mut command = metrics_push(url, arguments);
-        command.env("METRICS_PUSH_STATE_DIR", &folder).env("METRICS_PUSH_TIMEOUT", "1s");
+    let machine = Machine::new("breaker");
+    let run = |url: &str, arguments: &[&str]| {
+        let mut command = machine.command(arguments);
+        command.env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "1s");
         piped(command, "")
     };
     let breaker = |url: &str| {
-        let ended = with_state(url, &["status", "--json"]);
+        let ended = run(url, &["status", "--json"]);
         let document: Value = serde_json::from_str(&ended.stdout).unwrap();
         document["gateways"][0]["circuit_breaker"].clone()
     };
-    let unreachable = "http://127.0.0.1:9";
-    assert_eq!([breaker(&gateway.url()), breaker(unreachable)], ["closed", "closed"]);
-    for url in [gateway.url().as_str(), unreachable] {
-        with_state(url, &["exec", "--job", "import", "--", "true"]);
+    let (reachable, unreachable) = (machine.gateway.url(), "http://127.0.0.1:9");
+    assert_eq!([breaker(&reachable), breaker(unreachable)], ["closed", "closed"]);
+    for url in [reachable.as_str(), unreachable] {
+        run(url, &["exec", "--job", "import", "--", "true"]);
     }
-    assert_eq!([breaker(&gateway.url()), breaker(unreachable)], ["closed", "open"]);
-    std::fs::remove_dir_all(folder).unwrap();
+    assert_eq!([breaker(&reachable), breaker(unreachable)], ["closed", "open"]);
 }
