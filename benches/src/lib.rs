@@ -12,6 +12,7 @@ pub mod server;
 pub mod usage;
 
 use std::fmt;
+use std::process::Command;
 
 /// Returns the median of the values.
 ///
@@ -29,6 +30,18 @@ pub fn median(values: &[f64]) -> f64 {
 pub fn median_ratio(values: &[f64], basis: &[f64]) -> f64 {
     let ratios: Vec<_> = values.iter().zip(basis).map(|(value, basis)| value / basis).collect();
     median(&ratios)
+}
+
+/// Builds a program of the workspace beside this one, with the same profile.
+///
+/// # Panics
+/// If the program does not build.
+pub fn build_beside(package: &str, program: &str) {
+    let profile: &[_] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", package, "--bin", program]);
+    let built = cargo.args(profile).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(built.expect("cargo starts").success(), "{program} does not build");
 }
 
 /// A Markdown table.

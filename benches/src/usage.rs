@@ -1,4 +1,4 @@
-//! Measures the resource usage of a process.
+//! Measures the resource usage of processes.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -72,10 +72,33 @@ impl PeakMemory {
 }
 
 fn peak_kib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("the system is Linux");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
-    peak.expect("the status has the peak")
+    status_kib("self", "VmHWM:").expect("the status has the peak")
+}
+
+/// Returns the resident memory of a process, in MiB. The process is `self` or a number.
+#[must_use]
+pub fn resident_mib(process: &str) -> f64 {
+    status_kib(process, "VmRSS:").unwrap_or_default() / 1024.0
+}
+
+/// Returns a line of the status of a process.
+fn status_kib(process: &str, name: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// Returns the CPU time of all threads of a process so far, in seconds. The process is `self` or a number.
+#[must_use]
+pub fn cpu_seconds(process: &str) -> f64 {
+    /// Clock ticks per second, which is the same on all Linux machines.
+    const TICKS: f64 = 100.0;
+
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name of the program, in parentheses, may contain spaces.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|it| it.parse::<f64>().ok()).sum();
+    ticks / TICKS
 }
 
 /// Waits until a child has exited. Its process id and its counters remain until `wait4`.

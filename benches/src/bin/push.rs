@@ -19,8 +19,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Config, Gateway, GroupingKey, Job, MetricFactory, Outcome, Pusher};
-use metrics_push_benches::pushgateway::Pushgateway;
+use metrics_push_benches::pushgateway::{Pushgateway, free_address};
 use metrics_push_benches::request::read_request;
+use metrics_push_benches::server::Server;
 use metrics_push_benches::usage::PeakMemory;
 use metrics_push_benches::{Table, median, median_ratio};
 use prometheus::{GaugeVec, Opts, Registry};
@@ -269,18 +270,9 @@ fn start_receiver() -> String {
 
 /// Records the bytes of a push.
 fn record_push(kind: &str, registry: &Registry) -> Vec<u8> {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("a free port"));
-    let server = thread::spawn(move || {
-        let (stream, _) = listener.accept().expect("the pusher connects");
-        let mut stream = BufReader::new(stream);
-        let request = read_request(&mut stream);
-        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        stream.get_mut().write_all(response).expect("the pusher reads the response");
-        request
-    });
-    pusher(kind, &url, registry).push().expect("the server accepts the push");
-    server.join().expect("the server thread finishes")
+    let server = Server::record(free_address());
+    pusher(kind, &server.url(), registry).push().expect("the server accepts the push");
+    server.into_pushes().pop().expect("the push is recorded")
 }
 
 /// Sends a recorded request to the gateway.

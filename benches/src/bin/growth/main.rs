@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release -p metrics-push-benches --bin growth              # all dimensions
-//! cargo run --release -p metrics-push-benches --bin growth -- journal   # those whose names contain a text
+//! cargo run --release -p metrics-push-benches --bin growth -- shards    # those whose names contain a text
 //! ```
 //!
 //! For each dimension the bench doubles the work. Each amount of work runs in a separate process, three times, in turn with
@@ -19,9 +19,9 @@ use std::{env, fs};
 
 use dimensions::{DIMENSIONS, Dimension, Measured};
 use fit::Growth;
-use metrics_push_benches::Table;
 use metrics_push_benches::server::Server;
 use metrics_push_benches::usage::measure;
+use metrics_push_benches::{Table, build_beside};
 
 /// The greatest exponent of a cost that grows only with the work.
 const MAX_EXPONENT: f64 = 1.1;
@@ -77,7 +77,7 @@ fn main() {
     ]);
     let dimensions: Vec<_> = DIMENSIONS.iter().filter(is_wanted).collect();
     if dimensions.iter().any(|dimension| matches!(dimension.measured, Measured::Status)) {
-        build_command();
+        build_beside("metrics-push-cli", COMMAND);
     }
     for dimension in dimensions {
         add_row(&mut table, dimension, &mut folders);
@@ -171,15 +171,6 @@ fn status(server: &Server, folder: &Path) -> Command {
 
 fn this_program() -> PathBuf {
     env::current_exe().expect("the path of this program")
-}
-
-/// Builds the command next to this program.
-fn build_command() {
-    let profile: &[_] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", "metrics-push-cli", "--bin", COMMAND]);
-    let built = cargo.args(profile).current_dir(env!("CARGO_MANIFEST_DIR")).status();
-    assert!(built.expect("cargo starts").success());
 }
 
 /// The state directories of the children. They are removed at the end, because ext4 needs longer to create a file after

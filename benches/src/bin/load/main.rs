@@ -17,7 +17,6 @@ mod kafka;
 #[cfg(not(feature = "kafka"))]
 #[path = "kafka_disabled.rs"]
 mod kafka;
-mod process;
 mod scheduler;
 mod server;
 

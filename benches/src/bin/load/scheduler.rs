@@ -6,9 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::{Config, Job, Outcome};
+use metrics_push_benches::usage;
 use serde_json::json;
-
-use crate::process;
 
 /// What a scheduler does.
 pub(crate) struct Plan {
@@ -66,7 +65,7 @@ pub(crate) fn run(plan: &Plan) {
             "seconds": last_runs.seconds,
             "unfinished": unfinished,
             "latencies": probes,
-            "cpu_seconds": process::cpu_seconds("self"),
+            "cpu_seconds": usage::cpu_seconds("self"),
             "early_mib": last_runs.early_mib,
             "late_mib": last_runs.late_mib,
         })
@@ -97,11 +96,11 @@ fn finish_runs(plan: &Plan) -> LastRuns {
         }
         finish_run(plan, &job, zipf.next(), &mut last);
         if last.early_mib == 0.0 && started.elapsed() > plan.duration / 4 {
-            last.early_mib = process::resident_mib("self");
+            last.early_mib = usage::resident_mib("self");
         }
     }
     last.seconds = started.elapsed().as_secs_f64();
-    last.late_mib = process::resident_mib("self");
+    last.late_mib = usage::resident_mib("self");
     if plan.covers_all {
         (0..plan.groups).for_each(|group| finish_run(plan, &job, group, &mut last));
     }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use metrics_push::Gateway;
 use metrics_push_benches::pushgateway::free_address;
 use metrics_push_benches::request::get;
+use metrics_push_benches::usage;
 use serde_json::Value;
 
-use crate::process;
 use crate::scheduler::{RUN, SUCCESS};
 
 /// The scheduler and the number of a group.
@@ -123,20 +123,20 @@ impl Servers {
 
     pub(crate) fn cpu_seconds(&self) -> f64 {
         let ids = self.processes.iter().map(|(child, _)| child.id().to_string());
-        ids.map(|id| process::cpu_seconds(&id)).sum()
+        ids.map(|id| usage::cpu_seconds(&id)).sum()
     }
 
     pub(crate) fn resident_mib(&self) -> f64 {
         let ids = self.processes.iter().map(|(child, _)| child.id().to_string());
-        ids.map(|id| process::resident_mib(&id)).sum()
+        ids.map(|id| usage::resident_mib(&id)).sum()
     }
 
     pub(crate) fn relay_cpu_seconds(&self) -> f64 {
-        self.relay_id().map_or(0.0, |id| process::cpu_seconds(&id))
+        self.relay_id().map_or(0.0, |id| usage::cpu_seconds(&id))
     }
 
     pub(crate) fn relay_resident_mib(&self) -> f64 {
-        self.relay_id().map_or(0.0, |id| process::resident_mib(&id))
+        self.relay_id().map_or(0.0, |id| usage::resident_mib(&id))
     }
 
     fn relay_id(&self) -> Option<String> {

@@ -1,35 +1,31 @@
 //! Records the requests of a job, byte for byte.
 
 use std::fs;
-use std::io::{BufReader, Write as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use metrics_push_benches::request::read_request;
+use metrics_push_benches::pushgateway::free_address;
+use metrics_push_benches::server::Server;
 
 /// Runs a job that works long enough to send its start and its completion as two requests. Returns the files with the
 /// requests.
 pub(crate) fn record(program: &Path, work: &str, folder: &Path) -> [PathBuf; 2] {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("a free port"));
-    let mut job = Command::new(program)
+    let server = Server::record(free_address());
+    let status = Command::new(program)
         .arg(work)
         .env_clear()
-        .envs([("METRICS_PUSH_URL", &*url), ("METRICS_PUSH_STATE_DIR", "off")])
-        .spawn()
+        .envs([("METRICS_PUSH_URL", &*server.url()), ("METRICS_PUSH_STATE_DIR", "off")])
+        .status()
         .unwrap_or_else(|error| {
             panic!("{}: {error}; run this bench with `build` first", program.display())
         });
-    let (stream, _) = listener.accept().expect("the job connects");
-    let mut stream = BufReader::new(stream);
+    assert!(status.success());
+    let requests = server.into_pushes();
     let files = ["start", "completion"].map(|name| folder.join(name));
-    for file in &files {
-        fs::write(file, read_request(&mut stream)).expect("the folder is writable");
-        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-        stream.get_mut().write_all(response).expect("the job reads the response");
+    assert_eq!(requests.len(), files.len(), "the start and the completion");
+    for (file, request) in files.iter().zip(requests) {
+        fs::write(file, request).expect("the folder is writable");
     }
-    assert!(job.wait().expect("the job can be waited for").success());
     files
 }
 

@@ -51,15 +51,13 @@ enum Scheme {
 
 impl Row {
     fn new(name: &'static str, start: impl Fn() -> Command + 'static) -> Self {
-        Self { name, start: Some(Box::new(start)), scheme: Scheme::Http, runs: Vec::new() }
+        Self::optional(name, Some(start))
     }
 
     /// Returns a row of a program that may not be installed.
     fn optional(name: &'static str, start: Option<impl Fn() -> Command + 'static>) -> Self {
-        match start {
-            Some(start) => Self::new(name, start),
-            None => Self { name, start: None, scheme: Scheme::Http, runs: Vec::new() },
-        }
+        let start = start.map(|start| Box::new(start) as Box<dyn Fn() -> Command>);
+        Self { name, start, scheme: Scheme::Http, runs: Vec::new() }
     }
 
     fn with_tls(self) -> Self {

@@ -7,6 +7,7 @@ use std::{env, fs, thread};
 
 use metrics_push::{Config, Job, Outcome};
 use metrics_push_benches::journals;
+use metrics_push_benches::usage::{cpu_seconds, resident_mib};
 
 pub(crate) const COMMAND: &str = "child";
 
@@ -95,33 +96,16 @@ fn run_until_drained() {
 }
 
 /// Runs each group many times and then none, while the gateway is down. Prints the memory after the first rounds and at
-/// the end, in KiB, and the CPU time of the last part, in milliseconds.
+/// the end, in MiB, and the CPU time of the last part, in seconds.
 fn live_through_an_outage(groups: usize) {
     finish_runs(groups);
     finish_runs(groups);
-    let early = resident_kib();
+    let early = resident_mib("self");
     (2..ROUNDS).for_each(|_| finish_runs(groups));
-    let late = resident_kib();
-    let (started, cpu) = (Instant::now(), cpu_ms());
+    let late = resident_mib("self");
+    let (started, cpu) = (Instant::now(), cpu_seconds("self"));
     while started.elapsed() < IDLE_TIME {
         thread::sleep(IDLE_TIME - started.elapsed().min(IDLE_TIME));
     }
-    println!("{early} {late} {}", cpu_ms() - cpu);
-}
-
-fn resident_kib() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("the kernel reports memory");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-/// Returns the CPU time of all threads of this process.
-fn cpu_ms() -> u64 {
-    const MS_PER_TICK: u64 = 10;
-
-    let stat = fs::read_to_string("/proc/self/stat").expect("the kernel reports CPU times");
-    let (_, fields) = stat.rsplit_once(')').expect("the name of the program");
-    let fields: Vec<_> = fields.split_whitespace().collect();
-    let ticks = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number"));
-    ticks.sum::<u64>() * MS_PER_TICK
+    println!("{early} {late} {}", cpu_seconds("self") - cpu);
 }

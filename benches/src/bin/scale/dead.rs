@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use metrics_push_benches::Table;
 use metrics_push_benches::pushgateway::free_address;
 use metrics_push_benches::usage::measure;
+use metrics_push_benches::{Table, build_beside};
 
 use crate::folder::TempFolder;
 
@@ -15,7 +15,7 @@ use crate::folder::TempFolder;
 const PROGRAM: &str = "bench_nothing";
 
 pub(crate) fn table() -> Table {
-    build();
+    build_beside(env!("CARGO_PKG_NAME"), PROGRAM);
     let mut table = Table::new(&[
         "gateway",
         "state directory",
@@ -24,11 +24,11 @@ pub(crate) fn table() -> Table {
     ]);
     // It accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let silent = silent.local_addr().map(|address| (silent, address)).expect("an address");
+    let silent_address = silent.local_addr().expect("an address");
     for (gateway, url) in [
         ("refuses connections", format!("http://{}", free_address())),
         ("no such name", "http://gateway.invalid:9091".to_owned()),
-        ("does not respond", format!("http://{}", silent.1)),
+        ("does not respond", format!("http://{silent_address}")),
     ] {
         for has_state in [false, true] {
             let state = TempFolder::new();
@@ -48,13 +48,4 @@ fn wall_ms(url: Option<&str>, state: Option<&Path>) -> f64 {
     command.env_clear().envs(url.map(|url| ("METRICS_PUSH_URL", url)));
     command.env("METRICS_PUSH_STATE_DIR", state.unwrap_or(Path::new("off")));
     measure(command).wall_ms
-}
-
-/// Builds the program next to this one.
-fn build() {
-    let profile: &[_] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME"), "--bin", PROGRAM]);
-    let built = cargo.args(profile).current_dir(env!("CARGO_MANIFEST_DIR")).status();
-    assert!(built.expect("cargo starts").success());
 }

@@ -27,9 +27,9 @@ pub(crate) fn table() -> Table {
         let output = String::from_utf8(output.stdout).expect("numbers");
         let mut numbers = output.split_whitespace();
         let mut next = || numbers.next().expect("three numbers").parse::<f64>().expect("a number");
-        let [early, late] = [next(), next()].map(|kib| format!("{:.1}", kib / 1024.0));
+        let [early, late] = [next(), next()].map(|mib| format!("{mib:.1}"));
         let name = if has_state { "with a state directory" } else { "without" };
-        table.row(&[name, &early, &late, &next().to_string()]);
+        table.row(&[name, &early, &late, &format!("{:.0}", next() * 1e3)]);
     }
     table
 }
