@@ -145,29 +145,26 @@ impl Groups {
 
     /// Removes the request in flight of a group.
     pub(super) fn finish(&mut self, key: &GroupingKey) {
-        self.end_flight(key, |_, _| None);
+        self.end_flight(key, None);
     }
 
     /// Merges the request in flight with those that wait. It is sent again after the other groups of its lane, and none of
     /// them before `retry_at`.
     pub(super) fn fail(&mut self, key: &GroupingKey, retry_at: Moment) {
-        self.end_flight(key, |lane, failed| {
-            lane.paused_until = Some(retry_at);
-            failed
-        });
+        self.end_flight(key, Some(retry_at));
     }
 
-    /// Ends the flight of a request. `end` returns the request if it must be sent again.
-    fn end_flight(
-        &mut self,
-        key: &GroupingKey,
-        end: impl FnOnce(&mut Lane, Option<RelayedRequest>) -> Option<RelayedRequest>,
-    ) {
+    /// Ends the flight of a request, which is sent again if there is a `retry_at`.
+    fn end_flight(&mut self, key: &GroupingKey, retry_at: Option<Moment>) {
         let Some(group) = self.groups.get_mut(key) else { return };
         let size = group.size();
         let lane = self.lanes.entry(group.lane).or_default();
         lane.in_flight -= 1;
-        group.waiting = merge(end(lane, group.in_flight.take()), group.waiting.take());
+        let ended = group.in_flight.take();
+        if retry_at.is_some() {
+            lane.paused_until = retry_at;
+            group.waiting = merge(ended, group.waiting.take());
+        }
         self.size = self.size - size + group.size();
         if group.waiting.is_some() {
             lane.ready.push_back(key.clone());
