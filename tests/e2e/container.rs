@@ -9,9 +9,9 @@ use metrics_push::testing::{FakeGateway, Fault};
 use crate::child::{FinishedJob, JobCommand, PanicStrategy, child_of, job, send_signal};
 use crate::state_dir::StateDir;
 
-/// The outcomes of the job's last run; a correct group has exactly one.
-fn outcomes(gateway: &FakeGateway) -> Vec<&'static str> {
-    let group = gateway.group("ending", &[]);
+/// The outcomes of a job's last run; a correct group has exactly one.
+pub(crate) fn outcomes(gateway: &FakeGateway, job: &str) -> Vec<&'static str> {
+    let group = gateway.group(job, &[]);
     let value = |outcome: &str| group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
     Outcome::ALL.into_iter().map(Outcome::as_str).filter(|outcome| value(outcome) > 0.5).collect()
 }
@@ -51,7 +51,7 @@ fn stop_container(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
 #[test]
 fn job_as_pid_1_reports_sigterm() {
     let (gateway, ended) = stop_container(&["wait"]);
-    assert_eq!(outcomes(&gateway), ["signal"], "{ended:?}");
+    assert_eq!(outcomes(&gateway, "ending"), ["signal"], "{ended:?}");
     assert_eq!(gateway.group("ending", &[]).get("batch_job_last_run_signal", &[]), Some(15.0));
 }
 
@@ -62,7 +62,7 @@ fn job_as_pid_1_that_survives_sigterm_reports_its_own_ending() {
     let running = job_as_pid_1(&gateway, &state, &["wait-a-little"]).start().ready();
     send_signal(child_of(running.id()), "TERM");
     assert!(running.wait().status.success());
-    assert_eq!(outcomes(&gateway), ["success"]);
+    assert_eq!(outcomes(&gateway, "ending"), ["success"]);
 }
 
 #[test]
@@ -75,14 +75,14 @@ fn job_as_pid_1_that_ends_during_the_report_of_sigterm_reports_its_real_end() {
         let running = job_as_pid_1(&gateway, &state, arguments).start().ready();
         send_signal(child_of(running.id()), "TERM");
         assert!(running.wait().status.success());
-        assert_eq!(outcomes(&gateway), ["success"], "{arguments:?}");
+        assert_eq!(outcomes(&gateway, "ending"), ["success"], "{arguments:?}");
     }
 }
 
 #[test]
 fn supervisor_as_pid_1_exits_with_its_job() {
     let (gateway, ended) = stop_container(&["supervised", "wait"]);
-    assert_eq!(outcomes(&gateway), ["signal"], "{ended:?}");
+    assert_eq!(outcomes(&gateway, "ending"), ["signal"], "{ended:?}");
     assert_eq!(ended.status.code(), Some(143), "{ended:?}");
 }
 

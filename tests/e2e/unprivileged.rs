@@ -4,19 +4,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use metrics_push::Outcome;
 use metrics_push::testing::FakeGateway;
 
+use crate::container::outcomes;
 use crate::shared_folder::{SharedFolder, reporting};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
-}
-
-fn outcomes(gateway: &FakeGateway, job: &str) -> Vec<&'static str> {
-    let group = gateway.group(job, &[]);
-    let value = |outcome: &str| group.value("batch_job_last_run_outcome", &[("outcome", outcome)]);
-    Outcome::ALL.into_iter().map(Outcome::as_str).filter(|outcome| value(outcome) > 0.5).collect()
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `BrokerProxy`: a broker in front of the mock one, which requires a user and a password.
 //!
 //! It answers the requests of SASL itself, and forwards all others once the client is authenticated. Responses name the
-//! address of a broker; it is replaced, so that clients stay with the proxy. Python and other brokers are not needed: the
-//! program `openssl` computes what SCRAM compares.
+//! address of a broker; it is replaced, so that clients stay with the proxy. The program `openssl` computes what
+//! SCRAM compares.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -13,7 +13,7 @@ use std::thread;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, TOPIC};
 use crate::listener::Listener;
 use crate::programs::command;
 
@@ -29,17 +29,10 @@ const AUTHENTICATION_FAILED: i16 = 58;
 const MAX_API_VERSIONS: i16 = 2;
 
 /// Who may connect, and by which mechanism.
-#[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) mechanism: &'static str,
     pub(crate) user: &'static str,
-    pub(crate) password: Arc<Mutex<String>>,
-}
-
-impl Account {
-    pub(crate) fn new(mechanism: &'static str, user: &'static str, password: &str) -> Self {
-        Self { mechanism, user, password: Arc::new(Mutex::new(password.to_owned())) }
-    }
+    pub(crate) password: &'static str,
 }
 
 /// Accepts connections until it is dropped.
@@ -64,6 +57,11 @@ impl BrokerProxy {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.address()
+    }
+
+    /// Returns the URL of the topic.
+    pub(crate) fn url(&self) -> String {
+        format!("kafka://{}/{TOPIC}", self.address())
     }
 
     /// Sets the address that clients use, if it is not that of the proxy.
@@ -198,9 +196,8 @@ impl<'a> Exchange<'a> {
     }
 
     fn check_plain(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
-        let password = self.account.password.lock().unwrap().clone();
-        self.is_authenticated =
-            message == format!("\0{}\0{password}", self.account.user).as_bytes();
+        let Account { user, password, .. } = self.account;
+        self.is_authenticated = message == format!("\0{user}\0{password}").as_bytes();
         if self.is_authenticated { Ok(Vec::new()) } else { Err("invalid credentials".into()) }
     }
 
@@ -227,8 +224,7 @@ impl<'a> Exchange<'a> {
         let (without_proof, proof) = message.rsplit_once(",p=").unwrap();
         let text = [&*first.client_bare, &first.server, without_proof].join(",");
         let hash = Hash::of(self.account.mechanism);
-        let password = self.account.password.lock().unwrap().clone();
-        let salted = hash.salted(&password);
+        let salted = hash.salted(self.account.password);
         let client_key = hash.hmac(&salted, "Client Key");
         let signature = hash.hmac(&hash.digest(&client_key), &text);
         let expected: Vec<_> = client_key.iter().zip(signature).map(|(a, b)| a ^ b).collect();

@@ -8,10 +8,10 @@ use crate::child::ending;
 use crate::cluster::{Cluster, Received, without_repeated};
 use crate::state_dir::StateDir;
 
-const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
+pub(crate) const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
 const RUNS_PER_GROUP: u32 = 3;
 
-/// The longest time until a job is killed: longer than a run and its delivery.
+/// The longest time until a process is killed, in milliseconds: longer than a run and its delivery.
 const MAX_DELAY: u32 = 1_400;
 
 #[test]
@@ -37,25 +37,31 @@ fn kill_jobs(count: u32) {
         let group = format!("group_{}", number / RUNS_PER_GROUP);
         let running = job(&group, &["wait-a-little"]).start().ready();
         groups.insert(group);
-        thread::sleep(delay_of(number, MAX_DELAY));
+        thread::sleep(delay_of(number));
         running.kill();
         running.wait();
     }
     // The last run delivers what the others have left.
     let finished = job("last", &["ok"]).run_to_end();
     assert!(finished.status.success(), "{finished:?}");
-    let mut messages: BTreeMap<String, Vec<Received>> = BTreeMap::new();
-    for message in without_repeated(cluster.messages()) {
-        messages.entry(message.key.clone()).or_default().push(message);
-    }
+    let messages = messages_by_key(&cluster);
     for group in groups {
         check_group(&messages[&format!("/metrics/job/{group}")]);
     }
 }
 
-/// Returns a delay in milliseconds. The delays have an order without pattern, the same in each test.
-pub(crate) fn delay_of(number: u32, max: u32) -> Duration {
-    Duration::from_millis((number.wrapping_mul(2_654_435_761) % max).into())
+/// Returns the time until a process is killed. The times have an order without pattern, the same in each test.
+pub(crate) fn delay_of(number: u32) -> Duration {
+    Duration::from_millis((number.wrapping_mul(2_654_435_761) % MAX_DELAY).into())
+}
+
+/// Returns the messages of each group, without repeated ones.
+pub(crate) fn messages_by_key(cluster: &Cluster) -> BTreeMap<String, Vec<Received>> {
+    let mut messages: BTreeMap<String, Vec<Received>> = BTreeMap::new();
+    for message in without_repeated(cluster.messages()) {
+        messages.entry(message.key.clone()).or_default().push(message);
+    }
+    messages
 }
 
 /// Checks that the outcomes of a group are in order, that none is repeated and that the last one is there.

@@ -4,13 +4,14 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use metrics_push::testing::{FakeGateway, Fault};
+
 use crate::child::ending;
 use crate::cluster::Cluster;
 use crate::real::Pushgateway;
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
 use crate::writer::{Writer, wait_for_values};
-use metrics_push::testing::{FakeGateway, Fault};
 
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const DELIVERED: &str = "deliveries_total{result=\"delivered\"}";

@@ -1,23 +1,18 @@
 //! Jobs and relays that are killed at any moment: the gateway gets the last outcome of each group.
 
-use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
 use crate::child::ending;
-use crate::cluster::{Cluster, Received, without_repeated};
-use crate::kills::{check_group, delay_of};
+use crate::cluster::{Cluster, Received};
+use crate::kills::{COMPLETED_AT, check_group, delay_of, messages_by_key};
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
 
-const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
 const GROUPS: u32 = 3;
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The longest time until a job or a relay is killed: longer than a run and its delivery.
-const MAX_DELAY: u32 = 1_400;
 
 #[test]
 fn killed_jobs_and_relays_lose_no_outcome() {
@@ -56,7 +51,7 @@ fn kill_on_one_cluster(first: u32, kills: u32) {
             relay.wait_for(|metrics| metrics["partitions"] > 0);
         }
         let running = job(number % GROUPS, &["wait-a-little"]).start().ready();
-        let [of_job, of_relay] = [2 * number, 2 * number + 1].map(|it| delay_of(it, MAX_DELAY));
+        let [of_job, of_relay] = [2 * number, 2 * number + 1].map(delay_of);
         thread::scope(|scope| {
             scope.spawn(move || {
                 thread::sleep(of_relay);
@@ -73,10 +68,7 @@ fn kill_on_one_cluster(first: u32, kills: u32) {
         assert!(finished.status.success(), "{finished:?}");
     }
     let _relay = RelayProcess::start(&cluster, &gateway.url());
-    let mut messages: BTreeMap<String, Vec<Received>> = BTreeMap::new();
-    for message in without_repeated(cluster.messages()) {
-        messages.entry(message.key.clone()).or_default().push(message);
-    }
+    let messages = messages_by_key(&cluster);
     for group in 0..GROUPS {
         let name = format!("group_{group}");
         let messages = &messages[&format!("/metrics/job/{name}")];

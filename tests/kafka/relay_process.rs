@@ -91,7 +91,14 @@ impl RelayProcess {
     /// Ends the relay with SIGTERM. Returns its status and what it wrote to stderr.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         send_signal(self.child.id(), "TERM");
-        let status = self.child.wait().unwrap();
+        let deadline = Instant::now() + WAIT_TIMEOUT;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the relay does not end");
+            thread::sleep(POLL_INTERVAL);
+        };
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         (status, errors)

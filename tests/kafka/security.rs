@@ -1,7 +1,8 @@
 //! SASL and TLS: what the variables send to a broker, and the messages if the broker refuses it.
 
-use std::fs;
 use std::path::Path;
+use std::time::Duration;
+use std::{fs, thread};
 
 use crate::broker_proxy::{Account, BrokerProxy};
 use crate::child::{FinishedJob, JobCommand, ending};
@@ -11,6 +12,11 @@ use crate::tls_proxy::{Authority, ClientCertificate, TlsProxy};
 
 const USER: &str = "batch";
 const PASSWORD: &str = "hunter2, \"$ecret\"=1";
+
+/// Starts a broker that requires the user with this mechanism and password.
+fn with_account(cluster: &Cluster, mechanism: &'static str, password: &'static str) -> BrokerProxy {
+    BrokerProxy::start(cluster, Some(Account { mechanism, user: USER, password }))
+}
 
 /// Returns a job that sends the user and the password with this mechanism.
 fn with_sasl(command: JobCommand, mechanism: &str, password: &str) -> JobCommand {
@@ -36,10 +42,9 @@ fn each_mechanism_authenticates_a_job() {
         [("plain", "PLAIN"), ("scram-sha-256", "SCRAM-SHA-256"), ("scram-sha-512", "SCRAM-SHA-512")]
     {
         let cluster = Cluster::start(1);
-        let account = Account::new(mechanism, USER, PASSWORD);
-        let broker = BrokerProxy::start(&cluster, Some(account));
-        let url = format!("kafka://{}/{TOPIC}", broker.address());
-        let finished = with_sasl(ending("nightly", &url, &["ok"]), variable, PASSWORD).run_to_end();
+        let broker = with_account(&cluster, mechanism, PASSWORD);
+        let finished =
+            with_sasl(ending("nightly", &broker.url(), &["ok"]), variable, PASSWORD).run_to_end();
         assert!(finished.log_lines.is_empty(), "{mechanism}: {finished:?}");
         assert_eq!(cluster.outcomes().len(), 1, "{mechanism}");
     }
@@ -49,10 +54,9 @@ fn each_mechanism_authenticates_a_job() {
 fn wrong_password_is_reported() {
     for (variable, mechanism) in [("plain", "PLAIN"), ("scram-sha-512", "SCRAM-SHA-512")] {
         let cluster = Cluster::start(1);
-        let account = Account::new(mechanism, USER, "another password");
-        let broker = BrokerProxy::start(&cluster, Some(account));
-        let url = format!("kafka://{}/{TOPIC}", broker.address());
-        let finished = with_sasl(ending("nightly", &url, &["ok"]), variable, PASSWORD).run_to_end();
+        let broker = with_account(&cluster, mechanism, "another password");
+        let finished =
+            with_sasl(ending("nightly", &broker.url(), &["ok"]), variable, PASSWORD).run_to_end();
         let line = last_line(&finished);
         assert!(line.contains("the Kafka brokers rejected the credentials"), "{line}");
         assert!(line.contains("check METRICS_PUSH_USERNAME"), "{line}");
@@ -63,10 +67,9 @@ fn wrong_password_is_reported() {
 #[test]
 fn mechanism_that_the_brokers_do_not_support_is_reported() {
     let cluster = Cluster::start(1);
-    let account = Account::new("SCRAM-SHA-256", USER, PASSWORD);
-    let broker = BrokerProxy::start(&cluster, Some(account));
-    let url = format!("kafka://{}/{TOPIC}", broker.address());
-    let finished = with_sasl(ending("nightly", &url, &["ok"]), "plain", PASSWORD).run_to_end();
+    let broker = with_account(&cluster, "SCRAM-SHA-256", PASSWORD);
+    let finished =
+        with_sasl(ending("nightly", &broker.url(), &["ok"]), "plain", PASSWORD).run_to_end();
     let line = last_line(&finished);
     assert!(line.contains("SCRAM-SHA-256") && line.contains("METRICS_PUSH_KAFKA_SASL"), "{line}");
 }
@@ -74,19 +77,17 @@ fn mechanism_that_the_brokers_do_not_support_is_reported() {
 #[test]
 fn password_in_a_file_is_read_again_after_it_was_rejected() {
     let (cluster, folder) = (Cluster::start(1), StateDir::new());
-    let account = Account::new("PLAIN", USER, PASSWORD);
-    let broker = BrokerProxy::start(&cluster, Some(account));
-    let url = format!("kafka://{}/{TOPIC}", broker.address());
+    let broker = with_account(&cluster, "PLAIN", PASSWORD);
     let file = folder.path().join("password");
     fs::write(&file, "an old password").unwrap();
-    let mut job = ending("nightly", &url, &["wait-for-input"])
+    let mut job = ending("nightly", &broker.url(), &["wait-for-input"])
         .variable("METRICS_PUSH_USERNAME", USER)
         .variable("METRICS_PUSH_PASSWORD_FILE", &file)
         .with_input()
         .start()
         .ready();
     // The producer of the start of the run has the old one.
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(700));
     fs::write(&file, PASSWORD).unwrap();
     job.close_input();
     let finished = job.wait();
@@ -106,8 +107,7 @@ fn with_tls(proxy: &TlsProxy, ca: Option<&Path>) -> JobCommand {
 #[test]
 fn outcome_is_encrypted_and_the_user_authenticated() {
     let (cluster, authority) = (Cluster::start(1), Authority::new());
-    let account = Account::new("SCRAM-SHA-512", USER, PASSWORD);
-    let broker = BrokerProxy::start(&cluster, Some(account));
+    let broker = with_account(&cluster, "SCRAM-SHA-512", PASSWORD);
     let proxy = TlsProxy::start(&broker, &authority, "127.0.0.1", ClientCertificate::NotRequired);
     let command = with_tls(&proxy, Some(&authority.certificate()));
     let finished = with_sasl(command, "scram-sha-512", PASSWORD).run_to_end();
