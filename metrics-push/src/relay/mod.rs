@@ -42,7 +42,7 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a sink gets no request after one that it has neither accepted nor stored.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The size of the metrics in progress, in bytes, at which the relay stops to read.
+/// The size of the metrics in progress, in bytes, at which the relay stops reading.
 const MAX_SIZE: usize = 256 * 1024 * 1024;
 
 /// Reads requests from a topic of Kafka and delivers them to the other sinks of a configuration.
