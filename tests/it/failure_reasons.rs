@@ -41,6 +41,7 @@ fn error_of_a_function_is_stored_if_its_type_has_a_text() {
         ("boxed", Some(r#""GET http://…@host/a: 403""#)),
         ("no-text", None),
         ("no-text-and-value", None),
+        // A generic function is judged by its bounds.
         ("generic", None),
         ("generic-with-bound", Some("Error")),
         ("panicking-debug", None),
@@ -51,9 +52,7 @@ fn error_of_a_function_is_stored_if_its_type_has_a_text() {
     let ended = fail(&gateway, &state, &expected.map(|(job, _)| job));
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     for (job, expected) in expected {
-        // A generic function is judged by its bounds.
-        let outcome = Outcome::Error;
-        assert_eq!(reason(&state, job, outcome).as_deref(), expected, "{job}");
+        assert_eq!(reason(&state, job, Outcome::Error).as_deref(), expected, "{job}");
     }
     for request in gateway.requests() {
         let text = String::from_utf8_lossy(&request.body).into_owned();

@@ -1,5 +1,6 @@
 //! Where log lines go: each one either to the program's `tracing` subscriber or to stderr.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use metrics_push::Config;
@@ -94,8 +95,7 @@ fn events_of_a_body_belong_to_the_span_of_its_run() {
     let expected = [&["job=sync"][..], &["job=async"; 6], &["in", "job=on-caller"]];
     let rest = ["job=by-hand", "job=panics", "outside"];
     assert_eq!(names, [expected.concat(), rest.to_vec()].concat());
-    let ids = |events: &[(String, String)]| events.iter().map(|it| it.1.clone()).collect();
-    let ids: std::collections::BTreeSet<String> = ids(&events[1..7]);
+    let ids: BTreeSet<_> = events[1..7].iter().map(|(_, span)| span).collect();
     assert_eq!(ids.len(), 2, "two interleaved runs");
 }
 

@@ -156,7 +156,7 @@ impl Queue {
         Some((place, pending))
     }
 
-    /// Marks the request of a key as no longer in flight.
+    /// Records that the request of a key is not in flight any more.
     pub(super) fn finish(&mut self, key: &QueueKey) {
         if let Entry::Occupied(mut in_flight) = self.in_flight.entry(key.0) {
             let groups = &mut in_flight.get_mut().groups;

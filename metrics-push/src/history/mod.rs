@@ -170,8 +170,7 @@ impl History {
         known: &Recorded,
     ) -> Option<Recorded> {
         let last_run = known.last_run.as_deref()?;
-        let folder = self.state_dir.existing_folder(FOLDER)?;
-        let group = self.ok_or_warn(self.read(&folder, &file_name(key)))??;
+        let group = self.read_group(key)?;
         if !group.has_runs_after(last_run) {
             return None;
         }
@@ -184,9 +183,7 @@ impl History {
 
     /// Returns what the history adds to a request that reports no new run. Blocks on the disk.
     pub(crate) fn look_up(&self, key: &GroupingKey, sink: &str) -> Recorded {
-        let folder = self.state_dir.existing_folder(FOLDER);
-        let read = |folder: Arc<Folder>| self.ok_or_warn(self.read(&folder, &file_name(key)));
-        let Some(group) = folder.and_then(read).flatten() else { return Recorded::default() };
+        let Some(group) = self.read_group(key) else { return Recorded::default() };
         let recorded = self.times_of(&group, sink, Moment::now());
         let unknown = |(name, total): (&String, &Total)| {
             (name.clone(), Total { since: total.since, text: String::new() })
@@ -229,8 +226,7 @@ impl History {
 
     /// Returns the history of a group; `None` if there is none. Blocks on the disk.
     pub(crate) fn of_group(&self, key: &GroupingKey) -> Option<RunHistory> {
-        let folder = self.state_dir.existing_folder(FOLDER)?;
-        let group = self.ok_or_warn(self.read(&folder, &file_name(key)))??;
+        let group = self.read_group(key)?;
         (group.key == *key).then(|| group.into())
     }
 
@@ -301,6 +297,12 @@ impl History {
             }
         }
         Ok(group)
+    }
+
+    /// Reads the file of a group; `None` if it does not exist or cannot be read.
+    fn read_group(&self, key: &GroupingKey) -> Option<GroupRecord> {
+        let folder = self.state_dir.existing_folder(FOLDER)?;
+        self.ok_or_warn(self.read(&folder, &file_name(key)))?
     }
 
     /// Reads a file; `None` if there is none, or if it is corrupt.

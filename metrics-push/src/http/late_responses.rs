@@ -1,7 +1,7 @@
 //! `LateResponses`: the responses that have not arrived within the timeout of their request, by path.
 //!
-//! A server that hung may still process such a request. Its connection stays open until the response arrives, which shows
-//! that the server has processed it.
+//! A server that hung may still process such a request. Its connection stays open for at most [`LATE_RESPONSE_TIMEOUT`],
+//! because the response shows that the server has processed it.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,7 +21,7 @@ const LATE_RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct LateResponses(Arc<watch::Sender<HashMap<String, usize>>>);
 
 impl LateResponses {
-    /// Receives a response in the background.
+    /// Receives a response in the background. After [`LATE_RESPONSE_TIMEOUT`], it does not count as missing any more.
     pub(super) fn receive(&self, path: &str, response: impl Future + Send + 'static) {
         let is_full = self.0.borrow().values().sum::<usize>() >= MAX_LATE_RESPONSES;
         if is_full {

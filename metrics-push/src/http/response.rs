@@ -1,7 +1,6 @@
 //! `Response`: the parts of an HTTP response that sinks use.
 
 use std::fmt;
-use std::ops::Deref;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, LOCATION};
@@ -10,6 +9,7 @@ use super::client_error::{convert, is_proxy_refusal, timed_out};
 use super::redaction::Secrets;
 use super::request::{BodyReader, MAX_RESPONSE_SIZE};
 use super::retry_after::{date, retry_after};
+use super::tracked_body::BodyBytes;
 use super::url::redacted_target;
 use crate::clock::Moment;
 use crate::error::Error;
@@ -58,8 +58,8 @@ impl Response {
         is_proxy_refusal(error).then_some(response)
     }
 
-    /// Reads the body, up to `max_size` bytes, until the deadline. Passes that of a success to `reader` if there is one. Removes the secrets of
-    /// the request from a response that is not a success, because messages contain it.
+    /// Reads the body, up to `max_size` bytes, until the deadline. Passes that of a success to `reader` if there is one.
+    /// Removes the secrets of the request from a response that is not a success, because messages contain it.
     ///
     /// # Errors
     /// `is_unreachable` or `is_timeout` if a successful response is incomplete.
@@ -112,7 +112,7 @@ impl Response {
 async fn next_part(
     response: &mut reqwest::Response,
     deadline: Moment,
-) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Error> {
+) -> Result<Option<BodyBytes>, Error> {
     let left = deadline.remaining();
     if left.is_zero() {
         return Err(timed_out());

@@ -348,7 +348,7 @@ impl ActiveRun {
             return None;
         }
         let key = self.key.as_ref()?;
-        // A thread that no longer finds the run in the list waits for the guard instead.
+        // A thread that finds the run removed from the list waits for the guard instead.
         let unsent = PROCESS.unsent.enter();
         ACTIVE.lock().remove(&self.number);
         Some((key, unsent))

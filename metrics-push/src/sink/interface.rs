@@ -176,7 +176,7 @@ pub(crate) trait Query: Send + Sync {
     ) -> QueryFuture<'_, GroupStates>;
 
     /// Waits until the sink has responded to the requests for this group that have timed out. Returns false if `timeout`
-    /// passes first. A sink that cannot know it does not wait.
+    /// passes first. The default does not wait.
     fn late_responses<'a>(
         &'a self,
         _key: &'a GroupingKey,

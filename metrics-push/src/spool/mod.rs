@@ -263,12 +263,12 @@ impl Spool {
         {
             return Ok(usage);
         }
-        let usage = self.count(&self.list(folder)?);
+        let usage = self.count(self.list(folder)?.iter());
         *known = Some(KnownUsage::from(usage));
         Ok(usage)
     }
 
-    fn count(&self, entries: &[FileEntry]) -> SpoolUsage {
+    fn count<'a>(&self, entries: impl Iterator<Item = &'a FileEntry> + Clone) -> SpoolUsage {
         SpoolUsage::count(entries, |name| self.is_configured(name))
     }
 
@@ -432,7 +432,7 @@ impl Spool {
             return Ok(());
         }
         let entries = self.list(folder)?;
-        let usage = self.count(&entries);
+        let usage = self.count(entries.iter());
         if usage.has_room_for(new) {
             *known = Some(KnownUsage::from(usage));
             return Ok(());
@@ -449,7 +449,7 @@ impl Spool {
         let (evicted, others) = select_evicted(others, new.bytes, new.written_at);
         let own = evicted.iter().filter(|entry| is_own(folder, entry));
         self.drop_records(lock, folder, own.map(|entry| entry.name.as_str()))?;
-        let usage = self.count(&[replaced, others.clone(), temps].concat());
+        let usage = self.count(replaced.iter().chain(&others).chain(&temps));
         *known = Some(KnownUsage::with_oldest(usage, others));
         Ok(())
     }

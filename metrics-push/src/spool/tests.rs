@@ -510,7 +510,7 @@ fn many_foreign_files_are_not_counted_as_records() {
 fn ages_are_by_the_clock_of_the_file_system() {
     let usage = |name: &str, modified| {
         let name = name.to_owned();
-        SpoolUsage::count(&[FileEntry { name, bytes: 1, modified }], |_| true)
+        SpoolUsage::count([FileEntry { name, bytes: 1, modified }].iter(), |_| true)
     };
     let temp = format!("{:032x}.{EXTENSION}.7-0.new", 1);
     // The clock of the file system is a day behind that of the process.

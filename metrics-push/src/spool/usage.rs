@@ -1,8 +1,9 @@
 //! `SpoolUsage`: how full the spool's folder is, and the limits that evict records.
 //!
 //! A usage is counted from a listing of the folder and updated with the changes by this process, so that most requests
-//! need no listing. Changes by other processes are visible after at most [`USAGE_TTL`]. A record is evicted only if it is
-//! unchanged since a listing that is not older. Ages are by the clock of the file system, which may differ from the clock of the process.
+//! need no listing. Changes by other processes are visible after at most [`USAGE_TTL`]. A record is evicted only if it has
+//! not changed since a listing of at most that age. Ages are by the clock of the file system, which may differ from the
+//! clock of the process.
 
 use std::time::{Duration, SystemTime};
 
@@ -105,8 +106,11 @@ impl RecordCount {
 
 impl SpoolUsage {
     /// Counts a listing that was made just now.
-    pub(super) fn count(entries: &[FileEntry], is_configured: impl Fn(&str) -> bool) -> Self {
-        let temps = entries.iter().filter(|entry| is_temp(&entry.name));
+    pub(super) fn count<'a>(
+        entries: impl Iterator<Item = &'a FileEntry> + Clone,
+        is_configured: impl Fn(&str) -> bool,
+    ) -> Self {
+        let temps = entries.clone().filter(|entry| is_temp(&entry.name));
         let mut usage = Self {
             expires_at: Moment::now().after(USAGE_TTL),
             all: RecordCount::default(),
@@ -114,7 +118,7 @@ impl SpoolUsage {
             pending: RecordCount::default(),
             oldest_temp: temps.map(|entry| entry.modified).min(),
         };
-        for entry in entries.iter().filter(|entry| is_record(&entry.name)) {
+        for entry in entries.filter(|entry| is_record(&entry.name)) {
             usage.all.add(entry.modified);
             usage.bytes += entry.bytes;
             if is_configured(&entry.name) {

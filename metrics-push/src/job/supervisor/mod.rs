@@ -1,9 +1,9 @@
 //! The supervisor: the program executes itself again and stays as the parent process, which outlives the job.
 //!
 //! The parent starts no runtime, client or thread until there is something to report, except a thread that copies the
-//! output of the job if its last lines are asked for. It forwards signals, reads the active
-//! runs of the job from a socket, and stops when the job is stopped. When the job has died, it reports the runs that are
-//! still active, with exit code, signal, core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
+//! output of the job if its last lines are stored. It forwards signals, reads the active runs of the job from a socket, and
+//! stops when the job is stopped. When the job has died, it reports the runs that are still active, with exit code, signal,
+//! core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
 
 #[cfg(unix)]
 mod active_runs;

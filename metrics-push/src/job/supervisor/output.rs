@@ -89,7 +89,7 @@ fn copy(mut output: PipeReader, job_ended: &UnixStream, tail: &Mutex<Tail>) {
 struct Tail {
     max_lines: usize,
     bytes: Vec<u8>,
-    /// The start of the output is no longer stored.
+    /// The bytes lack the start of the output.
     is_cut: bool,
 }
 

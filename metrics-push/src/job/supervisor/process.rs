@@ -231,7 +231,7 @@ fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) 
     });
 }
 
-/// Lets the supervisor copy the stderr of the job, if its last lines are asked for and the history stores them.
+/// Lets the supervisor copy the stderr of the job, if the job asks for its last lines and the history stores them.
 fn copy_output(command: &mut Command, spec: &JobSpec, pipeline: &Pipeline) -> Option<OutputCopy> {
     if spec.output_lines == 0 || !pipeline.history.is_enabled() {
         return None;
@@ -350,7 +350,7 @@ fn wait_for(process: c_int) -> io::Result<Option<(c_int, Change)>> {
 fn detach_stdio() {
     let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
     for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
-        // SAFETY: the call takes only integers, and the supervisor no longer uses the two streams.
+        // SAFETY: the call takes only integers, and the supervisor does not use the two streams afterwards.
         unsafe { libc::dup2(null.as_raw_fd(), stream) };
     }
 }
