@@ -38,6 +38,10 @@ use crate::state_dir::claim_disk_warning;
 /// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 
+/// How often the supervisor checks whether the job has ended. SIGCHLD ends each wait early, unless the write of its handler
+/// fails.
+const CHILD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The signals by which a terminal stops a process group.
 const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
@@ -183,8 +187,8 @@ impl Supervisor {
                 }
                 _ => {}
             }
-            let timeout = next.map(|(deadline, _)| deadline.remaining());
-            self.signals.wait(self.link.as_ref(), timeout);
+            let limit = next.map_or(Duration::MAX, |(deadline, _)| deadline.remaining());
+            self.signals.wait(self.link.as_ref(), Some(limit.min(CHILD_CHECK_INTERVAL)));
             while let Some(received) = self.signals.next() {
                 if received.must_forward {
                     send(job, received.signal);
