@@ -71,8 +71,8 @@ pub(super) struct ActiveRun {
     span: RunSpan,
     registry: OnceLock<Registry>,
     record: Option<Arc<RunRecord>>,
-    /// Locked while the start is submitted, so that no completion is submitted before it.
-    start_lock: Mutex<()>,
+    /// Locked while the start or a heartbeat is submitted, so that no completion is submitted before it.
+    interim_lock: Mutex<()>,
     /// Closed when another thread has submitted the start. `None` if the thread of the run submits it.
     start_submitted: Mutex<Option<Receiver<()>>>,
 }
@@ -105,7 +105,7 @@ impl ActiveRun {
             span: RunSpan::default(),
             registry: OnceLock::new(),
             record: record.map(Arc::new),
-            start_lock: Mutex::default(),
+            interim_lock: Mutex::default(),
             start_submitted: Mutex::default(),
         });
         if run.key.is_some() {
@@ -205,7 +205,7 @@ impl ActiveRun {
     /// Calls `before` and then submits the start, unless the run is finished. No other thread can submit the completion
     /// of this run in between.
     pub(super) fn submit_start(&self, before: impl FnOnce()) {
-        let _start = self.start_lock.lock();
+        let _interim = self.interim_lock.lock();
         before();
         if !self.is_finished() {
             let started_at = self.started.unix_seconds();
@@ -240,8 +240,10 @@ impl ActiveRun {
         dispatcher().flush(deadline.remaining());
     }
 
-    /// Submits a heartbeat. Returns false if the run is finished.
+    /// Submits a heartbeat. Returns false if the run is finished. No other thread can submit the completion of this run in
+    /// between: a heartbeat after it would replace the progress.
     pub(super) fn submit_heartbeat(&self) -> bool {
+        let _interim = self.interim_lock.lock();
         if self.is_finished() {
             return false;
         }
@@ -343,7 +345,7 @@ impl ActiveRun {
 
     /// Marks the run as finished. Returns `None` if it was finished before, or if it is not pushed.
     fn close(&self) -> Option<(&GroupingKey, InProgressGuard)> {
-        let _start = self.start_lock.lock();
+        let _interim = self.interim_lock.lock();
         if self.is_finished.swap(true, Ordering::AcqRel) {
             return None;
         }

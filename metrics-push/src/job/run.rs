@@ -114,4 +114,25 @@ mod tests {
         assert!(run.active.key().is_none());
         run.finish(Outcome::Success);
     }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn heartbeat_does_not_replace_the_progress_of_a_run_that_ends() {
+        let gateway = crate::testing::FakeGateway::start();
+        let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
+        for number in 0..100 {
+            let run = Run::start(JobSpec::new(Cow::Borrowed("busy")), &[("number", &number)]);
+            let active = std::sync::Arc::clone(&run.active);
+            std::thread::scope(|scope| {
+                scope.spawn(|| while active.submit_heartbeat() {});
+                run.progress(1, 1);
+                run.finish(Outcome::Success);
+            });
+        }
+        assert_eq!(crate::flush(Duration::from_secs(60)), 0);
+        for number in 0..100 {
+            let group = gateway.group("busy", &[("number", &number.to_string())]);
+            group.assert_value("batch_job_progress_ratio", &[], 1.0);
+        }
+    }
 }
