@@ -108,7 +108,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         // The next delivery of the group tries again.
         let _ = catch_panic(Box::pin(delivery.delete_elsewhere())).await;
     }
-    let (receipt, drain) = settle(delivery.finish(result), &route).await;
+    let (receipt, drain) = settle(Box::new(delivery.finish(result)), &route).await;
     log_summary_later();
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
@@ -194,7 +194,7 @@ async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
 }
 
 /// Returns the receipt, and the groups whose spooled requests are delivered next.
-async fn settle(settlement: Settlement, route: &Route) -> (Receipt, Vec<GroupingKey>) {
+async fn settle(settlement: Box<Settlement>, route: &Route) -> (Receipt, Vec<GroupingKey>) {
     if !route.has_disk() {
         return (settlement.settle(), Vec::new());
     }
