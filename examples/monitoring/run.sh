@@ -176,11 +176,18 @@ PATH=$target/debug:$PATH
 # The job and the command share the history of the runs.
 export METRICS_PUSH_STATE_DIR=$scratch/state
 
-# Starts Prometheus with the configuration in the scratch folder and these further flags.
+# Starts Prometheus with the configuration in the scratch folder and these further flags. It listens before it is ready.
 start_prometheus() {
+    local attempt
     start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" \
         --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 "$@"
     prometheus=$address
+    for ((attempt = 0; attempt < 100; attempt++)); do
+        answers "$prometheus" /-/ready && return
+        sleep 0.1
+    done
+    cat "$scratch/prometheus.log" >&2
+    fail "Prometheus is not ready after 10 s; see its output above."
 }
 
 success=batch_job_last_success_timestamp_seconds
