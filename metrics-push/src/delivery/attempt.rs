@@ -152,7 +152,11 @@ impl Delivery {
     pub(crate) async fn send_newer(&mut self, newer: Recorded) -> bool {
         let request = PushRequest::add(self.key.clone(), newer.families().clone());
         self.backlog.recorded = newer;
-        self.transmit(&Payload::from(&request)).await.is_ok()
+        let payload = Payload::from(&request);
+        let answer = self.transmit(&payload).await;
+        // A request without a response may replace the totals of a later run.
+        Confirmation::after(&self.route, &payload, &answer, false);
+        answer.is_ok()
     }
 
     /// Makes one attempt, unless the deadline has passed or the circuit breaker is open. If the last attempt was accepted

@@ -21,6 +21,7 @@ impl<'a> SeriesLabels<'a> {
         }
     }
 
+    #[cfg(feature = "remote-write")]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &str)> {
         self.0.iter().map(|(name, value)| (*name, &**value))
     }
