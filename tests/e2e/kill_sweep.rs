@@ -200,7 +200,13 @@ fn jobs_killed_at_each_journal_call_are_reported_correctly() {
     let outcomes = ends.iter().map(|(name, ended)| reports.assert_reported_once(name, ended));
     let abandoned = outcomes.filter(|outcome| *outcome == Some("abandoned")).count();
     println!("{} kills, {abandoned} abandoned", ends.len() - CALLS.len());
-    assert!(abandoned > 5 && ends.len() > 30, "{ends:?}");
+    assert!(abandoned > 5, "{ends:?}");
+    // How many calls of a kind one thread makes depends on the threads of the system.
+    for call in CALLS.map(|call| call.trim_start_matches("/^")) {
+        let is_first = |(name, _): &&(String, FinishedJob)| *name == format!("{call}-1");
+        let first = ends.iter().find(is_first).map(|(_, ended)| ended);
+        assert_eq!(first.and_then(|ended| ended.status.signal()), Some(9), "{call}: {first:?}");
+    }
 }
 
 #[test]
