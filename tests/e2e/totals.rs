@@ -11,8 +11,15 @@ use crate::real::{Prometheus, Pushgateway};
 use crate::state_dir::StateDir;
 
 /// The system calls at which jobs are killed: those on the files of the state directory, and those on the connection.
-const CALLS: [&str; 7] =
-    ["flock", "write", "/^rename", "/^unlink", "connect", "/^send(to|msg)$", "/^recv(from|msg)$"];
+const CALLS: [&str; 7] = [
+    "flock",
+    "write",
+    "/^rename",
+    "/^unlink",
+    "connect",
+    "/^(writev|send(to|msg))$",
+    "/^recv(from|msg)$",
+];
 
 /// The number of calls of one kind at which a job is killed. Together with the pairs, there are more than 50 runs.
 const MAX_CALLS: usize = 6;
@@ -73,14 +80,17 @@ fn increase_equals_the_number_of_runs_although_processes_are_killed() {
     let setup = Setup::new();
     assert!(setup.job().run_to_end().status.success());
     setup.wait_for_total(1);
-    let (mut ready, mut killed) = (1, 0);
+    let mut ready = 1;
     for call in CALLS {
+        let mut killed = 0;
         for number in 1..=MAX_CALLS {
             let ended = setup.kill_at(call, number);
             assert!(ended.status.success() || ended.status.signal() == Some(9), "{ended:?}");
             ready += usize::from(ended.stdout.contains("ready"));
             killed += usize::from(!ended.status.success());
         }
+        // How many calls of a kind one thread makes depends on the threads of the system.
+        assert!(killed > 0, "{call}");
     }
     for _ in 0..PAIRS {
         let pair = [setup.job().start(), setup.job().start()];
@@ -95,10 +105,7 @@ fn increase_equals_the_number_of_runs_although_processes_are_killed() {
     let history = setup.history();
     let runs = history.runs().len();
     // A process can be killed after its start is in the journal and before it prints anything.
-    assert!(
-        runs >= ready && runs > 50 && killed > 20,
-        "{runs} runs, {ready} ready, {killed} killed"
-    );
+    assert!(runs >= ready && runs > 50, "{runs} runs, {ready} ready");
     setup.wait_for_total(runs);
     assert_eq!(setup.query("sum(resets(batch_job_runs_total[1h]))"), 0.0);
     // The first scrape is not an increase. Prometheus extrapolates beyond the first and the last scrape, to half of the time
