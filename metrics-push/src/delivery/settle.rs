@@ -108,7 +108,7 @@ impl Settlement {
             return self.store(spool, SpoolReason::Unconfirmed, accepted, error);
         }
         let Some(request) = &self.request else {
-            // The backlog stays on disk. If there was no time for it, the next delivery continues with the drain.
+            // The backlog stays on disk. Without an attempt, the next delivery continues with the drain.
             if self.attempts == 0 {
                 self.route.request_drain();
             }
