@@ -199,12 +199,15 @@ impl Route {
         self.useful(self.history().map(|history| history.look_up(key, &self.0.url)))
     }
 
+    /// Returns true if a request of another process may replace newer totals of the history. Samples have their own times.
+    pub(crate) fn can_replace_totals(&self) -> bool {
+        self.sink().semantics().model == Model::Groups && self.is_idempotent()
+    }
+
     /// Returns the values of the families that the history has added to an accepted request, if runs were recorded since.
-    /// Another process that reports them may have been faster, so the sink may have the older values. Samples have their
-    /// own times. Blocks.
+    /// Another process that reports them may have been faster, so the sink may have the older values. Blocks.
     pub(crate) fn newer(&self, key: &GroupingKey, known: &Recorded) -> Option<Recorded> {
-        let is_group = self.sink().semantics().model == Model::Groups && self.is_idempotent();
-        self.history().filter(|_| is_group)?.newer(key, &self.0.url, known)
+        self.history()?.newer(key, &self.0.url, known)
     }
 
     /// Returns true if each request needs the times of earlier runs: a compacted topic stores only the last message of a

@@ -151,6 +151,9 @@ async fn record_runs(route: &Route, delivery: &mut Delivery) {
 /// Sends the values of the history again while other processes record runs of the group: the requests of two processes can
 /// be applied in another order than their runs were recorded. The last process sends the newest values.
 async fn send_newer(route: &Route, delivery: &mut Delivery, shared: &Shared) {
+    if !route.can_replace_totals() {
+        return;
+    }
     for _ in 0..MAX_NEWER_REQUESTS {
         let Some(known) = delivery.recorded().cloned() else { return };
         let (key, disk_route) = (delivery.key().clone(), route.clone());
