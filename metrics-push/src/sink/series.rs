@@ -21,7 +21,10 @@ impl<'a> SeriesLabels<'a> {
         }
     }
 
-    #[cfg(feature = "remote-write")]
+    #[cfg_attr(
+        not(feature = "remote-write"),
+        expect(dead_code, reason = "only remote write reads labels in place")
+    )]
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &str)> {
         self.0.iter().map(|(name, value)| (*name, &**value))
     }
