@@ -16,6 +16,7 @@ readonly SECONDS_WITHOUT_TERMINAL=60
 # In seconds. A slow machine needs long for the build.
 readonly BUILD_TIMEOUT=1200
 readonly RUN_TIMEOUT=30
+readonly START_TIMEOUT=60
 
 fail() {
     echo "run.sh: $*" >&2
@@ -82,7 +83,7 @@ start() {
     "$@" >"$log" 2>&1 &
     pid=$!
     servers+=("$pid")
-    for ((attempt = 0; attempt < 100; attempt++)); do
+    for ((attempt = 0; attempt < START_TIMEOUT * 10; attempt++)); do
         address=$(sed -n 's/.*Listening on.*\(127\.0\.0\.1:[1-9][0-9]*\).*/\1/p' "$log" | head -n 1)
         [ -n "$address" ] && return
         kill -0 "$pid" 2>/dev/null || break
@@ -182,12 +183,12 @@ start_prometheus() {
     start prometheus "$prometheus_command" --config.file="$scratch/prometheus.yml" \
         --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 "$@"
     prometheus=$address
-    for ((attempt = 0; attempt < 100; attempt++)); do
+    for ((attempt = 0; attempt < START_TIMEOUT * 10; attempt++)); do
         answers "$prometheus" /-/ready && return
         sleep 0.1
     done
     cat "$scratch/prometheus.log" >&2
-    fail "Prometheus is not ready after 10 s; see its output above."
+    fail "Prometheus is not ready after $START_TIMEOUT s; see its output above."
 }
 
 success=batch_job_last_success_timestamp_seconds
