@@ -1,13 +1,14 @@
-//! Sends a payload to a sink that stores samples, and splits it if the sink does not accept all of its families.
+//! Sends a payload to a sink that stores samples or messages, and splits it if the sink does not accept all of its families.
 //!
 //! Such a sink may refuse a whole request because of one family, and may not name the family. The outcome is sent first, so
-//! that metrics of the program cannot delay it.
+//! that metrics of the program cannot delay it. A topic receives the same message again at the end, because compaction
+//! removes all messages of a group but the last one.
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::log;
 use crate::push_request::{Payload, is_outcome_family};
-use crate::sink::{Acceptance, Accepted, Rejection, Sink};
+use crate::sink::{Acceptance, Accepted, Model, Rejection, Sink};
 
 /// What became of the parts of a payload.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) async fn send(
     payload: Payload<'_>,
     deadline: Moment,
 ) -> Result<SentSamples, Error> {
+    let is_topic = sink.semantics().model == Model::Messages;
     let has_outcome = payload.has_outcome();
     let key = payload.key();
     let mut result = SentSamples { acceptance: Acceptance::Queued, refused: None };
@@ -62,8 +64,9 @@ pub(super) async fn send(
                 }
             }
             Err(Rejection::InvalidMetrics(_) | Rejection::Superseded(_)) if !is_single => {
-                let halves = payload.split().map(|payload| Part { payload, is_restamped });
-                parts.extend(halves);
+                let last = if is_topic { payload.outcome_only() } else { None };
+                let later = last.into_iter().chain(payload.split());
+                parts.extend(later.map(|payload| Part { payload, is_restamped }));
                 continue;
             }
             Err(Rejection::Superseded(error)) => {
@@ -104,11 +107,12 @@ mod tests {
     use crate::error::Retry;
     use crate::labels::GroupingKey;
     use crate::push_request::{Families, PushRequest};
-    use crate::sink::{Model, OnFailure, OnRepeat, Semantics, SendFuture};
+    use crate::sink::{OnFailure, OnRepeat, Semantics, SendFuture};
     use crate::sync::Mutex;
 
     /// A sink that decides about each request by the names of its families.
     struct ScriptedSink<F> {
+        model: Model,
         answer: F,
         /// The names and the time of each request.
         requests: Mutex<SentRequests>,
@@ -132,7 +136,7 @@ mod tests {
     {
         fn semantics(&self) -> Semantics {
             let (on_repeat, on_failure) = (OnRepeat::Idempotent, OnFailure::Spools);
-            Semantics { model: Model::Samples, on_repeat, on_failure }
+            Semantics { model: self.model, on_repeat, on_failure }
         }
 
         fn send<'a>(&'a self, payload: &'a Payload<'a>, _timeout: Duration) -> SendFuture<'a> {
@@ -157,6 +161,14 @@ mod tests {
         own: &[&str],
         answer: impl Fn(&[&str], u64) -> Result<Accepted, Rejection> + Send + Sync,
     ) -> (Result<SentSamples, Error>, SentRequests) {
+        send_to(Model::Samples, own, answer)
+    }
+
+    fn send_to(
+        model: Model,
+        own: &[&str],
+        answer: impl Fn(&[&str], u64) -> Result<Accepted, Rejection> + Send + Sync,
+    ) -> (Result<SentSamples, Error>, SentRequests) {
         let mut families = Families::new();
         for name in own.iter().chain(&[SUCCESS, FLAG]) {
             families.insert((*name).into(), format!("# TYPE {name} gauge\n{name} 1\n"));
@@ -164,7 +176,7 @@ mod tests {
         let key = GroupingKey::new("job").unwrap();
         let request =
             PushRequest::with_created_at(1, crate::push_request::Verb::Push, key, families);
-        let sink = ScriptedSink { answer, requests: Mutex::default() };
+        let sink = ScriptedSink { model, answer, requests: Mutex::default() };
         let deadline = Moment::now().after(Duration::from_secs(60));
         let result = {
             let sending = pin!(send(&sink, Payload::from(&request), deadline));
@@ -210,6 +222,22 @@ mod tests {
             assert_eq!(requests[1].0, [FLAG, SUCCESS], "{bad}");
             assert!(requests.len() < 2 * (own.len() + 2), "{requests:?}");
         }
+    }
+
+    #[test]
+    fn last_part_for_a_topic_is_the_outcome() {
+        let (result, requests) = send_to(Model::Messages, &["a", "b", "c"], |names, _| {
+            let is_too_large = names.len() > 2;
+            if is_too_large {
+                Err(Rejection::InvalidMetrics(refused()))
+            } else {
+                Ok(Accepted::Queued)
+            }
+        });
+        assert!(result.unwrap().refused.is_none());
+        let names: Vec<_> = requests.iter().map(|(names, _)| names.join(" ")).collect();
+        let outcome = [FLAG, SUCCESS].join(" ");
+        assert_eq!(names[1..], [&outcome, "a b c", "a", "b c", &outcome]);
     }
 
     #[test]
