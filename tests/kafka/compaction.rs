@@ -1,8 +1,5 @@
 //! What a compacted topic stores: the last message of each group.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use metrics_push::Gateway;
 
 use crate::child::ending;
@@ -10,11 +7,11 @@ use crate::cluster::{Cluster, Received};
 use crate::real::Pushgateway;
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 use crate::writer::Writer;
 
 const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a job of the group `nightly` with this ending, on the machine with this state directory.
 fn run(cluster: &Cluster, machine: &StateDir, arguments: &[&str]) -> Received {
@@ -45,10 +42,8 @@ fn last_message_of_a_group_has_the_times_of_earlier_runs() {
         .with_input()
         .start()
         .ready();
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
-    while cluster.messages().len() == count {
-        assert!(Instant::now() < deadline, "the start is not in the topic");
-    }
+    let has_start = || cluster.messages().len() > count;
+    wait_until(|| has_start().then_some(()).ok_or("the start is not in the topic"));
     running.kill();
     running.wait();
     let started = last_message(&cluster);
@@ -62,16 +57,14 @@ fn last_message_of_a_group_has_the_times_of_earlier_runs() {
 #[track_caller]
 fn last_success_with(gateway: &Pushgateway, failed: &Received) -> Option<f64> {
     let query = Gateway::new(gateway.url()).unwrap();
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
-    loop {
+    wait_until(|| {
         let groups = query.metrics().unwrap();
         let value = |name| groups.first().and_then(|group| group.value(name, &[]));
         if value(LAST_FAILURE) == failed.series(LAST_FAILURE) {
-            return value(LAST_SUCCESS);
+            return Ok(value(LAST_SUCCESS));
         }
-        assert!(Instant::now() < deadline, "{groups:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
+        Err(groups)
+    })
 }
 
 #[test]

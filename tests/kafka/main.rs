@@ -32,6 +32,7 @@ mod signal_defaults;
 #[path = "../it/state_dir.rs"]
 mod state_dir;
 mod tls_proxy;
+mod wait;
 mod writer;
 
 /// The root of the repository.

@@ -1,8 +1,7 @@
 //! The relay from a topic to Pushgateways.
 
 use std::net::TcpListener;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Fault};
 
@@ -11,9 +10,9 @@ use crate::cluster::Cluster;
 use crate::real::Pushgateway;
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 use crate::writer::{Writer, wait_for_values};
 
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 const DELIVERED: &str = "deliveries_total{result=\"delivered\"}";
 const ACCEPTED: &str = "messages_total{result=\"accepted\"}";
 
@@ -25,16 +24,14 @@ fn relay_delivers_the_runs_of_jobs_to_a_pushgateway() {
     }
     let relay = RelayProcess::start(&cluster, &gateway.url());
     let query = metrics_push::Gateway::new(gateway.url()).unwrap();
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
-    let group = loop {
+    let group = wait_until(|| {
         let groups = query.metrics().unwrap();
         let is_last = |name| groups.first().is_some_and(|group| group.value(name, &[]).is_some());
         if is_last("batch_job_last_failure_timestamp_seconds") {
-            break groups.into_iter().next().unwrap();
+            return Ok(groups.into_iter().next().unwrap());
         }
-        assert!(Instant::now() < deadline, "{groups:?}");
-        thread::sleep(Duration::from_millis(50));
-    };
+        Err(groups)
+    });
     assert_eq!(group.value("batch_job_last_run_success", &[]), Some(0.0));
     assert!(group.value("batch_job_last_success_timestamp_seconds", &[]).is_some());
     relay.wait_for(|metrics| metrics["partitions"] == 4 && metrics["pending_messages"] == 0);

@@ -11,6 +11,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use crate::cluster::Cluster;
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 use crate::writer::{Writer, wait_for_values};
 
 const GROUPS: u64 = 20;
@@ -130,17 +131,14 @@ fn relay_stores_what_a_dead_and_a_refusing_sink_do_not_accept() {
     let relay = RelayProcess::with_state(&cluster, &urls, state.path());
     writer.write("another_group", "another", "value 1\n");
     writer.flush();
-    let deadline = Instant::now() + Duration::from_secs(60);
     let has_outcome = |gateway: &FakeGateway| {
         (0..GROUPS).all(|number| {
             let group = gateway.find_group(&format!("group_{number}"), &[]);
             group.is_some_and(|it| it.get("batch_job_last_run_success", &[]) == Some(1.0))
         })
     };
-    while !sinks.iter().all(|gateway| has_outcome(gateway)) {
-        assert!(Instant::now() < deadline, "a sink lacks outcomes");
-        thread::sleep(Duration::from_millis(50));
-    }
+    let have_outcomes = || sinks.iter().all(|gateway| has_outcome(gateway));
+    wait_until(|| have_outcomes().then_some(()).ok_or("a sink lacks outcomes"));
     assert_eq!(relay.metrics()["messages_total{result=\"accepted\"}"], 1);
 }
 

@@ -1,7 +1,7 @@
 //! Jobs and relays that are killed at any moment: the gateway gets the last outcome of each group.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
@@ -10,9 +10,9 @@ use crate::cluster::{Cluster, Received};
 use crate::kills::{COMPLETED_AT, check_group, delay_of, messages_by_key};
 use crate::relay_process::RelayProcess;
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 
 const GROUPS: u32 = 3;
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn killed_jobs_and_relays_lose_no_outcome() {
@@ -81,18 +81,16 @@ fn kill_on_one_cluster(first: u32, kills: u32) {
 /// Waits until the gateway has the outcome of a message.
 #[track_caller]
 fn wait_for_outcome(gateway: &FakeGateway, name: &str, message: &Received) {
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
     let has_outcome = |group: &Group| {
         let outcome = [("outcome", message.outcome().unwrap())];
         group.get("batch_job_last_run_outcome", &outcome) == Some(1.0)
             && group.get(COMPLETED_AT, &[]) == message.series(COMPLETED_AT)
     };
-    loop {
+    wait_until(|| {
         let group = gateway.find_group(name, &[]);
         if group.as_ref().is_some_and(has_outcome) {
-            return;
+            return Ok(());
         }
-        assert!(Instant::now() < deadline, "{message:?} is not in {group:?}");
-        thread::sleep(Duration::from_millis(50));
-    }
+        Err(format!("{message:?} is not in {group:?}"))
+    });
 }

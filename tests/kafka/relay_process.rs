@@ -6,16 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::child::send_signal;
 use crate::cluster::Cluster;
 use crate::http::send;
 use crate::programs::{build_with, command};
-
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
+use crate::wait::wait_until;
 
 /// A relay, killed on drop.
 pub(crate) struct RelayProcess {
@@ -71,15 +67,10 @@ impl RelayProcess {
     /// Waits until `condition` returns true for the relay's metrics.
     #[track_caller]
     pub(crate) fn wait_for(&self, condition: impl Fn(&BTreeMap<String, u64>) -> bool) {
-        let deadline = Instant::now() + WAIT_TIMEOUT;
-        loop {
+        wait_until(|| {
             let metrics = self.metrics();
-            if condition(&metrics) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{metrics:?}");
-            thread::sleep(POLL_INTERVAL);
-        }
+            if condition(&metrics) { Ok(()) } else { Err(metrics) }
+        });
     }
 
     /// Kills the relay.
@@ -91,14 +82,7 @@ impl RelayProcess {
     /// Ends the relay with SIGTERM. Returns its status and what it wrote to stderr.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         send_signal(self.child.id(), "TERM");
-        let deadline = Instant::now() + WAIT_TIMEOUT;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "the relay does not end");
-            thread::sleep(POLL_INTERVAL);
-        };
+        let status = wait_until(|| self.child.try_wait().unwrap().ok_or("the relay does not end"));
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         (status, errors)

@@ -86,11 +86,7 @@ impl TlsProxy {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("install socat: {error}"));
         broker.advertise(address);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "socat does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(|| TcpStream::connect(address));
         Self { child, address }
     }
 

@@ -1,7 +1,6 @@
 //! `Writer`: writes messages to the topic of a test, as jobs do.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics_push::testing::FakeGateway;
 use rdkafka::ClientConfig;
@@ -9,9 +8,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::cluster::{Cluster, Received, TOPIC};
-
-/// Each rebalance of the mock brokers takes nine seconds, and an error can cause several.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(180);
+use crate::wait::wait_until;
 
 /// Writes requests to the topic, as jobs do.
 pub(crate) struct Writer(BaseProducer);
@@ -75,18 +72,16 @@ fn group_name(number: u64) -> String {
 /// Waits until each of the first groups has its value.
 #[track_caller]
 pub(crate) fn wait_for_values(gateway: &FakeGateway, groups: u64, value: impl Fn(u64) -> u64) {
-    let deadline = Instant::now() + DELIVERY_TIMEOUT;
     for number in 0..groups {
         let name = group_name(number);
-        loop {
+        #[expect(clippy::cast_precision_loss, reason = "a small number")]
+        let expected = value(number) as f64;
+        wait_until(|| {
             let found = gateway.find_group(&name, &[]).and_then(|group| group.get("value", &[]));
-            #[expect(clippy::cast_precision_loss, reason = "a small number")]
-            let expected = value(number) as f64;
             if found == Some(expected) {
-                break;
+                return Ok(());
             }
-            assert!(Instant::now() < deadline, "{name} has {found:?} instead of {expected}");
-            thread::sleep(Duration::from_millis(20));
-        }
+            Err(format!("{name} has {found:?} instead of {expected}"))
+        });
     }
 }
