@@ -4,17 +4,24 @@
 //! message. All messages of a group are in one partition, so the later ones are after it.
 //!
 //! The groups of one route are a lane, so a ring has a lane per shard. A lane has only as many requests in flight as the route
-//! sends at once: the timeout of a request does not pass while others are sent, and a request that waits here is merged with
-//! the later ones. Groups have their turns in the order in which they became ready, however many messages each of them has.
+//! sends at once, and as the sink processes within [`MAX_QUEUE_TIME`]: the timeout of a request does not pass while others
+//! are sent, and a request that waits here is merged with the later ones. Groups have their turns in the order in which they
+//! became ready, however many messages each of them has.
 //!
 //! It is a data structure without I/O and locks.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::labels::GroupingKey;
 use crate::push_request::PushRequest;
 use crate::sink::kafka::Position;
+
+/// How long a sink may process the requests of one lane that are in flight. A Pushgateway with many groups processes requests
+/// one after the other, each for a tenth of a second. Each of too many requests in flight would exceed the timeout of an
+/// attempt, and would be sent again.
+const MAX_QUEUE_TIME: Duration = Duration::from_secs(1);
 
 /// The route of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +43,8 @@ pub(super) struct Groups {
 #[derive(Debug, Default)]
 struct Lane {
     in_flight: usize,
+    /// How many requests the sink processes within [`MAX_QUEUE_TIME`]; `None` if it is not known yet.
+    capacity: Option<usize>,
     /// The groups with a waiting request and none in flight.
     ready: VecDeque<GroupingKey>,
     /// When the next request may be sent, after one has failed.
@@ -46,8 +55,16 @@ struct Lane {
 #[derive(Debug)]
 struct PendingGroup {
     lane: LaneId,
-    in_flight: Option<RelayedRequest>,
+    in_flight: Option<Flight>,
     waiting: Option<RelayedRequest>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    work: RelayedRequest,
+    started_at: Moment,
+    /// The requests of the lane that were in flight with this one when it started.
+    in_flight: usize,
 }
 
 /// A request and the messages that it consists of.
@@ -61,7 +78,7 @@ struct RelayedRequest {
 
 impl PendingGroup {
     fn requests(&self) -> impl Iterator<Item = &RelayedRequest> {
-        self.in_flight.iter().chain(&self.waiting)
+        self.in_flight.iter().map(|flight| &flight.work).chain(&self.waiting)
     }
 
     fn size(&self) -> usize {
@@ -72,7 +89,17 @@ impl PendingGroup {
 impl Lane {
     fn has_turn(&self, id: &LaneId, now: Moment) -> bool {
         let is_paused = self.paused_until.is_some_and(|until| !now.is_at_or_after(until));
-        self.in_flight < id.max_in_flight && !self.ready.is_empty() && !is_paused
+        let limit =
+            self.capacity.map_or(id.max_in_flight, |capacity| capacity.min(id.max_in_flight));
+        self.in_flight < limit && !self.ready.is_empty() && !is_paused
+    }
+
+    /// Derives the capacity from the duration of a flight.
+    fn measure(&mut self, flight: &Flight, now: Moment) {
+        let per_request =
+            now.since(flight.started_at) / u32::try_from(flight.in_flight).unwrap_or(u32::MAX);
+        let capacity = MAX_QUEUE_TIME.as_nanos() / per_request.as_nanos().max(1);
+        self.capacity = Some(usize::try_from(capacity).unwrap_or(usize::MAX).max(1));
     }
 }
 
@@ -138,32 +165,35 @@ impl Groups {
         }
         let (_, lane) = self.lanes.iter_mut().find(|(id, lane)| lane.has_turn(id, now))?;
         let group = self.groups.get_mut(&lane.ready.pop_front()?)?;
-        group.in_flight = group.waiting.take();
+        let work = group.waiting.take()?;
+        let request = work.request.clone();
         lane.in_flight += 1;
-        group.in_flight.as_ref().map(|work| work.request.clone())
+        group.in_flight = Some(Flight { work, started_at: now, in_flight: lane.in_flight });
+        Some(request)
     }
 
     /// Removes the request in flight of a group.
-    pub(super) fn finish(&mut self, key: &GroupingKey) {
-        self.end_flight(key, None);
+    pub(super) fn finish(&mut self, key: &GroupingKey, now: Moment) {
+        self.end_flight(key, now, None);
     }
 
     /// Merges the request in flight with those that wait. It is sent again after the other groups of its lane, and none of
     /// them before `retry_at`.
-    pub(super) fn fail(&mut self, key: &GroupingKey, retry_at: Moment) {
-        self.end_flight(key, Some(retry_at));
+    pub(super) fn fail(&mut self, key: &GroupingKey, now: Moment, retry_at: Moment) {
+        self.end_flight(key, now, Some(retry_at));
     }
 
     /// Ends the flight of a request, which is sent again if there is a `retry_at`.
-    fn end_flight(&mut self, key: &GroupingKey, retry_at: Option<Moment>) {
+    fn end_flight(&mut self, key: &GroupingKey, now: Moment, retry_at: Option<Moment>) {
         let Some(group) = self.groups.get_mut(key) else { return };
         let size = group.size();
+        let Some(flight) = group.in_flight.take() else { return };
         let lane = self.lanes.entry(group.lane).or_default();
         lane.in_flight -= 1;
-        let ended = group.in_flight.take();
+        lane.measure(&flight, now);
         if retry_at.is_some() {
             lane.paused_until = retry_at;
-            group.waiting = merge(ended, group.waiting.take());
+            group.waiting = merge(Some(flight.work), group.waiting.take());
         }
         self.size = self.size - size + group.size();
         if group.waiting.is_some() {
@@ -185,8 +215,6 @@ impl Groups {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::push_request::Families;
 
@@ -228,10 +256,10 @@ mod tests {
         add(&mut groups, "a", 3, 1);
         assert_eq!(start(&mut groups, now), [""; 0]);
         assert_eq!((offsets(&groups), groups.messages()), (vec![1, 2], 3));
-        groups.finish(&key("a"));
+        groups.finish(&key("a"), now);
         assert_eq!(start(&mut groups, now), ["m2 m3"]);
         assert_eq!((offsets(&groups), groups.messages()), (vec![2], 2));
-        groups.finish(&key("a"));
+        groups.finish(&key("a"), now);
         assert_eq!((groups.len(), groups.size(), groups.has_in_flight()), (0, 0, false));
     }
 
@@ -246,10 +274,10 @@ mod tests {
         started.sort();
         assert_eq!(started, ["m1", "m2", "m6"], "another lane is not full");
         add(&mut groups, "a", 7, 1);
-        groups.finish(&key("a"));
+        groups.finish(&key("a"), now);
         assert_eq!(start(&mut groups, now), ["m3 m5"]);
-        groups.finish(&key("b"));
-        groups.finish(&key("c"));
+        groups.finish(&key("b"), now);
+        groups.finish(&key("c"), now);
         assert_eq!(start(&mut groups, now), ["m4", "m7"]);
     }
 
@@ -267,12 +295,38 @@ mod tests {
         add(&mut groups, "b", 2, 1);
         assert_eq!(start(&mut groups, now).len(), 2);
         add(&mut groups, "a", 3, 1);
-        groups.fail(&key("a"), now.after(Duration::from_secs(1)));
-        groups.finish(&key("b"));
+        groups.fail(&key("a"), now, now.after(Duration::from_secs(1)));
+        groups.finish(&key("b"), now);
         add(&mut groups, "c", 4, 1);
         assert_eq!(start(&mut groups, now), [""; 0], "the lane is paused");
         assert_eq!((offsets(&groups), groups.messages()), (vec![1, 4], 3));
         assert_eq!(start(&mut groups, now.after(Duration::from_secs(2))), ["m1 m3", "m4"]);
+    }
+
+    #[test]
+    fn slow_sink_gets_only_requests_that_it_processes_in_time() {
+        let (mut groups, mut now) = (Groups::default(), Moment::now());
+        let wide = LaneId { route: 1, max_in_flight: 16 };
+        for offset in 0..100 {
+            let position = Position { partition: 0, offset };
+            let families = [(format!("m{offset}"), String::from("m 1\n"))].into();
+            groups.add(PushRequest::add(key(&offset.to_string()), families), position, wide);
+        }
+        let mut sink = VecDeque::new();
+        // Processes the oldest request.
+        let mut process = |groups: &mut Groups, duration: Duration| {
+            let next = || groups.start_next(now);
+            sink.extend(std::iter::from_fn(next).map(|request| request.key().clone()));
+            now = now.after(duration);
+            groups.finish(&sink.pop_front().unwrap(), now);
+            sink.len() + 1
+        };
+        let slow = Duration::from_millis(250);
+        let counts: Vec<_> = (0..30).map(|_| process(&mut groups, slow)).collect();
+        assert_eq!((counts[0], &counts[12..]), (16, &[4; 18][..]));
+        let fast = Duration::from_millis(1);
+        let counts: Vec<_> = (0..10).map(|_| process(&mut groups, fast)).collect();
+        assert_eq!((counts[0], counts[9]), (4, 16));
     }
 
     #[test]
@@ -282,7 +336,7 @@ mod tests {
         assert_eq!(start(&mut groups, now), ["m1"]);
         add(&mut groups, "a", 2, 1);
         groups.stop();
-        groups.finish(&key("a"));
+        groups.finish(&key("a"), now);
         assert_eq!(start(&mut groups, now), [""; 0]);
         assert_eq!((offsets(&groups), groups.has_in_flight()), (vec![2], false));
     }

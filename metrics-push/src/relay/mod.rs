@@ -263,11 +263,11 @@ impl RelayProgress {
             // The next message brings the times of earlier runs along again.
             state.retained_times.forget(&delivery.key);
         }
-        let groups = &mut state.sinks[delivery.sink];
+        let (groups, now) = (&mut state.sinks[delivery.sink], Moment::now());
         if delivery.settled == Settled::Failed {
-            groups.fail(&delivery.key, Moment::now().after(RETRY_INTERVAL));
+            groups.fail(&delivery.key, now, now.after(RETRY_INTERVAL));
         } else {
-            groups.finish(&delivery.key);
+            groups.finish(&delivery.key, now);
         }
         drop(state);
         self.settled.notify_all();
