@@ -6,8 +6,9 @@
 //! `shards-N` for a ring of N gateways, and, with the feature `kafka`, `kafka-N` for a topic with one relay to such a ring.
 //!
 //! Options, before the kind: `--seconds` of each row, `--schedulers`, `--groups` of all schedulers, `--restarts` of each
-//! scheduler, `--batch` seconds, and the switches `--state 1` for a state directory and `--kill 1`. Groups are selected with
-//! the frequencies of Zipf's law, and one run in ten fails.
+//! scheduler, `--batch` seconds, and the switches `--state 1` for a state directory, `--kill 1`, and `--unchecked 1` for
+//! Pushgateways that do not compare each push with all groups. Groups are selected with the frequencies of Zipf's law, and
+//! one run in ten fails.
 //!
 //! With `--kill 1`, a scheduler is killed before each restart, and the row describes only its last life, which ends with one
 //! run of each group: nothing that a killed one has left may replace these.
@@ -39,8 +40,11 @@ const RUNS_PER_LIFE: u64 = 1 << 32;
 /// How long the servers may take to show the last runs.
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The pause between two comparisons of the servers with the model.
+/// The minimum pause between two comparisons of the servers with the model.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much longer the pause is than a comparison, which takes CPU time from servers that are behind.
+const COMPARE_PAUSE_FACTOR: u32 = 10;
 
 struct Options {
     seconds: f64,
@@ -50,6 +54,7 @@ struct Options {
     batch_seconds: f64,
     has_state: bool,
     kills: bool,
+    are_unchecked: bool,
 }
 
 fn main() {
@@ -95,6 +100,7 @@ fn options(arguments: &[String]) -> (Options, &[String]) {
         batch_seconds: 0.0,
         has_state: false,
         kills: false,
+        are_unchecked: false,
     };
     let mut rest = arguments;
     while let [option, value, others @ ..] = rest
@@ -110,6 +116,7 @@ fn options(arguments: &[String]) -> (Options, &[String]) {
             "--batch" => options.batch_seconds = number(),
             "--state" => options.has_state = number() > 0.0,
             "--kill" => options.kills = number() > 0.0,
+            "--unchecked" => options.are_unchecked = number() > 0.0,
             _ => panic!("unknown option {option}"),
         }
     }
@@ -118,7 +125,7 @@ fn options(arguments: &[String]) -> (Options, &[String]) {
 
 /// Returns the row of one rate.
 fn measure(kind: &str, runs_per_minute: f64, options: &Options) -> Vec<String> {
-    let servers = Servers::start(kind);
+    let servers = Servers::start(kind, options.are_unchecked);
     let cpu_before = (servers.cpu_seconds(), servers.relay_cpu_seconds());
     let state = std::env::temp_dir().join(format!("load-state-{}", std::process::id()));
     let (reports, early): (Vec<Value>, _) = thread::scope(|scope| {
@@ -259,11 +266,12 @@ fn model(reports: &[Value]) -> LastRuns {
 fn wrong_groups(servers: &Servers, model: &LastRuns) -> usize {
     let deadline = Instant::now() + VISIBLE_TIMEOUT;
     loop {
+        let started = Instant::now();
         let stored = servers.last_runs();
         let wrong = model.iter().filter(|(id, runs)| stored.get(*id) != Some(*runs)).count();
         if wrong == 0 || Instant::now() > deadline {
             return wrong;
         }
-        thread::sleep(COMPARE_INTERVAL);
+        thread::sleep(COMPARE_INTERVAL.max(started.elapsed() * COMPARE_PAUSE_FACTOR));
     }
 }

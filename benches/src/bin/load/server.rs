@@ -8,8 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use metrics_push::Gateway;
-use metrics_push_benches::pushgateway::free_address;
+use metrics_push_benches::pushgateway::{UNCHECKED, free_address};
 use metrics_push_benches::request::get;
 use metrics_push_benches::usage;
 use serde_json::Value;
@@ -29,6 +28,8 @@ pub(crate) const RELAY: &str = "--relay";
 /// The servers of one kind, killed on drop.
 pub(crate) struct Servers {
     kind: String,
+    /// The flags of each Pushgateway.
+    flags: &'static [&'static str],
     processes: Vec<(Child, SocketAddr)>,
     topic: Option<Topic>,
     directory: PathBuf,
@@ -43,12 +44,13 @@ struct Topic {
 
 impl Servers {
     /// Starts the servers of a kind: `prometheus`, `victoria-metrics`, `pushgateway`, `shards-N` for a ring of N gateways, or
-    /// `kafka-N` for a topic with a relay to such a ring.
-    pub(crate) fn start(kind: &str) -> Self {
+    /// `kafka-N` for a topic with a relay to such a ring. Unchecked gateways do not compare each push with all groups.
+    pub(crate) fn start(kind: &str, are_unchecked: bool) -> Self {
         let directory = std::env::temp_dir().join(format!("load-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
         let kind = kind.to_owned();
-        let mut servers = Self { kind, processes: Vec::new(), topic: None, directory };
+        let flags = if are_unchecked { UNCHECKED } else { &[] };
+        let mut servers = Self { kind, flags, processes: Vec::new(), topic: None, directory };
         let number = match servers.kind.rsplit_once('-') {
             Some(("shards" | "kafka", number)) => {
                 number.parse().expect("the kind ends with a number")
@@ -91,7 +93,9 @@ impl Servers {
             }
             _ => {
                 let listen = format!("--web.listen-address={address}");
-                ("prometheus-pushgateway", vec!["--persistence.file=".to_owned(), listen])
+                let mut arguments = vec!["--persistence.file=".to_owned(), listen];
+                arguments.extend(self.flags.iter().map(ToString::to_string));
+                ("prometheus-pushgateway", arguments)
             }
         };
         let mut command = Command::new(program);
@@ -145,18 +149,21 @@ impl Servers {
 
     /// Returns what the servers store.
     pub(crate) fn last_runs(&self) -> LastRuns {
+        let (runs, successes) = (self.values(RUN), self.values(SUCCESS));
+        let success = |id: &GroupId| successes.get(id).copied().unwrap_or_default();
+        runs.into_iter()
+            .map(|(id, run)| {
+                let success = success(&id);
+                (id, (run, success))
+            })
+            .collect()
+    }
+
+    /// Returns the value of a gauge in each group.
+    fn values(&self, gauge: &str) -> BTreeMap<GroupId, u64> {
         match &*self.kind {
-            "prometheus" | "victoria-metrics" => {
-                let (runs, successes) = (self.query(RUN), self.query(SUCCESS));
-                let success = |id: &GroupId| successes.get(id).copied().unwrap_or_default();
-                runs.into_iter()
-                    .map(|(id, run)| {
-                        let success = success(&id);
-                        (id, (run, success))
-                    })
-                    .collect()
-            }
-            _ => self.stored_groups(),
+            "prometheus" | "victoria-metrics" => self.query(gauge),
+            _ => self.processes.iter().flat_map(|(_, address)| scrape(*address, gauge)).collect(),
         }
     }
 
@@ -172,19 +179,20 @@ impl Servers {
         };
         results.into_iter().filter_map(entry).collect()
     }
+}
 
-    fn stored_groups(&self) -> LastRuns {
-        let gateway = Gateway::new(self.stores_url()).expect("the URL is valid");
-        let groups =
-            gateway.timeout(Duration::from_secs(60)).metrics().expect("the gateways respond");
-        let entry = |group: &metrics_push::StoredGroup| {
-            let label = |name: &str| group.labels.get(name).cloned();
-            let number = |name| group.value(name, &[]).map(|value| value as u64);
-            let id = (label("scheduler")?, label("group")?);
-            Some((id, (number(RUN)?, number(SUCCESS).unwrap_or_default())))
+/// Returns the value of a gauge in each group, as Prometheus reads it from a Pushgateway.
+fn scrape(address: SocketAddr, gauge: &str) -> BTreeMap<GroupId, u64> {
+    let text = get(address, "/metrics");
+    let entry = |line: &str| {
+        let (labels, value) = line.strip_prefix(gauge)?.strip_prefix('{')?.split_once("} ")?;
+        let label = |name: &str| {
+            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+            rest.split('"').next().map(ToOwned::to_owned)
         };
-        groups.iter().filter_map(entry).collect()
-    }
+        Some(((label("scheduler")?, label("group")?), value.parse::<f64>().ok()? as u64))
+    };
+    text.lines().filter_map(entry).collect()
 }
 
 impl Drop for Servers {
