@@ -94,12 +94,14 @@ impl Lane {
         self.in_flight < limit && !self.ready.is_empty() && !is_paused
     }
 
-    /// Derives the capacity from the duration of a flight.
+    /// Derives the capacity from the duration of a flight that the sink has answered. It increases by one at most: a single fast
+    /// response can be an exception.
     fn measure(&mut self, flight: &Flight, now: Moment) {
-        let per_request =
-            now.since(flight.started_at) / u32::try_from(flight.in_flight).unwrap_or(u32::MAX);
+        let in_flight = u32::try_from(flight.in_flight).unwrap_or(u32::MAX);
+        let per_request = now.since(flight.started_at) / in_flight;
         let capacity = MAX_QUEUE_TIME.as_nanos() / per_request.as_nanos().max(1);
-        self.capacity = Some(usize::try_from(capacity).unwrap_or(usize::MAX).max(1));
+        let capacity = usize::try_from(capacity).unwrap_or(usize::MAX).max(1);
+        self.capacity = Some(self.capacity.map_or(capacity, |before| capacity.min(before + 1)));
     }
 }
 
@@ -178,7 +180,7 @@ impl Groups {
     }
 
     /// Merges the request in flight with those that wait. It is sent again after the other groups of its lane, and none of
-    /// them before `retry_at`.
+    /// them before `retry_at`. The next ones are sent one after the other until the sink answers.
     pub(super) fn fail(&mut self, key: &GroupingKey, now: Moment, retry_at: Moment) {
         self.end_flight(key, now, Some(retry_at));
     }
@@ -190,9 +192,10 @@ impl Groups {
         let Some(flight) = group.in_flight.take() else { return };
         let lane = self.lanes.entry(group.lane).or_default();
         lane.in_flight -= 1;
-        lane.measure(&flight, now);
-        if retry_at.is_some() {
-            lane.paused_until = retry_at;
+        if retry_at.is_none() {
+            lane.measure(&flight, now);
+        } else {
+            (lane.paused_until, lane.capacity) = (retry_at, Some(1));
             group.waiting = merge(Some(flight.work), group.waiting.take());
         }
         self.size = self.size - size + group.size();
@@ -325,8 +328,8 @@ mod tests {
         let counts: Vec<_> = (0..30).map(|_| process(&mut groups, slow)).collect();
         assert_eq!((counts[0], &counts[12..]), (16, &[4; 18][..]));
         let fast = Duration::from_millis(1);
-        let counts: Vec<_> = (0..10).map(|_| process(&mut groups, fast)).collect();
-        assert_eq!((counts[0], counts[9]), (4, 16));
+        let counts: Vec<_> = (0..20).map(|_| process(&mut groups, fast)).collect();
+        assert_eq!((&counts[..3], counts[19]), (&[4, 5, 6][..], 16));
     }
 
     #[test]
