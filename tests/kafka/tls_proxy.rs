@@ -4,14 +4,13 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::broker_proxy::BrokerProxy;
 use crate::programs::command;
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 
 /// A certification authority, and a folder for its files.
 pub(crate) struct Authority {
