@@ -1,15 +1,16 @@
 //! Checks the reader of history files with arbitrary bytes.
 
-use super::record::{GroupRecord, with_version};
+use super::history_file::{HistoryFile, with_version};
 
 /// Decodes a file. The history is the same after it is encoded again.
 ///
 /// # Panics
 /// If the reader is wrong.
 pub fn history(bytes: &[u8]) {
-    if let Ok(record) = GroupRecord::decode(bytes) {
-        let again = GroupRecord::decode(&record.encode());
-        assert_eq!(again.as_ref().map(GroupRecord::encode), Ok(record.encode()));
+    if let Ok(HistoryFile { record, .. }) = HistoryFile::decode(bytes) {
+        let encoded = HistoryFile::encode(&record);
+        let again = HistoryFile::decode(&encoded).map(|file| HistoryFile::encode(&file.record));
+        assert_eq!(again, Ok(encoded));
         record.runs().for_each(drop);
     }
 }

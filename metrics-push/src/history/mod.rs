@@ -1,7 +1,8 @@
 //! `History`: what became of the last runs of each group, on this machine.
 //!
 //! Invariants:
-//! - Each group has one file. It is complete, because it is written to a temporary file and renamed.
+//! - Each group has one file. Runs are appended. A file that is replaced is complete, because it is written to a temporary
+//!   file and renamed.
 //! - A file is changed under the lock of the folder. Reading needs no lock.
 //! - A run is counted once, whatever the number of its sinks and of the attempts to report it.
 //! - The number of files and their size are limited.
@@ -13,6 +14,7 @@
 mod families;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod history_file;
 mod record;
 mod run_history;
 mod run_line;
@@ -33,7 +35,8 @@ use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
 use crate::state_dir::{Disk, FileRoom, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning};
-use record::{GroupRecord, InvalidHistory, Streak};
+use history_file::{HistoryFile, InvalidHistory};
+use record::{GroupRecord, Streak};
 use totals::total_before;
 
 pub(crate) use families::add_last_time;
@@ -48,10 +51,11 @@ const EXTENSION: &str = "history";
 /// A larger file is corrupt.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
-/// The maximum number of groups. Beyond it, the files that have not changed for the longest time are removed.
-const MAX_FILES: usize = 4_096;
+/// The maximum number of groups: more than a scheduler has. Beyond it, the files that have not changed for the longest time
+/// are removed.
+const MAX_FILES: usize = 32_768;
 
-/// A process holds the lock only for a few file operations. The outcome of a run does not wait longer.
+/// A process holds the lock only for a few file operations. The outcome of a run does not wait longer for another process.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The grouping labels that distinguish machines. Two machines with one group would overwrite each other's totals.
@@ -74,6 +78,7 @@ pub(crate) struct History {
     state_dir: Arc<StateDir>,
     totals: TotalsPolicy,
     room: FileRoom,
+    max_files: usize,
     disk: Disk,
     has_warned: AtomicBool,
 }
@@ -119,6 +124,7 @@ impl History {
             state_dir: Arc::clone(state_dir),
             totals,
             room: FileRoom::default(),
+            max_files: MAX_FILES,
             disk: Disk::default(),
             has_warned: AtomicBool::new(false),
         }
@@ -235,8 +241,11 @@ impl History {
         let Some(folder) = self.state_dir.existing_folder(FOLDER) else { return Vec::new() };
         let files = self.ok_or_warn(self.disk.list(&folder, is_history)).unwrap_or_default();
         let read = |name: &str| self.ok_or_warn(self.read(&folder, name)).flatten();
-        let mut all: Vec<RunHistory> =
-            files.iter().filter_map(|file| read(&file.name)).map(RunHistory::from).collect();
+        let mut all: Vec<RunHistory> = files
+            .iter()
+            .filter_map(|file| read(&file.name))
+            .map(|file| file.record.into())
+            .collect();
         all.sort_by(|a, b| a.key().cmp(b.key()));
         all
     }
@@ -281,40 +290,53 @@ impl History {
     ) -> io::Result<GroupRecord> {
         let name = file_name(key);
         let _lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
-        let found = self.read(folder, &name)?;
-        let is_new = found.is_none();
-        let mut group = found
-            .filter(|group| group.key == *key)
-            .unwrap_or_else(|| GroupRecord::new(key.clone()));
-        if change(&mut group) {
-            if is_new {
-                // Temporary files of dead processes count as well.
-                let is_own = |name: &str| is_history(name) || is_temp(name);
-                self.room.make_room(&self.disk, folder, MAX_FILES, is_own);
-            }
-            if let Err(error) = self.disk.replace(folder, &name, &group.encode()) {
-                self.warn_unwritten(folder, &error);
-            }
+        let found = self.read(folder, &name)?.filter(|file| file.record.key == *key);
+        let known = found.as_ref().map(|file| file.record.clone());
+        let mut group = known.unwrap_or_else(|| GroupRecord::new(key.clone()));
+        if change(&mut group)
+            && let Err(error) = self.write(folder, &name, found.as_ref(), &group)
+        {
+            self.warn_unwritten(folder, &error);
         }
         Ok(group)
+    }
+
+    /// Writes the history of a group whose file has this content.
+    fn write(
+        &self,
+        folder: &Arc<Folder>,
+        name: &str,
+        found: Option<&HistoryFile>,
+        group: &GroupRecord,
+    ) -> io::Result<()> {
+        if let Some(change) = found.and_then(|file| file.encode_change(group)) {
+            return self.disk.append(folder, name, &change);
+        }
+        if found.is_none() {
+            // Temporary files of dead processes count as well.
+            let is_own = |name: &str| is_history(name) || is_temp(name);
+            self.room.make_room(&self.disk, folder, self.max_files, is_own);
+        }
+        self.disk.replace(folder, name, &HistoryFile::encode(group))
     }
 
     /// Reads the file of a group; `None` if it does not exist or cannot be read.
     fn read_group(&self, key: &GroupingKey) -> Option<GroupRecord> {
         let folder = self.state_dir.existing_folder(FOLDER)?;
-        self.ok_or_warn(self.read(&folder, &file_name(key)))?
+        let file = self.ok_or_warn(self.read(&folder, &file_name(key)))??;
+        Some(file.record)
     }
 
     /// Reads a file; `None` if there is none, or if it is corrupt.
-    fn read(&self, folder: &Folder, name: &str) -> io::Result<Option<GroupRecord>> {
+    fn read(&self, folder: &Folder, name: &str) -> io::Result<Option<HistoryFile>> {
         let bytes = match self.disk.read(folder, name, MAX_FILE_SIZE) {
             // It is too large, or not a regular file.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(Vec::new()),
             read => read?,
         };
-        match bytes.map(|bytes| GroupRecord::decode(&bytes)) {
+        match bytes.map(|bytes| HistoryFile::decode(&bytes)) {
             None => Ok(None),
-            Some(Ok(group)) => Ok(Some(group)),
+            Some(Ok(file)) => Ok(Some(file)),
             Some(Err(InvalidHistory::Corrupt)) => {
                 let path = folder.path().join(name);
                 self.warn(&format_args!(

@@ -1,7 +1,6 @@
-//! `GroupRecord`: the history of one group, and the format of its file.
+//! `GroupRecord`: the history of one group, and its lines in a file.
 //!
 //! ```text
-//! metrics-push history 1  checksum=<of the rest, 16 hexadecimal digits>
 //! group    job=import  label=region=eu
 //! last     success=1763806512.5  failure=1763720101.25
 //! streak   failures=0  successes=4
@@ -12,24 +11,19 @@
 //! ```
 //!
 //! The fields of a line are separated by tabs. The runs come last, in the order in which they were recorded. An update
-//! appends one and does not read the others.
+//! appends one and does not read the others. A change has the same lines without the group: values replace earlier ones,
+//! ids and runs are appended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::run_line::{RUN, end_of, read_run, write_run};
 use super::totals::add_run;
-use crate::checksum::fast_checksum_of;
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
 use crate::line_fields::{LineBuilder, LineFields, split_line};
 use crate::outcome::Outcome;
 use crate::push_request::{RunEnding, Total, Totals};
-
-const MAGIC: &str = "metrics-push history";
-
-/// A change of the format needs a new version, and a file of the old version in the tests.
-const VERSION: u32 = 1;
 
 /// The number of runs in a file.
 pub(crate) const MAX_RUNS: usize = 200;
@@ -77,15 +71,6 @@ pub(crate) struct Streak {
     pub(crate) successes: u64,
     /// When the first failed run of the streak started, in Unix seconds.
     pub(crate) failing_since: Option<f64>,
-}
-
-/// Why a file cannot be read as a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InvalidHistory {
-    /// The file is truncated or damaged, or it is not a history.
-    Corrupt,
-    /// A later version wrote it.
-    Newer,
 }
 
 impl LastTimes {
@@ -150,12 +135,16 @@ impl GroupRecord {
             )]
             add_run(&mut self.totals, &ending.counted, (run.started_at * 1_000.0) as u64);
         }
-        self.counted.push(run.id.clone());
-        let excess = self.counted.len().saturating_sub(MAX_COUNTED);
-        self.counted.drain(..excess);
+        self.set_counted([run.id.clone()]);
         self.run_lines.push_str(&write_run(run));
         self.remove_old_runs(now);
         true
+    }
+
+    fn set_counted(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.counted.extend(ids);
+        let excess = self.counted.len().saturating_sub(MAX_COUNTED);
+        self.counted.drain(..excess);
     }
 
     /// Returns the id of the run that was added last.
@@ -168,7 +157,12 @@ impl GroupRecord {
         self.last_run() != Some(id) && self.counted.iter().any(|counted| counted == id)
     }
 
-    /// Removes the oldest runs until the limits are kept.
+    /// Removes the oldest runs beyond the limits.
+    pub(super) fn limit_runs(&mut self) {
+        self.remove_old_runs(f64::NEG_INFINITY);
+    }
+
+    /// Removes the runs that are too old, and then the oldest runs until the limits are kept.
     fn remove_old_runs(&mut self, now: f64) {
         let oldest = now - RUN_TTL.as_secs_f64();
         let mut count = self.run_lines.bytes().filter(|byte| *byte == b'\n').count();
@@ -212,15 +206,41 @@ impl GroupRecord {
     }
 
     pub(super) fn set_checked(&mut self, sink: &str, at: u64) {
-        if self.checked.len() >= MAX_CHECKED {
+        if self.checked.len() >= MAX_CHECKED && !self.checked.contains_key(sink) {
             self.checked.clear();
         }
         self.checked.insert(sink.to_owned(), at);
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut lines = line("group", |line| line.key(&self.key));
-        lines += &line("last", |line| {
+    /// Returns all lines.
+    pub(super) fn to_lines(&self) -> String {
+        let group = line("group", |line| line.key(&self.key));
+        let totals = self.totals.iter();
+        group + &self.lines_with(totals, self.counted.iter(), self.checked.iter(), &self.run_lines)
+    }
+
+    /// Returns the lines of the change from an earlier state; `None` if no such lines exist, because a run has changed.
+    pub(super) fn change_since(&self, earlier: &Self) -> Option<String> {
+        let counted: Vec<_> =
+            self.counted.iter().filter(|id| !earlier.counted.contains(id)).collect();
+        let new_runs = self.run_lines.rmatch_indices('\n').nth(counted.len());
+        let (known, new_runs) = self.run_lines.split_at(new_runs.map_or(0, |(end, _)| end + 1));
+        let totals = self.totals.iter().filter(|(name, it)| earlier.totals.get(*name) != Some(*it));
+        let checked =
+            self.checked.iter().filter(|(sink, at)| earlier.checked.get(*sink) != Some(*at));
+        // The oldest runs may have been removed.
+        let is_appended = earlier.run_lines.ends_with(known);
+        is_appended.then(|| self.lines_with(totals, counted, checked, new_runs))
+    }
+
+    fn lines_with<'a>(
+        &self,
+        totals: impl Iterator<Item = (&'a String, &'a Total)>,
+        counted: impl IntoIterator<Item = &'a String>,
+        checked: impl Iterator<Item = (&'a String, &'a u64)>,
+        run_lines: &str,
+    ) -> String {
+        let mut lines = line("last", |line| {
             let LastTimes { success, failure, abandoned, skipped } = self.last;
             line.optional("success", success);
             line.optional("failure", failure);
@@ -232,60 +252,53 @@ impl GroupRecord {
             line.field("successes", self.streak.successes);
             line.optional("since", self.streak.failing_since);
         });
-        for (name, total) in &self.totals {
+        for (name, total) in totals {
             lines += &line("total", |line| {
                 line.field("name", name);
                 line.field("since", total.since);
                 line.field("text", &total.text);
             });
         }
-        lines += &line("counted", |line| self.counted.iter().for_each(|id| line.field("id", id)));
-        for (sink, at) in &self.checked {
+        lines += &line("counted", |line| counted.into_iter().for_each(|id| line.field("id", id)));
+        for (sink, at) in checked {
             lines += &line("checked", |line| {
                 line.field("sink", sink);
                 line.field("at", at);
             });
         }
-        lines += &self.run_lines;
-        format!("{}{lines}", header(VERSION, &lines)).into_bytes()
+        lines + run_lines
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidHistory> {
-        let text = std::str::from_utf8(bytes).map_err(|_| InvalidHistory::Corrupt)?;
-        let (version, lines) = check_header(text).ok_or(InvalidHistory::Corrupt)?;
-        if version > VERSION {
-            return Err(InvalidHistory::Newer);
-        }
-        Self::parse(lines).ok_or(InvalidHistory::Corrupt)
-    }
-
-    fn parse(mut lines: &str) -> Option<Self> {
+    /// Parses all lines.
+    pub(super) fn parse(lines: &str) -> Option<Self> {
         let (group, rest) = lines.split_once('\n')?;
         let mut record = Self::new(split_line(group).1.key()?);
-        lines = rest;
+        record.apply(rest)?;
+        Some(record)
+    }
+
+    /// Applies the lines of a change.
+    pub(super) fn apply(&mut self, mut lines: &str) -> Option<()> {
         while let Some((line, rest)) = lines.split_once('\n')
             && line.split('\t').next() != Some(RUN)
         {
             // Unknown lines are skipped.
             let (word, fields) = split_line(line);
             match word {
-                "last" => record.last = read_last(&fields),
-                "streak" => record.streak = read_streak(&fields)?,
-                "total" => drop(record.totals.insert(
+                "last" => self.last = read_last(&fields),
+                "streak" => self.streak = read_streak(&fields)?,
+                "total" => drop(self.totals.insert(
                     fields.text("name")?.to_owned(),
                     Total { since: fields.number("since")?, text: fields.text("text")?.to_owned() },
                 )),
-                "counted" => record.counted = fields.all("id").map(str::to_owned).collect(),
-                "checked" => {
-                    let sink = fields.text("sink")?.to_owned();
-                    record.checked.insert(sink, fields.number("at")?);
-                }
+                "counted" => self.set_counted(fields.all("id").map(str::to_owned)),
+                "checked" => self.set_checked(fields.text("sink")?, fields.number("at")?),
                 _ => {}
             }
             lines = rest;
         }
-        lines.clone_into(&mut record.run_lines);
-        Some(record)
+        self.run_lines.push_str(lines);
+        Some(())
     }
 }
 
@@ -294,32 +307,6 @@ fn line(word: &str, add_fields: impl FnOnce(&mut LineBuilder)) -> String {
     line.word(word);
     add_fields(&mut line);
     line.finish()
-}
-
-/// Returns the version and the text after the header; `None` if the header is invalid or the checksum is wrong.
-fn check_header(text: &str) -> Option<(u32, &str)> {
-    let (header, lines) = text.split_once('\n')?;
-    let (word, fields) = split_line(header);
-    let version = word.strip_prefix(MAGIC)?.strip_prefix(' ')?.parse().ok()?;
-    let stated = fields.text("checksum")?;
-    (stated == format!("{:016x}", checksum(version, lines))).then_some((version, lines))
-}
-
-/// Returns the first line of a file.
-fn header(version: u32, lines: &str) -> String {
-    format!("{MAGIC} {version}\tchecksum={:016x}\n", checksum(version, lines))
-}
-
-/// Replaces the first line of a file by that of a file of this version.
-#[cfg(any(test, fuzzing))]
-pub(super) fn with_version(text: &str, version: u32) -> String {
-    let lines = text.split_once('\n').map_or("", |(_, lines)| lines);
-    format!("{}{lines}", header(version, lines))
-}
-
-/// The checksum covers the version, so that a damaged file does not look like one of a later version.
-fn checksum(version: u32, lines: &str) -> u64 {
-    fast_checksum_of(lines.as_bytes()) ^ u64::from(version)
 }
 
 fn read_last(fields: &LineFields<'_>) -> LastTimes {
@@ -340,17 +327,17 @@ fn read_streak(fields: &LineFields<'_>) -> Option<Streak> {
 }
 
 #[cfg(test)]
+pub(super) use tests::{ENDED_AT, ending, record};
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::finished_run::RecordCounts;
     use crate::push_request::Families;
 
-    /// A file that the first release wrote.
-    const VERSION_1: &str = include_str!("version_1.history");
+    pub(in crate::history) const ENDED_AT: f64 = 1_763_806_512.5;
 
-    const ENDED_AT: f64 = 1_763_806_512.5;
-
-    fn ending(id: &str, outcome: Outcome) -> RunEnding {
+    pub(in crate::history) fn ending(id: &str, outcome: Outcome) -> RunEnding {
         let run = FinishedRun {
             id: id.to_owned(),
             started_at: 1_763_806_500.25,
@@ -369,52 +356,13 @@ mod tests {
         RunEnding { run, counted: Families::from([("rows_total".into(), text.into())]) }
     }
 
-    fn record() -> GroupRecord {
+    pub(in crate::history) fn record() -> GroupRecord {
         let key = GroupingKey::new("a/b\n").unwrap().label("shard", "é=7").unwrap();
         let mut record = GroupRecord::new(key);
         assert!(record.add(&ending("1", Outcome::Success), true, ENDED_AT));
         assert!(record.add(&ending("2", Outcome::ExitCode), true, ENDED_AT));
         record.set_checked("http://gateway:9091", 1_763_806_600_000);
         record
-    }
-
-    #[test]
-    fn decoded_history_equals_the_encoded_one() {
-        assert_eq!(GroupRecord::decode(&record().encode()), Ok(record()));
-        let runs: Vec<_> = record().runs().collect();
-        assert_eq!(runs[1], ending("2", Outcome::ExitCode).run);
-    }
-
-    #[test]
-    fn history_of_version_1_is_decoded() {
-        assert_eq!(String::from_utf8(record().encode()).unwrap(), VERSION_1);
-        assert_eq!(GroupRecord::decode(VERSION_1.as_bytes()), Ok(record()));
-    }
-
-    #[test]
-    fn file_truncated_at_any_byte_is_corrupt() {
-        let whole = record().encode();
-        for length in 0..whole.len() {
-            let decoded = GroupRecord::decode(&whole[..length]);
-            assert_eq!(decoded, Err(InvalidHistory::Corrupt), "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn file_with_a_flipped_bit_is_corrupt() {
-        let whole = record().encode();
-        for bit in 0..whole.len() * 8 {
-            let mut flipped = whole.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(GroupRecord::decode(&flipped), Err(InvalidHistory::Corrupt), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn unknown_lines_and_fields_are_skipped() {
-        let text = VERSION_1.replacen("streak\t", "later\tx=1\nstreak\tx=1\t", 1);
-        let decoded = GroupRecord::decode(with_version(&text, VERSION).as_bytes());
-        assert_eq!(decoded, Ok(record()));
     }
 
     #[test]

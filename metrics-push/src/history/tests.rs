@@ -219,20 +219,40 @@ fn history_without_a_state_directory_counts_one_run() {
 fn failure_of_any_file_operation_costs_at_most_its_run() {
     const MAX_OPERATIONS: i64 = 20;
 
-    let mut failed = 0;
-    for operation in 0..MAX_OPERATIONS {
-        let state = TempStateDir::new();
-        state.history().record(&key(), SINK, &ending("1", Outcome::Error));
-        let history = state.failing_history(operation);
-        let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
-        assert!(recorded.families.contains_key(FAILURES), "operation {operation}");
-        failed += usize::from(history.has_warned.load(Ordering::Relaxed));
-        let recorded = state.history().record(&key(), SINK, &ending("3", Outcome::Error));
-        let expected: &[_] =
-            if total(&recorded) == Some("6") { &["1", "2", "3"] } else { &["1", "3"] };
-        assert_eq!(ids(&state.history()), expected, "operation {operation}");
+    // A file with an incomplete change is replaced.
+    for (end, min_failures) in [("", 4), ("change\t", 6)] {
+        let mut failed = 0;
+        for operation in 0..MAX_OPERATIONS {
+            let state = TempStateDir::new();
+            state.history().record(&key(), SINK, &ending("1", Outcome::Error));
+            let mut file =
+                std::fs::OpenOptions::new().append(true).open(state.file(&key())).unwrap();
+            std::io::Write::write_all(&mut file, end.as_bytes()).unwrap();
+            let history = state.failing_history(operation);
+            let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
+            assert!(recorded.families.contains_key(FAILURES), "operation {operation}");
+            failed += usize::from(history.has_warned.load(Ordering::Relaxed));
+            let recorded = state.history().record(&key(), SINK, &ending("3", Outcome::Error));
+            let expected: &[_] =
+                if total(&recorded) == Some("6") { &["1", "2", "3"] } else { &["1", "3"] };
+            assert_eq!(ids(&state.history()), expected, "operation {operation}");
+        }
+        assert!((min_failures..12).contains(&failed), "{failed}");
     }
-    assert!((4..12).contains(&failed), "{failed}");
+}
+
+/// The folder gets no other file, because creating and removing files takes longer than writing them.
+#[test]
+fn run_is_appended_to_the_file_of_its_group() {
+    let state = TempStateDir::new();
+    let history = state.history();
+    history.record(&key(), SINK, &ending("1", Outcome::Success));
+    let before = std::fs::File::open(state.file(&key())).unwrap();
+    let read = |mut file: &std::fs::File| std::io::read_to_string(&mut file).unwrap();
+    let start = read(&before);
+    history.record(&key(), SINK, &ending("2", Outcome::Error));
+    assert!(!start.is_empty() && read(&before).starts_with("change\t"), "the file is the same");
+    assert_eq!(ids(&history), ["1", "2"]);
 }
 
 #[test]
@@ -257,7 +277,7 @@ fn file_of_a_newer_version_is_not_replaced() {
     let state = TempStateDir::new();
     state.history().record(&key(), SINK, &ending("1", Outcome::Success));
     let text = std::fs::read_to_string(state.file(&key())).unwrap();
-    let newer = record::with_version(&text, 2);
+    let newer = history_file::with_version(&text, 3);
     std::fs::write(state.file(&key()), &newer).unwrap();
     let history = state.history();
     let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
@@ -269,7 +289,9 @@ fn file_of_a_newer_version_is_not_replaced() {
 #[test]
 fn number_of_groups_is_limited() {
     let state = TempStateDir::new();
-    let history = state.history();
+    const MAX_FILES: usize = 100;
+
+    let history = History { max_files: MAX_FILES, ..state.history() };
     let group = |number: usize| GroupingKey::new(format!("job_{number}")).unwrap();
     for number in 0..MAX_FILES + 10 {
         history.record(&group(number), SINK, &ending("1", Outcome::Success));

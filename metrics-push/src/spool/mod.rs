@@ -377,14 +377,15 @@ impl Spool {
         }
         let length = bytes.len() as u64;
         let replaced = found.as_ref().map(|replaced| replaced.len() as u64);
-        let new = NewRecord { name: &name, bytes: length, replaced, written_at: temp.written_at() };
+        let written_at = temp.written_at();
+        let new = NewRecord { name: &name, bytes: length, replaced, written_at };
         self.make_room(&lock, folder, &new)?;
-        self.disk.rename(&temp, &name)?;
+        self.disk.rename(temp, &name)?;
         self.update_usage(|usage| {
             if let Some(replaced) = replaced {
                 usage.subtract(replaced);
             }
-            usage.add(length, temp.written_at());
+            usage.add(length, written_at);
         });
         drop(lock);
         self.disk.sync_folder(folder)
@@ -492,7 +493,7 @@ impl Spool {
         if dropped > 0 {
             let total = self.dropped(folder).saturating_add(dropped);
             let temp = self.disk.write_temp(folder, DROPPED_FILE, total.to_string().as_bytes())?;
-            self.disk.rename(&temp, DROPPED_FILE)?;
+            self.disk.rename(temp, DROPPED_FILE)?;
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use super::folder::{FileEntry, Folder, lock_within};
 use super::turns::FolderTurn;
-use crate::clock::Moment;
 
 /// The extension of temporary files.
 pub(crate) const TEMP_EXTENSION: &str = "new";
@@ -40,14 +39,16 @@ impl FileRoom {
         if self.0.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
         }
-        let mut files = disk.list(folder, is_accepted).unwrap_or_default();
-        if files.len() >= max {
+        let mut count = disk.count(folder, &is_accepted).unwrap_or_default();
+        if count >= max {
+            let mut files = disk.list(folder, &is_accepted).unwrap_or_default();
             files.sort_by_key(|file| file.modified);
-            for file in files.drain(..max / 4) {
+            for file in files.drain(..files.len().min(max / 4)) {
                 let _ = disk.remove(folder, &file.name);
             }
+            count = files.len();
         }
-        let room = i64::try_from(max.saturating_sub(files.len())).unwrap_or(0);
+        let room = i64::try_from(max.saturating_sub(count)).unwrap_or(0);
         self.0.store(room - 1, Ordering::Relaxed);
     }
 }
@@ -73,14 +74,20 @@ impl Disk {
         if remaining == Some(0) { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
     }
 
-    /// Waits for the lock of a folder, for at most `timeout`.
+    /// Waits for the lock of a folder, for at most `timeout` while another process holds it.
     pub(crate) fn lock(&self, folder: &Folder, timeout: Duration) -> io::Result<FolderLock> {
         self.reach_failpoint()?;
-        let deadline = Moment::now().after(timeout);
-        let turn = folder.take_turn(timeout)?;
+        let mut turn = folder.take_turn(timeout)?;
         let file = folder.open_or_create_file(LOCK_FILE)?;
-        lock_within(&file, deadline.remaining())?;
+        lock_within(&file, turn.remaining())?;
+        turn.set_locked();
         Ok(FolderLock { _file: file, _turn: turn })
+    }
+
+    /// Returns the number of entries of a folder whose name is accepted.
+    fn count(&self, folder: &Folder, is_accepted: impl Fn(&str) -> bool) -> io::Result<usize> {
+        self.reach_failpoint()?;
+        Ok(folder.names()?.filter(|name| is_accepted(name)).count())
     }
 
     /// Lists the files of a folder whose name is accepted.
@@ -124,14 +131,22 @@ impl Disk {
     /// Replaces a file without a sync. A power failure can truncate or remove it.
     pub(crate) fn replace(&self, folder: &Arc<Folder>, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temp = self.write(folder, name, bytes, |_| Ok(()))?;
-        self.rename(&temp, name)
+        self.rename(temp, name)
+    }
+
+    /// Appends to a file without a sync. After a failure, the file may have a part of the bytes.
+    pub(crate) fn append(&self, folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.reach_failpoint()?;
+        self.write_bytes(&folder.open_file(name)?, bytes)
     }
 
     /// Renames a temporary file to `name`. Readers see the complete old file or the complete new file, also after a power
     /// failure.
-    pub(crate) fn rename(&self, temp: &TempFile, name: &str) -> io::Result<()> {
+    pub(crate) fn rename(&self, mut temp: TempFile, name: &str) -> io::Result<()> {
         self.reach_failpoint()?;
-        temp.folder.rename(&temp.name, name)
+        temp.folder.rename(&temp.name, name)?;
+        temp.is_renamed = true;
+        Ok(())
     }
 
     /// Syncs a folder, so that renamed files survive a power failure.
@@ -148,16 +163,27 @@ impl Disk {
         sync: impl Fn(&File) -> io::Result<()>,
     ) -> io::Result<TempFile> {
         self.reach_failpoint()?;
-        let (mut file, mut temp) = TempFile::new(folder, name)?;
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        file.write_all(first)?;
-        // Simulates a full disk, which truncates the file.
-        self.reach_failpoint()?;
-        file.write_all(second)?;
+        let (file, mut temp) = TempFile::new(folder, name)?;
+        self.write_bytes(&file, bytes)?;
         self.reach_failpoint()?;
         sync(&file)?;
         temp.written_at = file.metadata()?.modified()?;
         Ok(temp)
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "same signature as in tests")]
+    fn write_bytes(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    /// Simulates a disk that is full after the first half.
+    #[cfg(test)]
+    fn write_bytes(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        file.write_all(first)?;
+        self.reach_failpoint()?;
+        file.write_all(second)
     }
 }
 
@@ -168,6 +194,7 @@ pub(crate) struct TempFile {
     name: String,
     /// By the clock of the file system.
     written_at: SystemTime,
+    is_renamed: bool,
 }
 
 impl TempFile {
@@ -180,8 +207,8 @@ impl TempFile {
             let name = format!("{name}.{process}-{number}.{TEMP_EXTENSION}");
             match folder.create_file(&name) {
                 Ok(file) => {
-                    let folder = Arc::clone(folder);
-                    return Ok((file, Self { folder, name, written_at: SystemTime::UNIX_EPOCH }));
+                    let (folder, written_at) = (Arc::clone(folder), SystemTime::UNIX_EPOCH);
+                    return Ok((file, Self { folder, name, written_at, is_renamed: false }));
                 }
                 // A dead process, or one of another container, had the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -198,7 +225,9 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // Fails if the file was renamed. If it fails for another reason, the file is removed when it is abandoned.
-        let _ = self.folder.remove(&self.name);
+        if !self.is_renamed {
+            // If this fails, the file is removed when it is abandoned.
+            let _ = self.folder.remove(&self.name);
+        }
     }
 }

@@ -81,7 +81,8 @@ impl Folder {
         self.id
     }
 
-    /// Waits until no other thread of this process changes the folder, at most for `timeout`.
+    /// Waits until no other thread of this process changes the folder, at most for `timeout` while another process holds its
+    /// lock.
     pub(super) fn take_turn(&self, timeout: Duration) -> io::Result<FolderTurn> {
         self.turns.take(timeout).ok_or_else(lock_is_held)
     }

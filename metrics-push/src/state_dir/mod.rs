@@ -68,26 +68,27 @@ impl StateDir {
     /// Returns the folder with this name, created if necessary. A folder that was removed is created again.
     /// Returns `None` if the state directory is disabled or, after a log line, if it cannot be used.
     pub(crate) fn folder(&self, name: &'static str) -> Option<Arc<Folder>> {
-        self.open(name, Folder::open_or_create)
+        self.open(name, |path| Some(Folder::open_or_create(path)))
     }
 
     /// Like [`folder`](Self::folder), but does not create the folder.
     pub(crate) fn existing_folder(&self, name: &'static str) -> Option<Arc<Folder>> {
-        let exists = self.location.path()?.join(name).symlink_metadata().is_ok();
-        exists.then(|| self.open(name, Folder::open)).flatten()
+        let open = |path: &Path| path.symlink_metadata().is_ok().then(|| Folder::open(path));
+        self.open(name, open)
     }
 
+    /// Returns the open folder, or else the folder that `open` returns, if it exists.
     fn open(
         &self,
         name: &'static str,
-        open: impl Fn(&Path) -> io::Result<Arc<Folder>>,
+        open: impl Fn(&Path) -> Option<io::Result<Arc<Folder>>>,
     ) -> Option<Arc<Folder>> {
         let path = self.location.path()?.join(name);
         let mut folders = self.folders.lock();
         if let Some(folder) = folders.get(name).filter(|folder| folder.is_current()) {
             return Some(Arc::clone(folder));
         }
-        match open(&path) {
+        match open(&path)? {
             Ok(folder) => {
                 folders.insert(name, Arc::clone(&folder));
                 Some(folder)
