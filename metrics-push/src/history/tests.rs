@@ -288,9 +288,9 @@ fn file_of_a_newer_version_is_not_replaced() {
 
 #[test]
 fn number_of_groups_is_limited() {
-    let state = TempStateDir::new();
     const MAX_FILES: usize = 100;
 
+    let state = TempStateDir::new();
     let history = History { max_files: MAX_FILES, ..state.history() };
     let group = |number: usize| GroupingKey::new(format!("job_{number}")).unwrap();
     for number in 0..MAX_FILES + 10 {
