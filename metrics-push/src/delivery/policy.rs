@@ -27,6 +27,10 @@ pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The number of attempts to deliver a request that is only on disk: enough for a short failure.
 pub(super) const MAX_REPLAY_ATTEMPTS: u32 = 3;
 
+/// How long a stored request stays on disk after these attempts, although the sink accepts other requests: long enough that
+/// thousands of them cause little load, short compared with the time a person needs to react.
+pub(super) const REPLAY_INTERVAL: Duration = Duration::from_secs(15);
+
 /// How long an attempt may continue after a signal has ended the wait for it, if the request can be stored on disk: long
 /// enough for a response that is on its way.
 pub(super) const STORABLE_GRACE: Duration = Duration::from_millis(250);

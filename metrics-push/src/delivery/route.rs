@@ -1,7 +1,6 @@
 //! `Route`: a sink, its circuit breaker, its spool and the history of its groups.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
@@ -76,8 +75,9 @@ struct FailureState {
     /// Whether the disk has a record that the sink is down. `None` before it was read.
     is_outage_recorded: Mutex<Option<bool>>,
     unsure: Mutex<UnsureRequests>,
-    /// Set while requests of other groups or earlier processes may be spooled.
-    needs_drain: AtomicBool,
+    /// When the requests of other groups and earlier processes are delivered, at the earliest; `None` if none is known to be
+    /// spooled.
+    drain_at: Mutex<Option<Moment>>,
 }
 
 impl FailureState {
@@ -88,7 +88,7 @@ impl FailureState {
             breaker: Mutex::default(),
             is_outage_recorded: Mutex::default(),
             unsure: Mutex::default(),
-            needs_drain: AtomicBool::new(true),
+            drain_at: Mutex::new(Some(Moment::now())),
         }
     }
 }
@@ -314,19 +314,25 @@ impl Route {
 
     /// Requests that the spool is drained once the sink is reachable.
     pub(crate) fn request_drain(&self) {
+        self.request_drain_at(Moment::now());
+    }
+
+    /// Requests that the spool is drained once the sink is reachable, but not before `at`.
+    pub(super) fn request_drain_at(&self, at: Moment) {
         if let Some(failures) = &self.0.failures {
             if let Some(shard) = &self.0.shard {
                 shard.spooled.forget(shard.index);
             }
-            failures.needs_drain.store(true, Ordering::Relaxed);
+            let mut drain_at = failures.drain_at.lock();
+            *drain_at = Some(drain_at.map_or(at, |earlier| earlier.earlier_of(at)));
         }
     }
 
-    /// Returns true once after each [`request_drain`](Self::request_drain), and once after the route is created.
-    pub(crate) fn take_drain_request(&self) -> bool {
-        let failures = self.0.failures.as_ref();
+    /// Returns true once for each requested drain that is due at `now`, and once after the route is created.
+    pub(crate) fn take_drain_request(&self, now: Moment) -> bool {
+        let failures = self.0.failures.as_ref().filter(|failures| failures.spool.is_some());
         failures.is_some_and(|failures| {
-            failures.spool.is_some() && failures.needs_drain.swap(false, Ordering::Relaxed)
+            failures.drain_at.lock().take_if(|at| now.is_at_or_after(*at)).is_some()
         })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::log_limiter::{self, Undelivered};
+use super::policy::REPLAY_INTERVAL;
 use super::receipt::{DeliveryClass, Receipt, RefusedPart};
 use super::route::Route;
 use crate::clock::Moment;
@@ -108,9 +109,11 @@ impl Settlement {
             return self.store(spool, SpoolReason::Unconfirmed, accepted, error);
         }
         let Some(request) = &self.request else {
-            // The backlog stays on disk. Without an attempt, the next delivery continues with the drain.
+            // The backlog stays on disk, and a later delivery continues with the drain.
             if self.attempts == 0 {
                 self.route.request_drain();
+            } else if error.is_retryable() {
+                self.route.request_drain_at(Moment::now().after(REPLAY_INTERVAL));
             }
             return Receipt::Spooled { error, folder: spool.folder() };
         };
@@ -322,5 +325,45 @@ impl fmt::Display for AttemptCount {
             1 => f.write_str("1 attempt"),
             many => write!(f, "{many} attempts"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::attempt::Delivery;
+    use super::*;
+    use crate::error::Kind;
+    use crate::sink::DryRun;
+    use crate::state_dir::{StateDir, StateDirPath};
+
+    /// Returns a route and the settlement of a stored request whose attempts have failed.
+    fn failed_replay(error: Error) -> (Route, Settlement) {
+        let state_dir = StateDir::new(StateDirPath::Configured("/nonexistent/state".into()));
+        let spool = Spool::new(&Arc::new(state_dir), "http://gateway", &[]);
+        let route = Route::buffered(Arc::new(DryRun::new("http://gateway")), spool, Arc::default());
+        assert!(route.take_drain_request(Moment::now()), "the first drain");
+        let (key, class) = (GroupingKey::new("job").unwrap(), DeliveryClass::BestEffort);
+        let deadline = Moment::now().after(Duration::from_secs(60));
+        let delivery = Delivery::new(route.clone(), key, None, Backlog::default(), deadline, class);
+        (route, Settlement { attempts: 3, ..delivery.finish(Err(error)) })
+    }
+
+    #[test]
+    fn failed_replay_is_repeated_after_an_interval() {
+        let (route, settlement) = failed_replay(Error::new(Kind::Timeout, "no response"));
+        assert!(matches!(settlement.settle(), Receipt::Spooled { .. }));
+        let now = Moment::now();
+        assert!(!route.take_drain_request(now));
+        assert!(route.take_drain_request(now.after(REPLAY_INTERVAL)));
+        assert!(!route.take_drain_request(now.after(REPLAY_INTERVAL)), "once");
+    }
+
+    #[test]
+    fn replay_without_a_remedy_is_not_repeated() {
+        let (route, settlement) = failed_replay(Error::config("the URL is wrong"));
+        assert!(matches!(settlement.settle(), Receipt::Spooled { .. }));
+        assert!(!route.take_drain_request(Moment::now().after(REPLAY_INTERVAL)));
     }
 }

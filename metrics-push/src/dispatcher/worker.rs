@@ -205,7 +205,7 @@ async fn settle(settlement: Box<Settlement>, route: &Route) -> (Receipt, Vec<Gro
     let settle = move || {
         let receipt = settlement.settle();
         let is_delivered = matches!(receipt, Receipt::Delivered { .. });
-        let must_drain = is_delivered && route.take_drain_request();
+        let must_drain = is_delivered && route.take_drain_request(Moment::now());
         (receipt, if must_drain { route.spooled_keys() } else { Vec::new() })
     };
     let lost = || (Receipt::unattempted(Error::panicked(&"in the disk thread")), Vec::new());
