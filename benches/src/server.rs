@@ -121,8 +121,9 @@ fn response_with(body: &str) -> String {
 }
 
 /// The families of a listed group, each with one value.
-const FAMILIES: [(&str, &str); 6] = [
+const FAMILIES: [(&str, &str); 7] = [
     ("batch_job_info", "1"),
+    ("batch_job_last_run_outcome", "1"),
     ("batch_job_last_start_timestamp_seconds", "1.7e9"),
     ("batch_job_last_completion_timestamp_seconds", "1.7e9"),
     ("batch_job_last_success_timestamp_seconds", "1.7e9"),
@@ -144,6 +145,8 @@ fn listing_of(groups: usize) -> String {
                 r#","{name}":{{"time_stamp":"2026-01-01T00:00:00Z","type":"GAUGE","help":"Help.","#
             )
             .expect(INFALLIBLE);
+            // Only one family has the label `outcome`. The others do not need to be exact.
+            let labels = format!(r#"{{"outcome":"success",{}"#, &labels[1..]);
             write!(text, r#""metrics":[{{"labels":{labels},"value":"{value}"}}]}}"#)
                 .expect(INFALLIBLE);
         }

@@ -227,7 +227,7 @@ fn failure_of_any_file_operation_costs_at_most_its_run() {
             state.history().record(&key(), SINK, &ending("1", Outcome::Error));
             let mut file =
                 std::fs::OpenOptions::new().append(true).open(state.file(&key())).unwrap();
-            std::io::Write::write_all(&mut file, end.as_bytes()).unwrap();
+            io::Write::write_all(&mut file, end.as_bytes()).unwrap();
             let history = state.failing_history(operation);
             let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
             assert!(recorded.families.contains_key(FAILURES), "operation {operation}");
@@ -248,7 +248,7 @@ fn run_is_appended_to_the_file_of_its_group() {
     let history = state.history();
     history.record(&key(), SINK, &ending("1", Outcome::Success));
     let before = std::fs::File::open(state.file(&key())).unwrap();
-    let read = |mut file: &std::fs::File| std::io::read_to_string(&mut file).unwrap();
+    let read = |file: &std::fs::File| io::read_to_string(file).unwrap();
     let start = read(&before);
     history.record(&key(), SINK, &ending("2", Outcome::Error));
     assert!(!start.is_empty() && read(&before).starts_with("change\t"), "the file is the same");
