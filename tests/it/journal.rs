@@ -183,6 +183,26 @@ fn search_for_dead_runs_does_not_wait_for_a_gateway_that_is_down() {
 }
 
 #[test]
+fn search_for_dead_runs_asks_all_gateways_at_once() {
+    let (silent, other, state) = (FakeGateway::start(), FakeGateway::start(), StateDir::new());
+    let urls = format!("{},{}", silent.url(), other.url());
+    let job = |ending| {
+        let command = crate::child::ending("import", &urls, &[ending]);
+        command.variable("METRICS_PUSH_STATE_DIR", state.path())
+    };
+    job("kill").run_to_end();
+    silent.fault(Fault::hang());
+    let is_asked =
+        |gateway: &FakeGateway| gateway.requests().iter().any(|request| request.method == "GET");
+    let running = job("ok").start();
+    silent.wait_for(Duration::from_secs(20), is_asked);
+    // A query has three seconds.
+    other.wait_for(Duration::from_secs(2), is_asked);
+    running.kill();
+    running.wait();
+}
+
+#[test]
 fn undelivered_outcome_is_delivered_by_a_later_run() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     gateway.refuse_connections();

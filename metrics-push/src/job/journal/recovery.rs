@@ -22,6 +22,7 @@ use crate::clock::Moment;
 use crate::delivery::policy::{PROBE_TIMEOUT, RECEIPT_GRACE};
 use crate::delivery::{DeliveryClass, Receipt, Route, Router};
 use crate::dispatcher::dispatcher;
+use crate::error::Error;
 use crate::exposition::single_value;
 use crate::job::run_metrics::LAST_START;
 use crate::labels::GroupingKey;
@@ -232,14 +233,11 @@ impl OrphanRecovery {
     fn query_groups<'a>(&mut self, routes: impl Iterator<Item = &'a Route>, timeout: Duration) {
         let runs = self.journals.iter().flat_map(|journal| &journal.runs);
         let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
-        for route in routes {
-            let mut response = None;
-            if route.sink().query().is_some() {
-                let (sink, keys) = (Arc::clone(route.sink()), keys.clone());
-                let query = async move { Some(sink.query()?.groups(keys, timeout).await) };
-                response = dispatcher().spawn(query).wait(timeout).flatten();
-            }
-            match response {
+        let deadline = Moment::now().after(timeout);
+        let queries: Vec<_> =
+            routes.map(|route| (route, spawn_query(route, &keys, timeout))).collect();
+        for (route, query) in queries {
+            match query.and_then(|query| query.wait(deadline.remaining()).flatten()) {
                 Some(Err(error)) if error.is_unconnected() => {}
                 Some(Ok(groups)) => {
                     route.record_answer();
@@ -413,6 +411,17 @@ impl OrphanRecovery {
             self.settle_reports(pipeline.timeout);
         }
     }
+}
+
+/// Queries a sink for groups in the background; `None` if it cannot be queried.
+fn spawn_query(
+    route: &Route,
+    keys: &BTreeSet<GroupingKey>,
+    timeout: Duration,
+) -> Option<Receiver<Option<Result<GroupStates, Error>>>> {
+    route.sink().query()?;
+    let (sink, keys) = (Arc::clone(route.sink()), keys.clone());
+    Some(dispatcher().spawn(async move { Some(sink.query()?.groups(keys, timeout).await) }))
 }
 
 /// Returns the routes on which the run is reported.
