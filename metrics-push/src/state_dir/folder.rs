@@ -84,7 +84,9 @@ impl Folder {
     /// Waits until no other thread of this process changes the folder, at most for `timeout` while another process holds its
     /// lock.
     pub(super) fn take_turn(&self, timeout: Duration) -> io::Result<FolderTurn> {
-        self.turns.take(timeout).ok_or_else(lock_is_held)
+        self.turns.take(timeout).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::TimedOut, "other threads of this process use the folder")
+        })
     }
 
     /// Returns true unless the folder was removed or replaced.
