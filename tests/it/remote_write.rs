@@ -2,8 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use metrics_push::testing::{FakeReceiver, Fault};
-use metrics_push::{Config, Job, Scope};
+use metrics_push::testing::{FakeGateway, FakeReceiver, Fault};
+use metrics_push::{Batcher, Config, GroupingKey, Job, Scope};
+
+use crate::child::ending;
+use crate::state_dir::StateDir;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -172,5 +175,84 @@ fn requests_in_one_call_are_sent_again_if_the_receiver_does_not_support_version_
     assert_eq!(metrics_push::flush(TIMEOUT), 0);
     for number in 0..TASKS {
         receiver.group(&format!("again_{number}"), &[]).assert_outcome("success");
+    }
+}
+
+/// Runs a job in another process.
+fn run_process(receiver: &FakeReceiver, state: &StateDir, arguments: &[&str]) {
+    let command = ending("ending", &receiver.url(), arguments);
+    command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
+}
+
+/// Returns true if the series of the gauge exists and has not ended.
+fn is_current(receiver: &FakeReceiver, gauge: &str) -> bool {
+    receiver.find_series(gauge, &[("job", "ending")]).unwrap().last().is_some()
+}
+
+fn stored_series(state: &StateDir) -> usize {
+    let files = std::fs::read_dir(state.path().join("series")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".series")).count()
+}
+
+#[test]
+fn metric_that_a_success_of_the_next_process_does_not_have_ends() {
+    let (receiver, state) = (FakeReceiver::start(), StateDir::new());
+    run_process(&receiver, &state, &["gauge=rows", "gauge=bytes", "ok"]);
+    run_process(&receiver, &state, &["gauge=bytes", "err"]);
+    assert!(is_current(&receiver, "rows"), "{receiver}");
+    run_process(&receiver, &state, &["gauge=bytes", "ok"]);
+    assert!(!is_current(&receiver, "rows") && is_current(&receiver, "bytes"), "{receiver}");
+    run_process(&receiver, &state, &["gauge=rows", "ok"]);
+    assert!(is_current(&receiver, "rows") && !is_current(&receiver, "bytes"), "{receiver}");
+    receiver.after_run("ending", &[]).assert_outcome("success");
+}
+
+#[test]
+fn metric_does_not_end_while_another_process_sends_the_group() {
+    let (receiver, state) = (FakeReceiver::start(), StateDir::new());
+    let config = Config::default().url(receiver.url()).unwrap().state_dir(state.path());
+    let _scope = config.scope().unwrap();
+    let job = Job::with_name("ending");
+    job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    run_process(&receiver, &state, &["gauge=bytes", "ok"]);
+    run_process(&receiver, &state, &["ok"]);
+    assert!(is_current(&receiver, "rows") && is_current(&receiver, "bytes"), "{receiver}");
+}
+
+#[test]
+fn delete_ends_the_metrics_of_earlier_processes() {
+    let (receiver, state) = (FakeReceiver::start(), StateDir::new());
+    run_process(&receiver, &state, &["gauge=rows", "ok"]);
+    assert_eq!(stored_series(&state), 1);
+    let config = Config::default().url(receiver.url()).unwrap().state_dir(state.path());
+    let _scope = config.scope().unwrap();
+    let batcher = Batcher::new(Duration::from_secs(3_600));
+    batcher.delete(GroupingKey::new("ending").unwrap());
+    assert_eq!(batcher.flush(TIMEOUT), 0);
+    assert!(!is_current(&receiver, "rows"), "{receiver}");
+    assert_eq!(stored_series(&state), 0);
+}
+
+#[test]
+fn corrupt_record_of_sent_series_ends_nothing() {
+    let (receiver, state) = (FakeReceiver::start(), StateDir::new());
+    run_process(&receiver, &state, &["gauge=rows", "ok"]);
+    for file in std::fs::read_dir(state.path().join("series")).unwrap() {
+        std::fs::write(file.unwrap().path(), "metrics-push series 1 0\n").unwrap();
+    }
+    run_process(&receiver, &state, &["ok"]);
+    assert!(is_current(&receiver, "rows"), "{receiver}");
+    receiver.after_run("ending", &[]).assert_outcome("success");
+}
+
+#[test]
+fn pushgateway_needs_no_record_of_sent_series() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let command = ending("ending", gateway.url(), &["gauge=rows", "ok"]);
+    command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
+    for folder in ["series", "processes"] {
+        assert!(!state.path().join(folder).exists(), "{folder}");
     }
 }

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let mut job = Job::new("ending").version(Some("1.0")).whole_process();
-    let mut ending = String::from("ok");
+    let (mut ending, mut gauges) = (String::from("ok"), Vec::new());
     for argument in std::env::args().skip(1) {
         job = match argument.as_str() {
             "signals-off" => job.without_signal_hooks(),
@@ -28,6 +28,10 @@ fn main() -> ExitCode {
             "heartbeat" => job.heartbeat(Duration::from_secs(1)),
             collector if collectors::register(collector) => continue,
             _ => {
+                if let Some(name) = argument.strip_prefix("gauge=") {
+                    gauges.push(name.to_owned());
+                    continue;
+                }
                 ending = argument;
                 continue;
             }
@@ -36,6 +40,9 @@ fn main() -> ExitCode {
     let result = job.run(|run| {
         println!("before");
         run.add_processed(7);
+        for name in &gauges {
+            run.gauge(name, "A gauge.").unwrap().set(1.0);
+        }
         let endings = [end, guards::end, faults::end, waits::end];
         let end = endings.iter().find_map(|end| end(run, &ending));
         end.unwrap_or_else(|| panic!("unknown ending {ending:?}"))

@@ -1,5 +1,6 @@
 //! `Delivery`: the attempts to send one request before its deadline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backlog::Backlog;
@@ -25,7 +26,7 @@ use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{Families, Payload, PushRequest, Verb};
 use crate::sink::{Acceptance, Accepted, Model, Rejection};
-use crate::spool::SpoolEntry;
+use crate::spool::{RequestOrigin, SpoolEntry};
 
 /// The delivery of one request with the backlog of its key, or of the backlog alone.
 #[derive(Debug)]
@@ -129,6 +130,15 @@ impl Delivery {
         &self.key
     }
 
+    /// Returns which process has made the newest part of what is sent.
+    pub(crate) fn origin(&self) -> RequestOrigin {
+        if self.request.is_some() {
+            RequestOrigin::ThisProcess
+        } else {
+            RequestOrigin::EarlierProcess
+        }
+    }
+
     /// Returns the request if it reports runs.
     pub(crate) fn reporting_request(&self) -> Option<&PushRequest> {
         self.request.as_ref().filter(|request| !request.endings().is_empty())
@@ -139,11 +149,11 @@ impl Delivery {
         if let Some(request) = &mut self.request {
             recorded.add_to(request);
         }
-        self.backlog.recorded = recorded;
+        self.backlog.recorded = Arc::new(recorded);
     }
 
     /// Returns what the history has added to the request; `None` if it has not stored the runs of the request.
-    pub(crate) fn recorded(&self) -> Option<&Recorded> {
+    pub(crate) fn recorded(&self) -> Option<&Arc<Recorded>> {
         Some(&self.backlog.recorded).filter(|recorded| recorded.is_stored())
     }
 
@@ -151,7 +161,7 @@ impl Delivery {
     /// accepted them as well.
     pub(crate) async fn send_newer(&mut self, newer: Recorded) -> bool {
         let request = PushRequest::add(self.key.clone(), newer.families().clone());
-        self.backlog.recorded = newer;
+        self.backlog.recorded = Arc::new(newer);
         let payload = Payload::from(&request);
         let answer = self.transmit(&payload).await;
         // A request without a response may replace the totals of a later run.

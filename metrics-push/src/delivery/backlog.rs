@@ -1,5 +1,6 @@
 //! `Backlog`: the data on disk for the key of a delivery, loaded before the first attempt.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::reconcile::keep_newer;
@@ -21,7 +22,7 @@ pub(crate) struct Backlog {
     /// Present if the sink is a shard of a ring.
     relocation: Option<Relocation>,
     /// What the history adds to the requests.
-    pub(super) recorded: Recorded,
+    pub(super) recorded: Arc<Recorded>,
     pub(super) stats: Option<SpoolStats>,
 }
 
@@ -48,7 +49,7 @@ impl Backlog {
         let needs_history = spooled.is_some() || has_moved || route.needs_last_times();
         let recorded = if needs_history { route.look_up(key) } else { Recorded::default() };
         Self {
-            recorded,
+            recorded: Arc::new(recorded),
             spooled: spooled.map_or(Spooled::None, Spooled::Unreconciled),
             relocation,
             // Best-effort requests do not send the statistics, but a completion may be merged into one.

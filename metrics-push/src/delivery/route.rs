@@ -10,9 +10,9 @@ use super::unsure::UnsureRequests;
 use crate::clock::Moment;
 use crate::history::{History, Recorded};
 use crate::labels::GroupingKey;
-use crate::push_request::RunEnding;
+use crate::push_request::{RunEnding, Verb};
 use crate::sink::{Model, OnRepeat, Query, Shards, Sink};
-use crate::spool::Spool;
+use crate::spool::{RequestOrigin, Spool};
 use crate::sync::Mutex;
 
 /// A destination of requests. Clones share one state.
@@ -305,6 +305,28 @@ impl Route {
         *is_recorded = Some(is_down);
         if let Some(state) = self.sink().take_state() {
             spool.store_sink_state(&state);
+        }
+    }
+
+    /// Returns true if the disk has a record of the series that the sink ends.
+    pub(crate) fn has_series_on_disk(&self) -> bool {
+        self.spool().is_some() && self.sink().sent_groups().is_some()
+    }
+
+    /// Restores which series the sink has in a group, before a request for it. Blocks.
+    pub(crate) fn restore_series(&self, key: &GroupingKey, origin: RequestOrigin) {
+        if let Some((groups, spool)) = self.sink().sent_groups().zip(self.spool())
+            && let Some(series) = spool.sent_series(key, origin)
+        {
+            groups.restore(key, series);
+        }
+    }
+
+    /// Stores which series the sink has in a group, after it has accepted a request with this verb.
+    /// Blocks.
+    pub(super) fn store_series(&self, key: &GroupingKey, verb: Verb) {
+        if let Some((groups, spool)) = self.sink().sent_groups().zip(self.spool()) {
+            spool.store_sent_series(key, verb, groups.series(key));
         }
     }
 

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::{PushRequest, RunEnding};
+use crate::push_request::{PushRequest, RunEnding, Verb};
 use crate::sink::{Acceptance, OnFailure};
 use crate::spool::{Spool, SpoolEntry, SpoolReason};
 
@@ -64,6 +64,8 @@ impl Settlement {
             Ok(acceptance) => {
                 self.remove_from_disk();
                 self.backlog.store_placement(&self.route, &self.key);
+                let verb = self.request.as_ref().map_or(Verb::Add, PushRequest::verb);
+                self.route.store_series(&self.key, verb);
                 let refused = self.refused.take();
                 Receipt::Delivered { acceptance, refused }
             }

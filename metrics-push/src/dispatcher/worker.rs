@@ -87,6 +87,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         // Merges later requests: if a run is finished before its start is sent, one request reports both.
         merge_later(&mut delivery);
         record_runs(&route, &mut delivery).await;
+        restore_series(&route, &delivery).await;
         let is_last = in_flight.shared.interruption.is_started();
         match attempt(&mut delivery, &in_flight.shared).await {
             Step::RetryAfter(_) if is_last => break Err(delivery.interrupt()),
@@ -148,6 +149,15 @@ async fn record_runs(route: &Route, delivery: &mut Delivery) {
     }
 }
 
+/// Restores which series the sink has, so that it can end those that the request does not have. Each attempt reads them
+/// again, because other processes may send the group.
+async fn restore_series(route: &Route, delivery: &Delivery) {
+    if route.has_series_on_disk() {
+        let (route, key, origin) = (route.clone(), delivery.key().clone(), delivery.origin());
+        run_blocking(move || route.restore_series(&key, origin)).await;
+    }
+}
+
 /// Sends the values of the history again while other processes record runs of the group: the requests of two processes can
 /// be applied in another order than their runs were recorded. The last process sends the newest values.
 async fn send_newer(route: &Route, delivery: &mut Delivery, shared: &Shared) {
@@ -155,7 +165,7 @@ async fn send_newer(route: &Route, delivery: &mut Delivery, shared: &Shared) {
         return;
     }
     for _ in 0..MAX_NEWER_REQUESTS {
-        let Some(known) = delivery.recorded().cloned() else { return };
+        let Some(known) = delivery.recorded().map(Arc::clone) else { return };
         let (key, disk_route) = (delivery.key().clone(), route.clone());
         let newer = run_blocking(move || disk_route.newer(&key, &known)).await.flatten();
         let Some(newer) = newer else { return };

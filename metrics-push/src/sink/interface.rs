@@ -39,6 +39,11 @@ pub(crate) trait Sink: fmt::Debug + fmt::Display + Send + Sync {
     fn query(&self) -> Option<&dyn Query> {
         None
     }
+
+    /// Returns the record of the series that were sent, if the sink ends those that a later request does not have.
+    fn sent_groups(&self) -> Option<&dyn RecordSeries> {
+        None
+    }
 }
 
 pub(crate) type SendFuture<'a> = BoxFuture<'a, Result<Accepted, Rejection>>;
@@ -200,6 +205,18 @@ pub(crate) trait Query: Send + Sync {
         key: &'a GroupingKey,
         timeout: Duration,
     ) -> QueryFuture<'a, bool>;
+}
+
+/// The series of one group, each in one line.
+pub(crate) type SeriesSet = BTreeSet<String>;
+
+/// The series that a sink has sent in each group. Later processes need them as well.
+pub(crate) trait RecordSeries {
+    /// Replaces the series of a group by those that an earlier process has returned.
+    fn restore(&self, key: &GroupingKey, series: SeriesSet);
+
+    /// Returns the series of a group after the last request that was accepted.
+    fn series(&self, key: &GroupingKey) -> SeriesSet;
 }
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

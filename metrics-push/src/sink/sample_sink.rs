@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::answers::locate;
-use super::interface::{Accepted, Rejection, Semantics, SendFuture, Sink};
+use super::interface::{Accepted, RecordSeries, Rejection, Semantics, SendFuture, Sink};
 use super::outbox::{EncodedSamples, Outbox};
 use super::post::{Endpoint, Post};
 use super::sample_clock::SampleClock;
@@ -29,6 +29,11 @@ pub(super) trait SampleProtocol: fmt::Debug + Send + Sync {
         payload: &Payload<'_>,
         deadline: Moment,
     ) -> impl Future<Output = Result<Accepted, Rejection>> + Send;
+
+    /// Returns the record of the series that were sent, if the protocol can end series.
+    fn sent_groups(&self) -> Option<&dyn RecordSeries> {
+        None
+    }
 }
 
 /// A server and its clock.
@@ -149,6 +154,10 @@ impl<P: SampleProtocol> Sink for SampleSink<P> {
             let result = self.protocol.send(&self.server, payload, deadline).await;
             locate(result, self.server.url(), payload.key())
         })
+    }
+
+    fn sent_groups(&self) -> Option<&dyn RecordSeries> {
+        self.protocol.sent_groups()
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod fuzz;
 mod outage;
 mod placement;
 mod record;
+mod sent_series;
 mod sink_file;
 mod sink_state;
 mod usage;
@@ -34,6 +35,7 @@ use crate::sync::Mutex;
 pub(crate) use placement::Placement;
 pub(crate) use record::SpoolReason;
 use record::{DecodeError, Record};
+pub(crate) use sent_series::RequestOrigin;
 use usage::{
     DROPPED_FILE, KnownUsage, NewRecord, SpoolUsage, is_abandoned, is_record, is_temp,
     select_evicted,
@@ -65,6 +67,7 @@ struct SharedState {
     /// The last known usage of the folder.
     usage: Mutex<Option<KnownUsage>>,
     placement_room: FileRoom,
+    series_room: FileRoom,
     has_warned: AtomicBool,
 }
 

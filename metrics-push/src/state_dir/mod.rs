@@ -8,6 +8,7 @@ mod disk;
 mod folder;
 #[cfg(not(unix))]
 mod portable;
+mod presence;
 mod turns;
 #[cfg(unix)]
 mod unix;
@@ -23,6 +24,7 @@ use crate::log;
 use crate::sync::Mutex;
 pub(crate) use disk::{Disk, FileRoom, FolderLock, TEMP_EXTENSION};
 pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
+pub(crate) use presence::Presence;
 
 /// The path of the state directory, and which part of the configuration it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

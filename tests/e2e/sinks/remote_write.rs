@@ -232,6 +232,21 @@ fn metric_that_a_success_no_longer_has_ends() {
 }
 
 #[test]
+fn metric_that_the_next_process_no_longer_sends_ends() {
+    for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
+        let (receiver, state) = (RealReceiver::start(kind), StateDir::new());
+        let run = |arguments: &[&str]| {
+            with_state(ending("ending", &receiver.url(), arguments), &state).run_to_end();
+        };
+        run(&["gauge=rows", "gauge=bytes", "ok"]);
+        receiver.wait_for_value("rows{job=\"ending\"}", 1.0);
+        run(&["gauge=bytes", "ok"]);
+        receiver.wait_for_value("count(rows{job=\"ending\"}) or vector(0)", 0.0);
+        receiver.wait_for_value("bytes{job=\"ending\"}", 1.0);
+    }
+}
+
+#[test]
 fn version_2_falls_back_to_a_receiver_of_version_1() {
     let receiver = RealReceiver::start(ReceiverKind::Prometheus);
     let command = ending("second", &receiver.url(), &["ok"]);

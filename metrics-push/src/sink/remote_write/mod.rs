@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::answers::answer;
-use super::interface::{Accepted, Rejection, Sink};
+use super::interface::{Accepted, RecordSeries, Rejection, Sink};
 use super::outbox::Outbox;
 use super::post::Post;
 use super::remote_write_version::RemoteWriteVersion;
@@ -32,10 +32,9 @@ use crate::error::{Error, Kind};
 use crate::http::{EndpointRules, Response};
 use crate::log;
 use crate::push_request::Payload;
-use crate::sync::Mutex;
 use answers::ANSWERS;
 use encoding::encode;
-use stale_series::{SentGroups, borrowed};
+use stale_series::SentGroups;
 use time_series::SeriesFamily;
 
 const RULES: EndpointRules = EndpointRules {
@@ -57,7 +56,7 @@ struct RemoteWrite {
     sends_version_2: AtomicBool,
     /// The messages of version 2.0, which cannot be in one call with others.
     version_2_outbox: Outbox,
-    sent: Mutex<SentGroups>,
+    sent: SentGroups,
 }
 
 /// Returns the sink for a target with the scheme `remote-write+http` or `remote-write+https`.
@@ -67,7 +66,7 @@ struct RemoteWrite {
 pub(super) fn open(target: &Target) -> Result<Arc<dyn Sink>, Error> {
     let server = SampleServer::open(target, RULES)?;
     let sends_version_2 = AtomicBool::new(target.remote_write == RemoteWriteVersion::V2);
-    let (version_2_outbox, sent) = (Outbox::default(), Mutex::default());
+    let (version_2_outbox, sent) = (Outbox::default(), SentGroups::default());
     let protocol = RemoteWrite { sends_version_2, version_2_outbox, sent };
     Ok(Arc::new(SampleSink { server, protocol }))
 }
@@ -88,22 +87,22 @@ impl SampleProtocol for RemoteWrite {
             })
         });
         let mut families = families.collect::<Result<Vec<_>, Rejection>>()?;
-        let (series, ended) = {
-            let sent = self.sent.lock();
-            let series = sent.ending_series(key, &families);
-            let ended = sent.ended_by(verb, key, &series);
-            (series, ended)
-        };
+        let series = self.sent.ending_series(key, &families);
+        let ended = self.sent.ended_by(verb, key, &series);
         if families.is_empty() && ended.is_empty() {
             return Ok(Accepted::Queued);
         }
         check_age(payload)?;
         let empty = compressed(&[])?;
         let times = server.times(payload, post(self.version(), empty), deadline).await?;
-        families.push(SeriesFamily::stale_markers(ended.iter().map(borrowed)));
+        families.push(SeriesFamily::stale_markers(key, ended.iter().map(String::as_str)));
         let accepted = self.send_series(server, &families, times, deadline).await?;
-        self.sent.lock().record(verb, key, series);
+        self.sent.record(verb, key, series);
         Ok(accepted)
+    }
+
+    fn sent_groups(&self) -> Option<&dyn RecordSeries> {
+        Some(&self.sent)
     }
 }
 

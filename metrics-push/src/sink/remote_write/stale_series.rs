@@ -1,86 +1,97 @@
-//! `SentGroups`: which series this process has sent, so that stale markers end those that a later request does not have.
+//! `SentGroups`: which series were sent, so that stale markers end those that a later request does not have.
 //!
-//! Receivers have no groups: without a stale marker, a query returns the last sample for another five minutes. Other
-//! processes do not have this record. That is harmless, because a job rarely starts again within five minutes.
+//! Receivers have no groups: without a stale marker, a query returns the last sample for another five minutes. The state
+//! directory contains the series for later processes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use super::time_series::SeriesFamily;
+use super::time_series::{SeriesFamily, TimeSeries};
 use crate::labels::GroupingKey;
 use crate::push_request::{Verb, is_event_time};
-use crate::sink::series::SeriesLabels;
+use crate::sink::interface::{RecordSeries, SeriesSet};
+use crate::sync::Mutex;
 
 /// The maximum number of series that are remembered. The series of further groups get no stale markers.
 const MAX_SERIES: usize = 10_000;
 
-type OwnedLabels = Vec<(String, String)>;
-
-/// The labels of several series.
-type SeriesSet = BTreeSet<OwnedLabels>;
+#[derive(Debug, Default)]
+pub(super) struct SentGroups(Mutex<SeriesByGroup>);
 
 #[derive(Debug, Default)]
-pub(super) struct SentGroups {
-    groups: HashMap<GroupingKey, SeriesSet>,
+struct SeriesByGroup {
+    series: HashMap<GroupingKey, SeriesSet>,
     /// The number of series of all groups.
     count: usize,
 }
 
 impl SentGroups {
-    /// Returns the labels of the series of a request that can end; none if they are not needed, because a request with so
-    /// many series is not remembered.
+    /// Returns the series of a request that can end; none if they are not needed, because a request with so many series is
+    /// not remembered.
     pub(super) fn ending_series(
         &self,
         key: &GroupingKey,
         families: &[SeriesFamily<'_>],
     ) -> SeriesSet {
         let count: usize = families.iter().map(|family| family.series.len()).sum();
-        let is_needed = count <= MAX_SERIES || self.groups.contains_key(key);
+        let is_needed = count <= MAX_SERIES || self.0.lock().series.contains_key(key);
         if is_needed { ending_series(families) } else { SeriesSet::new() }
     }
 
-    /// Returns the labels of the series that a request ends.
-    pub(super) fn ended_by(
-        &self,
-        verb: Verb,
-        key: &GroupingKey,
-        series: &SeriesSet,
-    ) -> Vec<OwnedLabels> {
-        let Some(sent) = self.groups.get(key) else { return Vec::new() };
+    /// Returns the series that a request ends.
+    pub(super) fn ended_by(&self, verb: Verb, key: &GroupingKey, series: &SeriesSet) -> SeriesSet {
+        let groups = self.0.lock();
+        let Some(sent) = groups.series.get(key) else { return SeriesSet::new() };
         match verb {
-            Verb::Add => Vec::new(),
-            Verb::Delete => sent.iter().cloned().collect(),
+            Verb::Add => SeriesSet::new(),
+            Verb::Delete => sent.clone(),
             Verb::Push => sent.difference(series).cloned().collect(),
         }
     }
 
     /// Records a request that the receiver has accepted.
-    pub(super) fn record(&mut self, verb: Verb, key: &GroupingKey, mut series: SeriesSet) {
-        let mut sent = self.groups.remove(key).unwrap_or_default();
-        self.count -= sent.len();
+    pub(super) fn record(&self, verb: Verb, key: &GroupingKey, mut series: SeriesSet) {
+        let mut groups = self.0.lock();
+        let mut sent = groups.remove(key);
         if verb != Verb::Add {
             sent.clear();
         }
         sent.append(&mut series);
-        if !sent.is_empty() && self.count + sent.len() <= MAX_SERIES {
-            self.count += sent.len();
-            self.groups.insert(key.clone(), sent);
+        groups.insert(key, sent);
+    }
+}
+
+impl RecordSeries for SentGroups {
+    fn restore(&self, key: &GroupingKey, series: SeriesSet) {
+        let mut groups = self.0.lock();
+        groups.remove(key);
+        groups.insert(key, series);
+    }
+
+    fn series(&self, key: &GroupingKey) -> SeriesSet {
+        self.0.lock().series.get(key).cloned().unwrap_or_default()
+    }
+}
+
+impl SeriesByGroup {
+    fn remove(&mut self, key: &GroupingKey) -> SeriesSet {
+        let series = self.series.remove(key).unwrap_or_default();
+        self.count -= series.len();
+        series
+    }
+
+    /// Adds the series of a group, unless there are too many.
+    fn insert(&mut self, key: &GroupingKey, series: SeriesSet) {
+        if !series.is_empty() && self.count + series.len() <= MAX_SERIES {
+            self.count += series.len();
+            self.series.insert(key.clone(), series);
         }
     }
 }
 
-/// Returns the labels of all series that can end. The time of an event remains true.
+/// Returns all series that can end. The time of an event remains true.
 fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
     let families = families.iter().filter(|family| !is_event_time(family.name));
-    families.flat_map(|family| &family.series).map(|series| owned(&series.labels)).collect()
-}
-
-fn owned(labels: &SeriesLabels<'_>) -> OwnedLabels {
-    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-/// Borrows labels for a request.
-pub(super) fn borrowed(labels: &OwnedLabels) -> SeriesLabels<'_> {
-    labels.iter().map(|(name, value)| (name.as_str(), value.into())).collect()
+    families.flat_map(|family| &family.series).map(TimeSeries::ended).collect()
 }
 
 #[cfg(test)]
@@ -97,14 +108,19 @@ mod tests {
     }
 
     /// The values of the label `v`.
-    fn values(series: Vec<OwnedLabels>) -> Vec<String> {
-        let value = |labels: &OwnedLabels| labels.iter().find(|(name, _)| name == "v").cloned();
-        series.iter().filter_map(value).map(|(_, value)| value).collect()
+    fn values(series: SeriesSet) -> Vec<String> {
+        let value = |line: &String| line.split_once("v=\"")?.1.split('"').next().map(str::to_owned);
+        series.iter().filter_map(value).collect()
+    }
+
+    fn counts(sent: &SentGroups) -> (usize, usize) {
+        let groups = sent.0.lock();
+        (groups.count, groups.series.len())
     }
 
     #[test]
     fn push_ends_the_series_that_it_does_not_have() {
-        let (key, mut sent) = (key("j"), SentGroups::default());
+        let (key, sent) = (key("j"), SentGroups::default());
         let both = ending_series(&[family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")]);
         let one = ending_series(&[family(&key, "x", "x{v=\"2\"} 5\n")]);
         let none = SeriesSet::new();
@@ -117,12 +133,25 @@ mod tests {
         assert_eq!(values(sent.ended_by(Verb::Delete, &key, &none)), ["2"]);
         sent.record(Verb::Delete, &key, SeriesSet::new());
         assert!(sent.ended_by(Verb::Delete, &key, &none).is_empty());
-        assert_eq!(sent.count, 0);
+        assert_eq!(counts(&sent), (0, 0));
+    }
+
+    #[test]
+    fn push_ends_the_restored_series_that_it_does_not_have() {
+        let (key, sent) = (key("j"), SentGroups::default());
+        let both = ending_series(&[family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")]);
+        let one = ending_series(&[family(&key, "x", "x{v=\"2\"} 5\n")]);
+        sent.restore(&key, both.clone());
+        assert_eq!(sent.series(&key), both);
+        assert_eq!(values(sent.ended_by(Verb::Push, &key, &one)), ["1"]);
+        sent.restore(&key, SeriesSet::new());
+        assert!(sent.ended_by(Verb::Push, &key, &one).is_empty());
+        assert_eq!(counts(&sent), (0, 0));
     }
 
     #[test]
     fn times_of_events_do_not_end() {
-        let (key, mut sent) = (key("j"), SentGroups::default());
+        let (key, sent) = (key("j"), SentGroups::default());
         let name = "batch_job_last_failure_timestamp_seconds";
         let text = format!("{name} 1\n");
         sent.record(Verb::Add, &key, ending_series(&[family(&key, name, &text)]));
@@ -133,7 +162,7 @@ mod tests {
     fn series_of_a_huge_request_are_collected_only_to_end_earlier_ones() {
         let text: String =
             (0..=MAX_SERIES).map(|number| format!("x{{v=\"{number}\"}} 1\n")).collect();
-        let (key, mut sent) = (key("j"), SentGroups::default());
+        let (key, sent) = (key("j"), SentGroups::default());
         let huge = [family(&key, "x", &text)];
         assert!(sent.ending_series(&key, &huge).is_empty());
         sent.record(Verb::Push, &key, ending_series(&[family(&key, "y", "y{v=\"old\"} 1\n")]));
@@ -141,16 +170,16 @@ mod tests {
         assert_eq!(series.len(), MAX_SERIES + 1);
         assert_eq!(values(sent.ended_by(Verb::Push, &key, &series)), ["old"]);
         sent.record(Verb::Push, &key, series);
-        assert_eq!((sent.count, sent.groups.len()), (0, 0));
+        assert_eq!(counts(&sent), (0, 0));
     }
 
     #[test]
     fn number_of_remembered_series_is_limited() {
-        let mut sent = SentGroups::default();
+        let sent = SentGroups::default();
         for number in 0..=MAX_SERIES {
             let key = key(&number.to_string());
             sent.record(Verb::Push, &key, ending_series(&[family(&key, "x", "x 1\n")]));
         }
-        assert_eq!((sent.count, sent.groups.len()), (MAX_SERIES, MAX_SERIES));
+        assert_eq!(counts(&sent), (MAX_SERIES, MAX_SERIES));
     }
 }

@@ -58,11 +58,14 @@ impl<'a> SeriesFamily<'a> {
         self
     }
 
-    /// Returns stale markers, which end these series of any families.
-    pub(super) fn stale_markers(series: impl Iterator<Item = SeriesLabels<'a>>) -> Self {
-        let series =
-            series.map(|labels| TimeSeries { labels, value: STALE_MARKER, value_before: None });
-        let series = series.collect();
+    /// Returns stale markers, which end these series of any families. Each line is one of [`TimeSeries::ended`]; others
+    /// are skipped.
+    pub(super) fn stale_markers(
+        key: &'a GroupingKey,
+        lines: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let series = lines.filter_map(|line| TimeSeries::new(key, Sample::parse(line)?));
+        let series = series.map(|series| TimeSeries { value: STALE_MARKER, ..series }).collect();
         Self { name: "", metric_type: MetricType::Untyped, help: None, series, since: None }
     }
 }
@@ -74,6 +77,26 @@ impl<'a> TimeSeries<'a> {
         labels.set(NAME, name.into());
         Some(Self { labels, value, value_before: None })
     }
+
+    /// Returns the end of the series as a line in the text format. The lines of equal series are equal.
+    pub(super) fn ended(&self) -> String {
+        let (mut name, mut labels) = ("", Vec::new());
+        for (label, value) in self.labels.iter() {
+            if label == NAME {
+                name = value;
+            } else {
+                labels.push(format!("{label}=\"{}\"", escape_value(value)));
+            }
+        }
+        format!("{name}{{{}}} NaN", labels.join(","))
+    }
+}
+
+fn escape_value(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '\n', '"']) {
+        return value.into();
+    }
+    value.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"").into()
 }
 
 #[cfg(test)]
@@ -113,6 +136,28 @@ mod tests {
             assert_eq!(found.last(), Some(&("v".into(), value.into())));
             assert_eq!(found.len(), 4, "{found:?}");
         }
+    }
+
+    #[test]
+    fn ended_series_has_the_same_labels() {
+        let key = key();
+        for text in [
+            "x 1\n",
+            "x{b=\"2\",a=\"1\"} 1\n",
+            "x{v=\"line\\nbreak \\\"quote\\\" \\\\ é{},=\"} 1\n",
+            "x_bucket{le=\"+Inf\"} 1\n",
+        ] {
+            let family = SeriesFamily::read(&key, "x", text).unwrap();
+            let line = family.series[0].ended();
+            assert!(!line.contains('\n'), "{line}");
+            let markers = SeriesFamily::stale_markers(&key, [line.as_str()].into_iter());
+            assert_eq!(markers.series[0].labels, family.series[0].labels, "{line}");
+        }
+        let order = ["x{b=\"2\",a=\"1\"} 1\n", "x{a=\"1\",b=\"2\"} 2\n"]
+            .map(|text| SeriesFamily::read(&key, "x", text).unwrap().series[0].ended());
+        assert_eq!(order[0], order[1]);
+        let none = SeriesFamily::stale_markers(&key, ["", "x", "x{"].into_iter());
+        assert!(none.series.is_empty());
     }
 
     #[test]

@@ -71,9 +71,7 @@ mod tests {
     #[test]
     fn stale_marker_has_the_bytes_of_prometheus() {
         let key = GroupingKey::new("j").unwrap();
-        let family = SeriesFamily::read(&key, "x", "x 1\n").unwrap();
-        let labels = family.series.into_iter().map(|series| series.labels);
-        let family = SeriesFamily::stale_markers(labels);
+        let family = SeriesFamily::stale_markers(&key, ["x{} NaN"].into_iter());
         let mut request = MessageV1::default();
         request.add(&family, &family.series[0], TIMES);
         assert_eq!(

@@ -1,0 +1,175 @@
+//! `Presence`: shows other processes whether this process is alive.
+//!
+//! Each process has one file in the folder `processes` and holds a lock on it, which the kernel releases when the process
+//! dies. Process ids are not enough, because the processes of several containers can share a state directory.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::sync::Arc;
+
+use super::{Folder, StateDir};
+use crate::clock::Moment;
+use crate::sync::Mutex;
+
+/// The folder in the state directory.
+const FOLDER: &str = "processes";
+
+/// Another process can remove a new file before it is locked.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The maximum number of files of dead processes that one process removes.
+const MAX_REMOVED: usize = 1_000;
+
+/// The file of this process in one folder, and the folder with those of other processes.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    folder: Arc<Folder>,
+    name: String,
+    /// Locked until the process ends.
+    file: File,
+}
+
+impl StateDir {
+    /// Returns the presence of this process. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub(crate) fn presence(&self) -> io::Result<Arc<Presence>> {
+        static PRESENCES: Mutex<BTreeMap<u128, Arc<Presence>>> = Mutex::new(BTreeMap::new());
+
+        let folder = self.folder(FOLDER).ok_or(io::ErrorKind::NotFound)?;
+        let mut presences = PRESENCES.lock();
+        let existing = presences.get(&folder.id());
+        if let Some(presence) = existing.filter(|it| folder.has_open_file(&it.name, &it.file)) {
+            return Ok(Arc::clone(presence));
+        }
+        let presence = Arc::new(Presence::new(&folder)?);
+        presences.insert(folder.id(), Arc::clone(&presence));
+        Ok(presence)
+    }
+}
+
+impl Presence {
+    /// Creates and locks the file of this process. Removes those of dead processes.
+    fn new(folder: &Arc<Folder>) -> io::Result<Self> {
+        let names: Vec<_> = folder.names()?.take(MAX_REMOVED).collect();
+        names.iter().filter(|name| !is_locked(folder, name)).for_each(|name| {
+            let _ = folder.remove(name);
+        });
+        for _ in 0..MAX_ATTEMPTS {
+            let name = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
+            let file = folder.create_file(&name)?;
+            if file.try_lock().is_ok() && folder.has_open_file(&name, &file) {
+                return Ok(Self { folder: Arc::clone(folder), name, file });
+            }
+        }
+        Err(io::Error::other("other processes remove the file of this process"))
+    }
+
+    /// Returns the name of this process, which no other process has.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns true if another process with this name may be alive.
+    pub(crate) fn is_other_alive(&self, name: &str) -> bool {
+        name != self.name && is_locked(&self.folder, name)
+    }
+}
+
+/// Returns false if it is certain that no process has locked the file.
+fn is_locked(folder: &Folder, name: &str) -> bool {
+    match folder.open_file(name) {
+        Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::state_dir::StateDirPath;
+
+    /// A state directory for one test, removed on drop.
+    struct TempDir(PathBuf);
+
+    impl TempDir {
+        fn new(name: &str) -> Self {
+            let name = format!("metrics-push-presence-{name}-{}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn state_dir(&self) -> StateDir {
+            StateDir::new(StateDirPath::Configured(self.0.clone()))
+        }
+
+        fn files(&self) -> Vec<String> {
+            let files = fs::read_dir(self.0.join(FOLDER)).unwrap();
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    }
+
+    impl Drop for TempDir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn process_has_one_presence_in_a_state_directory() {
+        let dir = TempDir::new("one");
+        let presence = dir.state_dir().presence().unwrap();
+        assert!(Arc::ptr_eq(&presence, &dir.state_dir().presence().unwrap()));
+        assert_eq!(dir.files(), [presence.name()]);
+        assert!(!presence.is_other_alive(presence.name()));
+    }
+
+    #[test]
+    fn file_that_was_removed_is_created_again() {
+        let dir = TempDir::new("removed");
+        let removed = dir.state_dir().presence().unwrap();
+        fs::remove_file(dir.0.join(FOLDER).join(removed.name())).unwrap();
+        let presence = dir.state_dir().presence().unwrap();
+        assert!(presence.name() != removed.name());
+        assert_eq!(dir.files(), [presence.name()]);
+    }
+
+    #[test]
+    fn process_is_alive_while_it_holds_its_lock() {
+        let dir = TempDir::new("alive");
+        let folder = dir.state_dir().folder(FOLDER).unwrap();
+        let [this, other] = [(), ()].map(|()| Presence::new(&folder).unwrap());
+        assert!(this.is_other_alive(other.name()) && other.is_other_alive(this.name()));
+        let name = other.name().to_owned();
+        drop(other);
+        assert!(!this.is_other_alive(&name));
+        assert!(!this.is_other_alive("0-1"));
+    }
+
+    #[test]
+    fn name_that_cannot_be_checked_counts_as_alive() {
+        let dir = TempDir::new("unknown");
+        let presence = dir.state_dir().presence().unwrap();
+        for name in ["", "../x", "a/b"] {
+            assert!(presence.is_other_alive(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_dead_processes_are_removed() {
+        let dir = TempDir::new("dead");
+        let folder = dir.state_dir().folder(FOLDER).unwrap();
+        let living = Presence::new(&folder).unwrap();
+        for dead in 0..5 {
+            fs::write(dir.0.join(FOLDER).join(format!("{dead}-1")), "").unwrap();
+        }
+        let this = Presence::new(&folder).unwrap();
+        let mut files = dir.files();
+        files.sort();
+        assert_eq!(files, [living.name(), this.name()]);
+    }
+}
