@@ -17,7 +17,7 @@ pub(super) fn marked_runs(job: &Job, clock: &LocalClock, max: usize) -> Vec<Mark
         let duration = (mark == RunMark::Running).then(|| clock.now() - start);
         runs.push(unrecorded(mark, start, duration));
     }
-    let missed = &job.missed_runs[..job.missed_runs.len().min(max)];
+    let missed = &job.missed_runs[job.missed_runs.len().saturating_sub(max)..];
     runs.extend(missed.iter().map(|due| unrecorded(RunMark::NotStarted, *due, None)));
     runs.split_off(runs.len().saturating_sub(max))
 }
@@ -42,4 +42,51 @@ fn recorded(run: &RunSummary) -> MarkedRun {
 
 fn unrecorded(mark: RunMark, start: f64, duration: Option<f64>) -> MarkedRun {
     MarkedRun { mark, start, duration, outcome: mark.as_str().to_owned(), reason: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::{Delivery, Group, Metric, Overview};
+    use metrics_push::StoredValue;
+
+    const HOUR: f64 = 3_600.0;
+    const NOW: f64 = 1_795_671_738.0;
+
+    /// An hourly job whose last run started this many hours ago.
+    fn late_job(hours: f64) -> Group {
+        let start = NOW - hours * HOUR;
+        let times = [
+            ("last_start", start),
+            ("last_completion", start + 1.0),
+            ("last_success", start + 1.0),
+            ("next_run", start + HOUR),
+        ];
+        let families = times.map(|(name, at)| {
+            let metric = Metric { labels: [].into(), value: StoredValue::Single(at) };
+            (format!("batch_job_{name}_timestamp_seconds"), vec![metric])
+        });
+        let labels = [("job".to_owned(), "late".to_owned())].into();
+        Group { labels, families: families.into(), ..Group::default() }
+    }
+
+    #[test]
+    fn missed_runs_are_the_newest_ones() {
+        let clock = LocalClock::at(NOW, "UTC");
+        let recorded = RunSummary {
+            start: NOW - 31.0 * HOUR,
+            outcome: Some("success".to_owned()),
+            ..RunSummary::default()
+        };
+        let overview = Overview::new(
+            [late_job(31.0)],
+            |_| vec![recorded.clone()],
+            Delivery::default(),
+            &clock,
+        );
+        let runs = marked_runs(&overview.jobs[0], &clock, 20);
+        let hours_ago: Vec<_> = runs.iter().map(|run| (NOW - run.start) / HOUR).collect();
+        assert_eq!(hours_ago, (0..20).rev().map(f64::from).collect::<Vec<_>>());
+        assert!(runs.iter().all(|run| run.mark == RunMark::NotStarted), "{runs:?}");
+    }
 }
