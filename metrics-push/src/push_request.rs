@@ -366,6 +366,21 @@ impl<'a> Payload<'a> {
         self.totals_before?.get(name)
     }
 
+    /// Returns true if a family of the payload has a known total before the runs.
+    pub(crate) fn has_totals_before(&self) -> bool {
+        let mut totals = self.families.keys().filter_map(|name| self.total_before(name));
+        totals.any(|total| !total.text.is_empty())
+    }
+
+    /// Returns the totals of the payload, as if they were unknown before the runs.
+    pub(crate) fn unknown_totals_before(&self) -> Totals {
+        let totals = self.totals_before.into_iter().flatten();
+        let unknown = |(name, total): (&String, &Total)| {
+            (name.clone(), Total { since: total.since, text: String::new() })
+        };
+        totals.map(unknown).collect()
+    }
+
     pub(crate) fn verb(&self) -> Verb {
         self.verb
     }

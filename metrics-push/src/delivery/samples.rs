@@ -37,6 +37,7 @@ pub(super) async fn send(
     let is_topic = sink.semantics().model == Model::Messages;
     let has_outcome = payload.has_outcome();
     let key = payload.key();
+    let unknown_totals = payload.unknown_totals_before();
     let mut result = SentSamples { acceptance: Acceptance::Queued, refused: None };
     // A family that the sink has in a newer form counts as accepted.
     let (mut is_accepted, mut is_outcome_accepted) = (false, false);
@@ -67,6 +68,12 @@ pub(super) async fn send(
                 let last = if is_topic { payload.outcome_only() } else { None };
                 let later = last.into_iter().chain(payload.split());
                 parts.extend(later.map(|payload| Part { payload, is_restamped }));
+                continue;
+            }
+            // A run of another process has ended since the run started. Its totals are older than those after the run.
+            Err(Rejection::Superseded(_)) if payload.has_totals_before() => {
+                let payload = payload.with_totals_before(&unknown_totals);
+                parts.push(Part { payload, is_restamped });
                 continue;
             }
             Err(Rejection::Superseded(error)) => {
@@ -106,11 +113,11 @@ mod tests {
     use super::*;
     use crate::error::Retry;
     use crate::labels::GroupingKey;
-    use crate::push_request::{Families, PushRequest};
+    use crate::push_request::{Families, PushRequest, Total, Totals};
     use crate::sink::{OnFailure, OnRepeat, Semantics, SendFuture};
     use crate::sync::Mutex;
 
-    /// A sink that decides about each request by the names of its families.
+    /// A sink that decides about each request.
     struct ScriptedSink<F> {
         model: Model,
         answer: F,
@@ -132,7 +139,7 @@ mod tests {
 
     impl<F> Sink for ScriptedSink<F>
     where
-        F: Fn(&[&str], u64) -> Result<Accepted, Rejection> + Send + Sync,
+        F: Fn(&Payload<'_>) -> Result<Accepted, Rejection> + Send + Sync,
     {
         fn semantics(&self) -> Semantics {
             let (on_repeat, on_failure) = (OnRepeat::Idempotent, OnFailure::Spools);
@@ -140,10 +147,9 @@ mod tests {
         }
 
         fn send<'a>(&'a self, payload: &'a Payload<'a>, _timeout: Duration) -> SendFuture<'a> {
-            let names: Vec<_> = payload.families().map(|(name, _)| name).collect();
-            let owned = names.iter().map(ToString::to_string).collect();
-            self.requests.lock().push((owned, payload.created_at()));
-            Box::pin(std::future::ready((self.answer)(&names, payload.created_at())))
+            let names = payload.families().map(|(name, _)| name.to_owned()).collect();
+            self.requests.lock().push((names, payload.created_at()));
+            Box::pin(std::future::ready((self.answer)(payload)))
         }
     }
 
@@ -176,16 +182,22 @@ mod tests {
         let key = GroupingKey::new("job").unwrap();
         let request =
             PushRequest::with_created_at(1, crate::push_request::Verb::Push, key, families);
-        let sink = ScriptedSink { model, answer, requests: Mutex::default() };
-        let deadline = Moment::now().after(Duration::from_secs(60));
-        let result = {
-            let sending = pin!(send(&sink, Payload::from(&request), deadline));
-            let Poll::Ready(result) = sending.poll(&mut Context::from_waker(Waker::noop())) else {
-                panic!("`send` must not be pending")
-            };
-            result
+        let answer = |payload: &Payload<'_>| {
+            let names: Vec<_> = payload.families().map(|(name, _)| name).collect();
+            answer(&names, payload.created_at())
         };
+        let sink = ScriptedSink { model, answer, requests: Mutex::default() };
+        let result = send_now(&sink, Payload::from(&request));
         (result, sink.requests.lock().clone())
+    }
+
+    fn send_now(sink: &dyn Sink, payload: Payload<'_>) -> Result<SentSamples, Error> {
+        let deadline = Moment::now().after(Duration::from_secs(60));
+        let sending = pin!(send(sink, payload, deadline));
+        let Poll::Ready(result) = sending.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("`send` must not be pending")
+        };
+        result
     }
 
     #[test]
@@ -248,6 +260,34 @@ mod tests {
         });
         assert!(result.unwrap().refused.is_none());
         assert!(requests.contains(&(vec![SUCCESS.to_owned()], 1)), "{requests:?}");
+    }
+
+    #[test]
+    fn total_is_sent_alone_if_the_total_before_the_run_is_superseded() {
+        const RUNS: &str = "batch_job_runs_total";
+        const OTHER: &str = "batch_job_records_total";
+        let families = [RUNS, OTHER].map(|name| (name.into(), format!("{name} 2\n")));
+        let key = GroupingKey::new("job").unwrap();
+        let request = PushRequest::push(key, families.into());
+        let before = Total { since: 1, text: format!("{RUNS} 1\n") };
+        let totals = Totals::from([(RUNS.to_owned(), before)]);
+        let accepted = Mutex::new(Vec::new());
+        let answer = |payload: &Payload<'_>| {
+            if payload.has_totals_before() {
+                return Err(Rejection::Superseded(refused()));
+            }
+            let totals = payload.families().map(|(name, _)| (name, payload.total_before(name)));
+            accepted.lock().extend(totals.map(|(name, it)| (name.to_owned(), it.cloned())));
+            Ok(Accepted::Queued)
+        };
+        let sink = ScriptedSink { model: Model::Samples, answer, requests: Mutex::default() };
+        let payload = Payload::from(&request).with_totals_before(&totals);
+        assert!(send_now(&sink, payload).unwrap().refused.is_none());
+        let unknown = Total { since: 1, text: String::new() };
+        let expected = [(OTHER.to_owned(), None), (RUNS.to_owned(), Some(unknown))];
+        let mut accepted = accepted.lock().clone();
+        accepted.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(accepted, expected);
     }
 
     #[test]

@@ -33,8 +33,8 @@ impl SampleClock {
     pub(super) fn times(&self, payload: &Payload<'_>, reading: ClockReading) -> RequestTimes {
         let request = RequestIdentity::new(payload);
         let now = Moment::now().unix_millis();
-        let time = self.timer.lock().time(payload.key(), request, reading, now);
-        RequestTimes { time, start: counting_since(payload) }
+        let times = self.timer.lock().times(payload.key(), request, reading, now);
+        times.counting_since(counting_since(payload))
     }
 
     /// Compares the clock of this machine with that of a response.

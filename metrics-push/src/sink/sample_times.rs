@@ -93,6 +93,7 @@ pub(super) struct RequestIdentity {
     created_at: u64,
     /// A hash of each family, except those about the delivery.
     families: Vec<u64>,
+    has_totals: bool,
 }
 
 impl RequestIdentity {
@@ -103,7 +104,11 @@ impl RequestIdentity {
             hasher.finish()
         };
         let families = payload.families().filter(|(name, _)| !is_delivery_family(name));
-        Self { created_at: payload.created_at(), families: families.map(hash).collect() }
+        Self {
+            created_at: payload.created_at(),
+            families: families.map(hash).collect(),
+            has_totals: payload.families().any(|(name, _)| payload.total_before(name).is_some()),
+        }
     }
 
     /// Returns true if the other request contains all families of this one, unchanged.
@@ -114,18 +119,22 @@ impl RequestIdentity {
 }
 
 /// The times of all samples of a request, in milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RequestTimes {
     pub(super) time: u64,
+    /// The time of the last totals of the group, if this process has sent some before.
+    pub(super) last_totals: Option<u64>,
     /// When the counters started at zero, if it is known: at the start of the run, unless they add up over runs.
     pub(super) start: Option<u64>,
 }
 
 impl RequestTimes {
     /// Returns the time of totals as they were before the run of the request: the start of the run, but not so early that
-    /// receivers reject it. Prometheus computes no increase from the first sample of a series.
+    /// receivers reject it, and after the totals of a run that has ended since. Prometheus computes no increase from the
+    /// first sample of a series.
     pub(super) fn before_run(&self) -> Option<u64> {
-        let earliest = self.time.saturating_sub(millis(MAX_RUN_AGE));
+        let oldest = self.time.saturating_sub(millis(MAX_RUN_AGE));
+        let earliest = self.last_totals.map_or(oldest, |last| oldest.max(last + 1));
         self.start.map(|start| start.max(earliest)).filter(|start| *start < self.time)
     }
 
@@ -135,40 +144,58 @@ impl RequestTimes {
     }
 }
 
-/// The last time of each group.
+/// The last request of a group.
+#[derive(Debug)]
+struct LastRequest {
+    identity: RequestIdentity,
+    time: u64,
+    /// The time of the last totals before the request.
+    last_totals: Option<u64>,
+}
+
+impl LastRequest {
+    /// Returns the time of the last totals, those of the request included.
+    fn totals(&self) -> Option<u64> {
+        if self.identity.has_totals { Some(self.time) } else { self.last_totals }
+    }
+}
+
+/// The last request of each group.
 #[derive(Debug, Default)]
 pub(super) struct SampleTimer {
-    groups: HashMap<GroupingKey, (RequestIdentity, u64)>,
+    groups: HashMap<GroupingKey, LastRequest>,
 }
 
 impl SampleTimer {
-    /// Returns the time of a request's samples, by the receiver's clock.
-    pub(super) fn time(
+    /// Returns the times of a request's samples, by the receiver's clock, without a start.
+    pub(super) fn times(
         &mut self,
         key: &GroupingKey,
         request: RequestIdentity,
         clock: ClockReading,
         now: u64,
-    ) -> u64 {
+    ) -> RequestTimes {
+        let times = |time, last_totals| RequestTimes { time, last_totals, start: None };
         let now = clock.to_receiver(now);
         let time = clock.to_receiver(request.created_at).min(now);
-        let time = match self.groups.get(key) {
-            None => time,
-            Some((last, last_time)) if request.is_part_of(last) => return *last_time,
-            // An older request that was spooled. Unless the clock was set back, it stays in its place.
-            Some((last, last_time))
-                if request.created_at < last.created_at && *last_time <= now =>
-            {
-                return time;
+        let times = match self.groups.get(key) {
+            None => times(time, None),
+            Some(last) if request.is_part_of(&last.identity) => {
+                return times(last.time, last.last_totals);
             }
-            Some((_, last_time)) => time.max(last_time + 1),
+            // An older request that was spooled. Unless the clock was set back, it stays in its place.
+            Some(last) if request.created_at < last.identity.created_at && last.time <= now => {
+                return times(time, None);
+            }
+            Some(last) => times(time.max(last.time + 1), last.totals()),
         };
         if self.groups.len() >= MAX_GROUPS {
             // Two requests for a group within one millisecond are rare.
             self.groups.clear();
         }
-        self.groups.insert(key.clone(), (request, time));
-        time
+        let RequestTimes { time, last_totals, .. } = times;
+        self.groups.insert(key.clone(), LastRequest { identity: request, time, last_totals });
+        times
     }
 }
 
@@ -185,7 +212,7 @@ mod tests {
     }
 
     fn request(created_at: u64, family: u64) -> RequestIdentity {
-        RequestIdentity { created_at, families: vec![family] }
+        RequestIdentity { created_at, families: vec![family], has_totals: false }
     }
 
     fn right() -> ClockReading {
@@ -196,7 +223,7 @@ mod tests {
     fn times(requests: &[(u64, u64)], clock: ClockReading) -> Vec<u64> {
         let mut timer = SampleTimer::default();
         let time = |(created_at, content): &(u64, u64)| {
-            timer.time(&key("a"), request(*created_at, *content), clock, *created_at)
+            timer.times(&key("a"), request(*created_at, *content), clock, *created_at).time
         };
         requests.iter().map(time).collect()
     }
@@ -216,16 +243,16 @@ mod tests {
     fn groups_have_independent_times() {
         let mut timer = SampleTimer::default();
         for job in ["a", "b"] {
-            assert_eq!(timer.time(&key(job), request(NOW, 1), right(), NOW), NOW);
+            assert_eq!(timer.times(&key(job), request(NOW, 1), right(), NOW).time, NOW);
         }
     }
 
     #[test]
     fn request_that_is_sent_again_has_the_same_time() {
         let mut timer = SampleTimer::default();
-        timer.time(&key("a"), request(NOW, 1), right(), NOW);
-        let first = timer.time(&key("a"), request(NOW, 2), right(), NOW);
-        let again = timer.time(&key("a"), request(NOW, 2), right(), NOW + 9_000);
+        timer.times(&key("a"), request(NOW, 1), right(), NOW);
+        let first = timer.times(&key("a"), request(NOW, 2), right(), NOW).time;
+        let again = timer.times(&key("a"), request(NOW, 2), right(), NOW + 9_000).time;
         assert_eq!((first, again), (NOW + 1, NOW + 1));
     }
 
@@ -245,24 +272,42 @@ mod tests {
     #[test]
     fn part_of_a_request_has_its_time() {
         let mut timer = SampleTimer::default();
-        let whole = RequestIdentity { created_at: NOW, families: vec![1, 2, 3] };
-        assert_eq!(timer.time(&key("a"), whole.clone(), right(), NOW), NOW);
+        let whole = RequestIdentity { families: vec![1, 2, 3], ..request(NOW, 0) };
+        assert_eq!(timer.times(&key("a"), whole.clone(), right(), NOW).time, NOW);
         for families in [vec![3], vec![1, 2], vec![]] {
-            let part = RequestIdentity { created_at: NOW, families };
-            assert_eq!(timer.time(&key("a"), part, right(), NOW + 5), NOW);
+            let part = RequestIdentity { families, ..request(NOW, 0) };
+            assert_eq!(timer.times(&key("a"), part, right(), NOW + 5).time, NOW);
         }
-        assert_eq!(timer.time(&key("a"), request(NOW, 4), right(), NOW + 5), NOW + 1);
+        assert_eq!(timer.times(&key("a"), request(NOW, 4), right(), NOW + 5).time, NOW + 1);
     }
 
     #[test]
     fn older_request_keeps_its_time() {
         let mut timer = SampleTimer::default();
-        timer.time(&key("a"), request(NOW, 1), right(), NOW);
+        timer.times(&key("a"), request(NOW, 1), right(), NOW);
         for _ in 0..2 {
-            let time = timer.time(&key("a"), request(NOW - 500, 2), right(), NOW + 9);
+            let time = timer.times(&key("a"), request(NOW - 500, 2), right(), NOW + 9).time;
             assert_eq!(time, NOW - 500);
         }
-        assert_eq!(timer.time(&key("a"), request(NOW, 1), right(), NOW + 9), NOW);
+        assert_eq!(timer.times(&key("a"), request(NOW, 1), right(), NOW + 9).time, NOW);
+    }
+
+    #[test]
+    fn totals_before_a_run_follow_those_of_a_run_that_ended_during_it() {
+        const ENDED: u64 = NOW + 2_000;
+        let mut timer = SampleTimer::default();
+        let mut times = |created_at, family, has_totals| {
+            let request = RequestIdentity { has_totals, ..request(created_at, family) };
+            let times = timer.times(&key("a"), request, right(), created_at);
+            RequestTimes { start: Some(NOW), ..times }.before_run()
+        };
+        assert_eq!(times(ENDED, 1, true), Some(NOW));
+        // A heartbeat has no totals.
+        assert_eq!(times(ENDED + 500, 2, false), Some(ENDED + 1));
+        for _ in 0..2 {
+            assert_eq!(times(ENDED + 900, 3, true), Some(ENDED + 1), "also if it is sent again");
+        }
+        assert_eq!(times(ENDED + 901, 4, true), None, "no time is left in between");
     }
 
     #[test]
@@ -293,7 +338,7 @@ mod tests {
     fn request_made_by_a_wrong_clock_is_not_ahead_of_a_right_one() {
         let mut timer = SampleTimer::default();
         let made_ahead = request(NOW + 2 * HOUR, 1);
-        assert_eq!(timer.time(&key("a"), made_ahead, right(), NOW), NOW);
+        assert_eq!(timer.times(&key("a"), made_ahead, right(), NOW).time, NOW);
     }
 
     #[test]
@@ -331,7 +376,7 @@ mod tests {
     fn number_of_groups_is_limited() {
         let mut timer = SampleTimer::default();
         for number in 0..=MAX_GROUPS {
-            timer.time(&key(&number.to_string()), request(NOW, 1), right(), NOW);
+            timer.times(&key(&number.to_string()), request(NOW, 1), right(), NOW);
         }
         assert!(timer.groups.len() <= MAX_GROUPS);
     }

@@ -32,7 +32,7 @@ impl OutgoingMessage {
             // Consumers of these formats have no groups, and do not expect a message without a value.
             _ if is_delete => return None,
             MessageFormat::Otlp => {
-                let times = RequestTimes { time, start: None };
+                let times = RequestTimes { time, ..RequestTimes::default() };
                 let parts = otlp::encode(payload, times);
                 // Several encoded requests in a row are one request.
                 ("application/x-protobuf", parts.into_iter().flat_map(|part| part.bytes).collect())

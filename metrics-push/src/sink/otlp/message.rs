@@ -222,7 +222,7 @@ mod tests {
     use crate::push_request::PushRequest;
 
     const TIMES: RequestTimes =
-        RequestTimes { time: 1_700_000_000_123, start: Some(1_699_990_000_000) };
+        RequestTimes { time: 1_700_000_000_123, last_totals: None, start: Some(1_699_990_000_000) };
 
     /// A gauge and a counter of the job `nightly`. The gauge has the label `region`. Generated with another encoder.
     const GAUGE_AND_COUNTER: &str = concat!(

@@ -46,7 +46,8 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
 
-    const TIMES: RequestTimes = RequestTimes { time: 1_700_000_000_123, start: None };
+    const TIMES: RequestTimes =
+        RequestTimes { time: 1_700_000_000_123, last_totals: None, start: None };
 
     /// Encodes a family with `count` series, and returns the number of series in each message.
     fn series_per_message(count: usize, label_size: usize) -> [Vec<usize>; 2] {

@@ -43,7 +43,8 @@ mod tests {
     use super::*;
     use crate::labels::GroupingKey;
 
-    const TIMES: RequestTimes = RequestTimes { time: 1_700_000_000_123, start: Some(1) };
+    const TIMES: RequestTimes =
+        RequestTimes { time: 1_700_000_000_123, last_totals: None, start: Some(1) };
 
     fn encode(key: &GroupingKey, name: &str, text: &str) -> Vec<u8> {
         let family = SeriesFamily::read(key, name, text).unwrap();

@@ -170,7 +170,7 @@ mod tests {
     use crate::labels::GroupingKey;
 
     const TIMES: RequestTimes =
-        RequestTimes { time: 1_700_000_000_123, start: Some(1_699_990_000_000) };
+        RequestTimes { time: 1_700_000_000_123, last_totals: None, start: Some(1_699_990_000_000) };
 
     fn encode(texts: &[(&str, &str)]) -> Vec<u8> {
         let key = GroupingKey::new("nightly").unwrap();
