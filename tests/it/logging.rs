@@ -129,3 +129,17 @@ fn line_about_an_outcome_ends_with_the_id_of_its_run() {
     let end = format!("; run {}", history.runs()[0].id());
     assert!(lines[0].ends_with(&end), "{lines:?}");
 }
+
+#[test]
+fn line_about_an_attempt_ends_with_the_id_of_its_run() {
+    let state = TempDir::new();
+    let mut command = command(program("subscribers"));
+    command.arg("debug").env("METRICS_PUSH_URL", "http://127.0.0.1:9");
+    let output = command.env("METRICS_PUSH_STATE_DIR", state.path()).output().unwrap();
+    let _scope = Config::default().state_dir(state.path()).scope().unwrap();
+    let end = format!("; run {}", metrics_push::histories()[0].runs()[0].id());
+    let text = String::from_utf8(output.stderr).unwrap();
+    let attempts: Vec<_> = text.lines().filter(|line| line.contains("event: push ")).collect();
+    assert!(attempts.iter().any(|line| line.contains(": in flight (")), "{text}");
+    assert!(attempts.iter().all(|line| line.ends_with(&end)), "{text}");
+}

@@ -32,7 +32,7 @@ fn install(subscriber: Warnings) {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 }
 
-/// Writes warnings to stderr, unless its behaviour is another one.
+/// Writes warnings, and with `debug` all lines, to stderr, unless its behaviour is another one.
 struct Warnings {
     behaviour: String,
 }
@@ -40,7 +40,8 @@ struct Warnings {
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let is_filtered = self.behaviour == "filter" && metadata.target() == "metrics_push";
-        *metadata.level() <= Level::WARN && !is_filtered
+        let level = if self.behaviour == "debug" { Level::DEBUG } else { Level::WARN };
+        *metadata.level() <= level && !is_filtered
     }
 
     fn event(&self, event: &Event<'_>) {

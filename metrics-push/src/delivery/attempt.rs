@@ -16,6 +16,7 @@ use super::policy::{
 };
 use super::receipt::{DeliveryClass, RefusedPart};
 use super::route::Route;
+use super::run_ids::RunIds;
 use super::samples;
 use super::self_metrics;
 use super::settle::Settlement;
@@ -209,7 +210,8 @@ impl Delivery {
         if pause >= self.deadline.remaining() {
             return self.give_up(error);
         }
-        log::debug(format_args!("attempt {} failed, next in {pause:?}: {error:?}", self.attempts));
+        let (attempts, runs) = (self.attempts, self.run_ids());
+        log::debug(format_args!("attempt {attempts} failed, next in {pause:?}: {error:?}{runs}"));
         Step::RetryAfter(pause)
     }
 
@@ -324,7 +326,11 @@ impl Delivery {
                 Ok(_) => self.backlog.set_accepted(),
                 // The new outcome must not wait for the older one.
                 Err(error) if error.is_rejected() && self.request.is_some() => {
-                    log::debug(format_args!("{}: the older outcome stays: {error:?}", self.key));
+                    log::debug(format_args!(
+                        "{}: the older outcome stays: {error:?}{}",
+                        self.key,
+                        self.run_ids()
+                    ));
                     self.backlog.withhold();
                 }
                 Err(error) => return Err(error),
@@ -449,7 +455,7 @@ impl Delivery {
             Confirmed::Replaced => {
                 let error =
                     self.replaced("an earlier request arrived late and replaced the outcome");
-                log::debug(format_args!("sending {} again: {error:?}", self.key));
+                log::debug(format_args!("sending {} again: {error:?}{}", self.key, self.run_ids()));
                 self.last_complete_error = Some(error);
                 None
             }
@@ -477,11 +483,11 @@ impl Delivery {
             None => error,
         };
         if self.route.spool().is_none() {
-            log::warn(format_args!("{error:?}"));
+            log::warn(format_args!("{error:?}{}", self.run_ids()));
         } else if can_be_confirmed {
             return Step::Done(Err(error));
         } else {
-            log::debug(format_args!("{error:?}"));
+            log::debug(format_args!("{error:?}{}", self.run_ids()));
         }
         Step::Done(Ok(acceptance))
     }
@@ -589,7 +595,13 @@ impl Delivery {
 
     fn log_state(&self, state: &str) {
         let verb = self.request.as_ref().map_or("replay", |request| request.verb().as_str());
-        log::debug(format_args!("{verb} {}: {state} ({})", self.key, self.route));
+        let (key, route, runs) = (&self.key, &self.route, self.run_ids());
+        log::debug(format_args!("{verb} {key}: {state} ({route}){runs}"));
+    }
+
+    /// Returns the end of a line about the runs of this delivery.
+    fn run_ids(&self) -> RunIds<'_> {
+        RunIds::new(self.request.as_ref())
     }
 }
 

@@ -21,6 +21,7 @@ mod relocation;
 mod ring_spool;
 mod route;
 mod router;
+mod run_ids;
 mod samples;
 mod self_metrics;
 mod settle;

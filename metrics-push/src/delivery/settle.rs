@@ -2,23 +2,20 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use super::backlog::Backlog;
 use super::log_limiter::{self, Undelivered};
 use super::policy::REPLAY_INTERVAL;
 use super::receipt::{DeliveryClass, Receipt, RefusedPart};
 use super::route::Route;
+use super::run_ids::RunIds;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::log;
-use crate::push_request::{PushRequest, RunEnding, Verb};
+use crate::push_request::{PushRequest, Verb};
 use crate::sink::{Acceptance, OnFailure};
 use crate::spool::{Spool, SpoolEntry, SpoolReason};
-
-/// The maximum number of ids in a line about the runs of one request.
-const MAX_LOGGED_RUNS: usize = 3;
 
 /// A delivery after its last attempt.
 #[derive(Debug)]
@@ -185,7 +182,7 @@ impl Settlement {
         let (key, attempts) = (&self.key, AttemptCount(self.attempts));
         let subject = self.subject();
         let dropped = DroppedMetrics(self.refused.as_ref());
-        let runs = RunIds(self.request.as_ref().map_or(&[], PushRequest::endings));
+        let runs = RunIds::new(self.request.as_ref());
         match receipt {
             Receipt::Delivered { refused: Some(error), .. } => log_limiter::warn(
                 Undelivered::Reduced,
@@ -301,20 +298,6 @@ impl fmt::Display for DroppedMetrics<'_> {
             Some(error) => write!(f, "; the program's own metrics are dropped: {error:?}"),
             None => Ok(()),
         }
-    }
-}
-
-/// The end of a line about runs: their ids.
-struct RunIds<'a>(&'a [Arc<RunEnding>]);
-
-impl fmt::Display for RunIds<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, others) = self.0.split_at(self.0.len().min(MAX_LOGGED_RUNS));
-        for (position, ending) in shown.iter().enumerate() {
-            let separator = if position == 0 { "; run " } else { ", " };
-            write!(f, "{separator}{}", ending.run.id)?;
-        }
-        if others.is_empty() { Ok(()) } else { write!(f, " and {} more", others.len()) }
     }
 }
 
