@@ -186,7 +186,7 @@ fn push_runs(runs: &[RunSummary], clock: &LocalClock, terminal: Terminal, text: 
             &bar(ratio, bar_width, terminal),
             outcome,
             &records,
-            &escape(run.reason.as_deref().unwrap_or_default()),
+            &escape(&run.failure().unwrap_or_default()),
         );
         let tone = match run.mark() {
             RunMark::Failure => Tone::Bad,
@@ -247,6 +247,25 @@ mod tests {
         let all = text(job, &overview.clock, &arguments(50), Terminal::plain(None));
         assert!(!all.contains("older"), "{all}");
         assert!(all.ends_with("success rate: 70% of the last 10 runs, 85% of all 20\n"), "{all}");
+    }
+
+    #[test]
+    fn history_prints_every_run_in_one_line() {
+        let run = |number: u32| RunSummary {
+            start: f64::from(number) * 86_400.0,
+            duration: Some(u64::MAX as f64),
+            outcome: Some("exit_code".to_owned()),
+            exit_code: Some(f64::from(i32::MIN)),
+            failed_stage: Some("load".to_owned()),
+            reason: Some("\u{1b}\n".repeat(512)),
+            ..RunSummary::default()
+        };
+        let runs: Vec<_> = (0..200).map(run).collect();
+        let mut text = String::new();
+        push_runs(&runs, &morning::clock(), Terminal::plain(None), &mut text);
+        assert_eq!(text.lines().count(), 201);
+        let failure = r"in stage load: \u{1b}\n";
+        assert_eq!(text.matches(failure).count(), 200, "{text}");
     }
 
     #[test]

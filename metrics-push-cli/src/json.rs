@@ -49,6 +49,7 @@ fn gateway(gateway: &GatewayStatus) -> Value {
 fn job(job: &Job, now: f64) -> Value {
     let facts = &job.facts;
     let sentence = job.sentence();
+    let failure = job.current_failure();
     let runs = &job.runs[job.runs.len().saturating_sub(STRIP_LENGTH)..];
     json!({
         "labels": job.labels,
@@ -56,7 +57,8 @@ fn job(job: &Job, now: f64) -> Value {
         "needs_attention": job.needs_attention(),
         "since_timestamp_seconds": optional(job.since),
         "why": sentence.as_ref().map(ToString::to_string),
-        "reason": sentence.and_then(|sentence| sentence.reason),
+        "failed_stage": failure.and_then(|run| run.failed_stage.as_deref()),
+        "reason": failure.and_then(|run| run.reason.as_deref()),
         "warnings": job.warnings(),
         "outcome": facts.outcome,
         "is_running": facts.is_open(),
@@ -118,6 +120,7 @@ fn run(run: &RunSummary) -> Value {
         "stages": run.stages.iter().map(|(name, seconds)| (name.clone(), number(*seconds)))
             .collect::<Map<_, _>>(),
         "attempts": run.attempts,
+        "failed_stage": run.failed_stage,
         "reason": run.reason,
     })
 }

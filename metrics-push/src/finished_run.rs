@@ -47,6 +47,7 @@ pub struct FinishedRun {
     pub(crate) stages: Vec<(String, Duration)>,
     /// `None` until it is known that it is not 1.
     pub(crate) attempts: Option<u32>,
+    pub(crate) failed_stage: Option<String>,
     pub(crate) reason: Option<String>,
 }
 
@@ -109,6 +110,14 @@ impl FinishedRun {
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts.unwrap_or(1)
+    }
+
+    /// Returns the stage in which the run failed: the innermost one that was open at its end, otherwise the one that ended
+    /// last. The name has at most 128 bytes. `None` if the run has not failed, if it had no stage, or if its process died
+    /// without a report.
+    #[must_use]
+    pub fn failed_stage(&self) -> Option<&str> {
+        self.failed_stage.as_deref()
     }
 
     /// Returns why the run failed: the message and place of a panic, the text of an error, or the last lines of a

@@ -1,7 +1,7 @@
 //! Why runs failed: the history has the text, and no request has it.
 
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Config, Outcome, RunHistory};
+use metrics_push::{Config, GroupingKey, Outcome, RunHistory};
 
 use crate::child::{FinishedJob, PanicStrategy, job, job_command};
 use crate::programs::program;
@@ -46,6 +46,7 @@ fn error_of_a_function_is_stored_if_its_type_has_a_text() {
         ("generic-with-bound", Some("Error")),
         ("panicking-debug", None),
         ("by-hand", Some(r#""no space""#)),
+        ("closure", Some("Error")),
         ("caught-panic", Some("Error")),
         ("main", Some(r#""the end of main""#)),
     ];
@@ -79,6 +80,18 @@ fn panic_is_stored_with_its_message_and_place() {
     assert!(
         bodies.into_iter().all(|body| !String::from_utf8_lossy(&body).contains("the last one"))
     );
+}
+
+#[test]
+fn stage_in_which_a_run_failed_is_stored() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let jobs = ["stage", "panic-in-stage", "stage-of-a-success"];
+    assert!(fail(&gateway, &state, &jobs).status.success());
+    let _scope = Config::default().state_dir(state.path()).scope().unwrap();
+    for (job, expected) in jobs.into_iter().zip([Some("load"), Some("load"), None]) {
+        let history = metrics_push::history(&GroupingKey::new(job).unwrap()).unwrap();
+        assert_eq!(history.runs()[0].failed_stage(), expected, "{job}");
+    }
 }
 
 #[test]
@@ -127,8 +140,10 @@ fn reason_of_a_run_whose_report_was_lost_is_stored_by_the_next_process() {
     fail(&gateway, &state, &[]);
     let _scope = Config::default().state_dir(state.path()).scope().unwrap();
     let histories = metrics_push::histories();
-    let reasons: Vec<_> = histories[0].runs().iter().filter_map(|run| run.reason()).collect();
-    assert_eq!(reasons, [r#""the end of main""#], "{histories:?}");
+    let failed = histories[0].runs().iter().filter(|run| run.reason().is_some());
+    let found: Vec<_> = failed.map(|run| (run.failed_stage(), run.reason())).collect();
+    let expected = (Some("the last stage"), Some(r#""the end of main""#));
+    assert_eq!(found, [expected], "{histories:?}");
 }
 
 #[test]

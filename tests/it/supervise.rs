@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault};
+use metrics_push::{Config, Outcome};
 
 use crate::child::{JobCommand, PanicStrategy, RunningJob, child_of, job, send_signal};
 use crate::lifecycle::{assert_value, completions, outcomes};
@@ -258,9 +259,15 @@ fn end_by_max_runtime_is_logged_once() {
     for options in [&["max-runtime", "wait"][..], &["signals-off", "max-runtime", "wait"]] {
         let command = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
         let ended = command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
-        let line =
+        let [line] = &ended.log_lines[..] else { panic!("{options:?}: {:?}", ended.log_lines) };
+        let (text, id) = line.split_once("; run ").unwrap();
+        let expected =
             "metrics-push: the run of ending exceeded its maximum runtime of 300ms and was ended";
-        assert_eq!(ended.log_lines, [line], "{options:?}");
+        assert_eq!(text, expected, "{options:?}");
+        let _scope = Config::default().state_dir(state.path()).scope().unwrap();
+        let histories = metrics_push::histories();
+        let run = histories[0].runs().last().unwrap();
+        assert_eq!((run.id(), run.outcome()), (id, Outcome::Timeout), "{options:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use metrics_push::{Job, push_job};
 
-#[push_job(name = "main")]
+#[push_job(name = "main", run = run)]
 fn main() -> Result<(), Box<dyn Error>> {
     for failure in std::env::args().skip(1) {
         match failure.as_str() {
@@ -31,7 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let panic = thread::spawn(|| panic!("on another thread")).join().unwrap_err();
                 resume_unwind(panic)
             }
-            "main" => return Err("the end of main".into()),
+            "stage" => drop(error_in_a_stage()),
+            "panic-in-stage" => drop(catch_unwind(panic_in_a_stage)),
+            "stage-of-a-success" => success_with_a_stage(),
+            "closure" => drop(error_of_a_closure()),
+            "main" => {
+                let _stage = run.stage("the last stage");
+                return Err("the end of main".into());
+            }
             _ => panic!("unknown failure {failure:?}"),
         }
     }
@@ -122,6 +129,31 @@ fn panicking_twice() {
 fn error_after_a_caught_panic() -> Result<(), fmt::Error> {
     let _ = catch_unwind(|| panic!("caught"));
     Err(fmt::Error)
+}
+
+#[push_job(name = "stage", run = run)]
+fn error_in_a_stage() -> Result<(), fmt::Error> {
+    drop(run.stage("extract"));
+    let _load = run.stage("load");
+    Err(fmt::Error)
+}
+
+#[push_job(name = "panic-in-stage", run = run)]
+fn panic_in_a_stage() {
+    let _load = run.stage("load");
+    panic!("boom");
+}
+
+#[push_job(name = "stage-of-a-success", run = run)]
+fn success_with_a_stage() {
+    drop(run.stage("load"));
+}
+
+fn error_of_a_closure() -> Result<(), fmt::Error> {
+    Job::new("closure").run(|run| {
+        run.record_error(&"an attempt before");
+        Err(fmt::Error).inspect_err(|error| run.record_error(error))
+    })
 }
 
 /// Two threads panic before either of their runs is finished.

@@ -162,13 +162,14 @@ impl Job {
     }
 
     /// The last failed run of the history.
-    pub(crate) fn last_failure(&self) -> Option<&RunSummary> {
+    fn last_failure(&self) -> Option<&RunSummary> {
         self.runs.iter().rev().find(|run| run.mark() == RunMark::Failure)
     }
 
-    /// Why the last failed run has failed, from the history.
-    pub(crate) fn reason(&self) -> Option<&str> {
-        self.last_failure()?.reason.as_deref()
+    /// The last failed run of the history, if it is why the job needs attention.
+    pub(crate) fn current_failure(&self) -> Option<&RunSummary> {
+        let is_current = matches!(self.state, State::Failing | State::NoSuccess);
+        self.last_failure().filter(|_| is_current)
     }
 }
 

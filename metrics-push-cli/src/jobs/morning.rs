@@ -64,7 +64,8 @@ struct JobOfMorning {
     group: Group,
     /// The marks of its runs.
     strip: &'static str,
-    /// Why its failed runs have failed.
+    /// In which stage and why its failed runs have failed.
+    failed_stage: Option<&'static str>,
     reason: &'static str,
     interval: f64,
 }
@@ -72,7 +73,13 @@ struct JobOfMorning {
 impl JobOfMorning {
     /// A job that started at a time of this day, took some seconds and succeeded.
     fn new(name: &str, [hour, minute]: [f64; 2], took: f64) -> Self {
-        let mut job = Self { group: Group::default(), strip: "", reason: REASON, interval: DAY };
+        let mut job = Self {
+            group: Group::default(),
+            strip: "",
+            failed_stage: None,
+            reason: REASON,
+            interval: DAY,
+        };
         job.group.labels.insert("job".to_owned(), name.to_owned());
         let start = at(hour, minute);
         job.set("last_start_timestamp_seconds", start)
@@ -117,6 +124,11 @@ impl JobOfMorning {
 
     fn strip(mut self, strip: &'static str) -> Self {
         self.strip = strip;
+        self
+    }
+
+    fn failed_stage(mut self, stage: &'static str) -> Self {
+        self.failed_stage = Some(stage);
         self
     }
 
@@ -180,6 +192,7 @@ impl JobOfMorning {
                     ..Records::default()
                 },
                 outcome: Some(outcome.to_owned()),
+                failed_stage: self.failed_stage.filter(|_| outcome == "error").map(str::to_owned),
                 reason,
                 ..RunSummary::default()
             }
@@ -246,6 +259,7 @@ fn jobs() -> Vec<JobOfMorning> {
             .label("region", "eu")
             .records(48_210.0)
             .failed("error", 3.0, 3.0)
+            .failed_stage("upload")
             .set("failing_since_timestamp_seconds", at(2.0, 10.0))
             .set("start_grace_seconds", 10.0 * MINUTE)
             .metric(

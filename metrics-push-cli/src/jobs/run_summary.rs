@@ -18,6 +18,8 @@ pub(crate) struct RunSummary {
     pub(crate) stages: Vec<(String, f64)>,
     /// The number of attempts of the delivery.
     pub(crate) attempts: Option<u32>,
+    /// The stage in which the run failed. It can contain any text.
+    pub(crate) failed_stage: Option<String>,
     /// Why the run failed. It can contain any text.
     pub(crate) reason: Option<String>,
 }
@@ -64,6 +66,13 @@ impl RunSummary {
             Some(_) => RunMark::Failure,
             None => RunMark::NoEnd,
         }
+    }
+
+    /// Where and why the run failed: `in stage load: no space`.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let stage = self.failed_stage.as_ref().map(|stage| format!("in stage {stage}"));
+        let parts: Vec<_> = stage.into_iter().chain(self.reason.clone()).collect();
+        (!parts.is_empty()).then(|| parts.join(": "))
     }
 
     /// The outcome with its exit code or signal.

@@ -17,8 +17,6 @@ pub(crate) struct Sentence {
     pub(crate) details: Vec<String>,
     /// What to do, as an imperative.
     pub(crate) remedy: Option<&'static str>,
-    /// Why the last run failed. It can contain any text.
-    pub(crate) reason: Option<String>,
 }
 
 /// The start of the clause about the next run.
@@ -32,7 +30,6 @@ impl Sentence {
     }
 }
 
-/// Writes everything but the reason.
 impl fmt::Display for Sentence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headline)?;
@@ -97,9 +94,7 @@ impl Job {
             Some(running) => (format!("{running} (failing before)"), Some(failing)),
             None => (failing, None),
         };
-        let sentence =
-            Self::with_details(headline, [before, self.last_success(), self.next_run_clause()]);
-        Sentence { reason: self.reason().map(str::to_owned), ..sentence }
+        Self::with_details(headline, [before, self.last_success(), self.next_run_clause()])
     }
 
     fn no_success(&self) -> Sentence {
@@ -111,8 +106,7 @@ impl Job {
         let outcome = self.last_outcome();
         let limit = allowed(self.facts.first_success_limit());
         let headline = format!("no success{runs} since {since}{outcome}{limit}");
-        let sentence = Self::with_details(headline, [self.running_for(), self.next_run_clause()]);
-        Sentence { reason: self.reason().map(str::to_owned), ..sentence }
+        Self::with_details(headline, [self.running_for(), self.next_run_clause()])
     }
 
     fn overdue(&self) -> Sentence {
@@ -168,7 +162,7 @@ impl Job {
 
     fn with_details<const N: usize>(headline: String, details: [Option<String>; N]) -> Sentence {
         let details = details.into_iter().flatten().collect();
-        Sentence { headline, details, remedy: None, reason: None }
+        Sentence { headline, details, remedy: None }
     }
 
     /// The outcome of the last run in parentheses, if it failed.
@@ -239,6 +233,5 @@ fn refused() -> Sentence {
         headline: "the gateway rejected the last push".to_owned(),
         details: Vec::new(),
         remedy: Some("read the reason in the job's stderr"),
-        reason: None,
     }
 }

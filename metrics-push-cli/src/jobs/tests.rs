@@ -226,7 +226,10 @@ fn job_without_a_success_needs_attention_after_its_deadline() {
     let never = after(4);
     assert_eq!((never.state, never.since), (State::NoSuccess, Some(NOW - 4.0 * HOUR)));
     assert_eq!(sentence(&never), "no success in 4 runs since 04:00 (error), allowed 3h30m");
-    assert_eq!(never.reason(), Some("failure 1h ago"));
+    assert_eq!(
+        never.current_failure().and_then(|run| run.reason.as_deref()),
+        Some("failure 1h ago")
+    );
 }
 
 #[test]

@@ -124,13 +124,13 @@ pub(super) struct Why {
 impl Why {
     pub(super) fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
         let found = job.sentence()?;
-        if let (State::Failing | State::NoSuccess, Some(run)) = (job.state, job.last_failure()) {
+        if let Some(run) = job.current_failure() {
+            let took = run.duration.map(|took| format!("after {}", duration(took)));
+            let stage = run.failed_stage.as_ref().map(|stage| format!("in stage {stage}"));
             return Some(Self {
                 failure: Some((ShownTime::new(run.start, clock), run.outcome_text())),
-                text: run
-                    .duration
-                    .map_or(String::new(), |took| format!("after {}", duration(took))),
-                reason: found.reason,
+                text: took.into_iter().chain(stage).collect::<Vec<_>>().join(", "),
+                reason: run.reason.clone(),
                 remedy: None,
             });
         }
@@ -141,7 +141,7 @@ impl Why {
         Some(Self {
             failure: None,
             text: sentence(&clauses.join("; ")),
-            reason: found.reason,
+            reason: None,
             remedy: found.remedy.map(sentence),
         })
     }

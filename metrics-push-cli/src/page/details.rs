@@ -127,8 +127,9 @@ fn last_error(job: &Job, clock: &LocalClock) -> Option<LastError> {
     let last = job.runs.iter().rev().find(|run| run.mark() != RunMark::Skipped)?;
     let text = last.reason.clone().filter(|_| last.mark() == RunMark::Failure)?;
     let start = clock.date_and_time(last.start);
+    let stage = last.failed_stage.as_ref().map_or(String::new(), |it| format!(", in stage {it}"));
     let source = format!(
-        "Run {}, {start}. Read from the history on this machine; this text is in no metric.",
+        "Run {}, {start}{stage}. Read from the history on this machine; this text is in no metric.",
         last.id
     );
     Some(LastError { text, source })

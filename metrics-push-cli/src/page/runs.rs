@@ -36,12 +36,12 @@ fn recorded(run: &RunSummary) -> MarkedRun {
         start: run.start,
         duration: run.duration,
         outcome: run.outcome_text(),
-        reason: run.reason.clone(),
+        failure: run.failure(),
     }
 }
 
 fn unrecorded(mark: RunMark, start: f64, duration: Option<f64>) -> MarkedRun {
-    MarkedRun { mark, start, duration, outcome: mark.as_str().to_owned(), reason: None }
+    MarkedRun { mark, start, duration, outcome: mark.as_str().to_owned(), failure: None }
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub(super) struct MarkedRun {
     pub(super) duration: Option<f64>,
     /// The outcome, such as `error`.
     pub(super) outcome: String,
-    pub(super) reason: Option<String>,
+    /// Where and why it failed.
+    pub(super) failure: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub(super) fn legend() -> Vec<(MarkPath, &'static str)> {
             start: 0.0,
             duration: None,
             outcome: outcome.to_owned(),
-            reason: None,
+            failure: None,
         };
         path(&[run], 1, mark).map(|path| (path, outcome))
     };
@@ -158,7 +159,7 @@ fn counts(runs: &[MarkedRun]) -> Vec<(&str, usize)> {
 }
 
 /// Encodes runs for the script of the page, one line each, with three fields: the minutes since the start of the previous run,
-/// left out if they are as before; the duration; the outcome with its reason, left out for a success.
+/// left out if they are as before; the duration; the outcome with its failure, left out for a success.
 pub(super) fn encode(runs: &[MarkedRun]) -> String {
     let mut lines = Vec::with_capacity(runs.len());
     let (mut minute, mut step) = (0, 0);
@@ -172,7 +173,7 @@ pub(super) fn encode(runs: &[MarkedRun]) -> String {
         line.extend(run.duration.map(duration));
         if run.outcome != "success" {
             line.extend([" ", &run.outcome]);
-            line.extend(run.reason.iter().flat_map(|reason| [": ", reason]));
+            line.extend(run.failure.iter().flat_map(|failure| [": ", failure]));
         }
         lines.push(line.replace(['\n', '\r'], " "));
     }
@@ -190,7 +191,7 @@ mod tests {
 
     fn run(mark: RunMark, outcome: &str, minute: u32, seconds: Option<f64>) -> MarkedRun {
         let start = f64::from(minute) * 60.0 + 7.0;
-        MarkedRun { mark, start, duration: seconds, outcome: outcome.to_owned(), reason: None }
+        MarkedRun { mark, start, duration: seconds, outcome: outcome.to_owned(), failure: None }
     }
 
     fn hourly(count: u32) -> Vec<MarkedRun> {
@@ -236,7 +237,7 @@ mod tests {
     fn runs_are_encoded_by_their_differences() {
         let mut runs = hourly(3);
         runs[2].outcome = "error".to_owned();
-        runs[2].reason = Some("a\nb".to_owned());
+        runs[2].failure = Some("a\nb".to_owned());
         runs.push(run(RunMark::Running, "running", 725, None));
         assert_eq!(encode(&runs), "600 43s\n60 43s\n 43s error: a b\n5  running");
     }

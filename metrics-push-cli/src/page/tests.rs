@@ -48,6 +48,7 @@ fn runs(count: u32, reason: Option<&str>) -> Vec<RunSummary> {
         start: NOW - 60.0 - f64::from(count - 1 - at) * 3_600.0,
         duration: Some(f64::from(40 + at % 7)),
         outcome: Some(if reason.is_some() { "error" } else { "success" }.to_owned()),
+        failed_stage: reason.map(str::to_owned),
         reason: reason.map(str::to_owned),
         ..RunSummary::default()
     };
@@ -87,7 +88,10 @@ fn page_shows_what_needs_attention_first() {
     let rows = between(&html, "id=\"attention\"", "</section>");
     let rows: Vec<_> = rows.split("<tr role=\"row\" id=").skip(1).map(text_of).collect();
     for (row, expected) in rows.iter().zip([
-        ["Failing 3 in a row since 02:10, 4h32m", "orders_export region=eu 06:10 error after 48s"],
+        [
+            "Failing 3 in a row since 02:10, 4h32m",
+            "orders_export region=eu 06:10 error after 48s, in stage upload Upload {",
+        ],
         ["Vanished no end since 04:00, 2h42m", "Check whether its process hangs or was killed."],
         ["Overdue 3 runs missed since 05:02, 1h39m", "04:02 2h40m late"],
         ["No success 3 of 3 failed since Wed 22:00, 8h42m", "never allowed 6h"],
@@ -109,6 +113,7 @@ fn details_show_history_rules_and_error_of_a_job() {
         "Last error Upload { key: &quot;eu/2026-11-26T06.csv&quot;",
         "Last 20 runs: start, duration, outcome",
         "Thu 26 Nov 06:10 48s ✕ error",
+        "Run run19, Thu 26 Nov 06:10, in stage upload. Read from the history",
         "BatchJobFailed firing 3 of 3 failures in a row",
         "BatchJobMissedRun quiet next run 08:10",
         "Schedule every 2 hours at minute 10 Europe/Berlin grace 10m",

@@ -176,7 +176,7 @@ mod tests {
             start: hour * HOUR,
             duration: Some(duration),
             outcome: outcome.to_owned(),
-            reason: None,
+            failure: None,
         }
     }
 

@@ -72,8 +72,9 @@ JSON:
           Since when the state lasts; null if that is unknown.
   jobs[].why
           The state in one sentence; null for a job that is fine.
+  jobs[].failed_stage
   jobs[].reason
-          Why the last failed run failed, from the history of this machine; null if it is unknown.
+          In which stage and why the last run failed, from the history of this machine; null if it is unknown.
   jobs[].warnings
           What is wrong beside the state: a clock, or a rejected push.
   jobs[].outcome

@@ -7,7 +7,7 @@ use metrics_push::__private::escape;
 use super::selection::SelectionArguments;
 use super::table;
 use crate::humanize::number;
-use crate::jobs::{Job, Overview, State};
+use crate::jobs::{Job, Overview, RunSummary, State};
 use crate::layout::{INDENT, cut, hang};
 use crate::marks;
 use crate::terminal::Terminal;
@@ -52,8 +52,7 @@ fn push_missing(overview: &Overview, selection: &SelectionArguments, text: &mut 
 
 fn push_sentences(job: &Job, terminal: Terminal, text: &mut String) {
     let name = job.words().join(" ");
-    let sentence = job.sentence();
-    if let Some(sentence) = &sentence {
+    if let Some(sentence) = job.sentence() {
         push_wrapped(&format!("{name}: {sentence}"), terminal, text);
     }
     if let Some(ratio) = job.facts.open_progress().filter(|_| job.state != State::Vanished) {
@@ -61,10 +60,10 @@ fn push_sentences(job: &Job, terminal: Terminal, text: &mut String) {
         let bar = marks::progress(ratio, terminal);
         text.push_str(&format!("{INDENT}{bar} {percent}%\n"));
     }
-    if let Some(reason) = sentence.and_then(|sentence| sentence.reason) {
+    if let Some(failure) = job.current_failure().and_then(RunSummary::failure) {
         let available = terminal.width.map_or(usize::MAX, |width| width - INDENT.len());
-        let reason = cut(&escape(&reason), available, terminal.ellipsis());
-        text.extend([INDENT, &reason, "\n"]);
+        let failure = cut(&escape(&failure), available, terminal.ellipsis());
+        text.extend([INDENT, &failure, "\n"]);
     }
     for warning in job.warnings() {
         push_wrapped(&format!("{name}: {warning}"), terminal, text);

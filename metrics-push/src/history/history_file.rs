@@ -126,8 +126,13 @@ pub(super) fn with_version(text: &str, version: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{ENDED_AT, MAX_RUNS, ending, record};
+    use std::time::Duration;
+
+    use super::super::record::{
+        ENDED_AT, MAX_RUNS, MAX_RUNS_SIZE, ending, longest_ending, longest_record, record,
+    };
     use super::*;
+    use crate::finished_run::FinishedRun;
     use crate::outcome::Outcome;
 
     /// A file that the first version wrote.
@@ -177,12 +182,46 @@ mod tests {
     }
 
     #[test]
+    fn failed_stage_is_decoded_and_old_runs_have_none() {
+        let mut changed = decode(VERSION_1.as_bytes()).unwrap();
+        assert!(changed.runs().all(|run| run.failed_stage.is_none()));
+        let mut failed = ending("3", Outcome::Error);
+        failed.run.failed_stage = Some("load\tall".to_owned());
+        changed.add(&failed, true, ENDED_AT);
+        let decoded = decode(&HistoryFile::encode(&changed)).unwrap();
+        assert_eq!(decoded.runs().last(), Some(failed.run));
+    }
+
+    #[test]
     fn file_truncated_in_its_record_is_corrupt() {
+        let assert_corrupt = |bytes: &[u8]| {
+            assert_eq!(decode(bytes), Err(InvalidHistory::Corrupt), "{} bytes", bytes.len());
+        };
         let whole = HistoryFile::encode(&record());
-        for length in 0..whole.len() {
-            let decoded = decode(&whole[..length]);
-            assert_eq!(decoded, Err(InvalidHistory::Corrupt), "{length} bytes");
+        (0..whole.len()).for_each(|length| assert_corrupt(&whole[..length]));
+        // Around the end of each line, because the checksum of each part of a large file takes time.
+        let whole = HistoryFile::encode(&longest_record());
+        let line_feeds = (0..whole.len()).filter(|at| whole[*at] == b'\n');
+        for length in line_feeds.flat_map(|at| [at, at + 1, at + 2]) {
+            if length < whole.len() {
+                assert_corrupt(&whole[..length]);
+            }
         }
+    }
+
+    #[test]
+    fn history_of_the_longest_runs_is_decoded() {
+        let record = longest_record();
+        let file = HistoryFile::encode(&record);
+        assert!(file.len() < MAX_RUNS_SIZE + 16 * 1024, "{} bytes", file.len());
+        let decoded = decode(&file).unwrap();
+        assert_eq!(decoded, record);
+        let runs: Vec<_> = decoded.runs().collect();
+        // A duration is stored in seconds, rounded.
+        let without_duration = |run: FinishedRun| FinishedRun { duration: None, ..run };
+        let expected: Vec<_> =
+            (0..MAX_RUNS).map(|number| without_duration(longest_ending(number).run)).collect();
+        assert_eq!(runs.into_iter().map(without_duration).collect::<Vec<_>>(), expected);
     }
 
     #[test]

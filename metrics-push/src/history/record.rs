@@ -28,8 +28,9 @@ use crate::push_request::{RunEnding, Total, Totals};
 /// The number of runs in a file.
 pub(crate) const MAX_RUNS: usize = 200;
 
-/// The maximum size of the lines of all runs. Enough for [`MAX_RUNS`] runs with a long reason.
-const MAX_RUNS_SIZE: usize = 256 * 1024;
+/// The maximum size of the lines of all runs. Enough for [`MAX_RUNS`] runs with the longest reason and the longest failed
+/// stage, each with an escaped character after the other.
+pub(super) const MAX_RUNS_SIZE: usize = 512 * 1024;
 
 /// How long a run stays in a file.
 const RUN_TTL: Duration = Duration::from_secs(400 * 24 * 3_600);
@@ -327,7 +328,7 @@ fn read_streak(fields: &LineFields<'_>) -> Option<Streak> {
 }
 
 #[cfg(test)]
-pub(super) use tests::{ENDED_AT, ending, record};
+pub(super) use tests::{ENDED_AT, ending, longest_ending, longest_record, record};
 
 #[cfg(test)]
 mod tests {
@@ -349,6 +350,7 @@ mod tests {
             records: Some(RecordCounts { processed: 5, failed: 1, skipped: 0 }),
             stages: vec![("load = all".to_owned(), Duration::from_millis(1_500))],
             attempts: Some(2),
+            failed_stage: None,
             reason: Some("no space\tleft\n".to_owned()),
         };
         let text =
@@ -391,6 +393,37 @@ mod tests {
         large.run.id = "later".into();
         record.add(&large, true, ENDED_AT + 2.0 * RUN_TTL.as_secs_f64());
         assert_eq!(record.runs().count(), 0, "all are too old");
+    }
+
+    /// A run with the longest texts and numbers. Each backslash takes two bytes.
+    pub(in crate::history) fn longest_ending(number: usize) -> RunEnding {
+        let RunEnding { run, counted } = ending(&format!("{number:016x}"), Outcome::ExitCode);
+        let run = FinishedRun {
+            started_at: 1_763_806_500.123_456_7,
+            duration: Some(Duration::MAX),
+            exit_code: Some(i32::MIN),
+            signal: Some(i32::MAX),
+            records: Some(RecordCounts {
+                processed: u64::MAX,
+                failed: u64::MAX,
+                skipped: u64::MAX,
+            }),
+            stages: Vec::new(),
+            attempts: Some(u32::MAX),
+            failed_stage: Some("\\".repeat(128)),
+            reason: Some("\\".repeat(1_024)),
+            ..run
+        };
+        RunEnding { run, counted }
+    }
+
+    /// The history of [`MAX_RUNS`] runs with the longest lines.
+    pub(in crate::history) fn longest_record() -> GroupRecord {
+        let mut record = record();
+        for number in 0..MAX_RUNS {
+            assert!(record.add(&longest_ending(number), true, ENDED_AT));
+        }
+        record
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn write_fields(run: &FinishedRun) -> String {
     for (name, duration) in &run.stages {
         line.field("stage", format_args!("{} {name}", duration.as_secs_f64()));
     }
+    line.optional("failed_stage", run.failed_stage.as_deref());
     line.optional("reason", run.reason.as_deref());
     line.finish()
 }
@@ -55,6 +56,7 @@ pub(super) fn read_run(line: &str) -> Option<FinishedRun> {
         attempts: fields.number("attempts"),
         records: fields.text("records").and_then(RecordCounts::from_text),
         stages: read_stages(&fields),
+        failed_stage: fields.text("failed_stage").map(str::to_owned),
         reason: fields.text("reason").map(str::to_owned),
     })
 }

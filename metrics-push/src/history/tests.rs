@@ -69,6 +69,7 @@ fn run(id: &str, outcome: Outcome) -> FinishedRun {
         records: None,
         stages: Vec::new(),
         attempts: None,
+        failed_stage: None,
         reason: None,
     }
 }
@@ -332,7 +333,7 @@ proptest! {
         duration in proptest::option::of(0_u32..1_000_000),
         numbers in (any::<Option<i32>>(), any::<Option<i32>>(), any::<Option<u32>>()),
         stages in proptest::collection::vec((".{0,20}", 0_u32..1_000), 0..3),
-        reason in proptest::option::of(".{0,200}"),
+        texts in (proptest::option::of(".{0,20}"), proptest::option::of(".{0,200}")),
     ) {
         let millis = |millis: u32| Duration::from_millis(millis.into());
         let run = FinishedRun {
@@ -346,7 +347,8 @@ proptest! {
             records: None,
             stages: stages.into_iter().map(|(name, it)| (name, millis(it))).collect(),
             attempts: numbers.2,
-            reason,
+            failed_stage: texts.0,
+            reason: texts.1,
         };
         let line = run_line::write_run(&run);
         prop_assert_eq!(line.matches('\n').count(), 1);

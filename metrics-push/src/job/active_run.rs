@@ -15,11 +15,10 @@ use super::hooks::{exit, panic, signal};
 use super::journal::ended_runs::record_end;
 use super::journal::line::Finished;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
+use super::progress::Progress;
 use super::resource_usage;
 use super::run_ending::{add_summable, run_ending};
-use super::run_metrics::{
-    Expectations, Progress, completion_metrics, heartbeat_metrics, start_metrics,
-};
+use super::run_metrics::{Expectations, completion_metrics, heartbeat_metrics, start_metrics};
 use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec};
 use super::waiting::wait_with_notice;
@@ -67,7 +66,7 @@ pub(super) struct ActiveRun {
     is_skipped: AtomicBool,
     progress: Mutex<Progress>,
     /// Why the run fails, for the journal and the history.
-    reason: OnceLock<String>,
+    reason: Mutex<Option<String>>,
     span: RunSpan,
     registry: OnceLock<Registry>,
     record: Option<Arc<RunRecord>>,
@@ -101,7 +100,7 @@ impl ActiveRun {
             is_deferred: AtomicBool::new(false),
             is_skipped: AtomicBool::new(false),
             progress: Mutex::default(),
-            reason: OnceLock::new(),
+            reason: Mutex::default(),
             span: RunSpan::default(),
             registry: OnceLock::new(),
             record: record.map(Arc::new),
@@ -165,12 +164,12 @@ impl ActiveRun {
         self.key.as_ref().map_or(EnteredRunSpan::none(), |key| self.span.enter(key.job(), &self.id))
     }
 
-    /// Sets the error with which the run fails, unless nothing stores it.
+    /// Sets the last error as the reason, unless nothing stores it.
     pub(super) fn set_error(&self, error: &dyn fmt::Debug) {
         if self.stores_reason()
             && let Some(reason) = failure_reason::of_error(error)
         {
-            let _ = self.reason.set(reason);
+            *self.reason.lock() = Some(reason);
         }
     }
 
@@ -184,7 +183,7 @@ impl ActiveRun {
                 is_process.then(|| PROCESS.panic_reason_since(panics)).flatten()
             };
             if let Some(reason) = panic::reason_since(panics).or_else(other) {
-                let _ = self.reason.set(reason);
+                *self.reason.lock() = Some(reason);
             }
         }
     }
@@ -195,7 +194,7 @@ impl ActiveRun {
 
     /// Returns the reason of an outcome that is a failure.
     fn reason_of(&self, outcome: Outcome) -> Option<String> {
-        self.reason.get().filter(|_| outcome.is_failure()).cloned()
+        self.reason.lock().clone().filter(|_| outcome.is_failure())
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -365,11 +364,13 @@ impl ActiveRun {
             completion.panics = Some(PROCESS.panics() - self.panics_at_start);
         }
         if let Some(record) = &self.record {
+            let progress = self.progress().clone();
             record.record_finished(Finished {
                 cause,
                 at: completion.finished_at,
                 duration: completion.duration,
-                records: self.progress().records,
+                records: progress.records,
+                failed_stage: progress.failed_stage(cause.outcome),
                 reason: self.reason_of(cause.outcome),
             });
         }

@@ -13,6 +13,7 @@ mod journal;
 #[cfg(unix)]
 mod posix_signals;
 mod process_state;
+mod progress;
 mod resource_usage;
 pub(crate) mod run;
 mod run_ending;
@@ -304,8 +305,16 @@ impl Job {
         Run::start(self.spec.clone(), grouping)
     }
 
-    /// Calls `body` as a run of this job. An `Err` is a failure. A panic is a failure as well and is propagated. The text
-    /// of the error is not stored, because its type may have none: see [`Run::fail`].
+    /// Calls `body` as a run of this job. An `Err` is a failure. A panic is a failure as well and is propagated.
+    ///
+    /// The error may have no text, because its type has no bound. [`Run::record_error`] stores it in the history:
+    ///
+    /// ```
+    /// # use metrics_push::Job;
+    /// # fn rotate_logs() -> std::io::Result<()> { Ok(()) }
+    /// Job::new("rotate_logs").run(|run| rotate_logs().inspect_err(|error| run.record_error(error)))?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of `body`, unchanged.

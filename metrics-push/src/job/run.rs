@@ -36,9 +36,7 @@ impl Run {
         self.active.finish(outcome);
     }
 
-    /// Ends the run as a failure with this error, whose text the [history](crate::history()) stores.
-    ///
-    /// The text is that of `Debug`, with at most 1,024 bytes. It stays on this machine: no metric has it.
+    /// Ends the run as a failure with this error, which [`record_error`](RunHandle::record_error) stores in the history.
     ///
     /// ```
     /// use metrics_push::{Job, Outcome};
@@ -50,17 +48,13 @@ impl Run {
     /// }
     /// ```
     pub fn fail(self, error: &dyn fmt::Debug) {
-        self.set_error(error);
+        self.record_error(error);
         self.finish(Outcome::Error);
     }
 
     /// Enters the `tracing` span of the run on this thread.
     pub(crate) fn enter_span(&self) -> EnteredRunSpan {
         self.active.enter_span()
-    }
-
-    pub(crate) fn set_error(&self, error: &dyn fmt::Debug) {
-        self.active.set_error(error);
     }
 
     /// Ends the run with the verdict on its body. If the verdict is not final and the run is a whole process, the exit

@@ -1,7 +1,8 @@
 //! What a finished run adds to the history of its group, and the counters that add up over runs.
 
 use super::completion::Completion;
-use super::run_metrics::{Progress, record_samples};
+use super::progress::Progress;
+use super::run_metrics::record_samples;
 use crate::finished_run::{FinishedRun, RecordCounts};
 use crate::history::is_summable;
 use crate::metrics::Snapshot;
@@ -31,6 +32,7 @@ pub(super) fn run_ending(
         records: progress.records,
         stages: stages.map(|(name, duration)| (name.clone(), *duration)).collect(),
         attempts: None,
+        failed_stage: progress.failed_stage(cause.outcome),
         reason,
     };
     RunEnding { counted: encode(&totals(cause.outcome, progress.records)), run }

@@ -66,7 +66,8 @@ impl RunHandle {
         self.active.count(|counts| counts.skipped = counts.skipped.saturating_add(records));
     }
 
-    /// Times a stage until the returned guard is dropped. The times of stages with the same name add up.
+    /// Times a stage until the returned guard is dropped. The times of stages with the same name add up. If the run fails, the
+    /// history has the [stage in which it failed](crate::FinishedRun::failed_stage).
     ///
     /// ```
     /// # metrics_push::Job::new("doc").run(|run| -> Result<(), ()> {
@@ -76,7 +77,9 @@ impl RunHandle {
     /// # Ok(()) }).unwrap();
     /// ```
     pub fn stage(&self, name: impl Into<String>) -> Stage<'_> {
-        Stage { active: &self.active, name: name.into(), started: Moment::now() }
+        let name = name.into();
+        self.active.progress().start_stage(&name);
+        Stage { active: &self.active, name, started: Moment::now() }
     }
 
     /// Sets the progress, which the next heartbeat pushes.
@@ -84,6 +87,13 @@ impl RunHandle {
         #[expect(clippy::cast_precision_loss, reason = "a ratio needs no more digits")]
         let ratio = if done >= total { 1.0 } else { done as f64 / total as f64 };
         self.active.progress().ratio = Some(ratio);
+    }
+
+    /// Stores the text of an error in the [history](crate::history()), if the run fails. A later error or panic replaces it.
+    ///
+    /// The text is that of `Debug`, with at most 1,024 bytes. It stays on this machine: no metric has it.
+    pub fn record_error(&self, error: &dyn fmt::Debug) {
+        self.active.set_error(error);
     }
 
     /// Declares that there is nothing to do. If the run then succeeds, its outcome is `skipped`.
@@ -150,8 +160,7 @@ pub struct Stage<'run> {
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
         let elapsed = Moment::now().since(self.started);
-        let mut progress = self.active.progress();
-        *progress.stages.entry(std::mem::take(&mut self.name)).or_default() += elapsed;
+        self.active.progress().end_stage(std::mem::take(&mut self.name), elapsed);
     }
 }
 

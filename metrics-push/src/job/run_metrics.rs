@@ -4,10 +4,10 @@
 //! later failure does not change the time of the last success.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::completion::{Cause, Completion};
+use super::progress::Progress;
 use super::resource_usage::ResourceUsage;
 use super::spec::JobSpec;
 use super::timing::Timing;
@@ -21,14 +21,6 @@ use crate::push_request::{LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCE
 // Recovery reads these families from the gateway, so that no report replaces a newer value.
 pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
 pub(super) const LAST_COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
-
-/// The values that the body of a run has reported so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    pub(super) records: Option<RecordCounts>,
-    pub(super) stages: BTreeMap<String, Duration>,
-    pub(super) ratio: Option<f64>,
-}
 
 /// The values that the settings of a job determine. They are pushed with the start and again with the completion.
 #[derive(Clone, Debug, PartialEq)]
@@ -528,6 +520,7 @@ mod tests {
             records: Some(RecordCounts { processed: 5, failed: 1, skipped: 0 }),
             stages: [("load".to_owned(), Duration::from_millis(250))].into(),
             ratio: Some(0.5),
+            ..Progress::default()
         };
         let text = encode(&completion_metrics(&expected(), &progress, &completion(Outcome::Error)));
         assert!(text["batch_job_last_run_duration_seconds"].ends_with(" 1.5\n"));

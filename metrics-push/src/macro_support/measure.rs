@@ -49,7 +49,7 @@ impl Measure for &Run {
 
     #[inline]
     fn set_error<E: Debug>(&self, error: &E) {
-        Run::set_error(self, error);
+        self.record_error(error);
     }
 
     #[inline]
@@ -68,7 +68,7 @@ impl Measure for Run {
 
     #[inline]
     fn set_error<E: Debug>(&self, error: &E) {
-        Run::set_error(self, error);
+        self.record_error(error);
     }
 
     #[inline]

@@ -89,11 +89,12 @@ mod tests {
             option::of((any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
                 |(processed, failed, skipped)| RecordCounts { processed, failed, skipped },
             ));
-        let reason = option::of(".*");
-        (cause, 0.0..1e12, any_duration(), records, reason).prop_map(
-            |((outcome, exit_code, signal, core_dumped), at, duration, records, reason)| {
+        let texts = (option::of(".*"), option::of(".*"));
+        (cause, 0.0..1e12, any_duration(), records, texts).prop_map(
+            |((outcome, exit_code, signal, core_dumped), at, duration, records, texts)| {
+                let (failed_stage, reason) = texts;
                 let cause = Cause { outcome, exit_code, signal, core_dumped };
-                Finished { cause, at, duration, records, reason }
+                Finished { cause, at, duration, records, failed_stage, reason }
             },
         )
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::finished_run::RecordCounts;
 use crate::job::completion::{Cause, Completion};
-use crate::job::run_metrics::{Expectations, Progress};
+use crate::job::progress::Progress;
+use crate::job::run_metrics::Expectations;
 use crate::job::spec::Extent;
 use crate::job::timing::Timing;
 use crate::labels::GroupingKey;
@@ -75,13 +76,15 @@ pub(in crate::job) struct Finished {
     pub(in crate::job) at: f64,
     pub(in crate::job) duration: Option<Duration>,
     pub(in crate::job) records: Option<RecordCounts>,
+    /// The stage in which the run failed.
+    pub(in crate::job) failed_stage: Option<String>,
     /// Why the run failed.
     pub(in crate::job) reason: Option<String>,
 }
 
 impl Finished {
     pub(in crate::job) fn new(cause: Cause, at: f64, duration: Option<Duration>) -> Self {
-        Self { cause, at, duration, records: None, reason: None }
+        Self { cause, at, duration, records: None, failed_stage: None, reason: None }
     }
 
     /// Returns the completion of the run, which started at this time in Unix seconds.
@@ -91,7 +94,8 @@ impl Finished {
 
     /// Returns the progress of the run at its end.
     pub(in crate::job) fn progress(&self) -> Progress {
-        Progress { records: self.records, ..Progress::default() }
+        let ended_stage = self.failed_stage.clone();
+        Progress { records: self.records, ended_stage, ..Progress::default() }
     }
 }
 
@@ -152,6 +156,7 @@ impl Line {
                 line.optional("signal", finished.cause.signal);
                 line.optional("core_dumped", finished.cause.core_dumped);
                 line.optional("records", finished.records.map(RecordCounts::to_text));
+                line.optional("failed_stage", finished.failed_stage.as_deref());
                 line.optional("reason", finished.reason.as_deref());
             }
             Self::Acknowledged(id) => begin(&mut line, "acknowledged", *id),
@@ -297,6 +302,7 @@ fn read_finished(fields: &LineFields<'_>) -> Option<Finished> {
         at: fields.number("at")?,
         duration: fields.duration("duration"),
         records: fields.text("records").and_then(RecordCounts::from_text),
+        failed_stage: fields.text("failed_stage").map(str::to_owned),
         reason: fields.text("reason").map(str::to_owned),
     })
 }
@@ -337,6 +343,7 @@ mod tests {
             at: 1_763_806_512.5,
             duration: Some(Duration::from_millis(12_250)),
             records: Some(RecordCounts { processed: 5, failed: 0, skipped: 1 }),
+            failed_stage: Some("load\tall".into()),
             reason: Some("no\tdisk".into()),
         };
         vec![

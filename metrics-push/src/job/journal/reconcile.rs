@@ -6,10 +6,10 @@ use super::line::{Finished, JournaledRun};
 use crate::clock::Moment;
 use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
+use crate::job::progress::Progress;
 use crate::job::run_ending::run_ending;
 use crate::job::run_metrics::{
-    LAST_COMPLETION, LAST_START, Progress, add_abandoned, add_failure, add_success,
-    completion_metrics,
+    LAST_COMPLETION, LAST_START, add_abandoned, add_failure, add_success, completion_metrics,
 };
 use crate::metrics::Snapshot;
 use crate::outcome::Outcome;

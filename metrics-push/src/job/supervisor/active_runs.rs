@@ -22,6 +22,8 @@ const MAX_READ_SIZE: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(super) struct ActiveRuns {
     runs: BTreeMap<u64, ReceivedRun>,
+    /// The id of the run of the whole process, also after its end.
+    process_run: Option<String>,
     /// The size of the lines of `runs`.
     size: usize,
     /// The start of a line whose end is not received yet.
@@ -71,6 +73,11 @@ impl ActiveRuns {
         LinkStatus::Open
     }
 
+    /// Returns the id of the run of the whole process, if it has started.
+    pub(super) fn process_run(&self) -> Option<&str> {
+        self.process_run.as_deref()
+    }
+
     /// Returns the runs that are not acknowledged, oldest first.
     pub(super) fn into_runs(self) -> impl Iterator<Item = ReceivedRun> {
         self.runs.into_values()
@@ -99,6 +106,9 @@ impl ActiveRuns {
             Some(Line::Started(id, started)) if self.size + size <= MAX_SIZE => {
                 self.remove(id);
                 self.size += size;
+                if started.extent == Extent::Process {
+                    self.process_run = Some(started.run.clone());
+                }
                 let run = ReceivedRun { size, ..ReceivedRun::new(started, received) };
                 self.runs.insert(id, run);
             }
@@ -108,8 +118,8 @@ impl ActiveRuns {
                         self.size += size;
                         run.size += size;
                     } else {
-                        // Only the reason has any size.
-                        finished.reason = None;
+                        // Only these texts have any size.
+                        (finished.failed_stage, finished.reason) = (None, None);
                     }
                     run.finished = Some(finished);
                 }

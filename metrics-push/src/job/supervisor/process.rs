@@ -136,8 +136,9 @@ impl Supervisor {
         // From now on the terminal stops this process like any other.
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
         if let (Some(Kill::Timeout), Some(limit)) = (kill, self.kill_after) {
+            let run = self.runs.process_run().map_or(String::new(), |id| format!("; run {id}"));
             log::warn(format_args!(
-                "the run of {} exceeded its maximum runtime of {limit:?} and was ended",
+                "the run of {} exceeded its maximum runtime of {limit:?} and was ended{run}",
                 self.job
             ));
         }
