@@ -72,8 +72,11 @@ impl Compilation<'_> {
             .arg(&file)
             .output()
             .unwrap_or_else(|error| panic!("{}: {error}", self.driver));
-        let output = String::from_utf8(output.stderr).unwrap();
-        output.lines().filter_map(finding).collect()
+        let text = String::from_utf8(output.stderr).unwrap();
+        let findings: BTreeSet<_> = text.lines().filter_map(finding).collect();
+        let has_error = findings.iter().any(|finding| finding.lint.is_empty());
+        assert_eq!(output.status.success(), !has_error, "an error has no location: {text}");
+        findings
     }
 
     fn text(&self) -> String {
@@ -193,5 +196,15 @@ fn functions_that_return_borrows_compile_in_every_edition() {
             };
             assert_eq!(compilation.findings(), BTreeSet::new(), "{edition}: {attribute:?}");
         }
+    }
+}
+
+#[test]
+fn chain_of_async_functions_compiles_within_the_default_recursion_limit() {
+    for attribute in [None].into_iter().chain(ATTRIBUTES.map(Some)) {
+        let edition = "2024";
+        let compilation =
+            Compilation { source: "chain", edition, attribute, driver: "rustc", lints: &[] };
+        assert_eq!(compilation.findings(), BTreeSet::new(), "{attribute:?}");
     }
 }
