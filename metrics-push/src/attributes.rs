@@ -287,11 +287,11 @@
 ///   `async { .. }` or `Box::pin(async { .. })` and does not return earlier.
 /// - The result of a function that returns `impl Fn` is not inspected: a call that returns is a success. An `async fn` that
 ///   returns `impl Fn` must declare the types of the closure's parameters.
-/// - The future of an annotated `async fn` contains the future of its body, because only a body in a future can end with
-///   `return` or `?` before the attribute inspects its result. The compiler therefore reaches its recursion limit in a
-///   shorter chain of functions that await each other: "queries overflow the depth limit" is reported above 14 functions
-///   instead of 33, and "overflow evaluating the requirement" above 20 instead of 42 if the future must be `Send`. Add
-///   `#![recursion_limit = "256"]` to the crate. [`timed`] without `outcome` adds no future and changes no limit.
+/// - The future of an annotated `async fn` contains the future of its body, so that the attribute inspects the result of
+///   every `return` and `?`. A chain of functions that await each other therefore reaches the recursion limit of the
+///   compiler earlier: "queries overflow the depth limit" is reported above 14 functions instead of 33, and "overflow
+///   evaluating the requirement" above 20 instead of 42 if the future must be `Send`. Add `#![recursion_limit = "256"]` to
+///   the crate. [`timed`] without `outcome` adds no future and changes no limit.
 /// - In a `#[track_caller]` function, [`Location::caller`](std::panic::Location::caller) returns the location of the
 ///   attribute, because the attribute inspects the result. The same applies to every `async fn`.
 /// - A `const fn` and a function without a body are compile errors.
