@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 // Reading takes one load. `OnceLock` also loads its state.
-use once_cell::race::{OnceBox, OnceRef};
+use once_cell::race::OnceRef;
 
 use super::label_sets::LabelSets;
 use super::label_value::LabelValue;
@@ -39,8 +39,9 @@ pub(super) trait Resolve {
 pub(super) struct HandleCache<S: Resolve + 'static> {
     /// The handles of a site whose label values do not depend on the call.
     unlabelled: OnceRef<'static, S::Handles>,
-    // Allocated by the first call, because the compiler evaluates this type in each expansion.
-    first_call: OnceBox<FirstCall<S>>,
+    // Allocated by the first call, because the compiler evaluates this type in each expansion. It is never dropped: the
+    // compiler would check the destructor of each site.
+    first_call: OnceRef<'static, FirstCall<S>>,
 }
 
 /// What the first call of a site prepares.
@@ -58,7 +59,7 @@ struct Resolved<S: Resolve> {
 impl<S: Resolve> HandleCache<S> {
     /// A constant instead of a function, because the compiler evaluates it once for all sites.
     #[expect(clippy::declare_interior_mutable_const, reason = "it initialises statics only")]
-    pub(super) const EMPTY: Self = Self { unlabelled: OnceRef::new(), first_call: OnceBox::new() };
+    pub(super) const EMPTY: Self = Self { unlabelled: OnceRef::new(), first_call: OnceRef::new() };
 
     /// Returns the handles of a site without labels; `None` before its first call.
     #[inline]
@@ -72,7 +73,7 @@ impl<S: Resolve> HandleCache<S> {
         site: &S,
         labels: &[LabelValue<'_>],
     ) -> &'static S::Handles {
-        let first_call = self.first_call.get_or_init(Box::default);
+        let first_call = self.first_call.get_or_init(|| leak(FirstCall::default()));
         let Some(resolved) = first_call.resolved(site) else {
             return first_call.detached.get_or_init(|| site.detached());
         };
