@@ -80,6 +80,8 @@ trap 'exit 143' TERM
 start() {
     local name=$1 log=$scratch/$1.log pid attempt
     shift
+    # The loop may read the log before the server has opened it.
+    : >"$log"
     "$@" >"$log" 2>&1 &
     pid=$!
     servers+=("$pid")
