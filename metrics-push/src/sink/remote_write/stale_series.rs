@@ -33,7 +33,7 @@ impl SentGroups {
         key: &GroupingKey,
         families: &[SeriesFamily<'_>],
     ) -> SeriesSet {
-        let count: usize = families.iter().map(|family| family.series.len()).sum();
+        let count: usize = families.iter().map(SeriesFamily::len).sum();
         let is_needed = count <= MAX_SERIES || self.groups.contains_key(key);
         if is_needed { ending_series(families) } else { SeriesSet::new() }
     }
@@ -70,8 +70,14 @@ impl SentGroups {
 
 /// Returns the labels of all series that can end. The time of an event remains true.
 fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
-    let families = families.iter().filter(|family| !is_event_time(family.name));
-    families.flat_map(|family| &family.series).map(|series| owned(&series.labels)).collect()
+    let mut all = SeriesSet::new();
+    for family in families.iter().filter(|family| !is_event_time(family.name)) {
+        let mut series = family.reader();
+        while let Some(Ok(series)) = series.next() {
+            all.insert(owned(series.labels));
+        }
+    }
+    all
 }
 
 fn owned(labels: &SeriesLabels<'_>) -> OwnedLabels {
