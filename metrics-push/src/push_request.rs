@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
-use crate::metrics::{Registry, RegistrySource, Snapshot, write_family};
+use crate::metrics::{Registry, RegistrySource, Snapshot};
 
 /// How a request changes its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,16 +63,6 @@ enum MergedFamilies {
 /// Complete metric families in the text format, by name.
 pub(crate) type Families = BTreeMap<String, String>;
 
-/// Encodes each family of a snapshot in the text format.
-pub(crate) fn encode(snapshot: &Snapshot) -> Families {
-    let encoded = snapshot.families().map(|family| {
-        let mut text = String::new();
-        write_family(family, &mut text);
-        (family.name().to_owned(), text)
-    });
-    encoded.collect()
-}
-
 /// Gathers registries within half of `timeout`. The other half remains for the delivery.
 pub(crate) fn gather_within(
     timeout: Duration,
@@ -102,7 +92,7 @@ pub(crate) fn gather<'a>(
     if let Some(rejection) = snapshot.rejections().first() {
         return Err(Error::from(rejection.clone()).at("group", key));
     }
-    if snapshot.families().len() == 0 {
+    if snapshot.is_empty() {
         // A push without a body silently deletes all metrics of the group.
         return Err(Error::new(Kind::Metric, "the push has no metrics")
             .at("group", key)
