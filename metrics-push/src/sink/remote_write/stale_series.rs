@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::time_series::SeriesFamily;
+use super::time_series::{NAME, SeriesFamily};
 use crate::labels::GroupingKey;
 use crate::push_request::{Verb, is_event_time};
 use crate::sink::series::SeriesLabels;
@@ -26,16 +26,17 @@ pub(super) struct SentGroups {
 }
 
 impl SentGroups {
-    /// Returns the labels of the series of a request that can end; none if they are not needed, because a request with so
-    /// many series is not remembered.
+    /// Returns the labels of the series of a request that can end. Of a request with too many series to remember, only those
+    /// of families are returned that the group has already.
     pub(super) fn ending_series(
         &self,
         key: &GroupingKey,
         families: &[SeriesFamily<'_>],
     ) -> SeriesSet {
         let count: usize = families.iter().map(SeriesFamily::len).sum();
-        let is_needed = count <= MAX_SERIES || self.groups.contains_key(key);
-        if is_needed { ending_series(families) } else { SeriesSet::new() }
+        let sent = self.groups.get(key);
+        let has_family = |name: &str| sent.is_some_and(|sent| has_family(sent, name));
+        ending_series(families.iter().filter(|it| count <= MAX_SERIES || has_family(it.name)))
     }
 
     /// Returns the labels of the series that a request ends.
@@ -68,16 +69,24 @@ impl SentGroups {
     }
 }
 
+/// Returns true if some of the series can be of this family.
+fn has_family(series: &SeriesSet, family: &str) -> bool {
+    let is_name = |(label, name): &(String, String)| label == NAME && name.starts_with(family);
+    series.iter().any(|labels| labels.iter().any(is_name))
+}
+
 /// Returns the labels of all series that can end. The time of an event remains true.
-fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
-    let mut all = SeriesSet::new();
-    for family in families.iter().filter(|family| !is_event_time(family.name)) {
+fn ending_series<'f, 'a: 'f>(
+    families: impl IntoIterator<Item = &'f SeriesFamily<'a>>,
+) -> SeriesSet {
+    let mut all = Vec::new();
+    for family in families.into_iter().filter(|family| !is_event_time(family.name)) {
         let mut series = family.reader();
         while let Some(Ok(series)) = series.next() {
-            all.insert(owned(series.labels));
+            all.push(owned(series.labels));
         }
     }
-    all
+    all.into_iter().collect()
 }
 
 fn owned(labels: &SeriesLabels<'_>) -> OwnedLabels {
@@ -140,9 +149,11 @@ mod tests {
         let text: String =
             (0..=MAX_SERIES).map(|number| format!("x{{v=\"{number}\"}} 1\n")).collect();
         let (key, mut sent) = (key("j"), SentGroups::default());
-        let huge = [family(&key, "x", &text)];
+        let huge = [family(&key, "x", &text), family(&key, "z", "z 1\n")];
         assert!(sent.ending_series(&key, &huge).is_empty());
-        sent.record(Verb::Push, &key, ending_series(&[family(&key, "y", "y{v=\"old\"} 1\n")]));
+        sent.record(Verb::Push, &key, ending_series(&[family(&key, "z", "z 1\n")]));
+        assert_eq!(sent.ending_series(&key, &huge).len(), 1);
+        sent.record(Verb::Push, &key, ending_series(&[family(&key, "x", "x{v=\"old\"} 1\n")]));
         let series = sent.ending_series(&key, &huge);
         assert_eq!(series.len(), MAX_SERIES + 1);
         assert_eq!(values(sent.ended_by(Verb::Push, &key, &series)), ["old"]);

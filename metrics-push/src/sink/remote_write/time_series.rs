@@ -13,7 +13,7 @@ use crate::push_request::Total;
 use crate::sink::series::{SeriesLabels, series_labels};
 
 /// The label that contains the name of the metric.
-const NAME: &str = "__name__";
+pub(super) const NAME: &str = "__name__";
 
 /// The value that ends a series: Prometheus reserves a NaN with these bits.
 const STALE_MARKER: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
