@@ -25,6 +25,7 @@ use metrics_push_benches::request::read_request;
 use metrics_push_benches::server::Server;
 use metrics_push_benches::usage::PeakMemory;
 use metrics_push_benches::{Table, median, median_ratio};
+use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
 
 const SERIES: usize = 100_000;
@@ -263,7 +264,7 @@ fn push_samples<'a, L: Iterator<Item = (&'a str, &'a str)>>(
 /// Gathers a registry and pushes its samples as remote write.
 fn push_gathered(registry: &Registry, url: &str) {
     let gathered = registry.gather();
-    let metrics = gathered.iter().flat_map(|family| family.get_metric());
+    let metrics = gathered.iter().flat_map(MetricFamily::get_metric);
     let samples = metrics.map(|metric| {
         let labels = metric.get_label().iter().map(|label| (label.name(), label.value()));
         (labels, metric.get_gauge().get_value())
