@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::labels::GroupingKey;
 use crate::metrics::Registry;
 use crate::pipeline::Pipeline;
-use crate::push_request::{PushRequest, encode, gather};
+use crate::push_request::{PushRequest, gather};
 
 /// Pushes the metrics of many groups, each group at most once per interval.
 ///
@@ -77,7 +77,7 @@ impl Batcher {
     /// # Errors
     /// `is_metric` if the metrics cannot be pushed.
     pub fn push(&self, key: GroupingKey, registry: &Registry) -> Result<(), Error> {
-        let families = encode(&gather(&key, [registry], self.timeout)?);
+        let families = gather(&key, [registry], self.timeout)?.encode();
         self.enqueue(PushRequest::push(key, families));
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Batcher {
     /// # Errors
     /// `is_metric` if the metrics cannot be pushed.
     pub fn add(&self, key: GroupingKey, registry: &Registry) -> Result<(), Error> {
-        let families = encode(&gather(&key, [registry], self.timeout)?);
+        let families = gather(&key, [registry], self.timeout)?.encode();
         self.enqueue(PushRequest::add(key, families));
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
-use crate::metrics::{Registry, RegistrySource, Snapshot, write_family};
+use crate::metrics::{Registry, RegistrySource, Snapshot};
 
 /// How a request changes its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,16 +63,6 @@ enum MergedFamilies {
 /// Complete metric families in the text format, by name.
 pub(crate) type Families = BTreeMap<String, String>;
 
-/// Encodes each family of a snapshot in the text format.
-pub(crate) fn encode(snapshot: &Snapshot) -> Families {
-    let encoded = snapshot.families().map(|family| {
-        let mut text = String::new();
-        write_family(family, &mut text);
-        (family.name().to_owned(), text)
-    });
-    encoded.collect()
-}
-
 /// Gathers registries within half of `timeout`. The other half remains for the delivery.
 pub(crate) fn gather_within(
     timeout: Duration,
@@ -102,7 +92,7 @@ pub(crate) fn gather<'a>(
     if let Some(rejection) = snapshot.rejections().first() {
         return Err(Error::from(rejection.clone()).at("group", key));
     }
-    if snapshot.families().len() == 0 {
+    if snapshot.is_empty() {
         // A push without a body silently deletes all metrics of the group.
         return Err(Error::new(Kind::Metric, "the push has no metrics")
             .at("group", key)
@@ -235,15 +225,18 @@ impl PushRequest {
 
     /// Adds families and replaces those with the same name.
     pub(crate) fn insert(&mut self, families: Families) {
+        if families.is_empty() {
+            // The families may be shared, so that changing them copies all of them.
+            return;
+        }
         Arc::make_mut(&mut self.families).extend(families);
     }
 
     /// Adds the families whose name the request does not have yet.
     pub(crate) fn insert_missing(&mut self, families: &Families) {
-        let own = Arc::make_mut(&mut self.families);
-        for (name, text) in families {
-            own.entry(name.clone()).or_insert_with(|| text.clone());
-        }
+        let missing = families.iter().filter(|(name, _)| !self.families.contains_key(*name));
+        let missing = missing.map(|(name, text)| (name.clone(), text.clone())).collect();
+        self.insert(missing);
     }
 
     pub(crate) fn verb(&self) -> Verb {
@@ -328,13 +321,45 @@ impl PushRequest {
     }
 }
 
+/// The text of a family, and the families of a request that contain it.
+#[derive(Clone, Copy, Debug)]
+struct FamilyText<'a> {
+    text: &'a str,
+    owner: Option<&'a Arc<Families>>,
+}
+
+/// Smaller families are copied to the body of a request, so that they are sent together.
+const MIN_SHARED_SIZE: usize = 64 * 1024;
+
+/// A part of an exposition, for a thread that outlives the payload.
+#[derive(Debug)]
+pub(crate) enum BodyPart {
+    Copied(String),
+    /// The text of a family that is also in a request.
+    Shared {
+        families: Arc<Families>,
+        name: String,
+    },
+}
+
+impl AsRef<[u8]> for BodyPart {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Copied(text) => text.as_bytes(),
+            Self::Shared { families, name } => {
+                families.get(name).map(String::as_bytes).unwrap_or_default()
+            }
+        }
+    }
+}
+
 /// The content of one attempt: families from several requests, with one verb and key. It borrows the text of all
 /// families.
 #[derive(Clone, Debug)]
 pub(crate) struct Payload<'a> {
     verb: Verb,
     key: &'a GroupingKey,
-    families: BTreeMap<&'a str, &'a str>,
+    families: BTreeMap<&'a str, FamilyText<'a>>,
     /// The names of the families that are not part of a request.
     added: BTreeSet<&'a str>,
     created_at: u64,
@@ -346,7 +371,7 @@ impl<'a> From<&'a PushRequest> for Payload<'a> {
         Self {
             verb: request.verb,
             key: &request.key,
-            families: borrow(&request.families).collect(),
+            families: shared(&request.families).collect(),
             added: BTreeSet::new(),
             created_at: request.created_at,
             totals_before: None,
@@ -391,7 +416,7 @@ impl<'a> Payload<'a> {
 
     /// Returns name and text of each family, ordered by name.
     pub(crate) fn families(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.families.iter().map(|(name, text)| (*name, *text))
+        self.families.iter().map(|(name, family)| (*name, family.text))
     }
 
     pub(crate) fn has_family(&self, name: &str) -> bool {
@@ -414,7 +439,7 @@ impl<'a> Payload<'a> {
         if families == MergedFamilies::LaterOnly {
             self.families.clear();
         }
-        self.families.extend(borrow(&later.families));
+        self.families.extend(shared(&later.families));
     }
 
     /// Adds families and replaces those with the same name.
@@ -454,8 +479,7 @@ impl<'a> Payload<'a> {
 
     /// Returns an add of only the outcome families; `None` if the payload has no outcome families or no others.
     pub(crate) fn outcome_only(&self) -> Option<Self> {
-        let outcome: BTreeMap<_, _> =
-            self.families().filter(|(name, _)| is_outcome_family(name)).collect();
+        let outcome = self.selected(|name, _| is_outcome_family(name));
         let is_mixed = !outcome.is_empty() && outcome.len() < self.families.len();
         is_mixed.then(|| Self { verb: Verb::Add, families: outcome, ..self.clone() })
     }
@@ -467,7 +491,7 @@ impl<'a> Payload<'a> {
             self.has_outcome() && self.families().any(|(name, _)| !is_outcome_family(name));
         let middle = self.families.keys().nth(self.families.len() / 2).copied().unwrap_or_default();
         let is_last = |name: &str| if is_mixed { is_outcome_family(name) } else { name < middle };
-        let (last, first) = self.families().partition(|(name, _)| is_last(name));
+        let (last, first) = self.families.iter().partition(|(name, _)| is_last(name));
         [first, last].map(|families| Self { verb: Verb::Add, families, ..self.clone() })
     }
 
@@ -477,10 +501,14 @@ impl<'a> Payload<'a> {
         created_at: u64,
         keep: impl Fn(&str, &str) -> bool,
     ) -> Option<Self> {
-        let families: BTreeMap<_, _> =
-            self.families().filter(|(name, text)| keep(name, text)).collect();
+        let families = self.selected(keep);
         let is_empty = families.is_empty();
         (!is_empty).then(|| Self { verb: Verb::Add, families, created_at, ..self.clone() })
+    }
+
+    fn selected(&self, keep: impl Fn(&str, &str) -> bool) -> BTreeMap<&'a str, FamilyText<'a>> {
+        let families = self.families.iter().map(|(name, family)| (*name, *family));
+        families.filter(|(name, family)| keep(name, family.text)).collect()
     }
 
     /// Copies the payload to a request.
@@ -491,16 +519,40 @@ impl<'a> Payload<'a> {
 
     /// Returns the exposition: all families, ordered by name.
     pub(crate) fn body(&self) -> String {
-        let mut body = String::with_capacity(self.families.values().map(|text| text.len()).sum());
-        for text in self.families.values() {
+        let mut body = String::with_capacity(self.families().map(|(_, text)| text.len()).sum());
+        for (_, text) in self.families() {
             body.push_str(text);
         }
         body
     }
+
+    /// Returns the exposition in parts. The large families of requests are not copied.
+    pub(crate) fn body_parts(&self) -> Vec<BodyPart> {
+        let (mut parts, mut copied) = (Vec::new(), String::new());
+        for (name, FamilyText { text, owner }) in &self.families {
+            match owner {
+                Some(families) if text.len() >= MIN_SHARED_SIZE => {
+                    parts.push(BodyPart::Copied(std::mem::take(&mut copied)));
+                    let (families, name) = (Arc::clone(families), (*name).to_owned());
+                    parts.push(BodyPart::Shared { families, name });
+                }
+                _ => copied.push_str(text),
+            }
+        }
+        parts.push(BodyPart::Copied(copied));
+        parts.retain(|part| !part.as_ref().is_empty());
+        parts
+    }
 }
 
-fn borrow(families: &Families) -> impl Iterator<Item = (&str, &str)> {
-    families.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+fn borrow(families: &Families) -> impl Iterator<Item = (&str, FamilyText<'_>)> {
+    families.iter().map(|(name, text)| (name.as_str(), FamilyText { text, owner: None }))
+}
+
+/// Borrows the families of a request.
+fn shared(families: &Arc<Families>) -> impl Iterator<Item = (&str, FamilyText<'_>)> {
+    borrow(families)
+        .map(move |(name, family)| (name, FamilyText { owner: Some(families), ..family }))
 }
 
 #[cfg(test)]
@@ -601,6 +653,25 @@ mod tests {
         payload.insert(&over);
         payload.insert_missing(&under);
         assert_eq!(payload.body(), "a 1\nb 1\n");
+    }
+
+    #[test]
+    fn body_parts_share_large_families() {
+        let large = format!("b{{v=\"{}\"}} 1\n", "x".repeat(MIN_SHARED_SIZE));
+        let families = [("a", "a 1\n"), ("b", &large), ("c", "c 1\n"), ("d", "d 1\n")];
+        let families = families.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let request = PushRequest::push(key(), families.into());
+        let payload = Payload::from(&request);
+        let parts = payload.body_parts();
+        let texts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+        assert_eq!(texts.concat(), request.body().as_bytes());
+        assert_eq!(texts.iter().map(|text| text.len()).collect::<Vec<_>>(), [4, large.len(), 8]);
+        assert_eq!(texts[1].as_ptr(), request.families()["b"].as_ptr());
+        let (added, empty) = (request.families().clone(), PushRequest::delete(key()));
+        let mut copied = Payload::from(&empty);
+        assert!(copied.body_parts().is_empty());
+        copied.insert(&added);
+        assert_eq!(copied.body_parts().len(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::gateway::Gateway;
 use crate::labels::GroupingKey;
 use crate::metrics::{Collector, Registry};
 use crate::oneshot::Receiver;
-use crate::push_request::{Families, PushRequest, encode, gather};
+use crate::push_request::{Families, PushRequest, gather};
 use crate::sink::Acceptance;
 
 /// Pushes metrics to one group of a gateway.
@@ -165,8 +165,8 @@ impl Pusher {
         request: fn(GroupingKey, Families) -> PushRequest,
     ) -> Result<Receiver<Receipt>, Error> {
         // Dropping a large snapshot takes as long as encoding it, so it is dropped after the submit.
-        let snapshot = gather(&self.key, &self.registries, self.gateway.push_timeout())?;
-        self.gateway.submit(request(self.key.clone(), encode(&snapshot)))
+        let mut snapshot = gather(&self.key, &self.registries, self.gateway.push_timeout())?;
+        self.gateway.submit(request(self.key.clone(), snapshot.encode()))
     }
 }
 

@@ -8,7 +8,8 @@
 //! separate workspace.
 //!
 //! Memory is the peak of a push above the memory of the metrics. The rows of remote write push to a server that accepts
-//! everything: a run of a job, and an encoder that writes the samples of the same series as fast as possible.
+//! everything: a run of a job, and an encoder that writes the samples of the same series as fast as possible. It reads them from
+//! the same registry, or has them in memory, where no program has all its samples.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -24,6 +25,7 @@ use metrics_push_benches::request::read_request;
 use metrics_push_benches::server::Server;
 use metrics_push_benches::usage::PeakMemory;
 use metrics_push_benches::{Table, median, median_ratio};
+use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Opts, Registry};
 
 const SERIES: usize = 100_000;
@@ -119,7 +121,7 @@ fn registry_of_ours() -> Registry {
 }
 
 /// The rows: the argument of the worker, and the name in the table.
-const ROWS: [(&str, &str); 10] = [
+const ROWS: [(&str, &str); 11] = [
     ("prometheus", "the `prometheus` crate's push"),
     ("text", "ours, the `prometheus` crate's gauges"),
     ("own", "ours, our own gauges"),
@@ -129,12 +131,16 @@ const ROWS: [(&str, &str); 10] = [
     ("alone_protobuf", "limit: the gateway alone, protobuf"),
     ("gathering", "limit: gathering the `prometheus` crate's gauges"),
     ("own_remote_write", "ours, remote write, our own gauges"),
-    ("plain_remote_write", "limit: remote write, a plain encoder"),
+    ("plain_remote_write", "limit: remote write, our own gauges gathered for a plain encoder"),
+    (
+        "samples_remote_write",
+        "limit: remote write, a plain encoder of samples that it has in memory",
+    ),
 ];
 
 /// The rows whose duration is compared with that of another one, and the maximum ratio.
-const COMPARED: [(usize, usize, f64); 5] =
-    [(1, 0, 1.0), (2, 0, 0.7), (3, 0, 1.0), (4, 0, 0.7), (8, 9, 1.2)];
+const COMPARED: [(usize, usize, f64); 6] =
+    [(1, 0, 1.0), (2, 0, 0.7), (3, 0, 1.0), (4, 0, 0.7), (8, 9, 1.2), (8, 10, 1.2)];
 
 /// The rows whose memory is limited, as a multiple of the body.
 const MEMORY_LIMITED: [usize; 2] = [1, 2];
@@ -164,8 +170,16 @@ fn run_worker(kind: &str, url: &str) {
     if kind == "gathering" {
         serve(|| drop(registry.gather()));
     } else if kind == "plain_remote_write" {
-        let series: Vec<_> = (0..SERIES).map(labels).collect();
-        serve(|| push_samples(&series, url));
+        let registry = registry_of_ours();
+        serve(|| push_gathered(&registry, url));
+    } else if kind == "samples_remote_write" {
+        let samples: Vec<_> = (0..SERIES).map(labels).collect();
+        serve(|| {
+            let samples = samples.iter().map(|(service, value)| {
+                ([("payment", "card"), ("service", service.as_str())].into_iter(), *value)
+            });
+            push_samples(samples, url);
+        });
     } else if kind == "own_remote_write" {
         push_runs(&registry, url);
     } else if kind.starts_with("alone") {
@@ -196,8 +210,12 @@ fn push_runs(registry: &Registry, url: &str) {
 /// The series in one request, as many as ours has.
 const SERIES_PER_REQUEST: usize = 5_000;
 
-/// Pushes samples as remote write, without any checks. The encoder writes lengths of one byte, and copies nothing twice.
-fn push_samples(series: &[(String, f64)], url: &str) {
+/// Pushes samples as remote write, without any checks. The labels of a sample are sorted, and sort after `job`. The encoder
+/// writes lengths of one byte, and copies nothing twice.
+fn push_samples<'a, L: Iterator<Item = (&'a str, &'a str)>>(
+    samples: impl Iterator<Item = (L, f64)>,
+    url: &str,
+) {
     fn field(message: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
         let length = u8::try_from(bytes.len()).expect("the values are short");
         message.extend([tag, length]);
@@ -206,16 +224,13 @@ fn push_samples(series: &[(String, f64)], url: &str) {
     let (address, now) = (url.trim_start_matches("http://"), 1_700_000_000_000_u64);
     let mut stream = TcpStream::connect(address).expect("the server accepts connections");
     let (mut message, mut entry, mut label) = (Vec::new(), Vec::new(), Vec::new());
-    for part in series.chunks(SERIES_PER_REQUEST) {
+    let mut samples = samples.peekable();
+    while samples.peek().is_some() {
         message.clear();
-        for (service, value) in part {
+        for (labels, value) in samples.by_ref().take(SERIES_PER_REQUEST) {
             entry.clear();
-            for (name, value) in [
-                ("__name__", "some_gauge_seconds"),
-                ("job", "remote_write"),
-                ("payment", "card"),
-                ("service", service),
-            ] {
+            let first = [("__name__", "some_gauge_seconds"), ("job", "remote_write")];
+            for (name, value) in first.into_iter().chain(labels) {
                 label.clear();
                 field(&mut label, 10, name.as_bytes());
                 field(&mut label, 18, value.as_bytes());
@@ -244,6 +259,17 @@ fn push_samples(series: &[(String, f64)], url: &str) {
         stream.read_exact(&mut response).expect("the server responds");
         assert_eq!(response, *ACCEPTED, "the server accepts the request");
     }
+}
+
+/// Gathers a registry and pushes its samples as remote write.
+fn push_gathered(registry: &Registry, url: &str) {
+    let gathered = registry.gather();
+    let metrics = gathered.iter().flat_map(MetricFamily::get_metric);
+    let samples = metrics.map(|metric| {
+        let labels = metric.get_label().iter().map(|label| (label.name(), label.value()));
+        (labels, metric.get_gauge().get_value())
+    });
+    push_samples(samples, url);
 }
 
 const ACCEPTED: &[u8] = b"HTTP/1.1 204 No Content\r\nX-Clock: none\r\n\r\n";

@@ -3,7 +3,7 @@
 use super::breaker::BreakerState;
 use crate::clock::unix_seconds;
 use crate::metrics::Snapshot;
-use crate::push_request::{Families, encode};
+use crate::push_request::Families;
 use crate::spool::SpoolStats;
 
 /// Returns the families for attempt number `attempts`.
@@ -28,7 +28,7 @@ pub(super) fn families(
     if let Some(stats) = spool {
         add_spool(&mut snapshot, stats);
     }
-    encode(&snapshot)
+    snapshot.encode()
 }
 
 fn add_spool(snapshot: &mut Snapshot, stats: SpoolStats) {

@@ -315,6 +315,7 @@ impl fmt::Display for AttemptCount {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::super::attempt::Delivery;

@@ -40,7 +40,8 @@ impl MetricType {
 pub(crate) struct EncodedFamily<'a> {
     pub(crate) help: Option<Cow<'a, str>>,
     pub(crate) metric_type: MetricType,
-    samples: &'a str,
+    /// The lines of the samples.
+    pub(crate) samples: &'a str,
 }
 
 impl<'a> EncodedFamily<'a> {
@@ -61,8 +62,15 @@ impl<'a> EncodedFamily<'a> {
     }
 
     pub(crate) fn samples(&self) -> impl Iterator<Item = Option<Sample<'a>>> + use<'a> {
-        self.samples.split_terminator('\n').map(Sample::parse)
+        sample_lines(self.samples).map(Sample::parse)
     }
+}
+
+pub(crate) type SampleLines<'a> = std::str::SplitTerminator<'a, char>;
+
+/// Splits the samples of a family into lines.
+pub(crate) fn sample_lines(samples: &str) -> SampleLines<'_> {
+    samples.split_terminator('\n')
 }
 
 /// Returns the value of a family with one sample.
@@ -83,21 +91,31 @@ pub(crate) struct Sample<'a> {
     value: &'a str,
 }
 
+/// Reads one line with a value. Passes the name and the value of each label to `add_label`. Returns the name and the value of
+/// the sample.
+pub(crate) fn read_sample<'a>(
+    line: &'a str,
+    mut add_label: impl FnMut(&'a str, Cow<'a, str>),
+) -> Option<(&'a str, &'a str)> {
+    let (name, mut rest) = line.split_at(line.bytes().position(|byte| b"{ ".contains(&byte))?);
+    if let Some(inside) = rest.strip_prefix('{') {
+        rest = inside;
+        while !rest.starts_with('}') {
+            let (label, quoted) = rest.split_once('=')?;
+            let (value, after) = unquote(quoted.strip_prefix('"')?)?;
+            add_label(label, value);
+            rest = after.strip_prefix(',').unwrap_or(after);
+        }
+        rest = &rest[1..];
+    }
+    Some((name, rest.strip_prefix(' ')?))
+}
+
 impl<'a> Sample<'a> {
     pub(crate) fn parse(line: &'a str) -> Option<Self> {
-        let (name, mut rest) = line.split_at(line.find(['{', ' '])?);
         let mut labels = LabelPairs::new();
-        if let Some(inside) = rest.strip_prefix('{') {
-            rest = inside;
-            while !rest.starts_with('}') {
-                let (label, quoted) = rest.split_once("=\"")?;
-                let (value, after) = unquote(quoted)?;
-                labels.push((label, value));
-                rest = after.strip_prefix(',').unwrap_or(after);
-            }
-            rest = &rest[1..];
-        }
-        Some(Self { name, labels, value: rest.strip_prefix(' ')? })
+        let (name, value) = read_sample(line, |label, value| labels.push((label, value)))?;
+        Some(Self { name, labels, value })
     }
 
     pub(crate) fn number(&self) -> Option<f64> {
@@ -123,14 +141,19 @@ impl<'a> Sample<'a> {
 
 /// Returns the label value up to the closing quote, and the text after the quote.
 fn unquote(text: &str) -> Option<(Cow<'_, str>, &str)> {
-    let mut bytes = text.bytes().enumerate();
-    loop {
-        match bytes.next()? {
-            (end, b'"') => return Some((unescape(&text[..end]), &text[end + 1..])),
-            (_, b'\\') if !matches!(bytes.next()?.1, b'n' | b'"' | b'\\') => return None,
-            _ => {}
-        }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let mut end = text.as_bytes().iter().position(special)?;
+    if text.as_bytes()[end] == b'"' {
+        return Some((text[..end].into(), &text[end + 1..]));
     }
+    while text.as_bytes()[end] == b'\\' {
+        if !matches!(text.as_bytes().get(end + 1)?, b'n' | b'"' | b'\\') {
+            return None;
+        }
+        let next = end + 2;
+        end = next + text.as_bytes()[next..].iter().position(special)?;
+    }
+    Some((unescape(&text[..end]), &text[end + 1..]))
 }
 
 /// Replaces escape sequences. An unknown one becomes its second character, because help texts of other programs may

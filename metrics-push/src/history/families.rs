@@ -3,7 +3,7 @@
 use super::record::{LastTimes, Streak};
 use crate::metrics::Snapshot;
 use crate::push_request::{
-    FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS, encode,
+    FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS,
 };
 
 type ReadTime = fn(LastTimes) -> Option<f64>;
@@ -31,7 +31,7 @@ pub(super) fn last_time_families(last: LastTimes, now: f64) -> Families {
             snapshot.gauge(name, help, &[(&[], at)]);
         }
     }
-    encode(&snapshot)
+    snapshot.encode()
 }
 
 /// Returns the families about runs in a row.
@@ -56,5 +56,5 @@ pub(super) fn streak_families(streak: Streak) -> Families {
             &[(&[], since)],
         );
     }
-    encode(&snapshot)
+    snapshot.encode()
 }

@@ -126,8 +126,6 @@ pub(super) fn with_version(text: &str, version: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::record::{
         ENDED_AT, MAX_RUNS, MAX_RUNS_SIZE, ending, longest_ending, longest_record, record,
     };

@@ -39,6 +39,6 @@ pub(crate) use response::Response;
 pub(crate) use retry_table::retry_policy;
 pub(crate) use server::Server;
 pub(crate) use tls::check_server_name;
-pub(crate) use tracked_body::BodyBytes;
+pub(crate) use tracked_body::RequestBody;
 pub(crate) use transport::Transport;
 pub(crate) use url::RawUrl;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::tracked_body::BodyBytes;
+use super::tracked_body::RequestBody;
 
 /// Maximum response size in bytes. A gateway responds with one line; another server may send an endless response.
 pub(crate) const MAX_RESPONSE_SIZE: usize = 64 * 1024;
@@ -26,7 +26,7 @@ pub(crate) struct Request<'a> {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Added to the query of the server's URL.
     pub(super) query: Option<&'static str>,
-    pub(super) body: BodyBytes,
+    pub(super) body: RequestBody,
     pub(super) max_response_size: usize,
     /// `None`: the response contains the body.
     pub(super) reader: Option<BodyReader<'a>>,
@@ -43,7 +43,7 @@ impl<'a> Request<'a> {
             content_encoding: None,
             headers: &[],
             query: None,
-            body: BodyBytes::new(),
+            body: RequestBody::default(),
             max_response_size: MAX_RESPONSE_SIZE,
             reader: None,
             timeout,
@@ -54,7 +54,7 @@ impl<'a> Request<'a> {
         self,
         content_type: &'static str,
         content_encoding: Option<&'static str>,
-        body: impl Into<BodyBytes>,
+        body: impl Into<RequestBody>,
     ) -> Self {
         let body = body.into();
         Self { content_type: Some(content_type), content_encoding, body, ..self }

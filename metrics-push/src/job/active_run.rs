@@ -33,7 +33,7 @@ use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
 use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
-use crate::push_request::{Families, PushRequest, Verb, encode, gather_within};
+use crate::push_request::{Families, PushRequest, Verb, gather_within};
 use crate::sync::Mutex;
 
 /// The fraction of the timeout that a start or a heartbeat may take, as a divisor, so that the completion has time left
@@ -208,8 +208,8 @@ impl ActiveRun {
         before();
         if !self.is_finished() {
             let started_at = self.started.unix_seconds();
-            let metrics = start_metrics(&Expectations::from(&self.spec), started_at);
-            self.submit_interim(encode(&metrics));
+            let mut metrics = start_metrics(&Expectations::from(&self.spec), started_at);
+            self.submit_interim(metrics.encode());
         }
     }
 
@@ -247,7 +247,7 @@ impl ActiveRun {
             return false;
         }
         let progress = self.progress().clone();
-        self.submit_interim(encode(&heartbeat_metrics(&progress, Moment::now())));
+        self.submit_interim(heartbeat_metrics(&progress, Moment::now()).encode());
         true
     }
 
@@ -452,5 +452,5 @@ fn encode_accepted(mut metrics: Snapshot, key: &GroupingKey, run: &str) -> Famil
     for rejection in metrics.rejections() {
         log::warn(Error::from(rejection.clone()).at("group", key).at("run", run));
     }
-    encode(&metrics)
+    metrics.encode()
 }

@@ -7,7 +7,7 @@ use crate::finished_run::{FinishedRun, RecordCounts};
 use crate::history::is_summable;
 use crate::metrics::Snapshot;
 use crate::outcome::Outcome;
-use crate::push_request::{Families, RunEnding, encode, is_outcome_family};
+use crate::push_request::{Families, RunEnding, is_outcome_family};
 
 /// The maximum number of stages that the history stores for one run.
 const MAX_STAGES: usize = 32;
@@ -35,7 +35,7 @@ pub(super) fn run_ending(
         failed_stage: progress.failed_stage(cause.outcome),
         reason,
     };
-    RunEnding { counted: encode(&totals(cause.outcome, progress.records)), run }
+    RunEnding { counted: totals(cause.outcome, progress.records).encode(), run }
 }
 
 /// Adds the program's own counters and histograms, which add up over runs.

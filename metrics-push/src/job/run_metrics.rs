@@ -332,10 +332,9 @@ fn add_pushed_at(snapshot: &mut Snapshot, now: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push_request::encode;
 
     fn names(snapshot: &Snapshot) -> Vec<String> {
-        encode(snapshot).into_keys().map(|name| name.replace("batch_job_", "")).collect()
+        snapshot.clone().encode().into_keys().map(|name| name.replace("batch_job_", "")).collect()
     }
 
     fn completion(outcome: Outcome) -> Completion {
@@ -377,7 +376,8 @@ mod tests {
 
     #[test]
     fn completion_sets_one_outcome() {
-        let states = |snapshot: &Snapshot| encode(snapshot)["batch_job_last_run_outcome"].clone();
+        let states =
+            |snapshot: &Snapshot| snapshot.clone().encode()["batch_job_last_run_outcome"].clone();
         for outcome in Outcome::ALL {
             let text = states(&metrics_of(outcome));
             assert!(text.contains(&format!("{{outcome=\"{outcome}\"}} 1\n")), "{text}");
@@ -397,8 +397,8 @@ mod tests {
         let expected = Expectations::from(&job);
         for outcome in Outcome::ALL {
             let completion = completion(outcome);
-            let start = encode(&start_metrics(&expected, completion.started_at));
-            let end = encode(&completion_metrics(&expected, &Progress::default(), &completion));
+            let start = start_metrics(&expected, completion.started_at).encode();
+            let end = completion_metrics(&expected, &Progress::default(), &completion).encode();
             for (name, text) in start {
                 assert_eq!(end.get(&name), Some(&text), "{outcome}: {name}");
             }
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn deadline_is_twice_the_interval() {
         let job = JobSpec { every: Some(Duration::from_secs(86_400)), ..spec() };
-        let text = encode(&start_metrics(&Expectations::from(&job), 0.0));
+        let text = start_metrics(&Expectations::from(&job), 0.0).encode();
         assert!(text["batch_job_success_deadline_seconds"].ends_with(" 172800\n"));
     }
 
@@ -423,7 +423,7 @@ mod tests {
                 start_metrics(&expected, 10.0),
                 completion_metrics(&expected, &Progress::default(), &ended),
             ] {
-                let text = encode(&snapshot);
+                let text = snapshot.clone().encode();
                 assert!(text["batch_job_next_run_timestamp_seconds"].ends_with(" 86410\n"));
                 assert!(text["batch_job_start_grace_seconds"].ends_with(grace), "{text:?}");
             }
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn thresholds_are_exported_if_configured() {
         let job = JobSpec { failure_threshold: Some(3), recovery_threshold: Some(2), ..spec() };
-        let text = encode(&start_metrics(&Expectations::from(&job), 0.0));
+        let text = start_metrics(&Expectations::from(&job), 0.0).encode();
         assert!(text["batch_job_failure_threshold"].ends_with(" 3\n"));
         assert!(text["batch_job_recovery_threshold"].ends_with(" 2\n"));
         let names = names(&start_metrics(&expected(), 0.0));
@@ -478,7 +478,7 @@ mod tests {
                 ),
                 (expected(), "batch_job_info 1"),
             ] {
-                let info = encode(&start_metrics(&expected, 0.0))["batch_job_info"].clone();
+                let info = start_metrics(&expected, 0.0).encode()["batch_job_info"].clone();
                 assert!(info.contains(sample), "{info}");
             }
         }
@@ -506,7 +506,7 @@ mod tests {
             completion_metrics(expected, &Progress::default(), &completion(Outcome::Error))
         };
         for snapshot in [start_metrics(&with, 0.0), end(&with)] {
-            let text = encode(&snapshot);
+            let text = snapshot.clone().encode();
             assert!(text["batch_job_heartbeat_interval_seconds"].ends_with(" 1.5\n"), "{text:?}");
         }
         for snapshot in [start_metrics(&expected(), 0.0), end(&expected())] {
@@ -522,7 +522,7 @@ mod tests {
             ratio: Some(0.5),
             ..Progress::default()
         };
-        let text = encode(&completion_metrics(&expected(), &progress, &completion(Outcome::Error)));
+        let text = completion_metrics(&expected(), &progress, &completion(Outcome::Error)).encode();
         assert!(text["batch_job_last_run_duration_seconds"].ends_with(" 1.5\n"));
         assert!(text["batch_job_last_run_records"].contains("{result=\"processed\"} 5\n"));
         assert!(text["batch_job_stage_duration_seconds"].contains("{stage=\"load\"} 0.25\n"));
@@ -532,11 +532,12 @@ mod tests {
     #[test]
     fn every_completion_exports_exit_code_signal_and_core_dump() {
         let metrics = |cause| {
-            encode(&completion_metrics(
+            completion_metrics(
                 &expected(),
                 &Progress::default(),
                 &Completion { cause, ..completion(Outcome::ExitCode) },
-            ))
+            )
+            .encode()
         };
         let exited = metrics(Cause::from_exit(Outcome::ExitCode, Some(3)));
         assert!(exited["batch_job_last_run_exit_code"].ends_with(" 3\n"));
@@ -548,7 +549,7 @@ mod tests {
         // Only a whole process counts its panics.
         assert!(!signalled.contains_key("batch_job_last_run_panics"));
         for outcome in Outcome::ALL {
-            let families = encode(&metrics_of(outcome));
+            let families = metrics_of(outcome).encode();
             for name in ["exit_code", "signal", "core_dumped"] {
                 let family = &families[&format!("batch_job_last_run_{name}")];
                 assert!(family.ends_with(" 0\n"), "{outcome}: {family}");

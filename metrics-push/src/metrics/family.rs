@@ -1,5 +1,6 @@
 //! `Family`: one metric with all its series, and the collector through which a registry gathers it.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use super::call_site::CallSite;
 use super::label_values::ValueIter;
-use super::series::SeriesTable;
+use super::series::{Series, SeriesTable};
+use super::text_encoder::SampleWriter;
+use super::text_family::{TextFamily, placeholder};
 use super::validate::log_rendering;
 use crate::label_text::{Rendering, bounded, is_bounded};
 
@@ -74,17 +77,79 @@ impl<K: MetricKind> Family<K> {
         self.series.find_or_insert(values, |_| Some(create())).cloned().unwrap_or_else(create)
     }
 
-    /// Returns the labels, sorted by name as they are pushed.
-    fn label_pairs<'v>(&self, values: impl Iterator<Item = &'v str>) -> Vec<LabelPair> {
-        let pairs = self.desc.variable_labels.iter().zip(values).map(|(name, value)| {
-            let mut pair = LabelPair::default();
-            pair.set_name(name.clone());
-            pair.set_value(value.to_owned());
-            pair
+    /// Returns the positions of the labels, sorted by name as they are pushed.
+    fn label_order(&self) -> Vec<usize> {
+        let names = &self.desc.variable_labels;
+        let mut order: Vec<_> = (0..names.len()).collect();
+        order.sort_by_key(|position| &names[*position]);
+        order
+    }
+
+    /// Returns all series, sorted by the values of their labels in this order.
+    fn sorted_series(&self, order: &[usize]) -> Vec<&Series<K>> {
+        let is_declared_order = order.is_sorted();
+        let compare = |left: &Series<K>, right: &Series<K>| {
+            if is_declared_order {
+                return left.cmp_values(right);
+            }
+            let compare = |&it| left.values().nth(it).cmp(&right.values().nth(it));
+            order.iter().map(compare).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        // Series are far from each other in memory, so most of them are compared by their keys.
+        let mut series: Vec<_> = self.series.iter().map(|it| (it.sort_key(order), it)).collect();
+        series.sort_by(|(left_key, left), (right_key, right)| {
+            left_key.cmp(right_key).then_with(|| compare(left, right))
         });
-        let mut pairs: Vec<_> = pairs.collect();
-        pairs.sort_by(|left, right| left.name().cmp(right.name()));
-        pairs
+        series.into_iter().map(|(_, series)| series).collect()
+    }
+
+    /// Returns all series with their values and labels.
+    fn metrics(&self) -> Vec<Metric> {
+        let order = self.label_order();
+        // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
+        // order, so that later passes over many series read memory sequentially.
+        let metrics = self.sorted_series(&order).into_iter().map(|series| {
+            let values: Vec<_> = series.values().collect();
+            let labels = self.labels(&order, &values).map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name.to_owned());
+                pair.set_value(value.to_owned());
+                pair
+            });
+            let mut metric = series.metric.sample();
+            metric.set_label(labels.collect());
+            metric
+        });
+        metrics.collect()
+    }
+
+    /// Writes all series as text. Returns `None` if there are none, or if a label value would be changed.
+    fn text(&self, head: &MetricFamily) -> Option<String> {
+        let (order, mut text, mut values) = (self.label_order(), String::new(), Vec::new());
+        let all = self.sorted_series(&order);
+        if all.is_empty() {
+            return None;
+        }
+        let mut samples = SampleWriter::start(head, all.len(), &mut text);
+        for series in all {
+            values.clear();
+            values.extend(series.values());
+            if values.iter().any(|value: &&str| value.is_empty() || !is_bounded(value)) {
+                return None;
+            }
+            samples.write(self.labels(&order, &values), &series.metric.sample());
+        }
+        Some(text)
+    }
+
+    /// Returns the labels in this order.
+    fn labels<'v>(
+        &'v self,
+        order: &[usize],
+        values: &[&'v str],
+    ) -> impl Iterator<Item = (&'v str, &'v str)> {
+        let names = &self.desc.variable_labels;
+        order.iter().filter_map(|&it| Some((names.get(it)?.as_str(), *values.get(it)?)))
     }
 }
 
@@ -97,21 +162,21 @@ impl<K: MetricKind> Collector for FamilyCollector<K> {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let family = &*self.0;
-        // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
-        // order, so that later passes over many series read memory sequentially.
-        let mut series: Vec<_> = family.series.iter().collect();
-        series.sort_by(|left, right| left.cmp_values(right));
-        let metrics = series.into_iter().map(|series| {
-            let mut metric = series.metric.sample();
-            metric.set_label(family.label_pairs(series.values()));
-            metric
-        });
+        let family = &self.0;
         let mut gathered = MetricFamily::default();
         gathered.set_name(family.desc.fq_name.clone());
         gathered.set_help(family.desc.help.clone());
         gathered.set_field_type(K::TYPE);
-        gathered.set_metric(metrics.collect());
+        let placeholder = placeholder(|| {
+            let (text, source) = (family.text(&gathered)?, Arc::clone(family));
+            Some(TextFamily {
+                name: family.desc.fq_name.clone(),
+                text,
+                label_names: family.desc.variable_labels.iter().cloned().collect(),
+                metrics: Arc::new(move || source.metrics()),
+            })
+        });
+        gathered.set_metric(placeholder.map_or_else(|| family.metrics(), |it| vec![it]));
         vec![gathered]
     }
 }

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use prometheus::proto::MetricFamily;
 use prometheus::{Registry, default_registry};
 
+use super::text_family::{GatheredFamily, gather_text};
 use crate::oneshot;
 use crate::sync::{Condvar, Mutex};
 use crate::unwind::catch_panic;
@@ -74,7 +74,7 @@ pub(super) fn wait_until_unlocked(address: usize) -> bool {
 pub(super) fn gather(
     source: &RegistrySource,
     timeout: Duration,
-) -> Result<Vec<MetricFamily>, Cow<'static, str>> {
+) -> Result<Vec<GatheredFamily>, Cow<'static, str>> {
     if source.is_empty() {
         return Ok(Vec::new());
     }
@@ -137,16 +137,16 @@ impl Drop for GatheringGuard {
 }
 
 /// Gathers a registry on this thread. Returns `None` if a collector panicked.
-fn gather_here(source: &RegistrySource, gathering: &GatheringGuard) -> Option<Vec<MetricFamily>> {
+fn gather_here(source: &RegistrySource, gathering: &GatheringGuard) -> Option<Vec<GatheredFamily>> {
     IS_GATHERING.set(true);
     catch_panic(|| {
         let shared = match source {
             RegistrySource::Default => default_registry(),
             RegistrySource::Shared(registry) => registry(),
-            RegistrySource::Own(registry) => return registry.gather(),
+            RegistrySource::Own(registry) => return gather_text(|| registry.gather()),
         };
         change(gathering.0, |own| own.address = Some(std::ptr::from_ref(shared).addr()));
-        shared.gather()
+        gather_text(|| shared.gather())
     })
 }
 

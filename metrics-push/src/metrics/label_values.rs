@@ -46,6 +46,16 @@ impl LabelValues {
             .map(|value| str::from_utf8(value).unwrap_or_default())
     }
 
+    /// Returns the first bytes of the values in this order. Different keys compare like the values, without reading them again.
+    pub(super) fn sort_key(&self, order: &[usize]) -> u128 {
+        let values = order.iter().filter_map(|position| self.iter().nth(*position));
+        // The end of a value has the lowest rank.
+        let ranks =
+            values.flat_map(|value| value.bytes().map(|byte| byte.wrapping_add(1)).chain([0]));
+        let ranks = ranks.chain(std::iter::repeat(0)).take(size_of::<u128>());
+        ranks.fold(0, |key, rank| key << u8::BITS | u128::from(rank))
+    }
+
     /// Compares the values one after the other.
     pub(super) fn cmp_values(&self, other: &Self) -> Ordering {
         // `END` has the lowest rank, so that a value sorts before the longer values that start with it.
@@ -129,6 +139,24 @@ mod tests {
             let [left, right] = [one, other].map(|values| LabelValues::new(values.iter().copied()));
             assert_eq!(left.cmp_values(&right), one.cmp(other), "{one:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn different_sort_keys_compare_like_the_values() {
+        let texts = ["", "\0", "a", "a\u{1}", "ab", "é", "\u{10ffff}", "a text of twenty bytes"];
+        let pairs = texts.iter().flat_map(|one| texts.map(|other| [*one, other]));
+        let pairs: Vec<_> = pairs.map(|pair| (pair, LabelValues::new(pair.into_iter()))).collect();
+        for ((one, left), (other, right)) in
+            pairs.iter().flat_map(|one| pairs.iter().map(move |other| (one, other)))
+        {
+            let keys = |order: &[usize]| left.sort_key(order).cmp(&right.sort_key(order));
+            let reversed = [one[1], one[0]].cmp(&[other[1], other[0]]);
+            for (keys, values) in [(keys(&[0, 1]), one.cmp(other)), (keys(&[1, 0]), reversed)] {
+                assert!(keys == values || keys.is_eq(), "{one:?} {other:?}");
+            }
+        }
+        let [one, other] = ["a", "b"].map(|value| LabelValues::new([value, "c"].into_iter()));
+        assert!(one.sort_key(&[1, 0]) < other.sort_key(&[1, 0]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod snapshot;
 mod spec;
 mod striped;
 mod text_encoder;
+mod text_family;
 mod tsc_clock;
 mod validate;
 
@@ -42,6 +43,6 @@ pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use spec::MetricSpec;
 pub(crate) use striped::ThreadSlot;
-pub(crate) use text_encoder::{push_number, write_family};
+pub(crate) use text_encoder::push_number;
 pub(crate) use tsc_clock::{CallStart, disable_tsc_clock};
 pub(crate) use validate::log_rendering;

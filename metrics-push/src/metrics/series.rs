@@ -29,6 +29,11 @@ impl<S> Series<S> {
         self.values.iter()
     }
 
+    /// Returns a key by which most series can be sorted. See [`LabelValues::sort_key`].
+    pub(super) fn sort_key(&self, order: &[usize]) -> u128 {
+        self.values.sort_key(order)
+    }
+
     /// Compares the label values one after the other, in the order of the label names.
     pub(super) fn cmp_values(&self, other: &Self) -> Ordering {
         self.values.cmp_values(&other.values)

@@ -4,11 +4,13 @@
 //! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
 //! reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::gather::{RegistrySource, gather};
+use super::text_family::GatheredFamily;
 use super::validate::{RejectedMetric, ValidFamily};
 use crate::labels::GroupingKey;
 
@@ -27,7 +29,7 @@ impl Snapshot {
     /// rejection.
     pub(crate) fn gather(source: &RegistrySource, timeout: Duration) -> Self {
         match gather(source, timeout) {
-            Ok(families) => Self::from_families(families),
+            Ok(families) => Self::from_gathered(families),
             Err(reason) => {
                 Self { families: Vec::new(), rejections: vec![RejectedMetric::new("*", reason)] }
             }
@@ -35,7 +37,12 @@ impl Snapshot {
     }
 
     /// Validates families and drops empty ones.
+    #[cfg(test)]
     pub(crate) fn from_families(families: impl IntoIterator<Item = MetricFamily>) -> Self {
+        Self::from_gathered(families.into_iter().map(GatheredFamily::Metrics))
+    }
+
+    fn from_gathered(families: impl IntoIterator<Item = GatheredFamily>) -> Self {
         let mut snapshot = Self::default();
         for family in families {
             snapshot.insert(family);
@@ -80,7 +87,7 @@ impl Snapshot {
         family.set_help(help.to_owned());
         family.set_field_type(metric_type);
         family.set_metric(metrics.collect());
-        self.insert(family);
+        self.insert(GatheredFamily::Metrics(family));
     }
 
     /// Adds the families of another snapshot. Series of families with the same name are combined. If the types
@@ -92,8 +99,20 @@ impl Snapshot {
         }
     }
 
-    /// Returns the families, sorted by name.
-    pub(crate) fn families(&self) -> impl ExactSizeIterator<Item = &MetricFamily> {
+    /// Returns each family in the text format, by name. The text of families that have no series in memory is moved out of the
+    /// snapshot.
+    pub(crate) fn encode(&mut self) -> BTreeMap<String, String> {
+        self.families.iter_mut().map(|it| (it.family().name().to_owned(), it.take_text())).collect()
+    }
+
+    /// Returns true if there are no families.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.families.is_empty()
+    }
+
+    /// Returns the families, sorted by name, without the series that are text.
+    #[cfg(test)]
+    fn families(&self) -> impl ExactSizeIterator<Item = &MetricFamily> {
         self.families.iter().map(ValidFamily::family)
     }
 
@@ -114,11 +133,14 @@ impl Snapshot {
         });
     }
 
-    fn insert(&mut self, family: MetricFamily) {
-        if family.get_metric().is_empty() {
-            return;
-        }
-        if let Some(valid) = ValidFamily::new(family, &mut self.rejections) {
+    fn insert(&mut self, family: GatheredFamily) {
+        let rejections = &mut self.rejections;
+        let valid = match family {
+            GatheredFamily::Metrics(family) if family.get_metric().is_empty() => None,
+            GatheredFamily::Metrics(family) => ValidFamily::new(family, rejections),
+            GatheredFamily::Text(family, text) => ValidFamily::from_text(family, text, rejections),
+        };
+        if let Some(valid) = valid {
             self.insert_valid(valid);
         }
     }

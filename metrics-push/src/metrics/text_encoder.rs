@@ -14,14 +14,14 @@ const TYPICAL_LINE_LENGTH: usize = 64;
 
 /// Appends a family to `text`. Appends nothing if the family has no metrics.
 pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
-    if family.get_metric().is_empty() {
+    let metrics = family.get_metric();
+    if metrics.is_empty() {
         return;
     }
-    write_head(family, text);
-    text.reserve(family.get_metric().len() * TYPICAL_LINE_LENGTH);
-    let mut samples = SampleWriter { name: family.name(), text, labels: String::new() };
-    for metric in family.get_metric() {
-        samples.write(family.get_field_type(), metric);
+    let mut samples = SampleWriter::start(family, metrics.len(), text);
+    for metric in metrics {
+        let labels = metric.get_label().iter().map(|label| (label.name(), label.value()));
+        samples.write(labels, metric);
     }
 }
 
@@ -43,8 +43,9 @@ fn write_head(family: &MetricFamily, text: &mut String) {
 }
 
 /// Writes the sample lines of one family.
-struct SampleWriter<'a> {
+pub(super) struct SampleWriter<'a> {
     name: &'a str,
+    kind: MetricType,
     text: &'a mut String,
     /// The encoded labels of the current metric.
     labels: String,
@@ -53,10 +54,22 @@ struct SampleWriter<'a> {
 /// A label that the format adds: the bound of a bucket, or a quantile.
 type ExtraLabel = Option<(&'static str, f64)>;
 
-impl SampleWriter<'_> {
-    fn write(&mut self, kind: MetricType, metric: &Metric) {
-        self.encode_labels(metric);
-        match kind {
+impl<'a> SampleWriter<'a> {
+    /// Appends the comments of a family to `text`. The family need not have its series, whose number is `series`.
+    pub(super) fn start(family: &'a MetricFamily, series: usize, text: &'a mut String) -> Self {
+        write_head(family, text);
+        text.reserve(series * TYPICAL_LINE_LENGTH);
+        Self { name: family.name(), kind: family.get_field_type(), text, labels: String::new() }
+    }
+
+    /// Appends the lines of a metric, without the labels that the metric has itself.
+    pub(super) fn write<'l>(
+        &mut self,
+        labels: impl Iterator<Item = (&'l str, &'l str)>,
+        metric: &Metric,
+    ) {
+        self.encode_labels(labels);
+        match self.kind {
             MetricType::COUNTER => self.number(counter_value(metric)),
             MetricType::GAUGE => self.number(gauge_value(metric)),
             MetricType::UNTYPED => self.number(untyped_value(metric)),
@@ -65,15 +78,15 @@ impl SampleWriter<'_> {
         }
     }
 
-    fn encode_labels(&mut self, metric: &Metric) {
+    fn encode_labels<'l>(&mut self, labels: impl Iterator<Item = (&'l str, &'l str)>) {
         self.labels.clear();
-        for label in metric.get_label() {
+        for (name, value) in labels {
             if !self.labels.is_empty() {
                 self.labels.push(',');
             }
-            self.labels.push_str(label.name());
+            self.labels.push_str(name);
             self.labels.push_str("=\"");
-            push_escaped(&mut self.labels, label.value(), b"\\\n\"");
+            push_escaped(&mut self.labels, value, b"\\\n\"");
             self.labels.push('"');
         }
     }

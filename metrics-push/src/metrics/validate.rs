@@ -7,6 +7,8 @@ use std::fmt;
 
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
+use super::text_encoder::write_family;
+use super::text_family::TextFamily;
 use crate::error::{Error, Kind};
 use crate::label_text::{Rendering, bounded, is_bounded};
 use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
@@ -43,6 +45,8 @@ pub(super) struct ValidFamily {
     family: MetricFamily,
     /// The names of all labels of its series.
     label_names: BTreeSet<String>,
+    /// The series, if `family` has none.
+    text: Option<TextFamily>,
 }
 
 impl ValidFamily {
@@ -53,7 +57,7 @@ impl ValidFamily {
     ) -> Option<Self> {
         match check_name(&family).and_then(|()| normalize(&mut family)) {
             Ok((label_names, order)) => {
-                let mut valid = Self { family, label_names };
+                let mut valid = Self { family, label_names, text: None };
                 if order == SeriesOrder::Unsorted {
                     valid.sort(rejections);
                 }
@@ -63,6 +67,41 @@ impl ValidFamily {
                 rejections.push(RejectedMetric::new(family.name(), reason));
                 None
             }
+        }
+    }
+
+    /// Validates a family whose series are text. They are valid, because this crate has registered the metric.
+    pub(super) fn from_text(
+        family: MetricFamily,
+        mut text: TextFamily,
+        rejections: &mut Vec<RejectedMetric>,
+    ) -> Option<Self> {
+        if let Err(reason) = check_name(&family) {
+            rejections.push(RejectedMetric::new(family.name(), reason));
+            return None;
+        }
+        let label_names = std::mem::take(&mut text.label_names);
+        Some(Self { family, label_names, text: Some(text) })
+    }
+
+    /// Returns the family in the text format. If its series are text, they are moved.
+    pub(super) fn take_text(&mut self) -> String {
+        match self.text.take() {
+            Some(family) => family.text,
+            None => {
+                let mut text = String::new();
+                write_family(&self.family, &mut text);
+                text
+            }
+        }
+    }
+
+    /// Replaces the text by the series.
+    fn read_series(&mut self) {
+        if let Some(text) = self.text.take() {
+            self.family.set_metric((text.metrics)());
+            let normalized = normalize(&mut self.family);
+            debug_assert!(normalized.is_ok(), "a registered metric is valid");
         }
     }
 
@@ -78,6 +117,8 @@ impl ValidFamily {
             rejections.push(RejectedMetric::new(self.family.name(), reason));
             return;
         }
+        self.read_series();
+        other.read_series();
         self.family.mut_metric().append(other.family.mut_metric());
         self.label_names.append(&mut other.label_names);
         self.sort(rejections);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::target::Target;
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
-use crate::http::{BodyBytes, EndpointRules, Method, Request, Response, Server, retry_policy};
+use crate::http::{EndpointRules, Method, Request, RequestBody, Response, Server, retry_policy};
 use crate::log::excerpt;
 
 /// A server with one URL, to which a sink posts all its requests.
@@ -24,7 +24,7 @@ pub(super) struct Post {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// Parameters that are added to the query of the URL, such as `precision=ms`.
     pub(super) query: Option<&'static str>,
-    pub(super) body: BodyBytes,
+    pub(super) body: RequestBody,
 }
 
 impl Endpoint {

@@ -56,7 +56,7 @@ pub(super) fn message(outer: &mut Vec<u8>, field: u8, write: impl FnOnce(&mut Ve
 
 /// Writes a message, prefixed with its length.
 pub(super) fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // Reserves one byte for the length. If the message is longer, the byte is replaced by a longer prefix.
+    // Reserves one byte for the length. If one is too few, the message is moved to make room for the others.
     outer.push(0);
     let start = outer.len();
     let written = write(outer);
@@ -64,9 +64,11 @@ pub(super) fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)
     match u8::try_from(length) {
         Ok(short) if short < CONTINUATION_BIT => outer[start - 1] = short,
         _ => {
-            let mut prefix = Vec::new();
-            varint(&mut prefix, length as u64);
-            outer.splice(start - 1..start, prefix);
+            outer[start - 1] = length as u8 | CONTINUATION_BIT;
+            let end = outer.len();
+            varint(outer, length as u64 >> 7);
+            let added = outer.len() - end;
+            outer[start..].rotate_right(added);
         }
     }
     written

@@ -15,10 +15,36 @@ pub(super) struct SeriesLabels<'a>(LabelPairs<'a>);
 impl<'a> SeriesLabels<'a> {
     /// Adds a label, or replaces the one with this name.
     pub(super) fn set(&mut self, name: &'a str, value: Cow<'a, str>) {
-        match self.0.binary_search_by(|(known, _)| (*known).cmp(name)) {
+        match self.position(name) {
             Ok(position) => self.0[position].1 = value,
             Err(position) => self.0.insert(position, (name, value)),
         }
+    }
+
+    /// Replaces all labels. Reuses the memory.
+    #[cfg_attr(
+        not(feature = "remote-write"),
+        expect(dead_code, reason = "only remote write reuses labels")
+    )]
+    pub(super) fn reset(&mut self, labels: &Self) {
+        self.0.clear();
+        self.0.extend_from_slice(&labels.0);
+    }
+
+    /// Adds a label, unless its value is empty or there is one with this name.
+    #[cfg_attr(
+        not(feature = "remote-write"),
+        expect(dead_code, reason = "only remote write reuses labels")
+    )]
+    pub(super) fn set_missing(&mut self, name: &'a str, value: Cow<'a, str>) {
+        if let (Err(position), false) = (self.position(name), value.is_empty()) {
+            self.0.insert(position, (name, value));
+        }
+    }
+
+    /// Returns the position of a label, or that at which it must be inserted.
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| (*known).cmp(name))
     }
 
     #[cfg_attr(

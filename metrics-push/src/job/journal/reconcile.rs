@@ -13,9 +13,7 @@ use crate::job::run_metrics::{
 };
 use crate::metrics::Snapshot;
 use crate::outcome::Outcome;
-use crate::push_request::{
-    Families, LAST_ABANDONED, LAST_FAILURE, LAST_SUCCESS, RunEnding, encode,
-};
+use crate::push_request::{Families, LAST_ABANDONED, LAST_FAILURE, LAST_SUCCESS, RunEnding};
 use crate::sink::GroupState;
 
 /// The values of a group on the gateway that describe the runs of a job.
@@ -75,11 +73,12 @@ pub(super) fn unreported_families(
     let is_superseded = recency == Recency::Superseded
         || gateway
             .is_some_and(|state| !state.is_start_wrong && state.started_at > Some(started_at));
-    let mut families = encode(&if is_superseded {
+    let mut metrics = if is_superseded {
         lasting_families(&completion, gateway)
     } else {
         completion_metrics(&run.started.expected, &Progress::default(), &completion)
-    });
+    };
+    let mut families = metrics.encode();
     let state = gateway.copied().unwrap_or_default();
     for (name, at) in [
         (LAST_SUCCESS, state.success_at),

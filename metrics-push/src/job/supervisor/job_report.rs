@@ -22,7 +22,7 @@ use crate::job::spec::Extent;
 use crate::job::waiting::{log_unfinished, wait_with_notice};
 use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
-use crate::push_request::{PushRequest, encode};
+use crate::push_request::PushRequest;
 
 /// How and when a job ended.
 pub(super) struct JobEnd<'a> {
@@ -105,7 +105,7 @@ fn report(run: &Started, finished: Finished, usage: Option<ResourceUsage>) -> Pu
     let usage = usage.filter(|_| run.extent == Extent::Process);
     let completion = Completion { usage, ..finished.completion(run.at) };
     let progress = finished.progress();
-    let families = encode(&completion_metrics(&run.expected, &progress, &completion));
+    let families = completion_metrics(&run.expected, &progress, &completion).encode();
     let ending = run_ending(&run.run, &completion, &progress, finished.reason);
     PushRequest::add(run.key.clone(), families).reporting(Arc::new(ending))
 }

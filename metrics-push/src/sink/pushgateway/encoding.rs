@@ -5,6 +5,7 @@
 
 use super::protobuf;
 use crate::error::Error;
+use crate::http::RequestBody;
 use crate::push_request::Payload;
 use crate::sink::compression::{CompressedBody, Compression};
 
@@ -34,7 +35,7 @@ enum Format {
 pub(super) struct Body {
     pub(super) content_type: &'static str,
     pub(super) content_encoding: Option<&'static str>,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: RequestBody,
 }
 
 impl Encoding {
@@ -58,6 +59,10 @@ impl Encoding {
 
     /// Encodes the body of a request. Falls back to text if the families cannot be encoded as protobuf.
     pub(super) fn encode(self, payload: &Payload<'_>) -> Body {
+        if self == Self::default() {
+            let bytes = payload.body_parts().into_iter().collect();
+            return Body { content_type: TEXT_MEDIA_TYPE, content_encoding: None, bytes };
+        }
         let text = || (TEXT_MEDIA_TYPE, payload.body().into_bytes());
         let (content_type, bytes) = match self.format {
             Format::Text => text(),
@@ -67,7 +72,7 @@ impl Encoding {
             },
         };
         let CompressedBody { content_encoding, bytes } = self.compression.apply(bytes);
-        Body { content_type, content_encoding, bytes }
+        Body { content_type, content_encoding, bytes: bytes.into() }
     }
 }
 

@@ -3,41 +3,53 @@
 //! Receivers limit the size of a request: VictoriaMetrics to 32 MB, others to a number of samples.
 
 use super::message::Message;
-use super::time_series::SeriesFamily;
+use super::time_series::{SeriesFamily, UnreadableLine};
 use super::{version_1, version_2};
+use crate::error::{Error, Kind};
+use crate::sink::interface::Rejection;
 use crate::sink::outbox::{EncodedSamples, MAX_CALL_SIZE, MAX_SERIES};
 use crate::sink::remote_write_version::RemoteWriteVersion;
 use crate::sink::sample_times::RequestTimes;
 
-/// Encodes families as messages: several if one would be too large, and none if the families have no series.
-pub(super) fn encode(
+/// Encodes families as messages, one after the other: several if one would be too large, and none if the families have no
+/// series.
+pub(super) fn encode<'f>(
     version: RemoteWriteVersion,
-    families: &[SeriesFamily<'_>],
+    families: &'f [SeriesFamily<'f>],
     times: RequestTimes,
-) -> Vec<EncodedSamples> {
+) -> Box<dyn Iterator<Item = Result<EncodedSamples, Rejection>> + Send + 'f> {
     match version {
-        RemoteWriteVersion::V1 => messages::<version_1::MessageV1>(families, times),
-        RemoteWriteVersion::V2 => messages::<version_2::MessageV2>(families, times),
+        RemoteWriteVersion::V1 => Box::new(messages::<version_1::MessageV1>(families, times)),
+        RemoteWriteVersion::V2 => Box::new(messages::<version_2::MessageV2>(families, times)),
     }
 }
 
-fn messages<M: Message>(families: &[SeriesFamily<'_>], times: RequestTimes) -> Vec<EncodedSamples> {
-    let (mut messages, mut message, mut series_count) = (Vec::new(), M::default(), 0);
-    let finished = |message: M, series| EncodedSamples { bytes: message.finish(), series };
-    for family in families {
-        for series in &family.series {
-            if series_count == MAX_SERIES || message.size() >= MAX_CALL_SIZE {
-                messages.push(finished(std::mem::take(&mut message), series_count));
-                series_count = 0;
+fn messages<M: Message>(
+    families: &[SeriesFamily<'_>],
+    times: RequestTimes,
+) -> impl Iterator<Item = Result<EncodedSamples, Rejection>> {
+    let mut readers = families.iter().map(|family| (family, family.reader())).peekable();
+    std::iter::from_fn(move || {
+        let (mut message, mut series) = (M::default(), 0);
+        while series < MAX_SERIES && message.size() < MAX_CALL_SIZE {
+            let Some((family, reader)) = readers.peek_mut() else { break };
+            match reader.next() {
+                Some(Ok(read)) => {
+                    message.add(family, &read, times);
+                    series += 1;
+                }
+                Some(Err(UnreadableLine)) => return Some(Err(unreadable(family.name))),
+                None => drop(readers.next()),
             }
-            message.add(family, series, times);
-            series_count += 1;
         }
-    }
-    if series_count > 0 {
-        messages.push(finished(message, series_count));
-    }
-    messages
+        (series > 0).then(|| Ok(EncodedSamples { bytes: message.finish(), series }))
+    })
+}
+
+/// Returns the rejection of a family that is not in the form that this crate writes.
+pub(super) fn unreadable(name: &str) -> Rejection {
+    let error = Error::new(Kind::Metric, "the metric is not in the text format");
+    Rejection::InvalidMetrics(error.at("metric", name))
 }
 
 #[cfg(test)]
@@ -59,8 +71,8 @@ mod tests {
         let first = encode(RemoteWriteVersion::V1, &families, TIMES);
         let second = encode(RemoteWriteVersion::V2, &families, TIMES);
         [
-            first.iter().map(|it| DecodedV1::decoded(&it.bytes).timeseries.len()).collect(),
-            second.iter().map(|it| DecodedV2::decoded(&it.bytes).timeseries.len()).collect(),
+            first.map(|it| DecodedV1::decoded(&it.unwrap().bytes).timeseries.len()).collect(),
+            second.map(|it| DecodedV2::decoded(&it.unwrap().bytes).timeseries.len()).collect(),
         ]
     }
 

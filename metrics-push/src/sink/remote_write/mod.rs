@@ -28,12 +28,12 @@ use super::sample_sink::{SampleProtocol, SampleServer, SampleSink};
 use super::sample_times::RequestTimes;
 use super::target::Target;
 use crate::clock::Moment;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::http::{EndpointRules, Response};
 use crate::log;
 use crate::push_request::Payload;
 use answers::ANSWERS;
-use encoding::encode;
+use encoding::{encode, unreadable};
 use stale_series::SentGroups;
 use time_series::SeriesFamily;
 
@@ -117,6 +117,7 @@ impl RemoteWrite {
     ) -> Result<Accepted, Rejection> {
         let version = self.version();
         for samples in encode(version, families, times) {
+            let samples = samples?;
             if version == RemoteWriteVersion::V1 {
                 server
                     .send(samples, deadline, |bytes| send_version_1(server, bytes, deadline))
@@ -205,9 +206,4 @@ fn has_version_2(response: &Response) -> bool {
         200..=299 => response.headers.get(WRITTEN_HEADER).is_some(),
         status => status != 415,
     }
-}
-
-fn unreadable(name: &str) -> Rejection {
-    let error = Error::new(Kind::Metric, "the metric is not in the text format");
-    Rejection::InvalidMetrics(error.at("metric", name))
 }

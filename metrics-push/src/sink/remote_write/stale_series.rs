@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::time_series::{SeriesFamily, TimeSeries};
+use super::time_series::SeriesFamily;
 use crate::labels::GroupingKey;
 use crate::push_request::{Verb, is_event_time};
 use crate::sink::interface::{RecordSeries, SeriesSet};
@@ -25,16 +25,22 @@ struct SeriesByGroup {
 }
 
 impl SentGroups {
-    /// Returns the series of a request that can end; none if they are not needed, because a request with so many series is
-    /// not remembered.
+    /// Returns the series of a request that can end. Of a request with too many series to remember, only those of families
+    /// are returned that the group has already.
     pub(super) fn ending_series(
         &self,
         key: &GroupingKey,
         families: &[SeriesFamily<'_>],
     ) -> SeriesSet {
-        let count: usize = families.iter().map(|family| family.series.len()).sum();
-        let is_needed = count <= MAX_SERIES || self.0.lock().series.contains_key(key);
-        if is_needed { ending_series(families) } else { SeriesSet::new() }
+        let count: usize = families.iter().map(SeriesFamily::len).sum();
+        if count <= MAX_SERIES {
+            return ending_series(families);
+        }
+        let groups = self.0.lock();
+        let Some(sent) = groups.series.get(key) else { return SeriesSet::new() };
+        // A line starts with the name of its family, which may have a suffix.
+        let has_family = |name: &str| sent.iter().any(|line| line.starts_with(name));
+        ending_series(families.iter().filter(|family| has_family(family.name)))
     }
 
     /// Returns the series that a request ends.
@@ -89,9 +95,17 @@ impl SeriesByGroup {
 }
 
 /// Returns all series that can end. The time of an event remains true.
-fn ending_series(families: &[SeriesFamily<'_>]) -> SeriesSet {
-    let families = families.iter().filter(|family| !is_event_time(family.name));
-    families.flat_map(|family| &family.series).map(TimeSeries::ended).collect()
+fn ending_series<'f, 'a: 'f>(
+    families: impl IntoIterator<Item = &'f SeriesFamily<'a>>,
+) -> SeriesSet {
+    let mut all = Vec::new();
+    for family in families.into_iter().filter(|family| !is_event_time(family.name)) {
+        let mut series = family.reader();
+        while let Some(Ok(series)) = series.next() {
+            all.push(series.ended());
+        }
+    }
+    all.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -163,9 +177,11 @@ mod tests {
         let text: String =
             (0..=MAX_SERIES).map(|number| format!("x{{v=\"{number}\"}} 1\n")).collect();
         let (key, sent) = (key("j"), SentGroups::default());
-        let huge = [family(&key, "x", &text)];
+        let huge = [family(&key, "x", &text), family(&key, "z", "z 1\n")];
         assert!(sent.ending_series(&key, &huge).is_empty());
-        sent.record(Verb::Push, &key, ending_series(&[family(&key, "y", "y{v=\"old\"} 1\n")]));
+        sent.record(Verb::Push, &key, ending_series(&[family(&key, "z", "z 1\n")]));
+        assert_eq!(sent.ending_series(&key, &huge).len(), 1);
+        sent.record(Verb::Push, &key, ending_series(&[family(&key, "x", "x{v=\"old\"} 1\n")]));
         let series = sent.ending_series(&key, &huge);
         assert_eq!(series.len(), MAX_SERIES + 1);
         assert_eq!(values(sent.ended_by(Verb::Push, &key, &series)), ["old"]);

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::exposition::{EncodedFamily, MetricType, Sample};
+use crate::exposition::{EncodedFamily, MetricType, SampleLines, read_sample, sample_lines};
+use crate::float::parse_float;
 use crate::labels::GroupingKey;
 use crate::push_request::Total;
 use crate::sink::series::{SeriesLabels, series_labels};
@@ -17,43 +18,54 @@ const NAME: &str = "__name__";
 /// The value that ends a series: Prometheus reserves a NaN with these bits.
 const STALE_MARKER: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
-/// The series of one family.
+/// The series of one family. [`reader`](Self::reader) reads them one after the other, because a push can have many.
 #[derive(Clone, Debug)]
 pub(super) struct SeriesFamily<'a> {
     pub(super) name: &'a str,
     pub(super) metric_type: MetricType,
     pub(super) help: Option<Cow<'a, str>>,
-    pub(super) series: Vec<TimeSeries<'a>>,
     /// When the values were zero, in milliseconds since the Unix epoch, if they add up over runs.
     pub(super) since: Option<u64>,
+    source: SeriesSource<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum SeriesSource<'a> {
+    /// Lines of samples in the group of a key, and the values before the run, if they add up over runs.
+    Lines { lines: &'a str, key: &'a GroupingKey, values_before: BTreeMap<SeriesLabels<'a>, f64> },
+    /// Series that end.
+    Stale(Vec<SeriesLabels<'a>>),
 }
 
 /// One series with its value.
-#[derive(Clone, Debug)]
-pub(super) struct TimeSeries<'a> {
-    pub(super) labels: SeriesLabels<'a>,
+#[derive(Debug)]
+pub(super) struct TimeSeries<'r, 'a> {
+    pub(super) labels: &'r SeriesLabels<'a>,
     pub(super) value: f64,
     /// The value before the run, if the values add up over runs.
     pub(super) value_before: Option<f64>,
 }
 
 impl<'a> SeriesFamily<'a> {
-    /// Reads the text of a family in the group of `key`. Returns `None` if it is not in the form that this crate writes.
+    /// Reads the comments of a family in the group of `key`. Returns `None` if the text is not in the form that this crate
+    /// writes.
     pub(super) fn read(key: &'a GroupingKey, name: &'a str, text: &'a str) -> Option<Self> {
         let family = EncodedFamily::parse(text)?;
-        let series = family.samples().map(|sample| TimeSeries::new(key, sample?));
-        let series = series.collect::<Option<_>>()?;
-        Some(Self { name, metric_type: family.metric_type, help: family.help, series, since: None })
+        let (lines, values_before) = (family.samples, BTreeMap::new());
+        let source = SeriesSource::Lines { lines, key, values_before };
+        Some(Self { name, metric_type: family.metric_type, help: family.help, since: None, source })
     }
 
     /// Adds the total before the run.
-    pub(super) fn with_total_before(mut self, key: &GroupingKey, total: &Total) -> Self {
+    pub(super) fn with_total_before(mut self, key: &'a GroupingKey, total: &'a Total) -> Self {
         self.since = Some(total.since);
-        let before = SeriesFamily::read(key, self.name, &total.text);
-        let before = before.into_iter().flat_map(|family| family.series);
-        let values: BTreeMap<_, _> = before.map(|series| (series.labels, series.value)).collect();
-        for series in &mut self.series {
-            series.value_before = values.get(&series.labels).copied();
+        if let SeriesSource::Lines { values_before, .. } = &mut self.source
+            && let Some(before) = SeriesFamily::read(key, self.name, &total.text)
+        {
+            let mut series = before.reader();
+            while let Some(Ok(TimeSeries { labels, value, .. })) = series.next() {
+                values_before.insert(labels.clone(), value);
+            }
         }
         self
     }
@@ -64,20 +76,76 @@ impl<'a> SeriesFamily<'a> {
         key: &'a GroupingKey,
         lines: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let series = lines.filter_map(|line| TimeSeries::new(key, Sample::parse(line)?));
-        let series = series.map(|series| TimeSeries { value: STALE_MARKER, ..series }).collect();
-        Self { name: "", metric_type: MetricType::Untyped, help: None, series, since: None }
+        let series = lines.filter_map(|line| {
+            let mut labels = grouping_labels(key, "");
+            read_series(line, &mut labels).map(|_| labels)
+        });
+        let source = SeriesSource::Stale(series.collect());
+        Self { name: "", metric_type: MetricType::Untyped, help: None, since: None, source }
+    }
+
+    /// Returns the number of series.
+    pub(super) fn len(&self) -> usize {
+        match &self.source {
+            SeriesSource::Lines { lines, .. } => sample_lines(lines).count(),
+            SeriesSource::Stale(series) => series.len(),
+        }
+    }
+
+    /// Returns a reader of the series.
+    pub(super) fn reader(&self) -> SeriesReader<'_, 'a> {
+        match &self.source {
+            SeriesSource::Lines { lines, key, values_before } => {
+                let grouping_labels = grouping_labels(key, self.name);
+                let (lines, labels) = (sample_lines(lines), grouping_labels.clone());
+                SeriesReader::Lines { lines, grouping_labels, labels, values_before }
+            }
+            SeriesSource::Stale(series) => SeriesReader::Stale(series.iter()),
+        }
     }
 }
 
-impl<'a> TimeSeries<'a> {
-    fn new(key: &'a GroupingKey, sample: Sample<'a>) -> Option<Self> {
-        let (name, value) = (sample.name, sample.number()?);
-        let mut labels = series_labels(key, sample.labels);
-        labels.set(NAME, name.into());
-        Some(Self { labels, value, value_before: None })
-    }
+/// Reads the series of a family.
+pub(super) enum SeriesReader<'r, 'a> {
+    Lines {
+        lines: SampleLines<'a>,
+        /// The labels that all series have, with any name of the metric.
+        grouping_labels: SeriesLabels<'a>,
+        /// The labels of the present series.
+        labels: SeriesLabels<'a>,
+        values_before: &'r BTreeMap<SeriesLabels<'a>, f64>,
+    },
+    Stale(std::slice::Iter<'r, SeriesLabels<'a>>),
+}
 
+/// A line is not in the form that this crate writes.
+#[derive(Debug)]
+pub(super) struct UnreadableLine;
+
+impl<'a> SeriesReader<'_, 'a> {
+    /// Returns the next series.
+    ///
+    /// # Errors
+    /// If the line is not in the form that this crate writes.
+    pub(super) fn next(&mut self) -> Option<Result<TimeSeries<'_, 'a>, UnreadableLine>> {
+        match self {
+            Self::Lines { lines, grouping_labels, labels, values_before } => {
+                labels.reset(grouping_labels);
+                let value = read_series(lines.next()?, labels);
+                Some(value.ok_or(UnreadableLine).map(|value| {
+                    let value_before = values_before.get(labels).copied();
+                    TimeSeries { labels, value, value_before }
+                }))
+            }
+            Self::Stale(series) => {
+                let labels = series.next()?;
+                Some(Ok(TimeSeries { labels, value: STALE_MARKER, value_before: None }))
+            }
+        }
+    }
+}
+
+impl TimeSeries<'_, '_> {
     /// Returns the end of the series as a line in the text format. The lines of equal series are equal.
     pub(super) fn ended(&self) -> String {
         let (mut name, mut labels) = ("", Vec::new());
@@ -99,6 +167,18 @@ fn escape_value(value: &str) -> Cow<'_, str> {
     value.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"").into()
 }
 
+/// Returns the labels of a group, and the name of a metric.
+fn grouping_labels<'a>(key: &'a GroupingKey, name: &'a str) -> SeriesLabels<'a> {
+    series_labels(key, [(NAME, name.into())].into())
+}
+
+/// Adds the labels of a sample to those of its group. Returns the value; `None` if the line is in another form.
+fn read_series<'a>(line: &'a str, labels: &mut SeriesLabels<'a>) -> Option<f64> {
+    let (name, value) = read_sample(line, |label, value| labels.set_missing(label, value))?;
+    labels.set(NAME, name.into());
+    parse_float(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +190,8 @@ mod tests {
     fn labels(text: &str) -> Vec<(String, String)> {
         let key = key();
         let family = SeriesFamily::read(&key, "x", text).unwrap();
-        let labels = family.series[0].labels.iter();
+        let mut series = family.reader();
+        let labels = series.next().unwrap().unwrap().labels.iter();
         labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
@@ -138,6 +219,14 @@ mod tests {
         }
     }
 
+    fn ended(family: &SeriesFamily<'_>) -> String {
+        family.reader().next().unwrap().unwrap().ended()
+    }
+
+    fn first_labels<'a>(family: &SeriesFamily<'a>) -> SeriesLabels<'a> {
+        family.reader().next().unwrap().unwrap().labels.clone()
+    }
+
     #[test]
     fn ended_series_has_the_same_labels() {
         let key = key();
@@ -148,21 +237,25 @@ mod tests {
             "x_bucket{le=\"+Inf\"} 1\n",
         ] {
             let family = SeriesFamily::read(&key, "x", text).unwrap();
-            let line = family.series[0].ended();
+            let line = ended(&family);
             assert!(!line.contains('\n'), "{line}");
             let markers = SeriesFamily::stale_markers(&key, [line.as_str()].into_iter());
-            assert_eq!(markers.series[0].labels, family.series[0].labels, "{line}");
+            assert_eq!(first_labels(&markers), first_labels(&family), "{line}");
         }
         let order = ["x{b=\"2\",a=\"1\"} 1\n", "x{a=\"1\",b=\"2\"} 2\n"]
-            .map(|text| SeriesFamily::read(&key, "x", text).unwrap().series[0].ended());
+            .map(|text| ended(&SeriesFamily::read(&key, "x", text).unwrap()));
         assert_eq!(order[0], order[1]);
         let none = SeriesFamily::stale_markers(&key, ["", "x", "x{"].into_iter());
-        assert!(none.series.is_empty());
+        assert_eq!(none.len(), 0);
     }
 
     #[test]
     fn text_in_another_form_is_not_read() {
-        assert!(SeriesFamily::read(&key(), "x", "x{a=1} 1\n").is_none());
-        assert!(SeriesFamily::read(&key(), "x", "x one\n").is_none());
+        assert!(SeriesFamily::read(&key(), "x", "# UNIT x s\nx 1\n").is_none());
+        for text in ["x{a=1} 1\n", "x one\n"] {
+            let key = key();
+            let family = SeriesFamily::read(&key, "x", text).unwrap();
+            assert!(family.reader().next().is_some_and(|series| series.is_err()), "{text}");
+        }
     }
 }

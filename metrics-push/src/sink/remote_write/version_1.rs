@@ -11,7 +11,7 @@ use crate::sink::sample_times::RequestTimes;
 pub(super) struct MessageV1(Vec<u8>);
 
 impl Message for MessageV1 {
-    fn add(&mut self, _: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes) {
+    fn add(&mut self, _: &SeriesFamily<'_>, series: &TimeSeries<'_, '_>, times: RequestTimes) {
         message(&mut self.0, 1, |written| {
             for (name, value) in series.labels.iter() {
                 message(written, 1, |label| {
@@ -39,6 +39,7 @@ impl Message for MessageV1 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::add_all;
     use super::super::protocol::{DecodedLabel, DecodedV1};
     use super::*;
     use crate::labels::GroupingKey;
@@ -49,7 +50,7 @@ mod tests {
     fn encode(key: &GroupingKey, name: &str, text: &str) -> Vec<u8> {
         let family = SeriesFamily::read(key, name, text).unwrap();
         let mut request = MessageV1::default();
-        family.series.iter().for_each(|series| request.add(&family, series, TIMES));
+        add_all(&mut request, &family, TIMES);
         request.finish()
     }
 
@@ -74,7 +75,7 @@ mod tests {
         let key = GroupingKey::new("j").unwrap();
         let family = SeriesFamily::stale_markers(&key, ["x{} NaN"].into_iter());
         let mut request = MessageV1::default();
-        request.add(&family, &family.series[0], TIMES);
+        add_all(&mut request, &family, TIMES);
         assert_eq!(
             hex(&request.finish()),
             "0a2b0a0d0a085f5f6e616d655f5f1201780a080a036a6f6212016a121009020000000000f07f10fbd095ffbc31"

@@ -50,7 +50,7 @@ impl Symbols {
 }
 
 impl Message for MessageV2 {
-    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_>, times: RequestTimes) {
+    fn add(&mut self, family: &SeriesFamily<'_>, series: &TimeSeries<'_, '_>, times: RequestTimes) {
         let symbols = &mut self.symbols;
         let texts = series.labels.iter().flat_map(|(name, value)| [name, value]);
         let labels: Vec<_> = texts.map(|text| symbols.position(text)).collect();
@@ -165,6 +165,7 @@ const fn is_cumulative(metric_type: MetricType) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::message::add_all;
     use super::super::protocol::DecodedV2;
     use super::*;
     use crate::labels::GroupingKey;
@@ -177,7 +178,7 @@ mod tests {
         let mut request = MessageV2::default();
         for (name, text) in texts {
             let family = SeriesFamily::read(&key, name, text).unwrap();
-            family.series.iter().for_each(|series| request.add(&family, series, TIMES));
+            add_all(&mut request, &family, TIMES);
         }
         request.finish()
     }
