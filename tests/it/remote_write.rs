@@ -250,7 +250,7 @@ fn corrupt_record_of_sent_series_ends_nothing() {
 #[test]
 fn pushgateway_needs_no_record_of_sent_series() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let command = ending("ending", gateway.url(), &["gauge=rows", "ok"]);
+    let command = ending("ending", &gateway.url(), &["gauge=rows", "ok"]);
     command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end();
     for folder in ["series", "processes"] {
         assert!(!state.path().join(folder).exists(), "{folder}");
