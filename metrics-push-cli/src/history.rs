@@ -253,7 +253,7 @@ mod tests {
     fn history_prints_every_run_in_one_line() {
         let run = |number: u32| RunSummary {
             start: f64::from(number) * 86_400.0,
-            duration: Some(u64::MAX as f64),
+            duration: Some(f64::from(u32::MAX)),
             outcome: Some("exit_code".to_owned()),
             exit_code: Some(f64::from(i32::MIN)),
             failed_stage: Some("load".to_owned()),
