@@ -113,6 +113,8 @@ pub(crate) fn is_outcome_family(name: &str) -> bool {
 pub(crate) fn is_delivery_family(name: &str) -> bool {
     ["batch_job_push_", "batch_job_spool_"].iter().any(|prefix| name.starts_with(prefix))
 }
+pub(crate) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
+pub(crate) const LAST_COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
 pub(crate) const LAST_SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 pub(crate) const LAST_FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
 pub(crate) const LAST_ABANDONED: &str = "batch_job_last_abandoned_timestamp_seconds";
@@ -465,16 +467,31 @@ impl<'a> Payload<'a> {
         self.added.iter().copied().filter(is_present).filter(|name| is_retained_family(name))
     }
 
-    /// Returns a number that identifies the request: the same for each attempt to send it, in every process.
+    /// Returns a number that identifies the request: the same for each attempt to send it, in every process. If it contains
+    /// only the end of a run, this is [`run_id`](Self::run_id).
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
     pub(crate) fn id(&self) -> u128 {
-        let (path, created_at) = (self.key.url_path(), self.created_at.to_string());
-        let mut fields = vec![self.verb.as_str(), &path, &created_at];
-        let own = self.families().filter(|(name, _)| !self.added.contains(name));
-        fields.extend(own.flat_map(|(name, text)| [name, text]));
-        // No field contains the separator.
-        let parts: Vec<_> = fields.into_iter().flat_map(|it| [it.as_bytes(), &b"\0"[..]]).collect();
-        checksum_of(&parts)
+        let has_others = || self.own_families().any(|(name, _)| !is_outcome_family(name));
+        self.run_id().filter(|_| !has_others()).unwrap_or_else(|| {
+            let (path, created_at) = (self.key.url_path(), self.created_at.to_string());
+            let own = self.own_families().flat_map(|(name, text)| [name, text]);
+            id_of([self.verb.as_str(), &path, &created_at].into_iter().chain(own))
+        })
+    }
+
+    /// Returns a number that identifies the run whose end the payload reports; `None` if it reports none. If a process is killed
+    /// before it receives the response of the sink, the next one reports the end again, without the program's own metrics.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
+    pub(crate) fn run_id(&self) -> Option<u128> {
+        let own = |name| self.families.get(name).copied().filter(|_| !self.added.contains(name));
+        let (started, completed) = (own(LAST_START)?, own(LAST_COMPLETION)?);
+        Some(id_of([&self.key.url_path(), started, completed]))
+    }
+
+    /// Returns the families of requests.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
+    fn own_families(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.families().filter(|(name, _)| !self.added.contains(name))
     }
 
     /// Returns an add of only the outcome families; `None` if the payload has no outcome families or no others.
@@ -553,6 +570,14 @@ fn borrow(families: &Families) -> impl Iterator<Item = (&str, FamilyText<'_>)> {
 fn shared(families: &Arc<Families>) -> impl Iterator<Item = (&str, FamilyText<'_>)> {
     borrow(families)
         .map(move |(name, family)| (name, FamilyText { owner: Some(families), ..family }))
+}
+
+/// Returns the checksum of texts.
+#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
+fn id_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> u128 {
+    // No text contains the separator.
+    let parts: Vec<_> = texts.into_iter().flat_map(|it| [it.as_bytes(), &b"\0"[..]]).collect();
+    checksum_of(&parts)
 }
 
 #[cfg(test)]

@@ -134,8 +134,13 @@ fn read(message: &impl rdkafka::Message) -> Received {
     }
 }
 
-/// Returns the messages without those whose `id` an earlier one has.
+/// Returns the messages without those whose `id` an earlier one has as `id` or `run`.
 pub(crate) fn without_repeated(messages: Vec<Received>) -> Vec<Received> {
     let mut ids = BTreeSet::new();
-    messages.into_iter().filter(|message| ids.insert(message.id().to_owned())).collect()
+    let mut is_new = |message: &Received| {
+        let is_new = ids.insert(message.id().to_owned());
+        ids.extend(message.headers.get("run").cloned());
+        is_new
+    };
+    messages.into_iter().filter(|message| is_new(message)).collect()
 }

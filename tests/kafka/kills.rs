@@ -25,6 +25,29 @@ fn a_thousand_killed_jobs_lose_and_repeat_no_outcome() {
     kill_jobs(1_000);
 }
 
+#[test]
+fn report_of_a_killed_job_repeats_the_id_of_its_delivered_outcome() {
+    let cluster = Cluster::start(1);
+    let (state, url) = (StateDir::new(), cluster.url());
+    let job = |arguments: &[&str]| {
+        ending("nightly", &url, arguments).variable("METRICS_PUSH_STATE_DIR", state.path())
+    };
+    let mut running = job(&["wait-for-input"]).with_input().start().ready();
+    thread::sleep(Duration::from_millis(1_000));
+    // The broker stores the message at once, and its response is delayed.
+    cluster.mock.broker_round_trip_time(-1, Duration::from_secs(2)).unwrap();
+    running.close_input();
+    thread::sleep(Duration::from_millis(700));
+    running.kill();
+    running.wait();
+    cluster.mock.broker_round_trip_time(-1, Duration::ZERO).unwrap();
+    job(&["ok"]).run_to_end();
+    let outcomes = cluster.outcomes();
+    let [delivered, repeated, last] = &outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!((delivered.id(), repeated.verb()), (repeated.id(), "add"), "{outcomes:?}");
+    assert_ne!(last.id(), repeated.id());
+}
+
 /// Kills as many jobs, each after another delay, and checks the messages of all groups.
 fn kill_jobs(count: u32) {
     let cluster = Cluster::start(1);

@@ -7,13 +7,11 @@
 use super::policy::MAX_CLOCK_SKEW;
 use crate::clock::Moment;
 use crate::exposition::single_value;
-use crate::push_request::{PushRequest, Verb, is_event_time, is_outcome_family};
+use crate::push_request::{LAST_START, PushRequest, Verb, is_event_time, is_outcome_family};
 use crate::sink::GroupState;
 
 /// When the last heartbeat or outcome of a group was pushed, by the client's clock.
 const PUSHED_AT: &str = "batch_job_pushed_at_timestamp_seconds";
-
-const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
 
 /// The largest age of the last success. A job with a schedule exports it with its successes only.
 const SUCCESS_DEADLINE: &str = "batch_job_success_deadline_seconds";

@@ -16,11 +16,9 @@ use crate::finished_run::RecordCounts;
 use crate::history::add_last_time;
 use crate::metrics::Snapshot;
 use crate::outcome::Outcome;
-use crate::push_request::{LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS};
-
-// Recovery reads these families from the gateway, so that no report replaces a newer value.
-pub(super) const LAST_START: &str = "batch_job_last_start_timestamp_seconds";
-pub(super) const LAST_COMPLETION: &str = "batch_job_last_completion_timestamp_seconds";
+use crate::push_request::{
+    LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_SKIPPED, LAST_START, LAST_SUCCESS,
+};
 
 /// The values that the settings of a job determine. They are pushed with the start and again with the completion.
 #[derive(Clone, Debug, PartialEq)]

@@ -203,7 +203,7 @@ impl RelayProgress {
         let parsed = TopicRequest::parse(message);
         let mut state = self.state.lock();
         state.offsets.set_read(position);
-        let TopicRequest { id, mut request } = match parsed {
+        let TopicRequest { id, run_id, mut request } = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
                 state.stats.invalid += 1;
@@ -215,6 +215,9 @@ impl RelayProgress {
         if id.is_some_and(|id| !state.seen.insert(id)) {
             state.stats.duplicates += 1;
             return;
+        }
+        if let Some(run_id) = run_id {
+            state.seen.insert(run_id);
         }
         state.stats.accepted += 1;
         state.retained_times.remove_known(&mut request);

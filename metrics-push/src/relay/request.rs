@@ -10,6 +10,8 @@ use crate::sink::kafka::TopicMessage;
 pub(super) struct TopicRequest {
     /// The same for all repetitions of a message.
     pub(super) id: Option<u128>,
+    /// The id of a message that reports the end of the same run without the program's own metrics.
+    pub(super) run_id: Option<u128>,
     pub(super) request: PushRequest,
 }
 
@@ -42,12 +44,12 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
         }
         (Some(_), _) => return Err(invalid("header \"verb\"")),
     };
-    let id = header("id").and_then(|id| u128::from_str_radix(id, 16).ok());
+    let id = |name| header(name).and_then(|id| u128::from_str_radix(id, 16).ok());
     let retained = header("retained").unwrap_or_default();
     let retained = take_retained(&mut families, retained);
     let mut request = PushRequest::with_created_at(created_at, verb, key, families);
     request.set_retained(retained);
-    Ok(TopicRequest { id, request })
+    Ok(TopicRequest { id: id("id"), run_id: id("run"), request })
 }
 
 /// Takes the times of earlier runs, whose names are separated by commas, unless there is nothing else.
@@ -87,13 +89,14 @@ mod tests {
 
     #[test]
     fn message_is_read_as_the_request_that_it_was_made_of() {
-        let headers = [("verb", "add"), ("made", "1700000000123"), ("id", "ff")];
+        let headers = [("verb", "add"), ("made", "1700000000123"), ("id", "ff"), ("run", "10")];
         let value = "# TYPE rows gauge\nrows 3\n";
         let parsed =
             TopicRequest::parse(message("/metrics/job/a%20b/r@base64/eC95", Some(value), &headers));
-        let TopicRequest { id, request } = parsed.unwrap();
+        let TopicRequest { id, run_id, request } = parsed.unwrap();
         let key = GroupingKey::new("a b").unwrap().label("r", "x/y").unwrap();
-        assert_eq!((id, request.key(), request.verb()), (Some(255), &key, Verb::Add));
+        assert_eq!((id, run_id), (Some(255), Some(16)));
+        assert_eq!((request.key(), request.verb()), (&key, Verb::Add));
         assert_eq!((request.created_at(), request.body().as_str()), (1_700_000_000_123, value));
         let deleted = TopicRequest::parse(message("/metrics/job/a", None, &headers)).unwrap();
         assert_eq!(deleted.request.verb(), Verb::Delete);

@@ -2,8 +2,9 @@
 
 use std::collections::{HashSet, VecDeque};
 
-/// The number of ids: those of half a minute at 100,000 runs a minute. A producer repeats a message within seconds.
-const MAX_IDS: usize = 65_536;
+/// The number of ids: those of half a minute at 100,000 runs a minute. A producer repeats a message within seconds, or a run of
+/// a killed process when the next one starts.
+const MAX_IDS: usize = 131_072;
 
 #[derive(Debug, Default)]
 pub(super) struct SeenIds {

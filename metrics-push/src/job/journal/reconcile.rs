@@ -8,12 +8,12 @@ use crate::delivery::past_timestamp;
 use crate::job::completion::Completion;
 use crate::job::progress::Progress;
 use crate::job::run_ending::run_ending;
-use crate::job::run_metrics::{
-    LAST_COMPLETION, LAST_START, add_abandoned, add_failure, add_success, completion_metrics,
-};
+use crate::job::run_metrics::{add_abandoned, add_failure, add_success, completion_metrics};
 use crate::metrics::Snapshot;
 use crate::outcome::Outcome;
-use crate::push_request::{Families, LAST_ABANDONED, LAST_FAILURE, LAST_SUCCESS, RunEnding};
+use crate::push_request::{
+    Families, LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_START, LAST_SUCCESS, RunEnding,
+};
 use crate::sink::GroupState;
 
 /// The values of a group on the gateway that describe the runs of a job.

@@ -11,6 +11,8 @@ use crate::sink::{influx, otlp};
 pub(super) struct OutgoingMessage {
     /// The same for every attempt to send a request. Consumers skip a message whose id they have seen.
     pub(super) id: u128,
+    /// The id of a message that would report the end of the same run without the program's own metrics.
+    pub(super) run_id: Option<u128>,
     pub(super) key: String,
     pub(super) verb: Verb,
     /// Unix milliseconds.
@@ -43,8 +45,10 @@ impl OutgoingMessage {
             }
         };
         let is_empty = value.is_empty() && !is_delete;
+        let id = payload.id();
         (!is_empty).then(|| Self {
-            id: payload.id(),
+            id,
+            run_id: payload.run_id().filter(|run_id| *run_id != id),
             key: payload.key().url_path(),
             verb: payload.verb(),
             created_at: time,
@@ -59,14 +63,17 @@ impl OutgoingMessage {
 mod tests {
     use super::*;
     use crate::labels::GroupingKey;
-    use crate::push_request::{Families, LAST_SUCCESS, PushRequest};
+    use crate::push_request::{Families, LAST_COMPLETION, LAST_START, LAST_SUCCESS, PushRequest};
+
+    fn key() -> GroupingKey {
+        GroupingKey::new("nightly").unwrap().label("region", "eu").unwrap()
+    }
 
     fn request(verb: Verb) -> PushRequest {
-        let key = GroupingKey::new("nightly").unwrap().label("region", "eu").unwrap();
         let families = [("rows", "# TYPE rows gauge\nrows 3\n")];
         let families = families.map(|(name, text)| (name.into(), text.into()));
         let families = if verb == Verb::Delete { Families::new() } else { families.into() };
-        PushRequest::with_created_at(1_700_000_000_123, verb, key, families)
+        PushRequest::with_created_at(1_700_000_000_123, verb, key(), families)
     }
 
     fn encode(format: MessageFormat, verb: Verb) -> Option<(String, Option<Vec<u8>>)> {
@@ -96,6 +103,23 @@ mod tests {
         payload.insert_missing(&earlier);
         let message = OutgoingMessage::encode(MessageFormat::Text, &payload).unwrap();
         assert_eq!((message.id, &*message.retained), (id, LAST_SUCCESS));
+    }
+
+    #[test]
+    fn end_of_a_run_has_one_id_with_and_without_other_metrics() {
+        let end = [(LAST_START, "start 1\n"), (LAST_COMPLETION, "end 2\n")];
+        let end: Families = end.map(|(name, text)| (name.into(), text.into())).into();
+        let encode = |request: &PushRequest| {
+            OutgoingMessage::encode(MessageFormat::Text, &Payload::from(request)).unwrap()
+        };
+        let delivered =
+            encode(&request(Verb::Push).merged_with(PushRequest::add(key(), end.clone())));
+        let recovered = encode(&PushRequest::add(key(), end));
+        assert_eq!((recovered.run_id, delivered.run_id), (None, Some(recovered.id)));
+        assert_ne!(delivered.id, recovered.id);
+        let start: Families = [(LAST_START.into(), "start 3\n".into())].into();
+        let next = encode(&PushRequest::add(key(), start));
+        assert!(next.run_id.is_none() && next.id != recovered.id);
     }
 
     #[test]

@@ -201,15 +201,17 @@ pub(super) fn not_created(error: &KafkaError) -> Error {
 
 fn headers(message: &OutgoingMessage) -> OwnedHeaders {
     let (id, created_at) = (format!("{:032x}", message.id), message.created_at.to_string());
+    let run_id = message.run_id.map(|id| format!("{id:032x}")).unwrap_or_default();
     let headers = [
         ("verb", message.verb.as_str()),
         ("made", &created_at),
         ("id", &id),
+        ("run", &run_id),
         ("content-type", message.content_type),
         ("retained", &message.retained),
     ];
     let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
-    headers.fold(OwnedHeaders::new_with_capacity(5), |headers, (key, value)| {
+    headers.fold(OwnedHeaders::new_with_capacity(6), |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value) })
     })
 }
