@@ -483,9 +483,9 @@ impl<'a> Payload<'a> {
     /// before it receives the response of the sink, the next one reports the end again, without the program's own metrics.
     #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
     pub(crate) fn run_id(&self) -> Option<u128> {
-        let own = |name| self.families.get(name).copied().filter(|_| !self.added.contains(name));
-        let (started, completed) = (own(LAST_START)?, own(LAST_COMPLETION)?);
-        Some(id_of([&self.key.url_path(), started, completed]))
+        let own = |name| self.families.get(name).filter(|_| !self.added.contains(name));
+        let (started, completed) = (own(LAST_START)?.text, own(LAST_COMPLETION)?.text);
+        Some(id_of([&*self.key.url_path(), started, completed]))
     }
 
     /// Returns the families of requests.
