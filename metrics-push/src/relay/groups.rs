@@ -55,12 +55,12 @@ struct Lane {
 #[derive(Debug)]
 struct PendingGroup {
     lane: LaneId,
-    in_flight: Option<Flight>,
+    in_flight: Option<RelayFlight>,
     waiting: Option<RelayedRequest>,
 }
 
 #[derive(Debug)]
-struct Flight {
+struct RelayFlight {
     work: RelayedRequest,
     started_at: Moment,
     /// The requests of the lane that were in flight with this one when it started.
@@ -96,7 +96,7 @@ impl Lane {
 
     /// Derives the capacity from the duration of a flight that the sink has answered. It increases by one at most: a single fast
     /// response can be an exception.
-    fn measure(&mut self, flight: &Flight, now: Moment) {
+    fn measure(&mut self, flight: &RelayFlight, now: Moment) {
         let in_flight = u32::try_from(flight.in_flight).unwrap_or(u32::MAX);
         let per_request = now.since(flight.started_at) / in_flight;
         let capacity = MAX_QUEUE_TIME.as_nanos() / per_request.as_nanos().max(1);
@@ -170,7 +170,7 @@ impl Groups {
         let work = group.waiting.take()?;
         let request = work.request.clone();
         lane.in_flight += 1;
-        group.in_flight = Some(Flight { work, started_at: now, in_flight: lane.in_flight });
+        group.in_flight = Some(RelayFlight { work, started_at: now, in_flight: lane.in_flight });
         Some(request)
     }
 
