@@ -228,7 +228,7 @@ impl PushRequest {
     /// Adds families and replaces those with the same name.
     pub(crate) fn insert(&mut self, families: Families) {
         if families.is_empty() {
-            // The families may be shared, so that changing them copies all of them.
+            // The families may be shared; a change would copy all of them.
             return;
         }
         Arc::make_mut(&mut self.families).extend(families);
@@ -330,7 +330,7 @@ struct FamilyText<'a> {
     owner: Option<&'a Arc<Families>>,
 }
 
-/// Smaller families are copied to the body of a request, so that they are sent together.
+/// Families smaller than this are copied to the body of a request, so that they are sent together.
 const MIN_SHARED_SIZE: usize = 64 * 1024;
 
 /// A part of an exposition, for a thread that outlives the payload.
@@ -393,7 +393,7 @@ impl<'a> Payload<'a> {
         self.totals_before?.get(name)
     }
 
-    /// Returns true if a family of the payload has a known total before the runs.
+    /// Returns true if the total before the runs is known for a family of the payload.
     pub(crate) fn has_totals_before(&self) -> bool {
         let mut totals = self.families.keys().filter_map(|name| self.total_before(name));
         totals.any(|total| !total.text.is_empty())
@@ -481,7 +481,6 @@ impl<'a> Payload<'a> {
 
     /// Returns a number that identifies the run whose end the payload reports; `None` if it reports none. If a process is killed
     /// before it receives the response of the sink, the next one reports the end again, without the program's own metrics.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
     pub(crate) fn run_id(&self) -> Option<u128> {
         let own = |name| self.families.get(name).filter(|_| !self.added.contains(name));
         let (started, completed) = (own(LAST_START)?.text, own(LAST_COMPLETION)?.text);
@@ -489,7 +488,6 @@ impl<'a> Payload<'a> {
     }
 
     /// Returns the families of requests.
-    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
     fn own_families(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.families().filter(|(name, _)| !self.added.contains(name))
     }
@@ -573,7 +571,6 @@ fn shared(families: &Arc<Families>) -> impl Iterator<Item = (&str, FamilyText<'_
 }
 
 /// Returns the checksum of texts.
-#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only messages have ids"))]
 fn id_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> u128 {
     // No text contains the separator.
     let parts: Vec<_> = texts.into_iter().flat_map(|it| [it.as_bytes(), &b"\0"[..]]).collect();

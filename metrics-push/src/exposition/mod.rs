@@ -22,10 +22,9 @@ use crate::push_request::Families;
 use comment::{Comment, Keyword, escape_help, metric_type, unescape_help};
 pub(crate) use distribution::Distribution;
 use lexer::{Mistake, is_blank, labels, metric_name, mistake, trim_blanks, value};
-pub(crate) use sample::{
-    EncodedFamily, LabelPairs, MetricType, Sample, SampleLines, read_sample, sample_lines,
-    single_value,
-};
+pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_value};
+#[cfg(feature = "remote-write")]
+pub(crate) use sample::{SampleLines, read_sample, sample_lines};
 
 /// Metrics in the text format, for example from a script, checked and ready to push.
 ///
