@@ -289,9 +289,10 @@
 ///   returns `impl Fn` must declare the types of the closure's parameters.
 /// - The future of an annotated `async fn` contains the future of its body, so that the attribute inspects the result of
 ///   every `return` and `?`. A chain of functions that await each other therefore reaches the recursion limit of the
-///   compiler earlier: "queries overflow the depth limit" is reported above 14 functions instead of 33, and "overflow
-///   evaluating the requirement" above 20 instead of 42 if the future must be `Send`. Add `#![recursion_limit = "256"]` to
-///   the crate. [`timed`] without `outcome` adds no future and changes no limit.
+///   compiler earlier. The compiler reports "queries overflow the depth limit" for more than 14 functions, instead of 33
+///   without the attribute. If the future must be `Send`, it reports "overflow evaluating the requirement" for more than
+///   20 functions, instead of 42. The remedy is `#![recursion_limit = "256"]` in the crate. [`timed`] without `outcome`
+///   adds no future and changes no limit.
 /// - In a `#[track_caller]` function, [`Location::caller`](std::panic::Location::caller) returns the location of the
 ///   attribute, because the attribute inspects the result. The same applies to every `async fn`.
 /// - A `const fn` and a function without a body are compile errors.

@@ -11,7 +11,7 @@ use crate::temp_dir::TempDir;
 
 /// The timeout of a job that reaches it.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
-/// The timeout of a job that ends before it, even on a busy machine: its outcome is stored, so it gives up early.
+/// The timeout of a job that ends before the timeout, even on a busy machine: it stores its outcome and ends early.
 const LONG_TIMEOUT: Duration = Duration::from_secs(10);
 /// The extra time that a busy machine may take.
 const SLACK: Duration = Duration::from_secs(3);

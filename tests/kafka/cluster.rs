@@ -134,7 +134,7 @@ fn read(message: &impl rdkafka::Message) -> Received {
     }
 }
 
-/// Returns the messages without those whose `id` an earlier one has as `id` or `run`.
+/// Returns the messages, except those whose `id` is the `id` or `run` of an earlier message.
 pub(crate) fn without_repeated(messages: Vec<Received>) -> Vec<Received> {
     let mut ids = BTreeSet::new();
     let mut is_new = |message: &Received| {

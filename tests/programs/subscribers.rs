@@ -32,7 +32,7 @@ fn install(subscriber: Warnings) {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 }
 
-/// Writes warnings, and with `debug` all lines, to stderr, unless its behaviour is another one.
+/// Writes warnings to stderr, or all lines if its behaviour is `debug`. Other behaviours change this.
 struct Warnings {
     behaviour: String,
 }

@@ -8,8 +8,8 @@
 //! separate workspace.
 //!
 //! Memory is the peak of a push above the memory of the metrics. The rows of remote write push to a server that accepts
-//! everything: a run of a job, and an encoder that writes the samples of the same series as fast as possible. It reads them from
-//! the same registry, or has them in memory, where no program has all its samples.
+//! everything: a run of a job, and an encoder that writes the samples of the same series as fast as possible. The encoder gathers
+//! the samples from the same registry, or has them in memory, which is a lower limit that no real program reaches.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -210,8 +210,8 @@ fn push_runs(registry: &Registry, url: &str) {
 /// The series in one request, as many as ours has.
 const SERIES_PER_REQUEST: usize = 5_000;
 
-/// Pushes samples as remote write, without any checks. The labels of a sample are sorted, and sort after `job`. The encoder
-/// writes lengths of one byte, and copies nothing twice.
+/// Pushes samples as remote write, without any checks. The labels of each sample must be sorted, and must come after `job`. The
+/// encoder writes each length as one byte, and copies nothing twice.
 fn push_samples<'a, L: Iterator<Item = (&'a str, &'a str)>>(
     samples: impl Iterator<Item = (L, f64)>,
     url: &str,

@@ -64,7 +64,7 @@ struct JobOfMorning {
     group: Group,
     /// The marks of its runs.
     strip: &'static str,
-    /// In which stage and why its failed runs have failed.
+    /// The stage in which its failed runs failed, and the reason.
     failed_stage: Option<&'static str>,
     reason: &'static str,
     interval: f64,

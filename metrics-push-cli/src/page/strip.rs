@@ -159,7 +159,7 @@ fn counts(runs: &[MarkedRun]) -> Vec<(&str, usize)> {
 }
 
 /// Encodes runs for the script of the page, one line each, with three fields: the minutes since the start of the previous run,
-/// left out if they are as before; the duration; the outcome with its failure, left out for a success.
+/// omitted if they are the same as in the line before; the duration; the outcome with its failure, omitted for a success.
 pub(super) fn encode(runs: &[MarkedRun]) -> String {
     let mut lines = Vec::with_capacity(runs.len());
     let (mut minute, mut step) = (0, 0);

@@ -131,7 +131,7 @@ impl Delivery {
         &self.key
     }
 
-    /// Returns which process has made the newest part of what is sent.
+    /// Returns which process created the newest part of the payload.
     pub(crate) fn origin(&self) -> RequestOrigin {
         if self.request.is_some() {
             RequestOrigin::ThisProcess

@@ -75,8 +75,8 @@ struct FailureState {
     /// Whether the disk has a record that the sink is down. `None` before it was read.
     is_outage_recorded: Mutex<Option<bool>>,
     unsure: Mutex<UnsureRequests>,
-    /// When the requests of other groups and earlier processes are delivered, at the earliest; `None` if none is known to be
-    /// spooled.
+    /// The earliest time to deliver the spooled requests of other groups and earlier processes; `None` if the spool is not known
+    /// to contain any.
     drain_at: Mutex<Option<Moment>>,
 }
 

@@ -1,8 +1,8 @@
 //! Sends a payload to a sink that stores samples or messages, and splits it if the sink does not accept all of its families.
 //!
 //! Such a sink may refuse a whole request because of one family, and may not name the family. The outcome is sent first, so
-//! that metrics of the program cannot delay it. A topic receives the same message again at the end, because compaction
-//! removes all messages of a group but the last one.
+//! that metrics of the program cannot delay it. A topic receives the message with the outcome again at the end, because
+//! compaction removes all messages of a group except the last one.
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};

@@ -149,8 +149,8 @@ async fn record_runs(route: &Route, delivery: &mut Delivery) {
     }
 }
 
-/// Restores which series the sink has, so that it can end those that the request does not have. Each attempt reads them
-/// again, because other processes may send the group.
+/// Restores the record of the series that were sent, so that the sink can end those that are missing from the request. Each
+/// attempt reads the record again, because other processes may send the group.
 async fn restore_series(route: &Route, delivery: &Delivery) {
     if route.has_series_on_disk() {
         let (route, key, origin) = (route.clone(), delivery.key().clone(), delivery.origin());

@@ -8,8 +8,8 @@
 //! …                       the lines of a change
 //! ```
 //!
-//! The file ends with its last complete change. What follows was written partly, by a process that died or before a power
-//! loss, and the next update replaces the file. The first version had no changes and no size.
+//! The file ends with its last complete change. Bytes after it are an incomplete change, left by a process that died or by a
+//! power loss, and the next update replaces the file. The first version of the format had no changes and no size.
 
 use super::record::GroupRecord;
 use crate::checksum::fast_checksum_of;

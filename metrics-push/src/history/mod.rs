@@ -51,11 +51,11 @@ const EXTENSION: &str = "history";
 /// A larger file is corrupt.
 const MAX_FILE_SIZE: u64 = 1024 * 1024;
 
-/// The maximum number of groups: more than a scheduler has. Beyond it, the files that have not changed for the longest time
-/// are removed.
+/// The maximum number of groups: more than a scheduler has. Beyond this limit, the files that have not changed for the longest
+/// time are removed.
 const MAX_FILES: usize = 32_768;
 
-/// A process holds the lock only for a few file operations. The outcome of a run does not wait longer for another process.
+/// A process holds the lock only for a few file operations. Recording a run waits for another process at most this long.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The grouping labels that distinguish machines. Two machines with one group would overwrite each other's totals.

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The fields of a line are separated by tabs. The runs come last, in the order in which they were recorded. An update
-//! appends one and does not read the others. A change has the same lines without the group: values replace earlier ones,
-//! ids and runs are appended.
+//! appends a run and does not parse the others. A change has the same lines without the group: its values replace the earlier
+//! ones, and its ids and runs are appended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

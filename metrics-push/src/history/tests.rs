@@ -242,7 +242,7 @@ fn failure_of_any_file_operation_costs_at_most_its_run() {
     }
 }
 
-/// The folder gets no other file, because creating and removing files takes longer than writing them.
+/// No other file is created in the folder, because creating and removing a file takes longer than appending to one.
 #[test]
 fn run_is_appended_to_the_file_of_its_group() {
     let state = TempStateDir::new();

@@ -19,7 +19,7 @@ const MAX_LATE_RESPONSES: usize = 64;
 /// How long a connection stays open after the timeout of its request.
 const LATE_RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The maximum number of paths with a response that was given up. A wait for another path does not consider such a response.
+/// The maximum number of paths that are recorded because a response was given up. Further paths are not recorded.
 const MAX_UNKNOWN_PATHS: usize = 1_024;
 
 /// The missing responses. Clones share one state.

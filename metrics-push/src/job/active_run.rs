@@ -164,7 +164,7 @@ impl ActiveRun {
         self.key.as_ref().map_or(EnteredRunSpan::none(), |key| self.span.enter(key.job(), &self.id))
     }
 
-    /// Sets the last error as the reason, unless nothing stores it.
+    /// Sets the last error as the reason, unless reasons are not stored.
     pub(super) fn set_error(&self, error: &dyn fmt::Debug) {
         if self.stores_reason()
             && let Some(reason) = failure_reason::of_error(error)

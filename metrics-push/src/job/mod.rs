@@ -307,7 +307,7 @@ impl Job {
 
     /// Calls `body` as a run of this job. An `Err` is a failure. A panic is a failure as well and is propagated.
     ///
-    /// The error may have no text, because its type has no bound. [`Run::record_error`] stores it in the history:
+    /// The type of the error has no bound, so the history has no text of it, unless `body` calls [`Run::record_error`]:
     ///
     /// ```
     /// # use metrics_push::Job;

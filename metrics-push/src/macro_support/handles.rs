@@ -39,8 +39,8 @@ pub(super) trait Resolve {
 pub(super) struct HandleCache<S: Resolve + 'static> {
     /// The handles of a site whose label values do not depend on the call.
     unlabelled: OnceRef<'static, S::Handles>,
-    // Allocated by the first call, because the compiler evaluates this type in each expansion. It is never dropped: the
-    // compiler would check the destructor of each site.
+    // Allocated by the first call, because the compiler evaluates this type in each expansion. It is never dropped, because
+    // the compiler would then have to check the destructor of each site.
     first_call: OnceRef<'static, FirstCall<S>>,
 }
 

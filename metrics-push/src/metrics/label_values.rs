@@ -46,7 +46,7 @@ impl LabelValues {
             .map(|value| str::from_utf8(value).unwrap_or_default())
     }
 
-    /// Returns the first bytes of the values in this order. Different keys compare like the values, without reading them again.
+    /// Returns the first bytes of the values in this order. If two keys differ, their order is that of the values.
     pub(super) fn sort_key(&self, order: &[usize]) -> u128 {
         let values = order.iter().filter_map(|position| self.iter().nth(*position));
         // The end of a value has the lowest rank.

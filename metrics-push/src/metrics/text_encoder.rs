@@ -55,14 +55,14 @@ pub(super) struct SampleWriter<'a> {
 type ExtraLabel = Option<(&'static str, f64)>;
 
 impl<'a> SampleWriter<'a> {
-    /// Appends the comments of a family to `text`. The family need not have its series, whose number is `series`.
+    /// Appends the comments of a family to `text`, and reserves memory for `series` series. The family may be empty.
     pub(super) fn start(family: &'a MetricFamily, series: usize, text: &'a mut String) -> Self {
         write_head(family, text);
         text.reserve(series * TYPICAL_LINE_LENGTH);
         Self { name: family.name(), kind: family.get_field_type(), text, labels: String::new() }
     }
 
-    /// Appends the lines of a metric, without the labels that the metric has itself.
+    /// Appends the lines of a metric with these labels. The labels in `metric` are ignored.
     pub(super) fn write<'l>(
         &mut self,
         labels: impl Iterator<Item = (&'l str, &'l str)>,

@@ -1,9 +1,9 @@
 //! `TextFamily`: the series of a metric of this crate, in the text format.
 //!
-//! A registry gathers each series as several allocations, which are most of the time and of the memory of a large push.
+//! A registry allocates memory several times for each series, which takes most of the time and memory of a large push.
 //! Therefore the collectors of this crate write text while this crate gathers a registry, and return a placeholder for all
-//! series of a metric. The text replaces the placeholder if the registry did not change it. Otherwise the series do: the
-//! registry can have a prefix, labels, and other collectors with the same name.
+//! series of a metric. If the registry did not change the placeholder, the text replaces it. Otherwise the series replace it,
+//! because the registry can have a prefix, labels, and other collectors with the same name.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -42,8 +42,8 @@ thread_local! {
     static WRITTEN: RefCell<Option<Vec<TextFamily>>> = const { RefCell::new(None) };
 }
 
-/// Calls `gather`, which gathers a registry. The collectors of this crate write text meanwhile. If a collector of the program
-/// has changed one of their placeholders, `gather` is called again, and they write none.
+/// Calls `gather`, which gathers a registry, while the collectors of this crate write text. If a collector of the program has
+/// changed one of their placeholders, `gather` is called again, and the collectors return series.
 pub(super) fn gather_text(gather: impl Fn() -> Vec<MetricFamily>) -> Vec<GatheredFamily> {
     WRITTEN.set(Some(Vec::new()));
     let gathered = gather();

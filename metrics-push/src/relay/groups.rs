@@ -3,10 +3,10 @@
 //! A slow sink costs no memory per message: a group has at most two requests, and each of them the position of its first
 //! message. All messages of a group are in one partition, so the later ones are after it.
 //!
-//! The groups of one route are a lane, so a ring has a lane per shard. A lane has only as many requests in flight as the route
-//! sends at once, and as the sink processes within [`MAX_QUEUE_TIME`]: the timeout of a request does not pass while others
-//! are sent, and a request that waits here is merged with the later ones. Groups have their turns in the order in which they
-//! became ready, however many messages each of them has.
+//! The groups of one route are a lane, so a ring has a lane per shard. A lane has at most as many requests in flight as the
+//! route sends at once, and at most as many as the sink processes within [`MAX_QUEUE_TIME`]. Thus a request does not reach its
+//! timeout while the sink processes others, and a request that waits here is merged with the later ones. Groups have their
+//! turns in the order in which they became ready, however many messages each of them has.
 //!
 //! It is a data structure without I/O and locks.
 
@@ -19,8 +19,8 @@ use crate::push_request::PushRequest;
 use crate::sink::kafka::Position;
 
 /// How long a sink may process the requests of one lane that are in flight. A Pushgateway with many groups processes requests
-/// one after the other, each for a tenth of a second. Each of too many requests in flight would exceed the timeout of an
-/// attempt, and would be sent again.
+/// one after the other, each for a tenth of a second. If too many were in flight, they would exceed the timeout of an attempt
+/// and would be sent again.
 const MAX_QUEUE_TIME: Duration = Duration::from_secs(1);
 
 /// The route of a group.
@@ -94,8 +94,8 @@ impl Lane {
         self.in_flight < limit && !self.ready.is_empty() && !is_paused
     }
 
-    /// Derives the capacity from the duration of a flight that the sink has answered. It increases by one at most: a single fast
-    /// response can be an exception.
+    /// Derives the capacity from the duration of a flight that the sink has answered. The capacity increases by at most one,
+    /// because a single fast response can be an exception.
     fn measure(&mut self, flight: &RelayFlight, now: Moment) {
         let in_flight = u32::try_from(flight.in_flight).unwrap_or(u32::MAX);
         let per_request = now.since(flight.started_at) / in_flight;

@@ -2,8 +2,8 @@
 
 use std::collections::{HashSet, VecDeque};
 
-/// The number of ids: those of half a minute at 100,000 runs a minute. A producer repeats a message within seconds, or a run of
-/// a killed process when the next one starts.
+/// The number of ids: those of half a minute at 100,000 runs a minute. A producer repeats a message within seconds. The report
+/// of a run whose process was killed is repeated when the next process starts.
 const MAX_IDS: usize = 131_072;
 
 #[derive(Debug, Default)]

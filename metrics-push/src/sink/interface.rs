@@ -40,7 +40,7 @@ pub(crate) trait Sink: fmt::Debug + fmt::Display + Send + Sync {
         None
     }
 
-    /// Returns the record of the series that were sent, if the sink ends those that a later request does not have.
+    /// Returns the record of the series that were sent, if the sink ends the series that are missing from a later request.
     fn sent_groups(&self) -> Option<&dyn RecordSeries> {
         None
     }
@@ -212,7 +212,7 @@ pub(crate) type SeriesSet = BTreeSet<String>;
 
 /// The series that a sink has sent in each group. Later processes need them as well.
 pub(crate) trait RecordSeries {
-    /// Replaces the series of a group by those that an earlier process has returned.
+    /// Replaces the series of a group by those in the state directory.
     fn restore(&self, key: &GroupingKey, series: SeriesSet);
 
     /// Returns the series of a group after the last request that was accepted.

@@ -56,7 +56,7 @@ pub(super) fn message(outer: &mut Vec<u8>, field: u8, write: impl FnOnce(&mut Ve
 
 /// Writes a message, prefixed with its length.
 pub(super) fn delimited<T>(outer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // Reserves one byte for the length. If one is too few, the message is moved to make room for the others.
+    // Reserves one byte for the length. If the length needs more bytes, the message is moved to make room for them.
     outer.push(0);
     let start = outer.len();
     let written = write(outer);

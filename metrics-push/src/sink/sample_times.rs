@@ -154,7 +154,7 @@ struct LastRequest {
 }
 
 impl LastRequest {
-    /// Returns the time of the last totals, those of the request included.
+    /// Returns the time of the last totals, including those of the request.
     fn totals(&self) -> Option<u64> {
         if self.identity.has_totals { Some(self.time) } else { self.last_totals }
     }

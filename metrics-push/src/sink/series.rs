@@ -42,7 +42,7 @@ impl<'a> SeriesLabels<'a> {
         }
     }
 
-    /// Returns the position of a label, or that at which it must be inserted.
+    /// Returns the position of a label, or the position at which it must be inserted.
     fn position(&self, name: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(known, _)| (*known).cmp(name))
     }

@@ -1,8 +1,8 @@
 //! `SentSeries`: the series of a group that a sink has, so that a later process can end those that it does not send.
 //!
 //! There is one file per sink and group. It also names the processes that send the group. While several of them are alive,
-//! no series ends, because each may send what another one does not send. Losing a file is harmless: its series do not end.
-//! So files are written without a sync, and corrupt files are ignored. The number of files and their size are limited.
+//! no series ends, because one process may send series that another does not send. If a file is lost, its series do not end,
+//! which is harmless. So files are written without a sync, and corrupt files are ignored. Their number and size are limited.
 //!
 //! ```text
 //! metrics-push series 1 <checksum of what follows, 16 hex digits>
@@ -46,7 +46,7 @@ struct SentSeries {
     series: BTreeSet<String>,
 }
 
-/// Which process has made a request.
+/// Which process created a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestOrigin {
     ThisProcess,
@@ -55,8 +55,9 @@ pub(crate) enum RequestOrigin {
 }
 
 impl Spool {
-    /// Returns the series of a group that the sink has; none while another process sends the group as well, or if that is
-    /// unknown. Records that this process sends it. Returns `None` if there is no usable state directory. Blocks.
+    /// Returns the series of a group that the sink has, and records that this process sends the group. The set is empty while
+    /// another process sends the group as well, or if an operation fails. Returns `None` if there is no usable state directory.
+    /// Blocks.
     pub(crate) fn sent_series(
         &self,
         key: &GroupingKey,

@@ -43,7 +43,7 @@ const VISIBLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The minimum pause between two comparisons of the servers with the model.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much longer the pause is than a comparison, which takes CPU time from servers that are behind.
+/// The pause is at least this many times as long as a comparison, because a comparison takes CPU time from the servers.
 const COMPARE_PAUSE_FACTOR: u32 = 10;
 
 struct Options {

@@ -118,7 +118,7 @@ impl ActiveRuns {
                         self.size += size;
                         run.size += size;
                     } else {
-                        // Only these texts have any size.
+                        // Only these texts count towards the size.
                         (finished.failed_stage, finished.reason) = (None, None);
                     }
                     run.finished = Some(finished);

@@ -11,7 +11,7 @@ use crate::sink::{influx, otlp};
 pub(super) struct OutgoingMessage {
     /// The same for every attempt to send a request. Consumers skip a message whose id they have seen.
     pub(super) id: u128,
-    /// The id of a message that would report the end of the same run without the program's own metrics.
+    /// The id that a message with only the end of the same run, without the program's own metrics, has.
     pub(super) run_id: Option<u128>,
     pub(super) key: String,
     pub(super) verb: Verb,

@@ -25,8 +25,8 @@ struct SeriesByGroup {
 }
 
 impl SentGroups {
-    /// Returns the series of a request that can end. Of a request with too many series to remember, only those of families
-    /// are returned that the group has already.
+    /// Returns the series of a request that can end. If the request has too many series to remember, returns only those of the
+    /// families that the group already has.
     pub(super) fn ending_series(
         &self,
         key: &GroupingKey,
@@ -94,7 +94,7 @@ impl SeriesByGroup {
     }
 }
 
-/// Returns all series that can end. The time of an event remains true.
+/// Returns all series that can end. Times of events do not end, because they remain true.
 fn ending_series<'f, 'a: 'f>(
     families: impl IntoIterator<Item = &'f SeriesFamily<'a>>,
 ) -> SeriesSet {

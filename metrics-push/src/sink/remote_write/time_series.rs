@@ -70,8 +70,8 @@ impl<'a> SeriesFamily<'a> {
         self
     }
 
-    /// Returns stale markers, which end these series of any families. Each line is one of [`TimeSeries::ended`]; others
-    /// are skipped.
+    /// Returns stale markers that end these series, whatever their families. Each line is one of [`TimeSeries::ended`]; other
+    /// lines are skipped.
     pub(super) fn stale_markers(
         key: &'a GroupingKey,
         lines: impl Iterator<Item = &'a str>,
@@ -109,7 +109,7 @@ impl<'a> SeriesFamily<'a> {
 pub(super) enum SeriesReader<'r, 'a> {
     Lines {
         lines: SampleLines<'a>,
-        /// The labels that all series have, with any name of the metric.
+        /// The labels that all series have, and a name of the metric, which each line replaces.
         grouping_labels: SeriesLabels<'a>,
         /// The labels of the present series.
         labels: SeriesLabels<'a>,
