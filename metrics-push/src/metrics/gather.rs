@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use prometheus::{Registry, default_registry};
 
+use super::registry_index::RegistryIndex;
 use super::text_family::{GatheredFamily, gather_text};
 use crate::oneshot;
 use crate::sync::{Condvar, Mutex};
@@ -143,11 +144,21 @@ fn gather_here(source: &RegistrySource, gathering: &GatheringGuard) -> Option<Ve
         let shared = match source {
             RegistrySource::Default => default_registry(),
             RegistrySource::Shared(registry) => registry(),
-            RegistrySource::Own(registry) => return gather_text(|| registry.gather()),
+            RegistrySource::Own(registry) => return gather_families(registry),
         };
         change(gathering.0, |own| own.address = Some(std::ptr::from_ref(shared).addr()));
-        gather_text(|| shared.gather())
+        gather_families(shared)
     })
+}
+
+/// Gathers a registry. A collector of the program may gather another registry, which must not write text, so the collectors
+/// write text only if no other registry has metrics of this crate.
+fn gather_families(registry: &Registry) -> Vec<GatheredFamily> {
+    if RegistryIndex::is_single() {
+        gather_text(|| registry.gather())
+    } else {
+        registry.gather().into_iter().map(GatheredFamily::Metrics).collect()
+    }
 }
 
 impl RegistrySource {

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, MutexGuard};
 
 use prometheus::Registry;
@@ -20,8 +21,10 @@ use crate::error::{Error, Kind};
 use crate::sync::Mutex;
 
 /// The metrics that this crate has registered in one registry, by name.
-#[derive(Default)]
 pub(super) struct RegistryIndex(Mutex<HashMap<String, RegisteredFamily>>);
+
+/// The number of indexes, each of one registry.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// A [`Family`] of any kind.
 pub(super) struct RegisteredFamily {
@@ -54,6 +57,16 @@ thread_local! {
 }
 
 impl RegistryIndex {
+    fn new() -> Self {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(Mutex::default())
+    }
+
+    /// Returns true if at most one registry has metrics of this crate.
+    pub(super) fn is_single() -> bool {
+        COUNT.load(Ordering::Relaxed) <= 1
+    }
+
     /// Returns the index that is stored in a registry, after storing a new one if there is none.
     ///
     /// # Errors
@@ -64,7 +77,7 @@ impl RegistryIndex {
         // An error means that the registry has no index yet.
         let _ = registry.unregister(Box::new(IndexCollector(None)));
         SEARCHING.set(false);
-        let index = FOUND.lock().take().unwrap_or_default();
+        let index = FOUND.lock().take().unwrap_or_else(|| Arc::new(Self::new()));
         let registered = registry.register(Box::new(IndexCollector(Some(Arc::clone(&index)))));
         registered.map_err(|cause| {
             Error::new(Kind::Metric, "cannot register metrics in this registry").caused_by(cause)
@@ -75,6 +88,12 @@ impl RegistryIndex {
     /// Locks the index.
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<String, RegisteredFamily>> {
         self.0.lock()
+    }
+}
+
+impl Drop for RegistryIndex {
+    fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

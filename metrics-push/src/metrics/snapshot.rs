@@ -42,7 +42,7 @@ impl Snapshot {
         Self::from_gathered(families.into_iter().map(GatheredFamily::Metrics))
     }
 
-    fn from_gathered(families: impl IntoIterator<Item = GatheredFamily>) -> Self {
+    pub(super) fn from_gathered(families: impl IntoIterator<Item = GatheredFamily>) -> Self {
         let mut snapshot = Self::default();
         for family in families {
             snapshot.insert(family);

@@ -54,10 +54,9 @@ pub(super) fn gather_text(gather: impl Fn() -> Vec<MetricFamily>) -> Vec<Gathere
 
 /// Returns a placeholder for the series of a metric if they must be text, and if `write` can write them.
 pub(super) fn placeholder(write: impl FnOnce() -> Option<TextFamily>) -> Option<Metric> {
-    if WRITTEN.with_borrow(Option::is_none) {
-        return None;
-    }
-    let family = write()?;
+    // The program may gather while the thread ends, when the variable does not exist any more.
+    let is_text = WRITTEN.try_with(|written| written.borrow().is_some()).unwrap_or(false);
+    let family = if is_text { write()? } else { return None };
     WRITTEN.with_borrow_mut(|written| {
         let written = written.as_mut()?;
         written.push(family);
@@ -134,12 +133,16 @@ mod tests {
         gauge.with_label_values(&["2", "x"]).set(2.5);
     }
 
+    /// Gathers a registry while the collectors of this crate write text, although other registries have such collectors.
+    fn text_snapshot(registry: &Registry) -> Snapshot {
+        let snapshot = Snapshot::from_gathered(gather_text(|| registry.gather()));
+        assert_eq!(snapshot.rejections(), []);
+        snapshot
+    }
+
     /// Gathers a registry, and returns its families in the text format.
     fn encoded(registry: &Registry) -> String {
-        let source = RegistrySource::Own(registry.clone());
-        let mut snapshot = Snapshot::gather(&source, Duration::from_secs(60));
-        assert_eq!(snapshot.rejections(), []);
-        snapshot.encode().into_values().collect()
+        text_snapshot(registry).encode().into_values().collect()
     }
 
     fn is_text(registry: &Registry) -> bool {
@@ -193,11 +196,8 @@ mod tests {
         register_gauge(&one);
         let gauge = MetricFactory::with(&other).gauge_vec("rows", "Rows.", &["z", "a"]).unwrap();
         gauge.with_label_values(&["1", "xx"]).set(7.0);
-        let gather = |registry: &Registry| {
-            Snapshot::gather(&RegistrySource::Own(registry.clone()), Duration::from_secs(60))
-        };
-        let mut snapshot = gather(&one);
-        snapshot.merge(gather(&other));
+        let mut snapshot = text_snapshot(&one);
+        snapshot.merge(text_snapshot(&other));
         let samples =
             "rows{a=\"x\",z=\"2\"} 2.5\nrows{a=\"xx\",z=\"1\"} 7\nrows{a=\"y\",z=\"1\"} 1\n";
         assert_eq!(snapshot.encode()["rows"], format!("{HEAD}{samples}"));
@@ -260,5 +260,18 @@ mod tests {
             let expected: String = expected.encode().into_values().collect();
             assert_eq!(encoded(&registry), expected, "{number}");
         }
+    }
+    #[test]
+    fn collector_of_the_program_gathers_series_of_another_registry() {
+        let (registry, inner) = (Registry::new(), Registry::new());
+        register_gauge(&inner);
+        // The registry has metrics of this crate, too.
+        MetricFactory::with(&registry).counter("a_total", "A.").unwrap();
+        register_changing(&registry, inner, |family| {
+            family.set_name(format!("series_{}", family.get_metric().len()));
+        });
+        let source = RegistrySource::Own(registry);
+        let mut snapshot = Snapshot::gather(&source, Duration::from_secs(60));
+        assert!(snapshot.encode().contains_key("series_2"));
     }
 }

@@ -1,10 +1,11 @@
 //! `Presence`: shows other processes whether this process is alive.
 //!
 //! Each process has one file in the folder `processes` and holds a lock on it, which the kernel releases when the process
-//! dies. Process ids are not enough, because the processes of several containers can share a state directory.
+//! dies. Process ids are not enough, because the processes of several containers can share a state directory. A child that was
+//! created by `fork` without `exec` holds the lock as well, so the process counts as alive until the child ends.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -54,15 +55,14 @@ impl Presence {
     /// Creates and locks the file of this process. Removes those of dead processes.
     fn new(folder: &Arc<Folder>) -> io::Result<Self> {
         let names: Vec<_> = folder.names()?.take(MAX_REMOVED).collect();
-        names.iter().filter(|name| !is_locked(folder, name)).for_each(|name| {
-            let _ = folder.remove(name);
-        });
+        names.iter().for_each(|name| remove_unlocked(folder, name));
         for _ in 0..MAX_ATTEMPTS {
             let name = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
             let file = folder.create_file(&name)?;
             if file.try_lock().is_ok() && folder.has_open_file(&name, &file) {
                 return Ok(Self { folder: Arc::clone(folder), name, file });
             }
+            let _ = folder.remove(&name);
         }
         Err(io::Error::other("other processes remove the file of this process"))
     }
@@ -78,10 +78,19 @@ impl Presence {
     }
 }
 
+/// Removes a file that no process has locked. Its process cannot lock it in the meantime, because this function holds the lock.
+fn remove_unlocked(folder: &Folder, name: &str) {
+    if let Ok(file) = folder.open_file(name)
+        && file.try_lock().is_ok()
+    {
+        let _ = folder.remove(name);
+    }
+}
+
 /// Returns false if it is certain that no process has locked the file.
 fn is_locked(folder: &Folder, name: &str) -> bool {
     match folder.open_file(name) {
-        Ok(file) => matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
+        Ok(file) => file.try_lock().is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
