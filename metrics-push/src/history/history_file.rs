@@ -48,7 +48,7 @@ pub(super) enum InvalidHistory {
 
 impl HistoryFile {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidHistory> {
-        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let text = valid_text(bytes);
         let (version, lines, mut rest) = split_record(text).ok_or(InvalidHistory::Corrupt)?;
         if version > VERSION {
             return Err(InvalidHistory::Newer);
@@ -78,6 +78,13 @@ impl HistoryFile {
         let change = format!("{}{lines}", header(CHANGE, VERSION, &lines));
         (change.len() <= self.room).then(|| change.into_bytes())
     }
+}
+
+/// Returns the text before the first invalid byte.
+fn valid_text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes)
+        .or_else(|error| str::from_utf8(&bytes[..error.valid_up_to()]))
+        .unwrap_or_default()
 }
 
 /// Returns the version, the lines of the record and the text after it; `None` if the record is damaged.

@@ -222,8 +222,10 @@ impl GroupRecord {
 
     /// Returns the lines of the change from an earlier state; `None` if no such lines exist, because a run has changed.
     pub(super) fn change_since(&self, earlier: &Self) -> Option<String> {
-        let counted: Vec<_> =
-            self.counted.iter().filter(|id| !earlier.counted.contains(id)).collect();
+        // Ids are appended, so the new ones follow the last of the earlier ones.
+        let last = earlier.counted.last();
+        let known = last.and_then(|last| self.counted.iter().rposition(|id| id == last));
+        let counted = &self.counted[known.map_or(0, |last| last + 1)..];
         let new_runs = self.run_lines.rmatch_indices('\n').nth(counted.len());
         let (known, new_runs) = self.run_lines.split_at(new_runs.map_or(0, |(end, _)| end + 1));
         let totals = self.totals.iter().filter(|(name, it)| earlier.totals.get(*name) != Some(*it));
