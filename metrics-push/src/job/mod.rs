@@ -307,7 +307,7 @@ impl Job {
 
     /// Calls `body` as a run of this job. An `Err` is a failure. A panic is a failure as well and is propagated.
     ///
-    /// The type of the error has no bound, so the history has no text of it, unless `body` calls [`Run::record_error`]:
+    /// The type of the error has no bound, so the history has no text of it, unless `body` calls [`RunHandle::record_error`]:
     ///
     /// ```
     /// # use metrics_push::Job;
