@@ -105,7 +105,7 @@ impl Snapshot {
         self.families.iter_mut().map(|it| (it.family().name().to_owned(), it.take_text())).collect()
     }
 
-    /// Returns true if there are no families.
+    /// Returns true if the snapshot has no families.
     pub(crate) fn is_empty(&self) -> bool {
         self.families.is_empty()
     }

@@ -56,7 +56,7 @@ pub(crate) enum RequestOrigin {
 
 impl Spool {
     /// Returns the series of a group that the sink has, and records that this process sends the group. The set is empty while
-    /// another process sends the group as well, or if an operation fails. Returns `None` if there is no usable state directory.
+    /// another process sends the group as well, or if an operation fails. Returns `None` if the state directory cannot be used.
     /// Blocks.
     pub(crate) fn sent_series(
         &self,
@@ -96,7 +96,7 @@ impl Spool {
     }
 
     /// Changes the record of a group. `change` gets the other processes that are alive. Returns false if an operation fails,
-    /// and `None` if there is no usable state directory.
+    /// and `None` if the state directory cannot be used.
     fn update_sent(
         &self,
         key: &GroupingKey,

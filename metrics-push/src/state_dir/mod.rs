@@ -128,16 +128,16 @@ mod tests {
     use super::*;
 
     /// A directory for one test, removed on drop.
-    struct TempDir(PathBuf);
+    pub(super) struct TempDir(pub(super) PathBuf);
 
     impl TempDir {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let name = format!("metrics-push-{name}-{}", std::process::id());
             Self(std::env::temp_dir().join(name))
         }
     }
 
-    fn state_dir(dir: &TempDir) -> StateDir {
+    pub(super) fn state_dir(dir: &TempDir) -> StateDir {
         StateDir::new(StateDirPath::Configured(dir.0.clone()))
     }
 

@@ -98,59 +98,38 @@ fn is_locked(folder: &Folder, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::*;
-    use crate::state_dir::StateDirPath;
+    use crate::state_dir::tests::{TempDir, state_dir};
 
-    /// A state directory for one test, removed on drop.
-    struct TempDir(PathBuf);
-
-    impl TempDir {
-        fn new(name: &str) -> Self {
-            let name = format!("metrics-push-presence-{name}-{}", std::process::id());
-            Self(std::env::temp_dir().join(name))
-        }
-
-        fn state_dir(&self) -> StateDir {
-            StateDir::new(StateDirPath::Configured(self.0.clone()))
-        }
-
-        fn files(&self) -> Vec<String> {
-            let files = fs::read_dir(self.0.join(FOLDER)).unwrap();
-            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
-        }
-    }
-
-    impl Drop for TempDir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn files(dir: &TempDir) -> Vec<String> {
+        let files = fs::read_dir(dir.0.join(FOLDER)).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
     fn process_has_one_presence_in_a_state_directory() {
-        let dir = TempDir::new("one");
-        let presence = dir.state_dir().presence().unwrap();
-        assert!(Arc::ptr_eq(&presence, &dir.state_dir().presence().unwrap()));
-        assert_eq!(dir.files(), [presence.name()]);
+        let dir = TempDir::new("presence-one");
+        let presence = state_dir(&dir).presence().unwrap();
+        assert!(Arc::ptr_eq(&presence, &state_dir(&dir).presence().unwrap()));
+        assert_eq!(files(&dir), [presence.name()]);
         assert!(!presence.is_other_alive(presence.name()));
     }
 
     #[test]
     fn file_that_was_removed_is_created_again() {
-        let dir = TempDir::new("removed");
-        let removed = dir.state_dir().presence().unwrap();
+        let dir = TempDir::new("presence-removed");
+        let removed = state_dir(&dir).presence().unwrap();
         fs::remove_file(dir.0.join(FOLDER).join(removed.name())).unwrap();
-        let presence = dir.state_dir().presence().unwrap();
+        let presence = state_dir(&dir).presence().unwrap();
         assert!(presence.name() != removed.name());
-        assert_eq!(dir.files(), [presence.name()]);
+        assert_eq!(files(&dir), [presence.name()]);
     }
 
     #[test]
     fn process_is_alive_while_it_holds_its_lock() {
-        let dir = TempDir::new("alive");
-        let folder = dir.state_dir().folder(FOLDER).unwrap();
+        let dir = TempDir::new("presence-alive");
+        let folder = state_dir(&dir).folder(FOLDER).unwrap();
         let [this, other] = [(), ()].map(|()| Presence::new(&folder).unwrap());
         assert!(this.is_other_alive(other.name()) && other.is_other_alive(this.name()));
         let name = other.name().to_owned();
@@ -161,8 +140,8 @@ mod tests {
 
     #[test]
     fn name_that_cannot_be_checked_counts_as_alive() {
-        let dir = TempDir::new("unknown");
-        let presence = dir.state_dir().presence().unwrap();
+        let dir = TempDir::new("presence-unknown");
+        let presence = state_dir(&dir).presence().unwrap();
         for name in ["", "../x", "a/b"] {
             assert!(presence.is_other_alive(name), "{name:?}");
         }
@@ -170,14 +149,14 @@ mod tests {
 
     #[test]
     fn files_of_dead_processes_are_removed() {
-        let dir = TempDir::new("dead");
-        let folder = dir.state_dir().folder(FOLDER).unwrap();
+        let dir = TempDir::new("presence-dead");
+        let folder = state_dir(&dir).folder(FOLDER).unwrap();
         let living = Presence::new(&folder).unwrap();
         for dead in 0..5 {
             fs::write(dir.0.join(FOLDER).join(format!("{dead}-1")), "").unwrap();
         }
         let this = Presence::new(&folder).unwrap();
-        let mut files = dir.files();
+        let mut files = files(&dir);
         files.sort();
         assert_eq!(files, [living.name(), this.name()]);
     }
