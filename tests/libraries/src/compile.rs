@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -28,7 +27,7 @@ pub(crate) struct Failure {
 
 /// Checks the library.
 pub(crate) fn check(library: &Library, functions: &[Function]) -> Result<Outcome, String> {
-    let output = cargo(library, &["check", "--lib", "--message-format", "json"])?;
+    let output = library.cargo(&["check", "--lib", "--message-format", "json"])?;
     if output.status.success() {
         return Ok(Outcome::Compiled);
     }
@@ -48,29 +47,6 @@ pub(crate) fn check(library: &Library, functions: &[Function]) -> Result<Outcome
         return Err(text.join(" "));
     }
     Ok(Outcome::Failed { functions: failed, failures })
-}
-
-/// Runs the unit tests of the library and returns their summary.
-pub(crate) fn test(library: &Library) -> Result<String, String> {
-    let output = cargo(library, &["test", "--lib"])?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let summary = text.lines().find(|line| line.starts_with("test result"));
-    let error = || {
-        let text = String::from_utf8_lossy(&output.stderr);
-        text.lines().find(|line| line.starts_with("error")).unwrap_or("no result").to_owned()
-    };
-    Ok(summary.map_or_else(error, str::to_owned))
-}
-
-fn cargo(library: &Library, arguments: &[&str]) -> Result<Output, String> {
-    Command::new("cargo")
-        .args(arguments)
-        .args(["--features", &library.features.join(",")])
-        .current_dir(&library.folder)
-        .env("CARGO_TARGET_DIR", library.folder.with_file_name("target"))
-        .env("RUSTFLAGS", "--cap-lints warn")
-        .output()
-        .map_err(|error| error.to_string())
 }
 
 /// An error of the compiler, and the places in the library that it names: the primary ones first, each followed by

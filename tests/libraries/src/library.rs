@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -63,6 +63,18 @@ impl Library {
         Ok(library)
     }
 
+    /// Runs cargo in the folder of the library.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Result<Output, String> {
+        Command::new("cargo")
+            .args(arguments)
+            .args(["--features", &self.features.join(",")])
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", self.folder.with_file_name("target"))
+            .env("RUSTFLAGS", "--cap-lints warn")
+            .output()
+            .map_err(|error| error.to_string())
+    }
+
     fn add_dependencies(
         &self,
         dependencies: &[(String, String)],
@@ -71,6 +83,7 @@ impl Library {
         let manifest = self.folder.join("Cargo.toml");
         // The published sources may lack the files of benchmarks.
         let mut text = without_tables(&read(&manifest)?, "bench");
+        text = without_tables(&text, "criterion");
         if tests == Tests::Ignored {
             text = without_tables(&text, "dev-dependencies");
         }

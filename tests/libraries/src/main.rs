@@ -2,29 +2,29 @@
 //! not compile.
 //!
 //! ```text
-//! cargo run --release -- [--attribute ATTRIBUTE] [--dependency NAME=VERSION] [--test] LIBRARY[@VERSION][+FEATURE,..]..
+//! cargo run --release -- [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..]..
 //! ```
 //!
 //! `cargo run -- --attribute ::metrics_push::timed --test bytes itertools@0.14` annotates both libraries with `#[timed]`
-//! and runs their unit tests.
+//! and runs their tests. A test whose result differs from the result without the attribute is listed.
+//!
+//! `cargo run -- --attribute '::tracing::instrument(skip_all)' --dependency tracing=0.1 nom` does the same with the
+//! attribute of another library.
 
 mod annotate;
 mod compile;
 mod library;
+mod subject;
+mod unit_tests;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::compile::{Failure, Outcome};
+use crate::compile::Failure;
 use crate::library::{Library, Tests};
-
-/// Maximum number of compilations of one library. Each one removes the attribute of the functions that failed, because
-/// an error of the type checker hides those of the borrow checker.
-const MAX_ROUNDS: usize = 12;
+use crate::subject::{Report, Subject, TestReport};
 
 struct Options {
-    attribute: String,
+    attributes: Vec<String>,
     dependencies: Vec<(String, String)>,
     tests: Tests,
     libraries: Vec<String>,
@@ -33,7 +33,7 @@ struct Options {
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
-            attribute: "::metrics_push::counted".to_owned(),
+            attributes: Vec::new(),
             dependencies: Vec::new(),
             tests: Tests::Ignored,
             libraries: Vec::new(),
@@ -41,7 +41,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
-                "--attribute" => options.attribute = value()?,
+                "--attribute" => options.attributes.push(value()?),
                 "--dependency" => {
                     let value = value()?;
                     let (name, version) = value.split_once('=').ok_or("write NAME=VERSION")?;
@@ -51,98 +51,79 @@ impl Options {
                 _ => options.libraries.push(argument),
             }
         }
+        if options.libraries.is_empty() {
+            return Err("no library is given".to_owned());
+        }
+        if options.attributes.is_empty() {
+            options.attributes.push("::metrics_push::counted".to_owned());
+        }
         Ok(options)
     }
 }
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) if !options.libraries.is_empty() => options,
-        Ok(_) => return usage("no library is given"),
-        Err(error) => return usage(&error),
-    };
-    let mut has_failed = false;
-    println!("| library | edition | functions | compile | fail | unit tests |");
-    println!("| --- | --- | --- | --- | --- | --- |");
-    for name in &options.libraries {
-        match check(name, &options) {
-            Ok(report) => {
-                has_failed |= !report.failures.is_empty();
-                report.print();
-            }
-            Err(error) => {
-                has_failed = true;
-                println!("| {name} | | | | {error} | |");
-            }
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!(
+                "{error}; use: [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..].."
+            );
+            return ExitCode::FAILURE;
         }
+    };
+    println!(
+        "| library | edition | attribute | functions | compile | fail | tests passed, failed |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    let mut has_failed = false;
+    for library in &options.libraries {
+        has_failed |= check_library(library, &options).is_err();
     }
     if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn usage(error: &str) -> ExitCode {
-    eprintln!(
-        "{error}; use: [--attribute ATTRIBUTE] [--dependency NAME=VERSION] [--test] LIBRARY[@VERSION][+FEATURE,..].."
-    );
-    ExitCode::FAILURE
-}
-
-/// The result of one library.
-struct Report {
-    library: Library,
-    functions: usize,
-    failures: Vec<Failure>,
-    tests: Option<String>,
-}
-
-impl Report {
-    fn print(&self) {
-        let Library { name, version, edition, .. } = &self.library;
-        let failed = self.failures.len();
-        let tests = self.tests.as_deref().unwrap_or("");
-        let compiled = self.functions - failed;
-        println!(
-            "| {name} {version} | {edition} | {} | {compiled} | {failed} | {tests} |",
-            self.functions
-        );
-        for Failure { file, line, message } in &self.failures {
-            println!("    {}:{line}: {message}", file.display());
-        }
-    }
-}
-
-/// Annotates the library and compiles it until no function fails.
-fn check(specification: &str, options: &Options) -> Result<Report, String> {
-    let library =
-        Library::fetch(specification, &work_folder(), &options.dependencies, options.tests)?;
-    if let Outcome::Failed { failures, .. } = compile::check(&library, &[])? {
-        let first = failures.first().map(|failure| failure.message.as_str()).unwrap_or("no error");
-        return Err(format!("does not compile without attributes: {first}"));
-    }
-    let functions = annotate::functions(&library)?;
-    let originals = annotate::originals(&library)?;
-    let mut excluded = BTreeSet::new();
-    let mut failures: Vec<Failure> = Vec::new();
-    for _ in 0..MAX_ROUNDS {
-        annotate::write_sources(&functions, &originals, &options.attribute, &excluded)?;
-        match compile::check(&library, &functions)? {
-            Outcome::Compiled => {
-                let runs = options.tests == Tests::Run;
-                let tests = runs.then(|| compile::test(&library)).transpose()?;
-                return Ok(Report { library, functions: functions.len(), failures, tests });
-            }
-            Outcome::Failed { functions: failed, failures: new } => {
-                if failed.is_subset(&excluded) {
-                    let message = new.first().map_or("no message", |failure| &failure.message);
-                    return Err(format!("error outside of annotated functions: {message}"));
+/// Prints a row for each attribute. Fails if a function does not compile or a test has another result.
+fn check_library(specification: &str, options: &Options) -> Result<(), ()> {
+    let print_error = |error| println!("| {specification} | | | | {error} | | |");
+    let subject = Subject::prepare(specification, &options.dependencies, options.tests)
+        .map_err(print_error)?;
+    let mut result = Ok(());
+    for attribute in &options.attributes {
+        match subject.check(attribute) {
+            Ok(report) => {
+                print(&subject, attribute, &report);
+                let differences = report.tests.map_or(0, |tests| tests.differences.len());
+                if report.failures.len() + differences > 0 {
+                    result = Err(());
                 }
-                excluded.extend(failed);
-                failures.extend(new);
+            }
+            Err(error) => {
+                print_error(format!("`#[{attribute}]`: {error}"));
+                result = Err(());
             }
         }
     }
-    Err(format!("still failing after {MAX_ROUNDS} rounds"))
+    result
 }
 
-fn work_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/libraries")
+fn print(subject: &Subject, attribute: &str, report: &Report) {
+    let Library { name, version, edition, .. } = &subject.library;
+    let functions = subject.functions.len();
+    let failed = report.failures.len();
+    let compiled = functions - failed;
+    let tests = report.tests.as_ref().map(describe).unwrap_or_default();
+    println!(
+        "| {name} {version} | {edition} | `{attribute}` | {functions} | {compiled} | {failed} | {tests} |"
+    );
+    for Failure { file, line, message } in &report.failures {
+        println!("    {}:{line}: {message}", file.display());
+    }
+    for difference in report.tests.iter().flat_map(|tests| &tests.differences) {
+        println!("    differs from: {difference}");
+    }
+}
+
+fn describe(tests: &TestReport) -> String {
+    let TestReport { bare_passed, bare_failed, passed, failed, .. } = tests;
+    format!("{passed}, {failed}; without the attribute: {bare_passed}, {bare_failed}")
 }
