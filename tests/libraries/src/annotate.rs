@@ -73,7 +73,11 @@ pub(crate) fn write_sources(
                 line.char_indices().nth(start.column).map_or(line.len(), |(byte, _)| byte);
             line.insert_str(position, &format!("#[{attribute}] "));
         }
-        write(file, &lines.join("\n"))?;
+        let text = lines.join("\n");
+        // Cargo does not compile a library again whose files are not written.
+        if read(file)? != text {
+            write(file, &text)?;
+        }
     }
     Ok(())
 }

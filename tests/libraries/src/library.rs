@@ -2,18 +2,31 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Whether the unit tests of the libraries run, which need further dependencies.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tests {
-    Run,
-    Ignored,
+use crate::workspace::Tests;
+
+/// `NAME[@VERSION][+FEATURE,..]`.
+pub(crate) struct Specification {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    features: Vec<String>,
 }
 
-/// A library whose sources are copied into the work folder.
+impl Specification {
+    pub(crate) fn parse(text: &str) -> Self {
+        let (package, features) = text.split_once('+').unwrap_or((text, ""));
+        let (name, version) = package.split_once('@').unwrap_or((package, "*"));
+        let features = features.split(',').filter(|feature| !feature.is_empty());
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            features: features.map(str::to_owned).collect(),
+        }
+    }
+}
+
 pub(crate) struct Library {
     pub(crate) name: String,
     pub(crate) version: String,
@@ -25,62 +38,45 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Fetches `NAME[@VERSION][+FEATURE,..]` with cargo and copies it into the work folder.
-    pub(crate) fn fetch(
-        specification: &str,
-        work: &Path,
-        dependencies: &[(String, String)],
-        tests: Tests,
+    /// Copies the package that cargo has fetched into the workspace.
+    pub(crate) fn copy(
+        Specification { name, features, .. }: &Specification,
+        metadata: &Value,
+        workspace: &Path,
     ) -> Result<Self, String> {
-        let (package, features) = specification.split_once('+').unwrap_or((specification, ""));
-        let (name, version) = package.split_once('@').unwrap_or((package, "*"));
-        let metadata = metadata(name, version, work)?;
+        let is_wanted =
+            |package: &&Value| package["name"] == **name && is_direct(package, metadata);
         let package = metadata["packages"]
             .as_array()
-            .and_then(|packages| {
-                packages
-                    .iter()
-                    .find(|package| package["name"] == name && package["source"].is_string())
-            })
-            .ok_or("cargo did not fetch the library")?;
+            .and_then(|packages| packages.iter().find(is_wanted))
+            .ok_or_else(|| format!("cargo did not fetch {name}"))?;
         let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
         let source = PathBuf::from(text("manifest_path"));
         let source = source.parent().ok_or("the library has no folder")?;
-        let root = library_root(package).ok_or("the package has no library")?;
-        let folder = work.join(name);
+        let root = library_root(package).ok_or_else(|| format!("{name} has no library"))?;
+        let folder = workspace.join(name);
         copy(source, &folder)?;
         let root = folder.join(root.strip_prefix(source).map_err(|error| error.to_string())?);
-        let features = features.split(',').filter(|feature| !feature.is_empty());
-        let library = Self {
-            name: name.to_owned(),
+        Ok(Self {
+            name: name.clone(),
             version: text("version"),
             edition: text("edition"),
-            features: features.map(str::to_owned).collect(),
+            features: features.clone(),
             folder,
             root,
-        };
-        library.add_dependencies(dependencies, tests)?;
-        Ok(library)
+        })
     }
 
-    /// Runs cargo in the folder of the library.
-    pub(crate) fn cargo(&self, arguments: &[&str]) -> Result<Output, String> {
-        Command::new("cargo")
-            .args(arguments)
-            .args(["--features", &self.features.join(",")])
-            .current_dir(&self.folder)
-            .env("CARGO_TARGET_DIR", self.folder.with_file_name("target"))
-            .env("RUSTFLAGS", "--cap-lints warn")
-            .output()
-            .map_err(|error| error.to_string())
+    pub(crate) fn manifest(&self) -> PathBuf {
+        self.folder.join("Cargo.toml")
     }
 
-    fn add_dependencies(
+    pub(crate) fn add_dependencies(
         &self,
         dependencies: &[(String, String)],
         tests: Tests,
     ) -> Result<(), String> {
-        let manifest = self.folder.join("Cargo.toml");
+        let manifest = self.manifest();
         // The published sources may lack the files of benchmarks.
         let mut text = without_tables(&read(&manifest)?, "bench");
         text = without_tables(&text, "criterion");
@@ -89,7 +85,7 @@ impl Library {
         }
         let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-push");
         text += &format!(
-            "\n[workspace]\n\n[dependencies.metrics-push]\npath = \"{}\"\ndefault-features = false\n",
+            "\n[dependencies.metrics-push]\npath = \"{}\"\ndefault-features = false\n",
             runtime.display()
         );
         for (name, version) in dependencies {
@@ -97,6 +93,15 @@ impl Library {
         }
         write(&manifest, &text)
     }
+}
+
+/// Returns whether the fetching package depends on the package: another version may be a dependency of a library.
+fn is_direct(package: &Value, metadata: &Value) -> bool {
+    let nodes = metadata["resolve"]["nodes"].as_array();
+    let root =
+        nodes.and_then(|nodes| nodes.iter().find(|node| node["id"] == metadata["resolve"]["root"]));
+    let dependencies = root.and_then(|root| root["dependencies"].as_array());
+    dependencies.is_some_and(|dependencies| dependencies.contains(&package["id"]))
 }
 
 /// Removes the tables whose names contain `word`.
@@ -109,30 +114,6 @@ fn without_tables(manifest: &str, word: &str) -> String {
         !is_removed
     });
     retained.collect::<Vec<_>>().join("\n")
-}
-
-/// Returns the metadata of a package that depends on the library.
-fn metadata(name: &str, version: &str, work: &Path) -> Result<Value, String> {
-    let folder = work.join("fetch").join(name);
-    // A `Cargo.lock` of an earlier run could contain another version.
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
-    }
-    fs::create_dir_all(folder.join("src")).map_err(|error| error.to_string())?;
-    write(&folder.join("src/lib.rs"), "")?;
-    let manifest = format!(
-        "[package]\nname = \"fetch\"\nedition = \"2024\"\n[dependencies]\n{name} = \"{version}\"\n[workspace]\n"
-    );
-    write(&folder.join("Cargo.toml"), &manifest)?;
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1"])
-        .current_dir(&folder)
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).replace('\n', " "));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
 }
 
 fn library_root(package: &Value) -> Option<PathBuf> {

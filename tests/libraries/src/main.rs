@@ -2,7 +2,7 @@
 //! not compile.
 //!
 //! ```text
-//! cargo run --release -- [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..]..
+//! cargo run -- [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..]..
 //! ```
 //!
 //! `cargo run -- --attribute ::metrics_push::timed --test bytes itertools@0.14` annotates both libraries with `#[timed]`
@@ -10,24 +10,29 @@
 //!
 //! `cargo run -- --attribute '::tracing::instrument(skip_all)' --dependency tracing=0.1 nom` does the same with the
 //! attribute of another library.
+//!
+//! The libraries of one command are one workspace, so each name can be given once. The errors of a library include
+//! those that it has without the attribute, for example because a feature is missing.
 
 mod annotate;
-mod compile;
+mod compilation;
 mod library;
-mod subject;
+mod trial;
 mod unit_tests;
+mod workspace;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::compile::Failure;
-use crate::library::{Library, Tests};
-use crate::subject::{Report, Subject, TestReport};
+use crate::library::{Library, Specification};
+use crate::trial::{Report, Trial};
+use crate::workspace::{Tests, Workspace};
 
 struct Options {
     attributes: Vec<String>,
     dependencies: Vec<(String, String)>,
     tests: Tests,
-    libraries: Vec<String>,
+    libraries: Vec<Specification>,
 }
 
 impl Options {
@@ -48,11 +53,14 @@ impl Options {
                     options.dependencies.push((name.to_owned(), version.to_owned()));
                 }
                 "--test" => options.tests = Tests::Run,
-                _ => options.libraries.push(argument),
+                _ => options.libraries.push(Specification::parse(&argument)),
             }
         }
         if options.libraries.is_empty() {
-            return Err("no library is given".to_owned());
+            return Err(
+                "no library is given; use: [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..].."
+                    .to_owned(),
+            );
         }
         if options.attributes.is_empty() {
             options.attributes.push("::metrics_push::counted".to_owned());
@@ -62,68 +70,66 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
+    match Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!(
-                "{error}; use: [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..].."
-            );
-            return ExitCode::FAILURE;
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints a row for each library and attribute. Returns whether all functions compile and all tests have the same
+/// results.
+fn run(options: &Options) -> Result<bool, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/libraries");
+    let workspace =
+        Workspace::create(&folder, &options.libraries, &options.dependencies, options.tests)?;
+    let trial = Trial::prepare(workspace)?;
+    println!(
+        "| library | edition | attribute | functions | compile | fail | tests passed, failed | without the attribute |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let mut is_success = true;
+    for attribute in &options.attributes {
+        for report in trial.run(attribute).map_err(|error| format!("#[{attribute}]: {error}"))? {
+            is_success &= print(attribute, &report);
+        }
+    }
+    Ok(is_success)
+}
+
+/// Returns whether all functions compile and all tests have the same results.
+fn print(attribute: &str, report: &Report) -> bool {
+    let Report { library, functions, failures, other_error, tests } = report;
+    let Library { name, version, edition, .. } = library;
+    let failed = failures.len();
+    let compiled = functions - failed;
+    let (columns, differences) = match tests {
+        Some((bare, annotated)) => (
+            format!(
+                "{}, {} | {}, {}",
+                annotated.passed(),
+                annotated.failed(),
+                bare.passed(),
+                bare.failed()
+            ),
+            bare.difference(annotated),
+        ),
+        None => (" | ".to_owned(), Vec::new()),
     };
     println!(
-        "| library | edition | attribute | functions | compile | fail | tests passed, failed |"
+        "| {name} {version} | {edition} | `{attribute}` | {functions} | {compiled} | {failed} | {columns} |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
-    let mut has_failed = false;
-    for library in &options.libraries {
-        has_failed |= check_library(library, &options).is_err();
+    for failure in failures {
+        println!("    {failure}");
     }
-    if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-/// Prints a row for each attribute. Fails if a function does not compile or a test has another result.
-fn check_library(specification: &str, options: &Options) -> Result<(), ()> {
-    let print_error = |error| println!("| {specification} | | | | {error} | | |");
-    let subject = Subject::prepare(specification, &options.dependencies, options.tests)
-        .map_err(print_error)?;
-    let mut result = Ok(());
-    for attribute in &options.attributes {
-        match subject.check(attribute) {
-            Ok(report) => {
-                print(&subject, attribute, &report);
-                let differences = report.tests.map_or(0, |tests| tests.differences.len());
-                if report.failures.len() + differences > 0 {
-                    result = Err(());
-                }
-            }
-            Err(error) => {
-                print_error(format!("`#[{attribute}]`: {error}"));
-                result = Err(());
-            }
-        }
+    if let Some(error) = other_error {
+        println!("    error outside of the annotated functions: {error}");
     }
-    result
-}
-
-fn print(subject: &Subject, attribute: &str, report: &Report) {
-    let Library { name, version, edition, .. } = &subject.library;
-    let functions = subject.functions.len();
-    let failed = report.failures.len();
-    let compiled = functions - failed;
-    let tests = report.tests.as_ref().map(describe).unwrap_or_default();
-    println!(
-        "| {name} {version} | {edition} | `{attribute}` | {functions} | {compiled} | {failed} | {tests} |"
-    );
-    for Failure { file, line, message } in &report.failures {
-        println!("    {}:{line}: {message}", file.display());
+    for difference in &differences {
+        println!("    without the attribute: {difference}");
     }
-    for difference in report.tests.iter().flat_map(|tests| &tests.differences) {
-        println!("    differs from: {difference}");
-    }
-}
-
-fn describe(tests: &TestReport) -> String {
-    let TestReport { bare_passed, bare_failed, passed, failed, .. } = tests;
-    format!("{passed}, {failed}; without the attribute: {bare_passed}, {bare_failed}")
+    failures.is_empty() && other_error.is_none() && differences.is_empty()
 }

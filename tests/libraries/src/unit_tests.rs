@@ -1,5 +1,8 @@
 //! `TestRun`: the results of the tests of a library.
 
+use std::process::Command;
+
+use crate::compilation::TestProgram;
 use crate::library::Library;
 
 /// The lines `test NAME ... RESULT`. Two test programs may contain tests with the same name.
@@ -9,15 +12,18 @@ pub(crate) struct TestRun {
 
 impl TestRun {
     /// Runs the unit tests and the integration tests of the library.
-    pub(crate) fn run(library: &Library) -> Result<Self, String> {
-        let output = library.cargo(&["test", "--tests", "--no-fail-fast"])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !text.contains("test result: ") {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let error = text.lines().find(|line| line.starts_with("error"));
-            return Err(format!("no tests have run: {}", error.unwrap_or("no message")));
+    pub(crate) fn run(library: &Library, programs: &[TestProgram]) -> Result<Self, String> {
+        let mut results = Vec::new();
+        let manifest = library.manifest();
+        for program in programs.iter().filter(|program| program.manifest == manifest) {
+            let output = Command::new(&program.path)
+                .current_dir(&library.folder)
+                .env("CARGO_MANIFEST_DIR", &library.folder)
+                .output()
+                .map_err(|error| format!("{}: {error}", program.path.display()))?;
+            let text = String::from_utf8_lossy(&output.stdout);
+            results.extend(text.lines().filter(|line| is_result(line)).map(str::to_owned));
         }
-        let results = text.lines().filter(|line| is_result(line)).map(str::to_owned).collect();
         Ok(Self { results })
     }
 
@@ -26,7 +32,7 @@ impl TestRun {
         self.results.iter().filter(|result| result.ends_with(" ok")).count()
     }
 
-    /// Returns the number of tests that have not passed and are not ignored.
+    /// Returns the number of tests that have failed.
     pub(crate) fn failed(&self) -> usize {
         self.results.iter().filter(|result| result.ends_with(" FAILED")).count()
     }
@@ -38,7 +44,7 @@ impl TestRun {
             let position = others.iter().position(|other| other == *result);
             position.map(|position| others.swap_remove(position)).is_none()
         };
-        self.results.iter().filter(|result| is_missing(result)).cloned().collect()
+        self.results.iter().filter(&mut is_missing).cloned().collect()
     }
 }
 
