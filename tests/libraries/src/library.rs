@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::workspace::Tests;
 
-/// `NAME[@VERSION][+FEATURE,..]`.
+/// A published library: `NAME[@VERSION][+FEATURE,..]`.
 pub(crate) struct Specification {
     pub(crate) name: String,
     pub(crate) version: String,
@@ -73,7 +73,7 @@ impl Library {
 
     pub(crate) fn add_dependencies(
         &self,
-        dependencies: &[(String, String)],
+        dependencies: &[Specification],
         tests: Tests,
     ) -> Result<(), String> {
         let manifest = self.manifest();
@@ -88,8 +88,10 @@ impl Library {
             "\n[dependencies.metrics-push]\npath = \"{}\"\ndefault-features = false\n",
             runtime.display()
         );
-        for (name, version) in dependencies {
-            text += &format!("\n[dependencies.{name}]\nversion = \"{version}\"\n");
+        for Specification { name, version, features } in dependencies {
+            text += &format!(
+                "\n[dependencies.{name}]\nversion = \"{version}\"\nfeatures = {features:?}\n"
+            );
         }
         write(&manifest, &text)
     }

@@ -2,13 +2,15 @@
 //! not compile.
 //!
 //! ```text
-//! cargo run -- [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..]..
+//! cargo run -- [--attribute ATTRIBUTE].. [--dependency LIBRARY].. [--test] LIBRARY..
 //! ```
+//!
+//! `LIBRARY` is `NAME[@VERSION][+FEATURE,..]`.
 //!
 //! `cargo run -- --attribute ::metrics_push::timed --test bytes itertools@0.14` annotates both libraries with `#[timed]`
 //! and runs their tests. A test whose result differs from the result without the attribute is listed.
 //!
-//! `cargo run -- --attribute '::tracing::instrument(skip_all)' --dependency tracing=0.1 nom` does the same with the
+//! `cargo run -- --attribute '::tracing::instrument(skip_all)' --dependency tracing@0.1 nom` does the same with the
 //! attribute of another library.
 //!
 //! The libraries of one command are one workspace, so each name can be given once. The errors of a library include
@@ -30,7 +32,7 @@ use crate::workspace::{Tests, Workspace};
 
 struct Options {
     attributes: Vec<String>,
-    dependencies: Vec<(String, String)>,
+    dependencies: Vec<Specification>,
     tests: Tests,
     libraries: Vec<Specification>,
 }
@@ -47,18 +49,14 @@ impl Options {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 "--attribute" => options.attributes.push(value()?),
-                "--dependency" => {
-                    let value = value()?;
-                    let (name, version) = value.split_once('=').ok_or("write NAME=VERSION")?;
-                    options.dependencies.push((name.to_owned(), version.to_owned()));
-                }
+                "--dependency" => options.dependencies.push(Specification::parse(&value()?)),
                 "--test" => options.tests = Tests::Run,
                 _ => options.libraries.push(Specification::parse(&argument)),
             }
         }
         if options.libraries.is_empty() {
             return Err(
-                "no library is given; use: [--attribute ATTRIBUTE].. [--dependency NAME=VERSION].. [--test] LIBRARY[@VERSION][+FEATURE,..].."
+                "no library is given; use: [--attribute ATTRIBUTE].. [--dependency LIBRARY].. [--test] LIBRARY.."
                     .to_owned(),
             );
         }

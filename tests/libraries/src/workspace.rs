@@ -27,7 +27,7 @@ impl Workspace {
     pub(crate) fn create(
         folder: &Path,
         specifications: &[Specification],
-        dependencies: &[(String, String)],
+        dependencies: &[Specification],
         tests: Tests,
     ) -> Result<Self, String> {
         fs::create_dir_all(folder).map_err(|error| error.to_string())?;
