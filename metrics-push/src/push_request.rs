@@ -131,6 +131,11 @@ pub(crate) fn is_event_time(name: &str) -> bool {
         && ![FAILING_SINCE, "batch_job_next_run_timestamp_seconds"].contains(&name)
 }
 
+/// Returns true if the family describes details of a run, such as its stages. The program determines its size.
+fn is_detail(name: &str) -> bool {
+    is_outcome_family(name) && !is_event_time(name) && !name.starts_with("batch_job_last_run_")
+}
+
 /// The timestamps of a group that outlive its pushes.
 pub(crate) const RETAINED_FAMILIES: [&str; 4] =
     [LAST_SUCCESS, LAST_FAILURE, LAST_ABANDONED, LAST_SKIPPED];
@@ -365,6 +370,8 @@ pub(crate) struct Payload<'a> {
     /// The names of the families that are not part of a request.
     added: BTreeSet<&'a str>,
     created_at: u64,
+    /// The earliest time of samples, in milliseconds since the Unix epoch.
+    earliest: u64,
     totals_before: Option<&'a Totals>,
 }
 
@@ -376,12 +383,18 @@ impl<'a> From<&'a PushRequest> for Payload<'a> {
             families: shared(&request.families).collect(),
             added: BTreeSet::new(),
             created_at: request.created_at,
+            earliest: 0,
             totals_before: None,
         }
     }
 }
 
 impl<'a> Payload<'a> {
+    /// Limits the time of the samples: they are newer than this moment.
+    pub(crate) fn after(self, moment: Option<Moment>) -> Self {
+        Self { earliest: moment.map_or(0, |moment| moment.unix_millis() + 1), ..self }
+    }
+
     /// Sets the totals over runs as they were before the runs that the payload reports.
     pub(crate) fn with_totals_before(self, totals: &'a Totals) -> Self {
         Self { totals_before: Some(totals), ..self }
@@ -431,6 +444,11 @@ impl<'a> Payload<'a> {
 
     pub(crate) fn created_at(&self) -> u64 {
         self.created_at
+    }
+
+    /// Returns the earliest time of samples, in milliseconds since the Unix epoch.
+    pub(crate) fn earliest(&self) -> u64 {
+        self.earliest
     }
 
     /// Merges a request by the rules of [`PushRequest::merge`], without copying its families.
@@ -497,6 +515,20 @@ impl<'a> Payload<'a> {
         let outcome = self.selected(|name, _| is_outcome_family(name));
         let is_mixed = !outcome.is_empty() && outcome.len() < self.families.len();
         is_mixed.then(|| Self { verb: Verb::Add, families: outcome, ..self.clone() })
+    }
+
+    /// Returns true if the payload has no family of the program.
+    pub(crate) fn has_only_outcome(&self) -> bool {
+        self.families.keys().all(|name| is_outcome_family(name))
+    }
+
+    /// Returns the payload without its largest family that describes details of a run; `None` if it has none.
+    pub(crate) fn without_largest_detail(mut self) -> Option<Self> {
+        let details = self.families.iter().filter(|(name, _)| is_detail(name));
+        let (largest, _) = details.max_by_key(|(_, family)| family.text.len())?;
+        let largest = *largest;
+        self.families.remove(largest);
+        Some(self)
     }
 
     /// Splits the payload, which has several families, into two adds: of the program's own metrics and of the outcome, else

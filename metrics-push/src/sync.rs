@@ -28,10 +28,6 @@ impl Condvar {
         Self(sync::Condvar::new())
     }
 
-    pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
-    }
-
     pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }

@@ -222,6 +222,21 @@ fn metric_does_not_end_while_another_process_sends_the_group() {
 }
 
 #[test]
+fn metric_does_not_end_if_another_process_ends_it_before_the_first_request() {
+    let (receiver, state) = (FakeReceiver::start(), StateDir::new());
+    run_process(&receiver, &state, &["gauge=rows", "ok"]);
+    let config = Config::default().url(receiver.url()).unwrap().state_dir(state.path());
+    let _scope = config.batch(Duration::from_secs(3_600)).scope().unwrap();
+    let job = Job::with_name("ending");
+    job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
+    // The request of this process waits, so the other process does not know that it sends the group.
+    run_process(&receiver, &state, &["ok"]);
+    assert!(!is_current(&receiver, "rows"), "{receiver}");
+    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    assert!(is_current(&receiver, "rows"), "{receiver}");
+}
+
+#[test]
 fn delete_ends_the_metrics_of_earlier_processes() {
     let (receiver, state) = (FakeReceiver::start(), StateDir::new());
     run_process(&receiver, &state, &["gauge=rows", "ok"]);

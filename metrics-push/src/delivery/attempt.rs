@@ -56,6 +56,8 @@ pub(crate) struct Delivery {
     /// The library's own metrics in samples that may have arrived.
     sent_self_metrics: Option<Families>,
     lost_times: LostTimes,
+    /// When it was recorded that this process sends the group, if it was not recorded before.
+    joined_at: Option<Moment>,
 }
 
 /// The next step after an attempt.
@@ -102,6 +104,7 @@ impl Delivery {
             confirmation: Confirmation::default(),
             sent_self_metrics: None,
             lost_times: LostTimes::default(),
+            joined_at: None,
         };
         delivery.log_state("pending");
         delivery
@@ -138,6 +141,12 @@ impl Delivery {
         } else {
             RequestOrigin::EarlierProcess
         }
+    }
+
+    /// Sets when it was recorded that this process sends the group. Another process may have ended the series of the group
+    /// until then.
+    pub(crate) fn set_joined_at(&mut self, joined_at: Moment) {
+        self.joined_at = Some(joined_at);
     }
 
     /// Returns the request if it reports runs.
@@ -337,7 +346,7 @@ impl Delivery {
             }
         }
         let Some(request) = &self.request else { return Ok(Acceptance::Queued) };
-        let mut payload = self.with_history(request);
+        let mut payload = self.with_history(request).after(self.joined_at);
         // The sink ignores samples that it receives again unchanged.
         let sent_before = self.sent_self_metrics.clone();
         let own = sent_before.unwrap_or_else(|| self.self_metrics_for(&payload));

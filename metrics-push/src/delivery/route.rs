@@ -12,7 +12,7 @@ use crate::history::{History, Recorded};
 use crate::labels::GroupingKey;
 use crate::push_request::{RunEnding, Verb};
 use crate::sink::{Model, OnRepeat, Query, Shards, Sink};
-use crate::spool::{RequestOrigin, Spool};
+use crate::spool::{RequestOrigin, SentBefore, Spool};
 use crate::sync::Mutex;
 
 /// A destination of requests. Clones share one state.
@@ -313,13 +313,17 @@ impl Route {
         self.spool().is_some() && self.sink().sent_groups().is_some()
     }
 
-    /// Restores which series the sink has in a group, before a request for it. Blocks.
-    pub(crate) fn restore_series(&self, key: &GroupingKey, origin: RequestOrigin) {
-        if let Some((groups, spool)) = self.sink().sent_groups().zip(self.spool())
-            && let Some(series) = spool.sent_series(key, origin)
-        {
-            groups.restore(key, series);
-        }
+    /// Restores which series the sink has in a group, before a request for it. Returns the time if it is recorded for the first
+    /// time that this process sends the group. Blocks.
+    pub(crate) fn restore_series(
+        &self,
+        key: &GroupingKey,
+        origin: RequestOrigin,
+    ) -> Option<Moment> {
+        let (groups, spool) = self.sink().sent_groups().zip(self.spool())?;
+        let SentBefore { series, joined_at } = spool.sent_series(key, origin)?;
+        groups.restore(key, series);
+        joined_at
     }
 
     /// Stores which series the sink has in a group, after it has accepted a request with this verb.

@@ -2,7 +2,8 @@
 //!
 //! Such a sink may refuse a whole request because of one family, and may not name the family. The outcome is sent first, so
 //! that metrics of the program cannot delay it. A topic receives the message with the outcome again at the end, because
-//! compaction removes all messages of a group except the last one.
+//! compaction removes all messages of a group except the last one. Thus the outcome is never split for a topic: if it is too
+//! large, the largest details of the run are left out.
 
 use crate::clock::Moment;
 use crate::error::{Error, Kind};
@@ -63,6 +64,12 @@ pub(super) async fn send(
                     parts.push(Part { payload, is_restamped: true });
                     continue;
                 }
+            }
+            Err(Rejection::InvalidMetrics(error)) if is_topic && payload.has_only_outcome() => {
+                let payload = payload.without_largest_detail();
+                parts.extend(payload.map(|payload| Part { payload, is_restamped }));
+                result.refused.get_or_insert(error);
+                continue;
             }
             Err(Rejection::InvalidMetrics(_) | Rejection::Superseded(_)) if !is_single => {
                 let last = if is_topic { payload.outcome_only() } else { None };
@@ -250,6 +257,37 @@ mod tests {
         let names: Vec<_> = requests.iter().map(|(names, _)| names.join(" ")).collect();
         let outcome = [FLAG, SUCCESS].join(" ");
         assert_eq!(names[1..], [&outcome, "a b c", "a", "b c", &outcome]);
+    }
+
+    const STAGES: &str = "batch_job_stage_duration_seconds";
+    const INFO: &str = "batch_job_info";
+
+    /// Sends an outcome with details to a topic that accepts messages with this number of families. Returns the result and the
+    /// families of each message.
+    fn send_outcome_to_topic(max: usize) -> (Result<SentSamples, Error>, Vec<Vec<String>>) {
+        let (result, requests) = send_to(Model::Messages, &[INFO, STAGES], |names, _| {
+            let is_too_large = names.len() > max;
+            if is_too_large {
+                Err(Rejection::InvalidMetrics(refused()))
+            } else {
+                Ok(Accepted::Queued)
+            }
+        });
+        (result, requests.into_iter().map(|(names, _)| names).collect())
+    }
+
+    #[test]
+    fn outcome_that_is_too_large_for_a_topic_is_sent_without_the_largest_details() {
+        let (result, messages) = send_outcome_to_topic(2);
+        assert!(result.unwrap().refused.is_some());
+        assert_eq!(messages[1..], [vec![INFO, FLAG, SUCCESS], vec![FLAG, SUCCESS]]);
+    }
+
+    #[test]
+    fn outcome_without_details_that_is_too_large_for_a_topic_is_an_error() {
+        let (result, messages) = send_outcome_to_topic(1);
+        assert!(result.unwrap_err().is_rejected());
+        assert_eq!(messages.last().unwrap(), &[FLAG, SUCCESS]);
     }
 
     #[test]

@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn replay_without_a_remedy_is_not_repeated() {
+    fn replay_to_a_wrong_url_is_not_repeated() {
         let (route, settlement) = failed_replay(Error::config("the URL is wrong"));
         assert!(matches!(settlement.settle(), Receipt::Spooled { .. }));
         assert!(!route.take_drain_request(Moment::now().after(REPLAY_INTERVAL)));

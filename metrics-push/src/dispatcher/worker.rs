@@ -87,7 +87,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         // Merges later requests: if a run is finished before its start is sent, one request reports both.
         merge_later(&mut delivery);
         record_runs(&route, &mut delivery).await;
-        restore_series(&route, &delivery).await;
+        restore_series(&route, &mut delivery).await;
         let is_last = in_flight.shared.interruption.is_started();
         match attempt(&mut delivery, &in_flight.shared).await {
             Step::RetryAfter(_) if is_last => break Err(delivery.interrupt()),
@@ -151,10 +151,14 @@ async fn record_runs(route: &Route, delivery: &mut Delivery) {
 
 /// Restores the record of the series that were sent, so that the sink can end those that are missing from the request. Each
 /// attempt reads the record again, because other processes may send the group.
-async fn restore_series(route: &Route, delivery: &Delivery) {
-    if route.has_series_on_disk() {
-        let (route, key, origin) = (route.clone(), delivery.key().clone(), delivery.origin());
-        run_blocking(move || route.restore_series(&key, origin)).await;
+async fn restore_series(route: &Route, delivery: &mut Delivery) {
+    if !route.has_series_on_disk() {
+        return;
+    }
+    let (route, key, origin) = (route.clone(), delivery.key().clone(), delivery.origin());
+    let joined_at = run_blocking(move || route.restore_series(&key, origin)).await.flatten();
+    if let Some(joined_at) = joined_at {
+        delivery.set_joined_at(joined_at);
     }
 }
 

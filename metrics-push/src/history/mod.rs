@@ -279,7 +279,13 @@ impl History {
         change: impl FnOnce(&mut GroupRecord) -> bool,
     ) -> Option<GroupRecord> {
         let folder = self.state_dir.folder(FOLDER)?;
-        self.ok_or_warn(self.update_in(&folder, key, change))
+        match self.update_in(&folder, key, change) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                self.warn_locked(&folder, &error);
+                None
+            }
+            updated => self.ok_or_warn(updated),
+        }
     }
 
     fn update_in(
@@ -358,6 +364,17 @@ impl History {
         if !self.has_warned.swap(true, Ordering::Relaxed) && claim_disk_warning() {
             log::warn(format_args!(
                 "cannot write the history in {}: {error}; outcomes are reported, but the history does not have them",
+                folder.path().display()
+            ));
+        }
+    }
+
+    /// Logs that the folder cannot be locked, unless a line about the history was logged already.
+    fn warn_locked(&self, folder: &Folder, error: &io::Error) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            log::warn(format_args!(
+                "cannot lock the history in {}: {error}; outcomes are reported, but the history does not have them; end \
+                 a process that is stopped, or use a faster disk",
                 folder.path().display()
             ));
         }

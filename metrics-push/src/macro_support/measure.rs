@@ -4,6 +4,7 @@
 //! annotated function while the thread unwinds. Only [`Guard`] uses `thread::panicking`, because a guard is dropped
 //! both if the body returns and if it panics.
 
+use std::borrow::Borrow;
 use std::fmt::Debug;
 use std::mem::ManuallyDrop;
 use std::thread;
@@ -39,41 +40,23 @@ pub trait Prepare {
     fn enter(self) -> Self::Call;
 }
 
-impl Measure for &Run {
+/// A run, or a reference to one.
+impl<R: Borrow<Run>> Measure for R {
     type Span = EnteredRunSpan;
 
     #[inline]
     fn enter_span(&self) -> EnteredRunSpan {
-        Run::enter_span(self)
+        self.borrow().enter_span()
     }
 
     #[inline]
     fn set_error<E: Debug>(&self, error: &E) {
-        self.record_error(error);
+        self.borrow().record_error(error);
     }
 
     #[inline]
     fn finish(self, verdict: Verdict) {
-        self.conclude(verdict);
-    }
-}
-
-impl Measure for Run {
-    type Span = EnteredRunSpan;
-
-    #[inline]
-    fn enter_span(&self) -> EnteredRunSpan {
-        Run::enter_span(self)
-    }
-
-    #[inline]
-    fn set_error<E: Debug>(&self, error: &E) {
-        self.record_error(error);
-    }
-
-    #[inline]
-    fn finish(self, verdict: Verdict) {
-        self.conclude(verdict);
+        self.borrow().conclude(verdict);
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a> SampleWriter<'a> {
             }
             self.labels.push_str(name);
             self.labels.push_str("=\"");
-            push_escaped(&mut self.labels, value, b"\\\n\"");
+            push_label_value(&mut self.labels, value);
             self.labels.push('"');
         }
     }
@@ -155,6 +155,11 @@ impl<'a> SampleWriter<'a> {
         push_integer(self.text, count);
         self.text.push('\n');
     }
+}
+
+/// Appends the value of a label with its escape sequences, without quotes.
+pub(crate) fn push_label_value(text: &mut String, value: &str) {
+    push_escaped(text, value, b"\\\n\"");
 }
 
 fn push_escaped(text: &mut String, value: &str, special: &[u8]) {

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn text_equals_that_of_gathered_series() {
+    fn text_of_own_metrics_is_that_of_the_encoder() {
         let registry = Registry::new();
         let factory = MetricFactory::with(&registry);
         factory.counter("a_total", "A \\ and\nmore.").unwrap().inc();

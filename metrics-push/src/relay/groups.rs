@@ -43,6 +43,8 @@ pub(super) struct Groups {
 #[derive(Debug, Default)]
 struct Lane {
     in_flight: usize,
+    /// The number of requests that the sink has answered.
+    answered: usize,
     /// How many requests the sink processes within [`MAX_QUEUE_TIME`]; `None` if it is not known yet.
     capacity: Option<usize>,
     /// The groups with a waiting request and none in flight.
@@ -65,6 +67,8 @@ struct RelayFlight {
     started_at: Moment,
     /// The requests of the lane that were in flight with this one when it started.
     in_flight: usize,
+    /// The requests of the lane that were answered before it started.
+    answered_before: usize,
 }
 
 /// A request and the messages that it consists of.
@@ -94,11 +98,14 @@ impl Lane {
         self.in_flight < limit && !self.ready.is_empty() && !is_paused
     }
 
-    /// Derives the capacity from the duration of a flight that the sink has answered. The capacity increases by at most one,
-    /// because a single fast response can be an exception.
+    /// Derives the capacity from the duration of a flight that the sink has answered. During the flight, the sink has processed
+    /// the requests that were in flight before. If it does not answer them in their order, it has answered later ones. The
+    /// capacity increases by at most one, because a single fast response can be an exception.
     fn measure(&mut self, flight: &RelayFlight, now: Moment) {
-        let in_flight = u32::try_from(flight.in_flight).unwrap_or(u32::MAX);
-        let per_request = now.since(flight.started_at) / in_flight;
+        self.answered += 1;
+        let processed = flight.in_flight.max(self.answered - flight.answered_before);
+        let processed = u32::try_from(processed).unwrap_or(u32::MAX);
+        let per_request = now.since(flight.started_at) / processed;
         let capacity = MAX_QUEUE_TIME.as_nanos() / per_request.as_nanos().max(1);
         let capacity = usize::try_from(capacity).unwrap_or(usize::MAX).max(1);
         self.capacity = Some(self.capacity.map_or(capacity, |before| capacity.min(before + 1)));
@@ -170,7 +177,12 @@ impl Groups {
         let work = group.waiting.take()?;
         let request = work.request.clone();
         lane.in_flight += 1;
-        group.in_flight = Some(RelayFlight { work, started_at: now, in_flight: lane.in_flight });
+        group.in_flight = Some(RelayFlight {
+            work,
+            started_at: now,
+            in_flight: lane.in_flight,
+            answered_before: lane.answered,
+        });
         Some(request)
     }
 
@@ -306,15 +318,34 @@ mod tests {
         assert_eq!(start(&mut groups, now.after(Duration::from_secs(2))), ["m1 m3", "m4"]);
     }
 
-    #[test]
-    fn slow_sink_gets_only_requests_that_it_processes_in_time() {
-        let (mut groups, mut now) = (Groups::default(), Moment::now());
+    /// Returns groups of one lane, each with one message. At most 16 requests are in flight.
+    fn wide_lane(count: i64) -> Groups {
+        let mut groups = Groups::default();
         let wide = LaneId { route: 1, max_in_flight: 16 };
-        for offset in 0..100 {
+        for offset in 0..count {
             let position = Position { partition: 0, offset };
             let families = [(format!("m{offset}"), String::from("m 1\n"))].into();
             groups.add(PushRequest::add(key(&offset.to_string()), families), position, wide);
         }
+        groups
+    }
+
+    #[test]
+    fn responses_in_reverse_order_show_the_same_capacity() {
+        let (mut groups, mut now) = (wide_lane(32), Moment::now());
+        let mut first: Vec<_> =
+            std::iter::from_fn(|| groups.start_next(now)).map(|it| it.key().clone()).collect();
+        assert_eq!(first.len(), 16);
+        while let Some(key) = first.pop() {
+            now = now.after(Duration::from_millis(250));
+            groups.finish(&key, now);
+        }
+        assert_eq!(start(&mut groups, now).len(), 4);
+    }
+
+    #[test]
+    fn slow_sink_gets_only_requests_that_it_processes_in_time() {
+        let (mut groups, mut now) = (wide_lane(100), Moment::now());
         let mut sink = VecDeque::new();
         // Processes the oldest request.
         let mut process = |groups: &mut Groups, duration: Duration| {

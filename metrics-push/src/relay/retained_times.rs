@@ -10,7 +10,7 @@ use crate::labels::GroupingKey;
 use crate::push_request::{PushRequest, RETAINED_FAMILIES, Verb};
 
 /// The maximum number of groups. Beyond it, all are forgotten, which costs queries.
-const MAX_GROUPS: usize = 65_536;
+const MAX_KNOWN_GROUPS: usize = 65_536;
 
 type Times = [Option<f64>; RETAINED_FAMILIES.len()];
 
@@ -25,7 +25,7 @@ impl RetainedTimes {
         if request.verb() == Verb::Delete {
             return self.forget(request.key());
         }
-        if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(request.key()) {
+        if self.groups.len() >= MAX_KNOWN_GROUPS && !self.groups.contains_key(request.key()) {
             self.clear();
         }
         let known = self.groups.entry(request.key().clone()).or_default();

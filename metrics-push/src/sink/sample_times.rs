@@ -4,7 +4,8 @@
 //! - no sample is ahead of the receiver's clock: a Prometheus before version 3 would reject the samples of every sender
 //!   until its clock reaches that time;
 //! - the times of two requests for a group differ, because receivers reject a second value for the same time;
-//! - a request that is sent again, or a part of it, has the same time again: receivers ignore exact duplicates.
+//! - a request that is sent again, or a part of it, has the same time again: receivers ignore exact duplicates;
+//! - the first request of a process for a group is newer than the ends of series that other processes have sent before.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,7 +30,7 @@ pub(super) const MAX_SAMPLE_AGE: Duration = Duration::from_secs(50 * 60);
 const MAX_RUN_AGE: Duration = Duration::from_secs(30 * 60);
 
 /// The maximum number of groups whose last time is stored.
-const MAX_GROUPS: usize = 10_000;
+const MAX_TIMED_GROUPS: usize = 10_000;
 
 /// How far the clock of this machine was ahead of the receiver's. All times are in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,8 @@ fn millis(duration: Duration) -> u64 {
 pub(super) struct RequestIdentity {
     /// By the clock of the machine that made it.
     created_at: u64,
+    /// The earliest time of its samples, by the same clock.
+    earliest: u64,
     /// A hash of each family, except those about the delivery.
     families: Vec<u64>,
     has_totals: bool,
@@ -106,6 +109,7 @@ impl RequestIdentity {
         let families = payload.families().filter(|(name, _)| !is_delivery_family(name));
         Self {
             created_at: payload.created_at(),
+            earliest: payload.earliest(),
             families: families.map(hash).collect(),
             has_totals: payload.families().any(|(name, _)| payload.total_before(name).is_some()),
         }
@@ -178,8 +182,10 @@ impl SampleTimer {
         let times = |time, last_totals| RequestTimes { time, last_totals, start: None };
         let now = clock.to_receiver(now);
         let time = clock.to_receiver(request.created_at).min(now);
+        // The next millisecond may be ahead of the clock.
+        let earliest = clock.to_receiver(request.earliest).min(now + 1);
         let times = match self.groups.get(key) {
-            None => times(time, None),
+            None => times(time.max(earliest), None),
             Some(last) if request.is_part_of(&last.identity) => {
                 return times(last.time, last.last_totals);
             }
@@ -187,9 +193,9 @@ impl SampleTimer {
             Some(last) if request.created_at < last.identity.created_at && last.time <= now => {
                 return times(time, None);
             }
-            Some(last) => times(time.max(last.time + 1), last.totals()),
+            Some(last) => times(time.max(earliest).max(last.time + 1), last.totals()),
         };
-        if self.groups.len() >= MAX_GROUPS {
+        if self.groups.len() >= MAX_TIMED_GROUPS {
             // Two requests for a group within one millisecond are rare.
             self.groups.clear();
         }
@@ -212,7 +218,7 @@ mod tests {
     }
 
     fn request(created_at: u64, family: u64) -> RequestIdentity {
-        RequestIdentity { created_at, families: vec![family], has_totals: false }
+        RequestIdentity { created_at, earliest: 0, families: vec![family], has_totals: false }
     }
 
     fn right() -> ClockReading {
@@ -237,6 +243,27 @@ mod tests {
     fn requests_within_one_millisecond_have_different_times() {
         let times = times(&[(NOW, 1), (NOW, 2), (NOW, 3), (NOW + 1, 4)], right());
         assert_eq!(times, [NOW, NOW + 1, NOW + 2, NOW + 3]);
+    }
+
+    #[test]
+    fn first_request_of_a_process_is_not_earlier_than_its_record() {
+        let mut timer = SampleTimer::default();
+        let joining = RequestIdentity { earliest: NOW + 8, ..request(NOW, 1) };
+        assert_eq!(timer.times(&key("a"), joining.clone(), right(), NOW + 9).time, NOW + 8);
+        assert_eq!(timer.times(&key("a"), joining, right(), NOW + 99).time, NOW + 8, "again");
+        // It was created before the process was recorded.
+        assert_eq!(timer.times(&key("a"), request(NOW + 1, 2), right(), NOW + 99).time, NOW + 9);
+    }
+
+    #[test]
+    fn earliest_time_is_by_the_clock_of_the_receiver() {
+        let ahead = ClockReading::new(NOW + HOUR, Some(NOW));
+        let joining = RequestIdentity { earliest: NOW + HOUR + 8, ..request(NOW + HOUR, 1) };
+        for (passed, expected) in [(9, NOW + 8), (0, NOW + 1)] {
+            let now = NOW + HOUR + passed;
+            let times = SampleTimer::default().times(&key("a"), joining.clone(), ahead, now);
+            assert_eq!(times.time, expected);
+        }
     }
 
     #[test]
@@ -375,9 +402,9 @@ mod tests {
     #[test]
     fn number_of_groups_is_limited() {
         let mut timer = SampleTimer::default();
-        for number in 0..=MAX_GROUPS {
+        for number in 0..=MAX_TIMED_GROUPS {
             timer.times(&key(&number.to_string()), request(NOW, 1), right(), NOW);
         }
-        assert!(timer.groups.len() <= MAX_GROUPS);
+        assert!(timer.groups.len() <= MAX_TIMED_GROUPS);
     }
 }

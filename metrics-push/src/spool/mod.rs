@@ -35,7 +35,7 @@ use crate::sync::Mutex;
 pub(crate) use placement::Placement;
 pub(crate) use record::SpoolReason;
 use record::{DecodeError, Record};
-pub(crate) use sent_series::RequestOrigin;
+pub(crate) use sent_series::{RequestOrigin, SentBefore};
 use usage::{
     DROPPED_FILE, KnownUsage, NewRecord, SpoolUsage, is_abandoned, is_record, is_temp,
     select_evicted,

@@ -1,8 +1,10 @@
 //! `SentSeries`: the series of a group that a sink has, so that a later process can end those that it does not send.
 //!
 //! There is one file per sink and group. It also names the processes that send the group. While several of them are alive,
-//! no series ends, because one process may send series that another does not send. If a file is lost, its series do not end,
-//! which is harmless. So files are written without a sync, and corrupt files are ignored. Their number and size are limited.
+//! no series ends, because one process may send series that another does not send. The samples of a process are newer than the
+//! time at which it was added, so that they are newer than the ends that other processes have sent before they knew of it. If a
+//! file is lost, its series do not end, which is harmless. So files are written without a sync, and corrupt files are ignored.
+//! Their number and size are limited.
 //!
 //! ```text
 //! metrics-push series 1 <checksum of what follows, 16 hex digits>
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use super::Spool;
 use crate::checksum::{checksum_of, fast_checksum_of};
+use crate::clock::Moment;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::Verb;
@@ -46,6 +49,15 @@ struct SentSeries {
     series: BTreeSet<String>,
 }
 
+/// The record of a group before a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SentBefore {
+    /// The series of the group, none while another process sends the group as well; `None` if an operation has failed.
+    pub(crate) series: Option<BTreeSet<String>>,
+    /// When this process was added to the record, if it was not there before.
+    pub(crate) joined_at: Option<Moment>,
+}
+
 /// Which process created a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestOrigin {
@@ -55,25 +67,25 @@ pub(crate) enum RequestOrigin {
 }
 
 impl Spool {
-    /// Returns the series of a group that the sink has, and records that this process sends the group. The set is empty while
-    /// another process sends the group as well, or if an operation fails. Returns `None` if the state directory cannot be used.
-    /// Blocks.
+    /// Returns the series of a group that the sink has, and records that this process sends the group. Returns `None` if the
+    /// state directory cannot be used. Blocks.
     pub(crate) fn sent_series(
         &self,
         key: &GroupingKey,
         origin: RequestOrigin,
-    ) -> Option<BTreeSet<String>> {
-        let mut series = BTreeSet::new();
+    ) -> Option<SentBefore> {
+        let mut before = SentBefore::default();
         let is_recorded = self.update_sent(key, |sent, others, presence| {
-            if others.is_empty() {
-                series.clone_from(&sent.series);
-            }
+            let is_shared = !others.is_empty();
+            before.series = Some(if is_shared { BTreeSet::new() } else { sent.series.clone() });
             if origin == RequestOrigin::ThisProcess {
+                let is_new = !sent.processes.contains(presence.name());
+                before.joined_at = is_new.then(Moment::now);
                 sent.processes = others;
                 sent.processes.insert(presence.name().to_owned());
             }
         })?;
-        Some(if is_recorded { series } else { BTreeSet::new() })
+        Some(if is_recorded { before } else { SentBefore::default() })
     }
 
     /// Stores the series of a group that the sink has after a request with this verb. Blocks.
@@ -175,7 +187,8 @@ impl SentSeries {
             return text;
         }
         log::debug(format_args!(
-            "{key} has too many series: those that it no longer sends do not end"
+            "the list of the series of {key} is larger than {MAX_FILE_SIZE} bytes, so it is not stored, and none of them \
+             end; export fewer series"
         ));
         let processes = self.processes.clone();
         Self { processes, series: BTreeSet::new() }.encode(sink, key)
@@ -230,8 +243,12 @@ mod tests {
         spool
     }
 
+    fn before(spool: &Spool, job: &str, origin: RequestOrigin) -> SentBefore {
+        spool.sent_series(&key(job), origin).unwrap()
+    }
+
     fn sent(spool: &Spool, job: &str) -> BTreeSet<String> {
-        spool.sent_series(&key(job), RequestOrigin::ThisProcess).unwrap()
+        before(spool, job, RequestOrigin::ThisProcess).series.unwrap()
     }
 
     fn path(state: &TempStateDir, spool: &Spool) -> std::path::PathBuf {
@@ -284,13 +301,24 @@ mod tests {
         let spool = spool(&state, &["a"]);
         let processes =
             || spool.read_sent(&state_folder(&state), &key("x")).unwrap().unwrap().processes;
-        assert_eq!(
-            spool.sent_series(&key("x"), RequestOrigin::EarlierProcess),
-            Some(series(&["a"]))
-        );
-        assert!(processes().is_empty());
+        let earlier = before(&spool, "x", RequestOrigin::EarlierProcess);
+        assert_eq!(earlier.series, Some(series(&["a"])));
+        assert!(processes().is_empty() && earlier.joined_at.is_none());
         sent(&spool, "x");
         assert_eq!(processes().len(), 1);
+    }
+
+    #[test]
+    fn process_joins_a_group_with_its_first_request() {
+        let state = TempStateDir::new();
+        let spool = spool(&state, &["a"]);
+        let started_at = Moment::now();
+        let joins = || before(&spool, "x", RequestOrigin::ThisProcess).joined_at;
+        assert!(joins().is_some_and(|joined_at| joined_at.is_at_or_after(started_at)));
+        assert!(joins().is_none());
+        // A delete removes the record.
+        spool.store_sent_series(&key("x"), Verb::Delete, BTreeSet::new());
+        assert!(joins().is_some());
     }
 
     fn state_folder(state: &TempStateDir) -> Arc<Folder> {
@@ -320,10 +348,8 @@ mod tests {
         corrupt.extend([vec![b'a'; MAX_FILE_SIZE + 1], vec![0xff; 9]]);
         for bytes in corrupt {
             std::fs::write(&path, &bytes).unwrap();
-            assert_eq!(
-                spool.sent_series(&key("x"), RequestOrigin::EarlierProcess),
-                Some(series(&[]))
-            );
+            let found = before(&spool, "x", RequestOrigin::EarlierProcess).series;
+            assert_eq!(found, Some(series(&[])));
         }
         assert_eq!(SentSeries::decode(&whole, "another sink", &key("x")), None);
         assert_eq!(SentSeries::decode(&whole, SINK, &key("y")), None);
@@ -354,13 +380,14 @@ mod tests {
     }
 
     #[test]
-    fn series_do_not_end_if_the_disk_fails() {
+    fn series_are_unknown_if_the_disk_fails() {
         // The operations are a lock, a read, three steps of a write, and a rename.
         for successes in 0..6 {
             let state = TempStateDir::new();
             let mut spool = spool(&state, &["a"]);
             spool.disk.failpoint = Some(Arc::new(std::sync::atomic::AtomicI64::new(successes)));
-            assert_eq!(sent(&spool, "x"), series(&[]), "{successes}");
+            let failed = before(&spool, "x", RequestOrigin::ThisProcess);
+            assert!(failed.series.is_none() && failed.joined_at.is_none(), "{successes}");
             spool.disk.failpoint = None;
             assert_eq!(sent(&spool, "x"), series(&["a"]), "{successes}");
         }

@@ -81,8 +81,8 @@ impl Folder {
         self.id
     }
 
-    /// Waits until no other thread of this process changes the folder. Fails if no other thread locks the folder for `timeout`,
-    /// because another process holds the lock.
+    /// Waits until the threads of this process that arrived earlier have changed the folder. Fails if none of them locks the
+    /// folder for `timeout`.
     pub(super) fn take_turn(&self, timeout: Duration) -> io::Result<FolderTurn> {
         self.turns.take(timeout).ok_or_else(|| {
             io::Error::new(io::ErrorKind::TimedOut, "other threads of this process use the folder")

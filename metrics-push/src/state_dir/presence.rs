@@ -64,7 +64,10 @@ impl Presence {
             }
             let _ = folder.remove(&name);
         }
-        Err(io::Error::other("other processes remove the file of this process"))
+        Err(io::Error::other(format!(
+            "no file in {} can be locked; use a local disk that no other program cleans up",
+            folder.path().display()
+        )))
     }
 
     /// Returns the name of this process, which no other process has.

@@ -76,7 +76,7 @@ pub(super) fn unreported_families(
     let mut metrics = if is_superseded {
         lasting_families(&completion, gateway)
     } else {
-        completion_metrics(&run.started.expected, &Progress::default(), &completion)
+        completion_metrics(&run.started.expected, &progress(run), &completion)
     };
     let mut families = metrics.encode();
     let state = gateway.copied().unwrap_or_default();
@@ -94,10 +94,13 @@ pub(super) fn unreported_families(
 
 /// Returns what the history of the group stores about a run.
 pub(super) fn ending(run: &JournaledRun, found_at: f64) -> RunEnding {
-    let finished = run.finished.as_ref();
-    let progress = finished.map(Finished::progress).unwrap_or_default();
-    let reason = finished.and_then(|finished| finished.reason.clone());
-    run_ending(&run.started.run, &completion(run, found_at), &progress, reason)
+    let reason = run.finished.as_ref().and_then(|finished| finished.reason.clone());
+    run_ending(&run.started.run, &completion(run, found_at), &progress(run), reason)
+}
+
+/// Returns the progress of a run at its end. It is unknown if the process died before.
+fn progress(run: &JournaledRun) -> Progress {
+    run.finished.as_ref().map(Finished::progress).unwrap_or_default()
 }
 
 /// Returns how a run ended. Without a known ending, it was abandoned.
@@ -130,6 +133,7 @@ mod tests {
 
     use super::super::line::Started;
     use super::*;
+    use crate::finished_run::RecordCounts;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::{Extent, JobSpec};
     use crate::labels::GroupingKey;
@@ -219,6 +223,17 @@ mod tests {
         for name in [LAST_FAILURE, LAST_ABANDONED, "batch_job_last_completion_timestamp_seconds"] {
             assert!(families[name].ends_with(" 10\n"), "{}", families[name]);
         }
+    }
+
+    #[test]
+    fn run_reports_the_records_that_it_counted_before_its_process_died() {
+        let mut run = run(Some(Outcome::Error));
+        let records = RecordCounts { processed: 5, failed: 2, skipped: 0 };
+        run.finished = run.finished.map(|it| Finished { records: Some(records), ..it });
+        let families = unreported_families(&run, 20.0, Recency::Newest, None);
+        let text = &families["batch_job_last_run_records"];
+        assert!(text.contains("{result=\"processed\"} 5\n"), "{text}");
+        assert!(text.contains("{result=\"failed\"} 2\n"), "{text}");
     }
 
     #[test]

@@ -19,9 +19,17 @@ pub(super) struct SentGroups(Mutex<SeriesByGroup>);
 
 #[derive(Debug, Default)]
 struct SeriesByGroup {
-    series: HashMap<GroupingKey, SeriesSet>,
+    series: HashMap<GroupingKey, GroupSeries>,
     /// The number of series of all groups.
     count: usize,
+}
+
+/// The series of one group.
+#[derive(Debug)]
+struct GroupSeries {
+    series: SeriesSet,
+    /// The state directory could not be read, so another process may send the group.
+    may_be_shared: bool,
 }
 
 impl SentGroups {
@@ -39,7 +47,7 @@ impl SentGroups {
         let groups = self.0.lock();
         let Some(sent) = groups.series.get(key) else { return SeriesSet::new() };
         // A line starts with the name of its family, which may have a suffix.
-        let has_family = |name: &str| sent.iter().any(|line| line.starts_with(name));
+        let has_family = |name: &str| sent.series.iter().any(|line| line.starts_with(name));
         ending_series(families.iter().filter(|family| has_family(family.name)))
     }
 
@@ -48,9 +56,9 @@ impl SentGroups {
         let groups = self.0.lock();
         let Some(sent) = groups.series.get(key) else { return SeriesSet::new() };
         match verb {
-            Verb::Add => SeriesSet::new(),
-            Verb::Delete => sent.clone(),
-            Verb::Push => sent.difference(series).cloned().collect(),
+            Verb::Delete => sent.series.clone(),
+            Verb::Push if !sent.may_be_shared => sent.series.difference(series).cloned().collect(),
+            Verb::Add | Verb::Push => SeriesSet::new(),
         }
     }
 
@@ -67,20 +75,25 @@ impl SentGroups {
 }
 
 impl RecordSeries for SentGroups {
-    fn restore(&self, key: &GroupingKey, series: SeriesSet) {
+    fn restore(&self, key: &GroupingKey, series: Option<SeriesSet>) {
         let mut groups = self.0.lock();
-        groups.remove(key);
-        groups.insert(key, series);
+        if let Some(series) = series {
+            groups.remove(key);
+            groups.insert(key, series);
+        } else if let Some(sent) = groups.series.get_mut(key) {
+            sent.may_be_shared = true;
+        }
     }
 
     fn series(&self, key: &GroupingKey) -> SeriesSet {
-        self.0.lock().series.get(key).cloned().unwrap_or_default()
+        let groups = self.0.lock();
+        groups.series.get(key).map(|sent| sent.series.clone()).unwrap_or_default()
     }
 }
 
 impl SeriesByGroup {
     fn remove(&mut self, key: &GroupingKey) -> SeriesSet {
-        let series = self.series.remove(key).unwrap_or_default();
+        let series = self.series.remove(key).map(|sent| sent.series).unwrap_or_default();
         self.count -= series.len();
         series
     }
@@ -89,7 +102,7 @@ impl SeriesByGroup {
     fn insert(&mut self, key: &GroupingKey, series: SeriesSet) {
         if !series.is_empty() && self.count + series.len() <= MAX_SERIES {
             self.count += series.len();
-            self.series.insert(key.clone(), series);
+            self.series.insert(key.clone(), GroupSeries { series, may_be_shared: false });
         }
     }
 }
@@ -155,12 +168,26 @@ mod tests {
         let (key, sent) = (key("j"), SentGroups::default());
         let both = ending_series(&[family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")]);
         let one = ending_series(&[family(&key, "x", "x{v=\"2\"} 5\n")]);
-        sent.restore(&key, both.clone());
+        sent.restore(&key, Some(both.clone()));
         assert_eq!(sent.series(&key), both);
         assert_eq!(values(sent.ended_by(Verb::Push, &key, &one)), ["1"]);
-        sent.restore(&key, SeriesSet::new());
+        sent.restore(&key, Some(SeriesSet::new()));
         assert!(sent.ended_by(Verb::Push, &key, &one).is_empty());
         assert_eq!(counts(&sent), (0, 0));
+    }
+
+    #[test]
+    fn only_a_delete_ends_series_if_the_state_directory_cannot_be_read() {
+        let (key, sent) = (key("j"), SentGroups::default());
+        let both = ending_series(&[family(&key, "x", "x{v=\"1\"} 1\nx{v=\"2\"} 1\n")]);
+        let one = ending_series(&[family(&key, "x", "x{v=\"2\"} 5\n")]);
+        sent.restore(&key, None);
+        sent.record(Verb::Push, &key, both);
+        sent.restore(&key, None);
+        assert!(sent.ended_by(Verb::Push, &key, &one).is_empty());
+        assert_eq!(values(sent.ended_by(Verb::Delete, &key, &SeriesSet::new())), ["1", "2"]);
+        sent.record(Verb::Push, &key, one.clone());
+        assert_eq!(values(sent.ended_by(Verb::Delete, &key, &SeriesSet::new())), ["2"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crate::exposition::{EncodedFamily, MetricType, SampleLines, read_sample, sample_lines};
 use crate::float::parse_float;
 use crate::labels::GroupingKey;
+use crate::metrics::push_label_value;
 use crate::push_request::Total;
 use crate::sink::series::{SeriesLabels, series_labels};
 
@@ -148,23 +149,19 @@ impl<'a> SeriesReader<'_, 'a> {
 impl TimeSeries<'_, '_> {
     /// Returns the end of the series as a line in the text format. The lines of equal series are equal.
     pub(super) fn ended(&self) -> String {
-        let (mut name, mut labels) = ("", Vec::new());
+        let (mut name, mut labels) = ("", String::new());
         for (label, value) in self.labels.iter() {
             if label == NAME {
                 name = value;
-            } else {
-                labels.push(format!("{label}=\"{}\"", escape_value(value)));
+                continue;
             }
+            let separator = if labels.is_empty() { "" } else { "," };
+            labels.extend([separator, label, "=\""]);
+            push_label_value(&mut labels, value);
+            labels.push('"');
         }
-        format!("{name}{{{}}} NaN", labels.join(","))
+        format!("{name}{{{labels}}} NaN")
     }
-}
-
-fn escape_value(value: &str) -> Cow<'_, str> {
-    if !value.contains(['\\', '\n', '"']) {
-        return value.into();
-    }
-    value.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"").into()
 }
 
 /// Returns the labels of a group, and the name of a metric.
