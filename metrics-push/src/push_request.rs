@@ -683,7 +683,7 @@ mod tests {
     }
 
     #[test]
-    fn outcome_only_drops_the_program_s_own_metrics() {
+    fn outcome_only_drops_the_metrics_of_the_program() {
         let mixed = PushRequest::push(key(), named(&["batch_job_info", "rows"]));
         let alone = mixed.outcome_only().unwrap();
         assert_eq!((alone.verb(), alone.body().as_str()), (Verb::Add, "batch_job_info 1\n"));

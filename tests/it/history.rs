@@ -111,6 +111,22 @@ fn damaged_history_costs_one_warning() {
 }
 
 #[test]
+fn locked_history_costs_one_warning_with_a_remedy() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    end(&gateway, &state, &["err"]);
+    let lock = std::fs::File::create(state.path().join("history/.lock")).unwrap();
+    lock.lock().unwrap();
+    let ended = end(&gateway, &state, &["err"]);
+    let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
+    assert!(
+        line.contains("cannot lock the history in") && line.contains("; end a process"),
+        "{line}"
+    );
+    group(&gateway, "import").assert_outcome("error");
+    assert_eq!(history(state.path(), "import").runs().len(), 1);
+}
+
+#[test]
 fn group_without_a_machine_label_has_a_streak_and_no_totals() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for failures in [1.0, 2.0] {

@@ -196,7 +196,7 @@ fn stored_series(state: &StateDir) -> usize {
 }
 
 #[test]
-fn metric_that_a_success_of_the_next_process_does_not_have_ends() {
+fn success_of_the_next_process_ends_metrics_that_it_does_not_have() {
     let (receiver, state) = (FakeReceiver::start(), StateDir::new());
     run_process(&receiver, &state, &["gauge=rows", "gauge=bytes", "ok"]);
     run_process(&receiver, &state, &["gauge=bytes", "err"]);

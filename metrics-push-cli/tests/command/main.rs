@@ -11,4 +11,7 @@ mod removal;
 #[path = "../../../tests/it/signal_defaults.rs"]
 mod signal_defaults;
 mod spool;
+#[expect(dead_code, reason = "parts that only other tests use")]
+#[path = "../../../tests/it/state_dir.rs"]
+mod state_dir;
 mod status;

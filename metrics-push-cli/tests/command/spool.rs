@@ -1,27 +1,20 @@
 //! `metrics-push recover` and `spool`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault};
 
 use crate::program::{Ended, metrics_push, piped};
-
-/// A state directory for one test, removed on drop.
-struct StateDir(PathBuf);
+use crate::state_dir::StateDir;
 
 impl StateDir {
-    fn new(name: &str) -> Self {
-        let name = format!("{name}-{}", std::process::id());
-        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
-    }
-
     /// Runs the command with this state directory and this URL.
     fn run(&self, url: &str, arguments: &[&str]) -> Ended {
         let mut command = metrics_push(url, arguments);
-        command.env("METRICS_PUSH_STATE_DIR", &self.0).env("PATH", "/usr/bin:/bin");
+        command.env("METRICS_PUSH_STATE_DIR", self.path()).env("PATH", "/usr/bin:/bin");
         piped(command, "")
     }
 
@@ -31,15 +24,9 @@ impl StateDir {
     }
 }
 
-impl Drop for StateDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn recover_delivers_spooled_requests() {
-    let state = StateDir::new("recover");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     let with_state = |arguments: &[&str]| state.run(&gateway.url(), arguments);
     gateway.refuse_connections();
@@ -72,7 +59,7 @@ fn recover_delivers_spooled_requests() {
 
 #[test]
 fn spool_drop_discards_requests() {
-    let state = StateDir::new("drop");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     let with_state = |arguments: &[&str]| state.run(&gateway.url(), arguments);
     gateway.refuse_connections();
@@ -94,7 +81,7 @@ fn spool_drop_discards_requests() {
 
 #[test]
 fn outcomes_for_a_wrong_url_are_listed_and_delivered_to_the_right_one() {
-    let state = StateDir::new("wrong-url");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     // The same URL in two spellings; credentials are neither stored nor shown.
     let (wrong, other_spelling) = ("http://me:secret@gatway.invalid:80/", "HTTP://GATWAY.invalid");
@@ -146,7 +133,7 @@ fn outcomes_for_a_wrong_url_are_listed_and_delivered_to_the_right_one() {
 
 #[test]
 fn spool_move_assigns_outcomes_without_sending_them() {
-    let state = StateDir::new("move");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     state.fail("http://old.invalid", "backup");
     let to = gateway.url();
@@ -165,7 +152,7 @@ fn spool_move_assigns_outcomes_without_sending_them() {
 
 #[test]
 fn recover_from_needs_one_gateway() {
-    let state = StateDir::new("two-gateways");
+    let state = StateDir::new();
     let (first, second) = (FakeGateway::start(), FakeGateway::start());
     let both = format!("{},{}", first.url(), second.url());
     let before = format!("{},http://old.invalid", first.url());
@@ -185,7 +172,7 @@ fn recover_from_needs_one_gateway() {
 
 #[test]
 fn spool_drop_selects_any_url() {
-    let state = StateDir::new("drop-url");
+    let state = StateDir::new();
     for url in ["http://a.invalid", "http://b.invalid"] {
         state.fail(url, "backup");
     }
@@ -198,7 +185,7 @@ fn spool_drop_selects_any_url() {
 
 #[test]
 fn numbers_in_messages_have_the_right_plural() {
-    let state = StateDir::new("plural");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     for job in ["a", "b"] {
         state.fail("http://old.invalid", job);
@@ -233,14 +220,14 @@ fn kill_run(state: &StateDir, url: &str, command: &[&str], text: &str) {
 fn start_run(state: &StateDir, url: &str, command: &[&str]) -> Child {
     let arguments = [&["exec", "--job", "backup", "--timeout", "60s", "--"], command].concat();
     let mut exec: Command = metrics_push(url, &arguments);
-    exec.env("METRICS_PUSH_STATE_DIR", &state.0).env("PATH", "/usr/bin:/bin");
+    exec.env("METRICS_PUSH_STATE_DIR", state.path()).env("PATH", "/usr/bin:/bin");
     exec.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn wait_for_journal(state: &StateDir, text: &str) {
     let deadline = Instant::now() + TIMEOUT;
     let has_text = |path: PathBuf| fs::read_to_string(path).is_ok_and(|found| found.contains(text));
-    while !fs::read_dir(state.0.join("journal"))
+    while !fs::read_dir(state.path().join("journal"))
         .is_ok_and(|mut files| files.any(|file| has_text(file.unwrap().path())))
     {
         assert!(Instant::now() < deadline, "no journal contains {text:?}");
@@ -250,7 +237,7 @@ fn wait_for_journal(state: &StateDir, text: &str) {
 
 #[test]
 fn run_with_a_known_ending_counts_as_a_delivered_outcome() {
-    let state = StateDir::new("known-ending");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     gateway.fault(Fault::hang());
     kill_run(&state, &gateway.url(), &["true"], "outcome=success");
@@ -269,7 +256,7 @@ fn run_with_a_known_ending_counts_as_a_delivered_outcome() {
 
 #[test]
 fn run_without_a_known_ending_is_listed_and_reported_as_abandoned() {
-    let state = StateDir::new("abandoned");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     let mut alive = start_run(&state, &gateway.url(), &["sleep", "60"]);
     wait_for_journal(&state, "started");
@@ -291,7 +278,7 @@ fn run_without_a_known_ending_is_listed_and_reported_as_abandoned() {
 
 #[test]
 fn runs_for_a_wrong_url_are_moved_and_dropped() {
-    let state = StateDir::new("runs-of-url");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     gateway.fault(Fault::hang());
     kill_run(&state, &gateway.url(), &["true"], "outcome=success");
@@ -315,8 +302,6 @@ fn runs_for_a_wrong_url_are_moved_and_dropped() {
 
 /// Writes journals of dead processes, each with runs of different groups.
 fn write_dead_runs(state: &StateDir, url: &str, journals: usize, runs: usize) {
-    let folder = state.0.join("journal");
-    fs::create_dir_all(&folder).unwrap();
     for journal in 0..journals {
         let mut text = "metrics-push journal 1\tprocess=999999\tboot=earlier\n".to_owned();
         for run in 0..runs {
@@ -324,13 +309,13 @@ fn write_dead_runs(state: &StateDir, url: &str, journals: usize, runs: usize) {
                 "started\tid={run}\tat=1764000000\tsink={url}\tjob=dead\tlabel=n={journal}-{run}\tversion=\n"
             );
         }
-        fs::write(folder.join(format!("{journal:020}-999999.journal")), text).unwrap();
+        state.write(&format!("{journal:020}-999999.journal"), &text);
     }
 }
 
 #[test]
 fn job_reports_its_ending_before_many_runs_of_dead_processes() {
-    let state = StateDir::new("many-dead");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     write_dead_runs(&state, &gateway.url(), 1, 3_000);
     let ended = state.run(&gateway.url(), &["exec", "--job", "own", "--", "true"]);
@@ -344,14 +329,14 @@ fn job_reports_its_ending_before_many_runs_of_dead_processes() {
 
 #[test]
 fn recovery_opens_few_journals_at_once() {
-    let state = StateDir::new("many-journals");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     write_dead_runs(&state, &gateway.url(), 400, 1);
     let limited = |arguments: &str| {
         let program = env!("CARGO_BIN_EXE_metrics-push");
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n 128; exec '{program}' {arguments}")]);
-        command.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", &state.0);
+        command.env("METRICS_PUSH_URL", gateway.url()).env("METRICS_PUSH_STATE_DIR", state.path());
         piped(command, "")
     };
     let listed = limited("spool list");
@@ -367,7 +352,7 @@ fn recovery_opens_few_journals_at_once() {
 
 /// Returns the number of spooled requests.
 fn spooled(state: &StateDir) -> usize {
-    let Ok(files) = fs::read_dir(state.0.join("spool")) else { return 0 };
+    let Ok(files) = fs::read_dir(state.path().join("spool")) else { return 0 };
     files
         .filter(|file| file.as_ref().unwrap().path().extension() == Some("request".as_ref()))
         .count()
@@ -375,7 +360,7 @@ fn spooled(state: &StateDir) -> usize {
 
 #[test]
 fn runs_of_dead_processes_stay_in_their_journal_while_the_gateway_is_down() {
-    let state = StateDir::new("dead-and-down");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     write_dead_runs(&state, &gateway.url(), 1, 1_000);
@@ -398,7 +383,7 @@ fn runs_of_dead_processes_stay_in_their_journal_while_the_gateway_is_down() {
 #[test]
 fn recover_does_not_fill_the_spool_if_the_gateway_accepts_no_pushes() {
     const RUNS: usize = 5_000;
-    let state = StateDir::new("no-pushes");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(503).when(|request| request.method != "GET"));
     write_dead_runs(&state, &gateway.url(), 1, RUNS);
@@ -409,12 +394,12 @@ fn recover_does_not_fill_the_spool_if_the_gateway_accepts_no_pushes() {
     let recovered = state.run(&gateway.url(), &["recover", "--timeout", "300s"]);
     assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
     assert_eq!(gateway.groups().len(), RUNS, "{recovered:?} {failed:?}");
-    assert!(!state.0.join("spool/dropped").exists(), "{failed:?}");
+    assert!(!state.path().join("spool/dropped").exists(), "{failed:?}");
 }
 
 #[test]
 fn recover_delivers_the_spool_before_it_reports_runs() {
-    let state = StateDir::new("spool-first");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     gateway.refuse_connections();
     state.fail(&gateway.url(), "own");
@@ -429,9 +414,8 @@ fn recover_delivers_the_spool_before_it_reports_runs() {
 
 #[test]
 fn rejected_run_stays_in_its_journal_if_it_cannot_be_spooled() {
-    let state = StateDir::new("rejected-unspooled");
-    fs::create_dir_all(&state.0).unwrap();
-    fs::write(state.0.join("spool"), "not a folder").unwrap();
+    let state = StateDir::new();
+    fs::write(state.path().join("spool"), "not a folder").unwrap();
     let gateway = FakeGateway::start();
     gateway.fault(Fault::status(400).when(|request| request.method != "GET"));
     state.fail(&gateway.url(), "backup");
@@ -439,7 +423,7 @@ fn rejected_run_stays_in_its_journal_if_it_cannot_be_spooled() {
     let rejected = state.run(&gateway.url(), &["recover", "--timeout", "2s"]);
     assert!(rejected.stdout.ends_with(" 2 left.\n"), "{rejected:?}");
     gateway.heal();
-    fs::remove_file(state.0.join("spool")).unwrap();
+    fs::remove_file(state.path().join("spool")).unwrap();
     let recovered = state.run(&gateway.url(), &["recover"]);
     assert_eq!(
         recovered.stdout, "1 outcome delivered, 1 abandoned run reported, 0 left.\n",
@@ -450,7 +434,7 @@ fn rejected_run_stays_in_its_journal_if_it_cannot_be_spooled() {
 
 #[test]
 fn recover_counts_runs_that_another_process_reports_as_left() {
-    let state = StateDir::new("other-recovers");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     write_dead_runs(&state, &gateway.url(), 1, 3);
     let lock = lock_recovery(&state);
@@ -462,19 +446,22 @@ fn recover_counts_runs_that_another_process_reports_as_left() {
 
 /// Locks what a process locks while it reports the runs of dead processes.
 fn lock_recovery(state: &StateDir) -> fs::File {
-    let lock = fs::File::create(state.0.join("journal/recovery.lock")).unwrap();
+    let lock = fs::File::create(state.path().join("journal/recovery.lock")).unwrap();
     lock.lock().unwrap();
     lock
 }
 
 #[test]
 fn recover_waits_while_another_process_reports_runs() {
-    let state = StateDir::new("waits-for-other");
+    let state = StateDir::new();
     let gateway = FakeGateway::start();
     write_dead_runs(&state, &gateway.url(), 1, 3);
     let lock = lock_recovery(&state);
     let mut command = metrics_push(&gateway.url(), &["recover"]);
-    command.env("METRICS_PUSH_STATE_DIR", &state.0).stderr(Stdio::null()).stdout(Stdio::piped());
+    command
+        .env("METRICS_PUSH_STATE_DIR", state.path())
+        .stderr(Stdio::null())
+        .stdout(Stdio::piped());
     let mut recover = command.spawn().unwrap();
     let descriptors = format!("/proc/{}/fd", recover.id());
     let is_waiting = || {

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn older_timestamp_than_the_gateway_s_is_left_out() {
+    fn timestamp_older_than_that_of_the_gateway_is_left_out() {
         for (outcome, name) in [(Outcome::Success, LAST_SUCCESS), (Outcome::Error, LAST_FAILURE)] {
             for (instant, is_reported) in [(10.5, true), (11.0, false), (11.5, false)] {
                 let (success_at, failure_at) = (Some(instant), Some(instant));
