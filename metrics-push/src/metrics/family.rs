@@ -12,7 +12,7 @@ use super::call_site::CallSite;
 use super::label_values::ValueIter;
 use super::series::{Series, SeriesTable};
 use super::text_encoder::SampleWriter;
-use super::text_family::{TextFamily, placeholder};
+use super::text_family::{SeriesSource, TextFamily, placeholder};
 use super::validate::log_rendering;
 use crate::label_text::{Rendering, bounded, is_bounded};
 
@@ -103,26 +103,6 @@ impl<K: MetricKind> Family<K> {
         series.into_iter().map(|(_, series)| series).collect()
     }
 
-    /// Returns all series with their values and labels.
-    fn metrics(&self) -> Vec<Metric> {
-        let order = self.label_order();
-        // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
-        // order, so that later passes over many series read memory sequentially.
-        let metrics = self.sorted_series(&order).into_iter().map(|series| {
-            let values: Vec<_> = series.values().collect();
-            let labels = self.labels(&order, &values).map(|(name, value)| {
-                let mut pair = LabelPair::default();
-                pair.set_name(name.to_owned());
-                pair.set_value(value.to_owned());
-                pair
-            });
-            let mut metric = series.metric.sample();
-            metric.set_label(labels.collect());
-            metric
-        });
-        metrics.collect()
-    }
-
     /// Writes all series as text. Returns `None` if there are none, or if a label value would be changed.
     fn text(&self, head: &MetricFamily) -> Option<String> {
         let (order, mut text, mut values) = (self.label_order(), String::new(), Vec::new());
@@ -153,6 +133,35 @@ impl<K: MetricKind> Family<K> {
     }
 }
 
+impl<K: MetricKind> SeriesSource for Family<K> {
+    fn name(&self) -> &str {
+        &self.desc.fq_name
+    }
+
+    fn label_names(&self) -> &[String] {
+        &self.desc.variable_labels
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let order = self.label_order();
+        // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
+        // order, so that later passes over many series read memory sequentially.
+        let metrics = self.sorted_series(&order).into_iter().map(|series| {
+            let values: Vec<_> = series.values().collect();
+            let labels = self.labels(&order, &values).map(|(name, value)| {
+                let mut pair = LabelPair::default();
+                pair.set_name(name.to_owned());
+                pair.set_value(value.to_owned());
+                pair
+            });
+            let mut metric = series.metric.sample();
+            metric.set_label(labels.collect());
+            metric
+        });
+        metrics.collect()
+    }
+}
+
 /// The collector of a family.
 pub(super) struct FamilyCollector<K: MetricKind>(pub(super) Arc<Family<K>>);
 
@@ -169,12 +178,7 @@ impl<K: MetricKind> Collector for FamilyCollector<K> {
         gathered.set_field_type(K::TYPE);
         let placeholder = placeholder(|| {
             let (text, source) = (family.text(&gathered)?, Arc::clone(family));
-            Some(TextFamily {
-                name: family.desc.fq_name.clone(),
-                text,
-                label_names: family.desc.variable_labels.iter().cloned().collect(),
-                metrics: Arc::new(move || source.metrics()),
-            })
+            Some(TextFamily { text, source })
         });
         gathered.set_metric(placeholder.map_or_else(|| family.metrics(), |it| vec![it]));
         vec![gathered]

@@ -4,21 +4,22 @@
 //! allocated. Entries never move and are never removed, so a reader needs only the acquire load of a slot. Inserting
 //! a series takes the lock.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::label_values::{LabelValues, ValueIter, hash_values};
+use super::striped::OnceBox;
 use crate::sync::Mutex;
 
 /// Maximum number of series in the first table. Each further table has four times that capacity.
 const FIRST_CAPACITY: usize = 4;
 
 /// Maximum number of tables. Together, they have room for more series than fit into memory.
-const MAX_TABLES: usize = 24;
+const MAX_TABLES: usize = 14;
 
 /// A series and its label values.
 pub(super) struct Series<S> {
-    hash: u64,
     values: LabelValues,
     pub(super) metric: S,
 }
@@ -35,7 +36,7 @@ impl<S> Series<S> {
     }
 
     /// Compares the label values one after the other, in the order of the label names.
-    pub(super) fn cmp_values(&self, other: &Self) -> Ordering {
+    pub(super) fn cmp_values(&self, other: &Self) -> cmp::Ordering {
         self.values.cmp_values(&other.values)
     }
 }
@@ -46,7 +47,31 @@ pub(crate) struct SeriesTable<S> {
     count: Mutex<usize>,
 }
 
-type Slot<S> = OnceLock<Box<Series<S>>>;
+/// The place of a series in a table. The hash is beside the pointer, so that a look-up reads no other series.
+struct Slot<S> {
+    /// Written before the series.
+    hash: AtomicU64,
+    series: OnceBox<Series<S>>,
+}
+
+impl<S> Slot<S> {
+    const fn new() -> Self {
+        Self { hash: AtomicU64::new(0), series: OnceBox::new() }
+    }
+
+    /// Returns the series and the hash of its label values.
+    #[inline]
+    fn get(&self) -> Option<(u64, &Series<S>)> {
+        let series = self.series.get()?;
+        Some((self.hash.load(Ordering::Relaxed), series))
+    }
+
+    /// Sets the series of an empty slot. The caller holds the lock of the table.
+    fn set(&self, hash: u64, series: Series<S>) -> &Series<S> {
+        self.hash.store(hash, Ordering::Relaxed);
+        self.series.get_or_init(|| Box::new(series))
+    }
+}
 
 impl<S> SeriesTable<S> {
     pub(crate) const fn new() -> Self {
@@ -62,8 +87,8 @@ impl<S> SeriesTable<S> {
     #[inline]
     fn find_hashed<'v>(&self, hash: u64, values: impl ValueIter<'v>) -> Option<&S> {
         for table in self.tables.iter().map_while(OnceLock::get) {
-            for series in probe(table, hash).map_while(OnceLock::get) {
-                if series.hash == hash && series.values.equals(values.clone()) {
+            for (found, series) in probe(table, hash).map_while(Slot::get) {
+                if found == hash && series.values.equals(values.clone()) {
                     return Some(&series.metric);
                 }
             }
@@ -90,8 +115,8 @@ impl<S> SeriesTable<S> {
         let metric = create(*count)?;
         let slot = probe(self.table_for(*count), hash).find(|slot| slot.get().is_none())?;
         *count += 1;
-        let series = || Box::new(Series { hash, values: LabelValues::new(values), metric });
-        Some(&slot.get_or_init(series).metric)
+        let series = slot.set(hash, Series { values: LabelValues::new(values), metric });
+        Some(&series.metric)
     }
 
     /// Returns the table for the next series if there are `count` series.
@@ -103,7 +128,7 @@ impl<S> SeriesTable<S> {
             number += 1;
         }
         self.tables[number]
-            .get_or_init(|| std::iter::repeat_with(OnceLock::new).take(capacity * 2).collect())
+            .get_or_init(|| std::iter::repeat_with(Slot::new).take(capacity * 2).collect())
     }
 
     /// Returns all series, in arbitrary order.
@@ -111,7 +136,7 @@ impl<S> SeriesTable<S> {
         self.tables
             .iter()
             .map_while(OnceLock::get)
-            .flat_map(|table| table.iter().filter_map(OnceLock::get).map(AsRef::as_ref))
+            .flat_map(|table| table.iter().filter_map(|slot| Some(slot.get()?.1)))
     }
 }
 
@@ -125,7 +150,7 @@ fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = &Slot<S>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 

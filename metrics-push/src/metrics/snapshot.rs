@@ -45,8 +45,9 @@ impl Snapshot {
     pub(super) fn from_gathered(families: impl IntoIterator<Item = GatheredFamily>) -> Self {
         let mut snapshot = Self::default();
         for family in families {
-            snapshot.insert(family);
+            snapshot.validate(family);
         }
+        snapshot.combine();
         snapshot
     }
 
@@ -87,22 +88,22 @@ impl Snapshot {
         family.set_help(help.to_owned());
         family.set_field_type(metric_type);
         family.set_metric(metrics.collect());
-        self.insert(GatheredFamily::Metrics(family));
+        self.validate(GatheredFamily::Metrics(family));
+        self.combine();
     }
 
     /// Adds the families of another snapshot. Series of families with the same name are combined. If the types
     /// differ, the other snapshot's family is rejected.
     pub(crate) fn merge(&mut self, other: Self) {
         self.rejections.extend(other.rejections);
-        for family in other.families {
-            self.insert_valid(family);
-        }
+        self.families.extend(other.families);
+        self.combine();
     }
 
     /// Returns each family in the text format, by name. The text of families that have no series in memory is moved out of the
     /// snapshot.
     pub(crate) fn encode(&mut self) -> BTreeMap<String, String> {
-        self.families.iter_mut().map(|it| (it.family().name().to_owned(), it.take_text())).collect()
+        self.families.iter_mut().map(|it| (it.name().to_owned(), it.take_text())).collect()
     }
 
     /// Returns true if the snapshot has no families.
@@ -133,24 +134,27 @@ impl Snapshot {
         });
     }
 
-    fn insert(&mut self, family: GatheredFamily) {
+    /// Adds a family if it is valid. [`combine`](Self::combine) must follow.
+    fn validate(&mut self, family: GatheredFamily) {
         let rejections = &mut self.rejections;
-        let valid = match family {
+        self.families.extend(match family {
             GatheredFamily::Metrics(family) if family.get_metric().is_empty() => None,
             GatheredFamily::Metrics(family) => ValidFamily::new(family, rejections),
             GatheredFamily::Text(family, text) => ValidFamily::from_text(family, text, rejections),
-        };
-        if let Some(valid) = valid {
-            self.insert_valid(valid);
-        }
+        });
     }
 
-    fn insert_valid(&mut self, valid: ValidFamily) {
-        let by_name = |other: &ValidFamily| other.family().name().cmp(valid.family().name());
-        match self.families.binary_search_by(by_name) {
-            Err(position) => self.families.insert(position, valid),
-            Ok(position) => self.families[position].append(valid, &mut self.rejections),
-        }
+    /// Sorts the families by name, and combines those with the same name. Takes linear time for two sorted lists.
+    fn combine(&mut self) {
+        self.families.sort_by(|left, right| left.name().cmp(right.name()));
+        let rejections = &mut self.rejections;
+        self.families.dedup_by(|later, first| {
+            let is_same = later.name() == first.name();
+            if is_same {
+                first.append(later, rejections);
+            }
+            is_same
+        });
     }
 }
 

@@ -6,7 +6,6 @@
 //! because the registry can have a prefix, labels, and other collectors with the same name.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,13 +14,20 @@ use prometheus::proto::{Gauge, Metric, MetricFamily};
 /// The series of a metric, in the text format.
 #[derive(Clone)]
 pub(super) struct TextFamily {
-    pub(super) name: String,
     /// The whole family. Its series are sorted by their labels.
     pub(super) text: String,
-    /// The names of the labels that each series has.
-    pub(super) label_names: BTreeSet<String>,
+    pub(super) source: Arc<dyn SeriesSource>,
+}
+
+/// The metric whose series are text.
+pub(super) trait SeriesSource: Send + Sync {
+    fn name(&self) -> &str;
+
+    /// Returns the names of the labels that each series has.
+    fn label_names(&self) -> &[String];
+
     /// Returns the series.
-    pub(super) metrics: Arc<dyn Fn() -> Vec<Metric> + Send + Sync>,
+    fn metrics(&self) -> Vec<Metric>;
 }
 
 impl fmt::Debug for TextFamily {
@@ -99,9 +105,9 @@ fn replace_placeholders(
         if placeholder != numbered_placeholder(index) {
             return None;
         }
-        let is_changed = family.name() != text.name || !labels.is_empty();
+        let is_changed = family.name() != text.source.name() || !labels.is_empty();
         replaced.push(if is_changed || !family.get_metric().is_empty() {
-            family.mut_metric().extend((text.metrics)().into_iter().map(|mut metric| {
+            family.mut_metric().extend(text.source.metrics().into_iter().map(|mut metric| {
                 let mut all = metric.take_label();
                 all.extend_from_slice(&labels);
                 metric.set_label(all);

@@ -73,14 +73,14 @@ impl ValidFamily {
     /// Validates a family whose series are text. They are valid, because this crate has registered the metric.
     pub(super) fn from_text(
         family: MetricFamily,
-        mut text: TextFamily,
+        text: TextFamily,
         rejections: &mut Vec<RejectedMetric>,
     ) -> Option<Self> {
         if let Err(reason) = check_name(&family) {
             rejections.push(RejectedMetric::new(family.name(), reason));
             return None;
         }
-        let label_names = std::mem::take(&mut text.label_names);
+        let label_names = text.source.label_names().iter().cloned().collect();
         Some(Self { family, label_names, text: Some(text) })
     }
 
@@ -99,18 +99,23 @@ impl ValidFamily {
     /// Replaces the text by the series.
     fn read_series(&mut self) {
         if let Some(text) = self.text.take() {
-            self.family.set_metric((text.metrics)());
+            self.family.set_metric(text.source.metrics());
             let normalized = normalize(&mut self.family);
             debug_assert!(normalized.is_ok(), "a registered metric is valid");
         }
     }
 
+    #[cfg(test)]
     pub(super) fn family(&self) -> &MetricFamily {
         &self.family
     }
 
-    /// Adds the series of another family of the same name. Adds a rejection instead if the types differ.
-    pub(super) fn append(&mut self, mut other: Self, rejections: &mut Vec<RejectedMetric>) {
+    pub(super) fn name(&self) -> &str {
+        self.family.name()
+    }
+
+    /// Moves the series of another family of the same name. Adds a rejection instead if the types differ.
+    pub(super) fn append(&mut self, other: &mut Self, rejections: &mut Vec<RejectedMetric>) {
         let (first, second) = (type_name(&self.family), type_name(&other.family));
         if first != second {
             let reason = format!("{second} of the same name as {first}");

@@ -18,4 +18,5 @@ mod loom;
 mod tests;
 
 pub(crate) use stripes::Stripes;
+pub(super) use sync::OnceBox;
 pub(crate) use thread_slot::ThreadSlot;

@@ -4,7 +4,7 @@ pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) use std::thread_local;
 
 // Reading takes one load. `OnceLock` also loads its state.
-pub(super) use once_cell::race::OnceBox;
+pub(in crate::metrics) use once_cell::race::OnceBox;
 
 /// Declares a static variable that all threads share.
 macro_rules! shared {
