@@ -3,13 +3,16 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::certificate::Certificate;
 use crate::request::get;
 
 /// The arguments of a Pushgateway that accepts metrics without comparing them with those of other groups.
 pub const UNCHECKED: &[&str] = &["--push.disable-consistency-check"];
+
+/// How long a gateway may take to apply the pushes that it has accepted.
+const MAX_APPLY_TIME: Duration = Duration::from_secs(10);
 
 /// An empty Pushgateway on a free port, killed on drop.
 pub struct Pushgateway {
@@ -97,6 +100,23 @@ impl Pushgateway {
         let counts =
             counts.map(|line| line.rsplit(' ').next().and_then(|count| count.parse().ok()));
         counts.map(|count: Option<u32>| count.expect("the counter is a number")).sum()
+    }
+
+    /// Returns the number of groups whose last run has reported its outcome, as soon as it is `expected` or more. A gateway
+    /// without the check responds before it applies a push, so this waits for a few seconds.
+    ///
+    /// # Panics
+    /// As [`outcomes`](Self::outcomes).
+    #[must_use]
+    pub fn outcomes_after_wait(&self, expected: usize) -> usize {
+        let started = Instant::now();
+        loop {
+            let outcomes = self.outcomes();
+            if outcomes >= expected || started.elapsed() > MAX_APPLY_TIME {
+                return outcomes;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Returns the number of groups whose last run has reported its outcome.

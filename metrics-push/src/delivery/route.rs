@@ -170,6 +170,13 @@ impl Route {
         }
     }
 
+    /// Announces that the spooled requests of these groups will be delivered.
+    pub(crate) fn expect_groups(&self, keys: &[GroupingKey]) {
+        if let Some(query) = self.query() {
+            query.expect_groups(keys);
+        }
+    }
+
     /// Returns the groups that have a spooled request for any shard of the ring, if the sink is one of them. Blocks.
     pub(super) fn spooled_keys_of_sink(&self) -> Vec<GroupingKey> {
         let Some(spool) = self.spool() else { return Vec::new() };

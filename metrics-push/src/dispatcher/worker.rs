@@ -264,6 +264,7 @@ fn log_summary_later() {
 
 /// Queues the delivery of spooled requests, because their sink is reachable.
 fn submit_backlogs(shared: &Shared, route: &Route, keys: Vec<GroupingKey>) {
+    route.expect_groups(&keys);
     let deadline = Moment::now().after(DRAIN_TIMEOUT);
     let backlog_of = |key| {
         let (route, class) = (route.clone(), DeliveryClass::BestEffort);

@@ -17,6 +17,7 @@ pub(super) fn replay_all(pipeline: &Pipeline, deadline: Moment) -> Vec<Option<Re
     let wait = |receipt: Receiver<Receipt>| receipt.wait(deadline.remaining());
 
     let spooled: Vec<_> = pipeline.spooled_keys().collect();
+    spooled.iter().for_each(|(route, keys)| route.expect_groups(keys));
     let first = |(route, keys): &(&Route, Vec<GroupingKey>)| {
         Some(replay(route, keys.first()?, DeliveryClass::Final))
     };

@@ -6,6 +6,7 @@ use std::{env, iter};
 
 use metrics_push::{Config, Job, Outcome, Pusher, Run, SinkConfig};
 use metrics_push_benches::journals;
+use prometheus::{IntCounter, TextEncoder};
 
 /// The variable with the folder of a child.
 pub(crate) const FOLDER_VARIABLE: &str = "GROWTH_FOLDER";
@@ -96,6 +97,7 @@ pub(crate) static DIMENSIONS: &[Dimension] = &[
     }),
     Dimension::new("label sets of a counter", 1_000, 64_000, label_sets),
     Dimension::new("registered families", 500, 16_000, families),
+    Dimension::new("limit: families of the `prometheus` crate", 500, 16_000, foreign_families),
     Dimension::new("series of a push", 4_000, 128_000, series),
     Dimension::new("sinks", 8, 256, sinks),
     Dimension::new("shards", 4, 64, |number, url| {
@@ -229,6 +231,18 @@ fn families(number: usize, url: &str) {
         counter.expect("the name is free").inc();
     }
     push_default_registry(url);
+}
+
+/// Registers, gathers and encodes the same families without this library.
+fn foreign_families(number: usize, _: &str) {
+    for family in 0..=number {
+        let counter = IntCounter::new(format!("growth_{family}_total"), "A family.");
+        let counter = counter.expect("the name is valid");
+        counter.inc();
+        prometheus::register(Box::new(counter)).expect("the name is free");
+    }
+    let text = TextEncoder::new().encode_to_string(&prometheus::gather());
+    assert!(!text.expect("the families are valid").is_empty());
 }
 
 fn series(number: usize, url: &str) {

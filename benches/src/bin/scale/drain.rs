@@ -104,6 +104,6 @@ fn send_all(address: SocketAddr, requests: &[Vec<u8>]) -> f64 {
 }
 
 fn assert_complete(gateway: Pushgateway) {
-    let outcomes = gateway.outcomes();
+    let outcomes = gateway.outcomes_after_wait(GROUPS);
     assert!(outcomes >= GROUPS, "{outcomes} outcomes on the gateway");
 }

@@ -24,7 +24,7 @@ pub(crate) fn table() -> Table {
             let state = TempFolder::new();
             let state = has_state.then(|| state.path());
             let usage = measure(child::command("open", tasks, &gateway.url(), state));
-            let outcomes = gateway.outcomes();
+            let outcomes = gateway.outcomes_after_wait(tasks);
             assert_eq!(outcomes, tasks, "outcomes on the gateway");
             table.row(&[
                 tasks.to_string(),

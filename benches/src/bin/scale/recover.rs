@@ -16,7 +16,7 @@ pub(crate) fn table() -> Table {
     let state = TempFolder::new();
     let _ = measure(child::command("journals", JOURNALS, &gateway.url(), Some(state.path())));
     let usage = measure(child::command("recover", 0, &gateway.url(), Some(state.path())));
-    let outcomes = gateway.outcomes();
+    let outcomes = gateway.outcomes_after_wait(JOURNALS);
     assert_eq!(outcomes, JOURNALS, "outcomes on the gateway");
     table.row(&[
         JOURNALS.to_string(),

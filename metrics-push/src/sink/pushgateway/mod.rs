@@ -282,6 +282,10 @@ impl Query for Pushgateway {
         Box::pin(self.states(keys, timeout))
     }
 
+    fn expect_groups(&self, keys: &[GroupingKey]) {
+        self.shared_states.expect(keys);
+    }
+
     fn late_responses<'a>(
         &'a self,
         key: &'a GroupingKey,

@@ -4,9 +4,14 @@
 //! in flight, a caller waits for its response. A response is cached for as long as its query took, because it may
 //! already have been that old when it arrived. A response that does not show the group of a caller is followed by a
 //! query for the groups of all callers that wait.
+//!
+//! The end of an outage delivers thousands of stored requests, each after a look at its group. They are announced, so that
+//! one query asks for all of them. Its response serves each announced group once, for as long as an attempt may take: the
+//! request that follows may be applied that late as well.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::Error;
@@ -15,17 +20,45 @@ use crate::oneshot::{Receiver, Sender, channel};
 use crate::sink::group_states::{GroupState, GroupStates};
 use crate::sync::Mutex;
 
+/// How long a response serves the announced groups, at least: as long as an attempt to deliver a request.
+const EXPECTED_TTL: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Default)]
 pub(super) struct SingleFlight(Mutex<Flight>);
 
 #[derive(Debug, Default)]
 struct Flight {
-    /// The last response, and the moment at which it expires.
-    cached: Option<(Moment, Arc<GroupStates>)>,
+    cached: Option<CachedStates>,
+    /// The announced groups without a caller so far.
+    expected: BTreeSet<GroupingKey>,
     /// The query in flight.
     query: Option<SharedQuery>,
     /// The groups of the callers that wait for the query in flight.
     waiting: BTreeSet<GroupingKey>,
+}
+
+/// The last response.
+#[derive(Debug)]
+struct CachedStates {
+    states: Arc<GroupStates>,
+    expires_at: Moment,
+    /// The same for announced groups.
+    expected_expires_at: Moment,
+}
+
+impl CachedStates {
+    /// Returns the response to a query that took from `started` until now.
+    fn new(states: Arc<GroupStates>, started: Moment) -> Self {
+        let now = Moment::now();
+        let ttl = now.since(started);
+        let expected_expires_at = now.after(ttl.max(EXPECTED_TTL));
+        Self { states, expires_at: now.after(ttl), expected_expires_at }
+    }
+
+    fn is_expired(&self, is_expected: bool) -> bool {
+        let expires_at = if is_expected { self.expected_expires_at } else { self.expires_at };
+        expires_at.remaining().is_zero()
+    }
 }
 
 #[derive(Debug)]
@@ -77,18 +110,23 @@ impl SingleFlight {
         let leader = LeaderGuard(self);
         let started = Moment::now();
         let states = Arc::new(query(asked).await?);
-        let now = Moment::now();
-        leader.publish(now.after(now.since(started)), &states);
+        leader.publish(CachedStates::new(Arc::clone(&states), started));
         Ok(states.get(key).cloned())
     }
 
+    /// Announces the groups of later calls of [`group`](Self::group).
+    pub(super) fn expect(&self, keys: &[GroupingKey]) {
+        self.0.lock().expected = keys.iter().cloned().collect();
+    }
+
     fn join(&self, key: &GroupingKey, since: Option<Moment>, deadline: Moment) -> Role {
-        let Flight { cached, query, waiting } = &mut *self.0.lock();
+        let Flight { cached, expected, query, waiting } = &mut *self.0.lock();
+        let is_expected = expected.remove(key);
         match (cached, query) {
-            (Some((expires_at, states)), _)
-                if !expires_at.remaining().is_zero() && states.is_answer(key, since) =>
+            (Some(cached), _)
+                if !cached.is_expired(is_expected) && cached.states.is_answer(key, since) =>
             {
-                Role::Cached(Arc::clone(states))
+                Role::Cached(Arc::clone(&cached.states))
             }
             (_, Some(query)) if deadline.is_at_or_after(query.deadline) => {
                 let (sender, receiver) = channel();
@@ -101,6 +139,7 @@ impl SingleFlight {
                 *none = Some(SharedQuery { deadline, waiters: Vec::new() });
                 let mut asked = std::mem::take(waiting);
                 asked.insert(key.clone());
+                asked.extend(expected.iter().cloned());
                 Role::Leader(asked)
             }
         }
@@ -111,14 +150,15 @@ impl SingleFlight {
 struct LeaderGuard<'a>(&'a SingleFlight);
 
 impl LeaderGuard<'_> {
-    fn publish(&self, expires_at: Moment, states: &Arc<GroupStates>) {
+    fn publish(&self, response: CachedStates) {
+        let states = Arc::clone(&response.states);
         let query = {
             let mut flight = self.0.0.lock();
-            flight.cached = Some((expires_at, Arc::clone(states)));
+            flight.cached = Some(response);
             flight.query.take()
         };
         for sender in query.into_iter().flat_map(|query| query.waiters) {
-            sender.send(Arc::clone(states));
+            sender.send(Arc::clone(&states));
         }
     }
 }
@@ -133,6 +173,7 @@ impl Drop for LeaderGuard<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::pin::{Pin, pin};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
@@ -160,7 +201,7 @@ mod tests {
     }
 
     fn in_a_minute() -> Moment {
-        Moment::now().after(std::time::Duration::from_secs(60))
+        Moment::now().after(Duration::from_secs(60))
     }
 
     fn key(shard: &str) -> GroupingKey {
@@ -191,6 +232,29 @@ mod tests {
         assert_eq!(has_rows(poll(second)), None);
         assert_eq!(has_rows(poll(third)), Some(false), "an empty label is the same as no label");
         assert_eq!(queries.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn announced_groups_share_one_query() {
+        let (flight, sent) = (SingleFlight::default(), std::cell::RefCell::new(Vec::new()));
+        let query = |asked: BTreeSet<GroupingKey>| {
+            sent.borrow_mut().push(asked.clone());
+            // The response has only the groups that were asked for, and its query took no time.
+            let started = Moment::now();
+            let groups = BTreeMap::default();
+            async move { Ok(GroupStates { started, asked, is_complete: false, groups }) }
+        };
+        let ask = |key: &GroupingKey| {
+            let answer = poll(pin!(flight.group(key, None, in_a_minute(), query)));
+            assert!(matches!(answer, Poll::Ready(Ok(None))));
+        };
+        let keys = ["1", "2", "3"].map(key);
+        flight.expect(&keys);
+        keys.iter().for_each(ask);
+        assert_eq!(*sent.borrow(), [BTreeSet::from(keys.clone())]);
+        // The second call for a group sends a query, because the response has expired for it.
+        ask(&keys[1]);
+        assert_eq!(sent.borrow().last(), Some(&BTreeSet::from([key("2")])));
     }
 
     #[test]
@@ -251,7 +315,7 @@ mod tests {
         let [one, two, empty] = [key("1"), key("2"), GroupingKey::new("a").unwrap()];
         let mut first = pin!(flight.group(&one, None, in_a_minute(), query));
         assert!(poll(first.as_mut()).is_pending());
-        let later = Some(Moment::now().after(std::time::Duration::from_nanos(1)));
+        let later = Some(Moment::now().after(Duration::from_nanos(1)));
         let mut second = pin!(flight.group(&two, later, in_a_minute(), query));
         let mut third = pin!(flight.group(&empty, later, in_a_minute(), query));
         assert!(poll(second.as_mut()).is_pending() && poll(third.as_mut()).is_pending());
