@@ -12,7 +12,7 @@ use super::call_site::CallSite;
 use super::label_values::ValueIter;
 use super::series::{Series, SeriesTable};
 use super::text_encoder::SampleWriter;
-use super::text_family::{SeriesSource, TextFamily, placeholder};
+use super::text_family::{LabeledSeries, TextFamily, placeholder};
 use super::validate::log_rendering;
 use crate::label_text::{Rendering, bounded, is_bounded};
 
@@ -133,7 +133,7 @@ impl<K: MetricKind> Family<K> {
     }
 }
 
-impl<K: MetricKind> SeriesSource for Family<K> {
+impl<K: MetricKind> LabeledSeries for Family<K> {
     fn name(&self) -> &str {
         &self.desc.fq_name
     }

@@ -16,11 +16,11 @@ use prometheus::proto::{Gauge, Metric, MetricFamily};
 pub(super) struct TextFamily {
     /// The whole family. Its series are sorted by their labels.
     pub(super) text: String,
-    pub(super) source: Arc<dyn SeriesSource>,
+    pub(super) source: Arc<dyn LabeledSeries>,
 }
 
 /// The metric whose series are text.
-pub(super) trait SeriesSource: Send + Sync {
+pub(super) trait LabeledSeries: Send + Sync {
     fn name(&self) -> &str;
 
     /// Returns the names of the labels that each series has.
