@@ -2,6 +2,7 @@
 //!
 //! Readers skip unknown fields, so that a later version can add some.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,10 +22,12 @@ impl LineBuilder {
     }
 
     pub(crate) fn field(&mut self, name: &str, value: impl Display) {
-        let value =
-            value.to_string().replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n");
-        let value = value.replace('\r', "\\r").replace('\0', "\\0");
-        let _ = write!(self.text, "\t{name}={value}");
+        let _ = write!(self.text, "\t{name}=");
+        let start = self.text.len();
+        let _ = write!(self.text, "{value}");
+        if let Cow::Owned(escaped) = escape(&self.text[start..]) {
+            self.text.replace_range(start.., &escaped);
+        }
     }
 
     pub(crate) fn optional(&mut self, name: &str, value: Option<impl Display>) {
@@ -47,7 +50,7 @@ impl LineBuilder {
 
 /// The fields of one line, in their order. A name may occur several times.
 #[derive(Debug)]
-pub(crate) struct LineFields<'a>(Vec<(&'a str, String)>);
+pub(crate) struct LineFields<'a>(Vec<(&'a str, Cow<'a, str>)>);
 
 /// Splits a line into its word and fields.
 pub(crate) fn split_line(line: &str) -> (&str, LineFields<'_>) {
@@ -60,12 +63,12 @@ pub(crate) fn split_line(line: &str) -> (&str, LineFields<'_>) {
 impl LineFields<'_> {
     /// Returns the values of all fields with this name.
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.0.iter().filter(move |(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
     /// Returns the value of the last field with this name.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 
     pub(crate) fn number<T: FromStr>(&self, name: &str) -> Option<T> {
@@ -87,9 +90,27 @@ impl LineFields<'_> {
     }
 }
 
-fn unescape(value: &str) -> String {
+fn escape(value: &str) -> Cow<'_, str> {
+    if !value.contains(['\\', '\t', '\n', '\r', '\0']) {
+        return value.into();
+    }
+    let mut text = String::with_capacity(value.len() + value.len() / 8);
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\0' => text.push_str("\\0"),
+            other => text.push(other),
+        }
+    }
+    text.into()
+}
+
+fn unescape(value: &str) -> Cow<'_, str> {
     if !value.contains('\\') {
-        return value.to_owned();
+        return value.into();
     }
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();
@@ -106,7 +127,7 @@ fn unescape(value: &str) -> String {
             other => other,
         });
     }
-    text
+    text.into()
 }
 
 #[cfg(test)]

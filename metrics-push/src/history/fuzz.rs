@@ -20,6 +20,5 @@ pub fn history(bytes: &[u8]) {
 /// # Panics
 /// If the reader is wrong.
 pub fn history_lines(bytes: &[u8]) {
-    let text = format!("\n{}", String::from_utf8_lossy(bytes));
-    history(with_version(&text, 1).as_bytes());
+    history(with_version(1, &String::from_utf8_lossy(bytes)).as_bytes());
 }

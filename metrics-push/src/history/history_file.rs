@@ -1,40 +1,66 @@
-//! `HistoryFile`: the file with the history of one group. A run is appended, so that it needs neither a new file nor a write of
-//! all earlier runs.
+//! The file with the history of one group. It consists of sections, and the last one has the whole state: an update reads
+//! only the end of the file and appends a section. It needs neither a new file nor the earlier runs.
 //!
 //! ```text
-//! metrics-push history 2  size=<of the lines, in bytes>  checksum=<of the lines, 16 hexadecimal digits>
-//! …                       the lines of a `GroupRecord`
-//! change                  size=…  checksum=…
-//! …                       the lines of a change
+//! metrics-push history 2  size=<of the lines, in bytes>  checksum=<16 hexadecimal digits>
+//! …                       the lines of the earlier runs
+//! state                   size=…  checksum=…  base=<size of the first section>
+//! …                       the lines of a `GroupState`, and of the runs that were added with it
 //! ```
 //!
-//! The file ends with its last complete change. Bytes after it are an incomplete change, left by a process that died or by a
-//! power loss, and the next update replaces the file. The first version of the format had no changes and no size.
+//! A damaged section costs its runs. Bytes after the last complete section are an incomplete one, left by a process that died
+//! or by a power loss, and the next update replaces the file. In the first version of the format, a file was one section without
+//! a size, with the state before the runs.
 
+use std::{iter, mem};
+
+use super::group_state::GroupState;
 use super::record::GroupRecord;
+use super::run_line::split_runs;
 use crate::checksum::fast_checksum_of;
-use crate::line_fields::split_line;
+use crate::line_fields::{LineBuilder, split_line};
 
 const MAGIC: &str = "metrics-push history";
 
 /// A change of the format needs a new version, and a file of the old version in the tests.
 const VERSION: u32 = 2;
 
-/// The first word of a change.
-const CHANGE: &str = "change";
+/// The first word of a section with a state.
+const STATE: &str = "state";
 
-/// Changes of this size are appended to a small record. More are appended to a larger one.
-const MIN_CHANGES_SIZE: usize = 8 * 1024;
+/// The start of such a section, after the line feed before it. No other line starts with this word, and values have no line
+/// feeds.
+const STATE_START: &str = "\nstate\t";
+
+/// An update reads this part of a file. It reads the whole file if the last section is larger, because of many totals.
+pub(super) const MAX_END_SIZE: u64 = 16 * 1024;
+
+/// Sections of this size are appended to a file with few runs. More are appended to a larger file.
+const MIN_APPENDED_SIZE: usize = 16 * 1024;
 
 /// Nothing is appended to a larger file.
 const MAX_APPENDED_SIZE: usize = 512 * 1024;
 
 /// The content of a file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(super) struct HistoryFile {
     pub(super) record: GroupRecord,
-    /// The size of the changes that can be appended.
-    room: usize,
+    space: FileSpace,
+}
+
+/// What an update needs of a file: the state in the last section, and the space after it.
+#[derive(Debug, PartialEq)]
+pub(super) struct FileEnd {
+    pub(super) state: GroupState,
+    pub(super) space: FileSpace,
+}
+
+/// How much can be appended to a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FileSpace {
+    /// The size of the first section.
+    base: usize,
+    remaining: usize,
 }
 
 /// Why a file cannot be read as a history.
@@ -48,121 +74,173 @@ pub(super) enum InvalidHistory {
 
 impl HistoryFile {
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, InvalidHistory> {
-        let text = valid_text(bytes);
-        let (version, lines, mut rest) = split_record(text).ok_or(InvalidHistory::Corrupt)?;
-        if version > VERSION {
+        // An invalid byte damages its section only.
+        let text = String::from_utf8_lossy(bytes);
+        let mut texts = section_texts(&text);
+        let (version, first) = texts.next().and_then(Section::read_first).unzip();
+        if version > Some(VERSION) {
             return Err(InvalidHistory::Newer);
         }
-        let mut record = GroupRecord::parse(lines).ok_or(InvalidHistory::Corrupt)?;
-        let record_size = text.len() - rest.len();
-        while let Some((lines, later)) = split_change(rest) {
-            record.apply(lines).ok_or(InvalidHistory::Corrupt)?;
-            rest = later;
-        }
-        record.limit_runs();
-        let is_complete = rest.is_empty() && text.len() == bytes.len() && version == VERSION;
-        let max_size = record_size + record_size.max(MIN_CHANGES_SIZE);
-        let room = max_size.min(MAX_APPENDED_SIZE).saturating_sub(bytes.len());
-        Ok(Self { record, room: if is_complete { room } else { 0 } })
+        let later = texts.map(|text| Section::read(text, VERSION));
+        let sections: Vec<_> = iter::once(first).chain(later).collect();
+        let is_complete =
+            |section: &Option<Section<'_>>| section.as_ref().is_some_and(|it| it.is_complete);
+        let has_space = version == Some(VERSION) && sections.iter().all(is_complete);
+        let intact = sections.iter().flatten();
+        let last = intact.clone().next_back().ok_or(InvalidHistory::Corrupt)?;
+        let state = GroupState::parse(last.state).ok_or(InvalidHistory::Corrupt)?;
+        let run_lines = intact.map(|section| section.runs).collect();
+        let space = FileSpace::new(last.base, bytes.len());
+        let space = if has_space { space } else { FileSpace::default() };
+        Ok(Self { record: GroupRecord { state, run_lines }, space })
     }
 
     /// Returns the bytes of a file with this record.
     pub(super) fn encode(record: &GroupRecord) -> Vec<u8> {
-        let lines = record.to_lines();
-        format!("{}{lines}", record_header(VERSION, &lines)).into_bytes()
-    }
-
-    /// Returns the bytes to append, so that the file has this record; `None` if the file must be replaced.
-    pub(super) fn encode_change(&self, record: &GroupRecord) -> Option<Vec<u8>> {
-        let lines = record.change_since(&self.record)?;
-        let change = format!("{}{lines}", header(CHANGE, VERSION, &lines));
-        (change.len() <= self.room).then(|| change.into_bytes())
+        let first = section(&format!("{MAGIC} {VERSION}"), 0, &record.run_lines);
+        let state = section(STATE, first.len(), &record.state.to_lines());
+        (first + &state).into_bytes()
     }
 }
 
-/// Returns the text before the first invalid byte.
-fn valid_text(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes)
-        .or_else(|error| str::from_utf8(&bytes[..error.valid_up_to()]))
-        .unwrap_or_default()
+impl FileEnd {
+    /// Decodes the last bytes of a file of this size. Returns `None` if they do not end with a complete section.
+    pub(super) fn decode(end: &[u8], file_size: usize) -> Option<Self> {
+        let mut starts = end.windows(STATE_START.len());
+        let start = starts.rposition(|bytes| bytes == STATE_START.as_bytes())?;
+        let section = Section::read(str::from_utf8(&end[start + 1..]).ok()?, VERSION)?;
+        let state = GroupState::parse(section.state)?;
+        section.is_complete.then(|| Self { state, space: FileSpace::new(section.base, file_size) })
+    }
 }
 
-/// Returns the version, the lines of the record and the text after it; `None` if the record is damaged.
-fn split_record(text: &str) -> Option<(u32, &str, &str)> {
-    let version = text.strip_prefix(MAGIC)?.strip_prefix(' ')?.split(['\t', '\n']).next()?;
-    let version = version.parse().ok()?;
-    let (_, lines, rest) = split_section(text, version)?;
-    Some((version, lines, rest))
+impl From<HistoryFile> for FileEnd {
+    fn from(file: HistoryFile) -> Self {
+        Self { state: file.record.state, space: file.space }
+    }
 }
 
-/// Returns the lines of a change and the text after it; `None` at the end of the file, or if the change is damaged.
-fn split_change(text: &str) -> Option<(&str, &str)> {
-    let (word, lines, rest) = split_section(text, VERSION)?;
-    (word == CHANGE).then_some((lines, rest))
+impl FileSpace {
+    fn new(base: usize, file_size: usize) -> Self {
+        let max_size = base.saturating_mul(2).saturating_add(MIN_APPENDED_SIZE);
+        Self { base, remaining: max_size.min(MAX_APPENDED_SIZE).saturating_sub(file_size) }
+    }
+
+    /// Returns the bytes to append, so that the file has this state and the lines of these runs; `None` if the file must be
+    /// replaced.
+    pub(super) fn encode(self, state: &GroupState, run_lines: &str) -> Option<Vec<u8>> {
+        let section = section(STATE, self.base, &(state.to_lines() + run_lines));
+        (section.len() <= self.remaining).then(|| section.into_bytes())
+    }
 }
 
-/// Splits text after its first header and the lines that belong to it. Returns `None` if the header or the checksum is wrong.
-fn split_section(text: &str, version: u32) -> Option<(&str, &str, &str)> {
-    let (header, after) = text.split_once('\n')?;
-    let (word, fields) = split_line(header);
-    let size = if version == 1 { after.len() } else { fields.number("size")? };
-    let (lines, rest) = after.split_at_checked(size)?;
-    let is_intact = fields.text("checksum")? == format!("{:016x}", checksum(version, lines));
-    is_intact.then_some((word, lines, rest))
+/// An intact section.
+#[derive(Clone, Copy, Debug)]
+struct Section<'a> {
+    /// The lines of the state.
+    state: &'a str,
+    /// The lines of the runs.
+    runs: &'a str,
+    base: usize,
+    /// Nothing is between this section and the next one.
+    is_complete: bool,
 }
 
-fn record_header(version: u32, lines: &str) -> String {
-    header(&format!("{MAGIC} {version}"), version, lines)
+impl<'a> Section<'a> {
+    /// Reads the first section of a file, and returns it with the version of the format.
+    fn read_first(text: &'a str) -> Option<(u32, Self)> {
+        let version = text.strip_prefix(MAGIC)?.strip_prefix(' ')?.split(['\t', '\n']).next()?;
+        let version = version.parse().ok()?;
+        Some((version, Self::read(text, version)?))
+    }
+
+    /// Returns `None` if the header or the checksum is wrong.
+    fn read(text: &'a str, version: u32) -> Option<Self> {
+        let (header, after) = text.split_once('\n')?;
+        let (_, fields) = split_line(header);
+        let size = if version == 1 { after.len() } else { fields.number("size")? };
+        let (lines, rest) = after.split_at_checked(size)?;
+        let base = fields.number("base").unwrap_or(0);
+        let is_intact =
+            fields.text("checksum")? == format!("{:016x}", checksum(version, base, lines));
+        let (state, runs) = split_runs(lines);
+        is_intact.then_some(Self { state, runs, base, is_complete: rest.is_empty() })
+    }
 }
 
-fn header(word: &str, version: u32, lines: &str) -> String {
-    format!("{word}\tsize={}\tchecksum={:016x}\n", lines.len(), checksum(version, lines))
+/// Splits the text of a file into the texts of its sections.
+fn section_texts(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices(STATE_START).map(|(at, _)| at + 1);
+    let mut end_of_last = 0;
+    starts.chain([text.len()]).map(move |end| &text[mem::replace(&mut end_of_last, end)..end])
+}
+
+/// Returns a section with its header. `base` is the size of the first section, and 0 in the first section.
+fn section(word: &str, base: usize, lines: &str) -> String {
+    let mut header = LineBuilder::default();
+    header.word(word);
+    header.field("size", lines.len());
+    header.field("checksum", format_args!("{:016x}", checksum(VERSION, base, lines)));
+    header.optional("base", Some(base).filter(|base| *base > 0));
+    header.finish() + lines
 }
 
 /// The checksum covers the version, so that a damaged file does not look like one of a later version.
-fn checksum(version: u32, lines: &str) -> u64 {
-    fast_checksum_of(lines.as_bytes()) ^ u64::from(version)
+fn checksum(version: u32, base: usize, lines: &str) -> u64 {
+    fast_checksum_of(lines.as_bytes()) ^ u64::from(version) ^ (base as u64) << 8
 }
 
-/// Replaces the first line of a file by that of a file of this version.
+/// Returns the first line of a file of this version, followed by these lines.
 #[cfg(any(test, fuzzing))]
-pub(super) fn with_version(text: &str, version: u32) -> String {
-    let lines = text.split_once('\n').map_or("", |(_, lines)| lines);
-    format!("{}{lines}", record_header(version, lines))
+pub(super) fn with_version(version: u32, lines: &str) -> String {
+    let (size, checksum) = (lines.len(), checksum(version, 0, lines));
+    format!("{MAGIC} {version}\tsize={size}\tchecksum={checksum:016x}\n{lines}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::record::{
-        ENDED_AT, MAX_RUNS, MAX_RUNS_SIZE, ending, longest_ending, longest_record, record,
+        ENDED_AT, MAX_RUNS, MAX_RUNS_SIZE, add, ending, longest_ending, longest_record, record,
     };
     use super::*;
     use crate::finished_run::FinishedRun;
     use crate::outcome::Outcome;
+    use crate::push_request::{RunEnding, Total};
 
     /// A file that the first version wrote.
     const VERSION_1: &str = include_str!("version_1.history");
-    /// A file of the second version, with a change.
+    /// A file of the second version, with an appended section.
     const VERSION_2: &str = include_str!("version_2.history");
 
     fn decode(bytes: &[u8]) -> Result<GroupRecord, InvalidHistory> {
         HistoryFile::decode(bytes).map(|file| file.record)
     }
 
-    /// The record with another run.
-    fn changed() -> GroupRecord {
-        let mut changed = record();
-        assert!(changed.add(&ending("3", Outcome::Success), true, ENDED_AT));
-        changed
+    fn decode_end(bytes: &[u8]) -> Option<FileEnd> {
+        let size = bytes.len().min(usize::try_from(MAX_END_SIZE).unwrap());
+        FileEnd::decode(&bytes[bytes.len() - size..], bytes.len())
     }
 
-    /// Returns a file with a change, and the size of the record before it.
-    fn file_with_change() -> (Vec<u8>, usize) {
-        let mut bytes = HistoryFile::encode(&record());
+    /// The content of a file to which nothing can be appended.
+    fn damaged(record: GroupRecord) -> HistoryFile {
+        HistoryFile { record, space: FileSpace::default() }
+    }
+
+    /// Appends a run to the file and to its record.
+    #[track_caller]
+    fn append(bytes: &mut Vec<u8>, record: &mut GroupRecord, ending: &RunEnding) {
+        let line = add(record, ending);
+        let space = decode_end(bytes).unwrap().space;
+        bytes.extend(space.encode(&record.state, &line).unwrap());
+    }
+
+    /// Returns a file with an appended section, its record, and the size before the section.
+    fn appended_file() -> (Vec<u8>, GroupRecord, usize) {
+        let mut record = record();
+        let mut bytes = HistoryFile::encode(&record);
         let size = bytes.len();
-        let file = HistoryFile::decode(&bytes).unwrap();
-        bytes.extend(file.encode_change(&changed()).unwrap());
-        (bytes, size)
+        append(&mut bytes, &mut record, &ending("3", Outcome::Success));
+        (bytes, record, size)
     }
 
     #[test]
@@ -175,15 +253,39 @@ mod tests {
     #[test]
     fn history_of_version_1_is_decoded_and_replaced() {
         let file = HistoryFile::decode(VERSION_1.as_bytes()).unwrap();
-        assert_eq!(file.record, record());
-        assert_eq!(file.encode_change(&changed()), None);
+        assert_eq!(file, damaged(record()));
+        assert_eq!(file.space.encode(&record().state, ""), None);
+        assert_eq!(decode_end(VERSION_1.as_bytes()), None);
     }
 
     #[test]
     fn history_of_version_2_is_decoded() {
-        let (bytes, _) = file_with_change();
+        let (bytes, record, _) = appended_file();
         assert_eq!(String::from_utf8(bytes).unwrap(), VERSION_2);
-        assert_eq!(decode(VERSION_2.as_bytes()), Ok(changed()));
+        assert_eq!(decode(VERSION_2.as_bytes()), Ok(record));
+    }
+
+    /// Also if the end starts in the middle of a character.
+    #[test]
+    fn end_of_a_file_has_the_state_of_the_whole_file() {
+        let (bytes, ..) = appended_file();
+        let whole = HistoryFile::decode(&bytes).unwrap();
+        let state_start = VERSION_2.rfind(STATE_START).unwrap();
+        for start in 0..bytes.len() {
+            let end = FileEnd::decode(&bytes[start..], bytes.len());
+            let expected = FileEnd { state: whole.record.state.clone(), space: whole.space };
+            assert_eq!(end, (start <= state_start).then_some(expected), "{start}");
+        }
+    }
+
+    #[test]
+    fn section_with_many_totals_is_read_from_the_whole_file() {
+        let mut record = record();
+        let text = "x".repeat(20_000);
+        record.state.totals.insert("rows_total".into(), Total { since: 1, text });
+        let bytes = HistoryFile::encode(&record);
+        assert_eq!(decode_end(&bytes), None);
+        assert_eq!(decode(&bytes), Ok(record));
     }
 
     #[test]
@@ -192,7 +294,7 @@ mod tests {
         assert!(changed.runs().all(|run| run.failed_stage.is_none()));
         let mut failed = ending("3", Outcome::Error);
         failed.run.failed_stage = Some("load\tall".to_owned());
-        changed.add(&failed, true, ENDED_AT);
+        add(&mut changed, &failed);
         let decoded = decode(&HistoryFile::encode(&changed)).unwrap();
         assert_eq!(decoded.runs().last(), Some(failed.run));
     }
@@ -230,68 +332,88 @@ mod tests {
     }
 
     #[test]
-    fn record_with_a_flipped_bit_is_corrupt() {
+    fn record_with_a_flipped_bit_is_corrupt_or_has_no_runs() {
         let whole = HistoryFile::encode(&record());
+        let state_start = str::from_utf8(&whole).unwrap().find(STATE_START).unwrap();
+        let without_runs = GroupRecord { run_lines: String::new(), ..record() };
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(decode(&flipped), Err(InvalidHistory::Corrupt), "bit {bit}");
+            let in_runs = (bit / 8 < state_start).then(|| damaged(without_runs.clone()));
+            let expected = in_runs.ok_or(InvalidHistory::Corrupt);
+            assert_eq!(HistoryFile::decode(&flipped), expected, "bit {bit}");
         }
     }
 
     #[test]
-    fn damaged_change_is_ignored_and_the_file_is_replaced() {
-        let (whole, record_size) = file_with_change();
-        for length in record_size + 1..whole.len() {
+    fn damaged_last_section_is_ignored_and_the_file_is_replaced() {
+        let (whole, _, size) = appended_file();
+        for length in size + 1..whole.len() {
             let zeros = [&whole[..length], &vec![0; whole.len() - length]].concat();
             for bytes in [&whole[..length], &zeros] {
-                let file = HistoryFile::decode(bytes).unwrap();
-                assert_eq!(file, HistoryFile { record: record(), room: 0 }, "{length} bytes");
+                assert_eq!(HistoryFile::decode(bytes), Ok(damaged(record())), "{length} bytes");
+                assert_eq!(decode_end(bytes), None, "{length} bytes");
             }
         }
-        for bit in record_size * 8..whole.len() * 8 {
+        for bit in size * 8..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(HistoryFile::decode(&flipped), Ok(damaged(record())), "bit {bit}");
+            assert_eq!(decode_end(&flipped), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn damaged_earlier_section_costs_its_runs() {
+        let (mut whole, mut record, size) = appended_file();
+        let (base, before) = (VERSION_2.find(STATE_START).unwrap(), whole.len());
+        append(&mut whole, &mut record, &ending("4", Outcome::Success));
+        for bit in 0..before * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             let file = HistoryFile::decode(&flipped).unwrap();
-            assert_eq!(file, HistoryFile { record: record(), room: 0 }, "bit {bit}");
+            let ids: Vec<_> = file.record.runs().map(|run| run.id).collect();
+            let expected: &[&str] = match bit / 8 {
+                at if at <= base => &["3", "4"],
+                // The first state has no runs.
+                at if at < size - 1 => &["1", "2", "3", "4"],
+                _ => &["1", "2", "4"],
+            };
+            assert_eq!(ids, expected, "bit {bit}");
+            assert_eq!(file.space, FileSpace::default(), "bit {bit}");
+            assert_eq!(file.record.state, record.state, "bit {bit}");
         }
     }
 
     #[test]
     fn unknown_lines_and_fields_are_skipped() {
-        let text = VERSION_1.replacen("streak\t", "later\tx=1\nstreak\tx=1\t", 1);
-        assert_eq!(decode(with_version(&text, VERSION).as_bytes()), Ok(record()));
+        let (_, lines) = VERSION_1.split_once('\n').unwrap();
+        let lines = lines.replacen("streak\t", "later\tx=1\nstreak\tx=1\t", 1);
+        assert_eq!(decode(with_version(1, &lines).as_bytes()), Ok(record()));
     }
 
     /// Each update reads the file that the updates before it have written.
     #[test]
-    fn changes_are_appended_until_the_file_is_replaced() {
-        let mut written = record();
-        let mut bytes = HistoryFile::encode(&written);
+    fn sections_are_appended_until_the_file_is_replaced() {
+        let mut record = record();
+        let mut bytes = HistoryFile::encode(&record);
         let (mut appended, mut replaced) = (0, 0);
         for number in 0..3 * MAX_RUNS {
-            let file = HistoryFile::decode(&bytes).unwrap();
-            assert_eq!(file.record, written);
-            written.add(&ending(&format!("later {number}"), Outcome::Error), true, ENDED_AT);
-            written.set_checked(&format!("http://sink-{}", number % 20), 7);
-            if let Some(change) = file.encode_change(&written) {
-                bytes.extend(change);
+            let end = decode_end(&bytes).unwrap();
+            assert_eq!(end.state, record.state);
+            let line = add(&mut record, &ending(&format!("later {number}"), Outcome::Error));
+            record.state.set_checked(&format!("http://sink-{}", number % 20), 7);
+            if let Some(section) = end.space.encode(&record.state, &line) {
+                bytes.extend(section);
                 appended += 1;
             } else {
-                bytes = HistoryFile::encode(&written);
+                let written = decode(&bytes).unwrap().run_lines;
+                assert_eq!(record.run_lines, written + &line);
+                record.remove_old_runs(ENDED_AT);
+                bytes = HistoryFile::encode(&record);
                 replaced += 1;
             }
         }
         assert!((2..60).contains(&replaced) && appended > 540, "{appended} {replaced}");
-    }
-
-    #[test]
-    fn change_of_a_run_replaces_the_file() {
-        for id in ["1", "2"] {
-            let file = HistoryFile::decode(&HistoryFile::encode(&record())).unwrap();
-            let mut changed = record();
-            assert!(changed.change_run(id, |run| run.attempts = Some(7)));
-            assert_eq!(file.encode_change(&changed), None, "{id}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariants:
 //! - Each group has one file. Runs are appended. A file that is replaced is complete, because it is written to a temporary
 //!   file and renamed.
+//! - What an ending reads and writes does not depend on the number of earlier runs.
 //! - A file is changed under the lock of the folder. Reading needs no lock.
 //! - A run is counted once, whatever the number of its sinks and of the attempts to report it.
 //! - The number of files and their size are limited.
@@ -14,19 +15,16 @@
 mod families;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod group_state;
 mod history_file;
 mod record;
 mod run_history;
 mod run_line;
+mod store;
 mod totals;
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crate::checksum::checksum_of;
 use crate::clock::Moment;
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
@@ -34,29 +32,15 @@ use crate::log;
 use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
-use crate::state_dir::{Disk, FileRoom, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning};
-use history_file::{HistoryFile, InvalidHistory};
-use record::{GroupRecord, Streak};
+use crate::state_dir::{FileEntry, StateDir};
+use group_state::{GroupState, Streak};
+use run_line::write_run;
+use store::{HistoryStore, UpdatedState};
 use totals::total_before;
 
 pub(crate) use families::add_last_time;
 pub use run_history::RunHistory;
 pub(crate) use totals::is_summable;
-
-/// The folder in the state directory.
-const FOLDER: &str = "history";
-
-const EXTENSION: &str = "history";
-
-/// A larger file is corrupt.
-const MAX_FILE_SIZE: u64 = 1024 * 1024;
-
-/// The maximum number of groups: more than a scheduler has. Beyond this limit, the files that have not changed for the longest
-/// time are removed.
-const MAX_FILES: usize = 32_768;
-
-/// A process holds the lock only for a few file operations. Recording a run waits for another process at most this long.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The grouping labels that distinguish machines. Two machines with one group would overwrite each other's totals.
 const MACHINE_LABELS: [&str; 6] = ["instance", "host", "hostname", "machine", "node", "pod"];
@@ -75,12 +59,8 @@ pub(crate) enum TotalsPolicy {
 /// The histories in a state directory.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    state_dir: Arc<StateDir>,
+    store: HistoryStore,
     totals: TotalsPolicy,
-    room: FileRoom,
-    max_files: usize,
-    disk: Disk,
-    has_warned: AtomicBool,
 }
 
 /// What the history of a group adds to requests for one sink.
@@ -96,6 +76,8 @@ pub(crate) struct Recorded {
     pub(crate) totals_before: Totals,
     /// The id of the last run that the history had.
     last_run: Option<String>,
+    /// The file that had these values.
+    file: Option<FileEntry>,
 }
 
 impl Recorded {
@@ -120,19 +102,12 @@ impl Recorded {
 
 impl History {
     pub(crate) fn new(state_dir: &Arc<StateDir>, totals: TotalsPolicy) -> Self {
-        Self {
-            state_dir: Arc::clone(state_dir),
-            totals,
-            room: FileRoom::default(),
-            max_files: MAX_FILES,
-            disk: Disk::default(),
-            has_warned: AtomicBool::new(false),
-        }
+        Self { store: HistoryStore::new(state_dir), totals }
     }
 
     /// Returns true if calls may use the disk.
     pub(crate) fn is_enabled(&self) -> bool {
-        self.state_dir.is_enabled()
+        self.store.is_enabled()
     }
 
     /// Records runs of a group, unless they are recorded already. Returns what the history adds to the request that
@@ -145,14 +120,16 @@ impl History {
     ) -> Recorded {
         let now = Moment::now();
         let has_totals = self.has_totals(key, endings);
-        let add_all = |group: &mut GroupRecord| {
-            let mut is_changed = false;
-            for ending in endings {
-                is_changed |= group.add(ending, has_totals, now.unix_seconds());
-            }
-            is_changed
+        let add_all = |group: &mut GroupState| {
+            let mut add = |run: &RunEnding| group.add(run, has_totals, now.unix_seconds());
+            let added = endings.iter().filter(|ending| add(ending));
+            let run_lines: String = added.map(|ending| write_run(&ending.run)).collect();
+            (!run_lines.is_empty()).then_some(run_lines)
         };
-        let Some(group) = self.update(key, add_all) else { return unrecorded(endings) };
+        let updated = self.store.update(key, add_all);
+        let Some(UpdatedState { state: group, entry: file }) = updated else {
+            return unrecorded(endings);
+        };
         let counted = |name: &str| endings.iter().any(|ending| ending.counted.contains_key(name));
         let totals = group
             .totals
@@ -165,7 +142,7 @@ impl History {
             totals_before.insert(name.clone(), total_before(total, name, endings));
         }
         let last_run = group.last_run().map(str::to_owned);
-        Recorded { families, totals_before, last_run, ..self.times_of(&group, sink, now) }
+        Recorded { families, totals_before, last_run, file, ..times_of(&group, sink, now) }
     }
 
     /// Returns the values of the same families now, if other runs were recorded since. Blocks on the disk.
@@ -176,7 +153,10 @@ impl History {
         known: &Recorded,
     ) -> Option<Recorded> {
         let last_run = known.last_run.as_deref()?;
-        let group = self.read_group(key)?;
+        if !self.store.has_changed(key, known.file.as_ref()) {
+            return None;
+        }
+        let group = self.store.read_state(key)?;
         if !group.has_runs_after(last_run) {
             return None;
         }
@@ -184,32 +164,24 @@ impl History {
         let totals = group.totals.iter().filter(|(name, _)| known.families.contains_key(*name));
         families.extend(totals.map(|(name, total)| (name.clone(), total.text.clone())));
         let last_run = group.last_run().map(str::to_owned);
-        Some(Recorded { families, last_run, ..self.times_of(&group, sink, Moment::now()) })
+        Some(Recorded { families, last_run, ..times_of(&group, sink, Moment::now()) })
     }
 
     /// Returns what the history adds to a request that reports no new run. Blocks on the disk.
     pub(crate) fn look_up(&self, key: &GroupingKey, sink: &str) -> Recorded {
-        let Some(group) = self.read_group(key) else { return Recorded::default() };
-        let recorded = self.times_of(&group, sink, Moment::now());
+        let Some(group) = self.store.read_state(key) else { return Recorded::default() };
+        let recorded = times_of(&group, sink, Moment::now());
         let unknown = |(name, total): (&String, &Total)| {
             (name.clone(), Total { since: total.since, text: String::new() })
         };
         Recorded { totals_before: group.totals.iter().map(unknown).collect(), ..recorded }
     }
 
-    fn times_of(&self, group: &GroupRecord, sink: &str, now: Moment) -> Recorded {
-        Recorded {
-            last_times: families::last_time_families(group.last, now.unix_seconds()),
-            checked_at: group.checked_at(sink),
-            ..Recorded::default()
-        }
-    }
-
     /// Records that a sink had the timestamps of a group at this time. Blocks on the disk.
     pub(crate) fn set_checked(&self, key: &GroupingKey, sink: &str, at: Moment) {
-        self.update(key, |group| {
+        self.store.update(key, |group| {
             group.set_checked(sink, at.unix_millis());
-            true
+            Some(String::new())
         });
     }
 
@@ -220,7 +192,7 @@ impl History {
         endings: &[Arc<RunEnding>],
         attempts: u32,
     ) {
-        self.update(key, |group| {
+        self.store.change_record(key, |group| {
             endings.iter().fold(false, |is_changed, ending| {
                 let set = |run: &mut FinishedRun| {
                     run.attempts = Some(run.attempts.unwrap_or_default().max(attempts));
@@ -232,20 +204,15 @@ impl History {
 
     /// Returns the history of a group; `None` if there is none. Blocks on the disk.
     pub(crate) fn of_group(&self, key: &GroupingKey) -> Option<RunHistory> {
-        let group = self.read_group(key)?;
-        (group.key == *key).then(|| group.into())
+        let record = self.store.read_record(key)?;
+        Some(RunHistory::new(record, Moment::now().unix_seconds()))
     }
 
     /// Returns all histories, ordered by grouping key. Blocks on the disk.
     pub(crate) fn all(&self) -> Vec<RunHistory> {
-        let Some(folder) = self.state_dir.existing_folder(FOLDER) else { return Vec::new() };
-        let files = self.ok_or_warn(self.disk.list(&folder, is_history)).unwrap_or_default();
-        let read = |name: &str| self.ok_or_warn(self.read(&folder, name)).flatten();
-        let mut all: Vec<RunHistory> = files
-            .iter()
-            .filter_map(|file| read(&file.name))
-            .map(|file| file.record.into())
-            .collect();
+        let now = Moment::now().unix_seconds();
+        let records = self.store.read_all().into_iter();
+        let mut all: Vec<_> = records.map(|record| RunHistory::new(record, now)).collect();
         all.sort_by(|a, b| a.key().cmp(b.key()));
         all
     }
@@ -270,133 +237,14 @@ impl History {
         }
         has_totals
     }
+}
 
-    /// Changes the history of a group and writes it if `change` returns true. Returns the history; `None` if it cannot be
-    /// read, so that it must not be replaced.
-    fn update(
-        &self,
-        key: &GroupingKey,
-        change: impl FnOnce(&mut GroupRecord) -> bool,
-    ) -> Option<GroupRecord> {
-        let folder = self.state_dir.folder(FOLDER)?;
-        match self.update_in(&folder, key, change) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.warn_locked(&folder, &error);
-                None
-            }
-            updated => self.ok_or_warn(updated),
-        }
-    }
-
-    fn update_in(
-        &self,
-        folder: &Arc<Folder>,
-        key: &GroupingKey,
-        change: impl FnOnce(&mut GroupRecord) -> bool,
-    ) -> io::Result<GroupRecord> {
-        let name = file_name(key);
-        let _lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
-        let found = self.read(folder, &name)?.filter(|file| file.record.key == *key);
-        let known = found.as_ref().map(|file| file.record.clone());
-        let mut group = known.unwrap_or_else(|| GroupRecord::new(key.clone()));
-        if change(&mut group)
-            && let Err(error) = self.write(folder, &name, found.as_ref(), &group)
-        {
-            self.warn_unwritten(folder, &error);
-        }
-        Ok(group)
-    }
-
-    /// Writes the history of a group whose file has this content.
-    fn write(
-        &self,
-        folder: &Arc<Folder>,
-        name: &str,
-        found: Option<&HistoryFile>,
-        group: &GroupRecord,
-    ) -> io::Result<()> {
-        if let Some(change) = found.and_then(|file| file.encode_change(group)) {
-            return self.disk.append(folder, name, &change);
-        }
-        if found.is_none() {
-            // Temporary files of dead processes count as well.
-            let is_own = |name: &str| is_history(name) || is_temp(name);
-            self.room.make_room(&self.disk, folder, self.max_files, is_own);
-        }
-        self.disk.replace(folder, name, &HistoryFile::encode(group))
-    }
-
-    /// Reads the file of a group; `None` if it does not exist or cannot be read.
-    fn read_group(&self, key: &GroupingKey) -> Option<GroupRecord> {
-        let folder = self.state_dir.existing_folder(FOLDER)?;
-        let file = self.ok_or_warn(self.read(&folder, &file_name(key)))??;
-        Some(file.record)
-    }
-
-    /// Reads a file; `None` if there is none, or if it is corrupt.
-    fn read(&self, folder: &Folder, name: &str) -> io::Result<Option<HistoryFile>> {
-        let bytes = match self.disk.read(folder, name, MAX_FILE_SIZE) {
-            // It is too large, or not a regular file.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(Vec::new()),
-            read => read?,
-        };
-        match bytes.map(|bytes| HistoryFile::decode(&bytes)) {
-            None => Ok(None),
-            Some(Ok(file)) => Ok(Some(file)),
-            Some(Err(InvalidHistory::Corrupt)) => {
-                let path = folder.path().join(name);
-                self.warn(&format_args!(
-                    "{} is corrupt, and the history of its group starts again",
-                    path.display()
-                ));
-                Ok(None)
-            }
-            Some(Err(InvalidHistory::Newer)) => {
-                let path = folder.path().join(name);
-                let problem = "a newer version of metrics-push wrote it";
-                Err(io::Error::other(format!("{}: {problem}", path.display())))
-            }
-        }
-    }
-
-    /// Logs that a run is missing in the history, unless such a line was logged already.
-    fn warn_unwritten(&self, folder: &Folder, error: &io::Error) {
-        if !self.has_warned.swap(true, Ordering::Relaxed) && claim_disk_warning() {
-            log::warn(format_args!(
-                "cannot write the history in {}: {error}; outcomes are reported, but the history does not have them",
-                folder.path().display()
-            ));
-        }
-    }
-
-    /// Logs that the folder cannot be locked, unless a line about the history was logged already.
-    fn warn_locked(&self, folder: &Folder, error: &io::Error) {
-        if !self.has_warned.swap(true, Ordering::Relaxed) {
-            log::warn(format_args!(
-                "cannot lock the history in {}: {error}; outcomes are reported, but the history does not have them; end \
-                 a process that is stopped, or use a faster disk",
-                folder.path().display()
-            ));
-        }
-    }
-
-    fn ok_or_warn<T>(&self, result: io::Result<T>) -> Option<T> {
-        let error = match result {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
-        // Other folders of the same disk fail, too: one line is enough.
-        if error.raw_os_error().is_none() || claim_disk_warning() {
-            self.warn(&error);
-        }
-        None
-    }
-
-    /// Logs a problem, unless one was logged already.
-    fn warn(&self, problem: &dyn fmt::Display) {
-        if !self.has_warned.swap(true, Ordering::Relaxed) {
-            log::warn(format_args!("cannot read the history of runs: {problem}"));
-        }
+/// Returns the last times of a group, and when the sink was last found to have them.
+fn times_of(group: &GroupState, sink: &str, now: Moment) -> Recorded {
+    Recorded {
+        last_times: families::last_time_families(group.last, now.unix_seconds()),
+        checked_at: group.checked_at(sink),
+        ..Recorded::default()
     }
 }
 
@@ -406,18 +254,6 @@ fn unrecorded(endings: &[Arc<RunEnding>]) -> Recorded {
     let streak = endings.iter().fold(Streak::default(), |streak, it| streak.after(&it.run));
     let families = families::streak_families(Streak { failing_since: None, ..streak });
     Recorded { families, ..Recorded::default() }
-}
-
-fn file_name(key: &GroupingKey) -> String {
-    format!("{:032x}.{EXTENSION}", checksum_of(&[key.url_path().as_bytes()]))
-}
-
-fn is_history(name: &str) -> bool {
-    name.strip_suffix(EXTENSION).is_some_and(|stem| stem.ends_with('.'))
-}
-
-fn is_temp(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| extension == TEMP_EXTENSION)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::record::{GroupRecord, LastTimes, Streak};
+use super::group_state::{GroupState, LastTimes, Streak};
+use super::record::GroupRecord;
 use crate::finished_run::{FinishedRun, instant};
 use crate::labels::GroupingKey;
 
@@ -17,14 +18,15 @@ pub struct RunHistory {
     runs: Vec<FinishedRun>,
 }
 
-impl From<GroupRecord> for RunHistory {
-    fn from(record: GroupRecord) -> Self {
-        let runs = record.runs().collect();
-        Self { key: record.key, last: record.last, streak: record.streak, runs }
-    }
-}
-
 impl RunHistory {
+    /// Leaves out runs that are too old. `now` is in Unix seconds.
+    pub(super) fn new(mut record: GroupRecord, now: f64) -> Self {
+        record.remove_old_runs(now);
+        let runs = record.runs().collect();
+        let GroupState { key, last, streak, .. } = record.state;
+        Self { key, last, streak, runs }
+    }
+
     /// Returns the grouping key.
     #[must_use]
     pub fn key(&self) -> &GroupingKey {

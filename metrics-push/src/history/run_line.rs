@@ -7,7 +7,10 @@ use crate::line_fields::{LineBuilder, LineFields, split_line};
 use crate::outcome::Outcome;
 
 /// The first word of the line.
-pub(super) const RUN: &str = "run";
+const RUN: &str = "run";
+
+/// The start of a line after another one.
+const NEXT_RUN: &str = "\nrun\t";
 
 /// A longer line is written without the stages and the reason.
 const MAX_LINE_SIZE: usize = 8 * 1024;
@@ -59,6 +62,12 @@ pub(super) fn read_run(line: &str) -> Option<FinishedRun> {
         failed_stage: fields.text("failed_stage").map(str::to_owned),
         reason: fields.text("reason").map(str::to_owned),
     })
+}
+
+/// Splits lines before the first run. The lines after it are runs as well.
+pub(super) fn split_runs(lines: &str) -> (&str, &str) {
+    let next = || lines.find(NEXT_RUN).map_or(lines.len(), |line_feed| line_feed + 1);
+    lines.split_at(if lines.starts_with(&NEXT_RUN[1..]) { 0 } else { next() })
 }
 
 /// Returns when the run of a line ended, in Unix seconds.

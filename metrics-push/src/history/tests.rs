@@ -1,11 +1,14 @@
 //! Tests of the history: failures of each file operation, damaged files, limits, and processes that share the folder.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU32};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::record::MAX_RUNS;
+use super::record::{MAX_RUNS, RUN_TTL};
+use super::store::{FOLDER, file_name};
 use super::*;
 use crate::clock::unix_seconds;
 use crate::outcome::Outcome;
@@ -34,8 +37,9 @@ impl TempStateDir {
 
     /// Returns the history of a process whose file operation with this number fails.
     fn failing_history(&self, operation: i64) -> History {
-        let failpoint = Some(Arc::new(AtomicI64::new(operation)));
-        History { disk: Disk { failpoint }, ..self.history() }
+        let mut history = self.history();
+        history.store.disk.failpoint = Some(Arc::new(AtomicI64::new(operation)));
+        history
     }
 
     fn file(&self, key: &GroupingKey) -> PathBuf {
@@ -221,7 +225,7 @@ fn failure_of_any_file_operation_costs_at_most_its_run() {
     const MAX_OPERATIONS: i64 = 20;
 
     // A file with an incomplete change is replaced.
-    for (end, min_failures) in [("", 4), ("change\t", 6)] {
+    for (end, min_failures) in [("", 4), ("state\t", 6)] {
         let mut failed = 0;
         for operation in 0..MAX_OPERATIONS {
             let state = TempStateDir::new();
@@ -232,7 +236,7 @@ fn failure_of_any_file_operation_costs_at_most_its_run() {
             let history = state.failing_history(operation);
             let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
             assert!(recorded.families.contains_key(FAILURES), "operation {operation}");
-            failed += usize::from(history.has_warned.load(Ordering::Relaxed));
+            failed += usize::from(history.store.has_warned.load(Ordering::Relaxed));
             let recorded = state.history().record(&key(), SINK, &ending("3", Outcome::Error));
             let expected: &[_] =
                 if total(&recorded) == Some("6") { &["1", "2", "3"] } else { &["1", "3"] };
@@ -252,8 +256,36 @@ fn run_is_appended_to_the_file_of_its_group() {
     let read = |file: &std::fs::File| io::read_to_string(file).unwrap();
     let start = read(&before);
     history.record(&key(), SINK, &ending("2", Outcome::Error));
-    assert!(!start.is_empty() && read(&before).starts_with("change\t"), "the file is the same");
+    assert!(!start.is_empty() && read(&before).starts_with("state\t"), "the file is the same");
     assert_eq!(ids(&history), ["1", "2"]);
+}
+
+#[test]
+fn run_that_is_too_old_is_not_shown() {
+    let state = TempStateDir::new();
+    let mut old = run("1", Outcome::Success);
+    old.ended_at -= RUN_TTL.as_secs_f64();
+    let old = vec![Arc::new(RunEnding { run: old, counted: Families::new() })];
+    state.history().record(&key(), SINK, &old);
+    state.history().record(&key(), SINK, &ending("2", Outcome::Success));
+    assert!(std::fs::read_to_string(state.file(&key())).unwrap().contains("\tid=1\t"));
+    assert_eq!(ids(&state.history()), ["2"]);
+    let all = state.history().all();
+    assert_eq!((all.len(), all[0].runs().len()), (1, 1));
+}
+
+/// Nothing is read if the file is the same.
+#[test]
+fn unchanged_file_has_no_newer_values() {
+    let state = TempStateDir::new();
+    let history = state.history();
+    let first = history.record(&key(), SINK, &ending("1", Outcome::Success));
+    let failing = state.failing_history(0);
+    assert!(failing.newer(&key(), SINK, &first).is_none());
+    assert!(!failing.store.has_warned.load(Ordering::Relaxed));
+    history.record(&key(), SINK, &ending("2", Outcome::Success));
+    assert!(failing.newer(&key(), SINK, &first).is_none());
+    assert!(failing.store.has_warned.load(Ordering::Relaxed), "the changed file is read");
 }
 
 #[test]
@@ -267,7 +299,7 @@ fn damaged_file_costs_the_history_of_its_group() {
         std::fs::write(&file, damaged).unwrap();
         let history = state.history();
         let recorded = history.record(&key(), SINK, &ending("2", Outcome::Success));
-        assert!(history.has_warned.load(Ordering::Relaxed));
+        assert!(history.store.has_warned.load(Ordering::Relaxed));
         assert_eq!((total(&recorded), ids(&history)), (Some("2"), vec!["2".to_owned()]));
     }
     assert_eq!(state.history().all().len(), 2);
@@ -277,13 +309,12 @@ fn damaged_file_costs_the_history_of_its_group() {
 fn file_of_a_newer_version_is_not_replaced() {
     let state = TempStateDir::new();
     state.history().record(&key(), SINK, &ending("1", Outcome::Success));
-    let text = std::fs::read_to_string(state.file(&key())).unwrap();
-    let newer = history_file::with_version(&text, 3);
+    let newer = history_file::with_version(3, "later\n");
     std::fs::write(state.file(&key()), &newer).unwrap();
     let history = state.history();
     let recorded = history.record(&key(), SINK, &ending("2", Outcome::Error));
     assert!(recorded.families[FAILURES].ends_with(" 1\n") && total(&recorded).is_none());
-    assert!(history.of_group(&key()).is_none() && history.has_warned.load(Ordering::Relaxed));
+    assert!(history.of_group(&key()).is_none() && history.store.has_warned.load(Ordering::Relaxed));
     assert_eq!(std::fs::read_to_string(state.file(&key())).unwrap(), newer);
 }
 
@@ -292,7 +323,8 @@ fn number_of_groups_is_limited() {
     const MAX_FILES: usize = 100;
 
     let state = TempStateDir::new();
-    let history = History { max_files: MAX_FILES, ..state.history() };
+    let mut history = state.history();
+    history.store.max_files = MAX_FILES;
     let group = |number: usize| GroupingKey::new(format!("job_{number}")).unwrap();
     for number in 0..MAX_FILES + 10 {
         history.record(&group(number), SINK, &ending("1", Outcome::Success));
@@ -350,7 +382,7 @@ proptest! {
             failed_stage: texts.0,
             reason: texts.1,
         };
-        let line = run_line::write_run(&run);
+        let line = write_run(&run);
         prop_assert_eq!(line.matches('\n').count(), 1);
         prop_assert_eq!(run_line::read_run(line.trim_end_matches('\n')), Some(run));
     }

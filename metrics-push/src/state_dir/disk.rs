@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::folder::{FileEntry, Folder, lock_within};
+use super::folder::{FileEntry, Folder, lock_within, read_end};
 use super::turns::FolderTurn;
 
 /// The extension of temporary files.
@@ -111,6 +111,21 @@ impl Disk {
         folder.read(name, max_bytes)
     }
 
+    /// Opens a file for reading and appending; `None` if it does not exist.
+    pub(crate) fn open(&self, folder: &Folder, name: &str) -> io::Result<Option<File>> {
+        self.reach_failpoint()?;
+        match folder.open_file(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Reads the last bytes of an open file, at most `max_bytes`. Returns them with the size of the file.
+    pub(crate) fn read_end(&self, file: &mut File, max_bytes: u64) -> io::Result<(Vec<u8>, u64)> {
+        self.reach_failpoint()?;
+        read_end(file, max_bytes)
+    }
+
     /// Removes a file if it exists.
     pub(crate) fn remove(&self, folder: &Folder, name: &str) -> io::Result<()> {
         self.reach_failpoint()?;
@@ -134,10 +149,10 @@ impl Disk {
         self.rename(temp, name)
     }
 
-    /// Appends to a file without a sync. After a failure, the file may have a part of the bytes.
-    pub(crate) fn append(&self, folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
+    /// Appends to an open file without a sync. After a failure, the file may have a part of the bytes.
+    pub(crate) fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
         self.reach_failpoint()?;
-        self.write_bytes(&folder.open_file(name)?, bytes)
+        self.write_bytes(file, bytes)
     }
 
     /// Renames a temporary file to `name`. Readers see the complete old file or the complete new file, also after a power

@@ -4,7 +4,7 @@
 //! in the folder. Only regular files are opened, and reads are limited.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -191,6 +191,16 @@ pub(crate) fn read_within(file: &mut File, max_bytes: u64) -> io::Result<Vec<u8>
     // The file may grow while it is read.
     file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max_bytes { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Reads the last bytes of an open file, at most `max_bytes`. Returns them with the size of the file.
+pub(super) fn read_end(file: &mut File, max_bytes: u64) -> io::Result<(Vec<u8>, u64)> {
+    let size = file.metadata()?.len();
+    let count = size.min(max_bytes);
+    file.seek(SeekFrom::Start(size - count))?;
+    let mut bytes = vec![0; usize::try_from(count).unwrap_or_default()];
+    file.read_exact(&mut bytes)?;
+    Ok((bytes, size))
 }
 
 /// Sets the time of a file to now and returns it. The time is by the clock of the file system, as in listings.
