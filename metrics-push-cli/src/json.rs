@@ -58,6 +58,7 @@ fn job(job: &Job, now: f64) -> Value {
         "since_timestamp_seconds": optional(job.since),
         "why": sentence.as_ref().map(ToString::to_string),
         "failed_stage": failure.and_then(|run| run.failed_stage.as_deref()),
+        "last_stage": failure.and_then(|run| run.last_stage.as_deref()),
         "reason": failure.and_then(|run| run.reason.as_deref()),
         "warnings": job.warnings(),
         "outcome": facts.outcome,
@@ -121,6 +122,7 @@ fn run(run: &RunSummary) -> Value {
             .collect::<Map<_, _>>(),
         "attempts": run.attempts,
         "failed_stage": run.failed_stage,
+        "last_stage": run.last_stage,
         "reason": run.reason,
     })
 }

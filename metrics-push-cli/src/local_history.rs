@@ -40,6 +40,7 @@ fn summary(run: &FinishedRun) -> RunSummary {
         stages: run.stages().iter().map(|(name, it)| (name.clone(), it.as_secs_f64())).collect(),
         attempts: Some(run.attempts()),
         failed_stage: run.failed_stage().map(str::to_owned),
+        last_stage: run.last_stage().map(str::to_owned),
         reason: run.reason().map(str::to_owned),
     }
 }

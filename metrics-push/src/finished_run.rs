@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::line_fields::{LineBuilder, LineFields};
 use crate::outcome::Outcome;
 
 /// Numbers of records of one run.
@@ -31,6 +32,29 @@ impl RecordCounts {
     }
 }
 
+/// The stage to which the failure of a run belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FailedStage {
+    pub(crate) name: String,
+    /// The stage has ended before the run: the run failed in it or after it.
+    pub(crate) has_ended: bool,
+}
+
+impl FailedStage {
+    /// Adds the stage to a line.
+    pub(crate) fn write(&self, line: &mut LineBuilder) {
+        line.field(if self.has_ended { "last_stage" } else { "failed_stage" }, &self.name);
+    }
+
+    /// Reads what [`write`](Self::write) has added.
+    pub(crate) fn read(fields: &LineFields<'_>) -> Option<Self> {
+        let stage = |field, has_ended| {
+            fields.text(field).map(|name| Self { name: name.to_owned(), has_ended })
+        };
+        stage("failed_stage", false).or_else(|| stage("last_stage", true))
+    }
+}
+
 /// One run of a [`RunHistory`](crate::RunHistory).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FinishedRun {
@@ -47,7 +71,7 @@ pub struct FinishedRun {
     pub(crate) stages: Vec<(String, Duration)>,
     /// `None` until it is known that it is not 1.
     pub(crate) attempts: Option<u32>,
-    pub(crate) failed_stage: Option<String>,
+    pub(crate) failed_stage: Option<FailedStage>,
     pub(crate) reason: Option<String>,
 }
 
@@ -112,12 +136,24 @@ impl FinishedRun {
         self.attempts.unwrap_or(1)
     }
 
-    /// Returns the stage in which the run failed: the innermost one that was open at its end, otherwise the one that ended
-    /// last. The name has at most 128 bytes. `None` if the run has not failed, if it had no stage, or if its process died
-    /// without a report.
+    /// Returns the stage in which the run failed: the innermost one that was open at its end, or that ended because of a
+    /// panic. The name has at most 128 bytes. `None` if the run has not failed, if it failed outside of a stage, or if its
+    /// process died without a report.
     #[must_use]
     pub fn failed_stage(&self) -> Option<&str> {
-        self.failed_stage.as_deref()
+        self.stage_if(false)
+    }
+
+    /// Returns the stage that ended last, if no stage was open when the run failed without a panic. The run failed in it or
+    /// after it: an error that is returned with `?` ends its stage before the run. The name has at most 128 bytes.
+    #[must_use]
+    pub fn last_stage(&self) -> Option<&str> {
+        self.stage_if(true)
+    }
+
+    fn stage_if(&self, has_ended: bool) -> Option<&str> {
+        let stage = self.failed_stage.as_ref().filter(|stage| stage.has_ended == has_ended)?;
+        Some(&stage.name)
     }
 
     /// Returns why the run failed: the message and place of a panic, the text of an error, or the last lines of a

@@ -85,12 +85,15 @@ fn panic_is_stored_with_its_message_and_place() {
 #[test]
 fn stage_in_which_a_run_failed_is_stored() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let jobs = ["stage", "panic-in-stage", "stage-of-a-success"];
+    let jobs = ["stage", "panic-in-stage", "panic-after-stage", "stage-of-a-success"];
     assert!(fail(&gateway, &state, &jobs).status.success());
     let _scope = Config::default().state_dir(state.path()).scope().unwrap();
-    for (job, expected) in jobs.into_iter().zip([Some("load"), Some("load"), None]) {
+    // An error ends its stage before the run, so that it cannot be distinguished from an error after the stage.
+    let stages = [(None, Some("load")), (Some("load"), None), (None, None), (None, None)];
+    for (job, expected) in jobs.into_iter().zip(stages) {
         let history = metrics_push::history(&GroupingKey::new(job).unwrap()).unwrap();
-        assert_eq!(history.runs()[0].failed_stage(), expected, "{job}");
+        let run = &history.runs()[0];
+        assert_eq!((run.failed_stage(), run.last_stage()), expected, "{job}");
     }
 }
 

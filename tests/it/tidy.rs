@@ -22,7 +22,7 @@ const LAYERS: [Layer; 7] = [
         ("error", &["escape", "log"]),
         ("escape", &[]),
         ("file_size", &[]),
-        ("finished_run", &["outcome"]),
+        ("finished_run", &["line_fields", "outcome"]),
         ("float", &[]),
         ("label_text", &["unwind"]),
         ("labels", &["error", "label_text", "log"]),

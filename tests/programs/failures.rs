@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             "stage" => drop(error_in_a_stage()),
             "panic-in-stage" => drop(catch_unwind(panic_in_a_stage)),
+            "panic-after-stage" => drop(catch_unwind(panic_after_a_stage)),
             "stage-of-a-success" => success_with_a_stage(),
             "closure" => drop(error_of_a_closure()),
             "main" => {
@@ -141,6 +142,12 @@ fn error_in_a_stage() -> Result<(), fmt::Error> {
 #[push_job(name = "panic-in-stage", run = run)]
 fn panic_in_a_stage() {
     let _load = run.stage("load");
+    panic!("boom");
+}
+
+#[push_job(name = "panic-after-stage", run = run)]
+fn panic_after_a_stage() {
+    drop(run.stage("load"));
     panic!("boom");
 }
 

@@ -4,17 +4,21 @@ use metrics_push::__private::scheduled_times;
 
 use super::facts::Facts;
 
-/// The maximum number of missed runs that are counted: a job that has run every minute can be late by months.
-const MAX_MISSED_RUNS: usize = 1_000;
+/// The maximum number of missed runs after the first one: a job that has run every minute can be late by months.
+const MAX_LATER_RUNS: usize = 999;
 
-/// Returns when the runs were due that did not start, oldest first; empty if the grace of the first one has not passed.
+/// The times of a schedule are first searched in this time before now, in seconds.
+const INITIAL_SEARCH: f64 = 86_400.0;
+
+/// Returns when the runs were due that did not start, oldest first; empty if the grace of the first one has not passed. Of many
+/// runs, these are the first one and the newest ones.
 ///
 /// A job with a cron schedule is due at the times of the schedule. Another job is due at its interval.
 pub(super) fn missed_runs(facts: &Facts, now: f64) -> Vec<f64> {
     let Some(due) = missed_start(facts, now) else { return Vec::new() };
-    let later = scheduled_after(facts, due).unwrap_or_else(|| repeated_after(facts, due));
-    let is_due = |start: &f64| *start <= now;
-    std::iter::once(due).chain(later).take_while(is_due).take(MAX_MISSED_RUNS).collect()
+    let later = scheduled_after(facts, due, now).unwrap_or_else(|| repeated_after(facts, due, now));
+    let newest = later.len().saturating_sub(MAX_LATER_RUNS);
+    std::iter::once(due).chain(later.into_iter().skip(newest)).collect()
 }
 
 /// Returns when the next run was due, if it is late.
@@ -26,18 +30,29 @@ fn missed_start(facts: &Facts, now: f64) -> Option<f64> {
     is_missed.then_some(next_run)
 }
 
-type Starts = Box<dyn Iterator<Item = f64>>;
-
-/// The times of the job's cron expression; `None` if it has none.
-fn scheduled_after(facts: &Facts, due: f64) -> Option<Starts> {
+/// The last times of the job's cron expression up to now; `None` if it has none.
+fn scheduled_after(facts: &Facts, due: f64, now: f64) -> Option<Vec<f64>> {
     let (expression, timezone) = facts.schedule()?;
-    Some(Box::new(scheduled_times(expression, timezone, due).ok()?))
+    let mut search = INITIAL_SEARCH;
+    loop {
+        let start = due.max(now - search);
+        let times = scheduled_times(expression, timezone, start).ok()?;
+        let times: Vec<_> = times.take_while(|time| *time <= now).collect();
+        if start <= due || times.len() >= MAX_LATER_RUNS {
+            return Some(times);
+        }
+        search *= 2.0;
+    }
 }
 
-/// The times at the interval between the last start and the run that was due after it; none if the interval is unknown.
-fn repeated_after(facts: &Facts, due: f64) -> Starts {
+/// The last times up to now at the interval between the last start and the run that was due after it; none if the interval is
+/// unknown.
+fn repeated_after(facts: &Facts, due: f64, now: f64) -> Vec<f64> {
     let interval = facts.interval().unwrap_or(f64::INFINITY);
-    Box::new((1..).map(move |count| due + f64::from(count) * interval))
+    let last = ((now - due) / interval).floor();
+    let first = (last - MAX_LATER_RUNS as f64 + 1.0).max(1.0);
+    let numbers = (0..MAX_LATER_RUNS).map(|at| first + at as f64);
+    numbers.take_while(|number| *number <= last).map(|number| due + number * interval).collect()
 }
 
 #[cfg(test)]
@@ -87,8 +102,23 @@ mod tests {
     }
 
     #[test]
-    fn number_of_missed_runs_is_limited() {
-        assert_eq!(missed_runs(&daily("* * * * *"), FRIDAY + 400.0 * DAY).len(), MAX_MISSED_RUNS);
+    fn many_missed_runs_are_the_first_and_the_newest_ones() {
+        let now = FRIDAY + 400.0 * DAY;
+        let by_minute = Facts { start: Some(FRIDAY - 60.0), ..daily("* * * * *") };
+        let by_interval = Facts { info: [].into(), ..by_minute.clone() };
+        let newest = (0..MAX_LATER_RUNS).rev().map(|minutes| now - 60.0 * minutes as f64);
+        let expected: Vec<_> = std::iter::once(FRIDAY).chain(newest).collect();
+        assert_eq!(missed_runs(&by_minute, now), expected);
+        assert_eq!(missed_runs(&by_interval, now), expected);
+    }
+
+    /// Such a schedule has no time on the last day, and too many times in its month.
+    #[test]
+    fn missed_runs_of_one_month_are_the_newest_ones() {
+        let missed = missed_runs(&daily("* * 11 * *"), FRIDAY + 40.0 * DAY);
+        let days_ago = |at: f64| (FRIDAY + 40.0 * DAY - at) / DAY;
+        assert_eq!((missed[0], missed.len()), (FRIDAY, MAX_LATER_RUNS + 1));
+        assert!((25.0..26.0).contains(&days_ago(missed[MAX_LATER_RUNS])), "{missed:?}");
     }
 
     #[test]

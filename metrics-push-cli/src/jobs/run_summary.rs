@@ -20,6 +20,8 @@ pub(crate) struct RunSummary {
     pub(crate) attempts: Option<u32>,
     /// The stage in which the run failed. It can contain any text.
     pub(crate) failed_stage: Option<String>,
+    /// The stage that ended last, if the run may have failed in it or after it. It can contain any text.
+    pub(crate) last_stage: Option<String>,
     /// Why the run failed. It can contain any text.
     pub(crate) reason: Option<String>,
 }
@@ -68,10 +70,15 @@ impl RunSummary {
         }
     }
 
+    /// Where the run failed: `in stage load`, or `in or after stage load`.
+    pub(crate) fn place(&self) -> Option<String> {
+        let failed = self.failed_stage.as_ref().map(|stage| format!("in stage {stage}"));
+        failed.or_else(|| Some(format!("in or after stage {}", self.last_stage.as_ref()?)))
+    }
+
     /// Where and why the run failed: `in stage load: no space`.
     pub(crate) fn failure(&self) -> Option<String> {
-        let stage = self.failed_stage.as_ref().map(|stage| format!("in stage {stage}"));
-        let parts: Vec<_> = stage.into_iter().chain(self.reason.clone()).collect();
+        let parts: Vec<_> = self.place().into_iter().chain(self.reason.clone()).collect();
         (!parts.is_empty()).then(|| parts.join(": "))
     }
 

@@ -126,10 +126,9 @@ impl Why {
         let found = job.sentence()?;
         if let Some(run) = job.current_failure() {
             let took = run.duration.map(|took| format!("after {}", duration(took)));
-            let stage = run.failed_stage.as_ref().map(|stage| format!("in stage {stage}"));
             return Some(Self {
                 failure: Some((ShownTime::new(run.start, clock), run.outcome_text())),
-                text: took.into_iter().chain(stage).collect::<Vec<_>>().join(", "),
+                text: took.into_iter().chain(run.place()).collect::<Vec<_>>().join(", "),
                 reason: run.reason.clone(),
                 remedy: None,
             });

@@ -127,9 +127,9 @@ fn last_error(job: &Job, clock: &LocalClock) -> Option<LastError> {
     let last = job.runs.iter().rev().find(|run| run.mark() != RunMark::Skipped)?;
     let text = last.reason.clone().filter(|_| last.mark() == RunMark::Failure)?;
     let start = clock.date_and_time(last.start);
-    let stage = last.failed_stage.as_ref().map_or(String::new(), |it| format!(", in stage {it}"));
+    let place = last.place().map_or(String::new(), |place| format!(", {place}"));
     let source = format!(
-        "Run {}, {start}{stage}. Read from the history on this machine; this text is in no metric.",
+        "Run {}, {start}{place}. The text is from the history on this machine. No metric contains it.",
         last.id
     );
     Some(LastError { text, source })

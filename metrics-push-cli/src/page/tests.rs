@@ -113,7 +113,7 @@ fn details_show_history_rules_and_error_of_a_job() {
         "Last error Upload { key: &quot;eu/2026-11-26T06.csv&quot;",
         "Last 20 runs: start, duration, outcome",
         "Thu 26 Nov 06:10 48s ✕ error",
-        "Run run19, Thu 26 Nov 06:10, in stage upload. Read from the history",
+        "Run run19, Thu 26 Nov 06:10, in stage upload. The text is from the history on this machine.",
         "BatchJobFailed firing 3 of 3 failures in a row",
         "BatchJobMissedRun quiet next run 08:10",
         "Schedule every 2 hours at minute 10 Europe/Berlin grace 10m",

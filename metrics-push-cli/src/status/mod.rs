@@ -73,8 +73,10 @@ JSON:
   jobs[].why
           The state in one sentence; null for a job that is fine.
   jobs[].failed_stage
+  jobs[].last_stage
   jobs[].reason
-          In which stage and why the last run failed, from the history of this machine; null if it is unknown.
+          In which stage and why the last run failed, from the history of this machine; null if it is unknown. With
+          last_stage, it failed in this stage or after it.
   jobs[].warnings
           What is wrong beside the state: a clock, or a rejected push.
   jobs[].outcome

@@ -203,7 +203,7 @@ mod tests {
         ENDED_AT, MAX_RUNS, MAX_RUNS_SIZE, add, ending, longest_ending, longest_record, record,
     };
     use super::*;
-    use crate::finished_run::FinishedRun;
+    use crate::finished_run::{FailedStage, FinishedRun};
     use crate::outcome::Outcome;
     use crate::push_request::{RunEnding, Total};
 
@@ -293,7 +293,8 @@ mod tests {
         let mut changed = decode(VERSION_1.as_bytes()).unwrap();
         assert!(changed.runs().all(|run| run.failed_stage.is_none()));
         let mut failed = ending("3", Outcome::Error);
-        failed.run.failed_stage = Some("load\tall".to_owned());
+        failed.run.failed_stage =
+            Some(FailedStage { name: "load\tall".to_owned(), has_ended: false });
         add(&mut changed, &failed);
         let decoded = decode(&HistoryFile::encode(&changed)).unwrap();
         assert_eq!(decoded.runs().last(), Some(failed.run));

@@ -73,7 +73,7 @@ pub(super) use tests::{ENDED_AT, add, ending, longest_ending, longest_record, re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finished_run::RecordCounts;
+    use crate::finished_run::{FailedStage, RecordCounts};
     use crate::labels::GroupingKey;
     use crate::outcome::Outcome;
     use crate::push_request::{Families, RunEnding};
@@ -154,7 +154,7 @@ mod tests {
             }),
             stages: Vec::new(),
             attempts: Some(u32::MAX),
-            failed_stage: Some("\\".repeat(128)),
+            failed_stage: Some(FailedStage { name: "\\".repeat(128), has_ended: false }),
             reason: Some("\\".repeat(1_024)),
             ..run
         };

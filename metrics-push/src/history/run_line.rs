@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::finished_run::{FinishedRun, RecordCounts};
+use crate::finished_run::{FailedStage, FinishedRun, RecordCounts};
 use crate::line_fields::{LineBuilder, LineFields, split_line};
 use crate::outcome::Outcome;
 
@@ -39,7 +39,7 @@ fn write_fields(run: &FinishedRun) -> String {
     for (name, duration) in &run.stages {
         line.field("stage", format_args!("{} {name}", duration.as_secs_f64()));
     }
-    line.optional("failed_stage", run.failed_stage.as_deref());
+    run.failed_stage.iter().for_each(|stage| stage.write(&mut line));
     line.optional("reason", run.reason.as_deref());
     line.finish()
 }
@@ -59,7 +59,7 @@ pub(super) fn read_run(line: &str) -> Option<FinishedRun> {
         attempts: fields.number("attempts"),
         records: fields.text("records").and_then(RecordCounts::from_text),
         stages: read_stages(&fields),
-        failed_stage: fields.text("failed_stage").map(str::to_owned),
+        failed_stage: FailedStage::read(&fields),
         reason: fields.text("reason").map(str::to_owned),
     })
 }

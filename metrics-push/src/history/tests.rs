@@ -11,6 +11,7 @@ use super::record::{MAX_RUNS, RUN_TTL};
 use super::store::{FOLDER, file_name};
 use super::*;
 use crate::clock::unix_seconds;
+use crate::finished_run::FailedStage;
 use crate::outcome::Outcome;
 use crate::push_request::{FAILING_SINCE, LAST_FAILURE, LAST_SUCCESS};
 use crate::state_dir::StateDirPath;
@@ -365,7 +366,7 @@ proptest! {
         duration in proptest::option::of(0_u32..1_000_000),
         numbers in (any::<Option<i32>>(), any::<Option<i32>>(), any::<Option<u32>>()),
         stages in proptest::collection::vec((".{0,20}", 0_u32..1_000), 0..3),
-        texts in (proptest::option::of(".{0,20}"), proptest::option::of(".{0,200}")),
+        texts in (proptest::option::of((".{0,20}", any::<bool>())), proptest::option::of(".{0,200}")),
     ) {
         let millis = |millis: u32| Duration::from_millis(millis.into());
         let run = FinishedRun {
@@ -379,7 +380,7 @@ proptest! {
             records: None,
             stages: stages.into_iter().map(|(name, it)| (name, millis(it))).collect(),
             attempts: numbers.2,
-            failed_stage: texts.0,
+            failed_stage: texts.0.map(|(name, has_ended)| FailedStage { name, has_ended }),
             reason: texts.1,
         };
         let line = write_run(&run);

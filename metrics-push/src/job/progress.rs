@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::finished_run::RecordCounts;
+use crate::finished_run::{FailedStage, RecordCounts};
 use crate::label_text::floor_char_boundary;
 use crate::outcome::Outcome;
 
@@ -19,29 +19,56 @@ pub(super) struct Progress {
     pub(super) ratio: Option<f64>,
     /// The stages that are open, in the order of their starts.
     pub(super) open_stages: Vec<String>,
-    /// The stage that has ended last.
-    pub(super) ended_stage: Option<String>,
+    /// The stage that has ended last. During a panic, it is the innermost one.
+    pub(super) ended_stage: Option<EndedStage>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct EndedStage {
+    name: String,
+    has_panicked: bool,
 }
 
 impl Progress {
-    pub(super) fn start_stage(&mut self, name: &str) {
-        self.open_stages.push(name.to_owned());
+    /// Returns the progress of a run that failed in this stage.
+    pub(super) fn at_failure(stage: Option<&FailedStage>) -> Self {
+        let mut progress = Self::default();
+        match stage.cloned() {
+            Some(FailedStage { name, has_ended: false }) => progress.open_stages.push(name),
+            Some(FailedStage { name, .. }) => {
+                progress.ended_stage = Some(EndedStage { name, has_panicked: false });
+            }
+            None => {}
+        }
+        progress
     }
 
-    pub(super) fn end_stage(&mut self, name: String, elapsed: Duration) {
+    pub(super) fn start_stage(&mut self, name: &str) {
+        self.open_stages.push(name.to_owned());
+        self.ended_stage = None;
+    }
+
+    pub(super) fn end_stage(&mut self, name: String, elapsed: Duration, has_panicked: bool) {
         if let Some(at) = self.open_stages.iter().rposition(|open| *open == name) {
             self.open_stages.remove(at);
         }
         *self.stages.entry(name.clone()).or_default() += elapsed;
-        self.ended_stage = Some(name);
+        if !self.ended_stage.as_ref().is_some_and(|ended| ended.has_panicked && has_panicked) {
+            self.ended_stage = Some(EndedStage { name, has_panicked });
+        }
     }
 
-    /// Returns the stage in which a run with this outcome failed: the innermost open one. If none is open, it is the one that
-    /// ended last, because an error or a panic that leaves a function ends its stages before the run.
-    pub(super) fn failed_stage(&self, outcome: Outcome) -> Option<String> {
-        let last = self.open_stages.last().or(self.ended_stage.as_ref());
-        let name = last.filter(|_| outcome.is_failure())?;
-        Some(name[..floor_char_boundary(name, MAX_STAGE_SIZE)].to_owned())
+    /// Returns the stage in which a run with this outcome failed: the innermost open one, or the one that a panic has ended. A
+    /// returned error ends its stage as well, so that the run may have failed in the stage that ended last, or after it.
+    pub(super) fn failed_stage(&self, outcome: Outcome) -> Option<FailedStage> {
+        let open = self.open_stages.last().map(|name| (name, false));
+        let ended = self.ended_stage.as_ref().and_then(|ended| match outcome {
+            Outcome::Panic => ended.has_panicked.then_some((&ended.name, false)),
+            _ => Some((&ended.name, true)),
+        });
+        let (name, has_ended) = open.or(ended).filter(|_| outcome.is_failure())?;
+        let name = name[..floor_char_boundary(name, MAX_STAGE_SIZE)].to_owned();
+        Some(FailedStage { name, has_ended })
     }
 }
 
@@ -49,33 +76,62 @@ impl Progress {
 mod tests {
     use super::*;
 
-    /// Starts (`+`) and ends (`-`) stages.
+    /// Starts (`+`) and ends (`-`) stages. A panic ends some (`!`).
     fn progress(changes: &[&str]) -> Progress {
         let mut progress = Progress::default();
         for change in changes {
             match change.split_at(1) {
                 ("+", name) => progress.start_stage(name),
-                (_, name) => progress.end_stage(name.to_owned(), Duration::from_secs(1)),
+                (end, name) => {
+                    progress.end_stage(name.to_owned(), Duration::from_secs(1), end == "!");
+                }
             }
         }
         progress
+    }
+
+    fn stage(name: &str, has_ended: bool) -> Option<FailedStage> {
+        Some(FailedStage { name: name.to_owned(), has_ended })
     }
 
     #[test]
     fn failed_stage_is_the_innermost_open_one_or_the_last_one() {
         for (changes, expected) in [
             (&[][..], None),
-            (&["+load"], Some("load")),
-            (&["+load", "-load"], Some("load")),
-            (&["+load", "-load", "+store"], Some("store")),
-            (&["+load", "+parse"], Some("parse")),
-            (&["+load", "+parse", "-parse"], Some("load")),
-            (&["+load", "+parse", "-load"], Some("parse")),
-            (&["+load", "+parse", "-parse", "-load"], Some("load")),
-            (&["+load", "+load", "-load"], Some("load")),
+            (&["+load"], stage("load", false)),
+            (&["+load", "-load"], stage("load", true)),
+            (&["+load", "-load", "+store"], stage("store", false)),
+            (&["+load", "+parse"], stage("parse", false)),
+            (&["+load", "+parse", "-parse"], stage("load", false)),
+            (&["+load", "+parse", "-load"], stage("parse", false)),
+            (&["+load", "+parse", "-parse", "-load"], stage("load", true)),
+            (&["+load", "+load", "-load"], stage("load", false)),
         ] {
             let failed = progress(changes).failed_stage(Outcome::Error);
-            assert_eq!(failed.as_deref(), expected, "{changes:?}");
+            assert_eq!(failed, expected, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn stage_of_a_panic_is_the_innermost_one_that_it_has_ended() {
+        for (changes, expected) in [
+            (&["+load"][..], stage("load", false)),
+            (&["+load", "!load"], stage("load", false)),
+            (&["+load", "+parse", "!parse", "!load"], stage("parse", false)),
+            (&["+load", "-load"], None),
+            (&["+load", "!load", "+store", "-store"], None),
+            (&["+load", "!load", "+store", "!store"], stage("store", false)),
+        ] {
+            let failed = progress(changes).failed_stage(Outcome::Panic);
+            assert_eq!(failed, expected, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn stored_stage_is_restored() {
+        for failed in [None, stage("load", false), stage("load", true)] {
+            let restored = Progress::at_failure(failed.as_ref());
+            assert_eq!(restored.failed_stage(Outcome::Error), failed);
         }
     }
 
@@ -90,7 +146,7 @@ mod tests {
     #[test]
     fn name_of_a_failed_stage_is_cut() {
         let name = "ä".repeat(MAX_STAGE_SIZE);
-        let failed = progress(&[&format!("+{name}")]).failed_stage(Outcome::Panic).unwrap();
-        assert_eq!(failed, "ä".repeat(MAX_STAGE_SIZE / 2));
+        let failed = progress(&[&format!("+{name}")]).failed_stage(Outcome::Panic);
+        assert_eq!(failed, stage(&"ä".repeat(MAX_STAGE_SIZE / 2), false));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread;
 
 use super::active_run::ActiveRun;
 use crate::clock::Moment;
@@ -160,7 +161,8 @@ pub struct Stage<'run> {
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
         let elapsed = Moment::now().since(self.started);
-        self.active.progress().end_stage(std::mem::take(&mut self.name), elapsed);
+        let name = std::mem::take(&mut self.name);
+        self.active.progress().end_stage(name, elapsed, thread::panicking());
     }
 }
 

@@ -33,7 +33,7 @@ mod tests {
 
     use super::super::line::{Finished, Header, Started};
     use super::*;
-    use crate::finished_run::RecordCounts;
+    use crate::finished_run::{FailedStage, RecordCounts};
     use crate::job::completion::Cause;
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::Extent;
@@ -89,10 +89,12 @@ mod tests {
             option::of((any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
                 |(processed, failed, skipped)| RecordCounts { processed, failed, skipped },
             ));
-        let texts = (option::of(".*"), option::of(".*"));
+        let texts = (option::of((".*", any::<bool>())), option::of(".*"));
         (cause, 0.0..1e12, any_duration(), records, texts).prop_map(
             |((outcome, exit_code, signal, core_dumped), at, duration, records, texts)| {
                 let (failed_stage, reason) = texts;
+                let failed_stage =
+                    failed_stage.map(|(name, has_ended)| FailedStage { name, has_ended });
                 let cause = Cause { outcome, exit_code, signal, core_dumped };
                 Finished { cause, at, duration, records, failed_stage, reason }
             },

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::finished_run::RecordCounts;
+use crate::finished_run::{FailedStage, RecordCounts};
 use crate::job::completion::{Cause, Completion};
 use crate::job::progress::Progress;
 use crate::job::run_metrics::Expectations;
@@ -76,8 +76,7 @@ pub(in crate::job) struct Finished {
     pub(in crate::job) at: f64,
     pub(in crate::job) duration: Option<Duration>,
     pub(in crate::job) records: Option<RecordCounts>,
-    /// The stage in which the run failed.
-    pub(in crate::job) failed_stage: Option<String>,
+    pub(in crate::job) failed_stage: Option<FailedStage>,
     /// Why the run failed.
     pub(in crate::job) reason: Option<String>,
 }
@@ -94,8 +93,7 @@ impl Finished {
 
     /// Returns the progress of the run at its end.
     pub(in crate::job) fn progress(&self) -> Progress {
-        let ended_stage = self.failed_stage.clone();
-        Progress { records: self.records, ended_stage, ..Progress::default() }
+        Progress { records: self.records, ..Progress::at_failure(self.failed_stage.as_ref()) }
     }
 }
 
@@ -156,7 +154,7 @@ impl Line {
                 line.optional("signal", finished.cause.signal);
                 line.optional("core_dumped", finished.cause.core_dumped);
                 line.optional("records", finished.records.map(RecordCounts::to_text));
-                line.optional("failed_stage", finished.failed_stage.as_deref());
+                finished.failed_stage.iter().for_each(|stage| stage.write(&mut line));
                 line.optional("reason", finished.reason.as_deref());
             }
             Self::Acknowledged(id) => begin(&mut line, "acknowledged", *id),
@@ -302,7 +300,7 @@ fn read_finished(fields: &LineFields<'_>) -> Option<Finished> {
         at: fields.number("at")?,
         duration: fields.duration("duration"),
         records: fields.text("records").and_then(RecordCounts::from_text),
-        failed_stage: fields.text("failed_stage").map(str::to_owned),
+        failed_stage: FailedStage::read(fields),
         reason: fields.text("reason").map(str::to_owned),
     })
 }
@@ -343,7 +341,7 @@ mod tests {
             at: 1_763_806_512.5,
             duration: Some(Duration::from_millis(12_250)),
             records: Some(RecordCounts { processed: 5, failed: 0, skipped: 1 }),
-            failed_stage: Some("load\tall".into()),
+            failed_stage: Some(FailedStage { name: "load\tall".into(), has_ended: false }),
             reason: Some("no\tdisk".into()),
         };
         vec![
