@@ -149,3 +149,30 @@ fn number(value: f64) -> Value {
 fn bound(value: f64) -> Value {
     if value.is_finite() { number(value) } else { json!("+Inf") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::morning;
+
+    #[test]
+    fn documents_have_the_stage_of_a_failure() {
+        let mut morning = morning::overview();
+        let is_export = |job: &Job| job.name() == "orders_export";
+        let at = morning.jobs.iter().position(is_export).unwrap();
+        for expected in [[json!("upload"), Value::Null], [Value::Null, json!("upload")]] {
+            let job = &morning.jobs[at];
+            let status: Value = serde_json::from_str(&status("wrong", &morning, &[job])).unwrap();
+            let history: Value = serde_json::from_str(&history(job, 1)).unwrap();
+            for found in [&status["jobs"][0], &history["runs"][0]] {
+                assert_eq!(
+                    ["failed_stage", "last_stage"].map(|name| found[name].clone()),
+                    expected
+                );
+                assert!(found["reason"].as_str().unwrap().starts_with("Upload {"), "{found}");
+            }
+            let last = morning.jobs[at].runs.last_mut().unwrap();
+            last.last_stage = last.failed_stage.take();
+        }
+    }
+}

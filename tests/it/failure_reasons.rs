@@ -109,7 +109,7 @@ fn panics_at_the_same_time_are_stored_with_their_own_runs() {
 }
 
 #[test]
-fn panic_that_another_thread_has_passed_on_is_stored_with_main() {
+fn panic_of_another_thread_is_stored_with_main() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     assert_eq!(fail(&gateway, &state, &["passed-panic"]).status.code(), Some(101));
     let reason = reason(&state, "main", Outcome::Panic).unwrap();
@@ -133,7 +133,7 @@ fn panic_that_aborts_the_process_is_stored() {
 
 /// The process dies after it has recorded how the run ended, and a later process reports the run.
 #[test]
-fn reason_of_a_run_whose_report_was_lost_is_stored_by_the_next_process() {
+fn next_process_stores_the_reason_of_a_lost_report() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let tracer = ["strace", "--follow-forks", "--quiet=all", "--output=/dev/null"];
     let kill = ["-e", "inject=connect:signal=KILL"];

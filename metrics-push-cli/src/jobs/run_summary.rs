@@ -113,3 +113,18 @@ pub(crate) fn success_rate(runs: &[RunSummary], last: usize) -> Option<usize> {
 fn last_runs(runs: &[RunSummary], last: usize) -> &[RunSummary] {
     &runs[runs.len().saturating_sub(last)..]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failure_after_a_stage_is_not_shown_in_it() {
+        let stage = || Some("load".to_owned());
+        let failed = RunSummary { failed_stage: stage(), ..RunSummary::default() };
+        let later = RunSummary { last_stage: stage(), reason: stage(), ..RunSummary::default() };
+        assert_eq!(failed.failure().unwrap(), "in stage load");
+        assert_eq!(later.failure().unwrap(), "in or after stage load: load");
+        assert_eq!(RunSummary::default().failure(), None);
+    }
+}

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::policy::{SCRIPT, STYLE};
 use super::*;
-use crate::jobs::{Delivery, Group, LocalClock, Metric, RunSummary, morning};
+use crate::jobs::{Delivery, Group, LocalClock, Metric, RunSummary, State, morning};
 
 /// Thu 26 Nov 2026, 06:42:18 in Berlin.
 const NOW: f64 = 1_795_671_738.0;
@@ -79,7 +79,8 @@ fn text_of(html: &str) -> String {
 
 #[test]
 fn page_shows_what_needs_attention_first() {
-    let html = page(&morning::overview());
+    let overview = morning::overview();
+    let html = page(&overview);
     assert_eq!(between(&html, "<title>", "</title>"), "4 of 18 jobs need attention");
     let summary = text_of(between(&html, "<div id=\"summary\"", "<form"));
     let counts = "1 failing, 1 vanished, 1 overdue, 1 without success. Of the others: 1 flapping, 1 running, 12 fine.";
@@ -102,6 +103,10 @@ fn page_shows_what_needs_attention_first() {
     let first = text_of(others.split("<tr role=\"row\" id=").nth(1).unwrap());
     assert!(first.contains("Flapping 7 of 20 failed inventory_sync tenant=north"), "{first}");
     assert!(first.contains("06:30 12m ago 21s 370 records 11m ago"), "{first}");
+    let mut fine: Vec<_> = overview.jobs.iter().filter(|it| it.state == State::Success).collect();
+    fine.sort_by_key(|job| job.words());
+    let places: Vec<_> = fine.iter().map(|job| others.find(&job.id).unwrap()).collect();
+    assert!(places.is_sorted(), "{places:?}");
 }
 
 #[test]
@@ -217,7 +222,7 @@ fn policy_has_the_hashes_of_the_style_and_the_script() {
 }
 
 #[test]
-fn rare_data_is_shown() {
+fn jobs_without_history_or_schedule_are_shown() {
     let none = overview(Vec::new(), |_| Vec::new());
     let html = page(&none);
     assert_eq!(between(&html, "<title>", "</title>"), "No jobs");

@@ -176,7 +176,7 @@ fn newer_values_are_those_of_runs_that_were_recorded_since() {
 }
 
 #[test]
-fn run_that_could_not_be_stored_has_no_newer_values() {
+fn values_of_a_lost_run_are_not_replaced() {
     let state = TempStateDir::new();
     let lost = state.history().record(&key(), SINK, &ending("1", Outcome::Success));
     std::fs::remove_file(state.file(&key())).unwrap();

@@ -68,7 +68,8 @@ impl RunHandle {
     }
 
     /// Times a stage until the returned guard is dropped. The times of stages with the same name add up. If the run fails, the
-    /// history has the [stage in which it failed](crate::FinishedRun::failed_stage).
+    /// history has the [stage in which it failed](crate::FinishedRun::failed_stage), or the
+    /// [stage that ended last](crate::FinishedRun::last_stage).
     ///
     /// ```
     /// # metrics_push::Job::new("doc").run(|run| -> Result<(), ()> {
