@@ -1,6 +1,6 @@
 //! The families that a history adds to the requests about its group.
 
-use super::group_state::{LastTimes, Streak};
+use super::history_state::{LastTimes, Streak};
 use crate::metrics::Snapshot;
 use crate::push_request::{
     FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS,

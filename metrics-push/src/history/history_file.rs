@@ -5,7 +5,7 @@
 //! metrics-push history 2  size=<of the lines, in bytes>  checksum=<16 hexadecimal digits>
 //! …                       the lines of the earlier runs
 //! state                   size=…  checksum=…  base=<size of the first section>
-//! …                       the lines of a `GroupState`, and of the runs that were added with it
+//! …                       the lines of a `HistoryState`, and of the runs that were added with it
 //! ```
 //!
 //! A damaged section costs its runs. Bytes after the last complete section are an incomplete one, left by a process that died
@@ -14,7 +14,7 @@
 
 use std::{iter, mem};
 
-use super::group_state::GroupState;
+use super::history_state::HistoryState;
 use super::record::GroupRecord;
 use super::run_line::split_runs;
 use crate::checksum::fast_checksum_of;
@@ -51,7 +51,7 @@ pub(super) struct HistoryFile {
 /// What an update needs of a file: the state in the last section, and the space after it.
 #[derive(Debug, PartialEq)]
 pub(super) struct FileEnd {
-    pub(super) state: GroupState,
+    pub(super) state: HistoryState,
     pub(super) space: FileSpace,
 }
 
@@ -88,7 +88,7 @@ impl HistoryFile {
         let has_space = version == Some(VERSION) && sections.iter().all(is_complete);
         let intact = sections.iter().flatten();
         let last = intact.clone().next_back().ok_or(InvalidHistory::Corrupt)?;
-        let state = GroupState::parse(last.state).ok_or(InvalidHistory::Corrupt)?;
+        let state = HistoryState::parse(last.state).ok_or(InvalidHistory::Corrupt)?;
         let run_lines = intact.map(|section| section.runs).collect();
         let space = FileSpace::new(last.base, bytes.len());
         let space = if has_space { space } else { FileSpace::default() };
@@ -109,7 +109,7 @@ impl FileEnd {
         let mut starts = end.windows(STATE_START.len());
         let start = starts.rposition(|bytes| bytes == STATE_START.as_bytes())?;
         let section = Section::read(str::from_utf8(&end[start + 1..]).ok()?, VERSION)?;
-        let state = GroupState::parse(section.state)?;
+        let state = HistoryState::parse(section.state)?;
         section.is_complete.then(|| Self { state, space: FileSpace::new(section.base, file_size) })
     }
 }
@@ -128,7 +128,7 @@ impl FileSpace {
 
     /// Returns the bytes to append, so that the file has this state and the lines of these runs; `None` if the file must be
     /// replaced.
-    pub(super) fn encode(self, state: &GroupState, run_lines: &str) -> Option<Vec<u8>> {
+    pub(super) fn encode(self, state: &HistoryState, run_lines: &str) -> Option<Vec<u8>> {
         let section = section(STATE, self.base, &(state.to_lines() + run_lines));
         (section.len() <= self.remaining).then(|| section.into_bytes())
     }

@@ -15,8 +15,8 @@
 mod families;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
-mod group_state;
 mod history_file;
+mod history_state;
 mod record;
 mod run_history;
 mod run_line;
@@ -33,7 +33,7 @@ use crate::push_request::{
     Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
 };
 use crate::state_dir::{FileEntry, StateDir};
-use group_state::{GroupState, Streak};
+use history_state::{HistoryState, Streak};
 use run_line::write_run;
 use store::{HistoryStore, UpdatedState};
 use totals::total_before;
@@ -120,7 +120,7 @@ impl History {
     ) -> Recorded {
         let now = Moment::now();
         let has_totals = self.has_totals(key, endings);
-        let add_all = |group: &mut GroupState| {
+        let add_all = |group: &mut HistoryState| {
             let mut add = |run: &RunEnding| group.add(run, has_totals, now.unix_seconds());
             let added = endings.iter().filter(|ending| add(ending));
             let run_lines: String = added.map(|ending| write_run(&ending.run)).collect();
@@ -240,7 +240,7 @@ impl History {
 }
 
 /// Returns the last times of a group, and when the sink was last found to have them.
-fn times_of(group: &GroupState, sink: &str, now: Moment) -> Recorded {
+fn times_of(group: &HistoryState, sink: &str, now: Moment) -> Recorded {
     Recorded {
         last_times: families::last_time_families(group.last, now.unix_seconds()),
         checked_at: group.checked_at(sink),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::group_state::GroupState;
+use super::history_state::HistoryState;
 use super::run_line::{end_of, read_run, write_run};
 use crate::finished_run::FinishedRun;
 
@@ -21,7 +21,7 @@ pub(super) const RUN_TTL: Duration = Duration::from_secs(400 * 24 * 3_600);
 /// The state of a group and its last runs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct GroupRecord {
-    pub(super) state: GroupState,
+    pub(super) state: HistoryState,
     /// The lines of the runs.
     pub(super) run_lines: String,
 }
@@ -102,7 +102,7 @@ mod tests {
 
     pub(in crate::history) fn record() -> GroupRecord {
         let key = GroupingKey::new("a/b\n").unwrap().label("shard", "é=7").unwrap();
-        let mut record = GroupRecord { state: GroupState::new(key), run_lines: String::new() };
+        let mut record = GroupRecord { state: HistoryState::new(key), run_lines: String::new() };
         add(&mut record, &ending("1", Outcome::Success));
         add(&mut record, &ending("2", Outcome::ExitCode));
         record.state.set_checked("http://gateway:9091", 1_763_806_600_000);

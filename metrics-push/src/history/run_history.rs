@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::group_state::{GroupState, LastTimes, Streak};
+use super::history_state::{HistoryState, LastTimes, Streak};
 use super::record::GroupRecord;
 use crate::finished_run::{FinishedRun, instant};
 use crate::labels::GroupingKey;
@@ -23,7 +23,7 @@ impl RunHistory {
     pub(super) fn new(mut record: GroupRecord, now: f64) -> Self {
         record.remove_old_runs(now);
         let runs = record.runs().collect();
-        let GroupState { key, last, streak, .. } = record.state;
+        let HistoryState { key, last, streak, .. } = record.state;
         Self { key, last, streak, runs }
     }
 

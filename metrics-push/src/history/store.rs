@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::group_state::GroupState;
 use super::history_file::{FileEnd, FileSpace, HistoryFile, InvalidHistory, MAX_END_SIZE};
+use super::history_state::HistoryState;
 use super::record::GroupRecord;
 use crate::checksum::checksum_of;
 use crate::clock::Moment;
@@ -46,7 +46,7 @@ pub(super) struct HistoryStore {
 /// The state of a group after an update.
 #[derive(Debug)]
 pub(super) struct UpdatedState {
-    pub(super) state: GroupState,
+    pub(super) state: HistoryState,
     /// The file after the update.
     pub(super) entry: Option<FileEntry>,
 }
@@ -66,7 +66,7 @@ impl HistoryStore {
     pub(super) fn update(
         &self,
         key: &GroupingKey,
-        change: impl FnOnce(&mut GroupState) -> Option<String>,
+        change: impl FnOnce(&mut HistoryState) -> Option<String>,
     ) -> Option<UpdatedState> {
         let folder = self.state_dir.folder(FOLDER)?;
         self.ok_or_warn_locked(&folder, self.update_in(&folder, key, change))
@@ -76,14 +76,14 @@ impl HistoryStore {
         &self,
         folder: &Arc<Folder>,
         key: &GroupingKey,
-        change: impl FnOnce(&mut GroupState) -> Option<String>,
+        change: impl FnOnce(&mut HistoryState) -> Option<String>,
     ) -> io::Result<UpdatedState> {
         let name = file_name(key);
         let _lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
         let found = self.open(folder, &name)?.filter(|(_, end)| end.state.key == *key);
         let (file, mut state) = match found {
             Some((file, FileEnd { state, space })) => (Some((file, space)), state),
-            None => (None, GroupState::new(key.clone())),
+            None => (None, HistoryState::new(key.clone())),
         };
         if let Some(run_lines) = change(&mut state) {
             self.write(folder, &name, file, &state, &run_lines)
@@ -98,7 +98,7 @@ impl HistoryStore {
         folder: &Arc<Folder>,
         name: &str,
         file: Option<(File, FileSpace)>,
-        state: &GroupState,
+        state: &HistoryState,
         run_lines: &str,
     ) -> io::Result<()> {
         let mut record = GroupRecord { state: state.clone(), run_lines: String::new() };
@@ -149,7 +149,7 @@ impl HistoryStore {
     }
 
     /// Reads the state of a group; `None` if there is none, or if it cannot be read.
-    pub(super) fn read_state(&self, key: &GroupingKey) -> Option<GroupState> {
+    pub(super) fn read_state(&self, key: &GroupingKey) -> Option<HistoryState> {
         let folder = self.state_dir.existing_folder(FOLDER)?;
         let (_, end) = self.ok_or_warn(self.open(&folder, &file_name(key)))??;
         Some(end.state).filter(|state| state.key == *key)

@@ -1,4 +1,4 @@
-//! `GroupState`: what an ending needs of the history of its group, and its lines in a file.
+//! `HistoryState`: what an ending needs of the history of its group, and its lines in a file.
 //!
 //! ```text
 //! group    job=import  label=region=eu
@@ -28,7 +28,7 @@ const MAX_CHECKED: usize = 16;
 
 /// The last times, the runs in a row and the totals of one group.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct GroupState {
+pub(super) struct HistoryState {
     pub(super) key: GroupingKey,
     pub(super) last: LastTimes,
     pub(super) streak: Streak,
@@ -89,7 +89,7 @@ impl Streak {
     }
 }
 
-impl GroupState {
+impl HistoryState {
     pub(super) fn new(key: GroupingKey) -> Self {
         Self {
             key,
