@@ -161,8 +161,8 @@ impl<'a> Section<'a> {
         let size = if version == 1 { after.len() } else { fields.number("size")? };
         let (lines, rest) = after.split_at_checked(size)?;
         let base = fields.number("base").unwrap_or(0);
-        let is_intact =
-            fields.text("checksum")? == format!("{:016x}", checksum(version, base, lines));
+        let is_intact = (lines.is_empty() || lines.ends_with('\n'))
+            && fields.text("checksum")? == format!("{:016x}", checksum(version, base, lines));
         let (state, runs) = split_runs(lines);
         is_intact.then_some(Self { state, runs, base, is_complete: rest.is_empty() })
     }
