@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::workspace::Tests;
-
 /// A published library: `NAME[@VERSION][+FEATURE,..]`.
 pub(crate) struct Specification {
     pub(crate) name: String,
@@ -71,18 +69,11 @@ impl Library {
         self.folder.join("Cargo.toml")
     }
 
-    pub(crate) fn add_dependencies(
-        &self,
-        dependencies: &[Specification],
-        tests: Tests,
-    ) -> Result<(), String> {
+    pub(crate) fn add_dependencies(&self, dependencies: &[Specification]) -> Result<(), String> {
         let manifest = self.manifest();
-        // The published sources may lack the files of benchmarks.
+        // The published sources may lack the files of benchmarks, which are the only use of criterion.
         let mut text = without_tables(&read(&manifest)?, "bench");
         text = without_tables(&text, "criterion");
-        if tests == Tests::Ignored {
-            text = without_tables(&text, "dev-dependencies");
-        }
         let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-push");
         text += &format!(
             "\n[dependencies.metrics-push]\npath = \"{}\"\ndefault-features = false\n",
