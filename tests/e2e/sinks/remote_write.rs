@@ -232,7 +232,7 @@ fn metric_that_a_success_no_longer_has_ends() {
 }
 
 #[test]
-fn metric_that_the_next_process_no_longer_sends_ends() {
+fn metric_ends_if_the_next_process_does_not_send_it() {
     for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
         let (receiver, state) = (RealReceiver::start(kind), StateDir::new());
         let run = |arguments: &[&str]| {
