@@ -1,6 +1,5 @@
 //! `ResourceUsage`: CPU time and memory of the process, read from `/proc`.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read as _;
 
@@ -20,24 +19,38 @@ const READ_SIZE: usize = 4096;
 
 /// Reads the usage of this process; `None` on platforms without `/proc`.
 pub(super) fn read_own() -> Option<ResourceUsage> {
-    let [mut stat, mut status] = [[0; READ_SIZE]; 2];
-    parse(&read("/proc/self/stat", &mut stat)?, &read("/proc/self/status", &mut status)?)
+    let mut buffer = [0; READ_SIZE];
+    let (user_seconds, system_seconds) = cpu_seconds(read("/proc/self/stat", &mut buffer)?)?;
+    let max_resident_bytes = max_resident_bytes(read("/proc/self/status", &mut buffer)?)?;
+    Some(ResourceUsage { user_seconds, system_seconds, max_resident_bytes })
 }
 
 /// Reads a file with one call, because the kernel generates the whole text for each call.
-fn read<'a>(path: &str, text: &'a mut [u8]) -> Option<Cow<'a, str>> {
-    let length = File::open(path).and_then(|mut file| file.read(text)).ok()?;
-    Some(String::from_utf8_lossy(&text[..length]))
+fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    let length = File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    buffer.get(..length)
 }
 
-fn parse(stat: &str, status: &str) -> Option<ResourceUsage> {
-    // The name in field 2 may contain parentheses and spaces; the fields after it do not.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut seconds = || fields.next()?.parse::<f64>().ok().map(|ticks| ticks / TICKS_PER_SECOND);
-    let (user_seconds, system_seconds) = (seconds()?, seconds()?);
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: f64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(ResourceUsage { user_seconds, system_seconds, max_resident_bytes: kibibytes * 1024.0 })
+/// Returns the CPU time in user and in kernel mode.
+fn cpu_seconds(stat: &[u8]) -> Option<(f64, f64)> {
+    // The name in field 2 may contain parentheses, spaces and invalid UTF-8; the fields after it do not.
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = str::from_utf8(&stat[name_end + 1..]).ok()?;
+    let mut times = fields.split_ascii_whitespace().skip(11).map(parse_number);
+    Some((times.next()?? / TICKS_PER_SECOND, times.next()?? / TICKS_PER_SECOND))
+}
+
+fn max_resident_bytes(status: &[u8]) -> Option<f64> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let peak = lines.find_map(|line| line.strip_prefix(b"VmHWM:"))?;
+    let kibibytes = str::from_utf8(peak).ok()?.trim().strip_suffix("kB")?;
+    Some(parse_number(kibibytes.trim())? * 1024.0)
+}
+
+/// Parses an integer. The parser of floats is slower to start, because it reads tables.
+#[expect(clippy::cast_precision_loss, reason = "gauges are f64")]
+fn parse_number(text: &str) -> Option<f64> {
+    text.parse::<u64>().ok().map(|number| number as f64)
 }
 
 #[cfg(test)]
@@ -46,21 +59,21 @@ mod tests {
 
     #[test]
     fn process_name_with_parentheses_does_not_shift_the_fields() {
-        let stat = "7 (a) b (c) R 1 7 7 0 -1 4194304 90 0 0 0 250 50 0 0 20 0 1 0 1 1 1";
-        let usage = parse(stat, "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n").unwrap();
-        assert_eq!(
-            usage,
-            ResourceUsage {
-                user_seconds: 2.5,
-                system_seconds: 0.5,
-                max_resident_bytes: 2_097_152.0
-            }
-        );
+        let stat = b"7 (a) b (\xff) R 1 7 7 0 -1 4194304 90 0 0 0 250 50 0 0 20 0 1 0 1 1 1";
+        assert_eq!(cpu_seconds(stat), Some((2.5, 0.5)));
+    }
+
+    #[test]
+    fn peak_of_resident_memory_is_in_bytes() {
+        let status = b"Name:\t\xff\nVmHWM:\t    2048 kB\nVmRSS:\t 1 kB\n";
+        assert_eq!(max_resident_bytes(status), Some(2_097_152.0));
     }
 
     #[test]
     fn missing_fields_give_no_usage() {
-        assert_eq!(parse("", ""), None);
+        assert_eq!(cpu_seconds(b""), None);
+        assert_eq!(cpu_seconds(b"7 (a) R 1"), None);
+        assert_eq!(max_resident_bytes(b""), None);
     }
 
     #[test]
