@@ -17,7 +17,7 @@ use super::journal::line::Finished;
 use super::process_state::{EndingRun, InProgressGuard, PROCESS};
 use super::progress::Progress;
 use super::resource_usage;
-use super::run_ending::{add_summable, run_ending};
+use super::run_ending::{add_summable, run_ending, uncounted_ending};
 use super::run_metrics::{Expectations, completion_metrics, heartbeat_metrics, start_metrics};
 use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec};
@@ -391,7 +391,9 @@ impl ActiveRun {
         metrics.merge(gathered);
         let families = encode_accepted(metrics, key, &self.id);
         let reason = self.reason_of(completion.cause.outcome);
-        let mut ending = run_ending(&self.id, completion, &progress, reason);
+        let has_history = self.pipeline.history.is_enabled();
+        let new_ending = if has_history { run_ending } else { uncounted_ending };
+        let mut ending = new_ending(&self.id, completion, &progress, reason);
         if self.adds_up() {
             add_summable(&mut ending.counted, &families);
         }

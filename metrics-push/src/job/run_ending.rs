@@ -12,8 +12,19 @@ use crate::push_request::{Families, RunEnding, is_outcome_family};
 /// The maximum number of stages that the history stores for one run.
 const MAX_STAGES: usize = 32;
 
-/// Returns the ending of the run with this id.
+/// Returns the ending of the run with this id, for a history.
 pub(super) fn run_ending(
+    id: &str,
+    completion: &Completion,
+    progress: &Progress,
+    reason: Option<String>,
+) -> RunEnding {
+    let counted = totals(completion.cause.outcome, progress.records).encode();
+    RunEnding { counted, ..uncounted_ending(id, completion, progress, reason) }
+}
+
+/// Returns the ending of the run with this id, if there is no history that adds up what runs have counted.
+pub(super) fn uncounted_ending(
     id: &str,
     completion: &Completion,
     progress: &Progress,
@@ -35,7 +46,7 @@ pub(super) fn run_ending(
         failed_stage: progress.failed_stage(cause.outcome),
         reason,
     };
-    RunEnding { counted: totals(cause.outcome, progress.records).encode(), run }
+    RunEnding { counted: Families::new(), run }
 }
 
 /// Adds the program's own counters and histograms, which add up over runs.
