@@ -29,18 +29,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All outcomes, in the order of their series.
+    /// All outcomes, in the order of their series: by label.
     pub const ALL: [Self; 10] = [
-        Self::Success,
-        Self::Error,
-        Self::Panic,
-        Self::Timeout,
-        Self::Signal,
-        Self::Oom,
-        Self::ExitCode,
         Self::Abandoned,
         Self::Cancelled,
+        Self::Error,
+        Self::ExitCode,
+        Self::Oom,
+        Self::Panic,
+        Self::Signal,
         Self::Skipped,
+        Self::Success,
+        Self::Timeout,
     ];
 
     /// Returns the outcome as a label value.
@@ -108,5 +108,16 @@ impl Verdict {
     #[inline]
     pub(crate) const fn presumed(outcome: Outcome) -> Self {
         Self { outcome, standing: Standing::Presumed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Encoding sorts the series of a family that are not sorted.
+    #[test]
+    fn outcomes_are_sorted_by_label() {
+        assert!(Outcome::ALL.map(Outcome::as_str).is_sorted());
     }
 }

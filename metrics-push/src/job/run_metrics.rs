@@ -267,8 +267,8 @@ pub(super) fn record_samples(
     records: RecordCounts,
 ) -> [(&'static [(&'static str, &'static str)], f64); 3] {
     [
-        (&[("result", "processed")], records.processed as f64),
         (&[("result", "failed")], records.failed as f64),
+        (&[("result", "processed")], records.processed as f64),
         (&[("result", "skipped")], records.skipped as f64),
     ]
 }
@@ -309,7 +309,7 @@ fn add_usage(snapshot: &mut Snapshot, usage: Option<ResourceUsage>) {
     snapshot.gauge(
         "batch_job_last_run_cpu_seconds",
         "CPU time of the last run, by mode.",
-        &[(&[("mode", "user")], usage.user_seconds), (&[("mode", "system")], usage.system_seconds)],
+        &[(&[("mode", "system")], usage.system_seconds), (&[("mode", "user")], usage.user_seconds)],
     );
     snapshot.gauge(
         "batch_job_last_run_max_resident_memory_bytes",
