@@ -1,7 +1,6 @@
 //! The table of environment variables. Only this file reads settings from the environment.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Config;
@@ -332,14 +331,17 @@ impl Config {
     /// whose name starts with `METRICS_PUSH_`, which are skipped.
     #[must_use]
     pub fn from_env() -> (Self, Vec<Error>) {
-        // One copy of the environment, which `std` makes in any case, is cheaper than a search for each variable.
-        let set: BTreeMap<_, _> =
-            std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect();
-        let value_of = |name: &str| set.get(OsStr::new(name)).cloned();
+        // One copy of the environment, which `std` makes in any case, is cheaper than a search for each variable. Few
+        // variables are looked up, so the copy is not sorted.
+        let set: Vec<_> = std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect();
+        let value_of = |name: &str| {
+            let (_, value) = set.iter().find(|(known, _)| known == name)?;
+            Some(value.clone())
+        };
         let (config, mut errors) = Self::from_variables(value_of);
         let urls = value_of(URL).or_else(|| value_of(FALLBACK_URL));
         let sinks = urls.map_or(0, |urls| split_urls(&urls.to_string_lossy()).count());
-        let names = set.keys().map(|name| name.to_string_lossy());
+        let names = set.iter().map(|(name, _)| name.to_string_lossy());
         errors.extend(names.filter_map(|name| check_name(&name, sinks).err()));
         (config, errors)
     }
@@ -374,7 +376,7 @@ impl Config {
                 Setting::Connection(set) => {
                     apply(name, &mut |text| set(&mut config.connection, text, name));
                     for SinkConfig { connection, .. } in &mut config.sinks {
-                        let name = format!("{name}{}", connection.suffix);
+                        let name = [name, &connection.suffix].concat();
                         apply(&name, &mut |text| set(connection, text, &name));
                     }
                 }
