@@ -9,6 +9,9 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::proto_compat::{counter_value, gauge_value, untyped_value};
 
+/// Capacity reserved for the comments of a family, besides its name and its help text.
+const COMMENTS_LENGTH: usize = "# HELP  \n# TYPE  histogram\n".len();
+
 /// Capacity reserved per sample line.
 const TYPICAL_LINE_LENGTH: usize = 64;
 
@@ -29,7 +32,7 @@ fn write_head(family: &MetricFamily, text: &mut String) {
     let name = family.name();
     if !family.help().is_empty() {
         text.extend(["# HELP ", name, " "]);
-        push_escaped(text, family.help(), b"\\\n");
+        push_escaped(text, family.help(), |byte| matches!(byte, b'\\' | b'\n'));
         text.push('\n');
     }
     let type_name = match family.get_field_type() {
@@ -57,8 +60,9 @@ type ExtraLabel = Option<(&'static str, f64)>;
 impl<'a> SampleWriter<'a> {
     /// Appends the comments of a family to `text`, and reserves memory for `series` series. The family may be empty.
     pub(super) fn start(family: &'a MetricFamily, series: usize, text: &'a mut String) -> Self {
+        let comments = COMMENTS_LENGTH + 2 * family.name().len() + family.help().len();
+        text.reserve(comments + series * TYPICAL_LINE_LENGTH);
         write_head(family, text);
-        text.reserve(series * TYPICAL_LINE_LENGTH);
         Self { name: family.name(), kind: family.get_field_type(), text, labels: String::new() }
     }
 
@@ -159,12 +163,13 @@ impl<'a> SampleWriter<'a> {
 
 /// Appends the value of a label with its escape sequences, without quotes.
 pub(crate) fn push_label_value(text: &mut String, value: &str) {
-    push_escaped(text, value, b"\\\n\"");
+    push_escaped(text, value, |byte| matches!(byte, b'\\' | b'\n' | b'"'));
 }
 
-fn push_escaped(text: &mut String, value: &str, special: &[u8]) {
+/// Appends `value` with a backslash before each special character, which must be ASCII.
+fn push_escaped(text: &mut String, value: &str, is_special: impl Fn(u8) -> bool) {
     let mut rest = value;
-    while let Some(position) = rest.bytes().position(|byte| special.contains(&byte)) {
+    while let Some(position) = rest.bytes().position(&is_special) {
         let (plain, escaped) = rest.split_at(position);
         let (character, after) = escaped.split_at(1);
         text.extend([plain, "\\", if character == "\n" { "n" } else { character }]);
