@@ -45,9 +45,19 @@ enum Subcommand {
     Man(man::Arguments),
 }
 
+/// The command line with `exec` as the only subcommand. Each run of a job executes it twice, and building the other
+/// subcommands takes longer than parsing its arguments.
+#[derive(Debug, Parser)]
+enum JobCommandLine {
+    Exec(exec::Arguments),
+}
+
 /// Parses the arguments of the process and runs the subcommand. Invalid arguments end the process, except for `exec`.
 pub(crate) fn run() -> Result<ExitCode, Failure> {
     let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(arguments) = parse_exec(&words) {
+        return exec::run(&arguments, Vec::new());
+    }
     let command_line = match CommandLine::try_parse_from(&words) {
         Ok(command_line) => command_line,
         Err(error) => {
@@ -77,6 +87,13 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     }
 }
 
+/// Returns the arguments of `exec`. Returns `None` for another subcommand, for invalid arguments and for the help.
+fn parse_exec(words: &[OsString]) -> Option<exec::Arguments> {
+    words.get(1).filter(|word| *word == "exec")?;
+    let JobCommandLine::Exec(arguments) = JobCommandLine::try_parse_from(words).ok()?;
+    Some(arguments)
+}
+
 /// Replaces the URLs that the error repeats, because they may contain passwords. The cause of an invalid URL shows the URL
 /// without its password.
 fn without_secrets(mut error: clap::Error) -> clap::Error {
@@ -102,6 +119,30 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn exec_is_parsed_without_the_other_subcommands() {
+        for (arguments, is_exec) in [
+            ("exec -- true --help", true),
+            ("exec --job backup --every 24h --grouping shard=2 backup --all", true),
+            ("exec --url http://gateway --max-runtime 1h --kill --ok-exit-code 3,4 -- true", true),
+            ("exec --every soon -- true", false),
+            ("exec --help", false),
+            ("exec", false),
+            ("status", false),
+            ("", false),
+        ] {
+            let words = format!("metrics-push {arguments}");
+            let words: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
+            let expected = match CommandLine::try_parse_from(&words) {
+                Ok(CommandLine { subcommand: Subcommand::Exec(arguments) }) => Some(arguments),
+                _ => None,
+            };
+            let parsed = parse_exec(&words);
+            assert_eq!(parsed.is_some(), is_exec, "{arguments}");
+            assert_eq!(format!("{parsed:?}"), format!("{expected:?}"));
+        }
     }
 
     #[test]
