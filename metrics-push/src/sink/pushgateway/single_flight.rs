@@ -114,9 +114,11 @@ impl SingleFlight {
         Ok(states.get(key).cloned())
     }
 
-    /// Announces the groups of later calls of [`group`](Self::group).
+    /// Announces the groups of later calls of [`group`](Self::group). Earlier responses do not serve them.
     pub(super) fn expect(&self, keys: &[GroupingKey]) {
-        self.0.lock().expected = keys.iter().cloned().collect();
+        let mut flight = self.0.lock();
+        flight.cached = None;
+        flight.expected = keys.iter().cloned().collect();
     }
 
     fn join(&self, key: &GroupingKey, since: Option<Moment>, deadline: Moment) -> Role {
@@ -255,6 +257,10 @@ mod tests {
         // The second call for a group sends a query, because the response has expired for it.
         ask(&keys[1]);
         assert_eq!(sent.borrow().last(), Some(&BTreeSet::from([key("2")])));
+        // So does the first call after another announcement.
+        flight.expect(&keys);
+        ask(&keys[0]);
+        assert_eq!(sent.borrow().len(), 3);
     }
 
     #[test]
