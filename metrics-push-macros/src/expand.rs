@@ -309,7 +309,7 @@ impl Expansion<'_> {
         // The compiler may infer the type behind `impl Trait` from the body. A look-up of its methods would make it ambiguous.
         let judge = if result.is_opaque() { self.judge.without_type() } else { self.judge };
         match self.instrumentation.guard_owner {
-            GuardOwner::Runtime => judge.finish_temporary(self.runtime, ended),
+            GuardOwner::Runtime => judge.finish_temporary(self.runtime, ended, result),
             GuardOwner::Function => judge.finish(self.runtime, ended),
         }
     }

@@ -151,7 +151,7 @@ fn impl_context(before: &[TokenTree]) -> ImplContext {
     let start = attributes_len(before, AttributeStyle::Outer);
     let (attributes, head) = before.split_at(start);
     let mut angles = AngleBrackets::default();
-    let mut outside = flatten(head.iter().cloned().collect());
+    let mut outside = flatten(head.iter().cloned());
     outside.retain(|token| angles.step(token));
     // Without angle brackets, the rest is `impl Type where ..` or `impl Trait for Type where ..`.
     let end = outside.iter().position(|token| is_word(Some(token), "where"));

@@ -5,6 +5,7 @@ use quote::quote_spanned;
 
 use crate::arguments::Arguments;
 use crate::errors::Errors;
+use crate::return_type::{Recognised, ReturnType};
 use crate::tokens::generated;
 
 /// The arguments `ok_if`, `error_if` and, for a run, `skip_if`.
@@ -95,16 +96,22 @@ impl<'a> Judge<'a> {
         quote_spanned!(generated()=> let mut ended = #ended; #finish)
     }
 
-    /// As [`finish`](Self::finish), for a call that borrows no local variable: before edition 2024, a temporary value of
-    /// the last expression outlives the local variables. A local variable for the call would cost compile time, most of
-    /// all in an `async fn`.
+    /// As [`finish`](Self::finish), for a counted or timed call. It borrows no local variable: before edition 2024, a
+    /// temporary value of the last expression outlives the local variables. A local variable for the call would cost
+    /// compile time, most of all in an `async fn`.
     pub(crate) fn finish_temporary(
         self,
         runtime: &TokenStream,
         ended: &TokenStream,
+        result: ReturnType<'_>,
     ) -> TokenStream {
+        let span = generated();
         match (self.source, self.skip_if) {
-            (Source::Type, None) => quote_spanned!(generated()=> #ended.finish()),
+            (Source::Type, None) => match result.recognised() {
+                Some(Recognised::Value) => quote_spanned!(span=> #ended.finish_value()),
+                Some(Recognised::Result) => quote_spanned!(span=> #ended.finish_result()),
+                None => quote_spanned!(span=> #ended.finish()),
+            },
             _ => self.finish(runtime, ended),
         }
     }

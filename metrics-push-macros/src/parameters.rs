@@ -7,14 +7,15 @@ use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
 use crate::tokens::{
-    AttributeStyle, as_group, attributes_len, contains_borrow, flatten, generated, is_punct,
-    is_word, regroup, split_at_commas,
+    AttributeStyle, as_group, attributes_len, contains_borrow, flatten, generated, is_primitive,
+    is_punct, is_word, regroup, split_at_commas,
 };
 
 /// Which parameters move into the block that contains the body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moved {
-    /// Every parameter. The parameters of an `async fn` behave in the same way.
+    /// Every parameter that has a destructor or is mutable, for an `async` block that owns its captures. It captures the
+    /// others without help, and each further variable costs compile time and memory of the future.
     All,
     /// The parameters that contain a mutable borrow which the body may return or extend. A closure would borrow their
     /// variables, and the borrow would end with the closure.
@@ -32,30 +33,32 @@ pub(crate) enum Returned {
 }
 
 /// The parenthesised parameters of a function.
-pub(crate) struct Parameters(Group);
+pub(crate) struct Parameters {
+    group: Group,
+    list: Vec<Parameter>,
+}
 
 impl Parameters {
-    pub(crate) const fn new(group: Group) -> Self {
-        Self(group)
+    pub(crate) fn new(group: Group) -> Self {
+        let list = split_at_commas(group.stream()).into_iter().map(Parameter::new).collect();
+        Self { group, list }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.stream().is_empty()
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// Returns the variables that move, in order and without `self`.
     pub(crate) fn bindings(&self, moved: Moved) -> Vec<Binding> {
-        let parameters = self.split();
-        let moves = Moves::new(&parameters, moved);
-        let moving = parameters.iter().filter(|parameter| moves.contains(parameter));
+        let moves = Moves::new(&self.list, moved);
+        let moving = self.list.iter().filter(|parameter| moves.contains(parameter));
         moving.flat_map(Parameter::bindings).collect()
     }
 
     /// Returns the `self` of the receiver if it moves. An `async` block captures references without help.
     pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
-        let parameters = self.split();
-        let moves = Moves::new(&parameters, moved);
-        let receiver = parameters.iter().find_map(|parameter| {
+        let moves = Moves::new(&self.list, moved);
+        let receiver = self.list.iter().find_map(|parameter| {
             let receiver = parameter.receiver().filter(|_| moves.contains(parameter));
             receiver.filter(|_| moved != Moved::All || parameter.has_destructor())
         });
@@ -65,10 +68,9 @@ impl Parameters {
     /// Returns the parameters without the `mut` and the attributes of those that move, which are part of their
     /// [`Binding`]s. `cfg` attributes remain.
     pub(crate) fn without_binding_modifiers(&self, moved: Moved) -> Group {
-        let parameters = self.split();
-        let moves = Moves::new(&parameters, moved);
+        let moves = Moves::new(&self.list, moved);
         let mut tokens = TokenStream::new();
-        for parameter in &parameters {
+        for parameter in &self.list {
             let Parameter { attributes, pattern, rest } = parameter;
             if parameter.bindings().is_empty() || !moves.contains(parameter) {
                 tokens.extend(quote!(#(#attributes)* #(#pattern)* #(#rest)*,));
@@ -77,17 +79,13 @@ impl Parameters {
             let (attributes, pattern) = (only_cfg(attributes), without_mut(pattern));
             tokens.extend(quote!(#attributes #pattern #(#rest)*,));
         }
-        regroup(&self.0, tokens)
-    }
-
-    fn split(&self) -> Vec<Parameter> {
-        split_at_commas(self.0.stream()).into_iter().map(Parameter::new).collect()
+        regroup(&self.group, tokens)
     }
 }
 
 impl ToTokens for Parameters {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        self.0.to_tokens(tokens);
+        self.group.to_tokens(tokens);
     }
 }
 
@@ -113,7 +111,7 @@ impl Moves {
             return true;
         }
         match self.moved {
-            Moved::All => true,
+            Moved::All => parameter.has_destructor() || parameter.is_mutable(),
             Moved::Borrows(returned) => {
                 parameter.is_mutable_reference()
                     || (parameter.may_contain_borrow()
@@ -186,7 +184,7 @@ impl Parameter {
             true => &self.rest[..],
             false => &self.rest[1..],
         };
-        flatten(tokens.iter().cloned().collect())
+        flatten(tokens.iter().cloned())
     }
 
     fn is_mutable_reference(&self) -> bool {
@@ -207,14 +205,8 @@ impl Parameter {
 
     /// Returns true if dropping the value may run code.
     fn has_destructor(&self) -> bool {
-        const PRIMITIVE_TYPES: [&str; 15] = [
-            "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
-            "u32", "u64", "usize",
-        ];
         match self.type_tokens().first() {
-            Some(TokenTree::Ident(word)) => {
-                !PRIMITIVE_TYPES.iter().any(|primitive| word == primitive)
-            }
+            Some(TokenTree::Ident(word)) => !is_primitive(word),
             first => !is_punct(first, '&') && !is_punct(first, '*'),
         }
     }

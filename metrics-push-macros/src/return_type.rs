@@ -4,7 +4,8 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
 use crate::tokens::{
-    AngleBrackets, contains_borrow, flatten, is_punct, is_word, regroup, split_at_commas,
+    AngleBrackets, contains_borrow, flatten, is_primitive, is_punct, is_word, regroup,
+    split_at_commas,
 };
 
 /// The kind of value that a function returns, as far as the tokens show it.
@@ -21,6 +22,15 @@ pub(crate) enum ReturnKind {
     Function,
 }
 
+/// A type whose tokens show how its outcome is determined, whatever aliases the program has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Recognised {
+    /// Neither a `Result` nor an exit code.
+    Value,
+    /// A type with the name `Result`, without an exit code.
+    Result,
+}
+
 /// A declared return type. It has no tokens if none is declared.
 #[derive(Clone, Copy)]
 pub(crate) struct ReturnType<'a>(&'a [TokenTree]);
@@ -34,8 +44,12 @@ impl<'a> ReturnType<'a> {
         self.0.iter().cloned().collect()
     }
 
+    fn flat(self) -> Vec<TokenTree> {
+        flatten(self.0.iter().cloned())
+    }
+
     pub(crate) fn kind(self) -> ReturnKind {
-        let flat = flatten(self.tokens());
+        let flat = self.flat();
         match flat.first() {
             None => ReturnKind::Unit,
             Some(_) if flat.len() == 1 && is_punct(flat.first(), '!') => ReturnKind::Never,
@@ -74,9 +88,22 @@ impl<'a> ReturnType<'a> {
         Some(output.cloned().collect())
     }
 
+    /// Returns how the outcome is determined if the tokens show it.
+    pub(crate) fn recognised(self) -> Option<Recognised> {
+        let tokens = self.flat();
+        if is_builtin(&tokens) {
+            return Some(Recognised::Value);
+        }
+        let arguments = tokens.iter().position(|token| is_punct(Some(token), '<'))?;
+        let is_result = is_word(tokens[..arguments].last(), "Result");
+        let arguments = tokens.get(arguments + 1..tokens.len() - 1)?;
+        let first = split_at_commas(arguments.iter().cloned().collect()).into_iter().next()?;
+        (is_result && is_builtin(&first)).then_some(Recognised::Result)
+    }
+
     /// Returns true if the result may contain a borrow of a parameter.
     pub(crate) fn may_contain_borrow(self) -> bool {
-        let tokens = flatten(self.tokens());
+        let tokens = self.flat();
         contains_borrow(&tokens) || tokens.iter().any(|token| is_word(Some(token), "Self"))
     }
 
@@ -84,9 +111,22 @@ impl<'a> ReturnType<'a> {
     ///
     /// An `impl Termination` is not opaque: the trait provides the exit code.
     pub(crate) fn is_opaque(self) -> bool {
-        let tokens = flatten(self.tokens());
+        let tokens = self.flat();
         is_word(tokens.first(), "impl")
             && !tokens.iter().any(|token| is_word(Some(token), "Termination"))
+    }
+}
+
+/// Returns true if the type is a primitive type, a reference, an array, a slice, a tuple or `()`.
+fn is_builtin(tokens: &[TokenTree]) -> bool {
+    match tokens {
+        [TokenTree::Ident(word)] => is_primitive(word),
+        // Parentheses around a single type are not a tuple.
+        [TokenTree::Group(group)] if group.delimiter() == Delimiter::Parenthesis => {
+            group.stream().is_empty() || split_at_commas(group.stream()).len() > 1
+        }
+        [TokenTree::Group(group)] => group.delimiter() == Delimiter::Bracket,
+        tokens => is_punct(tokens.first(), '&'),
     }
 }
 
@@ -167,4 +207,35 @@ fn is_boxed_future(tokens: &[TokenTree]) -> bool {
     names == [Some("Pin"), Some("Box"), Some("")]
         && [inner, outer].iter().all(|token| is_punct(Some(token), '>'))
         && is_plain_future(bounds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn return_type_is_recognised_only_if_no_alias_can_hide_an_outcome() {
+        let recognised = |text: &str| {
+            let tokens: Vec<TokenTree> = text.parse::<TokenStream>().unwrap().into_iter().collect();
+            ReturnType::new(&tokens).recognised()
+        };
+        for text in ["()", "u64", "&'static str", "[u8; 4]", "(u8, Result<(), E>)"] {
+            assert_eq!(recognised(text), Some(Recognised::Value), "{text}");
+        }
+        for text in ["Result<u64, E>", "::std::io::Result<()>", "Result<(u8, u8)>", "Result<&T, E>"]
+        {
+            assert_eq!(recognised(text), Some(Recognised::Result), "{text}");
+        }
+        for text in [
+            "T",
+            "(Result<u8, E>)",
+            "Result",
+            "Result<ExitCode, E>",
+            "Option<u8>",
+            "fmt::Result",
+            "!",
+        ] {
+            assert_eq!(recognised(text), None, "{text}");
+        }
+    }
 }

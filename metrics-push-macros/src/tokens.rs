@@ -34,6 +34,15 @@ pub(crate) fn is_word(token: Option<&TokenTree>, word: &str) -> bool {
     matches!(token, Some(TokenTree::Ident(ident)) if ident == word)
 }
 
+/// Returns true if the word is the name of a primitive type.
+pub(crate) fn is_primitive(word: &Ident) -> bool {
+    const PRIMITIVE_TYPES: [&str; 17] = [
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8",
+        "u16", "u32", "u64", "u128", "usize",
+    ];
+    PRIMITIVE_TYPES.iter().any(|primitive| word == primitive)
+}
+
 /// Returns true if `token` is this character and is joined to the next one, like the first `:` of `::`.
 pub(crate) fn is_joint(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct)
@@ -91,7 +100,7 @@ fn ends_item(last: Option<&TokenTree>) -> bool {
 }
 
 /// Removes every invisible group. The result is not emitted, because it may have another precedence.
-pub(crate) fn flatten(tokens: TokenStream) -> Vec<TokenTree> {
+pub(crate) fn flatten(tokens: impl IntoIterator<Item = TokenTree>) -> Vec<TokenTree> {
     let mut flat = Vec::new();
     for token in tokens {
         match &token {

@@ -23,9 +23,6 @@ async fn load(
                 }
                 #[allow(unknown_lints, clippy::shadow_same)]
                 let mut path = path;
-                #[cfg(unix)]
-                #[allow(unknown_lints, clippy::shadow_same)]
-                let mode = mode;
                 #[allow(unknown_lints, clippy::shadow_same)]
                 let a = a;
                 match () {
@@ -36,5 +33,5 @@ async fn load(
             },
         )
         .await
-        .finish()
+        .finish_result()
 }

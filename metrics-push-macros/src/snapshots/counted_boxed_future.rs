@@ -27,6 +27,6 @@ fn load<'a>(
                 },
             )
             .await
-            .finish()
+            .finish_value()
     })
 }

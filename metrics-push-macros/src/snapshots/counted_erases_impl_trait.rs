@@ -16,5 +16,5 @@ fn parts() -> Result<
                 .start(),
             || -> Result<(_, Vec<_>), &'static _> { todo!() },
         )
-        .finish()
+        .finish_result()
 }

@@ -23,6 +23,6 @@ fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
                 },
             )
             .await
-            .finish()
+            .finish_value()
     }
 }

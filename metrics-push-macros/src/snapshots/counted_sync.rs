@@ -13,5 +13,5 @@ pub fn load(path: &str) -> Result<u32, Error> {
                 .start(),
             || -> Result<u32, Error> { Ok(read(path)?.len()) },
         )
-        .finish()
+        .finish_result()
 }

@@ -6,7 +6,8 @@
 //! is judged by [`Returned`].
 //!
 //! One method judges the result, ends the call and returns the result, because each further call or variable in an
-//! expansion costs compile time, most of all in an `async fn`.
+//! expansion costs compile time, most of all in an `async fn`. Each step of the lookup is a call as well, so there are
+//! methods that the first step has for every type which an attribute can recognise.
 
 use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
@@ -55,6 +56,25 @@ impl<C: Measure, R> Ended<C, R> {
     #[inline]
     pub(super) const fn new(result: R, armed: Armed<C>) -> Self {
         Self(ByVariant(WithoutText(ByVariantWithoutText(Returned(Some((result, armed)))))))
+    }
+}
+
+impl<C: Measure, R> Ended<C, R> {
+    /// Ends the call with a presumed success, for a type that is neither a `Result` nor an exit code.
+    #[inline]
+    pub fn finish_value(&mut self) -> R {
+        Returned::finish(self)
+    }
+}
+
+impl<C: Measure, T, E> Ended<C, Result<T, E>> {
+    /// Ends the call with success if the result is `Ok`, for a type that is a `Result` without an exit code.
+    ///
+    /// # Errors
+    /// The error of the body.
+    #[inline]
+    pub fn finish_result(&mut self) -> Result<T, E> {
+        ByVariantWithoutText::finish(self)
     }
 }
 
@@ -148,6 +168,12 @@ impl<C: Measure, R> Returned<C, R> {
     #[inline]
     pub fn finish(&mut self) -> R {
         self.finish_as(Verdict::presumed(Outcome::Success))
+    }
+
+    /// Ends the call with a presumed success. The type has the name of a `Result`, but is another type.
+    #[inline]
+    pub fn finish_result(&mut self) -> R {
+        self.finish()
     }
 
     /// Ends the call with this outcome.
@@ -295,6 +321,25 @@ mod tests {
         assert_eq!(error!(Err::<u8, _>(Custom)), None);
         assert_eq!(in_generic_code(Err::<u8, _>(fmt::Error)), None);
         assert_eq!(error!(Ok::<u8, fmt::Error>(1)), None);
+    }
+
+    #[test]
+    fn recognised_types_are_judged_as_by_method_lookup() {
+        /// A type with the name of the one in `std`.
+        enum Result<T> {
+            Value(T),
+        }
+        let recorded = Cell::new(None);
+        let error = RefCell::default();
+        let recorder = || armed(Recorder(&recorded, &error));
+        let _ = Ended::new(Ok::<u8, ()>(1), recorder()).finish_result();
+        assert_eq!(recorded.take(), Some(Verdict::presumed(Outcome::Success)));
+        let _ = Ended::new(Err::<u8, ()>(()), recorder()).finish_result();
+        assert_eq!(recorded.take(), Some(Outcome::Error.into()));
+        let Result::Value(_) = Ended::new(Result::Value(1), recorder()).finish_result();
+        assert_eq!(recorded.take(), Some(Verdict::presumed(Outcome::Success)));
+        assert_eq!(Ended::new(1, recorder()).finish_value(), 1);
+        assert_eq!(recorded.take(), Some(Verdict::presumed(Outcome::Success)));
     }
 
     #[test]
