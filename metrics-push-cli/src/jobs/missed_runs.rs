@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn many_missed_runs_are_the_first_and_the_newest_ones() {
         let now = FRIDAY + 400.0 * DAY;
-        let by_minute = Facts { start: Some(FRIDAY - 60.0), ..daily("* * * * *") };
+        let (start, completion) = (Some(FRIDAY - 60.0), Some(FRIDAY - 30.0));
+        let by_minute = Facts { start, completion, ..daily("* * * * *") };
         let by_interval = Facts { info: [].into(), ..by_minute.clone() };
         let newest = (0..MAX_LATER_RUNS).rev().map(|minutes| now - 60.0 * minutes as f64);
         let expected: Vec<_> = std::iter::once(FRIDAY).chain(newest).collect();
