@@ -36,8 +36,15 @@ pub(crate) struct Report<'a> {
 impl Trial {
     /// Runs the tests of the libraries without an attribute, and removes the libraries that do not compile then.
     pub(crate) fn prepare(mut workspace: Workspace) -> Result<Self, String> {
+        let mut functions = Vec::new();
+        let mut originals = BTreeMap::new();
+        for library in &workspace.libraries {
+            functions.extend(annotate::functions(library)?);
+            originals.extend(annotate::originals(library)?);
+        }
         let mut bare_tests = Vec::new();
         if workspace.tests == Tests::Run {
+            annotate::write_sources(&[], &originals, "", &BTreeSet::new())?;
             let compilation = workspace.compile()?;
             workspace.libraries.retain(|library| {
                 let error = compilation.error_in(library).map(Error::describe);
@@ -47,12 +54,6 @@ impl Trial {
                 })
             });
             bare_tests = run_tests(&workspace, &compilation)?;
-        }
-        let mut functions = Vec::new();
-        let mut originals = BTreeMap::new();
-        for library in &workspace.libraries {
-            functions.extend(annotate::functions(library)?);
-            originals.extend(annotate::originals(library)?);
         }
         Ok(Self { workspace, functions, originals, bare_tests })
     }

@@ -49,12 +49,12 @@ impl Workspace {
     pub(crate) fn compile(&self) -> Result<Compilation, String> {
         self.write_manifest()?;
         let command: &[&str] = match self.tests {
-            Tests::Run => &["test", "--no-run", "--no-fail-fast", "--tests"],
-            Tests::Ignored => &["check", "--keep-going", "--lib"],
+            Tests::Run => &["build", "--tests"],
+            Tests::Ignored => &["check", "--lib"],
         };
         let output = Command::new("cargo")
             .args(command)
-            .args(["--workspace", "--message-format", "json"])
+            .args(["--workspace", "--keep-going", "--message-format", "json"])
             .args(["--features", &self.features().join(",")])
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", self.folder.join("target"))
