@@ -14,8 +14,9 @@ use crate::tokens::{
 /// Which parameters move into the block that contains the body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moved {
-    /// Every parameter that has a destructor or is mutable, for an `async` block that owns its captures. It captures the
-    /// others without help, and each further variable costs compile time and memory of the future.
+    /// Every parameter that has a destructor, is mutable or is redefined by the body, for an `async` block that owns its
+    /// captures. It captures the others without help, and each further variable costs compile time and memory of the
+    /// future. `clippy::redundant_locals` does not report `let x = x;` for a captured `x`.
     All,
     /// The parameters that contain a mutable borrow which the body may return or extend. A closure would borrow their
     /// variables, and the borrow would end with the closure.
@@ -39,8 +40,11 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    pub(crate) fn new(group: Group) -> Self {
-        let list = split_at_commas(group.stream()).into_iter().map(Parameter::new).collect();
+    /// `body` is the body of the function.
+    pub(crate) fn new(group: Group, body: &Group) -> Self {
+        let redefined = redefined(body.stream());
+        let parameters = split_at_commas(group.stream()).into_iter();
+        let list = parameters.map(|tokens| Parameter::new(tokens, &redefined)).collect();
         Self { group, list }
     }
 
@@ -71,7 +75,7 @@ impl Parameters {
         let moves = Moves::new(&self.list, moved);
         let mut tokens = TokenStream::new();
         for parameter in &self.list {
-            let Parameter { attributes, pattern, rest } = parameter;
+            let Parameter { attributes, pattern, rest, .. } = parameter;
             if parameter.bindings().is_empty() || !moves.contains(parameter) {
                 tokens.extend(quote!(#(#attributes)* #(#pattern)* #(#rest)*,));
                 continue;
@@ -111,7 +115,9 @@ impl Moves {
             return true;
         }
         match self.moved {
-            Moved::All => parameter.has_destructor() || parameter.is_mutable(),
+            Moved::All => {
+                parameter.has_destructor() || parameter.is_mutable() || parameter.is_redefined
+            }
             Moved::Borrows(returned) => {
                 parameter.is_mutable_reference()
                     || (parameter.may_contain_borrow()
@@ -143,10 +149,11 @@ struct Parameter {
     attributes: Vec<TokenTree>,
     pattern: Vec<TokenTree>,
     rest: Vec<TokenTree>,
+    is_redefined: bool,
 }
 
 impl Parameter {
-    fn new(mut tokens: Vec<TokenTree>) -> Self {
+    fn new(mut tokens: Vec<TokenTree>, redefined: &[Ident]) -> Self {
         let start = attributes_len(&tokens, AttributeStyle::Outer);
         let mut pattern = tokens.split_off(start);
         let colon = (0..pattern.len()).find(|&position| {
@@ -155,7 +162,8 @@ impl Parameter {
                 && !(position > 0 && is_punct(pattern.get(position - 1), ':'))
         });
         let rest = pattern.split_off(colon.unwrap_or(0));
-        Self { attributes: tokens, pattern, rest }
+        let is_redefined = redefined.iter().any(|name| is_word(pattern.first(), &name.to_string()));
+        Self { attributes: tokens, pattern, rest, is_redefined }
     }
 
     fn bindings(&self) -> Vec<Binding> {
@@ -210,6 +218,26 @@ impl Parameter {
             first => !is_punct(first, '&') && !is_punct(first, '*'),
         }
     }
+}
+
+/// Returns the variables that a statement `let x = x;` of the body redefines.
+fn redefined(body: TokenStream) -> Vec<Ident> {
+    let tokens: Vec<TokenTree> = body.into_iter().collect();
+    let statements = tokens.windows(4).filter_map(|tokens| match tokens {
+        [TokenTree::Ident(name), equals, TokenTree::Ident(value), end]
+            if name == value && is_punct(Some(equals), '=') && is_punct(Some(end), ';') =>
+        {
+            Some(name.clone())
+        }
+        _ => None,
+    });
+    let mut names: Vec<Ident> = statements.collect();
+    for token in &tokens {
+        if let TokenTree::Group(group) = token {
+            names.extend(redefined(group.stream()));
+        }
+    }
+    names
 }
 
 fn collect_bindings(pattern: &[TokenTree], attributes: &[TokenTree], found: &mut Vec<Binding>) {
