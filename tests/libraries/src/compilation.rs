@@ -13,8 +13,8 @@ pub(crate) struct Compilation {
     pub(crate) test_programs: Vec<TestProgram>,
 }
 
-/// An error, and the places that it names: the primary ones first, each followed by the attribute that it is an
-/// expansion of.
+/// An error, and the places in the libraries that it names: the primary ones first, each followed by the macro call
+/// that it is an expansion of.
 pub(crate) struct Error {
     pub(crate) message: String,
     places: Vec<(PathBuf, u64)>,
@@ -99,7 +99,10 @@ impl TestProgram {
 
 fn add_places(span: &Value, folder: &Path, places: &mut Vec<(PathBuf, u64)>) {
     if let (Some(file), Some(line)) = (span["file_name"].as_str(), span["line_start"].as_u64()) {
-        places.push((folder.join(file), line));
+        let file = folder.join(file);
+        if file.starts_with(folder) {
+            places.push((file, line));
+        }
     }
     if span["expansion"].is_object() {
         add_places(&span["expansion"]["span"], folder, places);
