@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::workspace::Tests;
+
 /// A published library: `NAME[@VERSION][+FEATURE,..]`.
 pub(crate) struct Specification {
     pub(crate) name: String,
@@ -69,11 +71,17 @@ impl Library {
         self.folder.join("Cargo.toml")
     }
 
-    pub(crate) fn add_dependencies(&self, dependencies: &[Specification]) -> Result<(), String> {
+    pub(crate) fn add_dependencies(
+        &self,
+        dependencies: &[Specification],
+        tests: Tests,
+    ) -> Result<(), String> {
         let manifest = self.manifest();
         // The published sources may lack the files of benchmarks, which are the only use of criterion.
-        let mut text = without_tables(&read(&manifest)?, "bench");
-        text = without_tables(&text, "criterion");
+        let mut text = without_tables(&read(&manifest)?, &["bench", "criterion"]);
+        if tests == Tests::Ignored {
+            text = without_tables(&text, &["dev-dependencies"]);
+        }
         let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../metrics-push");
         text += &format!(
             "\n[dependencies.metrics-push]\npath = \"{}\"\ndefault-features = false\n",
@@ -97,12 +105,14 @@ fn is_direct(package: &Value, metadata: &Value) -> bool {
     dependencies.is_some_and(|dependencies| dependencies.contains(&package["id"]))
 }
 
-/// Removes the tables whose names contain `word`.
-fn without_tables(manifest: &str, word: &str) -> String {
+/// Removes the tables whose names contain one of the words, except for the dependencies that a feature names.
+fn without_tables(manifest: &str, words: &[&str]) -> String {
     let mut is_removed = false;
     let retained = manifest.lines().filter(|line| {
         if line.starts_with('[') {
-            is_removed = line.contains(word);
+            let name = line.trim_end_matches(']').rsplit('.').next().unwrap_or_default();
+            is_removed = words.iter().any(|word| line.contains(word))
+                && !manifest.contains(&format!("\"{name}/"));
         }
         !is_removed
     });

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::compilation::Compilation;
 use crate::library::{Library, Specification, write};
 
-/// Whether the tests of the libraries run.
+/// Whether the tests of the libraries run, which need further dependencies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tests {
     Run,
@@ -36,7 +36,7 @@ impl Workspace {
         let metadata = metadata(specifications, &folder.join("fetch"))?;
         let copy = |specification: &Specification| {
             let library = Library::copy(specification, &metadata, &folder)?;
-            library.add_dependencies(dependencies)?;
+            library.add_dependencies(dependencies, tests)?;
             Ok(library)
         };
         let libraries = specifications.iter().map(copy).collect::<Result<_, String>>()?;
