@@ -94,7 +94,7 @@ impl Function {
                 let (inner_attributes, block) = split_inner_attributes(body);
                 Ok(Self {
                     before,
-                    parameters: Parameters::new(parameters, &block),
+                    parameters: Parameters::new(parameters, is_async.then_some(&block)),
                     after,
                     inner_attributes,
                     block,

@@ -40,9 +40,9 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// `body` is the body of the function.
-    pub(crate) fn new(group: Group, body: &Group) -> Self {
-        let redefined = redefined(body.stream());
+    /// `async_body` is the body of an `async fn`. Only there, a redefinition makes a difference.
+    pub(crate) fn new(group: Group, async_body: Option<&Group>) -> Self {
+        let redefined = async_body.map_or_else(Vec::new, |body| redefined(body.stream()));
         let parameters = split_at_commas(group.stream()).into_iter();
         let list = parameters.map(|tokens| Parameter::new(tokens, &redefined)).collect();
         Self { group, list }
