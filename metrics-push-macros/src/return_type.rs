@@ -27,7 +27,7 @@ pub(crate) enum ReturnKind {
 pub(crate) enum Recognised {
     /// Neither a `Result` nor an exit code.
     Value,
-    /// A type with the name `Result`, without an exit code.
+    /// A type with the name `Result` and two arguments, without an exit code.
     Result,
 }
 
@@ -97,8 +97,11 @@ impl<'a> ReturnType<'a> {
         let arguments = tokens.iter().position(|token| is_punct(Some(token), '<'))?;
         let is_result = is_word(tokens[..arguments].last(), "Result");
         let arguments = tokens.get(arguments + 1..tokens.len() - 1)?;
-        let first = split_at_commas(arguments.iter().cloned().collect()).into_iter().next()?;
-        (is_result && is_builtin(&first)).then_some(Recognised::Result)
+        // The argument of an alias with one parameter may be the type of the error.
+        match &split_at_commas(arguments.iter().cloned().collect())[..] {
+            [value, _error] if is_result && is_builtin(value) => Some(Recognised::Result),
+            _ => None,
+        }
     }
 
     /// Returns true if the result may contain a borrow of a parameter.
@@ -222,7 +225,7 @@ mod tests {
         for text in ["()", "u64", "&'static str", "[u8; 4]", "(u8, Result<(), E>)"] {
             assert_eq!(recognised(text), Some(Recognised::Value), "{text}");
         }
-        for text in ["Result<u64, E>", "::std::io::Result<()>", "Result<(u8, u8)>", "Result<&T, E>"]
+        for text in ["Result<u64, E>", "::std::result::Result<(), E>", "Result<&T, Box<dyn Error>>"]
         {
             assert_eq!(recognised(text), Some(Recognised::Result), "{text}");
         }
@@ -230,6 +233,7 @@ mod tests {
             "T",
             "(Result<u8, E>)",
             "Result",
+            "Result<u64>",
             "Result<ExitCode, E>",
             "Option<u8>",
             "fmt::Result",

@@ -27,6 +27,18 @@ fn exit_codes_are_judged_by_value() {
 }
 
 #[test]
+fn exit_code_behind_an_alias_is_judged_by_value() {
+    /// The argument is the type of the error.
+    type Result<E> = std::result::Result<ExitCode, E>;
+    #[counted]
+    fn exit_code_of_alias(code: u8) -> Result<u32> {
+        Ok(ExitCode::from(code))
+    }
+    assert!(exit_code_of_alias(0).is_ok() && exit_code_of_alias(3).is_ok());
+    assert_eq!(calls!("exit_code_of_alias"), "error 1, success 1");
+}
+
+#[test]
 fn predicates_judge_any_type() {
     #[counted(ok_if = Option::is_some)]
     fn option(n: u8) -> Option<u8> {
