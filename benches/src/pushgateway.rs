@@ -102,8 +102,8 @@ impl Pushgateway {
         counts.map(|count: Option<u32>| count.expect("the counter is a number")).sum()
     }
 
-    /// Returns the number of groups whose last run has reported its outcome, as soon as it is `expected` or more. A gateway
-    /// without the check responds before it applies a push, so this waits for a few seconds.
+    /// Returns the number of groups whose last run has reported its outcome. Waits for several seconds until there are
+    /// `expected` groups, because a gateway without the check responds before it applies a push.
     ///
     /// # Panics
     /// As [`outcomes`](Self::outcomes).

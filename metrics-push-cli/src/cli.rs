@@ -45,8 +45,8 @@ enum Subcommand {
     Man(man::Arguments),
 }
 
-/// The command line with `exec` as the only subcommand. Each run of a job executes it twice, and building the other
-/// subcommands takes longer than parsing its arguments.
+/// The command line with `exec` as the only subcommand. Each run of a job starts this program twice, and to build the other
+/// subcommands takes longer than to parse the arguments of `exec`.
 #[derive(Debug, Parser)]
 enum JobCommandLine {
     Exec(exec::Arguments),
@@ -87,7 +87,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     }
 }
 
-/// Returns the arguments of `exec`. Returns `None` for another subcommand, for invalid arguments and for the help.
+/// Returns the arguments of `exec`; `None` for another subcommand, for invalid arguments and if the help is requested.
 fn parse_exec(words: &[OsString]) -> Option<exec::Arguments> {
     words.get(1).filter(|word| *word == "exec")?;
     let JobCommandLine::Exec(arguments) = JobCommandLine::try_parse_from(words).ok()?;

@@ -96,9 +96,9 @@ impl<'a> Judge<'a> {
         quote_spanned!(generated()=> let mut ended = #ended; #finish)
     }
 
-    /// As [`finish`](Self::finish), for a counted or timed call. It borrows no local variable: before edition 2024, a
-    /// temporary value of the last expression outlives the local variables. A local variable for the call would cost
-    /// compile time, most of all in an `async fn`.
+    /// As [`finish`](Self::finish), for a counted or timed call. The expression borrows no local variable: before edition
+    /// 2024, a temporary value of the last expression outlives the local variables. A local variable for the call would
+    /// cost compile time, most of all in an `async fn`.
     pub(crate) fn finish_temporary(
         self,
         runtime: &TokenStream,

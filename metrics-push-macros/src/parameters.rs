@@ -15,8 +15,9 @@ use crate::tokens::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moved {
     /// Every parameter that has a destructor, is mutable or is redefined by the body, for an `async` block that owns its
-    /// captures. It captures the others without help, and each further variable costs compile time and memory of the
-    /// future. `clippy::redundant_locals` does not report `let x = x;` for a captured `x`.
+    /// captures. The block captures the others without help, and each further variable costs compile time and memory of
+    /// the future. A parameter `x` counts as redefined by `let x = x;`, which `clippy::redundant_locals` does not report
+    /// if `x` is captured.
     All,
     /// The parameters that contain a mutable borrow which the body may return or extend. A closure would borrow their
     /// variables, and the borrow would end with the closure.
@@ -220,7 +221,7 @@ impl Parameter {
     }
 }
 
-/// Returns the variables that a statement `let x = x;` of the body redefines.
+/// Returns the variables that the body redefines with a statement `let x = x;`.
 fn redefined(body: TokenStream) -> Vec<Ident> {
     let tokens: Vec<TokenTree> = body.into_iter().collect();
     let statements = tokens.windows(4).filter_map(|tokens| match tokens {

@@ -22,7 +22,7 @@ pub(crate) enum ReturnKind {
     Function,
 }
 
-/// A type whose tokens show how its outcome is determined, whatever aliases the program has.
+/// A return type whose tokens show how its outcome is determined. The type aliases of the program do not matter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Recognised {
     /// Neither a `Result` nor an exit code.

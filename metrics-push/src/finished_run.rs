@@ -36,7 +36,7 @@ impl RecordCounts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FailedStage {
     pub(crate) name: String,
-    /// The stage has ended before the run: the run failed in it or after it.
+    /// The stage ended before the run, so the run failed in it or after it.
     pub(crate) has_ended: bool,
 }
 
@@ -136,16 +136,16 @@ impl FinishedRun {
         self.attempts.unwrap_or(1)
     }
 
-    /// Returns the stage in which the run failed: the innermost one that was open at its end, or that ended because of a
-    /// panic. The name has at most 128 bytes. `None` if the run has not failed, if it failed outside of a stage, or if its
-    /// process died without a report.
+    /// Returns the stage in which the run failed: the innermost one that was open at its end, or the innermost one that a
+    /// panic ended. The name has at most 128 bytes. `None` if the run has not failed, if it failed outside of a stage, if
+    /// it may have failed after its [last stage](Self::last_stage), or if its process died without a report.
     #[must_use]
     pub fn failed_stage(&self) -> Option<&str> {
         self.stage_if(false)
     }
 
-    /// Returns the stage that ended last, if no stage was open when the run failed without a panic. The run failed in it or
-    /// after it: an error that is returned with `?` ends its stage before the run. The name has at most 128 bytes.
+    /// Returns the stage that ended last, if the run failed without a panic while no stage was open. The run failed in this
+    /// stage or after it: an error that is returned with `?` ends its stage before the run. The name has at most 128 bytes.
     #[must_use]
     pub fn last_stage(&self) -> Option<&str> {
         self.stage_if(true)

@@ -7,11 +7,11 @@ use super::facts::Facts;
 /// The maximum number of missed runs after the first one: a job that has run every minute can be late by months.
 const MAX_LATER_RUNS: usize = 999;
 
-/// The times of a schedule are first searched in this time before now, in seconds.
+/// The search for the last times of a schedule starts this long before now, in seconds. If it finds too few, it starts earlier.
 const INITIAL_SEARCH: f64 = 86_400.0;
 
-/// Returns when the runs were due that did not start, oldest first; empty if the grace of the first one has not passed. Of many
-/// runs, these are the first one and the newest ones.
+/// Returns when the runs were due that did not start, oldest first; empty if the grace of the first one has not passed. If too
+/// many runs did not start, returns the times of the first one and of the newest ones.
 ///
 /// A job with a cron schedule is due at the times of the schedule. Another job is due at its interval.
 pub(super) fn missed_runs(facts: &Facts, now: f64) -> Vec<f64> {
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(missed_runs(&by_interval, now), expected);
     }
 
-    /// Such a schedule has no time on the last day, and too many times in its month.
+    /// The schedule has no times in the last days, and more times in November than are returned.
     #[test]
     fn missed_runs_of_one_month_are_the_newest_ones() {
         let missed = missed_runs(&daily("* * 11 * *"), FRIDAY + 40.0 * DAY);

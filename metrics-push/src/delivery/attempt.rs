@@ -56,7 +56,7 @@ pub(crate) struct Delivery {
     /// The library's own metrics in samples that may have arrived.
     sent_self_metrics: Option<Families>,
     lost_times: LostTimes,
-    /// When it was recorded that this process sends the group, if it was not recorded before.
+    /// When the state directory recorded that this process sends the group, if this delivery caused the record.
     joined_at: Option<Moment>,
 }
 
@@ -143,8 +143,8 @@ impl Delivery {
         }
     }
 
-    /// Sets when it was recorded that this process sends the group. Another process may have ended the series of the group
-    /// until then.
+    /// Sets when the state directory recorded that this process sends the group. Another process may have ended the series
+    /// of the group until then.
     pub(crate) fn set_joined_at(&mut self, joined_at: Moment) {
         self.joined_at = Some(joined_at);
     }

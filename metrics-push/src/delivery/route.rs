@@ -320,8 +320,8 @@ impl Route {
         self.spool().is_some() && self.sink().sent_groups().is_some()
     }
 
-    /// Restores which series the sink has in a group, before a request for it. Returns the time if it is recorded for the first
-    /// time that this process sends the group. Blocks.
+    /// Restores which series the sink has in a group, before a request for it. If this call is the first to record that this
+    /// process sends the group, returns the time of the record. Blocks.
     pub(crate) fn restore_series(
         &self,
         key: &GroupingKey,

@@ -2,7 +2,7 @@
 //!
 //! Such a sink may refuse a whole request because of one family, and may not name the family. The outcome is sent first, so
 //! that metrics of the program cannot delay it. A topic receives the message with the outcome again at the end, because
-//! compaction removes all messages of a group except the last one. Thus the outcome is never split for a topic: if it is too
+//! compaction removes all messages of a group except the last one. So the outcome is never split for a topic. If it is too
 //! large, the largest details of the run are left out.
 
 use crate::clock::Moment;

@@ -8,9 +8,9 @@
 //! …                       the lines of a `HistoryState`, and of the runs that were added with it
 //! ```
 //!
-//! A damaged section costs its runs. Bytes after the last complete section are an incomplete one, left by a process that died
-//! or by a power loss, and the next update replaces the file. In the first version of the format, a file was one section without
-//! a size, with the state before the runs.
+//! If a section is damaged, its runs are lost. Bytes after the last complete section are an incomplete one, left by a process
+//! that died or by a power loss, and the next update replaces the file. In the first version of the format, a file was one
+//! section without a size, with the state before the runs.
 
 use std::{iter, mem};
 
@@ -32,13 +32,14 @@ const STATE: &str = "state";
 /// feeds.
 const STATE_START: &str = "\nstate\t";
 
-/// An update reads this part of a file. It reads the whole file if the last section is larger, because of many totals.
+/// The size of the end of a file that an update reads. If the last section is larger, because it has many totals, the update
+/// reads the whole file.
 pub(super) const MAX_END_SIZE: u64 = 16 * 1024;
 
-/// Sections of this size are appended to a file with few runs. More are appended to a larger file.
+/// The size of the sections that are appended to a file without runs. With runs, the size of their section is added to it.
 const MIN_APPENDED_SIZE: usize = 16 * 1024;
 
-/// Nothing is appended to a larger file.
+/// No section is appended if the file would become larger.
 const MAX_APPENDED_SIZE: usize = 512 * 1024;
 
 /// The content of a file.
@@ -48,7 +49,7 @@ pub(super) struct HistoryFile {
     space: FileSpace,
 }
 
-/// What an update needs of a file: the state in the last section, and the space after it.
+/// The parts of a file that an update needs: the state in the last section, and the space after it.
 #[derive(Debug, PartialEq)]
 pub(super) struct FileEnd {
     pub(super) state: HistoryState,
@@ -142,7 +143,7 @@ struct Section<'a> {
     /// The lines of the runs.
     runs: &'a str,
     base: usize,
-    /// Nothing is between this section and the next one.
+    /// No other bytes are between this section and the next one.
     is_complete: bool,
 }
 
@@ -185,7 +186,7 @@ fn section(word: &str, base: usize, lines: &str) -> String {
     header.finish() + lines
 }
 
-/// The checksum covers the version, so that a damaged file does not look like one of a later version.
+/// The checksum covers the version, so that a damaged file does not look like one of a later version, and the base.
 fn checksum(version: u32, base: usize, lines: &str) -> u64 {
     fast_checksum_of(lines.as_bytes()) ^ u64::from(version) ^ (base as u64) << 8
 }
@@ -265,7 +266,7 @@ mod tests {
         assert_eq!(decode(VERSION_2.as_bytes()), Ok(record));
     }
 
-    /// Also if the end starts in the middle of a character.
+    /// The end can start in the middle of a character.
     #[test]
     fn end_of_a_file_has_the_state_of_the_whole_file() {
         let (bytes, ..) = appended_file();

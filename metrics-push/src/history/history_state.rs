@@ -1,4 +1,4 @@
-//! `HistoryState`: what an ending needs of the history of its group, and its lines in a file.
+//! `HistoryState`: the part of the history of a group that an ending needs, and its lines in a file.
 //!
 //! ```text
 //! group    job=import  label=region=eu
@@ -101,8 +101,8 @@ impl HistoryState {
         }
     }
 
-    /// Adds a run, and what it has counted if the group has totals. `now` is in Unix seconds. Returns false if the run was
-    /// added before.
+    /// Adds a run. If the group has totals, also adds what the run has counted. `now` is in Unix seconds. Returns false if the
+    /// run was added before.
     pub(super) fn add(&mut self, ending: &RunEnding, has_totals: bool, now: f64) -> bool {
         let run = &ending.run;
         if self.counted.contains(&run.id) {
@@ -133,7 +133,7 @@ impl HistoryState {
         self.counted.last().map(String::as_str)
     }
 
-    /// Returns true if other runs were added after this one. The ids of the last runs are known.
+    /// Returns true if other runs were added after this one. Returns false if the id of this one is no longer stored.
     pub(super) fn has_runs_after(&self, id: &str) -> bool {
         self.last_run() != Some(id) && self.counted.iter().any(|counted| counted == id)
     }
@@ -199,7 +199,7 @@ impl HistoryState {
             )),
             "counted" => self.set_counted(fields.all("id").map(str::to_owned)),
             "checked" => self.set_checked(fields.text("sink")?, fields.number("at")?),
-            // A later version wrote it.
+            // A later version may add lines.
             _ => {}
         }
         Some(())

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - Each group has one file. Runs are appended. A file that is replaced is complete, because it is written to a temporary
 //!   file and renamed.
-//! - What an ending reads and writes does not depend on the number of earlier runs.
+//! - An ending reads and writes only the end of the file, unless the file must be replaced.
 //! - A file is changed under the lock of the folder. Reading needs no lock.
 //! - A run is counted once, whatever the number of its sinks and of the attempts to report it.
 //! - The number of files and their size are limited.
@@ -76,7 +76,7 @@ pub(crate) struct Recorded {
     pub(crate) totals_before: Totals,
     /// The id of the last run that the history had.
     last_run: Option<String>,
-    /// The file that had these values.
+    /// The file after the update that returned these values.
     file: Option<FileEntry>,
 }
 

@@ -1,6 +1,6 @@
 //! `GroupRecord`: the whole history of one group.
 //!
-//! The runs are lines, in the order in which they were recorded. They are parsed only for readers.
+//! The runs are lines, in the order in which they were recorded. They are parsed only if a caller reads the history.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) struct GroupRecord {
 }
 
 impl GroupRecord {
-    /// Removes the runs that are too old, and then the oldest runs until the limits are kept. `now` is in Unix seconds.
+    /// Removes the runs that are too old, and then the oldest runs until the limits are met. `now` is in Unix seconds.
     pub(super) fn remove_old_runs(&mut self, now: f64) {
         let oldest = now - RUN_TTL.as_secs_f64();
         let mut count = self.run_lines.bytes().filter(|byte| *byte == b'\n').count();

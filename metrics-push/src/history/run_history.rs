@@ -19,7 +19,7 @@ pub struct RunHistory {
 }
 
 impl RunHistory {
-    /// Leaves out runs that are too old. `now` is in Unix seconds.
+    /// Returns the history of a record, without the runs that are too old. `now` is in Unix seconds.
     pub(super) fn new(mut record: GroupRecord, now: f64) -> Self {
         record.remove_old_runs(now);
         let runs = record.runs().collect();

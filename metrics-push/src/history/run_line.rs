@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 /// The first word of the line.
 const RUN: &str = "run";
 
-/// The start of a line after another one.
+/// The start of the line, after the line feed of the line before.
 const NEXT_RUN: &str = "\nrun\t";
 
 /// A longer line is written without the stages and the reason.
@@ -64,7 +64,7 @@ pub(super) fn read_run(line: &str) -> Option<FinishedRun> {
     })
 }
 
-/// Splits lines before the first run. The lines after it are runs as well.
+/// Splits the lines of a section at its first run. All later lines are runs as well.
 pub(super) fn split_runs(lines: &str) -> (&str, &str) {
     let next = || lines.find(NEXT_RUN).map_or(lines.len(), |line_feed| line_feed + 1);
     lines.split_at(if lines.starts_with(&NEXT_RUN[1..]) { 0 } else { next() })

@@ -61,7 +61,7 @@ impl HistoryStore {
         self.state_dir.is_enabled()
     }
 
-    /// Changes the state of a group. `change` returns the lines of the runs that it adds, and `None` if nothing has changed.
+    /// Changes the state of a group. `change` returns the lines of the runs that it adds, or `None` if it changes nothing.
     /// Returns `None` if the file cannot be read, so that it must not be replaced.
     pub(super) fn update(
         &self,
@@ -92,7 +92,7 @@ impl HistoryStore {
         Ok(UpdatedState { state, entry: folder.entry(&name) })
     }
 
-    /// Writes the state of a group and the lines of added runs. `file` is its file, if it has one.
+    /// Writes the state of a group and the lines of added runs. `file` is the file of the group, if there is one.
     fn write(
         &self,
         folder: &Arc<Folder>,
@@ -117,7 +117,7 @@ impl HistoryStore {
         self.replace(folder, name, record)
     }
 
-    /// Changes the record of a group, which replaces its file. `change` returns false if nothing has changed.
+    /// Changes the record of a group, which replaces its file. `change` returns false if it changes nothing.
     pub(super) fn change_record(
         &self,
         key: &GroupingKey,
@@ -155,7 +155,7 @@ impl HistoryStore {
         Some(end.state).filter(|state| state.key == *key)
     }
 
-    /// Returns true if the file of a group is not the one that an update has returned.
+    /// Returns true if the file of a group has changed since an update returned this entry.
     pub(super) fn has_changed(&self, key: &GroupingKey, entry: Option<&FileEntry>) -> bool {
         let folder = self.state_dir.existing_folder(FOLDER);
         folder.is_some_and(|folder| folder.entry(&file_name(key)).as_ref() != entry)

@@ -225,7 +225,7 @@ fn history_without_a_state_directory_counts_one_run() {
 fn failure_of_any_file_operation_costs_at_most_its_run() {
     const MAX_OPERATIONS: i64 = 20;
 
-    // A file with an incomplete change is replaced.
+    // A file with an incomplete section is replaced.
     for (end, min_failures) in [("", 4), ("state\t", 6)] {
         let mut failed = 0;
         for operation in 0..MAX_OPERATIONS {
@@ -275,7 +275,7 @@ fn run_that_is_too_old_is_not_shown() {
     assert_eq!((all.len(), all[0].runs().len()), (1, 1));
 }
 
-/// Nothing is read if the file is the same.
+/// The file is read only if it has changed.
 #[test]
 fn unchanged_file_has_no_newer_values() {
     let state = TempStateDir::new();

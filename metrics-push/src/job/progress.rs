@@ -19,7 +19,7 @@ pub(super) struct Progress {
     pub(super) ratio: Option<f64>,
     /// The stages that are open, in the order of their starts.
     pub(super) open_stages: Vec<String>,
-    /// The stage that has ended last. During a panic, it is the innermost one.
+    /// The stage that ended last. If a panic ended several stages, it is the innermost one.
     pub(super) ended_stage: Option<EndedStage>,
 }
 
@@ -58,8 +58,9 @@ impl Progress {
         }
     }
 
-    /// Returns the stage in which a run with this outcome failed: the innermost open one, or the one that a panic has ended. A
-    /// returned error ends its stage as well, so that the run may have failed in the stage that ended last, or after it.
+    /// Returns the stage in which a run with this outcome failed: the innermost open one, or the one that a panic ended. If
+    /// there is none, and the run did not panic, returns the stage that ended last: a returned error ends its stage, so the
+    /// run failed in it or after it.
     pub(super) fn failed_stage(&self, outcome: Outcome) -> Option<FailedStage> {
         let open = self.open_stages.last().map(|name| (name, false));
         let ended = self.ended_stage.as_ref().and_then(|ended| match outcome {

@@ -23,7 +23,7 @@ pub(super) fn run_ending(
     RunEnding { counted, ..uncounted_ending(id, completion, progress, reason) }
 }
 
-/// Returns the ending of the run with this id, if there is no history that adds up what runs have counted.
+/// Returns the ending of the run with this id without what the run has counted, which only a history adds up.
 pub(super) fn uncounted_ending(
     id: &str,
     completion: &Completion,

@@ -6,8 +6,8 @@
 //! is judged by [`Returned`].
 //!
 //! One method judges the result, ends the call and returns the result, because each further call or variable in an
-//! expansion costs compile time, most of all in an `async fn`. Each step of the lookup is a call as well, so there are
-//! methods that the first step has for every type which an attribute can recognise.
+//! expansion costs compile time, most of all in an `async fn`. Each step of the lookup is a call, too. So [`Ended`] has
+//! methods for the types that an attribute recognises, and the first step of the lookup finds them.
 
 use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
@@ -170,7 +170,7 @@ impl<C: Measure, R> Returned<C, R> {
         self.finish_as(Verdict::presumed(Outcome::Success))
     }
 
-    /// Ends the call with a presumed success. The type has the name of a `Result`, but is another type.
+    /// Ends the call with a presumed success. The type has the name `Result`, but is not that of `std`.
     #[inline]
     pub fn finish_result(&mut self) -> R {
         self.finish()

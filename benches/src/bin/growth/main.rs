@@ -26,7 +26,7 @@ use metrics_push_benches::{Table, build_beside};
 
 /// The greatest exponent of a cost that grows only with the work.
 const MAX_EXPONENT: f64 = 1.1;
-/// The start of the names of the dimensions that do their work without this library.
+/// The prefix of the dimensions that do their work without this library.
 const LIMIT: &str = "limit: ";
 /// How often each amount of work is measured.
 const ROUNDS: usize = 3;

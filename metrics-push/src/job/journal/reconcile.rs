@@ -98,7 +98,7 @@ pub(super) fn ending(run: &JournaledRun, found_at: f64) -> RunEnding {
     run_ending(&run.started.run, &completion(run, found_at), &progress(run), reason)
 }
 
-/// Returns the progress of a run at its end. It is unknown if the process died before.
+/// Returns the progress of a run at its end. It is empty if the process died earlier.
 fn progress(run: &JournaledRun) -> Progress {
     run.finished.as_ref().map(Finished::progress).unwrap_or_default()
 }
