@@ -29,7 +29,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All outcomes, in the order of their series: by label.
+    /// All outcomes, sorted by [label value](Self::as_str), as the series of each family are.
     pub const ALL: [Self; 10] = [
         Self::Abandoned,
         Self::Cancelled,
@@ -115,7 +115,7 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    /// Encoding sorts the series of a family that are not sorted.
+    /// The series of a family that are sorted already are encoded without sorting them again.
     #[test]
     fn outcomes_are_sorted_by_label() {
         assert!(Outcome::ALL.map(Outcome::as_str).is_sorted());

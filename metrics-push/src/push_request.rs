@@ -131,7 +131,7 @@ pub(crate) fn is_event_time(name: &str) -> bool {
         && ![FAILING_SINCE, "batch_job_next_run_timestamp_seconds"].contains(&name)
 }
 
-/// Returns true if the family describes details of a run, such as its stages. The program determines its size.
+/// Returns true if the family describes details of a run, such as its stages. Its size depends on the program.
 fn is_detail(name: &str) -> bool {
     is_outcome_family(name) && !is_event_time(name) && !name.starts_with("batch_job_last_run_")
 }
@@ -390,7 +390,7 @@ impl<'a> From<&'a PushRequest> for Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// Limits the time of the samples: they are newer than this moment.
+    /// Sets the earliest time of the samples: they are newer than this moment.
     pub(crate) fn after(self, moment: Option<Moment>) -> Self {
         Self { earliest: moment.map_or(0, |moment| moment.unix_millis() + 1), ..self }
     }

@@ -229,7 +229,7 @@ fn metric_does_not_end_if_another_process_ends_it_before_the_first_request() {
     let _scope = config.batch(Duration::from_secs(3_600)).scope().unwrap();
     let job = Job::with_name("ending");
     job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
-    // The request of this process waits, so the other process does not know that it sends the group.
+    // The request of this process waits, so the state directory does not record yet that this process sends the group.
     run_process(&receiver, &state, &["ok"]);
     assert!(!is_current(&receiver, "rows"), "{receiver}");
     assert_eq!(metrics_push::flush(TIMEOUT), 0);

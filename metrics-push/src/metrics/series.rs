@@ -47,7 +47,7 @@ pub(crate) struct SeriesTable<S> {
     count: Mutex<usize>,
 }
 
-/// The place of a series in a table. The hash is beside the pointer, so that a look-up reads no other series.
+/// The place of a series in a table. The slot contains the hash, so that a look-up does not read series with other hashes.
 struct Slot<S> {
     /// Written before the series.
     hash: AtomicU64,

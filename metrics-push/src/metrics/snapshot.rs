@@ -134,7 +134,7 @@ impl Snapshot {
         });
     }
 
-    /// Adds a family if it is valid. [`combine`](Self::combine) must follow.
+    /// Adds a family if it is valid. The caller must call [`combine`](Self::combine) afterwards.
     fn validate(&mut self, family: GatheredFamily) {
         let rejections = &mut self.rejections;
         self.families.extend(match family {
@@ -144,7 +144,8 @@ impl Snapshot {
         });
     }
 
-    /// Sorts the families by name, and combines those with the same name. Takes linear time for two sorted lists.
+    /// Sorts the families by name, and combines those with the same name. Takes linear time if the families are two sorted
+    /// lists, one after the other.
     fn combine(&mut self) {
         self.families.sort_by(|left, right| left.name().cmp(right.name()));
         let rejections = &mut self.rejections;

@@ -98,9 +98,10 @@ impl Lane {
         self.in_flight < limit && !self.ready.is_empty() && !is_paused
     }
 
-    /// Derives the capacity from the duration of a flight that the sink has answered. During the flight, the sink has processed
-    /// the requests that were in flight before. If it does not answer them in their order, it has answered later ones. The
-    /// capacity increases by at most one, because a single fast response can be an exception.
+    /// Derives the capacity from the duration of a flight that the sink has answered. A sink that answers in order has processed
+    /// the requests that were in flight at its start. A sink that answers in another order may have answered more requests in
+    /// this time, so the larger number counts. The capacity increases by at most one, because a single fast response can be an
+    /// exception.
     fn measure(&mut self, flight: &RelayFlight, now: Moment) {
         self.answered += 1;
         let processed = flight.in_flight.max(self.answered - flight.answered_before);

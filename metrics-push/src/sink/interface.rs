@@ -216,8 +216,8 @@ pub(crate) type SeriesSet = BTreeSet<String>;
 
 /// The series that a sink has sent in each group. Later processes need them as well.
 pub(crate) trait RecordSeries {
-    /// Replaces the series of a group by those in the state directory. `None` if they cannot be read: another process may send
-    /// the group, so the next push ends no series.
+    /// Replaces the series of a group by those in the state directory. `None` means that they cannot be read: another process
+    /// may send the group, so the next push ends no series.
     fn restore(&self, key: &GroupingKey, series: Option<SeriesSet>);
 
     /// Returns the series of a group after the last request that was accepted.

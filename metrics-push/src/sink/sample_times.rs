@@ -5,7 +5,8 @@
 //!   until its clock reaches that time;
 //! - the times of two requests for a group differ, because receivers reject a second value for the same time;
 //! - a request that is sent again, or a part of it, has the same time again: receivers ignore exact duplicates;
-//! - the first request of a process for a group is newer than the ends of series that other processes have sent before.
+//! - the first request of a process for a group is newer than the ends of the group's series that other processes have sent
+//!   before the state directory named this process.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -182,7 +183,7 @@ impl SampleTimer {
         let times = |time, last_totals| RequestTimes { time, last_totals, start: None };
         let now = clock.to_receiver(now);
         let time = clock.to_receiver(request.created_at).min(now);
-        // The next millisecond may be ahead of the clock.
+        // The earliest time is one millisecond after a record, so it may be ahead of the clock.
         let earliest = clock.to_receiver(request.earliest).min(now + 1);
         let times = match self.groups.get(key) {
             None => times(time.max(earliest), None),
@@ -251,7 +252,7 @@ mod tests {
         let joining = RequestIdentity { earliest: NOW + 8, ..request(NOW, 1) };
         assert_eq!(timer.times(&key("a"), joining.clone(), right(), NOW + 9).time, NOW + 8);
         assert_eq!(timer.times(&key("a"), joining, right(), NOW + 99).time, NOW + 8, "again");
-        // It was created before the process was recorded.
+        // This request was created before the process was recorded.
         assert_eq!(timer.times(&key("a"), request(NOW + 1, 2), right(), NOW + 99).time, NOW + 9);
     }
 

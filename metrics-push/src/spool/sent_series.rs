@@ -1,10 +1,9 @@
 //! `SentSeries`: the series of a group that a sink has, so that a later process can end those that it does not send.
 //!
 //! There is one file per sink and group. It also names the processes that send the group. While several of them are alive,
-//! no series ends, because one process may send series that another does not send. The samples of a process are newer than the
-//! time at which it was added, so that they are newer than the ends that other processes have sent before they knew of it. If a
-//! file is lost, its series do not end, which is harmless. So files are written without a sync, and corrupt files are ignored.
-//! Their number and size are limited.
+//! no series ends, because one process may send series that another does not send. Until a process is in the file, other
+//! processes may end its series, so all its samples are newer than this time. If a file is lost, its series do not end, which is
+//! harmless. So files are written without a sync, and corrupt files are ignored. Their number and size are limited.
 //!
 //! ```text
 //! metrics-push series 1 <checksum of what follows, 16 hex digits>
@@ -52,9 +51,10 @@ struct SentSeries {
 /// The record of a group before a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SentBefore {
-    /// The series of the group, none while another process sends the group as well; `None` if an operation has failed.
+    /// The series of the group. The set is empty while another process sends the group as well. `None` if a file operation
+    /// has failed.
     pub(crate) series: Option<BTreeSet<String>>,
-    /// When this process was added to the record, if it was not there before.
+    /// When this process was added to the record; `None` if the record had it before.
     pub(crate) joined_at: Option<Moment>,
 }
 

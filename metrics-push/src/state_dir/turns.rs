@@ -17,10 +17,10 @@ pub(super) struct Turns(Mutex<TurnQueue>);
 
 #[derive(Debug, Default)]
 struct TurnQueue {
-    /// The thread that has the turn, and the threads that wait for it, by their tickets.
+    /// The thread that has the turn and then the threads that wait for it, each with its ticket.
     threads: VecDeque<(u64, Thread)>,
     next_ticket: u64,
-    /// When the last turn ended in which the folder was locked.
+    /// The end of the last turn in which the folder was locked.
     unlocked_at: Option<Moment>,
 }
 
@@ -58,7 +58,7 @@ impl TurnQueue {
 }
 
 impl Turns {
-    /// Waits until the threads that arrived earlier had their turns. Returns `None` if none of them has locked the folder for
+    /// Waits until the threads that arrived earlier have had their turns. Returns `None` if none of them has locked the folder for
     /// `timeout`: another process holds the lock, or the disk is slow. The number of waiting threads does not matter.
     pub(super) fn take(self: &Arc<Self>, timeout: Duration) -> Option<FolderTurn> {
         let arrived_at = Moment::now();
@@ -197,13 +197,13 @@ mod tests {
     fn thread_that_stops_waiting_does_not_stop_the_next_one() {
         let turns = Arc::<Turns>::default();
         let turn = turns.take(Duration::ZERO).unwrap();
-        let impatient = turns.0.lock().join();
+        let stopped = turns.0.lock().join();
         thread::scope(|scope| {
-            let patient = scope.spawn(|| turns.take(Duration::from_secs(60)).is_some());
+            let waiting = scope.spawn(|| turns.take(Duration::from_secs(60)).is_some());
             wait_for_threads(&turns, 3);
-            turns.0.lock().leave(impatient);
+            turns.0.lock().leave(stopped);
             drop(turn);
-            assert!(patient.join().unwrap());
+            assert!(waiting.join().unwrap());
         });
     }
 

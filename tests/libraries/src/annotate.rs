@@ -36,9 +36,9 @@ pub(crate) fn functions(library: &Library) -> Result<Vec<Function>, String> {
     Ok(functions)
 }
 
-/// Returns the text of each source file. The root module declares this project's library: in edition 2015, a path finds
-/// a dependency only then, and the trait implementations of its dependencies make the type of some tests ambiguous, with
-/// or without an attribute.
+/// Returns the text of each source file. The root module declares the library of this project, also without an attribute:
+/// in edition 2015, a path finds only declared dependencies, and the library's own dependencies have trait
+/// implementations that make the types in some tests ambiguous.
 pub(crate) fn originals(library: &Library) -> Result<BTreeMap<PathBuf, String>, String> {
     let sources = library.root.parent().ok_or("the root module has no folder")?;
     let mut originals = BTreeMap::new();
@@ -76,7 +76,7 @@ pub(crate) fn write_sources(
             line.insert_str(position, &format!("#[{attribute}] "));
         }
         let text = lines.join("\n");
-        // Cargo does not compile a library again whose files are not written.
+        // Cargo compiles a library again if a file is written.
         if read(file)? != text {
             write(file, &text)?;
         }

@@ -13,8 +13,8 @@ pub(crate) struct Compilation {
     pub(crate) test_programs: Vec<TestProgram>,
 }
 
-/// An error, and the places in the libraries that it names: the primary ones first, each followed by the macro call
-/// that it is an expansion of.
+/// An error, and the places in the libraries that it names. The primary places come first. A place in a macro expansion
+/// is followed by that of the macro call.
 pub(crate) struct Error {
     pub(crate) message: String,
     places: Vec<(PathBuf, u64)>,
@@ -22,7 +22,7 @@ pub(crate) struct Error {
     manifest: PathBuf,
 }
 
-/// A program that cargo has built of the tests of a library.
+/// A program with tests of a library.
 pub(crate) struct TestProgram {
     pub(crate) manifest: PathBuf,
     pub(crate) path: PathBuf,
@@ -65,7 +65,7 @@ impl Error {
             }
         }
         let text = diagnostic["message"].as_str()?.lines().next()?;
-        // The number of errors, after the last one.
+        // The compiler reports the number of errors after the last one.
         if places.is_empty() && text.starts_with("aborting due to") {
             return None;
         }

@@ -5,9 +5,10 @@
 //! already have been that old when it arrived. A response that does not show the group of a caller is followed by a
 //! query for the groups of all callers that wait.
 //!
-//! The end of an outage delivers thousands of stored requests, each after a look at its group. They are announced, so that
-//! one query asks for all of them. Its response serves each announced group once, for as long as an attempt may take: the
-//! request that follows may be applied that late as well.
+//! At the end of an outage, thousands of stored requests are delivered, and each delivery first reads its group. The groups
+//! are announced, so that one query asks for all of them. Its response serves each announced group once, and expires later
+//! than for other groups: after the longest time of an attempt, because the gateway may apply the request of a delivery that
+//! late as well.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::oneshot::{Receiver, Sender, channel};
 use crate::sink::group_states::{GroupState, GroupStates};
 use crate::sync::Mutex;
 
-/// How long a response serves the announced groups, at least: as long as an attempt to deliver a request.
+/// The minimum time for which a response serves the announced groups: the maximum time of an attempt to deliver a request.
 const EXPECTED_TTL: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub(super) struct SingleFlight(Mutex<Flight>);
 #[derive(Debug, Default)]
 struct Flight {
     cached: Option<CachedStates>,
-    /// The announced groups without a caller so far.
+    /// The announced groups that no caller has asked for yet.
     expected: BTreeSet<GroupingKey>,
     /// The query in flight.
     query: Option<SharedQuery>,
@@ -42,7 +43,7 @@ struct Flight {
 struct CachedStates {
     states: Arc<GroupStates>,
     expires_at: Moment,
-    /// The same for announced groups.
+    /// When it expires for announced groups.
     expected_expires_at: Moment,
 }
 
@@ -114,7 +115,8 @@ impl SingleFlight {
         Ok(states.get(key).cloned())
     }
 
-    /// Announces the groups of later calls of [`group`](Self::group). Earlier responses do not serve them.
+    /// Announces that [`group`](Self::group) will be called once for each of these keys. Earlier responses do not serve these
+    /// calls.
     pub(super) fn expect(&self, keys: &[GroupingKey]) {
         let mut flight = self.0.lock();
         flight.cached = None;

@@ -28,7 +28,7 @@ struct SeriesByGroup {
 #[derive(Debug)]
 struct GroupSeries {
     series: SeriesSet,
-    /// The state directory could not be read, so another process may send the group.
+    /// True if the state directory could not be read: another process may send the group as well.
     may_be_shared: bool,
 }
 
