@@ -75,8 +75,8 @@ JSON:
   jobs[].failed_stage
   jobs[].last_stage
   jobs[].reason
-          In which stage and why the last run failed, from the history of this machine; null if it is unknown. With
-          last_stage, it failed in this stage or after it.
+          Where and why the last run failed, from the history of this machine; null if it is unknown. It failed in
+          failed_stage, or in or after last_stage.
   jobs[].warnings
           What is wrong beside the state: a clock, or a rejected push.
   jobs[].outcome

@@ -2,8 +2,9 @@
 //!
 //! There is one file per sink and group. It also names the processes that send the group. While several of them are alive,
 //! no series ends, because one process may send series that another does not send. Until a process is in the file, other
-//! processes may end its series, so all its samples are newer than this time. If a file is lost, its series do not end, which is
-//! harmless. So files are written without a sync, and corrupt files are ignored. Their number and size are limited.
+//! processes may end its series, so its samples are newer than the time at which it was added. If a file is lost, its series do
+//! not end, which is harmless. So files are written without a sync, and corrupt files are ignored. Their number and size are
+//! limited.
 //!
 //! ```text
 //! metrics-push series 1 <checksum of what follows, 16 hex digits>
@@ -187,8 +188,8 @@ impl SentSeries {
             return text;
         }
         log::debug(format_args!(
-            "the list of the series of {key} is larger than {MAX_FILE_SIZE} bytes, so it is not stored, and none of them \
-             end; export fewer series"
+            "the list of the series of {key} is larger than {MAX_FILE_SIZE} bytes, so it is not stored, and these series \
+             do not end; export fewer series"
         ));
         let processes = self.processes.clone();
         Self { processes, series: BTreeSet::new() }.encode(sink, key)
