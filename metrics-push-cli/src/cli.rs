@@ -45,8 +45,8 @@ enum Subcommand {
     Man(man::Arguments),
 }
 
-/// The command line with `exec` as the only subcommand. Each run of a job starts this program twice, and to build the other
-/// subcommands takes longer than to parse the arguments of `exec`.
+/// The command line with `exec` as the only subcommand. Each run of a job starts this program twice, and building the other
+/// subcommands takes longer than parsing the arguments of `exec`.
 #[derive(Debug, Parser)]
 enum JobCommandLine {
     Exec(exec::Arguments),

@@ -7,7 +7,8 @@ use super::facts::Facts;
 /// The maximum number of missed runs after the first one: a job that has run every minute can be late by months.
 const MAX_LATER_RUNS: usize = 999;
 
-/// The search for the last times of a schedule starts this long before now, in seconds. If it finds too few, it starts earlier.
+/// The search for the last times of a schedule starts this long before now, in seconds. If it finds too few, it is
+/// repeated with an earlier start.
 const INITIAL_SEARCH: f64 = 86_400.0;
 
 /// Returns when the runs were due that did not start, oldest first; empty if the grace of the first one has not passed. If too
