@@ -41,7 +41,7 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// `async_body` is the body of an `async fn`. Only there, a redefinition makes a difference.
+    /// `async_body` is the body of an `async fn`. In other functions, a redefinition does not matter.
     pub(crate) fn new(group: Group, async_body: Option<&Group>) -> Self {
         let redefined = async_body.map_or_else(Vec::new, |body| redefined(body.stream()));
         let parameters = split_at_commas(group.stream()).into_iter();
