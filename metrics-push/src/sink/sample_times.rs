@@ -135,12 +135,13 @@ pub(super) struct RequestTimes {
 
 impl RequestTimes {
     /// Returns the time of totals as they were before the run of the request: the start of the run, but not so early that
-    /// receivers reject it, and after the totals of a run that has ended since. Prometheus computes no increase from the
-    /// first sample of a series.
+    /// receivers reject it, before the request, and after the totals of a run that has ended since. Prometheus computes no
+    /// increase from the first sample of a series.
     pub(super) fn before_run(&self) -> Option<u64> {
         let oldest = self.time.saturating_sub(millis(MAX_RUN_AGE));
         let earliest = self.last_totals.map_or(oldest, |last| oldest.max(last + 1));
-        self.start.map(|start| start.max(earliest)).filter(|start| *start < self.time)
+        let start = self.start?.min(self.time.saturating_sub(1)).max(earliest);
+        (start < self.time).then_some(start)
     }
 
     /// Returns the times of counters that were zero at this time.
@@ -318,6 +319,14 @@ mod tests {
             assert_eq!(time, NOW - 500);
         }
         assert_eq!(timer.times(&key("a"), request(NOW, 1), right(), NOW + 9).time, NOW);
+    }
+
+    #[test]
+    fn totals_before_a_run_within_one_millisecond_are_earlier() {
+        for start in [NOW, NOW + 1] {
+            let times = RequestTimes { time: NOW, last_totals: None, start: Some(start) };
+            assert_eq!(times.before_run(), Some(NOW - 1));
+        }
     }
 
     #[test]
