@@ -24,18 +24,39 @@ use crate::sync::Mutex;
 /// The minimum time for which a response serves the announced groups: the maximum time of an attempt to deliver a request.
 const EXPECTED_TTL: Duration = Duration::from_secs(5);
 
+/// How long after an announcement callers may ask.
+const ANNOUNCEMENT_TTL: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Default)]
 pub(super) struct SingleFlight(Mutex<Flight>);
 
 #[derive(Debug, Default)]
 struct Flight {
     cached: Option<CachedStates>,
-    /// The announced groups that no caller has asked for yet.
-    expected: BTreeSet<GroupingKey>,
+    announcement: Option<Announcement>,
     /// The query in flight.
     query: Option<SharedQuery>,
     /// The groups of the callers that wait for the query in flight.
     waiting: BTreeSet<GroupingKey>,
+}
+
+/// Groups for which callers will ask.
+#[derive(Debug)]
+struct Announcement {
+    at: Moment,
+    /// Those for which no caller has asked yet. Some stay, because another process has delivered their requests.
+    keys: BTreeSet<GroupingKey>,
+}
+
+impl Announcement {
+    fn is_over(&self) -> bool {
+        self.keys.is_empty() || self.at.after(ANNOUNCEMENT_TTL).remaining().is_zero()
+    }
+
+    /// Removes a group. Returns the time of the announcement if it contained the group.
+    fn take(&mut self, key: &GroupingKey) -> Option<Moment> {
+        self.keys.remove(key).then_some(self.at)
+    }
 }
 
 /// The last response.
@@ -56,7 +77,9 @@ impl CachedStates {
         Self { states, expires_at: now.after(ttl), expected_expires_at }
     }
 
-    fn is_expired(&self, is_expected: bool) -> bool {
+    /// Returns true if the response does not serve a call for a group that was announced at this time, if at all.
+    fn is_expired(&self, announced_at: Option<Moment>) -> bool {
+        let is_expected = announced_at.is_some_and(|at| self.states.started.is_at_or_after(at));
         let expires_at = if is_expected { self.expected_expires_at } else { self.expires_at };
         expires_at.remaining().is_zero()
     }
@@ -120,15 +143,17 @@ impl SingleFlight {
     pub(super) fn expect(&self, keys: &[GroupingKey]) {
         let mut flight = self.0.lock();
         flight.cached = None;
-        flight.expected = keys.iter().cloned().collect();
+        let keys = keys.iter().cloned().collect();
+        flight.announcement = Some(Announcement { at: Moment::now(), keys });
     }
 
     fn join(&self, key: &GroupingKey, since: Option<Moment>, deadline: Moment) -> Role {
-        let Flight { cached, expected, query, waiting } = &mut *self.0.lock();
-        let is_expected = expected.remove(key);
+        let Flight { cached, announcement, query, waiting } = &mut *self.0.lock();
+        *announcement = announcement.take().filter(|it| !it.is_over());
+        let announced_at = announcement.as_mut().and_then(|it| it.take(key));
         match (cached, query) {
             (Some(cached), _)
-                if !cached.is_expired(is_expected) && cached.states.is_answer(key, since) =>
+                if !cached.is_expired(announced_at) && cached.states.is_answer(key, since) =>
             {
                 Role::Cached(Arc::clone(&cached.states))
             }
@@ -143,7 +168,7 @@ impl SingleFlight {
                 *none = Some(SharedQuery { deadline, waiters: Vec::new() });
                 let mut asked = std::mem::take(waiting);
                 asked.insert(key.clone());
-                asked.extend(expected.iter().cloned());
+                asked.extend(announcement.iter().flat_map(|it| it.keys.iter().cloned()));
                 Role::Leader(asked)
             }
         }
@@ -257,12 +282,38 @@ mod tests {
         keys.iter().for_each(ask);
         assert_eq!(*sent.borrow(), [BTreeSet::from(keys.clone())]);
         // The second call for a group sends a query, because the response has expired for it.
+        expire(&flight);
         ask(&keys[1]);
         assert_eq!(sent.borrow().last(), Some(&BTreeSet::from([key("2")])));
         // So does the first call after another announcement.
         flight.expect(&keys);
         ask(&keys[0]);
         assert_eq!(sent.borrow().len(), 3);
+    }
+
+    /// Makes the cached response expire for groups that were not announced.
+    fn expire(flight: &SingleFlight) {
+        flight.0.lock().cached.as_mut().unwrap().expires_at = Moment::now();
+    }
+
+    #[test]
+    fn query_sent_before_an_announcement_does_not_serve_it() {
+        let flight = SingleFlight::default();
+        let (answered, queries) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let query = |_| async {
+            let states = parsed_groups();
+            at_least(&answered, queries.fetch_add(1, Ordering::Relaxed) + 1).await;
+            Ok(states)
+        };
+        let one = key("1");
+        let mut first = pin!(flight.group(&one, None, in_a_minute(), query));
+        assert!(poll(first.as_mut()).is_pending());
+        flight.expect(std::slice::from_ref(&one));
+        answered.store(2, Ordering::Relaxed);
+        assert!(poll(first).is_ready());
+        expire(&flight);
+        assert!(poll(pin!(flight.group(&one, None, in_a_minute(), query))).is_ready());
+        assert_eq!(queries.load(Ordering::Relaxed), 2);
     }
 
     #[test]
