@@ -150,9 +150,8 @@ impl HistoryStore {
 
     /// Reads the state of a group; `None` if there is none, or if it cannot be read.
     pub(super) fn read_state(&self, key: &GroupingKey) -> Option<HistoryState> {
-        let folder = self.state_dir.existing_folder(FOLDER)?;
-        let (_, end) = self.ok_or_warn(self.open(&folder, &file_name(key)))??;
-        Some(end.state).filter(|state| state.key == *key)
+        // Only an update opens the end of a file, because that needs write access.
+        self.read_record(key).map(|record| record.state)
     }
 
     /// Returns true if the file of a group has changed since an update returned this entry.
@@ -241,7 +240,9 @@ impl HistoryStore {
     /// Like [`ok_or_warn`](Self::ok_or_warn), for calls that lock the folder.
     fn ok_or_warn_locked<T>(&self, folder: &Folder, result: io::Result<T>) -> Option<T> {
         match result {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            Err(error)
+                if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none() =>
+            {
                 self.warn_locked(folder, &error);
                 None
             }
