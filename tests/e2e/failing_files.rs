@@ -101,7 +101,7 @@ fn job_is_reported_whichever_read_write_or_sync_fails() {
         };
         positions(&healthy, state.path()).into_iter().enumerate().map(fail_at).sum()
     });
-    assert!(injected > 10, "{injected}");
+    assert!(injected >= 8, "{injected}");
 }
 
 /// Returns the state files that a process may use from now on: those that exist, and the new versions that replace them.

@@ -144,7 +144,7 @@ fn next_process_stores_the_reason_of_a_lost_report() {
     let _scope = Config::default().state_dir(state.path()).scope().unwrap();
     let histories = metrics_push::histories();
     let failed = histories[0].runs().iter().filter(|run| run.reason().is_some());
-    let found: Vec<_> = failed.map(|run| (run.failed_stage(), run.reason())).collect();
+    let found: Vec<_> = failed.map(|run| (run.last_stage(), run.reason())).collect();
     let expected = (Some("the last stage"), Some(r#""the end of main""#));
     assert_eq!(found, [expected], "{histories:?}");
 }
