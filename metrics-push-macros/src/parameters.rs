@@ -224,9 +224,12 @@ impl Parameter {
 /// Returns the variables that the body redefines with a statement `let x = x;`.
 fn redefined(body: TokenStream) -> Vec<Ident> {
     let tokens: Vec<TokenTree> = body.into_iter().collect();
-    let statements = tokens.windows(4).filter_map(|tokens| match tokens {
-        [TokenTree::Ident(name), equals, TokenTree::Ident(value), end]
-            if name == value && is_punct(Some(equals), '=') && is_punct(Some(end), ';') =>
+    let statements = tokens.windows(5).filter_map(|tokens| match tokens {
+        [binding, TokenTree::Ident(name), equals, TokenTree::Ident(value), end]
+            if is_word(Some(binding), "let")
+                && name == value
+                && is_punct(Some(equals), '=')
+                && is_punct(Some(end), ';') =>
         {
             Some(name.clone())
         }
