@@ -133,7 +133,7 @@ impl HistoryState {
         self.counted.last().map(String::as_str)
     }
 
-    /// Returns true if other runs were added after this one. Returns false if the id of this one is no longer stored.
+    /// Returns true if the id of this run is stored and other runs were added after it.
     pub(super) fn has_runs_after(&self, id: &str) -> bool {
         self.last_run() != Some(id) && self.counted.iter().any(|counted| counted == id)
     }

@@ -101,20 +101,20 @@ impl HistoryStore {
         state: &HistoryState,
         run_lines: &str,
     ) -> io::Result<()> {
-        let mut record = GroupRecord { state: state.clone(), run_lines: String::new() };
+        let mut all_lines = String::new();
         if let Some((file, space)) = file {
             if let Some(section) = space.encode(state, run_lines) {
                 return self.disk.append(&file, &section);
             }
             let earlier = self.read(folder, name)?;
-            record.run_lines.extend(earlier.map(|it| it.record.run_lines));
+            all_lines.extend(earlier.map(|it| it.record.run_lines));
         } else {
             // Temporary files of dead processes count as well.
             let is_own = |name: &str| is_history(name) || is_temp(name);
             self.room.make_room(&self.disk, folder, self.max_files, is_own);
         }
-        record.run_lines += run_lines;
-        self.replace(folder, name, record)
+        all_lines += run_lines;
+        self.replace(folder, name, GroupRecord { state: state.clone(), run_lines: all_lines })
     }
 
     /// Changes the record of a group, which replaces its file. `change` returns false if it changes nothing.
