@@ -44,10 +44,7 @@ impl Snapshot {
 
     pub(super) fn from_gathered(families: impl IntoIterator<Item = GatheredFamily>) -> Self {
         let mut snapshot = Self::default();
-        for family in families {
-            snapshot.validate(family);
-        }
-        snapshot.combine();
+        snapshot.add_all(families);
         snapshot
     }
 
@@ -88,8 +85,7 @@ impl Snapshot {
         family.set_help(help.to_owned());
         family.set_field_type(metric_type);
         family.set_metric(metrics.collect());
-        self.validate(GatheredFamily::Metrics(family));
-        self.combine();
+        self.add_all([GatheredFamily::Metrics(family)]);
     }
 
     /// Adds the families of another snapshot. Series of families with the same name are combined. If the types
@@ -134,14 +130,15 @@ impl Snapshot {
         });
     }
 
-    /// Adds a family if it is valid. The caller must call [`combine`](Self::combine) afterwards.
-    fn validate(&mut self, family: GatheredFamily) {
+    /// Adds the families that are valid.
+    fn add_all(&mut self, families: impl IntoIterator<Item = GatheredFamily>) {
         let rejections = &mut self.rejections;
-        self.families.extend(match family {
+        self.families.extend(families.into_iter().filter_map(|family| match family {
             GatheredFamily::Metrics(family) if family.get_metric().is_empty() => None,
             GatheredFamily::Metrics(family) => ValidFamily::new(family, rejections),
             GatheredFamily::Text(family, text) => ValidFamily::from_text(family, text, rejections),
-        });
+        }));
+        self.combine();
     }
 
     /// Sorts the families by name, and combines those with the same name. Takes linear time if the families are two sorted

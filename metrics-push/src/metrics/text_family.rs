@@ -267,6 +267,7 @@ mod tests {
             assert_eq!(encoded(&registry), expected, "{number}");
         }
     }
+
     #[test]
     fn collector_of_the_program_gathers_series_of_another_registry() {
         let (registry, inner) = (Registry::new(), Registry::new());
