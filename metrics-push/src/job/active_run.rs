@@ -391,9 +391,11 @@ impl ActiveRun {
         metrics.merge(gathered);
         let families = encode_accepted(metrics, key, &self.id);
         let reason = self.reason_of(completion.cause.outcome);
-        let has_history = self.pipeline.history.is_enabled();
-        let new_ending = if has_history { run_ending } else { uncounted_ending };
-        let mut ending = new_ending(&self.id, completion, &progress, reason);
+        let mut ending = if self.pipeline.history.is_enabled() {
+            run_ending(&self.id, completion, &progress, reason)
+        } else {
+            uncounted_ending(&self.id, completion, &progress, reason)
+        };
         if self.adds_up() {
             add_summable(&mut ending.counted, &families);
         }
