@@ -76,7 +76,7 @@ pub(crate) struct Recorded {
     pub(crate) totals_before: Totals,
     /// The id of the last run that the history had.
     last_run: Option<String>,
-    /// The file after the update that returned these values.
+    /// The file with these values, after the update or before the look-up.
     file: Option<FileEntry>,
 }
 
@@ -153,7 +153,8 @@ impl History {
         known: &Recorded,
     ) -> Option<Recorded> {
         let last_run = known.last_run.as_deref()?;
-        if !self.store.has_changed(key, known.file.as_ref()) {
+        let file = self.store.entry(key);
+        if file == known.file {
             return None;
         }
         let group = self.store.read_state(key)?;
@@ -164,7 +165,7 @@ impl History {
         let totals = group.totals.iter().filter(|(name, _)| known.families.contains_key(*name));
         families.extend(totals.map(|(name, total)| (name.clone(), total.text.clone())));
         let last_run = group.last_run().map(str::to_owned);
-        Some(Recorded { families, last_run, ..times_of(&group, sink, Moment::now()) })
+        Some(Recorded { families, last_run, file, ..times_of(&group, sink, Moment::now()) })
     }
 
     /// Returns what the history adds to a request that reports no new run. Blocks on the disk.

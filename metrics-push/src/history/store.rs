@@ -154,10 +154,9 @@ impl HistoryStore {
         self.read_record(key).map(|record| record.state)
     }
 
-    /// Returns true if the file of a group has changed since an update returned this entry.
-    pub(super) fn has_changed(&self, key: &GroupingKey, entry: Option<&FileEntry>) -> bool {
-        let folder = self.state_dir.existing_folder(FOLDER);
-        folder.is_some_and(|folder| folder.entry(&file_name(key)).as_ref() != entry)
+    /// Returns the entry of the file of a group. It differs from an earlier one if the file has changed since.
+    pub(super) fn entry(&self, key: &GroupingKey) -> Option<FileEntry> {
+        self.state_dir.existing_folder(FOLDER)?.entry(&file_name(key))
     }
 
     /// Reads the record of a group; `None` if there is none, or if it cannot be read.

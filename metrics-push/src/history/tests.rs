@@ -285,6 +285,9 @@ fn unchanged_file_has_no_newer_values() {
     assert!(failing.newer(&key(), SINK, &first).is_none());
     assert!(!failing.store.has_warned.load(Ordering::Relaxed));
     history.record(&key(), SINK, &ending("2", Outcome::Success));
+    let newer = history.newer(&key(), SINK, &first).unwrap();
+    assert!(failing.newer(&key(), SINK, &newer).is_none());
+    assert!(!failing.store.has_warned.load(Ordering::Relaxed), "it has not changed again");
     assert!(failing.newer(&key(), SINK, &first).is_none());
     assert!(failing.store.has_warned.load(Ordering::Relaxed), "the changed file is read");
 }

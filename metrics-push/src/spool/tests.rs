@@ -155,6 +155,7 @@ fn spool_evicts_oldest_first() {
     let now = Moment::now().wall();
     let entry = |age: u64, bytes: u64| FileEntry {
         name: age.to_string(),
+        id: 0,
         bytes,
         modified: now - Duration::from_secs(age),
     };
@@ -510,7 +511,7 @@ fn many_foreign_files_are_not_counted_as_records() {
 fn ages_are_by_the_clock_of_the_file_system() {
     let usage = |name: &str, modified| {
         let name = name.to_owned();
-        SpoolUsage::count([FileEntry { name, bytes: 1, modified }].iter(), |_| true)
+        SpoolUsage::count([FileEntry { name, id: 0, bytes: 1, modified }].iter(), |_| true)
     };
     let temp = format!("{:032x}.{EXTENSION}.7-0.new", 1);
     // The clock of the file system is a day behind that of the process.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::folder::{FileEntry, Folder, lock_within, read_end};
+use super::file_entry::FileEntry;
+use super::folder::{Folder, lock_within, read_end};
 use super::turns::FolderTurn;
 
 /// The extension of temporary files.

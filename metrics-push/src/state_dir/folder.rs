@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::file_entry::FileEntry;
 #[cfg(not(unix))]
 use super::portable as platform;
 use super::turns::{FolderTurn, Turns};
@@ -26,23 +27,6 @@ pub(crate) struct Folder {
     handle: platform::Handle,
     id: u128,
     turns: Arc<Turns>,
-}
-
-/// A file in a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileEntry {
-    pub(crate) name: String,
-    pub(crate) bytes: u64,
-    /// By the clock of the file system.
-    pub(crate) modified: SystemTime,
-}
-
-impl FileEntry {
-    /// Returns the age of the file. `now` is a time of the same file system.
-    pub(crate) fn age(&self, now: SystemTime) -> Duration {
-        // The clock may have been set back since.
-        now.duration_since(self.modified).unwrap_or_default()
-    }
 }
 
 impl Folder {
@@ -159,17 +143,12 @@ impl Folder {
     /// Lists the regular files whose name is accepted. A file that is removed during the listing is skipped.
     pub(crate) fn list(&self, is_accepted: impl Fn(&str) -> bool) -> io::Result<Vec<FileEntry>> {
         let names = self.names()?.filter(|name| is_accepted(name)).take(MAX_LISTED_FILES);
-        let entries = names.filter_map(|name| {
-            let (bytes, modified) = platform::size_and_time(&self.handle, &name)?;
-            Some(FileEntry { name, bytes, modified })
-        });
-        Ok(entries.collect())
+        Ok(names.filter_map(|name| platform::entry(&self.handle, name)).collect())
     }
 
-    /// Returns the size and the time of a regular file.
+    /// Returns the entry of a regular file.
     pub(crate) fn entry(&self, name: &str) -> Option<FileEntry> {
-        let (bytes, modified) = platform::size_and_time(&self.handle, name)?;
-        Some(FileEntry { name: name.to_owned(), bytes, modified })
+        platform::entry(&self.handle, name.to_owned())
     }
 
     /// Syncs the folder to the disk, so that renamed files survive a power loss.

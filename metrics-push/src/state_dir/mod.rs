@@ -5,6 +5,7 @@
 //! change. If the directory cannot be used, this is logged once, and callers continue without it.
 
 mod disk;
+mod file_entry;
 mod folder;
 #[cfg(not(unix))]
 mod portable;
@@ -23,7 +24,8 @@ use crate::error::Error;
 use crate::log;
 use crate::sync::Mutex;
 pub(crate) use disk::{Disk, FileRoom, FolderLock, TEMP_EXTENSION};
-pub(crate) use folder::{FileEntry, Folder, lock_within, read_within, touch};
+pub(crate) use file_entry::FileEntry;
+pub(crate) use folder::{Folder, lock_within, read_within, touch};
 pub(crate) use presence::Presence;
 
 /// The path of the state directory, and which part of the configuration it comes from.
@@ -285,6 +287,20 @@ mod tests {
         let folder = state.folder("spool").unwrap();
         assert!(folder.is_current() && folder.id() != removed.id());
         assert!(Arc::ptr_eq(&folder, &state.existing_folder("spool").unwrap()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn file_that_was_replaced_has_another_entry() {
+        let dir = TempDir::new("replaced");
+        let folder = state_dir(&dir).folder("spool").unwrap();
+        folder.create_file("a").unwrap();
+        let entry = folder.entry("a").unwrap();
+        folder.create_file("b").unwrap().set_modified(entry.modified).unwrap();
+        folder.rename("b", "a").unwrap();
+        let replaced = folder.entry("a").unwrap();
+        assert_eq!((replaced.bytes, replaced.modified), (entry.bytes, entry.modified));
+        assert_ne!(replaced, entry);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::file_entry::FileEntry;
+
 /// The path of a directory.
 pub(super) use std::path::PathBuf as Handle;
 
@@ -73,9 +75,9 @@ pub(super) fn names(folder: &Handle) -> io::Result<impl Iterator<Item = String>>
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
 }
 
-pub(super) fn size_and_time(folder: &Handle, name: &str) -> Option<(u64, SystemTime)> {
-    let found = fs::symlink_metadata(folder.join(name)).ok().filter(fs::Metadata::is_file)?;
-    Some((found.len(), found.modified().ok()?))
+pub(super) fn entry(folder: &Handle, name: String) -> Option<FileEntry> {
+    let found = fs::symlink_metadata(folder.join(&name)).ok().filter(fs::Metadata::is_file)?;
+    Some(FileEntry { name, id: 0, bytes: found.len(), modified: found.modified().ok()? })
 }
 
 pub(super) fn refers_to(folder: &Handle, name: &str, _: &File) -> bool {

@@ -14,6 +14,8 @@ use rustix::fs::{self, AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, Timespec
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
+use super::file_entry::FileEntry;
+
 /// An open directory.
 pub(super) use std::os::fd::OwnedFd as Handle;
 
@@ -209,11 +211,12 @@ pub(super) fn names(folder: &Handle) -> io::Result<impl Iterator<Item = String>>
     Ok(names)
 }
 
-/// Returns the size and the time of a regular file; `None` if it is another kind of entry.
-pub(super) fn size_and_time(folder: &Handle, name: &str) -> Option<(u64, SystemTime)> {
-    let found = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+/// Returns the entry of a regular file; `None` if it is another kind of entry.
+pub(super) fn entry(folder: &Handle, name: String) -> Option<FileEntry> {
+    let found = fs::statat(folder, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
-    is_file.then(|| (u64::try_from(found.st_size).unwrap_or(0), modified(&found)))
+    let bytes = u64::try_from(found.st_size).unwrap_or(0);
+    is_file.then(|| FileEntry { name, id: id_of(&found), bytes, modified: modified(&found) })
 }
 
 /// Returns true if the name refers to this open file.
