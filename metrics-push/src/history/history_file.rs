@@ -18,6 +18,7 @@ use super::history_state::HistoryState;
 use super::record::GroupRecord;
 use super::run_line::split_runs;
 use crate::checksum::fast_checksum_of;
+use crate::labels::GroupingKey;
 use crate::line_fields::{LineBuilder, split_line};
 
 const MAGIC: &str = "metrics-push history";
@@ -54,6 +55,8 @@ pub(super) struct HistoryFile {
 pub(super) struct FileEnd {
     pub(super) state: HistoryState,
     pub(super) space: FileSpace,
+    /// The lines of all runs, if the whole file was read.
+    pub(super) run_lines: Option<String>,
 }
 
 /// How much can be appended to a file.
@@ -111,13 +114,21 @@ impl FileEnd {
         let start = starts.rposition(|bytes| bytes == STATE_START.as_bytes())?;
         let section = Section::read(str::from_utf8(&end[start + 1..]).ok()?, VERSION)?;
         let state = HistoryState::parse(section.state)?;
-        section.is_complete.then(|| Self { state, space: FileSpace::new(section.base, file_size) })
+        let space = FileSpace::new(section.base, file_size);
+        section.is_complete.then_some(Self { state, space, run_lines: None })
+    }
+
+    /// Returns the content of a group without a file.
+    pub(super) fn empty(key: GroupingKey) -> Self {
+        let run_lines = Some(String::new());
+        Self { state: HistoryState::new(key), space: FileSpace::default(), run_lines }
     }
 }
 
 impl From<HistoryFile> for FileEnd {
     fn from(file: HistoryFile) -> Self {
-        Self { state: file.record.state, space: file.space }
+        let GroupRecord { state, run_lines } = file.record;
+        Self { state, space: file.space, run_lines: Some(run_lines) }
     }
 }
 
@@ -274,7 +285,8 @@ mod tests {
         let state_start = VERSION_2.rfind(STATE_START).unwrap();
         for start in 0..bytes.len() {
             let end = FileEnd::decode(&bytes[start..], bytes.len());
-            let expected = FileEnd { state: whole.record.state.clone(), space: whole.space };
+            let state = whole.record.state.clone();
+            let expected = FileEnd { state, space: whole.space, run_lines: None };
             assert_eq!(end, (start <= state_start).then_some(expected), "{start}");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::history_file::{FileEnd, FileSpace, HistoryFile, InvalidHistory, MAX_END_SIZE};
+use super::history_file::{FileEnd, HistoryFile, InvalidHistory, MAX_END_SIZE};
 use super::history_state::HistoryState;
 use super::record::GroupRecord;
 use crate::checksum::checksum_of;
@@ -81,15 +81,15 @@ impl HistoryStore {
         let name = file_name(key);
         let _lock = self.disk.lock(folder, LOCK_TIMEOUT)?;
         let found = self.open(folder, &name)?.filter(|(_, end)| end.state.key == *key);
-        let (file, mut state) = match found {
-            Some((file, FileEnd { state, space })) => (Some((file, space)), state),
-            None => (None, HistoryState::new(key.clone())),
+        let (file, mut end) = match found {
+            Some((file, end)) => (Some(file), end),
+            None => (None, FileEnd::empty(key.clone())),
         };
-        if let Some(run_lines) = change(&mut state) {
-            self.write(folder, &name, file, &state, &run_lines)
+        if let Some(run_lines) = change(&mut end.state) {
+            self.write(folder, &name, file, &mut end, &run_lines)
                 .unwrap_or_else(|error| self.warn_unwritten(folder, &error));
         }
-        Ok(UpdatedState { state, entry: folder.entry(&name) })
+        Ok(UpdatedState { state: end.state, entry: folder.entry(&name) })
     }
 
     /// Writes the state of a group and the lines of added runs. `file` is the file of the group, if there is one.
@@ -97,24 +97,25 @@ impl HistoryStore {
         &self,
         folder: &Arc<Folder>,
         name: &str,
-        file: Option<(File, FileSpace)>,
-        state: &HistoryState,
-        run_lines: &str,
+        file: Option<File>,
+        end: &mut FileEnd,
+        added: &str,
     ) -> io::Result<()> {
-        let mut all_lines = String::new();
-        if let Some((file, space)) = file {
-            if let Some(section) = space.encode(state, run_lines) {
+        if let Some(file) = file {
+            if let Some(section) = end.space.encode(&end.state, added) {
                 return self.disk.append(&file, &section);
             }
-            let earlier = self.read(folder, name)?;
-            all_lines.extend(earlier.map(|it| it.record.run_lines));
         } else {
             // Temporary files of dead processes count as well.
             let is_own = |name: &str| is_history(name) || is_temp(name);
             self.room.make_room(&self.disk, folder, self.max_files, is_own);
         }
-        all_lines += run_lines;
-        self.replace(folder, name, GroupRecord { state: state.clone(), run_lines: all_lines })
+        let earlier = match end.run_lines.take() {
+            Some(run_lines) => run_lines,
+            None => self.read(folder, name)?.map(|it| it.record.run_lines).unwrap_or_default(),
+        };
+        let run_lines = earlier + added;
+        self.replace(folder, name, GroupRecord { state: end.state.clone(), run_lines })
     }
 
     /// Changes the record of a group, which replaces its file. `change` returns false if it changes nothing.

@@ -310,6 +310,23 @@ fn damaged_file_costs_the_history_of_its_group() {
 }
 
 #[test]
+fn file_that_is_replaced_is_read_once() {
+    let operations = |end: &str| {
+        let state = TempStateDir::new();
+        state.history().record(&key(), SINK, &ending("1", Outcome::Success));
+        let mut file = std::fs::OpenOptions::new().append(true).open(state.file(&key())).unwrap();
+        io::Write::write_all(&mut file, end.as_bytes()).unwrap();
+        let history = state.failing_history(i64::MAX);
+        history.record(&key(), SINK, &ending("2", Outcome::Success));
+        i64::MAX - history.store.disk.failpoint.unwrap().load(Ordering::Relaxed)
+    };
+    // A lock, an open, a read of the end, and two steps of a write.
+    assert_eq!(operations(""), 5);
+    // The whole file is read, too. A replacement has two more steps.
+    assert_eq!(operations("state\t"), 8);
+}
+
+#[test]
 fn file_of_a_newer_version_is_not_replaced() {
     let state = TempStateDir::new();
     state.history().record(&key(), SINK, &ending("1", Outcome::Success));
