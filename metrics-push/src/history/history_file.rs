@@ -8,11 +8,13 @@
 //! …                       the lines of a `HistoryState`, and of the runs that were added with it
 //! ```
 //!
-//! If a section is damaged, its runs are lost. Bytes after the last complete section are an incomplete one, left by a process
-//! that died or by a power loss, and the next update replaces the file. In the first version of the format, a file was one
-//! section without a size, with the state before the runs.
+//! If a section is damaged, its runs are lost, and the next update that reads the whole file replaces it. If the last section
+//! is damaged, its totals are lost as well, and start again: with those of an earlier section, a counter would decrease a
+//! little, which Prometheus takes for a restart followed by an increase to the whole value. A last section that ends within a
+//! line is incomplete: its process has died, or could not write it, and has not sent its totals. In the first version of the
+//! format, a file was one section without a size, with the state before the runs.
 
-use std::{iter, mem};
+use std::{fmt, iter, mem};
 
 use super::history_state::HistoryState;
 use super::record::GroupRecord;
@@ -48,6 +50,7 @@ const MAX_APPENDED_SIZE: usize = 512 * 1024;
 pub(super) struct HistoryFile {
     pub(super) record: GroupRecord,
     space: FileSpace,
+    pub(super) damage: Option<Damage>,
 }
 
 /// The parts of a file that an update needs: the state in the last section, and the space after it.
@@ -65,6 +68,34 @@ pub(super) struct FileSpace {
     /// The size of the first section.
     base: usize,
     remaining: usize,
+}
+
+/// What a damaged file has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damage {
+    Runs,
+    /// The last runs, and the state after them.
+    State,
+}
+
+impl Damage {
+    /// Returns what a file with these sections has lost. A section that was not written completely ends within a line.
+    fn find(sections: &[Option<Section<'_>>], text: &str) -> Option<Self> {
+        let (last, earlier) = sections.split_last()?;
+        if !is_complete(last) && text.ends_with(['\n', '\0']) {
+            return Some(Self::State);
+        }
+        (!earlier.iter().all(is_complete)).then_some(Self::Runs)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Runs => "some runs of its group are lost",
+            Self::State => "the last runs of its group are lost, and its totals start again",
+        })
+    }
 }
 
 /// Why a file cannot be read as a history.
@@ -87,16 +118,18 @@ impl HistoryFile {
         }
         let later = texts.map(|text| Section::read(text, VERSION));
         let sections: Vec<_> = iter::once(first).chain(later).collect();
-        let is_complete =
-            |section: &Option<Section<'_>>| section.as_ref().is_some_and(|it| it.is_complete);
+        let damage = Damage::find(&sections, &text);
         let has_space = version == Some(VERSION) && sections.iter().all(is_complete);
         let intact = sections.iter().flatten();
         let last = intact.clone().next_back().ok_or(InvalidHistory::Corrupt)?;
-        let state = HistoryState::parse(last.state).ok_or(InvalidHistory::Corrupt)?;
+        let mut state = HistoryState::parse(last.state).ok_or(InvalidHistory::Corrupt)?;
+        if damage == Some(Damage::State) {
+            state.totals.clear();
+        }
         let run_lines = intact.map(|section| section.runs).collect();
         let space = FileSpace::new(last.base, bytes.len());
         let space = if has_space { space } else { FileSpace::default() };
-        Ok(Self { record: GroupRecord { state, run_lines }, space })
+        Ok(Self { record: GroupRecord { state, run_lines }, space, damage })
     }
 
     /// Returns the bytes of a file with this record.
@@ -180,6 +213,10 @@ impl<'a> Section<'a> {
     }
 }
 
+fn is_complete(section: &Option<Section<'_>>) -> bool {
+    section.as_ref().is_some_and(|section| section.is_complete)
+}
+
 /// Splits the text of a file into the texts of its sections.
 fn section_texts(text: &str) -> impl Iterator<Item = &str> {
     let starts = text.match_indices(STATE_START).map(|(at, _)| at + 1);
@@ -234,8 +271,16 @@ mod tests {
     }
 
     /// The content of a file to which nothing can be appended.
-    fn damaged(record: GroupRecord) -> HistoryFile {
-        HistoryFile { record, space: FileSpace::default() }
+    fn full(record: GroupRecord) -> HistoryFile {
+        HistoryFile { record, space: FileSpace::default(), damage: None }
+    }
+
+    /// The content of a damaged file.
+    fn damaged(mut record: GroupRecord, damage: Damage) -> HistoryFile {
+        if damage == Damage::State {
+            record.state.totals.clear();
+        }
+        HistoryFile { damage: Some(damage), ..full(record) }
     }
 
     /// Appends a run to the file and to its record.
@@ -265,7 +310,7 @@ mod tests {
     #[test]
     fn history_of_version_1_is_decoded_and_replaced() {
         let file = HistoryFile::decode(VERSION_1.as_bytes()).unwrap();
-        assert_eq!(file, damaged(record()));
+        assert_eq!(file, full(record()));
         assert_eq!(file.space.encode(&record().state, ""), None);
         assert_eq!(decode_end(VERSION_1.as_bytes()), None);
     }
@@ -353,27 +398,42 @@ mod tests {
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let in_runs = (bit / 8 < state_start).then(|| damaged(without_runs.clone()));
+            let in_runs =
+                (bit / 8 < state_start).then(|| damaged(without_runs.clone(), Damage::Runs));
             let expected = in_runs.ok_or(InvalidHistory::Corrupt);
             assert_eq!(HistoryFile::decode(&flipped), expected, "bit {bit}");
         }
     }
 
+    /// Decodes a file that lacks its last section. Nothing can be appended to it.
+    #[track_caller]
+    fn decode_without_last_section(bytes: &[u8]) -> HistoryFile {
+        assert_eq!(decode_end(bytes), None);
+        HistoryFile::decode(bytes).unwrap()
+    }
+
     #[test]
-    fn damaged_last_section_is_ignored_and_the_file_is_replaced() {
+    fn incomplete_last_section_costs_nothing_before_it() {
         let (whole, _, size) = appended_file();
+        for length in (size + 1..whole.len()).filter(|length| whole[length - 1] != b'\n') {
+            let file = decode_without_last_section(&whole[..length]);
+            assert_eq!(file, full(record()), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn damaged_last_section_costs_the_totals() {
+        let (whole, _, size) = appended_file();
+        let expected = damaged(record(), Damage::State);
         for length in size + 1..whole.len() {
             let zeros = [&whole[..length], &vec![0; whole.len() - length]].concat();
-            for bytes in [&whole[..length], &zeros] {
-                assert_eq!(HistoryFile::decode(bytes), Ok(damaged(record())), "{length} bytes");
-                assert_eq!(decode_end(bytes), None, "{length} bytes");
-            }
+            assert_eq!(decode_without_last_section(&zeros), expected, "{length} bytes");
         }
-        for bit in size * 8..whole.len() * 8 {
+        // Without the line feed at its end, a file looks incomplete.
+        for bit in size * 8..(whole.len() - 1) * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(HistoryFile::decode(&flipped), Ok(damaged(record())), "bit {bit}");
-            assert_eq!(decode_end(&flipped), None, "bit {bit}");
+            assert_eq!(decode_without_last_section(&flipped), expected, "bit {bit}");
         }
     }
 
@@ -395,8 +455,10 @@ mod tests {
                 _ => &["1", "2", "4"],
             };
             assert_eq!(ids, expected, "bit {bit}");
-            assert_eq!(file.space, FileSpace::default(), "bit {bit}");
-            assert_eq!(file.record.state, record.state, "bit {bit}");
+            let state = record.state.clone();
+            let run_lines = file.record.run_lines.clone();
+            let expected = damaged(GroupRecord { state, run_lines }, Damage::Runs);
+            assert_eq!(file, expected, "bit {bit}");
         }
     }
 

@@ -10,7 +10,7 @@
 //!
 //! A run is recorded before its outcome is sent, so that a repeated report has the same totals. Files are not synced: a
 //! lost or corrupt file costs the history of its group and a warning. Totals then start again, as a counter does after a
-//! restart.
+//! restart. Totals that cannot be stored are not sent.
 
 mod families;
 #[cfg(any(test, fuzzing))]

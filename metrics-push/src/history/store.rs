@@ -85,9 +85,12 @@ impl HistoryStore {
             Some((file, end)) => (Some(file), end),
             None => (None, FileEnd::empty(key.clone())),
         };
-        if let Some(run_lines) = change(&mut end.state) {
-            self.write(folder, &name, file, &mut end, &run_lines)
-                .unwrap_or_else(|error| self.warn_unwritten(folder, &error));
+        if let Some(run_lines) = change(&mut end.state)
+            && let Err(error) = self.write(folder, &name, file, &mut end, &run_lines)
+        {
+            self.warn_unwritten(folder, &error);
+            // The next run would continue from lower totals.
+            end.state.totals.clear();
         }
         Ok(UpdatedState { state: end.state, entry: folder.entry(&name) })
     }
@@ -206,7 +209,13 @@ impl HistoryStore {
         };
         match bytes.map(|bytes| HistoryFile::decode(&bytes)) {
             None => Ok(None),
-            Some(Ok(file)) => Ok(Some(file)),
+            Some(Ok(file)) => {
+                if let Some(damage) = file.damage {
+                    let path = folder.path().join(name);
+                    self.warn(&format_args!("{} is damaged: {damage}", path.display()));
+                }
+                Ok(Some(file))
+            }
             Some(Err(InvalidHistory::Corrupt)) => {
                 self.warn_corrupt(folder, name);
                 Ok(None)
