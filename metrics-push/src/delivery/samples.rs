@@ -43,6 +43,8 @@ pub(super) async fn send(
     // A family that the sink has in a newer form counts as accepted.
     let (mut is_accepted, mut is_outcome_accepted) = (false, false);
     let mut parts = vec![Part { payload, is_restamped: false }];
+    // The outcome as the topic has accepted it, until another part follows.
+    let mut last_outcome = None;
     while let Some(Part { payload, is_restamped }) = parts.pop() {
         let left = deadline.remaining();
         if left.is_zero() {
@@ -72,9 +74,7 @@ pub(super) async fn send(
                 continue;
             }
             Err(Rejection::InvalidMetrics(_) | Rejection::Superseded(_)) if !is_single => {
-                let last = if is_topic { payload.outcome_only() } else { None };
-                let later = last.into_iter().chain(payload.split());
-                parts.extend(later.map(|payload| Part { payload, is_restamped }));
+                parts.extend(payload.split().map(|payload| Part { payload, is_restamped }));
                 continue;
             }
             // A run of another process has ended since the run started. Its totals are older than those after the run.
@@ -93,6 +93,11 @@ pub(super) async fn send(
         }
         is_accepted = true;
         is_outcome_accepted |= payload.has_outcome();
+        if is_topic && payload.has_outcome() {
+            last_outcome = Some(Part { payload, is_restamped });
+        } else if let Some(outcome) = last_outcome.take() {
+            parts.insert(0, outcome);
+        }
     }
     let is_delivered = if has_outcome { is_outcome_accepted } else { is_accepted };
     match result.refused {
@@ -262,10 +267,10 @@ mod tests {
     const STAGES: &str = "batch_job_stage_duration_seconds";
     const INFO: &str = "batch_job_info";
 
-    /// Sends an outcome with details to a topic that accepts messages with this number of families. Returns the result and the
-    /// families of each message.
-    fn send_outcome_to_topic(max: usize) -> (Result<SentSamples, Error>, Vec<Vec<String>>) {
-        let (result, requests) = send_to(Model::Messages, &[INFO, STAGES], |names, _| {
+    /// Sends an outcome and these families to a topic that accepts messages with at most `max` families. Returns the result and
+    /// the families of each message.
+    fn send_to_topic(other: &[&str], max: usize) -> (Result<SentSamples, Error>, Vec<Vec<String>>) {
+        let (result, requests) = send_to(Model::Messages, other, |names, _| {
             let is_too_large = names.len() > max;
             if is_too_large {
                 Err(Rejection::InvalidMetrics(refused()))
@@ -278,14 +283,24 @@ mod tests {
 
     #[test]
     fn outcome_that_is_too_large_for_a_topic_is_sent_without_the_largest_details() {
-        let (result, messages) = send_outcome_to_topic(2);
+        let (result, messages) = send_to_topic(&[INFO, STAGES], 2);
         assert!(result.unwrap().refused.is_some());
         assert_eq!(messages[1..], [vec![INFO, FLAG, SUCCESS], vec![FLAG, SUCCESS]]);
     }
 
     #[test]
+    fn outcome_beside_other_metrics_is_reduced_once() {
+        let (result, messages) = send_to_topic(&["a", INFO, STAGES], 2);
+        assert!(result.unwrap().refused.is_some());
+        let [_whole, outcome, reduced, sent @ ..] = &messages[..] else { panic!("{messages:?}") };
+        assert_eq!(outcome, &[INFO, FLAG, SUCCESS, STAGES]);
+        assert_eq!(reduced, &[INFO, FLAG, SUCCESS]);
+        assert_eq!(sent, [vec![FLAG, SUCCESS], vec!["a"], vec![FLAG, SUCCESS]]);
+    }
+
+    #[test]
     fn outcome_without_details_that_is_too_large_for_a_topic_is_an_error() {
-        let (result, messages) = send_outcome_to_topic(1);
+        let (result, messages) = send_to_topic(&[INFO, STAGES], 1);
         assert!(result.unwrap_err().is_rejected());
         assert_eq!(messages.last().unwrap(), &[FLAG, SUCCESS]);
     }
