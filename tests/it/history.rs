@@ -139,6 +139,15 @@ fn group_without_a_machine_label_has_a_streak_and_no_totals() {
     }
 }
 
+#[test]
+fn cumulative_job_without_a_state_directory_is_reported() {
+    let gateway = FakeGateway::start();
+    let ended = ending("import", &gateway.url(), &["cumulative", "ok"]).run_to_end();
+    let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
+    assert!(line.contains("the job import do not add up over runs, because there is no"), "{line}");
+    gateway.group("import", &[]).assert_outcome("success");
+}
+
 /// Starts a proxy that holds the first `PUT` request. The receiver gets a message when it has arrived, and it is forwarded
 /// when the sender is dropped.
 fn holding_proxy(gateway: SocketAddr) -> (RawServer, Receiver<()>, Sender<()>) {

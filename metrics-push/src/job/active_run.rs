@@ -33,7 +33,7 @@ use crate::metrics::{Registry, RegistrySource, Snapshot};
 use crate::oneshot::Receiver;
 use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
-use crate::push_request::{Families, PushRequest, Verb, gather_within};
+use crate::push_request::{Families, PushRequest, RunEnding, Verb, gather_within};
 use crate::sync::Mutex;
 
 /// The fraction of the timeout that a start or a heartbeat may take, as a divisor, so that the completion has time left
@@ -390,20 +390,38 @@ impl ActiveRun {
             completion_metrics(&Expectations::from(&self.spec), &progress, completion);
         metrics.merge(gathered);
         let families = encode_accepted(metrics, key, &self.id);
-        let reason = self.reason_of(completion.cause.outcome);
-        let mut ending = if self.pipeline.history.is_enabled() {
-            run_ending(&self.id, completion, &progress, reason)
-        } else {
-            uncounted_ending(&self.id, completion, &progress, reason)
-        };
-        if self.adds_up() {
-            add_summable(&mut ending.counted, &families);
-        }
+        let ending = self.ending_for_history(key, completion, &progress, &families);
         let request = match (completion.cause.outcome, self.spec.on_success) {
             (Outcome::Success, Verb::Push) => PushRequest::push(key.clone(), families),
             _ => PushRequest::add(key.clone(), families),
         };
         request.reporting(Arc::new(ending))
+    }
+
+    /// Returns what the run adds to the history of its group. `families` are those of the completion.
+    fn ending_for_history(
+        &self,
+        key: &GroupingKey,
+        completion: &Completion,
+        progress: &Progress,
+        families: &Families,
+    ) -> RunEnding {
+        let reason = self.reason_of(completion.cause.outcome);
+        if !self.pipeline.history.is_enabled() {
+            if self.adds_up() {
+                log::warn_once(format_args!(
+                    "the metrics of the job {} do not add up over runs, because there is no state directory; set \
+                     METRICS_PUSH_STATE_DIR",
+                    key.job()
+                ));
+            }
+            return uncounted_ending(&self.id, completion, progress, reason);
+        }
+        let mut ending = run_ending(&self.id, completion, progress, reason);
+        if self.adds_up() {
+            add_summable(&mut ending.counted, families);
+        }
+        ending
     }
 
     /// Returns true if the metrics of this run are added to those of earlier runs. Those of a registry that the runs of a

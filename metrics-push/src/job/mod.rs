@@ -176,9 +176,10 @@ impl Job {
     /// Adds up the counters and histograms of this job over its runs, so that `increase()` and `rate()` in Prometheus are
     /// right over runs. By default, each run pushes what it has counted itself.
     ///
-    /// The totals are in the [history](crate::history()) in the state directory. The group needs a label that distinguishes
-    /// machines, such as `instance`, or the setting [`Config::enable_totals`](crate::Config::enable_totals). The metrics of
-    /// a [registry](Self::registry) that the runs of a process share do not change: they add up already.
+    /// The totals are in the [history](crate::history()) in the state directory; without one, nothing adds up. The group needs
+    /// a label that distinguishes machines, such as `instance`, or the setting
+    /// [`Config::enable_totals`](crate::Config::enable_totals). The metrics of a [registry](Self::registry) that the runs of a
+    /// process share do not change: they add up already.
     #[must_use]
     pub const fn cumulative(mut self) -> Self {
         self.spec.is_cumulative = true;
