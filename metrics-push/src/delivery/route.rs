@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
-use super::policy::{MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
+use super::policy::{MAX_ATTEMPT_TIMEOUT, MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
 use super::ring_spool::RingSpool;
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
@@ -173,7 +173,8 @@ impl Route {
     /// Announces that the spooled requests of these groups will be delivered.
     pub(crate) fn expect_groups(&self, keys: &[GroupingKey]) {
         if let Some(query) = self.query() {
-            query.expect_groups(keys);
+            // The sink may apply the request of a delivery that late as well.
+            query.expect_groups(keys, MAX_ATTEMPT_TIMEOUT);
         }
     }
 

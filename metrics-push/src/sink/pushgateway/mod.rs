@@ -282,8 +282,8 @@ impl Query for Pushgateway {
         Box::pin(self.states(keys, timeout))
     }
 
-    fn expect_groups(&self, keys: &[GroupingKey]) {
-        self.shared_states.expect(keys);
+    fn expect_groups(&self, keys: &[GroupingKey], response_ttl: Duration) {
+        self.shared_states.expect(keys, response_ttl);
     }
 
     fn late_responses<'a>(

@@ -7,8 +7,7 @@
 //!
 //! At the end of an outage, thousands of stored requests are delivered, and each delivery first reads its group. The groups
 //! are announced, so that one query asks for all of them. Its response serves each announced group once, and expires later
-//! than for other groups: after the longest time of an attempt, because the gateway may apply the request of a delivery that
-//! late as well.
+//! than for other groups: the announcement has the time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,9 +19,6 @@ use crate::labels::GroupingKey;
 use crate::oneshot::{Receiver, Sender, channel};
 use crate::sink::group_states::{GroupState, GroupStates};
 use crate::sync::Mutex;
-
-/// The minimum time for which a response serves the announced groups: the maximum time of an attempt to deliver a request.
-const EXPECTED_TTL: Duration = Duration::from_secs(5);
 
 /// How long after an announcement callers may ask.
 const ANNOUNCEMENT_TTL: Duration = Duration::from_secs(60);
@@ -44,6 +40,8 @@ struct Flight {
 #[derive(Debug)]
 struct Announcement {
     at: Moment,
+    /// The minimum time for which a response serves these calls.
+    response_ttl: Duration,
     /// Those for which no caller has asked yet. Some stay, because another process has delivered their requests.
     keys: BTreeSet<GroupingKey>,
 }
@@ -53,9 +51,9 @@ impl Announcement {
         self.keys.is_empty() || self.at.after(ANNOUNCEMENT_TTL).remaining().is_zero()
     }
 
-    /// Removes a group. Returns the time of the announcement if it contained the group.
-    fn take(&mut self, key: &GroupingKey) -> Option<Moment> {
-        self.keys.remove(key).then_some(self.at)
+    /// Removes a group. Returns the announcement if it contained the group.
+    fn take(&mut self, key: &GroupingKey) -> Option<&Self> {
+        self.keys.remove(key).then_some(self)
     }
 }
 
@@ -63,25 +61,23 @@ impl Announcement {
 #[derive(Debug)]
 struct CachedStates {
     states: Arc<GroupStates>,
-    expires_at: Moment,
-    /// When it expires for announced groups.
-    expected_expires_at: Moment,
+    arrived_at: Moment,
+    /// The time for which it serves groups that were not announced.
+    ttl: Duration,
 }
 
 impl CachedStates {
     /// Returns the response to a query that took from `started` until now.
     fn new(states: Arc<GroupStates>, started: Moment) -> Self {
-        let now = Moment::now();
-        let ttl = now.since(started);
-        let expected_expires_at = now.after(ttl.max(EXPECTED_TTL));
-        Self { states, expires_at: now.after(ttl), expected_expires_at }
+        let arrived_at = Moment::now();
+        Self { states, arrived_at, ttl: arrived_at.since(started) }
     }
 
-    /// Returns true if the response does not serve a call for a group that was announced at this time, if at all.
-    fn is_expired(&self, announced_at: Option<Moment>) -> bool {
-        let is_expected = announced_at.is_some_and(|at| self.states.started.is_at_or_after(at));
-        let expires_at = if is_expected { self.expected_expires_at } else { self.expires_at };
-        expires_at.remaining().is_zero()
+    /// Returns true if the response does not serve a call that this announcement contained, if any.
+    fn is_expired(&self, announcement: Option<&Announcement>) -> bool {
+        let announcement = announcement.filter(|it| self.states.started.is_at_or_after(it.at));
+        let ttl = announcement.map_or(self.ttl, |it| self.ttl.max(it.response_ttl));
+        self.arrived_at.after(ttl).remaining().is_zero()
     }
 }
 
@@ -139,21 +135,21 @@ impl SingleFlight {
     }
 
     /// Announces that [`group`](Self::group) will be called once for each of these keys. Earlier responses do not serve these
-    /// calls.
-    pub(super) fn expect(&self, keys: &[GroupingKey]) {
+    /// calls. A later one does for at least `response_ttl`.
+    pub(super) fn expect(&self, keys: &[GroupingKey], response_ttl: Duration) {
         let mut flight = self.0.lock();
         flight.cached = None;
         let keys = keys.iter().cloned().collect();
-        flight.announcement = Some(Announcement { at: Moment::now(), keys });
+        flight.announcement = Some(Announcement { at: Moment::now(), response_ttl, keys });
     }
 
     fn join(&self, key: &GroupingKey, since: Option<Moment>, deadline: Moment) -> Role {
         let Flight { cached, announcement, query, waiting } = &mut *self.0.lock();
         *announcement = announcement.take().filter(|it| !it.is_over());
-        let announced_at = announcement.as_mut().and_then(|it| it.take(key));
+        let announced = announcement.as_mut().and_then(|it| it.take(key));
         match (cached, query) {
             (Some(cached), _)
-                if !cached.is_expired(announced_at) && cached.states.is_answer(key, since) =>
+                if !cached.is_expired(announced) && cached.states.is_answer(key, since) =>
             {
                 Role::Cached(Arc::clone(&cached.states))
             }
@@ -210,6 +206,8 @@ mod tests {
     use super::super::group_states_reader::parse_states;
     use super::*;
     use crate::error::Kind;
+
+    const TTL: Duration = Duration::from_secs(60);
 
     fn parsed_groups() -> GroupStates {
         let text = r#"{"data":[{"labels":{"job":"a","instance":""},"last_push_successful":true},
@@ -278,7 +276,7 @@ mod tests {
             assert!(matches!(answer, Poll::Ready(Ok(None))));
         };
         let keys = ["1", "2", "3"].map(key);
-        flight.expect(&keys);
+        flight.expect(&keys, TTL);
         keys.iter().for_each(ask);
         assert_eq!(*sent.borrow(), [BTreeSet::from(keys.clone())]);
         // The second call for a group sends a query, because the response has expired for it.
@@ -286,14 +284,14 @@ mod tests {
         ask(&keys[1]);
         assert_eq!(sent.borrow().last(), Some(&BTreeSet::from([key("2")])));
         // So does the first call after another announcement.
-        flight.expect(&keys);
+        flight.expect(&keys, TTL);
         ask(&keys[0]);
         assert_eq!(sent.borrow().len(), 3);
     }
 
     /// Makes the cached response expire for groups that were not announced.
     fn expire(flight: &SingleFlight) {
-        flight.0.lock().cached.as_mut().unwrap().expires_at = Moment::now();
+        flight.0.lock().cached.as_mut().unwrap().ttl = Duration::ZERO;
     }
 
     #[test]
@@ -308,7 +306,7 @@ mod tests {
         let one = key("1");
         let mut first = pin!(flight.group(&one, None, in_a_minute(), query));
         assert!(poll(first.as_mut()).is_pending());
-        flight.expect(std::slice::from_ref(&one));
+        flight.expect(std::slice::from_ref(&one), TTL);
         answered.store(2, Ordering::Relaxed);
         assert!(poll(first).is_ready());
         expire(&flight);
