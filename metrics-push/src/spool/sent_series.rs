@@ -68,8 +68,8 @@ pub(crate) enum RequestOrigin {
 }
 
 impl Spool {
-    /// Returns the series of a group that the sink has, and records that this process sends the group. Returns `None` if the
-    /// state directory cannot be used. Blocks.
+    /// Returns the series of a group that the sink has, and records that this process sends the group. Returns `None` if this
+    /// process could not use the state directory so far. Blocks.
     pub(crate) fn sent_series(
         &self,
         key: &GroupingKey,
@@ -109,13 +109,16 @@ impl Spool {
     }
 
     /// Changes the record of a group. `change` gets the other processes that are alive. Returns false if an operation fails,
-    /// and `None` if the state directory cannot be used.
+    /// and `None` if this process could not use the state directory so far.
     fn update_sent(
         &self,
         key: &GroupingKey,
         change: impl FnOnce(&mut SentSeries, BTreeSet<String>, &Presence),
     ) -> Option<bool> {
-        let folder = self.state_dir.folder(FOLDER)?;
+        let Some(folder) = self.state_dir.folder(FOLDER) else {
+            // If the folder could be opened before, other processes may use it, too.
+            return self.state_dir.has_opened(FOLDER).then_some(false);
+        };
         let updated = self.try_update_sent(&folder, key, change);
         if let Err(error) = &updated {
             log::debug(format_args!("cannot store the series of {key}: {error}"));
@@ -378,6 +381,18 @@ mod tests {
         let number = std::fs::read_dir(state.0.join(FOLDER)).unwrap().count();
         assert!(number <= MAX_FILES && number > MAX_FILES / 2, "{number}");
         assert_eq!(sent(&spool, &(MAX_FILES + 9).to_string()), series(&["a"]));
+    }
+
+    #[test]
+    fn series_are_unknown_if_the_folder_cannot_be_opened_any_more() {
+        let state = TempStateDir::new();
+        let spool = spool(&state, &["a"]);
+        let folder = state.0.join(FOLDER);
+        std::fs::rename(&folder, state.0.join("moved")).unwrap();
+        std::fs::write(&folder, "").unwrap();
+        assert_eq!(before(&spool, "x", RequestOrigin::ThisProcess).series, None);
+        let never_opened = state.spool_for(SINK);
+        assert!(never_opened.sent_series(&key("x"), RequestOrigin::ThisProcess).is_none());
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl StateDir {
         self.open(name, open)
     }
 
+    /// Returns true if the folder was open at any time.
+    pub(crate) fn has_opened(&self, name: &str) -> bool {
+        self.folders.lock().contains_key(name)
+    }
+
     /// Returns the open folder, or else the folder that `open` returns, if it exists.
     fn open(
         &self,
