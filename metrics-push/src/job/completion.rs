@@ -42,7 +42,7 @@ pub(super) struct Completion {
     pub(super) finished_at: f64,
     pub(super) duration: Option<Duration>,
     /// The usage of the process, if the run is the whole process.
-    pub(super) usage: Option<ResourceUsage>,
+    pub(super) usage: ResourceUsage,
     /// The panics in the process, if the run is the whole process.
     pub(super) panics: Option<u64>,
 }
@@ -50,7 +50,8 @@ pub(super) struct Completion {
 impl Completion {
     /// Returns a completion between two times in Unix seconds.
     pub(super) fn at(cause: Cause, started_at: f64, finished_at: f64) -> Self {
-        Self { cause, started_at, finished_at, duration: None, usage: None, panics: None }
+        let usage = ResourceUsage::default();
+        Self { cause, started_at, finished_at, duration: None, usage, panics: None }
     }
 
     /// Returns the completion of a run of this process.

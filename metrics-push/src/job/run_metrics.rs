@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::completion::{Cause, Completion};
 use super::progress::Progress;
-use super::resource_usage::ResourceUsage;
+use super::resource_usage::{CpuSeconds, ResourceUsage};
 use super::spec::JobSpec;
 use super::timing::Timing;
 use crate::clock::Moment;
@@ -304,18 +304,21 @@ fn add_system_report(snapshot: &mut Snapshot, completion: &Completion) {
     }
 }
 
-fn add_usage(snapshot: &mut Snapshot, usage: Option<ResourceUsage>) {
-    let Some(usage) = usage else { return };
-    snapshot.gauge(
-        "batch_job_last_run_cpu_seconds",
-        "CPU time of the last run, by mode.",
-        &[(&[("mode", "system")], usage.system_seconds), (&[("mode", "user")], usage.user_seconds)],
-    );
-    snapshot.gauge(
-        "batch_job_last_run_max_resident_memory_bytes",
-        "Peak resident memory of the last run.",
-        &[(&[], usage.max_resident_bytes)],
-    );
+fn add_usage(snapshot: &mut Snapshot, usage: ResourceUsage) {
+    if let Some(CpuSeconds { user, system }) = usage.cpu {
+        snapshot.gauge(
+            "batch_job_last_run_cpu_seconds",
+            "CPU time of the last run, by mode.",
+            &[(&[("mode", "system")], system), (&[("mode", "user")], user)],
+        );
+    }
+    if let Some(bytes) = usage.max_resident_bytes {
+        snapshot.gauge(
+            "batch_job_last_run_max_resident_memory_bytes",
+            "Peak resident memory of the last run.",
+            &[(&[], bytes)],
+        );
+    }
 }
 
 /// Adds the time of the push by the client's clock. Alert rules compare it with the gateway's clock.

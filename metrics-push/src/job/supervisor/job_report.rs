@@ -27,7 +27,7 @@ use crate::push_request::PushRequest;
 /// How and when a job ended.
 pub(super) struct JobEnd<'a> {
     pub(super) at: Moment,
-    pub(super) usage: Option<ResourceUsage>,
+    pub(super) usage: ResourceUsage,
     /// The last lines that the job has written to stderr, if they are stored.
     pub(super) output: Option<String>,
     pub(super) cause_of: &'a dyn Fn(Extent) -> Cause,
@@ -101,8 +101,11 @@ fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
     finished
 }
 
-fn report(run: &Started, finished: Finished, usage: Option<ResourceUsage>) -> PushRequest {
-    let usage = usage.filter(|_| run.extent == Extent::Process);
+fn report(run: &Started, finished: Finished, usage: ResourceUsage) -> PushRequest {
+    let usage = match run.extent {
+        Extent::Process => usage,
+        Extent::Task => ResourceUsage::default(),
+    };
     let completion = Completion { usage, ..finished.completion(run.at) };
     let progress = finished.progress();
     let families = completion_metrics(&run.expected, &progress, &completion).encode();
@@ -134,7 +137,15 @@ mod tests {
     }
 
     fn finish_at(run: &ReceivedRun, at: Moment) -> Finished {
-        finish(run, &JobEnd { at, usage: None, output: None, cause_of: &|_| Outcome::Oom.into() })
+        finish(
+            run,
+            &JobEnd {
+                at,
+                usage: ResourceUsage::default(),
+                output: None,
+                cause_of: &|_| Outcome::Oom.into(),
+            },
+        )
     }
 
     #[test]

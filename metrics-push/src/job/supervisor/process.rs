@@ -28,7 +28,7 @@ use crate::job::completion::Cause;
 use crate::job::inherited_state;
 use crate::job::journal::file_names;
 use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
-use crate::job::resource_usage::ResourceUsage;
+use crate::job::resource_usage::{CpuSeconds, ResourceUsage};
 use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
 use crate::outcome::Outcome;
@@ -150,7 +150,7 @@ impl Supervisor {
         };
         let end = JobEnd {
             at: ended,
-            usage: exit.map(|exit| exit.usage),
+            usage: exit.map(|exit| exit.usage).unwrap_or_default(),
             output: self.output.map(OutputCopy::finish),
             cause_of: &|extent| cause(status, extent, kill, &self.exit_codes),
         };
@@ -366,9 +366,8 @@ fn convert_usage(usage: &libc::rusage) -> ResourceUsage {
     // Apple platforms count bytes, others kibibytes.
     let unit = if cfg!(target_vendor = "apple") { 1.0 } else { 1024.0 };
     ResourceUsage {
-        user_seconds: seconds(usage.ru_utime),
-        system_seconds: seconds(usage.ru_stime),
-        max_resident_bytes: usage.ru_maxrss as f64 * unit,
+        cpu: Some(CpuSeconds { user: seconds(usage.ru_utime), system: seconds(usage.ru_stime) }),
+        max_resident_bytes: Some(usage.ru_maxrss as f64 * unit),
     }
 }
 
