@@ -189,7 +189,7 @@ impl Expansion<'_> {
         let body = self.async_block();
         let ended = quote_spanned!(generated()=> #runtime::call_async(#guard, #body).await);
         let finish = self.finish(&ended, function.return_type());
-        function.with_moved_parameters(Moved::All, &quote!(#start #finish))
+        function.with_moved_parameters(Moved::IntoAsync, &quote!(#start #finish))
     }
 
     fn async_forever(&self) -> TokenStream {
@@ -197,7 +197,7 @@ impl Expansion<'_> {
         let (start, guard) = self.start(&self.instrumentation.start);
         let body = self.async_block();
         let call = quote_spanned!(generated()=> #runtime::call_forever(#guard, #body).await);
-        function.with_moved_parameters(Moved::All, &quote!(#start #call))
+        function.with_moved_parameters(Moved::IntoAsync, &quote!(#start #call))
     }
 
     /// Inserts the measurement into the future. Adds no statement before the future if possible: some attributes
@@ -339,9 +339,9 @@ impl Expansion<'_> {
         let output = output_hint(function.return_type(), runtime);
         // Captures the whole `self`, so that its fields are dropped together.
         let receiver = function
-            .moved_self(Moved::All)
+            .moved_self(Moved::IntoAsync)
             .map(|receiver| quote_spanned!(generated()=> let _ = &#receiver;));
-        let future = function.moved_block(Moved::All, &quote!(#output #receiver));
+        let future = function.moved_block(Moved::IntoAsync, &quote!(#output #receiver));
         // Lints about the end of the body use the location of the block.
         quote_spanned!(future.span()=> async move #future)
     }

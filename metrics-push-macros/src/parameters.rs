@@ -18,7 +18,7 @@ pub(crate) enum Moved {
     /// captures. The block captures the others without help, and each further variable costs compile time and memory of
     /// the future. A parameter `x` counts as redefined by `let x = x;`, which `clippy::redundant_locals` does not report
     /// if `x` is captured.
-    All,
+    IntoAsync,
     /// The parameters that contain a mutable borrow which the body may return or extend. A closure would borrow their
     /// variables, and the borrow would end with the closure.
     ///
@@ -65,7 +65,7 @@ impl Parameters {
         let moves = Moves::new(&self.list, moved);
         let receiver = self.list.iter().find_map(|parameter| {
             let receiver = parameter.receiver().filter(|_| moves.contains(parameter));
-            receiver.filter(|_| moved != Moved::All || parameter.has_destructor())
+            receiver.filter(|_| moved != Moved::IntoAsync || parameter.has_destructor())
         });
         receiver.cloned()
     }
@@ -116,7 +116,7 @@ impl Moves {
             return true;
         }
         match self.moved {
-            Moved::All => {
+            Moved::IntoAsync => {
                 parameter.has_destructor() || parameter.is_mutable() || parameter.is_redefined
             }
             Moved::Borrows(returned) => {
