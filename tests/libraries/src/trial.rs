@@ -36,10 +36,8 @@ pub(crate) struct Report<'a> {
 impl Trial {
     /// Runs the tests of the libraries without an attribute, and removes the libraries that do not compile then.
     pub(crate) fn prepare(mut workspace: Workspace) -> Result<Self, String> {
-        let mut functions = Vec::new();
         let mut originals = BTreeMap::new();
         for library in &workspace.libraries {
-            functions.extend(annotate::functions(library)?);
             originals.extend(annotate::originals(library)?);
         }
         let mut bare_tests = Vec::new();
@@ -54,6 +52,10 @@ impl Trial {
                 })
             });
             bare_tests = run_tests(&workspace, &compilation)?;
+        }
+        let mut functions = Vec::new();
+        for library in &workspace.libraries {
+            functions.extend(annotate::functions(library)?);
         }
         Ok(Self { workspace, functions, originals, bare_tests })
     }
