@@ -97,9 +97,12 @@ impl<'a> ReturnType<'a> {
         let arguments = tokens.iter().position(|token| is_punct(Some(token), '<'))?;
         let is_result = is_word(tokens[..arguments].last(), "Result");
         let arguments = tokens.get(arguments + 1..tokens.len() - 1)?;
-        // The argument of an alias with one parameter may be the type of the error.
+        // The argument of an alias may be the type of the error, and the second one that of the value.
+        let is_exit_code = |token: &TokenTree| is_word(Some(token), "ExitCode");
         match &split_at_commas(arguments.iter().cloned().collect())[..] {
-            [value, _error] if is_result && is_builtin(value) => Some(Recognised::Result),
+            [value, error] if is_result && is_builtin(value) && !error.iter().any(is_exit_code) => {
+                Some(Recognised::Result)
+            }
             _ => None,
         }
     }
@@ -235,6 +238,7 @@ mod tests {
             "Result",
             "Result<u64>",
             "Result<ExitCode, E>",
+            "Result<u8, std::process::ExitCode>",
             "Option<u8>",
             "fmt::Result",
             "!",

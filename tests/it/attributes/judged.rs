@@ -39,6 +39,17 @@ fn exit_code_behind_an_alias_is_judged_by_value() {
 }
 
 #[test]
+fn exit_code_behind_an_alias_with_the_error_first_is_judged_by_value() {
+    type Result<E, T> = std::result::Result<T, E>;
+    #[counted]
+    fn exit_code_after_error(code: u8) -> Result<u32, ExitCode> {
+        Ok(ExitCode::from(code))
+    }
+    assert!(exit_code_after_error(0).is_ok() && exit_code_after_error(3).is_ok());
+    assert_eq!(calls!("exit_code_after_error"), "error 1, success 1");
+}
+
+#[test]
 fn predicates_judge_any_type() {
     #[counted(ok_if = Option::is_some)]
     fn option(n: u8) -> Option<u8> {
