@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::child::{FinishedJob, ending};
-use crate::cluster::{Cluster, PARTITIONS, TOPIC, without_repeated};
+use crate::cluster::{Cluster, PARTITIONS, Received, TOPIC, without_repeated};
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 
 /// Returns true if a line of the library contains this text. A job that waits for a while logs that as well.
 fn has_line(finished: &FinishedJob, text: &str) -> bool {
@@ -156,6 +157,31 @@ fn message_that_is_too_large_is_reduced_to_the_outcome() {
     let finished = ending("nightly", &cluster.url(), &["ok"]).run_to_end();
     assert_eq!(finished.status.code(), Some(0));
     assert_eq!(cluster.outcomes().len(), 1, "{finished:?}");
+}
+
+/// A mock broker does not check sizes. It refuses the whole request, the outcome, and the outcome without its largest detail.
+#[test]
+fn outcome_that_is_too_large_is_sent_before_and_after_the_other_metrics_without_details() {
+    let cluster = Cluster::start(1);
+    let job = ending("nightly", &cluster.url(), &["gauge=rows", "wait-for-input"]);
+    let mut job = job.with_input().start().ready();
+    wait_until(|| (cluster.messages().len() == 1).then_some(()).ok_or("the start is missing"));
+    let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 3];
+    cluster.mock.request_errors(RDKafkaApiKey::Produce, &errors);
+    job.close_input();
+    let finished = job.wait();
+    let [line] = &finished.log_lines[..] else { panic!("{finished:?}") };
+    assert!(line.contains("raise max.message.bytes of the topic"), "{line}");
+    let messages = cluster.messages();
+    let [_start, first, others @ .., last] = &messages[..] else { panic!("{messages:?}") };
+    assert!(others.iter().any(|message| message.series("rows") == Some(1.0)), "{others:?}");
+    assert_eq!((first.outcome(), &first.value), (Some("success"), &last.value));
+    let finished = ending("nightly", &cluster.url(), &["gauge=rows", "ok"]).run_to_end();
+    assert!(finished.log_lines.is_empty(), "{finished:?}");
+    let complete = cluster.outcomes().pop().unwrap();
+    let families =
+        |message: &Received| message.value.as_deref().unwrap().matches("# TYPE batch_job_").count();
+    assert_eq!(families(last), families(&complete) - 2);
 }
 
 #[test]
