@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,14 +11,13 @@ use metrics_push::{Config, Gateway, Job, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::programs::{build, command};
+use crate::programs::{command, program};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
-/// Builds the command and returns its path. Cargo does not build programs of other packages before the tests.
-pub(crate) fn metrics_push_program() -> &'static Path {
-    static COMMAND: OnceLock<PathBuf> = OnceLock::new();
-    COMMAND.get_or_init(|| build("metrics-push-cli", "metrics-push", "dev"))
+/// Returns the path of the command.
+pub(crate) fn metrics_push_program() -> PathBuf {
+    program("command")
 }
 
 fn metrics_push(gateway: &Pushgateway, arguments: &[&str], input: &str) -> Output {

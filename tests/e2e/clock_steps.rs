@@ -32,7 +32,7 @@ const JOBS: [&[&str]; 3] = [
 /// Returns the command of a job, or of `metrics-push exec` with a command.
 fn waiting_job(arguments: &[&str]) -> JobCommand {
     match arguments {
-        ["exec", ..] => job_command(metrics_push_program().to_owned(), arguments),
+        ["exec", ..] => job_command(metrics_push_program(), arguments),
         _ => job(PanicStrategy::Unwind, arguments),
     }
 }

@@ -74,7 +74,7 @@ impl Stack {
 
     /// Runs a command with `metrics-push exec` and returns its exit code.
     fn exec(&self, url: &str, arguments: &[&str]) -> Option<i32> {
-        let mut command = self.command(cli::metrics_push_program(), &["exec"]);
+        let mut command = self.command(&cli::metrics_push_program(), &["exec"]);
         command.args(arguments).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "2s");
         command.status().unwrap().code()
     }
@@ -364,7 +364,8 @@ fn missed_run_alert_fires_for_a_job_that_skips_a_weekday() {
     // Both ran the day before yesterday. One was due yesterday, the other one is due tomorrow.
     let schedules = [("missed", on(today - 1, today + 2)), ("due_later", on(today + 1, today + 2))];
     for (job, schedule) in &schedules {
-        let program = cli::metrics_push_program().to_str().unwrap();
+        let program = cli::metrics_push_program();
+        let program = program.to_str().unwrap();
         let arguments = ["-f", "-2d", program, "exec", "--job", job, "--schedule", schedule];
         let mut run = stack.command(Path::new("/usr/bin/faketime"), &arguments);
         run.args(["--timezone", "UTC", "--", "true"]);

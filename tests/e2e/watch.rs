@@ -80,8 +80,8 @@ fn push(gateway: &Pushgateway, jobs: usize, first: Outcome) {
 
 /// The shell command that watches the jobs of a gateway, and then prints its exit status.
 fn watch(gateway: &Pushgateway, option: &str) -> String {
-    let program = metrics_push_program().display();
-    let url = gateway.url();
+    let program = metrics_push_program();
+    let (program, url) = (program.display(), gateway.url());
     format!(
         "METRICS_PUSH_STATE_DIR=off {program} status --url {url} {option}; echo status $?; sleep 60"
     )

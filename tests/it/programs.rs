@@ -28,30 +28,21 @@ pub(crate) fn program(name: &str) -> PathBuf {
 /// the test, so this function builds it.
 pub(crate) fn aborting_ending() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build("metrics-push-tests", "ending", "abort"))
-}
-
-/// Builds a program with this profile and returns its path.
-pub(crate) fn build(package: &str, name: &str, profile: &str) -> PathBuf {
-    build_with(package, name, profile, "default")
-}
-
-/// Like [`build`], with these features.
-pub(crate) fn build_with(package: &str, name: &str, profile: &str, features: &str) -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = target_directory();
-    let status = command(cargo)
-        .args(["build", "--quiet", "--profile", profile, "--package", package, "--bin", name])
-        .args(["--features", features])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(crate::ROOT)
-        .status()
-        .unwrap();
-    assert!(status.success(), "cargo failed to build {name} of {package}");
-    // Cargo's name for the folder of the profile `dev`.
-    let folder = if profile == "dev" { "debug" } else { profile };
-    target.join(folder).join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    PROGRAM.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let target = target_directory();
+        let status = command(cargo)
+            .args(["build", "--quiet", "--profile", "abort"])
+            // Without TLS, which no gateway of these tests uses.
+            .args(["--package", "metrics-push-tests", "--no-default-features"])
+            .args(["--bin", "ending", "--target-dir"])
+            .arg(&target)
+            .current_dir(crate::ROOT)
+            .status()
+            .unwrap();
+        assert!(status.success(), "cargo failed to build the program `ending`");
+        target.join("abort").join(format!("ending{}", std::env::consts::EXE_SUFFIX))
+    })
 }
 
 /// Returns the target directory, two levels above the programs: `<target>/<profile>/<program>`.

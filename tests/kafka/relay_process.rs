@@ -3,26 +3,19 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::sync::OnceLock;
 
 use crate::child::send_signal;
 use crate::cluster::Cluster;
 use crate::http::send;
-use crate::programs::{build_with, command};
+use crate::programs::{command, program};
 use crate::wait::wait_until;
 
 /// A relay, killed on drop.
 pub(crate) struct RelayProcess {
     child: Child,
     metrics: SocketAddr,
-}
-
-/// Returns the command with its relay.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| build_with("metrics-push-cli", "metrics-push", "dev", "kafka-tls"))
 }
 
 impl RelayProcess {
@@ -37,7 +30,7 @@ impl RelayProcess {
     }
 
     pub(crate) fn with_variables(cluster: &Cluster, to: &str, variables: &[(&str, &str)]) -> Self {
-        let mut command = command(program());
+        let mut command = command(program("command"));
         command.args(["relay", &cluster.url(), "--to", to, "--listen", "127.0.0.1:0"]);
         command.env("METRICS_PUSH_STATE_DIR", "off").envs(variables.iter().copied());
         command.stdin(Stdio::null());
