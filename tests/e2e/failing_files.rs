@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,8 @@ const ERRORS: [&str; 3] = ["ENOSPC", "EIO", "EDQUOT"];
 /// The calls that fail, by the pattern that `strace` takes.
 const CALLS: [&str; 3] = ["write", "read", "/^f(data)?sync$"];
 
-/// How long `strace` may take to attach to a process.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How many jobs `strace` may fail to follow before the test fails.
-const MAX_ATTACHES: usize = 10;
+/// The maximum time until the threads of a process are stopped or traced.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A job whose process is the second one to which `strace` attaches.
 const SUPERVISED: &[&str] = &["supervised", "wait-for-input"];
@@ -119,59 +116,57 @@ fn state_files(state: &Path, processes: &[u32]) -> Vec<PathBuf> {
 }
 
 /// Starts a `strace` that makes calls with these files fail in these processes.
+///
+/// They are stopped while `strace` attaches to their threads. A running thread could make calls that do not fail, start
+/// another thread, or be at the end of a call, which `strace` would take for the start of one.
 fn fail_from_now_on(processes: &[u32], files: &[PathBuf], fault: &str, output: &Path) -> Child {
+    let signal = |name| processes.iter().for_each(|process| send_signal(*process, name));
+    signal("STOP");
+    wait_for_threads(processes, |status| status.contains("State:\tT"));
     let mut strace = Command::new("strace");
     strace.args(["--follow-forks", "--quiet=all", "-e", fault]);
     strace.arg(format!("--output={}", output.display()));
     strace.args(processes.iter().map(|process| format!("--attach={process}")));
     strace.args(files.iter().flat_map(|file| [OsStr::new("-P"), file.as_os_str()]));
-    strace.stderr(Stdio::piped()).spawn().unwrap()
+    let strace = strace.spawn().unwrap();
+    wait_for_threads(processes, |status| !status.contains("TracerPid:\t0\n"));
+    signal("CONT");
+    strace
 }
 
-/// Waits until all threads of these processes have a tracer. Returns false after a timeout: `strace` does not attach to a
-/// thread that starts at the wrong time.
-fn wait_until_traced(processes: &[u32]) -> bool {
-    let started = Instant::now();
-    while !processes.iter().all(|process| is_traced(*process)) {
-        if started.elapsed() > ATTACH_TIMEOUT {
-            return false;
-        }
+/// Waits until the condition is true for the status of all threads of these processes.
+fn wait_for_threads(processes: &[u32], condition: impl Fn(&str) -> bool) {
+    let deadline = Instant::now() + THREADS_TIMEOUT;
+    let is_true_for = |process: &u32| {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let statuses =
+            threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")));
+        // A thread may have ended.
+        statuses.flatten().all(|status| condition(&status))
+    };
+    while !processes.iter().all(is_true_for) {
+        assert!(Instant::now() < deadline, "the threads of {processes:?} run without a tracer");
         thread::sleep(Duration::from_millis(1));
     }
-    true
 }
 
-/// Returns true if all threads of a process have a tracer.
-fn is_traced(process: u32) -> bool {
-    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    threads.map(|thread| thread.unwrap().path().join("status")).all(|status| {
-        // A thread may have ended.
-        fs::read_to_string(status).map_or(true, |status| !status.contains("TracerPid:\t0\n"))
-    })
-}
-
-/// Runs a job whose state files fail once it waits for input. Returns false if `strace` did not follow all of its threads:
-///
-/// - Between attaching to a thread and stopping it, the thread can make calls that do not fail.
-/// - If `strace` attaches at the end of a call, it takes the ends of later calls for their starts, so they do not fail.
-fn report_with_failing_files(
+/// Runs a job whose state files fail once it waits for input.
+fn assert_reported_with_failing_files(
     gateway: &Pushgateway,
-    name: &str,
     arguments: &[&str],
     call: &str,
     error: &str,
-) -> bool {
-    let state = StateDir::new();
-    command(gateway, state.path(), name, &["ok"]).run_to_end();
-    let job = command(gateway, state.path(), name, arguments).with_input();
+) {
+    let (state, name) = (StateDir::new(), job_name(arguments, &[call, error]));
+    command(gateway, state.path(), &name, &["ok"]).run_to_end();
+    let job = command(gateway, state.path(), &name, arguments).with_input();
     let mut running = job.start().ready();
     let mut processes = vec![running.id()];
     processes.extend((arguments == SUPERVISED).then(|| child_of(running.id())));
     let output = state.path().with_extension("trace");
     let files = state_files(state.path(), &processes);
     let fault = format!("inject={call}:error={error}");
-    let strace = fail_from_now_on(&processes, &files, &fault, &output);
-    let is_attached = wait_until_traced(&processes);
+    let mut strace = fail_from_now_on(&processes, &files, &fault, &output);
     let outcome = if arguments == SUPERVISED {
         send_signal(processes[1], "KILL");
         "signal"
@@ -179,33 +174,25 @@ fn report_with_failing_files(
         running.close_input();
         "success"
     };
-    assert_reported(gateway, name, &running.wait(), outcome);
-    let messages = String::from_utf8(strace.wait_with_output().unwrap().stderr).unwrap();
+    assert_reported(gateway, &name, &running.wait(), outcome);
+    strace.wait().unwrap();
     let trace = fs::read_to_string(&output).unwrap();
     fs::remove_file(&output).unwrap();
-    let is_followed = is_attached && !messages.contains("ptrace_syscall_info.op");
-    is_followed && (call == "read" || trace.contains("(INJECTED)"))
+    assert!(call == "read" || trace.contains("(INJECTED)"), "{name}: no call failed: {trace}");
 }
 
 #[test]
 fn job_whose_files_fail_from_then_on_is_reported() {
     let gateway = Pushgateway::start();
-    let fail = |arguments: &[&str], call: &str, error: &str| {
-        let is_reported = (0..MAX_ATTACHES).any(|attempt| {
-            let name = job_name(arguments, &[call, error, &attempt.to_string()]);
-            report_with_failing_files(&gateway, &name, arguments, call, error)
-        });
-        assert!(is_reported, "{call}, {error}: none of {MAX_ATTACHES} jobs had a call that failed");
-    };
     thread::scope(|scope| {
         for arguments in
             [&["wait-for-input"][..], &["durable-journal", "wait-for-input"], SUPERVISED]
         {
-            let fail = &fail;
+            let gateway = &gateway;
             scope.spawn(move || {
                 for error in ERRORS {
                     for call in ["write", "read", "write,read,fsync,fdatasync"] {
-                        fail(arguments, call, error);
+                        assert_reported_with_failing_files(gateway, arguments, call, error);
                     }
                 }
             });
