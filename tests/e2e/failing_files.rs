@@ -145,7 +145,10 @@ fn wait_for_threads(processes: &[u32], condition: impl Fn(&str) -> bool) {
         statuses.flatten().all(|status| condition(&status))
     };
     while !processes.iter().all(is_true_for) {
-        assert!(Instant::now() < deadline, "the threads of {processes:?} run without a tracer");
+        assert!(
+            Instant::now() < deadline,
+            "not all threads of {processes:?} are stopped and traced"
+        );
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -138,8 +138,20 @@ fn failure_during_an_outage_is_delivered_and_keeps_last_success() {
     }
 }
 
-/// Pushes many groups at once, and asserts that a busy gateway does not open the circuit breaker. Returns the number of
-/// groups in the spool.
+/// Returns true if the gateway would respond within the shortest attempt to a process that sends as many requests at once as
+/// it may. The gateway processes one after the other.
+fn responds_in_time(gateway: &Pushgateway) -> bool {
+    const MAX_IN_FLIGHT: u32 = 16;
+    const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+    let key = GroupingKey::new("another").unwrap();
+    let client = Gateway::new(gateway.url()).unwrap().timeout(LONG_TIMEOUT);
+    let started = Instant::now();
+    client.add(&key, &"rows 1\n".parse().unwrap()).unwrap();
+    started.elapsed() * MAX_IN_FLIGHT < MIN_ATTEMPT_TIMEOUT
+}
+
+/// Pushes many groups at once, and asserts that a busy gateway does not open the circuit breaker as long as it responds in
+/// time. Returns the number of groups in the spool.
 fn push_groups(gateway: &Pushgateway, state: &Path, groups: usize) -> usize {
     let _scope = configure(&gateway.url(), state, Duration::from_secs(10));
     let started = Instant::now();
@@ -151,7 +163,8 @@ fn push_groups(gateway: &Pushgateway, state: &Path, groups: usize) -> usize {
     // Requests that were not delivered in time are in the spool until the next recovery.
     assert_eq!(metrics_push::flush(Duration::from_secs(120)), 0, "{:?}", started.elapsed());
     let states: Vec<_> = metrics_push::circuit_breakers().into_iter().map(|b| b.state).collect();
-    assert_eq!(states, [metrics_push::BreakerState::Closed]);
+    let is_closed = states == [metrics_push::BreakerState::Closed];
+    assert!(is_closed || !responds_in_time(gateway), "{groups} groups: {states:?}");
     let spooled = spooled(state);
     println!(
         "{groups} groups: submitted in {submitted:?}, flushed in {:?}, {spooled} spooled",

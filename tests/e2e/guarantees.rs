@@ -20,6 +20,9 @@ const DOCUMENTATION: &str = include_str!("../../metrics-push/src/guarantees.rs")
 /// fails if an ending waits for one.
 const MAX_DELAY: Duration = Duration::from_secs(4);
 
+/// How often a duration is measured again before it counts as too long.
+const MAX_REPETITIONS: usize = 3;
+
 /// The time between TERM and KILL when a container is stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -125,6 +128,17 @@ impl Trial<'_> {
         job(self.panics, &arguments)
     }
 
+    /// Runs the job to its end and measures its duration. The command exists before: the first call of [`Self::job`] builds
+    /// the program.
+    fn run_timed(
+        &self,
+        command: JobCommand,
+        is_start_stored: impl Fn() -> bool,
+    ) -> (FinishedJob, Duration) {
+        let started = Instant::now();
+        (self.run(command, is_start_stored), started.elapsed())
+    }
+
     /// Runs the job to its end. `is_start_stored` returns true if the gateway has the start push.
     fn run(&self, command: JobCommand, is_start_stored: impl Fn() -> bool) -> FinishedJob {
         let memory =
@@ -224,14 +238,14 @@ impl BareResults {
     }
 
     fn get(&self, recipe: &Recipe, panics: PanicStrategy) -> &(FinishedJob, Duration) {
-        self.0[panics as usize].get_or_init(|| {
-            let trial = Trial { recipe, panics, level: None };
-            // The first call builds the program. The duration must not include the build.
-            let command = trial.job();
-            let started = Instant::now();
-            (trial.run(command, || true), started.elapsed())
-        })
+        self.0[panics as usize].get_or_init(|| run_bare(recipe, panics))
     }
+}
+
+/// Runs the bare program. Returns its result and its duration.
+fn run_bare(recipe: &Recipe, panics: PanicStrategy) -> (FinishedJob, Duration) {
+    let trial = Trial { recipe, panics, level: None };
+    trial.run_timed(trial.job(), || true)
 }
 
 /// The documented outcome.
@@ -270,12 +284,12 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
             }
         };
         let trial = Trial { recipe, panics, level: Some(level) };
-        let command = configured(trial.job());
-        let started = Instant::now();
-        let ended = trial.run(command, || {
-            stored(recipe.job).contains_key("batch_job_last_start_timestamp_seconds")
-        });
-        let duration = started.elapsed();
+        let run = || {
+            trial.run_timed(configured(trial.job()), || {
+                stored(recipe.job).contains_key("batch_job_last_start_timestamp_seconds")
+            })
+        };
+        let (ended, duration) = run();
         if level == Level::L2 || documented == "abandoned" {
             let later = job(PanicStrategy::Unwind, &["ok"]).variable("METRICS_PUSH_JOB", "later");
             assert!(configured(later).run_to_end().status.success(), "{case}");
@@ -290,7 +304,7 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
             documented => assert_eq!(outcomes, [documented], "{case}: {ended:?}"),
         }
         assert_eq!(has("success_timestamp"), outcomes == ["success"], "{case}");
-        if let Some(state) = state {
+        if let Some(state) = &state {
             assert!(state.journals().is_empty(), "{case}");
         }
         let (bare, bare_duration) = bare.get(recipe, panics);
@@ -308,8 +322,11 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
             (Event::MaxRuntime, lines) => panic!("{case}: {lines:?}"),
             (_, lines) => assert_eq!(lines, [""; 0], "{case}"),
         }
+        let is_in_time = |duration: Duration, bare: Duration| duration < bare + MAX_DELAY;
+        // A busy machine may have delayed the job more than the bare program.
         assert!(
-            duration < *bare_duration + MAX_DELAY,
+            is_in_time(duration, *bare_duration)
+                || (0..MAX_REPETITIONS).any(|_| is_in_time(run().1, run_bare(recipe, panics).1)),
             "{case}: {duration:?}, bare {bare_duration:?}"
         );
     }

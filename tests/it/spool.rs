@@ -108,7 +108,8 @@ fn push_succeeds_without_a_usable_state_directory() {
 fn stderr_lines(jobs: &[impl AsRef<OsStr>], state: Option<&TempDir>) -> Vec<String> {
     let mut command = command(program("succeeds"));
     command.args(jobs).env("METRICS_PUSH_URL", "http://user:password@127.0.0.1:9");
-    command.env("METRICS_PUSH_TIMEOUT", "300ms");
+    // Long enough for several attempts, even on a busy machine.
+    command.env("METRICS_PUSH_TIMEOUT", "2s");
     if let Some(state) = state {
         command.env("METRICS_PUSH_STATE_DIR", state.path());
     }

@@ -9,9 +9,9 @@ use super::{TIMEOUT, empty_registry, value};
 use crate::temp_dir::TempDir;
 
 /// The timeout of the outcome. A heartbeat is abandoned after a sixth of it.
-const OUTCOME_TIMEOUT: Duration = Duration::from_secs(12);
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(24);
 /// When the gateway processes the heartbeat. The outcome is accepted two seconds earlier.
-const LATE: Duration = Duration::from_secs(4);
+const LATE: Duration = Duration::from_secs(6);
 
 const PROGRESS: &str = "batch_job_progress_ratio 0.5\n";
 
