@@ -1,6 +1,6 @@
 //! Runs blocking work on a separate thread, so that it does not stall the runtime.
 //!
-//! A few idle threads remain, so that the steps of a delivery and consecutive deliveries share threads. A thread whose disk
+//! Idle threads remain, so that the steps of a delivery and consecutive deliveries share threads. A thread whose disk
 //! hangs does not become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because it panics if the
 //! system refuses a thread.
 
@@ -10,10 +10,13 @@ use std::time::Duration;
 use crate::oneshot;
 use crate::sync::Mutex;
 
-type Work = Box<dyn FnOnce() + Send>;
+type Work = Box<dyn FnOnce() -> Reply + Send>;
 
-/// Enough that a burst of deliveries starts few threads.
-const MAX_IDLE_THREADS: usize = 4;
+/// Sends the result of work.
+type Reply = Box<dyn FnOnce()>;
+
+/// As many as deliveries of a route are in flight, so that thousands of deliveries share the threads of the first ones.
+const MAX_IDLE_THREADS: usize = 16;
 
 /// The threads that wait for work.
 struct IdleThreads(Mutex<Vec<Sender<Work>>>);
@@ -25,8 +28,12 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
-    if let Err(work) = IDLE.submit(Box::new(move || sender.send(work()))) {
-        work();
+    let work = move || -> Reply {
+        let result = work();
+        Box::new(move || sender.send(result))
+    };
+    if let Err(work) = IDLE.submit(Box::new(work)) {
+        work()();
     }
     receiver.await
 }
@@ -62,14 +69,23 @@ impl IdleThreads {
 
     /// The body of a thread. It ends if enough threads are idle when its work is done.
     fn run_thread(&self, work: &Receiver<Work>, own: &Sender<Work>) {
-        while let Ok(work) = work.recv() {
-            work();
-            let mut idle = self.0.lock();
-            if idle.len() >= MAX_IDLE_THREADS {
-                break;
-            }
-            idle.push(own.clone());
+        let mut is_needed = true;
+        while is_needed && let Ok(work) = work.recv() {
+            let reply = work();
+            // Before the reply, so that the next step of the delivery finds this thread.
+            is_needed = self.add(own);
+            reply();
         }
+    }
+
+    /// Adds an idle thread. Returns false if enough threads are idle.
+    fn add(&self, thread: &Sender<Work>) -> bool {
+        let mut idle = self.0.lock();
+        let is_needed = idle.len() < MAX_IDLE_THREADS;
+        if is_needed {
+            idle.push(thread.clone());
+        }
+        is_needed
     }
 }
 
@@ -79,25 +95,31 @@ mod tests {
 
     use super::*;
 
-    /// Returns the thread that runs a piece of work.
-    fn thread_of_work(idle: &'static IdleThreads) -> ThreadId {
+    /// Submits a piece of work, and returns what `reply` returns on its thread.
+    fn reply_of_work<T: Send + 'static>(
+        idle: &'static IdleThreads,
+        reply: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         let (sender, receiver) = mpsc::channel();
-        let work = move || sender.send(thread::current().id()).unwrap();
+        let work = || -> Reply { Box::new(move || sender.send(reply()).unwrap()) };
         assert!(idle.submit(Box::new(work)).is_ok());
         receiver.recv().unwrap()
     }
 
-    fn wait_until_idle(idle: &IdleThreads) {
-        while idle.0.lock().is_empty() {
-            thread::yield_now();
-        }
+    fn thread_of_work(idle: &'static IdleThreads) -> ThreadId {
+        reply_of_work(idle, || thread::current().id())
+    }
+
+    #[test]
+    fn thread_is_idle_before_its_reply() {
+        static IDLE: IdleThreads = IdleThreads::new();
+        assert_eq!(reply_of_work(&IDLE, || IDLE.0.lock().len()), 1);
     }
 
     #[test]
     fn consecutive_work_shares_one_thread() {
         static IDLE: IdleThreads = IdleThreads::new();
         let first = thread_of_work(&IDLE);
-        wait_until_idle(&IDLE);
         assert_eq!(thread_of_work(&IDLE), first);
     }
 
@@ -105,12 +127,12 @@ mod tests {
     fn work_that_hangs_or_panics_delays_no_other() {
         static IDLE: IdleThreads = IdleThreads::new();
         let (release, hangs) = mpsc::channel::<()>();
-        let hang = move || {
+        let hang = move || -> Reply {
             let _ = hangs.recv();
+            Box::new(|| ())
         };
         assert!(IDLE.submit(Box::new(hang)).is_ok());
         let other = thread_of_work(&IDLE);
-        wait_until_idle(&IDLE);
         assert!(IDLE.submit(Box::new(|| panic!("expected"))).is_ok());
         assert_ne!(thread_of_work(&IDLE), other);
         drop(release);
