@@ -71,13 +71,14 @@ struct SharedState {
     has_warned: AtomicBool,
 }
 
-/// A spooled request, the name of its file, and the checksum of its record.
+/// A spooled request, the name and the size of its file, and the first line of its record.
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolEntry {
     pub(crate) request: PushRequest,
     pub(crate) reason: SpoolReason,
     name: String,
-    checksum: u128,
+    size: u64,
+    head: String,
 }
 
 /// The requests for the configured sinks, and the number of records of all sinks that were dropped.
@@ -134,7 +135,7 @@ impl Spool {
             spools.insert(sink, Arc::clone(&spool));
             Some((spool, entry))
         };
-        reader.records(is_record).into_iter().filter_map(with_spool).collect()
+        reader.records(is_record).filter_map(with_spool).collect()
     }
 
     /// Returns the sink's URL without credentials.
@@ -151,16 +152,20 @@ impl Spool {
     /// Returns the keys of all spooled requests of this sink.
     pub(crate) fn keys(&self) -> Vec<GroupingKey> {
         let prefix = file_prefix(&self.sink);
-        let records = self.records(|name| is_record(name) && name.starts_with(&prefix)).into_iter();
+        let records = self.records(|name| is_record(name) && name.starts_with(&prefix));
         let own = records.filter(|(sink, _)| *sink == self.sink);
         own.map(|(_, entry)| entry.request.key().clone()).collect()
     }
 
-    /// Reads the records in the accepted files. Returns each with its sink.
-    fn records(&self, is_accepted: impl Fn(&str) -> bool) -> Vec<(String, SpoolEntry)> {
-        let Some(folder) = self.existing_folder() else { return Vec::new() };
-        let files = self.ok_or_warn(self.disk.list(&folder, is_accepted)).unwrap_or_default();
-        files.into_iter().filter_map(|file| self.read(&folder, file.name)).collect()
+    /// Reads the records in the accepted files, one at a time. Returns each with its sink.
+    fn records(
+        &self,
+        is_accepted: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (String, SpoolEntry)> {
+        let folder = self.existing_folder();
+        let list = |folder| self.ok_or_warn(self.disk.list(folder, is_accepted));
+        let files = folder.as_deref().and_then(list).unwrap_or_default();
+        files.into_iter().filter_map(move |file| self.read(folder.as_ref()?, file.name))
     }
 
     /// Stores an undelivered request, merged with the spooled request for the same key. Returns the path of the folder.
@@ -204,13 +209,11 @@ impl Spool {
         let Some(folder) = self.existing_folder() else { return };
         let name = &spooled.name;
         let removed = self.disk.lock(&folder, LOCK_TIMEOUT).and_then(|_lock| {
-            let found = self.read_record(&folder, name)?;
-            let is_unchanged = |bytes: &Vec<u8>| {
-                record::decode(bytes).is_ok_and(|record| record.checksum == spooled.checksum)
-            };
-            let Some(bytes) = found.filter(is_unchanged) else { return Ok(()) };
-            self.disk.remove(&folder, name)?;
-            self.update_usage(|usage| usage.subtract(bytes.len() as u64));
+            let start = self.disk.read_start(&folder, name, spooled.head.len() as u64)?;
+            if start.is_some_and(|start| start == spooled.head.as_bytes()) {
+                self.disk.remove(&folder, name)?;
+                self.update_usage(|usage| usage.subtract(spooled.size));
+            }
             Ok(())
         });
         // After a failure, the request is delivered again. Only an aggregating gateway counts it twice.
@@ -231,7 +234,7 @@ impl Spool {
     /// Moves the requests for the sinks that `is_earlier` accepts to this one. Blocks.
     pub(crate) fn adopt(&self, is_earlier: impl Fn(&str) -> bool) {
         let own = file_prefix(&self.sink);
-        let others = self.records(|name| is_record(name) && !name.starts_with(&own)).into_iter();
+        let others = self.records(|name| is_record(name) && !name.starts_with(&own));
         for (_, entry) in others.filter(|(sink, _)| is_earlier(sink)) {
             // A request that cannot be moved stays where it is.
             if self.store(&entry.request).is_ok() {
@@ -336,8 +339,9 @@ impl Spool {
             }
         };
         match record::decode(&bytes) {
-            Ok(Record { sink, reason, request, checksum }) => {
-                Some((sink, SpoolEntry { request, reason, name, checksum }))
+            Ok(Record { sink, reason, request, head }) => {
+                let size = bytes.len() as u64;
+                Some((sink, SpoolEntry { request, reason, name, size, head }))
             }
             Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
             Err(DecodeError::Corrupt) => {
@@ -518,7 +522,7 @@ impl fmt::Debug for Spool {
 /// Returns true if the content of a file is that of a record.
 fn is_own(folder: &Folder, entry: &FileEntry) -> bool {
     let start = folder.read_start(&entry.name, record::MAX_HEAD_SIZE);
-    start.is_ok_and(|start| record::decode(&start) != Err(DecodeError::Foreign))
+    matches!(start, Ok(Some(start)) if record::decode(&start) != Err(DecodeError::Foreign))
 }
 
 /// Returns the start of the names of a sink's records, so that a listing shows how many there are.

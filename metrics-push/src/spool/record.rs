@@ -53,8 +53,8 @@ pub(super) struct Record {
     pub(super) sink: String,
     pub(super) reason: SpoolReason,
     pub(super) request: PushRequest,
-    /// The checksum of the fields. It changes whenever the record changes.
-    pub(super) checksum: u128,
+    /// The first line. It changes whenever the record changes, because it has the checksum of the fields.
+    pub(super) head: String,
 }
 
 /// The reason why a file is not a readable record.
@@ -131,11 +131,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
         Ok(newer) if newer > VERSION => return Err(DecodeError::NewerVersion),
         _ => return Err(DecodeError::Corrupt),
     };
-    let checksum = checksum_of(&[fields.as_bytes()]);
-    if stated != format!("{checksum:032x}") {
+    if stated != format!("{:032x}", checksum_of(&[fields.as_bytes()])) {
         return Err(DecodeError::Corrupt);
     }
-    decode_fields(version, checksum, &mut Fields(fields)).ok_or(DecodeError::Corrupt)
+    let head = format!("{MAGIC}{head}\n");
+    decode_fields(version, head, &mut Fields(fields)).ok_or(DecodeError::Corrupt)
 }
 
 /// The fields that are not decoded yet.
@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn decode_fields(version: u32, checksum: u128, fields: &mut Fields<'_>) -> Option<Record> {
+fn decode_fields(version: u32, head: String, fields: &mut Fields<'_>) -> Option<Record> {
     let sink = fields.next()?.to_owned();
     let reason = match version {
         1 => SpoolReason::Undelivered,
@@ -171,7 +171,7 @@ fn decode_fields(version: u32, checksum: u128, fields: &mut Fields<'_>) -> Optio
     let families: Families =
         fields.pairs()?.into_iter().map(|(n, text)| (n.to_owned(), text.to_owned())).collect();
     let request = PushRequest::with_created_at(created_at, verb, key, families);
-    fields.0.is_empty().then_some(Record { sink, reason, request, checksum })
+    fields.0.is_empty().then_some(Record { sink, reason, request, head })
 }
 
 fn decode_reason(word: &str) -> Option<SpoolReason> {

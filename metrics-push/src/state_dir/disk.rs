@@ -112,6 +112,17 @@ impl Disk {
         folder.read(name, max_bytes)
     }
 
+    /// Reads the first bytes of a file, at most `count`; `None` if it does not exist.
+    pub(crate) fn read_start(
+        &self,
+        folder: &Folder,
+        name: &str,
+        count: u64,
+    ) -> io::Result<Option<Vec<u8>>> {
+        self.reach_failpoint()?;
+        folder.read_start(name, count)
+    }
+
     /// Opens a file for reading and appending; `None` if it does not exist.
     pub(crate) fn open(&self, folder: &Folder, name: &str) -> io::Result<Option<File>> {
         self.reach_failpoint()?;

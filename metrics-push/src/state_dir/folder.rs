@@ -103,18 +103,24 @@ impl Folder {
 
     /// Reads a file of at most `max_bytes`; `None` if it does not exist. A larger file is an error.
     pub(crate) fn read(&self, name: &str, max_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-        match platform::open(&self.handle, checked(name)?) {
-            Ok(mut file) => read_within(&mut file, max_bytes).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let file = self.open_for_reading(name)?;
+        file.map(|mut file| read_within(&mut file, max_bytes)).transpose()
     }
 
-    /// Returns the first bytes of a file, at most `count`.
-    pub(crate) fn read_start(&self, name: &str, count: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        platform::open(&self.handle, checked(name)?)?.take(count).read_to_end(&mut bytes)?;
-        Ok(bytes)
+    /// Reads the first bytes of a file, at most `count`; `None` if it does not exist.
+    pub(crate) fn read_start(&self, name: &str, count: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_for_reading(name)? else { return Ok(None) };
+        let mut bytes = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
+        file.take(count).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Opens an existing file for reading; `None` if it does not exist.
+    fn open_for_reading(&self, name: &str) -> io::Result<Option<File>> {
+        match platform::open(&self.handle, checked(name)?) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 
     /// Returns true if the name still refers to this open file.
