@@ -16,6 +16,9 @@ pub(super) fn replay_all(pipeline: &Pipeline, deadline: Moment) -> Vec<Option<Re
     };
     let wait = |receipt: Receiver<Receipt>| receipt.wait(deadline.remaining());
 
+    // Otherwise the first delivery would list them again.
+    let now = Moment::now();
+    pipeline.all_routes().for_each(|route| _ = route.take_drain_request(now));
     let spooled: Vec<_> = pipeline.spooled_keys().collect();
     spooled.iter().for_each(|(route, keys)| route.expect_groups(keys));
     let first = |(route, keys): &(&Route, Vec<GroupingKey>)| {
@@ -28,9 +31,41 @@ pub(super) fn replay_all(pipeline: &Pipeline, deadline: Moment) -> Vec<Option<Re
     for (route, keys) in &spooled {
         for key in keys.iter().skip(1) {
             let is_attempted = !route.is_down() && !deadline.remaining().is_zero();
+            if !is_attempted {
+                route.request_drain();
+            }
             others.push(is_attempted.then(|| replay(route, key, DeliveryClass::Spooled)));
         }
     }
-    receipts.extend(others.into_iter().map(|receipt| receipt.and_then(wait)));
+    // The last one first, so that not each receipt wakes this thread.
+    receipts.extend(others.into_iter().rev().map(|receipt| receipt.and_then(wait)));
     receipts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::push_request::{Families, PushRequest};
+
+    #[test]
+    fn groups_that_are_not_attempted_are_drained_later() {
+        let name = format!("metrics-push-replay-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        // No server listens on this port.
+        let config = Config::default().url("http://127.0.0.1:1").unwrap().state_dir(&directory);
+        let pipeline = Pipeline::with_targets(&config, config.targets().unwrap()).unwrap();
+        let route = pipeline.all_routes().next().unwrap();
+        for job in ["first", "second"] {
+            let families = Families::from([("rows".into(), "rows 1\n".into())]);
+            let request = PushRequest::add(GroupingKey::new(job).unwrap(), families);
+            route.spool().unwrap().store(&request).unwrap();
+        }
+        let receipts = replay_all(&pipeline, Moment::now().after(Duration::from_millis(300)));
+        assert!(matches!(receipts[..], [Some(Receipt::Spooled { .. }), None]), "{receipts:?}");
+        assert!(route.take_drain_request(Moment::now()));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }
