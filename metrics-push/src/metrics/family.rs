@@ -1,6 +1,5 @@
 //! `Family`: one metric with all its series, and the collector through which a registry gathers it.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -87,18 +86,10 @@ impl<K: MetricKind> Family<K> {
 
     /// Returns all series, sorted by the values of their labels in this order.
     fn sorted_series(&self, order: &[usize]) -> Vec<&Series<K>> {
-        let is_declared_order = order.is_sorted();
-        let compare = |left: &Series<K>, right: &Series<K>| {
-            if is_declared_order {
-                return left.cmp_values(right);
-            }
-            let compare = |&it| left.values().nth(it).cmp(&right.values().nth(it));
-            order.iter().map(compare).find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
-        };
         // Series are far from each other in memory, so most of them are compared by their keys.
         let mut series: Vec<_> = self.series.iter().map(|it| (it.sort_key(order), it)).collect();
-        series.sort_by(|(left_key, left), (right_key, right)| {
-            left_key.cmp(right_key).then_with(|| compare(left, right))
+        series.sort_unstable_by(|(left_key, left), (right_key, right)| {
+            left_key.cmp(right_key).then_with(|| left.cmp_values(right, order))
         });
         series.into_iter().map(|(_, series)| series).collect()
     }

@@ -17,22 +17,46 @@ pub(crate) trait ValueIter<'v>: Iterator<Item = &'v str> + Clone {}
 impl<'v, I: Iterator<Item = &'v str> + Clone> ValueIter<'v> for I {}
 
 /// The label values of one series, each followed by [`END`].
-pub(super) struct LabelValues(Box<[u8]>);
+///
+/// Most series have few and short values. These are stored in place: a push of many series waits mostly for memory.
+pub(super) enum LabelValues {
+    Inline { length: u8, bytes: [u8; MAX_INLINE] },
+    Boxed(Box<[u8]>),
+}
+
+/// The maximum number of bytes that are stored in place. Together with their length, they need 24 bytes.
+const MAX_INLINE: usize = 22;
 
 impl LabelValues {
     pub(super) fn new<'v>(values: impl ValueIter<'v>) -> Self {
-        let mut bytes = Vec::with_capacity(values.clone().map(|value| value.len() + 1).sum());
-        for value in values {
-            bytes.extend_from_slice(value.as_bytes());
-            bytes.push(END);
+        let length: usize = values.clone().map(|value| value.len() + 1).sum();
+        let values = values.map(str::as_bytes);
+        match u8::try_from(length) {
+            Ok(short) if length <= MAX_INLINE => {
+                let mut bytes = [END; MAX_INLINE];
+                fill(&mut bytes, values);
+                Self::Inline { length: short, bytes }
+            }
+            _ => {
+                let mut bytes = vec![END; length].into_boxed_slice();
+                fill(&mut bytes, values);
+                Self::Boxed(bytes)
+            }
         }
-        Self(bytes.into())
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Boxed(bytes) => bytes,
+        }
     }
 
     /// Returns true if `values` equals the stored values.
     #[inline]
     pub(super) fn equals<'v>(&self, mut values: impl ValueIter<'v>) -> bool {
-        let rest = values.try_fold(&*self.0, |rest, value| {
+        let rest = values.try_fold(self.bytes(), |rest, value| {
             rest.strip_prefix(value.as_bytes())?.strip_prefix(&[END])
         });
         rest.is_some_and(<[u8]>::is_empty)
@@ -40,30 +64,45 @@ impl LabelValues {
 
     /// Returns the values, in the order of the label names.
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .split_inclusive(|byte| *byte == END)
-            .map(|value| value.strip_suffix(&[END]).unwrap_or(value))
-            .map(|value| str::from_utf8(value).unwrap_or_default())
+        self.encoded().map(|value| str::from_utf8(value).unwrap_or_default())
+    }
+
+    /// Returns the values without [`END`].
+    fn encoded(&self) -> impl Iterator<Item = &[u8]> {
+        let ended = self.bytes().split_inclusive(|byte| *byte == END);
+        ended.map(|value| value.strip_suffix(&[END]).unwrap_or(value))
     }
 
     /// Returns the first bytes of the values in this order. If two keys differ, their order is that of the values.
     pub(super) fn sort_key(&self, order: &[usize]) -> u128 {
-        let values = order.iter().filter_map(|position| self.iter().nth(*position));
-        // The end of a value has the lowest rank.
-        let ranks =
-            values.flat_map(|value| value.bytes().map(|byte| byte.wrapping_add(1)).chain([0]));
-        let ranks = ranks.chain(std::iter::repeat(0)).take(size_of::<u128>());
-        ranks.fold(0, |key, rank| key << u8::BITS | u128::from(rank))
+        let mut key = [END; size_of::<u128>()];
+        fill(&mut key, self.in_order(order));
+        u128::from_be_bytes(key.map(rank))
     }
 
-    /// Compares the values one after the other.
-    pub(super) fn cmp_values(&self, other: &Self) -> Ordering {
-        // `END` has the lowest rank, so that a value sorts before the longer values that start with it.
-        fn ranks(values: &LabelValues) -> impl Iterator<Item = u8> {
-            values.0.iter().map(|byte| byte.wrapping_sub(END))
-        }
-        ranks(self).cmp(ranks(other))
+    /// Compares the values in this order, one after the other.
+    pub(super) fn cmp_values(&self, other: &Self, order: &[usize]) -> Ordering {
+        self.in_order(order).cmp(other.in_order(order))
     }
+
+    fn in_order(&self, order: &[usize]) -> impl Iterator<Item = &[u8]> {
+        order.iter().filter_map(|position| self.encoded().nth(*position))
+    }
+}
+
+/// Copies the values to a buffer of [`END`]s, each followed by one, as far as they fit.
+fn fill<'v>(buffer: &mut [u8], values: impl Iterator<Item = &'v [u8]>) {
+    let mut rest = buffer;
+    for value in values {
+        let length = value.len().min(rest.len());
+        rest[..length].copy_from_slice(&value[..length]);
+        rest = rest.get_mut(length + 1..).unwrap_or_default();
+    }
+}
+
+/// Returns the rank of a byte. [`END`] has the lowest one, so that a value sorts before the longer values that start with it.
+const fn rank(byte: u8) -> u8 {
+    byte.wrapping_sub(END)
 }
 
 /// Returns a hash of the values. Its seed is random, so that an attacker cannot choose values that collide.
@@ -137,7 +176,11 @@ mod tests {
         for [one, other] in pairs.iter().flat_map(|one| pairs.iter().map(move |other| [one, other]))
         {
             let [left, right] = [one, other].map(|values| LabelValues::new(values.iter().copied()));
-            assert_eq!(left.cmp_values(&right), one.cmp(other), "{one:?} {other:?}");
+            for order in [[0, 1], [1, 0]] {
+                let [one, other] =
+                    [one, other].map(|values| order.map(|position| values[position]));
+                assert_eq!(left.cmp_values(&right, &order), one.cmp(&other), "{one:?} {other:?}");
+            }
         }
     }
 

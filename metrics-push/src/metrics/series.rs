@@ -35,9 +35,9 @@ impl<S> Series<S> {
         self.values.sort_key(order)
     }
 
-    /// Compares the label values one after the other, in the order of the label names.
-    pub(super) fn cmp_values(&self, other: &Self) -> cmp::Ordering {
-        self.values.cmp_values(&other.values)
+    /// Compares the label values in this order, one after the other.
+    pub(super) fn cmp_values(&self, other: &Self, order: &[usize]) -> cmp::Ordering {
+        self.values.cmp_values(&other.values, order)
     }
 }
 
