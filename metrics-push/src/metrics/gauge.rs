@@ -1,13 +1,13 @@
 //! `Gauge`: the sum of a float and a number of calls in flight. Threads change the latter without contention.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use prometheus::proto::{self, Metric, MetricType};
 
 use super::family::MetricKind;
-use super::striped::Stripes;
+use super::striped::{OnceBox, Stripes};
 
 /// A number that increases and decreases. Clones share the number.
 ///
@@ -25,8 +25,9 @@ pub struct Gauge(Arc<GaugeState>);
 
 struct GaugeState {
     value: AtomicU64,
-    /// Number of calls in flight: calls of `enter` minus calls of `leave`, wrapping around.
-    in_flight: OnceLock<Stripes>,
+    /// Number of calls in flight: calls of `enter` minus calls of `leave`, wrapping around. In a box, because most gauges
+    /// count no calls.
+    in_flight: OnceBox<Stripes>,
 }
 
 impl Gauge {
@@ -70,7 +71,7 @@ impl Gauge {
 
     #[inline]
     fn in_flight(&self) -> &Stripes {
-        self.0.in_flight.get_or_init(Stripes::default)
+        self.0.in_flight.get_or_init(Box::default)
     }
 
     /// Returns the current value.
@@ -87,7 +88,7 @@ impl MetricKind for Gauge {
     const TYPE: MetricType = MetricType::GAUGE;
 
     fn new((): &()) -> Self {
-        Self(Arc::new(GaugeState { value: AtomicU64::new(0), in_flight: OnceLock::new() }))
+        Self(Arc::new(GaugeState { value: AtomicU64::new(0), in_flight: OnceBox::new() }))
     }
 
     fn sample(&self) -> Metric {
