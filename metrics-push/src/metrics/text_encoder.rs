@@ -12,8 +12,9 @@ use super::proto_compat::{counter_value, gauge_value, untyped_value};
 /// Capacity reserved for the comments of a family, besides its name and its help text.
 const COMMENTS_LENGTH: usize = "# HELP  \n# TYPE  histogram\n".len();
 
-/// Capacity reserved per sample line.
+/// Capacity reserved for the first line, and how much longer the text of a series can be than that of the first one.
 const TYPICAL_LINE_LENGTH: usize = 64;
+const TYPICAL_DIFFERENCE: usize = 24;
 
 /// Appends a family to `text`. Appends nothing if the family has no metrics.
 pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
@@ -52,18 +53,21 @@ pub(super) struct SampleWriter<'a> {
     text: &'a mut String,
     /// The encoded labels of the current metric.
     labels: String,
+    /// The number of series after the first one, until that is written.
+    later_series: usize,
 }
 
 /// A label that the format adds: the bound of a bucket, or a quantile.
 type ExtraLabel = Option<(&'static str, f64)>;
 
 impl<'a> SampleWriter<'a> {
-    /// Appends the comments of a family to `text`, and reserves memory for `series` series. The family may be empty.
+    /// Appends the comments of a family to `text`. The family has `series` series, or none.
     pub(super) fn start(family: &'a MetricFamily, series: usize, text: &'a mut String) -> Self {
         let comments = COMMENTS_LENGTH + 2 * family.name().len() + family.help().len();
-        text.reserve(comments + series * TYPICAL_LINE_LENGTH);
+        text.reserve(comments + TYPICAL_LINE_LENGTH);
         write_head(family, text);
-        Self { name: family.name(), kind: family.get_field_type(), text, labels: String::new() }
+        let (name, kind, labels) = (family.name(), family.get_field_type(), String::new());
+        Self { name, kind, text, labels, later_series: series.saturating_sub(1) }
     }
 
     /// Appends the lines of a metric with these labels. The labels in `metric` are ignored.
@@ -73,6 +77,7 @@ impl<'a> SampleWriter<'a> {
         metric: &Metric,
     ) {
         self.encode_labels(labels);
+        let start = self.text.len();
         match self.kind {
             MetricType::COUNTER => self.number(counter_value(metric)),
             MetricType::GAUGE => self.number(gauge_value(metric)),
@@ -80,6 +85,9 @@ impl<'a> SampleWriter<'a> {
             MetricType::HISTOGRAM => self.histogram(metric),
             MetricType::SUMMARY => self.summary(metric),
         }
+        let length = self.text.len() - start;
+        // Memory that is reserved and not used costs nothing, but a text that outgrows it is copied.
+        self.text.reserve(std::mem::take(&mut self.later_series) * (length + TYPICAL_DIFFERENCE));
     }
 
     fn encode_labels<'l>(&mut self, labels: impl Iterator<Item = (&'l str, &'l str)>) {
