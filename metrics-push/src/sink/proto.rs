@@ -39,6 +39,23 @@ pub(super) fn string(message: &mut Vec<u8>, field: u8, value: &str) {
     message.extend_from_slice(value.as_bytes());
 }
 
+/// Writes a field that contains a label: a message of two strings.
+pub(super) fn label(outer: &mut Vec<u8>, field: u8, name: &str, value: &str) {
+    // Every series has labels, and most of them are short: all their lengths are known at once, and need one byte each.
+    let lengths = [name.len() + value.len() + 4, name.len(), value.len()].map(u8::try_from);
+    if let [Ok(length @ ..CONTINUATION_BIT), Ok(name_length), Ok(value_length)] = lengths {
+        outer.extend_from_slice(&[field << 3 | LEN, length, 1 << 3 | LEN, name_length]);
+        outer.extend_from_slice(name.as_bytes());
+        outer.extend_from_slice(&[2 << 3 | LEN, value_length]);
+        outer.extend_from_slice(value.as_bytes());
+        return;
+    }
+    message(outer, field, |label| {
+        string(label, 1, name);
+        string(label, 2, value);
+    });
+}
+
 /// Writes a field that contains several integers.
 #[cfg_attr(
     not(feature = "remote-write"),
@@ -166,6 +183,20 @@ mod tests {
             (4, FieldValue::Bytes(&[8, 0xac, 2])),
         ];
         assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn label_is_a_message_of_two_strings() {
+        for length in [0, 1, 60, 61, 62, 63, 64, 123, 124, 127, 128, 300] {
+            let (name, value) = ("n".repeat(length / 2), "v".repeat(length - length / 2));
+            let (mut bytes, mut expected) = (vec![1], vec![1]);
+            label(&mut bytes, 3, &name, &value);
+            message(&mut expected, 3, |label| {
+                string(label, 1, &name);
+                string(label, 2, &value);
+            });
+            assert_eq!(bytes, expected, "{length}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! If a family is not in the form that this crate writes, [`encode`] returns `None`, and the request is sent as text.
 
 use crate::exposition::{Distribution, EncodedFamily, LabelPairs, MetricType, Sample};
-use crate::sink::proto::{delimited, double, message, number, string};
+use crate::sink::proto::{delimited, double, label, message, number, string};
 
 /// Encodes families, given as names and texts; `None` if a text cannot be parsed.
 pub(super) fn encode<'a>(families: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Vec<u8>> {
@@ -97,9 +97,6 @@ fn write_single(family: &mut Vec<u8>, metric_type: MetricType, sample: &Sample<'
 
 fn write_labels(metric: &mut Vec<u8>, labels: &LabelPairs<'_>) {
     for (name, value) in labels {
-        message(metric, 1, |label| {
-            string(label, 1, name);
-            string(label, 2, value);
-        });
+        label(metric, 1, name, value);
     }
 }

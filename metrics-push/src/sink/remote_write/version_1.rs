@@ -4,7 +4,7 @@
 
 use super::message::{Message, samples};
 use super::time_series::{SeriesFamily, TimeSeries};
-use crate::sink::proto::{double, message, number, string};
+use crate::sink::proto::{double, label, message, number};
 use crate::sink::sample_times::RequestTimes;
 
 #[derive(Default)]
@@ -14,10 +14,7 @@ impl Message for MessageV1 {
     fn add(&mut self, _: &SeriesFamily<'_>, series: &TimeSeries<'_, '_>, times: RequestTimes) {
         message(&mut self.0, 1, |written| {
             for (name, value) in series.labels.iter() {
-                message(written, 1, |label| {
-                    string(label, 1, name);
-                    string(label, 2, value);
-                });
+                label(written, 1, name, value);
             }
             for (value, time) in samples(series, times) {
                 message(written, 2, |sample| {
