@@ -24,7 +24,7 @@ pub(crate) use distribution::Distribution;
 use lexer::{Mistake, is_blank, labels, metric_name, mistake, trim_blanks, value};
 pub(crate) use sample::{EncodedFamily, LabelPairs, MetricType, Sample, single_value};
 #[cfg(feature = "remote-write")]
-pub(crate) use sample::{SampleLines, read_sample, sample_lines};
+pub(crate) use sample::{read_sample, sample_lines};
 
 /// Metrics in the text format, for example from a script, checked and ready to push.
 ///

@@ -66,10 +66,8 @@ impl<'a> EncodedFamily<'a> {
     }
 }
 
-pub(crate) type SampleLines<'a> = std::str::SplitTerminator<'a, char>;
-
 /// Splits the samples of a family into lines.
-pub(crate) fn sample_lines(samples: &str) -> SampleLines<'_> {
+pub(crate) fn sample_lines(samples: &str) -> impl Iterator<Item = &str> {
     samples.split_terminator('\n')
 }
 
@@ -91,30 +89,41 @@ pub(crate) struct Sample<'a> {
     value: &'a str,
 }
 
-/// Reads one line with a value. Passes the name and the value of each label to `add_label`. Returns the name and the value of
-/// the sample.
+/// Reads the first line of samples, and removes it from `lines`. Passes the name and the value of each label to `add_label`.
+/// Returns the name and the value of the sample.
+///
+/// The end of the line is not searched first: names and label values contain no line feed, so reading the line finds it.
 pub(crate) fn read_sample<'a>(
-    line: &'a str,
+    lines: &mut &'a str,
     mut add_label: impl FnMut(&'a str, Cow<'a, str>),
 ) -> Option<(&'a str, &'a str)> {
-    let (name, mut rest) = line.split_at(line.bytes().position(|byte| b"{ ".contains(&byte))?);
+    let (name, mut rest) = split_before(lines, |byte| matches!(byte, b'{' | b' ' | b'\n'))?;
     if let Some(inside) = rest.strip_prefix('{') {
         rest = inside;
         while !rest.starts_with('}') {
-            let (label, quoted) = rest.split_once('=')?;
-            let (value, after) = unquote(quoted.strip_prefix('"')?)?;
+            let (label, quoted) = split_before(rest, |byte| matches!(byte, b'=' | b'\n'))?;
+            let (value, after) = unquote(quoted.strip_prefix("=\"")?)?;
             add_label(label, value);
             rest = after.strip_prefix(',').unwrap_or(after);
         }
         rest = &rest[1..];
     }
-    Some((name, rest.strip_prefix(' ')?))
+    let rest = rest.strip_prefix(' ')?;
+    let (value, end) = split_before(rest, |byte| byte == b'\n').unwrap_or((rest, ""));
+    *lines = end.strip_prefix('\n').unwrap_or(end);
+    Some((name, value))
+}
+
+/// Splits a text before the first byte with a property. Faster than a search for a pattern, because most parts of a line are
+/// short.
+fn split_before(text: &str, is_end: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+    text.bytes().position(is_end).map(|position| text.split_at(position))
 }
 
 impl<'a> Sample<'a> {
-    pub(crate) fn parse(line: &'a str) -> Option<Self> {
+    pub(crate) fn parse(mut line: &'a str) -> Option<Self> {
         let mut labels = LabelPairs::new();
-        let (name, value) = read_sample(line, |label, value| labels.push((label, value)))?;
+        let (name, value) = read_sample(&mut line, |label, value| labels.push((label, value)))?;
         Some(Self { name, labels, value })
     }
 

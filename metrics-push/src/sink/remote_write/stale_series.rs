@@ -40,8 +40,8 @@ impl SentGroups {
         key: &GroupingKey,
         families: &[SeriesFamily<'_>],
     ) -> SeriesSet {
-        let count: usize = families.iter().map(SeriesFamily::len).sum();
-        if count <= MAX_SERIES {
+        let has_too_many = families.iter().flat_map(SeriesFamily::lines).nth(MAX_SERIES).is_some();
+        if !has_too_many {
             return ending_series(families);
         }
         let groups = self.0.lock();

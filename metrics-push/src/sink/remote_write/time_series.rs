@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::exposition::{EncodedFamily, MetricType, SampleLines, read_sample, sample_lines};
+use crate::exposition::{EncodedFamily, MetricType, read_sample, sample_lines};
 use crate::float::parse_float;
 use crate::labels::GroupingKey;
 use crate::metrics::push_label_value;
@@ -77,20 +77,20 @@ impl<'a> SeriesFamily<'a> {
         key: &'a GroupingKey,
         lines: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let series = lines.filter_map(|line| {
+        let series = lines.filter_map(|mut line| {
             let mut labels = grouping_labels(key, "");
-            read_series(line, &mut labels).map(|_| labels)
+            read_series(&mut line, &mut labels).map(|_| labels)
         });
         let source = SeriesSource::Stale(series.collect());
         Self { name: "", metric_type: MetricType::Untyped, help: None, since: None, source }
     }
 
-    /// Returns the number of series.
-    pub(super) fn len(&self) -> usize {
-        match &self.source {
-            SeriesSource::Lines { lines, .. } => sample_lines(lines).count(),
-            SeriesSource::Stale(series) => series.len(),
-        }
+    /// Returns the lines of the samples. Stale markers have none.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        sample_lines(match self.source {
+            SeriesSource::Lines { lines, .. } => lines,
+            SeriesSource::Stale(_) => "",
+        })
     }
 
     /// Returns a reader of the series.
@@ -98,7 +98,7 @@ impl<'a> SeriesFamily<'a> {
         match &self.source {
             SeriesSource::Lines { lines, key, values_before } => {
                 let grouping_labels = grouping_labels(key, self.name);
-                let (lines, labels) = (sample_lines(lines), grouping_labels.clone());
+                let labels = grouping_labels.clone();
                 SeriesReader::Lines { lines, grouping_labels, labels, values_before }
             }
             SeriesSource::Stale(series) => SeriesReader::Stale(series.iter()),
@@ -109,7 +109,8 @@ impl<'a> SeriesFamily<'a> {
 /// Reads the series of a family.
 pub(super) enum SeriesReader<'r, 'a> {
     Lines {
-        lines: SampleLines<'a>,
+        /// The lines that are not read yet.
+        lines: &'a str,
         /// The labels that all series have, and a name of the metric, which each line replaces.
         grouping_labels: SeriesLabels<'a>,
         /// The labels of the present series.
@@ -127,16 +128,20 @@ impl<'a> SeriesReader<'_, 'a> {
     /// Returns the next series.
     ///
     /// # Errors
-    /// If the line is not in the form that this crate writes.
+    /// If the line is not in the form that this crate writes. The lines after it are not read.
     pub(super) fn next(&mut self) -> Option<Result<TimeSeries<'_, 'a>, UnreadableLine>> {
         match self {
             Self::Lines { lines, grouping_labels, labels, values_before } => {
+                if lines.is_empty() {
+                    return None;
+                }
                 labels.reset(grouping_labels);
-                let value = read_series(lines.next()?, labels);
-                Some(value.ok_or(UnreadableLine).map(|value| {
-                    let value_before = values_before.get(labels).copied();
-                    TimeSeries { labels, value, value_before }
-                }))
+                let Some(value) = read_series(lines, labels) else {
+                    *lines = "";
+                    return Some(Err(UnreadableLine));
+                };
+                let value_before = values_before.get(labels).copied();
+                Some(Ok(TimeSeries { labels, value, value_before }))
             }
             Self::Stale(series) => {
                 let labels = series.next()?;
@@ -169,9 +174,10 @@ fn grouping_labels<'a>(key: &'a GroupingKey, name: &'a str) -> SeriesLabels<'a> 
     series_labels(key, [(NAME, name.into())].into())
 }
 
-/// Adds the labels of a sample to those of its group. Returns the value; `None` if the line is in another form.
-fn read_series<'a>(line: &'a str, labels: &mut SeriesLabels<'a>) -> Option<f64> {
-    let (name, value) = read_sample(line, |label, value| labels.set_missing(label, value))?;
+/// Reads the first line of samples, and adds its labels to those of its group. Returns the value; `None` if the line is in
+/// another form.
+fn read_series<'a>(lines: &mut &'a str, labels: &mut SeriesLabels<'a>) -> Option<f64> {
+    let (name, value) = read_sample(lines, |label, value| labels.set_missing(label, value))?;
     labels.set(NAME, name.into());
     parse_float(value)
 }
@@ -243,16 +249,18 @@ mod tests {
             .map(|text| ended(&SeriesFamily::read(&key, "x", text).unwrap()));
         assert_eq!(order[0], order[1]);
         let none = SeriesFamily::stale_markers(&key, ["", "x", "x{"].into_iter());
-        assert_eq!(none.len(), 0);
+        assert!(none.reader().next().is_none());
     }
 
     #[test]
     fn text_in_another_form_is_not_read() {
         assert!(SeriesFamily::read(&key(), "x", "# UNIT x s\nx 1\n").is_none());
-        for text in ["x{a=1} 1\n", "x one\n"] {
+        for text in ["x{a=1} 1\n", "x one\n", "x\nx 1\n", "x{a\nx=\"1\"} 1\n", "\nx 1\n"] {
             let key = key();
             let family = SeriesFamily::read(&key, "x", text).unwrap();
-            assert!(family.reader().next().is_some_and(|series| series.is_err()), "{text}");
+            let mut reader = family.reader();
+            assert!(reader.next().is_some_and(|series| series.is_err()), "{text}");
+            assert!(reader.next().is_none(), "{text}");
         }
     }
 }
