@@ -3,10 +3,10 @@
 //! ```text
 //! #[counted]                             fn load(n: u32) -> Result<u32, E> {
 //! fn load(n: u32) -> Result<u32, E> {        call(
-//!     body                          =>           { static __SITE: CountedSite = ..; &__SITE }.start(),
+//!     body                          =>           { static __SITE: .. = ..; &__SITE }.start("load", ..),
 //! }                                              || -> Result<u32, E> { body },
 //!                                            )
-//!                                            .finish()
+//!                                            .finish_result()
 //!                                        }
 //! ```
 //!
@@ -30,6 +30,7 @@ const METRIC: Metric = Metric {
     shared_name: "function_calls_total",
     shared_constructor: "function_calls",
     site_type: "CountedSite",
+    shared_site_type: "SharedCountedSite",
     reserved_labels: &["function", "module", "outcome"],
 };
 

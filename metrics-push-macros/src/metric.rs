@@ -21,8 +21,10 @@ pub(crate) struct Metric {
     pub(crate) shared_name: &'static str,
     /// The constructor of that metric in the runtime crate.
     pub(crate) shared_constructor: &'static str,
-    /// The type in the runtime crate that describes the instrumented function.
+    /// The type in the runtime crate that describes an instrumented function.
     pub(crate) site_type: &'static str,
+    /// The type for a function that adds nothing to the shared metric.
+    pub(crate) shared_site_type: &'static str,
     /// The labels that the attribute itself adds.
     pub(crate) reserved_labels: &'static [&'static str],
 }
@@ -127,24 +129,27 @@ impl MetricArgs {
         let span = generated();
         let runtime = self.runtime();
         let function_label = function.label();
-        let site_type = Ident::new(metric.site_type, span);
+        let name = quote_spanned!(span=> #function_label, ::core::module_path!());
         let (labels, values) = self.label_tokens();
         let values: Vec<_> = values.into_iter().map(|value| label(&runtime, value)).collect();
-        let site_metric = self.site_metric(metric, &labels, function);
-        let site = quote_spanned! {span=>
-            {
-                static __SITE: #runtime::#site_type =
-                    #runtime::#site_type::new(#function_label, ::core::module_path!()) #site_metric #options;
-                &__SITE
+        let (site_type, site, start, arguments) = match self.site_metric(metric, &labels, function)
+        {
+            // Named by each call: evaluating the name in the static would cost more compile time.
+            None if options.is_empty() => {
+                (metric.shared_site_type, quote_spanned!(span=> new()), "start", name)
+            }
+            site_metric => {
+                let site = quote_spanned!(span=> new(#name) #site_metric #options);
+                (metric.site_type, site, "enter", quote_spanned!(span=> &[#(#values),*]))
             }
         };
-        let start = match values.is_empty() {
-            true => quote_spanned!(span=> start()),
-            false => quote_spanned!(span=> enter(&[#(#values),*])),
+        let (site_type, start) = (Ident::new(site_type, span), Ident::new(start, span));
+        let site = quote_spanned! {span=>
+            { static __SITE: #runtime::#site_type = #runtime::#site_type::#site; &__SITE }
         };
         Instrumentation {
-            start: quote_spanned!(span=> #site.#start),
-            prepare: quote_spanned!(span=> #site.prepare(&[#(#values),*])),
+            start: quote_spanned!(span=> #site.#start(#arguments)),
+            prepare: quote_spanned!(span=> #site.prepare(#arguments)),
             uses_arguments: !values.is_empty(),
             guard_owner: GuardOwner::Runtime,
             handle: None,

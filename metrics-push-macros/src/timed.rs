@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! #[timed]                      fn load(n: u32) -> u32 {
-//! fn load(n: u32) -> u32 {          let _call = { static __SITE: TimedSite = ..; &__SITE }.start();
+//! fn load(n: u32) -> u32 {          let _call = { static __SITE: .. = ..; &__SITE }.start("load", ..);
 //!     body                 =>       { body }
 //! }                             }
 //! ```
@@ -27,6 +27,7 @@ const METRIC: Metric = Metric {
     shared_name: "function_duration_seconds",
     shared_constructor: "function_duration",
     site_type: "TimedSite",
+    shared_site_type: "SharedTimedSite",
     reserved_labels: &["function", "module", "outcome"],
 };
 

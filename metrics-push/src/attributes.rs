@@ -323,10 +323,11 @@ pub use metrics_push_macros::push_job;
 ///
 /// ```text
 /// fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
-///     let call = { static SITE: CountedSite = CountedSite::new(Site::new("parse", module_path!(), "function_calls_total", "..")); &SITE }.start();
-///     let ended = call(call, || -> Result<u32, std::num::ParseIntError> { /* the body */ });
-///     let outcome = judge(ended.result()).outcome();
-///     ended.finish(outcome)
+///     call(
+///         { static SITE: SharedCountedSite = SharedCountedSite::new(); &SITE }.start("parse", module_path!()),
+///         || -> Result<u32, std::num::ParseIntError> { /* the body */ },
+///     )
+///     .finish_result()
 /// }
 /// ```
 ///
@@ -504,7 +505,7 @@ pub use metrics_push_macros::counted;
 ///
 /// ```text
 /// fn sort(numbers: &mut [u32]) {
-///     let _call = { static SITE: TimedSite = TimedSite::new(Site::new("load", module_path!(), "function_duration_seconds", "..")); &SITE }.start();
+///     let _call = { static SITE: SharedTimedSite = SharedTimedSite::new(); &SITE }.start("sort", module_path!());
 ///     { /* the body */ }
 /// }
 /// ```

@@ -4,13 +4,10 @@
 async fn serve() -> ! {
     ::metrics_push::__private::call_forever(
             {
-                static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                    "serve",
-                    ::core::module_path!(),
-                );
+                static __SITE: ::metrics_push::__private::SharedCountedSite = ::metrics_push::__private::SharedCountedSite::new();
                 &__SITE
             }
-                .start(),
+                .start("serve", ::core::module_path!()),
             async move { loop {} },
         )
         .await

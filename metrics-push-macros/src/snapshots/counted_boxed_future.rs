@@ -9,13 +9,10 @@ fn load<'a>(
     Box::pin(async move {
         ::metrics_push::__private::call_async(
                 {
-                    static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                        "load",
-                        ::core::module_path!(),
-                    );
+                    static __SITE: ::metrics_push::__private::SharedCountedSite = ::metrics_push::__private::SharedCountedSite::new();
                     &__SITE
                 }
-                    .start(),
+                    .start("load", ::core::module_path!()),
                 async move {
                     #[allow(unreachable_code)]
                     if false {

@@ -7,13 +7,10 @@ fn parts() -> Result<
 > {
     ::metrics_push::__private::call(
             {
-                static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                    "parts",
-                    ::core::module_path!(),
-                );
+                static __SITE: ::metrics_push::__private::SharedCountedSite = ::metrics_push::__private::SharedCountedSite::new();
                 &__SITE
             }
-                .start(),
+                .start("parts", ::core::module_path!()),
             || -> Result<(_, Vec<_>), &'static _> { todo!() },
         )
         .finish_result()

@@ -5,13 +5,10 @@ fn load(n: u32) -> impl Future<Output = u32> + Send + use<> {
     async move {
         ::metrics_push::__private::call_async(
                 {
-                    static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                        "load",
-                        ::core::module_path!(),
-                    );
+                    static __SITE: ::metrics_push::__private::SharedCountedSite = ::metrics_push::__private::SharedCountedSite::new();
                     &__SITE
                 }
-                    .start(),
+                    .start("load", ::core::module_path!()),
                 async move {
                     #[allow(unreachable_code)]
                     if false {

@@ -27,7 +27,7 @@ where
                         );
                     &__SITE
                 }
-                    .start(),
+                    .enter(&[]),
                 || -> () { work() },
             )
             .finish()
@@ -51,7 +51,7 @@ where
                         );
                     &__SITE
                 }
-                    .start(),
+                    .enter(&[]),
                 async move {
                     #[allow(unreachable_code)]
                     if false {

@@ -4,13 +4,10 @@
 fn serve() -> ! {
     let _call = ::metrics_push::__private::armed(
         {
-            static __SITE: ::metrics_push::__private::CountedSite = ::metrics_push::__private::CountedSite::new(
-                "serve",
-                ::core::module_path!(),
-            );
+            static __SITE: ::metrics_push::__private::SharedCountedSite = ::metrics_push::__private::SharedCountedSite::new();
             &__SITE
         }
-            .start(),
+            .start("serve", ::core::module_path!()),
     );
     {
         loop {}

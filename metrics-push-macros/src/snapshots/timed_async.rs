@@ -16,7 +16,7 @@ async fn load(path: String) -> u32 {
             );
         &__SITE
     }
-        .start();
+        .enter(&[]);
     {
         1
     }

@@ -5,13 +5,10 @@
 fn load(path: &str) -> u32 {
     #![allow(unused)]
     let _call = {
-        static __SITE: ::metrics_push::__private::TimedSite = ::metrics_push::__private::TimedSite::new(
-            "load",
-            ::core::module_path!(),
-        );
+        static __SITE: ::metrics_push::__private::SharedTimedSite = ::metrics_push::__private::SharedTimedSite::new();
         &__SITE
     }
-        .start();
+        .start("load", ::core::module_path!());
     {
         1
     }

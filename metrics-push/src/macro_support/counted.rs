@@ -12,11 +12,20 @@ use crate::metrics::{CallSite, Counter, Family};
 /// The metric of all functions without the argument `name`.
 static SHARED_METRIC: SiteMetric = SiteMetric::function_calls();
 
-/// An annotated function whose calls are counted.
+/// An annotated function whose calls are counted in the shared metric.
+///
+/// The compiler evaluates a site in each expansion, so the name of the function is passed to each call instead of stored.
+pub struct SharedCountedSite(HandleCache<CountedFamily, OutcomeCounters>);
+
+/// An annotated function whose calls are counted in any metric.
 pub struct CountedSite {
+    function: CountedFunction,
+    cache: HandleCache<CountedFamily, OutcomeCounters>,
+}
+
+struct CountedFunction {
     site: Site,
     counts: Counts,
-    cache: HandleCache<Self>,
 }
 
 /// Which calls are counted.
@@ -26,33 +35,79 @@ enum Counts {
     Errors,
 }
 
+type CountedFamily = Arc<Family<Counter>>;
+
 /// One counter per outcome, on the same cache lines. Outcomes that are not counted have a counter that does not belong
 /// to a registered metric.
 pub(super) struct OutcomeCounters([Counter; CALL_OUTCOMES.len()]);
+
+impl SharedCountedSite {
+    /// Returns a site that has not been called.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "only expansions use it")]
+    pub const fn new() -> Self {
+        Self(HandleCache::EMPTY)
+    }
+
+    /// Starts a call of this function. The call is counted when it ends.
+    #[inline]
+    #[track_caller]
+    pub fn start(&'static self, function: &'static str, module: &'static str) -> CountedCall {
+        let Self(cache) = self;
+        CountedCall(match cache.unlabelled() {
+            Some(counters) => counters,
+            None => self.resolve(function, module),
+        })
+    }
+
+    /// Prepares a call that may start later.
+    #[inline]
+    #[track_caller]
+    pub fn prepare(&'static self, function: &'static str, module: &'static str) -> CountedCall {
+        self.start(function, module)
+    }
+
+    #[inline(never)]
+    #[track_caller]
+    fn resolve(
+        &'static self,
+        function: &'static str,
+        module: &'static str,
+    ) -> &'static OutcomeCounters {
+        let Self(cache) = self;
+        cache.resolve(&CountedFunction::new(function, module), &[])
+    }
+}
+
+impl CountedFunction {
+    // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile time.
+    #[track_caller]
+    const fn new(function: &'static str, module: &'static str) -> Self {
+        let call_site = CallSite::function(function, module);
+        let site = Site { call_site, metric: &SHARED_METRIC };
+        Self { site, counts: Counts::All }
+    }
+}
 
 impl CountedSite {
     /// Counts all calls in the metric that functions without a `name` share.
     #[must_use]
     #[track_caller]
     pub const fn new(function: &'static str, module: &'static str) -> Self {
-        // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile
-        // time.
-        let call_site = CallSite::function(function, module);
-        let site = Site { call_site, metric: &SHARED_METRIC };
-        Self { site, counts: Counts::All, cache: HandleCache::EMPTY }
+        Self { function: CountedFunction::new(function, module), cache: HandleCache::EMPTY }
     }
 
     /// Counts the calls in this metric.
     #[must_use]
     pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
-        self.site.metric = metric;
+        self.function.site.metric = metric;
         self
     }
 
     /// Does not count successful calls.
     #[must_use]
     pub const fn only_errors(mut self) -> Self {
-        self.counts = Counts::Errors;
+        self.function.counts = Counts::Errors;
         self
     }
 
@@ -60,12 +115,6 @@ impl CountedSite {
     #[inline]
     pub fn enter(&'static self, labels: &[LabelValue<'_>]) -> CountedCall {
         CountedCall(self.cache.unlabelled().unwrap_or_else(|| self.resolve(labels)))
-    }
-
-    /// Starts a call without label values.
-    #[inline]
-    pub fn start(&'static self) -> CountedCall {
-        self.enter(&[])
     }
 
     /// Prepares a call that may start later.
@@ -77,12 +126,12 @@ impl CountedSite {
     // Not generic and not inlined: compiled once, in this crate, instead of in every crate with annotated functions.
     #[inline(never)]
     fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static OutcomeCounters {
-        self.cache.resolve(self, labels)
+        self.cache.resolve(&self.function, labels)
     }
 }
 
-impl Resolve for CountedSite {
-    type Registered = Arc<Family<Counter>>;
+impl Resolve for CountedFunction {
+    type Registered = CountedFamily;
     type Handles = OutcomeCounters;
 
     fn site(&self) -> &Site {

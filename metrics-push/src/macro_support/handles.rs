@@ -36,43 +36,46 @@ pub(super) trait Resolve {
 }
 
 /// The handles that the calls of a site have used so far.
-pub(super) struct HandleCache<S: Resolve + 'static> {
+///
+/// The parameters are those of [`Resolve`]. The compiler checks this type in each expansion, so they are not associated
+/// types of a site, which it would have to look up.
+pub(super) struct HandleCache<R: 'static, H: 'static> {
     /// The handles of a site whose label values do not depend on the call.
-    unlabelled: OnceRef<'static, S::Handles>,
+    unlabelled: OnceRef<'static, H>,
     // Allocated by the first call, because the compiler evaluates this type in each expansion. It is never dropped, because
     // the compiler would then have to check the destructor of each site.
-    first_call: OnceRef<'static, FirstCall<S>>,
+    first_call: OnceRef<'static, FirstCall<R, H>>,
 }
 
 /// What the first call of a site prepares.
-struct FirstCall<S: Resolve> {
+struct FirstCall<R, H> {
     /// `None` if the metrics could not be registered.
-    resolved: OnceLock<Option<Resolved<S>>>,
-    detached: OnceLock<S::Handles>,
+    resolved: OnceLock<Option<Resolved<R, H>>>,
+    detached: OnceLock<H>,
 }
 
-struct Resolved<S: Resolve> {
-    registered: S::Registered,
-    label_sets: LabelSets<S::Handles>,
+struct Resolved<R, H> {
+    registered: R,
+    label_sets: LabelSets<H>,
 }
 
-impl<S: Resolve> HandleCache<S> {
+impl<R, H> HandleCache<R, H> {
     /// A constant instead of a function, because the compiler evaluates it once for all sites.
     #[expect(clippy::declare_interior_mutable_const, reason = "it initialises statics only")]
     pub(super) const EMPTY: Self = Self { unlabelled: OnceRef::new(), first_call: OnceRef::new() };
 
     /// Returns the handles of a site without labels; `None` before its first call.
     #[inline]
-    pub(super) fn unlabelled(&self) -> Option<&'static S::Handles> {
+    pub(super) fn unlabelled(&self) -> Option<&'static H> {
         self.unlabelled.get()
     }
 
     /// Returns the handles for a call with these label values. Registers the metrics at the first call.
     pub(super) fn resolve(
         &'static self,
-        site: &S,
+        site: &impl Resolve<Registered = R, Handles = H>,
         labels: &[LabelValue<'_>],
-    ) -> &'static S::Handles {
+    ) -> &'static H {
         let first_call = self.first_call.get_or_init(|| leak(FirstCall::default()));
         let Some(resolved) = first_call.resolved(site) else {
             return first_call.detached.get_or_init(|| site.detached());
@@ -85,14 +88,14 @@ impl<S: Resolve> HandleCache<S> {
     }
 }
 
-impl<S: Resolve> Default for FirstCall<S> {
+impl<R, H> Default for FirstCall<R, H> {
     fn default() -> Self {
         Self { resolved: OnceLock::new(), detached: OnceLock::new() }
     }
 }
 
-impl<S: Resolve> FirstCall<S> {
-    fn resolved(&self, site: &S) -> Option<&Resolved<S>> {
+impl<R, H> FirstCall<R, H> {
+    fn resolved(&self, site: &impl Resolve<Registered = R>) -> Option<&Resolved<R, H>> {
         if self.resolved.get().is_none() && is_gathering() {
             // A collector cannot register metrics while its registry is gathered. A later call registers them.
             return None;

@@ -17,7 +17,7 @@ mod timed;
 pub use call::{
     Judged, Measured, call, call_async, call_boxed, call_forever, call_future, capture, never,
 };
-pub use counted::{CountedCall, CountedSite};
+pub use counted::{CountedCall, CountedSite, SharedCountedSite};
 pub use ended::{ByVariant, ByVariantWithoutText, Conclusive, Ended, Returned, WithoutText};
 pub use judge::{error_if, ok_if, skip_if, unjudged};
 pub use label_value::{AsText, LabelValue, ViaDisplay, ViaText, label};
@@ -26,6 +26,8 @@ pub use run::{
     PreparedRun, binary_name, heartbeat_interval, host_name, prepare, start, supervised,
 };
 pub use site::{SiteMetric, metric_name};
-pub use timed::{PreparedTime, SiteTiming, TimedCall, TimedSite, disable_tsc_clock};
+pub use timed::{
+    PreparedTime, SharedTimedSite, SiteTiming, TimedCall, TimedSite, disable_tsc_clock,
+};
 
 pub use crate::job::Verdict;

@@ -22,12 +22,24 @@ static SHARED_METRIC: SiteMetric = SiteMetric::function_duration();
 
 static DEFAULT_TIMING: SiteTiming = SiteTiming::new();
 
-/// An annotated function whose calls are timed.
+/// An annotated function whose calls are timed with the default [`SiteTiming`] in the shared metric.
+///
+/// The compiler evaluates a site in each expansion, so the name of the function is passed to each call instead of stored.
+pub struct SharedTimedSite(HandleCache<TimedFamilies, Durations>);
+
+/// An annotated function whose calls are timed in any metric.
 pub struct TimedSite {
+    function: TimedFunction,
+    cache: HandleCache<TimedFamilies, Durations>,
+}
+
+struct TimedFunction {
     site: Site,
     timing: &'static SiteTiming,
-    cache: HandleCache<Self>,
 }
+
+/// The histograms, and the gauge of calls in flight.
+type TimedFamilies = (Arc<Family<Histogram>>, Option<Gauge>);
 
 /// How calls are timed.
 ///
@@ -142,29 +154,76 @@ impl SiteTiming {
     }
 }
 
+impl SharedTimedSite {
+    /// Returns a site that has not been called.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "only expansions use it")]
+    pub const fn new() -> Self {
+        Self(HandleCache::EMPTY)
+    }
+
+    /// Starts a call of this function.
+    #[inline]
+    #[track_caller]
+    pub fn start(&'static self, function: &'static str, module: &'static str) -> TimedCall {
+        self.prepare(function, module).enter()
+    }
+
+    /// Prepares a call that may start later.
+    #[inline]
+    #[track_caller]
+    pub fn prepare(&'static self, function: &'static str, module: &'static str) -> PreparedTime {
+        let Self(cache) = self;
+        PreparedTime(match cache.unlabelled() {
+            Some(durations) => durations,
+            None => self.resolve(function, module),
+        })
+    }
+
+    #[inline(never)]
+    #[track_caller]
+    fn resolve(&'static self, function: &'static str, module: &'static str) -> &'static Durations {
+        let Self(cache) = self;
+        cache.resolve(&TimedFunction::new(function, module), &[])
+    }
+}
+
+impl TimedFunction {
+    // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile time.
+    #[track_caller]
+    const fn new(function: &'static str, module: &'static str) -> Self {
+        let call_site = CallSite::function(function, module);
+        let site = Site { call_site, metric: &SHARED_METRIC };
+        Self { site, timing: &DEFAULT_TIMING }
+    }
+
+    fn outcome_label(&self, outcome: Outcome) -> Option<Outcome> {
+        match self.timing.split {
+            Split::ByOutcome => Some(outcome),
+            Split::Together => None,
+        }
+    }
+}
+
 impl TimedSite {
     /// Times calls with the default [`SiteTiming`], in the metric that functions without a `name` share.
     #[must_use]
     #[track_caller]
     pub const fn new(function: &'static str, module: &'static str) -> Self {
-        // The location is that of the caller, because `file!()` and `line!()` in each expansion would cost more compile
-        // time.
-        let call_site = CallSite::function(function, module);
-        let site = Site { call_site, metric: &SHARED_METRIC };
-        Self { site, timing: &DEFAULT_TIMING, cache: HandleCache::EMPTY }
+        Self { function: TimedFunction::new(function, module), cache: HandleCache::EMPTY }
     }
 
     /// Records the durations in this metric.
     #[must_use]
     pub const fn metric(mut self, metric: &'static SiteMetric) -> Self {
-        self.site.metric = metric;
+        self.function.site.metric = metric;
         self
     }
 
     /// Sets how calls are timed.
     #[must_use]
     pub const fn timing(mut self, timing: &'static SiteTiming) -> Self {
-        self.timing = timing;
+        self.function.timing = timing;
         self
     }
 
@@ -172,12 +231,6 @@ impl TimedSite {
     #[inline]
     pub fn enter(&'static self, labels: &[LabelValue<'_>]) -> TimedCall {
         self.prepare(labels).enter()
-    }
-
-    /// Starts a call without label values.
-    #[inline]
-    pub fn start(&'static self) -> TimedCall {
-        self.enter(&[])
     }
 
     /// Prepares a call that may start later.
@@ -189,19 +242,12 @@ impl TimedSite {
     // Not generic and not inlined: compiled once, in this crate, instead of in every crate with annotated functions.
     #[inline(never)]
     fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static Durations {
-        self.cache.resolve(self, labels)
-    }
-
-    fn outcome_label(&self, outcome: Outcome) -> Option<Outcome> {
-        match self.timing.split {
-            Split::ByOutcome => Some(outcome),
-            Split::Together => None,
-        }
+        self.cache.resolve(&self.function, labels)
     }
 }
 
-impl Resolve for TimedSite {
-    type Registered = (Arc<Family<Histogram>>, Option<Gauge>);
+impl Resolve for TimedFunction {
+    type Registered = TimedFamilies;
     type Handles = Durations;
 
     fn site(&self) -> &Site {
