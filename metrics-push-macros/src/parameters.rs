@@ -65,7 +65,7 @@ impl Parameters {
         let moves = Moves::new(&self.list, moved);
         let receiver = self.list.iter().find_map(|parameter| {
             let receiver = parameter.receiver().filter(|_| moves.contains(parameter));
-            receiver.filter(|_| moved != Moved::IntoAsync || parameter.has_destructor())
+            receiver.filter(|_| moved != Moved::IntoAsync || parameter.has_destructor)
         });
         receiver.cloned()
     }
@@ -74,6 +74,9 @@ impl Parameters {
     /// [`Binding`]s. `cfg` attributes remain.
     pub(crate) fn without_binding_modifiers(&self, moved: Moved) -> Group {
         let moves = Moves::new(&self.list, moved);
+        if !self.list.iter().any(|parameter| moves.contains(parameter)) {
+            return self.group.clone();
+        }
         let mut tokens = TokenStream::new();
         for parameter in &self.list {
             let Parameter { attributes, pattern, rest, .. } = parameter;
@@ -107,17 +110,17 @@ impl Moves {
         let mut moves = Self { moved, has_destructor: false };
         moves.has_destructor = parameters
             .iter()
-            .any(|parameter| moves.contains(parameter) && parameter.has_destructor());
+            .any(|parameter| moves.contains(parameter) && parameter.has_destructor);
         moves
     }
 
     fn contains(&self, parameter: &Parameter) -> bool {
-        if self.has_destructor && parameter.has_destructor() {
+        if self.has_destructor && parameter.has_destructor {
             return true;
         }
         match self.moved {
             Moved::IntoAsync => {
-                parameter.has_destructor() || parameter.is_mutable() || parameter.is_redefined
+                parameter.has_destructor || parameter.is_mutable() || parameter.is_redefined
             }
             Moved::Borrows(returned) => {
                 parameter.is_mutable_reference()
@@ -151,6 +154,7 @@ struct Parameter {
     pattern: Vec<TokenTree>,
     rest: Vec<TokenTree>,
     is_redefined: bool,
+    has_destructor: bool,
 }
 
 impl Parameter {
@@ -164,7 +168,10 @@ impl Parameter {
         });
         let rest = pattern.split_off(colon.unwrap_or(0));
         let is_redefined = redefined.iter().any(|name| is_word(pattern.first(), &name.to_string()));
-        Self { attributes: tokens, pattern, rest, is_redefined }
+        let mut parameter =
+            Self { attributes: tokens, pattern, rest, is_redefined, has_destructor: false };
+        parameter.has_destructor = has_destructor(&parameter.type_tokens());
+        parameter
     }
 
     fn bindings(&self) -> Vec<Binding> {
@@ -211,13 +218,13 @@ impl Parameter {
         let is_self = |token| is_word(Some(token), "self") || is_word(Some(token), "Self");
         !is_reference_or_opaque && (contains_borrow(&tokens) || tokens.iter().any(is_self))
     }
+}
 
-    /// Returns true if dropping the value may run code.
-    fn has_destructor(&self) -> bool {
-        match self.type_tokens().first() {
-            Some(TokenTree::Ident(word)) => !is_primitive(word),
-            first => !is_punct(first, '&') && !is_punct(first, '*'),
-        }
+/// Returns true if dropping a value of this type may run code.
+fn has_destructor(type_tokens: &[TokenTree]) -> bool {
+    match type_tokens.first() {
+        Some(TokenTree::Ident(word)) => !is_primitive(word),
+        first => !is_punct(first, '&') && !is_punct(first, '*'),
     }
 }
 
@@ -225,11 +232,12 @@ impl Parameter {
 fn redefined(body: TokenStream) -> Vec<Ident> {
     let tokens: Vec<TokenTree> = body.into_iter().collect();
     let statements = tokens.windows(5).filter_map(|tokens| match tokens {
+        // The comparisons of words are the last ones, because they allocate.
         [binding, TokenTree::Ident(name), equals, TokenTree::Ident(value), end]
-            if is_word(Some(binding), "let")
-                && name == value
-                && is_punct(Some(equals), '=')
-                && is_punct(Some(end), ';') =>
+            if is_punct(Some(equals), '=')
+                && is_punct(Some(end), ';')
+                && is_word(Some(binding), "let")
+                && name == value =>
         {
             Some(name.clone())
         }

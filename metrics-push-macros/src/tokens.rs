@@ -40,7 +40,8 @@ pub(crate) fn is_primitive(word: &Ident) -> bool {
         "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8",
         "u16", "u32", "u64", "u128", "usize",
     ];
-    PRIMITIVE_TYPES.iter().any(|primitive| word == primitive)
+    // Comparing an `Ident` with a text allocates each time.
+    PRIMITIVE_TYPES.contains(&word.to_string().as_str())
 }
 
 /// Returns true if `token` is this character and is joined to the next one, like the first `:` of `::`.
