@@ -7,7 +7,8 @@
 //!
 //! One method judges the result, ends the call and returns the result, because each further call or variable in an
 //! expansion costs compile time, most of all in an `async fn`. Each step of the lookup is a call, too. So [`Ended`] has
-//! methods for the types that an attribute recognises, and the first step of the lookup finds them.
+//! methods for the types that an attribute recognises, and the first step of the lookup finds them. They take the call by
+//! value: an expansion then has no temporary value to drop.
 
 use std::fmt::Debug;
 use std::ops::{Deref, DerefMut};
@@ -62,8 +63,8 @@ impl<C: Measure, R> Ended<C, R> {
 impl<C: Measure, R> Ended<C, R> {
     /// Ends the call with a presumed success, for a type that is neither a `Result` nor an exit code.
     #[inline]
-    pub fn finish_value(&mut self) -> R {
-        Returned::finish(self)
+    pub fn finish_value(mut self) -> R {
+        Returned::finish(&mut self)
     }
 }
 
@@ -73,8 +74,8 @@ impl<C: Measure, T, E> Ended<C, Result<T, E>> {
     /// # Errors
     /// The error of the body.
     #[inline]
-    pub fn finish_result(&mut self) -> Result<T, E> {
-        ByVariantWithoutText::finish(self)
+    pub fn finish_result(mut self) -> Result<T, E> {
+        ByVariantWithoutText::finish(&mut self)
     }
 }
 
