@@ -7,6 +7,8 @@
 
 #[cfg(unix)]
 mod active_runs;
+#[cfg(unix)]
+mod child;
 #[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) mod fuzz;
 #[cfg(unix)]
@@ -25,9 +27,15 @@ mod process;
 mod signal_forwarding;
 
 #[cfg(unix)]
+pub(super) use active_runs::ActiveRuns;
+#[cfg(unix)]
+pub(super) use child::{ChildEnd, SupervisedChild};
+#[cfg(unix)]
 pub(super) use link::{Link, VARIABLE, is_killing, link};
 #[cfg(unix)]
 pub(super) use process::ensure;
+#[cfg(unix)]
+pub(super) use signal_forwarding::SignalForwarding;
 #[cfg(not(unix))]
 pub(super) use unsupported::{UnsupportedLink as Link, ensure, link};
 
