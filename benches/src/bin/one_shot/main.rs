@@ -31,7 +31,7 @@ use metrics_push_benches::usage::{Usage, measure, millions_of_instructions};
 use metrics_push_benches::{Table, median, median_ratio};
 use rows::{
     BARE, EXEC, EXEC_LEAN, GO, GO_TLS, Gateways, JOB, JOB_PLAIN, JOB_STATE, JOB_TLS, JOB_UNSET,
-    JOB_WORK, LEAN, LEAN_TLS, RAW_ONE, RAW_TWO, RAW_WORK, Row, job, rows,
+    JOB_WORK, LEAN, LEAN_TLS, LEAN_UNUSED_TLS, RAW_ONE, RAW_TWO, RAW_WORK, Row, job, rows,
 };
 
 const ROUNDS: usize = 61;
@@ -105,10 +105,12 @@ fn compare_rows(table: &mut Table, row: &Row, basis: &Row, max: f64) {
 }
 
 /// The rows that are compared with others, and the maximum ratios.
-const COMPARED: [(&str, &str, f64); 8] = [
+const COMPARED: [(&str, &str, f64); 10] = [
     (JOB, RAW_TWO, 1.5),
     (JOB_WORK, RAW_WORK, 1.25),
     (JOB, LEAN, 1.1),
+    (JOB, LEAN_UNUSED_TLS, 1.1),
+    (JOB_PLAIN, LEAN, 1.1),
     (JOB_TLS, LEAN_TLS, 1.1),
     (JOB, GO, 0.52),
     (JOB_TLS, GO_TLS, 0.52),

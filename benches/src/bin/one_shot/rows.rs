@@ -21,6 +21,7 @@ pub(crate) const JOB_UNSET: &str = "job, no URL";
 pub(crate) const JOB_WORK: &str = "job, 5 ms of work";
 pub(crate) const JOB_TLS: &str = "job, `https`";
 pub(crate) const LEAN: &str = "`reqwest` by hand, minimal features";
+pub(crate) const LEAN_UNUSED_TLS: &str = "`reqwest` by hand, with TLS, `http`";
 pub(crate) const LEAN_TLS: &str = "`reqwest` by hand, `https`";
 pub(crate) const GO: &str = "Go client";
 pub(crate) const GO_TLS: &str = "Go client, `https`";
@@ -197,6 +198,7 @@ pub(crate) fn rows(gateways: &Gateways, folder: &Path) -> Vec<Row> {
         Row::new(RAW_WORK, program(&raw, &[address, WORK, start, completion], &[])),
         Row::new(JOB_WORK, job(&with_tls, &[WORK], &[target])),
         Row::new(LEAN, program(&lean, &[url, body], &[])),
+        Row::new(LEAN_UNUSED_TLS, program(&lean_tls, &[url, body], &[trust])),
         Row::new("`prometheus` crate's push", program(&prometheus_push, &[url], &[])),
         Row::optional(CURL, curl(url)),
         Row::optional(GO, go(url)),
