@@ -17,8 +17,8 @@ use crate::tokens::{empty_statement_first, generated};
 pub(crate) struct Instrumentation {
     /// The expression that starts it and returns its guard.
     pub(crate) start: TokenStream,
-    /// The expression that prepares it, for a future that may start it later.
-    pub(crate) prepare: TokenStream,
+    /// Returns the expression that prepares it, for a future that may start it later. Most functions do not need it.
+    pub(crate) prepare: Box<dyn Fn() -> TokenStream>,
     /// True if the expressions may use the arguments of the function, which a future need not own.
     pub(crate) uses_arguments: bool,
     pub(crate) guard_owner: GuardOwner,
@@ -208,10 +208,13 @@ impl Expansion<'_> {
         let span = generated();
         let Instrumentation { start, prepare, uses_arguments, .. } = self.instrumentation;
         let (prepared, start) = match uses_arguments {
-            true => (
-                quote_spanned!(span=> let prepared = #prepare;),
-                quote_spanned!(span=> #runtime::enter(prepared)),
-            ),
+            true => {
+                let prepare = prepare();
+                (
+                    quote_spanned!(span=> let prepared = #prepare;),
+                    quote_spanned!(span=> #runtime::enter(prepared)),
+                )
+            }
             false => (TokenStream::new(), start.clone()),
         };
         let content = match self.judge.source {
@@ -269,7 +272,7 @@ impl Expansion<'_> {
 
     fn measured_future(&self, call: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
         let function = self.function;
-        let prepare = &self.instrumentation.prepare;
+        let prepare = (self.instrumentation.prepare)();
         let call = call(&self.closure());
         let body = quote_spanned!(generated()=> let prepared = #prepare; #call);
         function.with_moved_parameters(function.borrows(), &body)

@@ -4,6 +4,8 @@
 //! Attributes, visibility and signature are emitted as the user wrote them. They are never rebuilt, so no
 //! part of them can be lost. The body is not parsed and may be incomplete.
 
+use std::ops::Range;
+
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Lit;
@@ -11,10 +13,10 @@ use syn::ext::IdentExt;
 
 use crate::future_tail::FutureTail;
 use crate::parameters::{Moved, Parameters, Returned};
-use crate::return_type::ReturnType;
+use crate::return_type::{ReturnKind, ReturnType};
 use crate::tokens::{
     AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, empty_statement_first,
-    flatten_items, generated, is_punct, is_word, regroup,
+    generated, is_punct, is_word, regroup,
 };
 
 /// The items that an attribute supports, for error messages.
@@ -32,6 +34,9 @@ pub(crate) struct Function {
     parameters: Parameters,
     /// The tokens between the parameters and the body.
     after: Vec<TokenTree>,
+    /// The position of the return type in `after`.
+    return_type: Range<usize>,
+    return_kind: ReturnKind,
     /// They are valid only at the start of the body.
     inner_attributes: TokenStream,
     /// The body without its inner attributes.
@@ -62,9 +67,8 @@ pub(crate) enum Asyncness {
 }
 
 impl Function {
-    /// Splits the tokens of a function into its parts.
-    pub(crate) fn parse(item: TokenStream, placement: &Placement) -> syn::Result<Self> {
-        let tokens = flatten_items(item);
+    /// Splits the tokens of a function, which [`flatten_items`](crate::tokens::flatten_items) returns, into its parts.
+    pub(crate) fn parse(tokens: Vec<TokenTree>, placement: &Placement) -> syn::Result<Self> {
         let attributes = attributes_len(&tokens, AttributeStyle::Outer);
         let keyword = keyword(&tokens[attributes..]);
         let start = match keyword {
@@ -92,9 +96,12 @@ impl Function {
                 if body.delimiter() == Delimiter::Brace =>
             {
                 let (inner_attributes, block) = split_inner_attributes(body);
+                let return_type = return_type_position(&after);
                 Ok(Self {
                     before,
                     parameters: Parameters::new(parameters, is_async.then_some(&block)),
+                    return_kind: ReturnKind::new(&after[return_type.clone()]),
+                    return_type,
                     after,
                     inner_attributes,
                     block,
@@ -144,20 +151,7 @@ impl Function {
     }
 
     pub(crate) fn return_type(&self) -> ReturnType<'_> {
-        ReturnType::new(self.return_type_tokens())
-    }
-
-    fn return_type_tokens(&self) -> &[TokenTree] {
-        if !(is_punct(self.after.first(), '-') && is_punct(self.after.get(1), '>')) {
-            return &[];
-        }
-        let mut angles = AngleBrackets::default();
-        let end = self
-            .after
-            .iter()
-            .skip(2)
-            .position(|token| angles.step(token) && is_word(Some(token), "where"));
-        &self.after[2..end.map_or(self.after.len(), |end| end + 2)]
+        ReturnType::of_kind(&self.after[self.return_type.clone()], self.return_kind)
     }
 
     /// Returns the body for use as the last expression of another block.
@@ -217,6 +211,17 @@ impl Function {
     pub(crate) fn moved_self(&self, moved: Moved) -> Option<Ident> {
         self.parameters.moved_self(moved).filter(|_| contains_self(self.block.stream()))
     }
+}
+
+/// Returns the position of the return type in the tokens after the parameters.
+fn return_type_position(after: &[TokenTree]) -> Range<usize> {
+    if !(is_punct(after.first(), '-') && is_punct(after.get(1), '>')) {
+        return 0..0;
+    }
+    let mut angles = AngleBrackets::default();
+    let mut tokens = after.iter().skip(2);
+    let length = tokens.position(|token| angles.step(token) && is_word(Some(token), "where"));
+    2..length.map_or(after.len(), |length| 2 + length)
 }
 
 /// Returns the position of `fn`, or of the token that identifies another kind of item.

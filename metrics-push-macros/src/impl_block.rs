@@ -15,20 +15,24 @@ use crate::tokens::{
     is_word, regroup,
 };
 
-pub(crate) fn is_impl(item: &TokenStream) -> bool {
-    has_keyword(&flatten_items(item.clone()), "impl")
+pub(crate) fn is_impl(item: &[TokenTree]) -> bool {
+    has_keyword(item, "impl")
 }
 
-/// Returns the block with every method expanded. If there are errors, returns all of them and the block
-/// without the attributes of its methods, which would report the same errors again.
-pub(crate) fn expand<A: Attribute>(arguments: TokenStream, item: TokenStream) -> TokenStream {
+/// Returns the block with every method expanded. `before` are the tokens of the block, and `item` is the block as the user
+/// wrote it. If there are errors, returns all of them and the block without the attributes of its methods, which would report
+/// the same errors again.
+pub(crate) fn expand<A: Attribute>(
+    arguments: TokenStream,
+    mut before: Vec<TokenTree>,
+    item: TokenStream,
+) -> TokenStream {
     let mut errors = Errors::default();
     let block_arguments = Arguments::read(arguments, &mut errors);
     let mut unchecked = block_arguments.clone();
     A::parse(&mut unchecked);
     unchecked.finish(A::PLACEMENT.attribute, &mut errors);
 
-    let mut before = flatten_items(item.clone());
     let Some(TokenTree::Group(items)) = before.pop() else { return errors.with_item(item) };
     let context = impl_context(&before);
     let mut unchanged = TokenStream::new();
@@ -41,7 +45,7 @@ pub(crate) fn expand<A: Attribute>(arguments: TokenStream, item: TokenStream) ->
             continue;
         }
         let own_arguments = own_arguments.map(|own| Arguments::read(own, &mut errors));
-        let method = Method { own_arguments, item: item.into_iter().collect() };
+        let method = Method { own_arguments, item };
         expanded.extend(method.expand::<A>(&block_arguments, &context, &mut errors));
     }
     let with_items = |tokens| {
@@ -54,7 +58,7 @@ pub(crate) fn expand<A: Attribute>(arguments: TokenStream, item: TokenStream) ->
 /// A method and the arguments of its own attribute.
 struct Method {
     own_arguments: Option<Arguments>,
-    item: TokenStream,
+    item: Vec<TokenTree>,
 }
 
 impl Method {
@@ -66,7 +70,7 @@ impl Method {
     ) -> TokenStream {
         let has_own = |name| self.own_arguments.as_ref().is_some_and(|own| own.has(name));
         if has_own("skip") {
-            return self.item;
+            return self.item.into_iter().collect();
         }
         let is_name_overridden = has_own("name");
         let mut arguments = match self.own_arguments {

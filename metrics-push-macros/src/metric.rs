@@ -149,7 +149,7 @@ impl MetricArgs {
         };
         Instrumentation {
             start: quote_spanned!(span=> #site.#start(#arguments)),
-            prepare: quote_spanned!(span=> #site.prepare(#arguments)),
+            prepare: Box::new(move || quote_spanned!(span=> #site.prepare(#arguments))),
             uses_arguments: !values.is_empty(),
             guard_owner: GuardOwner::Runtime,
             handle: None,

@@ -153,8 +153,11 @@ impl Attribute for Args {
         let handle = self.run.as_ref();
         let instrumentation = Instrumentation {
             start: quote_spanned!(span=> #runtime::start(#job, &[#(#labels),*])),
-            prepare: quote_spanned!(span=> #runtime::prepare(#job, &[#(#labels),*])),
             uses_arguments: !labels.is_empty(),
+            prepare: Box::new({
+                let runtime = runtime.clone();
+                move || quote_spanned!(span=> #runtime::prepare(#job, &[#(#labels),*]))
+            }),
             guard_owner: GuardOwner::Function,
             handle: handle.map(|run| (run.clone(), quote_spanned!(span=> #runtime_crate::Run))),
         };

@@ -22,6 +22,24 @@ pub(crate) enum ReturnKind {
     Function,
 }
 
+impl ReturnKind {
+    /// Returns the kind of the type with these tokens.
+    pub(crate) fn new(tokens: &[TokenTree]) -> Self {
+        let flat = flatten(tokens.iter().cloned());
+        match &flat[..] {
+            [] => Self::Unit,
+            [only] if is_punct(Some(only), '!') => Self::Never,
+            [TokenTree::Group(group)] if group.stream().is_empty() => Self::Unit,
+            [first, bounds @ ..] if is_word(Some(first), "impl") && is_plain_future(bounds) => {
+                Self::Future
+            }
+            flat if is_boxed_future(flat) => Self::BoxedFuture,
+            flat if is_function(flat) => Self::Function,
+            _ => Self::Value,
+        }
+    }
+}
+
 /// A return type whose tokens show how its outcome is determined. The type aliases of the program do not matter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Recognised {
@@ -33,49 +51,40 @@ pub(crate) enum Recognised {
 
 /// A declared return type. It has no tokens if none is declared.
 #[derive(Clone, Copy)]
-pub(crate) struct ReturnType<'a>(&'a [TokenTree]);
+pub(crate) struct ReturnType<'a> {
+    tokens: &'a [TokenTree],
+    kind: ReturnKind,
+}
 
 impl<'a> ReturnType<'a> {
-    pub(crate) const fn new(tokens: &'a [TokenTree]) -> Self {
-        Self(tokens)
+    pub(crate) fn new(tokens: &'a [TokenTree]) -> Self {
+        Self::of_kind(tokens, ReturnKind::new(tokens))
     }
 
-    fn tokens(self) -> TokenStream {
-        self.0.iter().cloned().collect()
+    /// Returns the type with these tokens, whose kind is known.
+    pub(crate) const fn of_kind(tokens: &'a [TokenTree], kind: ReturnKind) -> Self {
+        Self { tokens, kind }
     }
 
     fn flat(self) -> Vec<TokenTree> {
-        flatten(self.0.iter().cloned())
+        flatten(self.tokens.iter().cloned())
     }
 
-    pub(crate) fn kind(self) -> ReturnKind {
-        let flat = self.flat();
-        match flat.first() {
-            None => ReturnKind::Unit,
-            Some(_) if flat.len() == 1 && is_punct(flat.first(), '!') => ReturnKind::Never,
-            Some(TokenTree::Group(group)) if flat.len() == 1 && group.stream().is_empty() => {
-                ReturnKind::Unit
-            }
-            Some(first) if is_word(Some(first), "impl") && is_plain_future(&flat[1..]) => {
-                ReturnKind::Future
-            }
-            Some(_) if is_boxed_future(&flat) => ReturnKind::BoxedFuture,
-            Some(_) if is_function(&flat) => ReturnKind::Function,
-            Some(_) => ReturnKind::Value,
-        }
+    pub(crate) const fn kind(self) -> ReturnKind {
+        self.kind
     }
 
     /// Returns the type with each `impl Trait` replaced by `_`, or `()` if none is declared.
     pub(crate) fn erased(self) -> TokenStream {
-        match self.kind() {
+        match self.kind {
             ReturnKind::Unit => quote!(()),
-            _ => erase_impl_trait(self.tokens()),
+            _ => erase_impl_trait(self.tokens.iter().cloned()),
         }
     }
 
     /// Returns the `T` of `Future<Output = T>`. The compiler cannot infer it from an erased type.
     pub(crate) fn future_output(self) -> Option<Vec<TokenTree>> {
-        let tokens = self.0;
+        let tokens = self.tokens;
         let start = (0..tokens.len()).find(|&position| {
             is_word(tokens.get(position), "Future")
                 && is_punct(tokens.get(position + 1), '<')
@@ -136,7 +145,7 @@ fn is_builtin(tokens: &[TokenTree]) -> bool {
     }
 }
 
-fn erase_impl_trait(tokens: TokenStream) -> TokenStream {
+fn erase_impl_trait(tokens: impl IntoIterator<Item = TokenTree>) -> TokenStream {
     let mut erased = TokenStream::new();
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
