@@ -1,6 +1,7 @@
 //! `metrics-push exec`: runs a command as a supervised run of a job.
 //!
-//! The command is a child of this process, which supervises it. Problems with metrics never prevent the command from running.
+//! The command is a child of this process, which supervises it. Without a gateway, the command replaces this process. Problems
+//! with metrics never prevent the command from running.
 
 mod job_name;
 mod valid_options;
@@ -255,7 +256,7 @@ fn execute(job: &Job, command: &mut Command) -> io::Result<ExitCode> {
     Err(job.exec(command))
 }
 
-/// Runs the command as a child: a process cannot be replaced on this platform.
+/// Runs the command as a child that is not supervised: `Job::exec` does not exist on this platform.
 #[cfg(not(unix))]
 fn execute(job: &Job, command: &mut Command) -> io::Result<ExitCode> {
     let run = job.start();

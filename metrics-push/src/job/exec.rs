@@ -1,4 +1,4 @@
-//! `Job::exec`: runs a command as the child of this process, which reports how it ends.
+//! `Job::exec`: runs a command as a child of this process, which reports how the command ends.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -24,19 +24,20 @@ use crate::push_request::Verb;
 /// How long the delivery of the start may delay a command that replaces this process.
 const START_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long signals wait while the end of the command is delivered, so that most processes need no thread for them.
+/// How long signals are not read after the end of the command. Most completions are delivered within this time, so most
+/// processes start no thread that reads signals.
 const WATCH_DELAY: Duration = Duration::from_millis(20);
 
 impl Job {
     /// Runs `command` as a run of this job, and ends this process as the command ends. The command is a child of this
-    /// process, which reports its end like a [supervisor](Self::supervise). If nothing is pushed, the command replaces this
-    /// process.
+    /// process, which reports how it ends, as a [supervisor](Self::supervise) does. If nothing is pushed, the command replaces
+    /// this process.
     ///
     /// The environment variable `METRICS_PUSH_RUN_ID` of the command, and of its children, is the [id](crate::RunHandle::id)
-    /// of the run, unless nothing is pushed. A success keeps the metrics that the command pushes to its group.
+    /// of the run, unless nothing is pushed. A success does not remove the metrics that the command pushes to the same group.
     ///
-    /// Returns only if the command cannot be executed, with the reason. The run ends when this process exits, with its exit
-    /// code.
+    /// Returns only if the command cannot be executed, with the reason. The run then ends when this process exits, with the
+    /// exit code of this process.
     ///
     /// ```no_run
     /// use metrics_push::Job;
@@ -60,7 +61,7 @@ impl Job {
         if Pipeline::current().routers.is_empty() {
             return replace_process(command);
         }
-        // Before the start, so that the command gets each signal of this process.
+        // Before the start of the run, so that each signal during the run is forwarded.
         let signals = SignalForwarding::install();
         let run = Run::start(spec, &[]);
         let error = exec_run(&run.active, command, signals);
@@ -107,13 +108,14 @@ fn wait_and_exit(run: &ActiveRun, mut child: SupervisedChild) -> ! {
         child.watch_signals(|| {
             wait_with_notice(deadline, |timeout| acknowledged.wait_closed(timeout));
         });
-        // A process that a signal ends does not call the exit handler.
+        // The exit handler does the same, but it is not called if a signal ends this process.
         log_unfinished();
     }
     end.exit()
 }
 
-/// Returns true if the system has refused a new process or a descriptor. The program may be executable.
+/// Returns true if the system has refused a new process or a descriptor. This process may still be able to execute the
+/// command.
 fn is_child_refused(error: &io::Error) -> bool {
     let codes = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE];
     error.raw_os_error().is_some_and(|code| codes.contains(&code))

@@ -54,7 +54,7 @@ pub(super) enum LinkStatus {
 }
 
 impl ActiveRuns {
-    /// Returns no active runs, because this process reports the run of the whole child, which has this id.
+    /// Returns an empty set, for a child whose run this process reports itself. `process_run` is the id of that run.
     pub(in crate::job) fn none_beside(process_run: &str) -> Self {
         Self { process_run: Some(process_run.to_owned()), ..Self::default() }
     }

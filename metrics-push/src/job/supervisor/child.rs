@@ -1,6 +1,7 @@
-//! `SupervisedChild`: a child process that this process waits for, and ends as the child ended.
+//! `SupervisedChild`: a child process. This process waits for it, and then ends as the child ended.
 //!
-//! It has the input and output of this process and its terminal, and gets the signals that are sent to this process.
+//! The child inherits the input, the output and the terminal of this process. Signals that are sent to this process are
+//! forwarded to it.
 //!
 //! The unsafe code of this file calls C functions that the standard library does not offer, such as `wait4`.
 
@@ -31,10 +32,10 @@ use crate::log;
 use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 
-/// The time between SIGTERM and SIGKILL for a job that exceeds its maximum runtime, for its own report and clean-up.
+/// The time between SIGTERM and SIGKILL for a child that exceeds its maximum runtime, for its own report and clean-up.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 
-/// How often the supervisor checks whether the job has ended. SIGCHLD ends each wait early, unless the write of its handler
+/// How often this process checks whether the child has ended. SIGCHLD ends each wait early, unless the write of its handler
 /// fails.
 const CHILD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -108,8 +109,8 @@ impl ChildEnd {
 }
 
 impl SupervisedChild {
-    /// Starts a child that gets the signals. `runs` are the active runs of the child, and those that it writes to the link
-    /// are added.
+    /// Starts a child to which the signals are forwarded. `runs` are the active runs of the child; those that it writes to
+    /// `link` are added to them.
     pub(in crate::job) fn spawn(
         command: &mut Command,
         signals: SignalForwarding,
@@ -123,7 +124,7 @@ impl SupervisedChild {
         restore_in_child(command, signals.inherited());
         let spawned = command.spawn();
         if output.is_some() {
-            // The pipe is closed when the child closes it.
+            // Drops the copy of the pipe in `command`, so that the pipe is closed when the child closes it.
             command.stderr(Stdio::inherit());
         }
         let process = match spawned {
@@ -230,8 +231,8 @@ impl SupervisedChild {
         send(self.process, libc::SIGCONT);
     }
 
-    /// Calls `deliver`, which waits for the deliveries of the report about the child. A signal ends them: undelivered
-    /// completions are stored on disk. The exit status is that of the child in any case, because it has ended.
+    /// Calls `deliver`, which waits until the completions are delivered. A signal ends the wait: undelivered completions are
+    /// stored on disk. The exit status is that of the child in any case, because the child has ended.
     pub(in crate::job) fn watch_signals(&mut self, deliver: impl FnOnce()) {
         let sockets = UnixStream::pair();
         let signals = &mut self.signals;
@@ -269,7 +270,7 @@ fn copy_output(command: &mut Command, spec: &JobSpec, pipeline: &Pipeline) -> Op
     }
 }
 
-/// Why a job was killed.
+/// Why a child was killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kill {
     /// It exceeded its maximum runtime.
@@ -369,7 +370,7 @@ fn disable_core_dump() {
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
 }
 
-/// Lets the kernel kill the child when this process is killed, because its caller can signal only this one.
+/// Lets the kernel kill the child when this process is killed, because the caller can signal only this process.
 #[expect(unsafe_code, reason = "code between fork and exec")]
 fn die_with_parent(command: &mut Command) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -377,7 +378,7 @@ fn die_with_parent(command: &mut Command) {
         let parent = std::process::id();
         let request = move || {
             if std::process::id() == parent {
-                // The program replaces this process, because no child could be created.
+                // No child could be created, so the command replaces this process.
                 return Ok(());
             }
             // SAFETY: the call takes only integers.

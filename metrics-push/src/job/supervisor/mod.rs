@@ -4,6 +4,9 @@
 //! output of the job if its last lines are stored. It forwards signals, reads the active runs of the job from a socket, and
 //! stops when the job is stopped. When the job has died, it reports the runs that are still active, with exit code, signal,
 //! core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
+//!
+//! `Job::exec` supervises a command in the same way, but the program does not execute itself again. The parent reports both the
+//! start and the completion of the run, so it has a client and a thread while the command runs.
 
 #[cfg(unix)]
 mod active_runs;
