@@ -117,8 +117,8 @@ fn state_files(state: &Path, processes: &[u32]) -> Vec<PathBuf> {
 
 /// Starts a `strace` that makes calls with these files fail in these processes.
 ///
-/// They are stopped while `strace` attaches to their threads. A running thread could make calls that do not fail, start
-/// another thread, or be at the end of a call, which `strace` would take for the start of one.
+/// The processes are stopped while `strace` attaches to their threads. A running thread could make calls that do not fail,
+/// start another thread, or be at the end of a call, which `strace` would take for the start of one.
 fn fail_from_now_on(processes: &[u32], files: &[PathBuf], fault: &str, output: &Path) -> Child {
     let signal = |name| processes.iter().for_each(|process| send_signal(*process, name));
     signal("STOP");
@@ -147,7 +147,7 @@ fn wait_for_threads(processes: &[u32], condition: impl Fn(&str) -> bool) {
     while !processes.iter().all(is_true_for) {
         assert!(
             Instant::now() < deadline,
-            "not all threads of {processes:?} are stopped and traced"
+            "not all threads of {processes:?} are stopped or traced"
         );
         thread::sleep(Duration::from_millis(1));
     }

@@ -138,8 +138,8 @@ fn failure_during_an_outage_is_delivered_and_keeps_last_success() {
     }
 }
 
-/// Returns true if the gateway would respond within the shortest attempt to a process that sends as many requests at once as
-/// it may. The gateway processes one after the other.
+/// Returns true if the gateway would respond within the shortest timeout of an attempt, even to the last of the requests that
+/// a process may send at once. The gateway processes them one after another.
 fn responds_in_time(gateway: &Pushgateway) -> bool {
     const MAX_IN_FLIGHT: u32 = 16;
     const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);

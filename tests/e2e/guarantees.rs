@@ -128,8 +128,8 @@ impl Trial<'_> {
         job(self.panics, &arguments)
     }
 
-    /// Runs the job to its end and measures its duration. The command exists before: the first call of [`Self::job`] builds
-    /// the program.
+    /// Runs the job to its end and measures its duration. The caller has created the command, because the first call of
+    /// [`Self::job`] builds the program, which must not be measured.
     fn run_timed(
         &self,
         command: JobCommand,

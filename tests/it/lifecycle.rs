@@ -338,7 +338,7 @@ fn outcomes_of_tasks(
     assert!(ended.log_lines.is_empty(), "{ended:?}");
     let outcomes_of = |number| match gateway.find_group("task", &[("number", number)]) {
         Some(group) if group.has_family("batch_job_last_run_outcome") => outcomes(&group),
-        // The process ended before or after it pushed the start.
+        // The process ended before it pushed the outcome, or even the start.
         _ => Vec::new(),
     };
     (ended, ["1", "2"].map(outcomes_of))

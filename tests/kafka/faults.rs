@@ -159,9 +159,10 @@ fn message_that_is_too_large_is_reduced_to_the_outcome() {
     assert_eq!(cluster.outcomes().len(), 1, "{finished:?}");
 }
 
-/// A mock broker does not check sizes. It refuses the whole request, the outcome, and the outcome without its largest detail.
+/// The mock broker does not check sizes. The test makes it refuse three messages: the whole request, the outcome, and the
+/// outcome without its largest detail.
 #[test]
-fn outcome_that_is_too_large_is_sent_before_and_after_the_other_metrics_without_details() {
+fn reduced_outcome_is_sent_before_and_after_the_other_metrics() {
     let cluster = Cluster::start(1);
     let job = ending("nightly", &cluster.url(), &["gauge=rows", "wait-for-input"]);
     let mut job = job.with_input().start().ready();

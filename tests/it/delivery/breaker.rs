@@ -32,7 +32,7 @@ fn hanging_gateway_does_not_delay_another() {
     assert_eq!(value(&broken.group("both", &[]), "last_run_success"), Some(1.0));
 }
 
-/// The timeout of an outcome that must get a response, even from a busy machine.
+/// The timeout of an outcome that must get a response, even on a busy machine.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Finishes a task and waits until its outcome, number `number` in `state`, is spooled.

@@ -212,8 +212,8 @@ fn outcome_stays_on_disk_if_too_little_time_is_left_to_confirm_it() {
     assert_eq!((state.records().len(), last_success()), (0, Some(1.0)));
 }
 
-/// Ends two runs while the gateway may still apply the failure of an earlier one, and the query API hangs, so that no
-/// outcome can be confirmed. Only the first run stores its outcome.
+/// Ends two runs after a failure that the gateway may still apply. The query API hangs, so that no outcome can be confirmed.
+/// Only the first of the two runs stores its outcome.
 fn end_unconfirmed(ending: fn(&'static str)) {
     // Longer than a busy machine needs for a push.
     const TIMEOUT: Duration = Duration::from_secs(3);
