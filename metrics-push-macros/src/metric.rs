@@ -23,7 +23,7 @@ pub(crate) struct Metric {
     pub(crate) shared_constructor: &'static str,
     /// The type in the runtime crate that describes an instrumented function.
     pub(crate) site_type: &'static str,
-    /// The type for a function that adds nothing to the shared metric.
+    /// The type for a function that uses the shared metric without any options.
     pub(crate) shared_site_type: &'static str,
     /// The labels that the attribute itself adds.
     pub(crate) reserved_labels: &'static [&'static str],
@@ -134,7 +134,7 @@ impl MetricArgs {
         let values: Vec<_> = values.into_iter().map(|value| label(&runtime, value)).collect();
         let (site_type, site, start, arguments) = match self.site_metric(metric, &labels, function)
         {
-            // Named by each call: evaluating the name in the static would cost more compile time.
+            // Each call passes the name: evaluating it in the static would cost more compile time.
             None if options.is_empty() => {
                 (metric.shared_site_type, quote_spanned!(span=> new()), "start", name)
             }

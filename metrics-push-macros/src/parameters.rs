@@ -232,7 +232,7 @@ fn has_destructor(type_tokens: &[TokenTree]) -> bool {
 fn redefined(body: TokenStream) -> Vec<Ident> {
     let tokens: Vec<TokenTree> = body.into_iter().collect();
     let statements = tokens.windows(5).filter_map(|tokens| match tokens {
-        // The comparisons of words are the last ones, because they allocate.
+        // Words are compared last, because each comparison allocates.
         [binding, TokenTree::Ident(name), equals, TokenTree::Ident(value), end]
             if is_punct(Some(equals), '=')
                 && is_punct(Some(end), ';')

@@ -106,7 +106,8 @@ impl<'a> ReturnType<'a> {
         let arguments = tokens.iter().position(|token| is_punct(Some(token), '<'))?;
         let is_result = is_word(tokens[..arguments].last(), "Result");
         let arguments = tokens.get(arguments + 1..tokens.len() - 1)?;
-        // The argument of an alias may be the type of the error, and the second one that of the value.
+        // The only argument of an alias may be the type of the error. Of two arguments, the second one may be the type of the
+        // value.
         let is_exit_code = |token: &TokenTree| is_word(Some(token), "ExitCode");
         match &split_at_commas(arguments.iter().cloned().collect())[..] {
             [value, error] if is_result && is_builtin(value) && !error.iter().any(is_exit_code) => {

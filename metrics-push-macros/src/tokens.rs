@@ -40,7 +40,7 @@ pub(crate) fn is_primitive(word: &Ident) -> bool {
         "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "str", "u8",
         "u16", "u32", "u64", "u128", "usize",
     ];
-    // Comparing an `Ident` with a text allocates each time.
+    // Each comparison of an `Ident` with a text would allocate.
     PRIMITIVE_TYPES.contains(&word.to_string().as_str())
 }
 

@@ -1,8 +1,8 @@
 //! Runs blocking work on a separate thread, so that it does not stall the runtime.
 //!
-//! Idle threads remain, so that the steps of a delivery and consecutive deliveries share threads. A thread whose disk
-//! hangs does not become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because it panics if the
-//! system refuses a thread.
+//! Some threads stay idle after their work, so that the steps of a delivery share threads, and consecutive deliveries as well.
+//! A thread whose disk hangs does not become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because
+//! it panics if the system refuses a thread.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::sync::Mutex;
 
 type Work = Box<dyn FnOnce() -> Reply + Send>;
 
-/// Sends the result of work.
+/// Sends the result of the work to the caller.
 type Reply = Box<dyn FnOnce()>;
 
-/// As many as deliveries of a route are in flight, so that thousands of deliveries share the threads of the first ones.
+/// The maximum number of deliveries of a route in flight, so that thousands of deliveries share the threads of the first ones.
 const MAX_IDLE_THREADS: usize = 16;
 
 /// The threads that wait for work.
@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// Submits a piece of work, and returns what `reply` returns on its thread.
+    /// Submits work, calls `reply` on its thread when it is done, and returns the result of `reply`.
     fn reply_of_work<T: Send + 'static>(
         idle: &'static IdleThreads,
         reply: impl FnOnce() -> T + Send + 'static,

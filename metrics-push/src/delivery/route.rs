@@ -173,7 +173,7 @@ impl Route {
     /// Announces that the spooled requests of these groups will be delivered.
     pub(crate) fn expect_groups(&self, keys: &[GroupingKey]) {
         if let Some(query) = self.query() {
-            // The sink may apply the request of a delivery that late as well.
+            // A response of this age is recent enough: after any query, the sink may take as long to apply the request.
             query.expect_groups(keys, MAX_ATTEMPT_TIMEOUT);
         }
     }

@@ -43,7 +43,7 @@ pub(super) async fn send(
     // A family that the sink has in a newer form counts as accepted.
     let (mut is_accepted, mut is_outcome_accepted) = (false, false);
     let mut parts = vec![Part { payload, is_restamped: false }];
-    // The outcome as the topic has accepted it, until another part follows.
+    // The outcome in the form that the topic has accepted. If another part is accepted after it, it is sent again at the end.
     let mut last_outcome = None;
     while let Some(Part { payload, is_restamped }) = parts.pop() {
         let left = deadline.remaining();

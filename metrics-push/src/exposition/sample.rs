@@ -92,7 +92,8 @@ pub(crate) struct Sample<'a> {
 /// Reads the first line of samples, and removes it from `lines`. Passes the name and the value of each label to `add_label`.
 /// Returns the name and the value of the sample.
 ///
-/// The end of the line is not searched first: names and label values contain no line feed, so reading the line finds it.
+/// Does not search for the end of the line first: names and label values contain no line feeds, so the first line feed is after
+/// the value.
 pub(crate) fn read_sample<'a>(
     lines: &mut &'a str,
     mut add_label: impl FnMut(&'a str, Cow<'a, str>),
@@ -114,8 +115,8 @@ pub(crate) fn read_sample<'a>(
     Some((name, value))
 }
 
-/// Splits a text before the first byte with a property. Faster than a search for a pattern, because most parts of a line are
-/// short.
+/// Splits a text before the first byte for which `is_end` returns true; `None` if there is no such byte. Faster than a search
+/// for a pattern, because most parts of a line are short.
 fn split_before(text: &str, is_end: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
     text.bytes().position(is_end).map(|position| text.split_at(position))
 }

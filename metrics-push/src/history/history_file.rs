@@ -8,11 +8,12 @@
 //! …                       the lines of a `HistoryState`, and of the runs that were added with it
 //! ```
 //!
-//! If a section is damaged, its runs are lost, and the next update that reads the whole file replaces it. If the last section
-//! is damaged, its totals are lost as well, and start again: with those of an earlier section, a counter would decrease a
-//! little, which Prometheus takes for a restart followed by an increase to the whole value. A last section that ends within a
-//! line is incomplete: its process has died, or could not write it, and has not sent its totals. In the first version of the
-//! format, a file was one section without a size, with the state before the runs.
+//! If a section is damaged, its runs are lost, and the next update that reads the whole file replaces the file. If the last
+//! section is damaged, the totals are lost as well and start again at zero. With the totals of an earlier section, a counter
+//! would decrease a little, and Prometheus would take the whole new value for an increase after a restart. A last section that
+//! ends within a line is not damaged but incomplete: the process died while it wrote the section, or could not write it, and
+//! has not sent its totals. In the first version of the format, a file was one section without a size, with the state before
+//! the runs.
 
 use std::{fmt, iter, mem};
 
@@ -405,7 +406,7 @@ mod tests {
         }
     }
 
-    /// Decodes a file that lacks its last section. Nothing can be appended to it.
+    /// Decodes a file whose last section cannot be read. Nothing can be appended to it.
     #[track_caller]
     fn decode_without_last_section(bytes: &[u8]) -> HistoryFile {
         assert_eq!(decode_end(bytes), None);
@@ -429,7 +430,7 @@ mod tests {
             let zeros = [&whole[..length], &vec![0; whole.len() - length]].concat();
             assert_eq!(decode_without_last_section(&zeros), expected, "{length} bytes");
         }
-        // Without the line feed at its end, a file looks incomplete.
+        // Without the line feed at its end, the last section counts as incomplete.
         for bit in size * 8..(whole.len() - 1) * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

@@ -76,7 +76,7 @@ pub(crate) struct Recorded {
     pub(crate) totals_before: Totals,
     /// The id of the last run that the history had.
     last_run: Option<String>,
-    /// The file with these values, after the update or before the look-up.
+    /// The entry of the file with these values: after it was updated, or before it was read.
     file: Option<FileEntry>,
 }
 

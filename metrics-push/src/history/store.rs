@@ -89,7 +89,7 @@ impl HistoryStore {
             && let Err(error) = self.write(folder, &name, file, &mut end, &run_lines)
         {
             self.warn_unwritten(folder, &error);
-            // The next run would continue from lower totals.
+            // Totals that are not stored are not sent: those of the next run would be lower.
             end.state.totals.clear();
         }
         Ok(UpdatedState { state: end.state, entry: folder.entry(&name) })

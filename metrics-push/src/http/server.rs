@@ -35,7 +35,8 @@ const USER_AGENT: &str = concat!("metrics-push/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Firewalls drop idle connections without closing them, so a connection that was idle for longer may not work any more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// As many as requests are in flight, so that the requests for thousands of groups share the connections of the first ones.
+/// The maximum number of requests in flight, so that the requests for thousands of groups share the connections of the first
+/// ones.
 const MAX_IDLE_CONNECTIONS: usize = 16;
 /// With this interval and number of probes, TCP detects an unreachable host within a minute.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

@@ -16,7 +16,7 @@ pub(super) fn replay_all(pipeline: &Pipeline, deadline: Moment) -> Vec<Option<Re
     };
     let wait = |receipt: Receiver<Receipt>| receipt.wait(deadline.remaining());
 
-    // Otherwise the first delivery would list them again.
+    // Otherwise the first delivery would list the spooled requests again.
     let now = Moment::now();
     pipeline.all_routes().for_each(|route| _ = route.take_drain_request(now));
     let spooled: Vec<_> = pipeline.spooled_keys().collect();
@@ -37,7 +37,7 @@ pub(super) fn replay_all(pipeline: &Pipeline, deadline: Moment) -> Vec<Option<Re
             others.push(is_attempted.then(|| replay(route, key, DeliveryClass::Spooled)));
         }
     }
-    // The last one first, so that not each receipt wakes this thread.
+    // Wait for the last receipt first, so that the earlier ones do not wake this thread one by one.
     receipts.extend(others.into_iter().rev().map(|receipt| receipt.and_then(wait)));
     receipts
 }

@@ -14,10 +14,11 @@ static SHARED_METRIC: SiteMetric = SiteMetric::function_calls();
 
 /// An annotated function whose calls are counted in the shared metric.
 ///
-/// The compiler evaluates a site in each expansion, so the name of the function is passed to each call instead of stored.
+/// The site does not store the name of the function, because the compiler evaluates the site in each expansion. Each call
+/// passes the name instead.
 pub struct SharedCountedSite(HandleCache<CountedFamily, OutcomeCounters>);
 
-/// An annotated function whose calls are counted in any metric.
+/// An annotated function whose calls are counted in the shared metric or in another one.
 pub struct CountedSite {
     function: CountedFunction,
     cache: HandleCache<CountedFamily, OutcomeCounters>,

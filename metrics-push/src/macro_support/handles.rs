@@ -37,8 +37,8 @@ pub(super) trait Resolve {
 
 /// The handles that the calls of a site have used so far.
 ///
-/// The parameters are those of [`Resolve`]. The compiler checks this type in each expansion, so they are not associated
-/// types of a site, which it would have to look up.
+/// The parameters are the associated types of a site's [`Resolve`]. The site itself is not a parameter: the compiler checks
+/// this type in each expansion, and would have to look up the associated types each time.
 pub(super) struct HandleCache<R: 'static, H: 'static> {
     /// The handles of a site whose label values do not depend on the call.
     unlabelled: OnceRef<'static, H>,

@@ -24,10 +24,11 @@ static DEFAULT_TIMING: SiteTiming = SiteTiming::new();
 
 /// An annotated function whose calls are timed with the default [`SiteTiming`] in the shared metric.
 ///
-/// The compiler evaluates a site in each expansion, so the name of the function is passed to each call instead of stored.
+/// The site does not store the name of the function, because the compiler evaluates the site in each expansion. Each call
+/// passes the name instead.
 pub struct SharedTimedSite(HandleCache<TimedFamilies, Durations>);
 
-/// An annotated function whose calls are timed in any metric.
+/// An annotated function whose calls are timed with any [`SiteTiming`], in the shared metric or in another one.
 pub struct TimedSite {
     function: TimedFunction,
     cache: HandleCache<TimedFamilies, Durations>,

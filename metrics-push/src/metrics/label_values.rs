@@ -18,13 +18,14 @@ impl<'v, I: Iterator<Item = &'v str> + Clone> ValueIter<'v> for I {}
 
 /// The label values of one series, each followed by [`END`].
 ///
-/// Most series have few and short values. These are stored in place: a push of many series waits mostly for memory.
+/// Most series have few and short values. These are stored in place, because a push of many series spends most of its time
+/// waiting for memory.
 pub(super) enum LabelValues {
     Inline { length: u8, bytes: [u8; MAX_INLINE] },
     Boxed(Box<[u8]>),
 }
 
-/// The maximum number of bytes that are stored in place. Together with their length, they need 24 bytes.
+/// The maximum number of bytes that are stored in place. With them, a [`LabelValues`] has 24 bytes.
 const MAX_INLINE: usize = 22;
 
 impl LabelValues {
@@ -90,7 +91,8 @@ impl LabelValues {
     }
 }
 
-/// Copies the values to a buffer of [`END`]s, each followed by one, as far as they fit.
+/// Copies the values to a buffer that contains only [`END`], so that each value is followed by it. Values that do not fit are
+/// truncated.
 fn fill<'v>(buffer: &mut [u8], values: impl Iterator<Item = &'v [u8]>) {
     let mut rest = buffer;
     for value in values {

@@ -12,8 +12,9 @@ use super::proto_compat::{counter_value, gauge_value, untyped_value};
 /// Capacity reserved for the comments of a family, besides its name and its help text.
 const COMMENTS_LENGTH: usize = "# HELP  \n# TYPE  histogram\n".len();
 
-/// Capacity reserved for the first line, and how much longer the text of a series can be than that of the first one.
+/// Capacity reserved for the first line.
 const TYPICAL_LINE_LENGTH: usize = 64;
+/// Capacity reserved for each later series, besides the length of the first one.
 const TYPICAL_DIFFERENCE: usize = 24;
 
 /// Appends a family to `text`. Appends nothing if the family has no metrics.
@@ -53,7 +54,7 @@ pub(super) struct SampleWriter<'a> {
     text: &'a mut String,
     /// The encoded labels of the current metric.
     labels: String,
-    /// The number of series after the first one, until that is written.
+    /// The number of series after the first one. It is 0 after the first one is written.
     later_series: usize,
 }
 
@@ -61,7 +62,7 @@ pub(super) struct SampleWriter<'a> {
 type ExtraLabel = Option<(&'static str, f64)>;
 
 impl<'a> SampleWriter<'a> {
-    /// Appends the comments of a family to `text`. The family has `series` series, or none.
+    /// Appends the comments of a family to `text`. `series` is the number of its series and may be 0.
     pub(super) fn start(family: &'a MetricFamily, series: usize, text: &'a mut String) -> Self {
         let comments = COMMENTS_LENGTH + 2 * family.name().len() + family.help().len();
         text.reserve(comments + TYPICAL_LINE_LENGTH);
@@ -86,7 +87,7 @@ impl<'a> SampleWriter<'a> {
             MetricType::SUMMARY => self.summary(metric),
         }
         let length = self.text.len() - start;
-        // Memory that is reserved and not used costs nothing, but a text that outgrows it is copied.
+        // Reserved memory that is not used costs nothing, but a text that outgrows its memory is copied.
         self.text.reserve(std::mem::take(&mut self.later_series) * (length + TYPICAL_DIFFERENCE));
     }
 

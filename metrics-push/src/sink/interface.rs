@@ -180,8 +180,9 @@ pub(crate) trait Query: Send + Sync {
         timeout: Duration,
     ) -> QueryFuture<'_, GroupStates>;
 
-    /// Announces that [`group`](Self::group) will be called once for each of these keys, so that one query can serve all calls
-    /// for at least `response_ttl`. Replaces the keys that were announced before. The default does nothing.
+    /// Announces that [`group`](Self::group) will be called once for each of these keys, so that one query can serve all calls.
+    /// Its response serves them for at least `response_ttl`. Replaces the keys that were announced before. The default does
+    /// nothing.
     fn expect_groups(&self, _keys: &[GroupingKey], _response_ttl: Duration) {}
 
     /// Waits until the sink has responded to the requests for this group that have timed out. Returns false if `timeout`

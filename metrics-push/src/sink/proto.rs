@@ -41,7 +41,7 @@ pub(super) fn string(message: &mut Vec<u8>, field: u8, value: &str) {
 
 /// Writes a field that contains a label: a message of two strings.
 pub(super) fn label(outer: &mut Vec<u8>, field: u8, name: &str, value: &str) {
-    // Every series has labels, and most of them are short: all their lengths are known at once, and need one byte each.
+    // Most labels are short: each of their lengths fits in one byte and is written before the content.
     let lengths = [name.len() + value.len() + 4, name.len(), value.len()].map(u8::try_from);
     if let [Ok(length @ ..CONTINUATION_BIT), Ok(name_length), Ok(value_length)] = lengths {
         outer.extend_from_slice(&[field << 3 | LEN, length, 1 << 3 | LEN, name_length]);

@@ -53,7 +53,7 @@ pub(super) struct Record {
     pub(super) sink: String,
     pub(super) reason: SpoolReason,
     pub(super) request: PushRequest,
-    /// The first line. It changes whenever the record changes, because it has the checksum of the fields.
+    /// The first line. It changes whenever the record changes, because it contains the checksum of the fields.
     pub(super) head: String,
 }
 

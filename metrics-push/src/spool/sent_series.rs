@@ -69,7 +69,7 @@ pub(crate) enum RequestOrigin {
 
 impl Spool {
     /// Returns the series of a group that the sink has, and records that this process sends the group. Returns `None` if this
-    /// process could not use the state directory so far. Blocks.
+    /// process has never been able to use the state directory. Blocks.
     pub(crate) fn sent_series(
         &self,
         key: &GroupingKey,
@@ -109,7 +109,7 @@ impl Spool {
     }
 
     /// Changes the record of a group. `change` gets the other processes that are alive. Returns false if an operation fails,
-    /// and `None` if this process could not use the state directory so far.
+    /// and `None` if this process has never been able to use the state directory.
     fn update_sent(
         &self,
         key: &GroupingKey,
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn series_are_unknown_if_the_folder_cannot_be_opened_any_more() {
+    fn series_are_unknown_if_the_folder_becomes_unusable() {
         let state = TempStateDir::new();
         let spool = spool(&state, &["a"]);
         let folder = state.0.join(FOLDER);

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-/// A file in a listing. A file that was changed or replaced since has another entry.
+/// A file in a listing. After a file is changed or replaced, its entry differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileEntry {
     pub(crate) name: String,
-    /// A number that no other existing file has; 0 on platforms without one.
+    /// A number that no other existing file has; 0 on platforms without such numbers.
     pub(crate) id: u128,
     pub(crate) bytes: u64,
     /// By the clock of the file system.

@@ -81,7 +81,7 @@ impl StateDir {
         self.open(name, open)
     }
 
-    /// Returns true if the folder was open at any time.
+    /// Returns true if this process has opened the folder at least once.
     pub(crate) fn has_opened(&self, name: &str) -> bool {
         self.folders.lock().contains_key(name)
     }

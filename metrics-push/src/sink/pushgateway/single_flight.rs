@@ -6,8 +6,8 @@
 //! query for the groups of all callers that wait.
 //!
 //! At the end of an outage, thousands of stored requests are delivered, and each delivery first reads its group. The groups
-//! are announced, so that one query asks for all of them. Its response serves each announced group once, and expires later
-//! than for other groups: the announcement has the time.
+//! are announced, so that one query asks for all of them. Its response serves each announced group once. For these groups, it
+//! expires later than for others: the announcement contains the minimum time.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl CachedStates {
         Self { states, arrived_at, ttl: arrived_at.since(started) }
     }
 
-    /// Returns true if the response does not serve a call that this announcement contained, if any.
+    /// Returns true if the response is too old for a call. `announcement` is the one that contained the group of the call.
     fn is_expired(&self, announcement: Option<&Announcement>) -> bool {
         let announcement = announcement.filter(|it| self.states.started.is_at_or_after(it.at));
         let ttl = announcement.map_or(self.ttl, |it| self.ttl.max(it.response_ttl));
@@ -135,7 +135,7 @@ impl SingleFlight {
     }
 
     /// Announces that [`group`](Self::group) will be called once for each of these keys. Earlier responses do not serve these
-    /// calls. A later one does for at least `response_ttl`.
+    /// calls. A later response serves them for at least `response_ttl`.
     pub(super) fn expect(&self, keys: &[GroupingKey], response_ttl: Duration) {
         let mut flight = self.0.lock();
         flight.cached = None;
