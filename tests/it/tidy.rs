@@ -310,7 +310,6 @@ fn unsafe_code_is_in_listed_files_only() {
         "job/posix_signals.rs",
         "job/supervisor/child.rs",
         "job/supervisor/link.rs",
-        "job/supervisor/process.rs",
         "job/supervisor/signal_forwarding.rs",
     ];
     for (path, text) in all_sources() {

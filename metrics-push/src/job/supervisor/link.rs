@@ -15,7 +15,8 @@ use std::io::{self, Read as _, Write as _};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::parent_id;
+use std::os::unix::process::{CommandExt as _, parent_id};
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -47,18 +48,18 @@ type SocketId = (libc::dev_t, libc::ino_t);
 
 /// The value of the variable: where the job finds the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
+struct Address {
     /// The id of the supervisor. Children of the job inherit the variable, but have another parent.
     process: u32,
     descriptor: c_int,
     socket: SocketId,
     /// The file in the journal's folder that is locked while the supervisor lives, if there is one.
-    pub(super) file: Option<String>,
+    file: Option<String>,
 }
 
 impl Address {
     /// Returns the address of a socket that a child of this process inherits.
-    pub(super) fn new(socket: &UnixStream, file: Option<String>) -> io::Result<Self> {
+    fn new(socket: &UnixStream, file: Option<String>) -> io::Result<Self> {
         let descriptor = socket.as_raw_fd();
         let id = socket_id(descriptor).ok_or_else(io::Error::last_os_error)?;
         Ok(Self { process: std::process::id(), descriptor, socket: id, file })
@@ -201,9 +202,23 @@ pub(super) fn send_timeout_mark(mut job: &UnixStream) {
     let _ = job.write(&[TIMEOUT_MARK]);
 }
 
+/// Lets the child of a command inherit the job's end of the socket and find it.
+#[expect(unsafe_code, reason = "code between fork and exec")]
+pub(super) fn pass_to(
+    command: &mut Command,
+    socket: &UnixStream,
+    file: Option<String>,
+) -> io::Result<()> {
+    command.env(VARIABLE, Address::new(socket, file)?.to_string());
+    let descriptor = socket.as_raw_fd();
+    // SAFETY: the closure makes one system call and does not allocate.
+    unsafe { command.pre_exec(move || make_inheritable(descriptor)) };
+    Ok(())
+}
+
 /// Lets the child that is about to be executed inherit the descriptor. This is async-signal-safe.
 #[expect(unsafe_code, reason = "a call into C")]
-pub(super) fn make_inheritable(descriptor: c_int) -> io::Result<()> {
+fn make_inheritable(descriptor: c_int) -> io::Result<()> {
     // SAFETY: the call takes only integers and changes a flag of a descriptor that the caller owns.
     if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } < 0 {
         return Err(io::Error::last_os_error());

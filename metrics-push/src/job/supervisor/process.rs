@@ -1,9 +1,6 @@
 //! `Supervisor`: the parent process, which waits for the job and ends as the job ended.
-//!
-//! The unsafe code of this file lets the job inherit a socket.
 
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -13,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::active_runs::ActiveRuns;
 use super::child::SupervisedChild;
 use super::job_report::JobReport;
-use super::link::{self, Address, link};
+use super::link::{self, link};
 use super::lock_file::LockFile;
 use super::signal_forwarding::SignalForwarding;
 use crate::job::journal::file_names;
@@ -89,16 +86,13 @@ impl Supervisor {
 }
 
 /// Returns the command that executes this program again, as the job. It inherits the job's end of the link.
-#[expect(unsafe_code, reason = "code between fork and exec")]
 fn command(link: &UnixStream, file: Option<String>) -> io::Result<Command> {
     let mut arguments = std::env::args_os();
     let mut command = Command::new(std::env::current_exe()?);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).env(link::VARIABLE, Address::new(link, file)?.to_string());
-    let descriptor = link.as_raw_fd();
-    // SAFETY: the closure makes one system call and does not allocate.
-    unsafe { command.pre_exec(move || link::make_inheritable(descriptor)) };
+    command.args(arguments);
+    link::pass_to(&mut command, link, file)?;
     Ok(command)
 }
