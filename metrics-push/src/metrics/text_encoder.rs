@@ -87,8 +87,10 @@ impl<'a> SampleWriter<'a> {
             MetricType::SUMMARY => self.summary(metric),
         }
         let length = self.text.len() - start;
-        // Reserved memory that is not used costs nothing, but a text that outgrows its memory is copied.
-        self.text.reserve(std::mem::take(&mut self.later_series) * (length + TYPICAL_DIFFERENCE));
+        // Reserved memory that is not used costs nothing, but a text that outgrows its memory is copied. The first series may be
+        // much longer than the others, so the system may refuse the memory.
+        let later = std::mem::take(&mut self.later_series) * (length + TYPICAL_DIFFERENCE);
+        let _ = self.text.try_reserve(later);
     }
 
     fn encode_labels<'l>(&mut self, labels: impl Iterator<Item = (&'l str, &'l str)>) {
