@@ -133,9 +133,6 @@
 //! (8.5 MB resident in an unoptimised build; the rest is shared with the job). The job inherits a socket, over which it sends its
 //! active runs to the supervisor. A program that the job executes does not inherit the socket.
 //!
-//! `metrics-push exec` and [`Job::exec`](crate::Job::exec) supervise their command without starting the program twice. This
-//! supervisor also reports the start, so it has a client and a thread for pushes while the command runs.
-//!
 //! # Out of memory
 //!
 //! The supervisor compares the kernel's counter of out-of-memory kills in the job's control group before and after:

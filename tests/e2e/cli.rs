@@ -206,7 +206,7 @@ fn dashboard_prints_the_shipped_file() {
     assert_eq!(printed("dashboard"), std::fs::read_to_string(dashboard).unwrap());
 }
 
-/// The signal may arrive before the run has started, or before the child has executed the command.
+/// The signal may arrive in each of the programs that replace each other until the command runs.
 #[test]
 fn exec_is_ended_by_a_signal_at_any_time_of_its_start() {
     let gateway = Pushgateway::start();

@@ -41,19 +41,22 @@ fn state_directory_is_usable_with_any_umask() {
 }
 
 #[test]
-fn command_of_a_job_inherits_its_closed_streams() {
+fn command_that_replaces_a_job_inherits_its_closed_streams() {
     let (gateway, folder) = (FakeGateway::start(), SharedFolder::new("streams"));
     let state_dir = folder.directory("state");
     for (closed, code) in
         [("", 3), ("<&-", 3 + 8), (">&-", 3 + 16), ("2>&-", 3 + 32), ("<&- >&- 2>&-", 3 + 56)]
     {
-        let script = format!("exec {closed}; exec \"$@\"");
-        let job = || folder.job(&["command-with-streams"], &["sh", "-c", &script, "sh"]);
-        let unreported = job().run_to_end();
-        assert_eq!(unreported.status.code(), Some(code), "{closed}: {unreported:?}");
-        let ended = reporting(job(), &gateway.url(), &state_dir, "streams").run_to_end();
-        assert_eq!(ended.status.code(), Some(code), "{closed}: {ended:?}");
-        assert_eq!(outcomes(&gateway, "streams"), ["exit_code"], "{closed}");
-        gateway.clear();
+        for options in [&[][..], &["supervised"]] {
+            let arguments = [options, &["run-exec-with-streams"]].concat();
+            let script = format!("exec {closed}; exec \"$@\"");
+            let job = folder.job(&arguments, &["sh", "-c", &script, "sh"]);
+            let ended = reporting(job, &gateway.url(), &state_dir, "streams").run_to_end();
+            assert_eq!(ended.status.code(), Some(code), "{closed} {options:?}: {ended:?}");
+            if options == ["supervised"] {
+                assert_eq!(outcomes(&gateway, "streams"), ["exit_code"], "{closed}");
+            }
+            gateway.clear();
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::child::{JobCommand, PanicStrategy, job};
 use crate::lifecycle::outcomes;
 use crate::state_dir::StateDir;
 
-/// Ways to run a job: in one process, under a supervisor that reports the end, and as a command.
-const JOBS: [&[&str]; 3] = [&["exit-3"], &["supervised", "_exit"], &["command"]];
+/// Ways to run a job: in one process, and under a supervisor that reports the end.
+const JOBS: [&[&str]; 3] = [&["exit-3"], &["supervised", "_exit"], &["supervised", "run-exec"]];
 
 /// A job that hangs is killed.
 fn within(command: JobCommand, script: &str) -> JobCommand {

@@ -283,8 +283,8 @@ fn files_are_opened_in_listed_files_only() {
         // Files of the system.
         "job/journal/boot_id.rs",
         "job/resource_usage.rs",
-        "job/supervisor/child.rs",
         "job/supervisor/oom.rs",
+        "job/supervisor/process.rs",
         "macro_support/run.rs",
         "metrics/tsc_clock.rs",
     ];
@@ -308,8 +308,8 @@ fn unsafe_code_is_in_listed_files_only() {
         "job/hooks/exit.rs",
         "job/inherited_state.rs",
         "job/posix_signals.rs",
-        "job/supervisor/child.rs",
         "job/supervisor/link.rs",
+        "job/supervisor/process.rs",
         "job/supervisor/signal_forwarding.rs",
     ];
     for (path, text) in all_sources() {

@@ -14,23 +14,7 @@ use metrics_push::{Job, Run};
 
 use super::End;
 
-/// Returns the command that is the whole job, if there is one.
-pub(crate) fn command(ending: &str) -> Option<Command> {
-    let script = match ending {
-        "command" => "exit 3",
-        // The exit code has one bit for each closed stream.
-        "command-with-streams" => {
-            "code=3; for fd in 0 1 2; do \
-             [ -e /proc/$$/fd/$fd ] || code=$((code + (8 << fd))); done; exit $code"
-        }
-        _ => return None,
-    };
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", script]);
-    Some(command)
-}
-
-pub(crate) fn end(_: &Run, ending: &str) -> End {
+pub(crate) fn end(run: &Run, ending: &str) -> End {
     match ending {
         "fork" => fork_and(|| ()),
         "fork-and-run" => fork_and(|| Job::new("task").run(|_| Ok::<_, ()>(())).unwrap()),
@@ -38,6 +22,17 @@ pub(crate) fn end(_: &Run, ending: &str) -> End {
             libc::raise(libc::SIGTERM);
         }),
         "exec" => return Some(Err(Command::new("true").exec().to_string())),
+        "run-exec" => {
+            let error = run.exec(Command::new("/bin/sh").args(["-c", "exit 3"]));
+            return Some(Err(error.to_string()));
+        }
+        "run-exec-with-streams" => {
+            // The exit code has one bit for each closed stream.
+            let script = "code=3; for fd in 0 1 2; do \
+                          [ -e /proc/$$/fd/$fd ] || code=$((code + (8 << fd))); done; exit $code";
+            let error = run.exec(Command::new("/bin/sh").args(["-c", script]));
+            return Some(Err(error.to_string()));
+        }
         // When the library starts the thread that handles signals.
         "exec-later" => {
             std::thread::sleep(std::time::Duration::from_millis(5));

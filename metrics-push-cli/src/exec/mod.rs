@@ -1,7 +1,7 @@
 //! `metrics-push exec`: runs a command as a supervised run of a job.
 //!
-//! The command is a child of this process, which supervises it. Without a gateway, the command replaces this process. Problems
-//! with metrics never prevent the command from running.
+//! The library's supervisor starts this process again as its child, and the command replaces the child. Problems with
+//! metrics never prevent the command from running.
 
 mod job_name;
 mod valid_options;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 use metrics_push::__private::check_schedule;
-use metrics_push::{Config, Error, Job, parse_duration};
+use metrics_push::{Config, Error, Job, Run, parse_duration};
 
 use crate::context::{self, GatewayArguments, GroupArguments};
 use crate::failure::Failure;
@@ -127,7 +127,7 @@ pub(crate) struct Arguments {
     command: Vec<OsString>,
 }
 
-/// Runs the command. `problems` describe invalid options.
+/// Runs the command. `problems` describe invalid options; only the process that runs the command prints them.
 pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<ExitCode, Failure> {
     let (program, rest) = arguments
         .command
@@ -145,10 +145,12 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
     });
     problems.extend(configure(config, &name, arguments).err().map(Failure::from));
     problems.extend(ineffective_options(arguments));
+    // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
+    let run = job(name, arguments).start();
     problems.iter().for_each(Failure::print);
     let mut command = Command::new(program);
     command.args(rest);
-    execute(&job(name, arguments), &mut command).map_err(|error| {
+    execute(&mut command, &run).map_err(|error| {
         let status =
             if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         let program = program.to_string_lossy();
@@ -216,7 +218,7 @@ fn configure(config: Config, name: &str, arguments: &Arguments) -> Result<(), Er
 }
 
 fn job(name: String, arguments: &Arguments) -> Job {
-    let mut job = Job::with_name(name).whole_process();
+    let mut job = Job::with_name(name).whole_process().supervise();
     if let Some(interval) = arguments.every {
         job = job.every(interval);
     }
@@ -250,16 +252,15 @@ fn job(name: String, arguments: &Arguments) -> Job {
         .skip_exit_codes(codes(&arguments.skip_exit_code))
 }
 
-/// Runs the command and ends this process as the command ends. Returns only if the command cannot be executed.
+/// Replaces this process by the command. Returns only if that fails.
 #[cfg(unix)]
-fn execute(job: &Job, command: &mut Command) -> io::Result<ExitCode> {
-    Err(job.exec(command))
+fn execute(command: &mut Command, run: &Run) -> io::Result<ExitCode> {
+    Err(run.exec(command))
 }
 
-/// Runs the command as a child that is not supervised: `Job::exec` does not exist on this platform.
+/// Runs the command as a child: a process cannot be replaced on this platform.
 #[cfg(not(unix))]
-fn execute(job: &Job, command: &mut Command) -> io::Result<ExitCode> {
-    let run = job.start();
+fn execute(command: &mut Command, run: &Run) -> io::Result<ExitCode> {
     let status = command.status()?;
     if status.success() {
         run.finish(metrics_push::Outcome::Success);

@@ -1,7 +1,7 @@
 //! `metrics-push exec`: preserves the exit status of the command and reports it to the gateway.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -12,9 +12,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::machine::Machine;
 use crate::program::{Ended, metrics_push, piped, shell_status};
 use crate::signal_defaults::reset_signals;
-
-/// How long a test waits for an event before it fails.
-const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn exec(gateway: &FakeGateway, arguments: &[&str], command: &[&str]) -> Command {
     let arguments = [&["exec", "--job", "backup"], arguments, &["--"], command].concat();
@@ -189,18 +186,12 @@ fn command_inherits_signals_and_closed_streams_unchanged() {
 }
 
 /// Starts a command and waits for its line "ready".
-fn start_until_ready(command: Command) -> Child {
-    start_with_output(command).0
-}
-
-/// Starts a command and waits for its line "ready". Returns the rest of its output as well.
-fn start_with_output(mut command: Command) -> (Child, impl Read) {
+fn start_until_ready(mut command: Command) -> Child {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
-    (child, output)
+    child
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -213,7 +204,6 @@ fn exec_forwards_signals_to_the_command() {
     let gateway = FakeGateway::start();
     let dies = "echo ready; exec sleep 60";
     let mut child = start_until_ready(exec(&gateway, &[], &["sh", "-c", dies]));
-    gateway.wait_for(TIMEOUT, |gateway| !gateway.requests().is_empty());
     let open = gateway.group("backup", &[]);
     assert_eq!(open.outcome(), None, "the start is pushed while the command runs: {open}");
     send(&child, Signal::TERM);
@@ -227,20 +217,6 @@ fn exec_forwards_signals_to_the_command() {
     child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
     assert_eq!(shell_status(child.wait().unwrap()), 3);
     ended(&gateway).assert_value("batch_job_last_run_exit_code", &[], 3.0);
-}
-
-#[test]
-fn killed_exec_ends_its_command_and_is_reported_by_a_later_run() {
-    let machine = Machine::new("killed");
-    let sleeps = ["exec", "--job", "orders", "--", "sh", "-c", "echo ready; exec sleep 60"];
-    let (mut child, mut output) = start_with_output(machine.command(&sleeps));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    // The output is closed when the command has ended.
-    assert_eq!(output.read(&mut [0]).unwrap(), 0);
-    machine.run(&["exec", "--job", "orders", "--", "true"]);
-    let group = machine.gateway.after_run("orders", &[]);
-    assert!(group.has_family("batch_job_last_abandoned_timestamp_seconds"), "{group}");
 }
 
 #[test]

@@ -281,7 +281,7 @@ const PREFIX: &str = "METRICS_PUSH_";
 const SERVICE_PREFIXES: [&str; 2] = ["METRICS_PUSH_PORT", "METRICS_PUSH_SERVICE_"];
 /// The variable that a supervisor sets for its job. It is not a setting.
 pub(crate) const SUPERVISOR_VARIABLE: &str = "METRICS_PUSH_SUPERVISOR";
-/// The variable with the id of the run for the command of `Job::exec`. It is not a setting.
+/// The variable with the id of the run for the command of `Run::exec`. It is not a setting.
 pub(crate) const RUN_ID_VARIABLE: &str = "METRICS_PUSH_RUN_ID";
 /// The variables that the library sets.
 const INTERNAL: [&str; 2] = [SUPERVISOR_VARIABLE, RUN_ID_VARIABLE];

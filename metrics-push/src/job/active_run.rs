@@ -21,8 +21,6 @@ use super::run_ending::{add_summable, run_ending, uncounted_ending};
 use super::run_metrics::{Expectations, completion_metrics, heartbeat_metrics, start_metrics};
 use super::run_record::RunRecord;
 use super::spec::{Extent, JobSpec};
-#[cfg(unix)]
-use super::supervisor::ChildEnd;
 use super::waiting::wait_with_notice;
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
@@ -320,20 +318,6 @@ impl ActiveRun {
         }
     }
 
-    /// Finishes the run of a command that this process has supervised. Returns `None` if it is not pushed.
-    #[cfg(unix)]
-    pub(super) fn finish_command(&self, end: &ChildEnd) -> Option<Receiver<()>> {
-        self.wait_start_submitted();
-        let (key, unsent) = self.close()?;
-        let timeout = self.pipeline.timeout;
-        PROCESS.start_deadline(timeout);
-        *self.reason.lock() = end.output.as_deref().and_then(failure_reason::of_output);
-        let between = Completion::between(self.started, end.at, end.cause(self.spec.extent));
-        let completion = Completion { usage: end.usage, ..between };
-        self.record_completion(&completion);
-        Some(self.submit_completion(key, unsent, &completion, Snapshot::default(), timeout))
-    }
-
     /// Finishes the run because its process ends, with the metrics that could be gathered. Returns `None` if it is finished
     /// already.
     pub(super) fn finish_with_process(
@@ -371,7 +355,7 @@ impl ActiveRun {
         Some((key, unsent))
     }
 
-    /// Returns the completion of a run of this process, and records it in the journal. No user code runs here.
+    /// Records the completion in the journal. No user code runs here.
     fn complete(&self, cause: Cause, finished: Moment) -> Completion {
         let cause = Cause { outcome: self.final_outcome(cause.outcome), ..cause };
         let mut completion = Completion::between(self.started, finished, cause);
@@ -379,21 +363,18 @@ impl ActiveRun {
             completion.usage = resource_usage::read_own();
             completion.panics = Some(PROCESS.panics() - self.panics_at_start);
         }
-        self.record_completion(&completion);
+        if let Some(record) = &self.record {
+            let progress = self.progress().clone();
+            record.record_finished(Finished {
+                cause,
+                at: completion.finished_at,
+                duration: completion.duration,
+                records: progress.records,
+                failed_stage: progress.failed_stage(cause.outcome),
+                reason: self.reason_of(cause.outcome),
+            });
+        }
         completion
-    }
-
-    fn record_completion(&self, completion: &Completion) {
-        let Some(record) = &self.record else { return };
-        let (cause, progress) = (completion.cause, self.progress().clone());
-        record.record_finished(Finished {
-            cause,
-            at: completion.finished_at,
-            duration: completion.duration,
-            records: progress.records,
-            failed_stage: progress.failed_stage(cause.outcome),
-            reason: self.reason_of(cause.outcome),
-        });
     }
 
     /// Returns the request that reports the completion.

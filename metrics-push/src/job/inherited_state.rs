@@ -1,7 +1,7 @@
 //! `InheritedState`: the state that this process inherited and that the standard library changes before `main`.
 //!
 //! The runtime of the standard library ignores SIGPIPE and opens `/dev/null` in place of closed standard streams, and
-//! `Command` resets SIGPIPE and the signal mask in the program that it executes. A command that a job executes must
+//! `Command` resets SIGPIPE and the signal mask in the program that it executes. A command that replaces a job must
 //! inherit the same state as the job, so this file reads that state in a constructor, before the runtime starts. On
 //! platforms without such constructors it assumes the default.
 

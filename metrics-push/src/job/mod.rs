@@ -250,8 +250,8 @@ impl Job {
     }
 
     /// Stores the last lines that a failed process has written to stderr in the [history](crate::history()), at most 1,024
-    /// bytes. The default is 0, because an output may contain secrets. Needs a state directory, and a
-    /// [supervisor](Self::supervise) or a command that `Job::exec` runs.
+    /// bytes. The default is 0, because an output may contain secrets. Needs a state directory and a
+    /// [supervisor](Self::supervise).
     ///
     /// The supervisor copies the output to its own stderr, so stderr of the process is a pipe instead of a terminal or a
     /// file. A process that this one leaves in the background must redirect its own stderr.

@@ -12,7 +12,7 @@ pub(in crate::job) use unsupported::{start_listener, wait_while_ending, with_sig
 #[cfg(unix)]
 pub(in crate::job) use crate::job::posix_signals::with_signals_blocked;
 #[cfg(unix)]
-pub(in crate::job) use unix::{start_listener, wait_while_ending};
+pub(in crate::job) use unix::{start_listener, wait_while_ending, without_handlers};
 
 /// Platforms without these signals.
 #[cfg(not(unix))]
@@ -34,8 +34,8 @@ mod unix {
     use std::io::{Read as _, Write as _};
     use std::os::fd::IntoRawFd as _;
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+    use std::sync::{Arc, MutexGuard};
     use std::time::Duration;
 
     use crate::clock::Moment;
@@ -44,7 +44,7 @@ mod unix {
     use crate::job::completion::Cause;
     use crate::job::posix_signals::{
         has_default_disposition, install, is_handled_by, preserve_errno, raise_with_default,
-        with_signals_blocked, write_from_signal,
+        set_default, with_signals_blocked, write_from_signal,
     };
     use crate::job::process_state::PROCESS;
     use crate::job::supervisor;
@@ -183,6 +183,20 @@ mod unix {
             let start = StartOnDrop(further);
             drop(dispatcher().spawn_after(*delay, move || drop(start)));
         }
+    }
+
+    /// Calls `replace`, which may replace this program. A signal that was received before ends the process first, and a
+    /// later one acts as without the library, so that no signal is lost with the handlers. Delays the start of the listener
+    /// thread until `replace` returns: the system refuses new threads during `exec`, and that would be logged as an error.
+    pub(in crate::job) fn without_handlers<T>(replace: impl FnOnce() -> T) -> T {
+        let handled: Vec<_> =
+            HANDLED.into_iter().filter(|signal| is_handled_by(*signal, on_signal)).collect();
+        handled.iter().copied().for_each(set_default);
+        wait_while_ending();
+        let _socket: MutexGuard<'_, _> = SOCKET.lock();
+        let result = replace();
+        handled.iter().for_each(|signal| install(*signal, on_signal));
+        result
     }
 
     /// Starts the listener thread, once per process. If the system refuses it even after the delays, signals act as

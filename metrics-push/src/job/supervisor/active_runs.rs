@@ -20,7 +20,7 @@ const MAX_SIZE: usize = 64 << 20;
 const MAX_READ_SIZE: usize = 4 << 20;
 
 #[derive(Debug, Default)]
-pub(in crate::job) struct ActiveRuns {
+pub(super) struct ActiveRuns {
     runs: BTreeMap<u64, ReceivedRun>,
     /// The id of the run of the whole process, also after its end.
     process_run: Option<String>,
@@ -54,11 +54,6 @@ pub(super) enum LinkStatus {
 }
 
 impl ActiveRuns {
-    /// Returns an empty set, for a child whose run this process reports itself. `process_run` is the id of that run.
-    pub(in crate::job) fn none_beside(process_run: &str) -> Self {
-        Self { process_run: Some(process_run.to_owned()), ..Self::default() }
-    }
-
     /// Reads what the job has written. `link` does not block.
     pub(super) fn read_from(&mut self, mut link: impl Read) -> LinkStatus {
         let mut buffer = [0; 16 << 10];

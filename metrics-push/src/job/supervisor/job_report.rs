@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::active_runs::ReceivedRun;
-use super::child::ChildEnd;
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
 use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
-use crate::job::completion::{Completion, finish_time};
+use crate::job::completion::{Cause, Completion, finish_time};
 use crate::job::failure_reason;
 use crate::job::journal::line::{Finished, RunIdentity, Started};
 use crate::job::journal::orphaned_journal::OrphanedJournal;
@@ -25,6 +24,15 @@ use crate::oneshot::Receiver;
 use crate::pipeline::Pipeline;
 use crate::push_request::PushRequest;
 
+/// How and when a job ended.
+pub(super) struct JobEnd<'a> {
+    pub(super) at: Moment,
+    pub(super) usage: ResourceUsage,
+    /// The last lines that the job has written to stderr, if they are stored.
+    pub(super) output: Option<String>,
+    pub(super) cause_of: &'a dyn Fn(Extent) -> Cause,
+}
+
 /// Submitted completions.
 pub(super) struct JobReport {
     journal: Option<OrphanedJournal>,
@@ -35,7 +43,7 @@ impl JobReport {
     /// Submits the completions of all runs to all sinks.
     pub(super) fn submit(
         runs: impl Iterator<Item = ReceivedRun>,
-        end: &ChildEnd,
+        end: &JobEnd<'_>,
         journal: Option<OrphanedJournal>,
         pipeline: &Pipeline,
     ) -> Self {
@@ -79,12 +87,12 @@ impl JobReport {
 }
 
 /// Returns how a run ended: as the job has reported, otherwise as its process did.
-fn finish(run: &ReceivedRun, end: &ChildEnd) -> Finished {
+fn finish(run: &ReceivedRun, end: &JobEnd<'_>) -> Finished {
     let extent = run.started.extent;
     let mut finished = run.finished.clone().unwrap_or_else(|| {
         let duration = end.at.since(run.received);
         let at = finish_time(run.started.at, duration, end.at);
-        Finished::new(end.cause(extent), at, Some(duration))
+        Finished::new((end.cause_of)(extent), at, Some(duration))
     });
     let is_failed_process = finished.cause.outcome.is_failure() && extent == Extent::Process;
     if finished.reason.is_none() && is_failed_process {
@@ -111,6 +119,7 @@ mod tests {
     use crate::job::run_metrics::Expectations;
     use crate::job::spec::JobSpec;
     use crate::labels::GroupingKey;
+    use crate::outcome::Outcome;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -128,7 +137,15 @@ mod tests {
     }
 
     fn finish_at(run: &ReceivedRun, at: Moment) -> Finished {
-        finish(run, &ChildEnd::unknown(at))
+        finish(
+            run,
+            &JobEnd {
+                at,
+                usage: ResourceUsage::default(),
+                output: None,
+                cause_of: &|_| Outcome::Oom.into(),
+            },
+        )
     }
 
     #[test]

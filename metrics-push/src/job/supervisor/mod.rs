@@ -4,14 +4,9 @@
 //! output of the job if its last lines are stored. It forwards signals, reads the active runs of the job from a socket, and
 //! stops when the job is stopped. When the job has died, it reports the runs that are still active, with exit code, signal,
 //! core dump, out-of-memory kill and resource usage. Then it ends as the job ended.
-//!
-//! `Job::exec` supervises a command in the same way, but the program does not execute itself again. The parent reports both the
-//! start and the completion of the run, so it has a client and a thread while the command runs.
 
 #[cfg(unix)]
 mod active_runs;
-#[cfg(unix)]
-mod child;
 #[cfg(all(unix, any(test, fuzzing)))]
 pub(crate) mod fuzz;
 #[cfg(unix)]
@@ -30,15 +25,9 @@ mod process;
 mod signal_forwarding;
 
 #[cfg(unix)]
-pub(super) use active_runs::ActiveRuns;
-#[cfg(unix)]
-pub(super) use child::{ChildEnd, SupervisedChild};
-#[cfg(unix)]
 pub(super) use link::{Link, VARIABLE, is_killing, link};
 #[cfg(unix)]
 pub(super) use process::ensure;
-#[cfg(unix)]
-pub(super) use signal_forwarding::SignalForwarding;
 #[cfg(not(unix))]
 pub(super) use unsupported::{UnsupportedLink as Link, ensure, link};
 

@@ -41,11 +41,10 @@ const ENDING: [c_int; 5] =
 /// The descriptor that the handler writes to.
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
-pub(in crate::job) struct SignalForwarding {
+pub(super) struct SignalForwarding {
     received: UnixStream,
     /// The signals whose handler has been installed.
     handled: Vec<c_int>,
-    inherited: InheritedSignals,
     is_session_leader: bool,
 }
 
@@ -67,25 +66,22 @@ impl InheritedSignals {
 }
 
 impl SignalForwarding {
-    /// Installs the handler of SIGCHLD, and of all other signals with the default disposition, and unblocks them. A signal
-    /// that was inherited as ignored is ignored by the job as well.
-    pub(in crate::job) fn install() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let (received, writer) = UnixStream::pair()?;
         received.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         WRITER.store(writer.into_raw_fd(), Ordering::Release);
-        let is_sigchld_ignored = is_ignored(libc::SIGCHLD);
-        let signals = FORWARDED.into_iter().filter(|signal| has_default_disposition(*signal));
-        let handled: Vec<_> = signals.chain([libc::SIGCHLD]).collect();
-        handled.iter().for_each(|signal| install_with_info(*signal, on_signal));
-        let inherited =
-            InheritedSignals { mask: SignalMask::unblock(&handled), is_sigchld_ignored };
-        Ok(Self { received, handled, inherited, is_session_leader: is_session_leader() })
+        Ok(Self { received, handled: Vec::new(), is_session_leader: is_session_leader() })
     }
 
-    /// Returns the signal state that the job inherits.
-    pub(super) fn inherited(&self) -> InheritedSignals {
-        self.inherited
+    /// Installs the handler of SIGCHLD, and of all other signals with the default disposition, and unblocks them. A signal
+    /// that was inherited as ignored is ignored by the job as well.
+    pub(super) fn install(&mut self) -> InheritedSignals {
+        let is_sigchld_ignored = is_ignored(libc::SIGCHLD);
+        let signals = FORWARDED.into_iter().filter(|signal| has_default_disposition(*signal));
+        self.handled = signals.chain([libc::SIGCHLD]).collect();
+        self.handled.iter().for_each(|signal| install_with_info(*signal, on_signal));
+        InheritedSignals { mask: SignalMask::unblock(&self.handled), is_sigchld_ignored }
     }
 
     /// Installs the handler of one signal again.
@@ -101,10 +97,8 @@ impl SignalForwarding {
         }
     }
 
-    /// Restores the signal state that this process has inherited.
     pub(super) fn uninstall(&self) {
         self.handled.iter().copied().for_each(set_default);
-        self.inherited.restore();
     }
 
     /// Waits until a signal arrives or `other` can be read, at most for `timeout`. Returns true if `other` can be read.
