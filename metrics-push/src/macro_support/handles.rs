@@ -96,7 +96,10 @@ impl<R, H> Default for FirstCall<R, H> {
 
 impl<R, H> FirstCall<R, H> {
     fn resolved(&self, site: &impl Resolve<Registered = R>) -> Option<&Resolved<R, H>> {
-        if self.resolved.get().is_none() && is_gathering() {
+        if let Some(resolved) = self.resolved.get() {
+            return resolved.as_ref();
+        }
+        if is_gathering() {
             // A collector cannot register metrics while its registry is gathered. A later call registers them.
             return None;
         }
