@@ -146,12 +146,15 @@ impl RunningJob {
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         let status = self.child.wait().unwrap();
-        let (log_lines, stderr): (Vec<_>, Vec<_>) = errors
+        let (log_lines, stderr): (Vec<String>, Vec<String>) = errors
             .lines()
             .filter(|line| !line.starts_with(' '))
             .map(without_ids)
             .partition(|line| line.starts_with("metrics-push: "));
-        FinishedJob { status, stdout, stderr, log_lines }
+        let (wait_notices, log_lines) = log_lines
+            .into_iter()
+            .partition(|line| line.contains("; the process waits for at most "));
+        FinishedJob { status, stdout, stderr, log_lines, wait_notices }
     }
 }
 
@@ -179,8 +182,10 @@ pub(crate) struct FinishedJob {
     pub(crate) stdout: String,
     /// The lines of stderr that the program itself writes.
     pub(crate) stderr: Vec<String>,
-    /// The lines of stderr that start with `metrics-push: `.
+    /// The lines of stderr that start with `metrics-push: `, without [`Self::wait_notices`].
     pub(crate) log_lines: Vec<String>,
+    /// The log lines about a long wait at the end. A job on a slow machine may write one in any test.
+    pub(crate) wait_notices: Vec<String>,
 }
 
 impl FinishedJob {

@@ -98,7 +98,8 @@ fn long_wait_is_logged_once() {
         let state = TempDir::new();
         let command = ending(ending_of_job, &gateway.url(), Some(&state));
         let (finished, _) = run_timed(command.variable("METRICS_PUSH_TIMEOUT", "4s"));
-        let [wait, result] = &finished.log_lines[..] else { panic!("{finished:#?}") };
+        let [wait] = &finished.wait_notices[..] else { panic!("{finished:#?}") };
+        let [result] = &finished.log_lines[..] else { panic!("{finished:#?}") };
         for part in [&gateway.url(), "waits for at most", "press Ctrl-C", "stored on disk"] {
             assert!(wait.contains(part), "no {part:?} in {wait}");
         }

@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, PARTITIONS, Received, TOPIC, without_repeated};
 use crate::state_dir::StateDir;
 use crate::wait::wait_until;
 
-/// Returns true if a line of the library contains this text. A job that waits for a while logs that as well.
+/// Returns true if a line of the library contains this text.
 fn has_line(finished: &FinishedJob, text: &str) -> bool {
     finished.log_lines.iter().any(|line| line.contains(text))
 }
