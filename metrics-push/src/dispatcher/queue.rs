@@ -3,8 +3,7 @@
 //!
 //! It is a data structure without I/O and locks.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::Moment;
 use crate::delivery::{DeliveryClass, Receipt, Route};
@@ -53,11 +52,18 @@ impl Pending {
 /// unreachable gateway.
 #[derive(Default)]
 pub(super) struct Queue {
-    pending: BTreeMap<QueueKey, (QueuePlace, Pending)>,
-    /// The pending groups of each route, by their place.
-    order: BTreeMap<usize, BTreeMap<QueuePlace, GroupingKey>>,
+    /// The routes that have unfinished requests.
+    routes: Vec<RouteQueue>,
     last_number: u64,
-    in_flight: BTreeMap<usize, InFlightGroups>,
+}
+
+/// The unfinished requests of one route.
+struct RouteQueue {
+    route: Route,
+    pending: HashMap<GroupingKey, (QueuePlace, Pending)>,
+    /// The pending groups by their place.
+    order: BTreeMap<QueuePlace, GroupingKey>,
+    in_flight: BTreeSet<GroupingKey>,
 }
 
 /// The place of a request in the queue: its urgency and its sequence number.
@@ -73,15 +79,45 @@ enum Urgency {
     Backlog,
 }
 
-/// The groups of a route whose request is in flight.
-struct InFlightGroups {
-    route: Route,
-    groups: BTreeSet<GroupingKey>,
-}
+impl RouteQueue {
+    fn new(route: Route) -> Self {
+        let (pending, order, in_flight) = (HashMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { route, pending, order, in_flight }
+    }
 
-impl InFlightGroups {
-    fn is_full(&self) -> bool {
-        self.groups.len() >= self.route.max_in_flight()
+    fn is_empty(&self) -> bool {
+        self.pending.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Returns the first group that has no request in flight; `None` if the route is at its limit.
+    fn next_group(&self) -> Option<&GroupingKey> {
+        if self.in_flight.len() >= self.route.max_in_flight() {
+            return None;
+        }
+        // This skips at most as many groups as are in flight.
+        self.order.values().find(|group| !self.in_flight.contains(*group))
+    }
+
+    fn remove(&mut self, group: &GroupingKey) -> Option<(QueuePlace, Pending)> {
+        let (place, pending) = self.pending.remove(group)?;
+        self.order.remove(&place);
+        Some((place, pending))
+    }
+
+    /// Removes and returns all pending requests in their order.
+    fn drain(&mut self) -> Vec<Pending> {
+        let order = std::mem::take(&mut self.order).into_values();
+        order.filter_map(|group| self.pending.remove(&group)).map(|(_, pending)| pending).collect()
+    }
+
+    fn unfinished(&self) -> UnfinishedSink {
+        let mut groups = self.in_flight.clone();
+        groups.extend(self.order.values().cloned());
+        UnfinishedSink {
+            url: self.route.to_string(),
+            groups: groups.into_iter().collect(),
+            has_spool: self.route.spool().is_some(),
+        }
     }
 }
 
@@ -97,8 +133,13 @@ pub(crate) struct UnfinishedSink {
 
 impl Queue {
     pub(super) fn enqueue(&mut self, group: GroupingKey, pending: Pending) {
-        let key = (pending.route.id(), group);
-        let (number, pending) = match self.remove(&key) {
+        let id = pending.route.id();
+        let position = self.position(id).unwrap_or_else(|| {
+            self.routes.push(RouteQueue::new(pending.route.clone()));
+            self.routes.len() - 1
+        });
+        let route = &mut self.routes[position];
+        let (number, pending) = match route.remove(&group) {
             Some(((_, number), mut earlier)) => {
                 earlier.merge(pending);
                 (number, earlier)
@@ -109,95 +150,73 @@ impl Queue {
             }
         };
         let place = (pending.urgency(), number);
-        self.order.entry(key.0).or_default().insert(place, key.1.clone());
-        self.pending.insert(key, (place, pending));
+        route.order.insert(place, group.clone());
+        route.pending.insert(group, (place, pending));
+    }
+
+    fn position(&self, id: usize) -> Option<usize> {
+        self.routes.iter().position(|it| it.route.id() == id)
     }
 
     /// Starts the first request whose group has none in flight, on a route below its limit.
     pub(super) fn start_next(&mut self) -> Option<(QueueKey, Pending)> {
-        let key = self.next_key()?;
-        let pending = self.take(&key)?;
-        let route = || InFlightGroups { route: pending.route.clone(), groups: BTreeSet::new() };
-        self.in_flight.entry(key.0).or_insert_with(route).groups.insert(key.1.clone());
-        Some((key, pending))
-    }
-
-    fn next_key(&self) -> Option<QueueKey> {
-        self.order.iter().find_map(|(route, groups)| {
-            let in_flight = self.in_flight.get(route);
-            if in_flight.is_some_and(InFlightGroups::is_full) {
-                return None;
-            }
-            let in_flight = in_flight.map(|in_flight| &in_flight.groups);
-            // This skips at most as many groups as are in flight.
-            let is_free =
-                |group: &&GroupingKey| in_flight.is_none_or(|busy| !busy.contains(*group));
-            Some((*route, groups.values().find(is_free)?.clone()))
+        self.routes.iter_mut().find_map(|route| {
+            let group = route.next_group()?.clone();
+            let (_, pending) = route.remove(&group)?;
+            route.in_flight.insert(group.clone());
+            Some(((route.route.id(), group), pending))
         })
     }
 
-    pub(super) fn is_pending(&self, key: &QueueKey) -> bool {
-        self.pending.contains_key(key)
+    pub(super) fn is_pending(&self, (id, group): &QueueKey) -> bool {
+        self.position(*id).is_some_and(|route| self.routes[route].pending.contains_key(group))
     }
 
     /// Removes and returns the pending request of a key, to start it or to merge it into the one in flight.
     pub(super) fn take(&mut self, key: &QueueKey) -> Option<Pending> {
-        self.remove(key).map(|(_, pending)| pending)
-    }
-
-    fn remove(&mut self, key: &QueueKey) -> Option<(QueuePlace, Pending)> {
-        let (place, pending) = self.pending.remove(key)?;
-        if let Entry::Occupied(mut groups) = self.order.entry(key.0) {
-            groups.get_mut().remove(&place);
-            if groups.get().is_empty() {
-                groups.remove();
-            }
-        }
-        Some((place, pending))
+        let (_, pending) = self.change(key, RouteQueue::remove)?;
+        Some(pending)
     }
 
     /// Records that the request of a key is not in flight any more.
     pub(super) fn finish(&mut self, key: &QueueKey) {
-        if let Entry::Occupied(mut in_flight) = self.in_flight.entry(key.0) {
-            let groups = &mut in_flight.get_mut().groups;
-            groups.remove(&key.1);
-            if groups.is_empty() {
-                in_flight.remove();
-            }
+        self.change(key, |route, group| Some(route.in_flight.remove(group)));
+    }
+
+    /// Changes a route, and forgets it if it has no unfinished requests left.
+    fn change<T>(
+        &mut self,
+        (id, group): &QueueKey,
+        change: impl FnOnce(&mut RouteQueue, &GroupingKey) -> Option<T>,
+    ) -> Option<T> {
+        let position = self.position(*id)?;
+        let changed = change(&mut self.routes[position], group);
+        if self.routes[position].is_empty() {
+            self.routes.remove(position);
         }
+        changed
     }
 
     /// Removes and returns all pending requests.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Pending> + use<> {
-        self.order.clear();
-        std::mem::take(&mut self.pending).into_values().map(|(_, pending)| pending)
+    pub(super) fn drain(&mut self) -> Vec<Pending> {
+        let pending = self.routes.iter_mut().flat_map(RouteQueue::drain).collect();
+        self.routes.retain(|route| !route.is_empty());
+        pending
     }
 
     /// Returns the number of pending requests.
     pub(super) fn pending_count(&self) -> usize {
-        self.pending.len()
+        self.routes.iter().map(|route| route.pending.len()).sum()
     }
 
     /// Returns the number of requests that are pending or in flight.
     pub(super) fn unfinished_count(&self) -> usize {
-        self.pending.len() + self.in_flight.values().map(|it| it.groups.len()).sum::<usize>()
+        self.routes.iter().map(|route| route.pending.len() + route.in_flight.len()).sum()
     }
 
     /// Returns the sinks that have unfinished requests, with their groups.
     pub(super) fn unfinished(&self) -> Vec<UnfinishedSink> {
-        let mut keys: BTreeMap<usize, (&Route, BTreeSet<&GroupingKey>)> = BTreeMap::new();
-        for (id, InFlightGroups { route, groups }) in &self.in_flight {
-            keys.entry(*id).or_insert_with(|| (route, BTreeSet::new())).1.extend(groups);
-        }
-        for ((id, group), (_, pending)) in &self.pending {
-            keys.entry(*id).or_insert_with(|| (&pending.route, BTreeSet::new())).1.insert(group);
-        }
-        let describe = |(route, groups): (&Route, BTreeSet<&GroupingKey>)| UnfinishedSink {
-            url: route.to_string(),
-            groups: groups.into_iter().cloned().collect(),
-            has_spool: route.spool().is_some(),
-        };
-        keys.into_values().map(describe).collect()
+        self.routes.iter().map(RouteQueue::unfinished).collect()
     }
 }
 
@@ -329,9 +348,6 @@ mod tests {
         for name in arrivals {
             queue.finish(&(route.id(), key(name)));
         }
-        assert!(
-            queue.order.is_empty() && queue.in_flight.is_empty(),
-            "no state of the route is left"
-        );
+        assert!(queue.routes.is_empty(), "no state of the route is left");
     }
 }

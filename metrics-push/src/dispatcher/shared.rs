@@ -80,7 +80,7 @@ impl Shared {
     }
 
     /// Drops all tasks and returns all pending requests, because the thread ends.
-    pub(super) fn shut_down(&self) -> impl Iterator<Item = Pending> + use<> {
+    pub(super) fn shut_down(&self) -> Vec<Pending> {
         let mut state = self.lock();
         state.has_thread = false;
         let tasks = std::mem::take(&mut state.tasks);

@@ -36,7 +36,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
             .caused_by(error.to_string()),
     };
     // Nothing can be sent. A later request starts a new thread.
-    shared.shut_down().for_each(|pending| fail(pending, &error));
+    shared.shut_down().into_iter().for_each(|pending| fail(pending, &error));
 }
 
 /// Serves requests, also after a panic. Returns the error of the last panic.
