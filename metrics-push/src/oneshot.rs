@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -24,25 +24,63 @@ pub(crate) struct Sender<T> {
 }
 
 struct Channel<T> {
-    state: Mutex<ChannelState<T>>,
+    value: Mutex<Option<T>>,
+    closing: Closing,
+}
+
+/// Whether a channel is closed, and who waits for that. It does not depend on the type of the value, so it is compiled once.
+#[derive(Default)]
+struct Closing {
+    state: Mutex<ClosingState>,
     closed: Condvar,
 }
 
-struct ChannelState<T> {
-    value: Option<T>,
+#[derive(Default)]
+struct ClosingState {
     is_closed: bool,
     waker: Option<Waker>,
 }
 
+impl Closing {
+    fn is_closed(&self) -> bool {
+        self.state.lock().is_closed
+    }
+
+    fn close(&self) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.is_closed = true;
+            state.waker.take()
+        };
+        self.closed.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn wait(&self, timeout: Duration) -> bool {
+        let state = self.state.lock();
+        self.closed.wait_timeout_while(state, timeout, |state| !state.is_closed).is_closed
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Poll::Ready(());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
 pub(crate) fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = ChannelState { value: None, is_closed: false, waker: None };
-    let channel = Arc::new(Channel { state: Mutex::new(state), closed: Condvar::new() });
+    let channel = Arc::new(Channel { value: Mutex::new(None), closing: Closing::default() });
     (Sender { channel: Arc::clone(&channel) }, Receiver { channel })
 }
 
 impl<T> Sender<T> {
     pub(crate) fn send(self, value: T) {
-        self.channel.state.lock().value = Some(value);
+        *self.channel.value.lock() = Some(value);
         // Dropping `self` closes the channel and wakes the receiver.
     }
 }
@@ -61,38 +99,26 @@ impl<T> fmt::Debug for Receiver<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let waker = {
-            let mut state = self.channel.state.lock();
-            state.is_closed = true;
-            state.waker.take()
-        };
-        self.channel.closed.notify_all();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.channel.closing.close();
     }
 }
 
 impl<T> Receiver<T> {
     /// Returns true if the sender has sent its value or was dropped.
     pub(crate) fn is_closed(&self) -> bool {
-        self.channel.state.lock().is_closed
+        self.channel.closing.is_closed()
     }
 
     /// Blocks the thread until the channel is closed, at most for `timeout`. Returns true if it is closed.
     pub(crate) fn wait_closed(&self, timeout: Duration) -> bool {
-        self.lock_when_closed(timeout).is_closed
+        self.channel.closing.wait(timeout)
     }
 
     /// Blocks the thread until the channel is closed, at most for `timeout`, and returns the value if one was sent. Can
     /// be called inside a runtime and while unwinding.
     pub(crate) fn wait(self, timeout: Duration) -> Option<T> {
-        self.lock_when_closed(timeout).value.take()
-    }
-
-    fn lock_when_closed(&self, timeout: Duration) -> MutexGuard<'_, ChannelState<T>> {
-        let state = self.channel.state.lock();
-        self.channel.closed.wait_timeout_while(state, timeout, |state| !state.is_closed)
+        self.wait_closed(timeout);
+        self.channel.value.lock().take()
     }
 }
 
@@ -100,12 +126,7 @@ impl<T> Future for Receiver<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        let mut state = self.channel.state.lock();
-        if state.is_closed {
-            return Poll::Ready(state.value.take());
-        }
-        state.waker = Some(context.waker().clone());
-        Poll::Pending
+        self.channel.closing.poll(context).map(|()| self.channel.value.lock().take())
     }
 }
 
