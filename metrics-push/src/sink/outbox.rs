@@ -38,6 +38,9 @@ pub(super) struct EncodedSamples {
 
 type Answer = Result<Accepted, Rejection>;
 
+/// Makes one call with these messages. Boxed, so that the outbox is compiled only once.
+type Call<'a> = dyn Fn(Vec<u8>) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> + Sync + 'a;
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     waiting: Mutex<VecDeque<Waiting>>,
@@ -70,24 +73,22 @@ impl Outbox {
     ///
     /// # Errors
     /// If the server did not accept this message.
-    pub(super) async fn send<F: Future<Output = Answer>>(
+    pub(super) async fn send<F: Future<Output = Answer> + Send>(
         &self,
         message: EncodedSamples,
         deadline: Moment,
-        call: impl Fn(Vec<u8>) -> F,
+        call: impl Fn(Vec<u8>) -> F + Sync,
     ) -> Answer {
-        let sending = self.send_without_limit(Arc::new(message), call);
+        let call =
+            |messages| -> Pin<Box<dyn Future<Output = Answer> + Send>> { Box::pin(call(messages)) };
+        let sending = self.send_without_limit(Arc::new(message), &call);
         tokio::time::timeout(deadline.remaining(), sending).await.unwrap_or_else(|_| {
             let error = Error::new(Kind::Timeout, "the gateway did not respond in time");
             Err(Rejection::Failed(error.remedy("check the network and the load of the gateway")))
         })
     }
 
-    async fn send_without_limit<F: Future<Output = Answer>>(
-        &self,
-        message: Arc<EncodedSamples>,
-        call: impl Fn(Vec<u8>) -> F,
-    ) -> Answer {
+    async fn send_without_limit(&self, message: Arc<EncodedSamples>, call: &Call<'_>) -> Answer {
         loop {
             let (sender, mut receiver) = oneshot::channel();
             let waiting = Waiting { message: Arc::clone(&message), answer: sender };
@@ -96,7 +97,7 @@ impl Outbox {
                 Turn::Answered(answer) => answer,
                 Turn::Call(permit) => {
                     let batch = self.take_batch(&message);
-                    deliver(batch, &call).await;
+                    deliver(batch, call).await;
                     drop(permit);
                     // If another call has taken the message, its answer follows.
                     receiver.await.ok()
@@ -147,7 +148,7 @@ impl Outbox {
 }
 
 /// Sends the messages in one call, and in halves if a part of them is refused.
-async fn deliver<F: Future<Output = Answer>>(batch: Vec<Waiting>, call: impl Fn(Vec<u8>) -> F) {
+async fn deliver(batch: Vec<Waiting>, call: &Call<'_>) {
     let mut parts = vec![batch];
     while let Some(mut part) = parts.pop() {
         if part.is_empty() {

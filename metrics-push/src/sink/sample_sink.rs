@@ -95,11 +95,11 @@ impl SampleServer {
     ///
     /// # Errors
     /// If the server did not accept the samples.
-    pub(super) async fn send<F: Future<Output = Result<Accepted, Rejection>>>(
+    pub(super) async fn send<F: Future<Output = Result<Accepted, Rejection>> + Send>(
         &self,
         samples: EncodedSamples,
         deadline: Moment,
-        call: impl Fn(Vec<u8>) -> F,
+        call: impl Fn(Vec<u8>) -> F + Sync,
     ) -> Result<Accepted, Rejection> {
         self.outbox.send(samples, deadline, call).await
     }
