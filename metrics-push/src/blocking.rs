@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::oneshot;
 use crate::sync::Mutex;
+use crate::threads;
 
 type Work = Box<dyn FnOnce() -> Reply + Send>;
 
@@ -63,8 +64,8 @@ impl IdleThreads {
     fn start_thread(&'static self) -> Option<Sender<Work>> {
         let (sender, receiver) = mpsc::channel();
         let own = sender.clone();
-        let thread = std::thread::Builder::new().name("metrics-push-disk".into());
-        thread.spawn(move || self.run_thread(&receiver, &own)).ok().map(|_| sender)
+        threads::spawn("metrics-push-disk", move || self.run_thread(&receiver, &own)).ok()?;
+        Some(sender)
     }
 
     /// The body of a thread. It ends if enough threads are idle when its work is done.

@@ -90,7 +90,11 @@ impl Error {
     }
 
     /// Adds a name and a value to the context. The message lists them in the order of the calls.
-    pub(crate) fn at(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+    pub(crate) fn at(self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.with_context(name, &value)
+    }
+
+    fn with_context(mut self, name: &'static str, value: &dyn fmt::Display) -> Self {
         let value = escape(&excerpt(&value.to_string(), MAX_PART_CHARS)).into_owned();
         self.0.context.push((name, value));
         self

@@ -67,6 +67,7 @@ mod log;
 mod macro_support;
 mod metrics;
 mod oneshot;
+mod ordered_map;
 mod outcome;
 mod pipeline;
 mod push_request;
@@ -85,6 +86,7 @@ mod state_dir;
 mod sync;
 #[cfg(any(feature = "testing", doc))] // The guide links to it.
 pub mod testing;
+mod threads;
 mod unwind;
 
 pub use attributes::{counted, push_job, timed};

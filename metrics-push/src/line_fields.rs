@@ -22,6 +22,10 @@ impl LineBuilder {
     }
 
     pub(crate) fn field(&mut self, name: &str, value: impl Display) {
+        self.write_field(name, &value);
+    }
+
+    fn write_field(&mut self, name: &str, value: &dyn Display) {
         let _ = write!(self.text, "\t{name}=");
         let start = self.text.len();
         let _ = write!(self.text, "{value}");

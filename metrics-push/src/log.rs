@@ -16,6 +16,7 @@ use tracing::{Level, Span};
 use crate::escape::{escape, escape_lines};
 use crate::file_size::write_within_limit;
 use crate::sync::Mutex;
+use crate::threads;
 
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -64,7 +65,7 @@ pub(crate) fn warn_before_exit(line: impl fmt::Display) {
         warn(text);
         let _ = sender.send(());
     };
-    if std::thread::Builder::new().name("metrics-push-log".into()).spawn(log).is_ok() {
+    if threads::spawn("metrics-push-log", log).is_ok() {
         let _ = logged.recv_timeout(EXIT_TIMEOUT);
     }
 }

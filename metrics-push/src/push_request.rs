@@ -14,6 +14,7 @@ use crate::error::{Error, Kind};
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
 use crate::metrics::{Registry, RegistrySource, Snapshot};
+use crate::ordered_map::ordered_map;
 
 /// How a request changes its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,6 +158,15 @@ pub(crate) struct Total {
 /// Totals over runs, by family.
 pub(crate) type Totals = BTreeMap<String, Total>;
 
+/// Returns totals with the same names whose values are unknown.
+pub(crate) fn unknown_totals(totals: &Totals) -> Totals {
+    ordered_map(
+        totals
+            .iter()
+            .map(|(name, total)| (name.clone(), Total { since: total.since, text: String::new() })),
+    )
+}
+
 /// A run that a request reports, for the history of its group.
 #[derive(Debug, PartialEq)]
 pub(crate) struct RunEnding {
@@ -242,8 +252,7 @@ impl PushRequest {
     /// Adds the families whose name the request does not have yet.
     pub(crate) fn insert_missing(&mut self, families: &Families) {
         let missing = families.iter().filter(|(name, _)| !self.families.contains_key(*name));
-        let missing = missing.map(|(name, text)| (name.clone(), text.clone())).collect();
-        self.insert(missing);
+        self.insert(ordered_map(missing.map(|(name, text)| (name.clone(), text.clone()))));
     }
 
     pub(crate) fn verb(&self) -> Verb {
@@ -380,7 +389,7 @@ impl<'a> From<&'a PushRequest> for Payload<'a> {
         Self {
             verb: request.verb,
             key: &request.key,
-            families: shared(&request.families).collect(),
+            families: ordered_map(shared(&request.families)),
             added: BTreeSet::new(),
             created_at: request.created_at,
             earliest: 0,
@@ -414,11 +423,7 @@ impl<'a> Payload<'a> {
 
     /// Returns the totals of the payload, as if they were unknown before the runs.
     pub(crate) fn unknown_totals_before(&self) -> Totals {
-        let totals = self.totals_before.into_iter().flatten();
-        let unknown = |(name, total): (&String, &Total)| {
-            (name.clone(), Total { since: total.since, text: String::new() })
-        };
-        totals.map(unknown).collect()
+        self.totals_before.map(unknown_totals).unwrap_or_default()
     }
 
     pub(crate) fn verb(&self) -> Verb {
@@ -555,12 +560,12 @@ impl<'a> Payload<'a> {
 
     fn selected(&self, keep: impl Fn(&str, &str) -> bool) -> BTreeMap<&'a str, FamilyText<'a>> {
         let families = self.families.iter().map(|(name, family)| (*name, *family));
-        families.filter(|(name, family)| keep(name, family.text)).collect()
+        ordered_map(families.filter(|(name, family)| keep(name, family.text)))
     }
 
     /// Copies the payload to a request.
     pub(crate) fn to_request(&self) -> PushRequest {
-        let families = self.families().map(|(name, text)| (name.into(), text.into())).collect();
+        let families = ordered_map(self.families().map(|(name, text)| (name.into(), text.into())));
         PushRequest::with_created_at(self.created_at, self.verb, self.key.clone(), families)
     }
 

@@ -21,8 +21,9 @@ use crate::error::{Error, Kind};
 use crate::labels::GroupingKey;
 use crate::oneshot::{self, Receiver};
 use crate::push_request::PushRequest;
+use crate::threads;
 use queue::Pending;
-use shared::{DispatcherState, Shared, fail};
+use shared::{DispatcherState, Shared, Task, fail};
 
 pub(crate) use queue::{OnSettled, UnfinishedSink};
 pub(crate) use shared::FlushHook;
@@ -108,13 +109,18 @@ impl Dispatcher {
         future: impl Future<Output = T> + Send + 'static,
     ) -> Receiver<T> {
         let (sender, receiver) = oneshot::channel();
+        self.submit_task(Box::pin(async move { sender.send(future.await) }));
+        receiver
+    }
+
+    /// Starts a task. If the dispatcher's thread cannot be started, the task is dropped.
+    fn submit_task(&self, task: Task) {
         let mut state = self.shared.lock();
         if self.ensure_thread(&mut state).is_ok() {
-            state.tasks.push(Box::pin(async move { sender.send(future.await) }));
+            state.tasks.push(task);
         }
         drop(state);
         self.shared.work.notify_one();
-        receiver
     }
 
     /// Returns a future that resolves after `delay`. The caller needs no runtime.
@@ -201,14 +207,10 @@ impl Dispatcher {
             return Ok(());
         }
         let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new()
-            .name("metrics-push".into())
-            .spawn(move || worker::run(&shared))
-            .map_err(|error| {
-                Error::new(Kind::Unreachable, "the thread that pushes could not be started")
-                    .caused_by(error)
-            })?;
-        drop(thread);
+        threads::spawn("metrics-push", move || worker::run(&shared)).map_err(|error| {
+            Error::new(Kind::Unreachable, "the thread that pushes could not be started")
+                .caused_by(error)
+        })?;
         state.has_thread = true;
         Ok(())
     }

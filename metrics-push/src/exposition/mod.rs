@@ -18,6 +18,7 @@ use std::str::FromStr;
 use crate::error::{Error, Kind};
 use crate::float::parse_float;
 use crate::labels::{GroupingKey, RESERVED_METRICS};
+use crate::ordered_map::ordered_map;
 use crate::push_request::Families;
 use comment::{Comment, Keyword, escape_help, metric_type, unescape_help};
 pub(crate) use distribution::Distribution;
@@ -164,7 +165,7 @@ impl Exposition {
                 ));
         }
         let encoded = self.families_with_samples();
-        Ok(encoded.map(|(name, family)| (name.clone(), family.text(name))).collect())
+        Ok(ordered_map(encoded.map(|(name, family)| (name.clone(), family.text(name)))))
     }
 
     fn parse_line(&mut self, line: &[u8]) -> Result<(), Mistake> {

@@ -1,6 +1,6 @@
 //! Removes the copies of groups that a change of a ring has left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::cleanup::Removal;
@@ -81,6 +81,6 @@ fn misplaced(shards: &Shards, lists: &[Vec<StoredGroup>]) -> Vec<(usize, StoredG
 }
 
 /// Returns the labels of each group with the time of its last push.
-fn push_times(groups: &[StoredGroup]) -> BTreeMap<&BTreeMap<String, String>, Option<f64>> {
+fn push_times(groups: &[StoredGroup]) -> HashMap<&BTreeMap<String, String>, Option<f64>> {
     groups.iter().map(|group| (&group.labels, group.pushed_at())).collect()
 }

@@ -211,7 +211,7 @@ impl Gateway {
             Some(Self { state_dir: self.state_dir.clone(), ..shard })
         };
         let mut shards: Vec<Self> = shards.targets().iter().filter_map(of_shard).collect();
-        shards.sort_by(|one, other| one.url.cmp(&other.url));
+        shards.sort_unstable_by(|one, other| one.url.cmp(&other.url));
         shards
     }
 

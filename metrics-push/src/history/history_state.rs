@@ -11,8 +11,6 @@
 //!
 //! The fields of a line are separated by tabs. The lines of runs follow.
 
-use std::collections::BTreeMap;
-
 use super::totals::add_run;
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
@@ -36,7 +34,7 @@ pub(super) struct HistoryState {
     /// The ids of the last runs that are counted.
     counted: Vec<String>,
     /// When each sink was last found to have the timestamps of the group, in milliseconds since the Unix epoch.
-    checked: BTreeMap<String, u64>,
+    checked: Vec<(String, u64)>,
 }
 
 /// When a run last ended with each kind of outcome, in Unix seconds.
@@ -97,7 +95,7 @@ impl HistoryState {
             streak: Streak::default(),
             totals: Totals::new(),
             counted: Vec::new(),
-            checked: BTreeMap::new(),
+            checked: Vec::new(),
         }
     }
 
@@ -139,14 +137,18 @@ impl HistoryState {
     }
 
     pub(super) fn checked_at(&self, sink: &str) -> Option<u64> {
-        self.checked.get(sink).copied()
+        self.checked.iter().find(|(checked, _)| checked == sink).map(|(_, at)| *at)
     }
 
     pub(super) fn set_checked(&mut self, sink: &str, at: u64) {
-        if self.checked.len() >= MAX_CHECKED && !self.checked.contains_key(sink) {
+        if let Some((_, earlier)) = self.checked.iter_mut().find(|(checked, _)| checked == sink) {
+            *earlier = at;
+            return;
+        }
+        if self.checked.len() >= MAX_CHECKED {
             self.checked.clear();
         }
-        self.checked.insert(sink.to_owned(), at);
+        self.checked.push((sink.to_owned(), at));
     }
 
     /// Returns the lines of the state.

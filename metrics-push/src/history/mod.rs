@@ -30,7 +30,7 @@ use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::push_request::{
-    Families, PushRequest, RunEnding, Total, Totals, Verb, is_outcome_family,
+    Families, PushRequest, RunEnding, Totals, Verb, is_outcome_family, unknown_totals,
 };
 use crate::state_dir::{FileEntry, StateDir};
 use history_state::{HistoryState, Streak};
@@ -172,10 +172,7 @@ impl History {
     pub(crate) fn look_up(&self, key: &GroupingKey, sink: &str) -> Recorded {
         let Some(group) = self.store.read_state(key) else { return Recorded::default() };
         let recorded = times_of(&group, sink, Moment::now());
-        let unknown = |(name, total): (&String, &Total)| {
-            (name.clone(), Total { since: total.since, text: String::new() })
-        };
-        Recorded { totals_before: group.totals.iter().map(unknown).collect(), ..recorded }
+        Recorded { totals_before: unknown_totals(&group.totals), ..recorded }
     }
 
     /// Records that a sink had the timestamps of a group at this time. Blocks on the disk.
@@ -214,7 +211,7 @@ impl History {
         let now = Moment::now().unix_seconds();
         let records = self.store.read_all().into_iter();
         let mut all: Vec<_> = records.map(|record| RunHistory::new(record, now)).collect();
-        all.sort_by(|a, b| a.key().cmp(b.key()));
+        all.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         all
     }
 

@@ -111,7 +111,7 @@ impl HistoryStore {
         } else {
             // Temporary files of dead processes count as well.
             let is_own = |name: &str| is_history(name) || is_temp(name);
-            self.room.make_room(&self.disk, folder, self.max_files, is_own);
+            self.room.make_room(&self.disk, folder, self.max_files, &is_own);
         }
         let earlier = match end.run_lines.take() {
             Some(run_lines) => run_lines,
@@ -173,7 +173,7 @@ impl HistoryStore {
     /// Reads the records of all groups.
     pub(super) fn read_all(&self) -> Vec<GroupRecord> {
         let Some(folder) = self.state_dir.existing_folder(FOLDER) else { return Vec::new() };
-        let files = self.ok_or_warn(self.disk.list(&folder, is_history)).unwrap_or_default();
+        let files = self.ok_or_warn(self.disk.list(&folder, &is_history)).unwrap_or_default();
         let read = |name: &str| self.ok_or_warn(self.read(&folder, name)).flatten();
         files.iter().filter_map(|file| read(&file.name)).map(|file| file.record).collect()
     }

@@ -2,7 +2,7 @@
 //!
 //! Both texts were written by this library, so that equal series have the same text up to the value.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::exposition::{EncodedFamily, MetricType};
@@ -52,7 +52,7 @@ fn combine(total: &str, increment: &str, operation: impl Fn(f64, f64) -> f64) ->
     if old.metric_type != new.metric_type || is_histogram && bounds(total) != bounds(increment) {
         return None;
     }
-    let mut increments: BTreeMap<_, _> = series(increment).collect::<Option<_>>()?;
+    let mut increments: HashMap<_, _> = series(increment).collect::<Option<_>>()?;
     let comments = increment.split_inclusive('\n').take_while(|line| line.starts_with('#'));
     let mut text: String = comments.collect();
     for line in series(total) {
@@ -86,7 +86,7 @@ fn series(text: &str) -> impl Iterator<Item = Option<(&str, f64)>> {
 }
 
 /// Returns the bounds of the buckets of a histogram. The bound is the last label.
-fn bounds(text: &str) -> BTreeSet<&str> {
+fn bounds(text: &str) -> HashSet<&str> {
     let bounds = series(text).flatten().filter_map(|(series, _)| {
         let (before, bound) = series.rsplit_once("le=\"")?;
         before.ends_with(['{', ',']).then_some(bound)

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::oneshot;
+use crate::threads;
 
 pub(super) struct Resolver;
 
@@ -18,7 +19,7 @@ impl Resolve for Resolver {
             let addresses = (name.as_str(), 0).to_socket_addrs();
             sender.send(addresses.map(Iterator::collect::<Vec<SocketAddr>>));
         };
-        let spawned = std::thread::Builder::new().name("metrics-push-dns".into()).spawn(look_up);
+        let spawned = threads::spawn("metrics-push-dns", look_up);
         Box::pin(async move {
             spawned?;
             let addresses = receiver.await.unwrap_or_else(|| Err(io::ErrorKind::Other.into()))?;

@@ -77,7 +77,7 @@ impl Encodings {
                 );
             }
         }
-        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        texts.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
         Self(texts)
     }
 

@@ -1,6 +1,5 @@
 //! `Progress`: what the body of a run has reported so far.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::finished_run::{FailedStage, RecordCounts};
@@ -14,8 +13,8 @@ const MAX_STAGE_SIZE: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     pub(super) records: Option<RecordCounts>,
-    /// The durations of the stages that have ended.
-    pub(super) stages: BTreeMap<String, Duration>,
+    /// The durations of the stages that have ended, ordered by name.
+    pub(super) stages: Vec<(String, Duration)>,
     pub(super) ratio: Option<f64>,
     /// The stages that are open, in the order of their starts.
     pub(super) open_stages: Vec<String>,
@@ -52,7 +51,10 @@ impl Progress {
         if let Some(at) = self.open_stages.iter().rposition(|open| *open == name) {
             self.open_stages.remove(at);
         }
-        *self.stages.entry(name.clone()).or_default() += elapsed;
+        match self.stages.binary_search_by(|(ended, _)| ended.cmp(&name)) {
+            Ok(position) => self.stages[position].1 += elapsed,
+            Err(position) => self.stages.insert(position, (name.clone(), elapsed)),
+        }
         if !self.ended_stage.as_ref().is_some_and(|ended| ended.has_panicked && has_panicked) {
             self.ended_stage = Some(EndedStage { name, has_panicked });
         }

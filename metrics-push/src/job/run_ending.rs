@@ -41,7 +41,7 @@ pub(super) fn uncounted_ending(
         exit_code: cause.exit_code,
         signal: cause.signal,
         records: progress.records,
-        stages: stages.map(|(name, duration)| (name.clone(), *duration)).collect(),
+        stages: stages.cloned().collect(),
         attempts: None,
         failed_stage: progress.failed_stage(cause.outcome),
         reason,

@@ -240,11 +240,11 @@ fn add_progress(snapshot: &mut Snapshot, progress: &Progress) {
     }
     if !progress.stages.is_empty() {
         let labels: Vec<_> =
-            progress.stages.keys().map(|name| [("stage", name.as_str())]).collect();
+            progress.stages.iter().map(|(name, _)| [("stage", name.as_str())]).collect();
         let samples: Vec<_> = labels
             .iter()
-            .zip(progress.stages.values())
-            .map(|(labels, duration)| (labels.as_slice(), duration.as_secs_f64()))
+            .zip(&progress.stages)
+            .map(|(labels, (_, duration))| (labels.as_slice(), duration.as_secs_f64()))
             .collect();
         snapshot.gauge(
             "batch_job_stage_duration_seconds",
@@ -519,7 +519,7 @@ mod tests {
     fn completion_exports_duration_records_and_stages() {
         let progress = Progress {
             records: Some(RecordCounts { processed: 5, failed: 1, skipped: 0 }),
-            stages: [("load".to_owned(), Duration::from_millis(250))].into(),
+            stages: vec![("load".to_owned(), Duration::from_millis(250))],
             ratio: Some(0.5),
             ..Progress::default()
         };

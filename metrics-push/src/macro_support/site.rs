@@ -216,7 +216,7 @@ impl Site {
         pairs.extend(outcome.map(|outcome| (OUTCOME, outcome.as_str())));
         pairs.extend(self.metric.fixed_labels);
         pairs.extend(self.metric.labels.iter().copied().zip(values.iter().copied()));
-        pairs.sort_by_key(|(name, _)| *name);
+        pairs.sort_unstable_by_key(|(name, _)| *name);
         pairs
     }
 

@@ -76,14 +76,6 @@ impl<K: MetricKind> Family<K> {
         self.series.find_or_insert(values, |_| Some(create())).cloned().unwrap_or_else(create)
     }
 
-    /// Returns the positions of the labels, sorted by name as they are pushed.
-    fn label_order(&self) -> Vec<usize> {
-        let names = &self.desc.variable_labels;
-        let mut order: Vec<_> = (0..names.len()).collect();
-        order.sort_by_key(|position| &names[*position]);
-        order
-    }
-
     /// Returns all series, sorted by the values of their labels in this order.
     fn sorted_series(&self, order: &[usize]) -> Vec<&Series<K>> {
         // Series are far from each other in memory, so most of them are compared by their keys.
@@ -96,7 +88,8 @@ impl<K: MetricKind> Family<K> {
 
     /// Writes all series as text. Returns `None` if there are none, or if a label value would be changed.
     fn text(&self, head: &MetricFamily) -> Option<String> {
-        let (order, mut text, mut values) = (self.label_order(), String::new(), Vec::new());
+        let (order, mut text, mut values) =
+            (label_order(&self.desc.variable_labels), String::new(), Vec::new());
         let all = self.sorted_series(&order);
         if all.is_empty() {
             return None;
@@ -124,6 +117,13 @@ impl<K: MetricKind> Family<K> {
     }
 }
 
+/// Returns the positions of labels, sorted by name as they are pushed.
+fn label_order(names: &[String]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..names.len()).collect();
+    order.sort_unstable_by_key(|position| &names[*position]);
+    order
+}
+
 impl<K: MetricKind> LabeledSeries for Family<K> {
     fn name(&self) -> &str {
         &self.desc.fq_name
@@ -134,7 +134,7 @@ impl<K: MetricKind> LabeledSeries for Family<K> {
     }
 
     fn metrics(&self) -> Vec<Metric> {
-        let order = self.label_order();
+        let order = label_order(&self.desc.variable_labels);
         // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
         // order, so that later passes over many series read memory sequentially.
         let metrics = self.sorted_series(&order).into_iter().map(|series| {

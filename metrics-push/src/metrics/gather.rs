@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use prometheus::{Registry, default_registry};
@@ -16,6 +15,7 @@ use super::registry_index::RegistryIndex;
 use super::text_family::{GatheredFamily, gather_text};
 use crate::oneshot;
 use crate::sync::{Condvar, Mutex};
+use crate::threads;
 use crate::unwind::catch_panic;
 
 /// The maximum number of threads that gather after their time limit. Beyond it, no registry is gathered.
@@ -87,8 +87,8 @@ pub(super) fn gather(
         sender.send(families);
     };
     // Started by the caller, so that collectors have the caller's signal mask.
-    let thread = thread::Builder::new().name("metrics-push-gather".into());
-    thread.spawn(gather).map_err(|error| format!("no thread could be started: {error}"))?;
+    threads::spawn("metrics-push-gather", gather)
+        .map_err(|error| format!("no thread could be started: {error}"))?;
     if !receiver.wait_closed(timeout) {
         set_overdue(id);
         return Err(format!("a collector did not finish within {timeout:.1?}").into());

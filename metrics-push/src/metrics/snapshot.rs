@@ -13,6 +13,7 @@ use super::gather::{RegistrySource, gather};
 use super::text_family::GatheredFamily;
 use super::validate::{RejectedMetric, ValidFamily};
 use crate::labels::GroupingKey;
+use crate::ordered_map::ordered_map;
 
 /// The labels, as names and values, and the value of one series.
 type LabelledValue<'a> = (&'a [(&'a str, &'a str)], f64);
@@ -99,7 +100,7 @@ impl Snapshot {
     /// Returns each family in the text format, by name. The text of families that have no series in memory is moved out of the
     /// snapshot.
     pub(crate) fn encode(&mut self) -> BTreeMap<String, String> {
-        self.families.iter_mut().map(|it| (it.name().to_owned(), it.take_text())).collect()
+        ordered_map(self.families.iter_mut().map(|it| (it.name().to_owned(), it.take_text())))
     }
 
     /// Returns true if the snapshot has no families.

@@ -13,6 +13,8 @@ use std::sync::{Once, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::threads;
+
 /// Number of calls that one thread times before the frequency is measured. The measurement takes about a millisecond of
 /// processor time, and the counter then saves about thirty nanoseconds per call.
 const CALLS_BEFORE_MEASUREMENT: u32 = 50_000;
@@ -170,7 +172,7 @@ fn start_measurement() {
                 }
             };
             // If the thread cannot be spawned, `Instant` remains in use.
-            let _ = thread::Builder::new().name("metrics-push-clock".to_owned()).spawn(measure);
+            let _ = threads::spawn("metrics-push-clock", measure);
         }
     });
 }

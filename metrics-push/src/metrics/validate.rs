@@ -205,7 +205,7 @@ fn normalize_metric(family: &str, metric: &mut Metric) {
     if !is_normalized {
         let mut labels = metric.take_label();
         labels.retain(|label| !label.value().is_empty());
-        labels.sort_by(|left, right| left.name().cmp(right.name()));
+        labels.sort_unstable_by(|left, right| left.name().cmp(right.name()));
         labels.iter_mut().for_each(|label| cut_long_value(family, label));
         metric.set_label(labels);
     }

@@ -1,6 +1,6 @@
 //! `GroupStates`: the part of the stored groups that a job needs to compare its requests with them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::clock::Moment;
 use crate::labels::GroupingKey;
@@ -12,7 +12,7 @@ pub(super) const PUSH_TIME: &str = "push_time_seconds";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct GroupState {
     /// The name of each family; its value if the family describes runs and has one value.
-    pub(super) values: BTreeMap<String, Option<f64>>,
+    pub(super) values: HashMap<String, Option<f64>>,
 }
 
 impl GroupState {
@@ -44,7 +44,7 @@ pub(crate) struct GroupStates {
     pub(super) asked: BTreeSet<GroupingKey>,
     /// Whether all groups fit into memory.
     pub(super) is_complete: bool,
-    pub(super) groups: BTreeMap<GroupingKey, GroupState>,
+    pub(super) groups: HashMap<GroupingKey, GroupState>,
 }
 
 impl GroupStates {

@@ -9,7 +9,7 @@ use crate::push_request::Payload;
 /// Labels, ordered by name. No value is empty.
 ///
 /// A series has few labels, and a push has many series: a sorted list is smaller and faster than a map.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SeriesLabels<'a>(LabelPairs<'a>);
 
 impl<'a> SeriesLabels<'a> {

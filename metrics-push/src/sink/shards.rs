@@ -31,7 +31,7 @@ impl Shards {
             Ok((Arc::new(Pushgateway::connect(&target)?), target))
         });
         let mut shards = shards.collect::<Result<Vec<_>, Error>>()?;
-        shards.sort_by(|(a, _), (b, _)| a.url().cmp(b.url()));
+        shards.sort_unstable_by(|(a, _), (b, _)| a.url().cmp(b.url()));
         let (gateways, targets): (Vec<_>, Vec<_>) = shards.into_iter().unzip();
         let urls = gateways.iter().map(|gateway| gateway.url().to_owned()).collect();
         Ok(Arc::new(Self { ring: Ring::new(&scheme, urls)?, gateways, targets }))

@@ -17,7 +17,7 @@ mod sink_file;
 mod sink_state;
 mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -126,7 +126,7 @@ impl Spool {
     /// Returns the spooled requests of all sinks, each with the spool of its sink.
     pub(crate) fn entries_of_all_sinks(state_dir: &Arc<StateDir>) -> Vec<(Arc<Self>, SpoolEntry)> {
         let Some(reader) = Self::new(state_dir, "all gateways", &[]) else { return Vec::new() };
-        let mut spools: BTreeMap<String, Arc<Self>> = BTreeMap::new();
+        let mut spools: HashMap<String, Arc<Self>> = HashMap::new();
         let with_spool = |(sink, entry): (String, SpoolEntry)| {
             let spool = match spools.get(&sink) {
                 Some(spool) => Arc::clone(spool),
@@ -135,7 +135,7 @@ impl Spool {
             spools.insert(sink, Arc::clone(&spool));
             Some((spool, entry))
         };
-        reader.records(is_record).filter_map(with_spool).collect()
+        reader.records(&is_record).filter_map(with_spool).collect()
     }
 
     /// Returns the sink's URL without credentials.
@@ -152,16 +152,16 @@ impl Spool {
     /// Returns the keys of all spooled requests of this sink.
     pub(crate) fn keys(&self) -> Vec<GroupingKey> {
         let prefix = file_prefix(&self.sink);
-        let records = self.records(|name| is_record(name) && name.starts_with(&prefix));
+        let records = self.records(&|name| is_record(name) && name.starts_with(&prefix));
         let own = records.filter(|(sink, _)| *sink == self.sink);
         own.map(|(_, entry)| entry.request.key().clone()).collect()
     }
 
     /// Reads the records in the accepted files, one at a time. Returns each with its sink.
-    fn records(
-        &self,
-        is_accepted: impl Fn(&str) -> bool,
-    ) -> impl Iterator<Item = (String, SpoolEntry)> {
+    fn records<'s>(
+        &'s self,
+        is_accepted: &dyn Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (String, SpoolEntry)> + use<'s> {
         let folder = self.existing_folder();
         let list = |folder| self.ok_or_warn(self.disk.list(folder, is_accepted));
         let files = folder.as_deref().and_then(list).unwrap_or_default();
@@ -234,7 +234,7 @@ impl Spool {
     /// Moves the requests for the sinks that `is_earlier` accepts to this one. Blocks.
     pub(crate) fn adopt(&self, is_earlier: impl Fn(&str) -> bool) {
         let own = file_prefix(&self.sink);
-        let others = self.records(|name| is_record(name) && !name.starts_with(&own));
+        let others = self.records(&|name| is_record(name) && !name.starts_with(&own));
         for (_, entry) in others.filter(|(sink, _)| is_earlier(sink)) {
             // A request that cannot be moved stays where it is.
             if self.store(&entry.request).is_ok() {
@@ -312,7 +312,7 @@ impl Spool {
 
     /// Lists the records and the temporary files.
     fn list(&self, folder: &Folder) -> io::Result<Vec<FileEntry>> {
-        self.disk.list(folder, |name| is_record(name) || is_temp(name))
+        self.disk.list(folder, &|name| is_record(name) || is_temp(name))
     }
 
     fn read_record(&self, folder: &Folder, name: &str) -> io::Result<Option<Vec<u8>>> {

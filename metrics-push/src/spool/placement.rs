@@ -56,7 +56,7 @@ impl Spool {
         placements.truncate(MAX_RINGS);
         let name = file_name(key);
         if folder.entry(&name).is_none() {
-            self.shared.placement_room.make_room(&self.disk, &folder, MAX_PLACEMENTS, |_| true);
+            self.shared.placement_room.make_room(&self.disk, &folder, MAX_PLACEMENTS, &|_| true);
         }
         if let Err(error) = self.disk.replace(&folder, &name, encode(&placements).as_bytes()) {
             log::debug(format_args!("cannot store the shard of {key}: {error}"));

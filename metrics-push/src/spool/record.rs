@@ -14,7 +14,8 @@ use std::io;
 
 use crate::checksum::checksum_of;
 use crate::labels::GroupingKey;
-use crate::push_request::{Families, PushRequest, Verb};
+use crate::ordered_map::ordered_map;
+use crate::push_request::{PushRequest, Verb};
 
 /// The extension of the files.
 pub(super) const EXTENSION: &str = "request";
@@ -168,8 +169,8 @@ fn decode_fields(version: u32, head: String, fields: &mut Fields<'_>) -> Option<
     for (name, value) in fields.pairs()? {
         key = key.label(name, value).ok()?;
     }
-    let families: Families =
-        fields.pairs()?.into_iter().map(|(n, text)| (n.to_owned(), text.to_owned())).collect();
+    let pairs = fields.pairs()?.into_iter();
+    let families = ordered_map(pairs.map(|(name, text)| (name.to_owned(), text.to_owned())));
     let request = PushRequest::with_created_at(created_at, verb, key, families);
     fields.0.is_empty().then_some(Record { sink, reason, request, head })
 }

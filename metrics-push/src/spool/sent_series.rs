@@ -145,7 +145,7 @@ impl Spool {
             _ if sent == SentSeries::default() => self.disk.remove(folder, &name),
             Some(_) => self.write_sent(folder, key, &sent),
             None => {
-                self.shared.series_room.make_room(&self.disk, folder, MAX_FILES, is_record);
+                self.shared.series_room.make_room(&self.disk, folder, MAX_FILES, &is_record);
                 self.write_sent(folder, key, &sent)
             }
         }

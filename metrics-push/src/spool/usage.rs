@@ -208,7 +208,7 @@ pub(super) fn select_evicted(
     bytes: u64,
     now: SystemTime,
 ) -> (Vec<FileEntry>, Vec<FileEntry>) {
-    records.sort_by_key(|entry| entry.modified);
+    FileEntry::sort_by_age(&mut records);
     let mut remaining = records.len();
     let mut total: u64 = records.iter().map(|entry| entry.bytes).sum();
     let evicted = records.iter().take_while(|entry| {

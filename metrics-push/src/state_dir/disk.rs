@@ -35,15 +35,15 @@ impl FileRoom {
         disk: &Disk,
         folder: &Folder,
         max: usize,
-        is_accepted: impl Fn(&str) -> bool,
+        is_accepted: &dyn Fn(&str) -> bool,
     ) {
         if self.0.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
         }
-        let mut count = disk.count(folder, &is_accepted).unwrap_or_default();
+        let mut count = disk.count(folder, is_accepted).unwrap_or_default();
         if count >= max {
-            let mut files = disk.list(folder, &is_accepted).unwrap_or_default();
-            files.sort_by_key(|file| file.modified);
+            let mut files = disk.list(folder, is_accepted).unwrap_or_default();
+            FileEntry::sort_by_age(&mut files);
             for file in files.drain(..files.len().min(max / 4)) {
                 let _ = disk.remove(folder, &file.name);
             }
@@ -86,7 +86,7 @@ impl Disk {
     }
 
     /// Returns the number of entries of a folder whose name is accepted.
-    fn count(&self, folder: &Folder, is_accepted: impl Fn(&str) -> bool) -> io::Result<usize> {
+    fn count(&self, folder: &Folder, is_accepted: &dyn Fn(&str) -> bool) -> io::Result<usize> {
         self.reach_failpoint()?;
         Ok(folder.names()?.filter(|name| is_accepted(name)).count())
     }
@@ -95,7 +95,7 @@ impl Disk {
     pub(crate) fn list(
         &self,
         folder: &Folder,
-        is_accepted: impl Fn(&str) -> bool,
+        is_accepted: &dyn Fn(&str) -> bool,
     ) -> io::Result<Vec<FileEntry>> {
         self.reach_failpoint()?;
         folder.list(is_accepted)

@@ -14,6 +14,11 @@ pub(crate) struct FileEntry {
 }
 
 impl FileEntry {
+    /// Sorts the entries, the oldest first.
+    pub(crate) fn sort_by_age(entries: &mut [Self]) {
+        entries.sort_unstable_by_key(|entry| entry.modified);
+    }
+
     /// Returns the age of the file. `now` is a time of the same file system.
     pub(crate) fn age(&self, now: SystemTime) -> Duration {
         // The clock may have been set back since.

@@ -147,7 +147,7 @@ impl Folder {
     }
 
     /// Lists the regular files whose name is accepted. A file that is removed during the listing is skipped.
-    pub(crate) fn list(&self, is_accepted: impl Fn(&str) -> bool) -> io::Result<Vec<FileEntry>> {
+    pub(crate) fn list(&self, is_accepted: &dyn Fn(&str) -> bool) -> io::Result<Vec<FileEntry>> {
         let names = self.names()?.filter(|name| is_accepted(name)).take(MAX_LISTED_FILES);
         Ok(names.filter_map(|name| platform::entry(&self.handle, name)).collect())
     }

@@ -14,7 +14,6 @@ mod turns;
 #[cfg(unix)]
 mod unix;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +59,7 @@ pub(crate) fn claim_disk_warning() -> bool {
 pub(crate) struct StateDir {
     location: StateDirPath,
     /// The folders that are open.
-    folders: Mutex<BTreeMap<&'static str, Arc<Folder>>>,
+    folders: Mutex<Vec<(&'static str, Arc<Folder>)>>,
     has_logged: OnceLock<()>,
 }
 
@@ -83,7 +82,7 @@ impl StateDir {
 
     /// Returns true if this process has opened the folder at least once.
     pub(crate) fn has_opened(&self, name: &str) -> bool {
-        self.folders.lock().contains_key(name)
+        self.folders.lock().iter().any(|(opened, _)| *opened == name)
     }
 
     /// Returns the open folder, or else the folder that `open` returns, if it exists.
@@ -94,12 +93,14 @@ impl StateDir {
     ) -> Option<Arc<Folder>> {
         let path = self.location.path()?.join(name);
         let mut folders = self.folders.lock();
-        if let Some(folder) = folders.get(name).filter(|folder| folder.is_current()) {
+        let opened = folders.iter().find(|(opened, _)| *opened == name);
+        if let Some((_, folder)) = opened.filter(|(_, folder)| folder.is_current()) {
             return Some(Arc::clone(folder));
         }
         match open(&path)? {
             Ok(folder) => {
-                folders.insert(name, Arc::clone(&folder));
+                folders.retain(|(opened, _)| *opened != name);
+                folders.push((name, Arc::clone(&folder)));
                 Some(folder)
             }
             Err(error) => {

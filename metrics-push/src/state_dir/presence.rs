@@ -4,7 +4,6 @@
 //! dies. Process ids are not enough, because the processes of several containers can share a state directory. A child that was
 //! created by `fork` without `exec` holds the lock as well, so the process counts as alive until the child ends.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -37,16 +36,17 @@ impl StateDir {
     /// # Errors
     /// If the file cannot be created.
     pub(crate) fn presence(&self) -> io::Result<Arc<Presence>> {
-        static PRESENCES: Mutex<BTreeMap<u128, Arc<Presence>>> = Mutex::new(BTreeMap::new());
+        static PRESENCES: Mutex<Vec<Arc<Presence>>> = Mutex::new(Vec::new());
 
         let folder = self.folder(FOLDER).ok_or(io::ErrorKind::NotFound)?;
         let mut presences = PRESENCES.lock();
-        let existing = presences.get(&folder.id());
-        if let Some(presence) = existing.filter(|it| folder.has_open_file(&it.name, &it.file)) {
+        presences
+            .retain(|it| it.folder.id() != folder.id() || folder.has_open_file(&it.name, &it.file));
+        if let Some(presence) = presences.iter().find(|it| it.folder.id() == folder.id()) {
             return Ok(Arc::clone(presence));
         }
         let presence = Arc::new(Presence::new(&folder)?);
-        presences.insert(folder.id(), Arc::clone(&presence));
+        presences.push(Arc::clone(&presence));
         Ok(presence)
     }
 }

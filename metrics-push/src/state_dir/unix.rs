@@ -45,7 +45,7 @@ pub(super) fn resolve_or_create(path: &Path) -> io::Result<PathBuf> {
     resolve_with(path, create_private_folder)
 }
 
-fn resolve_with(path: &Path, create: impl Fn(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
+fn resolve_with(path: &Path, create: fn(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
     let mut resolved = PathBuf::from("/");
     let root = status(&resolved)?;
     if is_writable_for_others(&root) {

@@ -11,6 +11,7 @@ use crate::log;
 use crate::oneshot;
 use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
+use crate::threads;
 
 /// Whether the platform passes the exit code to an exit handler.
 pub(in crate::job) const HAS_EXIT_CODE: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
@@ -54,13 +55,10 @@ pub(in crate::job) fn run_before_exit(work: impl FnOnce() + Send + 'static) -> s
     let (sender, receiver) = oneshot::channel();
     let mut spawned = Ok(());
     signal::with_signals_blocked(|| {
-        let thread = std::thread::Builder::new().name("metrics-push-recovery".into());
-        spawned = thread
-            .spawn(move || {
-                work();
-                sender.send(());
-            })
-            .map(drop);
+        spawned = threads::spawn("metrics-push-recovery", || {
+            work();
+            sender.send(());
+        });
     });
     if spawned.is_ok() {
         PROCESS.set_background_work(receiver);

@@ -52,6 +52,7 @@ mod unix {
     use crate::outcome::Outcome;
     use crate::pipeline::Pipeline;
     use crate::sync::{Condvar, Mutex};
+    use crate::threads;
 
     /// The timeout for deliveries after a signal: orchestrators commonly kill after ten seconds, some earlier.
     const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -207,8 +208,7 @@ mod unix {
         let Some(socket) = pending.clone() else { return };
         let mut spawned = Ok(());
         with_signals_blocked(|| {
-            let thread = std::thread::Builder::new().name("metrics-push-signals".into());
-            spawned = thread.spawn(move || listen(&socket)).map(drop);
+            spawned = threads::spawn("metrics-push-signals", move || listen(&socket));
         });
         if spawned.is_err() && !delays.is_empty() {
             drop(pending);

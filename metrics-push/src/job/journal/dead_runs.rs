@@ -1,6 +1,6 @@
 //! `DeadRun`: a run of a dead process, compared with the newest run of its group in any journal.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use super::line::{JournaledRun, Started};
 use super::orphaned_journal::OrphanedJournal;
@@ -39,8 +39,8 @@ pub(super) fn dead_runs<'a>(
 /// Returns the newest start of each group of each sink.
 fn newest_starts<'a>(
     runs: impl Iterator<Item = &'a JournaledRun>,
-) -> BTreeMap<(&'a GroupingKey, &'a str), f64> {
-    let mut newest = BTreeMap::new();
+) -> HashMap<(&'a GroupingKey, &'a str), f64> {
+    let mut newest = HashMap::new();
     for run in runs.map(|run| &run.started) {
         for sink in &run.sinks {
             let at = newest.entry((&run.key, sink.as_str())).or_insert(run.at);
@@ -51,6 +51,6 @@ fn newest_starts<'a>(
 }
 
 /// Returns true if a newer run of the same group is known.
-fn is_superseded(run: &Started, newest: &BTreeMap<(&GroupingKey, &str), f64>) -> bool {
+fn is_superseded(run: &Started, newest: &HashMap<(&GroupingKey, &str), f64>) -> bool {
     run.sinks.iter().any(|sink| newest.get(&(&run.key, sink)).is_some_and(|at| *at > run.at))
 }

@@ -3,20 +3,20 @@
 //! The search reads the journals and the gateway before it submits reports. A run that starts and ends in between is in
 //! neither, and the report of an older run of its group must not replace its outcome.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::line::Started;
 use crate::labels::GroupingKey;
 use crate::sync::Mutex;
 
-static ENDED_RUNS: Mutex<EndedRuns> =
-    Mutex::new(EndedRuns { searches: 0, newest_starts: BTreeMap::new() });
+static ENDED_RUNS: LazyLock<Mutex<EndedRuns>> = LazyLock::new(Mutex::default);
 
 /// The start of the newest ended run of each group, in Unix seconds. Empty while no search is in progress.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct EndedRuns {
     searches: usize,
-    newest_starts: BTreeMap<GroupingKey, f64>,
+    newest_starts: HashMap<GroupingKey, f64>,
 }
 
 /// Records the ends of runs until it is dropped.

@@ -90,18 +90,20 @@ pub(super) struct JournalEntry {
     durability: Durability,
 }
 
-/// The journals of this process by folder, usually one.
-static JOURNALS: Mutex<BTreeMap<u128, Arc<Journal>>> = Mutex::new(BTreeMap::new());
+/// The journals of this process, usually one.
+static JOURNALS: Mutex<Vec<Arc<Journal>>> = Mutex::new(Vec::new());
 
 impl Journal {
     /// Returns the journal of this process in a folder.
     pub(super) fn in_folder(folder: &Arc<Folder>, supervisor: Option<&str>) -> Arc<Self> {
         let mut journals = JOURNALS.lock();
-        let journal = journals.entry(folder.id()).or_insert_with(|| {
-            let (folder, supervisor) = (Arc::clone(folder), supervisor.map(str::to_owned));
-            Arc::new(Self { folder, supervisor, state: Mutex::default() })
-        });
-        Arc::clone(journal)
+        if let Some(journal) = journals.iter().find(|it| it.folder.id() == folder.id()) {
+            return Arc::clone(journal);
+        }
+        let (folder, supervisor) = (Arc::clone(folder), supervisor.map(str::to_owned));
+        let journal = Arc::new(Self { folder, supervisor, state: Mutex::default() });
+        journals.push(Arc::clone(&journal));
+        journal
     }
 
     /// Records the start of a run; `None` if the journal is full. A run whose lines cannot be written is recorded as soon

@@ -2,7 +2,7 @@
 //!
 //! If a process can lock a journal, the owner of the journal is dead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ impl OrphanedJournal {
     }
 
     /// Records how runs ended.
-    pub(in crate::job) fn record_finished(&self, finished: &BTreeMap<RunIdentity, Finished>) {
+    pub(in crate::job) fn record_finished(&self, finished: &HashMap<RunIdentity, Finished>) {
         for run in &self.runs {
             if let Some(finished) = finished.get(&run.started.identity()) {
                 // If it cannot be written, a later process reports the run as abandoned, unless this process reports it.
@@ -81,7 +81,7 @@ impl OrphanedJournal {
     }
 
     /// Acknowledges the settled runs.
-    pub(in crate::job) fn acknowledge_all(mut self, settled: &BTreeSet<RunIdentity>) {
+    pub(in crate::job) fn acknowledge_all(mut self, settled: &HashSet<RunIdentity>) {
         for run in std::mem::take(&mut self.runs) {
             if settled.contains(&run.started.identity()) {
                 self.acknowledge(run.id);

@@ -3,7 +3,7 @@
 //! One process at a time reports the runs of a folder, under a lock of the folder, so that reports are in order. A run is
 //! superseded if another journal, or the gateway, has a newer one of its group.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -85,13 +85,13 @@ pub(in crate::job) struct OrphanRecovery {
     /// Runs of live processes with the process id, which may supersede those of dead ones.
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each route whose sink responds, by the number of the route; `None` if the sink cannot be queried.
-    groups: BTreeMap<usize, Option<GroupStates>>,
+    groups: HashMap<usize, Option<GroupStates>>,
     /// The routes whose sinks are not queried before the start, because they are known to be down.
     down: Vec<Route>,
     /// The runs that are not reported yet, oldest first.
     pending: VecDeque<DeadRun>,
     /// The reported runs, each with the position of its journal.
-    reported: BTreeSet<(usize, u64)>,
+    reported: HashSet<(usize, u64)>,
     reports: Vec<Report>,
     log: AbandonedLog,
 }
@@ -116,14 +116,15 @@ struct SettledRun {
 /// Returns true if a search for journals of dead processes in this folder is due: at the first run of this process and
 /// then once per interval, if the folder has other files than the journal of this process.
 pub(in crate::job) fn take_due_search(folder: &Folder) -> bool {
-    static SEARCHED_AT: Mutex<BTreeMap<u128, Moment>> = Mutex::new(BTreeMap::new());
+    static SEARCHED_AT: Mutex<Vec<(u128, Moment)>> = Mutex::new(Vec::new());
 
     let mut searched_at = SEARCHED_AT.lock();
     let now = Moment::now();
-    if searched_at.get(&folder.id()).is_some_and(|last| now.since(*last) < SEARCH_INTERVAL) {
+    searched_at.retain(|(_, last)| now.since(*last) < SEARCH_INTERVAL);
+    if searched_at.iter().any(|(searched, _)| *searched == folder.id()) {
         return false;
     }
-    searched_at.insert(folder.id(), now);
+    searched_at.push((folder.id(), now));
     has_other_files(folder)
 }
 
@@ -157,10 +158,10 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
         recorder: EndRecorder::start(),
         journals: Vec::new(),
         live_runs: Vec::new(),
-        groups: BTreeMap::new(),
+        groups: HashMap::new(),
         down: Vec::new(),
         pending: VecDeque::new(),
-        reported: BTreeSet::new(),
+        reported: HashSet::new(),
         reports: Vec::new(),
         log: AbandonedLog::default(),
     };

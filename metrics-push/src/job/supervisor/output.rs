@@ -7,7 +7,6 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::signal_forwarding::poll;
@@ -15,6 +14,7 @@ use crate::job::failure_reason::MAX_SOURCE_SIZE;
 use crate::job::posix_signals::with_signals_blocked;
 use crate::oneshot::{self, Receiver};
 use crate::sync::Mutex;
+use crate::threads;
 
 /// How long the supervisor waits for a reader of its stderr after the end of the job.
 const COPY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,9 +43,7 @@ impl OutputCopy {
             copy(output, &ended, &stored);
             sender.send(());
         };
-        with_signals_blocked(|| {
-            thread::Builder::new().name("metrics-push-output".into()).spawn(copy)
-        })?;
+        with_signals_blocked(|| threads::spawn("metrics-push-output", copy))?;
         Ok((Self { tail, job_ended, copied }, writer))
     }
 

@@ -22,6 +22,7 @@ use super::message::OutgoingMessage;
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::sync::Mutex;
+use crate::threads;
 
 /// How long librdkafka repeats a message. An attempt ends earlier; the next one waits for the same message.
 const MESSAGE_TIMEOUT: &str = "10000";
@@ -182,8 +183,7 @@ fn spawn_poller(
             client.poll(POLL_INTERVAL);
         }
     };
-    let thread = std::thread::Builder::new().name("metrics-push-kafka".into()).spawn(poll);
-    thread.map(drop).map_err(no_thread)
+    threads::spawn("metrics-push-kafka", poll).map_err(no_thread)
 }
 
 /// Returns the error for a client that librdkafka does not create.

@@ -3,7 +3,7 @@
 //! A job must stay small, and a gateway may store more than fits into its memory. Only the names of all families and the
 //! values of those about runs are read. If not all groups fit, only those that were asked for are stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::listing::{Listing, Visitor};
 use super::query_api::{grouping_key, invalid_response, parse_labels, parse_single_value};
@@ -35,7 +35,7 @@ pub(super) struct GroupStatesReader {
 impl GroupStatesReader {
     pub(super) fn listing(asked: BTreeSet<GroupingKey>) -> Listing<Self> {
         let started = Moment::now();
-        let states = GroupStates { started, asked, is_complete: true, groups: BTreeMap::new() };
+        let states = GroupStates { started, asked, is_complete: true, groups: HashMap::new() };
         let (state, labels) = (GroupState::default(), None);
         Listing::new(Self { states, size: 0, labels, state, state_size: 0 })
     }

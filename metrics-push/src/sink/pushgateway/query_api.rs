@@ -248,9 +248,12 @@ fn stored_metric(kind: &str, metric: &Value) -> Option<StoredMetric> {
 }
 
 fn labels(fields: &Map<String, Value>) -> Option<BTreeMap<String, String>> {
-    let Some(labels) = fields.get("labels") else { return Some(BTreeMap::new()) };
-    let pairs = labels.as_object()?.iter();
-    pairs.map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    let mut labels = BTreeMap::new();
+    let Some(fields) = fields.get("labels") else { return Some(labels) };
+    for (name, value) in fields.as_object()? {
+        labels.insert(name.clone(), value.as_str()?.to_owned());
+    }
+    Some(labels)
 }
 
 /// Returns the upper bounds and cumulative counts of a histogram. The buckets are an object, or those of a native
@@ -275,7 +278,7 @@ fn native_buckets(native: &[Value]) -> Option<Vec<(f64, f64)>> {
             _ => None,
         })
         .collect::<Option<_>>()?;
-    buckets.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+    sort_by_bound(&mut buckets);
     let mut total = 0.0;
     for (_, count) in &mut buckets {
         total += *count;
@@ -290,8 +293,12 @@ fn pairs(value: &Value) -> Option<Vec<(f64, f64)>> {
         .iter()
         .map(|(bound, count)| Some((bound.parse().ok()?, number(count)?)))
         .collect::<Option<_>>()?;
-    pairs.sort_by(|(left, _), (right, _): &(f64, f64)| left.total_cmp(right));
+    sort_by_bound(&mut pairs);
     Some(pairs)
+}
+
+fn sort_by_bound(pairs: &mut [(f64, f64)]) {
+    pairs.sort_by(|(left, _), (right, _)| left.total_cmp(right));
 }
 
 /// Parses a number. The API writes numbers as strings, because JSON has neither `NaN` nor `+Inf`.

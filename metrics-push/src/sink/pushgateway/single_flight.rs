@@ -198,7 +198,7 @@ impl Drop for LeaderGuard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::HashMap;
     use std::pin::{Pin, pin};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Waker};
@@ -268,7 +268,7 @@ mod tests {
             sent.borrow_mut().push(asked.clone());
             // The response has only the groups that were asked for, and its query took no time.
             let started = Moment::now();
-            let groups = BTreeMap::default();
+            let groups = HashMap::default();
             async move { Ok(GroupStates { started, asked, is_complete: false, groups }) }
         };
         let ask = |key: &GroupingKey| {

@@ -4,7 +4,7 @@
 //! of their names, each name occurs once, and no value is empty.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use crate::exposition::{EncodedFamily, MetricType, read_sample, sample_lines};
 use crate::float::parse_float;
@@ -33,7 +33,7 @@ pub(super) struct SeriesFamily<'a> {
 #[derive(Clone, Debug)]
 enum SeriesSource<'a> {
     /// Lines of samples in the group of a key, and the values before the run, if they add up over runs.
-    Lines { lines: &'a str, key: &'a GroupingKey, values_before: BTreeMap<SeriesLabels<'a>, f64> },
+    Lines { lines: &'a str, key: &'a GroupingKey, values_before: HashMap<SeriesLabels<'a>, f64> },
     /// Series that end.
     Stale(Vec<SeriesLabels<'a>>),
 }
@@ -52,7 +52,7 @@ impl<'a> SeriesFamily<'a> {
     /// writes.
     pub(super) fn read(key: &'a GroupingKey, name: &'a str, text: &'a str) -> Option<Self> {
         let family = EncodedFamily::parse(text)?;
-        let (lines, values_before) = (family.samples, BTreeMap::new());
+        let (lines, values_before) = (family.samples, HashMap::new());
         let source = SeriesSource::Lines { lines, key, values_before };
         Some(Self { name, metric_type: family.metric_type, help: family.help, since: None, source })
     }
@@ -115,7 +115,7 @@ pub(super) enum SeriesReader<'r, 'a> {
         grouping_labels: SeriesLabels<'a>,
         /// The labels of the present series.
         labels: SeriesLabels<'a>,
-        values_before: &'r BTreeMap<SeriesLabels<'a>, f64>,
+        values_before: &'r HashMap<SeriesLabels<'a>, f64>,
     },
     Stale(std::slice::Iter<'r, SeriesLabels<'a>>),
 }

@@ -1,6 +1,6 @@
 //! `GroupFiles`: the groups in the directory of a textfile collector. All methods block.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::clock::{Moment, unix_seconds};
 use crate::error::Error;
 use crate::exposition::single_value;
 use crate::labels::GroupingKey;
+
 use crate::push_request::{PushRequest, Verb, is_outcome_family, is_retained_family};
 use crate::sink::group_states::{GroupState, PUSH_TIME};
 use crate::sink::interface::Accepted;
@@ -68,7 +69,7 @@ impl GroupFiles {
             let value = if is_outcome_family(&name) { single_value(&text) } else { None };
             (name, value)
         });
-        let mut values: BTreeMap<_, _> = families.collect();
+        let mut values: HashMap<_, _> = families.collect();
         values.insert(PUSH_TIME.to_owned(), Some(unix_seconds(file.modified)));
         Ok(Some(GroupState { values }))
     }
@@ -81,7 +82,7 @@ impl GroupFiles {
         let now = Moment::now().wall();
         let mut files = self.directory.files(is_group_file)?;
         files.retain(|file| now.duration_since(file.written_at).is_ok_and(|since| since > age));
-        files.sort_by_key(|file| file.written_at);
+        files.sort_unstable_by_key(|file| file.written_at);
         Ok(files)
     }
 

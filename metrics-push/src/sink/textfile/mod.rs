@@ -7,7 +7,7 @@ mod directory;
 mod encoding;
 mod group_files;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -153,7 +153,7 @@ impl Query for Textfile {
     ) -> QueryFuture<'_, GroupStates> {
         let started = Moment::now();
         Box::pin(self.run(timeout, move |files| {
-            let mut groups = BTreeMap::new();
+            let mut groups = HashMap::new();
             for key in &keys {
                 if let Some(state) = files.state(key)? {
                     groups.insert(key.clone(), state);
