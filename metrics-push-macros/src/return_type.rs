@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 
 use crate::tokens::{
-    AngleBrackets, contains_borrow, flatten, is_primitive, is_punct, is_word, regroup,
+    AngleBrackets, as_group, contains_borrow, flatten, is_primitive, is_punct, is_word, regroup,
     split_at_commas,
 };
 
@@ -84,17 +84,7 @@ impl<'a> ReturnType<'a> {
 
     /// Returns the `T` of `Future<Output = T>`. The compiler cannot infer it from an erased type.
     pub(crate) fn future_output(self) -> Option<Vec<TokenTree>> {
-        let tokens = self.tokens;
-        let start = (0..tokens.len()).find(|&position| {
-            is_word(tokens.get(position), "Future")
-                && is_punct(tokens.get(position + 1), '<')
-                && is_word(tokens.get(position + 2), "Output")
-                && is_punct(tokens.get(position + 3), '=')
-        })?;
-        let mut angles = AngleBrackets::default();
-        let rest = tokens[start + 4..].iter();
-        let output = rest.take_while(|token| !ends_bounds(&mut angles, token));
-        Some(output.cloned().collect())
+        future_output(self.tokens)
     }
 
     /// Returns how the outcome is determined if the tokens show it.
@@ -144,6 +134,28 @@ fn is_builtin(tokens: &[TokenTree]) -> bool {
         [TokenTree::Group(group)] => group.delimiter() == Delimiter::Bracket,
         tokens => is_punct(tokens.first(), '&'),
     }
+}
+
+fn future_output(tokens: &[TokenTree]) -> Option<Vec<TokenTree>> {
+    let start = (0..tokens.len()).find(|&position| {
+        is_word(tokens.get(position), "Future")
+            && is_punct(tokens.get(position + 1), '<')
+            && is_word(tokens.get(position + 2), "Output")
+            && is_punct(tokens.get(position + 3), '=')
+    });
+    let Some(start) = start else {
+        // The bounds may be in parentheses, or in the invisible group of a type that `macro_rules!` has matched.
+        return tokens.iter().find_map(|token| match token {
+            TokenTree::Group(group) => {
+                future_output(&group.stream().into_iter().collect::<Vec<_>>())
+            }
+            _ => None,
+        });
+    };
+    let mut angles = AngleBrackets::default();
+    let rest = tokens[start + 4..].iter();
+    let output = rest.take_while(|token| !ends_bounds(&mut angles, token));
+    Some(output.cloned().collect())
 }
 
 fn erase_impl_trait(tokens: impl IntoIterator<Item = TokenTree>) -> TokenStream {
@@ -212,17 +224,37 @@ fn is_plain_future(bounds: &[TokenTree]) -> bool {
     is_future
 }
 
-/// Returns true if the type is `Pin<Box<dyn Future>>`. The paths of `Pin` and `Box` may be qualified.
+/// Returns true if the type is `Pin<Box<dyn Future>>`. The paths of `Pin` and `Box` may be qualified, and the trait object
+/// may be in parentheses.
 fn is_boxed_future(tokens: &[TokenTree]) -> bool {
-    let Some(start) = tokens.iter().position(|token| is_word(Some(token), "dyn")) else {
+    let is_object = |token| {
+        is_word(Some(token), "dyn") || as_group(Some(token), Delimiter::Parenthesis).is_some()
+    };
+    let Some(start) = tokens.iter().position(is_object) else { return false };
+    let (paths, object) = tokens.split_at(start);
+    let Some(object) = without_end_of_arguments(object).and_then(without_end_of_arguments) else {
         return false;
     };
-    let paths: String = tokens[..start].iter().map(ToString::to_string).collect();
+    let paths: String = paths.iter().map(ToString::to_string).collect();
     let names: Vec<_> = paths.split('<').map(|path| path.rsplit(':').next()).collect();
-    let [bounds @ .., inner, outer] = &tokens[start + 1..] else { return false };
+    let object = match object {
+        [TokenTree::Group(parentheses)] => flatten(parentheses.stream()),
+        object => object.to_vec(),
+    };
+    let [first, bounds @ ..] = &object[..] else { return false };
     names == [Some("Pin"), Some("Box"), Some("")]
-        && [inner, outer].iter().all(|token| is_punct(Some(token), '>'))
+        && is_word(Some(first), "dyn")
         && is_plain_future(bounds)
+}
+
+/// Removes the `>` of generic arguments, and the comma before it that rustfmt writes if they have several lines.
+fn without_end_of_arguments(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
+    let (end, arguments) = tokens.split_last()?;
+    let arguments = match arguments.split_last() {
+        Some((comma, arguments)) if is_punct(Some(comma), ',') => arguments,
+        _ => arguments,
+    };
+    is_punct(Some(end), '>').then_some(arguments)
 }
 
 #[cfg(test)]

@@ -65,6 +65,52 @@ fn aliased_future_type_needs_the_future_argument() {
     assert_eq!(calls!("constructed"), "success 1");
 }
 
+#[rustfmt::skip]
+#[test]
+fn boxed_future_is_measured_however_its_type_is_written() {
+    #[counted]
+    fn commas() -> Pin<
+        Box<
+            dyn Future<
+                Output = Result<(), ()>,
+            > + Send,
+        >,
+    > {
+        Box::pin(async { Err(()) })
+    }
+    #[expect(unused_parens, reason = "part of the case")]
+    #[counted]
+    fn parentheses() -> Pin<Box<(dyn Future<Output = Result<(), ()>> + Send + 'static)>> {
+        Box::pin(async { Err(()) })
+    }
+    assert!(block_on(commas()).is_err() && block_on(parentheses()).is_err());
+    assert_eq!(calls!("commas"), "error 1");
+    assert_eq!(calls!("parentheses"), "error 1");
+}
+
+#[test]
+fn future_whose_type_comes_from_a_macro_is_measured() {
+    macro_rules! failing {
+        ($boxed:ident: $pin:ty, $opaque:ident: $future:ty) => {
+            #[counted]
+            fn $boxed() -> $pin {
+                Box::pin(async { Err(()) })
+            }
+            #[counted]
+            fn $opaque() -> $future {
+                async { Err(()) }
+            }
+        };
+    }
+    failing!(
+        boxed: Pin<Box<dyn Future<Output = Result<u8, ()>>>>,
+        opaque: impl Future<Output = Result<u8, ()>>
+    );
+    assert!(block_on(boxed()).is_err() && block_on(opaque()).is_err());
+    assert_eq!(calls!("boxed"), "error 1");
+    assert_eq!(calls!("opaque"), "error 1");
+}
+
 #[test]
 fn types_containing_futures_are_measured_as_values() {
     #[counted]
