@@ -189,7 +189,13 @@ impl Expansion<'_> {
         let body = self.async_block();
         let ended = quote_spanned!(generated()=> #runtime::call_async(#guard, #body).await);
         let finish = self.finish(&ended, function.return_type());
-        function.with_moved_parameters(Moved::IntoAsync, &quote!(#start #finish))
+        // The `async` block returns what the function returns, for example the handle of a task.
+        let allow = function
+            .return_type()
+            .may_be_future()
+            .then(|| quote_spanned!(generated()=> #[allow(clippy::async_yields_async)]));
+        let function = function.with_moved_parameters(Moved::IntoAsync, &quote!(#start #finish));
+        quote!(#allow #function)
     }
 
     fn async_forever(&self) -> TokenStream {

@@ -141,8 +141,14 @@ pub(crate) struct Binding {
 impl ToTokens for Binding {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let Self { attributes, mutability, name } = self;
+        let underscore = name.to_string().starts_with('_').then(|| {
+            quote_spanned! {generated()=>
+                , clippy::used_underscore_binding, clippy::no_effect_underscore_binding
+            }
+        });
         tokens.extend(quote_spanned! {generated()=>
-            #attributes #[allow(unknown_lints, clippy::shadow_same)] let #mutability #name = #name;
+            #attributes #[allow(unknown_lints, clippy::shadow_same #underscore)]
+            let #mutability #name = #name;
         });
     }
 }

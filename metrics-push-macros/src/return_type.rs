@@ -107,6 +107,11 @@ impl<'a> ReturnType<'a> {
         }
     }
 
+    /// Returns false if the tokens show that the result is not a future.
+    pub(crate) fn may_be_future(self) -> bool {
+        self.kind != ReturnKind::Unit && self.recognised().is_none()
+    }
+
     /// Returns true if the result may contain a borrow of a parameter.
     pub(crate) fn may_contain_borrow(self) -> bool {
         let tokens = self.flat();

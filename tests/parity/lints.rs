@@ -236,3 +236,19 @@ pub async fn endless_loop(shadowed: u32) -> std::convert::Infallible {
     let shadowed = shadowed;
     loop {}
 }
+
+//@
+pub async fn unused_with_underscore(_text: String, _list: Vec<u8>) {
+    std::future::ready(()).await;
+}
+
+//@
+pub fn unused_borrow_with_underscore<'a>(_text: &'a mut String, list: &'a mut [u8]) -> &'a mut [u8] {
+    list
+}
+
+//@
+pub async fn returns_future(text: String) -> std::future::Ready<String> {
+    std::future::ready(()).await;
+    std::future::ready(text)
+}
