@@ -15,8 +15,8 @@ use crate::future_tail::FutureTail;
 use crate::parameters::{Moved, Parameters, Returned};
 use crate::return_type::{ReturnKind, ReturnType};
 use crate::tokens::{
-    AngleBrackets, AttributeStyle, as_group, as_literal, attributes_len, empty_statement_first,
-    generated, is_punct, is_word, regroup,
+    AngleBrackets, AttributeStyle, as_group, as_literal, attribute_tokens, attributes_len,
+    empty_statement_first, generated, is_punct, is_word, regroup,
 };
 
 /// The items that an attribute supports, for error messages.
@@ -281,10 +281,9 @@ pub(crate) fn summary(attributes: &[TokenTree]) -> Option<String> {
 
 /// Returns the text of `[doc = ".."]`. Macros such as `include_str!` are not evaluated.
 fn doc_text(attribute: &TokenTree) -> Option<String> {
-    let group = as_group(Some(attribute), Delimiter::Bracket)?;
-    let mut tokens = group.stream().into_iter();
-    let named = is_word(tokens.next().as_ref(), "doc") && is_punct(tokens.next().as_ref(), '=');
-    match as_literal(&tokens.collect()) {
+    let tokens = attribute_tokens(Some(attribute))?;
+    let named = is_word(tokens.first(), "doc") && is_punct(tokens.get(1), '=');
+    match as_literal(&tokens.into_iter().skip(2).collect()) {
         Some(Lit::Str(text)) if named => Some(text.value()),
         _ => None,
     }

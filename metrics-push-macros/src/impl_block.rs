@@ -11,8 +11,8 @@ use crate::attribute::Attribute;
 use crate::errors::Errors;
 use crate::function::{Function, ImplContext, keyword, summary};
 use crate::tokens::{
-    AngleBrackets, AttributeStyle, as_group, attributes_len, flatten, flatten_items, is_punct,
-    is_word, regroup,
+    AngleBrackets, AttributeStyle, as_group, attribute_tokens, attributes_len, flatten,
+    flatten_items, is_punct, is_word, regroup,
 };
 
 pub(crate) fn is_impl(item: &[TokenTree]) -> bool {
@@ -128,23 +128,21 @@ fn has_keyword(item: &[TokenTree], word: &str) -> bool {
 /// Removes this attribute from the item and returns its arguments.
 fn take_attribute<A: Attribute>(item: Vec<TokenTree>) -> (Option<TokenStream>, Vec<TokenTree>) {
     let end = attributes_len(&item, AttributeStyle::Outer);
-    let position = (0..end).step_by(2).find(|&position| {
-        as_group(item.get(position + 1), Delimiter::Bracket).is_some_and(is_named::<A>)
-    });
+    let position = (0..end)
+        .step_by(2)
+        .find(|&position| attribute_tokens(item.get(position + 1)).is_some_and(is_named::<A>));
     let Some(position) = position else { return (None, item) };
     let mut item = item;
     let attribute: Vec<TokenTree> = item.drain(position..position + 2).collect();
-    let arguments = as_group(attribute.get(1), Delimiter::Bracket).and_then(|attribute| {
-        let last = attribute.stream().into_iter().last();
-        as_group(last.as_ref(), Delimiter::Parenthesis).map(Group::stream)
+    let arguments = attribute_tokens(attribute.get(1)).and_then(|attribute| {
+        as_group(attribute.last(), Delimiter::Parenthesis).map(Group::stream)
     });
     (Some(arguments.unwrap_or_default()), item)
 }
 
 /// Returns true if the last segment of the attribute's path is the name of this attribute.
-fn is_named<A: Attribute>(attribute: &Group) -> bool {
+fn is_named<A: Attribute>(attribute: Vec<TokenTree>) -> bool {
     let path = attribute
-        .stream()
         .into_iter()
         .take_while(|token| matches!(token, TokenTree::Ident(_)) || is_punct(Some(token), ':'));
     is_word(path.last().as_ref(), A::PLACEMENT.attribute)

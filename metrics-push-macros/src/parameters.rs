@@ -7,8 +7,8 @@ use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
 use crate::tokens::{
-    AttributeStyle, as_group, attributes_len, contains_borrow, flatten, generated, is_primitive,
-    is_punct, is_word, regroup, split_at_commas,
+    AttributeStyle, as_group, attribute_tokens, attributes_len, contains_borrow, flatten,
+    generated, is_primitive, is_punct, is_word, regroup, split_at_commas,
 };
 
 /// Which parameters move into the block that contains the body.
@@ -322,9 +322,8 @@ fn contains_binding_mut(pattern: &[TokenTree]) -> bool {
 
 fn only_cfg(attributes: &[TokenTree]) -> TokenStream {
     let pairs = attributes.chunks(2).filter(|pair| {
-        as_group(pair.get(1), Delimiter::Bracket).is_some_and(|group| {
-            let first = group.stream().into_iter().next();
-            is_word(first.as_ref(), "cfg") || is_word(first.as_ref(), "cfg_attr")
+        attribute_tokens(pair.get(1)).is_some_and(|tokens| {
+            is_word(tokens.first(), "cfg") || is_word(tokens.first(), "cfg_attr")
         })
     });
     pairs.flatten().cloned().collect()

@@ -145,6 +145,12 @@ pub(crate) fn attributes_len(tokens: &[TokenTree], style: AttributeStyle) -> usi
     end
 }
 
+/// Returns the tokens in the brackets of an attribute. `macro_rules!` puts an attribute that it has matched into an invisible
+/// group.
+pub(crate) fn attribute_tokens(brackets: Option<&TokenTree>) -> Option<Vec<TokenTree>> {
+    as_group(brackets, Delimiter::Bracket).map(|brackets| flatten(brackets.stream()))
+}
+
 /// Tracks the nesting of angle brackets, which do not form token groups.
 #[derive(Default)]
 pub(crate) struct AngleBrackets {

@@ -105,6 +105,16 @@ fn mut_raw_cfg_and_annotated_parameters_compile() {
     async fn removed_later(#[cfg(any())] gone: Missing, #[allow(unused)] kept: u64) -> u64 {
         1
     }
+    macro_rules! with_attributes {
+        ($name:ident, $(#[$attribute:meta])* $parameter:ident: $type:ty) => {
+            #[counted]
+            async fn $name($(#[$attribute])* $parameter: $type) -> u64 {
+                1
+            }
+        };
+    }
+    with_attributes!(removed_by_macro, #[cfg(any())] gone: Missing);
+    assert_eq!(block_on(removed_by_macro()), 1);
     assert_eq!(grown(vec![]), [1]);
     assert_eq!(r#match("loop"), 4);
     assert_eq!(removed(1) + block_on(removed_later(1)), 2);

@@ -145,6 +145,18 @@ fn help_is_the_first_paragraph_of_the_doc_comment() {
     /// Not used for a shared metric.
     #[counted]
     fn shared() {}
+    macro_rules! with_attributes {
+        ($(#[$attribute:meta])* $name:ident) => {
+            $(#[$attribute])*
+            fn $name() {}
+        };
+    }
+    with_attributes!(
+        /// Documented in a macro.
+        #[counted(name = "macro_documented_total")]
+        macro_documented
+    );
+    macro_documented();
     documented();
     undocumented();
     block_documented();
@@ -159,6 +171,7 @@ fn help_is_the_first_paragraph_of_the_doc_comment() {
         ("undocumented_total", "Calls of `undocumented` by outcome."),
         ("block_documented_seconds", "A block comment of two lines."),
         ("helped_seconds", "This."),
+        ("macro_documented_total", "Documented in a macro."),
         ("function_calls_total", "Calls of functions by outcome."),
     ] {
         assert_eq!(help(name).as_deref(), Some(expected));
