@@ -8,7 +8,8 @@ use quote::{ToTokens, quote, quote_spanned};
 
 use crate::tokens::{
     AttributeStyle, as_group, attribute_tokens, attributes_len, contains_borrow, flatten,
-    generated, is_primitive, is_punct, is_word, regroup, split_at_commas,
+    generated, is_joint, is_path_separator, is_primitive, is_punct, is_word, regroup,
+    split_at_commas,
 };
 
 /// Which parameters move into the block that contains the body.
@@ -168,9 +169,10 @@ impl Parameter {
         let start = attributes_len(&tokens, AttributeStyle::Outer);
         let mut pattern = tokens.split_off(start);
         let colon = (0..pattern.len()).find(|&position| {
+            let before = position.checked_sub(1).and_then(|before| pattern.get(before));
             is_punct(pattern.get(position), ':')
-                && !is_punct(pattern.get(position + 1), ':')
-                && !(position > 0 && is_punct(pattern.get(position - 1), ':'))
+                && !is_path_separator(&pattern[position..])
+                && !before.is_some_and(|before| is_joint(before, ':'))
         });
         let rest = pattern.split_off(colon.unwrap_or(0));
         let is_redefined = redefined.iter().any(|name| is_word(pattern.first(), &name.to_string()));

@@ -292,7 +292,7 @@ fn async_argument_drop_order_is_unchanged() {
     #[timed]
     async fn annotated(
         a: RecordsDrop,
-        b: RecordsDrop,
+        b: ::std::cell::OnceCell<RecordsDrop>,
         _unused: RecordsDrop,
         (c, d): (RecordsDrop, RecordsDrop),
     ) {
@@ -310,7 +310,8 @@ fn async_argument_drop_order_is_unchanged() {
             drive(Box::pin(bare(new("a"), new("b"), new("unused"), (new("c"), new("d")))));
         });
         let found = drop_order(|new| {
-            drive(Box::pin(annotated(new("a"), new("b"), new("unused"), (new("c"), new("d")))));
+            let b = new("b").into();
+            drive(Box::pin(annotated(new("a"), b, new("unused"), (new("c"), new("d")))));
         });
         assert_eq!(found, expected, "after {polls} polls");
     }
