@@ -93,17 +93,21 @@ impl Method {
     }
 }
 
-/// Splits the block into items. An item ends at a semicolon or at braces. The braces of a constant or a type do
-/// not end it.
+/// Splits the block into items. An item ends at a semicolon or at braces. The braces of a constant, a type or a generic
+/// argument do not end it.
 fn split_items(items: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut found = Vec::new();
     let mut item: Vec<TokenTree> = Vec::new();
+    let mut angles = AngleBrackets::default();
     for token in items {
         for token in flatten_items(token.into()) {
+            let is_outside = angles.step(&token);
             let ends_with_braces = as_group(Some(&token), Delimiter::Brace).is_some();
-            let is_end = is_punct(Some(&token), ';') || (ends_with_braces && !is_constant(&item));
+            let is_end = is_punct(Some(&token), ';')
+                || (ends_with_braces && is_outside && !is_constant(&item));
             item.push(token);
             if is_end {
+                angles = AngleBrackets::default();
                 found.push(std::mem::take(&mut item));
             }
         }

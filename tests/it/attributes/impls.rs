@@ -227,6 +227,27 @@ fn attribute_on_an_impl_block_applies_to_its_methods() {
 }
 
 #[test]
+fn braces_in_generic_arguments_do_not_end_a_method() {
+    struct Array<const N: usize>([u8; N]);
+    #[counted]
+    impl Array<{ 1 + 1 }> {
+        fn longer(&self) -> Array<{ 2 + 1 }> {
+            Array([self.0[0], self.0[1], 0])
+        }
+        fn sum(&self, other: &Array<{ 4 - 1 }>) -> u8
+        where
+            Array<{ 1 + 1 }>: Sized,
+        {
+            self.0.iter().chain(&other.0).sum()
+        }
+    }
+    let array = Array([1, 2]);
+    assert_eq!(array.sum(&array.longer()), 6);
+    assert_eq!(calls!("Array::longer"), "success 1");
+    assert_eq!(calls!("Array::sum"), "success 1");
+}
+
+#[test]
 fn trait_impl_for_a_path_is_recorded() {
     mod shapes {
         pub(super) struct Circle<'a, const N: usize>(pub(super) &'a [u8; N]);
