@@ -254,6 +254,35 @@ fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
 }
 
 #[test]
+fn job_that_handles_the_signal_of_max_runtime_is_reported_as_timeout() {
+    let running = [("tokio-signal", 0), ("signal-hook", 12)].map(|(ending, code)| {
+        let gateway = FakeGateway::start();
+        let command = job(PanicStrategy::Unwind, &["max-runtime-4s", ending]);
+        let running = command.gateway(&gateway.url()).start();
+        (gateway, running, code)
+    });
+    for (gateway, running, code) in running {
+        let ended = running.wait();
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        let group = gateway.group("ending", &[]);
+        assert_eq!(outcomes(&group), ["timeout"], "{code}");
+        assert!(!group.has_family("batch_job_last_success_timestamp_seconds"), "{code}");
+        assert_eq!(completions(&gateway, "ending"), 1, "{code}");
+    }
+}
+
+/// The gateway is down, so the process waits for it longer than a run may take.
+#[test]
+fn job_that_waits_for_its_gateway_is_not_killed_after_max_runtime() {
+    let bare = job(PanicStrategy::Unwind, &["ok"]).run_to_end();
+    let command = job(PanicStrategy::Unwind, &["max-runtime-4s", "ok"]);
+    let command = command.gateway("http://127.0.0.1:9").variable("METRICS_PUSH_TIMEOUT", "6s");
+    let ended = command.run_to_end();
+    ended.assert_same_as(&bare);
+    assert!(ended.log_lines.iter().all(|line| !line.contains("maximum runtime")), "{ended:?}");
+}
+
+#[test]
 fn end_by_max_runtime_is_logged_once() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for options in [&["max-runtime", "wait"][..], &["signals-off", "max-runtime", "wait"]] {

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             "supervised" => job.supervise(),
             "exit-codes" => job.ok_exit_codes([3]).skip_exit_codes([4, 5]),
             "max-runtime" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
+            "max-runtime-4s" => job.max_runtime(Duration::from_secs(4)).kill_after_max_runtime(),
             "cumulative" => job.cumulative(),
             "heartbeat" => job.heartbeat(Duration::from_secs(1)),
             collector if collectors::register(collector) => continue,

@@ -20,7 +20,8 @@ use super::resource_usage;
 use super::run_ending::{add_summable, run_ending, uncounted_ending};
 use super::run_metrics::{Expectations, completion_metrics, heartbeat_metrics, start_metrics};
 use super::run_record::RunRecord;
-use super::spec::{Extent, JobSpec};
+use super::spec::{Enforcement, Extent, JobSpec};
+use super::supervisor;
 use super::waiting::wait_with_notice;
 use crate::clock::Moment;
 use crate::delivery::policy::RECEIPT_GRACE;
@@ -430,8 +431,13 @@ impl ActiveRun {
         self.spec.is_cumulative && (self.spec.is_process() || self.spec.registry.is_none())
     }
 
-    /// Returns `Skipped` for a successful run that declared that there is nothing to do, otherwise `outcome`.
+    /// Returns `Timeout` for a run that the supervisor ends, even if the program handles the signal. Returns `Skipped` for a
+    /// successful run that declared that there is nothing to do, otherwise `outcome`.
     fn final_outcome(&self, outcome: Outcome) -> Outcome {
+        let can_be_killed = self.spec.is_process() && self.spec.enforcement == Enforcement::Kill;
+        if can_be_killed && supervisor::is_killing() {
+            return Outcome::Timeout;
+        }
         let is_skipped = self.is_skipped.load(Ordering::Relaxed) && outcome == Outcome::Success;
         if is_skipped { Outcome::Skipped } else { outcome }
     }

@@ -78,6 +78,14 @@ impl ActiveRuns {
         self.process_run.as_deref()
     }
 
+    /// Returns true if the run of the whole process has started and ended.
+    pub(super) fn has_process_run_ended(&self) -> bool {
+        let mut runs = self.runs.values();
+        let is_active =
+            |run: &ReceivedRun| run.started.extent == Extent::Process && run.finished.is_none();
+        self.process_run.is_some() && !runs.any(is_active)
+    }
+
     /// Returns the runs that are not acknowledged, oldest first.
     pub(super) fn into_runs(self) -> impl Iterator<Item = ReceivedRun> {
         self.runs.into_values()

@@ -112,6 +112,8 @@ struct LinkState {
     unsent: Vec<u8>,
     /// The supervisor does not read, so lines do not wait for it.
     is_lagging: bool,
+    /// The supervisor has written [`TIMEOUT_MARK`].
+    has_timeout_mark: bool,
 }
 
 /// Returns the link if this process is supervised.
@@ -135,7 +137,8 @@ impl Link {
         let _ = stream.set_write_timeout(Some(SEND_TIMEOUT));
         // A read timeout of zero is an error.
         let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
-        let state = LinkState { stream, unsent: Vec::new(), is_lagging: false };
+        let state =
+            LinkState { stream, unsent: Vec::new(), is_lagging: false, has_timeout_mark: false };
         Self { socket: address.socket, file: address.file, state: Mutex::new(state) }
     }
 
@@ -151,9 +154,11 @@ impl Link {
     fn has_timeout_mark(&self) -> bool {
         let mut state = self.state.lock();
         let mut mark = [0];
-        self.is_open(&state)
-            && matches!(state.stream.read(&mut mark), Ok(1))
-            && mark == [TIMEOUT_MARK]
+        if !state.has_timeout_mark && self.is_open(&state) {
+            let is_read = matches!(state.stream.read(&mut mark), Ok(1));
+            state.has_timeout_mark = is_read && mark == [TIMEOUT_MARK];
+        }
+        state.has_timeout_mark
     }
 
     fn is_open(&self, state: &LinkState) -> bool {

@@ -29,7 +29,7 @@ pub(super) use link::{Link, VARIABLE, is_killing, link};
 #[cfg(unix)]
 pub(super) use process::ensure;
 #[cfg(not(unix))]
-pub(super) use unsupported::{UnsupportedLink as Link, ensure, link};
+pub(super) use unsupported::{UnsupportedLink as Link, ensure, is_killing, link};
 
 /// Platforms without a supervisor.
 #[cfg(not(unix))]
@@ -49,6 +49,10 @@ mod unsupported {
 
     pub(in crate::job) fn link() -> Option<&'static UnsupportedLink> {
         None
+    }
+
+    pub(in crate::job) fn is_killing() -> bool {
+        false
     }
 
     pub(in crate::job) fn ensure(_: &JobSpec) {}

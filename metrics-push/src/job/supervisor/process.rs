@@ -163,7 +163,7 @@ impl Supervisor {
         exit_like(status)
     }
 
-    /// Waits for the job, reads its link and forwards signals to it. Returns `Kill::Timeout` if it exceeded its maximum
+    /// Waits for the job, reads its link and forwards signals to it. Returns `Kill::Timeout` if its run exceeded the maximum
     /// runtime.
     fn wait(&mut self, job: c_int) -> (Option<ChildExit>, Option<Kill>) {
         let spawned = Moment::now();
@@ -178,15 +178,16 @@ impl Supervisor {
                 _ => {}
             }
             self.read_link();
-            match next {
-                Some((deadline, signal)) if deadline.remaining().is_zero() => {
+            if let Some((_, signal)) = next.filter(|(deadline, _)| deadline.remaining().is_zero()) {
+                // After its run, the process only waits for its sinks.
+                let is_late = kill.is_some() || !self.runs.has_process_run_ended();
+                if is_late {
                     kill = Some(Kill::Timeout);
                     self.link.iter().for_each(link::send_timeout_mark);
                     send(job, signal);
-                    next = (signal == libc::SIGTERM)
-                        .then(|| (Moment::now().after(KILL_GRACE), libc::SIGKILL));
                 }
-                _ => {}
+                next = (is_late && signal == libc::SIGTERM)
+                    .then(|| (Moment::now().after(KILL_GRACE), libc::SIGKILL));
             }
             let limit = next.map_or(Duration::MAX, |(deadline, _)| deadline.remaining());
             self.signals.wait(self.link.as_ref(), Some(limit.min(CHILD_CHECK_INTERVAL)));
