@@ -1,6 +1,8 @@
 //! `metrics-push exec`: preserves the exit status of the command and reports it to the gateway.
 
 use std::ffi::OsString;
+#[cfg(target_os = "linux")]
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::process::{Child, Command, Stdio};
@@ -555,6 +557,19 @@ fn exec_with_output_lines_does_not_wait_for_processes_in_the_background() {
     let reason = machine.reasons("orders").remove(0).unwrap();
     let id = reason.strip_prefix("left ").and_then(|id| Pid::from_raw(id.parse().ok()?)).unwrap();
     kill_process(id, Signal::KILL).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn command_with_output_lines_survives_a_full_disk_of_its_log() {
+    let machine = Machine::new("full-log");
+    // More than a pipe contains, so that the command would notice a closed one.
+    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
+    let arguments = ["exec", "--job", "orders", "--output-lines", "1", "--", "sh", "-c", script];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let status = machine.command(&arguments).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3), "{status:?}");
+    assert_eq!(machine.reasons("orders"), [Some("line 19999".to_owned())]);
 }
 
 #[test]

@@ -55,8 +55,9 @@ impl OutputCopy {
     }
 }
 
-/// Copies until the last writer closes the pipe, or until the pipe is empty after the end of the job. If stderr cannot be
-/// written, the pipe is closed, as stderr would be.
+/// Copies until the last writer closes the pipe, or until the pipe is empty after the end of the job. If stderr has no
+/// reader, the pipe is closed, as stderr would be. After another error, such as that of a full disk, the job could continue
+/// to write to stderr, so the pipe stays open.
 fn copy(mut output: PipeReader, job_ended: &UnixStream, tail: &Mutex<Tail>) {
     let mut buffer = [0; 8 << 10];
     let mut rest = MAX_REST_SIZE;
@@ -76,7 +77,8 @@ fn copy(mut output: PipeReader, job_ended: &UnixStream, tail: &Mutex<Tail>) {
             rest = rest.saturating_sub(length);
         }
         tail.lock().push(&buffer[..length]);
-        if io::stderr().write_all(&buffer[..length]).is_err() {
+        let copied = io::stderr().write_all(&buffer[..length]);
+        if copied.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return;
         }
     }
