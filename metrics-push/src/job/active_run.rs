@@ -275,6 +275,7 @@ impl ActiveRun {
         if is_foreign || self.is_deferred.load(Ordering::Acquire) {
             return;
         }
+        let ended = Moment::now();
         if self.key.is_none() {
             self.is_finished.store(true, Ordering::Release);
             return;
@@ -310,7 +311,7 @@ impl ActiveRun {
         if self.spec.is_process() {
             PROCESS.start_deadline(timeout);
         }
-        let completion = self.complete(outcome.into(), finished);
+        let completion = self.complete(outcome.into(), ended, finished);
         let acknowledged = self.submit_completion(key, unsent, &completion, gathered, timeout);
         if self.spec.is_process() {
             let deadline = Moment::now().after(timeout.saturating_add(RECEIPT_GRACE));
@@ -332,7 +333,7 @@ impl ActiveRun {
         if cause.outcome == Outcome::Panic {
             self.set_panic();
         }
-        let completion = self.complete(cause, finished);
+        let completion = self.complete(cause, finished, finished);
         let timeout = deadline.remaining();
         Some(self.submit_completion(key, unsent, &completion, gathered, timeout))
     }
@@ -357,9 +358,9 @@ impl ActiveRun {
     }
 
     /// Records the completion in the journal. No user code runs here.
-    fn complete(&self, cause: Cause, finished: Moment) -> Completion {
+    fn complete(&self, cause: Cause, ended: Moment, finished: Moment) -> Completion {
         let cause = Cause { outcome: self.final_outcome(cause.outcome), ..cause };
-        let mut completion = Completion::between(self.started, finished, cause);
+        let mut completion = Completion::between(self.started, ended, finished, cause);
         if self.spec.is_process() {
             completion.usage = resource_usage::read_own();
             completion.panics = Some(PROCESS.panics() - self.panics_at_start);

@@ -54,9 +54,10 @@ impl Completion {
         Self { cause, started_at, finished_at, duration: None, usage, panics: None }
     }
 
-    /// Returns the completion of a run of this process.
-    pub(super) fn between(started: Moment, finished: Moment, cause: Cause) -> Self {
-        let duration = finished.since(started);
+    /// Returns the completion of a run of this process. The run ended before it is finished if its end had to wait for the
+    /// reports of earlier runs.
+    pub(super) fn between(started: Moment, ended: Moment, finished: Moment, cause: Cause) -> Self {
+        let duration = ended.since(started);
         let started_at = started.unix_seconds();
         let finished_at = finish_time(started_at, duration, finished);
         Self { duration: Some(duration), ..Self::at(cause, started_at, finished_at) }
@@ -79,10 +80,21 @@ mod tests {
         let duration = Duration::from_millis(500);
         for step in [Duration::from_millis(100), Duration::from_secs(5)] {
             let finished = started.after(duration).with_wall_clock_back(step);
-            let completion = Completion::between(started, finished, Outcome::Success.into());
+            let outcome = Outcome::Success.into();
+            let completion = Completion::between(started, finished, finished, outcome);
             assert_eq!(completion.duration, Some(duration));
             let wall_duration = completion.finished_at - completion.started_at;
             assert!((wall_duration - 0.5).abs() < 1e-3, "{step:?}: {wall_duration}");
         }
+    }
+
+    #[test]
+    fn duration_does_not_include_the_wait_for_earlier_reports() {
+        let started = Moment::now();
+        let ended = started.after(Duration::from_millis(500));
+        let finished = ended.after(Duration::from_secs(3));
+        let completion = Completion::between(started, ended, finished, Outcome::Success.into());
+        assert_eq!(completion.duration, Some(Duration::from_millis(500)));
+        assert_eq!(completion.finished_at, finished.unix_seconds());
     }
 }

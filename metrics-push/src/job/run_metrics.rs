@@ -339,7 +339,8 @@ mod tests {
     }
 
     fn completion(outcome: Outcome) -> Completion {
-        let mut completion = Completion::between(Moment::now(), Moment::now(), outcome.into());
+        let now = Moment::now();
+        let mut completion = Completion::between(now, now, now, outcome.into());
         completion.duration = Some(Duration::from_millis(1_500));
         completion
     }
