@@ -36,6 +36,11 @@ impl Failure {
         let _ = writeln!(std::io::stderr(), "metrics-push: {}", escape(&self.message));
     }
 
+    /// Like [`print`](Self::print), but does not wait for a stderr that nobody reads.
+    pub(crate) fn log(&self) {
+        metrics_push::__private::warn(&self.message);
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
     }

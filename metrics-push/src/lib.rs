@@ -87,6 +87,7 @@ mod sync;
 #[cfg(any(feature = "testing", doc))] // The guide links to it.
 pub mod testing;
 mod threads;
+mod timed_write;
 mod unwind;
 
 pub use attributes::{counted, push_job, timed};
@@ -124,6 +125,7 @@ pub use sink::{Acceptance, GatewayKind, GroupFile, SaslMechanism};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::escape::{escape, escape_lines};
+    pub use crate::log::warn;
     pub use crate::macro_support::*;
     pub use crate::query_server::QueryServer;
     #[cfg(feature = "schedule")]

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
@@ -17,9 +19,14 @@ use crate::escape::{escape, escape_lines};
 use crate::file_size::write_within_limit;
 use crate::sync::Mutex;
 use crate::threads;
+use crate::timed_write::write_within;
 
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a line waits for a stderr that accepts nothing. Afterwards it is left out, because a job must not wait for it.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
+
 const TARGET: &str = "metrics_push";
 
 /// The maximum number of different lines of [`warn_once`].
@@ -27,22 +34,37 @@ const MAX_LINES_ONCE: usize = 1_000;
 
 /// Logs a problem that needs fixing: as an event of level WARN if the subscriber of this thread records it, otherwise on
 /// stderr.
-pub(crate) fn warn(line: impl fmt::Display) {
-    write(&escape(&line.to_string()));
-}
-
-/// Like [`warn`], for a text of several lines.
-pub(crate) fn warn_lines(lines: impl fmt::Display) {
-    write(&escape_lines(&lines.to_string()));
-}
-
-fn write(line: &str) {
-    if record_warning(line) {
-        return;
+pub fn warn(line: impl fmt::Display) {
+    let line = line.to_string();
+    let line = escape(&line);
+    if !record_warning(&line) {
+        write_line(&for_stderr(&line));
     }
-    // One write per line, so that lines of several threads do not mix.
-    let text = format!("metrics-push: {line}\n");
-    let _ = write_within_limit(std::io::stderr(), text.as_bytes());
+}
+
+/// Writes a line to stderr. After one that is left out, others do not wait until stderr accepts a line again.
+fn write_line(line: &str) {
+    static IS_BLOCKED: AtomicBool = AtomicBool::new(false);
+
+    let is_blocked = IS_BLOCKED.load(Ordering::Relaxed);
+    let timeout = if is_blocked { Duration::ZERO } else { STDERR_TIMEOUT };
+    let written = write_within(std::io::stderr(), line.as_bytes(), timeout);
+    let is_left_out = written.is_err_and(|error| error.kind() == ErrorKind::TimedOut);
+    IS_BLOCKED.store(is_left_out, Ordering::Relaxed);
+}
+
+/// Like [`warn`], for a text of several lines that the user has asked for. It waits for a slow reader, such as a pager.
+pub(crate) fn warn_lines(lines: impl fmt::Display) {
+    let lines = lines.to_string();
+    let lines = escape_lines(&lines);
+    if !record_warning(&lines) {
+        let _ = write_within_limit(std::io::stderr(), for_stderr(&lines).as_bytes());
+    }
+}
+
+/// Returns the text of one write, so that lines of several threads do not mix.
+fn for_stderr(line: &str) -> String {
+    format!("metrics-push: {line}\n")
 }
 
 /// Returns false if this thread has no subscriber, or one that does not record warnings of this library or panics.

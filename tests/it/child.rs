@@ -144,7 +144,9 @@ impl RunningJob {
         let mut stdout = std::mem::take(&mut self.seen);
         self.output.read_to_string(&mut stdout).unwrap();
         let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut errors).unwrap();
+        }
         let status = self.child.wait().unwrap();
         let (log_lines, stderr): (Vec<String>, Vec<String>) = errors
             .lines()

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
 
-use crate::child::{FinishedJob, JobCommand, PanicStrategy, job};
+use crate::child::{FinishedJob, JobCommand, PanicStrategy, job, job_command};
 use crate::lifecycle::{completions, outcomes};
+use crate::programs::program;
 use crate::state_dir::StateDir;
 
 /// Returns the command of a job with this name and ending.
@@ -68,6 +69,20 @@ fn abandoned_run_is_reported_once_by_a_run_of_another_job() {
         );
         assert!(state.journals().is_empty(), "{ending}");
     }
+}
+
+/// The `tracing` subscriber of the job blocks in the line about the abandoned run.
+#[test]
+fn line_about_an_abandoned_run_does_not_delay_the_outcome() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    run_job(&gateway, &state, "import", "kill");
+    let command = job_command(program("subscribers"), &["block"]).gateway(&gateway.url());
+    let command = command.variable("METRICS_PUSH_TIMEOUT", "2s");
+    let running = command.variable("METRICS_PUSH_STATE_DIR", state.path()).start();
+    let is_completed = |gateway: &FakeGateway| completions(gateway, "logged") == 1;
+    gateway.wait_for(Duration::from_secs(30), is_completed);
+    assert!(running.wait().status.success());
+    assert_eq!(outcomes(&gateway.group("import", &[])), ["abandoned"]);
 }
 
 #[test]

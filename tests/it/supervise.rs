@@ -10,6 +10,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Config, Outcome};
 
 use crate::child::{JobCommand, PanicStrategy, RunningJob, child_of, job, send_signal};
+use crate::full_pipe::full_pipe;
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
@@ -298,6 +299,21 @@ fn end_by_max_runtime_is_logged_once() {
         let run = histories[0].runs().last().unwrap();
         assert_eq!((run.id(), run.outcome()), (id, Outcome::Timeout), "{options:?}");
     }
+}
+
+#[test]
+fn job_past_max_runtime_is_reported_if_nobody_reads_stderr() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let (_reader, stderr) = full_pipe();
+    let command = job(PanicStrategy::Unwind, &["signals-off", "max-runtime", "wait"]);
+    let command = command.gateway(&gateway.url());
+    let mut command = command.variable("METRICS_PUSH_STATE_DIR", state.path());
+    command.std_command().stderr(stderr);
+    let running = command.start();
+    let is_completed = |gateway: &FakeGateway| completions(gateway, "ending") == 1;
+    gateway.wait_for(Duration::from_secs(30), is_completed);
+    assert_eq!(running.wait().status.signal(), Some(15));
+    assert_eq!(outcomes(&gateway.group("ending", &[])), ["timeout"]);
 }
 
 /// Starts a job whose supervisor reports its end to a gateway that does not respond, with a long timeout. Returns the

@@ -127,7 +127,7 @@ pub(crate) struct Arguments {
     command: Vec<OsString>,
 }
 
-/// Runs the command. `problems` describe invalid options; only the process that runs the command prints them.
+/// Runs the command. `problems` describe invalid options; only the process that runs the command logs them.
 pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<ExitCode, Failure> {
     let (program, rest) = arguments
         .command
@@ -147,14 +147,14 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
     problems.extend(ineffective_options(arguments));
     // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
     let run = job(name, arguments).start();
-    problems.iter().for_each(Failure::print);
+    problems.iter().for_each(Failure::log);
     let mut command = Command::new(program);
     command.args(rest);
     execute(&mut command, &run).map_err(|error| {
         let status =
             if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         let program = program.to_string_lossy();
-        Failure::usage(format!("cannot run the command {program}: {error}")).print();
+        Failure::usage(format!("cannot run the command {program}: {error}")).log();
         // The run is still open, so that it is reported with this exit code.
         std::process::exit(status.into())
     })

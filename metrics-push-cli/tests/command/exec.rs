@@ -11,6 +11,7 @@ use std::time::Duration;
 use metrics_push::testing::{FakeGateway, Group};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::full_pipe::full_pipe;
 use crate::machine::Machine;
 use crate::program::{Ended, metrics_push, piped, shell_status};
 use crate::signal_defaults::reset_signals;
@@ -256,6 +257,16 @@ fn exec_runs_the_command_despite_metrics_errors() {
     assert_eq!(ended.stderr.matches("METRICS_PUSH_TIMEOUT").count(), 1, "{ended:?}");
     // The default job name is the name of the command.
     gateway.after_run("sh", &[("region", "eu")]).assert_outcome("exit_code");
+}
+
+#[test]
+fn exec_runs_the_command_if_nobody_reads_its_messages() {
+    let gateway = FakeGateway::start();
+    let (_reader, stderr) = full_pipe();
+    let mut command = exec(&gateway, &["--every", "daily"], &["sh", "-c", "exit 3"]);
+    let mut child = command.stderr(stderr).spawn().unwrap();
+    ended(&gateway).assert_outcome("exit_code");
+    assert_eq!(shell_status(child.wait().unwrap()), 3);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod exec;
 mod exposition;
+#[path = "../../../tests/it/full_pipe.rs"]
+mod full_pipe;
 mod generated;
 mod history;
 mod machine;

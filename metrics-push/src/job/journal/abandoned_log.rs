@@ -1,5 +1,6 @@
 //! `AbandonedLog`: the lines about runs whose process died.
 
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::log;
@@ -8,19 +9,26 @@ use crate::log;
 const MAX_LOGGED_RUNS: usize = 5;
 
 /// Limits the lines about abandoned runs. The process logs the first ones, and each recovery logs the number of the others.
+/// Lines are logged after the reports are submitted, because the end of a run may wait for these.
 #[derive(Default)]
 pub(super) struct AbandonedLog {
+    lines: Vec<String>,
     others: usize,
 }
 
 impl AbandonedLog {
-    /// Returns true if the next abandoned run is logged in full. Counts it otherwise.
-    pub(super) fn claim_line(&mut self) -> bool {
-        static LOGGED: AtomicUsize = AtomicUsize::new(0);
+    pub(super) fn add(&mut self, line: impl fmt::Display) {
+        static ADDED: AtomicUsize = AtomicUsize::new(0);
 
-        let is_logged = LOGGED.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED_RUNS;
-        self.others += usize::from(!is_logged);
-        is_logged
+        if ADDED.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED_RUNS {
+            self.lines.push(line.to_string());
+        } else {
+            self.others += 1;
+        }
+    }
+
+    pub(super) fn log_lines(&mut self) {
+        self.lines.drain(..).for_each(log::warn);
     }
 
     pub(super) fn log_others(&self) {

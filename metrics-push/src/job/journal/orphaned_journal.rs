@@ -17,7 +17,6 @@ use super::line::{
 };
 use crate::clock::{Moment, format_timestamp};
 use crate::file_size::write_within_limit;
-use crate::log;
 use crate::pipeline::Pipeline;
 use crate::state_dir::{Folder, read_within};
 
@@ -105,11 +104,11 @@ impl OrphanedJournal {
     pub(super) fn record_found(&self, run: &JournaledRun, log: &mut AbandonedLog) -> f64 {
         run.found_at.unwrap_or_else(|| {
             let now = Moment::now().unix_seconds();
-            if run.finished.is_none() && log.claim_line() {
+            if run.finished.is_none() {
                 let Header { process, boot, .. } = &self.header;
                 let how =
                     if *boot == boot_id() { "died" } else { "ended when the machine restarted" };
-                log::warn(format_args!(
+                log.add(format_args!(
                     "the run of {} that started at {} was abandoned: its process {process} {how}; run {}",
                     run.started.key,
                     format_timestamp(run.started.at),

@@ -253,7 +253,6 @@ impl OrphanRecovery {
     pub(in crate::job) fn report_oldest(&mut self, pipeline: &Pipeline, starting: Option<u64>) {
         self.sort_runs(starting);
         self.submit_next(pipeline);
-        self.log.log_others();
     }
 
     /// Reports all runs before the deadline, until the sinks accept none of them. The reports that the sinks have not accepted
@@ -264,6 +263,7 @@ impl OrphanRecovery {
         let mut is_accepting = true;
         while is_accepting && !self.pending.is_empty() && !deadline.remaining().is_zero() {
             self.submit_next(&pipeline.with_timeout(deadline.remaining()));
+            self.log.log_lines();
             let settled = self.settle_reports(deadline.remaining());
             recovered.delivered +=
                 settled.iter().filter(|it| it.is_finished && it.is_accepted).count();
@@ -400,16 +400,19 @@ impl OrphanRecovery {
         settled
     }
 
-    /// Waits for the receipts. Then queries the sinks that are known to be down, and reports the runs of those that respond
-    /// again. The start of a run of this process does not wait for this, so it supersedes these runs.
+    /// Logs the abandoned runs and waits for the receipts. Then queries the sinks that are known to be down, and reports the
+    /// runs of those that respond again. The start of a run of this process does not wait for this, so it supersedes these runs.
     pub(in crate::job) fn settle(mut self, pipeline: &Pipeline) {
+        self.log.log_lines();
         self.settle_reports(pipeline.timeout);
         let down = std::mem::take(&mut self.down);
         self.query_groups(down.iter(), PROBE_TIMEOUT.min(pipeline.timeout));
         if down.iter().any(|route| !route.is_down()) {
             self.report_oldest(pipeline, None);
+            self.log.log_lines();
             self.settle_reports(pipeline.timeout);
         }
+        self.log.log_others();
     }
 }
 

@@ -137,7 +137,7 @@ impl Supervisor {
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
         if let (Some(Kill::Timeout), Some(limit)) = (kill, self.kill_after) {
             let run = self.runs.process_run().map_or(String::new(), |id| format!("; run {id}"));
-            log::warn(format_args!(
+            log::warn_before_exit(format_args!(
                 "the run of {} exceeded its maximum runtime of {limit:?} and was ended{run}",
                 self.job
             ));

@@ -1,0 +1,70 @@
+//! Writes to a stream that may accept nothing for any time, such as a full pipe that nobody reads.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::file_size::write_within_limit;
+
+/// The size of a write that never blocks if a pipe has room, on Linux. More bytes need several writes.
+#[cfg(unix)]
+const MAX_WRITE_SIZE: usize = 4096;
+
+/// Writes all bytes, or fails if the stream accepts nothing for `timeout`.
+#[cfg(unix)]
+pub(crate) fn write_within(
+    mut stream: impl Write + std::os::fd::AsFd,
+    bytes: &[u8],
+    timeout: Duration,
+) -> io::Result<()> {
+    for part in bytes.chunks(MAX_WRITE_SIZE) {
+        if !is_writable_within(&stream, timeout) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        write_within_limit(&mut stream, part)?;
+    }
+    Ok(())
+}
+
+/// Returns false if a write would block for `timeout`. A write to a closed stream fails at once.
+#[cfg(unix)]
+fn is_writable_within(stream: impl std::os::fd::AsFd, timeout: Duration) -> bool {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::retry_on_intr;
+
+    let timeout = timeout.try_into().ok();
+    let mut streams = [PollFd::new(&stream, PollFlags::OUT)];
+    retry_on_intr(|| poll(&mut streams, timeout.as_ref())) != Ok(0)
+}
+
+/// Other platforms cannot limit the time of a write.
+#[cfg(not(unix))]
+pub(crate) fn write_within(stream: impl Write, bytes: &[u8], _: Duration) -> io::Result<()> {
+    write_within_limit(stream, bytes)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn write_to_a_full_pipe_fails_until_it_is_read() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let bytes = [b'x'; MAX_WRITE_SIZE + 1];
+        let write = || write_within(&writer, &bytes, Duration::ZERO);
+        let error = (0..).find_map(|_| write().err()).unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(write().is_err());
+        reader.read_exact(&mut vec![0; 4 * bytes.len()]).unwrap();
+        write().unwrap();
+    }
+
+    #[test]
+    fn write_without_a_reader_returns_its_error() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let error = write_within(&writer, b"line", Duration::MAX).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
