@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::labels::GroupingKey;
 use crate::log;
 use crate::state_dir::{
-    Disk, FileEntry, FileRoom, Folder, StateDir, TEMP_EXTENSION, claim_disk_warning,
+    Disk, FileEntry, FileRoom, Folder, StateDir, claim_disk_warning, is_checksum_name,
 };
 
 /// The folder in the state directory.
@@ -109,9 +109,7 @@ impl HistoryStore {
                 return self.disk.append(&file, &section);
             }
         } else {
-            // Temporary files of dead processes count as well.
-            let is_own = |name: &str| is_history(name) || is_temp(name);
-            self.room.make_room(&self.disk, folder, self.max_files, &is_own);
+            self.room.make_room(&self.disk, folder, self.max_files, EXTENSION);
         }
         let earlier = match end.run_lines.take() {
             Some(run_lines) => run_lines,
@@ -173,7 +171,9 @@ impl HistoryStore {
     /// Reads the records of all groups.
     pub(super) fn read_all(&self) -> Vec<GroupRecord> {
         let Some(folder) = self.state_dir.existing_folder(FOLDER) else { return Vec::new() };
-        let files = self.ok_or_warn(self.disk.list(&folder, &is_history)).unwrap_or_default();
+        let files = self
+            .ok_or_warn(self.disk.list(&folder, &|name| is_checksum_name(name, EXTENSION)))
+            .unwrap_or_default();
         let read = |name: &str| self.ok_or_warn(self.read(&folder, name)).flatten();
         files.iter().filter_map(|file| read(&file.name)).map(|file| file.record).collect()
     }
@@ -292,12 +292,4 @@ impl HistoryStore {
 
 pub(super) fn file_name(key: &GroupingKey) -> String {
     format!("{:032x}.{EXTENSION}", checksum_of(&[key.url_path().as_bytes()]))
-}
-
-fn is_history(name: &str) -> bool {
-    name.strip_suffix(EXTENSION).is_some_and(|stem| stem.ends_with('.'))
-}
-
-fn is_temp(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| extension == TEMP_EXTENSION)
 }

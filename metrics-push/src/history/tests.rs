@@ -366,12 +366,17 @@ fn number_of_groups_is_limited() {
     let mut history = state.history();
     history.store.max_files = MAX_FILES;
     let group = |number: usize| GroupingKey::new(format!("job_{number}")).unwrap();
-    for number in 0..MAX_FILES + 10 {
+    history.record(&group(0), SINK, &ending("1", Outcome::Success));
+    // The oldest files are not histories.
+    let foreign = ["notes.history", "notes.new"].map(|name| state.0.join(FOLDER).join(name));
+    foreign.iter().for_each(|path| std::fs::write(path, "notes of a user").unwrap());
+    for number in 1..MAX_FILES + 10 {
         history.record(&group(number), SINK, &ending("1", Outcome::Success));
     }
     let number = history.all().len();
     assert!(number <= MAX_FILES && number > MAX_FILES / 2, "{number}");
     assert!(history.of_group(&group(MAX_FILES + 9)).is_some());
+    assert!(foreign.iter().all(|path| path.exists()));
 }
 
 #[test]

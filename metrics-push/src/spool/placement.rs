@@ -12,7 +12,7 @@ use crate::state_dir::Folder;
 
 /// The folder in the state directory.
 const FOLDER: &str = "shards";
-const EXTENSION: &str = ".shards";
+const EXTENSION: &str = "shards";
 const VERSION: &str = "metrics-push shards 1";
 
 /// A larger file counts as absent.
@@ -56,7 +56,7 @@ impl Spool {
         placements.truncate(MAX_RINGS);
         let name = file_name(key);
         if folder.entry(&name).is_none() {
-            self.shared.placement_room.make_room(&self.disk, &folder, MAX_PLACEMENTS, &|_| true);
+            self.shared.placement_room.make_room(&self.disk, &folder, MAX_PLACEMENTS, EXTENSION);
         }
         if let Err(error) = self.disk.replace(&folder, &name, encode(&placements).as_bytes()) {
             log::debug(format_args!("cannot store the shard of {key}: {error}"));
@@ -70,7 +70,7 @@ impl Spool {
 }
 
 fn file_name(key: &GroupingKey) -> String {
-    format!("{:032x}{EXTENSION}", checksum_of(&[key.url_path().as_bytes()]))
+    format!("{:032x}.{EXTENSION}", checksum_of(&[key.url_path().as_bytes()]))
 }
 
 fn encode(placements: &[Placement]) -> String {

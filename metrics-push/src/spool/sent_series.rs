@@ -29,7 +29,7 @@ use crate::state_dir::{Folder, Presence};
 
 /// The folder in the state directory.
 const FOLDER: &str = "series";
-const EXTENSION: &str = ".series";
+const EXTENSION: &str = "series";
 const VERSION: &str = "metrics-push series 1 ";
 const PROCESS: &str = "process ";
 
@@ -145,7 +145,7 @@ impl Spool {
             _ if sent == SentSeries::default() => self.disk.remove(folder, &name),
             Some(_) => self.write_sent(folder, key, &sent),
             None => {
-                self.shared.series_room.make_room(&self.disk, folder, MAX_FILES, &is_record);
+                self.shared.series_room.make_room(&self.disk, folder, MAX_FILES, EXTENSION);
                 self.write_sent(folder, key, &sent)
             }
         }
@@ -173,13 +173,8 @@ impl Spool {
     fn sent_file_name(&self, key: &GroupingKey) -> String {
         let path = key.url_path();
         let checksum = checksum_of(&[self.server.as_bytes(), b"\n", path.as_bytes()]);
-        format!("{checksum:032x}{EXTENSION}")
+        format!("{checksum:032x}.{EXTENSION}")
     }
-}
-
-/// Returns true for records and their temporary files.
-fn is_record(name: &str) -> bool {
-    name.contains(EXTENSION)
 }
 
 impl SentSeries {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::record;
 use crate::clock::Moment;
-use crate::state_dir::{FileEntry, TEMP_EXTENSION};
+use crate::state_dir::{FileEntry, is_checksum_name, temp_target};
 
 /// The file that contains the number of evicted and corrupt records.
 pub(super) const DROPPED_FILE: &str = "dropped";
@@ -26,9 +26,6 @@ pub(super) const TEMP_FILE_TTL: Duration = Duration::from_secs(3_600);
 
 /// How many records are evicted until the next listing, at most.
 const MAX_KNOWN_RECORDS: usize = 256;
-
-/// The name of a record without its extension is a checksum in hexadecimal.
-const FILE_STEM_LENGTH: usize = 32;
 
 /// A listing of a full folder takes about a thousandth of this time. A gauge that is this old is recent enough.
 const USAGE_TTL: Duration = Duration::from_secs(1);
@@ -181,19 +178,12 @@ impl SpoolUsage {
 
 /// Returns true if a file with this name is a record.
 pub(super) fn is_record(name: &str) -> bool {
-    let stem = name.strip_suffix(record::EXTENSION).and_then(|stem| stem.strip_suffix('.'));
-    stem.is_some_and(|stem| {
-        stem.len() == FILE_STEM_LENGTH && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
+    is_checksum_name(name, record::EXTENSION)
 }
 
 /// Returns true if a file with this name is a temporary file.
 pub(super) fn is_temp(name: &str) -> bool {
-    let stem = name.strip_suffix(TEMP_EXTENSION).and_then(|stem| stem.strip_suffix('.'));
-    let Some((target, writer)) = stem.and_then(|stem| stem.rsplit_once('.')) else { return false };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let has_writer = writer.split_once('-').is_some_and(|(a, b)| is_number(a) && is_number(b));
-    has_writer && (is_record(target) || target == DROPPED_FILE)
+    temp_target(name).is_some_and(|target| is_record(target) || target == DROPPED_FILE)
 }
 
 /// Returns true if the file is a temporary file of a process that died.

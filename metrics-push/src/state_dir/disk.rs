@@ -8,10 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use super::file_entry::FileEntry;
 use super::folder::{Folder, lock_within, read_end};
+use super::is_process_stem;
 use super::turns::FolderTurn;
 
 /// The extension of temporary files.
-pub(crate) const TEMP_EXTENSION: &str = "new";
+const TEMP_EXTENSION: &str = "new";
+
+/// The number of hexadecimal digits of a checksum in a file name.
+const CHECKSUM_LENGTH: usize = 32;
 
 /// The file whose lock excludes other processes.
 const LOCK_FILE: &str = ".lock";
@@ -29,20 +33,17 @@ pub(crate) struct FolderLock {
 pub(crate) struct FileRoom(AtomicI64);
 
 impl FileRoom {
-    /// Makes room for a new file in a folder. If it has the maximum number of accepted files, removes the oldest quarter.
-    pub(crate) fn make_room(
-        &self,
-        disk: &Disk,
-        folder: &Folder,
-        max: usize,
-        is_accepted: &dyn Fn(&str) -> bool,
-    ) {
+    /// Makes room for a new file in a folder. If it has the maximum number of files with a checksum and this extension, removes
+    /// the oldest quarter of them. Their temporary files count as well: those of dead processes stay. Other files are not ours.
+    pub(crate) fn make_room(&self, disk: &Disk, folder: &Folder, max: usize, extension: &str) {
         if self.0.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
         }
-        let mut count = disk.count(folder, is_accepted).unwrap_or_default();
+        let is_accepted =
+            |name: &str| is_checksum_name(temp_target(name).unwrap_or(name), extension);
+        let mut count = disk.count(folder, &is_accepted).unwrap_or_default();
         if count >= max {
-            let mut files = disk.list(folder, is_accepted).unwrap_or_default();
+            let mut files = disk.list(folder, &is_accepted).unwrap_or_default();
             FileEntry::sort_by_age(&mut files);
             for file in files.drain(..files.len().min(max / 4)) {
                 let _ = disk.remove(folder, &file.name);
@@ -52,6 +53,21 @@ impl FileRoom {
         let room = i64::try_from(max.saturating_sub(count)).unwrap_or(0);
         self.0.store(room - 1, Ordering::Relaxed);
     }
+}
+
+/// Returns true if a file name is a checksum with this extension.
+pub(crate) fn is_checksum_name(name: &str, extension: &str) -> bool {
+    let stem = name.strip_suffix(extension).and_then(|stem| stem.strip_suffix('.'));
+    stem.is_some_and(|stem| {
+        stem.len() == CHECKSUM_LENGTH && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Returns the name of the file that a temporary file with this name replaces; `None` for another file.
+pub(crate) fn temp_target(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(TEMP_EXTENSION)?.strip_suffix('.')?;
+    let (target, writer) = stem.rsplit_once('.')?;
+    is_process_stem(writer).then_some(target)
 }
 
 #[derive(Clone, Debug, Default)]

@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 use crate::error::Error;
 use crate::log;
 use crate::sync::Mutex;
-pub(crate) use disk::{Disk, FileRoom, FolderLock, TEMP_EXTENSION};
+pub(crate) use disk::{Disk, FileRoom, FolderLock, is_checksum_name, temp_target};
 pub(crate) use file_entry::FileEntry;
 pub(crate) use folder::{Folder, lock_within, read_within, touch};
 pub(crate) use presence::Presence;
@@ -52,6 +52,12 @@ pub(crate) fn claim_disk_warning() -> bool {
     static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
     !HAS_WARNED.swap(true, Ordering::Relaxed)
+}
+
+/// Returns true if a part of a file name is that of a process: its id and another number, such as the time.
+pub(crate) fn is_process_stem(stem: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    stem.split_once('-').is_some_and(|(one, other)| is_number(one) && is_number(other))
 }
 
 /// The state directory, or none.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::{Folder, StateDir};
+use super::{Folder, StateDir, is_process_stem};
 use crate::clock::Moment;
 use crate::sync::Mutex;
 
@@ -54,7 +54,8 @@ impl StateDir {
 impl Presence {
     /// Creates and locks the file of this process. Removes those of dead processes.
     fn new(folder: &Arc<Folder>) -> io::Result<Self> {
-        let names: Vec<_> = folder.names()?.take(MAX_REMOVED).collect();
+        let names = folder.names()?.filter(|name| is_process_stem(name));
+        let names: Vec<_> = names.take(MAX_REMOVED).collect();
         names.iter().for_each(|name| remove_unlocked(folder, name));
         for _ in 0..MAX_ATTEMPTS {
             let name = format!("{:020}-{}", Moment::now().unix_nanos(), std::process::id());
@@ -155,12 +156,15 @@ mod tests {
         let dir = TempDir::new("presence-dead");
         let folder = state_dir(&dir).folder(FOLDER).unwrap();
         let living = Presence::new(&folder).unwrap();
-        for dead in 0..5 {
-            fs::write(dir.0.join(FOLDER).join(format!("{dead}-1")), "").unwrap();
+        let foreign = ["notes", "1-x", "x-1"];
+        for name in ["0-1", "1-1", "2-1"].iter().chain(&foreign) {
+            fs::write(dir.0.join(FOLDER).join(name), "").unwrap();
         }
         let this = Presence::new(&folder).unwrap();
         let mut files = files(&dir);
         files.sort();
-        assert_eq!(files, [living.name(), this.name()]);
+        let mut expected = [&[living.name(), this.name()][..], &foreign].concat();
+        expected.sort_unstable();
+        assert_eq!(files, expected);
     }
 }

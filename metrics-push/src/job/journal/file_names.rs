@@ -1,6 +1,6 @@
 //! The names of the files in the folder of the journals.
 
-use crate::state_dir::Folder;
+use crate::state_dir::{Folder, is_process_stem};
 
 /// The folder in the state directory.
 pub(in crate::job) const FOLDER: &str = "journal";
@@ -18,12 +18,7 @@ pub(in crate::job) const TEMP_EXTENSION: &str = "new";
 pub(super) fn journal_names(folder: &Folder) -> impl Iterator<Item = String> {
     let names = folder.names().into_iter().flatten();
     names.filter(|name| {
-        name.rsplit_once('.').is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_stem(stem))
+        name.rsplit_once('.')
+            .is_some_and(|(stem, it)| it == JOURNAL_EXTENSION && is_process_stem(stem))
     })
-}
-
-/// Returns true if a file with this stem belongs to a process: the time of its creation and the id of the process.
-pub(super) fn is_stem(stem: &str) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    stem.split_once('-').is_some_and(|(time, process)| is_number(time) && is_number(process))
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::abandoned_log::AbandonedLog;
 use super::dead_runs::{DeadRun, dead_runs};
 use super::ended_runs::EndRecorder;
-use super::file_names::{FOLDER, JOURNAL_EXTENSION, SUPERVISOR_EXTENSION, TEMP_EXTENSION, is_stem};
+use super::file_names::{FOLDER, JOURNAL_EXTENSION, SUPERVISOR_EXTENSION, TEMP_EXTENSION};
 use super::invalid_files::InvalidFiles;
 use super::line::{InvalidJournal, JournaledRun, Started};
 use super::orphaned_journal::{
@@ -30,7 +30,7 @@ use crate::pipeline::Pipeline;
 use crate::push_request::{LAST_START, PushRequest};
 use crate::sink::{GroupStates, Model};
 use crate::spool::Spool;
-use crate::state_dir::{Folder, lock_within, touch};
+use crate::state_dir::{Folder, is_process_stem, lock_within, touch};
 use crate::sync::Mutex;
 
 /// The file whose lock a recovering process holds.
@@ -172,7 +172,7 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
     for name in names {
         match name.rsplit_once('.') {
             Some((stem, JOURNAL_EXTENSION)) => {
-                let read = if is_stem(stem) {
+                let read = if is_process_stem(stem) {
                     recovery.add_journal(folder, &name, pipeline, now)
                 } else {
                     Err(InvalidJournal::Foreign)
@@ -181,8 +181,12 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
                     invalid.add(folder, name, reason);
                 }
             }
-            Some((stem, SUPERVISOR_EXTENSION)) if is_stem(stem) => remove_unlocked(folder, &name),
-            Some((stem, TEMP_EXTENSION)) if is_stem(stem) => remove_older(folder, &name, now),
+            Some((stem, SUPERVISOR_EXTENSION)) if is_process_stem(stem) => {
+                remove_unlocked(folder, &name);
+            }
+            Some((stem, TEMP_EXTENSION)) if is_process_stem(stem) => {
+                remove_older(folder, &name, now);
+            }
             _ => {}
         }
     }
