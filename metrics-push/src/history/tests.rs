@@ -329,6 +329,18 @@ fn damaged_last_section_starts_the_totals_again() {
 }
 
 #[test]
+fn run_that_cannot_be_written_leaves_the_file_unchanged() {
+    let state = TempStateDir::new();
+    state.history().record(&key(), SINK, &ending("1", Outcome::Success));
+    let before = std::fs::read(state.file(&key())).unwrap();
+    // After a lock, an open, a read of the end, and the first half of a write.
+    let history = state.failing_history(4);
+    history.record(&key(), SINK, &ending("2", Outcome::Success));
+    assert!(history.store.has_warned.load(Ordering::Relaxed));
+    assert_eq!(std::fs::read(state.file(&key())).unwrap(), before);
+}
+
+#[test]
 fn file_that_is_replaced_is_read_once() {
     let operations = |end: &str| {
         let state = TempStateDir::new();

@@ -177,10 +177,11 @@ impl Disk {
         self.rename(temp, name)
     }
 
-    /// Appends to an open file without a sync. After a failure, the file may have a part of the bytes.
+    /// Appends to an open file without a sync. After a failure, the file has none of the bytes, unless the process has died.
     pub(crate) fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
         self.reach_failpoint()?;
-        self.write_bytes(file, bytes)
+        let size = file.metadata()?.len();
+        self.write_bytes(file, bytes).inspect_err(|_| drop(file.set_len(size)))
     }
 
     /// Renames a temporary file to `name`. Readers see the complete old file or the complete new file, also after a power
