@@ -34,23 +34,23 @@ impl RingSpool {
         self.adoption.get_or_init(|| spool.adopt(is_earlier));
     }
 
-    /// Returns the groups of a shard. `list` returns the groups of all shards; it is called if no listing has those of this
-    /// one.
+    /// Returns the groups of a shard. `list` returns the groups of all shards, or `None` if it fails; it is called if no
+    /// listing has those of this one.
     pub(super) fn take(
         &self,
         shard: usize,
-        list: impl FnOnce() -> Vec<Vec<GroupingKey>>,
-    ) -> Vec<GroupingKey> {
+        list: impl FnOnce() -> Option<Vec<Vec<GroupingKey>>>,
+    ) -> Option<Vec<GroupingKey>> {
         let mut listing = self.listing.lock();
         let known = listing.as_mut().filter(|known| !known.expires_at.remaining().is_zero());
         if let Some(keys) = known.and_then(|known| known.keys[shard].take()) {
-            return keys;
+            return Some(keys);
         }
         let expires_at = Moment::now().after(LISTING_TTL);
-        let mut keys: Vec<_> = list().into_iter().map(Some).collect();
+        let mut keys: Vec<_> = list()?.into_iter().map(Some).collect();
         let own = keys[shard].take();
         *listing = Some(ShardKeys { expires_at, keys });
-        own.unwrap_or_default()
+        own
     }
 
     /// Forgets the groups of a shard, because another request is stored for it.
@@ -76,11 +76,13 @@ mod tests {
         let spool = RingSpool::default();
         let listings = Cell::new(0);
         let take = |shard| {
-            spool.take(shard, || {
+            let list = || {
                 listings.set(listings.get() + 1);
-                vec![vec![key("a")], vec![], vec![key("c")]]
-            })
+                Some(vec![vec![key("a")], vec![], vec![key("c")]])
+            };
+            spool.take(shard, list).unwrap()
         };
+        assert_eq!(spool.take(0, || None), None);
         assert_eq!((take(2), take(1), take(0)), (vec![key("c")], vec![], vec![key("a")]));
         assert_eq!(listings.get(), 1);
         assert_eq!(take(1), []);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, MutexGuard};
 
 use super::breaker::{Breaker, BreakerState};
-use super::policy::{MAX_ATTEMPT_TIMEOUT, MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT};
+use super::policy::{MAX_ATTEMPT_TIMEOUT, MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT, REPLAY_INTERVAL};
 use super::ring_spool::RingSpool;
 use super::unsure::UnsureRequests;
 use crate::clock::Moment;
@@ -53,15 +53,15 @@ impl Shard {
         self.spooled.adopt(spool, |url| url != ring.name() && ring.is_version_of(url));
     }
 
-    /// Returns the groups of this shard that have a spooled request. Blocks.
-    fn spooled_keys(&self, spool: &Spool) -> Vec<GroupingKey> {
+    /// Returns the groups of this shard that have a spooled request; `None` if the spool cannot be listed. Blocks.
+    fn spooled_keys(&self, spool: &Spool) -> Option<Vec<GroupingKey>> {
         self.adopt(spool);
         self.spooled.take(self.index, || {
             let mut keys = vec![Vec::new(); self.shards.gateways().len()];
-            for key in spool.keys() {
+            for key in spool.keys()? {
                 keys[self.shards.ring().owner(&key)].push(key);
             }
-            keys
+            Some(keys)
         })
     }
 }
@@ -162,12 +162,23 @@ impl Route {
         self.0.shard.as_ref().filter(|_| self.is_idempotent()).map(|shard| &shard.shards)
     }
 
-    /// Returns the groups that have a spooled request for this route. Blocks.
+    /// Returns the groups that have a spooled request for this route. If the spool cannot be listed, it is drained later.
+    /// Blocks.
     pub(crate) fn spooled_keys(&self) -> Vec<GroupingKey> {
-        match (&self.0.shard, self.spool()) {
-            (Some(shard), Some(spool)) => shard.spooled_keys(spool),
-            _ => self.spooled_keys_of_sink(),
+        let Some(spool) = self.spool() else { return Vec::new() };
+        let keys = match &self.0.shard {
+            Some(shard) => shard.spooled_keys(spool),
+            None => spool.keys(),
+        };
+        if keys.is_none() {
+            self.drain_later();
         }
+        keys.unwrap_or_default()
+    }
+
+    /// Requests another drain, because the spool could not be listed.
+    pub(super) fn drain_later(&self) {
+        self.request_drain_at(Moment::now().after(REPLAY_INTERVAL));
     }
 
     /// Announces that the spooled requests of these groups will be delivered.
@@ -178,9 +189,10 @@ impl Route {
         }
     }
 
-    /// Returns the groups that have a spooled request for any shard of the ring, if the sink is one of them. Blocks.
-    pub(super) fn spooled_keys_of_sink(&self) -> Vec<GroupingKey> {
-        let Some(spool) = self.spool() else { return Vec::new() };
+    /// Returns the groups that have a spooled request for any shard of the ring, if the sink is one of them; `None` if the
+    /// spool cannot be listed. Blocks.
+    pub(super) fn spooled_keys_of_sink(&self) -> Option<Vec<GroupingKey>> {
+        let Some(spool) = self.spool() else { return Some(Vec::new()) };
         if let Some(shard) = &self.0.shard {
             shard.adopt(spool);
         }

@@ -82,10 +82,15 @@ impl Router {
         self.shards.as_ref().map_or(0, |shards| shards.ring().owner(key))
     }
 
-    /// Returns each route with the groups that have a spooled request for it. Reads the spool once, and blocks.
+    /// Returns each route with the groups that have a spooled request for it. If the spool cannot be listed, it is drained
+    /// later. Reads the spool once, and blocks.
     pub(crate) fn spooled_keys(&self) -> impl Iterator<Item = (&Route, Vec<GroupingKey>)> {
         let mut keys = vec![Vec::new(); self.routes.len()];
-        for key in self.routes[0].spooled_keys_of_sink() {
+        let spooled = self.routes[0].spooled_keys_of_sink();
+        if spooled.is_none() {
+            self.routes.iter().for_each(Route::drain_later);
+        }
+        for key in spooled.unwrap_or_default() {
             keys[self.index_of(&key)].push(key);
         }
         self.routes.iter().zip(keys)

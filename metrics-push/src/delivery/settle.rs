@@ -347,6 +347,23 @@ mod tests {
     }
 
     #[test]
+    fn spool_that_cannot_be_listed_is_drained_later() {
+        let name = format!("metrics-push-unlisted-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let state_dir = StateDir::new(StateDirPath::Configured(directory.clone()));
+        state_dir.folder("spool").unwrap();
+        let spool = Spool::new(&Arc::new(state_dir), "http://gateway", &[]);
+        let spool = spool.map(Spool::failing_once);
+        let route = Route::buffered(Arc::new(DryRun::new("http://gateway")), spool, Arc::default());
+        assert!(route.take_drain_request(Moment::now()), "the first drain");
+        assert_eq!(route.spooled_keys(), []);
+        let now = Moment::now();
+        assert!(!route.take_drain_request(now));
+        assert!(route.take_drain_request(now.after(REPLAY_INTERVAL)));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
     fn replay_to_a_wrong_url_is_not_repeated() {
         let (route, settlement) = failed_replay(Error::config("the URL is wrong"));
         assert!(matches!(settlement.settle(), Receipt::Spooled { .. }));

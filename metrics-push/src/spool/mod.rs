@@ -135,7 +135,14 @@ impl Spool {
             spools.insert(sink, Arc::clone(&spool));
             Some((spool, entry))
         };
-        reader.records(&is_record).filter_map(with_spool).collect()
+        reader.records(&is_record).into_iter().flatten().filter_map(with_spool).collect()
+    }
+
+    /// Returns the same spool with a disk whose first operation fails.
+    #[cfg(test)]
+    pub(crate) fn failing_once(mut self) -> Self {
+        self.disk.failpoint = Some(Arc::default());
+        self
     }
 
     /// Returns the sink's URL without credentials.
@@ -149,23 +156,26 @@ impl Spool {
         (sink == self.sink && entry.request.key() == key).then_some(entry)
     }
 
-    /// Returns the keys of all spooled requests of this sink.
-    pub(crate) fn keys(&self) -> Vec<GroupingKey> {
+    /// Returns the keys of all spooled requests of this sink; `None` if the folder cannot be listed.
+    pub(crate) fn keys(&self) -> Option<Vec<GroupingKey>> {
         let prefix = file_prefix(&self.sink);
-        let records = self.records(&|name| is_record(name) && name.starts_with(&prefix));
+        let records = self.records(&|name| is_record(name) && name.starts_with(&prefix))?;
         let own = records.filter(|(sink, _)| *sink == self.sink);
-        own.map(|(_, entry)| entry.request.key().clone()).collect()
+        Some(own.map(|(_, entry)| entry.request.key().clone()).collect())
     }
 
-    /// Reads the records in the accepted files, one at a time. Returns each with its sink.
+    /// Reads the records in the accepted files, one at a time. Returns each with its sink; `None` if the folder cannot be
+    /// listed.
     fn records<'s>(
         &'s self,
         is_accepted: &dyn Fn(&str) -> bool,
-    ) -> impl Iterator<Item = (String, SpoolEntry)> + use<'s> {
+    ) -> Option<impl Iterator<Item = (String, SpoolEntry)> + use<'s>> {
         let folder = self.existing_folder();
-        let list = |folder| self.ok_or_warn(self.disk.list(folder, is_accepted));
-        let files = folder.as_deref().and_then(list).unwrap_or_default();
-        files.into_iter().filter_map(move |file| self.read(folder.as_ref()?, file.name))
+        let files = match &folder {
+            Some(folder) => self.ok_or_warn(self.disk.list(folder, is_accepted))?,
+            None => Vec::new(),
+        };
+        Some(files.into_iter().filter_map(move |file| self.read(folder.as_ref()?, file.name)))
     }
 
     /// Stores an undelivered request, merged with the spooled request for the same key. Returns the path of the folder.
@@ -235,7 +245,7 @@ impl Spool {
     pub(crate) fn adopt(&self, is_earlier: impl Fn(&str) -> bool) {
         let own = file_prefix(&self.sink);
         let others = self.records(&|name| is_record(name) && !name.starts_with(&own));
-        for (_, entry) in others.filter(|(sink, _)| is_earlier(sink)) {
+        for (_, entry) in others.into_iter().flatten().filter(|(sink, _)| is_earlier(sink)) {
             // A request that cannot be moved stays where it is.
             if self.store(&entry.request).is_ok() {
                 self.remove(&entry);
