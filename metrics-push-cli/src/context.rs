@@ -1,8 +1,9 @@
 //! The gateways and the group that the arguments and the environment select.
 //!
-//! Arguments override the environment. An invalid variable ends the command, except for `exec`.
+//! Arguments override the environment. An invalid variable ends the command, except for `exec`. An unknown one is reported.
 
 use std::collections::BTreeMap;
+use std::sync::Once;
 use std::time::Duration;
 
 use clap::Args;
@@ -49,8 +50,13 @@ pub(crate) fn job_variable() -> Option<String> {
     std::env::var("METRICS_PUSH_JOB").ok().filter(|job| !job.is_empty())
 }
 
-/// Returns the configuration, or the first problem with it.
+/// Returns the configuration, or the first problem with it. Prints the unknown variables once.
 pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
+    static PRINTED: Once = Once::new();
+
+    PRINTED.call_once(|| {
+        unknown_variables(arguments).into_iter().map(Failure::from).for_each(|it| it.print());
+    });
     let (config, problems) = config_and_problems(arguments);
     match problems.into_iter().next() {
         None => Ok(config),
@@ -79,6 +85,11 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
         Some(timeout) => (config.timeout(timeout), problems),
         None => (config, problems),
     }
+}
+
+/// Returns the problem with each variable whose name is unknown.
+pub(crate) fn unknown_variables(arguments: &GatewayArguments) -> Vec<Error> {
+    metrics_push::__private::unknown_variables(arguments.url.as_deref().unwrap_or_default())
 }
 
 /// Returns the Pushgateways of a configuration, and prints which other sinks are skipped, because these subcommands use its API.

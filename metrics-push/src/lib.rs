@@ -124,6 +124,7 @@ pub use sink::{Acceptance, GatewayKind, GroupFile, SaslMechanism};
 /// change in any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::config::unknown_variables;
     pub use crate::escape::{escape, escape_lines};
     pub use crate::log::warn;
     pub use crate::macro_support::*;

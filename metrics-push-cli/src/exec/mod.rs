@@ -134,7 +134,8 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
         .split_first()
         .ok_or_else(|| Failure::usage("no command to run; write it after --"))?;
     let (config, invalid_variables) = context::config_and_problems(&arguments.gateways);
-    problems.extend(invalid_variables.into_iter().map(Failure::from));
+    let unknown_variables = context::unknown_variables(&arguments.gateways);
+    problems.extend(invalid_variables.into_iter().chain(unknown_variables).map(Failure::from));
     let given = arguments.group.job.as_deref().or(config.job_name()).map(str::to_owned);
     let name = given.unwrap_or_else(|| {
         let name = file_name(program);

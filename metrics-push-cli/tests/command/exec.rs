@@ -280,6 +280,17 @@ fn hanging_gateway_delays_the_command_briefly() {
     assert_eq!(shell_status(child.wait().unwrap()), 0);
 }
 
+#[test]
+fn exec_reports_an_unknown_variable_once_and_runs_the_command() {
+    let gateway = FakeGateway::start();
+    let mut misspelled = exec(&gateway, &[], &["sh", "-c", "echo done; exit 3"]);
+    misspelled.env("METRICS_PUSH_STATEDIR", "/nonexistent").env("METRICS_PUSH_TOKEN_1", "t");
+    let ran = piped(misspelled, "");
+    assert_eq!((ran.status, ran.stdout.as_str()), (3, "done\n"), "{ran:?}");
+    let [line] = &ran.stderr.lines().collect::<Vec<_>>()[..] else { panic!("{ran:?}") };
+    assert!(line.contains("METRICS_PUSH_STATEDIR") && line.ends_with("METRICS_PUSH_STATE_DIR."));
+}
+
 /// The options of `exec` in its help, without the help itself, and whether each takes a value.
 fn options() -> Vec<(String, bool)> {
     let help = piped(metrics_push("", &["exec", "--help"]), "").stdout;
@@ -557,6 +568,19 @@ fn exec_copies_all_output_of_a_command_that_a_signal_ends() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn command_with_output_lines_survives_a_full_disk_of_its_log() {
+    let machine = Machine::new("full-log");
+    // More than a pipe contains, so that the command would notice a closed one.
+    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
+    let arguments = ["exec", "--job", "orders", "--output-lines", "1", "--", "sh", "-c", script];
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let status = machine.command(&arguments).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3), "{status:?}");
+    assert_eq!(machine.reasons("orders"), [Some("line 19999".to_owned())]);
+}
+
+#[test]
 fn exec_with_output_lines_does_not_wait_for_processes_in_the_background() {
     let machine = Machine::new("background");
     let script = "sleep 60 & echo left $! >&2; exit 1";
@@ -568,19 +592,6 @@ fn exec_with_output_lines_does_not_wait_for_processes_in_the_background() {
     let reason = machine.reasons("orders").remove(0).unwrap();
     let id = reason.strip_prefix("left ").and_then(|id| Pid::from_raw(id.parse().ok()?)).unwrap();
     kill_process(id, Signal::KILL).unwrap();
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn command_with_output_lines_survives_a_full_disk_of_its_log() {
-    let machine = Machine::new("full-log");
-    // More than a pipe contains, so that the command would notice a closed one.
-    let script = "i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
-    let arguments = ["exec", "--job", "orders", "--output-lines", "1", "--", "sh", "-c", script];
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let status = machine.command(&arguments).stderr(full).status().unwrap();
-    assert_eq!(status.code(), Some(3), "{status:?}");
-    assert_eq!(machine.reasons("orders"), [Some("line 19999".to_owned())]);
 }
 
 #[test]

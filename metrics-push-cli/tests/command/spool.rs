@@ -25,6 +25,16 @@ impl StateDir {
 }
 
 #[test]
+fn recover_reports_an_unknown_variable() {
+    let gateway = FakeGateway::start();
+    let mut recover = metrics_push(&gateway.url(), &["recover"]);
+    recover.env("METRICS_PUSH_STATEDIR", "/nonexistent");
+    let ended = piped(recover, "");
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(ended.stderr.matches("METRICS_PUSH_STATEDIR").count(), 1, "{ended:?}");
+}
+
+#[test]
 fn recover_delivers_spooled_requests() {
     let state = StateDir::new();
     let gateway = FakeGateway::start();

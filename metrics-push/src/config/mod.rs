@@ -29,8 +29,8 @@ pub use duration::parse_duration;
 pub use sink_config::SinkConfig;
 #[cfg(unix)]
 pub(crate) use variables::RUN_ID_VARIABLE;
-pub use variables::Variable;
 pub(crate) use variables::{SUPERVISOR_VARIABLE, proxy_settings};
+pub use variables::{Variable, unknown_variables};
 
 /// The default timeout for delivering the outcome of a run, including all attempts. It is long enough for a gateway to
 /// restart, and far below the 30 s that orchestrators usually grant.

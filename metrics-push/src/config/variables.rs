@@ -333,16 +333,9 @@ impl Config {
     pub fn from_env() -> (Self, Vec<Error>) {
         // One copy of the environment, which `std` makes in any case, is cheaper than a search for each variable. Few
         // variables are looked up, so the copy is not sorted.
-        let set: Vec<_> = std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect();
-        let value_of = |name: &str| {
-            let (_, value) = set.iter().find(|(known, _)| known == name)?;
-            Some(value.clone())
-        };
-        let (config, mut errors) = Self::from_variables(value_of);
-        let urls = value_of(URL).or_else(|| value_of(FALLBACK_URL));
-        let sinks = urls.map_or(0, |urls| split_urls(&urls.to_string_lossy()).count());
-        let names = set.iter().map(|(name, _)| name.to_string_lossy());
-        errors.extend(names.filter_map(|name| check_name(&name, sinks).err()));
+        let set = set_variables();
+        let (config, mut errors) = Self::from_variables(|name| value_in(&set, name));
+        errors.extend(check_names(&set, sinks_in(&set)));
         (config, errors)
     }
 
@@ -384,6 +377,36 @@ impl Config {
         }
         (config, errors)
     }
+}
+
+/// Returns an error for each variable of the environment that [`Config::from_env`] reports as unknown. A variable for one sink
+/// may also belong to this list of URLs.
+#[must_use]
+pub fn unknown_variables(urls: &str) -> Vec<Error> {
+    let set = set_variables();
+    check_names(&set, sinks_in(&set).max(split_urls(urls).count()))
+}
+
+/// Returns the variables of the environment that have a value.
+fn set_variables() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn value_in(set: &[(OsString, OsString)], name: &str) -> Option<OsString> {
+    let (_, value) = set.iter().find(|(known, _)| known == name)?;
+    Some(value.clone())
+}
+
+/// Returns the number of URLs in the list.
+fn sinks_in(set: &[(OsString, OsString)]) -> usize {
+    let urls = value_in(set, URL).or_else(|| value_in(set, FALLBACK_URL));
+    urls.map_or(0, |urls| split_urls(&urls.to_string_lossy()).count())
+}
+
+/// Checks the names of the variables. `sinks` is the number of URLs in the list.
+fn check_names(set: &[(OsString, OsString)], sinks: usize) -> Vec<Error> {
+    let names = set.iter().map(|(name, _)| name.to_string_lossy());
+    names.filter_map(|name| check_name(&name, sinks).err()).collect()
 }
 
 /// Checks the name of a variable, if it starts like those of this library. `sinks` is the number of URLs in the list.
