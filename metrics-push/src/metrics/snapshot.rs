@@ -1,8 +1,8 @@
 //! `Snapshot`: the metric families gathered at one moment, validated and not yet encoded.
 //!
-//! Invariants: families are sorted by name and unique; every family has at least one series; series are unique; there
-//! are no timestamps, no empty label values and no names that Prometheus does not accept. Removed metrics are
-//! reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
+//! Invariants: families are sorted by name and unique; every family has at least one series; series are unique, also those
+//! of different families; there are no timestamps, no empty label values and no names that Prometheus does not accept.
+//! Removed metrics are reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -154,6 +154,17 @@ impl Snapshot {
             }
             is_same
         });
+        self.reject_sample_names();
+    }
+
+    /// Removes the families with the name of a sample of another one. Servers and collectors reject the whole text if it
+    /// contains both.
+    fn reject_sample_names(&mut self) {
+        let families = &self.families;
+        let mut clashes: Vec<_> = families.iter().filter_map(|it| it.clash_in(families)).collect();
+        // They are sorted by name, as the families are.
+        self.families.retain(|family| !RejectedMetric::contains(&clashes, family.name()));
+        self.rejections.append(&mut clashes);
     }
 }
 
@@ -235,6 +246,27 @@ mod tests {
                 r#"metric "a" is skipped: invalid label name "b-c""#,
                 r#"metric "b" is skipped: duplicate label "x""#,
                 r#"metric "c" is skipped: invalid label name "le""#,
+            ]
+        );
+    }
+
+    #[test]
+    fn metric_with_the_name_of_a_sample_is_rejected() {
+        let plain = |name: &str| family(name, MetricType::GAUGE, &[&[]]);
+        let distributions =
+            [family("h", MetricType::HISTOGRAM, &[&[]]), family("s", MetricType::SUMMARY, &[&[]])];
+        let others =
+            ["g", "g_count", "h_bucket", "h_count", "h_sum", "h_total", "s_bucket", "s_count"];
+        let mut snapshot = Snapshot::from_families(others.map(plain));
+        snapshot.merge(Snapshot::from_families(distributions));
+        assert_eq!(names(&snapshot), ["g", "g_count", "h", "h_total", "s", "s_bucket"]);
+        assert_eq!(
+            reasons(&snapshot),
+            [
+                r#"metric "h_bucket" is skipped: a sample of the histogram "h" has this name"#,
+                r#"metric "h_count" is skipped: a sample of the histogram "h" has this name"#,
+                r#"metric "h_sum" is skipped: a sample of the histogram "h" has this name"#,
+                r#"metric "s_count" is skipped: a sample of the summary "s" has this name"#,
             ]
         );
     }

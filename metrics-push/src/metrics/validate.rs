@@ -14,6 +14,11 @@ use crate::label_text::{Rendering, bounded, is_bounded};
 use crate::labels::{GroupingKey, RESERVED_METRICS, is_label_name, is_metric_name};
 use crate::log;
 
+const BUCKET: &str = "_bucket";
+
+/// The suffixes of the names of the samples of histograms and summaries.
+const SAMPLE_SUFFIXES: [&str; 3] = [BUCKET, "_count", "_sum"];
+
 /// A metric that is not pushed, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RejectedMetric {
@@ -24,6 +29,11 @@ pub(crate) struct RejectedMetric {
 impl RejectedMetric {
     pub(super) fn new(metric: &str, reason: impl Into<String>) -> Self {
         Self { metric: metric.to_owned(), reason: reason.into() }
+    }
+
+    /// Returns true if a list that is sorted by name contains this metric.
+    pub(super) fn contains(sorted: &[Self], metric: &str) -> bool {
+        sorted.binary_search_by(|it| it.metric.as_str().cmp(metric)).is_ok()
     }
 }
 
@@ -134,6 +144,26 @@ impl ValidFamily {
         let label = self.label_names.iter().find(|label| key.has_label(label))?;
         let reason = format!("label {label:?} is part of the grouping key {key}");
         Some(RejectedMetric::new(self.family.name(), reason))
+    }
+
+    /// Returns a rejection if a histogram or summary has samples with the name of this family. `families` are sorted by name.
+    pub(super) fn clash_in(&self, families: &[Self]) -> Option<RejectedMetric> {
+        SAMPLE_SUFFIXES.iter().find_map(|suffix| {
+            let whole = self.name().strip_suffix(suffix)?;
+            let position = families.binary_search_by(|it| it.name().cmp(whole)).ok()?;
+            let kind = families[position].type_with_samples(suffix)?;
+            let reason = format!("a sample of the {kind} {whole:?} has this name");
+            Some(RejectedMetric::new(self.name(), reason))
+        })
+    }
+
+    /// Returns the type of the family if the names of its samples can have this suffix.
+    fn type_with_samples(&self, suffix: &str) -> Option<&'static str> {
+        match self.family.get_field_type() {
+            MetricType::HISTOGRAM => Some("histogram"),
+            MetricType::SUMMARY if suffix != BUCKET => Some("summary"),
+            _ => None,
+        }
     }
 
     /// Sorts the series. Of several series with the same labels, all but the first are removed and rejected.
