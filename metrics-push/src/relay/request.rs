@@ -3,7 +3,9 @@
 use super::key_path::key_of_path;
 use crate::error::{Error, Kind};
 use crate::exposition::Exposition;
-use crate::push_request::{Families, PushRequest, Verb, is_retained_family};
+use crate::labels::GroupingKey;
+use crate::log;
+use crate::push_request::{Families, PushRequest, Verb, is_outcome_family, is_retained_family};
 use crate::sink::kafka::TopicMessage;
 
 #[derive(Debug)]
@@ -39,9 +41,7 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
     let created_at = created_at.ok_or_else(|| invalid("header \"made\""))?;
     let (verb, mut families) = match (&message.value, header("verb").and_then(Verb::parse)) {
         (None, _) => (Verb::Delete, Default::default()),
-        (Some(value), Some(verb @ (Verb::Push | Verb::Add))) => {
-            (verb, Exposition::default().with(value)?.families_for(&key)?)
-        }
+        (Some(value), Some(verb @ (Verb::Push | Verb::Add))) => read_families(value, verb, &key)?,
         (Some(_), _) => return Err(invalid("header \"verb\"")),
     };
     let id = |name| header(name).and_then(|id| u128::from_str_radix(id, 16).ok());
@@ -50,6 +50,31 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
     let mut request = PushRequest::with_created_at(created_at, verb, key, families);
     request.set_retained(retained);
     Ok(TopicRequest { id: id("id"), run_id: id("run"), request })
+}
+
+/// Reads the families of a request. If some metrics of the program are invalid, returns an add of only the families about the
+/// run.
+fn read_families(value: &[u8], verb: Verb, key: &GroupingKey) -> Result<(Verb, Families), Error> {
+    let read = |text: &[u8]| Exposition::default().with(text)?.families_for(key);
+    let error = match read(value) {
+        Ok(families) => return Ok((verb, families)),
+        Err(error) => error,
+    };
+    let Ok(outcome) = read(&outcome_lines(value)) else { return Err(error) };
+    log::warn_once(format_args!(
+        "{error:?}; the outcome of {key} is delivered without the program's own metrics"
+    ));
+    Ok((Verb::Add, outcome))
+}
+
+/// Returns the lines of the families about a run.
+fn outcome_lines(text: &[u8]) -> Vec<u8> {
+    let lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| {
+        let line = String::from_utf8_lossy(line);
+        let comment = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+        is_outcome_family(comment.unwrap_or(&line))
+    });
+    lines.flatten().copied().collect()
 }
 
 /// Takes the times of earlier runs, whose names are separated by commas, unless there is nothing else.
@@ -114,6 +139,30 @@ mod tests {
         assert!(request.retained().keys().eq([LAST_SUCCESS]), "{request:?}");
         let request = parse(&format!("{LAST_SUCCESS} 1\n"));
         assert!(request.families().keys().eq([LAST_SUCCESS]) && request.retained().is_empty());
+    }
+
+    #[test]
+    fn outcome_is_read_without_the_metrics_of_the_program_if_these_are_invalid() {
+        let headers = [("verb", "push"), ("made", "1"), ("retained", LAST_SUCCESS)];
+        let outcome = "# HELP batch_job_last_run_success Help.\n# TYPE batch_job_last_run_success gauge\n\
+                       batch_job_last_run_success 1\n";
+        let earlier = format!("{LAST_SUCCESS} 1\n");
+        for own in [
+            "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n# TYPE h_count gauge\nh_count 1\n",
+            "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 1\n",
+            "a{job=\"b\"} 1\n",
+            "a 1\na 1\n",
+            "a 1 1700000000000\n",
+        ] {
+            let value = [outcome, &earlier, own].concat();
+            let parsed = TopicRequest::parse(message("/metrics/job/a", Some(&value), &headers));
+            let request = parsed.unwrap().request;
+            assert_eq!((request.verb(), request.body().as_str()), (Verb::Add, outcome));
+            assert!(request.retained().keys().eq([LAST_SUCCESS]), "{request:?}");
+        }
+        let invalid = outcome.replace(" 1\n", " one\n");
+        let parsed = TopicRequest::parse(message("/metrics/job/a", Some(&invalid), &headers));
+        assert!(parsed.is_err());
     }
 
     #[test]
