@@ -128,6 +128,7 @@ pub mod __private {
     pub use crate::escape::{escape, escape_lines};
     pub use crate::log::warn;
     pub use crate::macro_support::*;
+    pub use crate::pipeline::init_with_valid_sinks;
     pub use crate::query_server::QueryServer;
     #[cfg(feature = "schedule")]
     pub use crate::schedule::{check_schedule, scheduled_times};

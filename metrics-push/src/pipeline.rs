@@ -44,19 +44,34 @@ impl Pipeline {
     /// # Errors
     /// `is_config` if a sink does not accept its target.
     pub(crate) fn with_targets(config: &Config, targets: Vec<Target>) -> Result<Self, Error> {
+        let sinks = targets.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self::with_sinks(config, sinks))
+    }
+
+    /// Returns a pipeline to the sinks of a configuration that are valid, and the errors of the others: one wrong setting must
+    /// not lose the outcomes for all sinks.
+    pub(crate) fn with_valid_sinks(config: &Config) -> (Self, Vec<Error>) {
+        let (mut sinks, mut errors) = (Vec::new(), Vec::new());
+        for target in config.each_target() {
+            match target.and_then(|target| open(&target)) {
+                Ok(sink) => sinks.push(sink),
+                Err(error) => errors.push(error),
+            }
+        }
+        (Self::with_sinks(config, sinks), errors)
+    }
+
+    fn with_sinks(config: &Config, sinks: Vec<(Mode, Destination)>) -> Self {
         let state_dir = Arc::new(StateDir::new(config.state_dir.clone()));
         let history = Arc::new(History::new(&state_dir, config.totals));
-        let sinks = targets.iter().map(sink::open).collect::<Result<Vec<_>, _>>()?;
-        let urls: Vec<_> = sinks.iter().map(ToString::to_string).collect();
-        let routers: Vec<_> = targets
-            .iter()
-            .zip(sinks)
-            .map(|(target, sink)| router(target, sink, &state_dir, &history, &urls))
-            .collect();
+        let urls: Vec<_> = sinks.iter().map(|(_, sink)| sink.to_string()).collect();
+        let sinks = sinks.into_iter();
+        let routers: Vec<_> =
+            sinks.map(|(mode, sink)| router(mode, sink, &state_dir, &history, &urls)).collect();
         let buffer = config.batch_interval.map(|interval| {
             BatchBuffer::start(routers.clone(), config.timeout, interval, MAX_GROUPS / 2)
         });
-        Ok(Self {
+        Self {
             routers,
             buffer,
             job: config.job.clone(),
@@ -64,7 +79,7 @@ impl Pipeline {
             timeout: config.timeout,
             state_dir,
             history,
-        })
+        }
     }
 
     /// Returns the same pipeline with another timeout.
@@ -202,18 +217,10 @@ impl Pipeline {
         for problem in problems {
             log::warn(format_args!("{problem:?}; the job runs without this setting"));
         }
-        let pipeline = Self::new(&config).unwrap_or_else(|error| {
-            log::warn(format_args!("{error:?}; the job runs, and nothing is pushed"));
-            Self {
-                routers: Vec::new(),
-                buffer: None,
-                job: None,
-                grouping: BTreeMap::new(),
-                timeout: config.timeout,
-                state_dir: Arc::default(),
-                history: Arc::default(),
-            }
-        });
+        let (pipeline, errors) = Self::with_valid_sinks(&config);
+        for error in errors {
+            log::warn(format_args!("{error:?}; the job runs, and nothing is pushed to this sink"));
+        }
         if pipeline.routers.is_empty() {
             log::debug("nothing is pushed: METRICS_PUSH_URL is not set, or pushing is disabled");
         }
@@ -221,9 +228,17 @@ impl Pipeline {
     }
 }
 
+/// Opens the sink of a target.
+fn open(target: &Target) -> Result<(Mode, Destination), Error> {
+    let sink = sink::open(target).map_err(|error| {
+        if error.has_context("url") { error } else { error.at("url", target.url.redacted()) }
+    });
+    Ok((target.mode, sink?))
+}
+
 /// Returns the routes to a sink. `urls` are those of all configured sinks.
 fn router(
-    target: &Target,
+    mode: Mode,
     destination: Destination,
     state_dir: &Arc<StateDir>,
     history: &Arc<History>,
@@ -233,7 +248,7 @@ fn router(
         Destination::Single(sink) => sink.semantics().on_failure == OnFailure::Spools,
         Destination::Sharded(_) => true,
     };
-    let is_live = target.mode == Mode::Live;
+    let is_live = mode == Mode::Live;
     let url = destination.to_string();
     let spool = (is_live && is_stored).then(|| Spool::new(state_dir, &url, urls)).flatten();
     let history = if is_live { Arc::clone(history) } else { Arc::default() };
@@ -252,8 +267,19 @@ thread_local! {
 /// `is_config` if the configuration is contradictory, or if the process already uses another one: call this first in
 /// `main`.
 pub fn init(config: Config) -> Result<(), Error> {
-    let pipeline = Arc::new(Pipeline::new(&config)?);
-    PROCESS.set(pipeline).map_err(|_| {
+    set_of_process(Pipeline::new(&config)?)
+}
+
+/// Like [`init`], with the sinks that are valid. Returns the errors of the others. For `metrics-push exec`.
+#[must_use]
+pub fn init_with_valid_sinks(config: &Config) -> Vec<Error> {
+    let (pipeline, mut errors) = Pipeline::with_valid_sinks(config);
+    errors.extend(set_of_process(pipeline).err());
+    errors
+}
+
+fn set_of_process(pipeline: Pipeline) -> Result<(), Error> {
+    PROCESS.set(Arc::new(pipeline)).map_err(|_| {
         Error::config("the configuration is already in use")
             .remedy("call init once, before the first run starts")
     })

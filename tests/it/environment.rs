@@ -55,3 +55,21 @@ fn quoted_variable_is_reported_and_not_applied() {
     assert!(line.contains("in quotes") && line.contains("METRICS_PUSH_JOB"), "{line}");
     assert!(gateway.find_group("\"nightly\"", &[]).is_none());
 }
+
+#[test]
+fn contradictory_settings_of_a_sink_affect_no_other_sink() {
+    for (variable, part) in [
+        ("METRICS_PUSH_PASSWORD_2", "METRICS_PUSH_USERNAME_2"),
+        ("METRICS_PUSH_CERT_FILE_2", "METRICS_PUSH_KEY_FILE"),
+    ] {
+        let (valid, invalid) = (FakeGateway::start(), FakeGateway::start());
+        let urls = [valid.url(), invalid.url()].join(",");
+        let lines = log_lines(&valid, &[("METRICS_PUSH_URL", &*urls), (variable, "x")]);
+        let [line] = &lines[..] else { panic!("{variable}: {lines:?}") };
+        for part in [part, &*invalid.url(), "nothing is pushed to this sink"] {
+            assert!(line.contains(part), "{variable}: no {part} in {line}");
+        }
+        valid.group("nothing", &[]).assert_outcome("success");
+        assert!(invalid.requests().is_empty(), "{variable}");
+    }
+}

@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::Args;
-use metrics_push::__private::check_schedule;
+use metrics_push::__private::{check_schedule, init_with_valid_sinks};
 use metrics_push::{Config, Error, Job, Run, parse_duration};
 
 use crate::context::{self, GatewayArguments, GroupArguments};
@@ -144,7 +144,7 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
         problems.extend((is_reported && is_launcher(&name)).then(|| unclear_name(&name)));
         name
     });
-    problems.extend(configure(config, &name, arguments).err().map(Failure::from));
+    problems.extend(configure(config, &name, arguments).into_iter().map(Failure::from));
     problems.extend(ineffective_options(arguments));
     // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
     let run = job(name, arguments).start();
@@ -210,12 +210,16 @@ fn unclear_name(name: &str) -> Failure {
     ))
 }
 
-fn configure(config: Config, name: &str, arguments: &Arguments) -> Result<(), Error> {
+/// Sets the configuration of the process. Returns the problems with it.
+fn configure(config: Config, name: &str, arguments: &Arguments) -> Vec<Error> {
     let labels = arguments.group.grouping.iter();
     let config = labels.fold(config.job(name), |config: Result<_, Error>, (name, value)| {
         config.and_then(|config| config.grouping(name, value))
     });
-    metrics_push::init(config?)
+    match config {
+        Ok(config) => init_with_valid_sinks(&config),
+        Err(error) => vec![error],
+    }
 }
 
 fn job(name: String, arguments: &Arguments) -> Job {

@@ -432,6 +432,19 @@ fn exec_uses_the_valid_options_beside_an_invalid_one() {
 }
 
 #[test]
+fn exec_reports_to_the_valid_sinks_beside_an_invalid_one() {
+    let (valid, invalid) = (FakeGateway::start(), FakeGateway::start());
+    let mut exec = exec(&valid, &["--grouping", "region=eu"], &["false"]);
+    exec.env("METRICS_PUSH_URL", [valid.url(), invalid.url()].join(","));
+    exec.env("METRICS_PUSH_PASSWORD_2", "x");
+    let ran = piped(exec, "");
+    assert_eq!((ran.status, ran.stderr.lines().count()), (1, 1), "{ran:?}");
+    assert!(ran.stderr.contains("METRICS_PUSH_USERNAME_2"), "{ran:?}");
+    valid.after_run("backup", &[("region", "eu")]).assert_outcome("exit_code");
+    assert!(invalid.requests().is_empty());
+}
+
+#[test]
 fn misspelled_option_does_not_hide_the_command() {
     let shell = ["/bin/sh", "-c", "echo done; exit 3"];
     for (options, command) in [

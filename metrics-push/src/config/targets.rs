@@ -18,12 +18,17 @@ impl Config {
     /// # Errors
     /// `is_config` if the settings of a sink are contradictory.
     pub(crate) fn targets(&self) -> Result<Vec<Target>, Error> {
+        self.each_target().into_iter().collect()
+    }
+
+    /// Returns the target of each sink, or the reason why its settings are contradictory.
+    pub(crate) fn each_target(&self) -> Vec<Result<Target, Error>> {
         if self.is_disabled {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         self.warn_about_credentials_without_sink();
         if self.sinks.is_empty() && self.is_dry_run {
-            return Ok(vec![self.target(&SinkConfig::new(UNSET_URL)?)?]);
+            return vec![SinkConfig::new(UNSET_URL).and_then(|sink| self.target(&sink))];
         }
         self.sinks.iter().map(|sink| self.target(sink)).collect()
     }
@@ -35,9 +40,10 @@ impl Config {
             sink.connection.clone()
         };
         connection.warn_about_unused_credentials(sink.url.has_credentials());
+        let transport = connection.transport(proxy_settings());
         Ok(Target {
             url: sink.url.clone(),
-            transport: connection.transport(proxy_settings())?,
+            transport: transport.map_err(|error| error.at("url", sink.url()))?,
             kind: self.kind,
             encoding: self.encoding,
             remote_write: self.remote_write,
