@@ -16,13 +16,13 @@ use std::time::Duration;
 use crate::labels::GroupingKey;
 use crate::push_request::{Payload, is_delivery_family};
 
-/// A clock that is ahead of the receiver's by more than this is wrong. The `Date` of a response has whole seconds, and a
+/// A clock that differs from the receiver's by more than this is wrong. The `Date` of a response has whole seconds, and a
 /// response can arrive late.
-const MAX_AHEAD: Duration = Duration::from_secs(60);
+pub(super) const MAX_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// How long a reading is valid. It is shorter than the hour by which a sample may be ahead of all others: a clock that was
 /// set forward since by less than this does no harm, and one that was set forward by more makes the reading invalid.
-const CLOCK_READING_TTL: Duration = Duration::from_secs(30 * 60);
+pub(super) const CLOCK_READING_TTL: Duration = Duration::from_secs(30 * 60);
 
 /// Older samples are not sent with their own time: Prometheus rejects those that are an hour older than the newest one.
 pub(super) const MAX_SAMPLE_AGE: Duration = Duration::from_secs(50 * 60);
@@ -60,20 +60,31 @@ impl ClockReading {
             || self.wrong_by().is_some() != stored.wrong_by().is_some()
     }
 
-    /// Returns true unless the reading is old, or the clock was set back since.
-    pub(super) fn is_valid(self, now: u64) -> bool {
-        now.checked_sub(self.measured_at).is_some_and(|age| age < millis(CLOCK_READING_TTL))
+    /// Returns true unless the reading is older than `ttl`, or the clock was set back since.
+    pub(super) fn is_valid(self, now: u64, ttl: Duration) -> bool {
+        now.checked_sub(self.measured_at).is_some_and(|age| age < millis(ttl))
     }
 
     /// Returns by how much the clock is wrong; `None` if it is right or behind.
     pub(super) fn wrong_by(self) -> Option<Duration> {
         let ahead = Duration::from_millis(u64::try_from(self.ahead).unwrap_or(0));
-        (ahead > MAX_AHEAD).then_some(ahead)
+        (ahead > MAX_DIFFERENCE).then_some(ahead)
+    }
+
+    /// Returns by how much the clock is behind; `None` if it is right or ahead.
+    pub(super) fn behind_by(self) -> Option<Duration> {
+        Self { ahead: self.ahead.saturating_neg(), ..self }.wrong_by()
+    }
+
+    /// Returns the same reading as if the clock was not behind.
+    pub(super) fn never_behind(self) -> Self {
+        Self { ahead: self.ahead.max(0), ..self }
     }
 
     /// Converts a time of this machine's clock to the receiver's clock.
     pub(super) fn to_receiver(self, time: u64) -> u64 {
-        time.saturating_sub(self.wrong_by().map_or(0, millis))
+        let is_wrong = self.wrong_by().or(self.behind_by()).is_some();
+        time.saturating_add_signed(if is_wrong { self.ahead.saturating_neg() } else { 0 })
     }
 }
 
@@ -144,9 +155,10 @@ impl RequestTimes {
         (start < self.time).then_some(start)
     }
 
-    /// Returns the times of counters that were zero at this time.
+    /// Returns the times of counters that were zero at this time, which is before the samples.
     pub(super) fn counting_since(self, since: Option<u64>) -> Self {
-        Self { start: since.or(self.start), ..self }
+        let latest = self.time.saturating_sub(1);
+        Self { start: since.or(self.start).map(|start| start.min(latest)), ..self }
     }
 }
 
@@ -173,6 +185,11 @@ pub(super) struct SampleTimer {
 }
 
 impl SampleTimer {
+    /// Forgets all times, because the clock of later ones differs.
+    pub(super) fn clear(&mut self) {
+        self.groups.clear();
+    }
+
     /// Returns the times of a request's samples, by the receiver's clock, without a start.
     pub(super) fn times(
         &mut self,
@@ -364,11 +381,30 @@ mod tests {
 
     #[test]
     fn clock_that_is_slightly_ahead_or_behind_is_right() {
-        for receiver in [NOW - 60_000, NOW, NOW + 2 * HOUR] {
+        for receiver in [NOW - 60_000, NOW, NOW + 60_000] {
             let clock = ClockReading::new(NOW, Some(receiver));
-            assert_eq!((clock.wrong_by(), clock.to_receiver(NOW)), (None, NOW));
+            assert_eq!((clock.wrong_by(), clock.behind_by()), (None, None));
+            assert_eq!(clock.to_receiver(NOW), NOW);
         }
         assert_eq!(ClockReading::new(NOW, None).wrong_by(), None);
+    }
+
+    #[test]
+    fn clock_that_is_behind_is_replaced_by_that_of_the_receiver_if_that_is_chosen() {
+        let clock = ClockReading::new(NOW, Some(NOW + 2 * HOUR));
+        assert_eq!(clock.behind_by(), Some(Duration::from_millis(2 * HOUR)));
+        assert_eq!((clock.wrong_by(), clock.to_receiver(NOW)), (None, NOW + 2 * HOUR));
+        let chosen = clock.never_behind();
+        assert_eq!((chosen.behind_by(), chosen.to_receiver(NOW)), (None, NOW));
+    }
+
+    #[test]
+    fn counters_start_before_their_samples() {
+        let times = RequestTimes { time: NOW, last_totals: None, start: None };
+        for (since, start) in [(NOW - 5, NOW - 5), (NOW, NOW - 1), (NOW + 2 * HOUR, NOW - 1)] {
+            assert_eq!(times.counting_since(Some(since)).start, Some(start));
+        }
+        assert_eq!(times.counting_since(None).start, None);
     }
 
     #[test]
@@ -385,7 +421,7 @@ mod tests {
         for (now, is_valid) in
             [(NOW, true), (NOW + ttl - 1, true), (NOW + ttl, false), (NOW - 1, false)]
         {
-            assert_eq!(reading.is_valid(now), is_valid, "{now}");
+            assert_eq!(reading.is_valid(now, CLOCK_READING_TTL), is_valid, "{now}");
         }
     }
 

@@ -21,8 +21,8 @@ const FAKETIME: &str = "/usr/bin/faketime";
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
 
-/// Returns the command of a job with a clock that is ahead, as `faketime` writes it, such as `+2h`.
-fn ahead(command: JobCommand, offset: &str) -> JobCommand {
+/// Returns the command of a job with a wrong clock, as `faketime` writes it, such as `+2h`.
+fn with_clock(command: JobCommand, offset: &str) -> JobCommand {
     assert!(Path::new(FAKETIME).exists(), "install the Debian package `faketime`");
     command.within(&[FAKETIME, "-f", offset])
 }
@@ -54,7 +54,7 @@ fn clock_ahead_does_not_block_the_receiver_for_others() {
         // The reading of the right clock must not be used for the wrong one.
         with_state(ending("right", &receiver.url(), &["ok"]), &state).run_to_end();
         let command = with_state(ending("ahead", &receiver.url(), &["ok"]), &state);
-        let ended = ahead(command, offset).run_to_end();
+        let ended = with_clock(command, offset).run_to_end();
         assert_accepts_others(&receiver);
         let values = receiver.wait_for("ahead", |values| !outcomes(values).is_empty());
         assert_eq!(outcomes(&values), ["success"], "{offset}: {ended:?}");
@@ -65,6 +65,28 @@ fn clock_ahead_does_not_block_the_receiver_for_others() {
         with_state(ending("right", &receiver.url(), &["err"]), &state).run_to_end();
         let values = receiver.values("right");
         assert_eq!(outcomes(&values), ["error"], "{offset}");
+        assert_eq!(spooled(&state), 0, "{offset}");
+    }
+}
+
+#[test]
+fn outcome_of_a_clock_that_is_behind_is_not_lost() {
+    // Prometheus rejects samples that are an hour older than the newest one, and those that are older than that of their series.
+    for offset in ["-2h", "-10m"] {
+        let receiver = RealReceiver::start(ReceiverKind::Prometheus);
+        let state = StateDir::new();
+        let earlier =
+            SentSeries::new("batch_job_last_run_success", "behind", &[(now() - 5_000, 1.0)]);
+        write(receiver.address(), PATH, &[earlier]);
+        let command = with_state(ending("behind", &receiver.url(), &["err"]), &state);
+        let ended = with_clock(command, offset).run_to_end();
+        let values = receiver.values("behind");
+        assert_eq!(outcomes(&values), ["error"], "{offset}: {ended:?}");
+        assert_eq!(values["batch_job_last_run_success"].to_bits(), 0, "{offset}: {ended:?}");
+        let log = ended.log_lines.join("\n");
+        assert_eq!(log.matches("behind that of").count(), 1, "{offset}: {log}");
+        with_state(ending("behind", &receiver.url(), &["ok"]), &state).run_to_end();
+        assert_eq!(outcomes(&receiver.values("behind")), ["success"], "{offset}");
         assert_eq!(spooled(&state), 0, "{offset}");
     }
 }
