@@ -1,6 +1,6 @@
 //! Deliveries to brokers that fail.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -38,6 +38,24 @@ fn outcome_waits_on_disk_while_no_broker_listens() {
     let outcomes = without_repeated(cluster.outcomes());
     let outcomes: Vec<_> = outcomes.iter().map(|message| message.outcome().unwrap()).collect();
     assert_eq!(outcomes, ["error", "success"]);
+}
+
+#[test]
+fn message_that_was_made_by_a_wrong_clock_is_not_from_the_future() {
+    let cluster = Cluster::start(1);
+    let (state, url) = (StateDir::new(), cluster.url());
+    let job =
+        |name| ending("nightly", &url, &[name]).variable("METRICS_PUSH_STATE_DIR", state.path());
+    cluster.mock.broker_down(-1).unwrap();
+    job("err").within(&["/usr/bin/faketime", "-f", "+2h"]).run_to_end();
+    cluster.mock.broker_up(-1).unwrap();
+    assert!(job("ok").run_to_end().log_lines.is_empty());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let outcomes = without_repeated(cluster.outcomes());
+    let times = outcomes.iter().map(|message| message.timestamp.to_millis().unwrap());
+    assert!(times.clone().all(|time| u128::try_from(time).unwrap() <= now), "{outcomes:?}");
+    assert!(u128::from(outcomes[0].created_at()) > now, "{outcomes:?}");
+    assert_eq!(times.count(), 2);
 }
 
 #[test]

@@ -107,10 +107,11 @@ fn refused(code: Code) -> Rejection {
         Code::QueueFull => {
             Error::new(Kind::Unreachable, "too many messages wait for the Kafka brokers").unsent()
         }
-        Code::InvalidRecord
-        | Code::InvalidTimestamp
-        | Code::PolicyViolation
-        | Code::UnsupportedForMessageFormat => {
+        Code::InvalidTimestamp => Error::config(
+            "the Kafka brokers do not accept the time of the message",
+        )
+        .remedy("check the clock of this machine, and message.timestamp.after.max.ms of the topic"),
+        Code::InvalidRecord | Code::PolicyViolation | Code::UnsupportedForMessageFormat => {
             Error::config("the Kafka brokers do not accept the message")
                 .remedy("check the settings of the topic")
         }
@@ -130,6 +131,8 @@ mod tests {
         assert!(error(Code::UnknownTopic).is_config());
         assert!(error(Code::TopicAuthorizationFailed).is_about_credentials());
         assert!(error(Code::NotEnoughReplicas).is_retryable());
+        let time = error(Code::InvalidTimestamp);
+        assert!(time.is_config() && time.to_string().contains("check the clock"), "{time}");
         let too_large = DeliveryFailure::Refused(Code::MessageSizeTooLarge).into_rejection();
         assert!(matches!(too_large, Rejection::InvalidMetrics(error) if error.is_metric()));
     }

@@ -132,10 +132,11 @@ impl Producer {
             reports.retain(|_, report| report.get().is_none());
         }
         let report = Arc::new(DeliveryReport::new());
-        let created_at = i64::try_from(message.created_at).unwrap_or(i64::MAX);
+        // Brokers do not accept messages from the future. A request that was made by a wrong clock must not delay the later ones.
+        let time = message.created_at.min(Moment::now().unix_millis());
         let record = BaseRecord::with_opaque_to(topic, Arc::clone(&report))
             .key(message.key.as_bytes())
-            .timestamp(created_at)
+            .timestamp(i64::try_from(time).unwrap_or(i64::MAX))
             .headers(headers(message));
         let record = match &message.value {
             Some(value) => record.payload(&value[..]),
