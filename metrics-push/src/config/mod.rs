@@ -23,7 +23,7 @@ use crate::sink::pushgateway::Encoding;
 use crate::sink::{GatewayKind, RemoteWriteVersion, SaslMechanism};
 use crate::state_dir::StateDirPath;
 use connection::ConnectionSettings;
-use sink_config::split_urls;
+use sink_config::{check_separator, split_urls};
 
 pub use duration::parse_duration;
 pub use sink_config::SinkConfig;
@@ -292,8 +292,13 @@ impl Config {
     /// # Errors
     /// For the first invalid URL.
     fn add_urls(&mut self, list: &str) -> Result<(), Error> {
-        let mut result = Ok(());
+        let (mut result, mut before) = (Ok(()), "");
         for (number, url) in (1..).zip(split_urls(list)) {
+            if let Err(error) = check_separator(before, url) {
+                result = result.and(Err(error));
+                continue;
+            }
+            before = url;
             match SinkConfig::new(url) {
                 Ok(mut sink) => {
                     sink.connection.suffix = format!("_{number}");

@@ -94,3 +94,46 @@ impl SinkConfig {
 pub(super) fn split_urls(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|url| !url.is_empty())
 }
+
+/// Checks that a URL is not a further broker of the topic before it in the list.
+///
+/// # Errors
+/// `is_config` if it is: as a Pushgateway, it would get the credentials of the topic.
+pub(super) fn check_separator(before: &str, url: &str) -> Result<(), Error> {
+    let (scheme, brokers) = before.split_once("://").unwrap_or_default();
+    let is_without_topic = sink::is_kafka_scheme(scheme) && !brokers.contains(['/', '?']);
+    let port = |url: &str| Some(url.split('/').next()?.rsplit_once(':')?.1.to_owned());
+    if !is_without_topic || url.contains("://") || port(url) != port(brokers) {
+        return Ok(());
+    }
+    Err(Error::config("invalid URL: commas separate sinks, and semicolons separate brokers")
+        .at("url", format_args!("{:?}", RawUrl::new(url)))
+        .remedy("write the brokers as kafka://host:9092;host:9092/topic"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broker_after_a_comma_is_not_a_gateway() {
+        for (before, url, is_broker) in [
+            ("kafka://a:9092", "b:9092/jobs", true),
+            ("kafka://a:9092", "b:9092", true),
+            ("kafka+tls://a:9092;b:9092", "c:9092", true),
+            ("Kafka://a", "b/jobs", true),
+            ("kafka://[::1]:9092", "[::2]:9092/jobs", true),
+            ("kafka://a:9092/jobs", "b:9092", false),
+            ("kafka://a:9092", "gateway:9091", false),
+            ("kafka://a:9092", "http://gateway:9092", false),
+            ("http://a:9092", "b:9092", false),
+            ("a:9092", "b:9092", false),
+            ("", "b:9092", false),
+        ] {
+            let checked = check_separator(before, url);
+            assert_eq!(checked.is_err(), is_broker, "{before},{url}");
+        }
+        let error = check_separator("kafka://a:1", "user:hunter2@b:1").unwrap_err().to_string();
+        assert!(error.contains("semicolons") && !error.contains("hunter2"), "{error}");
+    }
+}

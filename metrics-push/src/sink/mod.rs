@@ -52,7 +52,9 @@ pub(crate) use prometheus_api::PrometheusApi;
 pub use pushgateway::GatewayKind;
 pub(crate) use remote_write_version::RemoteWriteVersion;
 pub use sasl_mechanism::SaslMechanism;
-pub(crate) use schemes::{Destination, display_url, is_pushgateway, is_sharded, is_textfile, open};
+pub(crate) use schemes::{
+    Destination, display_url, is_kafka_scheme, is_pushgateway, is_sharded, is_textfile, open,
+};
 pub(crate) use shards::Shards;
 pub(crate) use target::{Mode, Target};
 pub use textfile::GroupFile;
