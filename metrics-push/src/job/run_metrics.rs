@@ -20,6 +20,10 @@ use crate::push_request::{
     LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_SKIPPED, LAST_START, LAST_SUCCESS,
 };
 
+/// How long the second run after a success may take at least, if the job has no `max_runtime`. Without this time, the deadline
+/// would pass when the run starts, although one failure is allowed.
+const MIN_RUNTIME: Duration = Duration::from_secs(60);
+
 /// The values that the settings of a job determine. They are pushed with the start and again with the completion.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Expectations<'a> {
@@ -73,7 +77,7 @@ pub(super) fn completion_metrics(
     add_outcome_states(&mut snapshot, completion.cause.outcome);
     add_timestamps(&mut snapshot, completion);
     if completion.cause.outcome == Outcome::Success {
-        add_deadline_after(&mut snapshot, expected, completion.finished_at);
+        add_deadline_after(&mut snapshot, expected, completion);
     }
     if let Some(duration) = completion.duration {
         snapshot.gauge(
@@ -159,10 +163,16 @@ fn add_timing(
 }
 
 /// Adds the deadline of a success that depends on its time.
-fn add_deadline_after(snapshot: &mut Snapshot, expected: &Expectations<'_>, succeeded_at: f64) {
+fn add_deadline_after(
+    snapshot: &mut Snapshot,
+    expected: &Expectations<'_>,
+    completion: &Completion,
+) {
+    let Completion { finished_at, duration, .. } = *completion;
+    let similar = || duration.unwrap_or_default().saturating_mul(2).max(MIN_RUNTIME);
+    let runtime = expected.max_runtime.unwrap_or_else(similar);
     let timing = expected.timing.as_ref();
-    let deadline =
-        timing.and_then(|timing| timing.deadline_after(succeeded_at, expected.max_runtime));
+    let deadline = timing.and_then(|timing| timing.deadline_after(finished_at, runtime));
     if let Some(deadline) = deadline {
         add_deadline(snapshot, deadline);
     }
@@ -469,6 +479,24 @@ mod tests {
             }
             let start = names(&start_metrics(&scheduled(), 0.0));
             assert!(!start.contains(&"success_deadline_seconds".to_owned()), "{start:?}");
+        }
+
+        #[test]
+        fn deadline_of_a_schedule_leaves_time_for_the_second_run() {
+            let hourly = JobSpec { schedule: Some("0 * * * *"), timezone: "UTC", ..spec() };
+            let limited = JobSpec { max_runtime: Some(Duration::from_secs(7)), ..hourly.clone() };
+            for (job, duration, runtime) in
+                [(&hourly, 5.0, 60), (&hourly, 600.0, 1_200), (&limited, 600.0, 7)]
+            {
+                let duration = Duration::from_secs_f64(duration);
+                let ended = Completion::at(Outcome::Success.into(), 0.0, duration.as_secs_f64());
+                let ended = Completion { duration: Some(duration), ..ended };
+                let expected = Expectations::from(job);
+                let text = completion_metrics(&expected, &Progress::default(), &ended).encode();
+                let deadline = 7_200 - duration.as_secs() + runtime;
+                let text = &text["batch_job_success_deadline_seconds"];
+                assert!(text.ends_with(&format!(" {deadline}\n")), "{text}");
+            }
         }
 
         #[test]

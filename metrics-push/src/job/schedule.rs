@@ -7,7 +7,8 @@ impl Job {
     ///
     /// The fields are minute, hour, day of the month, month and day of the week. Each contains numbers, names such as `FRI`,
     /// ranges, steps and lists. A run exports the next of these times, and a success exports its deadline: the second time
-    /// after it, plus [`max_runtime`](Self::max_runtime), so that one run may fail. Replaces [`every`](Self::every).
+    /// after it, plus [`max_runtime`](Self::max_runtime) or else twice its duration, so that one run may fail. Replaces
+    /// [`every`](Self::every).
     ///
     /// If a time does not exist on a day on which the clocks change, the run is due at the next time that does. If it
     /// exists twice, the run is due once. An invalid expression is logged when a run starts, and the run continues without

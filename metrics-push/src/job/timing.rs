@@ -56,17 +56,13 @@ impl Timing<'_> {
         }
     }
 
-    /// Returns the largest age that this success may reach, if it depends on the time of the success: one run after it may
-    /// fail, and the second one may take its maximum runtime.
-    pub(super) fn deadline_after(
-        &self,
-        succeeded_at: f64,
-        max_runtime: Option<Duration>,
-    ) -> Option<Duration> {
+    /// Returns the largest age that the success of a run may reach, if it depends on the time of the success: one run after
+    /// it may fail, and the second one may take `runtime`.
+    pub(super) fn deadline_after(&self, succeeded_at: f64, runtime: Duration) -> Option<Duration> {
         let Self::Schedule { expression, timezone } = self else { return None };
         let run_at = nth_after(expression, timezone, succeeded_at, DEADLINE_INTERVALS).ok()??;
         let until_run = Duration::try_from_secs_f64(run_at - succeeded_at).ok()?;
-        Some(until_run.saturating_add(max_runtime.unwrap_or_default()))
+        Some(until_run.saturating_add(runtime))
     }
 }
 
@@ -82,7 +78,7 @@ mod tests {
         assert_eq!(timing.next_run(1_000.5).unwrap(), 4_600.5);
         assert_eq!(timing.default_grace(), HOUR / 2);
         assert_eq!(timing.fixed_deadline(), Some(HOUR * 2));
-        assert_eq!(timing.deadline_after(1_000.5, Some(HOUR)), None);
+        assert_eq!(timing.deadline_after(1_000.5, HOUR), None);
         assert_eq!(Timing::Every(Duration::MAX).fixed_deadline(), Some(Duration::MAX));
     }
 
@@ -102,13 +98,12 @@ mod tests {
         }
 
         #[test]
-        fn deadline_is_the_second_scheduled_run_plus_the_maximum_runtime() {
+        fn deadline_is_the_second_scheduled_run_plus_its_runtime() {
             let timing = scheduled("0 3 * * 1-5", "UTC");
-            let deadline = |at, max| timing.deadline_after(at, max).unwrap().as_secs_f64();
+            let deadline = timing.deadline_after(FRIDAY + 60.0, HOUR).unwrap();
             // The runs after Friday's success are those of Monday and Tuesday.
             assert_eq!(timing.next_run(FRIDAY + 1.0).unwrap(), FRIDAY + 3.0 * DAY);
-            assert_eq!(deadline(FRIDAY + 60.0, None), 4.0 * DAY - 60.0);
-            assert_eq!(deadline(FRIDAY + 60.0, Some(HOUR)), 4.0 * DAY - 60.0 + 3_600.0);
+            assert_eq!(deadline.as_secs_f64(), 4.0 * DAY - 60.0 + 3_600.0);
             assert_eq!(timing.fixed_deadline(), None);
             assert_eq!(timing.default_grace(), DEFAULT_START_GRACE);
         }
@@ -123,7 +118,7 @@ mod tests {
                 let timing = scheduled(expression, timezone);
                 let error = timing.next_run(FRIDAY).unwrap_err();
                 assert!(error.is_config() && error.to_string().contains(message), "{error}");
-                assert_eq!(timing.deadline_after(FRIDAY, None), None);
+                assert_eq!(timing.deadline_after(FRIDAY, HOUR), None);
             }
         }
     }
