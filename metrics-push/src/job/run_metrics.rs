@@ -168,11 +168,12 @@ fn add_deadline_after(
     expected: &Expectations<'_>,
     completion: &Completion,
 ) {
-    let Completion { finished_at, duration, .. } = *completion;
+    let Completion { started_at, finished_at, duration, .. } = *completion;
     let similar = || duration.unwrap_or_default().saturating_mul(2).max(MIN_RUNTIME);
     let runtime = expected.max_runtime.unwrap_or_else(similar);
     let timing = expected.timing.as_ref();
-    let deadline = timing.and_then(|timing| timing.deadline_after(finished_at, runtime));
+    let deadline =
+        timing.and_then(|timing| timing.deadline_after(started_at, finished_at, runtime));
     if let Some(deadline) = deadline {
         add_deadline(snapshot, deadline);
     }

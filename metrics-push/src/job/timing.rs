@@ -14,6 +14,10 @@ const DEADLINE_INTERVALS: u32 = 2;
 /// the same time, and containers need some time to start.
 const DEFAULT_START_GRACE: Duration = Duration::from_secs(300);
 
+/// How many seconds before its scheduled time a run may start, because the clock of the scheduler can be ahead of that of
+/// the job. Otherwise, the time of an early run would count as the next one, and the run as missed.
+const MAX_EARLY_START: f64 = 10.0;
+
 /// How often a job runs, or at which times.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Timing<'a> {
@@ -32,7 +36,7 @@ impl Timing<'_> {
         match self {
             Self::Every(interval) => Ok(started_at + interval.as_secs_f64()),
             Self::Schedule { expression, timezone } => {
-                nth_after(expression, timezone, started_at, 1)?.ok_or_else(|| {
+                nth_after(expression, timezone, started_at + MAX_EARLY_START, 1)?.ok_or_else(|| {
                     Error::config(format!("the schedule {expression:?} matches no day"))
                         .remedy("check the day of the month and the month")
                 })
@@ -58,9 +62,15 @@ impl Timing<'_> {
 
     /// Returns the largest age that the success of a run may reach, if it depends on the time of the success: one run after
     /// it may fail, and the second one may take `runtime`.
-    pub(super) fn deadline_after(&self, succeeded_at: f64, runtime: Duration) -> Option<Duration> {
+    pub(super) fn deadline_after(
+        &self,
+        started_at: f64,
+        succeeded_at: f64,
+        runtime: Duration,
+    ) -> Option<Duration> {
         let Self::Schedule { expression, timezone } = self else { return None };
-        let run_at = nth_after(expression, timezone, succeeded_at, DEADLINE_INTERVALS).ok()??;
+        let after = succeeded_at.max(started_at + MAX_EARLY_START);
+        let run_at = nth_after(expression, timezone, after, DEADLINE_INTERVALS).ok()??;
         let until_run = Duration::try_from_secs_f64(run_at - succeeded_at).ok()?;
         Some(until_run.saturating_add(runtime))
     }
@@ -78,7 +88,7 @@ mod tests {
         assert_eq!(timing.next_run(1_000.5).unwrap(), 4_600.5);
         assert_eq!(timing.default_grace(), HOUR / 2);
         assert_eq!(timing.fixed_deadline(), Some(HOUR * 2));
-        assert_eq!(timing.deadline_after(1_000.5, HOUR), None);
+        assert_eq!(timing.deadline_after(1_000.0, 1_000.5, HOUR), None);
         assert_eq!(Timing::Every(Duration::MAX).fixed_deadline(), Some(Duration::MAX));
     }
 
@@ -100,12 +110,28 @@ mod tests {
         #[test]
         fn deadline_is_the_second_scheduled_run_plus_its_runtime() {
             let timing = scheduled("0 3 * * 1-5", "UTC");
-            let deadline = timing.deadline_after(FRIDAY + 60.0, HOUR).unwrap();
+            let deadline = timing.deadline_after(FRIDAY, FRIDAY + 60.0, HOUR).unwrap();
             // The runs after Friday's success are those of Monday and Tuesday.
             assert_eq!(timing.next_run(FRIDAY + 1.0).unwrap(), FRIDAY + 3.0 * DAY);
             assert_eq!(deadline.as_secs_f64(), 4.0 * DAY - 60.0 + 3_600.0);
             assert_eq!(timing.fixed_deadline(), None);
             assert_eq!(timing.default_grace(), DEFAULT_START_GRACE);
+        }
+
+        #[test]
+        fn run_that_starts_early_is_not_followed_by_its_own_time() {
+            let timing = scheduled("0 3 * * *", "UTC");
+            for (early, next_run) in [(0.001, DAY), (9.9, DAY), (10.1, 0.0), (0.0, DAY)] {
+                let started_at = FRIDAY - early;
+                assert_eq!(timing.next_run(started_at).unwrap(), FRIDAY + next_run, "{early}");
+                let deadline = timing.deadline_after(started_at, started_at, HOUR).unwrap();
+                let expected = next_run + DAY + early + 3_600.0;
+                assert!((deadline.as_secs_f64() - expected).abs() < 1e-3, "{early}: {deadline:?}");
+            }
+            // The run of an hour ended shortly before the next one.
+            let hourly = scheduled("0 * * * *", "UTC");
+            let deadline = hourly.deadline_after(FRIDAY - 3_600.0, FRIDAY - 1.0, HOUR);
+            assert_eq!(deadline, Some(Duration::from_secs(7_201)));
         }
 
         #[test]
@@ -118,7 +144,7 @@ mod tests {
                 let timing = scheduled(expression, timezone);
                 let error = timing.next_run(FRIDAY).unwrap_err();
                 assert!(error.is_config() && error.to_string().contains(message), "{error}");
-                assert_eq!(timing.deadline_after(FRIDAY, HOUR), None);
+                assert_eq!(timing.deadline_after(FRIDAY, FRIDAY, HOUR), None);
             }
         }
     }
