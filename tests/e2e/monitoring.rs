@@ -415,7 +415,6 @@ fn rules_use_the_number_of_intervals_in_a_deadline() {
     assert!((missed_at - value("last_start_timestamp") - 1.5 * 3_600.0).abs() < 1e-3);
 
     let rules = |file: &str| fs::read_to_string(format!("{FOLDER}/rules/{file}.yaml")).unwrap();
-    let twice_an_hour =
-        format!("> 4 + 2 * {} / batch_job_success_deadline_seconds\n", 3_600.0 * intervals);
+    let twice_an_hour = format!("> 4 + 2 * {} / (\n", 3_600.0 * intervals);
     assert!(rules("runs").contains(&twice_an_hour), "{twice_an_hour}");
 }
