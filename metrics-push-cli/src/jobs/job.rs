@@ -142,6 +142,18 @@ impl Job {
         !self.missed_runs.is_empty()
     }
 
+    /// Returns true if the last start is older than the deadline.
+    pub(super) fn is_start_too_old(&self) -> bool {
+        let start = self.facts.start.zip(self.facts.deadline);
+        start.is_some_and(|(start, deadline)| self.clock.now() - start > deadline)
+    }
+
+    /// Returns true if the job is overdue although its runs start: they fail, fewer in a row than the threshold.
+    pub(super) fn is_overdue_by_failures(&self) -> bool {
+        let is_failure = self.facts.is_failing && self.facts.outcome.as_deref() != Some("skipped");
+        self.state == State::Overdue && is_failure && !self.is_late() && !self.is_start_too_old()
+    }
+
     /// The results of the last runs, the newest last; empty without a history.
     pub(crate) fn strip(&self) -> Vec<RunMark> {
         let mut marks: Vec<RunMark> = self.runs.iter().map(RunSummary::mark).collect();
@@ -168,7 +180,8 @@ impl Job {
 
     /// The last failed run of the history, if it is why the job needs attention.
     pub(crate) fn current_failure(&self) -> Option<&RunSummary> {
-        let is_current = matches!(self.state, State::Failing | State::NoSuccess);
+        let is_current = matches!(self.state, State::Failing | State::NoSuccess)
+            || self.is_overdue_by_failures();
         self.last_failure().filter(|_| is_current)
     }
 }

@@ -126,25 +126,26 @@ impl Job {
                 Some(format!("the last run was skipped {}", self.ago(self.facts.completion))),
                 Some("check why its runs are skipped"),
             ),
+            (None, None) if self.is_overdue_by_failures() => (self.failed_before(), None),
             (cause, None) => (cause, Some("check whether its scheduler still starts it")),
         };
         let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
         let headline = format!("overdue since {since}{cause}");
-        Sentence { remedy, ..Self::with_details(headline, [self.last_success()]) }
-    }
-
-    /// Returns true if the last start is older than the deadline.
-    fn is_start_too_old(&self) -> bool {
-        let start = self.facts.start.zip(self.facts.deadline);
-        start.is_some_and(|(start, deadline)| self.clock.now() - start > deadline)
+        let before = self.failed_before().filter(|_| self.facts.is_open());
+        Sentence { remedy, ..Self::with_details(headline, [before, self.last_success()]) }
     }
 
     fn running(&self) -> Sentence {
         let headline = self.running_for().unwrap_or_default();
-        let before = self.facts.is_failing.then(|| {
+        Self::with_details(headline, [self.failed_before()])
+    }
+
+    /// `the last run failed 10m ago (error)`; `None` if it did not fail.
+    fn failed_before(&self) -> Option<String> {
+        let failed = || {
             format!("the last run failed {}{}", self.ago(self.facts.failure), self.last_outcome())
-        });
-        Self::with_details(headline, [before])
+        };
+        self.facts.is_failing.then(failed)
     }
 
     fn flapping(&self) -> Sentence {

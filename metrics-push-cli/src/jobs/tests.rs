@@ -258,6 +258,39 @@ fn remedy_about_the_scheduler_needs_an_old_successful_run() {
 }
 
 #[test]
+fn failures_below_the_threshold_explain_an_old_success() {
+    let overdue = |start: f64, deadline: f64| {
+        let ages = [
+            ("start", start),
+            ("completion", HOUR - 10.0),
+            ("failure", HOUR - 10.0),
+            ("success", 5.0 * HOUR - 10.0),
+        ];
+        let values = [
+            ("success_deadline_seconds", deadline),
+            ("last_run_success", 0.0),
+            ("consecutive_failures", 4.0),
+            ("failure_threshold", 5.0),
+        ];
+        let runs = hourly(&["success", "error", "error", "error", "error"]);
+        let job = with_runs(group(&ages, "error", &values), runs);
+        assert_eq!(job.state, State::Overdue);
+        let reason = job.current_failure().and_then(|run| run.reason.clone());
+        (sentence(&job), reason.unwrap_or_default())
+    };
+    let reason = "failure 1h ago".to_owned();
+    let failed = "overdue since 05:00: the last run failed 59m ago (error); last success 4h59m ago, \
+                  allowed 2h";
+    assert_eq!(overdue(HOUR, 2.0 * HOUR), (failed.to_owned(), reason.clone()));
+    let running = "overdue since 05:00: running for 1m; the last run failed 59m ago (error); \
+                   last success 4h59m ago, allowed 2h";
+    assert_eq!(overdue(60.0, 2.0 * HOUR), (running.to_owned(), reason));
+    // No run has started within the deadline.
+    let (stopped, reason) = overdue(HOUR, 0.5 * HOUR);
+    assert!(stopped.contains("its scheduler") && reason.is_empty(), "{stopped} {reason}");
+}
+
+#[test]
 fn progress_of_earlier_run_is_ignored() {
     let at = |age: f64| {
         let pushed_at = ("pushed_at_timestamp_seconds", NOW - age);
