@@ -204,11 +204,13 @@ pub(crate) fn words(labels: &BTreeMap<String, String>) -> Vec<String> {
     std::iter::once(quoted(name)).chain(others).collect()
 }
 
-/// Quotes a value that a shell would not read as one word.
+/// Quotes a value that a shell would not read as one word, or in which it would execute commands.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-.:/@%+".contains(c);
     if !value.is_empty() && value.chars().all(is_plain) {
         value.to_owned()
+    } else if value.contains(['$', '`', '!', '\\', '"']) {
+        format!("'{}'", value.replace('\'', r"'\''"))
     } else {
         format!("{value:?}")
     }

@@ -74,6 +74,24 @@ fn recent_success_needs_no_attention() {
 }
 
 #[test]
+fn commands_have_no_labels_that_a_shell_executes() {
+    let command = |value: &str| {
+        let labels = [("job", value), ("label", value)];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        with_runs(Group { labels: labels.into(), ..Group::default() }, Vec::new()).history_command()
+    };
+    for (value, word) in [
+        ("import-2:é", "import-2:é"),
+        ("", "\"\""),
+        ("it's one word", "\"it's one word\""),
+        ("$(touch x)`touch x`!x", "'$(touch x)`touch x`!x'"),
+        ("it's \"x\"\\", r#"'it'\''s "x"\'"#),
+    ] {
+        assert_eq!(command(value), format!("metrics-push history {word} --grouping label={word}"));
+    }
+}
+
+#[test]
 fn failure_is_reported_with_outcome_and_missing_success() {
     let failed = job(&[("start", 70.0), ("completion", 60.0), ("failure", 60.0)], "error", &[]);
     assert_eq!(failed.state, State::Failing);
