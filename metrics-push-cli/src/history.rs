@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     for job in &overview.jobs {
         if arguments.json {
-            terminal::print_painted(&json::history(job, arguments.runs))?;
+            terminal::print(&json::history(job, arguments.runs))?;
         } else {
             let text = text(job, &overview.clock, arguments, Terminal::new(arguments.color));
             terminal::print_painted(&text)?;

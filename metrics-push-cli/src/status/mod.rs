@@ -145,12 +145,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     };
     let verdict = Verdict::new(&overview);
-    let text = if arguments.json {
-        json::status(verdict.as_str(), &overview, &arguments.selection.select(&overview).jobs)
+    if arguments.json {
+        let jobs = arguments.selection.select(&overview).jobs;
+        terminal::print(&json::status(verdict.as_str(), &overview, &jobs))?;
     } else {
-        report::text(&overview, &arguments.selection, Terminal::new(arguments.color))
-    };
-    terminal::print_painted(&text)?;
+        let terminal = Terminal::new(arguments.color);
+        terminal::print_painted(&report::text(&overview, &arguments.selection, terminal))?;
+    }
     print_errors(&overview);
     Ok(verdict.exit_code())
 }

@@ -110,6 +110,20 @@ fn pipe_output_has_one_line_per_group() {
 }
 
 #[test]
+fn json_output_on_a_terminal_has_no_control_characters() {
+    let gateway = FakeGateway::start();
+    let name = "a\u{9b}2J\u{202e}b";
+    let key = GroupingKey::new(name).unwrap();
+    Gateway::new(gateway.url()).unwrap().add(&key, &"x 1".parse().unwrap()).unwrap();
+    let arguments = ["status", "--json"];
+    let shown = on_terminal(80, metrics_push(&gateway.url(), &arguments)).stdout;
+    assert!(shown.contains(r"a\u{9b}2J\u{202e}b") && !shown.contains(['\u{9b}', '\u{202e}']));
+    let piped = piped(metrics_push(&gateway.url(), &arguments), "");
+    let json: Value = serde_json::from_str(&piped.stdout).unwrap();
+    assert_eq!(json["jobs"][0]["labels"]["job"], name);
+}
+
+#[test]
 fn json_output_has_all_values() {
     let gateway = populated();
     let ended = status(&gateway, &["--json"]);
