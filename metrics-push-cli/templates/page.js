@@ -52,7 +52,7 @@ try { dates = dateFormat(root.dataset.zone); } catch { dates = dateFormat("UTC")
 const describe = drawing => {
   let minute = 0, step = 0;
   return drawing.dataset.runs.split("\n").map(line => {
-    const [, difference, duration, outcome] = /^(\d*) (\S*) ?(.*)$/.exec(line);
+    const [, difference, duration, outcome] = /^(-?\d*) (\S*) ?(.*)$/.exec(line);
     step = difference ? Number(difference) : step;
     minute += step;
     return [dates.format(minute * 60000), duration, outcome || "success"].filter(Boolean).join(", ");

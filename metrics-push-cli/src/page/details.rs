@@ -166,13 +166,9 @@ impl RunRow {
 
 /// Describes a timeline. The text ends with the newest result.
 fn timeline_label(runs: &[MarkedRun], clock: &LocalClock) -> Option<String> {
-    let (first, last) = (runs.first()?, runs.last()?);
-    Some(format!(
-        "From {} to {}. {}",
-        clock.moment(first.start),
-        clock.moment(last.start),
-        strip::label(runs)
-    ))
+    let starts = runs.iter().map(|run| run.start);
+    let (first, last) = (starts.clone().reduce(f64::min)?, starts.reduce(f64::max)?);
+    Some(format!("From {} to {}. {}", clock.moment(first), clock.moment(last), strip::label(runs)))
 }
 
 fn stages(stages: &[(String, f64)]) -> Vec<StageBar> {

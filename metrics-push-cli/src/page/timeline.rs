@@ -66,15 +66,17 @@ pub(super) struct Day {
 }
 
 impl Timeline {
-    /// Draws the runs that have started, oldest first, up to `now`. `day` returns the day of a time in Unix seconds. Returns `None`
-    /// for fewer than two runs.
+    /// Draws the runs that have started, in the order of their ends, up to `now`. `day` returns the day of a time in Unix
+    /// seconds. Returns `None` for fewer than two runs.
     pub(super) fn new(runs: &[MarkedRun], now: f64, day: impl Fn(f64) -> String) -> Option<Self> {
-        let [first, .., last] = runs else { return None };
+        let [_, _, ..] = runs else { return None };
+        let first = runs.iter().map(|run| run.start).fold(f64::INFINITY, f64::min);
+        let last = runs.iter().map(|run| run.start).fold(now, f64::max);
         let longest = runs.iter().filter_map(|run| run.duration).fold(0.0, f64::max);
         let step = grid_step(longest);
         let scale = Scale {
-            first: first.start,
-            span: (now.max(last.start) - first.start).max(1.0),
+            first,
+            span: (last - first).max(1.0),
             full: (longest / step).ceil().max(1.0) * step,
             width: bar_width(runs.len()),
         };
@@ -210,6 +212,14 @@ mod tests {
         let line = Timeline::new(&runs, 0.0, day).unwrap();
         assert_eq!((line.bars[0].height, line.bars[2].height), (2, 120));
         assert!(Timeline::new(&runs[..1], 0.0, day).is_none());
+    }
+
+    #[test]
+    fn runs_that_overlap_have_bars_within_the_drawing() {
+        let starts = [20.0, 0.0, 50.0, 40.0].map(|hour| run(hour, 90.0, RunMark::Success));
+        let line = Timeline::new(&starts, 45.0 * HOUR, day).unwrap();
+        let places: Vec<_> = line.bars.iter().map(|bar| &*bar.x).collect();
+        assert_eq!(places, ["36.0%", "0.0%", "90.0%", "72.0%"]);
     }
 
     #[test]
