@@ -7,20 +7,12 @@ use std::time::{Duration, Instant};
 
 use crate::child::{JobCommand, PanicStrategy, child_of, job, job_command, send_signal};
 use crate::cli::metrics_push_program;
+use crate::faketime;
 use crate::lifecycle::{outcomes, stored};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
 const STEPS: [&str; 6] = ["+5", "-5", "+3600", "-3600", "+34560000", "-34560000"];
-
-/// The library of Debian's package `faketime`.
-fn faketime() -> String {
-    let folders = fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
-    let mut libraries = folders.map(|it| it.path().join("faketime/libfaketimeMT.so.1"));
-    let library = libraries.find(|path| path.exists());
-    let library = library.expect("install the Debian package faketime (apt-get install faketime)");
-    library.to_str().unwrap().to_owned()
-}
 
 /// The ways to run a job that waits for input.
 const JOBS: [&[&str]; 3] = [
@@ -79,7 +71,7 @@ fn assert_ordered(gateway: &Pushgateway, library: &str, step: &str, arguments: &
 
 #[test]
 fn instants_and_duration_are_in_order_if_the_clock_is_set() {
-    let (gateway, library) = (Pushgateway::start(), faketime());
+    let (gateway, library) = (Pushgateway::start(), faketime::library());
     thread::scope(|scope| {
         for step in STEPS {
             let (gateway, library) = (&gateway, &library);

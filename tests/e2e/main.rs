@@ -21,6 +21,7 @@ mod failing_files;
 mod fake_gateway;
 mod fake_random;
 mod fake_vs_real;
+mod faketime;
 mod few_processes;
 mod gateway_faults;
 mod guarantees;

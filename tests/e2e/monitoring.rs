@@ -12,6 +12,7 @@ use metrics_push::{Gateway, StoredGroup};
 use serde_json::Value;
 
 use crate::cli;
+use crate::faketime;
 use crate::programs::{command, program};
 use crate::real::{Prometheus, Pushgateway};
 use crate::samples::{self, Scratch};
@@ -365,11 +366,10 @@ fn missed_run_alert_fires_for_a_job_that_skips_a_weekday() {
     let schedules = [("missed", on(today - 1, today + 2)), ("due_later", on(today + 1, today + 2))];
     for (job, schedule) in &schedules {
         let program = cli::metrics_push_program();
-        let program = program.to_str().unwrap();
-        let arguments = ["-f", "-2d", program, "exec", "--job", job, "--schedule", schedule];
-        let mut run = stack.command(Path::new("/usr/bin/faketime"), &arguments);
-        run.args(["--timezone", "UTC", "--", "true"]);
-        assert!(run.status().expect("install the Debian package faketime").success());
+        let arguments = ["exec", "--job", job, "--schedule", schedule];
+        let mut run = stack.command(&program, &arguments);
+        run.args(["--timezone", "UTC", "--", "true"]).envs(faketime::variables("-2d"));
+        assert!(run.status().unwrap().success());
     }
     let missed = r#"ALERTS{alertname="BatchJobMissedRun",alertstate="firing"}"#;
     let fired = stack.prometheus.wait_for(missed, |series| !series.is_empty());

@@ -1,14 +1,10 @@
 //! Runs of a machine whose clock was wrong, and later runs with the true time.
 
-use std::path::Path;
-
 use crate::child::{JobCommand, PanicStrategy, job};
+use crate::faketime::with_clock;
 use crate::lifecycle::{Stored, outcomes, stored};
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
-
-/// The program that starts a process with another time.
-const FAKETIME: &str = "/usr/bin/faketime";
 
 const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
@@ -20,8 +16,7 @@ fn run(ending: &str, gateway: &Pushgateway, state: &StateDir) -> JobCommand {
 
 /// Runs the job with a clock that is 400 days ahead.
 fn run_ahead(ending: &str, gateway: &Pushgateway, state: &StateDir) {
-    assert!(Path::new(FAKETIME).exists(), "install the Debian package `faketime`");
-    run(ending, gateway, state).within(&[FAKETIME, "-f", "+400d"]).run_to_end();
+    with_clock(run(ending, gateway, state), "+400d").run_to_end();
 }
 
 fn group(gateway: &Pushgateway) -> Stored {

@@ -16,7 +16,7 @@ const CRATES: [&str; 3] = ["metrics-push/src", "metrics-push-macros/src", "metri
 /// layer that are listed after its name.
 const LAYERS: [Layer; 7] = [
     &[
-        ("blocking", &["oneshot", "sync"]),
+        ("blocking", &["oneshot", "sync", "threads"]),
         ("checksum", &[]),
         ("clock", &[]),
         ("error", &["escape", "log"]),
@@ -27,8 +27,9 @@ const LAYERS: [Layer; 7] = [
         ("label_text", &["unwind"]),
         ("labels", &["error", "label_text", "log"]),
         ("line_fields", &["labels"]),
-        ("log", &["escape", "file_size", "sync", "timed_write"]),
+        ("log", &["escape", "file_size", "sync", "threads", "timed_write"]),
         ("oneshot", &["sync"]),
+        ("ordered_map", &[]),
         ("outcome", &[]),
         ("schedule", &["error"]),
         ("schedule_disabled", &["error"]),
@@ -36,6 +37,7 @@ const LAYERS: [Layer; 7] = [
         // Imports only the rule for numbers, which is compared with the real gateway. The fake gateway must not share a
         // mistake with the library.
         ("testing", &["float"]),
+        ("threads", &[]),
         ("timed_write", &["file_size"]),
         ("unwind", &[]),
     ],

@@ -6,6 +6,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::child::{FinishedJob, ending};
 use crate::cluster::{Cluster, PARTITIONS, Received, TOPIC, without_repeated};
+use crate::faketime::with_clock;
 use crate::state_dir::StateDir;
 use crate::wait::wait_until;
 
@@ -47,7 +48,7 @@ fn message_that_was_made_by_a_wrong_clock_is_not_from_the_future() {
     let job =
         |name| ending("nightly", &url, &[name]).variable("METRICS_PUSH_STATE_DIR", state.path());
     cluster.mock.broker_down(-1).unwrap();
-    job("err").within(&["/usr/bin/faketime", "-f", "+2h"]).run_to_end();
+    with_clock(job("err"), "+2h").run_to_end();
     cluster.mock.broker_up(-1).unwrap();
     assert!(job("ok").run_to_end().log_lines.is_empty());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();

@@ -8,6 +8,8 @@ mod broker_proxy;
 mod child;
 mod cluster;
 mod compaction;
+#[path = "../e2e/faketime.rs"]
+mod faketime;
 mod faults;
 #[path = "../e2e/http.rs"]
 mod http;

@@ -1,6 +1,7 @@
 //! What only the InfluxDB sink does.
 
 use crate::child::{JobCommand, ending, send_signal};
+use crate::faketime::with_clock;
 use crate::state_dir::StateDir;
 
 use super::influx_db::InfluxDb;
@@ -148,7 +149,7 @@ fn outcome_survives_a_dead_and_a_frozen_server() {
 fn wrong_clock_is_replaced_by_that_of_the_server() {
     let influx = InfluxDb::start();
     let ahead = ending("ahead", &influx.url(), &["ok"]);
-    let ended = ahead.within(&["/usr/bin/faketime", "-f", "+2h"]).run_to_end();
+    let ended = with_clock(ahead, "+2h").run_to_end();
     let [line] = &ended.log_lines[..] else { panic!("{ended:?}") };
     assert!(line.contains("the clock of this machine is ahead"), "{line}");
     ending("ahead", &influx.url(), &["err"]).run_to_end();

@@ -8,6 +8,7 @@ use metrics_push::testing::{FakeReceiver, Fault};
 use metrics_push::{Batcher, Config, GroupingKey, Job, Scope};
 
 use crate::child::{JobCommand, ending};
+use crate::faketime::with_clock;
 use crate::remote_write::{PATH, SentSeries, write};
 use crate::state_dir::StateDir;
 
@@ -17,15 +18,8 @@ use super::{Receiver as _, outcomes};
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than any test, so that the interval causes no push.
 const LONG_INTERVAL: Duration = Duration::from_secs(3_600);
-const FAKETIME: &str = "/usr/bin/faketime";
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
-
-/// Returns the command of a job with a wrong clock, as `faketime` writes it, such as `+2h`.
-fn with_clock(command: JobCommand, offset: &str) -> JobCommand {
-    assert!(Path::new(FAKETIME).exists(), "install the Debian package `faketime`");
-    command.within(&[FAKETIME, "-f", offset])
-}
 
 fn with_state(command: JobCommand, state: &StateDir) -> JobCommand {
     command.variable("METRICS_PUSH_STATE_DIR", state.path())
