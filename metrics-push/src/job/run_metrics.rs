@@ -20,8 +20,8 @@ use crate::push_request::{
     LAST_ABANDONED, LAST_COMPLETION, LAST_FAILURE, LAST_SKIPPED, LAST_START, LAST_SUCCESS,
 };
 
-/// How long the second run after a success may take at least, if the job has no `max_runtime`. Without this time, the deadline
-/// would pass when the run starts, although one failure is allowed.
+/// The minimum time that a deadline allows for the second run after a success, if the job has no `max_runtime`. Without
+/// this time, the deadline would pass when that run starts, although one failure is allowed.
 const MIN_RUNTIME: Duration = Duration::from_secs(60);
 
 /// The values that the settings of a job determine. They are pushed with the start and again with the completion.

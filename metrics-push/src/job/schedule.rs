@@ -5,10 +5,10 @@ use super::Job;
 impl Job {
     /// Sets the times at which runs start: a cron expression with five fields, or a short form such as `@daily`.
     ///
-    /// The fields are minute, hour, day of the month, month and day of the week. Each contains numbers, names such as `FRI`,
-    /// ranges, steps and lists. A run exports the next of these times, and a success exports its deadline: the second time
-    /// after it, plus [`max_runtime`](Self::max_runtime) or else twice its duration, so that one run may fail. Replaces
-    /// [`every`](Self::every).
+    /// The fields are minute, hour, day of the month, month and day of the week. Each contains numbers, names such as
+    /// `FRI`, ranges, steps and lists. A run exports the next of these times, and a success exports its deadline: the
+    /// second scheduled time after it, plus [`max_runtime`](Self::max_runtime), or without one twice the duration of
+    /// the run, but at least a minute. So one run may fail. Replaces [`every`](Self::every).
     ///
     /// If a time does not exist on a day on which the clocks change, the run is due at the next time that does. If it
     /// exists twice, the run is due once. An invalid expression is logged when a run starts, and the run continues without

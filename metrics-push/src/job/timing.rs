@@ -14,8 +14,9 @@ const DEADLINE_INTERVALS: u32 = 2;
 /// the same time, and containers need some time to start.
 const DEFAULT_START_GRACE: Duration = Duration::from_secs(300);
 
-/// How many seconds before its scheduled time a run may start, because the clock of the scheduler can be ahead of that of
-/// the job. Otherwise, the time of an early run would count as the next one, and the run as missed.
+/// A run that starts at most this many seconds before a scheduled time counts as the run of that time, because the
+/// scheduler's clock can be ahead of the job's. Otherwise that time would be exported as the next run, and reported as
+/// missed.
 const MAX_EARLY_START: f64 = 10.0;
 
 /// How often a job runs, or at which times.
@@ -119,7 +120,7 @@ mod tests {
         }
 
         #[test]
-        fn run_that_starts_early_is_not_followed_by_its_own_time() {
+        fn early_start_counts_as_the_run_of_its_scheduled_time() {
             let timing = scheduled("0 3 * * *", "UTC");
             for (early, next_run) in [(0.001, DAY), (9.9, DAY), (10.1, 0.0), (0.0, DAY)] {
                 let started_at = FRIDAY - early;
@@ -128,7 +129,7 @@ mod tests {
                 let expected = next_run + DAY + early + 3_600.0;
                 assert!((deadline.as_secs_f64() - expected).abs() < 1e-3, "{early}: {deadline:?}");
             }
-            // The run of an hour ended shortly before the next one.
+            // This run took almost an hour and ended shortly before the next scheduled time.
             let hourly = scheduled("0 * * * *", "UTC");
             let deadline = hourly.deadline_after(FRIDAY - 3_600.0, FRIDAY - 1.0, HOUR);
             assert_eq!(deadline, Some(Duration::from_secs(7_201)));
