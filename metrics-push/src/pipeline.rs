@@ -48,8 +48,8 @@ impl Pipeline {
         Ok(Self::with_sinks(config, sinks))
     }
 
-    /// Returns a pipeline to the sinks of a configuration that are valid, and the errors of the others: one wrong setting must
-    /// not lose the outcomes for all sinks.
+    /// Returns a pipeline with the valid sinks, and the errors of the others, so that one invalid sink does not block
+    /// the rest.
     pub(crate) fn with_valid_sinks(config: &Config) -> (Self, Vec<Error>) {
         let (mut sinks, mut errors) = (Vec::new(), Vec::new());
         for target in config.each_target() {
@@ -267,18 +267,18 @@ thread_local! {
 /// `is_config` if the configuration is contradictory, or if the process already uses another one: call this first in
 /// `main`.
 pub fn init(config: Config) -> Result<(), Error> {
-    set_of_process(Pipeline::new(&config)?)
+    set_process_pipeline(Pipeline::new(&config)?)
 }
 
-/// Like [`init`], with the sinks that are valid. Returns the errors of the others. For `metrics-push exec`.
+/// Like [`init`], but skips invalid sinks. Returns all errors. For `metrics-push exec`.
 #[must_use]
 pub fn init_with_valid_sinks(config: &Config) -> Vec<Error> {
     let (pipeline, mut errors) = Pipeline::with_valid_sinks(config);
-    errors.extend(set_of_process(pipeline).err());
+    errors.extend(set_process_pipeline(pipeline).err());
     errors
 }
 
-fn set_of_process(pipeline: Pipeline) -> Result<(), Error> {
+fn set_process_pipeline(pipeline: Pipeline) -> Result<(), Error> {
     PROCESS.set(Arc::new(pipeline)).map_err(|_| {
         Error::config("the configuration is already in use")
             .remedy("call init once, before the first run starts")

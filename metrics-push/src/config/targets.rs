@@ -21,7 +21,7 @@ impl Config {
         self.each_target().into_iter().collect()
     }
 
-    /// Returns the target of each sink, or the reason why its settings are contradictory.
+    /// Returns the target of each sink, or the error if its settings contradict each other.
     pub(crate) fn each_target(&self) -> Vec<Result<Target, Error>> {
         if self.is_disabled {
             return Vec::new();
