@@ -42,7 +42,7 @@ fn outcome_waits_on_disk_while_no_broker_listens() {
 }
 
 #[test]
-fn message_that_was_made_by_a_wrong_clock_is_not_from_the_future() {
+fn message_created_by_a_wrong_clock_has_no_future_timestamp() {
     let cluster = Cluster::start(1);
     let (state, url) = (StateDir::new(), cluster.url());
     let job =

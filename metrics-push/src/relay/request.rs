@@ -52,8 +52,8 @@ fn parse(message: &TopicMessage) -> Result<TopicRequest, Error> {
     Ok(TopicRequest { id: id("id"), run_id: id("run"), request })
 }
 
-/// Reads the families of a request. If some metrics of the program are invalid, returns an add of only the families about the
-/// run.
+/// Reads the families of a request. If some of the program's own metrics are invalid, returns only the families about
+/// the run, with `Verb::Add`.
 fn read_families(value: &[u8], verb: Verb, key: &GroupingKey) -> Result<(Verb, Families), Error> {
     let read = |text: &[u8]| Exposition::default().with(text)?.families_for(key);
     let error = match read(value) {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn outcome_is_read_without_the_metrics_of_the_program_if_these_are_invalid() {
+    fn outcome_is_read_if_the_programs_own_metrics_are_invalid() {
         let headers = [("verb", "push"), ("made", "1"), ("retained", LAST_SUCCESS)];
         let outcome = "# HELP batch_job_last_run_success Help.\n# TYPE batch_job_last_run_success gauge\n\
                        batch_job_last_run_success 1\n";

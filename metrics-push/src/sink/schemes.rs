@@ -89,7 +89,7 @@ pub(crate) fn is_textfile(url: &RawUrl) -> bool {
     scheme(url).is_some_and(|scheme| scheme == "textfile")
 }
 
-/// Returns true if the scheme is that of a topic.
+/// Returns true if the scheme is that of a Kafka topic.
 pub(crate) fn is_kafka_scheme(scheme: &str) -> bool {
     ["kafka", "kafka+tls"].iter().any(|kafka| scheme.eq_ignore_ascii_case(kafka))
 }

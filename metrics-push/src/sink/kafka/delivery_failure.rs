@@ -107,10 +107,12 @@ fn refused(code: Code) -> Rejection {
         Code::QueueFull => {
             Error::new(Kind::Unreachable, "too many messages wait for the Kafka brokers").unsent()
         }
-        Code::InvalidTimestamp => Error::config(
-            "the Kafka brokers do not accept the time of the message",
-        )
-        .remedy("check the clock of this machine, and message.timestamp.after.max.ms of the topic"),
+        Code::InvalidTimestamp => {
+            Error::config("the Kafka brokers do not accept the time of the message").remedy(
+                "check the clock of this machine, and message.timestamp.after.max.ms and \
+                 message.timestamp.before.max.ms of the topic",
+            )
+        }
         Code::InvalidRecord | Code::PolicyViolation | Code::UnsupportedForMessageFormat => {
             Error::config("the Kafka brokers do not accept the message")
                 .remedy("check the settings of the topic")

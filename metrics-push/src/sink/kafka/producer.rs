@@ -132,7 +132,8 @@ impl Producer {
             reports.retain(|_, report| report.get().is_none());
         }
         let report = Arc::new(DeliveryReport::new());
-        // Brokers do not accept messages from the future. A request that was made by a wrong clock must not delay the later ones.
+        // Brokers reject messages too far in the future. A request created while the clock was wrong must not block
+        // later ones.
         let time = message.created_at.min(Moment::now().unix_millis());
         let record = BaseRecord::with_opaque_to(topic, Arc::clone(&report))
             .key(message.key.as_bytes())
