@@ -22,8 +22,9 @@ pub(super) struct SampleClock {
     /// The reading in the state directory.
     stored: Mutex<Option<ClockReading>>,
     timer: Mutex<SampleTimer>,
-    /// Times are set forward, because the clock of this machine is behind and the receiver has rejected samples. The `Date` of a
-    /// response alone is no reason: it can be that of a proxy, and samples from the future do harm.
+    /// Whether times are set forward: the clock of this machine is behind, and the receiver has rejected samples. A
+    /// `Date` alone is not sufficient, because it can be that of a proxy, and samples from the future make a receiver
+    /// reject those of other senders.
     is_behind: AtomicBool,
 }
 
@@ -31,7 +32,7 @@ impl SampleClock {
     /// Returns the last reading of the server's clock, unless it is old.
     pub(super) fn valid_reading(&self) -> Option<ClockReading> {
         let now = Moment::now().unix_millis();
-        // A clock that is corrected must not set times forward any more.
+        // After this machine's clock is corrected, times must no longer be set forward, so readings expire sooner.
         let ttl = if self.is_behind() { MAX_DIFFERENCE } else { CLOCK_READING_TTL };
         self.reading.lock().filter(|reading| reading.is_valid(now, ttl))
     }
@@ -50,8 +51,8 @@ impl SampleClock {
         self.is_behind.load(Ordering::Relaxed)
     }
 
-    /// Sets times forward if the clock of this machine is behind, because the receiver has newer samples than those of a
-    /// payload. Returns false if the payload is not a new one, or the clock is not behind.
+    /// Sets times forward after the receiver rejected a payload as too old or superseded. Returns false if the payload
+    /// is not recent or the clock is not behind.
     pub(super) fn set_behind(&self, payload: &Payload<'_>, url: &str) -> bool {
         let is_new = age(payload) <= MAX_DIFFERENCE;
         let behind = self.valid_reading().and_then(ClockReading::behind_by);
@@ -69,8 +70,8 @@ impl SampleClock {
         let receiver = date.and_then(|date| u64::try_from(date.as_millis()).ok());
         let reading = ClockReading::new(Moment::now().unix_millis(), receiver);
         let previous = self.reading.lock().replace(reading);
-        let is_new = previous.and_then(ClockReading::wrong_by).is_none();
-        if let (Some(ahead), true) = (reading.wrong_by(), is_new) {
+        let is_new = previous.and_then(ClockReading::ahead_by).is_none();
+        if let (Some(ahead), true) = (reading.ahead_by(), is_new) {
             log_difference(
                 "the clock of this machine is ahead of that of the receiver",
                 ahead,
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_that_is_behind_is_replaced_after_a_rejection_only() {
+    fn clock_behind_is_replaced_only_after_a_rejection() {
         let (clock, now) = (clock(-HOUR), now());
         let request = request(now);
         assert_eq!(times(&clock, &request).time, now);

@@ -57,7 +57,7 @@ impl ClockReading {
     pub(super) fn must_replace(self, stored: Self) -> bool {
         let age = self.measured_at.abs_diff(stored.measured_at);
         age > millis(CLOCK_READING_TTL) / 2
-            || self.wrong_by().is_some() != stored.wrong_by().is_some()
+            || self.ahead_by().is_some() != stored.ahead_by().is_some()
     }
 
     /// Returns true unless the reading is older than `ttl`, or the clock was set back since.
@@ -65,25 +65,25 @@ impl ClockReading {
         now.checked_sub(self.measured_at).is_some_and(|age| age < millis(ttl))
     }
 
-    /// Returns by how much the clock is wrong; `None` if it is right or behind.
-    pub(super) fn wrong_by(self) -> Option<Duration> {
+    /// Returns by how much the clock is ahead; `None` if it is right or behind.
+    pub(super) fn ahead_by(self) -> Option<Duration> {
         let ahead = Duration::from_millis(u64::try_from(self.ahead).unwrap_or(0));
         (ahead > MAX_DIFFERENCE).then_some(ahead)
     }
 
     /// Returns by how much the clock is behind; `None` if it is right or ahead.
     pub(super) fn behind_by(self) -> Option<Duration> {
-        Self { ahead: self.ahead.saturating_neg(), ..self }.wrong_by()
+        Self { ahead: self.ahead.saturating_neg(), ..self }.ahead_by()
     }
 
-    /// Returns the same reading as if the clock was not behind.
+    /// Returns the reading, but treats a clock that is behind as right.
     pub(super) fn never_behind(self) -> Self {
         Self { ahead: self.ahead.max(0), ..self }
     }
 
     /// Converts a time of this machine's clock to the receiver's clock.
     pub(super) fn to_receiver(self, time: u64) -> u64 {
-        let is_wrong = self.wrong_by().or(self.behind_by()).is_some();
+        let is_wrong = self.ahead_by().or(self.behind_by()).is_some();
         time.saturating_add_signed(if is_wrong { self.ahead.saturating_neg() } else { 0 })
     }
 }
@@ -155,7 +155,7 @@ impl RequestTimes {
         (start < self.time).then_some(start)
     }
 
-    /// Returns the times of counters that were zero at this time, which is before the samples.
+    /// Returns the times of counters that were zero at `since`. The start is at least a millisecond before the samples.
     pub(super) fn counting_since(self, since: Option<u64>) -> Self {
         let latest = self.time.saturating_sub(1);
         Self { start: since.or(self.start).map(|start| start.min(latest)), ..self }
@@ -185,7 +185,7 @@ pub(super) struct SampleTimer {
 }
 
 impl SampleTimer {
-    /// Forgets all times, because the clock of later ones differs.
+    /// Removes all times, because later ones are from another clock.
     pub(super) fn clear(&mut self) {
         self.groups.clear();
     }
@@ -373,7 +373,7 @@ mod tests {
     fn wrong_clock_is_replaced_by_that_of_the_receiver() {
         for ahead in [2 * HOUR, 400 * 24 * HOUR] {
             let clock = ClockReading::new(NOW + ahead, Some(NOW));
-            assert_eq!(clock.wrong_by(), Some(Duration::from_millis(ahead)));
+            assert_eq!(clock.ahead_by(), Some(Duration::from_millis(ahead)));
             let times = times(&[(NOW + ahead, 1), (NOW + ahead + 7, 2)], clock);
             assert_eq!(times, [NOW, NOW + 7]);
         }
@@ -383,17 +383,17 @@ mod tests {
     fn clock_that_is_slightly_ahead_or_behind_is_right() {
         for receiver in [NOW - 60_000, NOW, NOW + 60_000] {
             let clock = ClockReading::new(NOW, Some(receiver));
-            assert_eq!((clock.wrong_by(), clock.behind_by()), (None, None));
+            assert_eq!((clock.ahead_by(), clock.behind_by()), (None, None));
             assert_eq!(clock.to_receiver(NOW), NOW);
         }
-        assert_eq!(ClockReading::new(NOW, None).wrong_by(), None);
+        assert_eq!(ClockReading::new(NOW, None).ahead_by(), None);
     }
 
     #[test]
-    fn clock_that_is_behind_is_replaced_by_that_of_the_receiver_if_that_is_chosen() {
+    fn reading_behind_the_receiver_sets_times_forward() {
         let clock = ClockReading::new(NOW, Some(NOW + 2 * HOUR));
         assert_eq!(clock.behind_by(), Some(Duration::from_millis(2 * HOUR)));
-        assert_eq!((clock.wrong_by(), clock.to_receiver(NOW)), (None, NOW + 2 * HOUR));
+        assert_eq!((clock.ahead_by(), clock.to_receiver(NOW)), (None, NOW + 2 * HOUR));
         let chosen = clock.never_behind();
         assert_eq!((chosen.behind_by(), chosen.to_receiver(NOW)), (None, NOW));
     }

@@ -64,8 +64,9 @@ fn clock_ahead_does_not_block_the_receiver_for_others() {
 }
 
 #[test]
-fn outcome_of_a_clock_that_is_behind_is_not_lost() {
-    // Prometheus rejects samples that are an hour older than the newest one, and those that are older than that of their series.
+fn outcome_is_delivered_if_the_clock_is_behind() {
+    // Prometheus rejects samples that are an hour older than the newest one, and those that are older than the newest
+    // sample of their series.
     for offset in ["-2h", "-10m"] {
         let receiver = RealReceiver::start(ReceiverKind::Prometheus);
         let state = StateDir::new();
