@@ -36,7 +36,7 @@ impl Failure {
         let _ = writeln!(std::io::stderr(), "metrics-push: {}", escape(&self.message));
     }
 
-    /// Like [`print`](Self::print), but does not wait for a stderr that nobody reads.
+    /// Like [`print`](Self::print), but a stderr that is not read delays it by at most a second.
     pub(crate) fn log(&self) {
         metrics_push::__private::warn(&self.message);
     }

@@ -24,7 +24,7 @@ use crate::timed_write::write_within;
 /// How long a line may delay the end of the process.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a line waits for a stderr that accepts nothing. Afterwards it is left out, because a job must not wait for it.
+/// How long a write to stderr may block. After that, the line is dropped, because a job must not wait for its log.
 const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
 const TARGET: &str = "metrics_push";
@@ -42,15 +42,15 @@ pub fn warn(line: impl fmt::Display) {
     }
 }
 
-/// Writes a line to stderr. After one that is left out, others do not wait until stderr accepts a line again.
+/// Writes a line to stderr. After a line is dropped, later lines do not wait, until stderr accepts one again.
 fn write_line(line: &str) {
     static IS_BLOCKED: AtomicBool = AtomicBool::new(false);
 
     let is_blocked = IS_BLOCKED.load(Ordering::Relaxed);
     let timeout = if is_blocked { Duration::ZERO } else { STDERR_TIMEOUT };
     let written = write_within(std::io::stderr(), line.as_bytes(), timeout);
-    let is_left_out = written.is_err_and(|error| error.kind() == ErrorKind::TimedOut);
-    IS_BLOCKED.store(is_left_out, Ordering::Relaxed);
+    let is_dropped = written.is_err_and(|error| error.kind() == ErrorKind::TimedOut);
+    IS_BLOCKED.store(is_dropped, Ordering::Relaxed);
 }
 
 /// Like [`warn`], for a text of several lines that the user has asked for. It waits for a slow reader, such as a pager.

@@ -1,11 +1,11 @@
-//! Writes to a stream that may accept nothing for any time, such as a full pipe that nobody reads.
+//! `write_within`: writes to a stream with a timeout. A write to a full pipe blocks until a process reads the pipe.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::file_size::write_within_limit;
 
-/// The size of a write that never blocks if a pipe has room, on Linux. More bytes need several writes.
+/// `PIPE_BUF` on Linux: a pipe that `poll` reports as writable accepts this many bytes without blocking.
 #[cfg(unix)]
 const MAX_WRITE_SIZE: usize = 4096;
 
@@ -36,7 +36,7 @@ fn is_writable_within(stream: impl std::os::fd::AsFd, timeout: Duration) -> bool
     retry_on_intr(|| poll(&mut streams, timeout.as_ref())) != Ok(0)
 }
 
-/// Other platforms cannot limit the time of a write.
+/// On other platforms, the time of a write is not limited.
 #[cfg(not(unix))]
 pub(crate) fn write_within(stream: impl Write, bytes: &[u8], _: Duration) -> io::Result<()> {
     write_within_limit(stream, bytes)

@@ -1,4 +1,4 @@
-//! A full pipe, as the stderr of a program that nobody reads.
+//! `full_pipe`: a pipe without room, as the stderr of a program whose output is not read.
 
 use std::io::{PipeReader, PipeWriter, Write as _, pipe};
 

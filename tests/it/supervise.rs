@@ -302,7 +302,7 @@ fn end_by_max_runtime_is_logged_once() {
 }
 
 #[test]
-fn job_past_max_runtime_is_reported_if_nobody_reads_stderr() {
+fn job_past_max_runtime_is_reported_if_stderr_is_not_read() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let (_reader, stderr) = full_pipe();
     let command = job(PanicStrategy::Unwind, &["signals-off", "max-runtime", "wait"]);

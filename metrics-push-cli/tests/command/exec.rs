@@ -260,7 +260,7 @@ fn exec_runs_the_command_despite_metrics_errors() {
 }
 
 #[test]
-fn exec_runs_the_command_if_nobody_reads_its_messages() {
+fn exec_runs_the_command_if_stderr_is_not_read() {
     let gateway = FakeGateway::start();
     let (_reader, stderr) = full_pipe();
     let mut command = exec(&gateway, &["--every", "daily"], &["sh", "-c", "exit 3"]);
@@ -582,9 +582,9 @@ fn exec_copies_all_output_of_a_command_that_a_signal_ends() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn command_with_output_lines_survives_a_full_disk_of_its_log() {
+fn command_continues_if_the_disk_of_stderr_is_full() {
     let machine = Machine::new("full-log");
-    // More than a pipe contains, so that the command would notice a closed one.
+    // More than a pipe can hold, so that the command notices if the pipe is closed.
     let script = "i=0; while [ $i -lt 20000 ]; do echo line $i >&2; i=$((i+1)); done; exit 3";
     let arguments = ["exec", "--job", "orders", "--output-lines", "1", "--", "sh", "-c", script];
     let full = File::options().write(true).open("/dev/full").unwrap();

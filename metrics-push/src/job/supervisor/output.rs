@@ -56,8 +56,8 @@ impl OutputCopy {
 }
 
 /// Copies until the last writer closes the pipe, or until the pipe is empty after the end of the job. If stderr has no
-/// reader, the pipe is closed, as stderr would be. After another error, such as that of a full disk, the job could continue
-/// to write to stderr, so the pipe stays open.
+/// reader, the pipe is closed, as stderr would be. After another error, such as a full disk, a job that writes to
+/// stderr directly would continue, so the pipe stays open.
 fn copy(mut output: PipeReader, job_ended: &UnixStream, tail: &Mutex<Tail>) {
     let mut buffer = [0; 8 << 10];
     let mut rest = MAX_REST_SIZE;
