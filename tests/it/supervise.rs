@@ -255,7 +255,7 @@ fn job_past_max_runtime_is_killed_and_reported_as_timeout() {
 }
 
 #[test]
-fn job_that_handles_the_signal_of_max_runtime_is_reported_as_timeout() {
+fn job_that_handles_sigterm_of_max_runtime_ends_as_timeout() {
     let running = [("tokio-signal", 0), ("signal-hook", 12)].map(|(ending, code)| {
         let gateway = FakeGateway::start();
         let command = job(PanicStrategy::Unwind, &["max-runtime-4s", ending]);
@@ -274,7 +274,7 @@ fn job_that_handles_the_signal_of_max_runtime_is_reported_as_timeout() {
 
 /// The gateway is down, so the process waits for it longer than a run may take.
 #[test]
-fn job_that_waits_for_its_gateway_is_not_killed_after_max_runtime() {
+fn wait_for_the_gateway_does_not_count_as_runtime() {
     let bare = job(PanicStrategy::Unwind, &["ok"]).run_to_end();
     let command = job(PanicStrategy::Unwind, &["max-runtime-4s", "ok"]);
     let command = command.gateway("http://127.0.0.1:9").variable("METRICS_PUSH_TIMEOUT", "6s");

@@ -432,8 +432,8 @@ impl ActiveRun {
         self.spec.is_cumulative && (self.spec.is_process() || self.spec.registry.is_none())
     }
 
-    /// Returns `Timeout` for a run that the supervisor ends, even if the program handles the signal. Returns `Skipped` for a
-    /// successful run that declared that there is nothing to do, otherwise `outcome`.
+    /// Returns `Timeout` if the supervisor kills the run, even if the program handles the signal. Returns `Skipped` for
+    /// a successful run that declared that there is nothing to do, otherwise `outcome`.
     fn final_outcome(&self, outcome: Outcome) -> Outcome {
         let can_be_killed = self.spec.is_process() && self.spec.enforcement == Enforcement::Kill;
         if can_be_killed && supervisor::is_killing() {

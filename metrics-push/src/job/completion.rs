@@ -54,8 +54,8 @@ impl Completion {
         Self { cause, started_at, finished_at, duration: None, usage, panics: None }
     }
 
-    /// Returns the completion of a run of this process. The run ended before it is finished if its end had to wait for the
-    /// reports of earlier runs.
+    /// Returns the completion of a run of this process. `ended` is earlier than `finished` if the run waited in between
+    /// for the reports of earlier runs.
     pub(super) fn between(started: Moment, ended: Moment, finished: Moment, cause: Cause) -> Self {
         let duration = ended.since(started);
         let started_at = started.unix_seconds();

@@ -8,8 +8,8 @@ use crate::log;
 /// The number of abandoned runs that a process logs in full.
 const MAX_LOGGED_RUNS: usize = 5;
 
-/// Limits the lines about abandoned runs. The process logs the first ones, and each recovery logs the number of the others.
-/// Lines are logged after the reports are submitted, because the end of a run may wait for these.
+/// Limits the lines about abandoned runs. The process logs the first ones, and each recovery logs the number of the
+/// others. Lines are logged after the reports are submitted, because the end of a run may wait until then.
 #[derive(Default)]
 pub(super) struct AbandonedLog {
     lines: Vec<String>,

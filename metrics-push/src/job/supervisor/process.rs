@@ -179,7 +179,7 @@ impl Supervisor {
             }
             self.read_link();
             if let Some((_, signal)) = next.filter(|(deadline, _)| deadline.remaining().is_zero()) {
-                // After its run, the process only waits for its sinks.
+                // If the run has ended, `max_runtime` no longer applies.
                 let is_late = kill.is_some() || !self.runs.has_process_run_ended();
                 if is_late {
                     kill = Some(Kill::Timeout);
