@@ -1,6 +1,7 @@
 //! The gateways and the group that the arguments and the environment select.
 //!
-//! Arguments override the environment. An invalid variable ends the command, except for `exec`. An unknown one is reported.
+//! Arguments override the environment. An invalid variable ends the command, except for `exec`. Unknown variables are
+//! reported.
 
 use std::collections::BTreeMap;
 use std::sync::Once;
@@ -50,7 +51,7 @@ pub(crate) fn job_variable() -> Option<String> {
     std::env::var("METRICS_PUSH_JOB").ok().filter(|job| !job.is_empty())
 }
 
-/// Returns the configuration, or the first problem with it. Prints the unknown variables once.
+/// Returns the configuration, or the first problem with it. Prints an error for each unknown variable, once.
 pub(crate) fn config(arguments: &GatewayArguments) -> Result<Config, Failure> {
     static PRINTED: Once = Once::new();
 
@@ -87,7 +88,7 @@ pub(crate) fn config_and_problems(arguments: &GatewayArguments) -> (Config, Vec<
     }
 }
 
-/// Returns the problem with each variable whose name is unknown.
+/// Returns an error for each unknown variable.
 pub(crate) fn unknown_variables(arguments: &GatewayArguments) -> Vec<Error> {
     metrics_push::__private::unknown_variables(arguments.url.as_deref().unwrap_or_default())
 }

@@ -95,10 +95,10 @@ pub(super) fn split_urls(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|url| !url.is_empty())
 }
 
-/// Checks that a URL is not a further broker of the topic before it in the list.
+/// Checks that a URL is not another broker of the Kafka topic that precedes it in the list.
 ///
 /// # Errors
-/// `is_config` if it is: as a Pushgateway, it would get the credentials of the topic.
+/// `is_config` if it is: the URL would be used as a Pushgateway, and would receive the credentials of the topic.
 pub(super) fn check_separator(before: &str, url: &str) -> Result<(), Error> {
     let (scheme, brokers) = before.split_once("://").unwrap_or_default();
     let is_without_topic = sink::is_kafka_scheme(scheme) && !brokers.contains(['/', '?']);

@@ -333,9 +333,9 @@ impl Config {
     pub fn from_env() -> (Self, Vec<Error>) {
         // One copy of the environment, which `std` makes in any case, is cheaper than a search for each variable. Few
         // variables are looked up, so the copy is not sorted.
-        let set = set_variables();
+        let set = non_empty_variables();
         let (config, mut errors) = Self::from_variables(|name| value_in(&set, name));
-        errors.extend(check_names(&set, sinks_in(&set)));
+        errors.extend(check_names(&set, sink_count(&set)));
         (config, errors)
     }
 
@@ -379,16 +379,16 @@ impl Config {
     }
 }
 
-/// Returns an error for each variable of the environment that [`Config::from_env`] reports as unknown. A variable for one sink
-/// may also belong to this list of URLs.
+/// Returns an error for each variable of the environment that [`Config::from_env`] reports as unknown. A variable of
+/// one sink, such as `METRICS_PUSH_TOKEN_2`, is known if the environment or `urls` lists that many URLs.
 #[must_use]
 pub fn unknown_variables(urls: &str) -> Vec<Error> {
-    let set = set_variables();
-    check_names(&set, sinks_in(&set).max(split_urls(urls).count()))
+    let set = non_empty_variables();
+    check_names(&set, sink_count(&set).max(split_urls(urls).count()))
 }
 
 /// Returns the variables of the environment that have a value.
-fn set_variables() -> Vec<(OsString, OsString)> {
+fn non_empty_variables() -> Vec<(OsString, OsString)> {
     std::env::vars_os().filter(|(_, value)| !value.is_empty()).collect()
 }
 
@@ -397,8 +397,8 @@ fn value_in(set: &[(OsString, OsString)], name: &str) -> Option<OsString> {
     Some(value.clone())
 }
 
-/// Returns the number of URLs in the list.
-fn sinks_in(set: &[(OsString, OsString)]) -> usize {
+/// Returns the number of URLs in `METRICS_PUSH_URL`, or else in `PUSHGATEWAY_URL`.
+fn sink_count(set: &[(OsString, OsString)]) -> usize {
     let urls = value_in(set, URL).or_else(|| value_in(set, FALLBACK_URL));
     urls.map_or(0, |urls| split_urls(&urls.to_string_lossy()).count())
 }
