@@ -34,8 +34,8 @@ impl RingSpool {
         self.adoption.get_or_init(|| spool.adopt(is_earlier));
     }
 
-    /// Returns the groups of a shard. `list` returns the groups of all shards, or `None` if it fails; it is called if no
-    /// listing has those of this one.
+    /// Returns the groups of a shard. `list` returns the groups of all shards, or `None` if it fails. It is called if
+    /// no valid listing contains the groups of this shard.
     pub(super) fn take(
         &self,
         shard: usize,

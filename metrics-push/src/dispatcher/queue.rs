@@ -183,7 +183,7 @@ impl Queue {
         self.change(key, |route, group| Some(route.in_flight.remove(group)));
     }
 
-    /// Changes a route, and forgets it if it has no unfinished requests left.
+    /// Changes a route, and removes it if it has no unfinished requests left.
     fn change<T>(
         &mut self,
         (id, group): &QueueKey,

@@ -379,7 +379,7 @@ fn number_of_groups_is_limited() {
     history.store.max_files = MAX_FILES;
     let group = |number: usize| GroupingKey::new(format!("job_{number}")).unwrap();
     history.record(&group(0), SINK, &ending("1", Outcome::Success));
-    // The oldest files are not histories.
+    // These files are older than all histories except the first.
     let foreign = ["notes.history", "notes.new"].map(|name| state.0.join(FOLDER).join(name));
     foreign.iter().for_each(|path| std::fs::write(path, "notes of a user").unwrap());
     for number in 1..MAX_FILES + 10 {

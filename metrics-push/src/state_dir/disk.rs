@@ -33,8 +33,9 @@ pub(crate) struct FolderLock {
 pub(crate) struct FileRoom(AtomicI64);
 
 impl FileRoom {
-    /// Makes room for a new file in a folder. If it has the maximum number of files with a checksum and this extension, removes
-    /// the oldest quarter of them. Their temporary files count as well: those of dead processes stay. Other files are not ours.
+    /// Makes room for a new file. If the folder has the maximum number of files that are named by a checksum with this
+    /// extension, removes the oldest quarter. Their temporary files count too, because those of dead processes remain.
+    /// Other files are never removed.
     pub(crate) fn make_room(&self, disk: &Disk, folder: &Folder, max: usize, extension: &str) {
         if self.0.fetch_sub(1, Ordering::Relaxed) > 0 {
             return;
@@ -177,7 +178,8 @@ impl Disk {
         self.rename(temp, name)
     }
 
-    /// Appends to an open file without a sync. After a failure, the file has none of the bytes, unless the process has died.
+    /// Appends to an open file without a sync. If a write fails, truncates the file to its previous size. If the
+    /// process dies, the file may contain part of the bytes.
     pub(crate) fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
         self.reach_failpoint()?;
         let size = file.metadata()?.len();

@@ -54,7 +54,7 @@ pub(crate) fn claim_disk_warning() -> bool {
     !HAS_WARNED.swap(true, Ordering::Relaxed)
 }
 
-/// Returns true if a part of a file name is that of a process: its id and another number, such as the time.
+/// Returns true if the text is two numbers with a hyphen between them, as in the names of a process's files.
 pub(crate) fn is_process_stem(stem: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     stem.split_once('-').is_some_and(|(one, other)| is_number(one) && is_number(other))

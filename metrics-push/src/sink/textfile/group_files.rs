@@ -10,7 +10,6 @@ use crate::clock::{Moment, unix_seconds};
 use crate::error::Error;
 use crate::exposition::single_value;
 use crate::labels::GroupingKey;
-
 use crate::push_request::{PushRequest, Verb, is_outcome_family, is_retained_family};
 use crate::sink::group_states::{GroupState, PUSH_TIME};
 use crate::sink::interface::Accepted;
