@@ -148,7 +148,7 @@ impl Job {
         start.is_some_and(|(start, deadline)| self.clock.now() - start > deadline)
     }
 
-    /// Returns true if the job is overdue although its runs start: they fail, fewer in a row than the threshold.
+    /// Returns true if the job is overdue only because of failures that are fewer in a row than `failure_threshold`.
     pub(super) fn is_overdue_by_failures(&self) -> bool {
         let is_failure = self.facts.is_failing && self.facts.outcome.as_deref() != Some("skipped");
         self.state == State::Overdue && is_failure && !self.is_late() && !self.is_start_too_old()
@@ -204,7 +204,7 @@ pub(crate) fn words(labels: &BTreeMap<String, String>) -> Vec<String> {
     std::iter::once(quoted(name)).chain(others).collect()
 }
 
-/// Quotes a value that a shell would not read as one word, or in which it would execute commands.
+/// Quotes a value unless a shell reads it as one word and executes nothing in it.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-.:/@%+".contains(c);
     if !value.is_empty() && value.chars().all(is_plain) {

@@ -74,7 +74,7 @@ fn recent_success_needs_no_attention() {
 }
 
 #[test]
-fn commands_have_no_labels_that_a_shell_executes() {
+fn commands_quote_labels_for_the_shell() {
     let command = |value: &str| {
         let labels = [("job", value), ("label", value)];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -66,8 +66,8 @@ pub(super) struct Day {
 }
 
 impl Timeline {
-    /// Draws the runs that have started, in the order of their ends, up to `now`. `day` returns the day of a time in Unix
-    /// seconds. Returns `None` for fewer than two runs.
+    /// Draws the runs up to `now`. `runs` is ordered by end time. `day` returns the day of a time in Unix seconds.
+    /// Returns `None` for fewer than two runs.
     pub(super) fn new(runs: &[MarkedRun], now: f64, day: impl Fn(f64) -> String) -> Option<Self> {
         let [_, _, ..] = runs else { return None };
         let first = runs.iter().map(|run| run.start).fold(f64::INFINITY, f64::min);
