@@ -189,7 +189,7 @@ impl Expansion<'_> {
         let body = self.async_block();
         let ended = quote_spanned!(generated()=> #runtime::call_async(#guard, #body).await);
         let finish = self.finish(&ended, function.return_type());
-        // The `async` block returns what the function returns, for example the handle of a task.
+        // The function may return a future, for example a `JoinHandle`; the `async` block then returns it too.
         let allow = function
             .return_type()
             .may_be_future()

@@ -252,7 +252,7 @@ fn is_boxed_future(tokens: &[TokenTree]) -> bool {
         && is_plain_future(bounds)
 }
 
-/// Removes the `>` of generic arguments, and the comma before it that rustfmt writes if they have several lines.
+/// Removes the closing `>` of generic arguments and a trailing comma before it.
 fn without_end_of_arguments(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
     let (end, arguments) = tokens.split_last()?;
     let arguments = match arguments.split_last() {

@@ -28,7 +28,8 @@ struct Channel<T> {
     closing: Closing,
 }
 
-/// Whether a channel is closed, and who waits for that. It does not depend on the type of the value, so it is compiled once.
+/// Whether a channel is closed, and the waker of its receiver. Independent of the value's type, so that it is compiled
+/// once.
 #[derive(Default)]
 struct Closing {
     state: Mutex<ClosingState>,

@@ -1,8 +1,8 @@
 //! `Snapshot`: the metric families gathered at one moment, validated and not yet encoded.
 //!
-//! Invariants: families are sorted by name and unique; every family has at least one series; series are unique, also those
-//! of different families; there are no timestamps, no empty label values and no names that Prometheus does not accept.
-//! Removed metrics are reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
+//! Invariants: families are sorted by name and unique; every family has at least one series; series are unique across
+//! families; there are no timestamps, no empty label values and no names that Prometheus does not accept. Removed
+//! metrics are reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -157,12 +157,12 @@ impl Snapshot {
         self.reject_sample_names();
     }
 
-    /// Removes the families with the name of a sample of another one. Servers and collectors reject the whole text if it
-    /// contains both.
+    /// Removes families whose name is also that of a sample of another family. Servers and collectors reject the whole
+    /// text if it contains both.
     fn reject_sample_names(&mut self) {
         let families = &self.families;
         let mut clashes: Vec<_> = families.iter().filter_map(|it| it.clash_in(families)).collect();
-        // They are sorted by name, as the families are.
+        // `clashes` is sorted by name, because `families` is.
         self.families.retain(|family| !RejectedMetric::contains(&clashes, family.name()));
         self.rejections.append(&mut clashes);
     }
