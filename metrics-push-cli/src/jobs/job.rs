@@ -200,8 +200,19 @@ fn id(labels: &BTreeMap<String, String>) -> String {
 pub(crate) fn words(labels: &BTreeMap<String, String>) -> Vec<String> {
     let name = labels.get("job").map_or("", String::as_str);
     let others = labels.iter().filter(|(name, _)| *name != "job");
-    let others = others.map(|(name, value)| format!("{name}={}", quoted(value)));
+    let others = others.map(|(name, value)| {
+        if is_label_name(name) {
+            format!("{name}={}", quoted(value))
+        } else {
+            quoted(&format!("{name}={value}"))
+        }
+    });
     std::iter::once(quoted(name)).chain(others).collect()
+}
+
+/// Returns true for a classic label name. A server may also store other names.
+fn is_label_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Quotes a value unless a shell reads it as one word and executes nothing in it.

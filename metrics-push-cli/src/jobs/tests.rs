@@ -89,6 +89,11 @@ fn commands_quote_labels_for_the_shell() {
     ] {
         assert_eq!(command(value), format!("metrics-push history {word} --grouping label={word}"));
     }
+    // A server that allows all UTF-8 label names.
+    let labels = [("job", "x"), ("$(touch x)", "1")].map(|(name, it)| (name.into(), it.into()));
+    let group = Group { labels: labels.into(), ..Group::default() };
+    let command = with_runs(group, Vec::new()).history_command();
+    assert_eq!(command, "metrics-push history x --grouping '$(touch x)=1'");
 }
 
 #[test]
