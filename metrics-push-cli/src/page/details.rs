@@ -139,8 +139,10 @@ impl RunTable {
     fn new(job: &Job, clock: &LocalClock) -> Option<Self> {
         let recorded = &job.runs[job.runs.len().saturating_sub(MAX_RUNS)..];
         let runs = marked_runs(job, clock, MAX_RUNS);
-        let started: Vec<_> =
+        let mut started: Vec<_> =
             runs.into_iter().filter(|run| run.mark != RunMark::NotStarted).collect();
+        // The history has the order of their ends.
+        started.sort_unstable_by(|a, b| a.start.total_cmp(&b.start));
         let label = timeline_label(&started, clock)?;
         let day = |start| clock.format(start, |_| "%a %-d");
         Some(Self {

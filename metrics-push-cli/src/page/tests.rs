@@ -292,3 +292,17 @@ fn colours_have_enough_contrast() {
         }
     }
 }
+
+#[test]
+fn bars_of_runs_that_overlap_are_from_left_to_right() {
+    // The history has the order of their ends.
+    let mut recorded = runs(4, None);
+    recorded.swap(1, 2);
+    let overview = overview(vec![ended(&[("job", "import")], "success")], |_| recorded.clone());
+    let html = page(&overview);
+    let drawing = between(&html, "class=\"timeline\"", "<ul");
+    let bars = drawing.split("<rect x=\"").skip(1);
+    let places: Vec<f64> =
+        bars.map(|bar| bar.split_once('%').unwrap().0.parse().unwrap()).collect();
+    assert!(places.len() == 4 && places.is_sorted(), "{places:?}");
+}

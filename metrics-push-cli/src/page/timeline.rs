@@ -66,7 +66,7 @@ pub(super) struct Day {
 }
 
 impl Timeline {
-    /// Draws the runs up to `now`. `runs` is ordered by end time. `day` returns the day of a time in Unix seconds.
+    /// Draws the runs up to `now`. `runs` is ordered by start time. `day` returns the day of a time in Unix seconds.
     /// Returns `None` for fewer than two runs.
     pub(super) fn new(runs: &[MarkedRun], now: f64, day: impl Fn(f64) -> String) -> Option<Self> {
         let [_, _, ..] = runs else { return None };
