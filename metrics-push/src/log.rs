@@ -62,7 +62,7 @@ pub(crate) fn warn_lines(lines: impl fmt::Display) {
     }
 }
 
-/// Returns the text of one write, so that lines of several threads do not mix.
+/// Returns the text for one write, so that lines of several threads do not mix unless they are longer than a pipe accepts.
 fn for_stderr(line: &str) -> String {
     format!("metrics-push: {line}\n")
 }
