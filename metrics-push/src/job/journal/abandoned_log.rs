@@ -31,9 +31,10 @@ impl AbandonedLog {
         self.lines.drain(..).for_each(log::warn);
     }
 
-    pub(super) fn log_others(&self) {
-        if self.others > 0 {
-            log::warn(format_args!("further abandoned runs: {}", self.others));
+    pub(super) fn log_others(&mut self) {
+        let others = std::mem::take(&mut self.others);
+        if others > 0 {
+            log::warn(format_args!("further abandoned runs: {others}"));
         }
     }
 }

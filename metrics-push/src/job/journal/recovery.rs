@@ -408,6 +408,7 @@ impl OrphanRecovery {
     /// runs of those that respond again. The start of a run of this process does not wait for this, so it supersedes these runs.
     pub(in crate::job) fn settle(mut self, pipeline: &Pipeline) {
         self.log.log_lines();
+        self.log.log_others();
         self.settle_reports(pipeline.timeout);
         let down = std::mem::take(&mut self.down);
         self.query_groups(down.iter(), PROBE_TIMEOUT.min(pipeline.timeout));
