@@ -283,6 +283,22 @@ fn wait_for_the_gateway_does_not_count_as_runtime() {
     assert!(ended.log_lines.iter().all(|line| !line.contains("maximum runtime")), "{ended:?}");
 }
 
+/// The end of the run waits for the search for dead runs, longer than a run may take.
+#[test]
+fn wait_for_the_search_for_dead_runs_does_not_count_as_runtime() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let job = |options: &[&str]| {
+        let command = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
+        command.variable("METRICS_PUSH_STATE_DIR", state.path())
+    };
+    assert_eq!(job(&["kill"]).run_to_end().status.signal(), Some(9));
+    gateway.clear();
+    gateway.fail_next(1, Fault::hang());
+    let ended = job(&["max-runtime-4s", "ok"]).variable("METRICS_PUSH_TIMEOUT", "15s").run_to_end();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
+}
+
 #[test]
 fn end_by_max_runtime_is_logged_once() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());

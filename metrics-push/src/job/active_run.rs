@@ -263,6 +263,7 @@ impl ActiveRun {
     pub(super) fn defer_to_exit(self: &Arc<Self>) -> bool {
         let can_defer = self.spec.is_process() && self.key.is_some() && exit::HAS_EXIT_CODE;
         if can_defer && !self.is_deferred.swap(true, Ordering::AcqRel) {
+            supervisor::announce_end();
             // The list of active runs has only weak references, so this one is leaked.
             std::mem::forget(Arc::clone(self));
         }
@@ -292,6 +293,7 @@ impl ActiveRun {
             return;
         }
         if self.spec.is_process() {
+            supervisor::announce_end();
             self.wait_start_submitted();
         }
         let finished = Moment::now();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use super::link::LOST;
+use super::link::{ENDING, LOST};
 use crate::clock::Moment;
 use crate::job::journal::line::{Finished, Line, Started};
 use crate::job::spec::Extent;
@@ -24,6 +24,8 @@ pub(super) struct ActiveRuns {
     runs: BTreeMap<u64, ReceivedRun>,
     /// The id of the run of the whole process, also after its end.
     process_run: Option<String>,
+    /// [`ENDING`] was received for `process_run`.
+    is_ending: bool,
     /// The size of the lines of `runs`.
     size: usize,
     /// The start of a line whose end is not received yet.
@@ -83,7 +85,7 @@ impl ActiveRuns {
         let mut runs = self.runs.values();
         let is_active =
             |run: &ReceivedRun| run.started.extent == Extent::Process && run.finished.is_none();
-        self.process_run.is_some() && !runs.any(is_active)
+        self.process_run.is_some() && (self.is_ending || !runs.any(is_active))
     }
 
     /// Returns the runs that are not acknowledged, oldest first.
@@ -109,6 +111,10 @@ impl ActiveRuns {
         if line == LOST {
             return self.runs.retain(|_, run| run.started.extent == Extent::Process);
         }
+        if line == ENDING {
+            self.is_ending = true;
+            return;
+        }
         let size = line.len();
         match Line::from_text(line.trim_end_matches('\n')) {
             Some(Line::Started(id, started)) if self.size + size <= MAX_SIZE => {
@@ -116,6 +122,7 @@ impl ActiveRuns {
                 self.size += size;
                 if started.extent == Extent::Process {
                     self.process_run = Some(started.run.clone());
+                    self.is_ending = false;
                 }
                 let run = ReceivedRun { size, ..ReceivedRun::new(started, received) };
                 self.runs.insert(id, run);

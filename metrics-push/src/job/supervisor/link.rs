@@ -40,6 +40,10 @@ const MAX_UNSENT: usize = 16 << 20;
 /// ended.
 pub(super) const LOST: &str = "lost\n";
 
+/// The line about the end of the run of the whole process. It precedes the line with the outcome, which waits for the start
+/// and the collectors.
+pub(super) const ENDING: &str = "ending\n";
+
 /// The lowest descriptor of the socket in the job, so that the low ones stay free for the program.
 const MIN_DESCRIPTOR: c_int = 100;
 
@@ -126,6 +130,13 @@ pub(in crate::job) fn link() -> Option<&'static Link> {
     LINK.get_or_init(connect).as_ref()
 }
 
+/// Tells the supervisor that the run of the whole process has ended, so that `max_runtime` no longer applies.
+pub(in crate::job) fn announce_end() {
+    if let Some(link) = link() {
+        link.send_text(ENDING);
+    }
+}
+
 /// Returns true if the supervisor is ending this job because it exceeds its maximum runtime.
 pub(in crate::job) fn is_killing() -> bool {
     link().is_some_and(Link::has_timeout_mark)
@@ -144,9 +155,13 @@ impl Link {
 
     /// Sends a line to the supervisor. If the supervisor is stopped, the line is sent with a later one.
     pub(in crate::job) fn send(&self, line: &Line) {
+        self.send_text(&line.to_text());
+    }
+
+    fn send_text(&self, line: &str) {
         let mut state = self.state.lock();
         if self.is_open(&state) {
-            state.push(&line.to_text());
+            state.push(line);
             state.flush();
         }
     }

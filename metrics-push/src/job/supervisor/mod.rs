@@ -25,11 +25,11 @@ mod process;
 mod signal_forwarding;
 
 #[cfg(unix)]
-pub(super) use link::{Link, VARIABLE, is_killing, link};
+pub(super) use link::{Link, VARIABLE, announce_end, is_killing, link};
 #[cfg(unix)]
 pub(super) use process::ensure;
 #[cfg(not(unix))]
-pub(super) use unsupported::{UnsupportedLink as Link, ensure, is_killing, link};
+pub(super) use unsupported::{UnsupportedLink as Link, announce_end, ensure, is_killing, link};
 
 /// Platforms without a supervisor.
 #[cfg(not(unix))]
@@ -50,6 +50,8 @@ mod unsupported {
     pub(in crate::job) fn link() -> Option<&'static UnsupportedLink> {
         None
     }
+
+    pub(in crate::job) fn announce_end() {}
 
     pub(in crate::job) fn is_killing() -> bool {
         false
