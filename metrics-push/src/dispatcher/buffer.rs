@@ -4,7 +4,7 @@
 //! before each flush. It is bounded in groups and in bytes: while it is full, requests for further groups are dropped and
 //! counted; requests for buffered groups are always merged. Enqueueing waits only for a lock that is held briefly.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) struct BatchBuffer {
 
 #[derive(Debug, Default)]
 struct BufferedGroups {
-    requests: HashMap<GroupingKey, Buffered>,
+    requests: BTreeMap<GroupingKey, Buffered>,
     /// The size of all requests.
     size: usize,
 }
