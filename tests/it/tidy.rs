@@ -38,7 +38,7 @@ const LAYERS: [Layer; 7] = [
         // mistake with the library.
         ("testing", &["float"]),
         ("threads", &[]),
-        ("timed_write", &["file_size"]),
+        ("timed_write", &["clock", "file_size"]),
         ("unwind", &[]),
     ],
     &[
