@@ -283,20 +283,15 @@ fn wait_for_the_gateway_does_not_count_as_runtime() {
     assert!(ended.log_lines.iter().all(|line| !line.contains("maximum runtime")), "{ended:?}");
 }
 
-/// The end of the run waits for the search for dead runs, longer than a run may take.
+/// The end of the run waits for a collector, longer than a run may take.
 #[test]
-fn wait_for_the_search_for_dead_runs_does_not_count_as_runtime() {
-    let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    let job = |options: &[&str]| {
-        let command = job(PanicStrategy::Unwind, options).gateway(&gateway.url());
-        command.variable("METRICS_PUSH_STATE_DIR", state.path())
-    };
-    assert_eq!(job(&["kill"]).run_to_end().status.signal(), Some(9));
-    gateway.clear();
-    gateway.fail_next(1, Fault::hang());
-    let ended = job(&["max-runtime-4s", "ok"]).variable("METRICS_PUSH_TIMEOUT", "15s").run_to_end();
-    assert!(ended.status.success(), "{ended:?}");
-    assert_eq!(outcomes(&gateway.group("ending", &[])), ["success"]);
+fn wait_for_a_collector_does_not_count_as_runtime() {
+    let gateway = FakeGateway::start();
+    let command = job(PanicStrategy::Unwind, &["max-runtime-4s", "blocking-collector", "panic"]);
+    let command = command.gateway(&gateway.url()).variable("METRICS_PUSH_TIMEOUT", "30s");
+    let ended = command.run_to_end();
+    assert_eq!(ended.status.code(), Some(101), "{ended:?}");
+    assert_eq!(outcomes(&gateway.group("ending", &[])), ["panic"]);
 }
 
 #[test]
