@@ -62,7 +62,7 @@ pub(crate) fn warn_lines(lines: impl fmt::Display) {
     }
 }
 
-/// Returns the text for one write, so that lines of several threads do not mix unless they are longer than a pipe accepts.
+/// Returns the text of a line. A short one is written in one piece, so that lines of several threads do not mix.
 fn for_stderr(line: &str) -> String {
     format!("metrics-push: {line}\n")
 }

@@ -1,8 +1,8 @@
 //! `Snapshot`: the metric families gathered at one moment, validated and not yet encoded.
 //!
 //! Invariants: families are sorted by name and unique; every family has at least one series; series are unique across
-//! families; there are no timestamps, no empty label values and no names that Prometheus does not accept. Removed
-//! metrics are reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
+//! families; all names are valid in Prometheus; there are no timestamps and no empty label values. Removed metrics are
+//! reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
