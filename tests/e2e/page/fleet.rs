@@ -19,7 +19,7 @@ use crate::state_dir::StateDir;
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
-const DAY: f64 = 24.0 * HOUR;
+pub(super) const DAY: f64 = 24.0 * HOUR;
 
 /// A name that is longer than a column.
 pub(super) const LONG_NAME: &str =
@@ -62,12 +62,7 @@ impl Fleet {
                 ("pushed_at_timestamp_seconds", ago(20.0)),
             ])
         };
-        let flapping = ended("error", 12.0 * MINUTE, 2.0 * HOUR)
-            + &values(&[
-                ("last_success_timestamp_seconds", ago(20.0 * MINUTE)),
-                ("consecutive_failures", 1.0),
-                ("failure_threshold", 3.0),
-            ]);
+        let flapping = flapping(12.0 * MINUTE, 2.0 * HOUR);
         let never = ended("panic", 3.0 * HOUR, 2.0 * HOUR)
             + &values(&[("failure_threshold", 5.0), ("consecutive_failures", 1.0)]);
         fleet.push(&[("job", "orders_export"), ("region", "eu")], &failing);
@@ -170,6 +165,16 @@ pub(super) fn ended(outcome: &str, age: f64, deadline: f64) -> String {
         text += &values(&[("last_success_timestamp_seconds", start + 48.0)]);
     }
     text
+}
+
+/// The metrics of an hourly job whose last run failed after a success.
+pub(super) fn flapping(age: f64, deadline: f64) -> String {
+    ended("error", age, deadline)
+        + &values(&[
+            ("last_success_timestamp_seconds", ago(age + 8.0 * MINUTE)),
+            ("consecutive_failures", 1.0),
+            ("failure_threshold", 3.0),
+        ])
 }
 
 /// `metrics-push serve`. It is killed when it is dropped.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::chromium::{Chromium, Theme};
-use super::fleet::Fleet;
+use super::fleet::{DAY, Fleet, ended, flapping};
 use crate::programs::target_directory;
 
 /// Returns the elements that exceed the width of the window, and the cells that overlap another cell of their row.
@@ -63,9 +63,30 @@ fn page_has_pictures_in_all_widths_and_themes() {
     }
 }
 
+/// Adds jobs whose last runs were on other days, whatever the time of the day is.
+fn push_distant_runs(fleet: &Fleet) {
+    for (job, days) in [("day", 0.998), ("days", 5.6), ("weeks", 80.0), ("year", 400.0)] {
+        let (age, deadline) = (days * DAY, 500.0 * DAY);
+        let success = ended("success", age, deadline);
+        let unscheduled = |metrics: &str| {
+            let lines = metrics.split_inclusive('\n');
+            lines.filter(|line| !line.contains("next_run")).collect::<String>()
+        };
+        for (state, metrics) in [
+            ("overdue", &success),
+            ("success", &unscheduled(&success)),
+            ("skipped", &unscheduled(&ended("skipped", age, deadline))),
+            ("flapping", &unscheduled(&flapping(age, deadline))),
+        ] {
+            fleet.push(&[("job", job), ("state", state)], metrics);
+        }
+    }
+}
+
 #[test]
 fn page_fits_every_width() {
     let fleet = Fleet::with_history();
+    push_distant_runs(&fleet);
     let mut browser = Chromium::start();
     browser.open(&fleet.file());
     for font in ["'Liberation Sans Narrow'", "'DejaVu Sans'"] {
