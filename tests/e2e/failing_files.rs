@@ -129,7 +129,9 @@ fn fail_from_now_on(processes: &[u32], files: &[PathBuf], fault: &str, output: &
     strace.args(processes.iter().map(|process| format!("--attach={process}")));
     strace.args(files.iter().flat_map(|file| [OsStr::new("-P"), file.as_os_str()]));
     let strace = strace.spawn().unwrap();
-    wait_for_threads(processes, |status| !status.contains("TracerPid:\t0\n"));
+    wait_for_threads(processes, |status| status.contains("State:\tt"));
+    // `strace` gives up on a thread that continues before it has handled its stop. It sleeps once it has handled all of them.
+    wait_for_threads(&[strace.id()], |status| status.contains("State:\tS"));
     signal("CONT");
     strace
 }
