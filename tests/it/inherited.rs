@@ -56,6 +56,20 @@ fn job_with_closed_streams_is_reported() {
     assert_all_reported(closed.map(|closed| format!("exec {closed};")));
 }
 
+/// Otherwise the next file or connection of the process would get the number of a stream, and the next line would go there.
+#[test]
+fn command_that_cannot_be_executed_leaves_the_streams_open() {
+    for options in [&[][..], &["supervised"]] {
+        let (gateway, state) = (FakeGateway::start(), StateDir::new());
+        let arguments = [options, &["run-exec-missing"]].concat();
+        let command = job(PanicStrategy::Unwind, &arguments).gateway(&gateway.url());
+        let command = command.variable("METRICS_PUSH_STATE_DIR", state.path());
+        let ended = within(command, "exec <&- >&- 2>&-;").run_to_end();
+        assert_eq!(ended.status.code(), Some(3), "{options:?}: {ended:?}");
+        assert_eq!(outcomes(&gateway.group("ending", &[])), ["exit_code"], "{options:?}");
+    }
+}
+
 #[test]
 fn job_with_limits_is_reported() {
     let limits = ["fsize=0", "fsize=100", "nofile=32", "core=0", "data=2000000000"];

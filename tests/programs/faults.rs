@@ -8,6 +8,7 @@
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use metrics_push::{Job, Run};
@@ -32,6 +33,12 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
                           [ -e /proc/$$/fd/$fd ] || code=$((code + (8 << fd))); done; exit $code";
             let error = run.exec(Command::new("/bin/sh").args(["-c", script]));
             return Some(Err(error.to_string()));
+        }
+        "run-exec-missing" => {
+            drop(run.exec(&mut Command::new("/nonexistent")));
+            // The exit code has one bit for each stream that this process lacks.
+            let is_closed = |fd: &i32| !Path::new(&format!("/proc/self/fd/{fd}")).exists();
+            std::process::exit((0..3).filter(is_closed).map(|fd| 8 << fd).sum::<i32>() + 3)
         }
         // When the library starts the thread that handles signals.
         "exec-later" => {

@@ -65,12 +65,14 @@ pub(super) fn restore() -> io::Result<()> {
     let streams = STREAMS.into_iter().zip(&IS_CLOSED);
     streams
         .filter(|(_, is_closed)| is_closed.load(Ordering::Relaxed))
-        .for_each(|(fd, _)| close(fd));
+        .for_each(|(fd, _)| close_on_exec(fd));
     Ok(())
 }
 
+/// Lets the program that is executed next inherit the closed stream. If the execution fails, this process still has the stream;
+/// otherwise its next file would get the number, and the next line of the log would go there.
 #[expect(unsafe_code, reason = "a call into C")]
-fn close(descriptor: c_int) {
-    // SAFETY: the call takes only an integer. The program that is executed next inherits the closed stream.
-    unsafe { libc::close(descriptor) };
+fn close_on_exec(descriptor: c_int) {
+    // SAFETY: the call takes only integers and changes a flag of a stream that this process has opened in place of a closed one.
+    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
