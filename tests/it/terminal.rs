@@ -162,6 +162,28 @@ fn interrupt_key_reaches_the_job_once() {
 }
 
 #[test]
+fn interrupt_key_ends_the_job_at_any_time_of_its_start() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    for delay in (0..40).map(|step| Duration::from_micros(step * 400)) {
+        let job = job(PanicStrategy::Unwind, &["supervised", "wait"]).gateway(&gateway.url());
+        let job = job.variable("METRICS_PUSH_STATE_DIR", state.path());
+        let mut session = Session::start(job, Some(r#"echo starts; exec "$@""#));
+        session.expect("starts");
+        thread::sleep(delay);
+        session.press(INTERRUPT);
+        let deadline = Instant::now() + TIMEOUT;
+        let status = loop {
+            if let Some(status) = session.leader.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the job continues after {delay:?}");
+            session.read();
+        };
+        assert_eq!(status.signal(), Some(2), "after {delay:?}: {status}");
+    }
+}
+
+#[test]
 fn suspended_job_continues_in_the_foreground() {
     let gateway = run_sessions("wait-for-input", Some(SHELL_THAT_CONTINUES), |mut session| {
         session.expect("ready").press(SUSPEND).expect("status 148");

@@ -114,6 +114,7 @@ impl Supervisor {
                 return Err(error);
             }
         };
+        signals.set_job_started();
         detach_stdio();
         let supervisor = Self {
             job: pipeline.job.clone().unwrap_or_else(|| spec.name.to_string()),

@@ -1,14 +1,15 @@
 //! `SignalForwarding`: forwards signals from the supervisor to the job.
 //!
 //! For each signal, the handler writes two bytes to a socket that the supervisor reads: the signal, and whether a
-//! process sent it. A terminal sends its signals to the whole process group, so those are not forwarded. Reading the
-//! sender is unsafe code.
+//! process sent it. A terminal sends its signals to the whole process group, so those are not forwarded, except before the
+//! job exists. Reading the sender is unsafe code.
 
 use std::ffi::{c_int, c_void};
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::process;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::job::posix_signals::{
@@ -41,6 +42,10 @@ const ENDING: [c_int; 5] =
 /// The descriptor that the handler writes to.
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
+/// The id of the process that is starting its job, otherwise zero. Its copy that becomes the job has another id, so it does
+/// not forward what the terminal sends to both.
+static STARTING: AtomicU32 = AtomicU32::new(0);
+
 pub(super) struct SignalForwarding {
     received: UnixStream,
     /// The signals whose handler has been installed.
@@ -71,6 +76,7 @@ impl SignalForwarding {
         received.set_nonblocking(true)?;
         writer.set_nonblocking(true)?;
         WRITER.store(writer.into_raw_fd(), Ordering::Release);
+        STARTING.store(process::id(), Ordering::Release);
         Ok(Self { received, handled: Vec::new(), is_session_leader: is_session_leader() })
     }
 
@@ -82,6 +88,11 @@ impl SignalForwarding {
         self.handled = signals.chain([libc::SIGCHLD]).collect();
         self.handled.iter().for_each(|signal| install_with_info(*signal, on_signal));
         InheritedSignals { mask: SignalMask::unblock(&self.handled), is_sigchld_ignored }
+    }
+
+    /// Leaves the signals of the terminal to the job from now on. Earlier ones are forwarded, because the job did not exist.
+    pub(super) fn set_job_started(&self) {
+        STARTING.store(0, Ordering::Release);
     }
 
     /// Installs the handler of one signal again.
@@ -167,13 +178,13 @@ pub(super) fn poll(descriptors: [RawFd; 2], timeout: Option<Duration>) -> [bool;
 #[expect(unsafe_code, reason = "a call into C")]
 fn is_session_leader() -> bool {
     // SAFETY: the call takes only integers.
-    unsafe { libc::getsid(0) }.cast_unsigned() == std::process::id()
+    unsafe { libc::getsid(0) }.cast_unsigned() == process::id()
 }
 
 /// The sender of a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// Another process.
+    /// Another process, or any sender before the job exists.
     Process,
     /// The kernel, for example for a terminal.
     Kernel,
@@ -186,8 +197,9 @@ const FROM_PROCESS: u8 = 1;
 extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     // SAFETY: the handler is installed with `SA_SIGINFO`, so the kernel passes a valid pointer.
     let is_from_process = unsafe { (*info).si_code } <= 0;
+    let must_forward = is_from_process || STARTING.load(Ordering::Acquire) == process::id();
     preserve_errno(|| {
-        let origin = if is_from_process { FROM_PROCESS } else { 0 };
+        let origin = if must_forward { FROM_PROCESS } else { 0 };
         let event = [u8::try_from(signal).unwrap_or(0), origin];
         write_from_signal(WRITER.load(Ordering::Acquire), &event);
     });
