@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
 
 use crate::arguments::Arguments;
-use crate::tokens::generated;
+use crate::tokens::{borrowed, generated};
 
 /// `::metrics_push`, or the value of `crate = ..`.
 pub(crate) struct RuntimeCrate(TokenStream);
@@ -22,8 +22,9 @@ impl RuntimeCrate {
 
     /// Returns a closure that returns the registry, so that it is created on first use.
     pub(crate) fn registry(&self, registry: &TokenStream) -> TokenStream {
+        let registry = borrowed(registry);
         quote_spanned! {generated()=>
-            || -> &'static #self::prometheus::Registry { &#registry }
+            || -> &'static #self::prometheus::Registry { #registry }
         }
     }
 }

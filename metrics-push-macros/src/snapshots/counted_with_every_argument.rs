@@ -17,7 +17,7 @@ fn pay(payment: &Payment) -> Option<Receipt> {
                         .fixed_labels(&[("service", "checkout")])
                         .max_series(20)
                         .registry(|| -> &'static ::facade::metrics::prometheus::Registry {
-                            &REGISTRY
+                            &(REGISTRY)
                         })
                 },
             )

@@ -14,7 +14,7 @@ fn import(shard: u32) -> u32 {
                 .on_success(crate::facade::Verb::Add)
                 .version(::core::option_env!("CARGO_PKG_VERSION"))
                 .registry(|| -> &'static crate::facade::prometheus::Registry {
-                    &registry()
+                    &(registry())
                 });
             &__JOB
         },
