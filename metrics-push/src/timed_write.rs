@@ -1,4 +1,4 @@
-//! `write_within`: writes to a stream with a timeout. A write to a full pipe blocks until a process reads the pipe.
+//! `write_within`: writes to a stream with a timeout. A write to a full pipe or terminal blocks until a process reads it.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -17,6 +17,10 @@ pub(crate) fn write_within(
     bytes: &[u8],
     timeout: Duration,
 ) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if let Some(terminal) = reopen_terminal(&stream) {
+        return write_without_blocking(terminal, bytes, timeout);
+    }
     for part in bytes.chunks(MAX_WRITE_SIZE) {
         if !is_writable_within(&stream, timeout) {
             return Err(io::ErrorKind::TimedOut.into());
@@ -37,6 +41,60 @@ fn is_writable_within(stream: impl std::os::fd::AsFd, timeout: Duration) -> bool
     // A signal that interrupts `poll` does not extend the time.
     let poll = || poll(&mut streams, deadline.remaining().try_into().ok().as_ref());
     retry_on_intr(poll) != Ok(0)
+}
+
+/// Opens a terminal again, without blocking: `poll` also reports it as writable if it accepts only a part of a line. The flag
+/// of the stream itself is shared with other processes.
+///
+/// Returns `None` for other streams, and if the terminal cannot be opened again: it belongs to another user, is in exclusive
+/// mode, or `/proc` is not mounted. A write to it can block.
+#[cfg(target_os = "linux")]
+fn reopen_terminal(stream: &impl std::os::fd::AsFd) -> Option<std::fs::File> {
+    use std::io::IsTerminal as _;
+    use std::os::fd::AsRawFd as _;
+
+    use rustix::fs::{Mode, OFlags, fstat, major, open};
+
+    /// Of devices that stand for another terminal, such as `/dev/tty`, or become a new one, such as `/dev/ptmx`.
+    const INDIRECT_MAJOR: u32 = 5;
+
+    let stream = stream.as_fd();
+    if !stream.is_terminal() {
+        return None;
+    }
+    let device = fstat(stream).ok().filter(|stat| major(stat.st_rdev) != INDIRECT_MAJOR)?;
+    let path = format!("/proc/self/fd/{}", stream.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = open(path, flags, Mode::empty()).ok()?;
+    // Another thread may have replaced the stream.
+    let opened = fstat(&terminal).ok()?;
+    let is_same = (opened.st_dev, opened.st_ino) == (device.st_dev, device.st_ino);
+    is_same.then(|| terminal.into())
+}
+
+#[cfg(target_os = "linux")]
+fn write_without_blocking(
+    mut terminal: impl Write,
+    mut bytes: &[u8],
+    timeout: Duration,
+) -> io::Result<()> {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+
+    const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+    let mut deadline = Moment::now().after(timeout);
+    while !bytes.is_empty() {
+        match terminal.write(bytes) {
+            Ok(written @ 1..) => {
+                bytes = &bytes[written..];
+                deadline = Moment::now().after(timeout);
+            }
+            Err(error) if !matches!(error.kind(), WouldBlock | Interrupted) => return Err(error),
+            _ if deadline.remaining().is_zero() => return Err(TimedOut.into()),
+            _ => std::thread::sleep(POLL_INTERVAL),
+        }
+    }
+    Ok(())
 }
 
 /// On other platforms, the time of a write is not limited.

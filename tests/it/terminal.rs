@@ -15,7 +15,7 @@ use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::child::{JobCommand, PanicStrategy, child_of, job, send_signal};
+use crate::child::{JobCommand, PanicStrategy, child_of, ending, job, send_signal};
 use crate::lifecycle::{assert_value, completions, outcomes};
 use crate::state_dir::StateDir;
 
@@ -254,4 +254,25 @@ fn supervised_job_has_the_terminal_as_stdio() {
     run_sessions("print-terminal", None, |mut session| {
         session.expect("[true, true, true]").expect("33 77").expect("after");
     });
+}
+
+#[test]
+fn terminal_that_is_not_read_does_not_block_a_job() {
+    let gateway = FakeGateway::start();
+    let mut job = ending("ending", &gateway.url(), &["ok"]);
+    // Each of them causes one line, and the terminal has room for some of the lines.
+    for number in 0..300 {
+        job.std_command().env(format!("METRICS_PUSH_UNKNOWN_{number}"), "x");
+    }
+    let mut session = Session::start(job, Some(r#"exec "$@" >/dev/null"#));
+    let deadline = Instant::now() + TIMEOUT;
+    let status = loop {
+        if let Some(status) = session.leader.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "the job is blocked");
+        thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success(), "{status}");
+    session.expect("METRICS_PUSH_UNKNOWN_0");
 }
