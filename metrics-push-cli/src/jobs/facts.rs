@@ -156,6 +156,11 @@ impl Facts {
         self.deadline.or_else(two_runs).map(|limit| limit.min(MAX_FIRST_SUCCESS_LIMIT))
     }
 
+    /// Returns true if the last run that has ended was skipped.
+    pub(crate) fn is_skipped(&self) -> bool {
+        self.outcome.as_deref() == Some("skipped")
+    }
+
     /// Returns true if a run has started and has not ended.
     pub(crate) fn is_open(&self) -> bool {
         match (self.start, self.completion) {

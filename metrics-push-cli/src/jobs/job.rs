@@ -150,7 +150,7 @@ impl Job {
 
     /// Returns true if the job is overdue only because of failures that are fewer in a row than `failure_threshold`.
     pub(super) fn is_overdue_by_failures(&self) -> bool {
-        let is_failure = self.facts.is_failing && self.facts.outcome.as_deref() != Some("skipped");
+        let is_failure = self.facts.is_failing && !self.facts.is_skipped();
         self.state == State::Overdue && is_failure && !self.is_late() && !self.is_start_too_old()
     }
 

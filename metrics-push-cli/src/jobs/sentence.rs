@@ -118,8 +118,7 @@ impl Job {
                 missed => format!("not started for {missed} runs, due at {due}"),
             }
         });
-        let is_skipped =
-            self.facts.outcome.as_deref() == Some("skipped") && !self.is_start_too_old();
+        let is_skipped = self.facts.is_skipped() && !self.is_start_too_old();
         let (cause, remedy) = match (cause, self.running_for()) {
             (_, Some(running)) => (Some(running), None),
             (None, None) if is_skipped => (
@@ -140,12 +139,21 @@ impl Job {
         Self::with_details(headline, [self.failed_before()])
     }
 
-    /// `the last run failed 10m ago (error)`; `None` if it did not fail.
+    /// `the last run failed 10m ago (error)`; `None` if it did not fail. A skipped run does not count.
     fn failed_before(&self) -> Option<String> {
         let failed = || {
-            format!("the last run failed {}{}", self.ago(self.facts.failure), self.last_outcome())
+            let ago = self.ago(self.facts.failure);
+            format!("{} {ago}{}", self.last_run_failed(), self.last_outcome())
         };
         self.facts.is_failing.then(failed)
+    }
+
+    fn last_run_failed(&self) -> &'static str {
+        if self.facts.is_skipped() {
+            "the last run that was not skipped failed"
+        } else {
+            "the last run failed"
+        }
     }
 
     fn flapping(&self) -> Sentence {
@@ -154,7 +162,7 @@ impl Job {
         let headline = if failures > 0 {
             format!("flapping: {failures} of the last {} failed", count(runs, "run"))
         } else {
-            format!("flapping: the last run failed{}", self.last_outcome())
+            format!("flapping: {}{}", self.last_run_failed(), self.last_outcome())
         };
         let threshold = self.facts.threshold();
         let alerts = (threshold > 1.0).then(|| format!("it alerts after {threshold} in a row"));

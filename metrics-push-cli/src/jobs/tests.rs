@@ -331,6 +331,23 @@ fn skipped_run_is_neither_failure_nor_success() {
 }
 
 #[test]
+fn failure_before_a_skipped_run_is_not_that_of_the_last_run() {
+    let values = [("last_run_success", 0.0), ("failure_threshold", 3.0)];
+    let ages = [("start", 70.0), ("completion", 60.0), ("failure", HOUR), ("success", 2.0 * HOUR)];
+    let skipped = sentence(&job(&ages, "skipped", &values));
+    assert_eq!(
+        skipped,
+        "flapping: the last run that was not skipped failed; it alerts after 3 in a row"
+    );
+    let running = [&[("start", 30.0)], &ages[1..]].concat();
+    let before = "running for 30s; the last run that was not skipped failed 1h ago";
+    assert_eq!(sentence(&job(&running, "skipped", &values)), before);
+    // The last run failed after a skipped run.
+    let after = "running for 30s; the last run failed 1h ago (error)";
+    assert_eq!(sentence(&job(&running, "error", &values)), after);
+}
+
+#[test]
 fn success_in_the_future_needs_attention() {
     let ages = [("start", -7_210.0), ("completion", -7_200.0), ("success", -7_200.0)];
     let job = job(&ages, "success", &DAILY);

@@ -106,6 +106,7 @@ fn detail(job: &Job) -> Option<String> {
         State::Refused => Some("push rejected".to_owned()),
         State::Running => job.duration().map(|elapsed| format!("for {}", duration(elapsed))),
         State::Flapping if failures > 0 => Some(format!("{failures} of {} failed", marks.len())),
+        State::Flapping if job.facts.is_skipped() => Some("failed, then skipped".to_owned()),
         State::Flapping => Some("last run failed".to_owned()),
         State::NoSuccess | State::Skipped | State::Success | State::NoRuns => None,
     }
