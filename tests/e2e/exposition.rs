@@ -15,7 +15,7 @@ use crate::real::Pushgateway;
 const MAX_TEST_TIME: Duration = Duration::from_secs(20);
 
 /// Parts of the messages for texts that the gateway accepts, in the order of the documentation of `Exposition`.
-const DELIBERATE: [&str; 8] = [
+const DELIBERATE: [&str; 9] = [
     "has a sample without a suffix",
     "has no numeric label",
     "has the label \"le\"",
@@ -24,6 +24,7 @@ const DELIBERATE: [&str; 8] = [
     "duplicate label",
     "invalid label name \"__",
     "is reserved by the gateway",
+    "invalid metric type \"gauge_histogram\"",
 ];
 
 fn select(choices: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
@@ -320,6 +321,8 @@ fn exposition_accepts_what_the_gateway_accepts() {
         "# TYPE h histogram\nh_count 1\nh_count{le=\"f\"} 1\n",
         "# TYPE h_count counter\nh_count 5\n# TYPE h histogram\nh_sum 1\n",
         "h_bucket{le=\"1\"} 1\n# TYPE h histogram\nh_sum 1\n",
+        "# TYPE g gauge_histogram\ng 1\n",
+        "# TYPE g gauge_histogram\ng_count 1\n",
         "\u{feff}a{b=\"1\"}2\r\n",
         "r -nan\n",
     ] {
