@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use serde_json::Value;
 use crate::http::send;
 
 /// The maximum time until a server is ready.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The maximum time until Prometheus has scraped a new sample.
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(20);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -99,8 +99,14 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("cannot open a port");
+/// Returns an address for one server. The system assigns its port to no other server, even while this one is down: the
+/// others are at 127.0.0.1, or at addresses of their own.
+pub(crate) fn free_address() -> SocketAddr {
+    static COUNT: AtomicU16 = AtomicU16::new(1);
+    let process = u8::try_from(std::process::id() % 250).unwrap();
+    let [high, low] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let ip = Ipv4Addr::new(127, 1 + process, high, low);
+    let listener = TcpListener::bind((ip, 0)).expect("cannot open a port");
     listener.local_addr().expect("a bound socket has no address")
 }
 
@@ -294,6 +300,8 @@ impl Directory {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{server}-{}-{number}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        // A killed test with the same process id may have left one.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("cannot create the temporary directory");
         Self(path)
     }

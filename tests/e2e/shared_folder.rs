@@ -16,6 +16,8 @@ pub(crate) struct SharedFolder(PathBuf);
 impl SharedFolder {
     pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("metrics-push-{name}-{}", std::process::id()));
+        // A killed test with the same process id may have left one.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         fs::copy(program("ending"), path.join("ending")).unwrap();

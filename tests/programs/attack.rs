@@ -52,6 +52,8 @@ struct Scene(PathBuf);
 impl Scene {
     fn new() -> Self {
         let path = std::env::temp_dir().join(format!("metrics-push-attack-{}", std::process::id()));
+        // A killed test with the same process id may have left one.
+        let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let scene = Self(path);
