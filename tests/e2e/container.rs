@@ -1,5 +1,6 @@
 //! Jobs as PID 1 of a container, and a state directory of another user. Both need root.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use metrics_push::testing::{FakeGateway, Fault};
 
 use crate::child::{FinishedJob, JobCommand, PanicStrategy, child_of, job, send_signal};
 use crate::state_dir::StateDir;
+
+const SIGNAL: &str = "batch_job_last_run_signal";
 
 /// The outcomes of a job's last run; a correct group has exactly one.
 pub(crate) fn outcomes(gateway: &FakeGateway, job: &str) -> Vec<&'static str> {
@@ -34,15 +37,22 @@ fn can_unshare() -> bool {
     unshare.is_ok_and(|status| status.success())
 }
 
-/// Stops a job as a container runtime does: TERM, two seconds, KILL.
+/// Stops a job as a container runtime does: TERM, and KILL if the job is still running when `is_reported` returns true.
 #[track_caller]
-fn stop_container(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
+fn stop_container(
+    arguments: &[&str],
+    is_reported: impl Fn(&FakeGateway) -> bool,
+) -> (FakeGateway, FinishedJob) {
     assert!(can_unshare(), "run this test as root: it needs a PID namespace");
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = job_as_pid_1(&gateway, &state, arguments).start().ready();
     let pid_1 = child_of(running.id());
     send_signal(pid_1, "TERM");
-    std::thread::sleep(Duration::from_secs(2));
+    let is_running = || Path::new(&format!("/proc/{pid_1}")).exists();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while is_running() && !is_reported(&gateway) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     // Fails if the process has already exited.
     let _ = Command::new("kill").args(["-KILL", &pid_1.to_string()]).stderr(Stdio::null()).status();
     (gateway, running.wait())
@@ -50,9 +60,10 @@ fn stop_container(arguments: &[&str]) -> (FakeGateway, FinishedJob) {
 
 #[test]
 fn job_as_pid_1_reports_sigterm() {
-    let (gateway, ended) = stop_container(&["wait"]);
+    let signal = |gateway: &FakeGateway| gateway.find_group("ending", &[])?.get(SIGNAL, &[]);
+    let (gateway, ended) = stop_container(&["wait"], |gateway| signal(gateway) == Some(15.0));
     assert_eq!(outcomes(&gateway, "ending"), ["signal"], "{ended:?}");
-    assert_eq!(gateway.group("ending", &[]).get("batch_job_last_run_signal", &[]), Some(15.0));
+    assert_eq!(signal(&gateway), Some(15.0));
 }
 
 #[test]
@@ -81,7 +92,7 @@ fn job_as_pid_1_that_ends_during_the_report_of_sigterm_reports_its_real_end() {
 
 #[test]
 fn supervisor_as_pid_1_exits_with_its_job() {
-    let (gateway, ended) = stop_container(&["supervised", "wait"]);
+    let (gateway, ended) = stop_container(&["supervised", "wait"], |_| false);
     assert_eq!(outcomes(&gateway, "ending"), ["signal"], "{ended:?}");
     assert_eq!(ended.status.code(), Some(143), "{ended:?}");
 }
@@ -97,7 +108,7 @@ fn supervisor_as_pid_1_reaps_orphans() {
         let children = std::fs::read_to_string(format!("/proc/{pid_1}/task/{pid_1}/children"));
         children.unwrap().split_whitespace().count()
     };
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while children() > 1 {
         assert!(Instant::now() < deadline, "the orphan has not been reaped");
         std::thread::sleep(Duration::from_millis(5));

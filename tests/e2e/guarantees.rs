@@ -16,15 +16,18 @@ use crate::supervise::MemoryGroup;
 
 const DOCUMENTATION: &str = include_str!("../../metrics-push/src/guarantees.rs");
 
-/// How much longer than the bare program an ending may take. It is shorter than any timeout of the library, so a test
-/// fails if an ending waits for one.
-const MAX_DELAY: Duration = Duration::from_secs(4);
+const STARTED_AT: &str = "batch_job_last_start_timestamp_seconds";
+const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
+
+/// The timeout of the library.
+const TIMEOUT: &str = "60s";
+
+/// How much longer than the bare program an ending may take. It is shorter than [`TIMEOUT`], so a test fails if an ending
+/// waits for it.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// How often a duration is measured again before it counts as too long.
 const MAX_REPETITIONS: usize = 3;
-
-/// The time between TERM and KILL when a container is stopped.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The levels, in the order of the table's columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,14 +136,14 @@ impl Trial<'_> {
     fn run_timed(
         &self,
         command: JobCommand,
-        is_start_stored: impl Fn() -> bool,
+        is_stored: impl Fn(&str) -> bool,
     ) -> (FinishedJob, Duration) {
         let started = Instant::now();
-        (self.run(command, is_start_stored), started.elapsed())
+        (self.run(command, is_stored), started.elapsed())
     }
 
-    /// Runs the job to its end. `is_start_stored` returns true if the gateway has the start push.
-    fn run(&self, command: JobCommand, is_start_stored: impl Fn() -> bool) -> FinishedJob {
+    /// Runs the job to its end. `is_stored` returns true if the gateway has this metric of the job.
+    fn run(&self, command: JobCommand, is_stored: impl Fn(&str) -> bool) -> FinishedJob {
         let memory =
             (self.recipe.launcher == Launcher::MemoryGroup).then(|| MemoryGroup::new(64 << 20));
         let command = match self.recipe.launcher {
@@ -163,14 +166,14 @@ impl Trial<'_> {
         }
         let mut running = command.with_input().start().ready();
         if self.level.is_some() {
-            wait_for(is_start_stored);
+            wait_for(|| is_stored(STARTED_AT));
         }
-        self.cause(&mut running);
+        self.cause(&mut running, || is_stored(COMPLETED_AT));
         running.close_input();
         running.wait()
     }
 
-    fn cause(&self, running: &mut RunningJob) {
+    fn cause(&self, running: &mut RunningJob, is_reported: impl Fn() -> bool) {
         let process = match self.recipe.launcher {
             Launcher::Background | Launcher::Container => child_of(running.id()),
             _ => running.id(),
@@ -189,21 +192,21 @@ impl Trial<'_> {
                     send_signal(process, signal);
                 }
             }
-            Event::ContainerStop => stop_container(process),
+            // A supervisor ends by itself after its report.
+            Event::ContainerStop => {
+                stop_container(process, || self.level != Some(Level::L3) && is_reported());
+            }
             Event::MaxRuntime if self.level.is_none() => send_signal(process, "TERM"),
             Event::MaxRuntime => {}
         }
     }
 }
 
-/// Sends TERM to PID 1 of a container, and KILL if it is still running after the timeout.
-fn stop_container(pid_1: u32) {
+/// Sends TERM to PID 1 of a container, and KILL if it is still running when `is_reported` returns true.
+fn stop_container(pid_1: u32, is_reported: impl Fn() -> bool) {
     send_signal(pid_1, "TERM");
-    let deadline = Instant::now() + STOP_TIMEOUT;
     let is_running = || std::path::Path::new(&format!("/proc/{pid_1}/stat")).exists();
-    while is_running() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for(|| !is_running() || is_reported());
     if is_running() {
         send_signal(pid_1, "KILL");
     }
@@ -211,9 +214,9 @@ fn stop_container(pid_1: u32) {
 
 #[track_caller]
 fn wait_for(condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
-        assert!(Instant::now() < deadline, "the gateway did not receive the start push");
+        assert!(Instant::now() < deadline, "the gateway did not receive a push");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -245,7 +248,7 @@ impl BareResults {
 /// Runs the bare program. Returns its result and its duration.
 fn run_bare(recipe: &Recipe, panics: PanicStrategy) -> (FinishedJob, Duration) {
     let trial = Trial { recipe, panics, level: None };
-    trial.run_timed(trial.job(), || true)
+    trial.run_timed(trial.job(), |_| true)
 }
 
 /// The documented outcome.
@@ -276,7 +279,7 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         let grouping = format!("{row}-{level:?}-{panics:?}");
         let stored = |job: &str| stored_in(&gateway, &[("job", job), ("test", &grouping)]);
         let configured = |command: JobCommand| {
-            let command = command.gateway(&gateway.url());
+            let command = command.gateway(&gateway.url()).variable("METRICS_PUSH_TIMEOUT", TIMEOUT);
             let command = command.variable("METRICS_PUSH_GROUPING", format!("test={grouping}"));
             match &state {
                 Some(state) => command.variable("METRICS_PUSH_STATE_DIR", state.path()),
@@ -285,9 +288,7 @@ fn check(row: &str, level: Level, recipe: &Recipe, bare: &BareResults) {
         };
         let trial = Trial { recipe, panics, level: Some(level) };
         let run = || {
-            trial.run_timed(configured(trial.job()), || {
-                stored(recipe.job).contains_key("batch_job_last_start_timestamp_seconds")
-            })
+            trial.run_timed(configured(trial.job()), |name| stored(recipe.job).contains_key(name))
         };
         let (ended, duration) = run();
         if level == Level::L2 || documented == "abandoned" {
