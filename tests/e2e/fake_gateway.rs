@@ -486,7 +486,7 @@ fn prometheus_scrapes_the_same_samples() {
     let body = "# TYPE d histogram\nd_bucket{le=\"0.5\"} 1\nd_sum 2.5\nd_count 3\n# TYPE r gauge\nr{kind=\"x\"} 7\n";
     assert_eq!(gateways.step(&put("/metrics/job/nightly/region/eu", body)), Ok(()));
     let [real, fake] = gateways.addresses().map(|address| {
-        let prometheus = Prometheus::scraping(address, Duration::from_millis(200));
+        let prometheus = Prometheus::scraping(address, Duration::from_secs(1));
         prometheus.wait_for("r", |result| result.len() == 1);
         let mut samples = prometheus.query("{job=\"nightly\",__name__!~\"push_.*\"}");
         samples.sort_by_key(|(labels, _)| format!("{labels:?}"));

@@ -20,9 +20,9 @@ use crate::samples::{self, Scratch};
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../metrics-push-cli/monitoring");
 
 /// The scrape interval and the evaluation interval of the rules.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(1);
 
-const DATA_TIMEOUT: Duration = Duration::from_secs(20);
+const DATA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The jobs that the dashboard must offer for selection.
 const JOBS: [&str; 5] = ["nightly_import", "etl_steps", "watched", "ends_with_code", "is_killed"];
@@ -76,7 +76,7 @@ impl Stack {
     /// Runs a command with `metrics-push exec` and returns its exit code.
     fn exec(&self, url: &str, arguments: &[&str]) -> Option<i32> {
         let mut command = self.command(&cli::metrics_push_program(), &["exec"]);
-        command.args(arguments).env("METRICS_PUSH_URL", url).env("METRICS_PUSH_TIMEOUT", "2s");
+        command.args(arguments).env("METRICS_PUSH_URL", url);
         command.status().unwrap().code()
     }
 
@@ -360,15 +360,17 @@ fn weekday(day: u64) -> u64 {
 fn missed_run_alert_fires_for_a_job_that_skips_a_weekday() {
     const DAY: u64 = 86_400;
     let stack = Stack::start("weekdays");
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / DAY;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let today = now / DAY;
     let on = |first: u64, second: u64| format!("0 0 * * {},{}", weekday(first), weekday(second));
-    // Both ran the day before yesterday. One was due yesterday, the other one is due tomorrow.
+    // Both ran at noon of the day before yesterday. One was due yesterday, the other one is due tomorrow.
+    let noon = format!("-{}", now - (today - 2) * DAY - DAY / 2);
     let schedules = [("missed", on(today - 1, today + 2)), ("due_later", on(today + 1, today + 2))];
     for (job, schedule) in &schedules {
         let program = cli::metrics_push_program();
         let arguments = ["exec", "--job", job, "--schedule", schedule];
         let mut run = stack.command(&program, &arguments);
-        run.args(["--timezone", "UTC", "--", "true"]).envs(faketime::variables("-2d"));
+        run.args(["--timezone", "UTC", "--", "true"]).envs(faketime::variables(&noon));
         assert!(run.status().unwrap().success());
     }
     let missed = r#"ALERTS{alertname="BatchJobMissedRun",alertstate="firing"}"#;
@@ -379,8 +381,8 @@ fn missed_run_alert_fires_for_a_job_that_skips_a_weekday() {
     assert_eq!(stack.prometheus.query(missed).len(), 1);
 
     let (job, schedule) = &schedules[0];
-    let now = ["--job", job, "--schedule", schedule, "--timezone", "UTC", "--", "true"];
-    assert_eq!(stack.exec(&stack.gateway.url(), &now), Some(0));
+    let arguments = ["--job", job, "--schedule", schedule, "--timezone", "UTC", "--", "true"];
+    assert_eq!(stack.exec(&stack.gateway.url(), &arguments), Some(0));
     stack.prometheus.wait_for(missed, <[_]>::is_empty);
 }
 

@@ -8,14 +8,14 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics_push::prometheus::Registry;
-use metrics_push::{Config, Gateway, Job, Outcome, StoredGroup};
+use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome, StoredGroup};
 
 use crate::child::{PanicStrategy, job};
 use crate::cli::metrics_push_program;
 use crate::programs::command;
 use crate::real::{Directory, Prometheus, Pushgateway};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 
@@ -25,8 +25,14 @@ fn ring(gateways: &[Pushgateway]) -> String {
     format!("shards+http://{}", hosts.join(";"))
 }
 
+/// The groups of a gateway, except the one that this function pushes: the gateway deletes asynchronously, and responds to a
+/// later push after the deletion.
 fn groups(gateway: &Pushgateway) -> Vec<StoredGroup> {
-    Gateway::new(gateway.url()).unwrap().metrics().unwrap()
+    let client = Gateway::new(gateway.url()).unwrap();
+    client.add(&GroupingKey::new("last").unwrap(), &"last 1".parse().unwrap()).unwrap();
+    let mut groups = client.metrics().unwrap();
+    groups.retain(|group| group.labels["job"] != "last");
+    groups
 }
 
 /// The groups of each job on all gateways, with the index of the gateway.

@@ -44,7 +44,7 @@ fn jobs(document: &Value) -> Vec<Vec<Value>> {
 #[test]
 fn status_of_scraped_groups_is_that_of_the_gateway() {
     let gateway = Pushgateway::start();
-    let prometheus = Prometheus::scraping(gateway.address(), Duration::from_millis(200));
+    let prometheus = Prometheus::scraping(gateway.address(), Duration::from_secs(1));
     let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
     let job = Job::new("orders").every(Duration::from_secs(3_600)).whole_process();
     for (region, outcome) in [("", Outcome::Success), ("eu/b c", Outcome::Error)] {
