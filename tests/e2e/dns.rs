@@ -171,7 +171,7 @@ fn lookup_failures_are_classified() {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(stderr.contains(expected), "{behaviour:?}: {output:?}");
     }

@@ -24,7 +24,7 @@ const ERRORS: [&str; 3] = ["ENOSPC", "EIO", "EDQUOT"];
 const CALLS: [&str; 3] = ["write", "read", "/^f(data)?sync$"];
 
 /// The maximum time until the threads of a process are stopped or traced.
-const THREADS_TIMEOUT: Duration = Duration::from_secs(20);
+const THREADS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A job whose process is the second one to which `strace` attaches.
 const SUPERVISED: &[&str] = &["supervised", "wait-for-input"];

@@ -47,7 +47,7 @@ pub(crate) fn send(
 /// Sends bytes and reads until the server closes the connection.
 pub(crate) fn send_raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.set_nodelay(true)?;
     stream.write_all(bytes)?;
     let mut response = Vec::new();

@@ -33,6 +33,7 @@ impl Setup {
 
     fn configured(&self, command: JobCommand, name: &str) -> JobCommand {
         let command = command.gateway(&self.proxy.url()).variable("METRICS_PUSH_JOB", name);
+        let command = command.variable("METRICS_PUSH_TIMEOUT", "60s");
         command.variable("METRICS_PUSH_STATE_DIR", self.state.path())
     }
 

@@ -124,7 +124,7 @@ fn families_of_the_process_do_not_hide_those_of_the_exporter() {
         run.gauge("process_open_fds", "Files of the job.").unwrap().set(3.0);
         Ok::<_, &str>(())
     });
-    assert_eq!((ended, metrics_push::flush(Duration::from_secs(20))), (Ok(()), 0));
+    assert_eq!((ended, metrics_push::flush(Duration::from_secs(60))), (Ok(()), 0));
     let text = fs::read_to_string(file(exporter.directory())).unwrap();
     assert!(!text.contains("process_open_fds"), "{text}");
     let series = exporter.series();
@@ -161,7 +161,7 @@ fn hostile_labels_and_values_leave_the_file_readable() {
         gauge.set(f64::from(u8::try_from(number).unwrap()));
         run.finish(Outcome::Success);
     }
-    metrics_push::flush(Duration::from_secs(20));
+    metrics_push::flush(Duration::from_secs(60));
     assert_readable(&exporter);
     let series = exporter.series();
     let rows = series.iter().filter(|(name, _)| name.starts_with("rows{"));
@@ -225,7 +225,7 @@ fn metric_with_another_help_hides_no_outcome() {
         run.gauge("rows", help).unwrap().set(1.0);
         run.finish(Outcome::Success);
     }
-    metrics_push::flush(Duration::from_secs(20));
+    metrics_push::flush(Duration::from_secs(60));
     let series = exporter.series();
     for name in ["first", "second"] {
         assert_eq!(outcomes(&series, name), ["success"], "{series:?}");

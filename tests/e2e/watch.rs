@@ -12,7 +12,7 @@ use crate::programs::command;
 use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
-const SCREEN_TIMEOUT: Duration = Duration::from_secs(20);
+const SCREEN_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A tmux server with one window. Dropping it ends the server and its programs.

@@ -16,7 +16,7 @@ use crate::real::Directory;
 const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// The maximum time until a response or an event.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The colours that a page prefers.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +172,7 @@ impl Chromium {
                 const started = Date.now();
                 const poll = () => {{
                     if ({expression}) found(true);
-                    else if (Date.now() - started > 25000) failed(new Error('timeout'));
+                    else if (Date.now() - started > 60000) failed(new Error('timeout'));
                     else setTimeout(poll, 50);
                 }};
                 poll();

@@ -87,7 +87,11 @@ impl Fleet {
             let arguments =
                 ["exec", "--job", "recorded", "--every", "1h", "--", "sh", "-c", &script];
             let output = fleet.metrics_push(&arguments).output().unwrap();
-            assert!(output.stderr.is_empty(), "{output:?}");
+            assert_eq!(
+                output.status.code(),
+                status.to_digit(10).map(u32::cast_signed),
+                "{output:?}"
+            );
         }
         fleet
     }

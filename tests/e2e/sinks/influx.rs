@@ -118,10 +118,11 @@ fn outcome_survives_a_dead_and_a_frozen_server() {
     let influx = InfluxDb::start();
     let state = StateDir::new();
     let (url, address) = (influx.url(), influx.address().to_string());
-    let run = |argument: &str| {
-        let command = ending("outage", &url, &[argument]).variable("METRICS_PUSH_TIMEOUT", "2s");
+    let run_with = |timeout: &str, argument: &str| {
+        let command = ending("outage", &url, &[argument]).variable("METRICS_PUSH_TIMEOUT", timeout);
         command.variable("METRICS_PUSH_STATE_DIR", state.path()).run_to_end()
     };
+    let run = |argument: &str| run_with("60s", argument);
     let points = |influx: &InfluxDb, field: &str| {
         let query = format!("SELECT count(distinct({field})) FROM batch_job WHERE job = 'outage'");
         influx.query(&query).first().map(|series| series["values"][0][1].as_u64().unwrap())
@@ -135,7 +136,7 @@ fn outcome_survives_a_dead_and_a_frozen_server() {
     assert_eq!(points(&influx, SUCCESS), Some(1));
 
     send_signal(influx.id(), "STOP");
-    let ended = run("err");
+    let ended = run_with("2s", "err");
     send_signal(influx.id(), "CONT");
     assert!(ended.log_lines.iter().any(|line| line.contains(&address)), "{ended:?}");
     run("ok");

@@ -38,7 +38,7 @@ pub(crate) const ENDINGS: [(&[&str], &str); 10] = [
 ];
 
 /// How long a test waits until a server returns what it has received.
-const VISIBLE_TIMEOUT: Duration = Duration::from_secs(20);
+const VISIBLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 

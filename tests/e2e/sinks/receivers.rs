@@ -17,7 +17,7 @@ use crate::real::{Directory, Labels, Server, percent_encode};
 
 use super::{Receiver, Values, series};
 
-const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const READY_PATH: &str = "/-/ready";
 

@@ -15,7 +15,7 @@ use crate::state_dir::StateDir;
 use super::receivers::{RealReceiver, ReceiverKind, now};
 use super::{Receiver as _, outcomes};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than any test, so that the interval causes no push.
 const LONG_INTERVAL: Duration = Duration::from_secs(3_600);
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
@@ -122,24 +122,25 @@ fn replays_in_any_order_end_with_the_newest_outcome() {
 fn killed_or_frozen_receiver_loses_no_outcome() {
     for kind in [ReceiverKind::Prometheus, ReceiverKind::VictoriaMetrics] {
         let state = StateDir::new();
-        let run = |receiver: &str, arguments: &[&str]| {
-            let command = ending("outage", receiver, arguments);
-            let command = command.variable("METRICS_PUSH_TIMEOUT", "2s");
-            with_state(command, &state).run_to_end()
-        };
         let receiver = RealReceiver::start(kind);
         let url = receiver.url();
-        run(&url, &["ok"]);
+        let run_with = |timeout: &str, argument: &str| {
+            let command = ending("outage", &url, &[argument]);
+            let command = command.variable("METRICS_PUSH_TIMEOUT", timeout);
+            with_state(command, &state).run_to_end()
+        };
+        let run = |argument: &str| run_with("60s", argument);
+        run("ok");
         receiver.wait_for("outage", |values| outcomes(values) == ["success"]);
-        let receiver = receiver.restart(|| drop(run(&url, &["err"])));
+        let receiver = receiver.restart(|| drop(run("err")));
         assert_eq!(spooled(&state), 1, "{kind:?}");
         let other = with_state(ending("other", &url, &["ok"]), &state).run_to_end();
         assert_eq!(spooled(&state), 0, "{kind:?}: {other:?}");
         let values = receiver.wait_for("outage", |values| outcomes(values) == ["error"]);
         assert!(values.contains_key(FAILURE), "{kind:?}");
-        receiver.freeze(|| drop(run(&url, &["panic"])));
+        receiver.freeze(|| drop(run_with("2s", "panic")));
         assert_eq!(spooled(&state), 1, "{kind:?}");
-        run(&url, &["ok"]);
+        run("ok");
         assert_eq!(spooled(&state), 0, "{kind:?}");
         receiver.wait_for("outage", |values| outcomes(values) == ["success"]);
     }
@@ -310,7 +311,7 @@ fn credentials_and_tenant_reach_the_receiver() {
         .variable("METRICS_PUSH_PASSWORD", "access-policy-token")
         .variable("METRICS_PUSH_HEADERS", "X-Scope-OrgID=team")
         .run_to_end();
-    receiver.wait_for(Duration::from_secs(10), |receiver| {
+    receiver.wait_for(Duration::from_secs(60), |receiver| {
         !receiver.group("grafana", &[]).families.is_empty()
     });
     assert!(receiver.requests().iter().all(|it| it.header("x-scope-orgid") == Some("team")));

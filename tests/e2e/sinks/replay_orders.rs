@@ -13,7 +13,7 @@ use super::{Receiver, outcomes};
 
 const SUCCESS: &str = "batch_job_last_success_timestamp_seconds";
 const FAILURE: &str = "batch_job_last_failure_timestamp_seconds";
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The results of the runs, oldest first.
 const RESULTS: [Result<(), &str>; 4] = [Ok(()), Err("no input"), Ok(()), Err("no input")];
