@@ -153,9 +153,8 @@ impl RunningJob {
             .filter(|line| !line.starts_with(' '))
             .map(without_ids)
             .partition(|line| line.starts_with("metrics-push: "));
-        let (wait_notices, log_lines) = log_lines
-            .into_iter()
-            .partition(|line| line.contains("; the process waits for at most "));
+        let (wait_notices, log_lines) =
+            log_lines.into_iter().partition(|line| is_wait_notice(line));
         FinishedJob { status, stdout, stderr, log_lines, wait_notices }
     }
 }
@@ -166,6 +165,11 @@ impl Drop for RunningJob {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns true for a log line about a long wait at the end. A job on a slow machine may write one in any test.
+pub(crate) fn is_wait_notice(line: &str) -> bool {
+    line.contains("; the process waits for at most ")
 }
 
 /// Removes the thread ids that std prints in panic messages; they differ between runs.
@@ -186,7 +190,7 @@ pub(crate) struct FinishedJob {
     pub(crate) stderr: Vec<String>,
     /// The lines of stderr that start with `metrics-push: `, without [`Self::wait_notices`].
     pub(crate) log_lines: Vec<String>,
-    /// The log lines about a long wait at the end. A job on a slow machine may write one in any test.
+    /// See [`is_wait_notice`].
     pub(crate) wait_notices: Vec<String>,
 }
 

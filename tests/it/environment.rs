@@ -2,6 +2,7 @@
 
 use metrics_push::testing::FakeGateway;
 
+use crate::child::is_wait_notice;
 use crate::programs::{command, program};
 
 /// Runs a job without a state directory, unless a variable sets one. Returns the lines that the library writes to stderr.
@@ -11,7 +12,8 @@ fn log_lines(gateway: &FakeGateway, variables: &[(&str, &str)]) -> Vec<String> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stderr).unwrap();
-    text.lines().filter(|line| line.starts_with("metrics-push: ")).map(str::to_owned).collect()
+    let lines = text.lines().filter(|line| line.starts_with("metrics-push: "));
+    lines.filter(|line| !is_wait_notice(line)).map(str::to_owned).collect()
 }
 
 /// A directory in which not even the superuser can create another one.

@@ -9,6 +9,8 @@ use crate::child::ending;
 use crate::state_dir::StateDir;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a receiver takes for a call, so that requests wait together even if a busy machine creates them slowly.
+const STALL: Duration = Duration::from_secs(1);
 
 fn scope(receiver: &FakeReceiver) -> Scope {
     Config::default().url(receiver.url()).unwrap().scope().unwrap()
@@ -108,7 +110,7 @@ fn outcomes_that_wait_together_are_sent_in_few_calls() {
     const TASKS: usize = 60;
     let receiver = FakeReceiver::start();
     let _scope = scope(&receiver);
-    receiver.fault(Fault::stall(Duration::from_millis(50)));
+    receiver.fault(Fault::stall(STALL));
     for number in 0..TASKS {
         let result: Result<(), &str> = if number % 3 == 0 { Err("no input") } else { Ok(()) };
         let _ = Job::with_name(format!("together_{number}")).run(|_| result);
@@ -143,7 +145,7 @@ fn requests_that_wait_are_sent_in_one_call_in_both_versions() {
         let config = if version == "2.0.0" { config.remote_write_2() } else { config };
         let _scope = config.scope().unwrap();
         run_task("first", Ok(()));
-        receiver.fault(Fault::stall(Duration::from_millis(100)));
+        receiver.fault(Fault::stall(STALL));
         for number in 0..TASKS {
             let job = Job::with_name(format!("joined_{number}"));
             job.run(|run| run.gauge("number", "A number.").map(|it| it.set(number as f64)))

@@ -13,7 +13,7 @@ impl StateDir {
         let name =
             format!("state-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // A killed test with the same process id may have left one.
+        // A process that was killed leaves its directories, and another one may get its id.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("journal")).unwrap();
         Self(path)

@@ -10,7 +10,11 @@ impl TempDir {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(std::env::temp_dir().join(format!("metrics-push-it-{}-{number}", std::process::id())))
+        let name = format!("metrics-push-it-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // A process that was killed leaves its directories, and another one may get its id.
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
     }
 
     pub(crate) fn path(&self) -> &Path {

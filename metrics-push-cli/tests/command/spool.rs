@@ -355,7 +355,7 @@ fn recovery_opens_few_journals_at_once() {
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(!ended.stderr.contains("open files"), "{ended:?}");
     assert!(gateway.groups().len() > 1, "{ended:?}");
-    let recovered = limited("recover");
+    let recovered = limited("recover --timeout 300s");
     assert!(recovered.stdout.ends_with(" 0 left.\n"), "{recovered:?}");
     assert_eq!(gateway.groups().len(), 401, "{recovered:?} {ended:?}");
 }
@@ -382,7 +382,7 @@ fn runs_of_dead_processes_stay_in_their_journal_while_the_gateway_is_down() {
     assert!(still_down.stdout.ends_with(" 1001 left.\n"), "{still_down:?}");
     assert_eq!(spooled(&state), 1, "{still_down:?}");
     gateway.accept_connections();
-    let recovered = state.run(&gateway.url(), &["recover"]);
+    let recovered = state.run(&gateway.url(), &["recover", "--timeout", "300s"]);
     assert_eq!(
         recovered.stdout, "1 outcome delivered, 1000 abandoned runs reported, 0 left.\n",
         "{recovered:?}"

@@ -383,8 +383,12 @@ fn watch_in_a_pipe_prints_changes_only() {
     let requests = gateway.requests().len();
     gateway.wait_for(Duration::from_secs(20), |gateway| gateway.requests().len() >= requests + 2);
     {
-        let _scope = Config::default().url(gateway.url()).unwrap().scope().unwrap();
-        run("nightly_import", "", Outcome::Error);
+        // One request, so that the command finds no run in progress.
+        let config = Config::default().url(gateway.url()).unwrap().batch(DAY);
+        let _scope = config.scope().unwrap();
+        let job = Job::with_name("nightly_import").every(DAY);
+        job.start_with(&[("shard", &"")]).finish(Outcome::Error);
+        assert_eq!(metrics_push::flush(Duration::from_secs(20)), 0);
     }
     // An empty line and the table follow, without a repetition of the first one.
     assert_eq!(wait_for("2 of 3 need attention"), 9);

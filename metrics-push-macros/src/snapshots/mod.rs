@@ -184,15 +184,15 @@ fn expansions_match_their_snapshots() {
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
-/// The time for a quadratic number of comparisons is several seconds.
+/// The time for a quadratic number of comparisons is more than a minute.
 #[test]
 fn many_labels_expand_in_linear_time() {
-    let labels: String = (0..20_000).map(|number| format!("label_{number} = {number},")).collect();
+    let labels: String = (0..100_000).map(|number| format!("label_{number} = {number},")).collect();
     let arguments = TokenStream::from_str(&format!("labels({labels})")).expect("valid tokens");
     let item = TokenStream::from_str("fn load() {}").expect("valid tokens");
     let started = Instant::now();
     expand_function_or_impl::<counted::Args>(arguments, item);
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -318,7 +318,8 @@ mod tests {
     use crate::http::credentials::{Secret, SecretSource};
 
     const TIMEOUT: Duration = Duration::from_secs(60);
-    const SHORT_TIMEOUT: Duration = Duration::from_millis(200);
+    /// The timeout of requests without a response: long enough for a busy machine to send them.
+    const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
 
     fn server(url: &str) -> Result<Server, Error> {
         Server::new(url, Transport::default())
@@ -507,7 +508,7 @@ mod tests {
     #[test]
     fn request_without_a_response_may_have_arrived() {
         let (silent, _connections) = listen(Some);
-        let error = run(silent.send(put(b"x 1\n".to_vec(), CONNECT_TIMEOUT / 10))).unwrap_err();
+        let error = run(silent.send(put(b"x 1\n".to_vec(), SHORT_TIMEOUT))).unwrap_err();
         assert!(error.is_timeout() && error.may_have_arrived(), "{error:?}");
 
         let (closing, _connections) = listen(|mut stream| {
@@ -563,9 +564,10 @@ mod tests {
 
     #[test]
     fn refused_connection_is_unreachable_and_unsent() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        // Bound without listening, so that no other test listens there.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
         let server = server(&format!("http://{address}")).unwrap();
         let error = run(server.send(put(b"x 1\n".to_vec(), TIMEOUT))).unwrap_err();
         assert!(error.is_unreachable() && !error.may_have_arrived(), "{error:?}");

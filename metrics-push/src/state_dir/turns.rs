@@ -131,17 +131,17 @@ mod tests {
 
     #[test]
     fn turns_of_other_threads_do_not_use_up_the_timeout() {
-        const TIMEOUT: Duration = Duration::from_secs(1);
+        const TIMEOUT: Duration = Duration::from_secs(3);
 
         let turns = Arc::<Turns>::default();
         let mut turn = turns.take(TIMEOUT).unwrap();
         thread::scope(|scope| {
-            let waiting: Vec<_> = (0..4)
+            let waiting: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
                         let mut turn = turns.take(TIMEOUT)?;
                         turn.set_locked();
-                        thread::sleep(TIMEOUT / 2);
+                        thread::sleep(TIMEOUT / 6);
                         Some(())
                     })
                 })

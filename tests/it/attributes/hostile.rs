@@ -32,7 +32,7 @@ fn panicking_display_of_a_label_is_recorded_as_invalid() {
     fn count(value: Panics) -> u8 {
         7
     }
-    #[timed(name = "hostile_seconds", labels(of = value))]
+    #[timed(name = "hostile_value_seconds", labels(of = value))]
     fn time(value: Panics) -> u8 {
         7
     }
@@ -51,7 +51,7 @@ fn panicking_display_of_a_label_is_recorded_as_invalid() {
     }
     assert_eq!(label_values!("hostile_calls_total", "count"), ["_invalid"]);
     assert_eq!(label_values!("hostile_async_calls_total", "count_later"), ["_invalid"]);
-    assert_eq!(label_values!("hostile_seconds", "time"), ["_invalid"]);
+    assert_eq!(label_values!("hostile_value_seconds", "time"), ["_invalid"]);
     assert_eq!(label_values!("hostile_future_seconds", "time_later"), ["_invalid"]);
 }
 

@@ -58,9 +58,7 @@ fn success_keeps_the_timestamps_of_other_outcomes() {
 fn success_keeps_the_timestamp_of_a_spooled_failure() {
     let (gateway, state) = (FakeGateway::start(), TempDir::new());
     let before = {
-        let config = Config::default().url(gateway.url()).unwrap();
-        let config = config.timeout(std::time::Duration::from_millis(300));
-        let _scope = config.state_dir(state.path()).scope().unwrap();
+        let _scope = open_scope(&gateway, &state);
         gateway.refuse_connections();
         job("shared").start().finish(Outcome::Error);
         state.records().len()

@@ -6,6 +6,7 @@ use metrics_push::testing::{FakeGateway, Fault};
 use metrics_push::{Batcher, GatewayKind, GroupingKey, Job, Outcome, Pusher, recover};
 
 use super::{TIMEOUT, config, fail, open_scope, succeed, value};
+use crate::child::is_wait_notice;
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
@@ -193,7 +194,9 @@ fn rejected_outcome_logs_that_it_is_stored_and_why() {
         }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stderr).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines = text.lines().filter(|line| !is_wait_notice(line));
+        lines.map(str::to_owned).collect::<Vec<_>>()
     };
     let state = TempDir::new();
     let lines = log_lines(Some(&state));

@@ -9,8 +9,8 @@ use metrics_push::{Config, Gateway, GroupingKey, Job, Outcome, Removal, Scope};
 use super::{SHORT_TIMEOUT, SLACK, TIMEOUT, empty_registry, value};
 use crate::temp_dir::TempDir;
 
-/// Enough for each shard of a small ring to store some of them.
-const JOBS: usize = 24;
+/// Enough for each shard of a small ring to store some of them, whatever its port.
+const JOBS: usize = 64;
 
 const SUCCESS: &str = "last_success_timestamp_seconds";
 
