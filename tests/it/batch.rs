@@ -7,6 +7,7 @@ use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::FakeGateway;
 use metrics_push::{Batcher, Config, GroupingKey};
 
+use crate::flushes::delay_flushes;
 use crate::programs::{command, program};
 use crate::temp_dir::TempDir;
 
@@ -35,6 +36,7 @@ fn batcher_merges_requests_of_one_group() {
     let gateway = FakeGateway::start();
     let _scope = config(&gateway).scope().unwrap();
     let batcher = Batcher::new(LONG_INTERVAL);
+    let _delay = delay_flushes();
     for value in 0..1_000 {
         batcher.add(key(value % 10), &rows(value as f64)).unwrap();
     }
@@ -80,6 +82,7 @@ fn batcher_delivers_on_drop() {
 fn batcher_limits_the_number_of_groups() {
     let _scope = Config::default().url("http://127.0.0.1:1").unwrap().scope().unwrap();
     let batcher = Batcher::with_max_pending(LONG_INTERVAL, usize::MAX);
+    let _delay = delay_flushes();
     for number in 0..Batcher::MAX_GROUPS + 7 {
         batcher.delete(key(number));
     }

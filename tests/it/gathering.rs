@@ -10,9 +10,10 @@ use metrics_push::prometheus::core::{Collector, Desc};
 use metrics_push::prometheus::proto::MetricFamily;
 use metrics_push::prometheus::{Gauge, Registry};
 use metrics_push::testing::FakeGateway;
-use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome, Pusher, counted, flush};
+use metrics_push::{Batcher, Config, GroupingKey, Job, Outcome, Pusher, counted};
 
 use crate::child::{FinishedJob, PanicStrategy, job, job_program};
+use crate::flushes::flush;
 use crate::lifecycle::{completions, outcomes};
 use crate::programs::aborting_ending;
 
@@ -64,7 +65,7 @@ fn run_gathers_its_registries_once() {
         let runs = end_runs(&job);
         assert_eq!(COLLECTS.load(Ordering::SeqCst) - before, runs, "{}", job.name());
     }
-    assert_eq!(flush(Duration::from_secs(20)), 0);
+    flush();
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn stuck_shared_registry_delays_one_run_only() {
         run.finish(Outcome::Success);
     }
     assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
-    assert_eq!(flush(Duration::from_secs(20)), 0);
+    flush();
     let group = gateway.group("stuck_task", &[]);
     assert_eq!(group.value("rows_total", &[]), 1.0);
     assert_eq!(outcomes(&group), ["success"]);

@@ -5,9 +5,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault, Group};
-use metrics_push::{Config, Job, Outcome, flush};
+use metrics_push::{Config, Job, Outcome};
 
 use crate::child::{FinishedJob, PanicStrategy, active_tasks, job, signals_itself};
+use crate::flushes::flush;
 
 /// Returns the outcomes whose value in the group is 1: exactly one, or none while the first run is in progress.
 #[track_caller]
@@ -456,7 +457,7 @@ fn pending_start_push_is_dropped_at_completion() {
         job.start().finish(Outcome::Success);
     }
     gateway.heal();
-    assert_eq!(flush(Duration::from_secs(20)), 0);
+    flush();
     drop(scope);
     assert_eq!(gateway.requests().len(), 2, "{:?}", gateway.requests());
     assert_eq!(outcomes(&gateway.group("quick", &[])), ["success"]);

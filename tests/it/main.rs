@@ -13,6 +13,7 @@ mod endless_listing;
 mod environment;
 mod failure_reasons;
 mod fake_gateway;
+mod flushes;
 mod full_pipe;
 mod gateway_cleanup;
 mod gathering;

@@ -6,6 +6,7 @@ use metrics_push::testing::{FakeGateway, FakeReceiver, Fault};
 use metrics_push::{Batcher, Config, GroupingKey, Job, Scope};
 
 use crate::child::ending;
+use crate::flushes::{delay_flushes, flush};
 use crate::state_dir::StateDir;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -19,7 +20,7 @@ fn scope(receiver: &FakeReceiver) -> Scope {
 /// Runs a task in this process, and waits until its requests have arrived.
 fn run_task(name: &str, result: Result<(), &'static str>) {
     assert_eq!(Job::with_name(name).run(|_| result), result);
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    flush();
 }
 
 #[test]
@@ -44,7 +45,10 @@ fn samples_whose_response_is_lost_are_sent_again_unchanged() {
     run_task("first", Ok(()));
     let before = receiver.requests().len();
     receiver.fail_next(1, Fault::close().after_storing());
-    run_task("lost", Ok(()));
+    let delay = delay_flushes();
+    Job::with_name("lost").run(|_| Ok::<_, ()>(())).unwrap();
+    drop(delay);
+    flush();
     let bodies: Vec<_> =
         receiver.requests().split_off(before).into_iter().map(|it| it.body).collect();
     let [lost, again] = &bodies[..] else { panic!("{} requests", bodies.len()) };
@@ -115,7 +119,7 @@ fn outcomes_that_wait_together_are_sent_in_few_calls() {
         let result: Result<(), &str> = if number % 3 == 0 { Err("no input") } else { Ok(()) };
         let _ = Job::with_name(format!("together_{number}")).run(|_| result);
     }
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    flush();
     for number in 0..TASKS {
         let outcome = if number % 3 == 0 { "error" } else { "success" };
         receiver.after_run(&format!("together_{number}"), &[]).assert_outcome(outcome);
@@ -151,7 +155,7 @@ fn requests_that_wait_are_sent_in_one_call_in_both_versions() {
             job.run(|run| run.gauge("number", "A number.").map(|it| it.set(number as f64)))
                 .unwrap();
         }
-        assert_eq!(metrics_push::flush(TIMEOUT), 0);
+        flush();
         for number in 0..TASKS {
             let group = receiver.group(&format!("joined_{number}"), &[]);
             assert_eq!(group.value("number", &[]), number as f64, "{version}");
@@ -174,7 +178,7 @@ fn requests_in_one_call_are_sent_again_if_the_receiver_does_not_support_version_
     for number in 0..TASKS {
         Job::with_name(format!("again_{number}")).run(|_| Ok::<_, String>(())).unwrap();
     }
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    flush();
     for number in 0..TASKS {
         receiver.group(&format!("again_{number}"), &[]).assert_outcome("success");
     }
@@ -217,7 +221,7 @@ fn metric_does_not_end_while_another_process_sends_the_group() {
     let _scope = config.scope().unwrap();
     let job = Job::with_name("ending");
     job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    flush();
     run_process(&receiver, &state, &["gauge=bytes", "ok"]);
     run_process(&receiver, &state, &["ok"]);
     assert!(is_current(&receiver, "rows") && is_current(&receiver, "bytes"), "{receiver}");
@@ -229,12 +233,14 @@ fn metric_does_not_end_if_another_process_ends_it_before_the_first_request() {
     run_process(&receiver, &state, &["gauge=rows", "ok"]);
     let config = Config::default().url(receiver.url()).unwrap().state_dir(state.path());
     let _scope = config.batch(Duration::from_secs(3_600)).scope().unwrap();
+    let delay = delay_flushes();
     let job = Job::with_name("ending");
     job.run(|run| run.gauge("rows", "Rows.").map(|gauge| gauge.set(1.0))).unwrap();
     // The request of this process waits, so the state directory does not record yet that this process sends the group.
     run_process(&receiver, &state, &["ok"]);
     assert!(!is_current(&receiver, "rows"), "{receiver}");
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    drop(delay);
+    flush();
     assert!(is_current(&receiver, "rows"), "{receiver}");
 }
 

@@ -9,6 +9,7 @@ use super::{
     SHORT_TIMEOUT, SLACK, TIMEOUT, config, fail, open_scope, spool_failure_before_a_success,
     succeed, value,
 };
+use crate::flushes::flush;
 use crate::temp_dir::TempDir;
 
 #[test]
@@ -79,7 +80,7 @@ fn recover_many(
     for number in 0..GROUPS {
         Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
     }
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    flush();
     assert_eq!(state.records().len(), GROUPS);
     if let Some(fault) = fault {
         gateway.accept_connections();

@@ -9,6 +9,7 @@ use metrics_push::{Job, Outcome};
 use super::{
     TIMEOUT, config, fail, job, open_scope, spool_failure_before_a_success, succeed, value,
 };
+use crate::flushes::flush;
 use crate::temp_dir::TempDir;
 
 /// The answers of servers and proxies that do not pass the query API on.
@@ -40,7 +41,7 @@ fn older_failure_does_not_replace_a_group_that_cannot_be_read() {
         assert_eq!(gateway.group("shared", &[]).to_string(), before.to_string(), "{name}");
         // The start of the next run does not contain the failure.
         let run = job("shared").start();
-        assert_eq!(metrics_push::flush(TIMEOUT), 0, "{name}");
+        flush();
         let during = gateway.group("shared", &[]);
         for family in ["last_run_success", "last_completion_timestamp_seconds"] {
             assert_eq!(value(&during, family), value(&before, family), "{name}");
@@ -111,5 +112,5 @@ fn run_ends_at_once_while_the_report_of_a_dead_run_is_stored() {
     assert!(started.elapsed() < Duration::from_millis(2_500), "{:?}", started.elapsed());
     drop(lock);
     first.finish(Outcome::Success);
-    assert_eq!(metrics_push::flush(TIMEOUT), 0);
+    flush();
 }
