@@ -377,6 +377,18 @@ fn signal_ignored_by_the_supervisor_does_not_end_its_wait() {
 }
 
 #[test]
+fn signals_that_arrive_together_do_not_end_the_supervisor() {
+    let (gateway, state) = (FakeGateway::start(), StateDir::new());
+    let running = waiting_supervisor(&gateway, &state, Fault::stall(Duration::from_millis(500)));
+    for signal in ["STOP", "USR1", "USR2", "ALRM", "WINCH", "CONT"] {
+        running.signal(signal);
+    }
+    let ended = running.wait();
+    assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
+    gateway.after_run("ending", &[]).assert_outcome("signal");
+}
+
+#[test]
 fn supervisor_has_one_thread_and_little_memory() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     let running = supervised(&gateway, &state, "wait").start().ready();

@@ -45,10 +45,12 @@ pub(super) fn install_with_info(signal: c_int, handler: InfoSignalFn) {
 
 #[expect(unsafe_code, reason = "a call into C")]
 fn set_action(signal: c_int, handler: libc::sighandler_t, flags: c_int) {
-    // SAFETY: an all-zero `sigaction` is valid: no flags, no blocked signals. The handler is a function, which lives as
-    // long as the program, and the callers ensure that it makes only async-signal-safe calls.
+    // SAFETY: an all-zero `sigaction` is valid. The handler is a function, which lives as long as the program, and the
+    // callers ensure that it makes only async-signal-safe calls.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
+        // The alternate stack may have space for one handler only, so no other signal interrupts it.
+        libc::sigfillset(&raw mut action.sa_mask);
         action.sa_sigaction = handler;
         action.sa_flags = flags | libc::SA_RESTART | libc::SA_ONSTACK;
         libc::sigaction(signal, &raw const action, ptr::null_mut());
