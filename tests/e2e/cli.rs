@@ -214,6 +214,8 @@ fn exec_is_ended_by_a_signal_at_any_time_of_its_start() {
     for step in 0..60 {
         let mut job = command(metrics_push_program())
             .args(["exec", "--job", "early", "--", "sleep", "60"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .env("METRICS_PUSH_URL", gateway.url())
             .env("METRICS_PUSH_STATE_DIR", state.path())
             .spawn()

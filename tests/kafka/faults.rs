@@ -35,7 +35,7 @@ fn outcome_waits_on_disk_while_no_broker_listens() {
             && line.contains("it is stored in"),
         "{line}"
     );
-    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(8), "{elapsed:?}");
     cluster.mock.broker_up(-1).unwrap();
     assert!(job("ok").run_to_end().log_lines.is_empty());
     let outcomes = without_repeated(cluster.outcomes());

@@ -34,7 +34,8 @@ fn report_of_a_killed_job_repeats_the_id_of_its_delivered_outcome() {
     let job = |group: &str, arguments: &[&str]| {
         ending(group, &url, arguments).variable("METRICS_PUSH_STATE_DIR", state.path())
     };
-    let mut running = job("killed", &["wait-for-input"]).with_input().start().ready();
+    let killed = job("killed", &["wait-for-input"]).variable("METRICS_PUSH_TIMEOUT", "300s");
+    let mut running = killed.with_input().start().ready();
     wait_until(|| (cluster.messages().len() == 1).then_some(()).ok_or("the start is missing"));
     // The broker stores the outcome at once, and its response is delayed while the job runs.
     running.signal("STOP");

@@ -220,11 +220,12 @@ fn sink_that_no_process_listens_for_is_reported_once() {
     let cluster = Cluster::start(1);
     let writer = Writer::new(&cluster);
     writer.add_to_all(GROUPS, 1);
+    let started = Instant::now();
     let relay = RelayProcess::start(&cluster, "http://127.0.0.1:9");
     relay.wait_for(|metrics| metrics["deliveries_total{result=\"failed\"}"] >= 3 * GROUPS);
-    let failed = relay.metrics()["deliveries_total{result=\"failed\"}"];
     let (status, errors) = relay.terminate();
     // A few lines in ten seconds, however many deliveries fail.
-    assert!(status.success() && (errors.lines().count() as u64) < failed / 2, "{failed} {errors}");
+    let max_lines = 10 + started.elapsed().as_secs() / 2;
+    assert!(status.success() && (errors.lines().count() as u64) < max_lines, "{errors}");
     assert!(errors.contains("Connection refused"), "{errors}");
 }

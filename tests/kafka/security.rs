@@ -97,7 +97,7 @@ fn password_in_a_file_is_read_again_after_it_was_rejected() {
 /// Returns a job for a topic behind TLS, with this file of certificates.
 fn with_tls(proxy: &TlsProxy, ca: Option<&Path>) -> JobCommand {
     let url = format!("kafka+tls://{}/{TOPIC}", proxy.address());
-    let command = ending("nightly", &url, &["ok"]).variable("METRICS_PUSH_TIMEOUT", "30s");
+    let command = ending("nightly", &url, &["ok"]).variable("METRICS_PUSH_TIMEOUT", "5s");
     match ca {
         Some(ca) => command.variable("METRICS_PUSH_CA_FILE", ca),
         None => command,
@@ -144,6 +144,7 @@ fn client_certificate_is_sent() {
         let mut command = with_tls(&proxy, Some(&authority.certificate()));
         if has_certificate {
             command = command
+                .variable("METRICS_PUSH_TIMEOUT", "30s")
                 .variable("METRICS_PUSH_CERT_FILE", &certificate)
                 .variable("METRICS_PUSH_KEY_FILE", &key);
         }
@@ -158,7 +159,7 @@ fn port_without_tls_is_reported() {
     let cluster = Cluster::start(1);
     let url = format!("kafka+tls://{}/{TOPIC}", cluster.mock.bootstrap_servers());
     let finished =
-        ending("nightly", &url, &["ok"]).variable("METRICS_PUSH_TIMEOUT", "30s").run_to_end();
+        ending("nightly", &url, &["ok"]).variable("METRICS_PUSH_TIMEOUT", "5s").run_to_end();
     let line = last_line(&finished);
     assert!(line.contains("that the port of the broker uses TLS"), "{line}");
 }
