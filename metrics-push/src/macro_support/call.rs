@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::ended::Ended;
-use super::measure::{Armed, Measure, Prepare, armed};
+use super::measure::{Armed, Measure, Prepare, armed, finish_early};
 use crate::job::Outcome;
 
 /// Runs a body. If it does not return, the outcome is a panic.
@@ -128,12 +128,6 @@ impl<C: Measure> Drop for Polling<'_, C> {
             finish_early(call, Outcome::Panic);
         }
     }
-}
-
-#[cold]
-#[inline(never)]
-fn finish_early<C: Measure>(call: C, outcome: Outcome) {
-    call.finish(outcome.into());
 }
 
 impl<C: Measure, F: Future> Future for Measured<C, F> {

@@ -95,10 +95,16 @@ impl<R, H> Default for FirstCall<R, H> {
 }
 
 impl<R, H> FirstCall<R, H> {
+    #[inline]
     fn resolved(&self, site: &impl Resolve<Registered = R>) -> Option<&Resolved<R, H>> {
-        if let Some(resolved) = self.resolved.get() {
-            return resolved.as_ref();
+        match self.resolved.get() {
+            Some(resolved) => resolved.as_ref(),
+            None => self.register(site),
         }
+    }
+
+    #[cold]
+    fn register(&self, site: &impl Resolve<Registered = R>) -> Option<&Resolved<R, H>> {
         if is_gathering() {
             // A collector cannot register metrics while its registry is gathered. A later call registers them.
             return None;

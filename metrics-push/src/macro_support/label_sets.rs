@@ -31,12 +31,23 @@ impl<H> LabelSets<H> {
     ) -> &H {
         match as_texts(values) {
             Some(texts) => self.find_or_insert(site, texts, create),
-            None => RenderedValues::with(
-                values,
-                |position, rendering| site.log_rendering(position, rendering),
-                |rendered| self.find_or_insert(site, rendered.iter(), create),
-            ),
+            None => self.render_and_get(site, values, create),
         }
+    }
+
+    // Not inlined: it would slow down the look-up of texts.
+    #[inline(never)]
+    fn render_and_get(
+        &self,
+        site: &Site,
+        values: &[LabelValue<'_>],
+        create: impl Fn(&[&str]) -> H,
+    ) -> &H {
+        RenderedValues::with(
+            values,
+            |position, rendering| site.log_rendering(position, rendering),
+            |rendered| self.find_or_insert(site, rendered.iter(), create),
+        )
     }
 
     #[inline]

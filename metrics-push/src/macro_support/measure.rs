@@ -156,12 +156,21 @@ impl<C: Measure> Armed<C> {
     }
 }
 
+// Inlined, so that the guard stays in a register: a destructor that is called needs its address.
 impl<C: Measure> Drop for Armed<C> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(call) = self.0.take() {
-            call.finish(Outcome::Panic.into());
+            finish_early(call, Outcome::Panic);
         }
     }
+}
+
+/// Ends a call whose body did not return.
+#[cold]
+#[inline(never)]
+pub(super) fn finish_early<C: Measure>(call: C, outcome: Outcome) {
+    call.finish(outcome.into());
 }
 
 /// Ends a call when it is dropped: with a panic if the thread started to unwind during the call, otherwise with

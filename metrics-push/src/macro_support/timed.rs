@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
     self, BucketBounds, CallSite, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
-    ThreadSlot, are_valid_buckets,
+    ThreadSlot, TickCopy, are_valid_buckets,
 };
 
 /// The gauge that `in_flight` adds.
@@ -73,20 +73,30 @@ enum InFlight {
 /// One histogram per outcome. All are the same if durations are not recorded per outcome.
 pub(super) struct Durations {
     histograms: [Histogram; CALL_OUTCOMES.len()],
+    /// Never updated if calls in flight are counted, so that these calls begin and end on the slow path.
+    tick: TickCopy,
     in_flight: Option<Gauge>,
 }
 
 impl Durations {
-    #[inline]
-    fn begin(&self) {
-        if self.in_flight.is_some() {
-            self.begin_in_flight();
-        }
+    fn new(histograms: [Histogram; CALL_OUTCOMES.len()], in_flight: Option<Gauge>) -> Self {
+        Self { histograms, tick: TickCopy::default(), in_flight }
     }
 
+    #[inline]
+    fn begin(&self) -> CallStart {
+        CallStart::by_counter(&self.tick).unwrap_or_else(|| self.begin_slow())
+    }
+
+    #[cold]
     #[inline(never)]
-    fn begin_in_flight(&self) {
-        self.in_flight.iter().for_each(Gauge::enter);
+    fn begin_slow(&self) -> CallStart {
+        match &self.in_flight {
+            Some(in_flight) => in_flight.enter(),
+            None => self.tick.update(),
+        }
+        // Reads the clock last, so that the duration does not contain the overhead of starting the call.
+        CallStart::now()
     }
 
     /// Ends a call whose outcome does not matter.
@@ -103,16 +113,16 @@ impl Durations {
 
     #[inline]
     fn end_as(&self, outcome: Outcome, start: CallStart, slot: ThreadSlot) {
-        let histogram = &self.histograms[outcome_index(outcome)];
-        match start.elapsed_by_counter() {
-            Some(nanos) if self.in_flight.is_none() => histogram.observe_nanos(slot, nanos),
-            // If calls in flight are counted, this reads the clock again. Passing `nanos` would slow down all other calls.
-            _ => self.end_slow(histogram, start),
+        match start.elapsed_by_counter(&self.tick) {
+            Some(nanos) => self.histograms[outcome_index(outcome)].observe_nanos(slot, nanos),
+            None => self.end_slow(start, outcome),
         }
     }
 
+    // Has the first parameters of the functions above, so that the values stay in their registers.
     #[inline(never)]
-    fn end_slow(&self, histogram: &Histogram, start: CallStart) {
+    fn end_slow(&self, start: CallStart, outcome: Outcome) {
+        let histogram = &self.histograms[outcome_index(outcome)];
         histogram.observe_nanos(ThreadSlot::current(), start.elapsed_nanos());
         self.in_flight.iter().for_each(Gauge::leave);
     }
@@ -272,12 +282,12 @@ impl Resolve for TimedFunction {
             let outcome = self.outcome_label(outcome);
             self.site.series(family, values, outcome, || family.new_series())
         };
-        Durations { histograms: CALL_OUTCOMES.map(histogram), in_flight: in_flight.clone() }
+        Durations::new(CALL_OUTCOMES.map(histogram), in_flight.clone())
     }
 
     fn detached(&self) -> Durations {
         let histogram = Histogram::new(&BucketBounds::from_valid(self.timing.buckets));
-        Durations { histograms: CALL_OUTCOMES.map(|_| histogram.clone()), in_flight: None }
+        Durations::new(CALL_OUTCOMES.map(|_| histogram.clone()), None)
     }
 }
 
@@ -290,9 +300,7 @@ impl PreparedTime {
     #[inline]
     pub fn enter(self) -> TimedCall {
         let Self(durations) = self;
-        durations.begin();
-        // Reads the clock last, so that the duration does not contain the overhead of starting the call.
-        TimedCall { durations, start: CallStart::now() }
+        TimedCall { durations, start: durations.begin() }
     }
 }
 

@@ -46,5 +46,5 @@ pub(crate) use striped::ThreadSlot;
 #[cfg(feature = "remote-write")]
 pub(crate) use text_encoder::push_label_value;
 pub(crate) use text_encoder::push_number;
-pub(crate) use tsc_clock::{CallStart, disable_tsc_clock};
+pub(crate) use tsc_clock::{CallStart, TickCopy, disable_tsc_clock};
 pub(crate) use validate::log_rendering;

@@ -144,8 +144,8 @@ impl<S> SeriesTable<S> {
 #[inline]
 fn probe<S>(table: &[Slot<S>], hash: u64) -> impl Iterator<Item = &Slot<S>> {
     #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash are usable")]
-    let start = hash as usize & (table.len() - 1);
-    table[start..].iter().chain(&table[..start])
+    let start = hash as usize;
+    (0..table.len()).map(move |step| &table[start.wrapping_add(step) & (table.len() - 1)])
 }
 
 #[cfg(test)]

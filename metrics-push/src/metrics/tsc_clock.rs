@@ -99,55 +99,80 @@ thread_local! {
     static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The start of a call. If the highest bit is set, the other bits are the nanoseconds since the first call by `Instant`.
-/// Otherwise, it is a value of the counter, which does not reach the highest bit within decades.
+/// The start of a call: two flags in the highest bits, which no time reaches within decades. If `BY_INSTANT` is set, the
+/// other bits are the nanoseconds since the first call by `Instant`, otherwise the value of the counter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallStart(u64);
 
 impl CallStart {
-    const BY_INSTANT: u64 = 1 << 63;
+    /// Set unless [`by_counter`](Self::by_counter) started the call.
+    const SLOW_END: u64 = 1 << 63;
+    const BY_INSTANT: u64 = 1 << 62;
 
-    /// Reads the counter if the duration of a tick is known, and `Instant` otherwise.
+    /// Reads the counter. Returns `None` if the duration of a tick is unknown.
     #[inline]
-    pub(crate) fn now() -> Self {
-        if TICK.load(Ordering::Relaxed) == 0 { Self::by_instant() } else { Self(read_counter()) }
+    pub(crate) fn by_counter(tick: &TickCopy) -> Option<Self> {
+        (tick.get() != 0).then(|| Self(read_counter()))
     }
 
-    #[inline(never)]
+    /// Reads the counter if the duration of a tick is known, and `Instant` otherwise.
+    pub(crate) fn now() -> Self {
+        if TICK.load(Ordering::Relaxed) == 0 {
+            return Self::by_instant();
+        }
+        Self(read_counter() | Self::SLOW_END)
+    }
+
     fn by_instant() -> Self {
         let calls = CALLS.get().wrapping_add(1);
         CALLS.set(calls);
         if calls == CALLS_BEFORE_MEASUREMENT {
             start_measurement();
         }
-        Self(nanos_since_first_call() | Self::BY_INSTANT)
+        Self(nanos_since_first_call() | Self::BY_INSTANT | Self::SLOW_END)
     }
 
-    /// Returns the elapsed nanoseconds. Returns `None` if the start was read from `Instant`, or if the counter is now
-    /// below the start.
+    /// Returns the elapsed nanoseconds. Returns `None` unless [`by_counter`](Self::by_counter) started the call with the
+    /// same `tick`, and if the counter is now below the start.
     #[inline]
-    pub(crate) fn elapsed_by_counter(self) -> Option<u64> {
-        if self.0 & Self::BY_INSTANT != 0 {
+    pub(crate) fn elapsed_by_counter(self, tick: &TickCopy) -> Option<u64> {
+        if self.0 & Self::SLOW_END != 0 {
             return None;
         }
-        // The duration of a tick is known: otherwise the start would not have been read from the counter.
-        let tick = TICK.load(Ordering::Relaxed);
-        read_counter().checked_sub(self.0).map(|ticks| ticks_to_nanos(ticks, tick))
+        read_counter().checked_sub(self.0).map(|ticks| ticks_to_nanos(ticks, tick.get()))
     }
 
     /// Returns the elapsed nanoseconds.
     pub(crate) fn elapsed_nanos(self) -> u64 {
-        // Returns zero if the call moved to a processor whose counter is behind.
-        self.elapsed_by_counter().or_else(|| self.elapsed_by_instant()).unwrap_or(0)
-    }
-
-    fn elapsed_by_instant(self) -> Option<u64> {
-        let nanos = nanos_since_first_call() | Self::BY_INSTANT;
-        (self.0 & Self::BY_INSTANT != 0).then(|| nanos.saturating_sub(self.0))
+        let start = self.0 & !Self::SLOW_END;
+        if start & Self::BY_INSTANT != 0 {
+            return (nanos_since_first_call() | Self::BY_INSTANT).saturating_sub(start);
+        }
+        // Zero if the call moved to a processor whose counter is behind.
+        ticks_to_nanos(read_counter().saturating_sub(start), TICK.load(Ordering::Relaxed))
     }
 }
 
-/// Returns the nanoseconds since the first call, by `Instant`. They fit in 63 bits for 292 years.
+/// A copy of [`TICK`] next to other values that a call reads.
+#[derive(Default)]
+pub(crate) struct TickCopy(AtomicU64);
+
+impl TickCopy {
+    #[inline]
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Copies the duration of a tick if it is known. It then never changes, also if several threads update the copy.
+    pub(crate) fn update(&self) {
+        let tick = TICK.load(Ordering::Relaxed);
+        if tick != 0 {
+            self.0.store(tick, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Returns the nanoseconds since the first call, by `Instant`. They fit in 62 bits for 146 years.
 fn nanos_since_first_call() -> u64 {
     static FIRST_CALL: OnceLock<Instant> = OnceLock::new();
     FIRST_CALL.get_or_init(Instant::now).elapsed().as_nanos() as u64
@@ -316,12 +341,19 @@ mod tests {
         let by_counter = CallStart::now();
         assert_eq!(by_instant.0 & CallStart::BY_INSTANT, CallStart::BY_INSTANT);
         assert_eq!(by_counter.0 & CallStart::BY_INSTANT, 0);
-        assert_eq!(by_instant.elapsed_by_counter(), None);
-        for start in [CallStart::by_instant, CallStart::now] {
+        let tick = TickCopy::default();
+        assert!(CallStart::by_counter(&tick).is_none());
+        tick.update();
+        assert_eq!(by_instant.elapsed_by_counter(&tick), None);
+        assert_eq!(by_counter.elapsed_by_counter(&tick), None);
+        let fast = || CallStart::by_counter(&tick).expect("the duration of a tick is known");
+        let starts: [&dyn Fn() -> CallStart; 3] = [&CallStart::by_instant, &CallStart::now, &fast];
+        for start in starts {
             let (outer, start, inner) = (Instant::now(), start(), Instant::now());
             thread::sleep(Duration::from_millis(1));
-            let (min, nanos, max) = (inner.elapsed(), start.elapsed_nanos(), outer.elapsed());
-            let [min, max] = [min, max].map(|time| time.as_nanos() as f64);
+            let min = inner.elapsed();
+            let nanos = start.elapsed_by_counter(&tick).unwrap_or_else(|| start.elapsed_nanos());
+            let [min, max] = [min, outer.elapsed()].map(|time| time.as_nanos() as f64);
             // A processor may read its counter a few instructions early or late.
             let fits = min * (1.0 - MAX_DRIFT) - 1_000.0 <= nanos as f64
                 && nanos as f64 <= max * (1.0 + MAX_DRIFT) + 1_000.0;

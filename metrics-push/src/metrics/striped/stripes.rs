@@ -74,6 +74,7 @@ impl Stripes {
         self.first.get(slot.number())?.get()
     }
 
+    #[cold]
     #[inline(never)]
     fn add_slow(&self, index: usize, amount: u64) {
         match self.stripe_or_allocate() {
@@ -84,6 +85,7 @@ impl Stripes {
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn add_one_and_amount_slow(&self, one: usize, index: usize, amount: u64) {
         self.add_slow(one, 1);
