@@ -114,7 +114,7 @@ pub(crate) const WITHOUT_COUNTER: &[Target] = &[
 
 /// The maximum number of instructions above those of the bare call.
 pub(crate) const INSTRUCTIONS: [(&str, u64); 4] =
-    [("timed", 80), ("both", 80), ("async: timed", 80), ("async: both", 80)];
+    [("timed", 50), ("both", 70), ("async: timed", 50), ("async: both", 70)];
 
 /// Returns the index of a row.
 pub(crate) fn position(name: &str) -> usize {

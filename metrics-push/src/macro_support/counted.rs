@@ -7,7 +7,7 @@ use super::label_value::LabelValue;
 use super::site::{CALL_OUTCOMES, Site, SiteMetric, outcome_index};
 use crate::error::Error;
 use crate::job::Outcome;
-use crate::metrics::{CallSite, Counter, Family};
+use crate::metrics::{CallSite, Counter, CounterArray, Family};
 
 /// The metric of all functions without the argument `name`.
 static SHARED_METRIC: SiteMetric = SiteMetric::function_calls();
@@ -38,9 +38,8 @@ enum Counts {
 
 type CountedFamily = Arc<Family<Counter>>;
 
-/// One counter per outcome, on the same cache lines. Outcomes that are not counted have a counter that does not belong
-/// to a registered metric.
-pub(super) struct OutcomeCounters([Counter; CALL_OUTCOMES.len()]);
+/// One counter per outcome. Outcomes that are not counted have a counter that does not belong to a registered metric.
+type OutcomeCounters = CounterArray<{ CALL_OUTCOMES.len() }>;
 
 impl SharedCountedSite {
     /// Returns a site that has not been called.
@@ -144,8 +143,8 @@ impl Resolve for CountedFunction {
     }
 
     fn handles(&self, family: &Self::Registered, values: &[&str]) -> OutcomeCounters {
-        let OutcomeCounters(counters) = self.detached();
-        OutcomeCounters(std::array::from_fn(|index| {
+        let counters = Counter::array::<{ CALL_OUTCOMES.len() }>();
+        CounterArray::new(std::array::from_fn(|index| {
             let (outcome, counter) = (CALL_OUTCOMES[index], &counters[index]);
             if matches!((self.counts, outcome), (Counts::Errors, Outcome::Success)) {
                 return counter.clone();
@@ -155,7 +154,7 @@ impl Resolve for CountedFunction {
     }
 
     fn detached(&self) -> OutcomeCounters {
-        OutcomeCounters(Counter::array())
+        CounterArray::new(Counter::array())
     }
 }
 
@@ -167,7 +166,6 @@ impl CountedCall {
     /// Ends the call and counts it.
     #[inline]
     pub fn finish(self, outcome: Outcome) {
-        let OutcomeCounters(counters) = self.0;
-        counters[outcome_index(outcome) % CALL_OUTCOMES.len()].inc();
+        self.0.inc(outcome_index(outcome));
     }
 }

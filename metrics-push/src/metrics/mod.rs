@@ -24,6 +24,7 @@ mod validate;
 
 pub(crate) use call_site::CallSite;
 pub use counter::Counter;
+pub(crate) use counter::CounterArray;
 pub(crate) use default_registry::DEFAULT_FACTORY;
 pub use default_registry::{
     counter, counter_vec, gauge, gauge_vec, histogram, histogram_vec, histogram_vec_with_buckets,

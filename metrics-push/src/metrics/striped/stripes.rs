@@ -41,6 +41,12 @@ impl Stripes {
         }
     }
 
+    /// Adds one to the number at `index`. Returns false, and adds nothing, if [`add`](Self::add) would take the slow path.
+    #[inline]
+    pub(crate) fn inc_allocated(&self, index: usize) -> bool {
+        self.stripe(ThreadSlot::current()).map(|stripe| stripe.add(index, 1)).is_some()
+    }
+
     /// Adds one to the number at `one` and `amount` to the number at `index`, with one look-up of the stripe.
     #[inline]
     pub(crate) fn add_one_and_amount(
