@@ -144,8 +144,7 @@ fn abandoned_run_does_not_replace_a_newer_outcome_on_disk() {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
         gateway.refuse_connections();
         for ending in ["kill", "err"] {
-            let command = named_job(&gateway, &state, "import", ending);
-            command.variable("METRICS_PUSH_TIMEOUT", "300ms").run_to_end();
+            named_job(&gateway, &state, "import", ending).run_to_end();
         }
         gateway.accept_connections();
         if !is_known_to_be_down {
@@ -166,8 +165,7 @@ fn abandoned_run_is_reported_by_the_first_run_after_an_outage() {
         gateway.refuse_connections();
         run_job(&gateway, &state, "import", "kill");
         // Records that the gateway is down.
-        let command = named_job(&gateway, &state, "recorder", "ok");
-        command.variable("METRICS_PUSH_TIMEOUT", "300ms").run_to_end();
+        named_job(&gateway, &state, "recorder", "ok").run_to_end();
         gateway.accept_connections();
         run_job(&gateway, &state, job, "ok");
         let group = gateway.group("import", &[]);
@@ -192,7 +190,8 @@ fn search_for_dead_runs_does_not_wait_for_a_gateway_that_is_down() {
     let without_dead_runs = run("ok");
     run("kill");
     let with_dead_runs = run("ok");
-    let limit = without_dead_runs + Duration::from_millis(800);
+    // The run would take two seconds longer if it waited for a query.
+    let limit = without_dead_runs + Duration::from_millis(1_500);
     assert!(with_dead_runs < limit, "{with_dead_runs:?}, {without_dead_runs:?}");
     assert_eq!(state.journals().len(), 1, "the dead run stays in its journal");
 }
@@ -207,12 +206,19 @@ fn search_for_dead_runs_asks_all_gateways_at_once() {
     };
     job("kill").run_to_end();
     silent.fault(Fault::hang());
-    let is_asked =
-        |gateway: &FakeGateway| gateway.requests().iter().any(|request| request.method == "GET");
+    let first_query = |gateway: &FakeGateway| {
+        let mut requests = gateway.requests().into_iter();
+        requests.find(|request| request.method == "GET").map(|request| request.received)
+    };
+    let is_asked = |gateway: &FakeGateway| first_query(gateway).is_some();
     let running = job("ok").start();
     silent.wait_for(Duration::from_secs(20), is_asked);
-    // A query has three seconds.
-    other.wait_for(Duration::from_secs(2), is_asked);
+    other.wait_for(Duration::from_secs(20), is_asked);
+    // The search waits two seconds for a query.
+    let delay = first_query(&other)
+        .zip(first_query(&silent))
+        .map(|(other, silent)| other.saturating_duration_since(silent));
+    assert!(delay < Some(Duration::from_millis(1_500)), "{delay:?}");
     running.kill();
     running.wait();
 }
