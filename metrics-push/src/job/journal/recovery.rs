@@ -72,7 +72,8 @@ pub(crate) fn recover(pipeline: &Pipeline, deadline: Moment) -> Option<Recovered
     let found = find_locked(&folder, lock(&folder, deadline.remaining())?, pipeline);
     let Some(mut recovery) = found else { return Some(RecoveredRuns::default()) };
     // Also those that are known to be down: the caller wants to know whether they respond again.
-    recovery.query_groups(pipeline.all_routes(), deadline.remaining() / QUERY_TIME_DIVISOR);
+    let timeout = deadline.remaining() / QUERY_TIME_DIVISOR;
+    recovery.query_groups(pipeline.all_routes(), pipeline, timeout);
     Some(recovery.report_all(pipeline, deadline))
 }
 
@@ -86,6 +87,8 @@ pub(in crate::job) struct OrphanRecovery {
     live_runs: Vec<(u32, JournaledRun)>,
     /// The groups of each route whose sink responds, by the number of the route; `None` if the sink cannot be queried.
     groups: HashMap<usize, Option<GroupStates>>,
+    /// The groups that had an undelivered request before the sinks were queried, each with the start of its run.
+    spooled_starts: HashMap<GroupingKey, f64>,
     /// The routes whose sinks are not queried before the start, because they are known to be down.
     down: Vec<Route>,
     /// The runs that are not reported yet, oldest first.
@@ -138,7 +141,7 @@ pub(in crate::job) fn find(folder: &Arc<Folder>, pipeline: &Pipeline) -> Option<
     let mut recovery = find_locked(folder, lock(folder, Duration::ZERO)?, pipeline)?;
     pipeline.all_routes().for_each(Route::load_state);
     let (down, up) = pipeline.all_routes().partition::<Vec<_>, _>(|route| route.is_down());
-    recovery.query_groups(up.into_iter(), pipeline.timeout.min(MAX_QUERY_TIMEOUT));
+    recovery.query_groups(up.into_iter(), pipeline, pipeline.timeout.min(MAX_QUERY_TIMEOUT));
     recovery.down = down.into_iter().cloned().collect();
     Some(recovery)
 }
@@ -159,6 +162,7 @@ fn find_locked(folder: &Arc<Folder>, lock: File, pipeline: &Pipeline) -> Option<
         journals: Vec::new(),
         live_runs: Vec::new(),
         groups: HashMap::new(),
+        spooled_starts: HashMap::new(),
         down: Vec::new(),
         pending: VecDeque::new(),
         reported: HashSet::new(),
@@ -234,12 +238,26 @@ impl OrphanRecovery {
     }
 
     /// Queries the groups of sinks. Those that refuse connections or have no address count as unreachable.
-    fn query_groups<'a>(&mut self, routes: impl Iterator<Item = &'a Route>, timeout: Duration) {
+    fn query_groups<'a>(
+        &mut self,
+        routes: impl Iterator<Item = &'a Route>,
+        pipeline: &Pipeline,
+        timeout: Duration,
+    ) {
+        let routes: Vec<_> = routes.collect();
+        if routes.is_empty() {
+            return;
+        }
         let runs = self.journals.iter().flat_map(|journal| &journal.runs);
         let keys: BTreeSet<_> = runs.map(|run| run.started.key.clone()).collect();
+        // Reads the spool before the queries, so that a request that is delivered between the two is found in the spool or in
+        // its group.
+        let spooled =
+            keys.iter().filter_map(|key| Some((key.clone(), spooled_start(pipeline, key)?)));
+        self.spooled_starts.extend(spooled);
         let deadline = Moment::now().after(timeout);
-        let queries: Vec<_> =
-            routes.map(|route| (route, spawn_query(route, &keys, timeout))).collect();
+        let query = |route| (route, spawn_query(route, &keys, timeout));
+        let queries: Vec<_> = routes.into_iter().map(query).collect();
         for (route, query) in queries {
             match query.and_then(|query| query.wait(deadline.remaining()).flatten()) {
                 Some(Err(error)) if error.is_unconnected() => {}
@@ -311,10 +329,10 @@ impl OrphanRecovery {
     /// Submits the reports of a run to all its sinks.
     fn submit(&mut self, dead: &DeadRun, pipeline: &Pipeline) {
         let DeadRun { journal, run, is_superseded } = dead;
-        let is_superseded = *is_superseded
-            || pipeline
-                .routes_for(&run.started.key)
-                .any(|route| has_spooled_newer_run(route, &run.started));
+        let key = &run.started.key;
+        let spooled = [self.spooled_starts.get(key).copied(), spooled_start(pipeline, key)];
+        let is_older = |start| start > run.started.at;
+        let is_superseded = *is_superseded || spooled.into_iter().flatten().any(is_older);
         let found_at = self.journals[*journal].record_found(run, &mut self.log);
         let ending = Arc::new(ending(run, found_at));
         let receipts = routes_of(&run.started, pipeline).filter_map(|route| {
@@ -411,7 +429,7 @@ impl OrphanRecovery {
         self.log.log_others();
         self.settle_reports(pipeline.timeout);
         let down = std::mem::take(&mut self.down);
-        self.query_groups(down.iter(), PROBE_TIMEOUT.min(pipeline.timeout));
+        self.query_groups(down.iter(), pipeline, PROBE_TIMEOUT.min(pipeline.timeout));
         if down.iter().any(|route| !route.is_down()) {
             self.report_oldest(pipeline, None);
             self.log.log_lines();
@@ -439,11 +457,13 @@ fn routes_of<'a>(run: &'a Started, pipeline: &'a Pipeline) -> impl Iterator<Item
     routers.filter(has_sink).map(|router| router.route(&run.key))
 }
 
-/// Returns true if an undelivered request of the same group reports a newer run, whose journal is removed.
-fn has_spooled_newer_run(route: &Route, run: &Started) -> bool {
-    let spooled = route.spool().and_then(|spool| spool.look_up(&run.key));
-    let started_at =
-        spooled.and_then(|entry| single_value(entry.request.families().get(LAST_START)?));
+/// Returns the start of the newest run that an undelivered request of this group reports. The journal of such a run is removed.
+fn spooled_start(pipeline: &Pipeline, key: &GroupingKey) -> Option<f64> {
+    let start = |route: &Route| {
+        let spooled = route.spool()?.look_up(key)?;
+        single_value(spooled.request.families().get(LAST_START)?)
+    };
     // A start in the future was recorded while a clock was wrong.
-    started_at.is_some_and(|at| at > run.at && at <= Moment::now().unix_seconds())
+    let is_past = |start: &f64| *start <= Moment::now().unix_seconds();
+    pipeline.routes_for(key).filter_map(start).filter(is_past).max_by(f64::total_cmp)
 }
