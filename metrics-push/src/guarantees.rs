@@ -78,7 +78,7 @@
 //! | `quick_exit` | `quick_exit` | `open` | `abandoned` | `exit_code` |
 //! | replaces itself with another program, which succeeds | `exec` | `open` | `abandoned` | `success` |
 //! | replaces itself with another program, which fails | `exec_failing_program` | `open` | `abandoned` | `exit_code` |
-//! | TERM, KILL after five seconds or more, as PID 1 of a container | `container_stop` | `signal` | `signal` | `signal` |
+//! | TERM, then KILL at least five seconds later, as PID 1 of a container | `container_stop` | `signal` | `signal` | `signal` |
 //! | `abort`, as PID 1 of a container | `container_abort` | `open` | `abandoned` | `signal` |
 //! | SIGKILL of PID 1 of a container | `container_kill` | `open` | `abandoned` | `abandoned` |
 //! | exceeds `max_runtime`, with `kill` | `max_runtime` | `timeout` | `timeout` | `timeout` |

@@ -43,8 +43,8 @@ fn is_writable_within(stream: impl std::os::fd::AsFd, timeout: Duration) -> bool
     retry_on_intr(poll) != Ok(0)
 }
 
-/// Opens a terminal again, without blocking: `poll` also reports it as writable if it accepts only a part of a line. The flag
-/// of the stream itself is shared with other processes.
+/// Opens the terminal again in non-blocking mode. `poll` is not enough: it reports a terminal as writable even if only a part
+/// of the line fits. Setting the flag on the stream itself would affect other processes.
 ///
 /// Returns `None` for other streams, and if the terminal cannot be opened again: it belongs to another user, is in exclusive
 /// mode, or `/proc` is not mounted. A write to it can block.

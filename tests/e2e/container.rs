@@ -37,7 +37,7 @@ fn can_unshare() -> bool {
     unshare.is_ok_and(|status| status.success())
 }
 
-/// Stops a job as a container runtime does: TERM, and KILL if the job is still running when `is_reported` returns true.
+/// Stops a job as a container runtime does: TERM, then KILL as soon as `is_reported` returns true, if the job still runs.
 #[track_caller]
 fn stop_container(
     arguments: &[&str],

@@ -202,7 +202,7 @@ impl Trial<'_> {
     }
 }
 
-/// Sends TERM to PID 1 of a container, and KILL if it is still running when `is_reported` returns true.
+/// Sends TERM to PID 1 of a container, then KILL as soon as `is_reported` returns true, if it still runs.
 fn stop_container(pid_1: u32, is_reported: impl Fn() -> bool) {
     send_signal(pid_1, "TERM");
     let is_running = || std::path::Path::new(&format!("/proc/{pid_1}/stat")).exists();

@@ -99,8 +99,8 @@ impl Drop for Server {
     }
 }
 
-/// Returns an address for one server. The system assigns its port to no other server, even while this one is down: the
-/// others are at 127.0.0.1, or at addresses of their own.
+/// Returns an address for one server, on an IP address that no other server uses, so its port stays free while the server is
+/// down.
 pub(crate) fn free_address() -> SocketAddr {
     static COUNT: AtomicU16 = AtomicU16::new(1);
     let process = u8::try_from(std::process::id() % 250).unwrap();

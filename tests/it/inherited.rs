@@ -56,7 +56,7 @@ fn job_with_closed_streams_is_reported() {
     assert_all_reported(closed.map(|closed| format!("exec {closed};")));
 }
 
-/// Otherwise the next file or connection of the process would get the number of a stream, and the next line would go there.
+/// If a stream were closed, the next file would get its number and receive the next log line.
 #[test]
 fn command_that_cannot_be_executed_leaves_the_streams_open() {
     for options in [&[][..], &["supervised"]] {

@@ -214,7 +214,7 @@ fn search_for_dead_runs_asks_all_gateways_at_once() {
     let running = job("ok").start();
     silent.wait_for(Duration::from_secs(20), is_asked);
     other.wait_for(Duration::from_secs(20), is_asked);
-    // The search waits two seconds for a query.
+    // The search waits three seconds for a query.
     let delay = first_query(&other)
         .zip(first_query(&silent))
         .map(|(other, silent)| other.saturating_duration_since(silent));

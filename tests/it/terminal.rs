@@ -162,7 +162,7 @@ fn interrupt_key_reaches_the_job_once() {
 }
 
 #[test]
-fn interrupt_key_ends_the_job_at_any_time_of_its_start() {
+fn interrupt_key_ends_a_job_that_is_starting() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
     for delay in (0..40).map(|step| Duration::from_micros(step * 400)) {
         let job = job(PanicStrategy::Unwind, &["supervised", "wait"]).gateway(&gateway.url());

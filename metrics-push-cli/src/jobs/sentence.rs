@@ -150,7 +150,7 @@ impl Job {
 
     fn last_run_failed(&self) -> &'static str {
         if self.facts.is_skipped() {
-            "the last run that was not skipped failed"
+            "the last unskipped run failed"
         } else {
             "the last run failed"
         }

@@ -331,16 +331,13 @@ fn skipped_run_is_neither_failure_nor_success() {
 }
 
 #[test]
-fn failure_before_a_skipped_run_is_not_that_of_the_last_run() {
+fn failure_before_a_skipped_run_is_not_called_the_last_run() {
     let values = [("last_run_success", 0.0), ("failure_threshold", 3.0)];
     let ages = [("start", 70.0), ("completion", 60.0), ("failure", HOUR), ("success", 2.0 * HOUR)];
     let skipped = sentence(&job(&ages, "skipped", &values));
-    assert_eq!(
-        skipped,
-        "flapping: the last run that was not skipped failed; it alerts after 3 in a row"
-    );
+    assert_eq!(skipped, "flapping: the last unskipped run failed; it alerts after 3 in a row");
     let running = [&[("start", 30.0)], &ages[1..]].concat();
-    let before = "running for 30s; the last run that was not skipped failed 1h ago";
+    let before = "running for 30s; the last unskipped run failed 1h ago";
     assert_eq!(sentence(&job(&running, "skipped", &values)), before);
     // The last run failed after a skipped run.
     let after = "running for 30s; the last run failed 1h ago (error)";

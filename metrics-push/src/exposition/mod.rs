@@ -64,7 +64,7 @@ pub(crate) use sample::{read_sample, sample_lines};
 /// - labels whose name starts with two underscores, which Prometheus removes;
 /// - a name or label that is directly followed by its value, such as `a+1`;
 /// - the names `push_time_seconds` and `push_failure_time_seconds`, which the gateway replaces;
-/// - the type `gauge_histogram`: a sample with the name of its family would cut off every later scrape of the gateway;
+/// - the type `gauge_histogram`: one sample named like its family truncates every later scrape of the gateway;
 /// - text that is not UTF-8, in comments.
 #[derive(Clone, Debug, Default)]
 pub struct Exposition {

@@ -69,8 +69,8 @@ pub(super) fn restore() -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the program that is executed next inherit the closed stream. If the execution fails, this process still has the stream;
-/// otherwise its next file would get the number, and the next line of the log would go there.
+/// Closes the stream in the executed program only. If the execution fails, the descriptor stays open, so no later file gets
+/// its number and receives log lines.
 #[expect(unsafe_code, reason = "a call into C")]
 fn close_on_exec(descriptor: c_int) {
     // SAFETY: the call takes only integers and changes a flag of a stream that this process has opened in place of a closed one.

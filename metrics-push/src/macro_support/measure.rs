@@ -156,7 +156,7 @@ impl<C: Measure> Armed<C> {
     }
 }
 
-// Inlined, so that the guard stays in a register: a destructor that is called needs its address.
+// Inlined to keep the guard in a register: a call to the destructor would need its address.
 impl<C: Measure> Drop for Armed<C> {
     #[inline]
     fn drop(&mut self) {

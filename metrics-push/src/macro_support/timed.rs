@@ -119,7 +119,7 @@ impl Durations {
         }
     }
 
-    // Has the first parameters of the functions above, so that the values stay in their registers.
+    // Takes the same leading parameters as its callers, so that the values stay in their registers.
     #[inline(never)]
     fn end_slow(&self, start: CallStart, outcome: Outcome) {
         let histogram = &self.histograms[outcome_index(outcome)];

@@ -54,8 +54,8 @@ impl Counter {
 
 /// Counters that a caller increases by position.
 pub(crate) struct CounterArray<const N: usize> {
-    /// The stripes of all counters if they are those of one [`Counter::array`], which takes the fewest instructions.
-    /// Otherwise stripes that are never allocated.
+    /// The stripes of all counters, if one [`Counter::array`] created them in this order (the fast path). Otherwise unused
+    /// stripes, which stay unallocated.
     stripes: Arc<Stripes>,
     counters: [Counter; N],
 }

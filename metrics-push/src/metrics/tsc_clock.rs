@@ -105,7 +105,7 @@ thread_local! {
 pub(crate) struct CallStart(u64);
 
 impl CallStart {
-    /// Set unless [`by_counter`](Self::by_counter) started the call.
+    /// Set if the call was not started by [`by_counter`](Self::by_counter).
     const SLOW_END: u64 = 1 << 63;
     const BY_INSTANT: u64 = 1 << 62;
 
@@ -163,7 +163,7 @@ impl TickCopy {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Copies the duration of a tick if it is known. It then never changes, also if several threads update the copy.
+    /// Copies the duration of a tick if it is known. Once copied, it never changes, even if several threads copy it.
     pub(crate) fn update(&self) {
         let tick = TICK.load(Ordering::Relaxed);
         if tick != 0 {

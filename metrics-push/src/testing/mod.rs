@@ -43,8 +43,8 @@
 //! - Nothing is stored on disk.
 //! - `/metrics` contains the pushed metrics only, not the gateway's metrics about itself.
 //! - A job name in invalid base64 does not block later pushes. In the real gateway it does, because of a bug.
-//! - The type `gauge_histogram` is rejected. The real gateway accepts it, and a sample with the name of its family
-//!   cuts off every later scrape.
+//! - The type `gauge_histogram` is rejected. The real gateway accepts it, and one sample named like its family
+//!   truncates every later scrape.
 
 // This module uses no other module of the crate: it must not repeat a bug of the client that it tests.
 mod assertions;

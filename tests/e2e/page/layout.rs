@@ -63,7 +63,7 @@ fn page_has_pictures_in_all_widths_and_themes() {
     }
 }
 
-/// Adds jobs whose last runs were on other days, whatever the time of the day is.
+/// Adds jobs whose last runs were on other days, at almost any time of the day.
 fn push_distant_runs(fleet: &Fleet) {
     for (job, days) in [("day", 0.998), ("days", 5.6), ("weeks", 80.0), ("year", 400.0)] {
         let (age, deadline) = (days * DAY, 500.0 * DAY);

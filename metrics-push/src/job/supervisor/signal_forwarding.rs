@@ -42,8 +42,8 @@ const ENDING: [c_int; 5] =
 /// The descriptor that the handler writes to.
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
-/// The id of the process that is starting its job, otherwise zero. Its copy that becomes the job has another id, so it does
-/// not forward what the terminal sends to both.
+/// The id of the supervisor until its job has started, then zero. The forked child inherits the value but has another id, so
+/// its handler does not forward what the terminal sends to both.
 static STARTING: AtomicU32 = AtomicU32::new(0);
 
 pub(super) struct SignalForwarding {
