@@ -1,8 +1,9 @@
 //! `Snapshot`: the metric families gathered at one moment, validated and not yet encoded.
 //!
 //! Invariants: families are sorted by name and unique; every family has at least one series; series are unique across
-//! families; all names are valid in Prometheus; there are no timestamps and no empty label values. Removed metrics are
-//! reported as [`RejectedMetric`]s. The functions do not panic for any output of a collector.
+//! families; all metric and label names are valid; samples have no timestamp and no empty label value. A metric that breaks
+//! one of these rules is left out and reported as a [`RejectedMetric`]. The functions do not panic for any output of a
+//! collector.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
