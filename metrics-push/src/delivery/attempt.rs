@@ -193,7 +193,10 @@ impl Delivery {
         }
         let timeout = self.attempt_timeout();
         // Boxed: the future of a delivery is moved, and that of a request is large.
-        let error = match Box::pin(self.send()).await {
+        let started = Moment::now();
+        let sent = Box::pin(self.send()).await;
+        self.route.record_response(Moment::now().since(started));
+        let error = match sent {
             Ok(acceptance) => {
                 self.reachability = Reachability::Answered;
                 return self.end_or_confirm(acceptance);

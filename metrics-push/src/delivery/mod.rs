@@ -12,6 +12,7 @@ mod confirmation;
 #[cfg(test)]
 pub(crate) mod failpoint;
 mod fallback;
+mod in_flight_limit;
 pub(crate) mod log_limiter;
 mod lost_times;
 pub(crate) mod policy;

@@ -77,10 +77,17 @@ pub(super) const MAX_FULL_LINES: u32 = 5;
 /// How often the outcomes that were not logged in full are summarised.
 pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many requests are in flight per route: enough to hide the latency of a slow gateway, too few to flood it.
+/// The most requests in flight per route: enough to hide the latency of a distant gateway, too few to flood it.
 pub(crate) const MAX_IN_FLIGHT: usize = 16;
 
-/// The same for a sink that stores samples, which takes many requests in one call.
+/// How many requests are in flight before the first response: few enough for a gateway that needs a second for each.
+pub(crate) const INITIAL_IN_FLIGHT: usize = 4;
+
+/// The shortest time of a response that shows that requests wait for each other. Those in flight still have most of their
+/// time.
+pub(super) const SLOW_RESPONSE: Duration = Duration::from_secs(1);
+
+/// How many requests are in flight to a sink that stores samples, which takes many requests in one call.
 pub(crate) const MAX_SAMPLES_IN_FLIGHT: usize = 256;
 
 /// How long a best-effort request waits for the completion that supersedes it. If the process dies within this time,

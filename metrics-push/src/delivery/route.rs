@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use super::breaker::{Breaker, BreakerState};
+use super::in_flight_limit::InFlightLimit;
 use super::policy::{MAX_ATTEMPT_TIMEOUT, MAX_IN_FLIGHT, MAX_SAMPLES_IN_FLIGHT, REPLAY_INTERVAL};
 use super::ring_spool::RingSpool;
 use super::unsure::UnsureRequests;
@@ -26,6 +28,7 @@ struct RouteState {
     url: String,
     /// `None` if the sink is not a shard.
     shard: Option<Shard>,
+    in_flight_limit: Mutex<InFlightLimit>,
     /// `None` on a direct route.
     failures: Option<FailureState>,
 }
@@ -121,7 +124,8 @@ impl Route {
 
     fn new(sink: Arc<dyn Sink>, shard: Option<Shard>, failures: Option<FailureState>) -> Self {
         let url = sink.to_string();
-        Self(Arc::new(RouteState { sink, url, shard, failures }))
+        let in_flight_limit = Mutex::default();
+        Self(Arc::new(RouteState { sink, url, shard, in_flight_limit, failures }))
     }
 
     /// Returns a number that is unique among the routes of this process. The URL is not unique: two routes may differ
@@ -139,7 +143,20 @@ impl Route {
         self.sink().semantics().on_repeat == OnRepeat::Idempotent
     }
 
-    /// Returns how many requests may be in flight.
+    /// Returns how many requests may be in flight now.
+    pub(crate) fn in_flight_limit(&self) -> usize {
+        match self.sink().semantics().model {
+            Model::Groups => self.0.in_flight_limit.lock().requests(),
+            Model::Samples | Model::Messages => self.max_in_flight(),
+        }
+    }
+
+    /// Adapts the number of requests in flight to the time of an attempt.
+    pub(super) fn record_response(&self, time: Duration) {
+        self.0.in_flight_limit.lock().record_response(time);
+    }
+
+    /// Returns how many requests may be in flight if the sink responds fast.
     pub(crate) fn max_in_flight(&self) -> usize {
         match self.sink().semantics().model {
             Model::Groups => MAX_IN_FLIGHT,

@@ -1,5 +1,6 @@
 //! Tests of spooled outcomes: a later run delivers them, and they never overwrite newer data.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use metrics_push::testing::{FakeGateway, Fault};
@@ -91,6 +92,31 @@ fn recover_many(
     let recovery = metrics_push::recover(timeout);
     assert_eq!((recovery.delivered, recovery.left), (0, GROUPS));
     (gateway.requests().len() - before, started.elapsed())
+}
+
+/// A Pushgateway with thousands of groups takes this long for each push, because it compares the push with all of them.
+#[test]
+fn recover_delivers_to_a_gateway_that_processes_one_push_after_another() {
+    const GROUPS: usize = 20;
+    const SERVICE_TIME: Duration = Duration::from_millis(400);
+    let (gateway, state) = (FakeGateway::start(), TempDir::new());
+    let _scope = open_scope(&gateway, &state);
+    gateway.refuse_connections();
+    for number in 0..GROUPS {
+        Job::with_name(format!("task_{number}")).start().finish(Outcome::Success);
+    }
+    flush();
+    let turn = Mutex::new(());
+    gateway.fault(Fault::hang().when(move |request| {
+        if request.method != "GET" {
+            let _turn = turn.lock();
+            std::thread::sleep(SERVICE_TIME);
+        }
+        false
+    }));
+    gateway.accept_connections();
+    let recovery = metrics_push::recover(Duration::from_secs(120));
+    assert_eq!((recovery.delivered, recovery.left), (GROUPS, 0));
 }
 
 #[test]
