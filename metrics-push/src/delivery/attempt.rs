@@ -134,6 +134,11 @@ impl Delivery {
         &self.key
     }
 
+    /// Returns true if only the backlog is delivered.
+    pub(crate) fn is_backlog(&self) -> bool {
+        self.request.is_none()
+    }
+
     /// Returns which process created the newest part of the payload.
     pub(crate) fn origin(&self) -> RequestOrigin {
         if self.request.is_some() {

@@ -89,13 +89,19 @@ impl RouteQueue {
         self.pending.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Returns the first group that has no request in flight; `None` if the route is at its limit.
-    fn next_group(&self) -> Option<&GroupingKey> {
-        if self.in_flight.len() >= self.route.in_flight_limit() {
+    /// Returns the first group that has no request in flight, with its place; `None` if `max` requests are in flight.
+    fn next_place(&self, max: usize) -> Option<(&QueuePlace, &GroupingKey)> {
+        if self.in_flight.len() >= max {
             return None;
         }
         // This skips at most as many groups as are in flight.
-        self.order.values().find(|group| !self.in_flight.contains(*group))
+        self.order.iter().find(|(_, group)| !self.in_flight.contains(*group))
+    }
+
+    fn start(&mut self, group: GroupingKey) -> Option<Pending> {
+        let (_, pending) = self.remove(&group)?;
+        self.in_flight.insert(group);
+        Some(pending)
     }
 
     fn remove(&mut self, group: &GroupingKey) -> Option<(QueuePlace, Pending)> {
@@ -161,11 +167,22 @@ impl Queue {
     /// Starts the first request whose group has none in flight, on a route below its limit.
     pub(super) fn start_next(&mut self) -> Option<(QueueKey, Pending)> {
         self.routes.iter_mut().find_map(|route| {
-            let group = route.next_group()?.clone();
-            let (_, pending) = route.remove(&group)?;
-            route.in_flight.insert(group.clone());
-            Some(((route.route.id(), group), pending))
+            let group = route.next_place(route.route.in_flight_limit())?.1.clone();
+            Some(((route.route.id(), group.clone()), route.start(group)?))
         })
+    }
+
+    /// Starts the first request of a route if only its backlog is delivered. The caller has delivered another backlog, which
+    /// still counts as in flight.
+    pub(super) fn start_next_backlog(&mut self, id: usize) -> Option<(QueueKey, Pending)> {
+        let position = self.position(id)?;
+        let route = &mut self.routes[position];
+        let (place, group) = route.next_place(route.route.in_flight_limit() + 1)?;
+        if place.0 != Urgency::Backlog {
+            return None;
+        }
+        let group = group.clone();
+        Some(((id, group.clone()), route.start(group)?))
     }
 
     pub(super) fn is_pending(&self, (id, group): &QueueKey) -> bool {
@@ -333,6 +350,21 @@ mod tests {
             queue.enqueue(key(name), pending(&route, name));
         }
         assert_eq!(started(&mut queue), [2, 3, 1].map(|name| (route.id(), key(name))));
+    }
+
+    #[test]
+    fn backlog_follows_another_at_the_limit_of_the_route() {
+        let (mut queue, route) = (Queue::default(), route());
+        for name in 0..INITIAL_IN_FLIGHT + 2 {
+            queue.enqueue(key(name), Pending { request: None, ..pending(&route, name) });
+        }
+        assert_eq!(started(&mut queue).len(), INITIAL_IN_FLIGHT);
+        let next = |queue: &mut Queue| queue.start_next_backlog(route.id()).map(|(key, _)| key);
+        assert_eq!(next(&mut queue), Some((route.id(), key(INITIAL_IN_FLIGHT))));
+        assert_eq!(next(&mut queue), None, "the route is above its limit");
+        queue.finish(&(route.id(), key(0)));
+        queue.enqueue(key(99), pending(&route, 99));
+        assert_eq!(next(&mut queue), None, "a new request is first");
     }
 
     #[test]

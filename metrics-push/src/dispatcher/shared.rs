@@ -54,6 +54,10 @@ impl Shared {
         self.lock().queue.start_next()
     }
 
+    pub(super) fn start_next_backlog(&self, route: usize) -> Option<(QueueKey, Pending)> {
+        self.lock().queue.start_next_backlog(route)
+    }
+
     pub(super) fn take(&self, key: &QueueKey) -> Option<Pending> {
         self.lock().queue.take(key)
     }

@@ -68,11 +68,28 @@ async fn serve(shared: &Arc<Shared>) -> Infallible {
     }
 }
 
+/// A request that has been started, with the backlog of its key. Boxed, because the future of a delivery must be small.
+struct Started {
+    in_flight: InFlightGuard,
+    pending: Pending,
+    backlog: Backlog,
+}
+
+/// Delivers a request, and after a backlog the next ones of the route.
 async fn deliver(in_flight: InFlightGuard, pending: Pending) {
+    let backlog = load_backlog(&pending.route, &in_flight.key.1).await;
+    let mut next = Some(Box::new(Started { in_flight, pending, backlog }));
+    while let Some(started) = next {
+        next = deliver_started(started).await;
+    }
+}
+
+/// Returns the next backlog of the route, if a backlog was delivered.
+async fn deliver_started(started: Box<Started>) -> Option<Box<Started>> {
+    let Started { in_flight, pending, backlog } = *started;
     let Pending { route, request, deadline, class, mut on_settled } = pending;
     let key = in_flight.key.1.clone();
     let may_linger = request.is_some() && class == DeliveryClass::BestEffort;
-    let backlog = load_backlog(&route, &key).await;
     let mut delivery = Delivery::new(route.clone(), key, request, backlog, deadline, class);
     if may_linger {
         let _ = tokio::time::timeout(START_LINGER, linger(&in_flight)).await;
@@ -109,7 +126,9 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
         // The next delivery of the group tries again.
         let _ = catch_panic(Box::pin(delivery.delete_elsewhere())).await;
     }
-    let (receipt, drain) = settle(Box::new(delivery.finish(result)), &route).await;
+    let shared = delivery.is_backlog().then(|| Arc::clone(&in_flight.shared));
+    let settlement = Box::new(delivery.finish(result));
+    let Settled { receipt, drain, next } = settle(settlement, &route, shared).await;
     log_summary_later();
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
@@ -119,6 +138,7 @@ async fn deliver(in_flight: InFlightGuard, pending: Pending) {
     for on_settled in on_settled {
         on_settled(receipt.clone());
     }
+    next
 }
 
 /// Loads the backlog of a key. It is empty if loading panics.
@@ -127,13 +147,15 @@ async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
         return Backlog::default();
     }
     let (route, key) = (route.clone(), key.clone());
-    let load = move || {
-        #[cfg(test)]
-        failpoint::reach(&key, "panic in load");
-        route.load_state();
-        Backlog::load(&route, &key)
-    };
-    run_blocking(load).await.unwrap_or_default()
+    run_blocking(move || load(&route, &key)).await.unwrap_or_default()
+}
+
+/// Blocks.
+fn load(route: &Route, key: &GroupingKey) -> Backlog {
+    #[cfg(test)]
+    failpoint::reach(key, "panic in load");
+    route.load_state();
+    Backlog::load(route, key)
 }
 
 /// Records the runs that the request reports, before it is sent. Each attempt reads their totals again, because other
@@ -210,20 +232,51 @@ async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
     let _ = tokio::time::timeout(pause, later).await;
 }
 
-/// Returns the receipt, and the groups whose spooled requests are delivered next.
-async fn settle(settlement: Box<Settlement>, route: &Route) -> (Receipt, Vec<GroupingKey>) {
+/// The end of a delivery.
+struct Settled {
+    receipt: Receipt,
+    /// The groups whose spooled requests are queued next.
+    drain: Vec<GroupingKey>,
+    next: Option<Box<Started>>,
+}
+
+impl Settled {
+    fn new(receipt: Receipt) -> Self {
+        Self { receipt, drain: Vec::new(), next: None }
+    }
+}
+
+/// Settles a delivery. `shared` is present if a backlog was delivered: the next one is loaded in the same call, because a
+/// drain of thousands of groups would otherwise wake two threads once more for each of them.
+async fn settle(
+    settlement: Box<Settlement>,
+    route: &Route,
+    shared: Option<Arc<Shared>>,
+) -> Settled {
     if !route.has_disk() {
-        return (settlement.settle(), Vec::new());
+        return Settled::new(settlement.settle());
     }
     let route = route.clone();
     let settle = move || {
-        let receipt = settlement.settle();
-        let is_delivered = matches!(receipt, Receipt::Delivered { .. });
-        let must_drain = is_delivered && route.take_drain_request(Moment::now());
-        (receipt, if must_drain { route.spooled_keys() } else { Vec::new() })
+        let mut settled = Settled::new(settlement.settle());
+        let is_delivered = matches!(settled.receipt, Receipt::Delivered { .. });
+        if is_delivered && route.take_drain_request(Moment::now()) {
+            settled.drain = route.spooled_keys();
+        }
+        settled.next = shared.and_then(|shared| start_next_backlog(&shared, &route));
+        settled
     };
-    let lost = || (Receipt::unattempted(Error::panicked(&"in the disk thread")), Vec::new());
+    let lost = || Settled::new(Receipt::unattempted(Error::panicked(&"in the disk thread")));
     run_blocking(settle).await.unwrap_or_else(lost)
+}
+
+/// Starts the next request of a route if only its backlog is delivered, and loads the backlog. Blocks.
+fn start_next_backlog(shared: &Arc<Shared>, route: &Route) -> Option<Box<Started>> {
+    let (key, pending) = shared.start_next_backlog(route.id())?;
+    let in_flight = InFlightGuard { shared: Arc::clone(shared), key };
+    let load = || load(route, &in_flight.key.1);
+    let backlog = catch_unwind(AssertUnwindSafe(load)).unwrap_or_default();
+    Some(Box::new(Started { in_flight, pending, backlog }))
 }
 
 /// Resolves when a later request for the group is pending.
