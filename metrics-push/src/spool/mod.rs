@@ -152,16 +152,21 @@ impl Spool {
 
     /// Returns the spooled request for this key.
     pub(crate) fn look_up(&self, key: &GroupingKey) -> Option<SpoolEntry> {
-        let (sink, entry) = self.read(&self.existing_folder()?, self.file_name(key))?;
+        let (sink, entry) = self.read_entry(&self.existing_folder()?, &self.file_name(key))?;
         (sink == self.sink && entry.request.key() == key).then_some(entry)
     }
 
     /// Returns the keys of all spooled requests of this sink; `None` if the folder cannot be listed.
     pub(crate) fn keys(&self) -> Option<Vec<GroupingKey>> {
         let prefix = file_prefix(&self.sink);
-        let records = self.records(&|name| is_record(name) && name.starts_with(&prefix))?;
-        let own = records.filter(|(sink, _)| *sink == self.sink);
-        Some(own.map(|(_, entry)| entry.request.key().clone()).collect())
+        let files = self.files(&|name| is_record(name) && name.starts_with(&prefix))?;
+        let key = |(folder, name): (Arc<Folder>, String)| {
+            self.read(&folder, &name, |bytes| {
+                let (sink, key) = record::decode_key(bytes)?;
+                Ok((sink == self.sink).then_some(key))
+            })
+        };
+        Some(files.filter_map(key).flatten().collect())
     }
 
     /// Reads the records in the accepted files, one at a time. Returns each with its sink; `None` if the folder cannot be
@@ -170,12 +175,22 @@ impl Spool {
         &'s self,
         is_accepted: &dyn Fn(&str) -> bool,
     ) -> Option<impl Iterator<Item = (String, SpoolEntry)> + use<'s>> {
+        let files = self.files(is_accepted)?;
+        Some(files.filter_map(|(folder, name)| self.read_entry(&folder, &name)))
+    }
+
+    /// Returns the names of the accepted files, each with the folder; `None` if the folder cannot be listed.
+    fn files(
+        &self,
+        is_accepted: &dyn Fn(&str) -> bool,
+    ) -> Option<impl Iterator<Item = (Arc<Folder>, String)> + use<>> {
         let folder = self.existing_folder();
         let files = match &folder {
             Some(folder) => self.ok_or_warn(self.disk.list(folder, is_accepted))?,
             None => Vec::new(),
         };
-        Some(files.into_iter().filter_map(move |file| self.read(folder.as_ref()?, file.name)))
+        let with_folder = move |file: FileEntry| Some((Arc::clone(folder.as_ref()?), file.name));
+        Some(files.into_iter().filter_map(with_folder))
     }
 
     /// Stores an undelivered request, merged with the spooled request for the same key. Returns the path of the folder.
@@ -335,10 +350,24 @@ impl Spool {
         format!("{}{:024x}.{}", file_prefix(&self.sink), id >> 32, record::EXTENSION)
     }
 
-    /// Reads a record and returns it with its sink; `None` if there is none. Removes a corrupt record, which would
-    /// otherwise stay until it expires.
-    fn read(&self, folder: &Arc<Folder>, name: String) -> Option<(String, SpoolEntry)> {
-        let bytes = match self.read_record(folder, &name) {
+    /// Reads a record and returns it with its sink; `None` if there is none.
+    fn read_entry(&self, folder: &Arc<Folder>, name: &str) -> Option<(String, SpoolEntry)> {
+        self.read(folder, name, |bytes| {
+            let Record { sink, reason, request, head } = record::decode(bytes)?;
+            let (name, size) = (name.to_owned(), bytes.len() as u64);
+            Ok((sink, SpoolEntry { request, reason, name, size, head }))
+        })
+    }
+
+    /// Reads and decodes a record; `None` if there is none. Removes a corrupt record, which would otherwise stay until it
+    /// expires.
+    fn read<T>(
+        &self,
+        folder: &Arc<Folder>,
+        name: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+    ) -> Option<T> {
+        let bytes = match self.read_record(folder, name) {
             Ok(bytes) => bytes?,
             Err(error) => {
                 self.warn(&format_args!(
@@ -348,16 +377,13 @@ impl Spool {
                 return None;
             }
         };
-        match record::decode(&bytes) {
-            Ok(Record { sink, reason, request, head }) => {
-                let size = bytes.len() as u64;
-                Some((sink, SpoolEntry { request, reason, name, size, head }))
-            }
+        match decode(&bytes) {
+            Ok(decoded) => Some(decoded),
             Err(DecodeError::Foreign | DecodeError::NewerVersion) => None,
             Err(DecodeError::Corrupt) => {
-                let path = folder.path().join(&name);
+                let path = folder.path().join(name);
                 self.warn(&format_args!("removed the corrupt record {}", path.display()));
-                self.ok_or_warn(self.remove_corrupt(folder, &name, &bytes));
+                self.ok_or_warn(self.remove_corrupt(folder, name, &bytes));
                 None
             }
         }

@@ -14,8 +14,7 @@ use std::io;
 
 use crate::checksum::checksum_of;
 use crate::labels::GroupingKey;
-use crate::ordered_map::ordered_map;
-use crate::push_request::{PushRequest, Verb};
+use crate::push_request::{Families, PushRequest, Verb};
 
 /// The extension of the files.
 pub(super) const EXTENSION: &str = "request";
@@ -116,6 +115,19 @@ fn push_field(fields: &mut String, value: &str) {
 
 /// Decodes a record and checks its checksum.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
+    let (version, head, fields) = check(bytes)?;
+    decode_fields(version, format!("{MAGIC}{head}\n"), fields).ok_or(DecodeError::Corrupt)
+}
+
+/// Like [`decode`], but returns only the sink and the grouping key.
+pub(super) fn decode_key(bytes: &[u8]) -> Result<(&str, GroupingKey), DecodeError> {
+    let (version, _, mut fields) = check(bytes)?;
+    let start = RecordStart::decode(version, &mut fields).ok_or(DecodeError::Corrupt)?;
+    Ok((start.sink, start.key))
+}
+
+/// Checks the checksum of a record. Returns its version, the first line without the magic text, and the fields.
+fn check(bytes: &[u8]) -> Result<(u32, &str, Fields<'_>), DecodeError> {
     let after_magic = bytes.strip_prefix(MAGIC.as_bytes()).ok_or_else(|| {
         // A file that ends within the magic text is a truncated record.
         if MAGIC.as_bytes().starts_with(bytes) {
@@ -135,8 +147,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     if stated != format!("{:032x}", checksum_of(&[fields.as_bytes()])) {
         return Err(DecodeError::Corrupt);
     }
-    let head = format!("{MAGIC}{head}\n");
-    decode_fields(version, head, &mut Fields(fields)).ok_or(DecodeError::Corrupt)
+    Ok((version, head, Fields(fields)))
 }
 
 /// The fields that are not decoded yet.
@@ -144,35 +155,56 @@ struct Fields<'a>(&'a str);
 
 impl<'a> Fields<'a> {
     fn next(&mut self) -> Option<&'a str> {
-        let (length, rest) = self.0.split_once(':')?;
-        let length: usize = length.parse().ok()?;
+        let colon = self.0.bytes().position(|byte| byte == b':')?;
+        let (length, rest) = (self.0[..colon].parse::<usize>().ok()?, &self.0[colon + 1..]);
         let field = rest.get(..length)?;
         self.0 = rest[length..].strip_prefix('\n')?;
         Some(field)
     }
 
-    fn pairs(&mut self) -> Option<Vec<(&'a str, &'a str)>> {
+    fn pairs(&mut self) -> Option<impl Iterator<Item = Option<(&'a str, &'a str)>>> {
         let count: usize = self.next()?.parse().ok()?;
-        (0..count).map(|_| Some((self.next()?, self.next()?))).collect()
+        Some((0..count).map(|_| Some((self.next()?, self.next()?))))
     }
 }
 
-fn decode_fields(version: u32, head: String, fields: &mut Fields<'_>) -> Option<Record> {
-    let sink = fields.next()?.to_owned();
-    let reason = match version {
-        1 => SpoolReason::Undelivered,
-        _ => decode_reason(fields.next()?)?,
-    };
-    let verb = Verb::parse(fields.next()?)?;
-    let created_at = fields.next()?.parse().ok()?;
-    let mut key = GroupingKey::new(fields.next()?).ok()?;
-    for (name, value) in fields.pairs()? {
-        key = key.label(name, value).ok()?;
+/// The fields before the families.
+struct RecordStart<'a> {
+    sink: &'a str,
+    reason: SpoolReason,
+    verb: Verb,
+    created_at: u64,
+    key: GroupingKey,
+}
+
+impl<'a> RecordStart<'a> {
+    fn decode(version: u32, fields: &mut Fields<'a>) -> Option<Self> {
+        let sink = fields.next()?;
+        let reason = match version {
+            1 => SpoolReason::Undelivered,
+            _ => decode_reason(fields.next()?)?,
+        };
+        let verb = Verb::parse(fields.next()?)?;
+        let created_at = fields.next()?.parse().ok()?;
+        let mut key = GroupingKey::new(fields.next()?).ok()?;
+        for pair in fields.pairs()? {
+            let (name, value) = pair?;
+            key = key.label(name, value).ok()?;
+        }
+        Some(Self { sink, reason, verb, created_at, key })
     }
-    let pairs = fields.pairs()?.into_iter();
-    let families = ordered_map(pairs.map(|(name, text)| (name.to_owned(), text.to_owned())));
+}
+
+fn decode_fields(version: u32, head: String, mut fields: Fields<'_>) -> Option<Record> {
+    let RecordStart { sink, reason, verb, created_at, key } =
+        RecordStart::decode(version, &mut fields)?;
+    let mut families = Families::new();
+    for pair in fields.pairs()? {
+        let (name, text) = pair?;
+        families.insert(name.to_owned(), text.to_owned());
+    }
     let request = PushRequest::with_created_at(created_at, verb, key, families);
-    fields.0.is_empty().then_some(Record { sink, reason, request, head })
+    fields.0.is_empty().then(|| Record { sink: sink.to_owned(), reason, request, head })
 }
 
 fn decode_reason(word: &str) -> Option<SpoolReason> {
@@ -213,7 +245,10 @@ mod tests {
                 request().families().clone(),
             );
             for reason in [SpoolReason::Undelivered, SpoolReason::Unconfirmed] {
-                let record = decode(&encode("http://gateway:9091", reason, &request)).unwrap();
+                let bytes = encode("http://gateway:9091", reason, &request);
+                let key = request.key().clone();
+                assert_eq!(decode_key(&bytes), Ok(("http://gateway:9091", key)));
+                let record = decode(&bytes).unwrap();
                 assert_eq!((&*record.sink, record.reason), ("http://gateway:9091", reason));
                 assert_eq!(record.request, request);
             }
@@ -224,6 +259,7 @@ mod tests {
     fn record_of_version_1_is_decoded() {
         let record = decode(VERSION_1.as_bytes()).unwrap();
         assert_eq!((record.request, record.reason), (request(), SpoolReason::Undelivered));
+        assert_eq!(decode_key(VERSION_1.as_bytes()).unwrap().1, *request().key());
     }
 
     #[test]
@@ -238,6 +274,7 @@ mod tests {
         let whole = encoded();
         for length in 0..whole.len() {
             assert_eq!(decode(&whole[..length]), Err(DecodeError::Corrupt), "{length} bytes");
+            assert_eq!(decode_key(&whole[..length]), Err(DecodeError::Corrupt), "{length} bytes");
         }
     }
 
@@ -247,7 +284,7 @@ mod tests {
         for bit in 0..whole.len() * 8 {
             let mut flipped = whole.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&flipped).is_err(), "bit {bit}");
+            assert!(decode(&flipped).is_err() && decode_key(&flipped).is_err(), "bit {bit}");
         }
     }
 
