@@ -2,7 +2,7 @@
 
 use super::breaker::BreakerState;
 use crate::clock::unix_seconds;
-use crate::metrics::Snapshot;
+use crate::metrics::gauge_text;
 use crate::push_request::Families;
 use crate::spool::SpoolStats;
 
@@ -12,41 +12,36 @@ pub(super) fn families(
     breaker: Option<BreakerState>,
     spool: Option<SpoolStats>,
 ) -> Families {
-    let mut snapshot = Snapshot::default();
-    snapshot.gauge(
-        "batch_job_push_attempts",
-        "Number of attempts of the last push.",
-        &[(&[], f64::from(attempts))],
-    );
+    let mut families = Families::new();
+    let mut add = |name: &str, help: &str, value: f64| {
+        families.insert(name.to_owned(), gauge_text(name, help, value));
+    };
+    add("batch_job_push_attempts", "Number of attempts of the last push.", f64::from(attempts));
     if let Some(state) = breaker {
-        snapshot.gauge(
+        add(
             "batch_job_push_breaker_open",
             "Whether the circuit breaker of this gateway was open when the job last pushed.",
-            &[(&[], f64::from(state != BreakerState::Closed))],
+            f64::from(state != BreakerState::Closed),
         );
     }
     if let Some(stats) = spool {
-        add_spool(&mut snapshot, stats);
-    }
-    snapshot.encode()
-}
-
-fn add_spool(snapshot: &mut Snapshot, stats: SpoolStats) {
-    snapshot.gauge(
-        "batch_job_spool_pending",
-        "Number of undelivered requests on the job's disk when it last pushed.",
-        &[(&[], f64::from(stats.requests))],
-    );
-    snapshot.gauge(
-        "batch_job_spool_dropped",
-        "Number of undelivered requests dropped from the state directory since it was created, because it was full or they were too old.",
-        &[(&[], f64::from(stats.dropped))],
-    );
-    if let Some(oldest) = stats.oldest {
-        snapshot.gauge(
-            "batch_job_spool_oldest_timestamp_seconds",
-            "Time when the oldest undelivered request on the job's disk was stored.",
-            &[(&[], unix_seconds(oldest))],
+        add(
+            "batch_job_spool_pending",
+            "Number of undelivered requests on the job's disk when it last pushed.",
+            f64::from(stats.requests),
         );
+        add(
+            "batch_job_spool_dropped",
+            "Number of undelivered requests dropped from the state directory since it was created, because it was full or they were too old.",
+            f64::from(stats.dropped),
+        );
+        if let Some(oldest) = stats.oldest {
+            add(
+                "batch_job_spool_oldest_timestamp_seconds",
+                "Time when the oldest undelivered request on the job's disk was stored.",
+                unix_seconds(oldest),
+            );
+        }
     }
+    families
 }

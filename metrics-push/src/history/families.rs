@@ -1,7 +1,7 @@
 //! The families that a history adds to the requests about its group.
 
 use super::history_state::{LastTimes, Streak};
-use crate::metrics::Snapshot;
+use crate::metrics::{Snapshot, gauge_text};
 use crate::push_request::{
     FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS,
 };
@@ -25,36 +25,39 @@ pub(crate) fn add_last_time(snapshot: &mut Snapshot, name: &str, at: f64) {
 
 /// Returns the families of all known times that are not in the future: these were recorded while a clock was wrong.
 pub(super) fn last_time_families(last: LastTimes, now: f64) -> Families {
-    let mut snapshot = Snapshot::default();
+    let mut families = Families::new();
     for (name, help, read) in LAST_TIMES {
         if let Some(at) = read(last).filter(|at| *at <= now) {
-            snapshot.gauge(name, help, &[(&[], at)]);
+            families.insert(name.to_owned(), gauge_text(name, help, at));
         }
     }
-    snapshot.encode()
+    families
 }
 
 /// Returns the families about runs in a row.
 pub(super) fn streak_families(streak: Streak) -> Families {
-    let mut snapshot = Snapshot::default();
+    let mut families = Families::new();
+    let mut add = |name: &str, help: &str, value: f64| {
+        families.insert(name.to_owned(), gauge_text(name, help, value));
+    };
     #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
     let (failures, successes) = (streak.failures as f64, streak.successes as f64);
-    snapshot.gauge(
+    add(
         "batch_job_consecutive_failures",
         "Number of runs that have failed since the last success.",
-        &[(&[], failures)],
+        failures,
     );
-    snapshot.gauge(
+    add(
         "batch_job_consecutive_successes",
         "Number of runs that have succeeded since the last failure.",
-        &[(&[], successes)],
+        successes,
     );
     if let Some(since) = streak.failing_since {
-        snapshot.gauge(
+        add(
             FAILING_SINCE,
             "Time when the first run started that has failed since the last success.",
-            &[(&[], since)],
+            since,
         );
     }
-    snapshot.encode()
+    families
 }

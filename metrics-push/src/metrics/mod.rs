@@ -41,7 +41,7 @@ pub(crate) use label_values::ValueIter;
 pub(crate) use prometheus::Registry;
 pub(crate) use prometheus::core::Collector;
 pub(crate) use series::SeriesTable;
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Snapshot, gauge_text};
 pub(crate) use spec::MetricSpec;
 pub(crate) use striped::ThreadSlot;
 #[cfg(feature = "remote-write")]

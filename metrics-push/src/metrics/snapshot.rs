@@ -11,6 +11,7 @@ use std::time::Duration;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::gather::{RegistrySource, gather};
+use super::text_encoder::{push_number, write_head};
 use super::text_family::GatheredFamily;
 use super::validate::{RejectedMetric, ValidFamily};
 use crate::labels::GroupingKey;
@@ -176,6 +177,16 @@ fn pair(name: &str, value: &str) -> LabelPair {
     pair
 }
 
+/// Returns what a snapshot encodes for a gauge that has one series without labels. The name must be valid.
+pub(crate) fn gauge_text(name: &str, help: &str, value: f64) -> String {
+    let mut text = String::new();
+    write_head(MetricType::GAUGE, name, help, &mut text);
+    text.extend([name, " "]);
+    push_number(&mut text, value);
+    text.push('\n');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus::core::{Collector, Desc};
@@ -213,6 +224,15 @@ mod tests {
 
     fn reasons(snapshot: &Snapshot) -> Vec<String> {
         snapshot.rejections().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn text_of_a_gauge_is_that_of_its_snapshot() {
+        for (help, value) in [("", 0.25), ("Rows \\ of\nall \"files\".", -3.0)] {
+            let mut snapshot = Snapshot::default();
+            snapshot.gauge("rows", help, &[(&[], value)]);
+            assert_eq!(gauge_text("rows", help, value), snapshot.encode()["rows"]);
+        }
     }
 
     #[test]

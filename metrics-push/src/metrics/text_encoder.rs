@@ -30,14 +30,16 @@ pub(crate) fn write_family(family: &MetricFamily, text: &mut String) {
     }
 }
 
-fn write_head(family: &MetricFamily, text: &mut String) {
-    let name = family.name();
-    if !family.help().is_empty() {
+/// Appends the comments of a family to `text`, and reserves space for the first line.
+pub(super) fn write_head(kind: MetricType, name: &str, help: &str, text: &mut String) {
+    let comments = COMMENTS_LENGTH + 2 * name.len() + help.len();
+    text.reserve(comments + TYPICAL_LINE_LENGTH);
+    if !help.is_empty() {
         text.extend(["# HELP ", name, " "]);
-        push_escaped(text, family.help(), |byte| matches!(byte, b'\\' | b'\n'));
+        push_escaped(text, help, |byte| matches!(byte, b'\\' | b'\n'));
         text.push('\n');
     }
-    let type_name = match family.get_field_type() {
+    let type_name = match kind {
         MetricType::COUNTER => "counter",
         MetricType::GAUGE => "gauge",
         MetricType::SUMMARY => "summary",
@@ -64,10 +66,8 @@ type ExtraLabel = Option<(&'static str, f64)>;
 impl<'a> SampleWriter<'a> {
     /// Appends the comments of a family to `text`. `series` is the number of its series and may be 0.
     pub(super) fn start(family: &'a MetricFamily, series: usize, text: &'a mut String) -> Self {
-        let comments = COMMENTS_LENGTH + 2 * family.name().len() + family.help().len();
-        text.reserve(comments + TYPICAL_LINE_LENGTH);
-        write_head(family, text);
         let (name, kind, labels) = (family.name(), family.get_field_type(), String::new());
+        write_head(kind, name, family.help(), text);
         Self { name, kind, text, labels, later_series: series.saturating_sub(1) }
     }
 
