@@ -39,6 +39,8 @@ struct Closing {
 #[derive(Default)]
 struct ClosingState {
     is_closed: bool,
+    /// A thread has waited. Otherwise it is not notified, because that is a system call.
+    has_thread: bool,
     waker: Option<Waker>,
 }
 
@@ -48,19 +50,22 @@ impl Closing {
     }
 
     fn close(&self) {
-        let waker = {
+        let (has_thread, waker) = {
             let mut state = self.state.lock();
             state.is_closed = true;
-            state.waker.take()
+            (state.has_thread, state.waker.take())
         };
-        self.closed.notify_all();
+        if has_thread {
+            self.closed.notify_all();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
     fn wait(&self, timeout: Duration) -> bool {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.has_thread = true;
         self.closed.wait_timeout_while(state, timeout, |state| !state.is_closed).is_closed
     }
 

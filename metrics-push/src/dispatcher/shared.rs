@@ -78,8 +78,13 @@ impl Shared {
     }
 
     pub(super) fn finish(&self, key: &QueueKey) {
-        self.lock().queue.finish(key);
-        self.finished.notify_all();
+        let mut state = self.lock();
+        state.queue.finish(key);
+        let has_flushes = state.flushes > 0;
+        drop(state);
+        if has_flushes {
+            self.finished.notify_all();
+        }
         self.work.notify_one();
     }
 
