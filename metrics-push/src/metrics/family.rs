@@ -9,7 +9,7 @@ use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 
 use super::call_site::CallSite;
 use super::label_values::ValueIter;
-use super::series::{Series, SeriesTable};
+use super::series::SeriesTable;
 use super::text_encoder::SampleWriter;
 use super::text_family::{LabeledSeries, TextFamily, placeholder};
 use super::validate::log_rendering;
@@ -76,21 +76,11 @@ impl<K: MetricKind> Family<K> {
         self.series.find_or_insert(values, |_| Some(create())).cloned().unwrap_or_else(create)
     }
 
-    /// Returns all series, sorted by the values of their labels in this order.
-    fn sorted_series(&self, order: &[usize]) -> Vec<&Series<K>> {
-        // Series are far from each other in memory, so most of them are compared by their keys.
-        let mut series: Vec<_> = self.series.iter().map(|it| (it.sort_key(order), it)).collect();
-        series.sort_unstable_by(|(left_key, left), (right_key, right)| {
-            left_key.cmp(right_key).then_with(|| left.cmp_values(right, order))
-        });
-        series.into_iter().map(|(_, series)| series).collect()
-    }
-
     /// Writes all series as text. Returns `None` if there are none, or if a label value would be changed.
     fn text(&self, head: &MetricFamily) -> Option<String> {
         let (order, mut text, mut values) =
             (label_order(&self.desc.variable_labels), String::new(), Vec::new());
-        let all = self.sorted_series(&order);
+        let all = self.series.sorted(&order);
         if all.is_empty() {
             return None;
         }
@@ -137,7 +127,7 @@ impl<K: MetricKind> LabeledSeries for Family<K> {
         let order = label_order(&self.desc.variable_labels);
         // The registry sorts the series anyway. Sorting them first means that their samples are also allocated in this
         // order, so that later passes over many series read memory sequentially.
-        let metrics = self.sorted_series(&order).into_iter().map(|series| {
+        let metrics = self.series.sorted(&order).into_iter().map(|series| {
             let values: Vec<_> = series.values().collect();
             let labels = self.labels(&order, &values).map(|(name, value)| {
                 let mut pair = LabelPair::default();

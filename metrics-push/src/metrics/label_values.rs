@@ -11,6 +11,9 @@ use std::sync::LazyLock;
 /// Terminates each value. UTF-8 never contains this byte, so different values have different encodings.
 const END: u8 = 0xff;
 
+/// The first bytes of the label values of a series, as big-endian words. Together with a position, it has 32 bytes.
+type SortKey = [u64; 3];
+
 /// An iterator over label values. It can be cloned, so that the values can be read several times.
 pub(crate) trait ValueIter<'v>: Iterator<Item = &'v str> + Clone {}
 
@@ -75,20 +78,42 @@ impl LabelValues {
     }
 
     /// Returns the first bytes of the values in this order. If two keys differ, their order is that of the values.
-    pub(super) fn sort_key(&self, order: &[usize]) -> u128 {
-        let mut key = [END; size_of::<u128>()];
+    fn sort_key(&self, order: &[usize]) -> SortKey {
+        let mut key = [END; size_of::<SortKey>()];
         fill(&mut key, self.in_order(order));
-        u128::from_be_bytes(key.map(rank))
+        let key = key.map(rank);
+        let (words, _) = key.as_chunks();
+        std::array::from_fn(|position| u64::from_be_bytes(words[position]))
     }
 
     /// Compares the values in this order, one after the other.
-    pub(super) fn cmp_values(&self, other: &Self, order: &[usize]) -> Ordering {
+    fn cmp_values(&self, other: &Self, order: &[usize]) -> Ordering {
         self.in_order(order).cmp(other.in_order(order))
     }
 
     fn in_order(&self, order: &[usize]) -> impl Iterator<Item = &[u8]> {
         order.iter().filter_map(|position| self.encoded().nth(*position))
     }
+}
+
+/// Returns the positions of the label values of several series, sorted by the values in this order.
+pub(super) fn sorted_positions(series: &[&LabelValues], order: &[usize]) -> Vec<usize> {
+    // A table returns series in random order. Reading them in the order of their addresses waits less for memory.
+    let addresses = series.iter().map(|values| std::ptr::from_ref(*values).addr());
+    let mut by_address: Vec<_> = addresses.zip(0..).collect();
+    by_address.sort_unstable_by_key(|(address, _)| *address);
+    let mut positions: Vec<_> = by_address.into_iter().map(|(_, position)| position).collect();
+    positions.shrink_to_fit();
+    // For the same reason, most of them are compared by their keys.
+    let keyed = positions.iter().map(|it| (series[*it].sort_key(order), *it));
+    let mut keyed: Vec<_> = keyed.collect();
+    keyed.sort_unstable_by(|(left_key, left), (right_key, right)| {
+        left_key.cmp(right_key).then_with(|| series[*left].cmp_values(series[*right], order))
+    });
+    // Reuses the memory. A new `Vec` after the keys would prevent the text from being written to their memory.
+    positions.clear();
+    positions.extend(keyed.iter().map(|(_, position)| *position));
+    positions
 }
 
 /// Copies the values to a buffer that contains only [`END`], so that each value is followed by it. Values that do not fit are
@@ -202,6 +227,14 @@ mod tests {
         }
         let [one, other] = ["a", "b"].map(|value| LabelValues::new([value, "c"].into_iter()));
         assert!(one.sort_key(&[1, 0]) < other.sort_key(&[1, 0]));
+    }
+
+    #[test]
+    fn sorted_positions_compare_values_with_the_same_key() {
+        let start = "a text that is longer than a key";
+        let texts = [format!("{start}c"), "b".into(), format!("{start}a"), format!("{start}b")];
+        let values = texts.each_ref().map(|text| LabelValues::new([&**text, "x"].into_iter()));
+        assert_eq!(sorted_positions(&values.each_ref(), &[1, 0]), [2, 3, 0, 1]);
     }
 
     #[test]

@@ -4,11 +4,10 @@
 //! allocated. Entries never move and are never removed, so a reader needs only the acquire load of a slot. Inserting
 //! a series takes the lock.
 
-use std::cmp;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::label_values::{LabelValues, ValueIter, hash_values};
+use super::label_values::{LabelValues, ValueIter, hash_values, sorted_positions};
 use super::striped::OnceBox;
 use crate::sync::Mutex;
 
@@ -28,16 +27,6 @@ impl<S> Series<S> {
     /// Returns the label values, in the order of the label names.
     pub(super) fn values(&self) -> impl Iterator<Item = &str> {
         self.values.iter()
-    }
-
-    /// Returns a key by which most series can be sorted. See [`LabelValues::sort_key`].
-    pub(super) fn sort_key(&self, order: &[usize]) -> u128 {
-        self.values.sort_key(order)
-    }
-
-    /// Compares the label values in this order, one after the other.
-    pub(super) fn cmp_values(&self, other: &Self, order: &[usize]) -> cmp::Ordering {
-        self.values.cmp_values(&other.values, order)
     }
 }
 
@@ -131,8 +120,15 @@ impl<S> SeriesTable<S> {
             .get_or_init(|| std::iter::repeat_with(Slot::new).take(capacity * 2).collect())
     }
 
+    /// Returns all series, sorted by the values of their labels in this order.
+    pub(super) fn sorted(&self, order: &[usize]) -> Vec<&Series<S>> {
+        let series: Vec<_> = self.iter().collect();
+        let values: Vec<_> = series.iter().map(|it| &it.values).collect();
+        sorted_positions(&values, order).into_iter().map(|position| series[position]).collect()
+    }
+
     /// Returns all series, in arbitrary order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Series<S>> {
+    fn iter(&self) -> impl Iterator<Item = &Series<S>> {
         self.tables
             .iter()
             .map_while(OnceLock::get)
