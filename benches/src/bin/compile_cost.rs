@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p metrics-push-benches --bin compile_cost` prints seconds and ratios, first with unoptimised macros, which
 //! is cargo's default, then with `build-override.opt-level = 3`. It measures the CPU time of the compiler, which does not
-//! depend on other load. `keep` after `--` keeps the generated sources.
+//! depend on other load. Then it compiles the functions for release and prints the bytes of machine code that an attribute
+//! adds to each; this needs `size` of binutils. `keep` after `--` keeps the generated sources.
 
 use std::fmt::Write;
 use std::fs;
@@ -62,6 +63,8 @@ fn main() {
         );
         print_tables(&measure(&folder, &dependencies(macros)));
     }
+    println!("\nText of the object file with `opt-level = 3`:\n");
+    print_text_sizes(&folder);
     if std::env::args().nth(1).as_deref() == Some("keep") {
         println!("\nThe sources are in {}.", folder.display());
     } else {
@@ -222,4 +225,79 @@ fn print_tables(times: &[Vec<f64>]) {
         );
     }
     println!("{table}");
+}
+
+/// The maximum text per function above bare, in bytes: the name of the crate, for `fn` and for `async fn`.
+const TEXT_TARGETS: [(&str, [f64; 2]); 3] =
+    [("counted", [153.0, 283.0]), ("timed", [172.0, 190.0]), ("counted_and_timed", [358.0, 466.0])];
+
+fn print_text_sizes(folder: &Path) {
+    let library = release_library();
+    let sizes = |name| {
+        let (_, attributes) = CRATES.iter().find(|(other, _)| *other == name).unwrap();
+        ["", "async "].map(|asyncness| {
+            let source = folder.join(format!("{}{name}_text.rs", asyncness.trim()));
+            fs::write(&source, text_source(attributes, asyncness)).unwrap();
+            text_size(&source, &library)
+        })
+    };
+    let bare = sizes("bare");
+    let mut table =
+        Table::new(&["bytes of text per function above bare", "measured", "at most", ""]);
+    for (name, targets) in TEXT_TARGETS {
+        let measured = sizes(name).into_iter().zip(bare);
+        for ((kind, target), (size, bare)) in ["", "async: "].iter().zip(targets).zip(measured) {
+            table.ratio(&format!("{kind}{name}"), (size - bare) / FUNCTIONS as f64, target);
+        }
+    }
+    println!("{table}");
+}
+
+/// Builds the library as users release it. Returns its metadata.
+fn release_library() -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--lib", "--package", "metrics-push"]);
+    cargo.args(["--message-format", "json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = cargo.stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "the library does not build");
+    library(&String::from_utf8(output.stdout).unwrap(), "metrics_push")
+}
+
+/// Returns functions of one kind. Each `async fn` has a caller, because the compiler generates code for polled futures only.
+fn text_source(attributes: &str, asyncness: &str) -> String {
+    let mut source = String::from("use std::num::ParseIntError;\n");
+    for number in 0..FUNCTIONS {
+        let body = BODY.replace("NUMBER", &number.to_string());
+        writeln!(
+            source,
+            "{attributes}\npub {asyncness}fn total_{number}(text: &str, limit: u64) -> Result<u64, ParseIntError> {body}"
+        )
+        .unwrap();
+        if !asyncness.is_empty() {
+            writeln!(
+                source,
+                "pub fn boxed_{number}<'a>(text: &'a str, limit: u64)
+                -> Box<dyn Future<Output = Result<u64, ParseIntError>> + 'a> {{
+                    Box::new(total_{number}(text, limit))
+                }}"
+            )
+            .unwrap();
+        }
+    }
+    source
+}
+
+/// Compiles a crate to an object file. Returns the size of its text in bytes.
+fn text_size(source: &Path, library: &Path) -> f64 {
+    let object = source.with_extension("o");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "--crate-type", "lib", "--emit", "obj"]);
+    rustc.args(["-C", "opt-level=3", "-C", "codegen-units=1", "--extern"]);
+    rustc.arg(format!("metrics_push={}", library.display())).arg(search_path(library));
+    let status = rustc.arg("-o").arg(&object).arg(source).status().unwrap();
+    assert!(status.success(), "{} does not compile", source.display());
+    let output = Command::new("size").arg("-A").arg(&object).output().expect("binutils");
+    let sections = String::from_utf8(output.stdout).unwrap();
+    let sections = sections.lines().filter(|line| line.starts_with(".text"));
+    sections.map(|line| line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap()).sum()
 }
