@@ -126,7 +126,8 @@ impl CountedSite {
     // Not generic and not inlined: compiled once, in this crate, instead of in every crate with annotated functions.
     #[inline(never)]
     fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static OutcomeCounters {
-        self.cache.resolve(&self.function, labels)
+        let found = self.cache.find_short(labels);
+        found.unwrap_or_else(|| self.cache.resolve(&self.function, labels))
     }
 }
 

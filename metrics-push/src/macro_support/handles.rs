@@ -7,6 +7,7 @@ use once_cell::race::OnceRef;
 
 use super::label_sets::LabelSets;
 use super::label_value::LabelValue;
+use super::short_texts::ShortTexts;
 use super::site::Site;
 use crate::error::Error;
 use crate::metrics::is_gathering;
@@ -48,10 +49,11 @@ pub(super) struct HandleCache<R: 'static, H: 'static> {
 }
 
 /// What the first call of a site prepares.
-struct FirstCall<R, H> {
+struct FirstCall<R, H: 'static> {
     /// `None` if the metrics could not be registered.
     resolved: OnceLock<Option<Resolved<R, H>>>,
     detached: OnceLock<H>,
+    short_texts: OnceRef<'static, ShortTexts<H>>,
 }
 
 struct Resolved<R, H> {
@@ -70,6 +72,13 @@ impl<R, H> HandleCache<R, H> {
         self.unlabelled.get()
     }
 
+    /// Returns the handles for a call with one short text as label value, if an earlier call has stored them.
+    #[inline]
+    pub(super) fn find_short(&self, labels: &[LabelValue<'_>]) -> Option<&'static H> {
+        let [LabelValue::Text(text)] = labels else { return None };
+        self.first_call.get()?.short_texts.get()?.find(text)
+    }
+
     /// Returns the handles for a call with these label values. Registers the metrics at the first call.
     pub(super) fn resolve(
         &'static self,
@@ -82,7 +91,12 @@ impl<R, H> HandleCache<R, H> {
         };
         let create = |values: &[&str]| site.handles(&resolved.registered, values);
         if site.site().has_labels() {
-            return resolved.label_sets.get_or_insert(site.site(), labels, create);
+            let handles = resolved.label_sets.get_or_insert(site.site(), labels, create);
+            if let [LabelValue::Text(text)] = labels {
+                let short_texts = || leak(ShortTexts::new());
+                first_call.short_texts.get_or_init(short_texts).insert(text, handles);
+            }
+            return handles;
         }
         self.unlabelled.get_or_init(|| leak(create(&[])))
     }
@@ -90,7 +104,7 @@ impl<R, H> HandleCache<R, H> {
 
 impl<R, H> Default for FirstCall<R, H> {
     fn default() -> Self {
-        Self { resolved: OnceLock::new(), detached: OnceLock::new() }
+        Self { resolved: OnceLock::new(), detached: OnceLock::new(), short_texts: OnceRef::new() }
     }
 }
 

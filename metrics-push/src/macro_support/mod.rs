@@ -11,6 +11,7 @@ mod label_sets;
 mod label_value;
 mod measure;
 mod run;
+mod short_texts;
 mod site;
 mod timed;
 

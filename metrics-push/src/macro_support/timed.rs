@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::job::Outcome;
 use crate::metrics::{
     self, BucketBounds, CallSite, CallStart, DEFAULT_BUCKETS, Family, Gauge, Histogram, MetricKind,
-    ThreadSlot, TickCopy, are_valid_buckets,
+    TickCopy, are_valid_buckets,
 };
 
 /// The gauge that `in_flight` adds.
@@ -102,19 +102,19 @@ impl Durations {
     /// Ends a call whose outcome does not matter.
     // Not inlined: all timed functions share it, which reduces their size.
     #[inline(never)]
-    fn end(&self, start: CallStart, slot: ThreadSlot) {
-        self.end_as(Outcome::Success, start, slot);
+    fn end(&self, start: CallStart) {
+        self.end_as(Outcome::Success, start);
     }
 
     #[inline(never)]
-    fn end_with(&self, outcome: Outcome, start: CallStart, slot: ThreadSlot) {
-        self.end_as(outcome, start, slot);
+    fn end_with(&self, outcome: Outcome, start: CallStart) {
+        self.end_as(outcome, start);
     }
 
     #[inline]
-    fn end_as(&self, outcome: Outcome, start: CallStart, slot: ThreadSlot) {
+    fn end_as(&self, outcome: Outcome, start: CallStart) {
         match start.elapsed_by_counter(&self.tick) {
-            Some(nanos) => self.histograms[outcome_index(outcome)].observe_nanos(slot, nanos),
+            Some(nanos) => self.histograms[outcome_index(outcome)].observe_nanos(nanos),
             None => self.end_slow(start, outcome),
         }
     }
@@ -123,7 +123,7 @@ impl Durations {
     #[inline(never)]
     fn end_slow(&self, start: CallStart, outcome: Outcome) {
         let histogram = &self.histograms[outcome_index(outcome)];
-        histogram.observe_nanos(ThreadSlot::current(), start.elapsed_nanos());
+        histogram.observe_nanos(start.elapsed_nanos());
         self.in_flight.iter().for_each(Gauge::leave);
     }
 }
@@ -253,7 +253,8 @@ impl TimedSite {
     // Not generic and not inlined: compiled once, in this crate, instead of in every crate with annotated functions.
     #[inline(never)]
     fn resolve(&'static self, labels: &[LabelValue<'_>]) -> &'static Durations {
-        self.cache.resolve(&self.function, labels)
+        let found = self.cache.find_short(labels);
+        found.unwrap_or_else(|| self.cache.resolve(&self.function, labels))
     }
 }
 
@@ -317,14 +318,14 @@ impl TimedCall {
     pub fn finish(self, outcome: Outcome) {
         // `drop` would end the call a second time, and no field needs to be dropped.
         let call = ManuallyDrop::new(self);
-        call.durations.end_with(outcome, call.start, ThreadSlot::current());
+        call.durations.end_with(outcome, call.start);
     }
 }
 
 impl Drop for TimedCall {
     #[inline]
     fn drop(&mut self) {
-        self.durations.end(self.start, ThreadSlot::current());
+        self.durations.end(self.start);
     }
 }
 

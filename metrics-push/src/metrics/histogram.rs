@@ -11,7 +11,7 @@ use std::time::Duration;
 use prometheus::proto::{self, Bucket, Metric, MetricType};
 
 use super::family::MetricKind;
-use super::striped::{Stripes, ThreadSlot};
+use super::striped::Stripes;
 
 /// The default upper bounds of buckets, in seconds: from one millisecond to one hour.
 ///
@@ -140,15 +140,15 @@ impl Histogram {
         // Saturates at 584 years.
         let seconds = duration.as_secs().saturating_mul(NANOS_PER_SECOND);
         let nanos = seconds.saturating_add(duration.subsec_nanos().into());
-        self.observe_nanos(ThreadSlot::current(), nanos);
+        self.observe_nanos(nanos);
     }
 
     /// Adds one observation, given in nanoseconds and recorded in seconds.
     #[inline]
-    pub(crate) fn observe_nanos(&self, slot: ThreadSlot, nanos: u64) {
+    pub(crate) fn observe_nanos(&self, nanos: u64) {
         // Short calls take the fast path, because overhead affects them most.
         if nanos < self.0.first_limit {
-            self.0.first_stripes.add_one_and_amount(slot, FIRST_BUCKET, NANOS, nanos);
+            self.0.first_stripes.add_one_and_amount(FIRST_BUCKET, NANOS, nanos);
         } else {
             self.observe_nanos_above_first(nanos);
         }

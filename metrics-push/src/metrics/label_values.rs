@@ -148,6 +148,19 @@ fn absorb(hash: u64, text: &[u8]) -> u64 {
     mix(hash ^ text.last_chunk().map_or_else(|| short(text), |word| u64::from_le_bytes(*word)))
 }
 
+/// Returns up to 16 bytes as two numbers, or `None` for a longer text. Different texts of one length have different numbers.
+#[inline]
+pub(crate) fn words(text: &str) -> Option<[u64; 2]> {
+    let text = text.as_bytes();
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let words = || [*first, *last].map(u64::from_le_bytes);
+            (text.len() <= 2 * size_of::<u64>()).then(words)
+        }
+        _ => Some([short(text), 0]),
+    }
+}
+
 /// Returns up to seven bytes as a number. Different texts of one length have different numbers.
 #[inline]
 fn short(text: &[u8]) -> u64 {

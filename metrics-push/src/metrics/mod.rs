@@ -37,13 +37,12 @@ pub(crate) use gather::{RegistrySource, is_gathering};
 pub use gauge::Gauge;
 pub(crate) use histogram::{BucketBounds, are_valid_buckets};
 pub use histogram::{DEFAULT_BUCKETS, Histogram};
-pub(crate) use label_values::ValueIter;
+pub(crate) use label_values::{ValueIter, words};
 pub(crate) use prometheus::Registry;
 pub(crate) use prometheus::core::Collector;
 pub(crate) use series::SeriesTable;
 pub(crate) use snapshot::{Snapshot, gauge_text};
 pub(crate) use spec::MetricSpec;
-pub(crate) use striped::ThreadSlot;
 #[cfg(feature = "remote-write")]
 pub(crate) use text_encoder::push_label_value;
 pub(crate) use text_encoder::push_number;

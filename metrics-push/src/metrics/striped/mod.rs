@@ -19,4 +19,3 @@ mod tests;
 
 pub(crate) use stripes::Stripes;
 pub(super) use sync::OnceBox;
-pub(crate) use thread_slot::ThreadSlot;

@@ -2,7 +2,7 @@
 
 use super::compensated_sum::{CompensatedSum, two_sum};
 use super::sync::{AtomicU64, OnceBox, Ordering};
-use super::thread_slot::{NO_SLOT, SLOTS, ThreadSlot, lease_slot};
+use super::thread_slot::{NO_SLOT, SLOTS, lease_slot, slot_number};
 
 /// Number of slots whose stripes share one block. All blocks except the first are allocated when one of their threads adds
 /// for the first time.
@@ -35,7 +35,7 @@ impl Stripes {
     /// Adds `amount` to the number at `index`, wrapping around.
     #[inline]
     pub(crate) fn add(&self, index: usize, amount: u64) {
-        match self.stripe(ThreadSlot::current()) {
+        match self.stripe() {
             Some(stripe) => stripe.add(index, amount),
             None => self.add_slow(index, amount),
         }
@@ -44,19 +44,13 @@ impl Stripes {
     /// Adds one to the number at `index`. Returns false, and adds nothing, if [`add`](Self::add) would take the slow path.
     #[inline]
     pub(crate) fn inc_allocated(&self, index: usize) -> bool {
-        self.stripe(ThreadSlot::current()).map(|stripe| stripe.add(index, 1)).is_some()
+        self.stripe().map(|stripe| stripe.add(index, 1)).is_some()
     }
 
     /// Adds one to the number at `one` and `amount` to the number at `index`, with one look-up of the stripe.
     #[inline]
-    pub(crate) fn add_one_and_amount(
-        &self,
-        slot: ThreadSlot,
-        one: usize,
-        index: usize,
-        amount: u64,
-    ) {
-        match self.stripe(slot) {
+    pub(crate) fn add_one_and_amount(&self, one: usize, index: usize, amount: u64) {
+        match self.stripe() {
             Some(stripe) => {
                 stripe.add(one, 1);
                 stripe.add(index, amount);
@@ -68,7 +62,7 @@ impl Stripes {
     /// Adds `amount` to the float at `index`. Its rounding errors are added up at `index + 1`.
     #[inline]
     pub(crate) fn add_float(&self, index: usize, amount: f64) {
-        match self.stripe(ThreadSlot::current()) {
+        match self.stripe() {
             Some(stripe) => stripe.add_float(index, amount),
             None => self.add_float_slow(index, amount),
         }
@@ -76,8 +70,8 @@ impl Stripes {
 
     /// Returns the stripe that only this thread writes to, if it is in the first block and allocated.
     #[inline]
-    fn stripe(&self, slot: ThreadSlot) -> Option<&Stripe> {
-        self.first.get(slot.number())?.get()
+    fn stripe(&self) -> Option<&Stripe> {
+        self.first.get(slot_number())?.get()
     }
 
     #[cold]

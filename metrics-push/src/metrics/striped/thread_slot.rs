@@ -1,7 +1,6 @@
-//! `ThreadSlot`: the number that selects the stripe of a thread, and its lease.
+//! The slot of a thread: the number that selects its stripe, and the lease of this number.
 
 use std::cell::Cell;
-use std::marker::PhantomData;
 
 use super::sync::{AtomicU64, Ordering, shared, thread_local};
 
@@ -30,25 +29,6 @@ thread_local! {
 #[inline]
 pub(super) fn slot_number() -> usize {
     SLOT.with(Cell::get)
-}
-
-/// The slot of the current thread, for several additions with one look-up. It cannot be sent to another thread.
-#[derive(Clone, Copy)]
-pub(crate) struct ThreadSlot {
-    number: usize,
-    _not_send: PhantomData<*const ()>,
-}
-
-impl ThreadSlot {
-    #[inline]
-    pub(crate) fn current() -> Self {
-        Self { number: slot_number(), _not_send: PhantomData }
-    }
-
-    #[inline]
-    pub(super) const fn number(self) -> usize {
-        self.number
-    }
 }
 
 /// Returns the number of this thread's slot, after leasing one if the thread has not tried yet.
