@@ -18,7 +18,7 @@ use std::time::Duration;
 use metrics_push_benches::Table;
 
 use rounds::{THREADS, Times};
-use rows::{ROWS, Row, Target, WITH_COUNTER, WITHOUT_COUNTER};
+use rows::{BEYOND_BARE, COUNTED_NANOS, ROWS, Row, Target, WITH_COUNTER, WITHOUT_COUNTER};
 
 /// Initialises all metrics, and waits until the clock is calibrated.
 fn warm_up(rows: &[Row]) {
@@ -28,10 +28,14 @@ fn warm_up(rows: &[Row]) {
     thread::sleep(CALIBRATION_TIME);
 }
 
-fn print_times(targets: &[Target]) {
+fn measure() -> Times {
     warm_up(ROWS);
     let times = Times::measure(ROWS);
     println!("{}", times.table(ROWS));
+    times
+}
+
+fn print_ratios(times: &Times, targets: &[Target]) {
     let mut table = Table::new(&["ratio", "measured", "at most", "", "limit on this machine"]);
     for Target { row, basis, limit, max } in targets {
         for (column, max) in max.iter().enumerate() {
@@ -49,13 +53,34 @@ fn print_times(targets: &[Target]) {
     println!("{table}");
 }
 
+fn print_beyond_bare(times: &Times) {
+    let mut table = Table::new(&["beyond the bare call", "measured", "at most", ""]);
+    table.ratio("counted, threads: 1, ns", times.beyond_bare("counted", 0), COUNTED_NANOS);
+    table.ratio(
+        "async: counted, threads: 1, ns",
+        times.beyond_bare("async: counted", 0),
+        COUNTED_NANOS,
+    );
+    for (row, basis, max) in BEYOND_BARE {
+        for (column, threads) in THREADS.into_iter().enumerate() {
+            let ratio = times.ratio_beyond_bare(row, basis, column);
+            table.ratio(&format!("{row} / {basis}, threads: {threads}"), ratio, *max);
+        }
+    }
+    println!("{table}");
+}
+
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => print_times(WITH_COUNTER),
+        [] => {
+            let times = measure();
+            print_ratios(&times, WITH_COUNTER);
+            print_beyond_bare(&times);
+        }
         ["system-clock"] => {
             metrics_push::__private::disable_tsc_clock();
-            print_times(WITHOUT_COUNTER);
+            print_ratios(&measure(), WITHOUT_COUNTER);
         }
         ["instructions"] => instructions::print(),
         [instructions::COUNTED, row, calls] => {

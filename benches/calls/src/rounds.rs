@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use metrics_push_benches::{Table, median, median_ratio};
 
-use crate::rows::{Row, position};
+use crate::rows::{Row, bare_row, position};
 
 pub(crate) const THREADS: [usize; 3] = [1, 2, 8];
 const ROUNDS: usize = 15;
@@ -42,8 +42,27 @@ impl Times {
 
     /// Returns the ratio of the times of `name` and `basis`. Both include the time of the function itself.
     pub(crate) fn ratio(&self, name: &str, basis: &str, column: usize) -> f64 {
-        let times = |name| &self.0[position(name)][column];
-        median_ratio(times(name), times(basis))
+        median_ratio(self.times(name, column), self.times(basis, column))
+    }
+
+    /// Returns the nanoseconds per call beyond the bare call.
+    pub(crate) fn beyond_bare(&self, name: &str, column: usize) -> f64 {
+        median(&self.rounds_beyond_bare(name, column))
+    }
+
+    /// Returns the ratio of the times of `name` and `basis` beyond their bare calls.
+    pub(crate) fn ratio_beyond_bare(&self, name: &str, basis: &str, column: usize) -> f64 {
+        let beyond = |name| self.rounds_beyond_bare(name, column);
+        median_ratio(&beyond(name), &beyond(basis))
+    }
+
+    fn rounds_beyond_bare(&self, name: &str, column: usize) -> Vec<f64> {
+        let bare = self.times(bare_row(name), column);
+        self.times(name, column).iter().zip(bare).map(|(time, bare)| time - bare).collect()
+    }
+
+    fn times(&self, name: &str, column: usize) -> &[f64] {
+        &self.0[position(name)][column]
     }
 }
 

@@ -102,6 +102,20 @@ pub(crate) const WITH_COUNTER: &[Target] = &[
     target("async: both", "async: by hand: both", MIN_BOTH, [0.40, 0.11]),
 ];
 
+/// The maximum time of `counted` beyond the bare call on one thread, in nanoseconds.
+pub(crate) const COUNTED_NANOS: f64 = 0.6;
+
+/// Targets for the time beyond the bare call: the row, the row that it is compared with, and the maximum ratio.
+pub(crate) const BEYOND_BARE: &[(&str, &str, f64)] = &[
+    ("timed", "limit: both", 1.1),
+    ("both", "limit: both", 1.1),
+    ("async: timed", "limit: both", 1.1),
+    ("async: both", "limit: both", 1.1),
+    ("label: counted", "label: by hand: counter", 0.25),
+    ("label: both", "label: by hand: both", 0.25),
+    ("async: both, label", "label: by hand: both", 0.25),
+];
+
 const TWO_INSTANTS: Option<&str> = Some("two Instant::now");
 
 /// Targets with the system clock.
@@ -115,6 +129,11 @@ pub(crate) const WITHOUT_COUNTER: &[Target] = &[
 /// The maximum number of instructions above those of the bare call.
 pub(crate) const INSTRUCTIONS: [(&str, u64); 4] =
     [("timed", 50), ("both", 70), ("async: timed", 50), ("async: both", 70)];
+
+/// Returns the name of the row that makes the same calls without measuring them.
+pub(crate) fn bare_row(name: &str) -> &'static str {
+    if name.starts_with("async") { "async: bare" } else { "bare" }
+}
 
 /// Returns the index of a row.
 pub(crate) fn position(name: &str) -> usize {
