@@ -15,7 +15,7 @@ struct Bench {
     title: &'static str,
 }
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     Bench {
         name: "calls",
         cargo: &["--manifest-path", "benches/calls/Cargo.toml"],
@@ -56,6 +56,11 @@ const BENCHES: [Bench; 10] = [
         name: "compile_cost",
         cargo: &["-p", "metrics-push-benches", "--bin", "compile_cost"],
         title: "Checking 500 functions with an attribute",
+    },
+    Bench {
+        name: "rebuild",
+        cargo: &["-p", "metrics-push-benches", "--bin", "rebuild"],
+        title: "A rebuild after a change in one function",
     },
     Bench {
         name: "growth",
