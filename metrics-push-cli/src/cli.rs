@@ -45,7 +45,7 @@ enum Subcommand {
     Man(man::Arguments),
 }
 
-/// The command line with `exec` as the only subcommand. Each run of a job starts this program twice, and building the other
+/// The command line with `exec` as the only subcommand. Each run of a job starts this program, and building the other
 /// subcommands takes longer than parsing the arguments of `exec`.
 #[derive(Debug, Parser)]
 enum JobCommandLine {

@@ -131,7 +131,8 @@
 //!
 //! The supervisor closes its copies of the job's input and output, has one thread, and waits. It uses about 0.6 MB of memory
 //! (8.5 MB resident in an unoptimised build; the rest is shared with the job). The job inherits a socket, over which it sends its
-//! active runs to the supervisor. A program that the job executes does not inherit the socket.
+//! active runs to the supervisor. A program that the job executes does not inherit the socket. The supervisor of
+//! `metrics-push exec` also pushes the start, so it has the thread and the client that push.
 //!
 //! # Out of memory
 //!

@@ -14,11 +14,12 @@ use crate::real::Pushgateway;
 use crate::state_dir::StateDir;
 
 /// Ways to run a job, each with its outcome: in one process, and under a supervisor that reports the end.
-pub(crate) const JOBS: [(&[&str], &str); 4] = [
+pub(crate) const JOBS: [(&[&str], &str); 5] = [
     (&["err"], "error"),
     (&["durable-journal", "exit-3"], "exit_code"),
     (&["supervised", "_exit"], "exit_code"),
     (&["supervised", "run-exec"], "exit_code"),
+    (&["copied", "run-exec"], "exit_code"),
 ];
 
 /// The name of each file system, its mount options, and the shell command that breaks it at the path `$0`.

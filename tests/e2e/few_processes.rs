@@ -17,7 +17,12 @@ fn limited_job(folder: &SharedFolder, arguments: &[&str], max_processes: usize) 
 #[test]
 fn job_is_reported_if_the_system_refuses_threads_and_children() {
     let (gateway, folder) = (Pushgateway::start(), SharedFolder::new("few"));
-    for arguments in [&["exit-3"][..], &["supervised", "_exit"], &["supervised", "run-exec"]] {
+    for arguments in [
+        &["exit-3"][..],
+        &["supervised", "_exit"],
+        &["supervised", "run-exec"],
+        &["copied", "run-exec"],
+    ] {
         for max_processes in 1..=MAX_PROCESSES {
             let name = format!("{}-{max_processes}", arguments.concat());
             let state_dir = folder.directory(&name);
@@ -33,7 +38,7 @@ fn job_is_reported_if_the_system_refuses_threads_and_children() {
             let group = stored(&gateway, &name);
             let outcomes = outcomes(&group);
             // Without a supervisor, the end of such a job is not observed.
-            let is_unsupervised = arguments[0] == "supervised" && max_processes < MAX_PROCESSES;
+            let is_unsupervised = arguments[0] != "exit-3" && max_processes < MAX_PROCESSES;
             let is_right =
                 outcomes == ["exit_code"] || (is_unsupervised && outcomes == ["abandoned"]);
             assert!(is_right, "{name}: {outcomes:?} {ended:?}");

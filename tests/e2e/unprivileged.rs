@@ -47,13 +47,13 @@ fn command_that_replaces_a_job_inherits_its_closed_streams() {
     for (closed, code) in
         [("", 3), ("<&-", 3 + 8), (">&-", 3 + 16), ("2>&-", 3 + 32), ("<&- >&- 2>&-", 3 + 56)]
     {
-        for options in [&[][..], &["supervised"]] {
+        for options in [&[][..], &["supervised"], &["copied"]] {
             let arguments = [options, &["run-exec-with-streams"]].concat();
             let script = format!("exec {closed}; exec \"$@\"");
             let job = folder.job(&arguments, &["sh", "-c", &script, "sh"]);
             let ended = reporting(job, &gateway.url(), &state_dir, "streams").run_to_end();
             assert_eq!(ended.status.code(), Some(code), "{closed} {options:?}: {ended:?}");
-            if options == ["supervised"] {
+            if !options.is_empty() {
                 assert_eq!(outcomes(&gateway, "streams"), ["exit_code"], "{closed}");
             }
             gateway.clear();

@@ -10,7 +10,8 @@ use crate::lifecycle::outcomes;
 use crate::state_dir::StateDir;
 
 /// Ways to run a job: in one process, and under a supervisor that reports the end.
-const JOBS: [&[&str]; 3] = [&["exit-3"], &["supervised", "_exit"], &["supervised", "run-exec"]];
+const JOBS: [&[&str]; 4] =
+    [&["exit-3"], &["supervised", "_exit"], &["supervised", "run-exec"], &["copied", "run-exec"]];
 
 /// A job that hangs is killed.
 fn within(command: JobCommand, script: &str) -> JobCommand {
@@ -59,7 +60,7 @@ fn job_with_closed_streams_is_reported() {
 /// If a stream were closed, the next file would get its number and receive the next log line.
 #[test]
 fn command_that_cannot_be_executed_leaves_the_streams_open() {
-    for options in [&[][..], &["supervised"]] {
+    for options in [&[][..], &["supervised"], &["copied"]] {
         let (gateway, state) = (FakeGateway::start(), StateDir::new());
         let arguments = [options, &["run-exec-missing"]].concat();
         let command = job(PanicStrategy::Unwind, &arguments).gateway(&gateway.url());

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             "signals-off" => job.without_signal_hooks(),
             "durable-journal" => job.durable_journal(),
             "supervised" => job.supervise(),
+            "copied" => job.supervise_copy(),
             "exit-codes" => job.ok_exit_codes([3]).skip_exit_codes([4, 5]),
             "max-runtime" => job.max_runtime(Duration::from_millis(300)).kill_after_max_runtime(),
             "max-runtime-4s" => job.max_runtime(Duration::from_secs(4)).kill_after_max_runtime(),

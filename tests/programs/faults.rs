@@ -27,6 +27,10 @@ pub(crate) fn end(run: &Run, ending: &str) -> End {
             let error = run.exec(Command::new("/bin/sh").args(["-c", "exit 3"]));
             return Some(Err(error.to_string()));
         }
+        "run-exec-wait" => {
+            let error = run.exec(Command::new("/bin/sh").args(["-c", "echo ready; exec sleep 60"]));
+            return Some(Err(error.to_string()));
+        }
         "run-exec-with-streams" => {
             // The exit code has one bit for each closed stream.
             let script = "code=3; for fd in 0 1 2; do \

@@ -1,7 +1,7 @@
 //! `metrics-push exec`: runs a command as a supervised run of a job.
 //!
-//! The library's supervisor starts this process again as its child, and the command replaces the child. Problems with
-//! metrics never prevent the command from running.
+//! The library's supervisor copies this process, and the command replaces the copy. Problems with metrics never prevent the
+//! command from running.
 
 mod job_name;
 mod valid_options;
@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
     });
     problems.extend(configure(config, &name, arguments).into_iter().map(Failure::from));
     problems.extend(ineffective_options(arguments));
-    // With a gateway, the first process exits in `start`, after its child. Only the child continues here.
+    // With a gateway, this process exits in `start`, after its copy. Only the copy continues here.
     let run = job(name, arguments).start();
     problems.iter().for_each(Failure::log);
     let mut command = Command::new(program);
@@ -223,7 +223,7 @@ fn configure(config: Config, name: &str, arguments: &Arguments) -> Vec<Error> {
 }
 
 fn job(name: String, arguments: &Arguments) -> Job {
-    let mut job = Job::with_name(name).whole_process().supervise();
+    let mut job = Job::with_name(name).whole_process();
     if let Some(interval) = arguments.every {
         job = job.every(interval);
     }
@@ -255,6 +255,7 @@ fn job(name: String, arguments: &Arguments) -> Job {
     let codes = |codes: &[u8]| codes.iter().copied().map(i32::from).collect::<Vec<_>>();
     job.ok_exit_codes(codes(&arguments.ok_exit_code))
         .skip_exit_codes(codes(&arguments.skip_exit_code))
+        .supervise_copy()
 }
 
 /// Replaces this process by the command. Returns only if that fails.

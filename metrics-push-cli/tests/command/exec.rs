@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 #[cfg(target_os = "linux")]
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use metrics_push::testing::{FakeGateway, Group};
+use metrics_push::testing::{FakeGateway, Fault, Group};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::full_pipe::full_pipe;
@@ -228,6 +228,122 @@ fn exec_forwards_signals_to_the_command() {
 }
 
 #[test]
+fn command_that_ends_at_once_is_reported_once_with_both_times() {
+    let gateway = FakeGateway::start();
+    for _ in 0..20 {
+        gateway.clear();
+        run(&gateway, &["true"]);
+        let group = ended(&gateway);
+        let time =
+            |name: &str| group.value(&format!("batch_job_last_{name}_timestamp_seconds"), &[]);
+        assert!(time("start") <= time("completion"), "{group}");
+        let is_completion =
+            |body: &[u8]| String::from_utf8_lossy(body).contains("batch_job_last_completion_");
+        let requests = gateway.requests();
+        let completions: Vec<_> = requests.iter().map(|sent| is_completion(&sent.body)).collect();
+        assert!(matches!(completions[..], [true] | [false, true]), "{completions:?}");
+    }
+}
+
+/// Starts a command that outlives the test, and kills `exec`. Returns when the command has ended.
+fn kill_exec(machine: &Machine) {
+    let sleeps = ["exec", "--job", "orders", "--", "sh", "-c", "echo ready; exec sleep 600"];
+    let mut command = machine.command(&sleeps);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The output is closed when the command has ended.
+    assert_eq!(output.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn killed_exec_ends_its_command_and_the_next_run_reports_it_once() {
+    let machine = Machine::new("killed");
+    kill_exec(&machine);
+    let waits = ["exec", "--job", "orders", "--", "sh", "-c", "echo ready; read line"];
+    let mut next = start_until_ready(machine.command(&waits));
+    // A run that has only started does not supersede the killed one.
+    let is_abandoned = |group: Group| group.outcome().as_deref() == Some("abandoned");
+    let is_reported = |it: &FakeGateway| it.find_group("orders", &[]).is_some_and(is_abandoned);
+    machine.gateway.wait_for(TIMEOUT, is_reported);
+    next.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    assert!(next.wait().unwrap().success());
+    machine.gateway.after_run("orders", &[]).assert_outcome("success");
+    assert_eq!(machine.outcomes("orders"), ["success", "abandoned"]);
+}
+
+#[test]
+fn killed_exec_is_reported_before_a_run_that_ends_at_once() {
+    let machine = Machine::new("killed-before");
+    kill_exec(&machine);
+    for (code, expected) in
+        [(0, &["success", "abandoned"][..]), (3, &["exit_code", "success", "abandoned"])]
+    {
+        machine.exec(&[], code);
+        let group = machine.gateway.after_run("orders", &[]);
+        group.assert_outcome(expected[0]);
+        group.assert_family("batch_job_last_abandoned_timestamp_seconds");
+        assert_eq!(machine.outcomes("orders"), expected);
+    }
+}
+
+/// Sends TERM until `exec`, whose command has ended, ends as well.
+fn end_wait(mut child: Child) -> i32 {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return shell_status(status);
+        }
+        assert!(started.elapsed() < TIMEOUT, "exec continues");
+        send(&child, Signal::TERM);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn signal_ends_the_wait_for_a_gateway_that_hangs() {
+    let machine = Machine::new("hangs");
+    // The next run queries the gateway, to report this one.
+    kill_exec(&machine);
+    for arguments in [&["--job", "orders"][..], &["--job", "backup"]] {
+        machine.gateway.clear();
+        machine.gateway.fault(Fault::hang());
+        let arguments =
+            [&["exec", "--timeout", "10m"], arguments, &["--", "sh", "-c", "exit 3"]].concat();
+        let mut command = machine.command(&arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        machine.gateway.wait_for(TIMEOUT, |gateway| !gateway.requests().is_empty());
+        // The output is closed when the command has ended.
+        assert_eq!(child.stdout.take().unwrap().read(&mut [0]).unwrap(), 0);
+        assert_eq!(end_wait(child), 3, "{arguments:?}");
+        machine.gateway.heal();
+    }
+    let recovered = machine.run(&["recover"]);
+    assert_eq!(recovered.status, 0, "{recovered:?}");
+    machine.gateway.after_run("orders", &[]).assert_outcome("exit_code");
+    machine.gateway.after_run("backup", &[]).assert_outcome("exit_code");
+}
+
+/// A program that the dynamic loader runs, as some packages do, cannot execute itself again: its path is that of the loader.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn exec_runs_the_command_if_it_cannot_execute_itself_again() {
+    let gateway = FakeGateway::start();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut files = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    let loader = files.find(|file| file.contains("/ld-")).unwrap();
+    let program = exec(&gateway, &[], &["sh", "-c", "exit 3"]);
+    let mut command = Command::new(loader);
+    command.arg(program.get_program()).args(program.get_args()).env_clear();
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = piped(command, "");
+    assert_eq!(ran.status, 3, "{ran:?}");
+    ended(&gateway).assert_outcome("exit_code");
+}
+
+#[test]
 fn exec_kills_the_command_after_max_runtime() {
     let gateway = FakeGateway::start();
     let arguments = ["--max-runtime", "200ms", "--kill"];
@@ -277,7 +393,7 @@ fn exec_runs_the_command_if_stderr_is_not_read() {
 #[test]
 fn hanging_gateway_delays_the_command_briefly() {
     let gateway = FakeGateway::start();
-    gateway.fault(metrics_push::testing::Fault::hang());
+    gateway.fault(Fault::hang());
     let started = std::time::Instant::now();
     let child = exec(&gateway, &["--timeout", "60s"], &["sh", "-c", "echo ready"]);
     let mut child = start_until_ready(child);

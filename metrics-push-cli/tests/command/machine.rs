@@ -47,6 +47,13 @@ impl Machine {
         runs.iter().map(|run| run["reason"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Returns the outcome of each run of a job, the newest first.
+    pub(crate) fn outcomes(&self, job: &str) -> Vec<String> {
+        let history = self.json(&["history", job, "--json"]);
+        let runs = history["runs"].as_array().unwrap();
+        runs.iter().map(|run| run["outcome"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// Runs a job that ends with this exit code.
     pub(crate) fn exec(&self, labels: &[&str], code: u8) {
         let program = format!("exit {code}");

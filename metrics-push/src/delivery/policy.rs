@@ -90,6 +90,10 @@ pub(super) const SLOW_RESPONSE: Duration = Duration::from_secs(1);
 /// How many requests are in flight to a sink that stores samples, which takes many requests in one call.
 pub(crate) const MAX_SAMPLES_IN_FLIGHT: usize = 256;
 
+/// The fraction of the timeout that a start or a heartbeat may take, as a divisor, so that the completion has time left
+/// even if the gateway hangs.
+pub(crate) const INTERIM_TIME_DIVISOR: u32 = 3;
+
 /// How long a best-effort request waits for the completion that supersedes it. If the process dies within this time,
 /// the start of the run is not pushed.
 pub(crate) const START_LINGER: Duration = Duration::from_millis(2);

@@ -24,7 +24,7 @@ use super::spec::{Enforcement, Extent, JobSpec};
 use super::supervisor;
 use super::waiting::wait_with_notice;
 use crate::clock::Moment;
-use crate::delivery::policy::RECEIPT_GRACE;
+use crate::delivery::policy::{INTERIM_TIME_DIVISOR, RECEIPT_GRACE};
 use crate::dispatcher::dispatcher;
 use crate::error::Error;
 use crate::finished_run::RecordCounts;
@@ -36,10 +36,6 @@ use crate::outcome::Outcome;
 use crate::pipeline::Pipeline;
 use crate::push_request::{Families, PushRequest, RunEnding, Verb, gather_within};
 use crate::sync::Mutex;
-
-/// The fraction of the timeout that a start or a heartbeat may take, as a divisor, so that the completion has time left
-/// even if the gateway hangs.
-const INTERIM_TIME_DIVISOR: u32 = 3;
 
 /// The active runs of this process, by number.
 static ACTIVE: Mutex<BTreeMap<u64, Weak<ActiveRun>>> = Mutex::new(BTreeMap::new());

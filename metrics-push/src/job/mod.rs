@@ -241,6 +241,15 @@ impl Job {
         self
     }
 
+    /// Like [`supervise`](Self::supervise), for a run that only [executes](Run::exec) a command: the job is a copy of this
+    /// process if that has one thread, and the supervisor pushes the start. For `metrics-push exec`.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn supervise_copy(mut self) -> Self {
+        self.spec.supervision = Supervision::Copy;
+        self
+    }
+
     /// Ends a run that exceeds [`max_runtime`](Self::max_runtime): SIGTERM first, SIGKILL ten seconds later. Its outcome is
     /// `timeout`. Implies [`supervise`](Self::supervise).
     #[must_use]

@@ -95,6 +95,8 @@ pub(super) enum Supervision {
     None,
     /// The process has a supervisor as its parent.
     Parent,
+    /// Like `Parent`, and the process is a copy of its parent if that has one thread. It may only execute a command.
+    Copy,
 }
 
 /// What happens to a run that exceeds its maximum runtime.

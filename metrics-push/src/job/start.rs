@@ -38,7 +38,8 @@ pub(super) fn start_run(
             .ok()
     };
     supervisor::ensure(&spec);
-    if key.is_some() && hooks::install(&pipeline, finish_all).is_err() {
+    let is_pushed_here = !supervisor::is_copy();
+    if is_pushed_here && key.is_some() && hooks::install(&pipeline, finish_all).is_err() {
         key = None;
     }
     let started = Moment::now();
@@ -48,7 +49,7 @@ pub(super) fn start_run(
     let id = new_run_id();
     let record = key.as_ref().and_then(|key| record_start(&spec, &pipeline, key, &id, started));
     let run = ActiveRun::new(spec, key, id, pipeline, started, record);
-    if run.key().is_some() {
+    if is_pushed_here && run.key().is_some() {
         submit_start(&run);
     }
     run
@@ -147,8 +148,7 @@ fn submit_start_after_recovery(run: &Arc<ActiveRun>, folder: &Arc<Folder>) -> bo
 fn report_dead_runs(run: &ActiveRun, recovery: Option<&mut OrphanRecovery>) {
     if let Some(recovery) = recovery {
         // If the run is finished, its completion supersedes the dead runs. Its start does not.
-        let entry = run.record().and_then(RunRecord::journal);
-        let starting = entry.filter(|_| !run.is_finished()).map(JournalEntry::id);
+        let starting = (!run.is_finished()).then_some(run.id());
         recovery.report_oldest(run.pipeline(), starting);
     }
 }

@@ -234,11 +234,6 @@ impl JournalEntry {
         &self.journal.folder
     }
 
-    /// Returns the number of the run in the journal.
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
     /// Records how the run ended, before the completion is submitted. A write error does not matter, because the completion
     /// is submitted anyway.
     pub(super) fn record_finished(&self, finished: Finished) {

@@ -39,8 +39,8 @@ pub(in crate::job) struct OrphanedJournal {
 /// A journal by the state of its owner.
 pub(super) enum OwnedJournal {
     Orphaned(OrphanedJournal),
-    /// The runs of a live process, or of one whose supervisor is alive, and the id of the process.
-    Live(u32, Vec<JournaledRun>),
+    /// The runs of a live process, or of one whose supervisor is alive.
+    Live(Vec<JournaledRun>),
 }
 
 impl OrphanedJournal {
@@ -159,7 +159,7 @@ pub(super) fn read_journal(
         folder.open_file(supervisor).is_ok_and(|supervisor| !try_lock(&supervisor))
     });
     if !is_dead || is_supervised {
-        return Ok(Some(OwnedJournal::Live(contents.header.process, contents.runs)));
+        return Ok(Some(OwnedJournal::Live(contents.runs)));
     }
     // Ends an incomplete last line before lines are appended.
     if !text.ends_with('\n') {

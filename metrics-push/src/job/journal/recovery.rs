@@ -83,8 +83,8 @@ pub(in crate::job) struct OrphanRecovery {
     _lock: File,
     recorder: EndRecorder,
     journals: Vec<OrphanedJournal>,
-    /// Runs of live processes with the process id, which may supersede those of dead ones.
-    live_runs: Vec<(u32, JournaledRun)>,
+    /// Runs of live processes, which may supersede those of dead ones.
+    live_runs: Vec<JournaledRun>,
     /// The groups of each route whose sink responds, by the number of the route; `None` if the sink cannot be queried.
     groups: HashMap<usize, Option<GroupStates>>,
     /// The groups that had an undelivered request before the sinks were queried, each with the start of its run.
@@ -226,11 +226,11 @@ impl OrphanRecovery {
             Some(OwnedJournal::Orphaned(journal)) => {
                 self.journals.extend(journal.with_runs_for(pipeline, now));
             }
-            Some(OwnedJournal::Live(process, mut runs)) => {
+            Some(OwnedJournal::Live(mut runs)) => {
                 for run in &mut runs {
                     update_sinks(&mut run.started, pipeline);
                 }
-                self.live_runs.extend(runs.into_iter().map(|run| (process, run)));
+                self.live_runs.extend(runs);
             }
             None => {}
         }
@@ -270,9 +270,9 @@ impl OrphanRecovery {
         }
     }
 
-    /// Reports the oldest runs. `starting` is the id of a run of this process whose start is submitted after these reports,
-    /// so it does not supersede them.
-    pub(in crate::job) fn report_oldest(&mut self, pipeline: &Pipeline, starting: Option<u64>) {
+    /// Reports the oldest runs. `starting` is the id of a run whose start is submitted after these reports, so it does not
+    /// supersede them.
+    pub(in crate::job) fn report_oldest(&mut self, pipeline: &Pipeline, starting: Option<&str>) {
         self.sort_runs(starting);
         self.submit_next(pipeline);
     }
@@ -298,10 +298,9 @@ impl OrphanRecovery {
     }
 
     /// Compares the runs with those of live processes, except the one with the id `starting`.
-    fn sort_runs(&mut self, starting: Option<u64>) {
-        let is_starting = |process, id| process == std::process::id() && starting == Some(id);
-        let live = self.live_runs.iter().filter(|(process, run)| !is_starting(*process, run.id));
-        self.pending = dead_runs(&self.journals, live.map(|(_, run)| run));
+    fn sort_runs(&mut self, starting: Option<&str>) {
+        let live = self.live_runs.iter().filter(|run| starting != Some(&*run.started.run));
+        self.pending = dead_runs(&self.journals, live);
         self.pending.retain(|dead| !self.reported.contains(&(dead.journal, dead.run.id)));
     }
 

@@ -80,6 +80,12 @@ impl ActiveRuns {
         self.process_run.as_deref()
     }
 
+    /// Returns the start of the run of the whole process, unless it is acknowledged.
+    pub(super) fn process_start(&self) -> Option<&Started> {
+        let mut starts = self.runs.values().map(|run| &run.started);
+        starts.find(|started| started.extent == Extent::Process)
+    }
+
     /// Returns true if the run of the whole process has started and ended.
     pub(super) fn has_process_run_ended(&self) -> bool {
         let mut runs = self.runs.values();

@@ -13,6 +13,7 @@ use crate::delivery::{DeliveryClass, Receipt};
 use crate::dispatcher::dispatcher;
 use crate::job::completion::{Cause, Completion, finish_time};
 use crate::job::failure_reason;
+use crate::job::journal::ended_runs::record_end;
 use crate::job::journal::line::{Finished, RunIdentity, Started};
 use crate::job::journal::orphaned_journal::OrphanedJournal;
 use crate::job::resource_usage::ResourceUsage;
@@ -58,6 +59,7 @@ impl JobReport {
                 Extent::Process => DeliveryClass::Final,
                 Extent::Task => DeliveryClass::Spooled,
             };
+            record_end(&run.key, run.at);
             let submit = |route| {
                 dispatcher().submit_for_receipt(route, request.clone(), pipeline.timeout, class)
             };

@@ -120,14 +120,30 @@ struct LinkState {
     has_timeout_mark: bool,
 }
 
+/// The link of a process that is a copy of its supervisor.
+static COPIED: OnceLock<Link> = OnceLock::new();
+
 /// Returns the link if this process is supervised.
 pub(in crate::job) fn link() -> Option<&'static Link> {
     static LINK: OnceLock<Option<Link>> = OnceLock::new();
     let connect = || {
         let address: Address = std::env::var(VARIABLE).ok()?.parse().ok()?;
-        address.is_of_this_process().then(|| Link::new(address))
+        let stream = address.is_of_this_process().then(|| take_descriptor(address.descriptor))?;
+        Some(Link::new(stream, address.socket, address.file))
     };
-    LINK.get_or_init(connect).as_ref()
+    COPIED.get().or_else(|| LINK.get_or_init(connect).as_ref())
+}
+
+/// Returns true if this process is a copy of its supervisor, which pushes everything.
+pub(in crate::job) fn is_copy() -> bool {
+    COPIED.get().is_some()
+}
+
+/// Uses this socket as the link of this process, which is a copy of its supervisor.
+pub(super) fn set_copied(socket: UnixStream, file: Option<String>) {
+    if let Some(id) = socket_id(socket.as_raw_fd()) {
+        let _ = COPIED.set(Link::new(socket, id, file));
+    }
 }
 
 /// Tells the supervisor that the run of the whole process has ended, so that `max_runtime` no longer applies.
@@ -143,14 +159,14 @@ pub(in crate::job) fn is_killing() -> bool {
 }
 
 impl Link {
-    fn new(address: Address) -> Self {
-        let stream = ManuallyDrop::new(take_descriptor(address.descriptor));
+    fn new(stream: UnixStream, socket: SocketId, file: Option<String>) -> Self {
+        let stream = ManuallyDrop::new(stream);
         let _ = stream.set_write_timeout(Some(SEND_TIMEOUT));
         // A read timeout of zero is an error.
         let _ = stream.set_read_timeout(Some(Duration::from_millis(1)));
         let state =
             LinkState { stream, unsent: Vec::new(), is_lagging: false, has_timeout_mark: false };
-        Self { socket: address.socket, file: address.file, state: Mutex::new(state) }
+        Self { socket, file, state: Mutex::new(state) }
     }
 
     /// Sends a line to the supervisor. If the supervisor is stopped, the line is sent with a later one.

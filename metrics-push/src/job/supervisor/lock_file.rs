@@ -38,6 +38,10 @@ impl LockFile {
         &self.name
     }
 
+    pub(super) fn folder(&self) -> &Arc<Folder> {
+        &self.folder
+    }
+
     /// Returns the journal of the job. The job is dead.
     pub(super) fn journal_of(&self, job: u32) -> Option<OrphanedJournal> {
         let is_of_job = |orphan: &OrphanedJournal| {

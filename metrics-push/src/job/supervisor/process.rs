@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::active_runs::{ActiveRuns, LinkStatus};
 use super::job_report::{JobEnd, JobReport};
+use super::job_start::JobStart;
 use super::link::{self, link};
 use super::lock_file::LockFile;
 use super::oom;
@@ -58,11 +59,13 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
         return;
     }
     match Supervisor::start(spec, &pipeline) {
-        Ok((supervisor, job)) => {
+        Ok(Some((supervisor, job))) => {
             // The job logs that its disk fails.
             let _ = claim_disk_warning();
             supervisor.wait_and_report(job, &pipeline)
         }
+        // This process is the job.
+        Ok(None) => {}
         Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
     }
 }
@@ -75,6 +78,10 @@ struct Supervisor {
     /// The supervisor's end of the link; `None` after the job has closed its end.
     link: Option<UnixStream>,
     runs: ActiveRuns,
+    /// The job is a copy of this process, which submits its start.
+    is_copied: bool,
+    /// `None` until the start is received, and if the job submits it.
+    start: Option<JobStart>,
     signals: SignalForwarding,
     /// `None` if the output of the job is not stored.
     output: Option<OutputCopy>,
@@ -90,8 +97,9 @@ struct ChildExit {
 }
 
 impl Supervisor {
-    /// Starts the job. Returns the supervisor and the id of the job's process.
-    fn start(spec: &JobSpec, pipeline: &Pipeline) -> io::Result<(Self, c_int)> {
+    /// Starts the job. Returns the supervisor and the id of the job's process; `None` in the job, if it is a copy of this
+    /// process.
+    fn start(spec: &JobSpec, pipeline: &Pipeline) -> io::Result<Option<(Self, c_int)>> {
         let (link, job_link) = UnixStream::pair()?;
         link.set_nonblocking(true)?;
         let lock_file = pipeline.state_dir.folder(file_names::FOLDER).and_then(|folder| {
@@ -99,14 +107,25 @@ impl Supervisor {
             created.inspect_err(|error| log::debug(format_args!("no journal: {error}"))).ok()
         });
         let file = lock_file.as_ref().map(|file| file.name().to_owned());
-        let mut command = command(&job_link, file)?;
+        let mut command = command(&job_link, file.clone())?;
         let output = copy_output(&mut command, spec, pipeline);
+        let is_copied = spec.supervision == Supervision::Copy && has_one_thread();
         let mut signals = SignalForwarding::new()?;
         let inherited = signals.install();
-        restore_in_child(&mut command, inherited);
-        let job = match command.spawn() {
+        let started = if is_copied {
+            copy_process(&signals)
+        } else {
+            restore_in_child(&mut command, inherited);
             // `Child` cannot wait with resource usage.
-            Ok(child) => child.id().cast_signed(),
+            command.spawn().map(|child| Some(child.id().cast_signed()))
+        };
+        let job = match started {
+            Ok(Some(job)) => job,
+            Ok(None) => {
+                inherited.restore();
+                link::set_copied(job_link, file);
+                return Ok(None);
+            }
             Err(error) => {
                 signals.uninstall();
                 inherited.restore();
@@ -122,18 +141,20 @@ impl Supervisor {
             link: Some(link),
             output,
             runs: ActiveRuns::default(),
+            is_copied,
+            start: None,
             signals,
             kill_after: spec.max_runtime.filter(|_| spec.enforcement == Enforcement::Kill),
             exit_codes: spec.exit_codes.clone(),
             oom_kills: oom::kill_count(),
         };
-        Ok((supervisor, job))
+        Ok(Some((supervisor, job)))
     }
 
     fn wait_and_report(mut self, job: c_int, pipeline: &Arc<Pipeline>) -> ! {
-        let (exit, kill) = self.wait(job);
+        let (exit, kill) = self.wait(job, pipeline);
         let ended = Moment::now();
-        self.read_link();
+        self.read_link(pipeline);
         // From now on the terminal stops this process like any other.
         STOP_SIGNALS.into_iter().for_each(|signal| self.signals.uninstall_one(signal));
         if let (Some(Kill::Timeout), Some(limit)) = (kill, self.kill_after) {
@@ -158,15 +179,20 @@ impl Supervisor {
         // The threads that deliver must not receive signals, such as that of a file that is too large.
         with_signals_blocked(|| pipeline.prepare());
         let journal = self.lock_file.as_ref().and_then(|file| file.journal_of(job.cast_unsigned()));
-        let report = JobReport::submit(self.runs.into_runs(), &end, journal, pipeline);
-        settle(report, &mut self.signals, pipeline.timeout);
+        until_signal(&mut self.signals, || {
+            let deadline = Moment::now().after(pipeline.timeout);
+            self.start.iter().for_each(JobStart::end);
+            let report = JobReport::submit(self.runs.into_runs(), &end, journal, pipeline);
+            report.settle(pipeline.timeout);
+            self.start.iter().for_each(|start| start.settle(deadline.remaining()));
+        });
         self.lock_file.into_iter().for_each(LockFile::remove);
         exit_like(status)
     }
 
     /// Waits for the job, reads its link and forwards signals to it. Returns `Kill::Timeout` if its run exceeded the maximum
     /// runtime.
-    fn wait(&mut self, job: c_int) -> (Option<ChildExit>, Option<Kill>) {
+    fn wait(&mut self, job: c_int, pipeline: &Arc<Pipeline>) -> (Option<ChildExit>, Option<Kill>) {
         let spawned = Moment::now();
         let mut next = self.kill_after.map(|limit| (spawned.after(limit), libc::SIGTERM));
         let mut kill = None;
@@ -178,7 +204,7 @@ impl Supervisor {
                 }
                 _ => {}
             }
-            self.read_link();
+            self.read_link(pipeline);
             if let Some((_, signal)) = next.filter(|(deadline, _)| deadline.remaining().is_zero()) {
                 // If the run has ended, `max_runtime` no longer applies.
                 let is_late = kill.is_some() || !self.runs.has_process_run_ended();
@@ -200,11 +226,22 @@ impl Supervisor {
         }
     }
 
-    /// Reads what the job has written to the link.
-    fn read_link(&mut self) {
+    /// Reads what the job has written to the link. Submits the start of a job that is a copy of this process.
+    fn read_link(&mut self, pipeline: &Arc<Pipeline>) {
         let Some(link) = &self.link else { return };
         if self.runs.read_from(link) == LinkStatus::Closed {
             self.link = None;
+        }
+        if self.is_copied
+            && self.start.is_none()
+            && let Some(started) = self.runs.process_start()
+        {
+            let folder = self.lock_file.as_ref().map(|file| Arc::clone(file.folder()));
+            let start = || {
+                pipeline.prepare();
+                JobStart::submit(started.clone(), folder, pipeline)
+            };
+            self.start = Some(with_signals_blocked(start));
         }
     }
 
@@ -218,9 +255,9 @@ impl Supervisor {
     }
 }
 
-/// Waits for the deliveries. A signal ends the wait: undelivered completions are stored on disk. The exit status is that of
-/// the job in any case, because the job has ended.
-fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) {
+/// Calls `deliver`, which submits requests and waits for them. A signal ends the waits: undelivered completions are stored
+/// on disk. The exit status is that of the job in any case, because the job has ended.
+fn until_signal(signals: &mut SignalForwarding, deliver: impl FnOnce()) {
     let sockets = UnixStream::pair();
     std::thread::scope(|scope| {
         if let Ok((_, done)) = &sockets {
@@ -231,9 +268,9 @@ fn settle(report: JobReport, signals: &mut SignalForwarding, timeout: Duration) 
                 let _ = thread.spawn_scoped(scope, watch);
             });
         }
-        report.settle(timeout);
-        if let Ok((settled, _)) = &sockets {
-            let _ = settled.shutdown(Shutdown::Both);
+        deliver();
+        if let Ok((delivered, _)) = &sockets {
+            let _ = delivered.shutdown(Shutdown::Both);
         }
     });
 }
@@ -396,16 +433,62 @@ fn die_with_parent(command: &mut Command) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let parent = std::process::id();
-        let request = move || {
-            // SAFETY: the call takes only integers.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            // The supervisor may have died before the request.
-            if parent_id() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
-        };
         // SAFETY: between fork and exec the closure makes two system calls and allocates nothing.
-        unsafe { command.pre_exec(request) };
+        unsafe { command.pre_exec(move || request_death_with(parent)) };
     }
     let _ = command;
+}
+
+/// Lets the kernel kill this process when its parent is killed. This is async-signal-safe.
+///
+/// # Errors
+/// If the parent has died before.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[expect(unsafe_code, reason = "a call into C")]
+fn request_death_with(parent: u32) -> io::Result<()> {
+    // SAFETY: the call takes only integers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    if parent_id() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Returns true if this process has only one thread, so that a copy of it is complete.
+#[cfg(target_os = "linux")]
+fn has_one_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+}
+
+/// Copies this process, which has one thread. The copy does not forward signals, and the kernel kills it with this process.
+/// Returns the id of the copy, and `None` in the copy.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a call into C")]
+fn copy_process(signals: &SignalForwarding) -> io::Result<Option<c_int>> {
+    let parent = std::process::id();
+    // The copy must not take a signal that its process group gets for one of this process.
+    with_signals_blocked(|| {
+        // SAFETY: there is no other thread, which could hold a lock that the copy would wait for.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                signals.uninstall();
+                if request_death_with(parent).is_err() {
+                    std::process::exit(1);
+                }
+                Ok(None)
+            }
+            copy => Ok(Some(copy)),
+        }
+    })
+}
+
+/// On other platforms, the program is always executed again.
+#[cfg(not(target_os = "linux"))]
+fn has_one_thread() -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy_process(_: &SignalForwarding) -> io::Result<Option<c_int>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Starts the child with the signal state that this process has inherited.
