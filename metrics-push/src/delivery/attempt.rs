@@ -139,6 +139,10 @@ impl Delivery {
         self.request.is_none()
     }
 
+    pub(crate) fn class(&self) -> DeliveryClass {
+        self.class
+    }
+
     /// Returns which process created the newest part of the payload.
     pub(crate) fn origin(&self) -> RequestOrigin {
         if self.request.is_some() {

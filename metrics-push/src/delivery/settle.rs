@@ -43,6 +43,10 @@ pub(crate) struct Settlement {
 }
 
 impl Settlement {
+    pub(crate) fn class(&self) -> DeliveryClass {
+        self.class
+    }
+
     /// Removes or stores the request on disk, and logs the result. Blocks if the route has a spool. The request is stored
     /// even after a panic.
     pub(crate) fn settle(mut self) -> Receipt {

@@ -35,7 +35,7 @@ impl Pending {
         }
     }
 
-    fn merge(&mut self, later: Self) {
+    pub(super) fn merge(&mut self, later: Self) {
         self.request = match (self.request.take(), later.request) {
             (Some(request), Some(later)) => Some(request.merged_with(later)),
             (request, later) => later.or(request),

@@ -69,31 +69,33 @@ async fn serve(shared: &Arc<Shared>) -> Infallible {
 }
 
 /// A request that has been started, with the backlog of its key. Boxed, because the future of a delivery must be small.
-struct Started {
+struct StartedDelivery {
     in_flight: InFlightGuard,
     pending: Pending,
     backlog: Backlog,
 }
 
 /// Delivers a request, and after a backlog the next ones of the route.
-async fn deliver(in_flight: InFlightGuard, pending: Pending) {
-    let backlog = load_backlog(&pending.route, &in_flight.key.1).await;
-    let mut next = Some(Box::new(Started { in_flight, pending, backlog }));
+async fn deliver(in_flight: InFlightGuard, mut pending: Pending) {
+    if pending.request.is_some() && pending.class == DeliveryClass::BestEffort {
+        let _ = tokio::time::timeout(START_LINGER, linger(&in_flight)).await;
+        if let Some(later) = in_flight.shared.take(&in_flight.key) {
+            pending.merge(later);
+        }
+    }
+    let backlog = load_backlog(&in_flight, &pending.route, pending.class).await;
+    let mut next = Some(Box::new(StartedDelivery { in_flight, pending, backlog }));
     while let Some(started) = next {
         next = deliver_started(started).await;
     }
 }
 
 /// Returns the next backlog of the route, if a backlog was delivered.
-async fn deliver_started(started: Box<Started>) -> Option<Box<Started>> {
-    let Started { in_flight, pending, backlog } = *started;
+async fn deliver_started(started: Box<StartedDelivery>) -> Option<Box<StartedDelivery>> {
+    let StartedDelivery { in_flight, pending, backlog } = *started;
     let Pending { route, request, deadline, class, mut on_settled } = pending;
     let key = in_flight.key.1.clone();
-    let may_linger = request.is_some() && class == DeliveryClass::BestEffort;
     let mut delivery = Delivery::new(route.clone(), key, request, backlog, deadline, class);
-    if may_linger {
-        let _ = tokio::time::timeout(START_LINGER, linger(&in_flight)).await;
-    }
     let mut merge_later = |delivery: &mut Delivery| {
         if let Some(later) = in_flight.shared.take(&in_flight.key) {
             delivery.merge(later.request, later.deadline, later.class);
@@ -103,7 +105,7 @@ async fn deliver_started(started: Box<Started>) -> Option<Box<Started>> {
     let result = loop {
         // Merges later requests: if a run is finished before its start is sent, one request reports both.
         merge_later(&mut delivery);
-        record_runs(&route, &mut delivery).await;
+        record_runs(&in_flight, &route, &mut delivery).await;
         restore_series(&route, &mut delivery).await;
         let is_last = in_flight.shared.interruption.is_started();
         match attempt(&mut delivery, &in_flight.shared).await {
@@ -122,13 +124,14 @@ async fn deliver_started(started: Box<Started>) -> Option<Box<Started>> {
         }
     };
     if result.is_ok() && !in_flight.shared.interruption.is_started() {
-        Box::pin(send_newer(&route, &mut delivery, &in_flight.shared)).await;
+        Box::pin(send_newer(&in_flight, &route, &mut delivery)).await;
         // The next delivery of the group tries again.
         let _ = catch_panic(Box::pin(delivery.delete_elsewhere())).await;
     }
-    let shared = delivery.is_backlog().then(|| Arc::clone(&in_flight.shared));
+    let is_backlog = delivery.is_backlog();
     let settlement = Box::new(delivery.finish(result));
-    let Settled { receipt, drain, next } = settle(settlement, &route, shared).await;
+    let SettledDelivery { receipt, drain, next } =
+        settle(&in_flight, settlement, &route, is_backlog).await;
     log_summary_later();
     if !drain.is_empty() {
         submit_backlogs(&in_flight.shared, &route, drain);
@@ -142,12 +145,12 @@ async fn deliver_started(started: Box<Started>) -> Option<Box<Started>> {
 }
 
 /// Loads the backlog of a key. It is empty if loading panics.
-async fn load_backlog(route: &Route, key: &GroupingKey) -> Backlog {
+async fn load_backlog(in_flight: &InFlightGuard, route: &Route, class: DeliveryClass) -> Backlog {
     if route.spool().is_none() {
         return Backlog::default();
     }
-    let (route, key) = (route.clone(), key.clone());
-    run_blocking(move || load(&route, &key)).await.unwrap_or_default()
+    let (route, key) = (route.clone(), in_flight.key.1.clone());
+    in_flight.run_blocking(class, move || load(&route, &key)).await.unwrap_or_default()
 }
 
 /// Blocks.
@@ -160,12 +163,16 @@ fn load(route: &Route, key: &GroupingKey) -> Backlog {
 
 /// Records the runs that the request reports, before it is sent. Each attempt reads their totals again, because other
 /// processes may have added to them.
-async fn record_runs(route: &Route, delivery: &mut Delivery) {
+async fn record_runs(in_flight: &InFlightGuard, route: &Route, delivery: &mut Delivery) {
     let Some(request) = delivery.reporting_request() else { return };
     let (key, endings, route) = (request.key().clone(), request.endings().to_vec(), route.clone());
     let has_disk = route.has_disk();
     let record = move || route.record_runs(&key, &endings);
-    let recorded = if has_disk { run_blocking(record).await } else { Some(record()) };
+    let recorded = if has_disk {
+        in_flight.run_blocking(delivery.class(), record).await
+    } else {
+        Some(record())
+    };
     if let Some(recorded) = recorded {
         delivery.set_recorded(recorded);
     }
@@ -186,16 +193,17 @@ async fn restore_series(route: &Route, delivery: &mut Delivery) {
 
 /// Sends the values of the history again while other processes record runs of the group: the requests of two processes can
 /// be applied in another order than their runs were recorded. The last process sends the newest values.
-async fn send_newer(route: &Route, delivery: &mut Delivery, shared: &Shared) {
+async fn send_newer(in_flight: &InFlightGuard, route: &Route, delivery: &mut Delivery) {
     if !route.can_replace_totals() {
         return;
     }
     for _ in 0..MAX_NEWER_REQUESTS {
         let Some(known) = delivery.recorded().map(Arc::clone) else { return };
         let (key, disk_route) = (delivery.key().clone(), route.clone());
-        let newer = run_blocking(move || disk_route.newer(&key, &known)).await.flatten();
+        let newer = move || disk_route.newer(&key, &known);
+        let newer = in_flight.run_blocking(delivery.class(), newer).await.flatten();
         let Some(newer) = newer else { return };
-        let limit = shared.interruption.exceeded(delivery.interruption_grace());
+        let limit = in_flight.shared.interruption.exceeded(delivery.interruption_grace());
         let sent = run_until(limit, catch_panic(delivery.send_newer(newer))).await;
         if !matches!(sent, Some(Ok(true))) {
             return;
@@ -233,32 +241,34 @@ async fn pause_attempts(pause: Duration, in_flight: &InFlightGuard) {
 }
 
 /// The end of a delivery.
-struct Settled {
+struct SettledDelivery {
     receipt: Receipt,
     /// The groups whose spooled requests are queued next.
     drain: Vec<GroupingKey>,
-    next: Option<Box<Started>>,
+    next: Option<Box<StartedDelivery>>,
 }
 
-impl Settled {
+impl SettledDelivery {
     fn new(receipt: Receipt) -> Self {
         Self { receipt, drain: Vec::new(), next: None }
     }
 }
 
-/// Settles a delivery. `shared` is present if a backlog was delivered: the next one is loaded in the same call, because a
-/// drain of thousands of groups would otherwise wake two threads once more for each of them.
+/// Settles a delivery. After a backlog, the next one is loaded in the same call, because a drain of thousands of groups would
+/// otherwise wake two threads once more for each of them.
 async fn settle(
+    in_flight: &InFlightGuard,
     settlement: Box<Settlement>,
     route: &Route,
-    shared: Option<Arc<Shared>>,
-) -> Settled {
+    is_backlog: bool,
+) -> SettledDelivery {
     if !route.has_disk() {
-        return Settled::new(settlement.settle());
+        return SettledDelivery::new(settlement.settle());
     }
-    let route = route.clone();
+    let (route, class) = (route.clone(), settlement.class());
+    let shared = is_backlog.then(|| Arc::clone(&in_flight.shared));
     let settle = move || {
-        let mut settled = Settled::new(settlement.settle());
+        let mut settled = SettledDelivery::new(settlement.settle());
         let is_delivered = matches!(settled.receipt, Receipt::Delivered { .. });
         if is_delivered && route.take_drain_request(Moment::now()) {
             settled.drain = route.spooled_keys();
@@ -266,17 +276,18 @@ async fn settle(
         settled.next = shared.and_then(|shared| start_next_backlog(&shared, &route));
         settled
     };
-    let lost = || Settled::new(Receipt::unattempted(Error::panicked(&"in the disk thread")));
-    run_blocking(settle).await.unwrap_or_else(lost)
+    let lost =
+        || SettledDelivery::new(Receipt::unattempted(Error::panicked(&"in the disk thread")));
+    in_flight.run_blocking(class, settle).await.unwrap_or_else(lost)
 }
 
 /// Starts the next request of a route if only its backlog is delivered, and loads the backlog. Blocks.
-fn start_next_backlog(shared: &Arc<Shared>, route: &Route) -> Option<Box<Started>> {
+fn start_next_backlog(shared: &Arc<Shared>, route: &Route) -> Option<Box<StartedDelivery>> {
     let (key, pending) = shared.start_next_backlog(route.id())?;
     let in_flight = InFlightGuard { shared: Arc::clone(shared), key };
     let load = || load(route, &in_flight.key.1);
     let backlog = catch_unwind(AssertUnwindSafe(load)).unwrap_or_default();
-    Some(Box::new(Started { in_flight, pending, backlog }))
+    Some(Box::new(StartedDelivery { in_flight, pending, backlog }))
 }
 
 /// Resolves when a later request for the group is pending.
@@ -330,6 +341,21 @@ fn submit_backlogs(shared: &Shared, route: &Route, keys: Vec<GroupingKey>) {
 struct InFlightGuard {
     shared: Arc<Shared>,
     key: QueueKey,
+}
+
+impl InFlightGuard {
+    /// Runs work that may block, and returns its result; `None` if it panicked. The process waits for its last request, so its
+    /// work delays no other if it is the only one. It runs on this thread, because a thread would be started only for it.
+    async fn run_blocking<T: Send + 'static>(
+        &self,
+        class: DeliveryClass,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        if class == DeliveryClass::Final && self.shared.lock().queue.unfinished_count() == 1 {
+            return catch_unwind(AssertUnwindSafe(work)).ok();
+        }
+        run_blocking(work).await
+    }
 }
 
 impl Drop for InFlightGuard {
@@ -443,6 +469,29 @@ mod tests {
             drop(in_flight);
             assert_eq!(flush.join().unwrap(), 0);
         });
+    }
+
+    #[test]
+    fn only_the_last_request_of_a_process_blocks_its_thread() {
+        let (shared, route) = (Arc::new(Shared::default()), dry_run_route(None));
+        let submit = |job| {
+            let (route, deadline) = (route.clone(), Moment::now());
+            let class = DeliveryClass::Final;
+            let pending = Pending { route, request: None, deadline, class, on_settled: Vec::new() };
+            shared.enqueue([(GroupingKey::new(job).unwrap(), pending)]);
+        };
+        submit("job");
+        let (key, _) = shared.start_next().unwrap();
+        let in_flight = InFlightGuard { shared: Arc::clone(&shared), key };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let blocks = |class| {
+            let thread = in_flight.run_blocking(class, || std::thread::current().id());
+            runtime.block_on(thread) == Some(std::thread::current().id())
+        };
+        assert!(blocks(DeliveryClass::Final));
+        assert!(!blocks(DeliveryClass::Spooled));
+        submit("other");
+        assert!(!blocks(DeliveryClass::Final));
     }
 
     #[test]
