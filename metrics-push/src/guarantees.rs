@@ -95,7 +95,8 @@
 //! - *At once* means within the timeout of an ending: [`DEFAULT_TIMEOUT`](crate::DEFAULT_TIMEOUT), after a signal at
 //!   most five seconds. If the gateway is down for longer, L0 loses the outcome and logs a line; L2 stores it.
 //! - The start push is delayed by two milliseconds, so that a shorter run is one request. If the process dies within
-//!   that time, only the journal and the supervisor have a record of the run.
+//!   that time, only the journal and the supervisor have a record of the run. The supervisor of `metrics-push exec` pushes
+//!   the start while the command already runs.
 //! - An annotated `main` reports signals, and so does a process that calls [`report_signals`](crate::report_signals()). For a
 //!   process with annotated task functions only, the row with `signals = off` applies.
 //! - When the job has ended and its supervisor waits for the gateway, TERM, INT, HUP, QUIT or XCPU ends the wait: undelivered
@@ -132,7 +133,7 @@
 //! The supervisor closes its copies of the job's input and output, has one thread, and waits. It uses about 0.6 MB of memory
 //! (8.5 MB resident in an unoptimised build; the rest is shared with the job). The job inherits a socket, over which it sends its
 //! active runs to the supervisor. A program that the job executes does not inherit the socket. The supervisor of
-//! `metrics-push exec` also pushes the start, so it has the thread and the client that push.
+//! `metrics-push exec` also pushes the start, so it has the threads and the client of the delivery while the command runs.
 //!
 //! # Out of memory
 //!

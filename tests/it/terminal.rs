@@ -164,9 +164,10 @@ fn interrupt_key_reaches_the_job_once() {
 #[test]
 fn interrupt_key_ends_a_job_that_is_starting() {
     let (gateway, state) = (FakeGateway::start(), StateDir::new());
-    for step in 0..80 {
-        let delay = Duration::from_micros(step / 2 * 400);
-        let arguments = [["supervised", "wait"], ["copied", "run-exec-wait"]][step as usize % 2];
+    let jobs = [["supervised", "wait"], ["copied", "run-exec-wait"]];
+    let steps = (0..40).flat_map(|step| jobs.map(|arguments| (step, arguments)));
+    for (step, arguments) in steps {
+        let delay = Duration::from_micros(step * 400);
         let job = job(PanicStrategy::Unwind, &arguments).gateway(&gateway.url());
         let job = job.variable("METRICS_PUSH_STATE_DIR", state.path());
         let mut session = Session::start(job, Some(r#"echo starts; exec "$@""#));

@@ -263,7 +263,9 @@ fn killed_exec_ends_its_command_and_the_next_run_reports_it_once() {
     let machine = Machine::new("killed");
     kill_exec(&machine);
     let waits = ["exec", "--job", "orders", "--", "sh", "-c", "echo ready; read line"];
-    let mut next = start_until_ready(machine.command(&waits));
+    let mut next = machine.command(&waits);
+    next.stderr(Stdio::null());
+    let mut next = start_until_ready(next);
     // A run that has only started does not supersede the killed one.
     let is_abandoned = |group: Group| group.outcome().as_deref() == Some("abandoned");
     let is_reported = |it: &FakeGateway| it.find_group("orders", &[]).is_some_and(is_abandoned);

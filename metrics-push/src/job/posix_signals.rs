@@ -100,6 +100,22 @@ impl SignalMask {
         }
     }
 
+    /// Blocks all signals on this thread, except those of faults. Returns the mask before.
+    #[expect(unsafe_code, reason = "calls into C")]
+    pub(super) fn block_all() -> Self {
+        let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: the set is initialised before it is used, and an all-zero `before` is valid.
+        unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            for fault in FAULTS {
+                libc::sigdelset(all.as_mut_ptr(), fault);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr());
+            Self(before.assume_init())
+        }
+    }
+
     /// Blocks the signals of this mask on this thread, and no others. This is async-signal-safe.
     #[expect(unsafe_code, reason = "a call into C")]
     pub(super) fn restore(&self) {
@@ -125,23 +141,10 @@ pub(super) fn raise_with_default(signal: c_int) {
 
 /// Calls `start` with all signals blocked on this thread, so that the threads it starts have them blocked. Signals then go
 /// to the program's own threads, which may wait for them.
-#[expect(unsafe_code, reason = "calls into C")]
 pub(super) fn with_signals_blocked<R>(start: impl FnOnce() -> R) -> R {
-    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the sets are initialised before they are used and outlive the calls.
-    let result = unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        for fault in FAULTS {
-            libc::sigdelset(all.as_mut_ptr(), fault);
-        }
-        libc::pthread_sigmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr())
-    };
+    let before = SignalMask::block_all();
     let started = start();
-    if result == 0 {
-        // SAFETY: the successful call above has initialised `before`.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut()) };
-    }
+    before.restore();
     started
 }
 

@@ -6,7 +6,6 @@ use std::ffi::c_int;
 use std::fs::OpenOptions;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _, parent_id};
@@ -28,7 +27,7 @@ use crate::dispatcher::dispatcher;
 use crate::job::completion::Cause;
 use crate::job::inherited_state;
 use crate::job::journal::file_names;
-use crate::job::posix_signals::{raise_with_default, with_signals_blocked};
+use crate::job::posix_signals::{SignalMask, raise_with_default, with_signals_blocked};
 use crate::job::resource_usage::{CpuSeconds, ResourceUsage};
 use crate::job::spec::{Enforcement, ExitCodes, Extent, JobSpec, Supervision};
 use crate::log;
@@ -46,7 +45,7 @@ const CHILD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The signals by which a terminal stops a process group.
 const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
-/// Continues in a child process if the job is supervised. The calling process becomes the supervisor and does not
+/// Continues in a child process, or in a copy of this one, if the job is supervised. The calling process becomes the supervisor and does not
 /// return. Returns in the child, and if the child cannot be started.
 pub(in crate::job) fn ensure(spec: &JobSpec) {
     static IS_ATTEMPTED: AtomicBool = AtomicBool::new(false);
@@ -60,12 +59,16 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
     }
     match Supervisor::start(spec, &pipeline) {
         Ok(Some((supervisor, job))) => {
-            // The job logs that its disk fails.
-            let _ = claim_disk_warning();
+            // Only one of the two processes logs that the disk fails: the one that uses most of it.
+            if !supervisor.is_copied {
+                let _ = claim_disk_warning();
+            }
             supervisor.wait_and_report(job, &pipeline)
         }
         // This process is the job.
-        Ok(None) => {}
+        Ok(None) => {
+            let _ = claim_disk_warning();
+        }
         Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
     }
 }
@@ -109,11 +112,11 @@ impl Supervisor {
         let file = lock_file.as_ref().map(|file| file.name().to_owned());
         let mut command = command(&job_link, file.clone())?;
         let output = copy_output(&mut command, spec, pipeline);
-        let is_copied = spec.supervision == Supervision::Copy && has_one_thread();
+        let is_copied = spec.supervision == Supervision::Copy && can_copy_process();
         let mut signals = SignalForwarding::new()?;
         let inherited = signals.install();
         let started = if is_copied {
-            copy_process(&signals)
+            copy_process(&signals, inherited)
         } else {
             restore_in_child(&mut command, inherited);
             // `Child` cannot wait with resource usage.
@@ -122,7 +125,6 @@ impl Supervisor {
         let job = match started {
             Ok(Some(job)) => job,
             Ok(None) => {
-                inherited.restore();
                 link::set_copied(job_link, file);
                 return Ok(None);
             }
@@ -182,8 +184,9 @@ impl Supervisor {
         until_signal(&mut self.signals, || {
             let deadline = Moment::now().after(pipeline.timeout);
             self.start.iter().for_each(JobStart::end);
-            let report = JobReport::submit(self.runs.into_runs(), &end, journal, pipeline);
-            report.settle(pipeline.timeout);
+            let rest = pipeline.with_timeout(deadline.remaining());
+            let report = JobReport::submit(self.runs.into_runs(), &end, journal, &rest);
+            report.settle(rest.timeout);
             self.start.iter().for_each(|start| start.settle(deadline.remaining()));
         });
         self.lock_file.into_iter().for_each(LockFile::remove);
@@ -258,9 +261,11 @@ impl Supervisor {
 /// Calls `deliver`, which submits requests and waits for them. A signal ends the waits: undelivered completions are stored
 /// on disk. The exit status is that of the job in any case, because the job has ended.
 fn until_signal(signals: &mut SignalForwarding, deliver: impl FnOnce()) {
-    let sockets = UnixStream::pair();
+    let (done, delivered) = UnixStream::pair().ok().unzip();
     std::thread::scope(|scope| {
-        if let Ok((_, done)) = &sockets {
+        // When it is dropped, also by a panic, the thread ends.
+        let _delivered = delivered;
+        if let Some(done) = &done {
             with_signals_blocked(|| {
                 let thread = std::thread::Builder::new().name("metrics-push-signals".into());
                 let watch = move || signals.watch(done, || dispatcher().interrupt());
@@ -269,9 +274,6 @@ fn until_signal(signals: &mut SignalForwarding, deliver: impl FnOnce()) {
             });
         }
         deliver();
-        if let Ok((delivered, _)) = &sockets {
-            let _ = delivered.shutdown(Shutdown::Both);
-        }
     });
 }
 
@@ -451,43 +453,51 @@ fn request_death_with(parent: u32) -> io::Result<()> {
     if parent_id() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-/// Returns true if this process has only one thread, so that a copy of it is complete.
+/// Returns true if a copy of this process is complete and is its child: it has only one thread, and has not left its PID
+/// namespace. In another one, the copy would have another id, and no parent.
 #[cfg(target_os = "linux")]
-fn has_one_thread() -> bool {
+fn can_copy_process() -> bool {
+    let namespace = |name| std::fs::read_link(format!("/proc/self/ns/{name}")).ok();
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
+        && namespace("pid_for_children") == namespace("pid")
 }
 
-/// Copies this process, which has one thread. The copy does not forward signals, and the kernel kills it with this process.
+/// Copies this process, which has one thread. The copy has the inherited signal state, and the kernel kills it with this process.
 /// Returns the id of the copy, and `None` in the copy.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "a call into C")]
-fn copy_process(signals: &SignalForwarding) -> io::Result<Option<c_int>> {
+fn copy_process(
+    signals: &SignalForwarding,
+    inherited: InheritedSignals,
+) -> io::Result<Option<c_int>> {
     let parent = std::process::id();
-    // The copy must not take a signal that its process group gets for one of this process.
-    with_signals_blocked(|| {
-        // SAFETY: there is no other thread, which could hold a lock that the copy would wait for.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
-                signals.uninstall();
-                if request_death_with(parent).is_err() {
-                    std::process::exit(1);
-                }
-                Ok(None)
+    // The copy must neither forward a signal nor take one that was inherited as blocked.
+    let mask = SignalMask::block_all();
+    // SAFETY: there is no other thread, which could hold a lock that the copy would wait for.
+    let copied = match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            signals.uninstall();
+            inherited.restore();
+            if request_death_with(parent).is_err() {
+                std::process::exit(1);
             }
-            copy => Ok(Some(copy)),
+            return Ok(None);
         }
-    })
+        copy => Ok(Some(copy)),
+    };
+    mask.restore();
+    copied
 }
 
 /// On other platforms, the program is always executed again.
 #[cfg(not(target_os = "linux"))]
-fn has_one_thread() -> bool {
+fn can_copy_process() -> bool {
     false
 }
 
 #[cfg(not(target_os = "linux"))]
-fn copy_process(_: &SignalForwarding) -> io::Result<Option<c_int>> {
+fn copy_process(_: &SignalForwarding, _: InheritedSignals) -> io::Result<Option<c_int>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
