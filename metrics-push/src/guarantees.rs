@@ -132,8 +132,8 @@
 //!
 //! The supervisor closes its copies of the job's input and output, has one thread, and waits. It uses about 0.6 MB of memory
 //! (8.5 MB resident in an unoptimised build; the rest is shared with the job). The job inherits a socket, over which it sends its
-//! active runs to the supervisor. A program that the job executes does not inherit the socket. The supervisor of
-//! `metrics-push exec` also pushes the start, so it has the threads and the client of the delivery while the command runs.
+//! active runs to the supervisor. A program that the job executes does not inherit the socket. With `metrics-push exec`,
+//! the supervisor also pushes the start. It then has further threads and an HTTP client, and uses more memory.
 //!
 //! # Out of memory
 //!

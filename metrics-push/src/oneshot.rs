@@ -39,7 +39,7 @@ struct Closing {
 #[derive(Default)]
 struct ClosingState {
     is_closed: bool,
-    /// A thread has waited. Otherwise it is not notified, because that is a system call.
+    /// True if a thread has waited. Otherwise `close` notifies none, because that is a system call.
     has_thread: bool,
     waker: Option<Waker>,
 }

@@ -65,7 +65,8 @@ pub ASYNC fn total_NUMBER(text: &str, limit: u64) -> Result<u64, std::num::Parse
 ";
 
 fn main() {
-    let folder = std::env::temp_dir().join(format!("rebuild-{}", std::process::id()));
+    // Always the same folder: otherwise each run would add programs to the target folder.
+    let folder = target().join("programs");
     let mut times = COMMANDS.map(|_| vec![Vec::new(); PROGRAMS.len()]);
     for (name, attributes, every) in PROGRAMS {
         write_program(&folder.join(name), attributes, every);
@@ -147,7 +148,7 @@ const fn is_async(function: usize) -> bool {
 fn cpu_seconds(package: &Path, command: &str) -> f64 {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.arg(command).current_dir(package);
-    // The tools that start this bench may turn incremental compilation off, which is cargo's default.
+    // Incremental compilation is cargo's default, but the caller's environment may turn it off.
     cargo.env("CARGO_INCREMENTAL", "1").env("CARGO_TARGET_DIR", target());
     measure(cargo).cpu_ms / 1e3
 }

@@ -1,7 +1,7 @@
 //! `metrics-push exec`: runs a command as a supervised run of a job.
 //!
-//! The library's supervisor copies this process, or starts it again if it has several threads, and the command replaces the
-//! child. Problems with metrics never prevent the command from running.
+//! The library's supervisor copies this process, or executes it again if a copy would be incomplete, and the command
+//! replaces the child. Problems with metrics never prevent the command from running.
 
 mod job_name;
 mod valid_options;
@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: &Arguments, mut problems: Vec<Failure>) -> Result<E
     });
     problems.extend(configure(config, &name, arguments).into_iter().map(Failure::from));
     problems.extend(ineffective_options(arguments));
-    // With a gateway, this process exits in `start`, after its child. Only the child continues here.
+    // With a gateway, the supervisor stays in `start` until the job has ended, and exits. Only the job continues here.
     let run = job(name, arguments).start();
     problems.iter().for_each(Failure::log);
     let mut command = Command::new(program);

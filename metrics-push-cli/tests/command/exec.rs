@@ -259,7 +259,7 @@ fn kill_exec(machine: &Machine) {
 }
 
 #[test]
-fn killed_exec_ends_its_command_and_the_next_run_reports_it_once() {
+fn killed_exec_ends_its_command_and_is_reported_once() {
     let machine = Machine::new("killed");
     kill_exec(&machine);
     let waits = ["exec", "--job", "orders", "--", "sh", "-c", "echo ready; read line"];

@@ -134,7 +134,7 @@ impl Delivery {
         &self.key
     }
 
-    /// Returns true if only the backlog is delivered.
+    /// Returns true if there is no new request, only a backlog.
     pub(crate) fn is_backlog(&self) -> bool {
         self.request.is_none()
     }
@@ -201,8 +201,8 @@ impl Delivery {
             return self.give_up(error);
         }
         let timeout = self.attempt_timeout();
-        // Boxed: the future of a delivery is moved, and that of a request is large.
         let started = Moment::now();
+        // Boxed: the future of a delivery is moved, and that of a request is large.
         let sent = Box::pin(self.send()).await;
         self.route.record_response(Moment::now().since(started));
         let error = match sent {

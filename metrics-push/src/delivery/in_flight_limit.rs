@@ -1,9 +1,9 @@
 //! `InFlightLimit`: how many requests for groups may be in flight to one sink. It reads no clock.
 //!
 //! A gateway that compares each push with all stored groups processes one push after another. With thousands of groups,
-//! the last of many concurrent requests would reach the timeout of its attempt, although the gateway works. So the limit
-//! falls while requests wait for each other: while their responses are slow, and slower than the fastest one. It increases
-//! by one and decreases by half, as in the congestion control of TCP (RFC 5681).
+//! the last of many concurrent requests would reach the timeout of its attempt, although the gateway works. The limit falls
+//! if a response is slow and takes at least twice as long as the fastest one, because the request has then waited for
+//! others. It increases by one and decreases by half, as in the congestion control of TCP (RFC 5681).
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl InFlightLimit {
 
     /// Adapts the limit to the time of a request until its response or its timeout.
     pub(super) fn record_response(&mut self, time: Duration) {
-        // The gateway may have become slower for all requests.
+        // A single request waits for no other one, so its time replaces the fastest one.
         self.fastest = if self.requests == 1 { time } else { time.min(self.fastest) };
         let has_waited = time >= SLOW_RESPONSE && time / 2 >= self.fastest;
         self.requests = if has_waited {

@@ -77,14 +77,14 @@ pub(super) const MAX_FULL_LINES: u32 = 5;
 /// How often the outcomes that were not logged in full are summarised.
 pub(super) const SUMMARY_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The most requests in flight per route: enough to hide the latency of a distant gateway, too few to flood it.
+/// The maximum number of requests in flight per route: enough to hide the latency of a distant gateway, too few to flood it.
 pub(crate) const MAX_IN_FLIGHT: usize = 16;
 
 /// How many requests are in flight before the first response: few enough for a gateway that needs a second for each.
 pub(crate) const INITIAL_IN_FLIGHT: usize = 4;
 
-/// The shortest time of a response that shows that requests wait for each other. Those in flight still have most of their
-/// time.
+/// A faster response does not reduce the number of requests in flight. It is much shorter than an attempt, so that the
+/// other requests in flight can still end.
 pub(super) const SLOW_RESPONSE: Duration = Duration::from_secs(1);
 
 /// How many requests are in flight to a sink that stores samples, which takes many requests in one call.

@@ -172,8 +172,8 @@ impl Queue {
         })
     }
 
-    /// Starts the first request of a route if only its backlog is delivered. The caller has delivered another backlog, which
-    /// still counts as in flight.
+    /// Starts the first group of a route if it has only a backlog. The backlog that the caller has just delivered still
+    /// counts as in flight.
     pub(super) fn start_next_backlog(&mut self, id: usize) -> Option<(QueueKey, Pending)> {
         let position = self.position(id)?;
         let route = &mut self.routes[position];

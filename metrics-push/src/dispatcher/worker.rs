@@ -68,14 +68,14 @@ async fn serve(shared: &Arc<Shared>) -> Infallible {
     }
 }
 
-/// A request that has been started, with the backlog of its key. Boxed, because the future of a delivery must be small.
+/// A delivery in flight, with the backlog of its key. Callers box it, because the future of a delivery must be small.
 struct StartedDelivery {
     in_flight: InFlightGuard,
     pending: Pending,
     backlog: Backlog,
 }
 
-/// Delivers a request, and after a backlog the next ones of the route.
+/// Delivers a request. After a backlog, delivers the next backlogs of the route.
 async fn deliver(in_flight: InFlightGuard, mut pending: Pending) {
     if pending.request.is_some() && pending.class == DeliveryClass::BestEffort {
         let _ = tokio::time::timeout(START_LINGER, linger(&in_flight)).await;
@@ -153,7 +153,7 @@ async fn load_backlog(in_flight: &InFlightGuard, route: &Route, class: DeliveryC
     in_flight.run_blocking(class, move || load(&route, &key)).await.unwrap_or_default()
 }
 
-/// Blocks.
+/// Loads the backlog of a key. Blocks.
 fn load(route: &Route, key: &GroupingKey) -> Backlog {
     #[cfg(test)]
     failpoint::reach(key, "panic in load");
@@ -254,8 +254,7 @@ impl SettledDelivery {
     }
 }
 
-/// Settles a delivery. After a backlog, the next one is loaded in the same call, because a drain of thousands of groups would
-/// otherwise wake two threads once more for each of them.
+/// Settles a delivery. After a backlog, the same call loads the next one, which saves waking two threads for each group.
 async fn settle(
     in_flight: &InFlightGuard,
     settlement: Box<Settlement>,
@@ -276,8 +275,11 @@ async fn settle(
         settled.next = shared.and_then(|shared| start_next_backlog(&shared, &route));
         settled
     };
-    let lost =
-        || SettledDelivery::new(Receipt::unattempted(Error::panicked(&"in the disk thread")));
+    let lost = || {
+        SettledDelivery::new(Receipt::unattempted(Error::panicked(
+            &"while the request was settled",
+        )))
+    };
     in_flight.run_blocking(class, settle).await.unwrap_or_else(lost)
 }
 
@@ -344,8 +346,8 @@ struct InFlightGuard {
 }
 
 impl InFlightGuard {
-    /// Runs work that may block, and returns its result; `None` if it panicked. The process waits for its last request, so its
-    /// work delays no other if it is the only one. It runs on this thread, because a thread would be started only for it.
+    /// Runs work that may block. Returns its result, or `None` if it panicked. The last request of a process delays no
+    /// other request, so its work runs on this thread, which saves starting a thread.
     async fn run_blocking<T: Send + 'static>(
         &self,
         class: DeliveryClass,

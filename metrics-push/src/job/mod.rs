@@ -241,8 +241,9 @@ impl Job {
         self
     }
 
-    /// Like [`supervise`](Self::supervise), for a run that only [executes](Run::exec) a command: the job is a copy of this
-    /// process if that has one thread, and the supervisor pushes the start. For `metrics-push exec`.
+    /// Like [`supervise`](Self::supervise), for a run that only [executes](Run::exec) a command. If this process has one
+    /// thread, it is copied instead of executing the program again, and the supervisor pushes the start. For `metrics-push
+    /// exec`.
     #[doc(hidden)]
     #[must_use]
     pub const fn supervise_copy(mut self) -> Self {

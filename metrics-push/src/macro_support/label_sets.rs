@@ -57,7 +57,9 @@ impl<H> LabelSets<H> {
         values: impl ValueIter<'v>,
         create: impl Fn(&[&str]) -> H,
     ) -> &H {
-        let found = self.sets.find(values.clone()).or_else(|| self.other.get());
+        let find = || self.sets.find(values.clone());
+        // `other` is set after the last set, which another thread may just have inserted.
+        let found = find().or_else(|| self.other.get().map(|other| find().unwrap_or(other)));
         found.unwrap_or_else(|| self.insert(site, &values.collect::<Vec<_>>(), create))
     }
 

@@ -98,7 +98,7 @@ impl LabelValues {
 
 /// Returns the positions of the label values of several series, sorted by the values in this order.
 pub(super) fn sorted_positions(series: &[&LabelValues], order: &[usize]) -> Vec<usize> {
-    // A table returns series in random order. Reading them in the order of their addresses waits less for memory.
+    // A table returns series in random order. Reading the values in the order of their addresses causes fewer cache misses.
     let addresses = series.iter().map(|values| std::ptr::from_ref(*values).addr());
     let mut by_address: Vec<_> = addresses.zip(0..).collect();
     by_address.sort_unstable_by_key(|(address, _)| *address);

@@ -94,7 +94,7 @@ fn recover_many(
     (gateway.requests().len() - before, started.elapsed())
 }
 
-/// A Pushgateway with thousands of groups takes this long for each push, because it compares the push with all of them.
+/// A Pushgateway with thousands of groups takes about 0.4 s for each push, because it compares the push with all of them.
 #[test]
 fn recover_delivers_to_a_gateway_that_processes_one_push_after_another() {
     const GROUPS: usize = 20;

@@ -1,6 +1,6 @@
 //! `JobStart`: the start of a job that is a copy of its supervisor's process. The supervisor submits it.
 //!
-//! If there is a state directory, a thread submits the reports of dead runs before, because the disk and the gateway may be
+//! If there is a state directory, a thread submits the reports of dead runs first, because the disk and the gateway may be
 //! slow. The supervisor waits for this thread only when the job has ended.
 
 use std::sync::Arc;

@@ -81,7 +81,7 @@ struct Supervisor {
     /// The supervisor's end of the link; `None` after the job has closed its end.
     link: Option<UnixStream>,
     runs: ActiveRuns,
-    /// The job is a copy of this process, which submits its start.
+    /// The job is a copy of this process. This process submits the start of the job.
     is_copied: bool,
     /// `None` until the start is received, and if the job submits it.
     start: Option<JobStart>,
@@ -441,10 +441,10 @@ fn die_with_parent(command: &mut Command) {
     let _ = command;
 }
 
-/// Lets the kernel kill this process when its parent is killed. This is async-signal-safe.
+/// Asks the kernel to kill this process when its parent dies. This is async-signal-safe.
 ///
 /// # Errors
-/// If the parent has died before.
+/// If the parent has already died.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[expect(unsafe_code, reason = "a call into C")]
 fn request_death_with(parent: u32) -> io::Result<()> {
@@ -473,7 +473,7 @@ fn copy_process(
     let parent = std::process::id();
     // The copy must neither forward a signal nor take one that was inherited as blocked.
     let mask = SignalMask::block_all();
-    // SAFETY: there is no other thread, which could hold a lock that the copy would wait for.
+    // SAFETY: this process has no other thread, so no lock is held that the copy would wait for.
     let copied = match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
