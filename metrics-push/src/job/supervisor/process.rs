@@ -59,16 +59,14 @@ pub(in crate::job) fn ensure(spec: &JobSpec) {
     }
     match Supervisor::start(spec, &pipeline) {
         Ok(Some((supervisor, job))) => {
-            // Only one of the two processes logs that the disk fails: the one that uses most of it.
-            if !supervisor.is_copied {
+            // The job logs that its disk fails. A copy without a journal does not use the disk.
+            if !supervisor.is_copied || supervisor.lock_file.is_some() {
                 let _ = claim_disk_warning();
             }
             supervisor.wait_and_report(job, &pipeline)
         }
         // This process is the job.
-        Ok(None) => {
-            let _ = claim_disk_warning();
-        }
+        Ok(None) => {}
         Err(error) => log::warn(format_args!("the job runs without a supervisor: {error}")),
     }
 }
