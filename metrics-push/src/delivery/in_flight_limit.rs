@@ -12,7 +12,7 @@ use super::policy::{INITIAL_IN_FLIGHT, MAX_IN_FLIGHT, SLOW_RESPONSE};
 #[derive(Debug)]
 pub(super) struct InFlightLimit {
     requests: usize,
-    /// The time of a response to a request that waits for no other one.
+    /// The time of the fastest response.
     fastest: Duration,
 }
 
@@ -29,8 +29,7 @@ impl InFlightLimit {
 
     /// Adapts the limit to the time of a request until its response or its timeout.
     pub(super) fn record_response(&mut self, time: Duration) {
-        // A single request waits for no other one, so its time replaces the fastest one.
-        self.fastest = if self.requests == 1 { time } else { time.min(self.fastest) };
+        self.fastest = time.min(self.fastest);
         let has_waited = time >= SLOW_RESPONSE && time / 2 >= self.fastest;
         self.requests = if has_waited {
             self.requests.div_ceil(2)
@@ -69,13 +68,5 @@ mod tests {
             }
             assert!(most > 1, "{service_time:?}");
         }
-    }
-
-    #[test]
-    fn limit_rises_again_if_all_responses_have_become_slow() {
-        let mut limit = InFlightLimit::default();
-        limit.record_response(Duration::from_millis(5));
-        (0..64).for_each(|_| limit.record_response(SLOW_RESPONSE));
-        assert_eq!(limit.requests(), MAX_IN_FLIGHT);
     }
 }
