@@ -1,4 +1,5 @@
-//! Runs blocking work on a separate thread, so that it does not stall the runtime.
+//! Runs blocking work on a separate thread, so that it does not stall the runtime. The dispatcher runs the work of the last
+//! request of a process itself.
 //!
 //! Some threads stay idle after their work, so that the steps of a delivery share threads, and consecutive deliveries as well.
 //! A thread whose disk hangs does not become idle and delays no other work. `tokio::task::spawn_blocking` is not used, because

@@ -83,8 +83,8 @@ pub(crate) const MAX_IN_FLIGHT: usize = 16;
 /// How many requests are in flight before the first response: few enough for a gateway that needs a second for each.
 pub(crate) const INITIAL_IN_FLIGHT: usize = 4;
 
-/// A faster response does not reduce the number of requests in flight. It is much shorter than an attempt, so that the
-/// other requests in flight can still end.
+/// The shortest response time that can reduce the number of requests in flight: much shorter than an attempt, so that the
+/// other requests in flight still end.
 pub(super) const SLOW_RESPONSE: Duration = Duration::from_secs(1);
 
 /// How many requests are in flight to a sink that stores samples, which takes many requests in one call.

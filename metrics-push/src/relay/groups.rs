@@ -27,7 +27,7 @@ const MAX_QUEUE_TIME: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LaneId {
     pub(super) route: usize,
-    /// How many requests the route sends at once.
+    /// The maximum number of requests that the route sends at once.
     pub(super) max_in_flight: usize,
 }
 

@@ -45,8 +45,8 @@ const CHILD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The signals by which a terminal stops a process group.
 const STOP_SIGNALS: [c_int; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
-/// Continues in a child process, or in a copy of this one, if the job is supervised. The calling process becomes the supervisor and does not
-/// return. Returns in the child, and if the child cannot be started.
+/// Continues in a child process, or in a copy of this one, if the job is supervised. The calling process becomes the
+/// supervisor and does not return. Returns in the child, and if the child cannot be started.
 pub(in crate::job) fn ensure(spec: &JobSpec) {
     static IS_ATTEMPTED: AtomicBool = AtomicBool::new(false);
 
@@ -460,8 +460,8 @@ fn can_copy_process() -> bool {
         && namespace("pid_for_children") == namespace("pid")
 }
 
-/// Copies this process, which has one thread. The copy has the inherited signal state, and the kernel kills it with this process.
-/// Returns the id of the copy, and `None` in the copy.
+/// Copies this process, which has one thread. The copy has the inherited signal state, and the kernel kills it with this
+/// process. Returns the id of the copy, and `None` in the copy.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "a call into C")]
 fn copy_process(
