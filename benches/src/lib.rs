@@ -1,10 +1,11 @@
-//! Code that the benches share: medians of interleaved rounds, Markdown tables, servers, journals of dead processes, and
-//! the resource usage of processes.
+//! Code that the benches share: medians of interleaved rounds, Markdown tables, servers, journals of dead processes,
+//! functions to annotate, and the resource usage of processes.
 //!
 //! On a machine with other load, only measurements of the same round are comparable. So the benches measure all candidates
 //! in turn and compute ratios per round.
 
 pub mod certificate;
+pub mod functions;
 pub mod journals;
 pub mod pushgateway;
 pub mod request;

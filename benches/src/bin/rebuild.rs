@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use metrics_push_benches::usage::measure;
-use metrics_push_benches::{Table, median, median_ratio};
+use metrics_push_benches::{Table, functions, median, median_ratio};
 
 const FILES: usize = 25;
 const FUNCTIONS_PER_FILE: usize = 20;
@@ -47,22 +47,6 @@ metrics-push = { path = "PATH", default-features = false }
 
 [workspace]
 "#;
-
-/// A small function, typical of jobs: an early return, a loop, borrowed arguments.
-const FUNCTION: &str = "
-ATTRIBUTES
-pub ASYNC fn total_NUMBER(text: &str, limit: u64) -> Result<u64, std::num::ParseIntError> {
-    let mut total = 0u64;
-    for line in text.lines().skip(NUMBER) {
-        let amount: u64 = line.trim().parse()?;
-        if amount > limit {
-            return Ok(total);
-        }
-        total += amount;
-    }
-    Ok(total.min(limit + CHANGE))
-}
-";
 
 fn main() {
     // Always the same folder: otherwise each run would add programs to the target folder.
@@ -130,11 +114,8 @@ fn write_file(package: &Path, file: usize, attributes: &str, every: usize, chang
             if function % every == 0 { attributes } else { "" },
             if function == 0 { change } else { 0 },
         );
-        source += &FUNCTION
-            .replace("ATTRIBUTES", attributes)
-            .replace("ASYNC", if is_async(function) { "async" } else { "" })
-            .replace("NUMBER", &function.to_string())
-            .replace("CHANGE", &change.to_string());
+        let limit = format!("limit + {change}");
+        source += &functions::function(function, is_async(function), attributes, &limit);
     }
     fs::write(package.join(format!("src/part_{file}.rs")), source).unwrap();
 }
