@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::error::{Error, Kind};
 use crate::finished_run::FinishedRun;
 use crate::labels::GroupingKey;
-use crate::metrics::{Registry, RegistrySource, Snapshot};
+use crate::metrics::{Registry, RegistrySource, Snapshot, gauge_text};
 use crate::ordered_map::ordered_map;
 
 /// How a request changes its group.
@@ -63,6 +63,11 @@ enum MergedFamilies {
 
 /// Complete metric families in the text format, by name.
 pub(crate) type Families = BTreeMap<String, String>;
+
+/// Adds a gauge that has one series without labels. The name must be valid.
+pub(crate) fn insert_gauge(families: &mut Families, name: &str, help: &str, value: f64) {
+    families.insert(name.to_owned(), gauge_text(name, help, value));
+}
 
 /// Gathers registries within half of `timeout`. The other half remains for the delivery.
 pub(crate) fn gather_within(

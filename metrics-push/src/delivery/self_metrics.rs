@@ -2,8 +2,7 @@
 
 use super::breaker::BreakerState;
 use crate::clock::unix_seconds;
-use crate::metrics::gauge_text;
-use crate::push_request::Families;
+use crate::push_request::{Families, insert_gauge};
 use crate::spool::SpoolStats;
 
 /// Returns the families for attempt number `attempts`.
@@ -13,9 +12,7 @@ pub(super) fn families(
     spool: Option<SpoolStats>,
 ) -> Families {
     let mut families = Families::new();
-    let mut add = |name: &str, help: &str, value: f64| {
-        families.insert(name.to_owned(), gauge_text(name, help, value));
-    };
+    let mut add = |name, help, value| insert_gauge(&mut families, name, help, value);
     add("batch_job_push_attempts", "Number of attempts of the last push.", f64::from(attempts));
     if let Some(state) = breaker {
         add(

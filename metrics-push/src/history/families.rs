@@ -1,9 +1,9 @@
 //! The families that a history adds to the requests about its group.
 
 use super::history_state::{LastTimes, Streak};
-use crate::metrics::{Snapshot, gauge_text};
+use crate::metrics::Snapshot;
 use crate::push_request::{
-    FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS,
+    FAILING_SINCE, Families, LAST_ABANDONED, LAST_FAILURE, LAST_SKIPPED, LAST_SUCCESS, insert_gauge,
 };
 
 type ReadTime = fn(LastTimes) -> Option<f64>;
@@ -28,7 +28,7 @@ pub(super) fn last_time_families(last: LastTimes, now: f64) -> Families {
     let mut families = Families::new();
     for (name, help, read) in LAST_TIMES {
         if let Some(at) = read(last).filter(|at| *at <= now) {
-            families.insert(name.to_owned(), gauge_text(name, help, at));
+            insert_gauge(&mut families, name, help, at);
         }
     }
     families
@@ -37,9 +37,7 @@ pub(super) fn last_time_families(last: LastTimes, now: f64) -> Families {
 /// Returns the families about runs in a row.
 pub(super) fn streak_families(streak: Streak) -> Families {
     let mut families = Families::new();
-    let mut add = |name: &str, help: &str, value: f64| {
-        families.insert(name.to_owned(), gauge_text(name, help, value));
-    };
+    let mut add = |name, help, value| insert_gauge(&mut families, name, help, value);
     #[expect(clippy::cast_precision_loss, reason = "a gauge is an f64")]
     let (failures, successes) = (streak.failures as f64, streak.successes as f64);
     add(
