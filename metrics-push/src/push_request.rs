@@ -64,7 +64,7 @@ enum MergedFamilies {
 /// Complete metric families in the text format, by name.
 pub(crate) type Families = BTreeMap<String, String>;
 
-/// Adds a gauge that has one series without labels. The name must be valid.
+/// Adds a gauge with one series and no labels. The name must be valid.
 pub(crate) fn insert_gauge(families: &mut Families, name: &str, help: &str, value: f64) {
     families.insert(name.to_owned(), gauge_text(name, help, value));
 }

@@ -298,7 +298,7 @@ fn end_wait(mut child: Child) -> i32 {
         if let Some(status) = child.try_wait().unwrap() {
             return shell_status(status);
         }
-        assert!(started.elapsed() < TIMEOUT, "exec continues");
+        assert!(started.elapsed() < TIMEOUT, "exec still runs");
         send(&child, Signal::TERM);
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -328,7 +328,8 @@ fn signal_ends_the_wait_for_a_gateway_that_hangs() {
     machine.gateway.after_run("backup", &[]).assert_outcome("exit_code");
 }
 
-/// A program that the dynamic loader runs, as some packages do, cannot execute itself again: its path is that of the loader.
+/// Some packages start a program through the dynamic loader. Such a program cannot execute itself again, because its path is
+/// that of the loader.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn exec_runs_the_command_if_it_cannot_execute_itself_again() {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// Terminates each value. UTF-8 never contains this byte, so different values have different encodings.
 const END: u8 = 0xff;
 
-/// The first bytes of the label values of a series, as big-endian words. Together with a position, it has 32 bytes.
+/// The first bytes of the label values of a series, as big-endian words. A key and a position take 32 bytes.
 type SortKey = [u64; 3];
 
 /// An iterator over label values. It can be cloned, so that the values can be read several times.
@@ -96,7 +96,7 @@ impl LabelValues {
     }
 }
 
-/// Returns the positions of the label values of several series, sorted by the values in this order.
+/// Returns the positions in `series`, sorted by label values. `order` lists the labels in the order of comparison.
 pub(super) fn sorted_positions(series: &[&LabelValues], order: &[usize]) -> Vec<usize> {
     // A table returns series in random order. Reading the values in the order of their addresses causes fewer cache misses.
     let addresses = series.iter().map(|values| std::ptr::from_ref(*values).addr());
@@ -104,13 +104,13 @@ pub(super) fn sorted_positions(series: &[&LabelValues], order: &[usize]) -> Vec<
     by_address.sort_unstable_by_key(|(address, _)| *address);
     let mut positions: Vec<_> = by_address.into_iter().map(|(_, position)| position).collect();
     positions.shrink_to_fit();
-    // For the same reason, most of them are compared by their keys.
+    // Comparing keys does not read the values, which avoids most other cache misses.
     let keyed = positions.iter().map(|it| (series[*it].sort_key(order), *it));
     let mut keyed: Vec<_> = keyed.collect();
     keyed.sort_unstable_by(|(left_key, left), (right_key, right)| {
         left_key.cmp(right_key).then_with(|| series[*left].cmp_values(series[*right], order))
     });
-    // Reuses the memory. A new `Vec` after the keys would prevent the text from being written to their memory.
+    // A new `Vec`, allocated after the keys, would prevent the text from reusing their memory.
     positions.clear();
     positions.extend(keyed.iter().map(|(_, position)| *position));
     positions
@@ -148,7 +148,8 @@ fn absorb(hash: u64, text: &[u8]) -> u64 {
     mix(hash ^ text.last_chunk().map_or_else(|| short(text), |word| u64::from_le_bytes(*word)))
 }
 
-/// Returns up to 16 bytes as two numbers, or `None` for a longer text. Different texts of one length have different numbers.
+/// Returns a text of at most 16 bytes as two numbers, and `None` for a longer one. Two different texts of the same length have
+/// different numbers.
 #[inline]
 pub(crate) fn words(text: &str) -> Option<[u64; 2]> {
     let text = text.as_bytes();

@@ -177,7 +177,7 @@ fn pair(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-/// Returns what a snapshot encodes for a gauge that has one series without labels. The name must be valid.
+/// Returns the text that a [`Snapshot`] encodes for a gauge with one series and no labels. The name must be valid.
 pub(crate) fn gauge_text(name: &str, help: &str, value: f64) -> String {
     let mut text = String::new();
     write_head(MetricType::GAUGE, name, help, &mut text);
