@@ -114,7 +114,8 @@ fn state_directory_adds_no_thread_and_no_file_outside() {
     assert!(cost.files.iter().any(|file| file.ends_with(".journal")), "{cost:?}");
     // The signal thread and the disk thread start if the run lasts a few milliseconds.
     let mut threads = cost.threads;
-    ["metrics-push-si", "metrics-push-di"].map(|thread| threads.remove(thread));
+    threads.remove("metrics-push-si");
+    threads.remove("metrics-push-di");
     assert_eq!(threads, ["metrics-push".to_owned()].into());
     assert_eq!(cost.sockets, 1);
 }
